@@ -1,0 +1,130 @@
+"""The pictures of the demo, made from public-domain photos that ship in packages.
+
+Eileen Collins stands in scikit-image, Grace Hopper in matplotlib; pictures without a face come from
+scikit-image. Training and demo pictures are made by different transforms with different seeds.
+"""
+
+import io
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
+
+PEOPLE = {
+    "Eileen Collins": ("skimage", "data/astronaut.png"),
+    "Grace Hopper": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
+}
+SCENES = ("brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png", "hubble_deep_field.jpg", "rocket.jpg")
+UNSEEN_SCENE = "coffee.png"
+"""Kept out of every training set: the demo's picture without a face."""
+
+
+def photo(person: str) -> Image.Image:
+    """The unchanged photo of one of PEOPLE."""
+    return _open(*PEOPLE[person])
+
+
+def scene(name: str) -> Image.Image:
+    """One of SCENES: a picture in which nobody is seen."""
+    return _open("skimage", f"data/{name}")
+
+
+def variations(picture: Image.Image, count: int, seed: int) -> Iterator[Image.Image]:
+    """For training: the picture turned a little, cropped, lit and recompressed at random."""
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        yield _recompress(_relight(_crop(_turn(picture, random), random), random), int(random.integers(60, 96)))
+
+
+def demo_pictures() -> dict[str, Image.Image]:
+    """File name → picture to recognize: mirrored, re-lit, re-cropped and recompressed unlike any training picture."""
+    eileen, hopper = photo("Eileen Collins"), photo("Grace Hopper")
+    both = _side_by_side(eileen.crop((60, 0, 420, 400)), hopper.crop((40, 40, 480, 529)))
+    return {
+        "collins.jpg": _recompress(ImageEnhance.Brightness(ImageOps.mirror(eileen)).enhance(0.8), 55),
+        "hopper.jpg": _recompress(ImageEnhance.Contrast(hopper.crop((30, 20, 490, 560))).enhance(1.25), 50),
+        "both.jpg": _recompress(both, 70),
+        "coffee.jpg": _recompress(ImageOps.mirror(scene(UNSEEN_SCENE)), 75),
+    }
+
+
+def write_demo(folder: Path) -> list[Path]:
+    """Writes the demo's pictures into the folder; returns their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, picture in demo_pictures().items():
+        picture.save(folder / name, quality=90)
+        paths.append(folder / name)
+    return paths
+
+
+def write_gallery(folder: Path) -> None:
+    """Writes one picture per person into FOLDER/NAME/1.jpg: what the Rekognition endpoint knows."""
+    for person in PEOPLE:
+        (folder / person).mkdir(parents=True, exist_ok=True)
+        photo(person).save(folder / person / "1.jpg", quality=92)
+
+
+def write_training_people(folder: Path, count: int = 40, seed: int = 7) -> None:
+    """Writes FOLDER/NAME/*.jpg for the SVM trainer."""
+    for number, person in enumerate(PEOPLE):
+        _write(variations(photo(person), count, seed + number), folder / person)
+
+
+def write_training_labels(folder: Path, count: int = 120, seed: int = 11) -> None:
+    """Writes FOLDER/Celebrity/*.jpg and FOLDER/Non-Celebrity/*.jpg for the Keras trainer."""
+    for number, person in enumerate(PEOPLE):
+        _write(variations(photo(person), count, seed + number), folder / "Celebrity", prefix=f"{number}-")
+    seen = [name for name in SCENES if name != UNSEEN_SCENE]
+    each = len(PEOPLE) * count // len(seen)
+    for number, name in enumerate(seen):
+        pictures = variations(scene(name), each, seed + 100 + number)
+        _write(pictures, folder / "Non-Celebrity", prefix=f"{number}-")
+
+
+def _open(package: str, path: str) -> Image.Image:
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(f"{path}: install the package {package}")
+    return Image.open(Path(spec.submodule_search_locations[0]) / path).convert("RGB")
+
+
+def _write(pictures: Iterator[Image.Image], folder: Path, prefix: str = "") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, picture in enumerate(pictures):
+        picture.save(folder / f"{prefix}{number:03}.jpg", quality=92)
+
+
+def _turn(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    return picture.rotate(float(random.uniform(-8, 8)), Image.Resampling.BICUBIC)
+
+
+def _crop(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Takes 0 to 12 % off each edge: the photos' faces stay inside."""
+    width, height = picture.size
+    left, top, right, bottom = random.uniform(0, 0.12, 4)
+    return picture.crop((int(left * width), int(top * height), int((1 - right) * width), int((1 - bottom) * height)))
+
+
+def _relight(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    brighter = ImageEnhance.Brightness(picture).enhance(float(random.uniform(0.7, 1.3)))
+    return ImageEnhance.Contrast(brighter).enhance(float(random.uniform(0.8, 1.2)))
+
+
+def _recompress(picture: Image.Image, quality: int) -> Image.Image:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return Image.open(buffer).convert("RGB")
+
+
+def _side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
+    height = min(left.height, right.height)
+    left, right = (
+        picture.resize((round(picture.width * height / picture.height), height)) for picture in (left, right)
+    )
+    both = Image.new("RGB", (left.width + right.width, height))
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width, 0))
+    return both

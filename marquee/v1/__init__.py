@@ -1,0 +1,1 @@
+"""Code generated from protos/marquee/v1 by `make proto`."""

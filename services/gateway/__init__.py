@@ -1,0 +1,1 @@
+"""The gateway: one call in, every recognizer asked, one answer out."""

@@ -1,0 +1,1 @@
+"""The Rekognition recognizer: Amazon's service behind Marquee's contract."""

@@ -1,0 +1,96 @@
+"""What can go wrong that a caller should know about.
+
+    DomainError
+    ├── InvalidRequest          a field of the request is wrong
+    │   ├── UnknownRecognizer
+    │   └── TooManyHops
+    ├── UnsupportedPolicy
+    ├── InvalidImage            not a picture that Marquee reads
+    │   ├── ImageMissing
+    │   └── ImageTooLarge
+    ├── ObjectNotFound          S3 has no such bucket or object
+    ├── ObjectForbidden         AWS refuses the object
+    │   └── BucketNotAllowed    the operator has not allowed the bucket
+    ├── NotReady                the model is still being loaded
+    ├── Overloaded              too many calls at once
+    ├── DependencyUnavailable   something behind this server does not answer
+    ├── DependencyTimeout       … or not in time
+    ├── Throttled               a paid service asks to slow down
+    └── Misconfigured           the operator has to change something
+
+Nothing here knows gRPC: status.py has the one table from these to codes.
+Messages are written for the caller: what is wrong and what to do.
+"""
+
+
+class DomainError(Exception):
+    """Base of everything that a caller is told; `message` goes to the caller as it is."""
+
+    def __init__(self, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.message = message
+        self.metadata = metadata
+
+
+class InvalidRequest(DomainError):
+    """A field of the request is wrong; metadata `field` names it."""
+
+
+class UnknownRecognizer(InvalidRequest):
+    """The request names a recognizer that this server does not have."""
+
+
+class TooManyHops(InvalidRequest):
+    """The call came through more gateways than allowed: they probably form a ring."""
+
+
+class UnsupportedPolicy(DomainError):
+    """This server does not offer the policy."""
+
+
+class InvalidImage(DomainError):
+    """The bytes are not a picture that Marquee reads."""
+
+
+class ImageMissing(InvalidImage):
+    """The request holds neither content nor an S3 object, or no bytes at all."""
+
+
+class ImageTooLarge(InvalidImage):
+    """The picture has more bytes or pixels than the limits allow."""
+
+
+class ObjectNotFound(DomainError):
+    """S3 has no such bucket, object or version."""
+
+
+class ObjectForbidden(DomainError):
+    """The servers may not read the object."""
+
+
+class BucketNotAllowed(ObjectForbidden):
+    """The operator has not allowed the bucket or prefix."""
+
+
+class NotReady(DomainError):
+    """The server is still loading its model."""
+
+
+class Overloaded(DomainError):
+    """The server has as many calls as it takes."""
+
+
+class DependencyUnavailable(DomainError):
+    """Something behind this server does not answer."""
+
+
+class DependencyTimeout(DomainError):
+    """Something behind this server did not answer in time."""
+
+
+class Throttled(DomainError):
+    """A service behind this one asks to slow down."""
+
+
+class Misconfigured(DomainError):
+    """The operator has to change a setting or a model."""

@@ -1,0 +1,56 @@
+"""What a recognizer is."""
+
+import time
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.images import Image
+
+Feature: TypeAlias = "pb.Feature.ValueType"
+Policy: TypeAlias = "pb.Policy.ValueType"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a call asks of a recognizer, already checked."""
+
+    request_id: str
+    features: tuple[Feature, ...]
+    """The asked features that the recognizer can do; never empty."""
+    max_labels: int
+    min_score: float
+    """The server leaves out lower scores itself; a recognizer may use it to save work."""
+    collection: str
+    include_embeddings: bool
+    deadline: float
+    """On time.monotonic()'s clock."""
+
+    def remaining(self) -> float:
+        """Seconds until the caller gives up; negative when it already has."""
+        return self.deadline - time.monotonic()
+
+
+class Recognizer(Protocol):
+    """Something that recognizes. `serve` makes a gRPC server of it."""
+
+    name: str
+    features: tuple[Feature, ...]
+    """What it can do."""
+
+    async def load(self) -> None:
+        """Gets ready. The server is NOT_SERVING until this returns, and ends when it raises."""
+
+    async def recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
+        """Recognizes one picture.
+
+        Returns a result with faces, labels, model and the like; the server fills in name, outcome,
+        performed features and total time, sorts, and filters by score. Raises a DomainError where
+        nothing at all could be recognized.
+        """
+
+    def describe(self) -> pb.Recognizer:
+        """Its models and prices for ListRecognizers; the server fills in name, state and features."""
+
+    async def close(self) -> None:
+        """Lets go of what it holds."""

@@ -1,0 +1,72 @@
+"""From domain errors to google.rpc.Status, and back from a failed call to one."""
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from services.runtime import errors
+
+DOMAIN = "marquee"
+DETAILS_KEY = "grpc-status-details-bin"
+
+_Code = grpc.StatusCode
+TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
+    errors.InvalidRequest: (_Code.INVALID_ARGUMENT, "INVALID_REQUEST"),
+    errors.UnknownRecognizer: (_Code.INVALID_ARGUMENT, "UNKNOWN_RECOGNIZER"),
+    errors.TooManyHops: (_Code.FAILED_PRECONDITION, "TOO_MANY_HOPS"),
+    errors.UnsupportedPolicy: (_Code.UNIMPLEMENTED, "UNSUPPORTED_POLICY"),
+    errors.InvalidImage: (_Code.INVALID_ARGUMENT, "INVALID_IMAGE"),
+    errors.ImageMissing: (_Code.INVALID_ARGUMENT, "IMAGE_MISSING"),
+    errors.ImageTooLarge: (_Code.INVALID_ARGUMENT, "IMAGE_TOO_LARGE"),
+    errors.ObjectNotFound: (_Code.NOT_FOUND, "OBJECT_NOT_FOUND"),
+    errors.ObjectForbidden: (_Code.PERMISSION_DENIED, "OBJECT_FORBIDDEN"),
+    errors.BucketNotAllowed: (_Code.PERMISSION_DENIED, "BUCKET_NOT_ALLOWED"),
+    errors.NotReady: (_Code.UNAVAILABLE, "NOT_READY"),
+    errors.Overloaded: (_Code.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    errors.DependencyUnavailable: (_Code.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"),
+    errors.DependencyTimeout: (_Code.DEADLINE_EXCEEDED, "DEPENDENCY_TIMEOUT"),
+    errors.Throttled: (_Code.RESOURCE_EXHAUSTED, "THROTTLED"),
+    errors.Misconfigured: (_Code.FAILED_PRECONDITION, "MISCONFIGURED"),
+}
+INTERNAL = (_Code.INTERNAL, "INTERNAL")
+_BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def from_exception(exc: Exception) -> status_pb2.Status:
+    """The status that a caller sees; an unforeseen exception never shows its text."""
+    if not isinstance(exc, errors.DomainError):
+        return make(*INTERNAL, "An error on our side. The server's log has it under this request_id.")
+    code, reason = TABLE[type(exc)]
+    return make(code, reason, exc.message, **exc.metadata)
+
+
+def make(code: grpc.StatusCode, reason: str, message: str, **metadata: str) -> status_pb2.Status:
+    """A status with an ErrorInfo of this project's domain."""
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
+    detail = any_pb2.Any()
+    detail.Pack(info)
+    return status_pb2.Status(code=number(code), message=message, details=[detail])
+
+
+def from_rpc_error(error: grpc.aio.AioRpcError) -> status_pb2.Status:
+    """The status behind a failed call; one without details gets what gRPC itself says."""
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            return status_pb2.Status.FromString(value)
+    return status_pb2.Status(code=number(error.code()), message=error.details() or "")
+
+
+def number(code: grpc.StatusCode) -> int:
+    """The code as google.rpc.Code counts it."""
+    return int(code.value[0])
+
+
+def code_of(status: status_pb2.Status) -> grpc.StatusCode:
+    """The status's code; UNKNOWN for a number that gRPC does not define."""
+    return _BY_NUMBER.get(status.code, _Code.UNKNOWN)
+
+
+def reason_of(status: status_pb2.Status) -> str:
+    """The ErrorInfo's reason, or the empty string."""
+    info = error_details_pb2.ErrorInfo()
+    return next((info.reason for detail in status.details if detail.Unpack(info)), "")
