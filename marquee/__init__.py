@@ -1,0 +1,122 @@
+"""Tells who is in a picture: the Python client of Marquee.
+
+import marquee
+
+with marquee.Client("localhost:50051") as client:
+    for verdict in client.recognize("photo.jpg").verdicts:
+        print(verdict.state, verdict.display_name, verdict.score)
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from marquee.client import AsyncClient, Client
+    from marquee.enums import Feature, Outcome, Policy, RecognizerState, TextType, VerdictState
+    from marquee.errors import (
+        Cancelled,
+        DeadlineExceeded,
+        FailedPrecondition,
+        ImageTooLarge,
+        InternalError,
+        InvalidImage,
+        InvalidRequest,
+        MarqueeError,
+        NotFound,
+        PermissionDenied,
+        ResourceExhausted,
+        Unauthenticated,
+        Unavailable,
+        Unimplemented,
+        UnknownRecognizer,
+        Unreachable,
+    )
+    from marquee.faces import Box, Candidate, Embedding, Face, FaceAttribute, FaceQuality, Landmark, Pose
+    from marquee.recognizers import Price, Recognizer, Spending
+    from marquee.records import Status
+    from marquee.requests import CallOptions, RecognizerOptions
+    from marquee.results import (
+        CallTimings,
+        FeatureError,
+        ImageInfo,
+        Label,
+        LabelInstance,
+        Model,
+        ModerationLabel,
+        Recognition,
+        RecognizerResult,
+        RecognizerTimings,
+        Support,
+        Text,
+        Verdict,
+    )
+
+__all__ = [
+    "AsyncClient",
+    "Box",
+    "CallOptions",
+    "CallTimings",
+    "Cancelled",
+    "Candidate",
+    "Client",
+    "DeadlineExceeded",
+    "Embedding",
+    "Face",
+    "FaceAttribute",
+    "FaceQuality",
+    "FailedPrecondition",
+    "Feature",
+    "FeatureError",
+    "ImageInfo",
+    "ImageTooLarge",
+    "InternalError",
+    "InvalidImage",
+    "InvalidRequest",
+    "Label",
+    "LabelInstance",
+    "Landmark",
+    "MarqueeError",
+    "Model",
+    "ModerationLabel",
+    "NotFound",
+    "Outcome",
+    "PermissionDenied",
+    "Policy",
+    "Pose",
+    "Price",
+    "Recognition",
+    "Recognizer",
+    "RecognizerOptions",
+    "RecognizerResult",
+    "RecognizerState",
+    "RecognizerTimings",
+    "ResourceExhausted",
+    "Spending",
+    "Status",
+    "Support",
+    "Text",
+    "TextType",
+    "Unauthenticated",
+    "Unavailable",
+    "Unimplemented",
+    "UnknownRecognizer",
+    "Unreachable",
+    "Verdict",
+    "VerdictState",
+]
+
+_MODULES = ("enums", "errors", "records", "faces", "results", "recognizers", "requests", "client")
+"""Where the public names live; imported when first used, for gRPC and protobuf take their time."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("marquee")
+    if name in __all__:
+        modules = (import_module(f"marquee.{module}") for module in _MODULES)
+        return next(vars(module)[name] for module in modules if name in vars(module))
+    raise AttributeError(f"module 'marquee' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

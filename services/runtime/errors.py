@@ -15,6 +15,7 @@
     ├── Overloaded              too many calls at once
     ├── DependencyUnavailable   something behind this server does not answer
     ├── DependencyTimeout       … or not in time
+    ├── OutOfTime               the call's deadline passed
     ├── Throttled               a paid service asks to slow down
     └── Misconfigured           the operator has to change something
 
@@ -86,6 +87,10 @@ class DependencyUnavailable(DomainError):
 
 class DependencyTimeout(DomainError):
     """Something behind this server did not answer in time."""
+
+
+class OutOfTime(DomainError):
+    """The call's deadline passed before the answer was there."""
 
 
 class Throttled(DomainError):

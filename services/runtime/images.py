@@ -49,6 +49,11 @@ class Image:
         check_size(len(content))
         return content
 
+    @property
+    def is_read(self) -> bool:
+        """Whether the bytes are here: given, or fetched already."""
+        return self._content is not None or "content" in self.__dict__
+
     @cached_property
     def format(self) -> str:
         """JPEG, PNG or WEBP."""

@@ -2,13 +2,11 @@
 
 import time
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images import Image
-
-Feature: TypeAlias = "pb.Feature.ValueType"
-Policy: TypeAlias = "pb.Policy.ValueType"
+from services.runtime.requests import Feature
 
 
 @dataclass(frozen=True)

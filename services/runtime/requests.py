@@ -3,11 +3,14 @@
 import re
 import uuid
 from collections.abc import Sequence
+from typing import TypeAlias
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import BucketNotAllowed, ImageMissing, InvalidRequest, UnknownRecognizer, UnsupportedPolicy
 from services.runtime.limits import DEFAULT_MAX_LABELS, MAX_MAX_LABELS, check_size
-from services.runtime.recognizer import Feature, Policy
+
+Feature: TypeAlias = "pb.Feature.ValueType"
+Policy: TypeAlias = "pb.Policy.ValueType"
 
 DEFAULT_FEATURES = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")

@@ -25,19 +25,34 @@ TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.Overloaded: (_Code.RESOURCE_EXHAUSTED, "OVERLOADED"),
     errors.DependencyUnavailable: (_Code.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"),
     errors.DependencyTimeout: (_Code.DEADLINE_EXCEEDED, "DEPENDENCY_TIMEOUT"),
+    errors.OutOfTime: (_Code.DEADLINE_EXCEEDED, "OUT_OF_TIME"),
     errors.Throttled: (_Code.RESOURCE_EXHAUSTED, "THROTTLED"),
     errors.Misconfigured: (_Code.FAILED_PRECONDITION, "MISCONFIGURED"),
 }
-INTERNAL = (_Code.INTERNAL, "INTERNAL")
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def from_exception(exc: Exception) -> status_pb2.Status:
+class StatusError(Exception):
+    """A ready-made status for the caller, such as one that came from another server."""
+
+    def __init__(self, status: status_pb2.Status) -> None:
+        super().__init__(status.message)
+        self.status = status
+
+
+def from_exception(exc: Exception, **metadata: str) -> status_pb2.Status:
     """The status that a caller sees; an unforeseen exception never shows its text."""
+    if isinstance(exc, StatusError):
+        return exc.status
     if not isinstance(exc, errors.DomainError):
-        return make(*INTERNAL, "An error on our side. The server's log has it under this request_id.")
+        return make(
+            _Code.INTERNAL,
+            "INTERNAL",
+            "An error on our side. The server's log has it under this request_id.",
+            **metadata,
+        )
     code, reason = TABLE[type(exc)]
-    return make(code, reason, exc.message, **exc.metadata)
+    return make(code, reason, exc.message, **metadata | exc.metadata)
 
 
 def make(code: grpc.StatusCode, reason: str, message: str, **metadata: str) -> status_pb2.Status:

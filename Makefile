@@ -1,0 +1,65 @@
+# A virtual environment that is active is used, else .venv is made.
+VENV := $(or $(VIRTUAL_ENV),.venv)
+BIN := $(VENV)/bin
+PYTHON3 ?= python3
+TRAIN := .venv-train
+UV := $(BIN)/uv
+SERVICES := gateway rekognition keras svm
+PROTOS := $(wildcard protos/marquee/v1/*.proto)
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format proto docs lock models train-env clean
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: $(VENV)/.marquee-local ## Start everything on this machine and recognize pictures (ARGS=--once: then stop)
+	$(BIN)/python -m local --demo $(ARGS)
+
+test: $(VENV)/.marquee-dev $(TRAIN)/.marquee-train ## Run all tests (ARGS="-k fusion": some of them)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.marquee-dev ## Lint, check types, imports, contract and generated files, as CI does
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python protos/generate.py --check
+	PYTHONPATH=. $(BIN)/python docs/generate.py --check
+
+format: $(VENV)/.marquee-dev ## Format the code and mend what can be mended by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+proto: $(VENV)/.marquee-dev ## Generate marquee/v1 from protos/
+	$(BIN)/python protos/generate.py
+
+docs: $(VENV)/.marquee-dev ## Generate the tables of settings and errors
+	PYTHONPATH=. $(BIN)/python docs/generate.py
+
+lock: $(VENV)/.marquee-dev ## Lock the newest versions that pyproject.toml allows, with hashes
+	requirements/lock $(UV) $(SERVICES)
+
+models: $(VENV)/.marquee-local $(TRAIN)/.marquee-train ## Make the demo's models anew
+	local/make-models $(BIN)/python $(TRAIN)/bin/python
+
+train-env: $(TRAIN)/.marquee-train ## Make .venv-train, which has TensorFlow, for training Keras models
+
+clean: ## Remove what make has made
+	rm -rf .venv $(TRAIN) .local build dist .mypy_cache .pytest_cache .ruff_cache
+
+$(UV): requirements/tools.txt
+	test -x $(BIN)/python || $(PYTHON3) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/tools.txt
+	touch $@
+
+$(VENV)/.marquee-%: requirements/%.txt pyproject.toml $(UV)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $<
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(TRAIN)/.marquee-train: requirements/train.txt $(UV)
+	$(UV) venv --quiet --allow-existing --python $(BIN)/python $(TRAIN)
+	$(UV) pip install --quiet --python $(TRAIN)/bin/python --require-hashes -r $<
+	touch $@

@@ -1,0 +1,103 @@
+"""Writes docs/settings.md and docs/errors.md from the code, or checks that they are what it says.
+
+usage: PYTHONPATH=. python docs/generate.py [--check]
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from services.gateway.settings import GatewaySettings
+from services.keras.settings import KerasSettings
+from services.rekognition.settings import RekognitionSettings
+from services.runtime.settings import PREFIX, LeafSettings, Settings
+from services.runtime.status import TABLE
+from services.svm.settings import SvmSettings
+
+DOCS = Path(__file__).resolve().parent
+GROUPS: tuple[tuple[str, type[Settings], type[Settings] | None], ...] = (
+    ("Every server", Settings, None),
+    ("Every recognizer", LeafSettings, Settings),
+    ("Gateway", GatewaySettings, Settings),
+    ("Rekognition", RekognitionSettings, LeafSettings),
+    ("Keras", KerasSettings, LeafSettings),
+    ("SVM", SvmSettings, LeafSettings),
+)
+
+
+def main() -> None:
+    """Writes the files, or with --check tells which are stale."""
+    fresh = {DOCS / "settings.md": settings(), DOCS / "errors.md": errors()}
+    stale = [path.name for path, text in fresh.items() if not path.exists() or path.read_text("utf-8") != text]
+    if "--check" not in sys.argv[1:]:
+        for path, text in fresh.items():
+            path.write_text(text, "utf-8")
+    elif stale:
+        sys.exit(f"docs/{', docs/'.join(stale)}: not what the code says. Run `make docs`.")
+
+
+def settings() -> str:
+    """All settings as Markdown tables."""
+    lines = [
+        "# Settings",
+        "",
+        "Servers read the environment when they start. A wrong value is named on standard error and the exit code is 2.",
+        "An empty value counts as not set. This page is generated: `make docs`.",
+    ]
+    for title, kind, parent in GROUPS:
+        lines += ["", f"## {title}", "", "| variable | default | what it does |", "|---|---|---|"]
+        lines += _rows(kind, parent)
+    return "\n".join([*lines, ""])
+
+
+def errors() -> str:
+    """All reasons of the error table as a Markdown table."""
+    lines = [
+        "# Errors",
+        "",
+        "Every error that Marquee raises is a `google.rpc.Status` whose first detail is a `google.rpc.ErrorInfo` with",
+        "domain `marquee`, one of these reasons, and the `request_id` in its metadata where the call got one. The message",
+        "says what to do. Inside an answer, a recognizer's `status` is made the same way. This page is generated: `make docs`.",
+        "",
+        "| reason | code | when |",
+        "|---|---|---|",
+    ]
+    for error, (code, reason) in TABLE.items():
+        lines.append(f"| `{reason}` | `{code.name}` | {_first_line(error)} |")
+    lines += [
+        "| `RECOGNIZER_UNAVAILABLE` | `UNAVAILABLE` | The gateway cannot reach a recognizer. |",
+        "| `RECOGNIZER_TIMEOUT` | `DEADLINE_EXCEEDED` | A recognizer did not answer within its share of the deadline. |",
+        "| `RECOGNIZER_FAILED` | as gRPC says | A recognizer's call failed in another way. |",
+        "| `SHED` | `RESOURCE_EXHAUSTED` | A recognizer has as many calls in flight as the gateway gives it. |",
+        "| `NO_RECOGNIZER_ANSWERED` | theirs, or `UNAVAILABLE` | All failed; each status stands in the details. |",
+        "| `INTERNAL` | `INTERNAL` | A fault of the server; its log has the traceback under the request_id. |",
+        "",
+        "A message over 16 MiB is refused by gRPC itself with `RESOURCE_EXHAUSTED` and no details.",
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _rows(kind: type[Settings], parent: type[Settings] | None) -> Iterator[str]:
+    inherited = parent.model_fields if parent else {}
+    for name, field in kind.model_fields.items():
+        if name not in inherited:
+            yield f"| `{PREFIX}{name.upper()}` | {_default(field)} | {field.description or ''} |"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return "CPU cores"
+    if field.default is PydanticUndefined:
+        return "required"
+    return f"`{field.default}`" if field.default not in (None, "", ()) else "-"
+
+
+def _first_line(error: type[Exception]) -> str:
+    return (error.__doc__ or "").strip().splitlines()[0].replace("; metadata `field` names it", "")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""The whole system as parts: what runs where, and who knows whom."""
+
+import json
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+
+from local import pictures
+from local.ready import grpc_serving, tcp_open
+from local.supervisor import Part
+from services.svm.dlib_faces import NETWORK
+
+BUCKET = "marquee-demo"
+GATEWAY_PORT = 50051
+HOST = "127.0.0.1"
+MODEL_BASE = Path("models/keras/celebrity")
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
+"""The stand-ins accept any; set so that a real account's are never sent anywhere."""
+_SERVERS = ("rekognition", "keras", "svm", "gateway")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The parts, and where the four servers of the contract listen and export metrics."""
+
+    parts: Sequence[Part]
+    servers: dict[str, str]
+    metrics: dict[str, str]
+    s3_url: str
+
+    def write(self, path: Path) -> None:
+        """Writes addresses and process ids as JSON, whole or not at all."""
+        facts = {
+            "servers": self.servers,
+            "metrics": self.metrics,
+            "s3_url": self.s3_url,
+            "bucket": BUCKET,
+            "pids": {part.name: part.process.pid for part in self.parts if part.process},
+        }
+        fresh = path.with_suffix(".new")
+        fresh.write_text(json.dumps(facts, indent=2))
+        fresh.replace(path)
+
+
+def build(state: Path, gallery: Path | None = None, port: int | None = None) -> Stack:
+    """Lays out the system on free loopback ports; the gateway gets `port`, or 50051 where that is free."""
+    s3, aws, tf_serving, *rest = (f"{HOST}:{port}" for port in free_ports(3 + 2 * len(_SERVERS)))
+    servers = dict(zip(_SERVERS, rest[: len(_SERVERS)], strict=True))
+    metrics = dict(zip(_SERVERS, rest[len(_SERVERS) :], strict=True))
+    servers["gateway"] = f"{HOST}:{port or _default_port(servers['gateway'])}"
+    gallery = gallery or _demo_gallery(state)
+    pictures.write_demo(state / "pictures")
+    config = _gateway_config(state, servers)
+    everywhere = CREDENTIALS | {"MARQUEE_S3_ENDPOINT_URL": f"http://{s3}", "MARQUEE_S3_ALLOWED": BUCKET}
+    own = {
+        "rekognition": {"MARQUEE_REKOGNITION_ENDPOINT_URL": f"http://{aws}", "MARQUEE_EVIDENCE_GROUP": NETWORK},
+        "keras": {"MARQUEE_KERAS_TARGET": tf_serving, "MARQUEE_KERAS_ASSETS": str(MODEL_BASE)},
+        "svm": {},
+        "gateway": {"MARQUEE_GATEWAY_CONFIG": str(config)},
+    }
+    parts = [
+        _s3(s3, state / "pictures"),
+        _aws_rekognition(aws, gallery, s3),
+        _tf_serving(tf_serving),
+        *(_server(name, servers[name], metrics[name], everywhere | own[name]) for name in _SERVERS),
+    ]
+    return Stack(parts, servers, metrics, f"http://{s3}")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback that nobody listens on, all different."""
+    with ExitStack() as open_sockets:
+        sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind((HOST, 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def _default_port(otherwise: str) -> int:
+    with socket.socket() as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind((HOST, GATEWAY_PORT))
+        except OSError:
+            return int(otherwise.rpartition(":")[2])
+    return GATEWAY_PORT
+
+
+def _demo_gallery(state: Path) -> Path:
+    pictures.write_gallery(state / "gallery")
+    return state / "gallery"
+
+
+def _gateway_config(state: Path, servers: dict[str, str]) -> Path:
+    lines = [
+        f"  {name}: {{target: '{servers[name]}', priced: {str(name == 'rekognition').lower()}}}"
+        for name in _SERVERS
+        if name != "gateway"
+    ]
+    path = state / "gateway.yaml"
+    path.write_text("\n".join(["recognizers:", *lines, ""]))
+    return path
+
+
+def _s3(address: str, folder: Path) -> Part:
+    host, _, port = address.rpartition(":")
+
+    def upload(address: str) -> None:
+        client = boto3.client(
+            "s3",
+            endpoint_url=f"http://{address}",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",  # noqa: S106 - moto takes any
+            region_name="us-east-1",
+        )
+        client.create_bucket(Bucket=BUCKET)
+        for path in folder.iterdir():
+            client.upload_file(str(path), BUCKET, path.name)
+
+    return Part("s3", "moto.server", address, tcp_open, ("-H", host, "-p", port), prepare=upload)
+
+
+def _aws_rekognition(address: str, gallery: Path, s3: str) -> Part:
+    port = address.rpartition(":")[2]
+    arguments = ("--port", port, "--gallery", str(gallery), "--s3-endpoint", f"http://{s3}")
+    return Part("aws-rekognition", "local.rekognition", address, tcp_open, arguments, CREDENTIALS)
+
+
+def _tf_serving(address: str) -> Part:
+    arguments = ("--port", address.rpartition(":")[2], "--model-base", str(MODEL_BASE))
+    return Part("tf-serving", "local.tf_serving", address, grpc_serving, arguments)
+
+
+def _server(name: str, address: str, metrics: str, environment: dict[str, str]) -> Part:
+    host, _, port = address.rpartition(":")
+    where = {
+        "MARQUEE_HOST": host,
+        "MARQUEE_PORT": port,
+        "MARQUEE_METRICS_PORT": metrics.rpartition(":")[2],
+        "MARQUEE_LOG_FORMAT": os.environ.get("MARQUEE_LOG_FORMAT", "json"),
+    }
+    return Part(name, f"services.{name}", address, grpc_serving, environment=environment | where)

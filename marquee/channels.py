@@ -1,0 +1,32 @@
+"""How a server is reached."""
+
+import os
+
+import grpc
+
+DEFAULT_ADDRESS = "localhost:50051"
+_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+_OPTIONS = (
+    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    # gRPC waits up to two minutes before it tries a lost server again.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+
+
+def default_address() -> str:
+    """MARQUEE_ADDRESS as it is set now, else localhost:50051."""
+    return os.environ.get("MARQUEE_ADDRESS") or DEFAULT_ADDRESS
+
+
+def open_channel(address: str) -> grpc.Channel:
+    """A channel without encryption; it connects at the first call."""
+    return grpc.insecure_channel(address, options=_OPTIONS)
+
+
+def open_aio_channel(address: str) -> grpc.aio.Channel:
+    """The same for asyncio; to be opened in the event loop that uses it."""
+    return grpc.aio.insecure_channel(address, options=_OPTIONS)

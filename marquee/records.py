@@ -1,0 +1,119 @@
+"""Contract messages as frozen dataclasses, field by field and under the same names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from functools import cache
+from types import NoneType
+from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+
+class Record:
+    """A message of the contract, to read only.
+
+    Durations are seconds; points in time are aware datetimes; scores are 0 to 1 with the seven
+    digits that the wire carries; a message that may be absent is None then.
+    """
+
+    __slots__ = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `json.dumps` takes: dicts, lists, strings, numbers, None. Times are ISO 8601."""
+        kind: Any = type(self)  # mypy takes the record's __hash__ for its type's
+        return {name: _plain(getattr(self, name)) for name in _names(kind)}
+
+
+@dataclass(frozen=True, slots=True)
+class Status(Record):
+    """How something ended."""
+
+    code: str
+    """gRPC's name of the code: "OK", "UNAVAILABLE"."""
+    message: str = ""
+    reason: str = ""
+    """Finer than the code: "NOT_READY"; may be empty."""
+    metadata: Mapping[str, str] | None = None
+
+
+R = TypeVar("R", bound=Record)
+
+
+def read(kind: type[R], message: Message, **rest: Any) -> R:
+    """The message as a record of this kind; `rest` gives the fields that the message does not have."""
+    hints = _hints(cast("Any", kind))  # as above
+    return kind(**{name: _field(hints[name], message, name) for name in hints if name not in rest}, **rest)
+
+
+def read_status(status: status_pb2.Status) -> Status:
+    """A google.rpc.Status with what its ErrorInfo tells."""
+    info = error_details_pb2.ErrorInfo()
+    next((detail for detail in status.details if detail.Unpack(info)), None)
+    code = code_pb2.Code.DESCRIPTOR.values_by_number.get(status.code)
+    return Status(code.name if code else "UNKNOWN", status.message, info.reason, dict(info.metadata) or None)
+
+
+@cache
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return get_type_hints(kind)
+
+
+@cache
+def _names(kind: type[Any]) -> tuple[str, ...]:
+    """The fields that are data; `raw` is the message itself."""
+    return tuple(field.name for field in fields(kind) if field.name != "raw")
+
+
+def _field(hint: Any, message: Message, name: str) -> Any:
+    field = message.DESCRIPTOR.fields_by_name[name]
+    if get_origin(hint) is tuple:
+        return tuple(_value(get_args(hint)[0], value, field) for value in getattr(message, name))
+    if NoneType in get_args(hint):
+        return _value(get_args(hint)[0], getattr(message, name), field) if message.HasField(name) else None
+    return _value(hint, getattr(message, name), field)
+
+
+def _value(hint: Any, value: Any, field: Any) -> Any:
+    if isinstance(value, Message):
+        return _message(hint, value)
+    if field.enum_type is not None:
+        return hint(_short_name(field.enum_type, value))
+    return float(f"{value:.7g}") if isinstance(value, float) else value
+
+
+def _message(hint: Any, message: Message) -> Any:
+    match message:
+        case Duration():
+            return message.ToNanoseconds() / 1e9
+        case Timestamp():
+            return message.ToDatetime(UTC)
+        case status_pb2.Status():
+            return read_status(message)
+        case _:
+            return read(hint, message)
+
+
+def _short_name(enum: Any, number: int) -> str:
+    """POLICY_ALL → ALL; UNSPECIFIED for a number from a newer contract."""
+    unspecified: str = enum.values_by_number[0].name
+    value = enum.values_by_number.get(number)
+    name: str = value.name if value else unspecified
+    return name.removeprefix(unspecified.removesuffix("UNSPECIFIED"))
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Record():
+            return value.to_dict()
+        case tuple():
+            return [_plain(item) for item in value]
+        case datetime():
+            return value.isoformat()
+        case str():
+            return str(value)
+        case _:
+            return value

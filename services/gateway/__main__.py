@@ -1,0 +1,24 @@
+"""Serves the gateway: `python -m services.gateway`."""
+
+import sys
+
+from services.gateway.config import ConfigError, load_config
+from services.gateway.servicer import Gateway
+from services.gateway.settings import GatewaySettings
+from services.runtime.server import run
+from services.runtime.settings import load_settings
+
+
+def main() -> None:
+    """Reads settings and configuration, then serves until SIGTERM."""
+    settings = load_settings(GatewaySettings)
+    try:
+        config = load_config(settings.gateway_config)
+    except ConfigError as exc:
+        sys.stderr.write(f"{exc}\n")
+        sys.exit(2)
+    run(Gateway(config, settings), settings)
+
+
+if __name__ == "__main__":
+    main()

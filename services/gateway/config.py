@@ -1,0 +1,100 @@
+"""The gateway's configuration: one YAML file.
+
+    recognizers:
+      svm:
+        target: svm:50051
+        timeout: 5
+
+A mistake in it is told with file and line, and nothing is served until it is mended.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+_HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
+_SCHEMES = ("dns:///", "ipv4:", "ipv6:", "unix:")
+_MAX_PORT = 65535
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the text has a line for each mistake."""
+
+
+def _target(value: str) -> str:
+    """host:port as gRPC wants it, so that every address behind a name gets its share of calls."""
+    if value.startswith(_SCHEMES):
+        return value
+    match = _HOST_PORT.fullmatch(value)
+    if match is None or not 1 <= int(match[2]) <= _MAX_PORT:
+        raise ValueError(f"{value!r} is no target; write host:port or one of {', '.join(_SCHEMES)}…")
+    return f"dns:///{value}"
+
+
+class BackendConfig(BaseModel):
+    """How one recognizer is asked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    target: Annotated[str, AfterValidator(_target)]
+    """host:port, or a gRPC target such as dns:///svm:50051."""
+    timeout: float = Field(10, gt=0, le=300)
+    """Seconds it may take at most; a caller's deadline may leave less."""
+    max_in_flight: int = Field(64, ge=1, le=10_000)
+    """Calls to it at once; a further one is answered SHED without asking."""
+    priced: bool = False
+    """Whether calls cost money: a call that may have been billed is never sent again."""
+
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
+
+
+class GatewayConfig(BaseModel):
+    """The recognizers by name, in the order in which they are listed and answered."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recognizers: dict[Name, BackendConfig] = Field(min_length=1)
+
+
+def load_config(path: Path) -> GatewayConfig:
+    """Reads the file. Raises ConfigError."""
+    tree = _read(path)
+    try:
+        return GatewayConfig.model_validate(tree)
+    except ValidationError as exc:
+        raise ConfigError("\n".join(_explain(path, tree, exc))) from exc
+
+
+def _read(path: Path) -> Any:
+    try:
+        return YAML(typ="rt").load(path.read_text("utf-8"))
+    except MarkedYAMLError as exc:
+        line = exc.problem_mark.line + 1 if exc.problem_mark else 1
+        problem = str(exc.problem).partition(" with value")[0]
+        raise ConfigError(f"{path}:{line}: {problem}") from exc
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path}: {exc}. MARQUEE_GATEWAY_CONFIG names the file.") from exc
+
+
+def _explain(path: Path, tree: Any, exc: ValidationError) -> Iterator[str]:
+    for error in exc.errors():
+        where = [part for part in error["loc"] if part != "[key]"]
+        message = "unknown key" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
+        yield f"{path}:{_line(tree, where)}: {'.'.join(map(str, where)) or 'the file'}: {message}"
+
+
+def _line(tree: Any, where: Sequence[int | str]) -> int:
+    """The line of the deepest key of `where` that the file has."""
+    line = 1
+    for part in where:
+        if not isinstance(tree, dict) or part not in tree:
+            break
+        line = tree.lc.key(part)[0] + 1  # type: ignore[attr-defined] # ruamel's own dict knows its lines
+        tree = tree[part]
+    return line

@@ -1,0 +1,112 @@
+"""A leaf: the gRPC service around one recognizer."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+from structlog.contextvars import bind_contextvars
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.runtime import metrics, requests, results, server
+from services.runtime.calls import Context, seconds_left
+from services.runtime.errors import NotReady, OutOfTime
+from services.runtime.images import Image
+from services.runtime.recognizer import Options, Recognizer
+from services.runtime.s3 import ObjectStore
+from services.runtime.settings import LeafSettings
+
+
+def serve(recognizer: Recognizer, settings: LeafSettings) -> None:
+    """Serves the recognizer until SIGTERM, then drains and returns."""
+    server.run(Leaf(recognizer, settings), settings)
+
+
+class Leaf(server.Service):
+    """Checks requests, runs the recognizer, and fills in what all answers have in common."""
+
+    def __init__(self, recognizer: Recognizer, settings: LeafSettings) -> None:
+        self._recognizer = recognizer
+        self._s3_allowed = settings.s3_allowed
+        self._store = ObjectStore(settings.s3_endpoint_url)
+        self._loaded = False
+
+    async def load(self) -> None:
+        """Gets the recognizer ready."""
+        await self._recognizer.load()
+        metrics.show_models({model.name: model.version for model in self._recognizer.describe().models})
+        self._loaded = True
+
+    async def close(self) -> None:
+        """Lets the recognizer go."""
+        await self._recognizer.close()
+
+    async def RecognizeImage(  # noqa: N802 - the contract's name
+        self, request: pb.RecognizeImageRequest, context: Context
+    ) -> pb.RecognizeImageResponse:
+        """Answers with this recognizer's one result."""
+        begin = time.perf_counter()
+        request_id = requests.request_id_of(request)
+        bind_contextvars(request_id=request_id, bytes=len(request.image.content))
+        self._check(request)
+        image = Image(request.image.content or None, request.image.s3_object, self._store.fetch)
+        result = await self._recognize(image, self._options(request, request_id, context))
+        bind_contextvars(outcome=pb.Outcome.Name(result.outcome))
+        response = pb.RecognizeImageResponse(request_id=request_id, results=[result])
+        response.cost_micro_usd = result.cost_micro_usd
+        if image.is_read:
+            response.image.CopyFrom(await asyncio.to_thread(lambda: image.info))
+        response.timings.total.FromNanoseconds(int((time.perf_counter() - begin) * 1e9))
+        return response
+
+    async def StreamRecognizeImage(  # noqa: N802 - the contract's name
+        self, request: pb.RecognizeImageRequest, context: Context
+    ) -> AsyncIterator[pb.RecognizeImageResponse]:
+        """Answers with the result, then with the rest."""
+        response = await self.RecognizeImage(request, context)
+        yield pb.RecognizeImageResponse(request_id=response.request_id, results=response.results)
+        response.ClearField("results")
+        yield response
+
+    async def ListRecognizers(  # noqa: N802 - the contract's name
+        self, request: pb.ListRecognizersRequest, context: Context
+    ) -> pb.ListRecognizersResponse:
+        """Lists this recognizer."""
+        del request, context
+        state = pb.RECOGNIZER_STATE_READY if self._loaded else pb.RECOGNIZER_STATE_LOADING
+        one = self._recognizer.describe() if self._loaded else pb.Recognizer()
+        one.MergeFrom(pb.Recognizer(name=self._recognizer.name, state=state, features=self._recognizer.features))
+        return pb.ListRecognizersResponse(recognizers=[one])
+
+    def _check(self, request: pb.RecognizeImageRequest) -> None:
+        if not self._loaded:
+            raise NotReady(f"{self._recognizer.name} is still loading its model. Try again in a moment.")
+        requests.check_request(request, self._s3_allowed)
+        requests.check_names(request.recognizers, (self._recognizer.name,))
+        requests.check_names(tuple(request.recognizer_options), (self._recognizer.name,))
+
+    def _options(self, request: pb.RecognizeImageRequest, request_id: str, context: Context) -> Options:
+        own = request.recognizer_options.get(self._recognizer.name, pb.RecognizerOptions())
+        asked = requests.features_of(request)
+        left = seconds_left(context)
+        if own.HasField("timeout"):
+            left = min(left, own.timeout.ToNanoseconds() / 1e9)
+        return Options(
+            request_id=request_id,
+            features=tuple(feature for feature in asked if feature in self._recognizer.features),
+            max_labels=requests.max_labels_of(request),
+            min_score=own.min_score if own.HasField("min_score") else request.min_score,
+            collection=request.collection,
+            include_embeddings=request.include_embeddings,
+            deadline=time.monotonic() + left,
+        )
+
+    async def _recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
+        if not options.features:
+            return results.skipped(self._recognizer.name, "asked for nothing that this recognizer does")
+        begin = time.perf_counter()
+        try:
+            async with asyncio.timeout(options.remaining()):
+                result = await self._recognizer.recognize(image, options)
+        except TimeoutError:
+            raise OutOfTime(f"{self._recognizer.name} was not done within the call's deadline.") from None
+        return results.finish(result, self._recognizer.name, options, time.perf_counter() - begin)

@@ -1,0 +1,109 @@
+"""One way to start a server."""
+
+import asyncio
+import signal
+import sys
+from abc import ABC, abstractmethod
+
+import grpc
+import structlog
+from grpc_reflection.v1alpha import reflection
+
+from marquee.v1 import recognizer_pb2, recognizer_pb2_grpc
+from services.runtime import logs, metrics
+from services.runtime.errors import DomainError
+from services.runtime.health import Health
+from services.runtime.interceptors import CallInterceptor
+from services.runtime.limits import MAX_MESSAGE_BYTES
+from services.runtime.settings import Settings
+
+logger = structlog.get_logger()
+_SERVICE = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
+_REFLECTED = (_SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+
+
+class Service(recognizer_pb2_grpc.RecognizerServiceServicer, ABC):
+    """A RecognizerService with a life: a leaf, or the gateway."""
+
+    @abstractmethod
+    async def load(self) -> None:
+        """Gets ready; the server is NOT_SERVING until this returns, and ends when it raises."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Lets go of what it holds."""
+
+
+def run(service: Service, settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then drains and returns. Exits with 1 where it cannot serve."""
+    logs.configure(settings)
+    try:
+        asyncio.run(_serve(service, settings))
+    except (DomainError, OSError, RuntimeError) as exc:
+        logger.error("cannot serve", error=str(exc), exc_info=not isinstance(exc, DomainError | OSError))  # noqa: TRY400
+        sys.exit(1)
+
+
+async def _serve(service: Service, settings: Settings) -> None:
+    server = grpc.aio.server(interceptors=[CallInterceptor()], options=_options(settings))
+    recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(service, server)
+    reflection.enable_server_reflection(_REFLECTED, server)
+    health = Health(server)
+    await health.live()
+    _bind(server, settings)
+    stop = _stop_on_signals()
+    await server.start()
+    logger.info("listening", address=f"{settings.host}:{settings.port}", metrics_port=settings.metrics_port)
+    if await _loaded(service, stop):
+        await health.ready()
+        logger.info("serving")
+        await stop.wait()
+    await health.unready()
+    await asyncio.sleep(settings.drain_delay_seconds)
+    await server.stop(settings.drain_seconds)
+    await service.close()
+    logger.info("stopped")
+
+
+def _bind(server: grpc.aio.Server, settings: Settings) -> None:
+    address = f"{settings.host}:{settings.port}"
+    try:
+        server.add_insecure_port(address)
+    except RuntimeError:
+        raise OSError(f"{address} cannot be listened on. Is the port taken? Set MARQUEE_HOST, MARQUEE_PORT.") from None
+    try:
+        metrics.export(settings.host, settings.metrics_port)
+    except OSError as exc:
+        raise OSError(f"Port {settings.metrics_port} for metrics: {exc}. Set MARQUEE_METRICS_PORT.") from exc
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _loaded(service: Service, stop: asyncio.Event) -> bool:
+    """Whether the service got ready before somebody asked to stop."""
+    loading, stopping = asyncio.ensure_future(service.load()), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if loading.done():
+        stopping.cancel()
+        loading.result()
+        return True
+    loading.cancel()
+    return False
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_connection_age_ms", settings.max_connection_age_seconds * 1000),
+        ("grpc.max_connection_age_grace_ms", 30_000),
+        ("grpc.keepalive_time_ms", 60_000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.so_reuseport", 0),
+    ]

@@ -1,0 +1,16 @@
+"""Serves the SVM recognizer: `python -m services.svm`."""
+
+from services.runtime.leaf import serve
+from services.runtime.settings import load_settings
+from services.svm.recognizer import SvmRecognizer
+from services.svm.settings import SvmSettings
+
+
+def main() -> None:
+    """Serves until SIGTERM."""
+    settings = load_settings(SvmSettings)
+    serve(SvmRecognizer(settings), settings)
+
+
+if __name__ == "__main__":
+    main()
