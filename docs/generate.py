@@ -44,7 +44,7 @@ def settings() -> str:
     lines = [
         "# Settings",
         "",
-        "Servers read the environment when they start. A wrong value is named on standard error and the exit code is 2.",
+        "Read from the environment at the start. A wrong value is named on standard error, and the exit code is 2.",
         "An empty value counts as not set. This page is generated: `make docs`.",
     ]
     for title, kind, parent in GROUPS:
@@ -58,9 +58,10 @@ def errors() -> str:
     lines = [
         "# Errors",
         "",
-        "Every error that Marquee raises is a `google.rpc.Status` whose first detail is a `google.rpc.ErrorInfo` with",
-        "domain `marquee`, one of these reasons, and the `request_id` in its metadata where the call got one. The message",
-        "says what to do. Inside an answer, a recognizer's `status` is made the same way. This page is generated: `make docs`.",
+        "Every error that Marquee raises is a `google.rpc.Status` whose first detail is a `google.rpc.ErrorInfo`",
+        "with domain `marquee`, one of these reasons, and the `request_id` in its metadata where the call got one.",
+        "The message says what to do. Inside an answer, a recognizer's `status` is made the same way.",
+        "This page is generated: `make docs`.",
         "",
         "| reason | code | when |",
         "|---|---|---|",
@@ -69,7 +70,7 @@ def errors() -> str:
         lines.append(f"| `{reason}` | `{code.name}` | {_first_line(error)} |")
     lines += [
         "| `RECOGNIZER_UNAVAILABLE` | `UNAVAILABLE` | The gateway cannot reach a recognizer. |",
-        "| `RECOGNIZER_TIMEOUT` | `DEADLINE_EXCEEDED` | A recognizer did not answer within its share of the deadline. |",
+        "| `RECOGNIZER_TIMEOUT` | `DEADLINE_EXCEEDED` | A recognizer did not answer within its share of the time. |",
         "| `RECOGNIZER_FAILED` | as gRPC says | A recognizer's call failed in another way. |",
         "| `SHED` | `RESOURCE_EXHAUSTED` | A recognizer has as many calls in flight as the gateway gives it. |",
         "| `NO_RECOGNIZER_ANSWERED` | theirs, or `UNAVAILABLE` | All failed; each status stands in the details. |",

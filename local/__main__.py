@@ -43,7 +43,12 @@ async def _run(arguments: argparse.Namespace) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     arguments.state.mkdir(parents=True, exist_ok=True)
     built = stack.build(arguments.state, arguments.gallery, arguments.port)
-    supervisor = Supervisor(built.parts, arguments.state / "logs", tell=lambda line: print(f"* {line}", flush=True))
+
+    def tell(line: str) -> None:
+        print(f"* {line}", flush=True)
+        built.write(arguments.state / "stack.json")
+
+    supervisor = Supervisor(built.parts, arguments.state / "logs", tell)
     try:
         if not await _started(supervisor, stop):
             return 1

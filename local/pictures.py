@@ -4,6 +4,7 @@ Eileen Collins stands in scikit-image, Grace Hopper in matplotlib; pictures with
 scikit-image. Training and demo pictures are made by different transforms with different seeds.
 """
 
+import argparse
 import io
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -128,3 +129,24 @@ def _side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
     both.paste(left, (0, 0))
     both.paste(right, (left.width, 0))
     return both
+
+
+def main() -> None:
+    """Writes one of the sets: `python -m local.pictures people DIR`."""
+    sets = {
+        "demo": write_demo,
+        "gallery": write_gallery,
+        "labels": write_training_labels,
+        "people": write_training_people,
+    }
+    parser = argparse.ArgumentParser(
+        prog="python -m local.pictures", description="Writes a set of the demo's pictures."
+    )
+    parser.add_argument("set", choices=sets, help="demo and gallery, or what the SVM (people) or Keras (labels) learns")
+    parser.add_argument("folder", type=Path)
+    arguments = parser.parse_args()
+    sets[arguments.set](arguments.folder)
+
+
+if __name__ == "__main__":
+    main()

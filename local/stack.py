@@ -56,7 +56,7 @@ def build(state: Path, gallery: Path | None = None, port: int | None = None) -> 
     gallery = gallery or _demo_gallery(state)
     pictures.write_demo(state / "pictures")
     config = _gateway_config(state, servers)
-    everywhere = CREDENTIALS | {"MARQUEE_S3_ENDPOINT_URL": f"http://{s3}", "MARQUEE_S3_ALLOWED": BUCKET}
+    everywhere = CREDENTIALS | {"MARQUEE_S3_ENDPOINT_URL": f"http://{s3}", "MARQUEE_S3_ALLOWED": _allowed()}
     own = {
         "rekognition": {"MARQUEE_REKOGNITION_ENDPOINT_URL": f"http://{aws}", "MARQUEE_EVIDENCE_GROUP": NETWORK},
         "keras": {"MARQUEE_KERAS_TARGET": tf_serving, "MARQUEE_KERAS_ASSETS": str(MODEL_BASE)},
@@ -89,6 +89,11 @@ def _default_port(otherwise: str) -> int:
         except OSError:
             return int(otherwise.rpartition(":")[2])
     return GATEWAY_PORT
+
+
+def _allowed() -> str:
+    """The demo's bucket and those that the user allows."""
+    return ",".join(filter(None, (BUCKET, os.environ.get("MARQUEE_S3_ALLOWED"))))
 
 
 def _demo_gallery(state: Path) -> Path:

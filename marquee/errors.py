@@ -36,7 +36,7 @@ class MarqueeError(Exception):
     `causes` has each recognizer's status where none of them could answer.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is something known of the failed call
         self,
         message: str,
         *,

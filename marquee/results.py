@@ -149,7 +149,7 @@ class Verdict(Record):
 class CallTimings(Record):
     """Where a call's time went, in seconds."""
 
-    total: float | None
+    total: float
     """From the request's arrival to the answer."""
 
 

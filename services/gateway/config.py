@@ -15,7 +15,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 _HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
 _SCHEMES = ("dns:///", "ipv4:", "ipv6:", "unix:")
@@ -78,7 +79,7 @@ def _read(path: Path) -> Any:
         line = exc.problem_mark.line + 1 if exc.problem_mark else 1
         problem = str(exc.problem).partition(" with value")[0]
         raise ConfigError(f"{path}:{line}: {problem}") from exc
-    except (OSError, UnicodeDecodeError) as exc:
+    except (OSError, UnicodeDecodeError, YAMLError) as exc:
         raise ConfigError(f"{path}: {exc}. MARQUEE_GATEWAY_CONFIG names the file.") from exc
 
 
@@ -93,8 +94,8 @@ def _line(tree: Any, where: Sequence[int | str]) -> int:
     """The line of the deepest key of `where` that the file has."""
     line = 1
     for part in where:
-        if not isinstance(tree, dict) or part not in tree:
-            break
-        line = tree.lc.key(part)[0] + 1  # type: ignore[attr-defined] # ruamel's own dict knows its lines
+        if not isinstance(tree, CommentedMap) or part not in (tree.lc.data or ()):
+            break  # a key that is merged in by `<<` has no line here
+        line = tree.lc.key(part)[0] + 1
         tree = tree[part]
     return line

@@ -5,6 +5,7 @@ when the display names are equal but for case, blanks and underscores: identifie
 recognizer to recognizer.
 """
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -131,4 +132,5 @@ def _without_place(results: Sequence[pb.RecognizerResult], found: Sequence[pb.Ve
 
 
 def _key(candidate: pb.Candidate) -> str:
-    return " ".join(candidate.display_name.replace("_", " ").casefold().split())
+    name = unicodedata.normalize("NFKC", candidate.display_name)  # macOS's file names have accents apart
+    return " ".join(name.replace("_", " ").casefold().split())

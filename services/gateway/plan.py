@@ -32,7 +32,8 @@ def plan(request: pb.RecognizeImageRequest, backends: Mapping[str, Backend], lef
     answer leaves in time even when one of them hangs. Raises UnknownRecognizer.
     """
     known = tuple(backends)
-    check_names([_outer(name) for name in (*request.recognizers, *request.recognizer_options)], known)
+    check_names([_outer(name) for name in request.recognizers], known)
+    check_names([_outer(name) for name in request.recognizer_options], known, "recognizer_options")
     wanted = {_outer(name) for name in request.recognizers} or set(known)
     budget = left - min(left * _RESERVE_SHARE, _RESERVE_MOST)
     asks = []
@@ -55,7 +56,8 @@ def _copy(request: pb.RecognizeImageRequest, name: str, own: pb.RecognizerOption
     copy.ClearField("policy")
     copy.ClearField("recognizers")
     copy.ClearField("recognizer_options")
-    copy.recognizers.extend(_inner(one) for one in request.recognizers if one.startswith(f"{name}/"))
+    if name not in request.recognizers:
+        copy.recognizers.extend(_inner(one) for one in request.recognizers if one.startswith(f"{name}/"))
     for one, options in request.recognizer_options.items():
         if one.startswith(f"{name}/"):
             copy.recognizer_options[_inner(one)].CopyFrom(options)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import Progress, track
 
-from services.keras.dataset import Dataset, DataProblem, hold_out, read_dataset
+from services.keras.dataset import DataProblem, Dataset, hold_out, read_dataset
 
 if TYPE_CHECKING:
     import keras
@@ -41,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path, metavar="DIR", help="DIR/LABEL/*.jpg, for two or more labels")
     parser.add_argument("--out", type=Path, required=True, help="gets model.keras and VERSION/ as it is served")
     parser.add_argument("--version", type=int, default=1, help="the served version's number (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=60, help="at most so many (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=30, help="at most so many (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="for split, weights and variations (%(default)s)")
     return parser
 
@@ -59,7 +59,7 @@ def _train(dataset: Dataset, options: argparse.Namespace) -> None:
             text = f"training: loss {measures['loss']:.3f}, held-out accuracy {measures['val_accuracy']:.3f}"
             progress.update(task, completed=epoch + 1, description=text)
 
-        accuracy = network.fit(model, dataset.pixels, dataset.classes, held, options.epochs, options.seed, tell)
+        accuracy = network.fit(model, dataset, held, options.epochs, tell)
     options.out.mkdir(parents=True, exist_ok=True)
     model.save(options.out / "model.keras")
     assets = _assets(dataset, model, options.seed) | {"held_out": {"accuracy": accuracy, "pictures": int(held.sum())}}

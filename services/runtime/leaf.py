@@ -82,7 +82,7 @@ class Leaf(server.Service):
             raise NotReady(f"{self._recognizer.name} is still loading its model. Try again in a moment.")
         requests.check_request(request, self._s3_allowed)
         requests.check_names(request.recognizers, (self._recognizer.name,))
-        requests.check_names(tuple(request.recognizer_options), (self._recognizer.name,))
+        requests.check_names(tuple(request.recognizer_options), (self._recognizer.name,), "recognizer_options")
 
     def _options(self, request: pb.RecognizeImageRequest, request_id: str, context: Context) -> Options:
         own = request.recognizer_options.get(self._recognizer.name, pb.RecognizerOptions())
@@ -105,8 +105,10 @@ class Leaf(server.Service):
             return results.skipped(self._recognizer.name, "asked for nothing that this recognizer does")
         begin = time.perf_counter()
         try:
-            async with asyncio.timeout(options.remaining()):
+            async with asyncio.timeout(options.remaining()) as limit:
                 result = await self._recognizer.recognize(image, options)
         except TimeoutError:
+            if not limit.expired():
+                raise
             raise OutOfTime(f"{self._recognizer.name} was not done within the call's deadline.") from None
         return results.finish(result, self._recognizer.name, options, time.perf_counter() - begin)

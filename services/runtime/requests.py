@@ -45,13 +45,11 @@ def max_labels_of(request: pb.RecognizeImageRequest) -> int:
     return request.max_labels if request.HasField("max_labels") else DEFAULT_MAX_LABELS
 
 
-def check_names(asked: Sequence[str], known: Sequence[str]) -> None:
+def check_names(asked: Sequence[str], known: Sequence[str], field: str = "recognizers") -> None:
     """Refuses a name that is not known here, and tells which ones are."""
     for name in asked:
         if name not in known:
-            raise UnknownRecognizer(
-                f"There is no recognizer {name!r} here; there is: {', '.join(known)}.", field="recognizers"
-            )
+            raise UnknownRecognizer(f"There is no recognizer {name!r} here; there is: {', '.join(known)}.", field=field)
 
 
 def check_image(image: pb.Image, s3_allowed: Sequence[str]) -> None:

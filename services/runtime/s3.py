@@ -1,5 +1,7 @@
 """Pictures out of S3, or out of a server that speaks its protocol."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +28,7 @@ class ObjectStore:
         Raises ObjectNotFound, ObjectForbidden, ImageTooLarge, DependencyUnavailable. Blocks.
         """
         answer = self._call("get_object", s3_object)
-        with answer["Body"] as body:
+        with answer["Body"] as body, _explained(s3_object):
             check_size(answer["ContentLength"])
             return bytes(body.read(MAX_IMAGE_BYTES))
 
@@ -35,17 +37,11 @@ class ObjectStore:
         check_size(self._call("head_object", s3_object)["ContentLength"])
 
     def _call(self, operation: str, s3_object: pb.S3Object) -> Any:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
         where = {"Bucket": s3_object.bucket, "Key": s3_object.key}
         if s3_object.version_id:
             where["VersionId"] = s3_object.version_id
-        try:
+        with _explained(s3_object):
             return getattr(self._client, operation)(**where)
-        except ClientError as exc:
-            raise _explain(exc, s3_object) from exc
-        except BotoCoreError as exc:
-            raise DependencyUnavailable(f"S3 cannot be used: {type(exc).__name__}.") from exc
 
     @cached_property
     def _client(self) -> "S3Client":
@@ -60,6 +56,18 @@ class ObjectStore:
             s3={"addressing_style": "path"} if self._endpoint_url else {},
         )
         return boto3.client("s3", endpoint_url=self._endpoint_url, config=config)
+
+
+@contextmanager
+def _explained(s3_object: pb.S3Object) -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    try:
+        yield
+    except ClientError as exc:
+        raise _explain(exc, s3_object) from exc
+    except BotoCoreError as exc:
+        raise DependencyUnavailable(f"S3 cannot be used: {type(exc).__name__}.") from exc
 
 
 def _explain(exc: Any, s3_object: pb.S3Object) -> Exception:

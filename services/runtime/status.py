@@ -9,6 +9,7 @@ from services.runtime import errors
 DOMAIN = "marquee"
 DETAILS_KEY = "grpc-status-details-bin"
 
+_MOST_CHARACTERS = 500
 _Code = grpc.StatusCode
 TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.InvalidRequest: (_Code.INVALID_ARGUMENT, "INVALID_REQUEST"),
@@ -56,11 +57,19 @@ def from_exception(exc: Exception, **metadata: str) -> status_pb2.Status:
 
 
 def make(code: grpc.StatusCode, reason: str, message: str, **metadata: str) -> status_pb2.Status:
-    """A status with an ErrorInfo of this project's domain."""
-    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
+    """A status with an ErrorInfo of this project's domain.
+
+    Texts are cut, since a caller's own words stand in some: past 8 KiB in all, gRPC replaces the status.
+    """
+    short = {key: _cut(value) for key, value in metadata.items()}
+    info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=short)
     detail = any_pb2.Any()
     detail.Pack(info)
-    return status_pb2.Status(code=number(code), message=message, details=[detail])
+    return status_pb2.Status(code=number(code), message=_cut(message), details=[detail])
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 1]}…"
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> status_pb2.Status:

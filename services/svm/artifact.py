@@ -69,9 +69,9 @@ def load(path: Path) -> Artifact:
     try:
         content = skops.io.loads(data, trusted=[])
         artifact = _artifact(content, hashlib.sha256(data).hexdigest()[:12])
+        _compare(content["versions"], path)
     except _UNREADABLE as exc:
         raise Misconfigured(f"{path} is no model of the SVM trainer: {exc}") from exc
-    _compare(content["versions"], path)
     return artifact
 
 

@@ -26,14 +26,15 @@ class Calibration:
 def calibrate(decisions: Numbers, people: npt.NDArray[np.int64], keep: float) -> Calibration:
     """Fits the sigmoid on decisions [faces, people] of models that have not seen the faces.
 
-    `people` holds each face's person as a column of the decisions. `keep` is the share of those faces
-    whose own score reaches the threshold. The threshold knows no strangers: it says how unlike its
-    person a face may be, not how many strangers pass.
+    `people` holds each face's person as a column of the decisions. `keep` is the share of the rightly
+    named faces whose score reaches the threshold. The threshold knows no strangers: it says how unlike
+    its person a face may be, not how many strangers pass.
     """
     own = np.eye(decisions.shape[1], dtype=bool)[people]
     slope, intercept = _sigmoid(decisions.ravel(), own.ravel())
-    unlimited = Calibration(slope, intercept, threshold=0)
-    return Calibration(slope, intercept, float(np.quantile(unlimited.scores(decisions[own]), 1 - keep)))
+    right = decisions[own & (decisions.argmax(axis=1) == people)[:, np.newaxis]]
+    scores = Calibration(slope, intercept, threshold=0).scores(right)
+    return Calibration(slope, intercept, float(np.quantile(scores, 1 - keep)) if len(scores) else 1.0)
 
 
 def by_person(decisions: Numbers) -> Numbers:

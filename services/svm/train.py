@@ -17,7 +17,7 @@ from rich.table import Table
 from services.svm import artifact, wavelet
 from services.svm.faces import FaceFinder
 from services.svm.fit import Fitted, fit
-from services.svm.training_set import Finder, Sample, TrainingError, TrainingSet, look, pictures, training_set
+from services.svm.training_set import NO_FACE, Sample, TrainingError, TrainingSet, look, pictures, training_set
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -43,21 +43,19 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="haar: with two eyes, as published; haar+hog: as in recognizing, dlib too (%(default)s)",
     )
     parser.add_argument(
-        "--keep", type=_share, default=0.95, help="share of the known faces whose score is enough (%(default)s)"
+        "--keep",
+        type=float,
+        default=0.95,
+        help="share of the rightly named faces whose score is enough, up to 1 (%(default)s)",
     )
+    parser.add_argument("--mirror", action="store_true", help="train on every face mirrored as well")
     return parser.parse_args(arguments)
 
 
-def _share(text: str) -> float:
-    share = float(text)
-    if not 0 < share <= 1:
-        raise argparse.ArgumentTypeError("must be above 0 and at most 1")
-    return share
-
-
 def _train(asked: argparse.Namespace, console: Console) -> None:
-    finder = FaceFinder()
-    samples = _look(pictures(asked.folder), finder.find_as_published if asked.faces == "haar" else finder.find, console)
+    if not 0 < asked.keep <= 1:
+        raise TrainingError(f"--keep is {asked.keep}; it must be above 0 and at most 1.")
+    samples = _look(asked, console)
     _show(samples, console)
     faces = training_set(samples)
     with console.status("Choosing C and kernel by cross-validation"):
@@ -66,8 +64,13 @@ def _train(asked: argparse.Namespace, console: Console) -> None:
     _tell(fitted, asked.out, console)
 
 
-def _look(samples: Sequence[Sample], find: Finder, console: Console) -> list[Sample]:
-    return [look(sample, find) for sample in track(samples, "Finding faces", console=console, transient=True)]
+def _look(asked: argparse.Namespace, console: Console) -> list[Sample]:
+    finder = FaceFinder()
+    find = finder.find_as_published if asked.faces == "haar" else finder.find
+    found = pictures(asked.folder)
+    return [
+        look(one, find, mirror=asked.mirror) for one in track(found, "Finding faces", console=console, transient=True)
+    ]
 
 
 def _show(samples: Sequence[Sample], console: Console) -> None:
@@ -75,14 +78,14 @@ def _show(samples: Sequence[Sample], console: Console) -> None:
     for sample in samples:
         if sample.problem:
             console.print(f"left out, {sample.problem}: {escape(str(sample.path))}", highlight=False)
-    table = Table("person", *(("pictures", "used", "no face", "several faces", "unreadable")))
+    table = Table("person", "pictures", "used", "no face", "several faces", "unreadable")
     for folder in sorted({sample.folder for sample in samples}):
         table.add_row(escape(folder), *_counts([sample for sample in samples if sample.folder == folder]))
     console.print(table)
 
 
 def _counts(samples: Sequence[Sample]) -> list[str]:
-    no_face = sum(sample.problem == "no face" for sample in samples)
+    no_face = sum(sample.problem == NO_FACE for sample in samples)
     left_out = sum(bool(sample.problem) for sample in samples)
     unreadable = sum(bool(sample.unreadable) for sample in samples)
     used = len(samples) - left_out - unreadable
@@ -95,7 +98,7 @@ def _save(faces: TrainingSet, fitted: Fitted, asked: argparse.Namespace) -> None
         people=faces.people,
         pipeline=fitted.pipeline,
         calibration=fitted.calibration,
-        report=fitted.report | {"finder": asked.faces},
+        report=fitted.report | {"finder": asked.faces, "mirror": asked.mirror},
         data_sha256=faces.sha256,
     )
     artifact.save(trained, asked.out)

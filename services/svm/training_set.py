@@ -1,7 +1,7 @@
 """The faces to train on, out of a folder per person."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from services.svm.people import Person, person_of
 LEAST_FACES = 2
 """Of each person: cross-validation trains on some of them and looks at the others."""
 
+NO_FACE = "no face"
 Finder = Callable[[Pixels], list[Face]]
 
 
@@ -32,8 +33,8 @@ class Sample:
     folder: str
     """The person's."""
     sha256: str = ""
-    features: npt.NDArray[np.float64] | None = None
-    """Of its one face; None where the picture cannot be used."""
+    features: tuple[npt.NDArray[np.float64], ...] = ()
+    """Of its one face, and of that face mirrored where asked for; empty where the picture cannot be used."""
     problem: str = ""
     """Why it cannot: "no face", "2 faces"."""
     unreadable: str = ""
@@ -45,9 +46,11 @@ class TrainingSet:
     """What a classifier is fitted on."""
 
     features: npt.NDArray[np.float64]
-    """[faces, length]."""
+    """[faces, length]; a mirrored face counts as one more."""
     columns: npt.NDArray[np.int64]
     """Whose each face is, as an index of `people`."""
+    groups: npt.NDArray[np.int64]
+    """Which picture each face is from: those of one belong on one side of every split."""
     people: tuple[Person, ...]
     sha256: str
 
@@ -62,7 +65,7 @@ def pictures(folder: Path) -> list[Sample]:
     return samples
 
 
-def look(sample: Sample, find: Finder) -> Sample:
+def look(sample: Sample, find: Finder, *, mirror: bool = False) -> Sample:
     """The sample with the features of its one face, or with what is wrong with it."""
     try:
         content = sample.path.read_bytes()
@@ -74,21 +77,25 @@ def look(sample: Sample, find: Finder) -> Sample:
     faces = find(pixels)
     sha256 = hashlib.sha256(content).hexdigest()
     if len(faces) != 1:
-        return Sample(sample.path, sample.folder, sha256, problem=f"{len(faces) or 'no'} face{'s'[: len(faces) != 1]}")
-    return Sample(sample.path, sample.folder, sha256, wavelet.features(faces[0].crop(pixels)))
+        return Sample(sample.path, sample.folder, sha256, problem=f"{len(faces)} faces" if faces else NO_FACE)
+    crop = faces[0].crop(pixels)
+    crops = (crop, np.ascontiguousarray(crop[:, ::-1])) if mirror else (crop,)
+    return Sample(sample.path, sample.folder, sha256, tuple(wavelet.features(each) for each in crops))
 
 
 def training_set(samples: Sequence[Sample]) -> TrainingSet:
     """The faces of samples that were looked at. Raises TrainingError."""
     _check_readable(samples)
     folders = sorted({sample.folder for sample in samples})
-    used = [(sample.features, sample.folder) for sample in samples if sample.features is not None]
-    _check_counts(folders, [folder for _, folder in used])
+    used = [sample for sample in samples if sample.features]
+    _check_counts(folders, [sample.folder for sample in used])
+    sizes = [len(sample.features) for sample in used]
     return TrainingSet(
-        features=np.array([features for features, _ in used]),
-        columns=np.array([folders.index(folder) for _, folder in used]),
+        features=np.array([features for sample in used for features in sample.features]),
+        columns=np.repeat([folders.index(sample.folder) for sample in used], sizes),
+        groups=np.repeat(np.arange(len(used)), sizes),
         people=tuple(person_of(folder) for folder in folders),
-        sha256=_sha256(sample for sample in samples if sample.features is not None),
+        sha256=_sha256(used),
     )
 
 
@@ -125,6 +132,6 @@ def _check_counts(folders: Sequence[str], used: Sequence[str]) -> None:
         )
 
 
-def _sha256(used: Iterable[Sample]) -> str:
+def _sha256(used: Sequence[Sample]) -> str:
     lines = sorted(f"{sample.folder}\0{sample.sha256}\n" for sample in used)
     return hashlib.sha256("".join(lines).encode()).hexdigest()

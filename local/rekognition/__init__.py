@@ -1,0 +1,1 @@
+"""An endpoint that answers boto3 as Amazon Rekognition does, with faces that are really recognized."""

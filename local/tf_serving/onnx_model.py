@@ -1,0 +1,76 @@
+"""One version of a model, run by onnxruntime."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+from tensorflow.core.framework import types_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from local.tf_serving.errors import invalid
+from services.keras.tensors import Array, number_of
+
+SIGNATURE = "serving_default"
+_METHOD = "tensorflow/serving/predict"
+_DTYPES = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(uint8)": np.uint8,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+}
+
+
+class OnnxModel:
+    """Safe to share between threads. The names of the graph's inputs and outputs are the signature's."""
+
+    def __init__(self, version: int, path: Path, threads: int) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self.version = version
+        self.signature = _signature(self._session)
+
+    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+        """The outputs by name. Raises Refused for inputs of another type or shape than the signature's.
+
+        TensorFlow's text for a wrong type is that of tensorflow/core/common_runtime/eager and
+        kernels/batch_kernels.cc; for a wrong shape it depends on the first kernel that minds, so here
+        onnxruntime's own is given with the same code.
+        """
+        for position, (name, array) in enumerate(inputs.items()):
+            self._check_type(position, name, array)
+        try:
+            results: list[Array] = self._session.run(list(outputs), dict(inputs))
+        except InvalidArgument as exc:
+            raise invalid(str(exc)) from exc
+        return results
+
+    def _check_type(self, position: int, name: str, array: Array) -> None:
+        wanted, given = self.signature.inputs[name].dtype, number_of(array.dtype)
+        if wanted != given:
+            raise invalid(f"Expects arg[{position}] to be {_name(wanted)} but {_name(given)} is provided")
+
+
+def _signature(session: Any) -> Any:
+    signature = meta_graph_pb2.SignatureDef(method_name=_METHOD)
+    for value in session.get_inputs():
+        _describe(signature.inputs[value.name], value, f"{SIGNATURE}_{value.name}:0")
+    for number, value in enumerate(session.get_outputs()):
+        _describe(signature.outputs[value.name], value, f"StatefulPartitionedCall:{number}")
+    return signature
+
+
+def _describe(info: Any, value: Any, tensor: str) -> None:
+    """Fills a TensorInfo as a SavedModel that Keras exports has it; a free dimension is -1."""
+    info.name = tensor
+    info.dtype = number_of(np.dtype(_DTYPES[value.type]))
+    for size in value.shape:
+        info.tensor_shape.dim.add(size=size if isinstance(size, int) else -1)
+
+
+def _name(number: int) -> str:
+    return str(types_pb2.DataType.Name(number)).removeprefix("DT_").lower()

@@ -1,0 +1,128 @@
+"""PredictionService: Predict and GetModelMetadata.
+
+Rules and texts come from TensorFlow Serving's sources, in tensorflow_serving/servables/tensorflow/:
+predict_impl.cc, predict_util.cc and get_model_metadata_impl.cc; those on single inputs from
+`GetInputValues` in tensorflow/cc/saved_model/util.cc.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from typing import Any
+
+import grpc
+from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
+
+from local.tf_serving.errors import Refused, invalid, refusals
+from local.tf_serving.onnx_model import SIGNATURE, OnnxModel
+from local.tf_serving.servables import Servables
+from services.keras import tensors
+
+Context = grpc.aio.ServicerContext[Any, Any]
+_METADATA_FIELD = "signature_def"
+
+
+class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc] # untyped base
+    """Runs models in the executor. `write` puts an output into a message, in one of the two forms."""
+
+    def __init__(
+        self, servables: Servables, executor: Executor, write: Callable[[tensors.Array], Any] = tensors.as_values
+    ) -> None:
+        self._servables = servables
+        self._executor = executor
+        self._write = write
+
+    async def Predict(self, request: Any, context: Context) -> Any:  # noqa: N802 - the API's name
+        """Runs a model on a batch."""
+        async with refusals(context):
+            model = self._servables.find(_spec(request))
+            _check_signature(request.model_spec.signature_name)
+            inputs = _read_inputs(request.inputs, model.signature)
+            names = _outputs(request.output_filter, model.signature)
+            loop = asyncio.get_running_loop()
+            outputs = await loop.run_in_executor(self._executor, model.run, inputs, names)
+            response = predict_pb2.PredictResponse()
+            for name, output in zip(names, outputs, strict=True):
+                response.outputs[name].CopyFrom(self._write(output))
+            _fill_spec(response.model_spec, self._servables.name, model, SIGNATURE)
+            return response
+
+    async def GetModelMetadata(self, request: Any, context: Context) -> Any:  # noqa: N802 - the API's name
+        """Tells the model's signatures."""
+        async with refusals(context):
+            spec = _spec(request)
+            _check_fields(request.metadata_field)
+            model = self._servables.find(spec)
+            signatures = get_model_metadata_pb2.SignatureDefMap(signature_def={SIGNATURE: model.signature})
+            response = get_model_metadata_pb2.GetModelMetadataResponse()
+            response.metadata[_METADATA_FIELD].Pack(signatures)
+            _fill_spec(response.model_spec, self._servables.name, model)
+            return response
+
+
+def _spec(request: Any) -> Any:
+    if not request.HasField("model_spec"):
+        raise invalid("Missing ModelSpec")
+    return request.model_spec
+
+
+def _fill_spec(spec: Any, name: str, model: OnnxModel, signature: str = "") -> None:
+    spec.name = name
+    spec.version.value = model.version
+    spec.signature_name = signature
+
+
+def _check_signature(name: str) -> None:
+    if name not in {"", SIGNATURE}:
+        raise Refused(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+
+
+def _check_fields(fields: Iterable[str]) -> None:
+    if not fields:
+        raise invalid("GetModelMetadataRequest must specify at least one metadata_field")
+    for field in fields:
+        if field != _METADATA_FIELD:
+            raise invalid(f"Metadata field {field} is not supported")
+
+
+def _read_inputs(given: Any, signature: Any) -> dict[str, tensors.Array]:
+    if len(given) != len(signature.inputs):
+        raise invalid(_size_mismatch(set(given), set(signature.inputs)))
+    return {name: _read(name, given, signature.inputs[name].name) for name in sorted(signature.inputs)}
+
+
+def _size_mismatch(given: set[str], wanted: set[str]) -> str:
+    return (
+        f"input size does not match signature: {len(given)}!={len(wanted)} len({_set(given)}) != len({_set(wanted)}). "
+        f"Sent extra: {_set(given - wanted)}. Missing but required: {_set(wanted - given)}."
+    )
+
+
+def _read(name: str, given: Any, feed: str) -> tensors.Array:
+    if name not in given:
+        raise invalid(
+            f"Signature input alias: {name}(feed name: {feed}) not found in request and no default value provided. "
+            f"Inputs expected to be in the request {_set(given)}, or default input alias set: "
+        )
+    try:
+        return tensors.to_array(given[name])
+    except tensors.TensorError as exc:
+        raise invalid(f"tensor parsing error: {name}") from exc
+
+
+def _outputs(asked: Iterable[str], signature: Any) -> list[str]:
+    seen: list[str] = []
+    for name in asked:
+        if name not in signature.outputs:
+            raise invalid(
+                f"output tensor alias not found in signature: {name} "
+                f"Outputs expected to be in the set {_set(signature.outputs)}."
+            )
+        if name in seen:
+            raise invalid(f"duplicate output tensor alias: {name}")
+        seen.append(name)
+    return seen or sorted(signature.outputs)
+
+
+def _set(names: Iterable[str]) -> str:
+    return "{" + ",".join(sorted(names)) + "}"

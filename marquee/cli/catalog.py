@@ -1,0 +1,67 @@
+"""Asks for the recognizers and prints them."""
+
+import json
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from marquee.cli import terminal
+from marquee.cli.attempts import Exit, exit_of
+from marquee.cli.options import ListOutput
+from marquee.cli.tables import dollars, table_of, words
+from marquee.cli.terminal import clean, print_error
+from marquee.client import Client
+from marquee.enums import RecognizerState
+from marquee.errors import MarqueeError
+from marquee.recognizers import Recognizer, Spending
+
+_STATE_STYLES = {RecognizerState.READY: "green", RecognizerState.LOADING: "yellow"}
+
+
+def print_catalog(address: str | None, timeout: float, output: ListOutput) -> Exit:
+    """Prints the recognizers behind the server."""
+    try:
+        with Client(address) as client:
+            recognizers = client.recognizers(timeout=timeout)
+    except MarqueeError as error:
+        print_error("", error.message)
+        return exit_of(error)
+    if output is ListOutput.JSON:
+        listed = [recognizer.to_dict() for recognizer in recognizers]
+        terminal.stdout().print(json.dumps(listed, ensure_ascii=False, indent=2), soft_wrap=True)
+    else:
+        _print_table(recognizers)
+    return Exit.OK
+
+
+def _print_table(recognizers: Sequence[Recognizer]) -> None:
+    table = table_of("Recognizer", "State", "Features", "Models", "Price a picture", "Enrolls", "Spent")
+    for recognizer in recognizers:
+        table.add_row(
+            clean(recognizer.name),
+            _state(recognizer),
+            ", ".join(words(feature) for feature in recognizer.features),
+            clean(", ".join(f"{model.name} {model.version}" for model in recognizer.models)),
+            "\n".join(_prices(recognizer)) or "free",
+            "yes" if recognizer.can_enroll else "no",
+            _spent(recognizer.spending),
+        )
+    terminal.stdout().print(table)
+
+
+def _state(recognizer: Recognizer) -> Text:
+    style = _STATE_STYLES.get(recognizer.state, "red")
+    reason = f": {recognizer.status.message}" if recognizer.status and recognizer.status.message else ""
+    return Text(clean(words(recognizer.state) + reason), style)
+
+
+def _prices(recognizer: Recognizer) -> Iterator[str]:
+    return (f"{words(price.feature)} {dollars(price.micro_usd)}" for price in recognizer.prices)
+
+
+def _spent(spending: Spending | None) -> str:
+    if spending is None:
+        return ""
+    cap = spending.daily_cap_micro_usd
+    most = "" if cap is None else f" of {dollars(cap)}"
+    return f"{dollars(spending.today_micro_usd)}{most} today\n{dollars(spending.month_micro_usd)} this month"

@@ -1,0 +1,119 @@
+"""Draws who was found into the picture: PNG or SVG."""
+
+import io
+from base64 import b64encode
+from html import escape
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageOps
+
+from marquee.cli.fonts import FAMILY, font
+from marquee.cli.layout import Mark, Rectangle, lay_out, line_width
+from marquee.cli.styles import Style, text_color
+from marquee.cli.terminal import clean
+from marquee.cli.verdicts import verdicts_of
+from marquee.results import Recognition
+
+_HALO = "#000000"
+_ORIENTATION = 0x0112
+
+
+def draw(content: bytes, recognition: Recognition, style: Style, target: Path) -> None:
+    """Writes the picture with its faces to `target`, as its suffix says. Raises OSError."""
+    picture = _upright(content)
+    marks = lay_out(verdicts_of(recognition), picture.size, style)
+    if target.suffix.lower() == ".svg":
+        target.write_text(_svg(picture, content, marks), encoding="utf-8")
+    else:
+        target.write_bytes(_png(picture, marks))
+
+
+def _upright(content: bytes) -> Image.Image:
+    picture = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
+
+
+def _png(picture: Image.Image, marks: list[Mark]) -> bytes:
+    canvas = ImageDraw.Draw(picture)
+    line = line_width(picture.size)
+    for mark in marks:
+        _draw_box(canvas, mark, line)
+    for mark in marks:
+        _draw_caption(canvas, mark)
+    return _encoded(picture, "PNG")
+
+
+def _draw_box(canvas: ImageDraw.ImageDraw, mark: Mark, line: int) -> None:
+    left, top, right, bottom = _edges(mark.box)
+    canvas.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_HALO, width=line + 2)
+    canvas.rectangle((left, top, right, bottom), outline=mark.color, width=line)
+
+
+def _draw_caption(canvas: ImageDraw.ImageDraw, mark: Mark) -> None:
+    if (caption := mark.caption) is None:
+        return
+    plate = caption.plate
+    canvas.rectangle(_edges(plate), fill=mark.color)
+    middle = (plate.left + plate.width / 2, plate.top + plate.height / 2)
+    canvas.text(middle, caption.text, fill=text_color(mark.color), font=font(caption.font_size), anchor="mm")
+
+
+def _edges(area: Rectangle) -> tuple[float, float, float, float]:
+    return area.left, area.top, area.left + area.width, area.bottom
+
+
+def _svg(picture: Image.Image, content: bytes, marks: list[Mark]) -> str:
+    width, height = picture.size
+    size = f'width="{width}" height="{height}"'
+    line = line_width(picture.size)
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width} {height}">',
+            f'<image {size} href="{_data_uri(picture, content)}"/>',
+            *(_svg_box(mark, line) for mark in marks),
+            *(_svg_caption(mark) for mark in marks),
+            "</svg>\n",
+        ]
+    )
+
+
+def _svg_box(mark: Mark, line: int) -> str:
+    area = f"{_svg_area(mark.box)} fill='none'"
+    return (
+        f"<rect {area} stroke='{_HALO}' stroke-width='{line + 2}'/>"
+        f"<rect {area} stroke='{mark.color}' stroke-width='{line}'/>"
+    )
+
+
+def _svg_caption(mark: Mark) -> str:
+    if (caption := mark.caption) is None:
+        return ""
+    plate = caption.plate
+    x, y = plate.left + plate.width / 2, plate.top + plate.height / 2
+    room = plate.width - 0.7 * caption.font_size
+    return (
+        f"<rect {_svg_area(plate)} fill='{mark.color}'/>"
+        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle" dominant-baseline="central" font-weight="bold" '
+        f'font-family="{FAMILY}" font-size="{caption.font_size}" textLength="{room:.1f}" '
+        f'lengthAdjust="spacingAndGlyphs" fill="{text_color(mark.color)}">{escape(clean(caption.text))}</text>'
+    )
+
+
+def _svg_area(area: Rectangle) -> str:
+    return f"x='{area.left:.1f}' y='{area.top:.1f}' width='{area.width:.1f}' height='{area.height:.1f}'"
+
+
+def _data_uri(picture: Image.Image, content: bytes) -> str:
+    """The file as it is; where it lies on its side the upright pixels, since not every viewer turns it."""
+    stored = Image.open(io.BytesIO(content))
+    kind = stored.format or "PNG"
+    if stored.getexif().get(_ORIENTATION, 1) != 1:
+        kind = "JPEG" if kind == "JPEG" else "PNG"
+        content = _encoded(picture, kind)
+    return f"data:image/{kind.lower()};base64,{b64encode(content).decode()}"
+
+
+def _encoded(picture: Image.Image, kind: str) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, quality=95)
+    return buffer.getvalue()

@@ -1,0 +1,94 @@
+"""Prints what became of each picture: a table, JSON or CSV."""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from marquee.cli.attempts import Attempt
+from marquee.cli.options import Output
+from marquee.cli.tables import print_recognition
+from marquee.cli.terminal import print_error
+from marquee.cli.verdicts import name_of, verdicts_of
+from marquee.errors import MarqueeError, Unreachable
+from marquee.results import Verdict
+
+Printer: TypeAlias = Callable[[Attempt], None]
+_COLUMNS = (
+    *("file", "state", "name", "person_id", "score"),
+    *("left", "top", "width", "height", "support", "error"),
+)
+
+
+def printer_of(output: Output, pictures: int) -> Printer:
+    """What prints one attempt after the other; errors go to standard error in every format."""
+    match output:
+        case Output.JSON:
+            return _with_errors(_json_printer(indent=2 if pictures == 1 else None))
+        case Output.CSV:
+            return _with_errors(_csv_printer())
+        case _:
+            return _with_errors(_print_table)
+
+
+def _with_errors(printer: Printer) -> Printer:
+    def print_attempt(attempt: Attempt) -> None:
+        printer(attempt)
+        sys.stdout.flush()
+        if attempt.error is not None:
+            named = isinstance(attempt.error, Unreachable) or attempt.message.startswith(attempt.file)
+            print_error("" if named else attempt.file, attempt.message)
+
+    return print_attempt
+
+
+def _print_table(attempt: Attempt) -> None:
+    if attempt.recognition is not None:
+        print_recognition(attempt.file, attempt.recognition)
+
+
+def _json_printer(indent: int | None) -> Printer:
+    def print_json(attempt: Attempt) -> None:
+        found = attempt.recognition.to_dict() if attempt.recognition else {"error": _error(attempt)}
+        sys.stdout.write(json.dumps({"file": attempt.file, **found}, ensure_ascii=False, indent=indent) + "\n")
+
+    return print_json
+
+
+def _error(attempt: Attempt) -> dict[str, Any]:
+    if not isinstance(attempt.error, MarqueeError):
+        return {"code": None, "message": attempt.message}
+    error = attempt.error
+    return {
+        "code": error.code,
+        "reason": error.reason,
+        "message": error.message,
+        "metadata": error.metadata,
+        "request_id": error.request_id,
+        "causes": [cause.to_dict() for cause in error.causes],
+    }
+
+
+def _csv_printer() -> Printer:
+    writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
+    writer.writeheader()
+
+    def print_rows(attempt: Attempt) -> None:
+        verdicts = verdicts_of(attempt.recognition) if attempt.recognition else ()
+        for row in [_row(verdict) for verdict in verdicts] or [{"error": attempt.message}]:
+            writer.writerow({"file": attempt.file, **row})
+
+    return print_rows
+
+
+def _row(verdict: Verdict) -> Mapping[str, object]:
+    """Empty cells where there is nothing to tell: no box, no score."""
+    return {
+        "state": verdict.state,
+        "name": name_of(verdict),
+        "person_id": verdict.person_id,
+        "score": verdict.score or "",
+        "support": "; ".join(f"{s.recognizer}={s.candidate.display_name} {s.candidate.score}" for s in verdict.support),
+        **(verdict.box.to_dict() if verdict.box else {}),
+    }

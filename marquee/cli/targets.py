@@ -1,0 +1,73 @@
+"""Where drawn pictures go; all of it is settled before any call."""
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import typer
+
+from marquee.sources import is_s3
+
+STDIN = "-"
+_SUFFIXES = (".png", ".svg")
+_HINT = "--draw"
+
+
+def targets_of(out: str | None, files: Sequence[str]) -> Mapping[str, Path]:
+    """FILE → where it is drawn to; empty without --draw. Raises BadParameter."""
+    if out is None:
+        return {}
+    _refuse_s3(files)
+    pattern = _pattern(out)
+    if len(files) > 1 and "{stem}" not in pattern:
+        raise typer.BadParameter(
+            f"{out} is one file for {len(files)} pictures: write {{stem}} or a folder/.", param_hint=_HINT
+        )
+    targets = {file: Path(pattern.replace("{stem}", _stem(file))) for file in files}
+    _refuse_overwriting(targets)
+    for folder in {target.parent for target in targets.values()}:
+        _make(folder)
+    return targets
+
+
+def _pattern(out: str) -> str:
+    """A file's name in which {stem} stands for the picture's."""
+    if out.endswith("/") or Path(out).is_dir():
+        return f"{out.rstrip('/') or '/'}/{{stem}}.png"
+    if Path(out).suffix.lower() not in _SUFFIXES:
+        raise typer.BadParameter(f"{out} ends in neither .png nor .svg, and is no folder.", param_hint=_HINT)
+    return out
+
+
+def _stem(file: str) -> str:
+    return "stdin" if file == STDIN else Path(file).stem
+
+
+def _refuse_s3(files: Sequence[str]) -> None:
+    for file in files:
+        if is_s3(file):
+            raise typer.BadParameter(
+                f"{file} cannot be drawn: the servers read it, its pixels are not here. Download it first.",
+                param_hint=_HINT,
+            )
+
+
+def _make(folder: Path) -> None:
+    """Before any call: a drawing that cannot be written would cost a call."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise typer.BadParameter(f"{folder}: {error.strerror}.", param_hint=_HINT) from None
+    if not os.access(folder, os.W_OK):
+        raise typer.BadParameter(f"{folder} cannot be written to.", param_hint=_HINT)
+
+
+def _refuse_overwriting(targets: Mapping[str, Path]) -> None:
+    inputs = {Path(file).resolve() for file in targets if file != STDIN}
+    often = Counter(target.resolve() for target in targets.values())
+    for file, target in targets.items():
+        if target.resolve() in inputs:
+            raise typer.BadParameter(f"{target} is itself a picture to recognize.", param_hint=_HINT)
+        if often[target.resolve()] > 1:
+            raise typer.BadParameter(f"{file} and another picture would both be drawn to {target}.", param_hint=_HINT)

@@ -1,0 +1,16 @@
+"""Serves the Keras recognizer: `python -m services.keras`."""
+
+from services.keras.recognizer import KerasRecognizer
+from services.keras.settings import KerasSettings
+from services.runtime.leaf import serve
+from services.runtime.settings import load_settings
+
+
+def main() -> None:
+    """Reads the settings, then serves until SIGTERM."""
+    settings = load_settings(KerasSettings)
+    serve(KerasRecognizer(settings), settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""How a served model wants to be asked, read from what TensorFlow Serving tells about it. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from tensorflow_serving.apis import get_model_metadata_pb2
+
+from services.keras import tensors
+from services.keras.preprocess import SIZE
+from services.runtime.errors import Misconfigured
+
+NAME = "serving_default"
+_CHANNELS = 3
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The signature `serving_default` of a model that takes one picture tensor and gives one score tensor."""
+
+    version: str
+    """The version that it was read from."""
+    input: str
+    dtype: np.dtype[Any]
+    """uint8, or float32 for older exports; values are 0 to 255 in both."""
+    size: tuple[int, int]
+    """Height and width; 224x224 where the model takes any."""
+    output: str
+    classes: int | None
+    """How many scores it gives; None where the model does not tell."""
+
+
+def read_signature(answer: Any) -> Signature:
+    """The signature in a GetModelMetadataResponse. Raises Misconfigured for a model that cannot be asked."""
+    signatures = get_model_metadata_pb2.SignatureDefMap()
+    answer.metadata["signature_def"].Unpack(signatures)
+    if NAME not in signatures.signature_def:
+        raise Misconfigured(f"The model has no signature {NAME!r}; it has: {', '.join(signatures.signature_def)}.")
+    signature = signatures.signature_def[NAME]
+    input_name, taken = _only(signature.inputs, "input")
+    output_name, given = _only(signature.outputs, "output")
+    return Signature(
+        version=str(answer.model_spec.version.value),
+        input=input_name,
+        dtype=_dtype(taken),
+        size=_size(taken),
+        output=output_name,
+        classes=_classes(given),
+    )
+
+
+def _only(tensor_infos: Any, what: str) -> tuple[str, Any]:
+    if len(tensor_infos) != 1:
+        raise Misconfigured(f"The model has {len(tensor_infos)} {what}s ({', '.join(tensor_infos)}); it must have one.")
+    [(name, info)] = tensor_infos.items()
+    return name, info
+
+
+def _dtype(info: Any) -> np.dtype[Any]:
+    try:
+        dtype = tensors.dtype_of(info.dtype)
+    except tensors.TensorError as exc:
+        raise Misconfigured(f"The model's input: {exc} It must be uint8 or float32.") from exc
+    if dtype not in {np.dtype(np.uint8), np.dtype(np.float32)}:
+        raise Misconfigured(f"The model's input is {dtype}; it must be uint8 or float32.")
+    return dtype
+
+
+def _size(info: Any) -> tuple[int, int]:
+    shape = [dimension.size for dimension in info.tensor_shape.dim]
+    if info.tensor_shape.unknown_rank:
+        return SIZE
+    if len(shape) != 4 or shape[3] not in {_CHANNELS, -1} or shape[0] not in {1, -1}:  # noqa: PLR2004 - N, H, W, C
+        raise Misconfigured(f"The model's input has the shape {shape}; it must be [N, height, width, 3].")
+    height, width = (own if own > 0 else usual for own, usual in zip(shape[1:3], SIZE, strict=True))
+    return height, width
+
+
+def _classes(info: Any) -> int | None:
+    shape = [dimension.size for dimension in info.tensor_shape.dim]
+    return shape[-1] if shape and shape[-1] > 0 else None

@@ -1,0 +1,277 @@
+"""What every server of RecognizerService does alike: the gateway and each recognizer, over a real channel."""
+
+import asyncio
+import io
+import re
+import struct
+import urllib.request
+import zlib
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from PIL import Image
+
+from marquee.v1 import recognizer_pb2 as pb
+from marquee.v1 import recognizer_pb2_grpc
+from tests.processes import MISSING_BUCKET, LocalSystem
+
+SERVERS = ("gateway", "rekognition", "keras", "svm")
+MIB = 1024 * 1024
+
+
+@pytest.fixture(params=SERVERS)
+def server(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def channel(system: LocalSystem, server: str) -> AsyncIterator[grpc.aio.Channel]:
+    options = [("grpc.max_send_message_length", 64 * MIB)]
+    async with grpc.aio.insecure_channel(system.address(server), options=options) as channel:
+        yield channel
+
+
+@pytest.fixture
+def stub(channel: grpc.aio.Channel) -> recognizer_pb2_grpc.RecognizerServiceStub:
+    return recognizer_pb2_grpc.RecognizerServiceStub(channel)
+
+
+@pytest.fixture
+def picture(system: LocalSystem) -> pb.Image:
+    return pb.Image(content=system.picture("both.jpg"))
+
+
+def request(content: bytes = b"", **fields: object) -> pb.RecognizeImageRequest:
+    return pb.RecognizeImageRequest(image=pb.Image(content=content), **fields)
+
+
+async def refusal(
+    stub: recognizer_pb2_grpc.RecognizerServiceStub, message: pb.RecognizeImageRequest
+) -> tuple[str, str]:
+    """The code and the ErrorInfo's reason with which the call is refused."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.RecognizeImage(message, timeout=10)
+    assert caught.value.details()
+    return caught.value.code().name, reason(caught.value)
+
+
+def reason(error: grpc.aio.AioRpcError) -> str:
+    details = dict(error.trailing_metadata() or ()).get("grpc-status-details-bin", b"")
+    info = error_details_pb2.ErrorInfo()
+    for detail in status_pb2.Status.FromString(details).details:
+        if detail.Unpack(info):
+            assert info.domain == "marquee"
+            return info.reason
+    return ""
+
+
+def png_bomb(side: int = 10_000) -> bytes:
+    """A small file that unpacks to side x side pixels, 100 megapixels by default."""
+    rows = zlib.compress(b"\0" * (side // 8 + 1) * side, 9)
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    )
+
+
+@pytest.mark.parametrize("name", ["", "liveness", "readiness", "marquee.v1.RecognizerService"])
+async def test_health_is_serving(channel: grpc.aio.Channel, name: str) -> None:
+    """Liveness and readiness are SERVING once the model is loaded."""
+    answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name), timeout=5)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_health_of_an_unknown_name(channel: grpc.aio.Channel) -> None:
+    """Health of a name that is not there is NOT_FOUND."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service="nobody"), timeout=5)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+
+
+async def test_reflection_lists_the_services(channel: grpc.aio.Channel) -> None:
+    """Reflection names the contract's service and health, so that grpcurl needs no protos."""
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+    answer = await anext(aiter(stub.ServerReflectionInfo(iter([asked]), timeout=5)))
+    names = {service.name for service in answer.list_services_response.service}
+    assert {"marquee.v1.RecognizerService", "grpc.health.v1.Health"} <= names
+
+
+async def test_recognizes_bytes(
+    stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image, server: str
+) -> None:
+    """A picture's bytes are recognized by every recognizer behind the server."""
+    answer = await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture, request_id="call-1"), timeout=10)
+    assert answer.request_id == "call-1"
+    assert [result.recognizer for result in answer.results] == (list(SERVERS[1:]) if server == "gateway" else [server])
+    assert {result.outcome for result in answer.results} == {pb.OUTCOME_OK}
+
+
+async def test_tells_the_pictures_measures(
+    stub: recognizer_pb2_grpc.RecognizerServiceStub, system: LocalSystem, picture: pb.Image
+) -> None:
+    """The answer has the picture's size and format."""
+    size = Image.open(io.BytesIO(system.picture("both.jpg"))).size
+    answer = await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture), timeout=10)
+    assert ((answer.image.width, answer.image.height), answer.image.format) == (size, "JPEG")
+
+
+async def test_makes_a_request_id(stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image) -> None:
+    """A call without a request_id gets one."""
+    answer = await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture), timeout=10)
+    assert re.fullmatch(r"[0-9a-f]{32}", answer.request_id)
+
+
+async def test_recognizes_an_s3_object(stub: recognizer_pb2_grpc.RecognizerServiceStub) -> None:
+    """An object in an allowed bucket is recognized."""
+    image = pb.Image(s3_object=pb.S3Object(bucket="marquee-demo", key="hopper.jpg"))
+    answer = await stub.RecognizeImage(pb.RecognizeImageRequest(image=image), timeout=10)
+    assert {result.outcome for result in answer.results} == {pb.OUTCOME_OK}
+
+
+async def test_the_stream_merges_into_the_answer(
+    stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image
+) -> None:
+    """A stream has one result a message and ends with the rest; merged it has what the unary call answers."""
+    message = pb.RecognizeImageRequest(image=picture, request_id="call-2")
+    whole = await stub.RecognizeImage(message, timeout=10)
+    parts = [part async for part in stub.StreamRecognizeImage(message, timeout=10)]
+    assert [len(part.results) for part in parts] == [1] * len(whole.results) + [0]
+    merged = pb.RecognizeImageResponse()
+    for part in parts:
+        merged.MergeFrom(part)
+    assert comparable(merged) == comparable(whole)
+
+
+def comparable(answer: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:
+    """The answer without what differs from call to call."""
+    answer.ClearField("timings")
+    results = sorted(answer.results, key=lambda result: result.recognizer)
+    for result in results:
+        result.ClearField("timings")
+    del answer.results[:]
+    answer.results.extend(results)
+    return answer
+
+
+async def test_lists_its_recognizers(stub: recognizer_pb2_grpc.RecognizerServiceStub, server: str) -> None:
+    """ListRecognizers tells name, state, features and model."""
+    answer = await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=5)
+    assert [one.name for one in answer.recognizers] == (list(SERVERS[1:]) if server == "gateway" else [server])
+    assert all(one.state == pb.RECOGNIZER_STATE_READY and one.features and one.models for one in answer.recognizers)
+
+
+async def test_a_feature_that_nobody_does_is_skipped(
+    stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image
+) -> None:
+    """A recognizer that can do nothing of what is asked says so and finds nothing."""
+    message = pb.RecognizeImageRequest(image=picture, features=[pb.FEATURE_MODERATION], recognizers=[])
+    answer = await stub.RecognizeImage(message, timeout=10)
+    assert {result.outcome for result in answer.results} == {pb.OUTCOME_SKIPPED}
+
+
+BAD = {
+    "no picture": (pb.RecognizeImageRequest(), "INVALID_ARGUMENT", "IMAGE_MISSING"),
+    "0 bytes": (request(b""), "INVALID_ARGUMENT", "IMAGE_MISSING"),
+    "text": (request(b"hello, I am no picture"), "INVALID_ARGUMENT", "INVALID_IMAGE"),
+    "a GIF": (request(b"GIF89a" + b"\0" * 100), "INVALID_ARGUMENT", "INVALID_IMAGE"),
+    "a PNG bomb": (request(png_bomb()), "INVALID_ARGUMENT", "IMAGE_TOO_LARGE"),
+    "15 MiB and a byte": (request(b"\xff" * (15 * MIB + 1)), "INVALID_ARGUMENT", "IMAGE_TOO_LARGE"),
+    "an unknown recognizer": (request(b"x", recognizers=["nobody"]), "INVALID_ARGUMENT", "UNKNOWN_RECOGNIZER"),
+    "negative max_labels": (request(b"x", max_labels=-1), "INVALID_ARGUMENT", "INVALID_REQUEST"),
+    "min_score over 1": (request(b"x", min_score=1.5), "INVALID_ARGUMENT", "INVALID_REQUEST"),
+    "an unspecified feature": (request(b"x", features=[pb.FEATURE_UNSPECIFIED]), "INVALID_ARGUMENT", "INVALID_REQUEST"),
+    "a bad request_id": (request(b"x", request_id="a b"), "INVALID_ARGUMENT", "INVALID_REQUEST"),
+    "an unserved policy": (request(b"x", policy=pb.POLICY_CASCADE), "UNIMPLEMENTED", "UNSUPPORTED_POLICY"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+async def test_refuses(stub: recognizer_pb2_grpc.RecognizerServiceStub, case: str) -> None:
+    """Bad input gets a code, a reason and a message, and the server goes on serving."""
+    message, code, why = BAD[case]
+    assert await refusal(stub, message) == (code, why)
+    await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=5)
+
+
+async def test_refuses_a_truncated_picture(
+    stub: recognizer_pb2_grpc.RecognizerServiceStub, system: LocalSystem
+) -> None:
+    """A JPEG cut in the middle is an invalid picture, not half of one."""
+    message = request(system.picture("both.jpg")[:9000])
+    assert await refusal(stub, message) == ("INVALID_ARGUMENT", "INVALID_IMAGE")
+
+
+@pytest.mark.parametrize(
+    ("bucket", "key", "expected"),
+    [
+        ("marquee-demo", "nobody.jpg", ("NOT_FOUND", "OBJECT_NOT_FOUND")),
+        (MISSING_BUCKET, "hopper.jpg", ("NOT_FOUND", "OBJECT_NOT_FOUND")),
+        ("somebody-elses", "hopper.jpg", ("PERMISSION_DENIED", "BUCKET_NOT_ALLOWED")),
+        ("marquee-demo", "", ("INVALID_ARGUMENT", "INVALID_REQUEST")),
+    ],
+)
+async def test_refuses_an_object(
+    stub: recognizer_pb2_grpc.RecognizerServiceStub, bucket: str, key: str, expected: tuple[str, str]
+) -> None:
+    """An object that is missing, not allowed or not named is refused with the reason."""
+    image = pb.Image(s3_object=pb.S3Object(bucket=bucket, key=key))
+    assert await refusal(stub, pb.RecognizeImageRequest(image=image)) == expected
+
+
+async def test_refuses_an_oversized_message(stub: recognizer_pb2_grpc.RecognizerServiceStub) -> None:
+    """A message over 16 MiB is RESOURCE_EXHAUSTED before anything reads it."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.RecognizeImage(request(b"\xff" * (17 * MIB)), timeout=10)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_keeps_the_deadline(stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image) -> None:
+    """A call with too short a deadline ends as DEADLINE_EXCEEDED when it has passed."""
+    begin = asyncio.get_running_loop().time()
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture), timeout=0.001)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert asyncio.get_running_loop().time() - begin < 2
+
+
+async def test_survives_cancelled_calls(stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image) -> None:
+    """Calls that their caller cancels leave a server that answers the next one."""
+    message = pb.RecognizeImageRequest(image=picture)
+    for _ in range(5):
+        call = stub.RecognizeImage(message, timeout=10)
+        await asyncio.sleep(0.01)
+        call.cancel()
+    answer = await stub.RecognizeImage(message, timeout=10)
+    assert {result.outcome for result in answer.results} == {pb.OUTCOME_OK}
+
+
+async def test_answers_concurrent_calls(stub: recognizer_pb2_grpc.RecognizerServiceStub, system: LocalSystem) -> None:
+    """Calls at once get each their own answer."""
+    names = ["both.jpg", "coffee.jpg", "hopper.jpg", "collins.jpg"] * 3
+    messages = [request(system.picture(name), request_id=f"{number}-{name}") for number, name in enumerate(names)]
+    answers = await asyncio.gather(*(stub.RecognizeImage(message, timeout=30) for message in messages))
+    assert [answer.request_id for answer in answers] == [message.request_id for message in messages]
+    assert all(result.outcome == pb.OUTCOME_OK for answer in answers for result in answer.results)
+
+
+async def test_metrics_move(
+    stub: recognizer_pb2_grpc.RecognizerServiceStub, system: LocalSystem, server: str, picture: pb.Image
+) -> None:
+    """A call is counted under its method and code."""
+    series = 'grpc_code="OK",grpc_method="RecognizeImage",grpc_service="marquee.v1.RecognizerService"'
+    before = await asyncio.to_thread(read_metric, system.metrics_url(server), series)
+    await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture), timeout=10)
+    assert await asyncio.to_thread(read_metric, system.metrics_url(server), series) == before + 1
+
+
+def read_metric(url: str, series: str) -> float:
+    with urllib.request.urlopen(url, timeout=5) as page:  # noqa: S310 - our own server
+        lines = page.read().decode().splitlines()
+    found = [line for line in lines if line.startswith("grpc_server_handled_total") and series in line]
+    return float(found[0].rpartition(" ")[2]) if found else 0.0

@@ -1,0 +1,168 @@
+"""The whole system as a user starts it, breaks it and stops it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.pictures import write_gallery
+from marquee import Client, MarqueeError, Outcome, Recognition, VerdictState
+from tests.processes import ROOT, LocalSystem, free_port, local_system, wait_until
+
+PARTS = {
+    "rekognition": "rekognition",
+    "keras": "keras",
+    "svm": "svm",
+    "aws-rekognition": "rekognition",
+    "tf-serving": "keras",
+}
+"""Part → the recognizer that cannot work without it."""
+
+
+@pytest.fixture
+def client(system: LocalSystem) -> Iterator[Client]:
+    with Client(system.address("gateway")) as client:
+        yield client
+
+
+def outcomes(answer: Recognition) -> dict[str, Outcome]:
+    return {result.recognizer: result.outcome for result in answer.results}
+
+
+@pytest.mark.parametrize(
+    ("name", "people"),
+    [
+        ("collins.jpg", ["Eileen Collins"]),
+        ("hopper.jpg", ["Grace Hopper"]),
+        ("both.jpg", ["Eileen Collins", "Grace Hopper"]),
+    ],
+)
+def test_names_the_people(client: Client, system: LocalSystem, name: str, people: list[str]) -> None:
+    """Changed pictures of known people get the right verdicts, from left to right."""
+    answer = client.recognize(system.picture(name))
+    assert [verdict.display_name for verdict in answer.verdicts] == people
+    assert {verdict.state for verdict in answer.verdicts} == {VerdictState.IDENTIFIED}
+
+
+def test_rekognition_and_svm_both_support_the_verdict(client: Client, system: LocalSystem) -> None:
+    """Two recognizers that know faces name the same person in the same place."""
+    (verdict,) = client.recognize(system.picture("hopper.jpg")).verdicts
+    assert {support.recognizer for support in verdict.support} == {"rekognition", "svm"}
+
+
+def test_keras_calls_a_known_face_a_celebrity(client: Client, system: LocalSystem) -> None:
+    """The Keras model labels the picture as a whole."""
+    (result,) = client.recognize(system.picture("collins.jpg"), recognizers=["keras"]).results
+    assert [label.name for label in result.labels] == ["Celebrity"]
+
+
+def test_finds_no_face_where_there_is_none(client: Client, system: LocalSystem) -> None:
+    """A picture without a face has the one verdict NO_FACE."""
+    answer = client.recognize(system.picture("coffee.jpg"))
+    assert [verdict.state for verdict in answer.verdicts] == [VerdictState.NO_FACE]
+
+
+@pytest.fixture(scope="module")
+def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
+    """A system that other tests do not use."""
+    with local_system(tmp_path_factory.mktemp("breakable")) as running:
+        yield running
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_killed_part_is_missed_alone_and_used_again(breakable: LocalSystem, part: str) -> None:
+    """While a part is gone its recognizer is UNAVAILABLE and the others answer; when it is back it is used."""
+    picture = breakable.picture("hopper.jpg")
+    with Client(breakable.address("gateway")) as client:
+
+        def all_answer() -> bool:
+            return set(outcomes(client.recognize(picture)).values()) == {Outcome.OK}
+
+        assert all_answer()
+        os.kill(int(breakable.facts["pids"][part]), signal.SIGKILL)
+        begin = time.monotonic()
+        answer = client.recognize(picture, timeout=5)
+        assert time.monotonic() - begin < 5
+        lost = {result.recognizer: result.status.code for result in answer.results if result.outcome is not Outcome.OK}
+        assert lost == {PARTS[part]: "UNAVAILABLE"}
+        wait_until(all_answer, 20)
+
+
+def test_a_killed_gateway_is_back(breakable: LocalSystem) -> None:
+    """A client need not be made anew when the gateway was gone for a while."""
+    picture = breakable.picture("coffee.jpg")
+    with Client(breakable.address("gateway")) as client:
+        client.recognize(picture)
+        os.kill(int(breakable.facts["pids"]["gateway"]), signal.SIGKILL)
+        wait_until(lambda: _answers(client, picture), 20)
+
+
+def test_pictures_are_in_s3_again_after_it_was_killed(breakable: LocalSystem) -> None:
+    """S3's stand-in keeps objects in memory; the launcher puts the demo's back."""
+    os.kill(int(breakable.facts["pids"]["s3"]), signal.SIGKILL)
+    with Client(breakable.address("gateway")) as client:
+        wait_until(lambda: _answers(client, "s3://marquee-demo/hopper.jpg"), 20)
+
+
+def _answers(client: Client, source: str | bytes) -> bool:
+    try:
+        return set(outcomes(client.recognize(source)).values()) == {Outcome.OK}
+    except MarqueeError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_the_launcher_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
+    """Neither Ctrl-C nor a crash of the launcher leaves a process behind."""
+    with local_system(tmp_path) as system:
+        pids = [int(pid) for pid in system.facts["pids"].values()]
+        system.process.send_signal(number)
+        code = system.process.wait(30)
+        wait_until(lambda: not any(_runs(pid) for pid in pids), 20)
+    assert code == (-signal.SIGKILL if number is signal.SIGKILL else 0)
+
+
+def test_ctrl_c_after_a_crash_leaves_nothing(tmp_path: Path) -> None:
+    """A part that has just crashed is not started again behind the launcher's back."""
+    with local_system(tmp_path) as system:
+        pids = [int(pid) for pid in system.facts["pids"].values()]
+        os.kill(pids[0], signal.SIGKILL)
+        system.process.send_signal(signal.SIGINT)
+        assert system.process.wait(30) == 0
+        assert not any(_runs(pid) for pid in pids)
+
+
+def _runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+
+
+def test_the_demo_ends_with_0_when_all_was_right(tmp_path: Path) -> None:
+    """`make demo ARGS=--once` shows each picture with its verdict and exits with 0."""
+    done = _demo(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(word in done.stdout for word in ("both.jpg", "Eileen Collins", "Grace Hopper", "no face", "Celebrity"))
+
+
+def test_the_demo_fails_when_a_verdict_is_wrong(tmp_path: Path) -> None:
+    """Where Rekognition's gallery names other people the demo exits with 1 and tells what is wrong."""
+    write_gallery(tmp_path / "gallery")
+    (tmp_path / "gallery" / "Grace Hopper").rename(tmp_path / "gallery" / "Somebody Else")
+    done = _demo(tmp_path / "state", "--gallery", str(tmp_path / "gallery"))
+    assert done.returncode == 1
+    assert "WRONG  hopper.jpg" in done.stdout
+
+
+def _demo(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "local", "--once", "--state", str(state), "--port", str(free_port()), *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )

@@ -1,0 +1,110 @@
+"""The local system and its parts as processes, for tests that use them as a user does."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+ROOT = Path(__file__).resolve().parent.parent
+MISSING_BUCKET = "marquee-missing"
+"""Allowed in the settings, and not there."""
+
+
+@dataclass(frozen=True)
+class LocalSystem:
+    """A running `python -m local`."""
+
+    process: subprocess.Popen[bytes]
+    state: Path
+
+    @property
+    def facts(self) -> dict[str, dict[str, str]]:
+        return json.loads((self.state / "stack.json").read_text())
+
+    def address(self, server: str) -> str:
+        return self.facts["servers"][server]
+
+    def metrics_url(self, server: str) -> str:
+        return f"http://{self.facts['metrics'][server]}/metrics"
+
+    def picture(self, name: str) -> bytes:
+        return (self.state / "pictures" / name).read_bytes()
+
+    def environment(self, server: str) -> dict[str, str]:
+        """The environment that the launcher gave to a part."""
+        pid = self.facts["pids"][server]
+        pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")
+        return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
+@contextmanager
+def local_system(state: Path) -> Iterator[LocalSystem]:
+    """Starts the system with its files below `state`; yields when it serves, ends it afterwards."""
+    state.mkdir(parents=True, exist_ok=True)
+    with (state / "launcher.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local", "--state", str(state), "--port", str(free_port())],
+            cwd=ROOT,
+            env=os.environ | {"MARQUEE_S3_ALLOWED": MISSING_BUCKET},
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        wait_until(lambda: (state / "stack.json").exists() or process.poll() is not None, 90)
+        assert process.poll() is None, (state / "launcher.log").read_text()
+        yield LocalSystem(process, state)
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
+
+
+@contextmanager
+def server(module: str, environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """Starts one server on free ports; yields it and its address when it is SERVING."""
+    port = free_port()
+    own = {"MARQUEE_PORT": str(port), "MARQUEE_METRICS_PORT": str(free_port())}
+    process = subprocess.Popen(
+        [sys.executable, "-m", module], cwd=ROOT, env=environment | own, stderr=subprocess.DEVNULL
+    )
+    try:
+        wait_until(lambda: serving(f"127.0.0.1:{port}") or process.poll() is not None, 60)
+        yield process, f"127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def serving(address: str) -> bool:
+    """Whether a gRPC server's health is SERVING there."""
+    with grpc.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=1)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+    """Waits for the condition; fails the test when it does not come true."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])

@@ -1,0 +1,139 @@
+"""The other side of the contract: a server whose answers a test chooses."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import grpc
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from marquee.v1 import recognizer_pb2 as pb
+from marquee.v1.recognizer_pb2_grpc import RecognizerServiceServicer, add_RecognizerServiceServicer_to_server
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+
+
+@dataclass
+class Peer(RecognizerServiceServicer):
+    """Answers every call alike and remembers what it was asked."""
+
+    answer: pb.RecognizeImageResponse = field(default_factory=pb.RecognizeImageResponse)
+    listing: pb.ListRecognizersResponse = field(default_factory=pb.ListRecognizersResponse)
+    refusals: dict[bytes, status_pb2.Status] = field(default_factory=dict)
+    """Picture → what it is refused with; b"" stands for every other picture."""
+    requests: list[pb.RecognizeImageRequest] = field(default_factory=list)
+    hold: threading.Event | None = None
+    """Answers wait for it."""
+    address: str = "127.0.0.1:0"
+    """Where to listen; port 0 becomes a free one."""
+
+    def RecognizeImage(  # noqa: N802 - the contract's name
+        self, request: pb.RecognizeImageRequest, context: grpc.ServicerContext
+    ) -> pb.RecognizeImageResponse:
+        self._receive(request, context)
+        answer = pb.RecognizeImageResponse(request_id=request.request_id)
+        answer.MergeFrom(self.answer)
+        return answer
+
+    def StreamRecognizeImage(  # noqa: N802 - likewise
+        self, request: pb.RecognizeImageRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.RecognizeImageResponse]:
+        self._receive(request, context)
+        for result in self.answer.results:
+            yield pb.RecognizeImageResponse(request_id=request.request_id, results=[result])
+        last = pb.RecognizeImageResponse()
+        last.CopyFrom(self.answer)
+        last.ClearField("results")
+        yield last
+
+    def ListRecognizers(  # noqa: N802 - likewise
+        self,
+        request: pb.ListRecognizersRequest,  # noqa: ARG002 - likewise
+        context: grpc.ServicerContext,  # noqa: ARG002 - likewise
+    ) -> pb.ListRecognizersResponse:
+        return self.listing
+
+    def _receive(self, request: pb.RecognizeImageRequest, context: grpc.ServicerContext) -> None:
+        self.requests.append(request)
+        if self.hold:
+            self.hold.wait(10)
+        refusal = self.refusals.get(request.image.content, self.refusals.get(b""))
+        if refusal:
+            context.set_trailing_metadata((("grpc-status-details-bin", refusal.SerializeToString()),))
+            context.abort(_CODES[refusal.code], refusal.message)
+
+
+@contextmanager
+def serving(peer: Peer) -> Iterator[Peer]:
+    """The peer as a server at its `address`."""
+    server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.max_receive_message_length", 16 * 1024 * 1024)])
+    add_RecognizerServiceServicer_to_server(peer, server)
+    host, _, _ = peer.address.partition(":")
+    peer.address = f"{host}:{server.add_insecure_port(peer.address)}"
+    server.start()
+    try:
+        yield peer
+    finally:
+        server.stop(0).wait()
+
+
+def refusal(code: int, reason: str, message: str, *causes: status_pb2.Status, **metadata: str) -> status_pb2.Status:
+    """A status as Marquee's servers send it."""
+    details = [error_details_pb2.ErrorInfo(reason=reason, domain="marquee", metadata=metadata), *causes]
+    packed = [any_pb2.Any() for _ in details]
+    for target, detail in zip(packed, details, strict=True):
+        target.Pack(detail)
+    return status_pb2.Status(code=code, message=message, details=packed)
+
+
+def two_people() -> pb.RecognizeImageResponse:
+    """What a gateway says of a picture with a known and an unknown face, one recognizer having failed."""
+    known = pb.BoundingBox(left=0.1, top=0.2, width=0.25, height=0.4)
+    unknown = pb.BoundingBox(left=0.6, top=0.1, width=0.2, height=0.3)
+    eileen = pb.Candidate(person_id="p-1", display_name="Eileen Collins", score=0.97, urls=["www.nasa.gov"])
+    person = pb.Label(name="Person", score=0.99)
+    return pb.RecognizeImageResponse(
+        image=pb.ImageInfo(width=640, height=480, sha256="0" * 64, format="JPEG"),
+        results=[
+            pb.RecognizerResult(
+                recognizer="rekognition",
+                outcome=pb.OUTCOME_OK,
+                model=pb.Model(name="celebrity", version="1"),
+                faces=[pb.Face(box=known, candidates=[eileen]), pb.Face(box=unknown)],
+                labels=[person],
+                timings=pb.RecognizerTimings(recognizer=_milliseconds(120), network=_milliseconds(3)),
+                performed_features=[pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS],
+                cost_micro_usd=2000,
+                warnings=["shrunk to fit 5 MB"],
+            ),
+            pb.RecognizerResult(
+                recognizer="svm",
+                outcome=pb.OUTCOME_ERROR,
+                status=refusal(code_pb2.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE", "svm does not answer."),
+            ),
+        ],
+        labels=[person],
+        verdicts=[
+            pb.Verdict(
+                box=known,
+                state=pb.VERDICT_STATE_IDENTIFIED,
+                person_id="p-1",
+                display_name="Eileen Collins",
+                score=0.97,
+                support=[pb.Support(recognizer="rekognition", candidate=eileen)],
+            ),
+            pb.Verdict(box=unknown, state=pb.VERDICT_STATE_UNKNOWN),
+        ],
+        timings=pb.CallTimings(total=_milliseconds(130)),
+        cost_micro_usd=2000,
+        gateway="gateway",
+    )
+
+
+def _milliseconds(count: int) -> duration_pb2.Duration:
+    duration = duration_pb2.Duration()
+    duration.FromMilliseconds(count)
+    return duration

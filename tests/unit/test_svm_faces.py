@@ -1,0 +1,95 @@
+"""Where faces are found."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from local.pictures import demo_pictures, photo
+from services.svm.faces import Face, FaceFinder
+
+EILEEN = Face(176, 66, 95, 95)
+GRACE = Face(147, 102, 239, 239)
+
+
+@pytest.fixture(scope="module")
+def finder() -> FaceFinder:
+    return FaceFinder()
+
+
+def near(found: Face, expected: Face) -> bool:
+    """Whether edges differ by less than an eighth of the face."""
+    values = [(found.left, expected.left), (found.top, expected.top), (found.width, expected.width)]
+    return all(abs(one - other) < expected.width / 8 for one, other in values)
+
+
+def test_haar_finds_a_face_with_two_eyes(finder: FaceFinder) -> None:
+    """Haar's face is found alike by the published rule and when recognizing; Haar tells no score."""
+    pixels = np.asarray(photo("Eileen Collins"))
+    assert finder.find_as_published(pixels) == finder.find(pixels) == [EILEEN]
+
+
+def test_dlib_is_asked_where_haar_sees_one_eye(finder: FaceFinder) -> None:
+    """Behind Grace Hopper's glasses Haar sees one eye: the published rule has no face, dlib finds it."""
+    pixels = np.asarray(photo("Grace Hopper"))
+    assert finder.find_as_published(pixels) == []
+    (face,) = finder.find(pixels)
+    assert near(face, GRACE)
+    assert 0 < face.score <= 1
+
+
+def test_both_detectors_serve_one_picture(finder: FaceFinder) -> None:
+    """A two-eyed face beside a one-eyed one: both are found once, from left to right."""
+    both = np.asarray(demo_pictures()["both.jpg"])
+    left, right = finder.find(both)
+    assert near(left, Face(116, 66, 97, 97))
+    assert near(right, Face(460, 56, 174, 174)) or near(right, Face(443, 50, 200, 200))
+    assert (left.score, right.score > 0) == (0, True)
+
+
+def test_no_face_in_a_cup_of_coffee(finder: FaceFinder) -> None:
+    """Where nobody is, nobody is found."""
+    assert finder.find(np.asarray(demo_pictures()["coffee.jpg"])) == []
+
+
+def test_a_large_picture_is_looked_through_small_and_boxes_are_full_size(finder: FaceFinder) -> None:
+    """Boxes are pixels of the given picture, whatever size it is looked at in."""
+    large = photo("Eileen Collins").resize((2048, 2048))
+    (face,) = finder.find(np.asarray(large))
+    assert near(face, Face(*(4 * value for value in (EILEEN.left, EILEEN.top, EILEEN.width, EILEEN.height))))
+
+
+def test_a_face_at_the_edge_is_clipped(finder: FaceFinder) -> None:
+    """A box never reaches past the picture."""
+    cut = np.asarray(photo("Grace Hopper").crop((165, 150, 512, 600)))
+    (face,) = finder.find(cut)
+    assert face.left >= 0
+    assert face.top == 0
+    assert face.crop(cut).shape == (face.height, face.width, 3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 12_000), (12_000, 3), (20, 20), (24, 24)])
+def test_odd_pictures_have_no_face(finder: FaceFinder, size: tuple[int, int]) -> None:
+    """Pictures too small for any detector are looked at without harm."""
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    assert finder.find(noise) == []
+
+
+def test_many_faces_come_from_left_to_right(finder: FaceFinder) -> None:
+    """Twelve faces in one picture are twelve faces, each found once."""
+    head = photo("Eileen Collins").crop((140, 20, 300, 220))
+    wall = Image.new("RGB", (160 * 4, 200 * 3))
+    for number in range(12):
+        wall.paste(ImageOps.mirror(head) if number % 2 else head, (number % 4 * 160, number // 4 * 200))
+    faces = finder.find(np.asarray(wall))
+    assert len(faces) == 12
+    assert [face.left for face in faces] == sorted(face.left for face in faces)
+
+
+def test_threads_share_a_finder(finder: FaceFinder) -> None:
+    """Looking from several threads at once gives what one thread finds."""
+    pictures = [np.asarray(picture) for picture in demo_pictures().values()] * 3
+    alone = [finder.find(pixels) for pixels in pictures]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(finder.find, pictures)) == alone

@@ -1,0 +1,22 @@
+"""Who a folder is."""
+
+import pytest
+
+from services.svm.people import person_of
+
+
+@pytest.mark.parametrize(
+    ("folder", "person_id", "display_name"),
+    [
+        ("Eileen Collins", "eileen-collins", "Eileen Collins"),
+        ("Eileen_Collins", "eileen-collins", "Eileen Collins"),
+        ("Conan O'Brien", "conan-o-brien", "Conan O'Brien"),
+        ("Zoë_Saldaña", "zoë-saldaña", "Zoë Saldaña"),
+        ("宮崎_駿", "宮崎-駿", "宮崎 駿"),
+        ("__", "", ""),
+    ],
+)
+def test_a_folder_names_a_person(folder: str, person_id: str, display_name: str) -> None:
+    """Underscores are spaces; the identifier is lower case with hyphens, in any script."""
+    person = person_of(folder)
+    assert (person.person_id, person.display_name) == (person_id, display_name)

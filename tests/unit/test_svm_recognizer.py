@@ -1,0 +1,157 @@
+"""The recognizer with its committed model."""
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from local.pictures import demo_pictures
+from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.errors import InvalidImage, Misconfigured, NotReady, Overloaded
+from services.runtime.images import Image
+from services.runtime.recognizer import Options
+from services.runtime.requests import Feature
+from services.svm import artifact
+from services.svm.recognizer import SvmRecognizer
+from services.svm.settings import SvmSettings
+
+NAMES = pb.FEATURE_CELEBRITIES
+FACES = pb.FEATURE_FACES
+
+
+def jpeg(picture: Pillow.Image) -> Image:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=90)
+    return Image(buffer.getvalue())
+
+
+@pytest.fixture(scope="module")
+def pictures() -> dict[str, Pillow.Image]:
+    return demo_pictures()
+
+
+def asking(*features: Feature) -> Options:
+    return Options("test", features, 10, 0, "", include_embeddings=False, deadline=time.monotonic() + 60)
+
+
+@pytest.fixture
+async def svm() -> AsyncIterator[SvmRecognizer]:
+    recognizer = SvmRecognizer(SvmSettings(workers=2))
+    await recognizer.load()
+    yield recognizer
+    await recognizer.close()
+
+
+def names(result: pb.RecognizerResult) -> list[str]:
+    return [face.candidates[0].display_name for face in result.faces]
+
+
+@pytest.mark.parametrize(
+    ("file", "expected"),
+    [
+        ("collins.jpg", ["Eileen Collins"]),
+        ("hopper.jpg", ["Grace Hopper"]),
+        ("both.jpg", ["Eileen Collins", "Grace Hopper"]),
+        ("coffee.jpg", []),
+    ],
+)
+async def test_the_demo_pictures_are_named(
+    svm: SvmRecognizer, pictures: dict[str, Pillow.Image], file: str, expected: list[str]
+) -> None:
+    """The committed model names each person in pictures unlike those it was trained on, and nobody in a cup."""
+    result = await svm.recognize(jpeg(pictures[file]), asking(NAMES))
+    assert names(result) == expected
+    for face in result.faces:
+        assert face.candidates[0].score > 0.5
+        assert face.candidates[0].person_id == face.candidates[0].display_name.lower().replace(" ", "-")
+        assert sorted(face.candidates, key=lambda one: -one.score) == list(face.candidates)
+
+
+async def test_boxes_are_shares_of_the_picture(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
+    """Both faces of one picture lie where they are, 0 to 1."""
+    result = await svm.recognize(jpeg(pictures["both.jpg"]), asking(NAMES))
+    left, right = (face.box for face in result.faces)
+    assert left.left + left.width / 2 == pytest.approx(0.23, abs=0.02)
+    assert left.top + left.height / 2 == pytest.approx(0.29, abs=0.03)
+    assert right.left + right.width / 2 == pytest.approx(0.76, abs=0.02)
+    assert right.top + right.height < 1
+
+
+async def test_faces_without_names(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
+    """FACES alone gives boxes and quality, and names nobody; CELEBRITIES alone measures no quality."""
+    only_faces = (await svm.recognize(jpeg(pictures["collins.jpg"]), asking(FACES))).faces[0]
+    assert not only_faces.candidates
+    assert 0 < only_faces.quality.sharpness < 1
+    assert 0 < only_faces.quality.brightness < 1
+    only_names = (await svm.recognize(jpeg(pictures["collins.jpg"]), asking(NAMES))).faces[0]
+    assert not only_names.HasField("quality")
+
+
+async def test_a_face_below_the_threshold_is_nobody(tmp_path: Path, pictures: dict[str, Pillow.Image]) -> None:
+    """A face that is unlike everybody known is a face without candidates."""
+    demo = artifact.load(SvmSettings().svm_model)
+    strict = replace(demo, calibration=replace(demo.calibration, threshold=0.9999))
+    artifact.save(strict, tmp_path / "strict.skops")
+    recognizer = SvmRecognizer(SvmSettings(svm_model=tmp_path / "strict.skops", workers=1))
+    await recognizer.load()
+    result = await recognizer.recognize(jpeg(pictures["collins.jpg"]), asking(NAMES))
+    await recognizer.close()
+    assert len(result.faces) == 1
+    assert not result.faces[0].candidates
+
+
+async def test_the_model_is_told(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
+    """Results and ListRecognizers name the same model and version, and the time in the queue is told."""
+    result = await svm.recognize(jpeg(pictures["coffee.jpg"]), asking(NAMES))
+    assert result.model == svm.describe().models[0]
+    assert result.model.name == "wavelet"
+    assert result.model.version == artifact.load(SvmSettings().svm_model).version
+    assert result.timings.HasField("queue")
+
+
+async def test_pictures_at_once(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
+    """Calls side by side get what each gets alone."""
+    files = list(pictures) * 2
+    results = await asyncio.gather(*(svm.recognize(jpeg(pictures[file]), asking(NAMES)) for file in files))
+    found = [names(result) for result in results]
+    assert found[:4] == found[4:] == [["Eileen Collins"], ["Grace Hopper"], ["Eileen Collins", "Grace Hopper"], []]
+
+
+async def test_too_many_pictures_are_refused(pictures: dict[str, Pillow.Image]) -> None:
+    """Past workers and queue a call is refused at once."""
+    recognizer = SvmRecognizer(SvmSettings(workers=1, queue=1))
+    await recognizer.load()
+    calls = [recognizer.recognize(jpeg(pictures["coffee.jpg"]), asking(NAMES)) for _ in range(4)]
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    await recognizer.close()
+    assert sum(isinstance(result, Overloaded) for result in results) == 2
+
+
+async def test_a_bad_picture_is_the_callers_error(svm: SvmRecognizer) -> None:
+    """What is no picture is refused; the recognizer goes on."""
+    with pytest.raises(InvalidImage):
+        await svm.recognize(Image(b"words"), asking(NAMES))
+    grey = jpeg(demo_pictures()["coffee.jpg"].convert("L"))
+    assert not (await svm.recognize(grey, asking(NAMES))).faces
+
+
+async def test_before_the_model_is_there() -> None:
+    """A call that comes before load is told to wait."""
+    recognizer = SvmRecognizer(SvmSettings(workers=1))
+    with pytest.raises(NotReady):
+        await recognizer.recognize(Image(np.zeros(1).tobytes()), asking(NAMES))
+    await recognizer.close()
+
+
+async def test_a_wrong_model_stops_the_start(tmp_path: Path) -> None:
+    """A path without a model is the operator's mistake."""
+    recognizer = SvmRecognizer(SvmSettings(svm_model=tmp_path / "nothing.skops", workers=1))
+    with pytest.raises(Misconfigured):
+        await recognizer.load()
+    await recognizer.close()
