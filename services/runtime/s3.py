@@ -60,7 +60,7 @@ class ObjectStore:
 
 @contextmanager
 def _explained(s3_object: pb.S3Object) -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as late as boto3
 
     try:
         yield

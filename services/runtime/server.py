@@ -54,14 +54,16 @@ async def _serve(service: Service, settings: Settings) -> None:
     stop = _stop_on_signals()
     await server.start()
     logger.info("listening", address=f"{settings.host}:{settings.port}", metrics_port=settings.metrics_port)
-    if await _loaded(service, stop):
-        await health.ready()
-        logger.info("serving")
-        await stop.wait()
-    await health.unready()
-    await asyncio.sleep(settings.drain_delay_seconds)
-    await server.stop(settings.drain_seconds)
-    await service.close()
+    try:
+        if await _loaded(service, stop):
+            await health.ready()
+            logger.info("serving")
+            await stop.wait()
+            await health.unready()
+            await asyncio.sleep(settings.drain_delay_seconds)
+    finally:
+        await server.stop(settings.drain_seconds)
+        await service.close()
     logger.info("stopped")
 
 

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from tests.unit.peer import Peer, serving, two_people
@@ -27,13 +26,11 @@ def _marquee(
 
 
 def test_help_is_quick_and_documents_exit_codes() -> None:
-    """--help answers in less than 0.6 s, best of three, and tells scripts what to expect."""
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        ran = _marquee("recognize", "--help")
-        seconds.append(time.perf_counter() - start)
-    assert min(seconds) < 0.6
+    """--help takes less than 0.6 s of a processor, whatever else runs, and tells scripts what to expect."""
+    before = os.times()
+    ran = _marquee("recognize", "--help")
+    after = os.times()
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 0.6
     assert ran.returncode == 0
     assert "3  no server answers\n" in ran.stdout
 

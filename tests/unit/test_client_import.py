@@ -10,9 +10,9 @@ import marquee
 HEAVY = ("boto3", "cv2", "sklearn", "tensorflow", "numpy", "PIL", "rich", "typer")
 MEASURE = """
 import sys, time
-start = time.perf_counter()
+start = time.process_time()
 {statement}
-print(time.perf_counter() - start, *[name for name in {heavy} if name in sys.modules])
+print(time.process_time() - start, *[name for name in {heavy} if name in sys.modules])
 """
 
 
@@ -23,8 +23,8 @@ def _measured(statement: str) -> tuple[float, list[str]]:
 
 
 def test_importing_marquee_is_quick() -> None:
-    """`import marquee` takes less than 0.3 s; the best of three counts, since other work may interfere."""
-    assert min(_measured("import marquee")[0] for _ in range(3)) < 0.3
+    """`import marquee` takes less than 0.3 s of a processor, whatever else runs."""
+    assert _measured("import marquee")[0] < 0.3
 
 
 @pytest.mark.parametrize("statement", ["import marquee", "from marquee import Client, AsyncClient, MarqueeError"])

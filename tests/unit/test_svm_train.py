@@ -23,6 +23,12 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trainer writes into the working directory unless told otherwise."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def copy(people: Path, tmp_path: Path) -> Path:
     return shutil.copytree(people, tmp_path / "people")

@@ -1,0 +1,78 @@
+"""Pictures reach the model as Keras's load_img would give them."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from services.keras.preprocess import to_pixels
+from services.runtime.images import Image
+
+_RANDOM = np.random.default_rng(3)
+_NOISE = Pillow.fromarray(_RANDOM.integers(0, 256, (301, 457, 3), dtype=np.uint8))
+_VEIL = Pillow.fromarray(_RANDOM.integers(0, 256, (301, 457), dtype=np.uint8))
+
+
+def _stored(picture: Pillow.Image, file_format: str, **options: object) -> Pillow.Image:
+    buffer = io.BytesIO()
+    picture.save(buffer, file_format, **options)
+    return Image(buffer.getvalue()).as_stored()
+
+
+def _nearest(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The pixel under the centre of each new one: what `load_img` takes, written without Pillow."""
+    rows = ((np.arange(height) + 0.5) * rgb.shape[0] / height).astype(int)
+    columns = ((np.arange(width) + 0.5) * rgb.shape[1] / width).astype(int)
+    return rgb[rows][:, columns]
+
+
+def _with_alpha() -> Pillow.Image:
+    picture = _NOISE.copy()
+    picture.putalpha(_VEIL)
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("picture", "file_format"),
+    [
+        (_NOISE, "PNG"),
+        (_NOISE.convert("L"), "PNG"),
+        (_NOISE.quantize(32), "PNG"),
+        (_with_alpha(), "PNG"),
+        (_NOISE, "JPEG"),
+        (_NOISE.convert("L"), "JPEG"),
+        (_NOISE.convert("CMYK"), "JPEG"),
+        (_NOISE, "WEBP"),
+    ],
+    ids=["rgb", "grey", "palette", "alpha", "jpeg", "grey-jpeg", "cmyk-jpeg", "webp"],
+)
+@pytest.mark.parametrize("size", [(224, 224), (96, 128), (301, 457), (640, 480)])
+def test_nearest_pixels(picture: Pillow.Image, file_format: str, size: tuple[int, int]) -> None:
+    """Whatever the file's mode, the tensor holds the nearest RGB pixels, as uint8 [1, height, width, 3]."""
+    stored = _stored(picture, file_format)
+    pixels = to_pixels(stored, size)
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == (1, *size, 3)
+    assert np.array_equal(pixels[0], _nearest(np.asarray(stored.convert("RGB")), *size))
+
+
+def test_alpha_is_dropped_not_blended() -> None:
+    """A transparent picture keeps the colours under the transparency, as load_img keeps them."""
+    picture = Pillow.new("RGBA", (8, 8), (200, 10, 20, 0))
+    assert np.array_equal(to_pixels(_stored(picture, "PNG"), (2, 2)), np.full((1, 2, 2, 3), (200, 10, 20)))
+
+
+def test_orientation_is_not_applied() -> None:
+    """A picture that its EXIF data turns is taken as the file has it."""
+    turned = Pillow.Exif()
+    turned[0x0112] = 6
+    plain, marked = _stored(_NOISE, "JPEG"), _stored(_NOISE, "JPEG", exif=turned)
+    assert np.array_equal(to_pixels(plain), to_pixels(marked))
+
+
+def test_sixteen_bit_grey() -> None:
+    """16-bit grey becomes RGB in the way that Pillow, and so load_img, makes it."""
+    values = np.array([[0, 255], [256, 65535]], dtype=np.uint16)
+    stored = _stored(Pillow.fromarray(values), "PNG")
+    assert np.array_equal(to_pixels(stored, (2, 2))[0], np.asarray(stored.convert("RGB")))

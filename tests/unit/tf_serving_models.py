@@ -1,0 +1,70 @@
+"""Small ONNX models whose scores a test can foretell, and a server that serves them."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from local.tf_serving.servables import load_newest
+from local.tf_serving.server import build
+from services.keras.tensors import as_values
+
+Sizes = Sequence[int | None]
+
+
+def write_brightness_model(
+    base: Path,
+    version: int = 1,
+    labels: Sequence[str] | None = ("Bright", "Dark"),
+    dtype: int = TensorProto.UINT8,
+    shape: Sizes = (None, 224, 224, 3),
+    scale: float = 1 / 255,
+    threshold: float = 0.5,
+) -> Path:
+    """Writes BASE/VERSION with a model whose scores are [mean of the values · scale, 1 - that]."""
+    folder = base / str(version)
+    (folder / "assets").mkdir(parents=True)
+    onnx.save(_brightness(dtype, shape, scale), folder / "model.onnx")
+    if labels is not None:
+        assets = {"labels": labels, "threshold": threshold, "preprocessing": "none"}
+        (folder / "assets" / "marquee.json").write_text(json.dumps(assets))
+    return base
+
+
+@asynccontextmanager
+async def serving(base: Path, write: Any = as_values, port: int = 0, name: str = "celebrity") -> AsyncIterator[int]:
+    """Serves BASE's newest version on the loopback; gives the port."""
+    with ThreadPoolExecutor(1) as executor:
+        server = await build(load_newest(base, name, threads=1), executor, write)
+        bound = server.add_insecure_port(f"127.0.0.1:{port}")
+        await server.start()
+        try:
+            yield bound
+        finally:
+            await server.stop(None)
+
+
+def _brightness(dtype: int, shape: Sizes, scale: float) -> onnx.ModelProto:
+    nodes = [
+        helper.make_node("Cast", ["image"], ["values"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["values", "axes"], ["column"], keepdims=0),
+        helper.make_node("Mul", ["column", "scale"], ["flat"]),
+        helper.make_node("Unsqueeze", ["flat", "last"], ["bright"]),
+        helper.make_node("Sub", ["one", "bright"], ["dark"]),
+        helper.make_node("Concat", ["bright", "dark"], ["scores"], axis=1),
+    ]
+    constants = {"axes": np.array([1, 2, 3]), "last": np.array([1]), "scale": np.float32(scale), "one": np.float32(1)}
+    graph = helper.make_graph(
+        nodes,
+        "brightness",
+        [helper.make_tensor_value_info("image", dtype, shape)],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, (None, 2))],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
