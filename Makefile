@@ -51,6 +51,7 @@ clean: ## Remove what make has made
 
 $(UV): requirements/tools.txt
 	test -x $(BIN)/python || $(PYTHON3) -m venv $(VENV)
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip >/dev/null
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/tools.txt
 	touch $@
 

@@ -12,7 +12,7 @@ from signal import Signals
 
 _RESTART_SECONDS = 1.0
 _STOP_SECONDS = 10.0
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.2
 
 
 @dataclass

@@ -26,6 +26,7 @@ _MAX_SIDE = 1024
 _LEAST_SCORE = 0.5
 """The demo's real faces score 0.8 to 1.5, things that dlib takes for a face up to 0.49."""
 _CAT_NEIGHBOURS = 3
+"""With fewer, the cascade takes faces and gravel for cats; with these it misses most cats and names nothing else."""
 
 
 @dataclass(frozen=True)

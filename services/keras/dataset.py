@@ -48,7 +48,7 @@ def read_dataset(folder: Path, track: Callable[[list[Path]], Iterable[Path]] = i
     for path in track(paths):
         try:
             pixels.append(_load(path))
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as exc:
+        except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError, SyntaxError) as exc:
             problems.append(f"{path}: {exc}")
         digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
     if problems:

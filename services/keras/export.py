@@ -8,11 +8,13 @@ from typing import Any
 import keras
 import numpy as np
 import onnx
+import tensorflow as tf
 
 from services.keras.preprocess import SIZE
 
 INPUT = "image"
 OUTPUT = "scores"
+VERSIONS = {"keras": keras.__version__, "tensorflow": tf.__version__, "onnx": onnx.__version__}
 
 
 def write_served(model: keras.Model, folder: Path, assets: dict[str, Any]) -> Path:

@@ -13,7 +13,7 @@ from services.keras.preprocess import SIZE, Pixels
 
 FILTERS = (16, 24, 48, 64, 96)
 _BATCH = 32
-_PATIENCE = 6
+_PATIENCE = 4
 
 
 def build(classes: int, seed: int) -> keras.Model:

@@ -75,11 +75,12 @@ class KerasRecognizer:
             await asyncio.sleep(next(pauses))
 
     async def _use(self, version: str, classes: int | None) -> Assets:
-        if version not in self._assets:
-            self._assets[version] = await asyncio.to_thread(read_assets, self._settings.keras_assets, version)
-            logger.info("using a model", model=self._settings.keras_model, version=version)
-        assets = self._assets[version]
+        known = self._assets.get(version)
+        assets = known or await asyncio.to_thread(read_assets, self._settings.keras_assets, version)
         _check_fit(assets, version, classes)
+        if known is None:
+            logger.info("using a model", model=self._settings.keras_model, version=version)
+        self._assets[version] = assets
         self._version = version
         return assets
 

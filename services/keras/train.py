@@ -7,17 +7,14 @@ itself needs none of it. Exits with 2 where the pictures cannot be trained on.
 import argparse
 import os
 import sys
-from importlib.metadata import version
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress, track
 
 from services.keras.dataset import DataProblem, Dataset, hold_out, read_dataset
-
-if TYPE_CHECKING:
-    import keras
 
 THRESHOLD = 0.5
 _HELD_SHARE = 0.2
@@ -41,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path, metavar="DIR", help="DIR/LABEL/*.jpg, for two or more labels")
     parser.add_argument("--out", type=Path, required=True, help="gets model.keras and VERSION/ as it is served")
     parser.add_argument("--version", type=int, default=1, help="the served version's number (%(default)s)")
-    parser.add_argument("--epochs", type=int, default=30, help="at most so many (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=20, help="at most so many (%(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="for split, weights and variations (%(default)s)")
     return parser
 
@@ -52,32 +49,35 @@ def _train(dataset: Dataset, options: argparse.Namespace) -> None:
     from services.keras import export, network  # noqa: PLC0415 - seconds of TensorFlow that bad data need not wait for
 
     model = network.build(len(dataset.labels), options.seed)
-    with Progress(console=_console) as progress:
-        task = progress.add_task("training", total=options.epochs)
-
-        def tell(epoch: int, measures: dict[str, float]) -> None:
-            text = f"training: loss {measures['loss']:.3f}, held-out accuracy {measures['val_accuracy']:.3f}"
-            progress.update(task, completed=epoch + 1, description=text)
-
+    with _progress(options.epochs) as tell:
         accuracy = network.fit(model, dataset, held, options.epochs, tell)
     options.out.mkdir(parents=True, exist_ok=True)
     model.save(options.out / "model.keras")
-    assets = _assets(dataset, model, options.seed) | {"held_out": {"accuracy": accuracy, "pictures": int(held.sum())}}
+    assets = {
+        "labels": dataset.labels,
+        "threshold": THRESHOLD,
+        "preprocessing": "none",
+        "parameters": model.count_params(),
+        "seed": options.seed,
+        "data_sha256": dataset.sha256,
+        "held_out": {"accuracy": accuracy, "pictures": int(held.sum())},
+        "versions": export.VERSIONS,
+    }
     path = export.write_served(model, options.out / str(options.version), assets)
     _console.print(f"{len(held) - held.sum()} pictures trained on, {held.sum()} held out: accuracy {accuracy:.3f}")
     _console.print(f"{model.count_params()} parameters; served from {path}", soft_wrap=True)
 
 
-def _assets(dataset: Dataset, model: "keras.Model", seed: int) -> dict[str, Any]:
-    return {
-        "labels": dataset.labels,
-        "threshold": THRESHOLD,
-        "preprocessing": "none",
-        "parameters": model.count_params(),
-        "seed": seed,
-        "data_sha256": dataset.sha256,
-        "versions": {name: version(name) for name in ("keras", "tf2onnx")},
-    }
+@contextmanager
+def _progress(epochs: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
+    with Progress(console=_console) as progress:
+        task = progress.add_task("training", total=epochs)
+
+        def tell(epoch: int, measures: dict[str, float]) -> None:
+            text = f"training: loss {measures['loss']:.3f}, held-out accuracy {measures['val_accuracy']:.3f}"
+            progress.update(task, completed=epoch + 1, description=text)
+
+        yield tell
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 """Pictures out of S3, or out of a server that speaks its protocol."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import DependencyUnavailable, ObjectForbidden, ObjectNotFound
-from services.runtime.limits import MAX_IMAGE_BYTES, check_size
+from services.runtime.limits import check_size
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -28,9 +28,9 @@ class ObjectStore:
         Raises ObjectNotFound, ObjectForbidden, ImageTooLarge, DependencyUnavailable. Blocks.
         """
         answer = self._call("get_object", s3_object)
-        with answer["Body"] as body, _explained(s3_object):
+        with closing(answer["Body"]) as body, _explained(s3_object):
             check_size(answer["ContentLength"])
-            return bytes(body.read(MAX_IMAGE_BYTES))
+            return bytes(body.read())  # read(amount) would take half an object for the whole
 
     def check(self, s3_object: pb.S3Object) -> None:
         """Raises what `fetch` would raise, without reading the object."""

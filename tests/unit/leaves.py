@@ -3,17 +3,21 @@
 import argparse
 import asyncio
 import io
-from collections.abc import AsyncIterator, Mapping
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
-from services.gateway.config import BackendConfig, GatewayConfig
-from services.gateway.servicer import Gateway
-from services.gateway.settings import GatewaySettings
 from services.runtime.errors import DomainError, Misconfigured
 from services.runtime.images import Image
 from services.runtime.interceptors import CallInterceptor
@@ -21,8 +25,10 @@ from services.runtime.leaf import Leaf, serve
 from services.runtime.recognizer import Options
 from services.runtime.server import Service
 from services.runtime.settings import LeafSettings, load_settings
+from tests.processes import ROOT, free_port
 
 Stub = recognizer_pb2_grpc.RecognizerServiceStub
+_IMPATIENT = tuple((f"grpc.{which}_reconnect_backoff_ms", 50) for which in ("initial", "min", "max"))
 DEFAULT_FEATURES = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
 
 
@@ -76,6 +82,52 @@ class Scripted:
         pass
 
 
+class LeafProcess:
+    """`python -m tests.unit.leaves` on free ports, its standard error in a file."""
+
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+        own = {"MARQUEE_PORT": str(free_port()), "MARQUEE_METRICS_PORT": str(free_port())} | environment
+        self.address = f"127.0.0.1:{own['MARQUEE_PORT']}"
+        self._log = folder / "stderr"
+        with self._log.open("wb") as log:
+            command = [sys.executable, "-m", "tests.unit.leaves", *arguments]
+            self.process = subprocess.Popen(command, cwd=ROOT, env=os.environ | own, stderr=log)
+
+    def told(self) -> list[dict[str, object]]:
+        """The lines on standard error: each is JSON, but for those of gRPC's own core."""
+        lines = self._log.read_text().rpartition("\n")[0].splitlines()
+        return [json.loads(line) for line in lines if not re.match(r"[EWI]\d{4} ", line)]
+
+    def events(self, event: str) -> list[dict[str, object]]:
+        return [line for line in self.told() if line["event"] == event]
+
+    async def ended(self) -> int:
+        return await asyncio.to_thread(self.process.wait, 20)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Stub]:
+        """A client, once the server listens."""
+        async with grpc.aio.insecure_channel(self.address, options=_IMPATIENT) as channel:
+            async with asyncio.timeout(20):
+                await channel.channel_ready()
+            yield Stub(channel)
+
+    async def health(self, name: str = "readiness") -> int:
+        async with grpc.aio.insecure_channel(self.address, options=_IMPATIENT) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=20, wait_for_ready=True)
+            return int(answer.status)
+
+    async def serving(self) -> None:
+        async with asyncio.timeout(20):
+            while await self.health() != health_pb2.HealthCheckResponse.SERVING:  # noqa: ASYNC110 - it is another process that changes
+                await asyncio.sleep(0.05)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+
 @asynccontextmanager
 async def served(service: Service, port: int = 0) -> AsyncIterator[str]:
     """Serves in this event loop; yields the address."""
@@ -99,21 +151,17 @@ async def leaf(recognizer: Scripted, port: int = 0, **settings: object) -> Async
 
 
 @asynccontextmanager
-async def gateway(backends: Mapping[str, str | BackendConfig], name: str = "gateway") -> AsyncIterator[str]:
-    """Serves a gateway over the recognizers, given by target or configuration; yields the address."""
-    recognizers = {
-        key: one if isinstance(one, BackendConfig) else BackendConfig(target=one) for key, one in backends.items()
-    }
-    config = GatewayConfig(recognizers=recognizers)
-    async with served(Gateway(config, GatewaySettings(gateway_name=name))) as address:
-        yield address
-
-
-@asynccontextmanager
 async def stub(address: str) -> AsyncIterator[Stub]:
     """A client of the server."""
     async with grpc.aio.insecure_channel(address) as channel:
         yield Stub(channel)
+
+
+async def until(condition: Callable[[], object], seconds: float = 5) -> None:
+    """Waits for the condition; fails the test when it does not come true."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for is on the other side of a channel
+            await asyncio.sleep(0.01)
 
 
 def picture(size: tuple[int, int] = (8, 6)) -> bytes:
@@ -132,11 +180,16 @@ def main() -> None:
     """Serves one as a process: `python -m tests.unit.leaves`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--error")
     parser.add_argument("--load-seconds", type=float, default=0)
     parser.add_argument("--load-error")
     asked = parser.parse_args()
-    error = Misconfigured(asked.load_error) if asked.load_error else None
-    recognizer = Scripted(seconds=asked.seconds, load_seconds=asked.load_seconds, load_error=error)
+    recognizer = Scripted(
+        seconds=asked.seconds,
+        error=KeyError(asked.error) if asked.error else None,
+        load_seconds=asked.load_seconds,
+        load_error=Misconfigured(asked.load_error) if asked.load_error else None,
+    )
     serve(recognizer, load_settings(LeafSettings))
 
 

@@ -155,7 +155,7 @@ def test_a_damaged_colour_profile_is_no_matter(form: str) -> None:
 
 DAMAGED_CHUNKS = {
     "a profile behind the pixels": png(after=chunk(b"iCCP", b"")),
-    "transparency for colours that are not there": palette_png(bytes(range(1, 10))),
+    "transparency for colours that are not there": palette_png(bytes(range(256)) * 3),
     "a checksum that does not fit": png().replace(b"IDAT", b"IDAU"),
 }
 

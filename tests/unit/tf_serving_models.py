@@ -18,9 +18,10 @@ from services.keras.tensors import as_values
 Sizes = Sequence[int | None]
 
 
-def write_brightness_model(
+def write_brightness_model(  # noqa: PLR0913 - what a model can differ in
     base: Path,
     version: int = 1,
+    *,
     labels: Sequence[str] | None = ("Bright", "Dark"),
     dtype: int = TensorProto.UINT8,
     shape: Sizes = (None, 224, 224, 3),

@@ -1,0 +1,178 @@
+"""What the Rekognition recognizer makes of AWS's failures, against a server that answers as AWS does."""
+
+import io
+import socket
+import time
+from pathlib import Path
+
+import boto3
+import pytest
+from google.rpc import code_pb2
+from PIL import Image as Pillow
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.rekognition.recognizer import RekognitionRecognizer
+from services.rekognition.settings import RekognitionSettings
+from services.runtime import errors, status
+from services.runtime.images import Image
+from services.runtime.recognizer import Options
+from tests.unit.rekognition_servers import CREDENTIALS, canned_aws, s3_server
+
+BOTH = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
+FACES = (200, {"CelebrityFaces": [], "UnrecognizedFaces": [{"BoundingBox": {}, "Confidence": 90.0}]})
+LABELS = (200, {"Labels": [{"Name": "Boat", "Confidence": 80.0}]})
+
+
+def refusal(code: str, http_status: int = 400) -> tuple[int, dict[str, str]]:
+    return http_status, {"__type": code, "Message": "User: arn:aws:iam::123456789012:user/secret is not allowed"}
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Nothing of the machine's own AWS configuration is seen."""
+    for name in ("AWS_REGION", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    nowhere = str(tmp_path / "none")
+    quiet = {"AWS_CONFIG_FILE": nowhere, "AWS_SHARED_CREDENTIALS_FILE": nowhere, "AWS_EC2_METADATA_DISABLED": "true"}
+    for name, value in (CREDENTIALS | quiet).items():
+        monkeypatch.setenv(name, value)
+
+
+async def recognize(url: str, **settings: float) -> pb.RecognizerResult:
+    buffer = io.BytesIO()
+    Pillow.new("RGB", (100, 100)).save(buffer, "JPEG")
+    options = Options("test", BOTH, 10, 0, "", include_embeddings=False, deadline=time.monotonic() + 10)
+    recognizer = RekognitionRecognizer(RekognitionSettings(rekognition_endpoint_url=url, **settings))
+    await recognizer.load()
+    try:
+        return await recognizer.recognize(Image(buffer.getvalue()), options)
+    finally:
+        await recognizer.close()
+
+
+@pytest.mark.parametrize(
+    ("code", "http_status", "expected"),
+    [
+        ("ProvisionedThroughputExceededException", 400, errors.Throttled),
+        ("ThrottlingException", 500, errors.Throttled),
+        ("InvalidImageFormatException", 400, errors.InvalidImage),
+        ("ImageTooLargeException", 400, errors.ImageTooLarge),
+        ("InvalidParameterException", 400, errors.InvalidImage),
+        ("ValidationException", 400, errors.InvalidRequest),
+        ("AccessDeniedException", 400, errors.Misconfigured),
+        ("UnrecognizedClientException", 400, errors.Misconfigured),
+        ("ExpiredTokenException", 400, errors.Misconfigured),
+        ("InvalidSignatureException", 403, errors.Misconfigured),
+        ("UnknownOperationException", 400, errors.Misconfigured),
+        ("InternalServerError", 500, errors.DependencyUnavailable),
+        ("ServiceUnavailable", 503, errors.DependencyUnavailable),
+        ("SomethingNewException", 400, errors.DependencyUnavailable),
+    ],
+)
+async def test_each_code_has_its_error(code: str, http_status: int, expected: type[errors.DomainError]) -> None:
+    """Callers get a domain error in our words; AWS's words name accounts and users."""
+    failure = refusal(code, http_status)
+    with canned_aws({"RecognizeCelebrities": failure, "DetectLabels": failure}) as aws:
+        with pytest.raises(errors.DomainError) as raised:
+            await recognize(aws.url)
+        assert sorted(aws.asked) == ["DetectLabels", "RecognizeCelebrities"]
+    assert type(raised.value) is expected
+    assert type(raised.value) in status.TABLE
+    assert "arn:" not in raised.value.message
+
+
+async def test_one_failing_feature_leaves_the_other() -> None:
+    """The result has the faces, names the feature that failed with its status, and costs one call."""
+    with canned_aws({"RecognizeCelebrities": FACES, "DetectLabels": refusal("ThrottlingException")}) as aws:
+        result = await recognize(aws.url)
+    assert len(result.faces) == 1
+    (failure,) = result.feature_errors
+    assert (failure.feature, failure.status.code) == (pb.FEATURE_LABELS, code_pb2.RESOURCE_EXHAUSTED)
+    assert result.cost_micro_usd == 1000
+
+
+async def test_both_features_are_asked_at_once() -> None:
+    """Two answers of 0.4 s each take no 0.8 s."""
+    with canned_aws({"RecognizeCelebrities": FACES, "DetectLabels": LABELS}, delay=0.4) as aws:
+        begin = time.perf_counter()
+        result = await recognize(aws.url)
+        seconds = time.perf_counter() - begin - result.timings.queue.ToTimedelta().total_seconds()
+    assert [label.name for label in result.labels] == ["Boat"]
+    assert seconds < 0.8
+
+
+async def test_no_answer_in_time_is_a_timeout() -> None:
+    """The read timeout ends the wait, and nothing is asked twice."""
+    with canned_aws({"RecognizeCelebrities": FACES, "DetectLabels": LABELS}, delay=0.5) as aws:
+        with pytest.raises(errors.DependencyTimeout):
+            await recognize(aws.url, rekognition_read_timeout_seconds=0.1)
+        assert len(aws.asked) == 2
+
+
+async def test_nobody_there_is_unavailable() -> None:
+    """A refused connection is told as such."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with pytest.raises(errors.DependencyUnavailable):
+        await recognize(f"http://127.0.0.1:{port}")
+
+
+@pytest.mark.parametrize("page", ["<html>Welcome</html>", {}])
+async def test_another_server_is_no_empty_success(page: object) -> None:
+    """A wrong endpoint that says 200 is not taken for Rekognition with nothing found."""
+    answers = {"RecognizeCelebrities": (200, page), "DetectLabels": (200, page)}
+    wrong = pytest.raises(errors.DependencyUnavailable, match="does not answer as Rekognition")
+    with canned_aws(answers) as aws, wrong:
+        await recognize(aws.url)
+
+
+async def test_an_object_that_rekognition_alone_cannot_read() -> None:
+    """S3 gives the object to us and not to Rekognition: most likely the bucket is in another region."""
+    failure = refusal("InvalidS3ObjectException")
+    with s3_server() as s3_url, canned_aws({"RecognizeCelebrities": failure, "DetectLabels": failure}) as aws:
+        _put(s3_url)
+        recognizer = RekognitionRecognizer(
+            RekognitionSettings(rekognition_endpoint_url=aws.url, s3_endpoint_url=s3_url)
+        )
+        await recognizer.load()
+        options = Options("test", BOTH, 10, 0, "", include_embeddings=False, deadline=time.monotonic() + 10)
+        with pytest.raises(errors.ObjectForbidden, match="us-east-1"):
+            await recognizer.recognize(Image(s3_object=pb.S3Object(bucket="pics", key="a.jpg")), options)
+        await recognizer.close()
+
+
+def _put(s3_url: str) -> None:
+    client = boto3.Session().client("s3", endpoint_url=s3_url)
+    client.create_bucket(Bucket="pics")
+    client.put_object(Bucket="pics", Key="a.jpg", Body=b"x")
+    client.close()
+
+
+async def test_no_credentials_end_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server says what to set before it takes a call."""
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(errors.Misconfigured, match="no AWS credentials"):
+        await RekognitionRecognizer(RekognitionSettings()).load()
+
+
+async def test_half_credentials_end_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key without its secret is named."""
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(errors.Misconfigured, match="AWS_SECRET_ACCESS_KEY"):
+        await RekognitionRecognizer(RekognitionSettings()).load()
+
+
+async def test_no_region_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no default region: a wrong one would be billed and found out late."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(errors.Misconfigured, match="AWS_REGION"):
+        await RekognitionRecognizer(RekognitionSettings()).load()
+
+
+async def test_aws_region_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What EKS and Lambda set is enough."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_REGION", "eu-west-1")
+    recognizer = RekognitionRecognizer(RekognitionSettings())
+    await recognizer.load()
+    await recognizer.close()

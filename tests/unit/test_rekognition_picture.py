@@ -1,0 +1,108 @@
+"""What is sent to Rekognition."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.rekognition.picture import MAX_BYTES, MAX_SIDE, prepare
+from services.runtime.errors import ImageMissing, InvalidImage
+from services.runtime.images import Image
+
+
+def encode(picture: Pillow.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def halves(width: int = 160, height: int = 100) -> Pillow.Image:
+    """Red on the left, blue on the right."""
+    picture = Pillow.new("RGB", (width, height), "red")
+    picture.paste("blue", (width // 2, 0, width, height))
+    return picture
+
+
+def turned(orientation: int) -> Pillow.Exif:
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+def noise(width: int, height: int) -> Pillow.Image:
+    return Pillow.fromarray(np.random.default_rng(1).integers(0, 256, (height, width, 3), np.uint8))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_what_rekognition_takes_is_sent_as_it_is(kind: str) -> None:
+    """JPEG and PNG up to 5 MB go out byte for byte."""
+    content = encode(halves(), kind)
+    picture = prepare(Image(content))
+    assert picture.parameter == {"Bytes": content}
+    assert picture.warnings == ()
+
+
+def test_a_turned_jpeg_is_sent_as_it_is() -> None:
+    """Rekognition turns JPEGs upright itself, so its boxes are those of the upright picture."""
+    content = encode(halves(), "JPEG", exif=turned(6))
+    assert prepare(Image(content)).parameter == {"Bytes": content}
+
+
+def test_a_turned_png_is_sent_upright() -> None:
+    """Rekognition does not heed a PNG's EXIF; without our turning its boxes would lie on their side."""
+    picture = prepare(Image(encode(halves(), "PNG", exif=turned(3))))
+    sent = Pillow.open(io.BytesIO(picture.parameter["Bytes"]))
+    red, _, blue = sent.getpixel((sent.width - 5, 50))
+    assert red > blue
+    assert picture.warnings == ("turned upright",)
+
+
+def test_webp_is_sent_as_jpeg() -> None:
+    """Rekognition takes no WebP."""
+    picture = prepare(Image(encode(halves(), "WEBP")))
+    sent = Pillow.open(io.BytesIO(picture.parameter["Bytes"]))
+    assert (sent.format, sent.size) == ("JPEG", (160, 100))
+    assert picture.warnings == ("converted from WebP to JPEG",)
+
+
+def test_too_many_bytes_are_shrunk_with_a_warning() -> None:
+    """What is sent has at most 5 MB and the same proportions."""
+    picture = prepare(Image(encode(noise(2400, 1800), "PNG")))
+    sent = Pillow.open(io.BytesIO(picture.parameter["Bytes"]))
+    assert len(picture.parameter["Bytes"]) <= MAX_BYTES
+    assert sent.width / sent.height == pytest.approx(2400 / 1800, rel=0.01)
+    assert picture.warnings == ("shrunk to fit 5 MB",)
+
+
+def test_too_long_sides_are_shrunk() -> None:
+    """DetectLabels takes at most 10,000 pixels a side."""
+    picture = prepare(Image(encode(halves(12_000, 120), "PNG")))
+    assert Pillow.open(io.BytesIO(picture.parameter["Bytes"])).size == (MAX_SIDE, 100)
+    assert picture.warnings == ("shrunk to 10000 pixels a side",)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_a_picture_cut_short_is_refused(kind: str) -> None:
+    """Nobody pays for a damaged picture."""
+    content = encode(noise(200, 200), kind)
+    with pytest.raises(InvalidImage):
+        prepare(Image(content[: len(content) // 2]))
+
+
+def test_no_picture_is_refused() -> None:
+    """Neither text nor nothing at all is sent."""
+    with pytest.raises(InvalidImage):
+        prepare(Image(b"no picture"))
+    with pytest.raises(ImageMissing):
+        prepare(Image(b""))
+
+
+def test_an_s3_object_goes_by_reference() -> None:
+    """The object is not fetched, and its version is named when the caller named one."""
+    where = pb.S3Object(bucket="pics", key="a b.jpg")
+    named = {"Bucket": "pics", "Name": "a b.jpg"}
+    assert prepare(Image(s3_object=where)).parameter == {"S3Object": named}
+    where.version_id = "v1"
+    assert prepare(Image(s3_object=where)).parameter == {"S3Object": named | {"Version": "v1"}}

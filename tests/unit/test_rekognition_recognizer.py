@@ -1,0 +1,158 @@
+"""The Rekognition recognizer against the local endpoint and moto's S3."""
+
+import asyncio
+import io
+import time
+from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from PIL import Image as Pillow
+
+from local import pictures
+from marquee.v1 import recognizer_pb2 as pb
+from services.rekognition.recognizer import RekognitionRecognizer
+from services.rekognition.settings import RekognitionSettings
+from services.runtime.errors import InvalidImage, ObjectNotFound, OutOfTime
+from services.runtime.images import Image
+from services.runtime.recognizer import Options
+from tests.unit.rekognition_servers import CREDENTIALS, endpoint, s3_server
+
+BOTH = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
+BUCKET = "pics"
+
+
+def encode(picture: Pillow.Image, kind: str = "JPEG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def asking(*features: pb.Feature.ValueType, max_labels: int = 10, min_score: float = 0, seconds: float = 10) -> Options:
+    deadline = time.monotonic() + seconds
+    return Options("test", features or BOTH, max_labels, min_score, "", include_embeddings=False, deadline=deadline)
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    folder = tmp_path_factory.mktemp("gallery")
+    pictures.write_gallery(folder)
+    with pytest.MonkeyPatch.context() as patch, s3_server() as s3_url, endpoint(folder, s3_url) as url:
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        s3 = boto3.Session().client("s3", endpoint_url=s3_url)
+        s3.create_bucket(Bucket=BUCKET)
+        for name, picture in pictures.demo_pictures().items():
+            s3.put_object(Bucket=BUCKET, Key=name, Body=encode(picture))
+        yield SimpleNamespace(url=url, s3_url=s3_url)
+        s3.close()
+
+
+@pytest.fixture
+async def recognizer(aws: SimpleNamespace) -> AsyncIterator[RekognitionRecognizer]:
+    made = RekognitionRecognizer(
+        RekognitionSettings(rekognition_endpoint_url=aws.url, s3_endpoint_url=aws.s3_url, evidence_group="net")
+    )
+    await made.load()
+    yield made
+    await made.close()
+
+
+async def test_names_faces_and_tells_labels(recognizer: RekognitionRecognizer) -> None:
+    """Both features of one call: faces with their candidates, labels, the model, and the price of two calls."""
+    result = await recognizer.recognize(Image(encode(pictures.demo_pictures()["both.jpg"])), asking())
+    faces = sorted(result.faces, key=lambda face: face.box.left)
+    assert [face.candidates[0].display_name for face in faces] == ["Eileen Collins", "Grace Hopper"]
+    assert {label.name for label in result.labels} == {"Person", "Head", "Face"}
+    assert (result.model.name, result.model.version, result.model.evidence_group) == (
+        "rekognition",
+        "2016-06-27",
+        "net",
+    )
+    assert result.cost_micro_usd == 2000
+    assert not result.feature_errors
+    assert not result.warnings
+
+
+async def test_asks_and_pays_for_what_is_asked_alone(recognizer: RekognitionRecognizer) -> None:
+    """One feature is one call."""
+    picture = encode(pictures.demo_pictures()["hopper.jpg"])
+    celebrities = await recognizer.recognize(Image(picture), asking(pb.FEATURE_CELEBRITIES))
+    labels = await recognizer.recognize(Image(picture), asking(pb.FEATURE_LABELS, max_labels=1))
+    assert (len(celebrities.faces), len(celebrities.labels), celebrities.cost_micro_usd) == (1, 0, 1000)
+    assert (len(labels.faces), len(labels.labels), labels.cost_micro_usd) == (0, 1, 1000)
+
+
+async def test_no_face_is_an_empty_result(recognizer: RekognitionRecognizer) -> None:
+    """A picture of coffee is recognized, and nobody is in it."""
+    result = await recognizer.recognize(Image(encode(pictures.demo_pictures()["coffee.jpg"])), asking())
+    assert not result.faces
+    assert result.cost_micro_usd == 2000
+
+
+async def test_s3_objects_go_by_reference(recognizer: RekognitionRecognizer) -> None:
+    """The recognizer itself never fetches the object."""
+    image = Image(s3_object=pb.S3Object(bucket=BUCKET, key="collins.jpg"))
+    result = await recognizer.recognize(image, asking())
+    assert result.faces[0].candidates[0].display_name == "Eileen Collins"
+    assert not image.is_read
+
+
+@pytest.mark.parametrize("where", [pb.S3Object(bucket=BUCKET, key="no"), pb.S3Object(bucket="nowhere", key="x")])
+async def test_a_missing_object_is_not_found(recognizer: RekognitionRecognizer, where: pb.S3Object) -> None:
+    """Rekognition does not tell missing from forbidden; S3 is asked."""
+    with pytest.raises(ObjectNotFound, match=where.bucket):
+        await recognizer.recognize(Image(s3_object=where), asking())
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "PNG"])
+async def test_boxes_are_of_the_upright_picture(recognizer: RekognitionRecognizer, kind: str) -> None:
+    """Also where Rekognition takes the format not at all, or does not heed its EXIF."""
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    upright = pictures.photo("Grace Hopper")
+    sideways = upright.rotate(90, expand=True)
+    plain, turned = [
+        (await recognizer.recognize(Image(content), asking(pb.FEATURE_CELEBRITIES))).faces[0].box
+        for content in (encode(upright), encode(sideways, kind, exif=exif))
+    ]
+    assert (turned.left, turned.top) == pytest.approx((plain.left, plain.top), abs=0.05)
+
+
+async def test_a_warning_comes_with_the_result(recognizer: RekognitionRecognizer) -> None:
+    """A person can see that the picture was changed on its way."""
+    webp = encode(pictures.demo_pictures()["hopper.jpg"], "WEBP")
+    result = await recognizer.recognize(Image(webp), asking())
+    assert list(result.warnings) == ["converted from WebP to JPEG"]
+    assert result.faces[0].candidates[0].display_name == "Grace Hopper"
+
+
+async def test_a_picture_that_rekognition_refuses_is_invalid(recognizer: RekognitionRecognizer) -> None:
+    """Both features fail alike, so the call does."""
+    with pytest.raises(InvalidImage, match="80 to 10000 pixels"):
+        await recognizer.recognize(Image(encode(Pillow.new("RGB", (40, 40)))), asking())
+
+
+async def test_nothing_is_asked_after_the_deadline(recognizer: RekognitionRecognizer) -> None:
+    """Nobody pays for an answer that nobody waits for."""
+    with pytest.raises(OutOfTime):
+        await recognizer.recognize(Image(encode(pictures.photo("Grace Hopper"))), asking(seconds=-1))
+
+
+async def test_calls_at_the_same_time(recognizer: RekognitionRecognizer) -> None:
+    """Twelve pictures at once are all answered, each with its own people."""
+    demo = pictures.demo_pictures()
+    names = ["hopper.jpg", "coffee.jpg"] * 6
+    found = await asyncio.gather(*(recognizer.recognize(Image(encode(demo[name])), asking()) for name in names))
+    assert [len(result.faces) for result in found] == [1, 0] * 6
+
+
+async def test_tells_prices_before_any_call(recognizer: RekognitionRecognizer) -> None:
+    """What ListRecognizers shows: a price for each feature, with its region and date, and the model."""
+    told = recognizer.describe()
+    assert {price.feature: price.micro_usd for price in told.prices} == dict.fromkeys(BOTH, 1000)
+    assert {price.region for price in told.prices} == {"us-east-1"}
+    assert all(price.effective_time.seconds for price in told.prices)
+    assert [model.name for model in told.models] == ["rekognition"]
+    assert told.evidence_group == "net"

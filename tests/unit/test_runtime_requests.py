@@ -1,0 +1,181 @@
+"""What is refused before any work is done."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.runtime import requests
+from services.runtime.errors import (
+    BucketNotAllowed,
+    DomainError,
+    ImageMissing,
+    ImageTooLarge,
+    InvalidRequest,
+    UnknownRecognizer,
+    UnsupportedPolicy,
+)
+
+Change = Callable[[pb.RecognizeImageRequest], None]
+NAN = float("nan")
+
+
+def request(**fields: object) -> pb.RecognizeImageRequest:
+    return pb.RecognizeImageRequest(image=pb.Image(content=b"bytes"), **fields)
+
+
+def about(bucket: str, key: str) -> pb.RecognizeImageRequest:
+    return pb.RecognizeImageRequest(image=pb.Image(s3_object=pb.S3Object(bucket=bucket, key=key)))
+
+
+def option(**fields: object) -> dict[str, pb.RecognizerOptions]:
+    return {"svm": pb.RecognizerOptions(**fields)}
+
+
+WRONG: dict[str, tuple[pb.RecognizeImageRequest, type[DomainError], str]] = {
+    "an unspecified feature": (request(features=[0]), InvalidRequest, "features"),
+    "an unknown feature": (request(features=[99]), InvalidRequest, "features"),
+    "no label": (request(max_labels=0), InvalidRequest, "max_labels"),
+    "a negative number of labels": (request(max_labels=-1), InvalidRequest, "max_labels"),
+    "too many labels": (request(max_labels=1001), InvalidRequest, "max_labels"),
+    "a score below 0": (request(min_score=-0.1), InvalidRequest, "min_score"),
+    "a score above 1": (request(min_score=1.1), InvalidRequest, "min_score"),
+    "a score that is no number": (request(min_score=NAN), InvalidRequest, "min_score"),
+    "an option's score": (
+        request(recognizer_options=option(min_score=2)),
+        InvalidRequest,
+        "recognizer_options[svm].min_score",
+    ),
+    "an option's timeout of 0": (
+        request(recognizer_options=option(timeout={"seconds": 0})),
+        InvalidRequest,
+        "recognizer_options",
+    ),
+    "an option's negative timeout": (
+        request(recognizer_options=option(timeout={"seconds": -1})),
+        InvalidRequest,
+        "recognizer_options",
+    ),
+    "no picture": (pb.RecognizeImageRequest(), ImageMissing, "image"),
+    "an object without a bucket": (about("", "key"), InvalidRequest, "image.s3_object"),
+    "an object without a key": (about("bucket", ""), InvalidRequest, "image.s3_object"),
+}
+
+
+@pytest.mark.parametrize(("wrong", "error", "field"), WRONG.values(), ids=WRONG)
+def test_names_the_wrong_field(wrong: pb.RecognizeImageRequest, error: type[DomainError], field: str) -> None:
+    """Each wrong value is refused with the name of its field, for programs and in the text for people."""
+    with pytest.raises(error) as caught:
+        requests.check_request(wrong, s3_allowed=["bucket"])
+    assert caught.value.metadata["field"] == field
+
+
+@pytest.mark.parametrize(
+    ("content", "error"), [(b"", ImageMissing), (bytes(15 * 1024 * 1024 + 1), ImageTooLarge)], ids=["empty", "large"]
+)
+def test_refuses_by_size(content: bytes, error: type[DomainError]) -> None:
+    """A picture of 0 bytes, or of more than 15 MiB, is refused by its size alone."""
+    with pytest.raises(error, match="bytes"):
+        requests.check_request(pb.RecognizeImageRequest(image=pb.Image(content=content)), ())
+
+
+def test_accepts_the_edges() -> None:
+    """The least and the most of every range are accepted."""
+    for most in (1, 1000):
+        requests.check_request(request(max_labels=most, min_score=0), ())
+    requests.check_request(request(min_score=1, features=pb.Feature.values()[1:]), ())
+
+
+def test_fills_in_the_defaults() -> None:
+    """Nothing asked for is CELEBRITIES and LABELS, ten of them."""
+    plain = request()
+    assert requests.features_of(plain) == (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
+    assert requests.max_labels_of(plain) == 10
+
+
+def test_a_feature_asked_twice_is_done_once() -> None:
+    """Features keep the order asked, each once."""
+    twice = request(features=[pb.FEATURE_TEXT, pb.FEATURE_LABELS, pb.FEATURE_TEXT])
+    assert requests.features_of(twice) == (pb.FEATURE_TEXT, pb.FEATURE_LABELS)
+
+
+@pytest.mark.parametrize("policy", [pb.POLICY_FIRST_CONFIDENT, pb.POLICY_CASCADE, 77])
+def test_refuses_a_policy_that_is_not_offered(policy: pb.Policy.ValueType) -> None:
+    """A policy that the server does not offer is refused, never replaced by ALL."""
+    with pytest.raises(UnsupportedPolicy, match="it offers: POLICY_ALL"):
+        requests.check_request(request(policy=policy), ())
+
+
+@pytest.mark.parametrize("policy", [pb.POLICY_UNSPECIFIED, pb.POLICY_ALL])
+def test_accepts_the_policy_all(policy: pb.Policy.ValueType) -> None:
+    """No policy is ALL."""
+    requests.check_request(request(policy=policy), ())
+
+
+def test_keeps_a_request_id() -> None:
+    """The caller's request_id is used as it is."""
+    assert requests.request_id_of(request(request_id="Team-a:2026.11_3")) == "Team-a:2026.11_3"
+
+
+def test_makes_a_request_id() -> None:
+    """Two calls without a request_id get two."""
+    made = {requests.request_id_of(request()) for _ in range(2)}
+    assert len(made) == 2
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in made)
+
+
+@pytest.mark.parametrize("given", ["x" * 129, "two words", "line\nbreak", "ünder", 'quote"', "trailing\n"])
+def test_refuses_a_request_id_that_would_spoil_logs(given: str) -> None:
+    """A request_id that is too long, or holds anything but letters, digits and . _ : -, is refused."""
+    with pytest.raises(InvalidRequest) as caught:
+        requests.request_id_of(request(request_id=given))
+    assert caught.value.metadata["field"] == "request_id"
+
+
+def test_refuses_an_unknown_name_and_tells_the_known() -> None:
+    """An unknown recognizer is refused with the names that there are."""
+    with pytest.raises(UnknownRecognizer, match="'smv' here; there is: svm, keras"):
+        requests.check_names(["svm", "smv"], ["svm", "keras"])
+
+
+ALLOWED = {
+    "every key of a bucket": ("pictures", "any/key.jpg"),
+    "a key below a prefix": ("faces", "public/a.jpg"),
+    "a key that begins with a prefix": ("faces", "publications.jpg"),
+    "the prefix itself": ("faces", "public"),
+}
+FORBIDDEN = {
+    "another bucket": ("other", "public/a.jpg"),
+    "a bucket that begins alike": ("pictures2", "a.jpg"),
+    "a bucket in another case": ("Pictures", "a.jpg"),
+    "a key beside a prefix": ("faces", "private/a.jpg"),
+    "a key that only holds a prefix": ("faces", "private/public/a.jpg"),
+    "a key in another case": ("faces", "Public/a.jpg"),
+}
+
+
+@pytest.mark.parametrize(("bucket", "key"), ALLOWED.values(), ids=ALLOWED)
+def test_allows_buckets_and_prefixes(bucket: str, key: str) -> None:
+    """An entry allows a whole bucket, or the keys that begin with its prefix, as prefixes are in S3."""
+    requests.check_request(about(bucket, key), ["pictures", "faces/public"])
+
+
+@pytest.mark.parametrize(("bucket", "key"), FORBIDDEN.values(), ids=FORBIDDEN)
+def test_forbids_all_other_objects(bucket: str, key: str) -> None:
+    """What no entry allows is refused, and the refusal tells who could allow it."""
+    with pytest.raises(BucketNotAllowed, match="MARQUEE_S3_ALLOWED"):
+        requests.check_request(about(bucket, key), ["pictures", "faces/public"])
+
+
+def test_a_prefix_with_a_slash_is_a_folder() -> None:
+    """An entry that ends with / allows what is in that folder, and nothing that merely begins alike."""
+    requests.check_request(about("faces", "public/a.jpg"), ["faces/public/"])
+    with pytest.raises(BucketNotAllowed):
+        requests.check_request(about("faces", "publications.jpg"), ["faces/public/"])
+
+
+def test_allows_no_object_by_default() -> None:
+    """Without an entry no object may be read."""
+    with pytest.raises(BucketNotAllowed):
+        requests.check_request(about("pictures", "a.jpg"), ())

@@ -1,0 +1,159 @@
+"""Blocking work in a bounded number of threads."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+import pytest
+
+from services.runtime.errors import Overloaded
+from services.runtime.workers import Workers
+
+WORD: ContextVar[str] = ContextVar("WORD")
+
+
+class Gate:
+    """A job that runs until it is opened."""
+
+    def __init__(self) -> None:
+        self.started = threading.Event()
+        self._open = threading.Event()
+
+    def __call__(self) -> str:
+        self.started.set()
+        assert self._open.wait(10)
+        return "done"
+
+    def open(self) -> None:
+        self._open.set()
+
+
+@pytest.fixture
+def gate() -> Iterator[Gate]:
+    one = Gate()
+    yield one
+    one.open()
+
+
+async def running(workers: Workers, gate: Gate) -> "asyncio.Task[tuple[str, float]]":
+    """A task whose job has begun."""
+    task = asyncio.create_task(workers.run(gate))
+    await asyncio.to_thread(gate.started.wait, 5)
+    return task
+
+
+async def test_gives_the_result() -> None:
+    """A job's result comes back with the time that it waited."""
+    result, waited = await Workers(1, 0).run(divmod, 7, 2)
+    assert result == (3, 1)
+    assert 0 <= waited < 1
+
+
+async def test_gives_the_exception() -> None:
+    """What a job raises, the caller gets."""
+    with pytest.raises(ZeroDivisionError):
+        await Workers(1, 0).run(divmod, 1, 0)
+
+
+async def test_works_off_the_event_loop() -> None:
+    """A job runs in a thread of its own pool."""
+    name, _ = await Workers(1, 0).run(lambda: threading.current_thread().name)
+    assert name.startswith("worker")
+
+
+async def test_a_job_sees_the_calls_context() -> None:
+    """Log lines of a job carry the call's request_id: it runs in the call's context."""
+    WORD.set("here")
+    assert (await Workers(1, 0).run(WORD.get))[0] == "here"
+
+
+async def test_refuses_when_all_places_are_taken(gate: Gate) -> None:
+    """Past threads and queue a job is refused at once."""
+    workers = Workers(1, 1)
+    first = await running(workers, gate)
+    second = asyncio.create_task(workers.run(str))
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded, match="2 pictures"):
+        await workers.run(str)
+    gate.open()
+    await asyncio.gather(first, second)
+
+
+async def test_tells_how_long_a_job_waited(gate: Gate) -> None:
+    """The time in the queue is told apart from the work."""
+    workers = Workers(1, 1)
+    first = await running(workers, gate)
+    second = asyncio.create_task(workers.run(str))
+    await asyncio.sleep(0.1)
+    gate.open()
+    await first
+    assert (await second)[1] >= 0.09
+
+
+async def test_a_place_is_free_again_after_a_job(gate: Gate) -> None:
+    """A job that has ended makes place for the next."""
+    workers = Workers(1, 0)
+    first = await running(workers, gate)
+    gate.open()
+    await first
+    assert (await workers.run(str))[0] == ""
+
+
+async def test_a_place_is_free_again_after_a_failed_job() -> None:
+    """A job that fails makes place as well."""
+    workers = Workers(1, 0)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="invalid literal"):
+            await workers.run(int, "x")
+
+
+async def test_a_cancelled_waiting_job_never_starts(gate: Gate) -> None:
+    """A call that is given up while it waits costs no work."""
+    workers = Workers(1, 2)
+    first = await running(workers, gate)
+    begun = threading.Event()
+    waiting = asyncio.create_task(workers.run(begun.set))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    gate.open()
+    await first
+    await workers.run(str)
+    assert not begun.is_set()
+
+
+async def test_a_cancelled_waiting_job_gives_up_its_place(gate: Gate) -> None:
+    """The place of a call that was given up while waiting is free for another."""
+    workers = Workers(1, 1)
+    first = await running(workers, gate)
+    waiting = asyncio.create_task(workers.run(str))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.sleep(0.01)
+    second = asyncio.create_task(workers.run(str))
+    await asyncio.sleep(0)
+    gate.open()
+    await asyncio.gather(first, second)
+
+
+async def test_a_running_job_keeps_its_place_when_cancelled(gate: Gate) -> None:
+    """A thread cannot be stopped: its place counts until the work has really ended."""
+    workers = Workers(1, 0)
+    first = await running(workers, gate)
+    first.cancel()
+    await asyncio.sleep(0.01)
+    with pytest.raises(Overloaded):
+        await workers.run(str)
+
+
+async def test_close_starts_no_further_job(gate: Gate) -> None:
+    """After close() what waits is cancelled."""
+    workers = Workers(1, 1)
+    first = await running(workers, gate)
+    waiting = asyncio.create_task(workers.run(str))
+    await asyncio.sleep(0)
+    workers.close()
+    gate.open()
+    assert (await first)[0] == "done"
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
