@@ -17,7 +17,11 @@ PEOPLE = {
     "Eileen Collins": ("skimage", "data/astronaut.png"),
     "Grace Hopper": ("matplotlib", "mpl-data/sample_data/grace_hopper.jpg"),
 }
-SCENES = ("brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png", "hubble_deep_field.jpg", "rocket.jpg")
+SCENES = (
+    *("brick.png", "chelsea.png", "clock_motion.png", "coffee.png", "coins.png", "grass.png", "gravel.png"),
+    *("hubble_deep_field.jpg", "ihc.png", "moon.png", "motorcycle_left.png", "page.png", "retina.jpg"),
+    *("rocket.jpg", "text.png"),
+)
 UNSEEN_SCENE = "coffee.png"
 """Kept out of every training set: the demo's picture without a face."""
 

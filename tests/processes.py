@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,17 +69,26 @@ def local_system(state: Path) -> Iterator[LocalSystem]:
         process.wait(30)
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server started alone."""
+
+    process: subprocess.Popen[bytes]
+    address: str
+    metrics_url: str
+
+
 @contextmanager
-def server(module: str, environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """Starts one server on free ports; yields it and its address when it is SERVING."""
-    port = free_port()
-    own = {"MARQUEE_PORT": str(port), "MARQUEE_METRICS_PORT": str(free_port())}
+def server(module: str, environment: dict[str, str]) -> Iterator[Server]:
+    """Starts one server on free ports; yields it when it is SERVING."""
+    port, metrics_port = free_port(), free_port()
+    own = {"MARQUEE_PORT": str(port), "MARQUEE_METRICS_PORT": str(metrics_port)}
     process = subprocess.Popen(
         [sys.executable, "-m", module], cwd=ROOT, env=environment | own, stderr=subprocess.DEVNULL
     )
     try:
         wait_until(lambda: serving(f"127.0.0.1:{port}") or process.poll() is not None, 60)
-        yield process, f"127.0.0.1:{port}"
+        yield Server(process, f"127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}/metrics")
     finally:
         process.kill()
         process.wait(10)
@@ -101,6 +111,14 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.05)
+
+
+def metric(url: str, name: str, labels: str) -> float:
+    """The value of the metric's series whose labels contain the text; 0 where there is none."""
+    with urllib.request.urlopen(url, timeout=5) as page:  # noqa: S310 - our own server
+        lines = page.read().decode().splitlines()
+    found = [line for line in lines if line.startswith(f"{name}{{") and labels in line]
+    return float(found[0].rpartition(" ")[2]) if found else 0.0
 
 
 def free_port() -> int:

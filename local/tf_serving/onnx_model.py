@@ -37,9 +37,9 @@ class OnnxModel:
     def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
         """The outputs by name. Raises Refused for inputs of another type or shape than the signature's.
 
-        TensorFlow's text for a wrong type is that of tensorflow/core/common_runtime/eager and
-        kernels/batch_kernels.cc; for a wrong shape it depends on the first kernel that minds, so here
-        onnxruntime's own is given with the same code.
+        The text for a wrong type is that of `FunctionCallFrame::SetArgs` in TensorFlow's
+        core/framework/function.cc. For a wrong shape TensorFlow's depends on the first kernel that minds,
+        so onnxruntime's own is given, with the same code.
         """
         for position, (name, array) in enumerate(inputs.items()):
             self._check_type(position, name, array)

@@ -75,11 +75,11 @@ class KerasRecognizer:
             await asyncio.sleep(next(pauses))
 
     async def _use(self, version: str, classes: int | None) -> Assets:
-        known = self._assets.get(version)
-        assets = known or await asyncio.to_thread(read_assets, self._settings.keras_assets, version)
-        _check_fit(assets, version, classes)
-        if known is None:
+        assets = self._assets.get(version)
+        if assets is None:
+            assets = await asyncio.to_thread(read_assets, self._settings.keras_assets, version)
             logger.info("using a model", model=self._settings.keras_model, version=version)
+        _check_fit(assets, version, classes)
         self._assets[version] = assets
         self._version = version
         return assets

@@ -4,7 +4,6 @@ import asyncio
 import io
 import re
 import struct
-import urllib.request
 import zlib
 from collections.abc import AsyncIterator
 
@@ -17,7 +16,7 @@ from PIL import Image
 
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
-from tests.processes import MISSING_BUCKET, LocalSystem
+from tests.processes import MISSING_BUCKET, LocalSystem, metric
 
 SERVERS = ("gateway", "rekognition", "keras", "svm")
 MIB = 1024 * 1024
@@ -265,13 +264,8 @@ async def test_metrics_move(
 ) -> None:
     """A call is counted under its method and code."""
     series = 'grpc_code="OK",grpc_method="RecognizeImage",grpc_service="marquee.v1.RecognizerService"'
-    before = await asyncio.to_thread(read_metric, system.metrics_url(server), series)
+    before = await asyncio.to_thread(metric, system.metrics_url(server), "grpc_server_handled_total", series)
     await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture), timeout=10)
-    assert await asyncio.to_thread(read_metric, system.metrics_url(server), series) == before + 1
-
-
-def read_metric(url: str, series: str) -> float:
-    with urllib.request.urlopen(url, timeout=5) as page:  # noqa: S310 - our own server
-        lines = page.read().decode().splitlines()
-    found = [line for line in lines if line.startswith("grpc_server_handled_total") and series in line]
-    return float(found[0].rpartition(" ")[2]) if found else 0.0
+    assert (
+        await asyncio.to_thread(metric, system.metrics_url(server), "grpc_server_handled_total", series) == before + 1
+    )

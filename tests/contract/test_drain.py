@@ -11,29 +11,30 @@ from PIL import Image
 
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
-from tests.processes import LocalSystem, server
+from tests.processes import LocalSystem, metric, server, wait_until
 
 
-def large_picture() -> bytes:
+def begun(metrics_url: str) -> float:
+    return metric(metrics_url, "grpc_server_started_total", 'grpc_method="RecognizeImage"')
+
+
+def request() -> pb.RecognizeImageRequest:
     """A picture that keeps every server busy for a while: 12 megapixels."""
     pixels = np.random.default_rng(1).integers(0, 255, (300, 400, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).resize((4000, 3000), Image.Resampling.BILINEAR).save(buffer, "JPEG", quality=70)
-    return buffer.getvalue()
+    return pb.RecognizeImageRequest(image=pb.Image(content=buffer.getvalue()))
 
 
 @pytest.mark.parametrize("name", ["gateway", "rekognition", "keras", "svm"])
 async def test_sigterm_lets_running_calls_end(system: LocalSystem, name: str) -> None:
     """After SIGTERM a running call is answered, and the process exits with 0."""
-    with server(f"services.{name}", system.environment(name)) as (process, address):
-        async with grpc.aio.insecure_channel(address) as channel:
+    with server(f"services.{name}", system.environment(name)) as alone:
+        async with grpc.aio.insecure_channel(alone.address) as channel:
             stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
-            await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=5)
-            call = stub.RecognizeImage(pb.RecognizeImageRequest(image=pb.Image(content=large_picture())), timeout=30)
-            await call.wait_for_connection()
-            await asyncio.sleep(0.1)
-            assert not call.done()
-            process.send_signal(signal.SIGTERM)
+            call = asyncio.ensure_future(stub.RecognizeImage(request(), timeout=30))
+            await asyncio.to_thread(wait_until, lambda: begun(alone.metrics_url) == 1, 10)
+            alone.process.send_signal(signal.SIGTERM)
             answer = await call
         assert {result.outcome for result in answer.results} == {pb.OUTCOME_OK}
-        assert await asyncio.to_thread(process.wait, 20) == 0
+        assert await asyncio.to_thread(alone.process.wait, 20) == 0

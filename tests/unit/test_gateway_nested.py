@@ -116,11 +116,9 @@ async def test_a_gateway_that_asks_itself_stops() -> None:
     assert names == {"svm", "self/svm", "self/self/svm", "self/self/self/svm"}
 
 
-@pytest.mark.parametrize("hops", ["9" * 5000, "-1", "none", "²"])
-async def test_nonsense_about_hops_is_no_error_on_our_side(hops: str) -> None:
-    """A caller that writes nonsense into the metadata is answered, or refused, never INTERNAL."""
+async def test_nonsense_about_hops_is_no_error_on_our_side() -> None:
+    """A caller that writes a number of 5,000 digits into the metadata is refused, not INTERNAL."""
     async with leaf(Scripted("svm")) as svm, gateway({"svm": svm}) as address, stub(address) as client:
-        try:
-            await client.RecognizeImage(request(), metadata=(("marquee-hops", hops),))
-        except grpc.aio.AioRpcError as exc:
-            assert exc.code() is grpc.StatusCode.FAILED_PRECONDITION
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.RecognizeImage(request(), metadata=(("marquee-hops", "9" * 5000),))
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION

@@ -72,8 +72,10 @@ def test_names_the_people_of_the_gallery(aws: SimpleNamespace, demo: dict[str, b
 
 
 def test_a_stranger_is_an_unrecognized_face(aws: SimpleNamespace, demo: dict[str, bytes], tmp_path: Path) -> None:
-    """With nobody in the gallery a face is found and not named."""
+    """A face that is too far from everybody in the gallery is found and not named."""
     assert aws.url  # whose credentials are set for this client too
+    (tmp_path / "Grace Hopper").mkdir()
+    pictures.photo("Grace Hopper").save(tmp_path / "Grace Hopper" / "1.jpg")
     with endpoint(tmp_path, "http://127.0.0.1:9") as url:
         client = boto3.Session().client("rekognition", endpoint_url=url)
         answer = client.recognize_celebrities(Image={"Bytes": demo["collins.jpg"]})
@@ -134,6 +136,15 @@ def test_boxes_are_of_the_upright_jpeg(aws: SimpleNamespace) -> None:
         for content in (encode(upright, quality=95), sideways)
     ]
     assert boxes[1] == pytest.approx(boxes[0], abs=0.03)
+
+
+def test_a_pngs_orientation_is_not_heeded(aws: SimpleNamespace) -> None:
+    """As AWS, which reads EXIF in JPEG alone: the detector sees a face on its side, and finds none."""
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    sideways = encode(pictures.photo("Grace Hopper").rotate(90, expand=True), "PNG", exif=exif)
+    answer = aws.rekognition.recognize_celebrities(Image={"Bytes": sideways})
+    assert answer["CelebrityFaces"] == answer["UnrecognizedFaces"] == []
 
 
 def test_large_pictures_keep_their_boxes(aws: SimpleNamespace) -> None:

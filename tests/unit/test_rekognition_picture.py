@@ -69,10 +69,18 @@ def test_webp_is_sent_as_jpeg() -> None:
 
 def test_too_many_bytes_are_shrunk_with_a_warning() -> None:
     """What is sent has at most 5 MB and the same proportions."""
-    picture = prepare(Image(encode(noise(2400, 1800), "PNG")))
+    picture = prepare(Image(encode(noise(3600, 2700), "JPEG", quality=90)))
     sent = Pillow.open(io.BytesIO(picture.parameter["Bytes"]))
     assert len(picture.parameter["Bytes"]) <= MAX_BYTES
-    assert sent.width / sent.height == pytest.approx(2400 / 1800, rel=0.01)
+    assert sent.width / sent.height == pytest.approx(3600 / 2700, rel=0.01)
+    assert sent.width < 3600
+    assert picture.warnings == ("shrunk to fit 5 MB",)
+
+
+def test_a_large_png_keeps_its_pixels_where_a_jpeg_of_them_fits() -> None:
+    """Small faces stay as large as they are."""
+    picture = prepare(Image(encode(noise(1600, 1200), "PNG")))
+    assert Pillow.open(io.BytesIO(picture.parameter["Bytes"])).size == (1600, 1200)
     assert picture.warnings == ("shrunk to fit 5 MB",)
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -123,6 +124,7 @@ def test_an_object_is_fetched_once() -> None:
 
     def fetch(s3_object: pb.S3Object) -> bytes:
         fetched.append(s3_object.key)
+        time.sleep(0.05)
         return b"bytes"
 
     def look() -> None:

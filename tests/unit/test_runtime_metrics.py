@@ -10,8 +10,9 @@ from prometheus_client import REGISTRY
 
 from services.runtime import metrics
 from services.runtime.errors import ObjectNotFound, Overloaded
+from services.runtime.server import Service
 from tests.processes import free_port
-from tests.unit.leaves import Scripted, leaf, request, stub, until
+from tests.unit.leaves import Scripted, leaf, request, served, stub, until
 
 RECOGNIZER = "marquee.v1.RecognizerService"
 
@@ -83,10 +84,24 @@ async def test_counts_cancelled_calls() -> None:
         await until(lambda: cancelled() == 1)
 
 
+class Heedless(Service):
+    """A service that keeps no deadline itself."""
+
+    async def load(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def RecognizeImage(self, request: object, context: object) -> None:  # noqa: N802 - the contract's name
+        del request, context
+        await asyncio.sleep(30)
+
+
 async def test_counts_calls_past_their_deadline() -> None:
-    """A call that its caller gives up in time is DeadlineExceeded, not Canceled."""
+    """A call whose deadline passes is DeadlineExceeded, not Canceled, though gRPC cancels it."""
     late = handled("DeadlineExceeded")
-    async with leaf(Scripted(seconds=30)) as address, stub(address) as client:
+    async with served(Heedless()) as address, stub(address) as client:
         with pytest.raises(grpc.aio.AioRpcError):
             await client.RecognizeImage(request(), timeout=0.2)
         await until(lambda: late() == 1)

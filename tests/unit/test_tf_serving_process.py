@@ -19,6 +19,15 @@ def _start(base: Path, port: int) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+def _end(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit code and standard error of a process that ends by itself."""
+    try:
+        _, error = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    return process.returncode, error
+
+
 def _free_port() -> int:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
@@ -47,9 +56,8 @@ def test_reflection_and_graceful_stop(tmp_path: Path) -> None:
 
 def test_no_model(tmp_path: Path) -> None:
     """A folder without a version is refused with 2 and a line that says what is missing."""
-    process = _start(tmp_path, _free_port())
-    _, error = process.communicate(timeout=20)
-    assert process.returncode == 2
+    code, error = _end(_start(tmp_path, _free_port()))
+    assert code == 2
     assert error == f"{tmp_path} has no <version>/model.onnx, with a number as version\n"
 
 
@@ -60,9 +68,8 @@ def test_port_that_is_taken(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        process = _start(write_brightness_model(tmp_path), port)
-        _, error = process.communicate(timeout=20)
-    assert process.returncode == 2
+        code, error = _end(_start(write_brightness_model(tmp_path), port))
+    assert code == 2
     assert f"127.0.0.1:{port} cannot be listened on" in error
 
 
