@@ -49,6 +49,7 @@ async def _run(arguments: argparse.Namespace) -> int:
         built.write(arguments.state / "stack.json")
 
     supervisor = Supervisor(built.parts, arguments.state / "logs", tell)
+    print(f"Starting {', '.join(part.name for part in built.parts)} on the loopback …", flush=True)
     try:
         if not await _started(supervisor, stop):
             return 1

@@ -74,7 +74,7 @@ def _explain(exc: Any, s3_object: pb.S3Object) -> Exception:
     code = exc.response["Error"].get("Code", "")
     where = f"s3://{s3_object.bucket}/{s3_object.key}"
     if code in _MISSING:
-        return ObjectNotFound(f"There is no object {where} (S3 says {code}).", bucket=s3_object.bucket)
+        return ObjectNotFound(f"There is no object {where}.", bucket=s3_object.bucket)
     if code in _FORBIDDEN:
-        return ObjectForbidden(f"The servers may not read {where} (S3 says {code}).", bucket=s3_object.bucket)
+        return ObjectForbidden(f"The servers may not read {where}.", bucket=s3_object.bucket)
     return DependencyUnavailable(f"S3 did not give {where}: {code}.")

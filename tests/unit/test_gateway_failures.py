@@ -45,8 +45,8 @@ async def test_one_that_hangs_costs_no_answer() -> None:
     hanging = Scripted("keras", seconds=60)
     async with asking(Scripted("svm"), hanging) as client:
         begin = time.monotonic()
-        answer = await client.RecognizeImage(request(), timeout=1)
-        assert time.monotonic() - begin < 1
+        answer = await client.RecognizeImage(request(), timeout=2)
+        assert time.monotonic() - begin < 2
         await until(lambda: hanging.cancelled == 1)
     assert outcomes(answer) == {"svm": "OK", "keras": "TIMEOUT"}
     assert status.code_of(answer.results[1].status) is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -28,11 +28,11 @@ def timeless(answer: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:
 
 async def test_the_quick_one_comes_first() -> None:
     """A quick recognizer's result does not wait for a slow one, whatever their order."""
-    async with asking(Scripted("slow", seconds=0.4), Scripted("quick")) as client:
+    async with asking(Scripted("slow", seconds=0.6), Scripted("quick")) as client:
         begin = time.monotonic()
         came = [(message, time.monotonic() - begin) async for message in client.StreamRecognizeImage(request())]
     assert [[one.recognizer for one in message.results] for message, _ in came] == [["quick"], ["slow"], []]
-    assert came[0][1] < 0.3 < came[1][1]
+    assert came[0][1] < 0.5 < came[1][1]
 
 
 async def test_merged_it_is_the_unary_answer() -> None:

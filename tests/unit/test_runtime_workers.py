@@ -116,6 +116,7 @@ async def test_a_cancelled_waiting_job_never_starts(gate: Gate) -> None:
     waiting = asyncio.create_task(workers.run(begun.set))
     await asyncio.sleep(0)
     waiting.cancel()
+    await asyncio.wait([waiting])
     gate.open()
     await first
     await workers.run(str)
