@@ -154,7 +154,9 @@ class _VerdictStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VerdictS
     VERDICT_STATE_UNSPECIFIED: _VerdictState.ValueType  # 0
     """Never sent."""
     VERDICT_STATE_IDENTIFIED: _VerdictState.ValueType  # 1
-    """Every recognizer that names this face names the same person."""
+    """All who name this face name the same person. Of recognizers with one
+    evidence group only the surest counts.
+    """
     VERDICT_STATE_UNKNOWN: _VerdictState.ValueType  # 2
     """There is a face, and nobody knows it."""
     VERDICT_STATE_DISAGREE: _VerdictState.ValueType  # 3
@@ -168,7 +170,9 @@ class VerdictState(_VerdictState, metaclass=_VerdictStateEnumTypeWrapper):
 VERDICT_STATE_UNSPECIFIED: VerdictState.ValueType  # 0
 """Never sent."""
 VERDICT_STATE_IDENTIFIED: VerdictState.ValueType  # 1
-"""Every recognizer that names this face names the same person."""
+"""All who name this face name the same person. Of recognizers with one
+evidence group only the surest counts.
+"""
 VERDICT_STATE_UNKNOWN: VerdictState.ValueType  # 2
 """There is a face, and nobody knows it."""
 VERDICT_STATE_DISAGREE: VerdictState.ValueType  # 3

@@ -45,7 +45,7 @@ class Backend:
         seconds = time.perf_counter() - begin
         for result in response.results:
             metrics.count_result(self.name, result.outcome, seconds)
-            if response.HasField("timings"):
+            if response.HasField("timings") and not response.gateway:  # a gateway has measured its own
                 inside = response.timings.total.ToNanoseconds()
                 result.timings.network.FromNanoseconds(max(0, int(seconds * 1e9) - inside))
         return response
@@ -77,6 +77,8 @@ class Backend:
             return self._failed(self._why(exc))
         finally:
             self._in_flight -= 1
+        if not response.results:
+            return self._failed(status.make(_Code.INTERNAL, "RECOGNIZER_FAILED", f"{self.name} answered no result."))
         for result in response.results:
             result.recognizer = self._named(result.recognizer, response.gateway)
         return response

@@ -61,7 +61,7 @@ class Gateway(Service):
             async for reply in replies:
                 answers.append(reply)
                 for result in reply.results:
-                    yield pb.RecognizeImageResponse(results=[result])
+                    yield pb.RecognizeImageResponse(request_id=request.request_id, results=[result])
         response = self._finish(request, asks, answers, begin)
         response.ClearField("results")
         yield response

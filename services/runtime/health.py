@@ -1,7 +1,11 @@
 """gRPC health checking, with liveness and readiness apart."""
 
+import asyncio
+
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from services.runtime.calls import Context
 
 LIVENESS = "liveness"
 """SERVING from the first moment: a server that is loading or draining must not be restarted."""
@@ -14,7 +18,7 @@ class Health:
     """The health service of one server."""
 
     def __init__(self, server: grpc.aio.Server) -> None:
-        self._servicer = health.aio.HealthServicer()
+        self._servicer = _Servicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
     async def live(self) -> None:
@@ -31,3 +35,21 @@ class Health:
         """Calls should go elsewhere."""
         for name in READINESS:
             await self._servicer.set(name, _Status.NOT_SERVING)
+
+    def close(self) -> None:
+        """Lets watchers go; without it each would hold up the server's end for as long as it may drain."""
+        self._servicer.closing.set()
+
+
+class _Servicer(health.aio.HealthServicer):  # type: ignore[misc] # gRPC publishes no types for it
+    def __init__(self) -> None:
+        super().__init__()
+        self.closing = asyncio.Event()
+
+    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Context) -> None:  # noqa: N802 - gRPC's name
+        tasks = [asyncio.ensure_future(wait) for wait in (super().Watch(request, context), self.closing.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()

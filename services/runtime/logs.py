@@ -27,6 +27,7 @@ def configure(settings: Settings) -> None:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[last, *_render(settings)])
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
+    logging.captureWarnings(capture=True)
     for noisy in ("asyncio", "botocore", "boto3", "urllib3", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 

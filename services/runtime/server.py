@@ -62,13 +62,15 @@ async def _serve(service: Service, settings: Settings) -> None:
             await health.unready()
             await asyncio.sleep(settings.drain_delay_seconds)
     finally:
+        health.close()
         await server.stop(settings.drain_seconds)
         await service.close()
     logger.info("stopped")
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> None:
-    address = f"{settings.host}:{settings.port}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"{host}:{settings.port}"
     try:
         server.add_insecure_port(address)
     except RuntimeError:

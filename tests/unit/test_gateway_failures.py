@@ -6,6 +6,7 @@ import grpc
 from google.rpc import status_pb2
 
 from marquee.v1 import recognizer_pb2 as pb
+from marquee.v1.recognizer_pb2_grpc import RecognizerServiceServicer, add_RecognizerServiceServicer_to_server
 from services.gateway.config import BackendConfig
 from services.runtime import status
 from services.runtime.errors import InvalidImage, ObjectNotFound, Throttled
@@ -91,3 +92,22 @@ async def test_nobody_there_is_unavailable() -> None:
     assert code_and_reason(refused) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
     assert "svm does not answer." in refused.message
     assert "keras does not answer." in refused.message
+
+
+class Wordless(RecognizerServiceServicer):
+    """A server of the contract that breaks it."""
+
+    async def RecognizeImage(self, request: pb.RecognizeImageRequest, context: object) -> pb.RecognizeImageResponse:  # noqa: N802, ARG002 - gRPC's names
+        return pb.RecognizeImageResponse(request_id=request.request_id)
+
+
+async def test_one_that_answers_nothing_has_failed() -> None:
+    """An answer without a result is no success: the recognizer is named with an error."""
+    server = grpc.aio.server()
+    add_RecognizerServiceServicer_to_server(Wordless(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with asking(Scripted("svm"), odd=f"127.0.0.1:{port}") as client:
+        answer = await client.RecognizeImage(request())
+    await server.stop(0)
+    assert outcomes(answer) == {"svm": "OK", "odd": "ERROR"}

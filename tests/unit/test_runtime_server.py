@@ -3,12 +3,13 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
@@ -127,3 +128,44 @@ async def test_before_draining_it_still_takes_calls(start: Start) -> None:
         await asyncio.sleep(0.2)
         assert await server.health() == Health.NOT_SERVING
         assert (await client.RecognizeImage(request(), timeout=5)).results[0].outcome == pb.OUTCOME_OK
+
+
+async def test_a_watcher_does_not_hold_up_the_end(start: Start) -> None:
+    """Somebody who watches the health hears NOT_SERVING and is let go at once, not after the whole drain."""
+    server = start(MARQUEE_DRAIN_SECONDS="60")
+    await server.serving()
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        asked = health_pb2.HealthCheckRequest(service="readiness")
+        heard = [answer.status async for answer in _after(server, HealthStub(channel).Watch(asked, timeout=30))]
+    assert heard == [Health.SERVING, Health.NOT_SERVING]
+    assert await server.ended() == 0
+
+
+async def _after(
+    server: LeafProcess, watch: AsyncIterable[health_pb2.HealthCheckResponse]
+) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+    """What the watcher hears when the server is asked to end after the first answer."""
+    async for answer in watch:
+        yield answer
+        if answer.status == Health.SERVING:
+            server.process.send_signal(signal.SIGTERM)
+
+
+async def test_it_listens_on_an_ipv6_address(start: Start) -> None:
+    """MARQUEE_HOST takes ::1 without brackets."""
+    if not _has_ipv6():
+        pytest.skip("this machine has no IPv6 loopback")
+    server = start(MARQUEE_HOST="::1")
+    async with grpc.aio.insecure_channel(server.address.replace("127.0.0.1", "[::1]")) as channel:
+        asked = health_pb2.HealthCheckRequest(service="liveness")
+        answer = await HealthStub(channel).Check(asked, timeout=10, wait_for_ready=True)
+    assert answer.status == Health.SERVING
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as one:
+            one.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
