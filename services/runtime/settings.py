@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
     s3_allowed: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Comma-separated `bucket` or `bucket/prefix` that calls may name; a folder ends with `/`. Empty: none.",
+        description="Comma-separated `bucket` or `bucket/prefix` (a folder ends with `/`) that calls may name.",
     )
     drain_delay_seconds: float = Field(
         0, ge=0, le=300, description="After SIGTERM: how long to answer NOT_SERVING and still take calls."
