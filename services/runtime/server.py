@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 
 import grpc
 import structlog
-from grpc_reflection.v1alpha import reflection
 
 from marquee.v1 import recognizer_pb2, recognizer_pb2_grpc
 from services.runtime import logs, metrics
@@ -15,11 +14,12 @@ from services.runtime.errors import DomainError
 from services.runtime.health import Health
 from services.runtime.interceptors import CallInterceptor
 from services.runtime.limits import MAX_MESSAGE_BYTES
+from services.runtime.reflection import add_reflection
 from services.runtime.settings import Settings
 
 logger = structlog.get_logger()
 _SERVICE = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
-_REFLECTED = (_SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME)
+_REFLECTED = (_SERVICE, "grpc.health.v1.Health")
 
 
 class Service(recognizer_pb2_grpc.RecognizerServiceServicer, ABC):
@@ -47,7 +47,7 @@ def run(service: Service, settings: Settings) -> None:
 async def _serve(service: Service, settings: Settings) -> None:
     server = grpc.aio.server(interceptors=[CallInterceptor()], options=_options(settings))
     recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(service, server)
-    reflection.enable_server_reflection(_REFLECTED, server)
+    add_reflection(server, _REFLECTED)
     health = Health(server)
     await health.live()
     _bind(server, settings)

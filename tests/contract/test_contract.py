@@ -101,6 +101,28 @@ async def test_reflection_lists_the_services(channel: grpc.aio.Channel) -> None:
     assert {"marquee.v1.RecognizerService", "grpc.health.v1.Health"} <= names
 
 
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+@pytest.mark.parametrize("symbol", ["marquee.v1.RecognizerService", "marquee.v1.RecognizerService.RecognizeImage"])
+async def test_reflection_describes(channel: grpc.aio.Channel, version: str, symbol: str) -> None:
+    """A service and a method of it are found in the contract's file, as ghz asks for them."""
+    call = channel.stream_stream(
+        f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+        reflection_pb2.ServerReflectionRequest.SerializeToString,
+        reflection_pb2.ServerReflectionResponse.FromString,
+    )
+    asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
+    answer = await anext(aiter(call(iter([asked]), timeout=5)))
+    assert answer.file_descriptor_response.file_descriptor_proto
+
+
+async def test_reflection_of_an_unknown_symbol(channel: grpc.aio.Channel) -> None:
+    """A symbol that is not there is told as such."""
+    asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol="marquee.v1.RecognizerService.Nothing")
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    answer = await anext(aiter(stub.ServerReflectionInfo(iter([asked]), timeout=5)))
+    assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+
+
 async def test_recognizes_bytes(
     stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image, server: str
 ) -> None:
