@@ -7,21 +7,21 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import skops.io
 import structlog
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
-from sklearn.svm import SVC
 
 from services.runtime.errors import Misconfigured
-from services.svm import wavelet
-from services.svm.calibration import Calibration
+from services.svm.calibration import Calibration, Sigmoid
+from services.svm.classifiers import CLASSIFIERS
+from services.svm.gallery import Gallery
+from services.svm.model_files import read
 from services.svm.people import Person
+from services.svm.recipes import RECIPES
 
-FORMAT = "marquee-svm/1"
-SCALERS = {"minmax": MinMaxScaler, "standard": StandardScaler}
-_LENGTHS = {wavelet.RECIPE: wavelet.LENGTH}
-_PACKAGES = ("scikit-learn", "numpy", "opencv-python-headless", "pywavelets")
+FORMAT = "marquee-svm/2"
+_PACKAGES = ("scikit-learn", "numpy", "opencv-python-headless", "dlib-bin", "onnxruntime")
 _UNREADABLE = (zipfile.BadZipFile, AttributeError, EOFError, ImportError, LookupError, OSError, TypeError, ValueError)
 
 logger = structlog.get_logger()
@@ -32,10 +32,10 @@ class Artifact:
     """A trained model and what is known of its training."""
 
     recipe: str
-    people: tuple[Person, ...]
-    """In the order of the classifier's classes, which are 0, 1 …"""
     pipeline: Pipeline
-    """Scaler and SVC: takes features [faces, length]."""
+    """Scaler and classifier: takes features [faces, length]; its classes are 0, 1 …"""
+    gallery: Gallery
+    """Its people are the classifier's classes, in their order."""
     calibration: Calibration
     report: dict[str, Any]
     """What the trainer measured: faces, folds, accuracy, macro_f1 …"""
@@ -50,7 +50,9 @@ def save(artifact: Artifact, path: Path) -> None:
     content = {
         "format": FORMAT,
         "recipe": artifact.recipe,
-        "people": [asdict(person) for person in artifact.people],
+        "people": [asdict(person) for person in artifact.gallery.people],
+        "rows": artifact.gallery.rows.astype(np.float32),
+        "owners": artifact.gallery.owners,
         "pipeline": artifact.pipeline,
         "calibration": asdict(artifact.calibration),
         "report": artifact.report,
@@ -63,56 +65,63 @@ def save(artifact: Artifact, path: Path) -> None:
     partial.replace(path)
 
 
-def load(path: Path) -> Artifact:
-    """Reads a file that `save` wrote. Raises Misconfigured for anything else."""
-    data = _read(path)
+def load(source: str | Path, endpoint_url: str | None = None) -> Artifact:
+    """Reads a file that `save` wrote, from a path or s3://BUCKET/KEY. Raises Misconfigured for anything else."""
+    return loads(read(str(source), endpoint_url), str(source))
+
+
+def loads(data: bytes, source: str) -> Artifact:
+    """As `load`, of the file's bytes; `source` names it in messages."""
     try:
         content = skops.io.loads(data, trusted=[])
         artifact = _artifact(content, hashlib.sha256(data).hexdigest()[:12])
-        _compare(content["versions"], path)
+        _compare(content["versions"], source)
     except _UNREADABLE as exc:
-        raise Misconfigured(f"{path} is no model of the SVM trainer: {exc}") from exc
+        raise Misconfigured(f"{source} is no model of the SVM trainer: {exc}") from exc
     return artifact
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as exc:
-        raise Misconfigured(
-            f"The model {path} cannot be read: {exc.strerror}. "
-            f"Make one with `python -m services.svm.train DIR --out {path}` or set MARQUEE_SVM_MODEL."
-        ) from exc
 
 
 def _artifact(content: Any, digest: str) -> Artifact:
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(f"it is not in the format {FORMAT}")
-    people = tuple(Person(**person) for person in content["people"])
-    _check(content["pipeline"], content["recipe"], len(people))
-    return Artifact(
+    artifact = Artifact(
         recipe=content["recipe"],
-        people=people,
         pipeline=content["pipeline"],
-        calibration=Calibration(**content["calibration"]),
+        gallery=_gallery(content),
+        calibration=_calibration(**content["calibration"]),
         report=content["report"],
         data_sha256=content["data_sha256"],
         version=digest,
     )
+    _check(artifact)
+    return artifact
 
 
-def _check(pipeline: Any, recipe: str, people: int) -> None:
-    if recipe not in _LENGTHS:
-        raise ValueError(f"its recipe is {recipe}; known are {', '.join(_LENGTHS)}")
-    steps = [type(step) for step in pipeline.named_steps.values()]
-    if len(steps) != 2 or steps[0] not in SCALERS.values() or steps[1] is not SVC:  # noqa: PLR2004 - scaler and SVC
-        raise ValueError("it is not a scaler and an SVC")
-    if pipeline.n_features_in_ != _LENGTHS[recipe] or pipeline.classes_.tolist() != list(range(people)):
+def _gallery(content: dict[str, Any]) -> Gallery:
+    people = tuple(Person(**person) for person in content["people"])
+    return Gallery(people, np.asarray(content["rows"], np.float64), np.asarray(content["owners"], np.int64))
+
+
+def _calibration(trained: dict[str, float], enrolled: dict[str, float], threshold: float) -> Calibration:
+    return Calibration(Sigmoid(**trained), Sigmoid(**enrolled), float(threshold))
+
+
+def _check(artifact: Artifact) -> None:
+    people, gallery, pipeline = len(artifact.gallery.people), artifact.gallery, artifact.pipeline
+    if artifact.recipe not in RECIPES:
+        raise ValueError(f"its recipe is {artifact.recipe}; known are {', '.join(RECIPES)}")
+    if list(pipeline.named_steps) != ["scaler", "classifier"] or type(pipeline["classifier"]) not in CLASSIFIERS:
+        raise ValueError("it is not a scaler and a classifier that the trainer fits")
+    recipe = RECIPES[artifact.recipe]
+    if pipeline.n_features_in_ != recipe.length or pipeline.classes_.tolist() != list(range(people)):
         raise ValueError("its features or people do not fit its classifier")
+    width = people if recipe.compares == "decisions" else recipe.length
+    if gallery.rows.shape != (len(gallery.owners), width) or set(gallery.owners.tolist()) != set(range(people)):
+        raise ValueError("its known faces do not fit its recipe or people")
 
 
-def _compare(trained_with: dict[str, str], path: Path) -> None:
+def _compare(trained_with: dict[str, str], source: str) -> None:
     """Tells of a model made with another scikit-learn, whose inner workings may differ."""
     made, here = trained_with["scikit-learn"], version("scikit-learn")
     if made.split(".")[:2] != here.split(".")[:2]:
-        logger.warning("model made with another scikit-learn", model=str(path), made_with=made, running=here)
+        logger.warning("model made with another scikit-learn", model=source, made_with=made, running=here)

@@ -55,6 +55,11 @@ class DlibFaces:
             shape = self._shape(pixels, face)
         return np.array([(point.x, point.y) for point in shape.parts()])
 
+    def chip(self, pixels: Pixels, face: DetectedFace) -> Pixels:
+        """The face turned upright and sized by its landmarks: [150, 150, 3], what the ResNet is fed."""
+        with self._lock:
+            return np.asarray(dlib.get_face_chip(pixels, self._shape(pixels, face), 150, 0.25), dtype=np.uint8)
+
     def embed(self, pixels: Pixels, face: DetectedFace) -> npt.NDArray[np.float64]:
         """The face as 128 numbers; two pictures of one person are mostly less than 0.6 apart (L2)."""
         with self._lock:

@@ -1,24 +1,20 @@
 """The faces to train on, out of a folder per person."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from services.runtime.errors import InvalidImage
-from services.runtime.images import Image, Pixels
-from services.svm import wavelet
-from services.svm.faces import Face
 from services.svm.people import Person, person_of
+from services.svm.samples import Sample
 
 LEAST_FACES = 2
 """Of each person: cross-validation trains on some of them and looks at the others."""
-
-NO_FACE = "no face"
-Finder = Callable[[Pixels], list[Face]]
+Columns = npt.NDArray[np.int64]
 
 
 class TrainingError(Exception):
@@ -26,33 +22,24 @@ class TrainingError(Exception):
 
 
 @dataclass(frozen=True)
-class Sample:
-    """A picture of the training folder."""
-
-    path: Path
-    folder: str
-    """The person's."""
-    sha256: str = ""
-    features: tuple[npt.NDArray[np.float64], ...] = ()
-    """Of its one face, and of that face mirrored where asked for; empty where the picture cannot be used."""
-    problem: str = ""
-    """Why it cannot: "no face", "2 faces"."""
-    unreadable: str = ""
-    """Why it is no picture."""
-
-
-@dataclass(frozen=True)
 class TrainingSet:
     """What a classifier is fitted on."""
 
+    recipe: str
     features: npt.NDArray[np.float64]
-    """[faces, length]; a mirrored face counts as one more."""
-    columns: npt.NDArray[np.int64]
-    """Whose each face is, as an index of `people`."""
-    groups: npt.NDArray[np.int64]
-    """Which picture each face is from: those of one belong on one side of every split."""
+    """[faces, views, length]: the views that are asked when recognizing first, then those to train on only."""
+    owners: Columns
+    """[faces]: whose each is, as an index of `people`."""
+    groups: Columns
+    """[faces]: near-duplicates share a number; they belong on one side of every split."""
     people: tuple[Person, ...]
-    sha256: str
+    sha256: str = ""
+
+    def part(self, which: Columns) -> "TrainingSet":
+        """Some of the faces."""
+        return TrainingSet(
+            self.recipe, self.features[which], self.owners[which], self.groups[which], self.people, self.sha256
+        )
 
 
 def pictures(folder: Path) -> list[Sample]:
@@ -65,38 +52,33 @@ def pictures(folder: Path) -> list[Sample]:
     return samples
 
 
-def look(sample: Sample, find: Finder, *, mirror: bool = False) -> Sample:
-    """The sample with the features of its one face, or with what is wrong with it."""
-    try:
-        content = sample.path.read_bytes()
-        pixels = Image(content).upright()
-    except OSError as exc:
-        return Sample(sample.path, sample.folder, unreadable=exc.strerror or str(exc))
-    except InvalidImage as exc:
-        return Sample(sample.path, sample.folder, unreadable=exc.message)
-    faces = find(pixels)
-    sha256 = hashlib.sha256(content).hexdigest()
-    if len(faces) != 1:
-        return Sample(sample.path, sample.folder, sha256, problem=f"{len(faces)} faces" if faces else NO_FACE)
-    crop = faces[0].crop(pixels)
-    crops = (crop, np.ascontiguousarray(crop[:, ::-1])) if mirror else (crop,)
-    return Sample(sample.path, sample.folder, sha256, tuple(wavelet.features(each) for each in crops))
-
-
-def training_set(samples: Sequence[Sample]) -> TrainingSet:
-    """The faces of samples that were looked at. Raises TrainingError."""
+def training_set(samples: Sequence[Sample], recipe: str) -> TrainingSet:
+    """The faces of the samples that can be used. Raises TrainingError."""
     _check_readable(samples)
     folders = sorted({sample.folder for sample in samples})
-    used = [sample for sample in samples if sample.features]
+    used = [sample for sample in samples if sample.usable]
     _check_counts(folders, [sample.folder for sample in used])
-    sizes = [len(sample.features) for sample in used]
     return TrainingSet(
-        features=np.array([features for sample in used for features in sample.features]),
-        columns=np.repeat([folders.index(sample.folder) for sample in used], sizes),
-        groups=np.repeat(np.arange(len(used)), sizes),
+        recipe=recipe,
+        features=np.array([sample.features for sample in used]),
+        owners=np.array([folders.index(sample.folder) for sample in used]),
+        groups=_groups(used),
         people=tuple(person_of(folder) for folder in folders),
         sha256=_sha256(used),
     )
+
+
+def alike_only(samples: Sequence[Sample]) -> list[str]:
+    """The folders whose usable pictures are all near-duplicates of one: nothing honest can be measured on them."""
+    groups = {(sample.folder, sample.group) for sample in samples if sample.usable}
+    return sorted(folder for folder, count in Counter(folder for folder, _ in groups).items() if count < LEAST_FACES)
+
+
+def _groups(used: Sequence[Sample]) -> Columns:
+    """The samples' groups; where a person has but one, each picture is its own."""
+    alone = alike_only(used)
+    names = [(s.folder, s.group, str(s.path) if s.folder in alone else "") for s in used]
+    return np.unique(np.array(["\0".join(map(str, name)) for name in names]), return_inverse=True)[1]
 
 
 def _hidden(path: Path) -> bool:
@@ -128,7 +110,7 @@ def _check_counts(folders: Sequence[str], used: Sequence[str]) -> None:
     few = [f"{folder} ({used.count(folder)})" for folder in folders if used.count(folder) < LEAST_FACES]
     if few:
         raise TrainingError(
-            f"Each person needs {LEAST_FACES} or more pictures with exactly one face. Too few: {', '.join(few)}."
+            f"Each person needs {LEAST_FACES} or more usable pictures with exactly one face. Too few: {', '.join(few)}."
         )
 
 

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 import skops.io
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVC
 
 from services.runtime.errors import Misconfigured
-from services.svm import artifact, wavelet
+from services.svm import artifact
 from services.svm.artifact import Artifact
-from services.svm.calibration import Calibration
+from services.svm.calibration import Calibration, Sigmoid
+from services.svm.gallery import Gallery
 from services.svm.people import Person
+from services.svm.wavelet import Wavelet
 
 
 class Stranger:
@@ -28,19 +30,29 @@ class Stranger:
 def trained() -> Artifact:
     random = np.random.default_rng(0)
     columns = np.repeat([0, 1], 4)
-    features = random.uniform(0, 255, (8, wavelet.LENGTH)) + columns[:, np.newaxis] * 20
-    pipeline = Pipeline([("scaler", MinMaxScaler()), ("svc", SVC(kernel="linear"))]).fit(features, columns)
+    features = random.uniform(0, 255, (8, Wavelet.length)) + columns[:, np.newaxis] * 20
+    pipeline = Pipeline([("scaler", MinMaxScaler()), ("classifier", SVC(kernel="linear"))]).fit(features, columns)
     people = (Person("ada-lovelace", "Ada Lovelace"), Person("grace-hopper", "Grace Hopper"))
-    return Artifact(wavelet.RECIPE, people, pipeline, Calibration(2.0, 0.1, 0.6), {"accuracy": 1.0}, "ab12")
+    gallery = Gallery(people, np.eye(2)[columns], columns)
+    calibration = Calibration(Sigmoid(2.0, -1.0, 0.1), Sigmoid(0.0, -1.0, 0.1), 0.6)
+    return Artifact("wavelet", pipeline, gallery, calibration, {"accuracy": 1.0}, "ab12")
 
 
 def test_what_is_saved_is_loaded(trained: Artifact, tmp_path: Path) -> None:
     """People, calibration, report and decisions survive the file; the version is new."""
     artifact.save(trained, tmp_path / "folder" / "model.skops")
     loaded = artifact.load(tmp_path / "folder" / "model.skops")
-    faces = np.random.default_rng(1).uniform(0, 255, (3, wavelet.LENGTH))
+    faces = np.random.default_rng(1).uniform(0, 255, (3, Wavelet.length))
     assert np.array_equal(loaded.pipeline.decision_function(faces), trained.pipeline.decision_function(faces))
-    assert replace(loaded, pipeline=None, version="") == replace(trained, pipeline=None)
+    assert (loaded.recipe, loaded.calibration, loaded.report, loaded.data_sha256) == (
+        trained.recipe,
+        trained.calibration,
+        trained.report,
+        trained.data_sha256,
+    )
+    assert loaded.gallery.people == trained.gallery.people
+    assert np.array_equal(loaded.gallery.rows, trained.gallery.rows)
+    assert np.array_equal(loaded.gallery.owners, trained.gallery.owners)
     assert len(loaded.version) == 12
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["model.skops"]
 
@@ -49,7 +61,9 @@ def test_two_models_have_two_versions(trained: Artifact, tmp_path: Path) -> None
     """Another threshold is another model."""
     versions = set()
     for threshold in (0.5, 0.6):
-        artifact.save(replace(trained, calibration=Calibration(2.0, 0.1, threshold)), tmp_path / "model.skops")
+        artifact.save(
+            replace(trained, calibration=replace(trained.calibration, threshold=threshold)), tmp_path / "model.skops"
+        )
         versions.add(artifact.load(tmp_path / "model.skops").version)
     assert len(versions) == 2
 
@@ -89,7 +103,7 @@ def test_types_from_elsewhere_are_refused(trained: Artifact, tmp_path: Path) -> 
 def test_another_format_is_refused(trained: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A later format is refused by its name, not half understood."""
     with monkeypatch.context() as later:
-        later.setattr(artifact, "FORMAT", "marquee-svm/2")
+        later.setattr(artifact, "FORMAT", "marquee-svm/99")
         artifact.save(trained, tmp_path / "model.skops")
     with pytest.raises(Misconfigured, match=f"not in the format {artifact.FORMAT}"):
         artifact.load(tmp_path / "model.skops")
@@ -112,11 +126,12 @@ def test_a_cut_or_changed_file_is_refused(trained: Artifact, tmp_path: Path) -> 
     "change",
     [
         {"recipe": "unheard-of"},
-        {"people": (Person("ada-lovelace", "Ada Lovelace"),)},
-        {"pipeline": Pipeline([("scaler", MinMaxScaler()), ("svc", RandomForestClassifier())])},
-        {"pipeline": Pipeline([("scaler", MinMaxScaler()), ("svc", SVC())]).fit([[0.0], [1.0]], [0, 1])},
+        {"gallery": Gallery((Person("ada-lovelace", "Ada Lovelace"),), np.eye(2), np.array([0, 0]))},
+        {"gallery": Gallery((Person("a", "A"), Person("b", "B")), np.eye(3)[:2], np.array([0, 1]))},
+        {"pipeline": Pipeline([("scaler", MinMaxScaler()), ("classifier", NearestCentroid())])},
+        {"pipeline": Pipeline([("scaler", MinMaxScaler()), ("classifier", SVC())]).fit([[0.0], [1.0]], [0, 1])},
     ],
-    ids=["recipe", "people", "classifier", "features"],
+    ids=["recipe", "people", "rows", "classifier", "features"],
 )
 def test_parts_that_do_not_fit_are_refused(trained: Artifact, change: dict[str, Any], tmp_path: Path) -> None:
     """A recipe, people, classifier or feature count that this recognizer cannot use is refused at load."""

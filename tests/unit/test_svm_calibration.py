@@ -1,44 +1,67 @@
 """Scores and the threshold."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from services.svm.calibration import Numbers, by_person, calibrate
-
-Columns = npt.NDArray[np.int64]
+from services.svm.calibration import STRANGER, Calibration, Sigmoid, Unseen, by_person, calibrate
 
 
 @pytest.fixture
-def overlapping() -> tuple[Numbers, Columns]:
-    """Decisions of 400 faces of two people, whose distributions overlap."""
+def known() -> Unseen:
+    """400 faces of two people, whose decisions and distances overlap."""
     random = np.random.default_rng(3)
-    people = np.repeat([0, 1], 200)
-    return by_person(random.normal(np.where(people == 1, 1, -1), 1)), people
+    owners = np.repeat([0, 1], 200)
+    distances = random.normal(np.where(np.eye(2, dtype=bool)[owners], 0.4, 0.7), 0.1)
+    return Unseen(by_person(random.normal(np.where(owners == 1, 1, -1), 1)), distances, owners)
 
 
-def test_scores_are_how_often_the_name_is_right(overlapping: tuple[Numbers, Columns]) -> None:
+@pytest.fixture
+def trial() -> Unseen:
+    """200 strangers."""
+    random = np.random.default_rng(4)
+    return Unseen(random.normal(0, 1, (200, 2)), random.normal(0.75, 0.05, (200, 2)), np.full(200, STRANGER))
+
+
+def test_scores_are_how_often_the_name_is_right(known: Unseen) -> None:
     """Of the faces that score about 0.8 for a person, about 80 % are that person."""
-    decisions, people = overlapping
-    scores = calibrate(decisions, people, keep=0.95).scores(decisions)
+    scores = calibrate(known, [], None).scores(known.decisions, known.distances)
     about = (scores > 0.7) & (scores < 0.9)
-    right = np.eye(2, dtype=bool)[people]
+    right = np.eye(2, dtype=bool)[known.owners]
     assert right[about].mean() == pytest.approx(0.8, abs=0.08)
 
 
-def test_threshold_keeps_the_asked_share_of_rightly_named_faces(overlapping: tuple[Numbers, Columns]) -> None:
-    """With keep=0.9 one in ten rightly named faces is below the threshold; with 1 none is."""
-    decisions, people = overlapping
-    right = decisions.argmax(axis=1) == people
-    for keep in (0.9, 1):
-        calibration = calibrate(decisions, people, keep)
-        best = calibration.scores(decisions[right]).max(axis=1)
-        assert (best >= calibration.threshold).mean() == pytest.approx(keep, abs=0.01)
+def test_as_many_strangers_pass_as_asked(known: Unseen, trial: Unseen) -> None:
+    """The threshold lets the asked share of the strangers in, and no more."""
+    far = Unseen(known.decisions, known.distances * 2, known.owners)
+    for share in (0.02, 0.2):
+        threshold = calibrate(far, [trial], share).threshold
+        assert (trial.nearest <= threshold).mean() == pytest.approx(share, abs=0.01)
 
 
-def test_a_model_that_names_nobody_rightly_accepts_nobody() -> None:
-    """Without one rightly named face the threshold is 1."""
-    assert calibrate(np.array([[2.0, 1], [1, 2]]), np.array([1, 0]), keep=0.95).threshold == 1
+def test_the_threshold_is_no_looser_than_needed(known: Unseen, trial: Unseen) -> None:
+    """Where known faces are near and strangers far, it lies half-way, not at the strangers' edge."""
+    near = Unseen(known.decisions, known.distances / 4, known.owners)
+    threshold = calibrate(near, [trial], 0.01).threshold
+    assert np.quantile(near.nearest, 0.99) < threshold < np.quantile(trial.nearest, 0.01) - 0.1
+
+
+def test_without_a_share_nineteen_of_twenty_are_kept(known: Unseen, trial: Unseen) -> None:
+    """And so it is where no strangers could be held out."""
+    for calibration in (calibrate(known, [trial], None), calibrate(known, [], 0.01)):
+        assert (known.nearest <= calibration.threshold).mean() == pytest.approx(0.95, abs=0.01)
+
+
+def test_a_far_face_is_never_likelier(known: Unseen) -> None:
+    """Distances that point the wrong way are left out of the score."""
+    odd = Unseen(known.decisions, 1 - known.distances, known.owners)
+    assert calibrate(odd, [], None).trained.distance <= 0
+
+
+def test_people_enrolled_later_score_by_distance() -> None:
+    """The classifier does not know them: its decisions are about the people before them."""
+    calibration = Calibration(Sigmoid(1, -10, 5), Sigmoid(0, -10, 5), 0.5)
+    scores = calibration.scores(np.array([[2.0]]), np.array([[0.4, 0.3]]))
+    assert scores == pytest.approx(1 / (1 + np.exp([[-3, -2]])))
 
 
 def test_two_people_share_one_decision() -> None:
@@ -47,7 +70,7 @@ def test_two_people_share_one_decision() -> None:
     assert by_person(np.zeros((4, 3))).shape == (4, 3)
 
 
-def test_far_decisions_do_not_overflow(overlapping: tuple[Numbers, Columns]) -> None:
-    """A decision of any size is a score of 0 to 1."""
-    calibration = calibrate(*overlapping, keep=0.95)
-    assert calibration.scores(np.array([-1e9, 1e9])) == pytest.approx([0, 1])
+def test_far_decisions_do_not_overflow() -> None:
+    """A decision or distance of any size is a score of 0 to 1."""
+    scores = Sigmoid(1, -1, 0).scores(np.array([-1e9, 1e9, 0]), np.array([0, 0, np.inf]))
+    assert scores == pytest.approx([0, 1, 0], abs=1e-4)

@@ -18,6 +18,7 @@ from services.runtime.images import Image
 from services.runtime.recognizer import Options
 from services.runtime.requests import Feature
 from services.svm import artifact
+from services.svm.dlib_faces import NETWORK
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 
@@ -96,9 +97,9 @@ async def test_faces_without_names(svm: SvmRecognizer, pictures: dict[str, Pillo
 async def test_a_face_below_the_threshold_is_nobody(tmp_path: Path, pictures: dict[str, Pillow.Image]) -> None:
     """A face that is unlike everybody known is a face without candidates."""
     demo = artifact.load(SvmSettings().svm_model)
-    strict = replace(demo, calibration=replace(demo.calibration, threshold=0.9999))
+    strict = replace(demo, calibration=replace(demo.calibration, threshold=0.0))
     artifact.save(strict, tmp_path / "strict.skops")
-    recognizer = SvmRecognizer(SvmSettings(svm_model=tmp_path / "strict.skops", workers=1))
+    recognizer = SvmRecognizer(SvmSettings(svm_model=str(tmp_path / "strict.skops"), workers=1))
     await recognizer.load()
     result = await recognizer.recognize(jpeg(pictures["collins.jpg"]), asking(NAMES))
     await recognizer.close()
@@ -110,7 +111,7 @@ async def test_the_model_is_told(svm: SvmRecognizer, pictures: dict[str, Pillow.
     """Results and ListRecognizers name the same model and version, and the time in the queue is told."""
     result = await svm.recognize(jpeg(pictures["coffee.jpg"]), asking(NAMES))
     assert result.model == svm.describe().models[0]
-    assert result.model.name == "wavelet"
+    assert (result.model.name, result.model.evidence_group) == ("embedding", NETWORK)
     assert result.model.version == artifact.load(SvmSettings().svm_model).version
     assert result.timings.HasField("queue")
 
@@ -151,7 +152,7 @@ async def test_before_the_model_is_there() -> None:
 
 async def test_a_wrong_model_stops_the_start(tmp_path: Path) -> None:
     """A path without a model is the operator's mistake."""
-    recognizer = SvmRecognizer(SvmSettings(svm_model=tmp_path / "nothing.skops", workers=1))
+    recognizer = SvmRecognizer(SvmSettings(svm_model=str(tmp_path / "nothing.skops"), workers=1))
     with pytest.raises(Misconfigured):
         await recognizer.load()
     await recognizer.close()

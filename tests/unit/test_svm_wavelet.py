@@ -9,6 +9,7 @@ import pywt
 from local.pictures import photo
 from services.runtime.images import Pixels
 from services.svm import wavelet
+from services.svm.faces import Face
 
 Features = npt.NDArray[np.float64]
 
@@ -44,4 +45,20 @@ def test_colour_comes_first_and_is_blue_green_red() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (5, 300), (31, 33)])
 def test_a_face_of_too_few_pixels_has_features_too(size: tuple[int, int]) -> None:
     """A face clipped by the picture's edge to almost nothing gives 4096 numbers, and no warning."""
-    assert wavelet.features(np.zeros((*size, 3), np.uint8)).shape == (wavelet.LENGTH,)
+    assert wavelet.features(np.zeros((*size, 3), np.uint8)).shape == (wavelet.Wavelet.length,)
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (95, 95), (47, 63), (33, 200), (70, 101)])
+def test_the_direct_transform_gives_the_bits_of_pywavelets(shape: tuple[int, int]) -> None:
+    """Even and odd sides: not one bit differs, so that cutting to whole numbers gives the same ones."""
+    grey = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32) / 255
+    levels = list(pywt.wavedec2(grey, "db1", level=5))
+    levels[0] = levels[0] * 0
+    assert np.array_equal(wavelet.without_coarsest(grey), pywt.waverec2(levels, "db1"))
+
+
+def test_a_face_in_a_picture_is_cut_out() -> None:
+    """The recipe looks at the face's box alone."""
+    pixels = np.asarray(photo("Eileen Collins"))
+    views = wavelet.Wavelet().views(pixels, Face(176, 66, 95, 95))
+    assert np.array_equal(views, [wavelet.features(pixels[66:161, 176:271])])

@@ -1,0 +1,33 @@
+"""The three ways from a face to features."""
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from services.runtime.images import Pixels
+from services.svm.embedding import Embedding
+from services.svm.faces import Face
+from services.svm.hog_lbp import HogLbp
+from services.svm.wavelet import Wavelet
+
+
+class Recipe(Protocol):
+    """What a recipe does before the scaler."""
+
+    name: str
+    length: int
+    """How many numbers the features are."""
+    compares: str
+    """What galleries hold: "features", or "decisions" of the classifier about each person."""
+    asked: int
+    """How many views of a face are looked at when recognizing; their decisions are averaged."""
+
+    def views(self, pixels: Pixels, face: Face) -> npt.NDArray[np.float64]:
+        """The features [asked, length] of a face of an RGB picture."""
+
+    def training_views(self, pixels: Pixels, face: Face) -> npt.NDArray[np.float64]:
+        """The features [asked or more, length] to train on: those of `views` first."""
+
+
+RECIPES: dict[str, type[Recipe]] = {kind.name: kind for kind in (Embedding, HogLbp, Wavelet)}
