@@ -149,18 +149,19 @@ def test_the_demo_ends_with_0_when_all_was_right(tmp_path: Path) -> None:
 
 
 def test_the_demo_fails_when_a_verdict_is_wrong(tmp_path: Path) -> None:
-    """Where Rekognition's gallery names other people the demo exits with 1 and tells what is wrong."""
+    """Where an independent witness names somebody else the demo exits with 1 and tells what is wrong."""
     write_gallery(tmp_path / "gallery")
     (tmp_path / "gallery" / "Grace Hopper").rename(tmp_path / "gallery" / "Somebody Else")
-    done = _demo(tmp_path / "state", "--gallery", str(tmp_path / "gallery"))
+    done = _demo(tmp_path / "state", "--gallery", str(tmp_path / "gallery"), MARQUEE_EVIDENCE_GROUP="another")
     assert done.returncode == 1
     assert "WRONG  hopper.jpg" in done.stdout
 
 
-def _demo(state: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _demo(state: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "local", "--once", "--state", str(state), "--port", str(free_port()), *arguments],
         cwd=ROOT,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         timeout=90,
