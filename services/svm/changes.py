@@ -19,7 +19,7 @@ from services.svm.portrait import Portrait
 Vector: TypeAlias = npt.NDArray[np.float64]
 Look: TypeAlias = Portrait | DomainError
 """A picture that was looked at, or why it will not do."""
-_UNLIKE = 0.7
+_UNLIKE = 0.65
 """A face farther from all others of its person is told of; one person's, of 110 photos, are at most 0.63 apart."""
 
 

@@ -40,7 +40,7 @@ def portrait(image: Image, finder: FaceFinder, model: Model) -> Portrait:
     face = _only(finder.find(pixels))
     measured = quality(face.crop(pixels))
     measured.pose.CopyFrom(finder.landmarks(pixels, face).pose())
-    _check(face, measured)
+    check_face(face, measured)
     return Portrait(
         face_id=hashlib.sha256(image.content).hexdigest()[:32],
         vector=model.views(pixels, face).mean(axis=0),
@@ -57,7 +57,8 @@ def _only(faces: Sequence[Face]) -> Face:
     return faces[0]
 
 
-def _check(face: Face, measured: pb.FaceQuality) -> None:
+def check_face(face: Face, measured: pb.FaceQuality) -> None:
+    """Raises FaceTooSmall, FaceBlurred, FaceTurned."""
     if min(face.width, face.height) < LEAST_SIDE:
         raise FaceTooSmall(
             f"The face is {face.width} pixels wide; it takes {LEAST_SIDE}. Use a larger picture or come closer."
