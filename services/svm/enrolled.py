@@ -4,8 +4,9 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -38,8 +39,8 @@ class Enrolled:
 
     people: tuple[EnrolledPerson, ...] = ()
     """By person_id."""
-    rows: tuple[npt.NDArray[np.float32], ...] = ()
-    """Each person's embeddings [faces, 128]."""
+    rows: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, _LENGTH), np.float32))
+    """Their embeddings [faces, 128], person by person."""
 
     @cached_property
     def version(self) -> str:
@@ -48,35 +49,39 @@ class Enrolled:
 
     def person(self, person_id: str) -> EnrolledPerson | None:
         """The person, if enrolled."""
-        return next((one for one in self.people if one.person_id == person_id), None)
+        place = self._place(person_id)
+        return self.people[place] if self._is_at(place, person_id) else None
 
     def with_person(self, person: EnrolledPerson, added: Sequence[npt.NDArray[np.float64]]) -> "Enrolled":
         """Holds the person as told, whose faces are those from before and the added ones' [128]."""
-        known = {one.person_id: (one, rows) for one, rows in self._pairs()}
-        before = known[person.person_id][1] if person.person_id in known else np.empty((0, _LENGTH), np.float32)
-        rows = np.vstack([before, *(vector[np.newaxis] for vector in added)]).astype(np.float32)
-        known[person.person_id] = (person, rows)
-        people, all_rows = zip(*(known[key] for key in sorted(known)), strict=True)
-        return Enrolled(people, all_rows)
+        place = self._place(person.person_id)
+        after = place + self._is_at(place, person.person_id)
+        people = (*self.people[:place], person, *self.people[after:])
+        end = sum(len(one.faces) for one in self.people[:after])
+        return Enrolled(people, np.vstack([self.rows[:end], *added, self.rows[end:]]).astype(np.float32))
 
     def without(self, person_id: str) -> "Enrolled":
         """Holds everybody else."""
-        kept = [(person, rows) for person, rows in self._pairs() if person.person_id != person_id]
-        return Enrolled(tuple(person for person, _ in kept), tuple(rows for _, rows in kept))
+        place = self._place(person_id)
+        if not self._is_at(place, person_id):
+            return self
+        begin = sum(len(one.faces) for one in self.people[:place])
+        end = begin + len(self.people[place].faces)
+        people = (*self.people[:place], *self.people[place + 1 :])
+        return Enrolled(people, np.delete(self.rows, slice(begin, end), axis=0))
 
     @cached_property
     def gallery(self) -> Gallery:
         """Their faces, to compare others with."""
         people = tuple(Person(one.person_id, one.display_name) for one in self.people)
-        rows = np.concatenate([np.empty((0, _LENGTH)), *self.rows])
-        return Gallery(people, rows, np.repeat(np.arange(len(people)), [len(one.faces) for one in self.people]))
+        owners = np.repeat(np.arange(len(people)), [len(one.faces) for one in self.people])
+        return Gallery(people, self.rows.astype(np.float64), owners)
 
     def to_bytes(self) -> bytes:
-        """The file: NumPy's archive of `about`, JSON, and `rows`."""
-        about = {"format": FORMAT, "network": NETWORK, "people": [asdict(person) for person in self.people]}
-        rows = np.concatenate([np.empty((0, _LENGTH), np.float32), *self.rows])
+        """The file: NumPy's archive of `about`, which is JSON, and `rows`."""
+        about = {"format": FORMAT, "network": NETWORK, "people": [vars(person) for person in self.people]}
         buffer = io.BytesIO()
-        np.savez(buffer, about=np.array(json.dumps(about, ensure_ascii=False)), rows=rows)
+        np.savez(buffer, about=np.frombuffer(json.dumps(about).encode(), np.uint8), rows=self.rows)
         return buffer.getvalue()
 
     @classmethod
@@ -86,16 +91,18 @@ class Enrolled:
             return cls()
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-                about, rows = json.loads(str(archive["about"])), np.asarray(archive["rows"], np.float32)
+                about, rows = json.loads(archive["about"].tobytes()), np.asarray(archive["rows"], np.float32)
             people = tuple(EnrolledPerson(**one | {"faces": tuple(one["faces"])}) for one in about["people"])
             _check(about, people, rows)
         except _UNREADABLE as exc:
             raise ValueError(f"it is no gallery of the SVM recognizer: {exc}") from exc
-        ends = np.cumsum([len(person.faces) for person in people])[:-1]
-        return cls(people, tuple(np.split(rows, ends)) if people else ())
+        return cls(people, rows)
 
-    def _pairs(self) -> Iterator[tuple[EnrolledPerson, npt.NDArray[np.float32]]]:
-        return zip(self.people, self.rows, strict=True)
+    def _place(self, person_id: str) -> int:
+        return bisect_left(self.people, person_id, key=lambda person: person.person_id)
+
+    def _is_at(self, place: int, person_id: str) -> bool:
+        return place < len(self.people) and self.people[place].person_id == person_id
 
 
 def _check(about: dict[str, object], people: Sequence[EnrolledPerson], rows: npt.NDArray[np.float32]) -> None:
@@ -103,3 +110,6 @@ def _check(about: dict[str, object], people: Sequence[EnrolledPerson], rows: npt
         raise ValueError(f"it is {about['format']} of {about['network']}, not {FORMAT} of {NETWORK}")
     if rows.shape != (sum(len(person.faces) for person in people), _LENGTH) or not np.isfinite(rows).all():
         raise ValueError("its rows do not fit its people")
+    names = [person.person_id for person in people]
+    if names != sorted(set(names)):
+        raise ValueError("its people are not in order")

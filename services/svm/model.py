@@ -42,8 +42,10 @@ class Model:
         self.version = "+".join(filter(None, (artifact.version, self.enrolled.version)))
 
     def knowing(self, enrolled: Enrolled) -> "Model":
-        """The same with others enrolled."""
-        return Model(self._artifact, self._recipe, enrolled, self.enrolled_distance)
+        """The same with others enrolled; it has judged once, so that its first call is no slower than the next."""
+        model = Model(self._artifact, self._recipe, enrolled, self.enrolled_distance)
+        model.candidates(np.zeros((self._recipe.asked, self._recipe.length)))
+        return model
 
     @cached_property
     def people(self) -> dict[str, Person]:
