@@ -11,11 +11,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from marquee.client import AsyncClient, Client
-    from marquee.enums import Feature, Outcome, Policy, RecognizerState, TextType, VerdictState
+    from marquee.async_client import AsyncClient
+    from marquee.client import Client
+    from marquee.enrollment import (
+        EnrolledFace,
+        Enrollment,
+        EnrollmentResult,
+        PeopleResult,
+        Person,
+        Removal,
+        RemovalResult,
+    )
+    from marquee.enrollment_requests import EnrollmentOptions, PeopleOptions, RemovalOptions
+    from marquee.enums import EnrollmentState, Feature, Outcome, Policy, RecognizerState, TextType, VerdictState
     from marquee.errors import (
+        Aborted,
+        AlreadyExists,
         Cancelled,
         DeadlineExceeded,
+        FaceAlreadyEnrolled,
         FailedPrecondition,
         ImageTooLarge,
         InternalError,
@@ -24,9 +38,11 @@ if TYPE_CHECKING:
         MarqueeError,
         NotFound,
         PermissionDenied,
+        PersonNotFound,
         ResourceExhausted,
         Unauthenticated,
         Unavailable,
+        UnfitFace,
         Unimplemented,
         UnknownRecognizer,
         Unreachable,
@@ -52,6 +68,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Aborted",
+    "AlreadyExists",
     "AsyncClient",
     "Box",
     "CallOptions",
@@ -61,7 +79,13 @@ __all__ = [
     "Client",
     "DeadlineExceeded",
     "Embedding",
+    "EnrolledFace",
+    "Enrollment",
+    "EnrollmentOptions",
+    "EnrollmentResult",
+    "EnrollmentState",
     "Face",
+    "FaceAlreadyEnrolled",
     "FaceAttribute",
     "FaceQuality",
     "FailedPrecondition",
@@ -80,7 +104,11 @@ __all__ = [
     "ModerationLabel",
     "NotFound",
     "Outcome",
+    "PeopleOptions",
+    "PeopleResult",
     "PermissionDenied",
+    "Person",
+    "PersonNotFound",
     "Policy",
     "Pose",
     "Price",
@@ -90,6 +118,9 @@ __all__ = [
     "RecognizerResult",
     "RecognizerState",
     "RecognizerTimings",
+    "Removal",
+    "RemovalOptions",
+    "RemovalResult",
     "ResourceExhausted",
     "Spending",
     "Status",
@@ -98,6 +129,7 @@ __all__ = [
     "TextType",
     "Unauthenticated",
     "Unavailable",
+    "UnfitFace",
     "Unimplemented",
     "UnknownRecognizer",
     "Unreachable",
@@ -105,7 +137,10 @@ __all__ = [
     "VerdictState",
 ]
 
-_MODULES = ("enums", "errors", "records", "faces", "results", "recognizers", "requests", "client")
+_MODULES = (
+    *("enums", "errors", "records", "faces", "results", "recognizers", "enrollment"),
+    *("requests", "enrollment_requests", "client", "async_client"),
+)
 """Where the public names live; imported when first used, for gRPC and protobuf take their time."""
 
 

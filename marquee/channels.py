@@ -5,10 +5,12 @@ import os
 import grpc
 
 DEFAULT_ADDRESS = "localhost:50051"
-_MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+DEFAULT_TIMEOUT = 12.0
+"""Seconds."""
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _OPTIONS = (
-    ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
-    ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     # gRPC waits up to two minutes before it tries a lost server again.

@@ -40,13 +40,13 @@ class Outcome(StrEnum):
     UNSPECIFIED = "UNSPECIFIED"
     OK = "OK"
     PARTIAL = "PARTIAL"
-    """Some features failed; the rest is valid."""
+    """Some features, or some pictures, failed; the rest is valid."""
     ERROR = "ERROR"
     TIMEOUT = "TIMEOUT"
     SHED = "SHED"
     """Not asked: too many calls were in flight to it."""
     SKIPPED = "SKIPPED"
-    """Not asked, or not able to do any of the asked features."""
+    """Not asked, or not able to do any of what was asked."""
 
 
 class VerdictState(StrEnum):
@@ -61,6 +61,18 @@ class VerdictState(StrEnum):
     """Recognizers name different people."""
     NO_FACE = "NO_FACE"
     """Nobody found a face."""
+
+
+class EnrollmentState(StrEnum):
+    """What became of a picture that was to be enrolled."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    ENROLLED = "ENROLLED"
+    """Its face is known from now on."""
+    ALREADY_ENROLLED = "ALREADY_ENROLLED"
+    """This very picture was enrolled for this person before; nothing was done."""
+    REFUSED = "REFUSED"
+    """Not enrolled; the status tells why and what to do."""
 
 
 class RecognizerState(StrEnum):

@@ -4,13 +4,18 @@
     ├── InvalidRequest          a field of the request is wrong
     │   ├── UnknownRecognizer
     │   └── InvalidImage        not a picture that Marquee reads
-    │       └── ImageTooLarge
+    │       ├── ImageTooLarge
+    │       └── UnfitFace       … or that somebody can be enrolled from
     ├── Unauthenticated         the server does not know the caller
     ├── PermissionDenied        … or does not let it do this
-    ├── NotFound                S3 has no such bucket or object
+    ├── NotFound                such as an object in S3
+    │   └── PersonNotFound
+    ├── AlreadyExists
+    │   └── FaceAlreadyEnrolled for another person
     ├── FailedPrecondition      the operator has to change something
     ├── ResourceExhausted       too many calls, or a budget is spent
     ├── Unimplemented           the server does not offer this
+    ├── Aborted                 others changed the same: send it again
     ├── DeadlineExceeded        no answer in time
     ├── Cancelled               the call was given up
     ├── Unavailable             the server cannot answer now
@@ -33,7 +38,7 @@ class MarqueeError(Exception):
     `message` says what is wrong and what to do; `code` is gRPC's name of the code
     ("INVALID_ARGUMENT"); `reason` is finer ("IMAGE_TOO_LARGE") or empty; `metadata` tells more
     (`field`: what is wrong in the request); `request_id` finds the call in the server's logs;
-    `causes` has each recognizer's status where none of them could answer.
+    `causes` has each recognizer's status where none of them could answer, or each picture's.
     """
 
     def __init__(  # noqa: PLR0913 - each is something known of the failed call
@@ -71,6 +76,14 @@ class ImageTooLarge(InvalidImage):
     """The picture has more bytes or pixels than are accepted."""
 
 
+class UnfitFace(InvalidImage):
+    """Nobody can be enrolled from the picture, or from any of several.
+
+    `reason` tells what is wrong: NO_FACE, SEVERAL_FACES, FACE_TOO_SMALL, FACE_BLURRED, FACE_TURNED, or
+    NO_FACE_ENROLLED where that differs from picture to picture; then `causes` has one status each.
+    """
+
+
 class Unauthenticated(MarqueeError):
     """The server does not know the caller."""
 
@@ -80,7 +93,19 @@ class PermissionDenied(MarqueeError):
 
 
 class NotFound(MarqueeError):
-    """S3 has no such bucket, object or version."""
+    """There is no such thing: a bucket, an object or a version of it in S3."""
+
+
+class PersonNotFound(NotFound):
+    """Nobody of that person_id is known."""
+
+
+class AlreadyExists(MarqueeError):
+    """What was to be made is there already, and different."""
+
+
+class FaceAlreadyEnrolled(AlreadyExists):
+    """The face is known as that of another person, whom metadata `person_id` and `display_name` tell."""
 
 
 class FailedPrecondition(MarqueeError):
@@ -93,6 +118,10 @@ class ResourceExhausted(MarqueeError):
 
 class Unimplemented(MarqueeError):
     """The server does not offer what was asked for."""
+
+
+class Aborted(MarqueeError):
+    """Others changed the same thing at the same time. Send the call again."""
 
 
 class DeadlineExceeded(MarqueeError):

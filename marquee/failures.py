@@ -1,6 +1,6 @@
 """From a failed call to the exception that says so."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,15 @@ _BY_REASON: dict[str, type[errors.MarqueeError]] = {
     "INVALID_IMAGE": errors.InvalidImage,
     "IMAGE_MISSING": errors.InvalidImage,
     "IMAGE_TOO_LARGE": errors.ImageTooLarge,
+    "UNFIT_FACE": errors.UnfitFace,
+    "NO_FACE": errors.UnfitFace,
+    "SEVERAL_FACES": errors.UnfitFace,
+    "FACE_TOO_SMALL": errors.UnfitFace,
+    "FACE_BLURRED": errors.UnfitFace,
+    "FACE_TURNED": errors.UnfitFace,
+    "NO_FACE_ENROLLED": errors.UnfitFace,
+    "FACE_ALREADY_ENROLLED": errors.FaceAlreadyEnrolled,
+    "PERSON_NOT_FOUND": errors.PersonNotFound,
 }
 _BY_CODE: dict[str, type[errors.MarqueeError]] = {
     "INVALID_ARGUMENT": errors.InvalidRequest,
@@ -23,6 +32,8 @@ _BY_CODE: dict[str, type[errors.MarqueeError]] = {
     "UNAUTHENTICATED": errors.Unauthenticated,
     "PERMISSION_DENIED": errors.PermissionDenied,
     "NOT_FOUND": errors.NotFound,
+    "ALREADY_EXISTS": errors.AlreadyExists,
+    "ABORTED": errors.Aborted,
     "FAILED_PRECONDITION": errors.FailedPrecondition,
     "RESOURCE_EXHAUSTED": errors.ResourceExhausted,
     "UNIMPLEMENTED": errors.Unimplemented,
@@ -49,8 +60,7 @@ def from_rpc_error(error: grpc.RpcError, address: str, request_id: str) -> error
     if said is None:
         return _said_by_grpc(error, address, request_id)
     status = read_status(said)
-    kind = _BY_REASON.get(status.reason) or _BY_CODE.get(status.code, errors.MarqueeError)
-    return _make(kind, status, request_id, tuple(_causes(said)))
+    return _make(_kind(status), status, request_id)
 
 
 def _said_by_server(error: grpc.RpcError) -> status_pb2.Status | None:
@@ -59,9 +69,14 @@ def _said_by_server(error: grpc.RpcError) -> status_pb2.Status | None:
     return next((status_pb2.Status.FromString(value) for value in statuses), None)
 
 
-def _causes(status: status_pb2.Status) -> Iterator[Status]:
-    cause = status_pb2.Status()
-    return (read_status(cause) for detail in status.details if detail.Unpack(cause))
+def _kind(status: Status) -> type[errors.MarqueeError]:
+    """By reason, else what all causes have in common where that is finer than the code."""
+    if kind := _BY_REASON.get(status.reason):
+        return kind
+    by_code = _BY_CODE.get(status.code, errors.MarqueeError)
+    kinds = [_kind(cause) for cause in status.causes] or [by_code]
+    shared = next(kind for kind in kinds[0].__mro__ if all(issubclass(other, kind) for other in kinds))
+    return shared if issubclass(shared, by_code) else by_code
 
 
 def _said_by_grpc(error: grpc.RpcError, address: str, request_id: str) -> errors.MarqueeError:
@@ -70,6 +85,8 @@ def _said_by_grpc(error: grpc.RpcError, address: str, request_id: str) -> errors
         return _make(errors.Unreachable, Status(code, _unreachable(address, details)), request_id)
     if code == "DEADLINE_EXCEEDED":
         details = f"No answer from {address} in time; allow a longer timeout."
+    if code == "UNIMPLEMENTED" and details == "Method not found!":
+        details = f"The server at {address} does not offer this. Ask another, such as the gateway, or a newer one."
     return _make(_BY_CODE.get(code, errors.MarqueeError), Status(code, details), request_id)
 
 
@@ -79,14 +96,12 @@ def _unreachable(address: str, details: str) -> str:
     return f"The connection to {address} broke: {details}"
 
 
-def _make(
-    kind: type[errors.MarqueeError], status: Status, request_id: str, causes: Sequence[Status] = ()
-) -> errors.MarqueeError:
+def _make(kind: type[errors.MarqueeError], status: Status, request_id: str) -> errors.MarqueeError:
     return kind(
         status.message,
         code=status.code,
         reason=status.reason,
         metadata=status.metadata,
         request_id=request_id,
-        causes=causes,
+        causes=status.causes,
     )

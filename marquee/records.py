@@ -38,6 +38,8 @@ class Status(Record):
     reason: str = ""
     """Finer than the code: "NOT_READY"; may be empty."""
     metadata: Mapping[str, str] | None = None
+    causes: tuple["Status", ...] = ()
+    """Of what was done in several parts: how each ended, with its name before its message."""
 
 
 R = TypeVar("R", bound=Record)
@@ -50,11 +52,12 @@ def read(kind: type[R], message: Message, **rest: Any) -> R:
 
 
 def read_status(status: status_pb2.Status) -> Status:
-    """A google.rpc.Status with what its ErrorInfo tells."""
-    info = error_details_pb2.ErrorInfo()
+    """A google.rpc.Status with what its details tell: an ErrorInfo, and the statuses of its parts."""
+    info, part = error_details_pb2.ErrorInfo(), status_pb2.Status()
     next((detail for detail in status.details if detail.Unpack(info)), None)
     code = code_pb2.Code.DESCRIPTOR.values_by_number.get(status.code)
-    return Status(code.name if code else "UNKNOWN", status.message, info.reason, dict(info.metadata) or None)
+    causes = tuple(read_status(part) for detail in status.details if detail.Unpack(part))
+    return Status(code.name if code else "UNKNOWN", status.message, info.reason, dict(info.metadata) or None, causes)
 
 
 @cache

@@ -65,8 +65,8 @@ def build_request(  # noqa: PLR0913 - each is an option of the call
     return pb.RecognizeImageRequest(
         request_id=request_id or uuid.uuid4().hex,
         image=image_of(source),
-        recognizers=_listed(recognizers),
-        features=[pb.Feature.Value(f"FEATURE_{_member(Feature, name)}") for name in _listed(features)],
+        recognizers=listed(recognizers),
+        features=[pb.Feature.Value(f"FEATURE_{_member(Feature, name)}") for name in listed(features)],
         max_labels=max_labels,
         min_score=min_score,
         policy=pb.Policy.Value(f"POLICY_{_member(Policy, policy)}"),
@@ -77,7 +77,7 @@ def build_request(  # noqa: PLR0913 - each is an option of the call
     )
 
 
-def _listed(names: Sequence[str]) -> Sequence[str]:
+def listed(names: Sequence[str]) -> Sequence[str]:
     """A lone string is one name, not a sequence of letters."""
     return (names,) if isinstance(names, str) else names
 

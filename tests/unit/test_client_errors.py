@@ -27,7 +27,13 @@ CASES = [
     (code_pb2.CANCELLED, "", marquee.Cancelled),
     (code_pb2.UNAVAILABLE, "NOT_READY", marquee.Unavailable),
     (code_pb2.INTERNAL, "INTERNAL", marquee.InternalError),
-    (code_pb2.ABORTED, "ANYTHING", MarqueeError),
+    (code_pb2.ABORTED, "GALLERY_BUSY", marquee.Aborted),
+    (code_pb2.ALREADY_EXISTS, "FACE_ALREADY_ENROLLED", marquee.FaceAlreadyEnrolled),
+    (code_pb2.ALREADY_EXISTS, "A_NEWER_REASON", marquee.AlreadyExists),
+    (code_pb2.NOT_FOUND, "PERSON_NOT_FOUND", marquee.PersonNotFound),
+    (code_pb2.INVALID_ARGUMENT, "FACE_TURNED", marquee.UnfitFace),
+    (code_pb2.INVALID_ARGUMENT, "NO_FACE_ENROLLED", marquee.UnfitFace),
+    (code_pb2.UNKNOWN, "ANYTHING", MarqueeError),
 ]
 
 
@@ -65,6 +71,27 @@ def test_the_causes_are_told_where_no_recognizer_answered(peer: Peer) -> None:
         ("UNAVAILABLE", "svm: gone"),
         ("NOT_FOUND", "keras"),
     ]
+
+
+def test_causes_of_one_kind_make_the_exception_of_that_kind(peer: Peer) -> None:
+    """Where recognizers refuse a picture for different reasons it is the picture all the same, not the request."""
+
+    def joined(code: "code_pb2.Code.ValueType", *reasons: str) -> type[MarqueeError]:
+        causes = [refusal(code, reason, "svm: why") for reason in reasons]
+        return type(_failure(peer, refusal(code, "NO_RECOGNIZER_ANSWERED", "Nobody.", *causes)))
+
+    assert joined(code_pb2.INVALID_ARGUMENT, "NO_FACE", "FACE_TURNED") is marquee.UnfitFace
+    assert joined(code_pb2.INVALID_ARGUMENT, "NO_FACE", "IMAGE_TOO_LARGE") is marquee.InvalidImage
+    assert joined(code_pb2.INVALID_ARGUMENT, "NO_FACE", "INVALID_REQUEST") is marquee.InvalidRequest
+    assert joined(code_pb2.UNAVAILABLE, "NO_FACE", "NOT_READY") is marquee.Unavailable
+
+
+def test_causes_may_have_causes(peer: Peer) -> None:
+    """Of pictures that a recognizer behind a gateway refused, each one's status arrives."""
+    pictures = [refusal(code_pb2.INVALID_ARGUMENT, "NO_FACE", f"picture {number}: none") for number in (1, 2)]
+    svm = refusal(code_pb2.INVALID_ARGUMENT, "NO_FACE", "svm: none", *pictures)
+    error = _failure(peer, refusal(code_pb2.INVALID_ARGUMENT, "NO_FACE", "none", svm))
+    assert [cause.message for cause in error.causes[0].causes] == ["picture 1: none", "picture 2: none"]
 
 
 def test_errors_travel_between_processes() -> None:
