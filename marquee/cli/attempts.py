@@ -1,16 +1,14 @@
 """Recognizes several pictures at a time and tells of each in the order given."""
 
-import sys
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
 
-from marquee.cli.targets import STDIN
+from marquee.cli.files import told
 from marquee.enums import Outcome
 from marquee.errors import InvalidImage, InvalidRequest, MarqueeError, Unreachable
 from marquee.results import Recognition
-from marquee.sources import MAX_IMAGE_BYTES, Source, is_s3, read_file
 
 _FINE = (Outcome.OK, Outcome.SKIPPED)
 
@@ -35,10 +33,7 @@ class Attempt:
     @property
     def message(self) -> str:
         """What went wrong; empty where nothing did."""
-        if isinstance(self.error, OSError):
-            named = f"{self.error.filename}: " if self.error.filename else ""
-            return named + (self.error.strerror or str(self.error))
-        return str(self.error or "")
+        return told(self.error) if isinstance(self.error, OSError) else str(self.error or "")
 
     def exit(self, *, strict: bool) -> Exit:
         """The exit code for this picture; `strict` counts a failed recognizer as a failure."""
@@ -63,13 +58,6 @@ def attempts(
         yield done
         if done.error is not None and exit_of(done.error) in (Exit.USAGE, Exit.UNREACHABLE):
             return
-
-
-def load(file: str) -> Source:
-    """A FILE's bytes, or the URL of an S3 object as it is. Raises InvalidImage, OSError."""
-    if file == STDIN:
-        return sys.stdin.buffer.read(MAX_IMAGE_BYTES + 1)
-    return file if is_s3(file) else read_file(file)
 
 
 def exit_of(error: MarqueeError | OSError) -> Exit:

@@ -84,4 +84,41 @@ Colors = Annotated[
 Position = Annotated[LabelPosition, typer.Option("--label-position", help="Where a drawn name stands.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Pictures in work at once.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 also where a single recognizer failed.")]
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SOURCE",
+        show_default=False,
+        help="Pictures of one person (paths, - for standard input, s3://BUCKET/KEY), or folders, each named after "
+        "its person, with their pictures: Grace_Hopper/ is Grace Hopper.",
+    ),
+]
+Name = Annotated[
+    str, typer.Option(metavar="NAME", show_default=False, help="Who it is. Needed for pictures that lie in no folder.")
+]
+PersonId = Annotated[
+    str,
+    typer.Option(
+        metavar="ID",
+        show_default=False,
+        help="Names the person for good: A-Z a-z 0-9 _ . : -. Default: made of the name, grace-hopper.",
+    ),
+]
+AllowSimilar = Annotated[
+    bool, typer.Option("--allow-similar", help="Enroll also a face that is taken for another person's: twins.")
+]
+Collection = Annotated[
+    str, typer.Option(metavar="NAME", show_default=False, help="The collection. Default: the operator's.")
+]
+EnrollTimeout = Annotated[
+    float, typer.Option(metavar="SECONDS", callback=_positive, help="How long to wait for a call of up to 8 pictures.")
+]
+PersonIdArgument = Annotated[str, typer.Argument(metavar="PERSON_ID", help="As `marquee people` lists it.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed away from a terminal.")]
+CallTimeout = Annotated[float, typer.Option(metavar="SECONDS", callback=_positive, help="How long to wait.")]
 ListFormat = Annotated[ListOutput, typer.Option("--output", "-o", help="json: one list.")]
+EnrollFormat = Annotated[
+    ListOutput,
+    typer.Option("--output", "-o", help="json: one object a person, one a line where there are several."),
+]
+RemoveFormat = Annotated[ListOutput, typer.Option("--output", "-o", help="json: one object.")]

@@ -32,6 +32,18 @@ def printer_of(output: Output, pictures: int) -> Printer:
             return _with_errors(_print_table)
 
 
+def error_dict(error: MarqueeError) -> dict[str, Any]:
+    """What `json.dumps` takes."""
+    return {
+        "code": error.code,
+        "reason": error.reason,
+        "message": error.message,
+        "metadata": error.metadata,
+        "request_id": error.request_id,
+        "causes": [cause.to_dict() for cause in error.causes],
+    }
+
+
 def _with_errors(printer: Printer) -> Printer:
     def print_attempt(attempt: Attempt) -> None:
         printer(attempt)
@@ -57,17 +69,9 @@ def _json_printer(indent: int | None) -> Printer:
 
 
 def _error(attempt: Attempt) -> dict[str, Any]:
-    if not isinstance(attempt.error, MarqueeError):
-        return {"code": None, "message": attempt.message}
-    error = attempt.error
-    return {
-        "code": error.code,
-        "reason": error.reason,
-        "message": error.message,
-        "metadata": error.metadata,
-        "request_id": error.request_id,
-        "causes": [cause.to_dict() for cause in error.causes],
-    }
+    if isinstance(attempt.error, MarqueeError):
+        return error_dict(attempt.error)
+    return {"code": None, "message": attempt.message}
 
 
 def _csv_printer() -> Printer:

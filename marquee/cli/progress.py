@@ -16,7 +16,7 @@ class Progress:
 
     def __init__(self, total: int) -> None:
         self._bar = _bar() if total > 1 and sys.stderr.isatty() else None
-        self._task = self._bar.add_task("recognizing", total=total) if self._bar else None
+        self._task = self._bar.add_task("", total=total) if self._bar else None
 
     def __enter__(self) -> Self:
         if self._bar:
@@ -29,15 +29,19 @@ class Progress:
         if self._bar:
             self._bar.stop()
 
+    def advance(self, pictures: int = 1) -> None:
+        """So many more are done."""
+        if self._bar and self._task is not None:
+            self._bar.advance(self._task, pictures)
+
     @contextmanager
     def aside(self) -> Iterator[None]:
-        """Lifts the bar while one more picture is printed."""
-        if self._bar is None or self._task is None:
+        """Lifts the bar while something is printed."""
+        if self._bar is None:
             yield
             return
         self._bar.stop()
         yield
-        self._bar.advance(self._task)
         self._bar.start()
 
 

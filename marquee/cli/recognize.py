@@ -1,8 +1,5 @@
 """`marquee recognize`."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
 import typer
 
 from marquee.cli import options
@@ -34,10 +31,11 @@ def recognize(  # noqa: PLR0913 - each is an option of the command
       2  wrong usage, or a file that is not there
       3  no server answers
     """  # noqa: D301 - \b keeps the lines apart in --help
-    from marquee.cli.runs import Run, run  # noqa: PLC0415 - --help need not wait for gRPC
+    from marquee.cli.files import check_files  # noqa: PLC0415 - --help need not wait for gRPC
+    from marquee.cli.runs import Run, run  # noqa: PLC0415 - likewise
     from marquee.cli.targets import targets_of  # noqa: PLC0415 - likewise
 
-    _check(files)
+    check_files(files)
     asked = Run(
         files=files,
         address=address,
@@ -50,14 +48,3 @@ def recognize(  # noqa: PLR0913 - each is an option of the command
         strict=strict,
     )
     raise typer.Exit(run(asked))
-
-
-def _check(files: Sequence[str]) -> None:
-    """Refuses what cannot be read, before any call."""
-    if files.count("-") > 1:
-        raise typer.BadParameter("- can be read only once.", param_hint="FILE")
-    for file in files:
-        if file == "-" or file.startswith("s3://"):
-            continue
-        if not Path(file).exists() or Path(file).is_dir():
-            raise typer.BadParameter(f"{file} is no file.", param_hint="FILE")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from marquee.cli.attempts import Exit, attempts, load
+from marquee.cli.attempts import Exit, attempts
+from marquee.cli.files import load
 from marquee.cli.options import Output
 from marquee.cli.printing import printer_of
 from marquee.cli.progress import Progress
@@ -47,6 +48,7 @@ def run(asked: Run) -> Exit:
         for attempt in made:
             with progress.aside():
                 print_attempt(attempt)
+                progress.advance()
             worst = max(worst, attempt.exit(strict=asked.strict))
     return worst
 

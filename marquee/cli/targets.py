@@ -7,9 +7,9 @@ from pathlib import Path
 
 import typer
 
+from marquee.cli.files import STDIN
 from marquee.sources import is_s3
 
-STDIN = "-"
 _SUFFIXES = (".png", ".svg")
 _HINT = "--draw"
 

@@ -28,3 +28,8 @@ def clean(text: str) -> str:
 def print_error(name: str, message: str) -> None:
     """One red line on standard error: which picture, and what is wrong with it."""
     stderr().print(Text(f"{clean(name)}: {clean(message)}" if name else clean(message), style="red"))
+
+
+def print_note(message: str) -> None:
+    """One yellow line on standard error: something to know that is no error."""
+    stderr().print(Text(clean(message), style="yellow"))
