@@ -19,7 +19,6 @@ from marquee.enrollment_requests import PeopleOptions
 from marquee.enums import Outcome
 from marquee.errors import MarqueeError
 
-
 _ANSWERED = (Outcome.OK, Outcome.PARTIAL)
 
 

@@ -86,18 +86,19 @@ def join(
     """One status of several that failed, each of which stands in the details behind its name.
 
     Code, reason and message are theirs where they are alike, else those of `otherwise`, and `summary`
-    with all messages.
+    with all messages. Metadata that all of them have is the joined one's too.
     """
     kinds = {(code_of(one), reason_of(one)) for one in statuses.values()}
     codes = {code for code, _ in kinds}
     messages = {one.message for one in statuses.values()}
     named = [f"{name}: {one.message}" for name, one in statuses.items()]
+    shared = dict(set.intersection(*(set(_info(one).metadata.items()) for one in statuses.values())))
     code, reason = kinds.pop() if len(kinds) == 1 else otherwise
     joined = make(
         codes.pop() if len(codes) == 1 else code,
         reason,
         messages.pop() if len(messages) == 1 else " ".join([summary, *named]),
-        **metadata,
+        **shared | metadata,
     )
     for one, message in zip(statuses.values(), named, strict=True):
         renamed = status_pb2.Status()
@@ -131,5 +132,10 @@ def code_of(status: status_pb2.Status) -> grpc.StatusCode:
 
 def reason_of(status: status_pb2.Status) -> str:
     """The ErrorInfo's reason, or the empty string."""
+    return str(_info(status).reason)
+
+
+def _info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:
     info = error_details_pb2.ErrorInfo()
-    return next((info.reason for detail in status.details if detail.Unpack(info)), "")
+    next((detail for detail in status.details if detail.Unpack(info)), None)
+    return info

@@ -7,8 +7,9 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from marquee import Feature, Outcome, Recognition, Recognizer
+from marquee import Enrollment, Feature, Outcome, PeopleResult, Recognition, Recognizer, Removal
 from marquee.records import Record, read
+from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from tests.unit.peer import two_people
 
@@ -47,7 +48,13 @@ def _lost(record: Record, descriptor: Any, path: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("kind", "message", "rest"),
-    [(Recognition, pb.RecognizeImageResponse(), {"raw": None}), (Recognizer, pb.Recognizer(), {})],
+    [
+        (Recognition, pb.RecognizeImageResponse(), {"raw": None}),
+        (Recognizer, pb.Recognizer(), {}),
+        (Enrollment, enrollment_pb2.EnrollFacesResponse(), {"raw": None}),
+        (Removal, enrollment_pb2.RemovePersonResponse(), {"raw": None}),
+        (PeopleResult, enrollment_pb2.PeopleResult(), {}),
+    ],
 )
 def test_every_field_of_the_contract_arrives(kind: type[Record], message: Message, rest: dict[str, Any]) -> None:
     """A message with everything set loses nothing on its way into dataclasses and is JSON-ready."""
