@@ -2,7 +2,9 @@
 
 import asyncio
 import io
-import threading
+import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -15,8 +17,11 @@ from services.runtime.leaf import Leaf
 from services.svm.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
+from tests.processes import ROOT, wait_until
 from tests.unit.gateways import gateway, nobody
 from tests.unit.leaves import Scripted, leaf, served
+
+_GALLERY = "gallery.npz"
 
 
 @dataclass(frozen=True)
@@ -44,17 +49,18 @@ class EnrollmentServers:
 
 @contextmanager
 def enrollment_servers(folder: Path) -> Iterator[EnrollmentServers]:
-    """Serves them in a thread of their own."""
-    loop, stack = asyncio.new_event_loop(), AsyncExitStack()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
+    """Serves them in a process of their own: what they log is none of the command's output."""
+    told = folder / "servers.json"
+    with (folder / "log").open("wb") as log:
+        command = [sys.executable, "-m", "tests.unit.enrollment_servers", str(folder)]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
     try:
-        yield asyncio.run_coroutine_threadsafe(_start(stack, folder / "gallery.npz"), loop).result(60)
+        wait_until(lambda: told.exists() or process.poll() is not None, 90)
+        assert process.poll() is None, (folder / "log").read_text()
+        yield EnrollmentServers(**json.loads(told.read_text()), gallery=folder / _GALLERY)
     finally:
-        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(20)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
-        loop.close()
+        process.kill()
+        process.wait(10)
 
 
 def portraits(folder: Path) -> None:
@@ -73,15 +79,22 @@ def more_portraits(count: int) -> list[bytes]:
     return pictures
 
 
-async def _start(stack: AsyncExitStack, gallery: Path) -> EnrollmentServers:
-    settings = SvmSettings(svm_gallery=str(gallery), svm_gallery_poll_seconds=0.05, workers=2)
+async def _serve(folder: Path) -> None:
+    settings = SvmSettings(svm_gallery=str(folder / _GALLERY), svm_gallery_poll_seconds=0.05, workers=2)
     recognizer = SvmRecognizer(settings)
-    svm = await stack.enter_async_context(served(Leaf(recognizer, settings, SvmEnroller(recognizer))))
-    mute = await stack.enter_async_context(leaf(Scripted("mute")))
-    return EnrollmentServers(
-        svm=svm,
-        mute=mute,
-        gateway=await stack.enter_async_context(gateway({"svm": svm, "mute": mute})),
-        broken=await stack.enter_async_context(gateway({"svm": svm, "gone": nobody()})),
-        gallery=gallery,
-    )
+    async with AsyncExitStack() as stack:
+        svm = await stack.enter_async_context(served(Leaf(recognizer, settings, SvmEnroller(recognizer))))
+        mute = await stack.enter_async_context(leaf(Scripted("mute")))
+        told = {
+            "svm": svm,
+            "mute": mute,
+            "gateway": await stack.enter_async_context(gateway({"svm": svm, "mute": mute})),
+            "broken": await stack.enter_async_context(gateway({"svm": svm, "gone": nobody()})),
+        }
+        (folder / "servers.new").write_text(json.dumps(told))
+        (folder / "servers.new").rename(folder / "servers.json")
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(Path(sys.argv[1])))

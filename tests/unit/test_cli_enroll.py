@@ -1,0 +1,251 @@
+"""`marquee enroll`, against a real recognizer behind a real gateway."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from marquee import Client, Enrollment, ImageTooLarge
+from marquee.cli.app import app
+from marquee.cli.batches import MOST_PICTURES, Batch, enroll_all
+from marquee.cli.enrollment_report import Report
+from marquee.cli.subjects import Subject
+from marquee.records import read
+from marquee.sources import MAX_IMAGE_BYTES
+from marquee.v1 import enrollment_pb2 as pb
+from tests.unit.enrollment_servers import EnrollmentServers, more_portraits, portraits
+
+HOPPER = ("--person-id", "grace-hopper")
+
+
+@pytest.fixture(autouse=True)
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """hopper.jpg, collins.jpg, both.jpg and coffee.jpg in the working directory, whose path no table has to fold."""
+    portraits(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "240")
+
+
+@pytest.fixture
+def servers(enrolling: EnrollmentServers, monkeypatch: pytest.MonkeyPatch) -> EnrollmentServers:
+    """The gateway's address is MARQUEE_ADDRESS."""
+    monkeypatch.setenv("MARQUEE_ADDRESS", enrolling.gateway)
+    return enrolling
+
+
+def _enroll(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["enroll", *arguments])
+
+
+def _lines(ran: Result) -> list[str]:
+    """Each line with single blanks."""
+    return [" ".join(line.split()) for line in ran.stdout.splitlines()]
+
+
+def test_the_table_tells_what_became_of_each_picture(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
+    """Enrolled, already enrolled, or refused and why; what the recognizer knows now; who does not enroll."""
+    assert _enroll("hopper.jpg", *HOPPER).exit_code == 0
+    Path("other.jpg").write_bytes(more_portraits(1)[0])
+    ran = _enroll("hopper.jpg", "both.jpg", "other.jpg", *HOPPER)
+    assert ran.exit_code == 1
+    assert _lines(ran) == [
+        "Grace Hopper grace-hopper",
+        "Picture Recognizer Became",
+        "hopper.jpg svm already enrolled",
+        "both.jpg svm refused: There are 2 faces in the picture. Cut out the one of the person.",
+        "other.jpg svm enrolled",
+        "svm knows 2 enrolled faces of Grace Hopper, and those it was trained on",
+        "mute skipped: mute does not enroll.",
+        "",
+    ]
+    assert "\x1b" not in ran.stdout
+
+
+def test_a_new_person_is_known_and_has_an_id_of_the_name(servers: EnrollmentServers) -> None:
+    """--name makes the person_id; --allow-similar takes a face that is another's."""
+    assert _enroll("hopper.jpg", "--name", "Ada Lovelace", "--allow-similar").exit_code == 0
+    with Client(servers.svm) as client:
+        people = {person.person_id: person for person in client.people()[0].people}
+    assert (people["ada-lovelace"].display_name, people["ada-lovelace"].face_count) == ("Ada Lovelace", 1)
+
+
+def test_another_person_s_face_is_told_with_the_options_that_help(servers: EnrollmentServers) -> None:
+    """In the command's words, through a gateway and with a recognizer asked alone."""
+    for address in (servers.gateway, servers.svm):
+        ran = _enroll("hopper.jpg", "--name", "Ada", "--address", address)
+        assert ran.exit_code == 1
+        assert "already enrolled as Grace Hopper (grace-hopper)" in ran.stdout
+        assert "--person-id grace-hopper" in ran.stdout
+        assert "--allow-similar" in ran.stdout
+
+
+def test_pictures_that_are_all_refused_are_told_one_by_one(servers: EnrollmentServers) -> None:
+    """Though the server fails the call then, each picture has its own reason, and no error stands beside."""
+    for address in (servers.gateway, servers.broken):
+        ran = _enroll("both.jpg", "coffee.jpg", "--name", "Ada", "--address", address)
+        assert ran.exit_code == 1
+        assert "both.jpg svm refused: There are 2 faces in the picture. Cut out the one of the person." in _lines(ran)
+        assert any(line.startswith("coffee.jpg svm refused: There is no face") for line in _lines(ran))
+        assert ran.stderr == ""
+
+
+def test_a_picture_that_cannot_be_read_fails_alone(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
+    """It is told in its place, and the others are enrolled."""
+    Path("empty.jpg").touch()
+    Path("large.jpg").write_bytes(bytes(MAX_IMAGE_BYTES + 1))
+    ran = _enroll("hopper.jpg", "empty.jpg", "large.jpg", *HOPPER)
+    assert ran.exit_code == 1
+    assert _lines(ran)[2:4] == ["hopper.jpg svm enrolled", "empty.jpg refused: has 0 bytes."]
+    assert _lines(ran)[4].startswith("large.jpg refused: has more than 15 MiB")
+
+
+def test_a_recognizer_that_fails_is_told_and_makes_the_exit_code_1(servers: EnrollmentServers) -> None:
+    """The other one's enrollments stand."""
+    ran = _enroll("hopper.jpg", *HOPPER, "--address", servers.broken)
+    assert ran.exit_code == 1
+    assert "hopper.jpg svm enrolled" in _lines(ran)
+    assert "gone error: gone does not answer." in _lines(ran)
+
+
+def test_folders_are_people(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
+    """A folder's name is its person's; what is no picture is left out and told; the last line counts all."""
+    for folder, picture in (("Grace_Hopper", "hopper.jpg"), ("eileen collins", "collins.jpg")):
+        Path(folder).mkdir()
+        shutil.copy(picture, folder)
+        shutil.copy("both.jpg", f"{folder}/both.JPG")
+    Path("Grace_Hopper/notes.txt").touch()
+    Path("Grace_Hopper/.hidden").touch()
+    ran = _enroll("Grace_Hopper/", "eileen collins")
+    assert ran.exit_code == 1
+    lines = _lines(ran)
+    assert lines[0] == "Grace Hopper grace-hopper Grace_Hopper/"
+    assert lines[2].startswith("both.JPG svm refused")
+    assert lines[3] == "hopper.jpg svm enrolled"
+    assert "eileen collins eileen-collins eileen collins/" in lines
+    assert lines[-1] == "2 people, 4 pictures: 2 enrolled, 2 refused"
+    assert ran.stderr == "Grace_Hopper/: left out, for not ending in .jpg, .jpeg, .png, .webp: notes.txt\n"
+    assert "".join(lines).count("mute skipped") == 1
+
+
+def test_many_pictures_are_one_person_s(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
+    """However many calls it takes, there is one table, and the recognizer knows all of them."""
+    for number, picture in enumerate(more_portraits(MOST_PICTURES + 1)):
+        Path(f"{number}.jpg").write_bytes(picture)
+    ran = _enroll(*(f"{number}.jpg" for number in range(MOST_PICTURES + 1)), *HOPPER)
+    assert ran.exit_code == 0
+    assert sum(line.endswith("svm enrolled") for line in _lines(ran)) == MOST_PICTURES + 1
+    assert _lines(ran).count("Picture Recognizer Became") == 1
+    assert f"svm knows {MOST_PICTURES + 1} enrolled faces of Grace Hopper, and those it was trained on" in _lines(ran)
+
+
+def test_calls_hold_no_more_than_they_may(tmp_path: Path) -> None:
+    """At most eight pictures and 15 MiB each, in order; one that is too large is not sent."""
+    sizes = [4, 4, 4, 4, 16, *[0.001] * 9]
+    names = [str(tmp_path / f"{number}.jpg") for number in range(len(sizes))]
+    for name, size in zip(names, sizes, strict=True):
+        Path(name).write_bytes(bytes(int(size * 1024 * 1024)))
+    asked = []
+
+    def enroll(sources: object) -> Enrollment:
+        asked.append(sources)
+        return Enrollment("r", "p", (), "", None)
+
+    batches = list(enroll_all(names, enroll))
+    assert [[round(len(source) / 1024 / 1024) for source in sources] for sources in asked] == [
+        [4, 4, 4],
+        [4, *[0] * 7],
+        [0, 0],
+    ]
+    assert sorted(picture for batch in batches for picture in batch.pictures) == sorted(names)
+    assert [batch.pictures for batch in batches if isinstance(batch.answer, ImageTooLarge)] == [[names[4]]]
+
+
+def test_warnings_name_the_picture() -> None:
+    """The server counts the pictures of a call; the report of several calls names their files."""
+    warning = "Picture 2 looks unlike the person's others. Does it show them?"
+    answer = pb.EnrollFacesResponse(results=[pb.EnrollmentResult(recognizer="svm", warnings=[warning])])
+    batches = [Batch(names, read(Enrollment, answer, raw=answer)) for names in (["a.jpg", "b.jpg"], ["c.jpg", "d.jpg"])]
+    report = Report(Subject("Ada", "ada", ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]), batches)
+    assert [text.partition(" ")[0] for text in report.recognizers[0].warnings] == ["b.jpg", "d.jpg"]
+
+
+def test_json_has_pictures_and_recognizers(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
+    """One object a person, one a line where there are several."""
+    told = json.loads(_enroll("hopper.jpg", "both.jpg", *HOPPER, "-o", "json").stdout)
+    assert (told["person_id"], told["display_name"], told["errors"]) == ("grace-hopper", "Grace Hopper", [])
+    assert [(one["picture"], [face["state"] for face in one["faces"]]) for one in told["pictures"]] == [
+        ("hopper.jpg", ["ENROLLED"]),
+        ("both.jpg", ["REFUSED"]),
+    ]
+    assert [(one["recognizer"], one["outcome"]) for one in told["recognizers"]] == [
+        ("svm", "PARTIAL"),
+        ("mute", "SKIPPED"),
+    ]
+    for folder in ("Ada", "Bea"):
+        Path(folder).mkdir()
+        shutil.copy("coffee.jpg", folder)
+    several = _enroll("Ada", "Bea", "-o", "json").stdout.splitlines()
+    assert [json.loads(line)["display_name"] for line in several] == ["Ada", "Bea"]
+
+
+def test_without_pictures_a_person_is_renamed(servers: EnrollmentServers) -> None:
+    """--person-id says who, --name how they are called from now on; nobody unknown is made this way."""
+    assert _enroll(*HOPPER, "--name", "Adm. Hopper").exit_code == 0
+    with Client(servers.svm) as client:
+        names = [person.display_name for person in client.people()[0].people]
+    assert names == ["Eileen Collins", "Adm. Hopper"]
+    ran = _enroll("--person-id", "nobody", "--name", "Nobody")
+    assert ran.exit_code == 1
+    assert ran.stderr.startswith("Nobody: Nobody here has the person_id nobody.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("hopper.jpg", "who is in the pictures"),
+        ("--name Ada", "name pictures"),
+        ("no.jpg --name Ada", "no.jpg is no file"),
+        ("- - --name Ada", "only once"),
+        ("empty", "empty has no picture"),
+        ("people", "people/*/"),
+        ("people/ada hopper.jpg", "with a person each"),
+        ("people/ada people/bea --name Ada", "not 2"),
+        ("people/ada people/ADA", "have one name"),
+        ("hopper.jpg --name Ada --timeout 0", "more than 0"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_to_do(arguments: str, message: str) -> None:
+    """Before any call: there is no server here."""
+    Path("empty").mkdir()
+    for name in ("ada", "bea", "ADA"):
+        Path("people", name).mkdir(parents=True)
+        shutil.copy("hopper.jpg", Path("people", name))
+    ran = _enroll(*arguments.split(), "--address", "127.0.0.1:1")
+    assert ran.exit_code == 2
+    assert message in " ".join(ran.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ("--recognizer x", 2, "There is no recognizer 'x' here"),
+        ("--recognizer mute", 1, "mute does not enroll"),
+        ("--address 127.0.0.1:1", 3, "Nothing answers at 127.0.0.1:1"),
+    ],
+)
+def test_what_is_wrong_for_everybody_is_told_once(
+    servers: EnrollmentServers,  # noqa: ARG001 - at MARQUEE_ADDRESS
+    arguments: str,
+    code: int,
+    message: str,
+) -> None:
+    """The first call ends it, with its exit code and nothing on standard output."""
+    for folder in ("Ada", "Bea"):
+        Path(folder).mkdir()
+        shutil.copy("hopper.jpg", folder)
+    ran = _enroll("Ada", "Bea", *arguments.split())
+    assert (ran.exit_code, ran.stdout) == (code, "")
+    assert message in ran.stderr
+    assert ran.stderr.count("\n") == 1
