@@ -22,6 +22,7 @@ class Workers:
     """
 
     def __init__(self, threads: int, queue: int) -> None:
+        self.threads = threads
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="worker")
         self._free = threads + queue
         self._places = self._free

@@ -19,12 +19,13 @@ class SvmEnroller:
     def __init__(self, recognizer: SvmRecognizer) -> None:
         self._recognizer = recognizer
         self._current = recognizer.current
+        # The queue before the threads is for calls: pictures of one call would fill it.
+        self._places = asyncio.Semaphore(recognizer.workers.threads)
 
     async def enroll(self, enrollment: Enrollment) -> pb.EnrollmentResult:
         """Learns each picture's face that is good enough and nobody else's."""
         self._check(enrollment.collection)
-        looks = await asyncio.gather(*(self._recognizer.workers.run(self._look, image) for image in enrollment.images))
-        change = Enrolling(enrollment, [look for look, _ in looks])
+        change = Enrolling(enrollment, await asyncio.gather(*map(self._looked, enrollment.images)))
         model = await self._current.change(change)
         return pb.EnrollmentResult(
             person=_person(model, enrollment.person_id),
@@ -57,6 +58,11 @@ class SvmEnroller:
             raise NotOffered("svm enrolls only where an operator has set MARQUEE_SVM_GALLERY.")
         if collection:
             raise NotOffered("svm has one gallery and no collections: leave the collection empty to use it.")
+
+    async def _looked(self, image: Image) -> Look:
+        async with self._places:
+            look, _ = await self._recognizer.workers.run(self._look, image)
+        return look
 
     def _look(self, image: Image) -> Look:
         try:

@@ -1,5 +1,6 @@
 """Enrolling into the SVM's gallery."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -63,6 +64,15 @@ def states(result: pb.EnrollmentResult) -> list[int]:
 
 def reasons(result: pb.EnrollmentResult) -> list[str]:
     return [status.reason_of(face.status) for face in result.faces]
+
+
+async def test_many_pictures_take_no_other_call_s_place(model: Path, tmp_path: Path) -> None:
+    """A call of more pictures than may wait is enrolled, and a picture that comes meanwhile is recognized."""
+    async with replica(model, tmp_path / "gallery.npz", queue=1) as (recognizer, enroller):
+        enrolling = asyncio.create_task(enroller.enroll(asking(*[portrait(COLLINS)] * 6)))
+        await asyncio.sleep(0)
+        assert await names(recognizer, other_picture(HOPPER)) == [""]
+        assert states(await enrolling) == [ENROLLED] + [ALREADY] * 5
 
 
 async def test_one_picture_is_enough(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
