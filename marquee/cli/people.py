@@ -13,7 +13,9 @@ def people(
     timeout: options.CallTimeout = 12.0,
     output: options.ListFormat = options.ListOutput.TABLE,
 ) -> None:
-    """Lists the people whom the recognizers know, and how many enrolled faces each has of them.
+    """Lists the people whom the recognizers know.
+
+    With the number of enrolled faces that each recognizer has of them.
 
     \b
     Exit codes:

@@ -15,7 +15,9 @@ def remove(  # noqa: PLR0913 - each is an option of the command
     timeout: options.CallTimeout = 12.0,
     output: options.RemoveFormat = options.ListOutput.TABLE,
 ) -> None:
-    """Makes the recognizers forget a person and all enrolled faces of theirs. Asks before.
+    """Makes the recognizers forget a person.
+
+    All enrolled faces of theirs are forgotten. Asks before.
 
     \b
     Exit codes:
