@@ -17,13 +17,12 @@ from tests.processes import ROOT
 from tests.unit.enrollment_servers import EnrollmentServers, more_portraits
 
 
-@pytest.fixture
-def servers(enrolling: EnrollmentServers, monkeypatch: pytest.MonkeyPatch) -> EnrollmentServers:
-    """Ada is enrolled from two pictures; the gateway's address is MARQUEE_ADDRESS."""
-    monkeypatch.setenv("MARQUEE_ADDRESS", enrolling.gateway)
-    with Client(enrolling.svm) as client:
-        client.enroll(more_portraits(2), person_id="ada", display_name="Ada Lovelace", allow_similar=True)
-    return enrolling
+@pytest.fixture(autouse=True)
+def _ada(request: pytest.FixtureRequest) -> None:
+    """Ada is enrolled from two pictures, where there are servers."""
+    if "servers" in request.fixturenames:
+        with Client(request.getfixturevalue("servers").svm) as client:
+            client.enroll(more_portraits(2), person_id="ada", display_name="Ada Lovelace", allow_similar=True)
 
 
 def _marquee(*arguments: str) -> Result:

@@ -11,14 +11,9 @@ import marquee
 from marquee import AsyncClient, Client, EnrollmentState, Outcome
 from marquee.enrollment_requests import build_enrollment, build_listing, build_removal
 from services.svm.enrolled import Enrolled, EnrolledPerson
-from tests.unit.enrollment_servers import EnrollmentServers, more_portraits, portraits
+from tests.unit.enrollment_servers import EnrollmentServers, more_portraits
 
-
-@pytest.fixture(autouse=True)
-def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """hopper.jpg, collins.jpg, both.jpg and coffee.jpg in the working directory."""
-    portraits(tmp_path)
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("portraits_here")
 
 
 async def test_both_clients_enroll(enrolling: EnrollmentServers) -> None:
@@ -104,7 +99,7 @@ async def test_people_are_listed_over_all_pages(enrolling: EnrollmentServers) ->
     """More than a page holds, each once, by person_id; recognizers that do not enroll are SKIPPED. In both clients."""
     numbers = range(1005)
     people = tuple(EnrolledPerson(f"p-{n:04}", f"Person {n}", "2026-01-02T03:04:05+00:00", ("a",)) for n in numbers)
-    rows = tuple(np.full((1, 128), n, np.float32) for n in numbers)
+    rows = np.repeat(np.arange(len(people), dtype=np.float32)[:, np.newaxis], 128, axis=1)
     enrolling.gallery.write_bytes(Enrolled(people, rows).to_bytes())
     async with AsyncClient(enrolling.gateway) as client:
         async with asyncio.timeout(10):
