@@ -111,7 +111,8 @@ class Backend:
         if said.details:
             return said
         code = status.code_of(said)
-        logger.warning("recognizer failed", recognizer=self.name, code=code.name, error=said.message)
+        if code is not _Code.UNIMPLEMENTED:  # as every recognizer answers that does not enroll
+            logger.warning("recognizer failed", recognizer=self.name, code=code.name, error=said.message)
         message = _MESSAGES.get(code, "{} failed: " + said.message).format(self.name)
         return status.make(code, _REASONS.get(code, "RECOGNIZER_FAILED"), message, recognizer=self.name)
 

@@ -79,7 +79,10 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
     async def _ask_all(
         self, method: str, request: Any, context: Context, tokens: Mapping[str, str] | None = None
     ) -> dict[str, Any]:
-        """Every asked backend's answer by its name; with tokens: of those that have one, each with its own."""
+        """Every asked backend's answer by its name; with tokens: of those that have one, each with its own.
+
+        Many pictures take their time: a recognizer gets all that the caller gives, not the time of one picture.
+        """
         hops, left = hops_of(context), budget(seconds_left(context))
         backends = [one for one in chosen(request.recognizers, self._backends) if not tokens or one.name in tokens]
         if not backends:
@@ -91,7 +94,7 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
             own.recognizers[:] = inner_names(request.recognizers, backend.name)
             if tokens:
                 own.page_token = tokens[backend.name]
-            calls.append(_ask(backend, method, own, min(left, backend.timeout), hops))
+            calls.append(_ask(backend, method, own, left, hops))
         answers = await asyncio.gather(*calls)
         return {backend.name: one for backend, one in zip(backends, answers, strict=True)}
 
