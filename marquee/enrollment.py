@@ -37,6 +37,8 @@ class EnrolledFace(Record):
     box: Box | None
     """Where the face is."""
     quality: FaceQuality | None
+    warnings: tuple[str, ...]
+    """What a person should look at, though the face counts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """What became of one person's pictures, over all calls that it took."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -21,7 +20,6 @@ _WORST_LAST = (
 )
 _WORSE = {Outcome.OK: 0, Outcome.SKIPPED: 1, Outcome.PARTIAL: 2}
 """All others are worse still."""
-_COUNTED = re.compile(r"^Picture (\d+)\b")
 
 
 class Row(NamedTuple):
@@ -64,9 +62,8 @@ class Report:
         known: dict[str, EnrollmentResult] = {}
         for batch in self.batches:
             for result in results_of(batch):
-                named = _named(result, batch.pictures)
                 before = known.get(result.recognizer)
-                known[result.recognizer] = _both(before, named) if before else named
+                known[result.recognizer] = _both(before, result) if before else result
         return [result for name, result in known.items() if name]
 
     @cached_property
@@ -113,12 +110,6 @@ def _rows(batch: Batch) -> Iterator[Row]:
     for number, picture in enumerate(batch.pictures):
         for result in results:
             yield Row(picture, result.recognizer, result.faces[number])
-
-
-def _named(result: EnrollmentResult, pictures: Sequence[str]) -> EnrollmentResult:
-    """Warnings count the pictures of a call; a person knows them by name."""
-    warnings = (_COUNTED.sub(lambda counted: pictures[int(counted[1]) - 1], warning) for warning in result.warnings)
-    return replace(result, warnings=tuple(warnings))
 
 
 def _both(before: EnrollmentResult, after: EnrollmentResult) -> EnrollmentResult:

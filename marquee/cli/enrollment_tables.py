@@ -63,7 +63,8 @@ def _folder(report: Report) -> str:
 
 def _became(face: EnrolledFace) -> Text:
     if face.state is not EnrollmentState.REFUSED:
-        return Text(words(face.state), _STYLES.get(face.state, ""))
+        state = Text(words(face.state), _STYLES.get(face.state, ""))
+        return Text("\n").join([state, *(Text(clean(warning), "yellow") for warning in face.warnings)])
     return Text(clean(f"refused: {_why(face)}"), "yellow")
 
 

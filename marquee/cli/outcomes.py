@@ -62,4 +62,4 @@ def _failed(name: str, status: Status, pictures: int) -> EnrollmentResult:
 
 
 def _refused(status: Status) -> EnrolledFace:
-    return EnrolledFace("", EnrollmentState.REFUSED, status, None, None)
+    return EnrolledFace("", EnrollmentState.REFUSED, status, None, None, ())

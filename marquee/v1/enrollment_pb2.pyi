@@ -229,6 +229,7 @@ class EnrolledFace(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     BOX_FIELD_NUMBER: _builtins.int
     QUALITY_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     face_id: _builtins.str
     """The recognizer's identifier of the face, unique among the person's.
     Empty for one that was refused.
@@ -247,6 +248,10 @@ class EnrolledFace(_message.Message):
     def quality(self) -> _recognizer_pb2.FaceQuality:
         """How good the picture of it is."""
 
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What a person should look at, though the face counts."""
+
     def __init__(
         self,
         *,
@@ -255,10 +260,11 @@ class EnrolledFace(_message.Message):
         status: _status_pb2.Status | None = ...,
         box: _recognizer_pb2.BoundingBox | None = ...,
         quality: _recognizer_pb2.FaceQuality | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "quality", b"quality", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "face_id", b"face_id", "quality", b"quality", "state", b"state", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "face_id", b"face_id", "quality", b"quality", "state", b"state", "status", b"status", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

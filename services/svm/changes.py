@@ -30,11 +30,10 @@ class Enrolling:
         self._asked = enrollment
         self._looks = looks
         self.faces: list[pb.EnrolledFace] = []
-        self.warnings: list[str] = []
 
     def __call__(self, model: Model) -> Enrolled:
         """Whoever is enrolled afterwards. Raises PersonNotFound."""
-        self.faces, self.warnings = [], []
+        self.faces = []
         before = self._before(model)
         added: dict[str, Vector] = {}
         for look in self._looks:
@@ -76,7 +75,7 @@ class Enrolling:
             own = [distances.get(before.person_id, np.inf)]
             own += [float(np.linalg.norm(look.vector - vector)) for vector in added.values()]
             if _UNLIKE < min(own) < np.inf:
-                self.warnings.append(f"Picture {len(self.faces)} looks unlike the person's others. Does it show them?")
+                face.warnings.append("This face looks unlike the person's others. Does it show them?")
             added[look.face_id] = look.vector
 
     def _other(self, distances: Mapping[str, float], model: Model) -> DomainError | None:

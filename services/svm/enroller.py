@@ -31,7 +31,6 @@ class SvmEnroller:
             person=_person(model, enrollment.person_id),
             faces=change.faces,
             model=self._recognizer.describe_model(model),
-            warnings=change.warnings,
         )
 
     async def remove(self, person_id: str, collection: str) -> pb.RemovalResult:

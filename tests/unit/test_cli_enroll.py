@@ -7,14 +7,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from marquee import Client, Enrollment
+from marquee import Client
 from marquee.cli.app import app
-from marquee.cli.batches import MOST_PICTURES, Batch
-from marquee.cli.enrollment_report import Report
-from marquee.cli.subjects import Subject
-from marquee.records import read
+from marquee.cli.batches import MOST_PICTURES
 from marquee.sources import MAX_IMAGE_BYTES
-from marquee.v1 import enrollment_pb2 as pb
 from tests.unit.enrollment_servers import EnrollmentServers, more_portraits
 
 HOPPER = ("--person-id", "grace-hopper")
@@ -107,13 +103,15 @@ def test_many_pictures_are_one_person_s(servers: EnrollmentServers) -> None:  # 
     assert f"svm knows {MOST_PICTURES + 1} enrolled faces of Grace Hopper, and those it was trained on" in _lines(ran)
 
 
-def test_warnings_name_the_picture() -> None:
-    """The server counts the pictures of a call; the report of several calls names their files."""
-    warning = "Picture 2 looks unlike the person's others. Does it show them?"
-    answer = pb.EnrollFacesResponse(results=[pb.EnrollmentResult(recognizer="svm", warnings=[warning])])
-    batches = [Batch(names, read(Enrollment, answer, raw=answer)) for names in (["a.jpg", "b.jpg"], ["c.jpg", "d.jpg"])]
-    report = Report(Subject("Ada", "ada", ["a.jpg", "b.jpg", "c.jpg", "d.jpg"]), batches)
-    assert [text.partition(" ")[0] for text in report.recognizers[0].warnings] == ["b.jpg", "d.jpg"]
+def test_a_foreign_face_among_a_persons_is_told(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
+    """Beside the picture that should be looked at."""
+    ran = _enroll("collins.jpg", "hopper.jpg", "--name", "Two", "--allow-similar")
+    assert ran.exit_code == 0
+    assert _lines(ran)[2:5] == [
+        "collins.jpg svm enrolled",
+        "hopper.jpg svm enrolled",
+        "This face looks unlike the person's others. Does it show them?",
+    ]
 
 
 def test_json_has_pictures_and_recognizers(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS

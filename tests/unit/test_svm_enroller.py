@@ -176,10 +176,13 @@ async def test_a_face_has_one_owner(enroller: SvmEnroller) -> None:
 
 
 async def test_a_foreign_face_among_a_persons_is_told(enroller: SvmEnroller) -> None:
-    """It counts, since people change; the warning says which picture to look at."""
+    """It counts, since people change; the warning stands at the picture to look at."""
     result = await enroller.enroll(asking(portrait(COLLINS), portrait(HOPPER)))
     assert states(result) == [ENROLLED, ENROLLED]
-    assert result.warnings == ["Picture 2 looks unlike the person's others. Does it show them?"]
+    assert [list(face.warnings) for face in result.faces] == [
+        [],
+        ["This face looks unlike the person's others. Does it show them?"],
+    ]
 
 
 async def test_who_is_removed_is_a_stranger_again(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
