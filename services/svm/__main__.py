@@ -2,12 +2,14 @@
 
 from services.runtime.leaf import serve
 from services.runtime.settings import load_settings
+from services.svm.memory import give_back_freed_memory
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 
 
 def main() -> None:
     """Serves until SIGTERM."""
+    give_back_freed_memory()
     settings = load_settings(SvmSettings)
     serve(SvmRecognizer(settings), settings)
 

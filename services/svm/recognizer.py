@@ -16,6 +16,7 @@ from services.runtime.workers import Workers
 from services.svm import artifact, model_files
 from services.svm.dlib_faces import NETWORK
 from services.svm.faces import Face, FaceFinder
+from services.svm.memory import trim
 from services.svm.model import Model
 from services.svm.quality import quality
 from services.svm.recipes import RECIPES, Recipe
@@ -84,6 +85,7 @@ class SvmRecognizer:
         recipe = self._recipes.setdefault(loaded.recipe, RECIPES[loaded.recipe]())
         model = Model(loaded, recipe)
         model.judge(recipe.views(_NOTHING, Face(0, 0, 96, 96)), model.gallery)
+        trim()
         return mark, model
 
     async def _watch(self) -> None:
