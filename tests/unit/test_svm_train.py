@@ -169,3 +169,13 @@ def test_a_place_that_cannot_be_written_is_refused(copy: Path, capsys: pytest.Ca
     """The model's folder is a file: said without a traceback."""
     out = copy / "Grace_Hopper" / "0.jpg" / "model.skops"
     assert "Not trained." in refused([copy, "--out", out], capsys)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [("", "is a folder. Name a file"), ("s3://models/a.skops", "Copy it to S3")]
+)
+def test_a_wrong_place_is_told_before_the_work(
+    place: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder or an S3 address as --out is refused before any picture is looked at."""
+    assert said in refused([tmp_path / "no pictures", "--out", place or tmp_path], capsys)
