@@ -1,13 +1,15 @@
 """The one file that a trained model is: skops, which runs no code when it is read."""
 
 import hashlib
+import io
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import skops.io
 import structlog
 from sklearn.pipeline import Pipeline
@@ -15,14 +17,14 @@ from sklearn.pipeline import Pipeline
 from services.runtime.errors import Misconfigured
 from services.svm.calibration import Calibration, Sigmoid
 from services.svm.classifiers import CLASSIFIERS
+from services.svm.decisions import decide_with
 from services.svm.gallery import Gallery
-from services.svm.model_files import read
+from services.svm.model_files import MOST_BYTES, read
 from services.svm.people import Person
 from services.svm.recipes import RECIPES
 
 FORMAT = "marquee-svm/3"
 _PACKAGES = ("scikit-learn", "numpy", "opencv-python-headless", "dlib-bin", "onnxruntime")
-_UNREADABLE = (zipfile.BadZipFile, AttributeError, EOFError, ImportError, LookupError, OSError, TypeError, ValueError)
 
 logger = structlog.get_logger()
 
@@ -73,12 +75,26 @@ def load(source: str | Path, endpoint_url: str | None = None) -> Artifact:
 def loads(data: bytes, source: str) -> Artifact:
     """As `load`, of the file's bytes; `source` names it in messages."""
     try:
+        _check_size(data)
         content = skops.io.loads(data, trusted=[])
         artifact = _artifact(content, hashlib.sha256(data).hexdigest()[:12])
         _compare(content["versions"], source)
-    except _UNREADABLE as exc:
-        raise Misconfigured(f"{source} is no model of the SVM trainer: {exc}") from exc
+    except Exception as exc:
+        # Whatever a damaged or hostile file makes zlib, skops or scikit-learn stumble over.
+        raise Misconfigured(f"{source} is no model of the SVM trainer: {_reason(exc)}.") from exc
     return artifact
+
+
+def _check_size(data: bytes) -> None:
+    """Before anything is unpacked: some kilobytes may unpack to more than there is memory."""
+    with zipfile.ZipFile(io.BytesIO(data)) as parts:
+        if sum(part.file_size for part in parts.infolist()) > MOST_BYTES:
+            raise ValueError(f"it unpacks to more than {MOST_BYTES} bytes")
+
+
+def _reason(exc: Exception) -> str:
+    text = " ".join(str(exc).split()).rstrip(".")
+    return f"it lacks {text}" if isinstance(exc, LookupError) else text or type(exc).__name__
 
 
 def _artifact(content: Any, digest: str) -> Artifact:
@@ -107,17 +123,37 @@ def _calibration(sigmoid: dict[str, float], threshold: float) -> Calibration:
 
 
 def _check(artifact: Artifact) -> None:
-    people, gallery, pipeline = len(artifact.gallery.people), artifact.gallery, artifact.pipeline
     if artifact.recipe not in RECIPES:
         raise ValueError(f"its recipe is {artifact.recipe}; known are {', '.join(RECIPES)}")
+    recipe, people = RECIPES[artifact.recipe], artifact.gallery.people
+    if not all(isinstance(told, str) and told for person in people for told in astuple(person)):
+        raise ValueError("its people have no names")
+    _check_pipeline(artifact.pipeline, recipe.length, len(people))
+    _check_gallery(artifact.gallery, len(people) if recipe.compares == "decisions" else recipe.length)
+    _check_numbers(artifact, decide_with(artifact.pipeline)(np.zeros((1, recipe.length))))
+
+
+def _check_pipeline(pipeline: Pipeline, length: int, people: int) -> None:
     if list(pipeline.named_steps) != ["scaler", "classifier"] or type(pipeline["classifier"]) not in CLASSIFIERS:
         raise ValueError("it is not a scaler and a classifier that the trainer fits")
-    recipe = RECIPES[artifact.recipe]
-    if pipeline.n_features_in_ != recipe.length or pipeline.classes_.tolist() != list(range(people)):
+    if pipeline.n_features_in_ != length or pipeline.classes_.tolist() != list(range(people)):
         raise ValueError("its features or people do not fit its classifier")
-    width = people if recipe.compares == "decisions" else recipe.length
-    if gallery.rows.shape != (len(gallery.owners), width) or set(gallery.owners.tolist()) != set(range(people)):
+
+
+def _check_gallery(gallery: Gallery, width: int) -> None:
+    owners = set(gallery.owners.tolist())
+    if gallery.rows.shape != (len(gallery.owners), width) or owners != set(range(len(gallery.people))):
         raise ValueError("its known faces do not fit its recipe or people")
+
+
+def _check_numbers(artifact: Artifact, decisions: npt.NDArray[np.float64]) -> None:
+    """That it decides at all, and that no number is one with which every comparison fails."""
+    calibration = artifact.calibration
+    scoring = [*astuple(calibration.sigmoid), calibration.threshold]
+    if not all(np.isfinite(numbers).all() for numbers in (decisions, artifact.gallery.rows, scoring)):
+        raise ValueError("not all of its numbers are finite")
+    if decisions.shape != (1, len(artifact.gallery.people)):
+        raise ValueError("its decisions do not fit its people")
 
 
 def _compare(trained_with: dict[str, str], source: str) -> None:

@@ -14,6 +14,7 @@ from services.svm.artifact import Artifact
 from services.svm.enrolled import Enrolled
 from services.svm.faces import Face
 from services.svm.gallery_store import Changed, GalleryStore, store_at
+from services.svm.memory import trim
 from services.svm.model import Model
 from services.svm.recipes import RECIPES, Recipe
 from services.svm.settings import SvmSettings
@@ -121,6 +122,7 @@ class CurrentModel:
             )
         model = Model(trained, recipe, enrolled, self._settings.svm_enrolled_distance)
         model.candidates(recipe.views(_NOTHING, Face(0, 0, 96, 96)))
+        trim()
         return model
 
     def _watch(self, reload: Callable[[], Awaitable[None]], seconds: float) -> None:
@@ -163,9 +165,9 @@ async def _repeat(reload: Callable[[], Awaitable[None]], seconds: float) -> None
         await asyncio.sleep(seconds)
         try:
             await reload()
-        except (DomainError, OSError) as exc:
+        except Exception as exc:
             if str(exc) != told:
-                logger.warning("not reloaded", error=str(exc))
+                logger.warning("not reloaded", error=str(exc), exc_info=not isinstance(exc, DomainError))
             told = str(exc)
         else:
             told = ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from services.runtime.errors import DependencyUnavailable, Misconfigured
-from services.svm.model_files import s3, split
+from services.svm.model_files import place_of, s3
 
 _MISSING = {"NoSuchKey", "404"}
 _CHANGED = {"PreconditionFailed", "ConditionalRequestConflict"}
@@ -33,8 +33,8 @@ class GalleryStore(Protocol):
 
 def store_at(url: str, endpoint_url: str | None = None) -> GalleryStore:
     """The file at PATH, file:///PATH or s3://BUCKET/KEY."""
-    bucket, key = split(url)
-    return S3Store(bucket, key, endpoint_url) if bucket else DiskStore(Path(key))
+    place = place_of(url)
+    return DiskStore(place) if isinstance(place, Path) else S3Store(*place, endpoint_url)
 
 
 class DiskStore:

@@ -1,9 +1,10 @@
 """Models from a path or from S3."""
 
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from services.runtime.errors import Misconfigured
 
@@ -12,34 +13,40 @@ MOST_BYTES = 512 * 1024 * 1024
 
 def read(source: str, endpoint_url: str | None = None) -> bytes:
     """The file's bytes; `source` is a path, file:///PATH or s3://BUCKET/KEY. Raises Misconfigured."""
-    bucket, key = split(source)
     try:
-        if not bucket:
-            return Path(key).read_bytes()
-        with s3(endpoint_url).get_object(Bucket=bucket, Key=key)["Body"] as body:
-            return bytes(body.read(MOST_BYTES))
+        place = place_of(source)
+        return place.read_bytes() if isinstance(place, Path) else _download(*place, endpoint_url)
     except Exception as exc:
         raise _explained(source, exc) from exc
 
 
 def mark(source: str, endpoint_url: str | None = None) -> str:
     """Something short that changes when the file does: time and size, or the ETag. Raises Misconfigured."""
-    bucket, key = split(source)
     try:
-        if not bucket:
-            told = Path(key).stat()
+        place = place_of(source)
+        if isinstance(place, Path):
+            told = place.stat()
             return f"{told.st_mtime_ns}-{told.st_size}-{told.st_ino}"
+        bucket, key = place
         return str(s3(endpoint_url).head_object(Bucket=bucket, Key=key)["ETag"])
     except Exception as exc:
         raise _explained(source, exc) from exc
 
 
-def split(source: str) -> tuple[str, str]:
-    """Bucket and key, or "" and a path."""
-    parts = urlsplit(source)
-    if parts.scheme == "s3":
-        return parts.netloc, parts.path.lstrip("/")
-    return "", parts.path if parts.scheme == "file" else source
+def place_of(source: str) -> Path | tuple[str, str]:
+    """A path, or of s3://BUCKET/KEY bucket and key, in which "?" and "#" are letters like others."""
+    if source.startswith("s3://"):
+        bucket, _, key = source.removeprefix("s3://").partition("/")
+        return bucket, key
+    return Path(unquote(source.removeprefix("file://")) if source.startswith("file://") else source)
+
+
+def _download(bucket: str, key: str, endpoint_url: str | None) -> bytes:
+    answer = s3(endpoint_url).get_object(Bucket=bucket, Key=key)
+    with closing(answer["Body"]) as body:
+        if answer["ContentLength"] > MOST_BYTES:
+            raise OSError(f"it has {answer['ContentLength']} bytes; at most {MOST_BYTES} are read")
+        return bytes(body.read())  # read(amount) would take half an object for the whole
 
 
 @cache
@@ -48,7 +55,7 @@ def s3(endpoint_url: str | None) -> Any:
     import boto3  # noqa: PLC0415 - 0.3 s and 35 MiB that a model on a disk does not pay
     from botocore.config import Config  # noqa: PLC0415
 
-    config = Config(connect_timeout=3, s3={"addressing_style": "path"} if endpoint_url else {})
+    config = Config(connect_timeout=3, read_timeout=10, s3={"addressing_style": "path"} if endpoint_url else {})
     return boto3.client("s3", endpoint_url=endpoint_url, config=config)
 
 
@@ -61,5 +68,5 @@ def _explained(source: str, exc: Exception) -> Exception:
     why = getattr(exc, "strerror", None) or exc
     return Misconfigured(
         f"The model {source} cannot be read: {why}. "
-        f"Make one with `python -m services.svm.train DIR --out {source}` or set MARQUEE_SVM_MODEL."
+        "Make one with `python -m services.svm.train DIR --out model.skops` and put it there, or set MARQUEE_SVM_MODEL."
     )

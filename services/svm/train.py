@@ -65,8 +65,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _train(folder: Path, asked: argparse.Namespace, console: Console) -> None:
-    if asked.false_accepts is not None and not 0 <= asked.false_accepts < 1:
-        raise TrainingError(f"--false-accepts is {asked.false_accepts}; it must be at least 0 and below 1.")
+    _check(asked)
     begin = time.perf_counter()
     samples = cleaned(_look(folder, asked, console))
     looked = time.perf_counter() - begin
@@ -82,6 +81,17 @@ def _train(folder: Path, asked: argparse.Namespace, console: Console) -> None:
     page = asked.report or asked.out.with_suffix(".html")
     report.write(page, folder, samples, faces, fitted)
     _tell(fitted, asked.out, page, console)
+
+
+def _check(asked: argparse.Namespace) -> None:
+    """Before minutes are spent on the pictures."""
+    if asked.false_accepts is not None and not 0 <= asked.false_accepts < 1:
+        raise TrainingError(f"--false-accepts is {asked.false_accepts}; it must be at least 0 and below 1.")
+    for path in filter(None, (asked.out, asked.report)):
+        if path.parts[:1] == ("s3:",):
+            raise TrainingError(f"{path} is to be on this machine's disk. Copy it to S3 afterwards.")
+        if path.is_dir():
+            raise TrainingError(f"{path} is a folder. Name a file in it, such as {path / 'model.skops'}.")
 
 
 def _look(folder: Path, asked: argparse.Namespace, console: Console) -> list[Sample]:

@@ -1,6 +1,12 @@
 """The file of a model."""
 
+import contextlib
+import io
+import json
 import pickle
+import sys
+import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +27,12 @@ from services.svm.gallery import Gallery
 from services.svm.people import Person
 from services.svm.wavelet import Wavelet
 
+PEOPLE = (Person("ada-lovelace", "Ada Lovelace"), Person("grace-hopper", "Grace Hopper"))
+Schema = dict[str, Any]
+OF_ELSEWHERE = {"__class__": "Thing", "__module__": "elsewhere"}
+NOTHING = {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode", "content": []}
+SYSTEM = {"__class__": "system", "__module__": "os", "__loader__": "FunctionNode"}
+
 
 class Stranger:
     """Of no type that skops trusts."""
@@ -32,8 +44,7 @@ def trained() -> Artifact:
     columns = np.repeat([0, 1], 4)
     features = random.uniform(0, 255, (8, Wavelet.length)) + columns[:, np.newaxis] * 20
     pipeline = Pipeline([("scaler", MinMaxScaler()), ("classifier", SVC(kernel="linear"))]).fit(features, columns)
-    people = (Person("ada-lovelace", "Ada Lovelace"), Person("grace-hopper", "Grace Hopper"))
-    gallery = Gallery(people, np.eye(2)[columns], columns)
+    gallery = Gallery(PEOPLE, np.eye(2)[columns], columns)
     calibration = Calibration(Sigmoid(2.0, -1.0, 0.1), 0.6)
     return Artifact("wavelet", pipeline, gallery, calibration, {"accuracy": 1.0}, "ab12")
 
@@ -100,6 +111,71 @@ def test_types_from_elsewhere_are_refused(trained: Artifact, tmp_path: Path) -> 
         artifact.load(tmp_path / "model.skops")
 
 
+def rewritten(whole: bytes, change: Callable[[Schema], None]) -> bytes:
+    """The file with another schema: what somebody would make who knows the format."""
+    old, new = zipfile.ZipFile(io.BytesIO(whole)), io.BytesIO()
+    schema = json.loads(old.read("schema.json"))
+    change(schema)
+    with zipfile.ZipFile(new, "w") as parts:
+        for name in old.namelist():
+            parts.writestr(name, json.dumps(schema) if name == "schema.json" else old.read(name))
+    return new.getvalue()
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        OF_ELSEWHERE | {"__loader__": "ObjectNode"},
+        OF_ELSEWHERE | {"__loader__": "FunctionNode"},
+        OF_ELSEWHERE | {"__loader__": "ListNode", "content": []},
+        OF_ELSEWHERE | {"__loader__": "ConstructorFromReduceNode", "content": NOTHING},
+        OF_ELSEWHERE | {"__loader__": "NoSuchNode"},
+        SYSTEM,
+        {"__class__": "call", "__module__": "operator", "__loader__": "OperatorFuncNode", "attrs": NOTHING},
+    ],
+    ids=lambda node: f"{node['__loader__']}-{node['__module__']}",
+)
+def test_no_code_runs(trained: Artifact, node: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file made to run something is refused before a module of its choice is so much as imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "elsewhere.py").write_text("class Thing: pass")
+    artifact.save(trained, tmp_path / "model.skops")
+    hostile = rewritten((tmp_path / "model.skops").read_bytes(), lambda schema: schema["content"].update(report=node))
+    with pytest.raises(Misconfigured, match=r"is no model of the SVM trainer: .*(elsewhere|system|call)"):
+        artifact.loads(hostile, "model.skops")
+    assert "elsewhere" not in sys.modules
+
+
+def test_a_file_that_unpacks_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kilobyte that would take more memory than a model may is not unpacked."""
+    monkeypatch.setattr(artifact, "MOST_BYTES", 2**20)
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as parts:
+        parts.writestr("schema.json", bytes(2**20 + 1))
+    with pytest.raises(Misconfigured, match="unpacks to more than"):
+        artifact.loads(content.getvalue(), "model.skops")
+
+
+def test_a_message_is_one_line_and_says_what_is_lacking(trained: Artifact, tmp_path: Path) -> None:
+    """Of a part that is not there the name is told."""
+    artifact.save(trained, tmp_path / "model.skops")
+    less = rewritten((tmp_path / "model.skops").read_bytes(), lambda schema: schema["content"].pop("calibration"))
+    with pytest.raises(Misconfigured, match=r"^model.skops is no model of the SVM trainer: it lacks 'calibration'\.$"):
+        artifact.loads(less, "model.skops")
+
+
+def test_any_damage_is_told_as_such(trained: Artifact, tmp_path: Path) -> None:
+    """Whatever byte is wrong: the file is refused in the same words, or it does not matter."""
+    path, random = tmp_path / "model.skops", np.random.default_rng(5)
+    artifact.save(trained, path)
+    whole = path.read_bytes()
+    for place in random.integers(0, len(whole), 60):
+        damaged = bytearray(whole)
+        damaged[place : place + 3] = random.bytes(3)
+        with contextlib.suppress(Misconfigured):
+            artifact.loads(bytes(damaged), "model.skops")
+
+
 def test_another_format_is_refused(trained: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A later format is refused by its name, not half understood."""
     with monkeypatch.context() as later:
@@ -128,10 +204,13 @@ def test_a_cut_or_changed_file_is_refused(trained: Artifact, tmp_path: Path) -> 
         {"recipe": "unheard-of"},
         {"gallery": Gallery((Person("ada-lovelace", "Ada Lovelace"),), np.eye(2), np.array([0, 0]))},
         {"gallery": Gallery((Person("a", "A"), Person("b", "B")), np.eye(3)[:2], np.array([0, 1]))},
+        {"gallery": Gallery(PEOPLE, np.full((2, 2), np.nan), np.array([0, 1]))},
+        {"gallery": Gallery((Person("a", "A"), Person("b", "")), np.eye(2), np.array([0, 1]))},
+        {"calibration": Calibration(Sigmoid(2.0, -1.0, 0.1), float("nan"))},
         {"pipeline": Pipeline([("scaler", MinMaxScaler()), ("classifier", NearestCentroid())])},
         {"pipeline": Pipeline([("scaler", MinMaxScaler()), ("classifier", SVC())]).fit([[0.0], [1.0]], [0, 1])},
     ],
-    ids=["recipe", "people", "rows", "classifier", "features"],
+    ids=["recipe", "people", "rows", "nan", "nameless", "threshold", "classifier", "features"],
 )
 def test_parts_that_do_not_fit_are_refused(trained: Artifact, change: dict[str, Any], tmp_path: Path) -> None:
     """A recipe, people, classifier or feature count that this recognizer cannot use is refused at load."""

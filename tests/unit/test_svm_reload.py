@@ -4,9 +4,11 @@ import asyncio
 import io
 import os
 import shutil
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import boto3
@@ -14,6 +16,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from local.pictures import demo_pictures
+from local.stack import CREDENTIALS
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import Misconfigured
 from services.runtime.images import Image
@@ -119,6 +122,61 @@ def test_a_missing_object_says_what_to_do(s3_url: str) -> None:
     """The message names the object, the trainer and the setting."""
     with pytest.raises(Misconfigured, match=r"s3://models/nothing .*services\.svm\.train.*MARQUEE_SVM_MODEL"):
         model_files.read("s3://models/nothing", s3_url)
+
+
+class Broken(BaseHTTPRequestHandler):
+    """An S3 whose connection breaks half-way through an object."""
+
+    def do_GET(self) -> None:
+        whole = DEMO.read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(whole)))
+        self.end_headers()
+        self.wfile.write(whole[: len(whole) // 2])
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture
+def broken_url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_half_a_download_is_no_model(broken_url: str) -> None:
+    """A connection that breaks is told as that, not taken for a damaged file."""
+    with pytest.raises(Misconfigured, match=r"s3://models/a\.skops cannot be read: .*bytes"):
+        model_files.read("s3://models/a.skops", broken_url)
+
+
+@pytest.mark.parametrize("key", ["100%.skops", "a b#1?.skops"])
+def test_every_key_is_read(key: str, s3_url: str) -> None:
+    """Signs that mean something in a URL are letters of a key."""
+    boto3.client("s3", endpoint_url=s3_url).put_object(Bucket="models", Key=key, Body=b"model")
+    assert model_files.read(f"s3://models/{key}", s3_url) == b"model"
+    assert model_files.mark(f"s3://models/{key}", s3_url)
+
+
+def test_a_file_url_may_be_quoted(tmp_path: Path) -> None:
+    """file:// has spaces as %20; a plain path is taken as it stands."""
+    for name in ("a b", "a%20b"):
+        (tmp_path / name).write_text(name)
+    assert model_files.read(f"file://{tmp_path}/a%20b") == b"a b"
+    assert model_files.read(f"{tmp_path}/a%20b") == b"a%20b"
+
+
+@pytest.mark.parametrize("source", ["s3://", "s3://models", "s3:///key"])
+def test_half_an_address_is_refused(source: str, s3_url: str) -> None:
+    """An S3 address needs bucket and key."""
+    with pytest.raises(Misconfigured, match=source):
+        model_files.read(source, s3_url)
 
 
 async def test_embeddings_are_told_when_asked() -> None:

@@ -55,7 +55,7 @@ def test_a_model_is_trained(copy: Path, tmp_path: Path, capsys: pytest.CaptureFi
     """A folder per person becomes a model; pictures left out are named with the reason, in a table too."""
     (copy / "Grace_Hopper" / ".hidden").write_text("not looked at")
     scene("coffee.png").save(copy / "Grace_Hopper" / "cup.png")
-    photo("Grace Hopper").filter(ImageFilter.GaussianBlur(7)).save(copy / "Grace_Hopper" / "fog.png")
+    photo("Grace Hopper").filter(ImageFilter.GaussianBlur(9)).save(copy / "Grace_Hopper" / "fog.png")
     shutil.copy(copy / "Eileen_Collins" / "0.jpg", copy / "Eileen_Collins" / "again.jpg")
     main([str(copy), "--out", str(tmp_path / "model.skops")])
     said = capsys.readouterr().out
@@ -169,3 +169,13 @@ def test_a_place_that_cannot_be_written_is_refused(copy: Path, capsys: pytest.Ca
     """The model's folder is a file: said without a traceback."""
     out = copy / "Grace_Hopper" / "0.jpg" / "model.skops"
     assert "Not trained." in refused([copy, "--out", out], capsys)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [("", "is a folder. Name a file"), ("s3://models/a.skops", "Copy it to S3")]
+)
+def test_a_wrong_place_is_told_before_the_work(
+    place: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder or an S3 address as --out is refused before any picture is looked at."""
+    assert said in refused([tmp_path / "no pictures", "--out", place or tmp_path], capsys)

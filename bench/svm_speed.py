@@ -1,0 +1,169 @@
+"""Measures how fast the SVM finds faces and answers whole calls, on one core and on two.
+
+usage: PYTHONPATH=. python bench/svm_speed.py ../shared/data/actors
+
+Prints Markdown rows: medians of ten interleaved pairs, with the least and the largest. About four minutes.
+"""
+
+import argparse
+import asyncio
+import io
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler
+from sklearn.svm import SVC
+from svm_accuracy import published_features
+from svm_actors import Labelled, labelled, pixels_of
+from svm_memory import save_model
+
+from local.pictures import photo
+from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.images import Image
+from services.runtime.recognizer import Options
+from services.svm import artifact
+from services.svm.faces import Face, FaceFinder
+from services.svm.model import Model
+from services.svm.recipes import RECIPES
+from services.svm.recognizer import SvmRecognizer
+from services.svm.settings import SvmSettings
+
+PAIRS = 10
+_OPTIONS = Options("bench", (pb.FEATURE_CELEBRITIES,), 10, 0, "", include_embeddings=False, deadline=float("inf"))
+_LEAST_IOU = 0.5
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    actors = parser.parse_args().folder
+    cores = os.sched_getaffinity(0)
+    cv2.setNumThreads(1)
+    print("| what | measured |\n|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {name: save_model(actors, name, Path(folder)) for name in ("hog-lbp", "embedding")}
+        os.sched_setaffinity(0, {min(cores)})
+        calls(labelled(actors), paths)
+        detection(labelled(actors))
+        os.sched_setaffinity(0, cores)
+        for name, path in paths.items():
+            print(f"| {name}, two threads against one, pictures a second | {asyncio.run(threads(path))} |", flush=True)
+
+
+def calls(faces: list[Labelled], paths: dict[str, Path]) -> None:
+    """A whole call with a picture of 1280x960 and one face."""
+    content, published = one_face(), published_recipe(faces)
+    for name, path in paths.items():
+        ours = current_recipe(path)
+        pairs = [(seconds(ours, content), seconds(published, content)) for _ in range(PAIRS + 1)][1:]
+        print(f"| {name}, whole call / the published recipe's | {told(pairs)} |", flush=True)
+
+
+def one_face() -> bytes:
+    """A JPEG of 1280x960."""
+    buffer = io.BytesIO()
+    photo("Eileen Collins").crop((0, 0, 512, 384)).resize((1280, 960)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def current_recipe(path: Path) -> Callable[[bytes], object]:
+    """What the service does with a picture."""
+    loaded = artifact.load(path)
+    model, finder = Model(loaded, RECIPES[loaded.recipe]()), FaceFinder()
+
+    def call(content: bytes) -> object:
+        pixels = Image(content).upright()
+        return [model.candidates(model.views(pixels, face)) for face in finder.find(pixels)]
+
+    return call
+
+
+def published_recipe(faces: list[Labelled]) -> Callable[[bytes], object]:
+    """The recipe as published: full size, PyWavelets, scaler and SVC one after the other."""
+    features = [published_features(pixels_of(face.crop)) for face in faces]
+    pipeline = make_pipeline(MinMaxScaler(), SVC(kernel="linear"))
+    pipeline.fit(features, [face.actor for face in faces])
+    finder = FaceFinder()
+
+    def call(content: bytes) -> object:
+        bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        pixels = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        return [pipeline.predict([published_features(face.crop(pixels))]) for face in finder.find_as_published(pixels)]
+
+    return call
+
+
+def detection(faces: list[Labelled]) -> None:
+    """Both rules on the same photos, in ten parts of them."""
+    paths = sorted({face.photo for face in faces})
+    finder, hits, found, pairs = FaceFinder(), 0, 0, []
+    for part in range(PAIRS):
+        photos = {path: pixels_of(path) for path in paths[part::PAIRS]}
+        begin = time.process_time()
+        boxes = {path: finder.find(pixels) for path, pixels in photos.items()}
+        middle = time.process_time()
+        for pixels in photos.values():
+            finder.find_as_published(pixels)
+        pairs.append((middle - begin, time.process_time() - middle))
+        own = [face for face in faces if face.photo in photos]
+        hits += sum(any(iou(face.box, box) >= _LEAST_IOU for box in boxes[face.photo]) for face in own)
+        found += sum(map(len, boxes.values()))
+    print(f"| crops found in their photos (IoU >= .5) | {hits} of {len(faces)} ({hits / len(faces):.1%}) |")
+    print(f"| all faces found in {len(paths)} photos | {found} |")
+    print(f"| finding / the published rule in full size, ten parts of the photos | {told(pairs)} |", flush=True)
+
+
+def iou(one: Face, other: Face) -> float:
+    """Intersection over union."""
+    across = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
+    down = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
+    common = max(0, across) * max(0, down)
+    return common / (one.width * one.height + other.width * other.height - common)
+
+
+async def threads(path: Path) -> str:
+    """The recognizer with two workers against one, in process."""
+    content = one_face()
+    one, two = (SvmRecognizer(SvmSettings(svm_model=str(path), workers=workers, queue=64)) for workers in (1, 2))
+    await asyncio.gather(one.load(), two.load())
+    pairs = [(await rate(two, content), await rate(one, content)) for _ in range(PAIRS)]
+    await asyncio.gather(one.close(), two.close())
+    return told(pairs, "/s", 1)
+
+
+async def rate(recognizer: SvmRecognizer, content: bytes, count: int = 40) -> float:
+    """Pictures a second."""
+    begin = time.perf_counter()
+    await asyncio.gather(*(recognizer.recognize(Image(content), _OPTIONS) for _ in range(count)))
+    return count / (time.perf_counter() - begin)
+
+
+def seconds(call: Callable[[bytes], object], content: bytes) -> float:
+    """Of processor time, the least of three: other work of the machine only ever adds."""
+    return min(_once(call, content) for _ in range(3))
+
+
+def _once(call: Callable[[bytes], object], content: bytes) -> float:
+    begin = time.process_time()
+    call(content)
+    return time.process_time() - begin
+
+
+def told(pairs: Sequence[tuple[float, float]], unit: str = " ms", factor: float = 1000) -> str:
+    """Median ratio and its spread, and both medians."""
+    ratios = [ours / other for ours, other in pairs]
+    first, second = (statistics.median(pair[side] for pair in pairs) * factor for side in (0, 1))
+    spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+    return f"{statistics.median(ratios):.2f} ({spread}): {first:.1f}{unit} / {second:.1f}{unit}"
+
+
+if __name__ == "__main__":
+    main()

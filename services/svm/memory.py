@@ -1,0 +1,34 @@
+"""Keeps the process's memory as small as its work.
+
+glibc keeps freed memory for the next need, in one pool for each thread, and takes the size of what was
+freed last as a hint to keep even more. With pictures of many sizes that grows for hours.
+"""
+
+import ctypes
+import sys
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_LARGE = 256 * 1024
+
+
+def give_back_freed_memory() -> None:
+    """From now on large pieces go back to the system at once. Does nothing where there is no glibc."""
+    libc = _glibc()
+    if libc:
+        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        libc.mallopt(_M_TRIM_THRESHOLD, _LARGE)
+        libc.mallopt(_M_ARENA_MAX, 2)
+
+
+def trim() -> None:
+    """Gives back what was freed until now, after work such as loading a model."""
+    libc = _glibc()
+    if libc:
+        libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    libc = ctypes.CDLL(None)
+    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None

@@ -1,0 +1,37 @@
+"""Memory that goes back to the system."""
+
+import subprocess
+import sys
+
+import pytest
+
+_WORK = """
+import numpy as np
+from pathlib import Path
+from services.svm.memory import give_back_freed_memory, trim
+{before}
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+begin = resident()
+large = np.ones(30 * 2**20, np.uint8)
+del large
+held = [np.ones(2**20, np.uint8) for _ in range(100)]
+behind = bytes(3000)
+del held
+{after}
+print(resident() - begin)
+"""
+
+
+def growth(before: str = "", after: str = "") -> int:
+    """Bytes that a process still has of 100 MiB that it let go."""
+    code = _WORK.format(before=before, after=after)
+    return int(subprocess.check_output([sys.executable, "-c", code], text=True))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's way of keeping memory")
+def test_freed_memory_goes_back() -> None:
+    """What glibc would keep behind a small piece in use goes back at once, or when asked."""
+    assert growth() > 20 * 2**20
+    assert growth(before="give_back_freed_memory()") < 10 * 2**20
+    assert growth(after="trim()") < 10 * 2**20

@@ -1,0 +1,113 @@
+"""Pictures of every kind, from the file to the name."""
+
+import asyncio
+import io
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+from local.pictures import demo_pictures, photo
+from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.images import Image
+from services.runtime.recognizer import Options
+from services.svm.recognizer import SvmRecognizer
+from services.svm.settings import SvmSettings
+
+_LYING = 6
+_ORIENTATION = 0x0112
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.Runner]:
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def svm(loop: asyncio.Runner) -> Iterator[SvmRecognizer]:
+    recognizer = SvmRecognizer(SvmSettings(workers=1))
+    loop.run(recognizer.load())
+    yield recognizer
+    loop.run(recognizer.close())
+
+
+def names(loop: asyncio.Runner, svm: SvmRecognizer, picture: Pillow.Image, kind: str, **options: object) -> list[str]:
+    """The best candidate of each face."""
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    asked = Options(
+        "test", (pb.FEATURE_CELEBRITIES,), 10, 0, "", include_embeddings=False, deadline=time.monotonic() + 60
+    )
+    result = loop.run(svm.recognize(Image(buffer.getvalue()), asked))
+    return [face.candidates[0].display_name if face.candidates else "" for face in result.faces]
+
+
+def sixteen_bit(picture: Pillow.Image) -> Pillow.Image:
+    return Pillow.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1"])
+def test_every_mode_of_png_is_read(loop: asyncio.Runner, svm: SvmRecognizer, mode: str) -> None:
+    """Grey, alpha and palette pictures name the person; of black and white alone no name is asked."""
+    found = names(loop, svm, photo("Eileen Collins").convert(mode), "PNG")
+    assert found == ["Eileen Collins"] or mode == "1"
+
+
+def test_sixteen_bits_are_read(loop: asyncio.Runner, svm: SvmRecognizer) -> None:
+    """A grey PNG of 16 bits."""
+    assert names(loop, svm, sixteen_bit(photo("Eileen Collins")), "PNG") == ["Eileen Collins"]
+
+
+def test_cmyk_is_read(loop: asyncio.Runner, svm: SvmRecognizer) -> None:
+    """A JPEG for printing."""
+    assert names(loop, svm, photo("Eileen Collins").convert("CMYK"), "JPEG") == ["Eileen Collins"]
+
+
+def test_the_first_picture_of_an_animation_counts(loop: asyncio.Runner, svm: SvmRecognizer) -> None:
+    """An animated WebP."""
+    others = [Pillow.new("RGB", (512, 512), "grey")]
+    assert names(loop, svm, photo("Eileen Collins"), "WEBP", save_all=True, append_images=others) == ["Eileen Collins"]
+
+
+def test_a_lying_picture_is_turned_by_its_exif(loop: asyncio.Runner, svm: SvmRecognizer) -> None:
+    """Stored on its side, told by EXIF, recognized upright."""
+    exif = Pillow.Exif()
+    exif[_ORIENTATION] = _LYING
+    lying = photo("Eileen Collins").transpose(Pillow.Transpose.ROTATE_90)
+    assert names(loop, svm, lying, "JPEG", exif=exif) == ["Eileen Collins"]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (12_000, 40), (40, 12_000), (31, 31)])
+def test_odd_sizes_have_no_face(loop: asyncio.Runner, svm: SvmRecognizer, size: tuple[int, int]) -> None:
+    """One pixel, and lines of 12,000."""
+    assert names(loop, svm, Pillow.new("RGB", size, "tan"), "PNG") == []
+
+
+def test_a_face_in_a_wide_picture_is_named(loop: asyncio.Runner, svm: SvmRecognizer) -> None:
+    """12,000 pixels wide, the face 950 of them."""
+    wide = Pillow.new("RGB", (12_000, 4000), "grey")
+    wide.paste(photo("Grace Hopper").resize((2400, 2800)), (8000, 600))
+    assert names(loop, svm, wide, "JPEG") == ["Grace Hopper"]
+
+
+def test_a_face_cut_by_the_border_is_named(loop: asyncio.Runner, svm: SvmRecognizer) -> None:
+    """Box and features end where the picture does."""
+    assert names(loop, svm, photo("Grace Hopper").crop((165, 110, 512, 600)), "JPEG") == ["Grace Hopper"]
+
+
+def test_forty_faces_are_all_named(loop: asyncio.Runner, svm: SvmRecognizer) -> None:
+    """Each of 40 faces in one picture has its own candidates."""
+    head = photo("Eileen Collins").crop((140, 20, 300, 220))
+    wall = Pillow.new("RGB", (160 * 8, 200 * 5))
+    for number in range(40):
+        wall.paste(ImageOps.mirror(head) if number % 2 else head, (number % 8 * 160, number // 8 * 200))
+    assert names(loop, svm, wall, "JPEG", quality=92) == ["Eileen Collins"] * 40
+
+
+def test_nobody_in_a_cup(loop: asyncio.Runner, svm: SvmRecognizer) -> None:
+    """A palette picture of coffee."""
+    assert names(loop, svm, demo_pictures()["coffee.jpg"].convert("P"), "PNG") == []
