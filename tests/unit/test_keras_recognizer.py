@@ -14,10 +14,10 @@ import pytest
 from onnx import TensorProto
 from PIL import Image as Pillow
 
+from local.tf_serving.options import Answering
 from marquee.v1 import recognizer_pb2 as pb
 from services.keras.recognizer import KerasRecognizer
 from services.keras.settings import KerasSettings
-from services.keras.tensors import as_content, as_values
 from services.runtime.errors import DependencyTimeout, DependencyUnavailable, InvalidImage, Misconfigured
 from services.runtime.images import Image
 from services.runtime.recognizer import Options
@@ -41,8 +41,8 @@ def _recognizer(base: Path, port: int, **settings: Any) -> KerasRecognizer:
 
 
 @asynccontextmanager
-async def _loaded(base: Path, write: Any = as_values, **settings: Any) -> AsyncIterator[KerasRecognizer]:
-    async with serving(base, write) as port:
+async def _loaded(base: Path, *, as_content: bool = False, **settings: Any) -> AsyncIterator[KerasRecognizer]:
+    async with serving(base, Answering(as_content=as_content)) as port:
         recognizer = _recognizer(base, port, **settings)
         try:
             await recognizer.load()
@@ -57,10 +57,11 @@ def _free_port() -> int:
         return int(one.getsockname()[1])
 
 
-@pytest.mark.parametrize("write", [as_values, as_content])
-async def test_best_label(tmp_path: Path, write: Any) -> None:
+@pytest.mark.parametrize("as_content", [False, True])
+async def test_best_label(tmp_path: Path, as_content: bool) -> None:  # noqa: FBT001 - a test's parameter
     """The best label comes back with its score, and with the model and version that gave it."""
-    async with _loaded(write_brightness_model(tmp_path, version=3), write, evidence_group="sight") as recognizer:
+    base = write_brightness_model(tmp_path, version=3)
+    async with _loaded(base, as_content=as_content, evidence_group="sight") as recognizer:
         result = await recognizer.recognize(_picture(204), _options())
     [label] = result.labels
     assert label.name == "Bright"

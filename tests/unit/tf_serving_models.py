@@ -11,9 +11,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from local.tf_serving.servables import load_newest
+from local.tf_serving.config_messages import ModelServerConfig
+from local.tf_serving.options import Answering
+from local.tf_serving.servables import Servables
 from local.tf_serving.server import build
-from services.keras.tensors import as_values
+from local.tf_serving.source import Source
 
 Sizes = Sequence[int | None]
 
@@ -38,11 +40,30 @@ def write_brightness_model(  # noqa: PLR0913 - what a model can differ in
     return base
 
 
+def model_source(base: Path, name: str = "celebrity", **config: Any) -> tuple[Source, Servables]:
+    """What is served of BASE, nothing of it loaded yet; `config` has more fields of ModelConfig."""
+    servables, configured = Servables(), ModelServerConfig()
+    configured.model_config_list.config.add(name=name, base_path=str(base), **config)
+    return Source(configured, servables, threads=1), servables
+
+
 @asynccontextmanager
-async def serving(base: Path, write: Any = as_values, port: int = 0, name: str = "celebrity") -> AsyncIterator[int]:
+async def serving(
+    base: Path, answering: Answering | None = None, port: int = 0, name: str = "celebrity"
+) -> AsyncIterator[int]:
     """Serves BASE's newest version on the loopback; gives the port."""
-    with ThreadPoolExecutor(1) as executor:
-        server = await build(load_newest(base, name, threads=1), executor, write)
+    source, servables = model_source(base, name)
+    source.poll()
+    source.label(allow_unavailable=False)
+    async with serving_of(servables, answering, port) as bound:
+        yield bound
+
+
+@asynccontextmanager
+async def serving_of(servables: Servables, answering: Answering | None = None, port: int = 0) -> AsyncIterator[int]:
+    """Serves what there is, which may change meanwhile; gives the port."""
+    with ThreadPoolExecutor(2) as executor:
+        server = await build(servables, executor, answering or Answering())
         bound = server.add_insecure_port(f"127.0.0.1:{port}")
         await server.start()
         try:
