@@ -40,6 +40,10 @@ class Leaf(server.Service):
         """Lets the recognizer go."""
         await self._recognizer.close()
 
+    def is_ready(self) -> bool:
+        """Whether the recognizer says so."""
+        return self._state(self._recognizer.describe()) == pb.RECOGNIZER_STATE_READY
+
     async def RecognizeImage(  # noqa: N802 - the contract's name
         self, request: pb.RecognizeImageRequest, context: Context
     ) -> pb.RecognizeImageResponse:
@@ -72,10 +76,15 @@ class Leaf(server.Service):
     ) -> pb.ListRecognizersResponse:
         """Lists this recognizer."""
         del request, context
-        state = pb.RECOGNIZER_STATE_READY if self._loaded else pb.RECOGNIZER_STATE_LOADING
         one = self._recognizer.describe() if self._loaded else pb.Recognizer()
-        one.MergeFrom(pb.Recognizer(name=self._recognizer.name, state=state, features=self._recognizer.features))
+        own = pb.Recognizer(name=self._recognizer.name, state=self._state(one), features=self._recognizer.features)
+        one.MergeFrom(own)
         return pb.ListRecognizersResponse(recognizers=[one])
+
+    def _state(self, described: pb.Recognizer) -> "pb.RecognizerState.ValueType":
+        if not self._loaded:
+            return pb.RECOGNIZER_STATE_LOADING
+        return described.state or pb.RECOGNIZER_STATE_READY
 
     def _check(self, request: pb.RecognizeImageRequest) -> None:
         if not self._loaded:

@@ -48,7 +48,10 @@ class Recognizer(Protocol):
         """
 
     def describe(self) -> pb.Recognizer:
-        """Its models and prices for ListRecognizers; the server fills in name, state and features."""
+        """Its models and prices for ListRecognizers; the server fills in name, features, and a state that is not set.
+
+        With another state than READY the server is NOT_SERVING, though it goes on taking calls. Must be quick.
+        """
 
     async def close(self) -> None:
         """Lets go of what it holds."""
