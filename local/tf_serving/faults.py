@@ -20,6 +20,8 @@ class Faults:
     """Some end with this instead."""
     share: float = 1
     """How many of them: 0 to 1."""
+    text: str = "injected by --inject_error"
+    """What it says."""
     chance: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - which calls fail is no secret
 
     async def happen(self) -> None:
@@ -27,7 +29,7 @@ class Faults:
         if self.seconds:
             await asyncio.sleep(self.seconds)
         if self.code is not None and self.chance.random() < self.share:
-            raise Refused(self.code, "injected by --inject_error")
+            raise Refused(self.code, self.text)
 
 
 def read_error(text: str) -> tuple[grpc.StatusCode, float]:

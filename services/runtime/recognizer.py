@@ -33,8 +33,10 @@ class Recognizer(Protocol):
     """Something that recognizes. `serve` makes a gRPC server of it."""
 
     name: str
-    features: tuple[Feature, ...]
-    """What it can do."""
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """What it can do; may change with its model."""
 
     async def load(self) -> None:
         """Gets ready. The server is NOT_SERVING until this returns, and ends when it raises."""

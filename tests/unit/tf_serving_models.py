@@ -29,14 +29,20 @@ def write_brightness_model(  # noqa: PLR0913 - what a model can differ in
     shape: Sizes = (None, 224, 224, 3),
     scale: float = 1 / 255,
     threshold: float = 0.5,
+    only: Sequence[str] = ("bright", "dark"),
+    **assets: str,
 ) -> Path:
-    """Writes BASE/VERSION with a model whose scores are [mean of the values · scale, 1 - that]."""
-    folder = base / str(version)
+    """Writes BASE/VERSION with a model whose scores are [mean of the values · scale, 1 - that], or `only` one of them.
+
+    A version is there whole or not at all. `assets` has more fields of marquee.json.
+    """
+    folder = base / f"{version}.part"
     (folder / "assets").mkdir(parents=True)
-    onnx.save(_brightness(dtype, shape, scale), folder / "model.onnx")
+    onnx.save(_brightness(dtype, shape, scale, only), folder / "model.onnx")
     if labels is not None:
-        assets = {"labels": labels, "threshold": threshold, "preprocessing": "none"}
-        (folder / "assets" / "marquee.json").write_text(json.dumps(assets))
+        told = {"labels": labels, "threshold": threshold} | assets
+        (folder / "assets" / "marquee.json").write_text(json.dumps(told))
+    folder.rename(base / str(version))
     return base
 
 
@@ -72,21 +78,21 @@ async def serving_of(servables: Servables, answering: Answering | None = None, p
             await server.stop(None)
 
 
-def _brightness(dtype: int, shape: Sizes, scale: float) -> onnx.ModelProto:
+def _brightness(dtype: int, shape: Sizes, scale: float, only: Sequence[str]) -> onnx.ModelProto:
     nodes = [
         helper.make_node("Cast", ["image"], ["values"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["values", "axes"], ["column"], keepdims=0),
         helper.make_node("Mul", ["column", "scale"], ["flat"]),
         helper.make_node("Unsqueeze", ["flat", "last"], ["bright"]),
         helper.make_node("Sub", ["one", "bright"], ["dark"]),
-        helper.make_node("Concat", ["bright", "dark"], ["scores"], axis=1),
+        helper.make_node("Concat", list(only), ["scores"], axis=1),
     ]
     constants = {"axes": np.array([1, 2, 3]), "last": np.array([1]), "scale": np.float32(scale), "one": np.float32(1)}
     graph = helper.make_graph(
         nodes,
         "brightness",
         [helper.make_tensor_value_info("image", dtype, shape)],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, (None, 2))],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, (None, len(only)))],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
