@@ -1,5 +1,6 @@
 """Whether what was written gives the scores that the model gave. Needs Keras, TensorFlow and onnxruntime."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from services.keras.preprocess import Pixels, to_pixels
 TOLERANCES = {"SavedModel": 1e-5, "ONNX": 1e-4}
 """Scores may differ by so much; onnxruntime adds in another order than TensorFlow."""
 _PICTURES = 8
+_BATCH = 8
 Scores = npt.NDArray[np.float32]
 
 
@@ -37,7 +39,8 @@ def sample_pictures(size: tuple[int, int], folder: Path | None) -> Pixels:
 
 def expected_scores(model: LoadedModel, pixels: Pixels, preprocessing: Preprocessing) -> Scores:
     """The scores of whoever saved the model, for pixels as Keras itself prepares them. Raises ModelProblem."""
-    scores = model.predict(pixels if model.dtype == "uint8" else _prepared(pixels, preprocessing))
+    prepared = pixels if model.dtype == "uint8" else _prepared(pixels, preprocessing)
+    scores = _by_batches(model.predict, prepared)
     if not np.isfinite(scores).all():
         raise ModelProblem("The model gives scores that are no numbers; its weights are broken.")
     if scores.min() < 0 or scores.max() > 1:
@@ -51,10 +54,15 @@ def expected_scores(model: LoadedModel, pixels: Pixels, preprocessing: Preproces
 def differences(folder: Path, pixels: Pixels, expected: Scores) -> dict[str, float]:
     """How far the written SavedModel and the ONNX graph are away at most."""
     signature = tf.saved_model.load(str(folder)).signatures[SIGNATURE]
-    served = np.asarray(signature(**{export.INPUT: tf.constant(pixels)})[export.OUTPUT])
     session = onnxruntime.InferenceSession(folder / export.ONNX_FILE, providers=["CPUExecutionProvider"])
-    [by_onnx] = session.run([export.OUTPUT], {export.INPUT: pixels})
+    served = _by_batches(lambda own: np.asarray(signature(**{export.INPUT: tf.constant(own)})[export.OUTPUT]), pixels)
+    by_onnx = _by_batches(lambda own: session.run([export.OUTPUT], {export.INPUT: own})[0], pixels)
     return {"SavedModel": _most(served, expected), "ONNX": _most(by_onnx, expected)}
+
+
+def _by_batches(score: Callable[[Any], Scores], pictures: npt.NDArray[Any]) -> Scores:
+    """Scores of all, so many at a time on every side: TensorFlow's last bits depend on a batch's size."""
+    return np.concatenate([score(pictures[first : first + _BATCH]) for first in range(0, len(pictures), _BATCH)])
 
 
 def _most(scores: Any, expected: Scores) -> float:

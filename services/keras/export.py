@@ -49,7 +49,8 @@ def preprocessed(values: Any, preprocessing: Preprocessing) -> Any:
         case "none":
             return values
         case "tf":
-            return values / 127.5 - 1.0
+            # in double: TensorFlow's optimizer makes a float division by a constant a product, one bit away
+            return tf.cast(tf.cast(values, tf.float64) / 127.5, tf.float32) - 1.0
         case "caffe":
             return values[..., ::-1] - tf.constant(_CAFFE_MEANS, tf.float32)
         case "rescale":

@@ -24,7 +24,7 @@ import tf_keras
 from keras.applications.imagenet_utils import preprocess_input
 from tensorflow_serving.apis import prediction_log_pb2
 
-from services.keras import convert
+from services.keras import convert, export
 
 SIZE = (32, 24)
 PIXELS = (
@@ -40,6 +40,7 @@ def main(folder: Path) -> None:
     told = {name: _convert(folder, name, *how) for name, how in _good(folder).items()}
     told |= {name: _convert(folder, name, file, "--labels", "A,B") for name, file in _bad(folder).items()}
     told["graphs"] = {name: _describe(folder / "out" / name / "1") for name in _good_names(folder)}
+    told["preprocessing"] = {mode: _apart(mode) for mode in ("none", "tf", "caffe", "rescale")}
     (folder / "told.json").write_text(json.dumps(told, indent=1))
 
 
@@ -194,6 +195,19 @@ def _describe(folder: Path) -> dict[str, Any]:
         "scores": scores.tolist(),
         "warmup": [_request(record) for record in _records(folder)],
     }
+
+
+def _apart(mode: str) -> float:
+    """How far any of the 256 values is from what Keras makes of it."""
+    every = np.arange(256, dtype=np.float32).reshape(1, 16, 16, 1).repeat(3, axis=3)
+    graph = tf.function(lambda values: tf.identity(export.preprocessed(values, mode)), autograph=False)
+    wanted = {
+        "none": every,
+        "rescale": np.asarray(keras.layers.Rescaling(1 / 255)(every)),
+        "tf": preprocess_input(every.copy(), mode="tf"),
+        "caffe": preprocess_input(every.copy(), mode="caffe"),
+    }
+    return float(np.abs(graph(tf.constant(every)).numpy() - wanted[mode]).max())
 
 
 def _records(folder: Path) -> list[bytes]:

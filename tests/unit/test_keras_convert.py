@@ -49,6 +49,11 @@ def test_saved_model_scores_as_its_maker(made: Path, told: Any, name: str) -> No
     assert np.ptp(expected, axis=0).max() > 1e-3
 
 
+def test_preprocessing_is_keras_to_the_bit(told: Any) -> None:
+    """Whatever TensorFlow's optimizer does to the graph, each of the 256 values becomes what Keras makes of it."""
+    assert told["preprocessing"] == dict.fromkeys(("none", "tf", "caffe", "rescale"), 0.0)
+
+
 @pytest.mark.parametrize("name", GOOD)
 def test_onnx_scores_alike(made: Path, name: str) -> None:
     """The ONNX copy has the same names and gives the same scores, one by one and together."""
