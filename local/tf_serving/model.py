@@ -5,7 +5,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
-from services.keras.tensors import Array
+from tensorflow.core.framework import types_pb2
+
+from local.tf_serving.errors import invalid
+from services.keras.tensors import Array, number_of
 
 SIGNATURE = "serving_default"
 ONNX = "model.onnx"
@@ -36,3 +39,18 @@ def load(folder: Path, threads: int) -> Model:
         return OnnxModel(folder / ONNX, threads)
     missing = f"it needs TensorFlow, or a copy in {ONNX}" if saved else f"it has neither {SAVED_MODEL} nor {ONNX}"
     raise FileNotFoundError(f"{folder} cannot be served: {missing}")
+
+
+def check_types(inputs: Mapping[str, Array], definition: Any) -> None:
+    """Raises Refused for an input of another type than the SignatureDef's.
+
+    The text is that of `FunctionCallFrame::SetArgs` in core/framework/function.cc in TensorFlow.
+    """
+    for position, (name, array) in enumerate(inputs.items()):
+        wanted, given = definition.inputs[name].dtype, number_of(array.dtype)
+        if wanted != given:
+            raise invalid(f"Expects arg[{position}] to be {_name(wanted)} but {_name(given)} is provided")
+
+
+def _name(number: int) -> str:
+    return str(types_pb2.DataType.Name(number)).removeprefix("DT_").lower()

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as states
-from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from local.tf_serving.errors import invalid
-from local.tf_serving.model import SIGNATURE
+from local.tf_serving.model import SIGNATURE, check_types
 from services.keras.tensors import Array, number_of
 
 _METHOD = "tensorflow/serving/predict"
@@ -41,22 +40,15 @@ class OnnxModel:
     def run(self, signature: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
         """The outputs by name. Raises Refused for inputs of another type or shape than the signature's.
 
-        The text for a wrong type is that of `FunctionCallFrame::SetArgs` in TensorFlow's
-        core/framework/function.cc. For a wrong shape TensorFlow's depends on the first kernel that minds,
-        so onnxruntime's own is given, with the same code.
+        For a wrong shape TensorFlow's text depends on the first kernel that minds, so onnxruntime's own
+        is given, with the same code.
         """
-        for position, (name, array) in enumerate(inputs.items()):
-            self._check_type(position, self.signatures[signature].inputs[name].dtype, array)
+        check_types(inputs, self.signatures[signature])
         try:
             results: list[Array] = self._session.run(list(outputs), dict(inputs))
         except states.InvalidArgument as exc:
             raise invalid(str(exc)) from exc
         return results
-
-    def _check_type(self, position: int, wanted: int, array: Array) -> None:
-        given = number_of(array.dtype)
-        if wanted != given:
-            raise invalid(f"Expects arg[{position}] to be {_name(wanted)} but {_name(given)} is provided")
 
 
 def _signature(session: Any) -> Any:
@@ -74,7 +66,3 @@ def _describe(info: Any, value: Any, tensor: str) -> None:
     info.dtype = number_of(np.dtype(_DTYPES[value.type]))
     for size in value.shape:
         info.tensor_shape.dim.add(size=size if isinstance(size, int) else -1)
-
-
-def _name(number: int) -> str:
-    return str(types_pb2.DataType.Name(number)).removeprefix("DT_").lower()

@@ -1,13 +1,13 @@
 """A model run by TensorFlow, as TensorFlow Serving does: a session on the SavedModel's graph."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from local.tf_serving.errors import invalid
+from local.tf_serving.model import check_types
 from services.keras.tensors import Array
 
 
@@ -23,22 +23,19 @@ class SavedModel:
         except (tf.errors.OpError, RuntimeError) as exc:
             raise OSError(f"{folder} cannot be loaded: {exc}") from exc
         self.signatures: Mapping[str, Any] = dict(graph.signature_def)
-        self._callable = cache(self._make)
 
     def run(self, signature: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        """The outputs by name. Raises Refused with TensorFlow's own text."""
-        call = self._callable(signature, tuple(inputs), tuple(outputs))
+        """The outputs by name. Raises Refused with TensorFlow's own text.
+
+        For a wrong shape that is Python's, which looks before any kernel does; the code is the same.
+        """
+        definition = self.signatures[signature]
+        check_types(inputs, definition)
+        feeds = {definition.inputs[name].name: array for name, array in inputs.items()}
         try:
-            results: list[Array] = call(*inputs.values())
+            results: list[Array] = self._session.run([definition.outputs[name].name for name in outputs], feeds)
+        except ValueError as exc:
+            raise invalid(str(exc)) from exc
         except tf.errors.InvalidArgumentError as exc:
             raise invalid(exc.message) from exc
         return results
-
-    def _make(self, signature: str, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Any:
-        """Feeds without looking at them, as the server's `Session::Run` does; `Session.run` of Python would."""
-        tensor = self._session.graph.get_tensor_by_name
-        definition = self.signatures[signature]
-        return self._session.make_callable(
-            [tensor(definition.outputs[name].name) for name in outputs],
-            [tensor(definition.inputs[name].name) for name in inputs],
-        )

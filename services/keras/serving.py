@@ -58,12 +58,7 @@ class ServedModel:
 
     async def predict(self, inputs: npt.NDArray[Any], signature: Signature, timeout: float) -> npt.NDArray[np.float32]:
         """Scores [N, classes] that the signature's version gives to N pictures; they may be no numbers."""
-        request = predict_pb2.PredictRequest(
-            model_spec=self._spec(signature.version),
-            inputs={signature.input: tensors.as_content(inputs)},
-            output_filter=[signature.output],
-        )
-        request.model_spec.signature_name = NAME
+        request = predict_request(self._spec(signature.version), inputs, signature.input, signature.output)
         answer = await self._call(self._stub.Predict, request, timeout)
         return _scores(answer.outputs[signature.output], len(inputs))
 
@@ -109,6 +104,13 @@ class ServedModel:
         if _QUEUE_FULL in (exc.details() or ""):
             return Overloaded(f"{where} has as many pictures waiting as it takes. Try again later.")
         return NotReady(f"{where} does not answer. It listens only when the model {self.model!r} is loaded.")
+
+
+def predict_request(spec: Any, inputs: npt.NDArray[Any], name: str, output: str) -> Any:
+    """A PredictRequest that asks a ModelSpec for one output, with the inputs in the short form."""
+    spec.signature_name = NAME
+    tensor = tensors.as_content(inputs)
+    return predict_pb2.PredictRequest(model_spec=spec, inputs={name: tensor}, output_filter=[output])
 
 
 def _scores(proto: Any, count: int) -> npt.NDArray[np.float32]:
