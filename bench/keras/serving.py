@@ -11,7 +11,6 @@ import asyncio
 import io
 import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,6 +22,8 @@ import grpc
 import numpy as np
 import onnxruntime
 from PIL import Image as Pillow
+from processes import NAME, adapter, cpu_seconds, resident, server, started
+from rates import Rate, print_rates
 from tensorflow_serving.apis import model_pb2
 
 from local.pictures import photo
@@ -30,10 +31,8 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.keras.preprocess import to_pixels
 from services.keras.serving import predict_request
 from services.runtime.images import Image
-from tests.processes import ROOT, free_port, serving, wait_until
 
 CALLERS = 8
-NAME = "bench"
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 RECOGNIZE = "/marquee.v1.RecognizerService/RecognizeImage"
 Call = Callable[[], Awaitable[object]]
@@ -43,79 +42,25 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--seconds", type=float, default=5)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--python", default=sys.executable)
     asked = parser.parse_args()
     print("| what | measured |\n|---|---|")
     print(f"| bytes of a Predict, uint8 224x224 | {len(predict(jpeg(224, 90)))} |")
-    with server(asked.model) as served:
+    with server(asked.model) as (serving_process, served):
         starts = [started(asked.python, asked.model, served) for _ in range(5)]
         wall, cpu = (statistics.median(column) for column in zip(*starts, strict=True))
         print(f"| adapter, start to SERVING, median of 5: passed / CPU time | {wall:.2f} / {cpu:.2f} s |", flush=True)
         with adapter(asked.python, asked.model, served) as (process, own):
-            asyncio.run(alone(served, own, asked.rounds))
-            asyncio.run(together(asked.model, served, own, asked.seconds, asked.rounds))
-            print(f"| adapter, resident after that | {resident(process.pid):.0f} MiB |")
+            asyncio.run(alone(served, own, process.pid, asked.rounds))
+        print_rates("bare onnxruntime", [onnx_rate(asked.model, asked.seconds) for _ in range(2)])
         for most in (1, 2, 4, 8, 16):
-            with adapter(asked.python, asked.model, served, MARQUEE_KERAS_MAX_BATCH=str(most)) as (_, own):
-                asyncio.run(batches(most, served, own, asked.seconds, asked.rounds))
-
-
-@contextmanager
-def server(model: Path) -> Iterator[int]:
-    """The local server on a free port."""
-    port = free_port()
-    flags = ("--model_name", NAME, "--model_base_path", str(model.resolve()), "--enable_grpc_healthcheck_service")
-    with running([sys.executable, "-m", "local.tf_serving", *flags, "--port", str(port)], {}, port):
-        yield port
-
-
-@contextmanager
-def adapter(python: str, model: Path, served: int, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The adapter before it: its process and port."""
-    port = free_port()
-    own = {
-        "MARQUEE_PORT": str(port),
-        "MARQUEE_METRICS_PORT": str(free_port()),
-        "MARQUEE_KERAS_TARGET": f"127.0.0.1:{served}",
-        "MARQUEE_KERAS_MODEL": NAME,
-        "MARQUEE_KERAS_ASSETS": str(model.resolve()),
-        "PYTHONPATH": str(ROOT),
-    }
-    with running([python, "-m", "services.keras"], own | settings, port) as process:
-        yield process, port
-
-
-@contextmanager
-def running(command: list[str], environment: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A process, once its health is SERVING."""
-    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stderr=subprocess.DEVNULL)
-    try:
-        wait_until(lambda: serving(f"127.0.0.1:{port}"), 60)
-        yield process
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def started(python: str, model: Path, served: int) -> tuple[float, float]:
-    """Seconds from the adapter's start to SERVING, and those that it computed."""
-    begin = time.perf_counter()
-    with adapter(python, model, served) as (process, _):
-        return time.perf_counter() - begin, cpu_seconds(process.pid)
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def resident(pid: int) -> float:
-    """MiB that a process holds."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
+            settings = {"MARQUEE_KERAS_MAX_BATCH": str(most)}
+            with adapter(asked.python, asked.model, served, **settings) as (process, own):
+                pids = (serving_process.pid, process.pid)
+                asyncio.run(together(asked, f"adapter, at most {most} in a Predict", (served, own), pids))
+                print(f"| its resident memory after that | {resident(process.pid):.0f} MiB |", flush=True)
 
 
 def jpeg(side: int, quality: int) -> bytes:
@@ -154,82 +99,74 @@ def calls(served: int, own: int, content: bytes) -> Iterator[tuple[Call, Call]]:
         yield made[0], made[1]
 
 
-async def alone(served: int, own: int, rounds: int) -> None:
+async def alone(served: int, own: int, pid: int, rounds: int) -> None:
     """One caller: what the adapter adds to a Predict, without decoding; and the latter apart."""
-    content = jpeg(640, 95)
+    content = jpeg(640, 92)
     times: dict[str, list[float]] = {"direct": [], "adapter": [], "decode": []}
+    cpu = decoding = 0.0
     with calls(served, own, content) as (direct, through):
-        for number in range(100 * rounds):
-            for name, call in (("direct", direct), ("adapter", through), ("decode", None)):
-                begin = time.perf_counter()
-                await call() if call else pixels_of(content)
-                if number >= 20:  # noqa: PLR2004 - warm
-                    times[name].append((time.perf_counter() - begin) * 1000)
-    middle = {name: statistics.median(values) for name, values in times.items()}
-    own_ms = [
-        through - direct - decode
-        for through, direct, decode in zip(*(times[k] for k in ("adapter", "direct", "decode")), strict=True)
-    ]
-    print(
-        f"| one caller, p50: Predict / through the adapter, a JPEG of {len(content) // 1000} KB / decoding it | "
-        f"{middle['direct']:.2f} / {middle['adapter']:.2f} / {middle['decode']:.2f} ms |"
+        for _ in range(40 * rounds):
+            before = cpu_seconds(pid)
+            times["adapter"].append(await seconds_of(through))
+            cpu += cpu_seconds(pid) - before
+            times["direct"].append(await seconds_of(direct))
+            begin, begin_cpu = time.perf_counter(), time.thread_time()
+            pixels_of(content)
+            times["decode"].append(time.perf_counter() - begin)
+            decoding += time.thread_time() - begin_cpu
+    middle = {name: statistics.median(values) * 1000 for name, values in times.items()}
+    added = statistics.median(
+        a - d - p for a, d, p in zip(*(times[k] for k in ("adapter", "direct", "decode")), strict=True)
     )
-    print(f"| adapter's own time, p50 of {len(own_ms)} triples | {statistics.median(own_ms):.2f} ms |", flush=True)
+    print(f"| one caller, p50: Predict alone | {middle['direct']:.2f} ms |")
+    print(f"| … through the adapter, a JPEG of {len(content) // 1000} KB | {middle['adapter']:.2f} ms |")
+    print(f"| … decoding that | {middle['decode']:.2f} ms |")
+    print(f"| … adapter's own time added, p50 of {len(times['adapter'])} | {added * 1000:.2f} ms |")
+    mean = (cpu - decoding) / len(times["adapter"])
+    print(
+        f"| … adapter's CPU time a call, decoding apart ({decoding / len(times['decode']) * 1000:.2f} ms) | "
+        f"{mean * 1000:.2f} ms |",
+        flush=True,
+    )
 
 
-async def together(model: Path, served: int, own: int, seconds: float, rounds: int) -> None:
-    """Eight callers: bare onnxruntime, the server, the adapter before it."""
+async def seconds_of(call: Call) -> float:
+    """How long an answer takes."""
+    begin = time.perf_counter()
+    await call()
+    return time.perf_counter() - begin
+
+
+async def together(asked: argparse.Namespace, name: str, ports: tuple[int, int], pids: tuple[int, ...]) -> None:
+    """Bare onnxruntime, the server, the adapter before it; one after another, again and again."""
     bare, direct, through = [], [], []
-    for _ in range(rounds):
-        bare.append(await asyncio.to_thread(onnx_rate, model, seconds))
-        with calls(served, own, jpeg(224, 90)) as (ask, recognize_one):
-            direct.append(await rate(ask, seconds))
-            through.append(await rate(recognize_one, seconds))
-    print(f"| bare onnxruntime, {CALLERS} callers | {statistics.median(bare):.0f} images/s |")
-    print(f"| server alone | {statistics.median(direct):.0f} images/s, {ratio(direct, bare)} of bare |")
-    print(
-        f"| adapter and server | {statistics.median(through):.0f} images/s, {ratio(through, direct)} of the server |",
-        flush=True,
-    )
+    for _ in range(asked.rounds):
+        with calls(*ports, jpeg(224, 90)) as (ask, recognize_one):
+            direct.append(await rate(ask, asked.seconds, pids))
+            through.append(await rate(recognize_one, asked.seconds, pids))
+        bare.append(await asyncio.to_thread(onnx_rate, asked.model, asked.seconds))
+    print_rates("server alone", direct, bare)
+    print_rates(name, through, direct)
 
 
-async def batches(most: int, served: int, own: int, seconds: float, rounds: int) -> None:
-    """The adapter with so many pictures in a Predict, against the server alone."""
-    direct, through = [], []
-    for _ in range(rounds):
-        with calls(served, own, jpeg(224, 90)) as (ask, recognize_one):
-            direct.append(await rate(ask, seconds))
-            through.append(await rate(recognize_one, seconds))
-    print(
-        f"| adapter and server, at most {most} in a Predict | {statistics.median(through):.0f} images/s, "
-        f"{ratio(through, direct)} of the server |",
-        flush=True,
-    )
-
-
-def ratio(one: list[float], other: list[float]) -> str:
-    """Of pairs measured next to each other: median, least and most."""
-    shares = [a / b for a, b in zip(one, other, strict=True)]
-    return f"{statistics.median(shares):.2f} ({min(shares):.2f}-{max(shares):.2f})"
-
-
-async def rate(call: Call, seconds: float) -> float:
-    """Answers a second for CALLERS callers."""
-    end, done = time.perf_counter() + seconds, 0
+async def rate(call: Call, seconds: float, pids: tuple[int, ...]) -> Rate:
+    """Of CALLERS callers."""
+    begin, done = time.perf_counter(), 0
+    before = time.process_time() + sum(map(cpu_seconds, pids))
 
     async def caller() -> None:
         nonlocal done
-        while time.perf_counter() < end:
+        while time.perf_counter() < begin + seconds:
             await call()
             done += 1
 
-    begin = time.perf_counter()
     await asyncio.gather(*(caller() for _ in range(CALLERS)))
-    return done / (time.perf_counter() - begin)
+    cpu = time.process_time() + sum(map(cpu_seconds, pids)) - before
+    return Rate(done / (time.perf_counter() - begin), cpu / done)
 
 
-def onnx_rate(model: Path, seconds: float) -> float:
-    """Runs a second of the newest version, as the server runs it: a thread a core, one picture a run."""
+def onnx_rate(model: Path, seconds: float) -> Rate:
+    """Of the newest version, as the server runs it: a thread a core, one picture a run."""
     newest = max(model.glob("*/model.onnx"), key=lambda path: int(path.parent.name))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -245,10 +182,10 @@ def onnx_rate(model: Path, seconds: float) -> float:
             done += 1
         return done
 
-    begin = time.perf_counter()
+    begin, before = time.perf_counter(), time.process_time()
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         done = sum(threads.map(run, range(os.cpu_count() or 1)))
-    return done / (time.perf_counter() - begin)
+    return Rate(done / (time.perf_counter() - begin), (time.process_time() - before) / done)
 
 
 if __name__ == "__main__":

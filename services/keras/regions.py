@@ -13,6 +13,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.keras.assets import Assets
 from services.keras.preprocess import to_input, to_pixels
 from services.keras.signature import Signature
+from services.runtime.errors import Misconfigured
 from services.runtime.images import Image
 
 if TYPE_CHECKING:
@@ -29,12 +30,25 @@ class Regions:
     """The faces' places from left to right; None for the whole picture."""
 
 
+def prepare(assets: Assets) -> None:
+    """Loads what looking at the model's regions takes. Raises Misconfigured where it is not installed."""
+    if assets.regions == "image":
+        return
+    try:
+        _finder()
+    except ImportError as exc:
+        raise Misconfigured(
+            f"The model looks at faces, and {exc.name} is not installed: install the extra `keras-faces`."
+        ) from exc
+
+
 def regions_of(image: Image, signature: Signature, assets: Assets) -> Regions:
     """The picture as it is stored, as Keras looks at it; or the faces of the upright one. Raises InvalidImage."""
     if assets.regions == "image":
         pixels, boxes = to_pixels(image.as_stored(), signature.size), None
     else:
         pixels, boxes = _faces(image, signature.size)
+    _ = image.info  # the leaf needs it, and would go to another thread for it
     return Regions(to_input(pixels, signature.dtype, assets.preprocessing), boxes)
 
 

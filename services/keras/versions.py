@@ -11,6 +11,7 @@ import structlog
 
 from services.keras.assets import Assets, read_assets
 from services.keras.batching import Batcher, Inputs, Scores
+from services.keras.regions import prepare
 from services.keras.serving import ServedModel
 from services.keras.signature import Signature
 from services.runtime.errors import DomainError, Misconfigured
@@ -92,6 +93,7 @@ class Versions:
         assets = await asyncio.to_thread(read_assets, self._folder, signature.version)
         if signature.classes is not None and not assets.fits(signature.classes):
             raise _misfit(signature.version, signature.classes, assets)
+        await asyncio.to_thread(prepare, assets)
         logger.info("using a model", model=self._served.model, version=signature.version)
         return Version(signature, assets, self._batcher(signature))
 

@@ -58,7 +58,7 @@ class Leaf(server.Service):
         response = pb.RecognizeImageResponse(request_id=request_id, results=[result])
         response.cost_micro_usd = result.cost_micro_usd
         if image.is_read:
-            response.image.CopyFrom(await asyncio.to_thread(lambda: image.info))
+            response.image.CopyFrom(image.info if image.is_measured else await asyncio.to_thread(lambda: image.info))
         response.timings.total.FromNanoseconds(int((time.perf_counter() - begin) * 1e9))
         return response
 

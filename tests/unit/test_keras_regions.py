@@ -146,3 +146,16 @@ def test_opencv_is_loaded_for_faces_alone() -> None:
     code = "import sys, services.keras.__main__; print(*{'boto3', 'cv2', 'tensorflow.python'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_faces_without_opencv() -> None:
+    """Where OpenCV is not installed, a network for faces is refused with what to install."""
+    code = (
+        "import sys; sys.modules['cv2'] = None\n"
+        "from services.keras.assets import Assets\n"
+        "from services.keras.regions import prepare\n"
+        "prepare(Assets(labels=['a', 'b']))\n"
+        "prepare(Assets(labels=['a', 'b'], regions='faces'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "cv2 is not installed: install the extra `keras-faces`" in done.stderr
