@@ -137,7 +137,12 @@ def _aws_rekognition(address: str, gallery: Path, s3: str) -> Part:
 
 
 def _tf_serving(address: str) -> Part:
-    arguments = ("--port", address.rpartition(":")[2], "--model-base", str(MODEL_BASE))
+    arguments = (
+        f"--port={address.rpartition(':')[2]}",
+        f"--model_name={MODEL_BASE.name}",
+        f"--model_base_path={MODEL_BASE}",
+        "--enable_grpc_healthcheck_service",
+    )
     return Part("tf-serving", "local.tf_serving", address, grpc_serving, arguments)
 
 

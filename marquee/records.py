@@ -36,7 +36,7 @@ class Status(Record):
     """gRPC's name of the code: "OK", "UNAVAILABLE"."""
     message: str = ""
     reason: str = ""
-    """Finer than the code: "NOT_READY"; may be empty."""
+    """Finer than the code: "MODEL_NOT_READY"; may be empty."""
     metadata: Mapping[str, str] | None = None
     causes: tuple["Status", ...] = ()
     """Of what was done in several parts: how each ended, with its name before its message."""

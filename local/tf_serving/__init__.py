@@ -1,1 +1,1 @@
-"""A server that speaks TensorFlow Serving's gRPC API and runs ONNX models, so that the demo needs no TensorFlow."""
+"""A server that speaks TensorFlow Serving's APIs, so that neither demo nor tests need TensorFlow."""

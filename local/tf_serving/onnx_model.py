@@ -1,4 +1,4 @@
-"""One version of a model, run by onnxruntime."""
+"""A model run by onnxruntime."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
-from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
-from tensorflow.core.framework import types_pb2
+from onnxruntime.capi import onnxruntime_pybind11_state as states
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from local.tf_serving.errors import invalid
+from local.tf_serving.model import SIGNATURE, check_types
 from services.keras.tensors import Array, number_of
 
-SIGNATURE = "serving_default"
 _METHOD = "tensorflow/serving/predict"
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -22,37 +21,34 @@ _DTYPES = {
     "tensor(int32)": np.int32,
     "tensor(int64)": np.int64,
 }
+_BROKEN = (states.Fail, states.InvalidArgument, states.InvalidGraph, states.InvalidProtobuf, states.NotImplemented)
 
 
 class OnnxModel:
-    """Safe to share between threads. The names of the graph's inputs and outputs are the signature's."""
+    """A Model. The names of the graph's inputs and outputs are the signature's."""
 
-    def __init__(self, version: int, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        self.version = version
-        self.signature = _signature(self._session)
+        options.log_severity_level = 3  # what goes wrong is raised; onnxruntime need not print it as well
+        try:
+            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except _BROKEN as exc:
+            raise OSError(f"{path} cannot be loaded: {exc}") from exc
+        self.signatures: Mapping[str, Any] = {SIGNATURE: _signature(self._session)}
 
-    def run(self, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
+    def run(self, signature: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
         """The outputs by name. Raises Refused for inputs of another type or shape than the signature's.
 
-        The text for a wrong type is that of `FunctionCallFrame::SetArgs` in TensorFlow's
-        core/framework/function.cc. For a wrong shape TensorFlow's depends on the first kernel that minds,
-        so onnxruntime's own is given, with the same code.
+        For a wrong shape TensorFlow's text depends on the first kernel that minds, so onnxruntime's own
+        is given, with the same code.
         """
-        for position, (name, array) in enumerate(inputs.items()):
-            self._check_type(position, name, array)
+        check_types(inputs, self.signatures[signature])
         try:
             results: list[Array] = self._session.run(list(outputs), dict(inputs))
-        except InvalidArgument as exc:
+        except states.InvalidArgument as exc:
             raise invalid(str(exc)) from exc
         return results
-
-    def _check_type(self, position: int, name: str, array: Array) -> None:
-        wanted, given = self.signature.inputs[name].dtype, number_of(array.dtype)
-        if wanted != given:
-            raise invalid(f"Expects arg[{position}] to be {_name(wanted)} but {_name(given)} is provided")
 
 
 def _signature(session: Any) -> Any:
@@ -70,7 +66,3 @@ def _describe(info: Any, value: Any, tensor: str) -> None:
     info.dtype = number_of(np.dtype(_DTYPES[value.type]))
     for size in value.shape:
         info.tensor_shape.dim.add(size=size if isinstance(size, int) else -1)
-
-
-def _name(number: int) -> str:
-    return str(types_pb2.DataType.Name(number)).removeprefix("DT_").lower()

@@ -6,15 +6,19 @@ predict_impl.cc, predict_util.cc and get_model_metadata_impl.cc; those on single
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
+from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import grpc
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
+from local.tf_serving.batching import Batches
 from local.tf_serving.errors import Refused, invalid, refusals
-from local.tf_serving.onnx_model import SIGNATURE, OnnxModel
+from local.tf_serving.model import SIGNATURE, Model
+from local.tf_serving.options import Answering
 from local.tf_serving.servables import Servables
 from services.keras import tensors
 
@@ -23,28 +27,28 @@ _METADATA_FIELD = "signature_def"
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc] # untyped base
-    """Runs models in the executor. `write` puts an output into a message, in one of the two forms."""
+    """Runs models in the executor."""
 
-    def __init__(
-        self, servables: Servables, executor: Executor, write: Callable[[tensors.Array], Any] = tensors.as_values
-    ) -> None:
+    def __init__(self, servables: Servables, executor: Executor, answering: Answering) -> None:
         self._servables = servables
         self._executor = executor
-        self._write = write
+        self._answering = answering
+        self._batches: WeakKeyDictionary[Model, dict[tuple[str, ...], Batches]] = WeakKeyDictionary()
 
     async def Predict(self, request: Any, context: Context) -> Any:  # noqa: N802 - the API's name
         """Runs a model on a batch."""
         async with refusals(context):
-            model = self._servables.find(_spec(request))
-            _check_signature(request.model_spec.signature_name)
-            inputs = _read_inputs(request.inputs, model.signature)
-            names = _outputs(request.output_filter, model.signature)
-            loop = asyncio.get_running_loop()
-            outputs = await loop.run_in_executor(self._executor, model.run, inputs, names)
+            number, model = self._servables.find(_spec(request))
+            await self._answering.faults.happen()
+            signature = request.model_spec.signature_name or SIGNATURE
+            definition = _definition(model, signature)
+            inputs = _read_inputs(request.inputs, definition)
+            names = _outputs(request.output_filter, definition)
+            outputs = await self._run(model, signature, inputs, names)
             response = predict_pb2.PredictResponse()
             for name, output in zip(names, outputs, strict=True):
-                response.outputs[name].CopyFrom(self._write(output))
-            _fill_spec(response.model_spec, self._servables.name, model, SIGNATURE)
+                response.outputs[name].CopyFrom(self._answering.write(output))
+            _fill_spec(response.model_spec, request.model_spec.name, number, signature)
             return response
 
     async def GetModelMetadata(self, request: Any, context: Context) -> Any:  # noqa: N802 - the API's name
@@ -52,12 +56,28 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         async with refusals(context):
             spec = _spec(request)
             _check_fields(request.metadata_field)
-            model = self._servables.find(spec)
-            signatures = get_model_metadata_pb2.SignatureDefMap(signature_def={SIGNATURE: model.signature})
+            number, model = self._servables.find(spec)
+            signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=model.signatures)
             response = get_model_metadata_pb2.GetModelMetadataResponse()
             response.metadata[_METADATA_FIELD].Pack(signatures)
-            _fill_spec(response.model_spec, self._servables.name, model)
+            _fill_spec(response.model_spec, spec.name, number)
             return response
+
+    async def _run(
+        self, model: Model, signature: str, inputs: Mapping[str, tensors.Array], names: list[str]
+    ) -> list[tensors.Array]:
+        run = partial(_run, model, signature, names)
+        if self._answering.batching is None:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, run, inputs)
+        queues = self._batches.setdefault(model, {})
+        key = (signature, *names)
+        if key not in queues:
+            queues[key] = Batches(self._executor, self._answering.batching)
+        return await queues[key].run(run, inputs)
+
+
+def _run(model: Model, signature: str, names: list[str], inputs: Mapping[str, tensors.Array]) -> list[tensors.Array]:
+    return model.run(signature, inputs, names)
 
 
 def _spec(request: Any) -> Any:
@@ -66,15 +86,16 @@ def _spec(request: Any) -> Any:
     return request.model_spec
 
 
-def _fill_spec(spec: Any, name: str, model: OnnxModel, signature: str = "") -> None:
+def _fill_spec(spec: Any, name: str, number: int, signature: str = "") -> None:
     spec.name = name
-    spec.version.value = model.version
+    spec.version.value = number
     spec.signature_name = signature
 
 
-def _check_signature(name: str) -> None:
-    if name not in {"", SIGNATURE}:
-        raise Refused(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
+def _definition(model: Model, signature: str) -> Any:
+    if signature not in model.signatures:
+        raise Refused(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{signature}" not found.')
+    return model.signatures[signature]
 
 
 def _check_fields(fields: Iterable[str]) -> None:

@@ -1,23 +1,24 @@
-"""The gRPC server: both services, health, reflection."""
+"""The gRPC server: both services, health, reflection; and REST beside it."""
 
 import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from contextlib import ExitStack
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from tensorflow_serving.apis import prediction_service_pb2, prediction_service_pb2_grpc
 
+from local.tf_serving import rest
+from local.tf_serving.options import Answering, Options
 from local.tf_serving.prediction import PredictionService
 from local.tf_serving.servables import Servables
+from local.tf_serving.source import Source
 from local.tf_serving.status import ModelService
 from local.tf_serving.status_messages import SERVICE
-from services.keras.tensors import Array
 
 _PREDICTION = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
 logger = logging.getLogger(__name__)
@@ -27,32 +28,72 @@ _ANY_LENGTH = -1
 _DRAIN_SECONDS = 5
 
 
-async def serve(servables: Servables, address: str, write: Callable[[Array], Any]) -> None:
-    """Serves until SIGTERM or SIGINT, then lets running calls end. Raises OSError where the port is taken."""
+async def serve(options: Options) -> None:
+    """Serves until SIGTERM or SIGINT, then lets running calls end.
+
+    Listens only when each model has a version that answers, as `ServerCore::Create` in
+    model_servers/server_core.cc does. Raises OSError and Refused where it cannot begin.
+    """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model") as executor:
-        server = await build(servables, executor, write)
-        port = _bind(server, address)
-        await server.start()
-        logger.info("serving %s, versions %s, on port %d", servables.name, sorted(servables.versions), port)
-        await stop.wait()
-        await server.stop(_DRAIN_SECONDS)
+    servables = Servables()
+    source = Source(options.config, servables, options.threads)
+    following = asyncio.create_task(_follow(source, options))
+    try:
+        await _complete(source, following, stop)
+        source.label(allow_unavailable=options.allow_unavailable_labels)
+        if not stop.is_set():
+            await _listen(servables, options, stop)
+    finally:
+        following.cancel()
     logger.info("stopped")
 
 
-async def build(servables: Servables, executor: ThreadPoolExecutor, write: Callable[[Array], Any]) -> grpc.aio.Server:
+async def build(servables: Servables, executor: ThreadPoolExecutor, answering: Answering) -> grpc.aio.Server:
     """The server without a port, not started; models run in the executor."""
     server = grpc.aio.server(
         options=[("grpc.max_receive_message_length", _ANY_LENGTH), ("grpc.so_reuseport", 0)],
     )
-    prediction = PredictionService(servables, executor, write)
+    prediction = PredictionService(servables, executor, answering)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, server)
     ModelService(servables).add_to(server)
-    await _add_health(server)
-    reflection.enable_server_reflection((_PREDICTION, SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server)
+    if answering.health:
+        await _add_health(server)
+    reflection.enable_server_reflection((_PREDICTION, SERVICE, reflection.SERVICE_NAME), server)
     return server
+
+
+async def _follow(source: Source, options: Options) -> None:
+    await asyncio.to_thread(source.poll)
+    while options.poll_seconds:
+        await asyncio.sleep(options.poll_seconds)
+        try:
+            await asyncio.to_thread(source.poll)
+        except OSError as exc:
+            logger.error("%s", exc)  # noqa: TRY400 - the text says all; what is served stays
+
+
+async def _complete(source: Source, following: "asyncio.Task[None]", stop: asyncio.Event) -> None:
+    while not source.is_complete and not stop.is_set():
+        if following.done():
+            following.result()
+        if problems := source.problems():
+            raise OSError("Failed to start server. Error: " + "; ".join(problems))
+        await asyncio.sleep(0.02)
+
+
+async def _listen(servables: Servables, options: Options, stop: asyncio.Event) -> None:
+    host = options.address.rpartition(":")[0]
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model") as executor, ExitStack() as beside:
+        server = await build(servables, executor, options.answering)
+        port = _bind(server, options.address)
+        if options.rest_port:
+            beside.enter_context(rest.served(servables, host, options.rest_port))
+        await server.start()
+        logger.info("listening on port %d", port)
+        await stop.wait()
+        await server.stop(_DRAIN_SECONDS)
 
 
 async def _add_health(server: grpc.aio.Server) -> None:

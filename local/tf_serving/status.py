@@ -1,14 +1,14 @@
 """ModelService: GetModelStatus. Rules and texts: model_servers/get_model_status_impl.cc in TensorFlow Serving."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
+from google.rpc import code_pb2
 
 from local.tf_serving.errors import Refused, invalid, refusals
-from local.tf_serving.servables import Servables
+from local.tf_serving.servables import Servables, Version
 from local.tf_serving.status_messages import SERVICE, get_model_status_pb2
-
-_AVAILABLE = get_model_status_pb2.ModelVersionStatus.AVAILABLE
 
 
 class ModelService:
@@ -33,21 +33,30 @@ class ModelService:
         async with refusals(context):
             if not request.HasField("model_spec"):
                 raise invalid("Missing ModelSpec")
-            response = get_model_status_pb2.GetModelStatusResponse()
-            for version in self._versions(request.model_spec):
-                status = response.model_version_status.add(version=version, state=_AVAILABLE)
-                status.status.SetInParent()
-            return response
+            return model_status(request.model_spec, self._servables)
 
-    def _versions(self, spec: Any) -> list[int]:
-        served = sorted(self._servables.versions) if spec.name == self._servables.name else []
-        if spec.HasField("version"):
-            if spec.version.value not in served:
-                raise _not_found(f"Could not find version {spec.version.value} of model {spec.name}")
-            return [spec.version.value]
-        if not served:
-            raise _not_found(f"Could not find any versions of model {spec.name}")
-        return served
+
+def model_status(spec: Any, servables: Servables) -> Any:
+    """The GetModelStatusResponse for a ModelSpec. Raises Refused. A label is not looked at, as there."""
+    response = get_model_status_pb2.GetModelStatusResponse()
+    for number, version in sorted(_versions(spec, servables).items()):
+        status = response.model_version_status.add(version=number, state=version.state)
+        status.status.error_code = code_pb2.UNKNOWN if version.problem else code_pb2.OK
+        status.status.error_message = version.problem
+        status.status.SetInParent()
+    return response
+
+
+def _versions(spec: Any, servables: Servables) -> Mapping[int, Version]:
+    known = servables.versions(spec.name)
+    if spec.HasField("version"):
+        number = spec.version.value
+        if number not in known:
+            raise _not_found(f"Could not find version {number} of model {spec.name}")
+        return {number: known[number]}
+    if not known:
+        raise _not_found(f"Could not find any versions of model {spec.name}")
+    return known
 
 
 def _not_found(text: str) -> Refused:

@@ -7,6 +7,7 @@ made from it here, and those behind HandleReloadConfigRequest, which is therefor
 
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -49,6 +50,7 @@ def _register(file: FileDescriptorProto) -> None:
     descriptor_pool.Default().AddSerializedFile(file.SerializeToString())
 
 
-_provide_error_codes()
+if not find_spec("tensorflow.python"):  # TensorFlow itself brings the file
+    _provide_error_codes()
 get_model_status_pb2 = import_module("tensorflow_serving.apis.get_model_status_pb2")
 _describe_service(get_model_status_pb2)

@@ -1,7 +1,7 @@
 """Labelled pictures in folders: what a classifier is trained on and measured with."""
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ class Dataset:
     """Pictures with their labels, all in memory: 150 KB each."""
 
     labels: tuple[str, ...]
-    """In class order: the folders' names, sorted."""
+    """In class order."""
     pixels: Pixels
     """uint8 [N, 224, 224, 3]."""
     classes: npt.NDArray[np.int64]
@@ -35,14 +35,17 @@ class Dataset:
     """Of all labels and files, whatever the files are called."""
 
 
-def read_dataset(folder: Path, track: Callable[[list[Path]], Iterable[Path]] = iter) -> Dataset:
+def read_dataset(
+    folder: Path, track: Callable[[list[Path]], Iterable[Path]] = iter, labels: Sequence[str] = ()
+) -> Dataset:
     """Reads FOLDER/LABEL/*.jpg and FOLDER/LABEL/GROUP/*.jpg (also .png and .webp).
 
     Pictures in one GROUP folder belong together (shots of one scene, variations of one photo); elsewhere
-    only identical files do. `track` goes over the paths, so that a caller can show progress.
+    only identical files do. `track` goes over the paths, so that a caller can show progress. `labels` are
+    the folders to take, in class order; without them it is all, sorted.
     Raises DataProblem.
     """
-    labels = _labels(folder)
+    labels = _asked(folder, labels) if labels else _labels(folder)
     paths = [path for label in labels for path in _pictures(folder / label)]
     pixels, digests, problems = [], [], []
     for path in track(paths):
@@ -77,6 +80,15 @@ def hold_out(dataset: Dataset, share: float, seed: int) -> npt.NDArray[np.bool_]
         count = max(1, round(share * len(groups)))
         held.update((position, str(group)) for group in random.permutation(groups)[:count])
     return np.array([pair in held for pair in zip(dataset.classes.tolist(), dataset.groups, strict=True)])
+
+
+def _asked(folder: Path, labels: Sequence[str]) -> tuple[str, ...]:
+    for label in labels:
+        if label in {"", ".", ".."} or "/" in label or not any(_pictures(folder / label)):
+            raise DataProblem(f"{folder} has no folder {label!r} with pictures.")
+    if len(labels) < 2 or len(set(labels)) < len(labels):  # noqa: PLR2004 - a choice needs two
+        raise DataProblem(f"Two or more different labels are needed, not {', '.join(labels)}.")
+    return tuple(labels)
 
 
 def _labels(folder: Path) -> tuple[str, ...]:

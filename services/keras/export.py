@@ -1,45 +1,98 @@
-"""Writes a trained network the way it is served. Needs Keras with TensorFlow and tf2onnx."""
+"""Writes a model the way it is served. Needs TensorFlow, tf2onnx and tensorflow-serving-api."""
 
-import json
+import logging
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
 import onnx
 import tensorflow as tf
+from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from services.keras.preprocess import SIZE
+from services.keras.assets import Preprocessing
+from services.keras.loaded import SIGNATURE, LoadedModel
 
 INPUT = "image"
 OUTPUT = "scores"
-VERSIONS = {"keras": keras.__version__, "tensorflow": tf.__version__, "onnx": onnx.__version__}
+ONNX_FILE = "model.onnx"
+WARMUP_FILE = Path("assets.extra/tf_serving_warmup_requests")
+WARMUP_BATCHES = (1, 2, 4, 8, 16, 32)
+"""The allowed_batch_sizes of deploy/tensorflow-serving/batching.config: a bigger one would fail the model's loading."""
+OPSET = 18
+_CAFFE_MEANS = (103.939, 116.779, 123.68)
 
 
-def write_served(model: keras.Model, folder: Path, assets: dict[str, Any]) -> Path:
-    """Writes FOLDER/model.onnx and FOLDER/assets/marquee.json; returns the former.
+def versions() -> dict[str, str]:
+    """What the conversion was made with."""
+    return {name: version(name) for name in ("keras", "tf-keras", "tf2onnx", "onnx")} | {"tensorflow": tf.__version__}
 
-    The ONNX graph takes `image` and gives `scores`, as the signature of a SavedModel would.
+
+def serving_function(model: LoadedModel, preprocessing: Preprocessing) -> Any:
+    """The traced function uint8 `image` [N, height, width, 3] → {`scores`: float32 [N, classes]}."""
+
+    def serve(image: Any) -> dict[str, Any]:
+        values = image if model.dtype == "uint8" else preprocessed(tf.cast(image, tf.float32), preprocessing)
+        return {OUTPUT: tf.cast(model.call(values), tf.float32)}
+
+    pictures = tf.TensorSpec((None, *model.size, 3), tf.uint8, name=INPUT)
+    return tf.function(serve, input_signature=[pictures], autograph=False)
+
+
+def preprocessed(values: Any, preprocessing: Preprocessing) -> Any:
+    """float32 RGB 0 to 255 as the network was trained on it; see `Assets.preprocessing`.
+
+    The same operations in the same order as `preprocess_input` in keras/src/applications/imagenet_utils.py and
+    the layer Rescaling(1 / 255), so that not a bit differs.
     """
-    (folder / "assets").mkdir(parents=True, exist_ok=True)
-    path = folder / "model.onnx"
-    _write_onnx(model, path)
-    text = json.dumps(assets, indent=2, ensure_ascii=False)
-    (folder / "assets" / "marquee.json").write_text(f"{text}\n", encoding="utf-8")
-    return path
+    match preprocessing:
+        case "none":
+            return values
+        case "tf":
+            # in double: TensorFlow's optimizer makes a float division by a constant a product, one bit away
+            return tf.cast(tf.cast(values, tf.float64) / 127.5, tf.float32) - 1.0
+        case "caffe":
+            return values[..., ::-1] - tf.constant(_CAFFE_MEANS, tf.float32)
+        case "rescale":
+            return values * (1 / 255)
 
 
-def _write_onnx(model: keras.Model, path: Path) -> None:
-    model(np.zeros((1, *SIZE, 3), np.uint8))
+def write_saved_model(model: LoadedModel, serve: Any, folder: Path) -> None:
+    """Writes FOLDER/saved_model.pb and its variables, with the signature serving_default alone."""
+    module = tf.Module()
+    module.owner = model.owner
+    tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
+
+
+def write_onnx(serve: Any, path: Path) -> None:
+    """Writes the same graph for onnxruntime, with the signature's names."""
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # tf2onnx's use of numpy, nothing a user can mend
-        model.export(path, format="onnx", verbose=False)
-    graph = onnx.load(path)
+        warnings.simplefilter("ignore")  # tf2onnx's use of numpy, nothing a user can mend
+        import tf2onnx.convert  # noqa: PLC0415 - it warns when it is imported
+
+        graph, _ = tf2onnx.convert.from_function(serve, serve.input_signature, opset=OPSET)
     _rename(graph, graph.graph.input[0].name, INPUT)
     _rename(graph, graph.graph.output[0].name, OUTPUT)
     onnx.checker.check_model(graph)
     onnx.save(graph, path)
+
+
+def write_warmup(model: LoadedModel, name: str, path: Path) -> None:
+    """Writes requests with which TensorFlow Serving warms a version up before anybody asks it.
+
+    One for each batch size, so that a GPU's kernels are chosen for all. Each has one value: TensorFlow repeats
+    it to the tensor's size (`Tensor::FromProto` in tensorflow/core/framework/tensor.cc).
+    Source: tensorflow_serving/servables/tensorflow/saved_model_warmup.cc.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as file:
+        for batch in WARMUP_BATCHES:
+            pixels = tf.compat.v1.make_tensor_proto(127, tf.uint8, (batch, *model.size, 3))
+            spec = model_pb2.ModelSpec(name=name, signature_name=SIGNATURE)
+            request = predict_pb2.PredictRequest(model_spec=spec, inputs={INPUT: pixels}, output_filter=[OUTPUT])
+            log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))
+            file.write(log.SerializeToString())
 
 
 def _rename(model: onnx.ModelProto, old: str, new: str) -> None:

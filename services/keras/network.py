@@ -1,6 +1,8 @@
-"""A small convolutional network, trained from scratch. Needs Keras with TensorFlow."""
+"""The networks that are trained: a small one from scratch, or a head on MobileNetV2. Needs Keras with TensorFlow."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -8,12 +10,23 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from services.keras.dataset import Dataset
+from services.keras.dataset import DataProblem, Dataset
+from services.keras.measures import Scores
 from services.keras.preprocess import SIZE, Pixels
 
 FILTERS = (16, 24, 48, 64, 96)
 _BATCH = 32
 _PATIENCE = 4
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How a training went."""
+
+    curves: dict[str, list[float]]
+    """loss, accuracy, val_loss, val_accuracy: a value an epoch."""
+    scores: Scores
+    """[held out, classes], of the best epoch's weights."""
 
 
 def build(classes: int, seed: int) -> keras.Model:
@@ -34,14 +47,34 @@ def build(classes: int, seed: int) -> keras.Model:
     return keras.Model(image, scores)
 
 
+def build_on(weights: Path, classes: int, seed: int) -> keras.Model:
+    """A new head on MobileNetV2, whose trained weights stay as they are; input and output as those of `build`.
+
+    `weights` is a file of MobileNetV2's weights without its top. Raises DataProblem.
+    """
+    keras.utils.set_random_seed(seed)
+    if not weights.is_file():
+        raise DataProblem(f"There is no {weights}.")
+    try:
+        trained = keras.applications.MobileNetV2((*SIZE, 3), include_top=False, weights=str(weights), pooling="avg")
+    except (ValueError, OSError, KeyError) as exc:
+        raise DataProblem(f"{weights} does not hold MobileNetV2's weights without its top: {exc}") from exc
+    trained.trainable = False
+    image = keras.Input((*SIZE, 3), dtype="uint8", name="image")
+    layer = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(image)
+    layer = keras.layers.Dropout(0.2)(trained(layer, training=False))
+    scores = keras.layers.Dense(classes, activation="softmax", name="scores")(layer)
+    return keras.Model(image, scores)
+
+
 def fit(
     model: keras.Model,
     dataset: Dataset,
     held: npt.NDArray[np.bool_],
     epochs: int,
     tell: Callable[[int, dict[str, float]], None],
-) -> float:
-    """Trains on pictures that are not held out and returns the accuracy (0 to 1) on those that are.
+) -> Fitted:
+    """Trains on pictures that are not held out, and scores those that are.
 
     Ends early when the held-out loss no longer falls, and keeps the best epoch's weights. Labels weigh
     the same however many pictures they have. `tell` hears each epoch's number and measures.
@@ -49,7 +82,7 @@ def fit(
     pixels, classes = dataset.pixels, dataset.classes
     model.compile(keras.optimizers.Adam(2e-3), keras.losses.SparseCategoricalCrossentropy(), metrics=["accuracy"])
     measured = tf.data.Dataset.from_tensor_slices((pixels[held], classes[held])).batch(_BATCH)
-    model.fit(
+    history = model.fit(
         _augmented(pixels[~held], classes[~held]),
         validation_data=measured,
         epochs=epochs,
@@ -61,7 +94,7 @@ def fit(
             keras.callbacks.LambdaCallback(on_epoch_end=tell),
         ],
     )
-    return float(model.evaluate(measured, verbose=0, return_dict=True)["accuracy"])
+    return Fitted(history.history, np.asarray(model.predict(pixels[held], verbose=0)))
 
 
 def _convolve(layer: Any, filters: int, strides: int) -> Any:

@@ -1,11 +1,14 @@
 """Pictures as Keras loads them. Needs neither Keras nor the rest of this project."""
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
 Pixels = npt.NDArray[np.uint8]
 SIZE = (224, 224)
+_IMAGENET_BGR = np.array([103.939, 116.779, 123.68], np.float32)
 
 
 def to_pixels(stored: Pillow.Image, size: tuple[int, int] = SIZE) -> Pixels:
@@ -19,3 +22,23 @@ def to_pixels(stored: Pillow.Image, size: tuple[int, int] = SIZE) -> Pixels:
     if picture.size != (width, height):
         picture = picture.resize((width, height), Pillow.Resampling.NEAREST)
     return np.asarray(picture, dtype=np.uint8)[np.newaxis]
+
+
+def to_input(pixels: Pixels, dtype: np.dtype[Any], preprocessing: str) -> npt.NDArray[Any]:
+    """The tensor for a model's input: uint8 as they are, float32 as the network was trained on.
+
+    `preprocessing` is that of Assets; "tf" and "caffe" are `_preprocess_numpy_input` in
+    keras/src/applications/imagenet_utils.py, to the bit.
+    """
+    if dtype == np.uint8:
+        return pixels
+    values = pixels.astype(np.float32)
+    match preprocessing:
+        case "tf":
+            return values / np.float32(127.5) - np.float32(1)
+        case "caffe":
+            return values[..., ::-1] - _IMAGENET_BGR
+        case "rescale":
+            return values / np.float32(255)
+        case _:
+            return values

@@ -1,6 +1,5 @@
 """A model behind TensorFlow Serving."""
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -10,17 +9,22 @@ import numpy.typing as npt
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predict_pb2, prediction_service_pb2_grpc
 
 from services.keras import tensors
-from services.keras.preprocess import Pixels
 from services.keras.signature import NAME, Signature, read_signature
-from services.runtime.errors import DependencyTimeout, DependencyUnavailable, DomainError, Misconfigured
-from services.runtime.limits import MAX_MESSAGE_BYTES
+from services.runtime.errors import (
+    DependencyTimeout,
+    DependencyUnavailable,
+    DomainError,
+    Misconfigured,
+    NotReady,
+    Overloaded,
+)
 
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 1000),  # in spite of its name, how long one attempt to connect may take
     ("grpc.max_reconnect_backoff_ms", 2000),
     ("grpc.enable_http_proxy", 0),  # it stands in the same pod
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", -1),  # it takes any length: server.cc
 ]
 _REFUSED = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -29,49 +33,46 @@ _REFUSED = {
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.UNAUTHENTICATED,
 }
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the model says about one picture."""
-
-    version: str
-    """The version that answered."""
-    scores: npt.NDArray[np.float32]
-    """[classes]; finite."""
+_QUEUE_FULL = "queue to which this task was submitted"
+"""In all of shared_batch_scheduler.h's words for a server that has enough to do, which it calls UNAVAILABLE."""
 
 
 class ServedModel:
-    """The newest version of one model. Use it in one event loop.
+    """One model; its newest version unless a label or a number says otherwise. Use it in one event loop.
 
-    Calls raise DependencyUnavailable, DependencyTimeout, or Misconfigured where the model is another
-    than the caller takes it for.
+    Calls raise NotReady where the server or the model is not there, Overloaded, DependencyTimeout,
+    DependencyUnavailable, or Misconfigured where the model is another than the caller takes it for.
     """
 
-    def __init__(self, target: str, model: str) -> None:
+    def __init__(self, target: str, model: str, label: str = "") -> None:
         self.target = target
         self.model = model
+        self._label = label
 
-    async def signature(self, timeout: float) -> Signature:
+    async def signature(self, timeout: float, version: str = "") -> Signature:
         """How the model wants to be asked."""
         request = get_model_metadata_pb2.GetModelMetadataRequest(
-            model_spec=model_pb2.ModelSpec(name=self.model), metadata_field=["signature_def"]
+            model_spec=self._spec(version), metadata_field=["signature_def"]
         )
         return read_signature(await self._call(self._stub.GetModelMetadata, request, timeout))
 
-    async def predict(self, pixels: Pixels, signature: Signature, timeout: float) -> Prediction:
-        """Scores one picture: uint8 [1, height, width, 3] of the signature's size."""
-        request = predict_pb2.PredictRequest(
-            model_spec=model_pb2.ModelSpec(name=self.model, signature_name=NAME),
-            inputs={signature.input: tensors.as_content(pixels.astype(signature.dtype, copy=False))},
-            output_filter=[signature.output],
-        )
+    async def predict(self, inputs: npt.NDArray[Any], signature: Signature, timeout: float) -> npt.NDArray[np.float32]:
+        """Scores [N, classes] that the signature's version gives to N pictures; they may be no numbers."""
+        request = predict_request(self._spec(signature.version), inputs, signature.input, signature.output)
         answer = await self._call(self._stub.Predict, request, timeout)
-        return Prediction(str(answer.model_spec.version.value), _scores(answer.outputs[signature.output]))
+        return _scores(answer.outputs[signature.output], len(inputs))
 
     async def close(self) -> None:
         """Closes the connection."""
         await self._channel.close()
+
+    def _spec(self, version: str) -> Any:
+        spec = model_pb2.ModelSpec(name=self.model)
+        if version:
+            spec.version.value = int(version)
+        elif self._label:
+            spec.version_label = self._label
+        return spec
 
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
@@ -92,19 +93,34 @@ class ServedModel:
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
             return DependencyTimeout(f"{where} did not answer in time.")
         if code is grpc.StatusCode.NOT_FOUND:
-            return DependencyUnavailable(f"{where} does not serve the model {self.model!r} now.")
+            return NotReady(f"{where} does not serve the model {self.model!r} now: {exc.details()}.")
+        if code is grpc.StatusCode.UNAVAILABLE:
+            return self._unavailable(exc, where)
         if code in _REFUSED:
             return Misconfigured(f"{where} refuses calls for the model {self.model!r}: {code.name}: {exc.details()}.")
-        return DependencyUnavailable(f"{where} does not answer ({code.name}).")
+        return DependencyUnavailable(f"{where} failed ({code.name}).")
+
+    def _unavailable(self, exc: grpc.aio.AioRpcError, where: str) -> DomainError:
+        if _QUEUE_FULL in (exc.details() or ""):
+            return Overloaded(f"{where} has as many pictures waiting as it takes. Try again later.")
+        return NotReady(f"{where} does not answer. It listens only when the model {self.model!r} is loaded.")
 
 
-def _scores(proto: Any) -> npt.NDArray[np.float32]:
+def predict_request(spec: Any, inputs: npt.NDArray[Any], name: str, output: str) -> Any:
+    """A PredictRequest that asks a ModelSpec for one output, with the inputs in the short form."""
+    spec.signature_name = NAME
+    tensor = tensors.as_content(inputs)
+    return predict_pb2.PredictRequest(model_spec=spec, inputs={name: tensor}, output_filter=[output])
+
+
+def _scores(proto: Any, count: int) -> npt.NDArray[np.float32]:
     try:
         scores: npt.NDArray[np.float32] = tensors.to_array(proto).astype(np.float32)
     except tensors.TensorError as exc:
         raise Misconfigured(f"The Keras model's output cannot be read: {exc}") from exc
-    if scores.ndim != 2 or len(scores) != 1:  # noqa: PLR2004 - N, classes
-        raise Misconfigured(f"The Keras model's output has the shape {list(scores.shape)}; it must be [1, classes].")
-    if not np.isfinite(scores).all():
-        raise Misconfigured("The Keras model gives scores that are no numbers; its weights are broken.")
-    return scores.ravel()
+    if scores.ndim == 1:
+        scores = scores[:, np.newaxis]
+    if scores.ndim != 2 or len(scores) != count:  # noqa: PLR2004 - N, classes
+        shape = list(scores.shape)
+        raise Misconfigured(f"The Keras model's output has the shape {shape}; it must be [{count}, classes].")
+    return scores

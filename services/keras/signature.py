@@ -25,6 +25,8 @@ class Signature:
     """uint8, or float32 for older exports; values are 0 to 255 in both."""
     size: tuple[int, int]
     """Height and width; 224x224 where the model takes any."""
+    takes_several: bool
+    """Whether it takes more than one picture at once."""
     output: str
     classes: int | None
     """How many scores it gives; None where the model does not tell."""
@@ -44,6 +46,7 @@ def read_signature(answer: Any) -> Signature:
         input=input_name,
         dtype=_dtype(taken),
         size=_size(taken),
+        takes_several=_takes_several(taken),
         output=output_name,
         classes=_classes(given),
     )
@@ -76,6 +79,12 @@ def _size(info: Any) -> tuple[int, int]:
     return height, width
 
 
+def _takes_several(info: Any) -> bool:
+    return bool(info.tensor_shape.unknown_rank or info.tensor_shape.dim[0].size != 1)
+
+
 def _classes(info: Any) -> int | None:
     shape = [dimension.size for dimension in info.tensor_shape.dim]
+    if len(shape) == 1:
+        return 1  # [N]: one score a picture
     return shape[-1] if shape and shape[-1] > 0 else None

@@ -20,7 +20,7 @@
     ├── ObjectNotFound          S3 has no such bucket or object
     ├── ObjectForbidden         AWS refuses the object
     │   └── BucketNotAllowed    the operator has not allowed the bucket
-    ├── NotReady                the model is still being loaded
+    ├── NotReady                the model cannot be asked yet, or not at the moment
     ├── Overloaded              too many calls at once
     ├── GalleryBusy             others change the gallery all the time
     ├── DependencyUnavailable   something behind this server does not answer
@@ -120,7 +120,7 @@ class BucketNotAllowed(ObjectForbidden):
 
 
 class NotReady(DomainError):
-    """The server is still loading its model."""
+    """The model is still being loaded, or its server is away. Mends itself: try again in a moment."""
 
 
 class Overloaded(DomainError):

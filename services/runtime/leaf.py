@@ -55,6 +55,10 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         """Lets the recognizer go."""
         await self._recognizer.close()
 
+    def is_ready(self) -> bool:
+        """Whether the recognizer says so."""
+        return self._state(self._recognizer.describe()) == pb.RECOGNIZER_STATE_READY
+
     async def RecognizeImage(  # noqa: N802 - the contract's name
         self, request: pb.RecognizeImageRequest, context: Context
     ) -> pb.RecognizeImageResponse:
@@ -69,7 +73,7 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         response = pb.RecognizeImageResponse(request_id=request_id, results=[result])
         response.cost_micro_usd = result.cost_micro_usd
         if image.is_read:
-            response.image.CopyFrom(await asyncio.to_thread(lambda: image.info))
+            response.image.CopyFrom(image.info if image.is_measured else await asyncio.to_thread(lambda: image.info))
         response.timings.total.FromNanoseconds(int((time.perf_counter() - begin) * 1e9))
         return response
 
@@ -87,13 +91,18 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
     ) -> pb.ListRecognizersResponse:
         """Lists this recognizer."""
         del request, context
-        state = pb.RECOGNIZER_STATE_READY if self._loaded else pb.RECOGNIZER_STATE_LOADING
         one = self._recognizer.describe() if self._loaded else pb.Recognizer()
-        one.MergeFrom(pb.Recognizer(name=self._recognizer.name, state=state, features=self._recognizer.features))
+        own = pb.Recognizer(name=self._recognizer.name, state=self._state(one), features=self._recognizer.features)
+        one.MergeFrom(own)
         return pb.ListRecognizersResponse(recognizers=[one])
 
     def _image(self, image: pb.Image) -> Image:
         return Image(image.content or None, image.s3_object, self._store.fetch)
+
+    def _state(self, described: pb.Recognizer) -> "pb.RecognizerState.ValueType":
+        if not self._loaded:
+            return pb.RECOGNIZER_STATE_LOADING
+        return described.state or pb.RECOGNIZER_STATE_READY
 
     def _check(self, request: pb.RecognizeImageRequest) -> None:
         if not self._loaded:

@@ -33,8 +33,10 @@ class Recognizer(Protocol):
     """Something that recognizes. `serve` makes a gRPC server of it."""
 
     name: str
-    features: tuple[Feature, ...]
-    """What it can do."""
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        """What it can do; may change with its model."""
 
     async def load(self) -> None:
         """Gets ready. The server is NOT_SERVING until this returns, and ends when it raises."""
@@ -48,7 +50,10 @@ class Recognizer(Protocol):
         """
 
     def describe(self) -> pb.Recognizer:
-        """Its models and prices for ListRecognizers; the server fills in name, state and features."""
+        """Its models and prices for ListRecognizers; the server fills in name, features, and a state that is not set.
+
+        With another state than READY the server is NOT_SERVING, though it goes on taking calls. Must be quick.
+        """
 
     async def close(self) -> None:
         """Lets go of what it holds."""

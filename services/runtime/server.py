@@ -1,6 +1,7 @@
 """One way to start a server."""
 
 import asyncio
+import contextlib
 import signal
 import sys
 from abc import ABC, abstractmethod
@@ -21,6 +22,7 @@ from services.runtime.settings import Settings
 logger = structlog.get_logger()
 RECOGNIZER_SERVICE = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
 ENROLLMENT_SERVICE = enrollment_pb2.DESCRIPTOR.services_by_name["EnrollmentService"].full_name
+_LOOK_SECONDS = 0.5
 
 
 class Service(ABC):
@@ -33,6 +35,10 @@ class Service(ABC):
     @abstractmethod
     async def load(self) -> None:
         """Gets ready; the server is NOT_SERVING until this returns, and ends when it raises."""
+
+    def is_ready(self) -> bool:
+        """Whether calls are welcome, once it is loaded; asked for twice a second."""
+        return True
 
     @abstractmethod
     async def close(self) -> None:
@@ -60,9 +66,7 @@ async def _serve(service: Service, settings: Settings) -> None:
     logger.info("listening", address=f"{settings.host}:{settings.port}", metrics_port=settings.metrics_port)
     try:
         if await _loaded(service, stop):
-            await health.ready()
-            logger.info("serving")
-            await stop.wait()
+            await _tell_health(service, health, stop)
             await health.unready()
             await asyncio.sleep(settings.drain_delay_seconds)
     finally:
@@ -102,6 +106,19 @@ async def _loaded(service: Service, stop: asyncio.Event) -> bool:
         return True
     loading.cancel()
     return False
+
+
+async def _tell_health(service: Service, health: Health, stop: asyncio.Event) -> None:
+    """Until somebody asks to stop."""
+    told = None
+    while not stop.is_set():
+        ready = service.is_ready()
+        if ready is not told:
+            await (health.ready() if ready else health.unready())
+            logger.info("serving" if ready else "not serving")
+        told = ready
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

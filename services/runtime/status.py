@@ -33,7 +33,7 @@ TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.ObjectNotFound: (_Code.NOT_FOUND, "OBJECT_NOT_FOUND"),
     errors.ObjectForbidden: (_Code.PERMISSION_DENIED, "OBJECT_FORBIDDEN"),
     errors.BucketNotAllowed: (_Code.PERMISSION_DENIED, "BUCKET_NOT_ALLOWED"),
-    errors.NotReady: (_Code.UNAVAILABLE, "NOT_READY"),
+    errors.NotReady: (_Code.UNAVAILABLE, "MODEL_NOT_READY"),
     errors.Overloaded: (_Code.RESOURCE_EXHAUSTED, "OVERLOADED"),
     errors.GalleryBusy: (_Code.ABORTED, "GALLERY_BUSY"),
     errors.DependencyUnavailable: (_Code.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"),

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import FaceBlurred, FaceTooSmall, FaceTurned, NoFace, SeveralFaces
 from services.runtime.images import Image
-from services.svm.faces import Face, FaceFinder, box_of
+from services.svm.faces import Face, FaceFinder
 from services.svm.model import Model
 from services.svm.quality import quality
 
@@ -44,7 +44,7 @@ def portrait(image: Image, finder: FaceFinder, model: Model) -> Portrait:
     return Portrait(
         face_id=hashlib.sha256(image.content).hexdigest()[:32],
         vector=model.views(pixels, face).mean(axis=0),
-        box=box_of(face, pixels),
+        box=face.box_in(pixels),
         quality=measured,
     )
 

@@ -12,7 +12,7 @@ from services.runtime.requests import Feature
 from services.runtime.workers import Workers
 from services.svm.current import CurrentModel
 from services.svm.dlib_faces import NETWORK
-from services.svm.faces import Face, FaceFinder, box_of
+from services.svm.faces import Face, FaceFinder
 from services.svm.model import Model
 from services.svm.quality import quality
 from services.svm.settings import SvmSettings
@@ -67,7 +67,7 @@ class SvmRecognizer:
         return [self._face(pixels, face, options, model) for face in self.finder.find(pixels)]
 
     def _face(self, pixels: Pixels, face: Face, options: Options, model: Model) -> pb.Face:
-        answer = pb.Face(box=box_of(face, pixels), detection_score=face.score)
+        answer = pb.Face(box=face.box_in(pixels), detection_score=face.score)
         if pb.FEATURE_CELEBRITIES in options.features:
             views = model.views(pixels, face)
             answer.candidates.extend(model.candidates(views))

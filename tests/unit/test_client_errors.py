@@ -25,7 +25,7 @@ CASES = [
     (code_pb2.UNIMPLEMENTED, "UNSUPPORTED_POLICY", marquee.Unimplemented),
     (code_pb2.DEADLINE_EXCEEDED, "DEPENDENCY_TIMEOUT", marquee.DeadlineExceeded),
     (code_pb2.CANCELLED, "", marquee.Cancelled),
-    (code_pb2.UNAVAILABLE, "NOT_READY", marquee.Unavailable),
+    (code_pb2.UNAVAILABLE, "MODEL_NOT_READY", marquee.Unavailable),
     (code_pb2.INTERNAL, "INTERNAL", marquee.InternalError),
     (code_pb2.ABORTED, "GALLERY_BUSY", marquee.Aborted),
     (code_pb2.ALREADY_EXISTS, "FACE_ALREADY_ENROLLED", marquee.FaceAlreadyEnrolled),

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from services.keras.assets import read_assets
+from services.keras.assets import Assets, read_assets
 from services.runtime.errors import Misconfigured
 
 
@@ -34,12 +35,38 @@ def test_missing_file(tmp_path: Path) -> None:
     [
         ("", "file"),
         ("{}", "labels"),
-        ('{"labels": ["one"]}', "labels"),
+        ('{"labels": []}', "labels"),
+        ('{"labels": ["a", "a"]}', "labels"),
+        ('{"labels": ["a", ""]}', r"labels\.1"),
         ('{"labels": ["a", "b"], "threshold": 2}', "threshold"),
-        ('{"labels": ["a", "b"], "preprocessing": "caffe"}', "preprocessing"),
+        ('{"labels": ["a", "b"], "preprocessing": "torch"}', "preprocessing"),
+        ('{"labels": ["a", "b"], "regions": "hands"}', "regions"),
+        ('{"labels": ["a", "b"], "kind": "name"}', "kind"),
     ],
 )
 def test_wrong_file(tmp_path: Path, text: str, where: str) -> None:
     """A file that cannot be used is refused with the field's name."""
     with pytest.raises(Misconfigured, match=rf"marquee\.json: {where}"):
         read_assets(_write(tmp_path, text), "3")
+
+
+def test_one_score_for_two_labels() -> None:
+    """A single sigmoid is the last label's score, as Keras numbers classes; the first has the rest to 1."""
+    assets = Assets(labels=("cats", "dogs"))
+    assert assets.fits(1)
+    assert assets.by_label(np.array([0.25], np.float32)).tolist() == [0.75, 0.25]
+
+
+def test_one_score_for_one_label() -> None:
+    """One label alone has the single score."""
+    assets = Assets(labels=("Celebrity",))
+    assert assets.fits(1)
+    assert assets.by_label(np.array([0.25], np.float32)).tolist() == [0.25]
+
+
+def test_a_score_for_each_label() -> None:
+    """As many scores as labels are theirs in order; any other number does not fit."""
+    assets = Assets(labels=("a", "b", "c"))
+    scores = np.array([0.5, 0.25, 0.25], np.float32)
+    assert assets.by_label(scores) is scores
+    assert [assets.fits(count) for count in (1, 2, 3, 4)] == [False, False, True, False]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from services.keras.preprocess import to_pixels
+from services.keras.preprocess import to_input, to_pixels
 from services.runtime.images import Image
 
 _RANDOM = np.random.default_rng(3)
@@ -76,3 +76,25 @@ def test_sixteen_bit_grey() -> None:
     values = np.array([[0, 255], [256, 65535]], dtype=np.uint16)
     stored = _stored(Pillow.fromarray(values), "PNG")
     assert np.array_equal(to_pixels(stored, (2, 2))[0], np.asarray(stored.convert("RGB")))
+
+
+def _published(rgb: np.ndarray) -> dict[str, np.ndarray]:
+    """The values of one pixel by the published formulas, in float64."""
+    red, green, blue = rgb.astype(np.float64)
+    return {
+        "none": np.array([red, green, blue]),
+        "tf": np.array([red, green, blue]) / 127.5 - 1,
+        "caffe": np.array([blue - 103.939, green - 116.779, red - 123.68]),
+        "rescale": np.array([red, green, blue]) / 255,
+    }
+
+
+@pytest.mark.parametrize("preprocessing", ["none", "tf", "caffe", "rescale"])
+def test_values_for_a_float_model(preprocessing: str) -> None:
+    """A float32 model gets the values that it was trained on; a uint8 model the bytes themselves."""
+    pixels = np.array([[[[0, 128, 255], [10, 20, 30]]]], np.uint8)
+    values = to_input(pixels, np.dtype(np.float32), preprocessing)
+    assert values.dtype == np.float32
+    for given, rgb in zip(values[0, 0], pixels[0, 0], strict=True):
+        assert given == pytest.approx(_published(rgb)[preprocessing], abs=1e-5)
+    assert to_input(pixels, np.dtype(np.uint8), preprocessing) is pixels

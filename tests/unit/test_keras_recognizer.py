@@ -14,11 +14,11 @@ import pytest
 from onnx import TensorProto
 from PIL import Image as Pillow
 
+from local.tf_serving.options import Answering
 from marquee.v1 import recognizer_pb2 as pb
 from services.keras.recognizer import KerasRecognizer
 from services.keras.settings import KerasSettings
-from services.keras.tensors import as_content, as_values
-from services.runtime.errors import DependencyTimeout, DependencyUnavailable, InvalidImage, Misconfigured
+from services.runtime.errors import DependencyTimeout, InvalidImage, Misconfigured, NotReady
 from services.runtime.images import Image
 from services.runtime.recognizer import Options
 from tests.unit.tf_serving_models import serving, write_brightness_model
@@ -41,8 +41,8 @@ def _recognizer(base: Path, port: int, **settings: Any) -> KerasRecognizer:
 
 
 @asynccontextmanager
-async def _loaded(base: Path, write: Any = as_values, **settings: Any) -> AsyncIterator[KerasRecognizer]:
-    async with serving(base, write) as port:
+async def _loaded(base: Path, *, as_content: bool = False, **settings: Any) -> AsyncIterator[KerasRecognizer]:
+    async with serving(base, Answering(as_content=as_content)) as port:
         recognizer = _recognizer(base, port, **settings)
         try:
             await recognizer.load()
@@ -57,10 +57,11 @@ def _free_port() -> int:
         return int(one.getsockname()[1])
 
 
-@pytest.mark.parametrize("write", [as_values, as_content])
-async def test_best_label(tmp_path: Path, write: Any) -> None:
+@pytest.mark.parametrize("as_content", [False, True])
+async def test_best_label(tmp_path: Path, as_content: bool) -> None:  # noqa: FBT001 - a test's parameter
     """The best label comes back with its score, and with the model and version that gave it."""
-    async with _loaded(write_brightness_model(tmp_path, version=3), write, evidence_group="sight") as recognizer:
+    base = write_brightness_model(tmp_path, version=3)
+    async with _loaded(base, as_content=as_content, evidence_group="sight") as recognizer:
         result = await recognizer.recognize(_picture(204), _options())
     [label] = result.labels
     assert label.name == "Bright"
@@ -111,7 +112,7 @@ async def test_server_that_comes_back_is_used(tmp_path: Path) -> None:
     async with serving(base, port=port):
         await recognizer.load()
     begin = time.monotonic()
-    with pytest.raises(DependencyUnavailable, match=f"127.0.0.1:{port} does not answer"):
+    with pytest.raises(NotReady, match=f"127.0.0.1:{port} does not answer"):
         await recognizer.recognize(_picture(0), _options())
     assert time.monotonic() - begin < 2
     async with serving(base, port=port):
@@ -146,7 +147,7 @@ async def test_model_that_is_no_longer_served(tmp_path: Path) -> None:
     async with serving(base, port=port):
         await recognizer.load()
     async with serving(base, port=port, name="other"):
-        with pytest.raises(DependencyUnavailable, match="does not serve the model 'celebrity'"):
+        with pytest.raises(NotReady, match="does not serve the model 'celebrity'"):
             await _until_answered(recognizer, seconds=4)
     await recognizer.close()
 
@@ -166,6 +167,21 @@ async def test_scores_that_are_no_numbers(tmp_path: Path) -> None:
             await recognizer.recognize(_picture(0), _options())
 
 
+async def test_scores_that_are_no_probabilities(tmp_path: Path) -> None:
+    """Scores past 1, such as those of a network without softmax, are an error of the model."""
+    async with _loaded(write_brightness_model(tmp_path, scale=1)) as recognizer:
+        with pytest.raises(Misconfigured, match="from -254 to 255, which are none: 0 to 1"):
+            await recognizer.recognize(_picture(255), _options())
+
+
+async def test_broken_scores_hurt_nobody_else(tmp_path: Path) -> None:
+    """Of pictures in one Predict only those fail whose own scores are broken."""
+    async with _loaded(write_brightness_model(tmp_path, scale=1 / 200), keras_at_once=1) as recognizer:
+        calls = (recognizer.recognize(_picture(grey), _options()) for grey in (0, 100, 255, 150, 255, 200))
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [isinstance(outcome, Misconfigured) for outcome in outcomes] == [False, False, True, False, True, False]
+
+
 async def test_text_as_a_picture(tmp_path: Path) -> None:
     """What is no picture never reaches the model."""
     async with _loaded(write_brightness_model(tmp_path)) as recognizer:
@@ -179,7 +195,7 @@ async def _until_answered(recognizer: KerasRecognizer, seconds: float) -> pb.Rec
     while True:
         try:
             return await recognizer.recognize(_picture(0), _options())
-        except DependencyUnavailable as exc:
+        except NotReady as exc:
             if "does not answer" not in exc.message or time.monotonic() > end:
                 raise
             await asyncio.sleep(0.05)

@@ -65,3 +65,16 @@ def test_unusable_model(answer: Any, text: str) -> None:
     """A model that cannot be asked with one picture is refused with the reason."""
     with pytest.raises(Misconfigured, match=text):
         read_signature(answer)
+
+
+@pytest.mark.parametrize(("shape", "classes"), [((-1, 5), 5), ((-1, 1), 1), ((-1,), 1), ((-1, -1), None)])
+def test_scores_a_picture(shape: tuple[int, ...], classes: int | None) -> None:
+    """A model may give one score a picture, with or without a dimension of its own, or several."""
+    scores = {"scores": _info(types_pb2.DT_FLOAT, shape)}
+    assert read_signature(_answer({"i": _info(types_pb2.DT_UINT8, (-1, 9, 9, 3))}, scores)).classes == classes
+
+
+@pytest.mark.parametrize(("shape", "several"), [((-1, 9, 9, 3), True), ((1, 9, 9, 3), False), (None, True)])
+def test_pictures_at_once(shape: Shape, several: bool) -> None:  # noqa: FBT001 - a test's parameter
+    """A model of one picture a call is known by its input's shape."""
+    assert read_signature(_answer({"i": _info(types_pb2.DT_UINT8, shape)}, _SCORES)).takes_several is several

@@ -1,7 +1,6 @@
-"""The trainer, run where TensorFlow is installed; what it writes is served."""
+"""The trainer, run where TensorFlow is installed; what it writes is converted and served."""
 
 import json
-import os
 import subprocess
 import time
 from pathlib import Path
@@ -10,74 +9,88 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from marquee.v1 import recognizer_pb2 as pb
-from services.keras.recognizer import KerasRecognizer
-from services.keras.settings import KerasSettings
-from services.runtime.images import Image
-from services.runtime.recognizer import Options
-from tests.unit.tf_serving_models import serving
+from services.keras.assets import read_assets
+from tests.unit.train_env import ROOT, run_module, train_python
 
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture(name="python", scope="module")
-def _python() -> str:
-    python = os.environ.get("MARQUEE_TRAIN_PYTHON") or ROOT / ".venv-train/bin/python"
-    if not Path(python).exists():
-        pytest.skip(f"{python} is not there: `make train-env` makes it, MARQUEE_TRAIN_PYTHON names another")
-    return str(python)
+MAKE_WEIGHTS = """
+import sys, tf_keras
+network = tf_keras.applications.MobileNetV2((224, 224, 3), include_top=False, weights=None)
+network.save_weights(sys.argv[1])
+"""
 
 
-def _train(python: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [python, "-m", "services.keras.train", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+def _train(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return run_module("services.keras.train", *arguments)
 
 
-def _write_pictures(folder: Path) -> None:
+def _write_pictures(folder: Path) -> Path:
     random = np.random.default_rng(0)
     for label, low, high in (("Bright", 128, 256), ("Dark", 0, 128)):
         (folder / label).mkdir(parents=True)
         for number in range(6):
             pixels = random.integers(low, high, (32, 32, 3), dtype=np.uint8)
             Pillow.fromarray(pixels).save(folder / label / f"{number}.png")
+    return folder
 
 
-async def test_what_is_trained_is_served(python: str, tmp_path: Path) -> None:
-    """One short training gives a folder that the server serves and the recognizer understands."""
-    _write_pictures(tmp_path / "pictures")
-    done = _train(python, tmp_path / "pictures", "--out", tmp_path / "out", "--epochs", "1", "--version", "4")
+def test_what_is_trained_is_converted(tmp_path: Path) -> None:
+    """One short training gives a file that converts as it is, labels in the order asked for, and a page."""
+    pictures, out = _write_pictures(tmp_path / "pictures"), tmp_path / "models" / "light.keras"
+    done = _train(pictures, "--labels", "Dark,Bright", "--out", out, "--epochs", "1")
     assert done.returncode == 0, done.stderr
-    assert "held out: accuracy" in done.stderr
-    assert (tmp_path / "out" / "model.keras").exists()
-    assets = json.loads((tmp_path / "out/4/assets/marquee.json").read_text())
-    assert (assets["labels"], assets["seed"]) == (["Bright", "Dark"], 1)
-    assert assets["parameters"] < 300_000
-    picture = Image((tmp_path / "pictures/Dark/0.png").read_bytes())
-    async with serving(tmp_path / "out") as port:
-        result = await _recognize(tmp_path / "out", port, picture)
-    assert result.model.version == "4"
-    assert {label.name for label in result.labels} <= {"Bright", "Dark"}
+    facts = json.loads(out.with_suffix(".marquee.json").read_text())
+    assert (facts["labels"], facts["seed"], facts["trained_on"], facts["held_out"]) == (["Dark", "Bright"], 1, 10, 2)
+    assert facts["parameters"] < 300_000
+    assert f"at the threshold {facts['threshold']}" in done.stderr
+    page = out.with_suffix(".html").read_text()
+    assert page.count("<polyline") == 4
+    assert "<th>Dark</th>" in page
+    converted = run_module("services.keras.convert", out, tmp_path / "served" / "4")
+    assert converted.returncode == 0, converted.stderr
+    assert read_assets(tmp_path / "served", "4").labels == ("Dark", "Bright")
 
 
-def test_pictures_that_cannot_be_trained_on(python: str, tmp_path: Path) -> None:
-    """One label alone ends with 2 and a sentence, without a traceback and without the wait for TensorFlow."""
+def test_head_on_trained_weights(tmp_path: Path) -> None:
+    """MobileNetV2's weights as Keras 2 saved them, with a head of classes x 1281 numbers on them, make an .h5."""
+    weights, out = tmp_path / "no_top.h5", tmp_path / "light.h5"
+    subprocess.run([train_python(), "-c", MAKE_WEIGHTS, str(weights)], check=True, capture_output=True)
+    pictures = _write_pictures(tmp_path / "pictures")
+    done = _train(pictures, "--out", out, "--epochs", "1", "--weights", weights)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(out.with_suffix(".marquee.json").read_text())
+    assert facts["parameters"] == 2_257_984 + 2 * 1281
+    assert out.stat().st_size > 9_000_000
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--out", "m.keras"), "only Bright"),
+        (("--out", "m.keras", "--labels", "Bright,Grey"), "has no folder 'Grey' with pictures"),
+        (("--out", "m.keras", "--labels", "Bright"), "Two or more different labels"),
+        (("--out", "m.keras", "--labels", "Bright,Bright"), "Two or more different labels"),
+        (("--out", "m.pt"), "its name ends with .keras or .h5"),
+        (("--out", "m.keras", "--epochs", "0"), "at least 1"),
+    ],
+)
+def test_what_cannot_be_trained(tmp_path: Path, arguments: tuple[str, ...], reason: str) -> None:
+    """Ends with 2 and a sentence, without a traceback and without the wait for TensorFlow."""
     (tmp_path / "Bright").mkdir()
     Pillow.new("RGB", (8, 8)).save(tmp_path / "Bright" / "1.png")
     begin = time.monotonic()
-    done = _train(python, tmp_path, "--out", tmp_path / "out")
+    done = _train(tmp_path, *arguments)
     assert done.returncode == 2
-    assert "only Bright" in done.stderr
+    assert reason in done.stderr
     assert "Traceback" not in done.stderr
-    assert not (tmp_path / "out").exists()
+    assert not (ROOT / "m.keras").exists()
     assert time.monotonic() - begin < 10
 
 
-async def _recognize(base: Path, port: int, picture: Image) -> pb.RecognizerResult:
-    recognizer = KerasRecognizer(KerasSettings(keras_target=f"127.0.0.1:{port}", keras_assets=base))
-    deadline = time.monotonic() + 10
-    options = Options("test", (pb.FEATURE_LABELS,), 10, 0.0, "", include_embeddings=False, deadline=deadline)
-    try:
-        await recognizer.load()
-        return await recognizer.recognize(picture, options)
-    finally:
-        await recognizer.close()
+def test_weights_of_something_else(tmp_path: Path) -> None:
+    """A file that does not hold MobileNetV2's weights is named."""
+    wrong = tmp_path / "wrong.h5"
+    wrong.write_text("no weights")
+    done = _train(_write_pictures(tmp_path / "pictures"), "--out", tmp_path / "m.keras", "--weights", wrong)
+    assert done.returncode == 2
+    assert "wrong.h5 does not hold MobileNetV2's weights" in done.stderr
+    assert "Traceback" not in done.stderr

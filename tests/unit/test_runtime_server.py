@@ -49,12 +49,12 @@ async def test_while_loading_it_is_alive_and_not_ready(loading: LeafProcess) -> 
 
 
 async def test_while_loading_it_refuses_calls(loading: LeafProcess) -> None:
-    """A call that comes too early is told to try again: UNAVAILABLE, NOT_READY."""
+    """A call that comes too early is told to try again: UNAVAILABLE, MODEL_NOT_READY."""
     async with loading.client() as client:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await client.RecognizeImage(request(), timeout=5)
     refused = status.from_rpc_error(caught.value)
-    assert (status.code_of(refused), status.reason_of(refused)) == (grpc.StatusCode.UNAVAILABLE, "NOT_READY")
+    assert (status.code_of(refused), status.reason_of(refused)) == (grpc.StatusCode.UNAVAILABLE, "MODEL_NOT_READY")
 
 
 async def test_once_loaded_it_serves(start: Start) -> None:

@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predict_pb2, prediction_service_pb2_grpc
 
+from local.tf_serving.options import Answering
 from local.tf_serving.status_messages import get_model_status_pb2
 from services.keras.tensors import as_content, as_values, to_array
 from tests.unit.tf_serving_models import serving, write_brightness_model
@@ -78,7 +79,8 @@ async def test_values_by_default(stub: Any) -> None:
 async def test_content_when_asked_for(tmp_path: Path) -> None:
     """With tensor content enabled, scores stand in tensor_content."""
     base = write_brightness_model(tmp_path / "model", shape=(None, 4, 4, 3))
-    async with serving(base, as_content) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    answering = Answering(as_content=True)
+    async with serving(base, answering) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         scores = (await stub.Predict(_request())).outputs["scores"]
     assert scores.tensor_content

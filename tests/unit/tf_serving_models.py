@@ -11,9 +11,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from local.tf_serving.servables import load_newest
+from local.tf_serving.config_messages import ModelServerConfig
+from local.tf_serving.options import Answering
+from local.tf_serving.servables import Servables
 from local.tf_serving.server import build
-from services.keras.tensors import as_values
+from local.tf_serving.source import Source
 
 Sizes = Sequence[int | None]
 
@@ -27,22 +29,47 @@ def write_brightness_model(  # noqa: PLR0913 - what a model can differ in
     shape: Sizes = (None, 224, 224, 3),
     scale: float = 1 / 255,
     threshold: float = 0.5,
+    only: Sequence[str] = ("bright", "dark"),
+    **assets: str,
 ) -> Path:
-    """Writes BASE/VERSION with a model whose scores are [mean of the values · scale, 1 - that]."""
-    folder = base / str(version)
+    """Writes BASE/VERSION with a model whose scores are [mean of the values · scale, 1 - that], or `only` one of them.
+
+    A version is there whole or not at all. `assets` has more fields of marquee.json.
+    """
+    folder = base / f"{version}.part"
     (folder / "assets").mkdir(parents=True)
-    onnx.save(_brightness(dtype, shape, scale), folder / "model.onnx")
+    onnx.save(_brightness(dtype, shape, scale, only), folder / "model.onnx")
     if labels is not None:
-        assets = {"labels": labels, "threshold": threshold, "preprocessing": "none"}
-        (folder / "assets" / "marquee.json").write_text(json.dumps(assets))
+        told = {"labels": labels, "threshold": threshold} | assets
+        (folder / "assets" / "marquee.json").write_text(json.dumps(told))
+    folder.rename(base / str(version))
     return base
 
 
+def model_source(base: Path, name: str = "celebrity", **config: Any) -> tuple[Source, Servables]:
+    """What is served of BASE, nothing of it loaded yet; `config` has more fields of ModelConfig."""
+    servables, configured = Servables(), ModelServerConfig()
+    configured.model_config_list.config.add(name=name, base_path=str(base), **config)
+    return Source(configured, servables, threads=1), servables
+
+
 @asynccontextmanager
-async def serving(base: Path, write: Any = as_values, port: int = 0, name: str = "celebrity") -> AsyncIterator[int]:
+async def serving(
+    base: Path, answering: Answering | None = None, port: int = 0, name: str = "celebrity"
+) -> AsyncIterator[int]:
     """Serves BASE's newest version on the loopback; gives the port."""
-    with ThreadPoolExecutor(1) as executor:
-        server = await build(load_newest(base, name, threads=1), executor, write)
+    source, servables = model_source(base, name)
+    source.poll()
+    source.label(allow_unavailable=False)
+    async with serving_of(servables, answering, port) as bound:
+        yield bound
+
+
+@asynccontextmanager
+async def serving_of(servables: Servables, answering: Answering | None = None, port: int = 0) -> AsyncIterator[int]:
+    """Serves what there is, which may change meanwhile; gives the port."""
+    with ThreadPoolExecutor(2) as executor:
+        server = await build(servables, executor, answering or Answering())
         bound = server.add_insecure_port(f"127.0.0.1:{port}")
         await server.start()
         try:
@@ -51,21 +78,21 @@ async def serving(base: Path, write: Any = as_values, port: int = 0, name: str =
             await server.stop(None)
 
 
-def _brightness(dtype: int, shape: Sizes, scale: float) -> onnx.ModelProto:
+def _brightness(dtype: int, shape: Sizes, scale: float, only: Sequence[str]) -> onnx.ModelProto:
     nodes = [
         helper.make_node("Cast", ["image"], ["values"], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", ["values", "axes"], ["column"], keepdims=0),
         helper.make_node("Mul", ["column", "scale"], ["flat"]),
         helper.make_node("Unsqueeze", ["flat", "last"], ["bright"]),
         helper.make_node("Sub", ["one", "bright"], ["dark"]),
-        helper.make_node("Concat", ["bright", "dark"], ["scores"], axis=1),
+        helper.make_node("Concat", list(only), ["scores"], axis=1),
     ]
     constants = {"axes": np.array([1, 2, 3]), "last": np.array([1]), "scale": np.float32(scale), "one": np.float32(1)}
     graph = helper.make_graph(
         nodes,
         "brightness",
         [helper.make_tensor_value_info("image", dtype, shape)],
-        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, (None, 2))],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, (None, len(only)))],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)

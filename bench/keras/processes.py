@@ -1,0 +1,69 @@
+"""The local server and the adapter as processes, and what they use."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.processes import ROOT, free_port, serving, wait_until
+
+NAME = "bench"
+
+
+@contextmanager
+def server(model: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The local server: its process and port."""
+    port = free_port()
+    flags = ("--model_name", NAME, "--model_base_path", str(model.resolve()), "--enable_grpc_healthcheck_service")
+    with running([sys.executable, "-m", "local.tf_serving", *flags, "--port", str(port)], {}, port) as process:
+        yield process, port
+
+
+@contextmanager
+def adapter(python: str, model: Path, served: int, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The adapter before it: its process and port."""
+    port = free_port()
+    own = {
+        "MARQUEE_PORT": str(port),
+        "MARQUEE_METRICS_PORT": str(free_port()),
+        "MARQUEE_KERAS_TARGET": f"127.0.0.1:{served}",
+        "MARQUEE_KERAS_MODEL": NAME,
+        "MARQUEE_KERAS_ASSETS": str(model.resolve()),
+        "PYTHONPATH": str(ROOT),
+    }
+    with running([python, "-m", "services.keras"], own | settings, port) as process:
+        yield process, port
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A process, once its health is SERVING."""
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stderr=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: serving(f"127.0.0.1:{port}"), 60)
+        yield process
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def started(python: str, model: Path, served: int) -> tuple[float, float]:
+    """Seconds from the adapter's start to SERVING, and those that it computed."""
+    begin = time.perf_counter()
+    with adapter(python, model, served) as (process, _):
+        return time.perf_counter() - begin, cpu_seconds(process.pid)
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(pid: int) -> float:
+    """MiB that a process holds."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024

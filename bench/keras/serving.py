@@ -1,0 +1,192 @@
+"""Measures the Keras adapter and the local TensorFlow Serving API, each against what it stands on, side by side.
+
+usage: PYTHONPATH=. python bench/keras/serving.py MODEL [--seconds 5] [--rounds 5] [--python PYTHON]
+
+MODEL has <version>/model.onnx as services.keras.convert writes it, of a network for uint8 pictures of 224x224;
+its weights may be random. PYTHON, another environment's, runs the adapter. Prints Markdown rows.
+"""
+
+import argparse
+import asyncio
+import io
+import os
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import grpc
+import numpy as np
+import onnxruntime
+from PIL import Image as Pillow
+from processes import NAME, adapter, cpu_seconds, resident, server, started
+from rates import Rate, print_rates
+from tensorflow_serving.apis import model_pb2
+
+from local.pictures import photo
+from marquee.v1 import recognizer_pb2 as pb
+from services.keras.preprocess import to_pixels
+from services.keras.serving import predict_request
+from services.runtime.images import Image
+
+CALLERS = 8
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+RECOGNIZE = "/marquee.v1.RecognizerService/RecognizeImage"
+Call = Callable[[], Awaitable[object]]
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--python", default=sys.executable)
+    asked = parser.parse_args()
+    print("| what | measured |\n|---|---|")
+    print(f"| bytes of a Predict, uint8 224x224 | {len(predict(jpeg(224, 90)))} |")
+    with server(asked.model) as (serving_process, served):
+        starts = [started(asked.python, asked.model, served) for _ in range(5)]
+        wall, cpu = (statistics.median(column) for column in zip(*starts, strict=True))
+        print(f"| adapter, start to SERVING, median of 5: passed / CPU time | {wall:.2f} / {cpu:.2f} s |", flush=True)
+        with adapter(asked.python, asked.model, served) as (process, own):
+            asyncio.run(alone(served, own, process.pid, asked.rounds))
+        print_rates("bare onnxruntime", [onnx_rate(asked.model, asked.seconds) for _ in range(2)])
+        for most in (1, 2, 4, 8, 16):
+            settings = {"MARQUEE_KERAS_MAX_BATCH": str(most)}
+            with adapter(asked.python, asked.model, served, **settings) as (process, own):
+                pids = (serving_process.pid, process.pid)
+                asyncio.run(together(asked, f"adapter, at most {most} in a Predict", (served, own), pids))
+                print(f"| its resident memory after that | {resident(process.pid):.0f} MiB |", flush=True)
+
+
+def jpeg(side: int, quality: int) -> bytes:
+    """A face, as a square JPEG."""
+    buffer = io.BytesIO()
+    photo("Eileen Collins").resize((side, side), Pillow.Resampling.BICUBIC).save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def pixels_of(content: bytes) -> np.ndarray:
+    """The tensor that the adapter makes of it."""
+    return to_pixels(Image(content).as_stored())
+
+
+def predict(content: bytes) -> bytes:
+    """The PredictRequest that the adapter makes of it."""
+    spec = model_pb2.ModelSpec(name=NAME)
+    return predict_request(spec, pixels_of(content), "image", "scores").SerializeToString()
+
+
+def recognize(content: bytes) -> bytes:
+    """The RecognizeImageRequest with it."""
+    return pb.RecognizeImageRequest(image=pb.Image(content=content)).SerializeToString()
+
+
+@contextmanager
+def calls(served: int, own: int, content: bytes) -> Iterator[tuple[Call, Call]]:
+    """Ways to ask the server and the adapter, with ready bytes: the callers must not be what is measured."""
+    with ExitStack() as stack:
+        made = []
+        for port, method, request in ((served, PREDICT, predict(content)), (own, RECOGNIZE, recognize(content))):
+            channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
+            stack.callback(lambda channel=channel: asyncio.get_running_loop().create_task(channel.close()))
+            ask = channel.unary_unary(method)
+            made.append(lambda ask=ask, request=request: ask(request, timeout=30))
+        yield made[0], made[1]
+
+
+async def alone(served: int, own: int, pid: int, rounds: int) -> None:
+    """One caller: what the adapter adds to a Predict, without decoding; and the latter apart."""
+    content = jpeg(640, 92)
+    times: dict[str, list[float]] = {"direct": [], "adapter": [], "decode": []}
+    cpu = decoding = 0.0
+    with calls(served, own, content) as (direct, through):
+        for _ in range(40 * rounds):
+            before = cpu_seconds(pid)
+            times["adapter"].append(await seconds_of(through))
+            cpu += cpu_seconds(pid) - before
+            times["direct"].append(await seconds_of(direct))
+            begin, begin_cpu = time.perf_counter(), time.thread_time()
+            pixels_of(content)
+            times["decode"].append(time.perf_counter() - begin)
+            decoding += time.thread_time() - begin_cpu
+    middle = {name: statistics.median(values) * 1000 for name, values in times.items()}
+    added = statistics.median(
+        a - d - p for a, d, p in zip(*(times[k] for k in ("adapter", "direct", "decode")), strict=True)
+    )
+    print(f"| one caller, p50: Predict alone | {middle['direct']:.2f} ms |")
+    print(f"| … through the adapter, a JPEG of {len(content) // 1000} KB | {middle['adapter']:.2f} ms |")
+    print(f"| … decoding that | {middle['decode']:.2f} ms |")
+    print(f"| … adapter's own time added, p50 of {len(times['adapter'])} | {added * 1000:.2f} ms |")
+    mean = (cpu - decoding) / len(times["adapter"])
+    print(
+        f"| … adapter's CPU time a call, decoding apart ({decoding / len(times['decode']) * 1000:.2f} ms) | "
+        f"{mean * 1000:.2f} ms |",
+        flush=True,
+    )
+
+
+async def seconds_of(call: Call) -> float:
+    """How long an answer takes."""
+    begin = time.perf_counter()
+    await call()
+    return time.perf_counter() - begin
+
+
+async def together(asked: argparse.Namespace, name: str, ports: tuple[int, int], pids: tuple[int, ...]) -> None:
+    """Bare onnxruntime, the server, the adapter before it; one after another, again and again."""
+    bare, direct, through = [], [], []
+    for _ in range(asked.rounds):
+        with calls(*ports, jpeg(224, 90)) as (ask, recognize_one):
+            direct.append(await rate(ask, asked.seconds, pids))
+            through.append(await rate(recognize_one, asked.seconds, pids))
+        bare.append(await asyncio.to_thread(onnx_rate, asked.model, asked.seconds))
+    print_rates("server alone", direct, bare)
+    print_rates(name, through, direct)
+
+
+async def rate(call: Call, seconds: float, pids: tuple[int, ...]) -> Rate:
+    """Of CALLERS callers."""
+    begin, done = time.perf_counter(), 0
+    before = time.process_time() + sum(map(cpu_seconds, pids))
+
+    async def caller() -> None:
+        nonlocal done
+        while time.perf_counter() < begin + seconds:
+            await call()
+            done += 1
+
+    await asyncio.gather(*(caller() for _ in range(CALLERS)))
+    cpu = time.process_time() + sum(map(cpu_seconds, pids)) - before
+    return Rate(done / (time.perf_counter() - begin), cpu / done)
+
+
+def onnx_rate(model: Path, seconds: float) -> Rate:
+    """Of the newest version, as the server runs it: a thread a core, one picture a run."""
+    newest = max(model.glob("*/model.onnx"), key=lambda path: int(path.parent.name))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(newest, options, providers=["CPUExecutionProvider"])
+    picture = {"image": pixels_of(jpeg(224, 90))}
+    session.run(None, picture)
+    end = time.perf_counter() + seconds
+
+    def run(_: int) -> int:
+        done = 0
+        while time.perf_counter() < end:
+            session.run(None, picture)
+            done += 1
+        return done
+
+    begin, before = time.perf_counter(), time.process_time()
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        done = sum(threads.map(run, range(os.cpu_count() or 1)))
+    return Rate(done / (time.perf_counter() - begin), (time.process_time() - before) / done)
+
+
+if __name__ == "__main__":
+    main()

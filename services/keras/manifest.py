@@ -1,0 +1,71 @@
+"""Which files a version of a model has, with their hashes: written by the converter, checked by `fetch`."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+FILE = "manifest.json"
+
+
+def _within(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or "\\" in path or ".." in parts or PurePosixPath(path).is_absolute() or path == FILE:
+        raise ValueError(f"{path!r} is no file of a version's folder")
+    return path
+
+
+class Entry(BaseModel):
+    """One file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Manifest(BaseModel):
+    """All files of a version but the manifest itself, by their paths in its folder."""
+
+    model_config = ConfigDict(frozen=True)
+
+    files: Annotated[dict[Annotated[str, AfterValidator(_within)], Entry], Field(min_length=1)]
+
+
+def describe(folder: Path) -> Manifest:
+    """The manifest of the folder as it is. Blocks: every file is read."""
+    return Manifest(files={name: _entry(folder / name) for name in _names(folder)})
+
+
+def write(manifest: Manifest, folder: Path) -> None:
+    """Writes FOLDER/manifest.json. Blocks."""
+    (folder / FILE).write_text(f"{manifest.model_dump_json(indent=1)}\n", encoding="utf-8")
+
+
+def differences(folder: Path, manifest: Manifest) -> Iterator[str]:
+    """What is missing, of another length or of other content, a sentence each. Blocks."""
+    for name, wanted in manifest.files.items():
+        path = folder / name
+        if not path.is_file():
+            yield f"{name} is missing"
+        elif (size := path.stat().st_size) != wanted.bytes:
+            yield f"{name} has {size} bytes instead of {wanted.bytes}"
+        elif sha256_of(path) != wanted.sha256:
+            yield f"{name} has another SHA-256 than the manifest says"
+
+
+def sha256_of(path: Path) -> str:
+    """The file's SHA-256, 64 lower-case hexadecimal digits. Blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _names(folder: Path) -> list[str]:
+    names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in names if name != FILE)
+
+
+def _entry(path: Path) -> Entry:
+    return Entry(bytes=path.stat().st_size, sha256=sha256_of(path))

@@ -1,0 +1,153 @@
+"""Pictures that share a Predict."""
+
+import asyncio
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.keras.batching import Batcher, Inputs, Scores
+from services.runtime.errors import DependencyTimeout, Misconfigured
+
+
+class Server:
+    """Scores each input with itself; remembers how many came at once; waits while it is told to."""
+
+    def __init__(self, most: int = 100) -> None:
+        self.sizes: list[int] = []
+        self.seconds: list[float] = []
+        self.most = most
+        self.cancelled = 0
+        self.go = asyncio.Event()
+        self.go.set()
+
+    async def ask(self, inputs: Inputs, seconds: float) -> Scores:
+        self.sizes.append(len(inputs))
+        self.seconds.append(seconds)
+        try:
+            await self.go.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if len(inputs) > self.most:
+            raise Misconfigured(f"Task size {len(inputs)} is larger than maximum input batch size {self.most}")
+        return inputs.astype(np.float32)
+
+
+def _inputs(*values: int) -> Inputs:
+    return np.array([[value] for value in values], np.uint8)
+
+
+async def _scores(batcher: Batcher, *values: int, seconds: float = 5) -> list[float]:
+    return (await batcher.predict(_inputs(*values), seconds)).ravel().tolist()
+
+
+async def _busy(server: Server, batcher: Batcher) -> "asyncio.Task[list[float]]":
+    """One call that the server works on until it may go on."""
+    server.go.clear()
+    first = asyncio.create_task(_scores(batcher, 0))
+    while not server.sizes:  # noqa: ASYNC110 - the loop's next rounds bring it about
+        await asyncio.sleep(0)
+    return first
+
+
+async def test_alone_it_does_not_wait() -> None:
+    """A picture is asked about at once while the server is free."""
+    server = Server()
+    batcher = Batcher(server.ask, most=8, at_once=2)
+    begin = time.monotonic()
+    assert await _scores(batcher, 7) == [7]
+    assert time.monotonic() - begin < 0.1
+    assert server.sizes == [1]
+
+
+async def test_what_comes_meanwhile_shares_the_next() -> None:
+    """While all calls are running, pictures gather; each caller gets the scores of its own."""
+    server = Server()
+    batcher = Batcher(server.ask, most=8, at_once=1)
+    first = await _busy(server, batcher)
+    rest = [asyncio.create_task(_scores(batcher, value)) for value in range(1, 6)]
+    await asyncio.sleep(0)
+    server.go.set()
+    assert await asyncio.gather(first, *rest) == [[0], [1], [2], [3], [4], [5]]
+    assert server.sizes == [1, 5]
+
+
+async def test_most_pictures_a_call() -> None:
+    """A call holds no more pictures than asked for, even when one caller has more."""
+    server = Server()
+    batcher = Batcher(server.ask, most=3, at_once=1)
+    assert await _scores(batcher, *range(7)) == list(range(7))
+    assert server.sizes == [3, 3, 1]
+
+
+async def test_calls_at_once() -> None:
+    """So many calls run at once and no more."""
+    server = Server()
+    batcher = Batcher(server.ask, most=1, at_once=2)
+    first = await _busy(server, batcher)
+    rest = [asyncio.create_task(_scores(batcher, value)) for value in (1, 2)]
+    await asyncio.sleep(0.01)
+    assert server.sizes == [1, 1]
+    server.go.set()
+    assert await asyncio.gather(first, *rest) == [[0], [1], [2]]
+
+
+async def test_deadline_of_each() -> None:
+    """Nobody waits past their deadline, neither in the queue nor for those who share the call."""
+    server = Server()
+    batcher = Batcher(server.ask, most=8, at_once=1)
+    first = await _busy(server, batcher)
+    hurried = asyncio.create_task(_scores(batcher, 1, seconds=0.05))
+    patient = asyncio.create_task(_scores(batcher, 2, seconds=5))
+    with pytest.raises(DependencyTimeout):
+        await hurried
+    server.go.set()
+    assert await asyncio.gather(first, patient) == [[0], [2]]
+    assert server.sizes == [1, 1]
+    assert 4 < server.seconds[1] < 5
+
+
+async def test_no_time_left() -> None:
+    """Without time the server is not asked at all."""
+    server = Server()
+    with pytest.raises(DependencyTimeout):
+        await _scores(Batcher(server.ask, most=8, at_once=1), 1, seconds=0)
+    assert server.sizes == []
+
+
+async def test_call_ends_with_its_last_caller() -> None:
+    """A call is cancelled when nobody waits for it any more, and makes room for the next."""
+    server = Server()
+    batcher = Batcher(server.ask, most=8, at_once=1)
+    server.go.clear()
+    both = [asyncio.create_task(_scores(batcher, 1)), asyncio.create_task(_scores(batcher, 2, 3))]
+    await asyncio.sleep(0.01)
+    both[0].cancel()
+    await asyncio.sleep(0.01)
+    assert server.cancelled == 1
+    both[1].cancel()
+    await asyncio.sleep(0.01)
+    assert server.cancelled == 2
+    server.go.set()
+    assert await _scores(batcher, 4) == [4]
+
+
+async def test_server_that_refuses_several() -> None:
+    """Callers who shared a call that the server finds too large are asked about one by one, then and later."""
+    server = Server(most=1)
+    batcher = Batcher(server.ask, most=8, at_once=1)
+    assert await _scores(batcher, 1, 2, 3) == [1, 2, 3]
+    assert await _scores(batcher, 4, 5) == [4, 5]
+    assert server.sizes == [3, 1, 1, 1, 1, 1]
+
+
+async def test_failure_reaches_all() -> None:
+    """What the server raises reaches everybody who shared the call, and the next call is made."""
+    server = Server(most=0)
+    batcher = Batcher(server.ask, most=8, at_once=1)
+    outcomes: list[Any] = await asyncio.gather(*(_scores(batcher, value) for value in range(3)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Misconfigured] * 3
+    server.most = 1
+    assert await _scores(batcher, 9) == [9]
