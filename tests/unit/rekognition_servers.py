@@ -14,7 +14,8 @@ from moto.server import ThreadedMotoServer
 
 from local.rekognition import gallery
 from local.rekognition.app import create_app
-from local.rekognition.operations import Operations
+from local.rekognition.operations import Knowledge, operations
+from local.rekognition.replies import answering
 from local.rekognition.vision import Vision
 from services.runtime.s3 import ObjectStore
 
@@ -38,7 +39,7 @@ def endpoint(folder: Path, s3_url: str) -> Iterator[str]:
     """The local Rekognition endpoint with a gallery; gives its URL."""
     vision = Vision()
     known, _ = gallery.read(folder, vision)
-    app = create_app(Operations(vision, known, ObjectStore(s3_url)))
+    app = create_app(answering(operations(Knowledge(vision, ObjectStore(s3_url), known))))
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],))
