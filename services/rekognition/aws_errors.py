@@ -1,4 +1,4 @@
-"""From what goes wrong at AWS to what callers are told.
+"""What goes wrong at AWS: whether it passes, whether it is billed, and what callers are told.
 
 AWS's own messages name roles, accounts and signatures, so they are shown to nobody.
 """
@@ -8,6 +8,8 @@ from botocore import exceptions as boto
 from botocore.exceptions import BotoCoreError, ClientError
 
 from services.runtime.errors import (
+    CollectionNotFound,
+    CredentialsRefused,
     DependencyTimeout,
     DependencyUnavailable,
     DomainError,
@@ -15,6 +17,7 @@ from services.runtime.errors import (
     InvalidImage,
     InvalidRequest,
     Misconfigured,
+    NotPermitted,
     Throttled,
 )
 
@@ -24,12 +27,22 @@ _Told = tuple[type[DomainError], str]
 _SLOW_DOWN: _Told = (Throttled, "Rekognition asks to slow down. Try again later, or ask AWS for a higher quota.")
 _BAD_NAME: _Told = (InvalidRequest, "Rekognition does not take this bucket's or key's name.")
 _CREDENTIALS: _Told = (
-    Misconfigured,
-    "The server's AWS credentials are missing, wrong or expired. An operator has to renew them.",
+    CredentialsRefused,
+    (
+        "The server's AWS credentials are missing, wrong or expired. An operator has to renew them: the role of its "
+        "service account, AWS_PROFILE, or AWS_ACCESS_KEY_ID with its secret and token."
+    ),
 )
 _NOT_ALLOWED: _Told = (
-    Misconfigured,
-    "The server's AWS identity may not call Rekognition. An operator has to allow the operations.",
+    NotPermitted,
+    (
+        "The server's AWS identity may not call this operation of Rekognition, or not for this collection. "
+        "An operator has to allow it in the identity's IAM policy."
+    ),
+)
+_NO_COLLECTION: _Told = (
+    CollectionNotFound,
+    "Rekognition has no such collection in its region. Name one that `aws rekognition list-collections` lists.",
 )
 _ELSEWHERE: _Told = (
     Misconfigured,
@@ -54,6 +67,7 @@ _BY_CODE: dict[str, _Told] = {
     "MissingAuthenticationTokenException": _CREDENTIALS,
     "OptInRequired": _NOT_ALLOWED,
     "ProvisionedThroughputExceededException": _SLOW_DOWN,
+    "ResourceNotFoundException": _NO_COLLECTION,
     "SubscriptionRequiredException": _NOT_ALLOWED,
     "Throttling": _SLOW_DOWN,
     "ThrottlingException": _SLOW_DOWN,
@@ -70,13 +84,50 @@ _BY_CLASS: tuple[tuple[type[BotoCoreError], _Told], ...] = (
     (boto.TokenRetrievalError, _CREDENTIALS),
     (boto.UnauthorizedSSOTokenError, _CREDENTIALS),
     (boto.ParamValidationError, _BAD_NAME),
+    (boto.UnknownEndpointError, _ELSEWHERE),
     (BotoCoreError, (DependencyUnavailable, "Rekognition cannot be reached.")),
 )
+_SERVER_ERROR = 500
+_A_SECOND = 1.0  # quotas are by the second
+_NEVER_SENT = (
+    boto.ConnectTimeoutError,
+    boto.EndpointConnectionError,
+    boto.NoCredentialsError,
+    boto.PartialCredentialsError,
+    boto.CredentialRetrievalError,
+    boto.TokenRetrievalError,
+    boto.UnauthorizedSSOTokenError,
+    boto.ParamValidationError,
+    boto.ProxyConnectionError,
+    boto.SSLError,
+)
+_BREAKS = (boto.ConnectTimeoutError, boto.EndpointConnectionError, boto.ConnectionClosedError)
 
 
 def code_of(exc: BotoCoreError | ClientError) -> str:
     """AWS's code, or the exception's own name where AWS did not answer."""
     return str(exc.response["Error"].get("Code", "")) if isinstance(exc, ClientError) else type(exc).__name__
+
+
+def is_throttling(exc: BaseException) -> bool:
+    """Whether AWS asks to slow down."""
+    return isinstance(exc, ClientError) and _BY_CODE.get(code_of(exc)) is _SLOW_DOWN
+
+
+def passes(exc: BaseException) -> bool:
+    """Whether the same call may well succeed a moment later: throttling, an error of AWS's, a broken connection.
+
+    A read timeout does not count: it took all the time that an answer is given.
+    """
+    return is_throttling(exc) or isinstance(exc, _BREAKS) or (isinstance(exc, ClientError) and _is_theirs(exc))
+
+
+def is_surely_not_billed(exc: BotoCoreError | ClientError) -> bool:
+    """Whether the call never reached AWS, or AWS refused it before looking at the picture.
+
+    An error of AWS's own, a broken connection and a timeout leave it open.
+    """
+    return isinstance(exc, _NEVER_SENT) or is_throttling(exc) or (isinstance(exc, ClientError) and not _is_theirs(exc))
 
 
 def explain(exc: BotoCoreError | ClientError) -> DomainError:
@@ -87,7 +138,11 @@ def explain(exc: BotoCoreError | ClientError) -> DomainError:
         kind, message = _BY_CODE.get(code, (DependencyUnavailable, f"Rekognition failed with {code}."))
     else:
         kind, message = next(told for cause, told in _BY_CLASS if isinstance(exc, cause))
-    return kind(message)
+    return kind(message, retry_after=_A_SECOND if kind is Throttled else None)
+
+
+def _is_theirs(exc: ClientError) -> bool:
+    return int(exc.response["ResponseMetadata"].get("HTTPStatusCode", _SERVER_ERROR)) >= _SERVER_ERROR
 
 
 def _request_id(exc: BotoCoreError | ClientError) -> str | None:
