@@ -43,7 +43,7 @@ class Access:
     """The only one that requests may be signed for."""
 
     def check(self, operation: str, request: SignedRequest) -> None:
-        """Raises AwsError with AWS's codes: UnrecognizedClientException, InvalidSignatureException, …"""
+        """Raises AwsError with AWS's codes: UnrecognizedClientException and the like."""
         authorization = request.headers.get("authorization", "")
         if not authorization:
             raise AwsError("MissingAuthenticationTokenException", "Missing Authentication Token")
@@ -77,9 +77,7 @@ def _check_date(signed: re.Match[str], request: SignedRequest) -> None:
     try:
         then = datetime.strptime(told, SIGV4_TIMESTAMP).replace(tzinfo=UTC)
     except ValueError:
-        raise AwsError(
-            "IncompleteSignatureException", "Authorization header requires an 'X-Amz-Date' header."
-        ) from None
+        raise AwsError("IncompleteSignatureException", "The request has no valid X-Amz-Date header.") from None
     now = datetime.now(UTC)
     if signed["day"] != told[:8]:
         raise AwsError("InvalidSignatureException", "Date in Credential scope does not match YYYYMMDD from X-Amz-Date.")

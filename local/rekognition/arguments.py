@@ -87,11 +87,9 @@ def _add_recordings(parser: argparse.ArgumentParser) -> None:
         "--record",
         metavar="DIR",
         type=Path,
-        help="ask Amazon, with your own credentials and bill, and keep its answers",
+        help="ask Amazon with your own credentials, and keep what it answers",
     )
-    group.add_argument(
-        "--replay", metavar="DIR", type=_folder, help="answer from what was recorded, and from nothing else"
-    )
+    group.add_argument("--replay", metavar="DIR", type=_folder, help="answer from what was recorded alone")
     parser.add_argument("--upstream", metavar="URL", help="who is asked for --record (Amazon)")
 
 

@@ -11,7 +11,7 @@ from botocore.httpsession import URLLib3Session
 from local.rekognition.errors import AwsError
 from local.rekognition.replies import Reply
 
-_CONNECT_SECONDS, _READ_SECONDS = 5, 60
+_SECONDS = 60
 
 
 class Upstream:
@@ -20,9 +20,10 @@ class Upstream:
     def __init__(self, region: str, url: str | None = None) -> None:
         """Raises ValueError without credentials; asks Amazon where there is no url."""
         session = botocore.session.get_session()
-        self._credentials = session.get_credentials()
-        if self._credentials is None:
+        credentials = session.get_credentials()
+        if credentials is None:
             raise ValueError("there are no AWS credentials to sign with: set AWS_ACCESS_KEY_ID or AWS_PROFILE")
+        self._credentials = credentials
         client = session.create_client("rekognition", region_name=region, endpoint_url=url)
         self._url = f"{client.meta.endpoint_url}/"
         self._region = region
@@ -41,4 +42,4 @@ class Upstream:
 
     @cached_property
     def _http(self) -> URLLib3Session:
-        return URLLib3Session(timeout=(_CONNECT_SECONDS, _READ_SECONDS), max_pool_connections=64)
+        return URLLib3Session(timeout=_SECONDS, max_pool_connections=64)
