@@ -32,7 +32,7 @@ class Knowledge:
     store: ObjectStore
     gallery: Gallery = field(default_factory=Gallery)
     annotations: Annotations = field(default_factory=Annotations)
-    folder: Path | None = None
+    collections: Path | None = None
     """Where collections are kept; in memory where there is none."""
     region: str = "us-east-1"
     """The one in ARNs."""
@@ -40,7 +40,7 @@ class Knowledge:
 
 def operations(known: Knowledge) -> dict[str, Operation]:
     """By their names in Rekognition. Raises OSError and sqlite3.DatabaseError where the folder cannot be used."""
-    database = Database(known.folder)
+    database = Database(known.collections)
     indexes = IndexCache(database)
     faces, users = FaceStore(database, indexes), UserStore(database, indexes)
     pictures = Pictures(known.vision, known.store)
