@@ -48,6 +48,13 @@ _ELSEWHERE: _Told = (
     Misconfigured,
     "What listens at Rekognition's address lacks this operation. An operator has to choose another region or endpoint.",
 )
+_OTHER_REGION: _Told = (
+    Misconfigured,
+    (
+        "What listens at Rekognition's address is in another region than the server's. "
+        "An operator has to set AWS_REGION or MARQUEE_REKOGNITION_REGION to the endpoint's."
+    ),
+)
 
 _BY_CODE: dict[str, _Told] = {
     "AccessDenied": _NOT_ALLOWED,
@@ -135,10 +142,20 @@ def explain(exc: BotoCoreError | ClientError) -> DomainError:
     code = code_of(exc)
     logger.warning("rekognition failed", code=code, aws_request_id=_request_id(exc))
     if isinstance(exc, ClientError):
-        kind, message = _BY_CODE.get(code, (DependencyUnavailable, f"Rekognition failed with {code}."))
+        kind, message = _OTHER_REGION if _is_other_region(exc) else _BY_CODE.get(code, _unknown(code))
     else:
         kind, message = next(told for cause, told in _BY_CLASS if isinstance(exc, cause))
     return kind(message, retry_after=_A_SECOND if kind is Throttled else None)
+
+
+def _is_other_region(exc: ClientError) -> bool:
+    """AWS has no code of its own for a signature of another region."""
+    words = str(exc.response["Error"].get("Message", ""))
+    return code_of(exc) == "InvalidSignatureException" and "valid region" in words
+
+
+def _unknown(code: str) -> _Told:
+    return DependencyUnavailable, f"Rekognition failed with {code}."
 
 
 def _is_theirs(exc: ClientError) -> bool:
