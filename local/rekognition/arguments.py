@@ -9,8 +9,8 @@ _TRUTH = """
 What is real: faces (dlib's detector, 5 points and 128-d embedding), similarity (0.6 apart is 80), celebrities
 (people of --gallery), collections, users, head pose (estimated), brightness and sharpness, clear horizontal print,
 and as labels: people by their faces, and cats.
-What is not: other labels, moderation, mouths, age, gender, emotions, glasses, beards. Nothing is made up for them:
-they are told as --annotations say, and left out otherwise.
+What is not: other labels, moderation, age, gender, emotions, smiles, glasses, beards. They are told as --annotations
+say. Otherwise labels and moderation are left out, and attributes that are asked for have confidence 0.
 """
 
 

@@ -2,7 +2,8 @@
 
 Measured here are the eyes' corners and middles, the nose's base, the head's pose from these five
 points, brightness and sharpness. dlib's free models see no mouth, age, gender, smile or glasses:
-those attributes come from annotations or are left out.
+those attributes come from annotations. Where nothing is told they say that nothing is known, because
+programs read what they have asked for: confidence 0, the emotion UNKNOWN, an age of 0 to 120.
 """
 
 import math
@@ -40,6 +41,13 @@ ATTRIBUTES = {
     "SUNGLASSES": "Sunglasses",
 }
 """What DetectFaces is asked for → the member that tells it."""
+_UNKNOWN: dict[str, Any] = {
+    **{name: {"Value": False, "Confidence": 0.0} for name in ATTRIBUTES.values()},
+    "AgeRange": {"Low": 0, "High": 120},
+    "Emotions": [{"Type": "UNKNOWN", "Confidence": 100.0}],
+    "EyeDirection": {"Yaw": 0.0, "Pitch": 0.0, "Confidence": 0.0},
+    "Gender": {"Value": "Female", "Confidence": 0.0},
+}
 _EYES = 88.0
 """Millimetres between the outer corners of an adult's eyes."""
 _DOWN, _FORWARD = 48.7, 22.0
@@ -61,12 +69,12 @@ def compared(view: View, index: int) -> "ComparedFaceTypeDef":
 def detailed(
     view: View, index: int, asked: Collection[str] = (), told: Mapping[str, Any] | None = None
 ) -> "FaceDetailTypeDef":
-    """A face as DetectFaces tells it; `told` are annotated attributes, of which those `asked` for are given."""
+    """A face as DetectFaces tells it, with the attributes `asked` for, as far as they are annotated in `told`."""
     everything = "ALL" in asked
-    wanted = ATTRIBUTES.values() if everything else {ATTRIBUTES[name] for name in asked if name in ATTRIBUTES}
-    detail: FaceDetailTypeDef = {**compared(view, index)}  # type: ignore[typeddict-item]  # has all its members
+    wanted = set(ATTRIBUTES.values()) if everything else {ATTRIBUTES[name] for name in asked if name in ATTRIBUTES}
+    detail: dict[str, Any] = {**compared(view, index)}
     detail["Landmarks"] = list(_landmarks(view, view.eyes[index], closely=everything))
-    return {**detail, **{name: value for name, value in (told or {}).items() if name in wanted}}  # type: ignore[typeddict-item]  # checked when read
+    return {**detail, **{name: (told or {}).get(name, _UNKNOWN[name]) for name in sorted(wanted)}}  # type: ignore[typeddict-item]  # checked against the model when it leaves
 
 
 def confidence(face: DetectedFace) -> float:
