@@ -3,7 +3,9 @@
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from botocore import xform_name
@@ -12,11 +14,11 @@ from prometheus_client import Counter
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_before_delay, wait_random_exponential
 
 from services.rekognition import aws_errors
-from services.rekognition.ledger import Ledger
+from services.rekognition.ledger import Ledger, Reservation
 from services.rekognition.prices import MICRO_USD, Api
 from services.rekognition.rates import Rates
 from services.rekognition.settings import RekognitionSettings
-from services.runtime.errors import OutOfTime, Throttled
+from services.runtime.errors import DependencyUnavailable, OutOfTime, Throttled
 from services.runtime.workers import Workers
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 _cost = Counter("marquee_rekognition_cost_dollars", "US dollars that Rekognition has, or may have, billed.", ("api",))
 _calls = Counter("marquee_rekognition_calls", "Calls to Rekognition, each attempt one.", ("api", "outcome"))
 _TOO_LATE = "The call's deadline passed before Rekognition was asked."
+_deadline: ContextVar[float] = ContextVar("deadline")
 _WAIT = wait_random_exponential(multiplier=0.1, max=2)
 
 
@@ -58,6 +61,7 @@ class Calls:
         self.region = client.meta.region_name
         self.api_version = client.meta.service_model.api_version
         self._client = client
+        client.meta.events.register("before-send.rekognition", _before_send)
         self._prices: Mapping[Api, int] = {**MICRO_USD, **settings.rekognition_prices}
         self._attempts = settings.rekognition_attempts
         self._ledger = ledger
@@ -70,7 +74,7 @@ class Calls:
         Raises botocore's errors, OutOfTime, Throttled, BudgetExhausted, Overloaded, DependencyUnavailable.
         """
         retrying = AsyncRetrying(
-            retry=retry_if_exception(aws_errors.passes),
+            retry=retry_if_exception(_passes),
             wait=_WAIT,
             stop=stop_after_attempt(self._attempts) | stop_before_delay(deadline - time.monotonic()),
             reraise=True,
@@ -83,41 +87,66 @@ class Calls:
         self._client.close()
 
     async def _attempt(self, api: Api, tab: Tab, deadline: float, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise OutOfTime(_TOO_LATE)
-        try:
-            wait = self._rates.take(api, left)
-        except Throttled:
-            _calls.labels(api, "held_back").inc()
-            raise
-        if wait > 0:
-            await asyncio.sleep(wait)
+        await asyncio.sleep(self._token(api, deadline - time.monotonic()))
         answer, waited = await self._workers.run(self._pay_and_ask, api, tab, deadline, parameters)
         tab.waited(waited)
         return answer
 
-    def _pay_and_ask(self, api: Api, tab: Tab, deadline: float, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
-        if time.monotonic() >= deadline:
+    def _token(self, api: Api, left: float) -> float:
+        if left <= 0:
             raise OutOfTime(_TOO_LATE)
+        try:
+            return self._rates.take(api, left)
+        except Throttled:
+            _calls.labels(api, "held_back").inc()
+            raise
+
+    def _pay_and_ask(self, api: Api, tab: Tab, deadline: float, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        _check_time(deadline)
+        _deadline.set(deadline)
+        with self._paid(api, tab):
+            answer: Mapping[str, Any] = getattr(self._client, xform_name(api))(**parameters)
+        _calls.labels(api, "ok").inc()
+        return answer
+
+    @contextmanager
+    def _paid(self, api: Api, tab: Tab) -> Iterator[None]:
+        """Pays for a call beforehand; the money comes back where AWS surely does not bill it."""
         reservation = self._ledger.reserve(self._prices[api])
         tab.add(reservation.micro_usd)
         billed = True
         try:
-            answer: Mapping[str, Any] = getattr(self._client, xform_name(api))(**parameters)
+            yield
+        except OutOfTime:
+            billed = False
+            raise
         except (BotoCoreError, ClientError) as exc:
             billed = not aws_errors.is_surely_not_billed(exc)
             _calls.labels(api, _outcome(exc)).inc()
             raise
-        else:
-            _calls.labels(api, "ok").inc()
-            return answer
         finally:
-            if billed:
-                _cost.labels(api).inc(reservation.micro_usd / 1e6)
-            else:
-                tab.add(-reservation.micro_usd)
-                self._ledger.give_back(reservation)
+            self._settle(api, tab, reservation, billed=billed)
+
+    def _settle(self, api: Api, tab: Tab, reservation: Reservation, *, billed: bool) -> None:
+        if billed:
+            _cost.labels(api).inc(reservation.micro_usd / 1e6)
+        else:
+            tab.add(-reservation.micro_usd)
+            self._ledger.give_back(reservation)
+
+
+def _passes(exc: BaseException) -> bool:
+    return aws_errors.passes(exc) or isinstance(exc, DependencyUnavailable)  # the latter: of the ledger's table
+
+
+def _check_time(deadline: float) -> None:
+    if time.monotonic() >= deadline:
+        raise OutOfTime(_TOO_LATE)
+
+
+def _before_send(**_: Any) -> None:
+    """Botocore's last word before a request leaves: paying and signing may have taken what time was left."""
+    _check_time(_deadline.get())
 
 
 def _outcome(exc: BotoCoreError | ClientError) -> str:

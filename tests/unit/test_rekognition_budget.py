@@ -224,6 +224,20 @@ def _make_again(client: object) -> None:
     client.close()
 
 
+async def test_a_table_that_stumbles_is_asked_again() -> None:
+    """One failed reservation loses no call; it may count twice, never too little."""
+    sums = iter([refusal("InternalServerError", 500), (200, {"Attributes": {"micro_usd": {"N": "2000"}}})])
+
+    def table(operation: str, _: dict[str, object]) -> Answer:
+        return next(sums) if operation.endswith("UpdateItem") else (200, {"Items": []})
+
+    with scripted_aws(lambda *_: LABELS) as aws, scripted_aws(table) as dynamo:
+        async with replica(aws.url, dynamodb_endpoint_url=dynamo.url, rekognition_table=TABLE) as one:
+            assert (await labels(one)).labels[0].name == "Boat"
+            assert spent(one) == 2000
+    assert len(aws.asked) == 1
+
+
 async def test_a_missing_table_ends_the_start(table_url: str) -> None:
     """The operator is told what to make."""
     one = RekognitionRecognizer(

@@ -90,11 +90,11 @@ async def test_throttling_that_stays_is_counted_and_told() -> None:
 async def test_nothing_is_tried_after_the_deadline() -> None:
     """However many attempts are allowed."""
     with scripted_aws(lambda *_: SLOW_DOWN) as aws:
-        deadline = time.monotonic() + 0.6
         await labels(aws.url, seconds=0.6, rekognition_attempts=20)
         await asyncio.sleep(1)
-    assert 1 < len(aws.asked) < 20
-    assert aws.times("DetectLabels")[-1] < deadline + 0.3  # the machine's haste, and what loading took
+    times = aws.times("DetectLabels")
+    assert 1 < len(times) < 20
+    assert times[-1] - times[0] < 0.6
 
 
 async def test_botocore_itself_tries_once() -> None:
