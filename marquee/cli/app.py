@@ -6,12 +6,14 @@ from typing import Annotated
 import typer
 
 import marquee
+from marquee.cli.cost import cost
 from marquee.cli.listing import recognizers
 from marquee.cli.recognize import recognize
 
 app = typer.Typer(name="marquee", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command(no_args_is_help=True)(recognize)
 app.command()(recognizers)
+app.command()(cost)
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes the flag's value

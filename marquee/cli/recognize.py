@@ -37,7 +37,7 @@ def recognize(  # noqa: PLR0913 - each is an option of the command
     from marquee.cli.runs import Run, run  # noqa: PLC0415 - --help need not wait for gRPC
     from marquee.cli.targets import targets_of  # noqa: PLC0415 - likewise
 
-    _check(files)
+    check_files(files)
     asked = Run(
         files=files,
         address=address,
@@ -52,8 +52,8 @@ def recognize(  # noqa: PLR0913 - each is an option of the command
     raise typer.Exit(run(asked))
 
 
-def _check(files: Sequence[str]) -> None:
-    """Refuses what cannot be read, before any call."""
+def check_files(files: Sequence[str]) -> None:
+    """Refuses what cannot be read, before any call. Raises BadParameter."""
     if files.count("-") > 1:
         raise typer.BadParameter("- can be read only once.", param_hint="FILE")
     for file in files:
