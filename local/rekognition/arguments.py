@@ -43,7 +43,9 @@ def _add_knowledge(parser: argparse.ArgumentParser) -> None:
         help="what pictures show that cannot be seen here: DIR/PICTURE.json beside a picture, or DIR/SHA256.json, with "
         "Labels, ModerationLabels, ContentTypes, TextDetections, FaceDetails as in Rekognition's answers",
     )
-    group.add_argument("--collections", metavar="DIR", type=Path, help="where collections are kept (in memory)")
+    group.add_argument(
+        "--collections", metavar="DIR", type=_folder_to_make, help="where collections are kept (in memory)"
+    )
     group.add_argument("--s3-endpoint", metavar="URL", help="where S3 objects are read (Amazon S3)")
     group.add_argument("--region", default="us-east-1", help="the region it is in (%(default)s)")
 
@@ -86,7 +88,7 @@ def _add_recordings(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--record",
         metavar="DIR",
-        type=Path,
+        type=_folder_to_make,
         help="ask Amazon with your own credentials, and keep what it answers",
     )
     group.add_argument("--replay", metavar="DIR", type=_folder, help="answer from what was recorded alone")
@@ -114,6 +116,12 @@ def _key(text: str) -> tuple[str, str]:
 def _folder(text: str) -> Path:
     if not Path(text).is_dir():
         raise argparse.ArgumentTypeError(f"{text} is no folder")
+    return Path(text)
+
+
+def _folder_to_make(text: str) -> Path:
+    if Path(text).exists():
+        return _folder(text)
     return Path(text)
 
 

@@ -263,6 +263,8 @@ def test_two_endpoints_on_one_folder_see_each_other(tmp_path: Path) -> None:
         (["--throttle", "0.6", "--error", "0.6"], "more than 1 together"),
         (["--expired", "x"], "x is no --key"),
         (["--gallery", "nowhere"], "nowhere is no folder"),
+        (["--collections", __file__], "is no folder"),
+        (["--record", __file__], "is no folder"),
         (["--upstream", "http://x"], "goes with --record"),
     ],
 )
