@@ -60,7 +60,7 @@ def build(state: Path, gallery: Path | None = None, port: int | None = None) -> 
     own = {
         "rekognition": {"MARQUEE_REKOGNITION_ENDPOINT_URL": f"http://{aws}", "MARQUEE_EVIDENCE_GROUP": NETWORK},
         "keras": {"MARQUEE_KERAS_TARGET": tf_serving, "MARQUEE_KERAS_ASSETS": str(MODEL_BASE)},
-        "svm": {},
+        "svm": {"MARQUEE_SVM_GALLERY": str(state / "enrolled.npz")},
         "gateway": {"MARQUEE_GATEWAY_CONFIG": str(config)},
     }
     parts = [

@@ -2,24 +2,35 @@
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import grpc
 import structlog
 from google.rpc import status_pb2
 
+from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2_grpc
 from marquee.v1 import recognizer_pb2 as pb
-from marquee.v1 import recognizer_pb2_grpc
 from services.gateway import metrics
 from services.gateway.config import BackendConfig
+from services.gateway.hops import HOPS_KEY
 from services.runtime import status
 from services.runtime.limits import MAX_MESSAGE_BYTES
 
 logger = structlog.get_logger()
-HOPS_KEY = "marquee-hops"
 _Code = grpc.StatusCode
 _REASONS = {_Code.UNAVAILABLE: "RECOGNIZER_UNAVAILABLE", _Code.DEADLINE_EXCEEDED: "RECOGNIZER_TIMEOUT"}
 _MESSAGES = {_Code.UNAVAILABLE: "{} does not answer.", _Code.DEADLINE_EXCEEDED: "{} did not answer in time."}
+
+
+class CallFailed(Exception):
+    """A recognizer's call failed, or was not made."""
+
+    def __init__(self, why: status_pb2.Status, outcome: pb.Outcome.ValueType = pb.OUTCOME_ERROR) -> None:
+        super().__init__(why.message)
+        self.status = why
+        late = why.code == status.number(_Code.DEADLINE_EXCEEDED)
+        self.outcome = pb.OUTCOME_TIMEOUT if late else outcome
 
 
 class Backend:
@@ -32,16 +43,18 @@ class Backend:
         self._in_flight = 0
         self._channel = grpc.aio.insecure_channel(config.target, options=_options(config))
         self._stub: Any = recognizer_pb2_grpc.RecognizerServiceStub(self._channel)
+        self.enrollment: Any = enrollment_pb2_grpc.EnrollmentServiceStub(self._channel)
 
     async def recognize(
         self, request: pb.RecognizeImageRequest, timeout: float, hops: int
     ) -> pb.RecognizeImageResponse:
         """The recognizer's answer, with its results named as this gateway names them."""
         begin = time.perf_counter()
-        if self._in_flight >= self._places:
-            response = self._shed()
-        else:
+        try:
             response = await self._ask(request, timeout, hops)
+        except CallFailed as exc:
+            result = pb.RecognizerResult(recognizer=self.name, outcome=exc.outcome, status=exc.status)
+            response = pb.RecognizeImageResponse(results=[result])
         seconds = time.perf_counter() - begin
         for result in response.results:
             metrics.count_result(self.name, result.outcome, seconds)
@@ -60,43 +73,37 @@ class Backend:
             state = pb.RECOGNIZER_STATE_UNAVAILABLE
             return [pb.Recognizer(name=self.name, state=state, status=self._why(exc))]
         for one in answer.recognizers:
-            one.name = self._named(one.name, answer.gateway)
+            one.name = self.named(one.name, answer.gateway)
         return list(answer.recognizers)
 
     async def close(self) -> None:
         """Closes the channel."""
         await self._channel.close()
 
-    async def _ask(self, request: pb.RecognizeImageRequest, timeout: float, hops: int) -> pb.RecognizeImageResponse:
+    async def call(self, method: Callable[..., Any], request: Any, timeout: float, hops: int) -> Any:
+        """What the method of one of the stubs answers, as one of the calls that may be in flight. Raises CallFailed."""
+        if self._in_flight >= self._places:
+            message = f"{self.name} has {self._places} calls in flight, as many as it is given. Try again later."
+            raise CallFailed(status.make(_Code.RESOURCE_EXHAUSTED, "SHED", message), pb.OUTCOME_SHED)
         self._in_flight += 1
         try:
-            response: pb.RecognizeImageResponse = await self._stub.RecognizeImage(
-                request, timeout=timeout, metadata=((HOPS_KEY, str(hops)),)
-            )
+            return await method(request, timeout=timeout, metadata=((HOPS_KEY, str(hops)),))
         except grpc.aio.AioRpcError as exc:
-            return self._failed(self._why(exc))
+            raise CallFailed(self._why(exc)) from exc
         finally:
             self._in_flight -= 1
-        if not response.results:
-            return self._failed(status.make(_Code.INTERNAL, "RECOGNIZER_FAILED", f"{self.name} answered no result."))
-        for result in response.results:
-            result.recognizer = self._named(result.recognizer, response.gateway)
-        return response
 
-    def _named(self, inner: str, gateway: str) -> str:
+    def named(self, inner: str, gateway: str) -> str:
+        """What this gateway calls a recognizer that the one behind it calls `inner`."""
         return f"{self.name}/{inner}" if gateway else self.name
 
-    def _shed(self) -> pb.RecognizeImageResponse:
-        message = f"{self.name} has {self._places} calls in flight, as many as it is given. Try again later."
-        return self._failed(status.make(_Code.RESOURCE_EXHAUSTED, "SHED", message), pb.OUTCOME_SHED)
-
-    def _failed(
-        self, why: status_pb2.Status, outcome: pb.Outcome.ValueType = pb.OUTCOME_ERROR
-    ) -> pb.RecognizeImageResponse:
-        if why.code == status.number(_Code.DEADLINE_EXCEEDED):
-            outcome = pb.OUTCOME_TIMEOUT
-        result = pb.RecognizerResult(recognizer=self.name, outcome=outcome, status=why)
-        return pb.RecognizeImageResponse(results=[result])
+    async def _ask(self, request: pb.RecognizeImageRequest, timeout: float, hops: int) -> pb.RecognizeImageResponse:
+        response: pb.RecognizeImageResponse = await self.call(self._stub.RecognizeImage, request, timeout, hops)
+        if not response.results:
+            raise CallFailed(status.make(_Code.INTERNAL, "RECOGNIZER_FAILED", f"{self.name} answered no result."))
+        for result in response.results:
+            result.recognizer = self.named(result.recognizer, response.gateway)
+        return response
 
     def _why(self, error: grpc.aio.AioRpcError) -> status_pb2.Status:
         """What the recognizer said; what gRPC says of the network goes to the log, not to the caller."""

@@ -1,6 +1,6 @@
 """Whom to ask, for what, and for how long."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from marquee.v1 import recognizer_pb2 as pb
@@ -31,22 +31,34 @@ def plan(request: pb.RecognizeImageRequest, backends: Mapping[str, Backend], lef
     `left` are the seconds until the caller gives up; each recognizer gets a little less, so that the
     answer leaves in time even when one of them hangs. Raises UnknownRecognizer.
     """
-    known = tuple(backends)
-    check_names([_outer(name) for name in request.recognizers], known)
-    check_names([_outer(name) for name in request.recognizer_options], known, "recognizer_options")
-    wanted = {_outer(name) for name in request.recognizers} or set(known)
-    budget = left - min(left * _RESERVE_SHARE, _RESERVE_MOST)
+    check_names([_outer(name) for name in request.recognizer_options], tuple(backends), "recognizer_options")
     asks = []
-    for name, backend in backends.items():
-        if name in wanted:
-            own = request.recognizer_options.get(name, pb.RecognizerOptions())
-            asks.append(Ask(backend, _copy(request, name, own), _timeout(backend, own, budget), hops))
+    for backend in chosen(request.recognizers, backends):
+        own = request.recognizer_options.get(backend.name, pb.RecognizerOptions())
+        asks.append(Ask(backend, _copy(request, backend.name, own), _timeout(backend, own, budget(left)), hops))
     return asks
 
 
-def _timeout(backend: Backend, own: pb.RecognizerOptions, budget: float) -> float:
+def chosen(names: Sequence[str], backends: Mapping[str, Backend]) -> list[Backend]:
+    """The backends that the names mean, in the configured order; all where there are none. Raises UnknownRecognizer."""
+    check_names([_outer(name) for name in names], tuple(backends))
+    wanted = {_outer(name) for name in names} or set(backends)
+    return [backend for name, backend in backends.items() if name in wanted]
+
+
+def budget(left: float) -> float:
+    """Seconds that a recognizer may take of those until the caller gives up."""
+    return left - min(left * _RESERVE_SHARE, _RESERVE_MOST)
+
+
+def inner_names(names: Sequence[str], backend: str) -> list[str]:
+    """Those of the names that mean something behind this backend; none where it is asked for as a whole."""
+    return [] if backend in names else [_inner(name) for name in names if _outer(name) == backend]
+
+
+def _timeout(backend: Backend, own: pb.RecognizerOptions, most: float) -> float:
     asked = own.timeout.ToNanoseconds() / 1e9 if own.HasField("timeout") else backend.timeout
-    return min(asked, backend.timeout, budget)
+    return min(asked, backend.timeout, most)
 
 
 def _copy(request: pb.RecognizeImageRequest, name: str, own: pb.RecognizerOptions) -> pb.RecognizeImageRequest:
@@ -54,10 +66,8 @@ def _copy(request: pb.RecognizeImageRequest, name: str, own: pb.RecognizerOption
     copy = pb.RecognizeImageRequest()
     copy.CopyFrom(request)
     copy.ClearField("policy")
-    copy.ClearField("recognizers")
     copy.ClearField("recognizer_options")
-    if name not in request.recognizers:
-        copy.recognizers.extend(_inner(one) for one in request.recognizers if one.startswith(f"{name}/"))
+    copy.recognizers[:] = inner_names(request.recognizers, name)
     for one, options in request.recognizer_options.items():
         if one.startswith(f"{name}/"):
             copy.recognizer_options[_inner(one)].CopyFrom(options)

@@ -5,25 +5,27 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
+import grpc
 from structlog.contextvars import bind_contextvars
 
+from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2_grpc
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway import fusion, metrics
-from services.gateway.backend import HOPS_KEY, Backend
+from services.gateway.backend import Backend
 from services.gateway.config import GatewayConfig
+from services.gateway.enrollment import EnrollmentGateway
 from services.gateway.failure import raise_if_nobody_answered
+from services.gateway.hops import hops_of
 from services.gateway.plan import Ask, plan
 from services.gateway.settings import GatewaySettings
 from services.runtime import requests
 from services.runtime.calls import Context, seconds_left
-from services.runtime.errors import TooManyHops
-from services.runtime.limits import MAX_HOPS
-from services.runtime.server import Service
+from services.runtime.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE, Service
 
 _LIST_SECONDS = 2.0
 
 
-class Gateway(Service):
+class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
     """Implements RecognizerService over other servers of it."""
 
     def __init__(self, config: GatewayConfig, settings: GatewaySettings) -> None:
@@ -32,9 +34,16 @@ class Gateway(Service):
         self._config = config
         self._backends: dict[str, Backend] = {}
 
+    def register(self, server: grpc.aio.Server) -> Sequence[str]:
+        """Adds both services."""
+        recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(self, server)
+        enrollment = EnrollmentGateway(self._name, self._backends, self._s3_allowed)
+        enrollment_pb2_grpc.add_EnrollmentServiceServicer_to_server(enrollment, server)
+        return (RECOGNIZER_SERVICE, ENROLLMENT_SERVICE)
+
     async def load(self) -> None:
         """Opens a channel to every recognizer; it waits for none, so that one alone is missed alone."""
-        self._backends = {name: Backend(name, backend) for name, backend in self._config.recognizers.items()}
+        self._backends.update((name, Backend(name, backend)) for name, backend in self._config.recognizers.items())
 
     async def close(self) -> None:
         """Closes the channels."""
@@ -71,16 +80,16 @@ class Gateway(Service):
     ) -> pb.ListRecognizersResponse:
         """Lists what stands behind each recognizer."""
         del request
-        hops = _hops(context)
+        hops = hops_of(context)
         timeout = min(_LIST_SECONDS, seconds_left(context) * 0.8)
         lists = await asyncio.gather(*(backend.list(timeout, hops) for backend in self._backends.values()))
         return pb.ListRecognizersResponse(recognizers=[one for each in lists for one in each], gateway=self._name)
 
     def _accept(self, request: pb.RecognizeImageRequest, context: Context) -> list[Ask]:
-        request.request_id = requests.request_id_of(request)
+        request.request_id = requests.request_id_of(request.request_id)
         bind_contextvars(request_id=request.request_id, bytes=len(request.image.content))
         requests.check_request(request, self._s3_allowed)
-        return plan(request, self._backends, seconds_left(context), _hops(context))
+        return plan(request, self._backends, seconds_left(context), hops_of(context))
 
     def _finish(
         self,
@@ -121,12 +130,3 @@ async def _fan_out(asks: Sequence[Ask]) -> AsyncGenerator[pb.RecognizeImageRespo
 def _in_order(results: Sequence[pb.RecognizerResult], asks: Sequence[Ask]) -> list[pb.RecognizerResult]:
     order = {ask.backend.name: number for number, ask in enumerate(asks)}
     return sorted(results, key=lambda result: order[result.recognizer.partition("/")[0]])
-
-
-def _hops(context: Context) -> int:
-    """How many gateways the call has come through, this one included. Raises TooManyHops."""
-    came = dict(context.invocation_metadata() or ()).get(HOPS_KEY, "0")
-    hops = int(str(came)[:3]) + 1 if str(came).isdecimal() else 1
-    if hops > MAX_HOPS:
-        raise TooManyHops(f"The call came through more than {MAX_HOPS} gateways. Do they ask each other in a ring?")
-    return hops

@@ -5,15 +5,25 @@
     │   ├── UnknownRecognizer
     │   └── TooManyHops
     ├── UnsupportedPolicy
+    ├── NotOffered              this server does not do that
+    ├── PersonNotFound
     ├── InvalidImage            not a picture that Marquee reads
     │   ├── ImageMissing
-    │   └── ImageTooLarge
+    │   ├── ImageTooLarge
+    │   └── UnfitFace           a picture that nobody should be enrolled from
+    │       ├── NoFace
+    │       ├── SeveralFaces
+    │       ├── FaceTooSmall
+    │       ├── FaceBlurred
+    │       └── FaceTurned
+    ├── FaceAlreadyEnrolled     … for another person
     ├── ObjectNotFound          S3 has no such bucket or object
     ├── ObjectForbidden         AWS refuses the object
     │   └── BucketNotAllowed    the operator has not allowed the bucket
     ├── CollectionNotFound      there is no such collection of faces
     ├── NotReady                the model is still being loaded
     ├── Overloaded              too many calls at once
+    ├── GalleryBusy             others change the gallery all the time
     ├── DependencyUnavailable   something behind this server does not answer
     ├── DependencyTimeout       … or not in time
     ├── OutOfTime               the call's deadline passed
@@ -57,6 +67,14 @@ class UnsupportedPolicy(DomainError):
     """This server does not offer the policy."""
 
 
+class NotOffered(DomainError):
+    """This server, as it is set up, does not do what is asked."""
+
+
+class PersonNotFound(DomainError):
+    """Nobody of that person_id is known."""
+
+
 class InvalidImage(DomainError):
     """The bytes are not a picture that Marquee reads."""
 
@@ -67,6 +85,34 @@ class ImageMissing(InvalidImage):
 
 class ImageTooLarge(InvalidImage):
     """The picture has more bytes or pixels than the limits allow."""
+
+
+class UnfitFace(InvalidImage):
+    """Nobody should be enrolled from this picture."""
+
+
+class NoFace(UnfitFace):
+    """The picture shows no face that can be found."""
+
+
+class SeveralFaces(UnfitFace):
+    """The picture shows more than one face."""
+
+
+class FaceTooSmall(UnfitFace):
+    """The face has too few pixels."""
+
+
+class FaceBlurred(UnfitFace):
+    """The face is not sharp enough."""
+
+
+class FaceTurned(UnfitFace):
+    """The face looks too far away from the camera."""
+
+
+class FaceAlreadyEnrolled(DomainError):
+    """The face is known as another person's."""
 
 
 class ObjectNotFound(DomainError):
@@ -91,6 +137,10 @@ class NotReady(DomainError):
 
 class Overloaded(DomainError):
     """The server has as many calls as it takes."""
+
+
+class GalleryBusy(DomainError):
+    """Others change the gallery at the same time, again and again."""
 
 
 class DependencyUnavailable(DomainError):

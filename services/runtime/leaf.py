@@ -2,33 +2,48 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
+import grpc
 from structlog.contextvars import bind_contextvars
 
+from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2_grpc
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import metrics, requests, results, server
-from services.runtime.calls import Context, seconds_left
-from services.runtime.errors import NotReady, OutOfTime
+from services.runtime.calls import Context, seconds_left, within
+from services.runtime.enrollment import Enroller
+from services.runtime.enrollment_leaf import EnrollmentLeaf
+from services.runtime.errors import NotReady
 from services.runtime.images import Image
 from services.runtime.recognizer import Options, Recognizer
 from services.runtime.s3 import ObjectStore
+from services.runtime.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
 from services.runtime.settings import LeafSettings
 
 
-def serve(recognizer: Recognizer, settings: LeafSettings) -> None:
-    """Serves the recognizer until SIGTERM, then drains and returns."""
-    server.run(Leaf(recognizer, settings), settings)
+def serve(recognizer: Recognizer, settings: LeafSettings, enroller: Enroller | None = None) -> None:
+    """Serves the recognizer, and what enrolls into it, until SIGTERM, then drains and returns."""
+    server.run(Leaf(recognizer, settings, enroller), settings)
 
 
-class Leaf(server.Service):
+class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
     """Checks requests, runs the recognizer, and fills in what all answers have in common."""
 
-    def __init__(self, recognizer: Recognizer, settings: LeafSettings) -> None:
+    def __init__(self, recognizer: Recognizer, settings: LeafSettings, enroller: Enroller | None = None) -> None:
         self._recognizer = recognizer
+        self._enroller = enroller
         self._s3_allowed = settings.s3_allowed
         self._store = ObjectStore(settings.s3_endpoint_url)
         self._loaded = False
+
+    def register(self, server: grpc.aio.Server) -> Sequence[str]:
+        """Adds RecognizerService, and EnrollmentService where something enrolls."""
+        recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(self, server)
+        if self._enroller is None:
+            return (RECOGNIZER_SERVICE,)
+        enrollment = EnrollmentLeaf(self._recognizer.name, self._enroller, self._image, self._s3_allowed)
+        enrollment_pb2_grpc.add_EnrollmentServiceServicer_to_server(enrollment, server)
+        return (RECOGNIZER_SERVICE, ENROLLMENT_SERVICE)
 
     async def load(self) -> None:
         """Gets the recognizer ready."""
@@ -45,10 +60,10 @@ class Leaf(server.Service):
     ) -> pb.RecognizeImageResponse:
         """Answers with this recognizer's one result."""
         begin = time.perf_counter()
-        request_id = requests.request_id_of(request)
+        request_id = requests.request_id_of(request.request_id)
         bind_contextvars(request_id=request_id, bytes=len(request.image.content))
         self._check(request)
-        image = Image(request.image.content or None, request.image.s3_object, self._store.fetch)
+        image = self._image(request.image)
         result = await self._recognize(image, self._options(request, request_id, context))
         bind_contextvars(outcome=pb.Outcome.Name(result.outcome))
         response = pb.RecognizeImageResponse(request_id=request_id, results=[result])
@@ -77,6 +92,9 @@ class Leaf(server.Service):
         one.MergeFrom(pb.Recognizer(name=self._recognizer.name, state=state, features=self._recognizer.features))
         return pb.ListRecognizersResponse(recognizers=[one])
 
+    def _image(self, image: pb.Image) -> Image:
+        return Image(image.content or None, image.s3_object, self._store.fetch)
+
     def _check(self, request: pb.RecognizeImageRequest) -> None:
         if not self._loaded:
             raise NotReady(f"{self._recognizer.name} is still loading its model. Try again in a moment.")
@@ -104,11 +122,6 @@ class Leaf(server.Service):
         if not options.features:
             return results.skipped(self._recognizer.name, "asked for nothing that this recognizer does")
         begin = time.perf_counter()
-        try:
-            async with asyncio.timeout(options.remaining()) as limit:
-                result = await self._recognizer.recognize(image, options)
-        except TimeoutError:
-            if not limit.expired():
-                raise
-            raise OutOfTime(f"{self._recognizer.name} was not done within the call's deadline.") from None
+        async with within(options.remaining(), self._recognizer.name):
+            result = await self._recognizer.recognize(image, options)
         return results.finish(result, self._recognizer.name, options, time.perf_counter() - begin)

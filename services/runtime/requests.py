@@ -26,13 +26,13 @@ def check_request(
     check_image(request.image, s3_allowed)
 
 
-def request_id_of(request: pb.RecognizeImageRequest) -> str:
-    """The request's own id, or a new one. Raises InvalidRequest."""
-    if not request.request_id:
+def request_id_of(asked: str) -> str:
+    """The id that the request asks for, or a new one where it is empty. Raises InvalidRequest."""
+    if not asked:
         return uuid.uuid4().hex
-    if not _REQUEST_ID.fullmatch(request.request_id):
+    if not _REQUEST_ID.fullmatch(asked):
         raise InvalidRequest("request_id has 1 to 128 characters of A-Z a-z 0-9 . _ : -", field="request_id")
-    return request.request_id
+    return asked
 
 
 def features_of(request: pb.RecognizeImageRequest) -> tuple[Feature, ...]:

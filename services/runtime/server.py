@@ -4,11 +4,12 @@ import asyncio
 import signal
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import grpc
 import structlog
 
-from marquee.v1 import recognizer_pb2, recognizer_pb2_grpc
+from marquee.v1 import enrollment_pb2, recognizer_pb2
 from services.runtime import logs, metrics
 from services.runtime.errors import DomainError
 from services.runtime.health import Health
@@ -18,12 +19,16 @@ from services.runtime.reflection import add_reflection
 from services.runtime.settings import Settings
 
 logger = structlog.get_logger()
-_SERVICE = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
-_REFLECTED = (_SERVICE, "grpc.health.v1.Health")
+RECOGNIZER_SERVICE = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
+ENROLLMENT_SERVICE = enrollment_pb2.DESCRIPTOR.services_by_name["EnrollmentService"].full_name
 
 
-class Service(recognizer_pb2_grpc.RecognizerServiceServicer, ABC):
-    """A RecognizerService with a life: a leaf, or the gateway."""
+class Service(ABC):
+    """What a server serves, with a life: a leaf, or the gateway."""
+
+    @abstractmethod
+    def register(self, server: grpc.aio.Server) -> Sequence[str]:
+        """Adds its gRPC services; returns their full names."""
 
     @abstractmethod
     async def load(self) -> None:
@@ -46,8 +51,7 @@ def run(service: Service, settings: Settings) -> None:
 
 async def _serve(service: Service, settings: Settings) -> None:
     server = grpc.aio.server(interceptors=[CallInterceptor()], options=_options(settings))
-    recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(service, server)
-    add_reflection(server, _REFLECTED)
+    add_reflection(server, (*service.register(server), "grpc.health.v1.Health"))
     health = Health(server)
     await health.live()
     _bind(server, settings)

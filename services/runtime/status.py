@@ -1,5 +1,7 @@
 """From domain errors to google.rpc.Status, and back from a failed call to one."""
 
+from collections.abc import Mapping
+
 import grpc
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
@@ -16,15 +18,25 @@ TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.UnknownRecognizer: (_Code.INVALID_ARGUMENT, "UNKNOWN_RECOGNIZER"),
     errors.TooManyHops: (_Code.FAILED_PRECONDITION, "TOO_MANY_HOPS"),
     errors.UnsupportedPolicy: (_Code.UNIMPLEMENTED, "UNSUPPORTED_POLICY"),
+    errors.NotOffered: (_Code.UNIMPLEMENTED, "NOT_OFFERED"),
+    errors.PersonNotFound: (_Code.NOT_FOUND, "PERSON_NOT_FOUND"),
     errors.InvalidImage: (_Code.INVALID_ARGUMENT, "INVALID_IMAGE"),
     errors.ImageMissing: (_Code.INVALID_ARGUMENT, "IMAGE_MISSING"),
     errors.ImageTooLarge: (_Code.INVALID_ARGUMENT, "IMAGE_TOO_LARGE"),
+    errors.UnfitFace: (_Code.INVALID_ARGUMENT, "UNFIT_FACE"),
+    errors.NoFace: (_Code.INVALID_ARGUMENT, "NO_FACE"),
+    errors.SeveralFaces: (_Code.INVALID_ARGUMENT, "SEVERAL_FACES"),
+    errors.FaceTooSmall: (_Code.INVALID_ARGUMENT, "FACE_TOO_SMALL"),
+    errors.FaceBlurred: (_Code.INVALID_ARGUMENT, "FACE_BLURRED"),
+    errors.FaceTurned: (_Code.INVALID_ARGUMENT, "FACE_TURNED"),
+    errors.FaceAlreadyEnrolled: (_Code.ALREADY_EXISTS, "FACE_ALREADY_ENROLLED"),
     errors.ObjectNotFound: (_Code.NOT_FOUND, "OBJECT_NOT_FOUND"),
     errors.ObjectForbidden: (_Code.PERMISSION_DENIED, "OBJECT_FORBIDDEN"),
     errors.BucketNotAllowed: (_Code.PERMISSION_DENIED, "BUCKET_NOT_ALLOWED"),
     errors.CollectionNotFound: (_Code.NOT_FOUND, "COLLECTION_NOT_FOUND"),
     errors.NotReady: (_Code.UNAVAILABLE, "NOT_READY"),
     errors.Overloaded: (_Code.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    errors.GalleryBusy: (_Code.ABORTED, "GALLERY_BUSY"),
     errors.DependencyUnavailable: (_Code.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"),
     errors.DependencyTimeout: (_Code.DEADLINE_EXCEEDED, "DEPENDENCY_TIMEOUT"),
     errors.OutOfTime: (_Code.DEADLINE_EXCEEDED, "OUT_OF_TIME"),
@@ -81,6 +93,33 @@ def _retry_info(seconds: float) -> any_pb2.Any:
     detail = any_pb2.Any()
     detail.Pack(info)
     return detail
+
+
+def join(
+    statuses: Mapping[str, status_pb2.Status], summary: str, otherwise: tuple[grpc.StatusCode, str], **metadata: str
+) -> status_pb2.Status:
+    """One status of several that failed, each of which stands in the details behind its name.
+
+    Code, reason and message are theirs where they are alike, else those of `otherwise`, and `summary`
+    with all messages.
+    """
+    kinds = {(code_of(one), reason_of(one)) for one in statuses.values()}
+    codes = {code for code, _ in kinds}
+    messages = {one.message for one in statuses.values()}
+    named = [f"{name}: {one.message}" for name, one in statuses.items()]
+    code, reason = kinds.pop() if len(kinds) == 1 else otherwise
+    joined = make(
+        codes.pop() if len(codes) == 1 else code,
+        reason,
+        messages.pop() if len(messages) == 1 else " ".join([summary, *named]),
+        **metadata,
+    )
+    for one, message in zip(statuses.values(), named, strict=True):
+        renamed = status_pb2.Status()
+        renamed.CopyFrom(one)
+        renamed.message = message
+        joined.details.add().Pack(renamed)
+    return joined
 
 
 def _cut(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from services.runtime.leaf import serve
 from services.runtime.settings import load_settings
+from services.svm.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 
@@ -9,7 +10,8 @@ from services.svm.settings import SvmSettings
 def main() -> None:
     """Serves until SIGTERM."""
     settings = load_settings(SvmSettings)
-    serve(SvmRecognizer(settings), settings)
+    recognizer = SvmRecognizer(settings)
+    serve(recognizer, settings, SvmEnroller(recognizer))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from services.svm.model_files import read
 from services.svm.people import Person
 from services.svm.recipes import RECIPES
 
-FORMAT = "marquee-svm/2"
+FORMAT = "marquee-svm/3"
 _PACKAGES = ("scikit-learn", "numpy", "opencv-python-headless", "dlib-bin", "onnxruntime")
 _UNREADABLE = (zipfile.BadZipFile, AttributeError, EOFError, ImportError, LookupError, OSError, TypeError, ValueError)
 
@@ -102,8 +102,8 @@ def _gallery(content: dict[str, Any]) -> Gallery:
     return Gallery(people, np.asarray(content["rows"], np.float64), np.asarray(content["owners"], np.int64))
 
 
-def _calibration(trained: dict[str, float], enrolled: dict[str, float], threshold: float) -> Calibration:
-    return Calibration(Sigmoid(**trained), Sigmoid(**enrolled), float(threshold))
+def _calibration(sigmoid: dict[str, float], threshold: float) -> Calibration:
+    return Calibration(Sigmoid(**sigmoid), float(threshold))
 
 
 def _check(artifact: Artifact) -> None:

@@ -31,19 +31,13 @@ class Sigmoid:
 class Calibration:
     """How sure a name is. Scores mean the same in every recipe: how often a name with this score is right."""
 
-    trained: Sigmoid
-    """For people whom the classifier knows."""
-    enrolled: Sigmoid
-    """For people whom only the gallery knows: by distance alone."""
+    sigmoid: Sigmoid
     threshold: float
     """A face farther from everybody is nobody's."""
 
     def scores(self, decisions: Numbers, distances: Numbers) -> Numbers:
-        """Of decisions [faces, trained people] and distances [faces, people], the trained ones first."""
-        trained = decisions.shape[1]
-        known = self.trained.scores(decisions, distances[:, :trained])
-        later = self.enrolled.scores(np.zeros_like(distances[:, trained:]), distances[:, trained:])
-        return np.hstack([known, later])
+        """Of decisions and distances [faces, people]."""
+        return self.sigmoid.scores(decisions, distances)
 
 
 @dataclass(frozen=True)
@@ -78,12 +72,11 @@ def calibrate(known: Unseen, trials: list[Unseen], false_accepts: float | None) 
     decisions = _joined(one.decisions for one in everyone)
     distances = _joined(one.distances for one in everyone)
     own = _joined(one.owners[:, np.newaxis] == np.arange(one.distances.shape[1]) for one in everyone) > 0
-    enrolled = Sigmoid(0.0, *_sigmoid([distances], own))
-    trained = Sigmoid(*_sigmoid([decisions, distances], own))
-    if trained.distance > 0:  # where distances tell nothing they must not make a far face a likely one
+    sigmoid = Sigmoid(*_sigmoid([decisions, distances], own))
+    if sigmoid.distance > 0:  # where distances tell nothing they must not make a far face a likely one
         slope, intercept = _sigmoid([decisions], own)
-        trained = Sigmoid(slope, 0.0, intercept)
-    return Calibration(trained, enrolled, _threshold(known, trials, false_accepts))
+        sigmoid = Sigmoid(slope, 0.0, intercept)
+    return Calibration(sigmoid, _threshold(known, trials, false_accepts))
 
 
 def by_person(decisions: Numbers) -> Numbers:

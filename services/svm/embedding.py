@@ -1,6 +1,6 @@
 """The features of the best recipe: the face, aligned by five points, as dlib's ResNet sees it."""
 
-from functools import cached_property
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,12 +29,14 @@ class Embedding:
 
     def views(self, pixels: Pixels, face: Face) -> npt.NDArray[np.float64]:
         """[1, 128]."""
-        return self._network.embed(self._dlib.chip(pixels, as_dlib(face))[np.newaxis]).astype(np.float64)
+        return _network().embed(self._dlib.chip(pixels, as_dlib(face))[np.newaxis]).astype(np.float64)
 
     training_views = views
 
-    @cached_property
-    def _network(self) -> "ResNet":
-        from services.svm.resnet import ResNet  # noqa: PLC0415 - 1 s and 32 MiB that the other recipes do not pay
 
-        return ResNet(weights(WEIGHTS))
+@cache
+def _network() -> "ResNet":
+    """One for the whole process."""
+    from services.svm.resnet import ResNet  # noqa: PLC0415 - 1 s and 32 MiB that the other recipes do not pay
+
+    return ResNet(weights(WEIGHTS))

@@ -9,8 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images import Pixels
 from services.svm.dlib_faces import DetectedFace, DlibFaces
+from services.svm.landmarks import Landmarks
 
 WORKING_SIDE = 640
 """Pixels of the longer side of the picture that faces are looked for in when recognizing."""
@@ -71,6 +73,10 @@ class FaceFinder:
             faces = [_moved(_as_haar(face), across, down) for face in self._dlib.detect(small, upsample=closer)]
         return sorted(_distinct(list(_clipped(faces, pixels))), key=_place)
 
+    def landmarks(self, pixels: Pixels, face: Face) -> Landmarks:
+        """Points of a face of the picture."""
+        return Landmarks.of(self._dlib.landmarks(pixels, as_dlib(face)))
+
     def find_as_published(self, pixels: Pixels) -> list[Face]:
         """Haar's faces with two or more eyes, in the picture's full size, from left to right."""
         grey = _grey(pixels)
@@ -106,6 +112,14 @@ class _Cascades(threading.local):
     def __init__(self) -> None:
         self.face = _cascade("haarcascade_frontalface_default.xml")
         self.eye = _cascade("haarcascade_eye.xml")
+
+
+def box_of(face: Face, pixels: Pixels) -> pb.BoundingBox:
+    """The box in shares of the picture."""
+    height, width = pixels.shape[:2]
+    return pb.BoundingBox(
+        left=face.left / width, top=face.top / height, width=face.width / width, height=face.height / height
+    )
 
 
 def as_dlib(face: Face) -> DetectedFace:

@@ -140,7 +140,7 @@ def _mean_decisions(pipeline: Pipeline | None, views: npt.NDArray[np.float64]) -
 
 
 def _check_told_apart(calibration: Calibration) -> None:
-    if calibration.trained.decision <= 0 and calibration.trained.distance >= 0:
+    if calibration.sigmoid.decision <= 0 and calibration.sigmoid.distance >= 0:
         raise TrainingError("In cross-validation the faces could not be told apart. Add pictures of each person.")
 
 

@@ -1,6 +1,7 @@
 """The known faces that a new one is compared with."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -21,15 +22,18 @@ class Gallery:
     """[faces]: whose each row is, as an index of `people`."""
 
     def distances(self, vectors: Numbers) -> Numbers:
-        """[n, length] to [n, people]: how far (L2) each vector is from each person's nearest face."""
-        apart = np.linalg.norm(vectors[:, np.newaxis] - self.rows, axis=2)
-        each = [apart[:, self.owners == index].min(axis=1, initial=np.inf) for index in range(len(self.people))]
-        return np.column_stack(each)
+        """[n, length] to [n, people]: how far (L2) each vector is from each person's nearest face; inf for no face."""
+        rows, squares, present, starts = self._by_person
+        nearest = np.full((len(vectors), len(self.people)), np.inf)
+        if len(rows):
+            apart = (vectors**2).sum(axis=1, keepdims=True) + squares - 2 * vectors @ rows.T
+            nearest[:, present] = np.sqrt(np.maximum(np.minimum.reduceat(apart, starts, axis=1), 0))
+        return nearest
 
-    def with_faces(self, person: Person, rows: Numbers) -> "Gallery":
-        """A gallery that knows these faces of a person too, who may be new: a new one comes last."""
-        known = [one.person_id for one in self.people]
-        people = self.people if person.person_id in known else (*self.people, person)
-        index = known.index(person.person_id) if person.person_id in known else len(known)
-        owners = np.concatenate([self.owners, np.full(len(rows), index)])
-        return Gallery(people, np.concatenate([self.rows, rows]), owners)
+    @cached_property
+    def _by_person(self) -> tuple[Numbers, Numbers, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """The rows person by person, their squared lengths, who has any, and where each of those's begin."""
+        order = np.argsort(self.owners, kind="stable")
+        rows = self.rows[order]
+        present, starts = np.unique(self.owners[order], return_index=True)
+        return rows, (rows**2).sum(axis=1), present, starts

@@ -12,11 +12,11 @@ MOST_BYTES = 512 * 1024 * 1024
 
 def read(source: str, endpoint_url: str | None = None) -> bytes:
     """The file's bytes; `source` is a path, file:///PATH or s3://BUCKET/KEY. Raises Misconfigured."""
-    bucket, key = _split(source)
+    bucket, key = split(source)
     try:
         if not bucket:
             return Path(key).read_bytes()
-        with _s3(endpoint_url).get_object(Bucket=bucket, Key=key)["Body"] as body:
+        with s3(endpoint_url).get_object(Bucket=bucket, Key=key)["Body"] as body:
             return bytes(body.read(MOST_BYTES))
     except Exception as exc:
         raise _explained(source, exc) from exc
@@ -24,17 +24,17 @@ def read(source: str, endpoint_url: str | None = None) -> bytes:
 
 def mark(source: str, endpoint_url: str | None = None) -> str:
     """Something short that changes when the file does: time and size, or the ETag. Raises Misconfigured."""
-    bucket, key = _split(source)
+    bucket, key = split(source)
     try:
         if not bucket:
             told = Path(key).stat()
             return f"{told.st_mtime_ns}-{told.st_size}-{told.st_ino}"
-        return str(_s3(endpoint_url).head_object(Bucket=bucket, Key=key)["ETag"])
+        return str(s3(endpoint_url).head_object(Bucket=bucket, Key=key)["ETag"])
     except Exception as exc:
         raise _explained(source, exc) from exc
 
 
-def _split(source: str) -> tuple[str, str]:
+def split(source: str) -> tuple[str, str]:
     """Bucket and key, or "" and a path."""
     parts = urlsplit(source)
     if parts.scheme == "s3":
@@ -43,7 +43,8 @@ def _split(source: str) -> tuple[str, str]:
 
 
 @cache
-def _s3(endpoint_url: str | None) -> Any:
+def s3(endpoint_url: str | None) -> Any:
+    """A client with the standard credential chain."""
     import boto3  # noqa: PLC0415 - 0.3 s and 35 MiB that a model on a disk does not pay
     from botocore.config import Config  # noqa: PLC0415
 

@@ -1,7 +1,8 @@
 """Who a training folder is."""
 
-import re
 from dataclasses import dataclass
+
+from services.runtime.people import person_id_of
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,6 @@ class Person:
 
 
 def person_of(folder: str) -> Person:
-    """The person of a folder's name: "Eileen_Collins" is Eileen Collins. Letters of any script are kept."""
+    """The person of a folder's name: "Eileen_Collins" is Eileen Collins."""
     display_name = " ".join(folder.replace("_", " ").split())
-    return Person(re.sub(r"[\W_]+", "-", display_name.casefold()).strip("-"), display_name)
+    return Person(person_id_of(display_name), display_name)

@@ -8,10 +8,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import grpc
 import pytest
 
 from local.pictures import write_gallery
 from marquee import Client, MarqueeError, Outcome, Recognition, VerdictState
+from marquee.v1 import recognizer_pb2 as pb
+from marquee.v1.enrollment_pb2 import EnrollFacesRequest, ListPeopleRequest
+from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from tests.processes import ROOT, LocalSystem, free_port, local_system, wait_until
 
 PARTS = {
@@ -91,6 +95,28 @@ def test_a_killed_part_is_missed_alone_and_used_again(breakable: LocalSystem, pa
         lost = {result.recognizer: result.status.code for result in answer.results if result.outcome is not Outcome.OK}
         assert lost == {PARTS[part]: "UNAVAILABLE"}
         wait_until(all_answer, 20)
+
+
+def test_who_was_enrolled_outlives_a_kill(breakable: LocalSystem) -> None:
+    """A call that answered is kept: whoever it enrolled is known after kill -9."""
+    image = pb.Image(content=breakable.picture("hopper.jpg"))
+    asked = EnrollFacesRequest(display_name="Twin", images=[image], allow_similar=True, recognizers=["svm"])
+    with grpc.insecure_channel(breakable.address("gateway")) as channel:
+        stub = EnrollmentServiceStub(channel)
+
+        def known() -> list[str]:
+            listed = stub.ListPeople(ListPeopleRequest(recognizers=["svm"]), wait_for_ready=True)
+            return [person.person_id for person in listed.results[0].people]
+
+        def is_back() -> bool:
+            try:
+                return "twin" in known()
+            except grpc.RpcError:
+                return False
+
+        stub.EnrollFaces(asked)
+        os.kill(int(breakable.facts["pids"]["svm"]), signal.SIGKILL)
+        wait_until(is_back, 20)
 
 
 def test_a_killed_gateway_is_back(breakable: LocalSystem) -> None:

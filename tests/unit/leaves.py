@@ -132,7 +132,7 @@ class LeafProcess:
 async def served(service: Service, port: int = 0) -> AsyncIterator[str]:
     """Serves in this event loop; yields the address."""
     server = grpc.aio.server(interceptors=[CallInterceptor()], options=(("grpc.so_reuseport", 0),))
-    recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(service, server)
+    service.register(server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     await service.load()
     await server.start()

@@ -8,9 +8,10 @@ import grpc
 import pytest
 from prometheus_client import REGISTRY
 
+from marquee.v1 import recognizer_pb2_grpc
 from services.runtime import metrics
 from services.runtime.errors import ObjectNotFound, Overloaded
-from services.runtime.server import Service
+from services.runtime.server import RECOGNIZER_SERVICE, Service
 from tests.processes import free_port
 from tests.unit.leaves import Scripted, leaf, request, served, stub, until
 
@@ -84,8 +85,12 @@ async def test_counts_cancelled_calls() -> None:
         await until(lambda: cancelled() == 1)
 
 
-class Heedless(Service):
+class Heedless(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
     """A service that keeps no deadline itself."""
+
+    def register(self, server: grpc.aio.Server) -> tuple[str]:
+        recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(self, server)
+        return (RECOGNIZER_SERVICE,)
 
     async def load(self) -> None:
         pass

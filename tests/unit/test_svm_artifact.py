@@ -34,7 +34,7 @@ def trained() -> Artifact:
     pipeline = Pipeline([("scaler", MinMaxScaler()), ("classifier", SVC(kernel="linear"))]).fit(features, columns)
     people = (Person("ada-lovelace", "Ada Lovelace"), Person("grace-hopper", "Grace Hopper"))
     gallery = Gallery(people, np.eye(2)[columns], columns)
-    calibration = Calibration(Sigmoid(2.0, -1.0, 0.1), Sigmoid(0.0, -1.0, 0.1), 0.6)
+    calibration = Calibration(Sigmoid(2.0, -1.0, 0.1), 0.6)
     return Artifact("wavelet", pipeline, gallery, calibration, {"accuracy": 1.0}, "ab12")
 
 

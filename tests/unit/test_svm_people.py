@@ -11,12 +11,12 @@ from services.svm.people import person_of
         ("Eileen Collins", "eileen-collins", "Eileen Collins"),
         ("Eileen_Collins", "eileen-collins", "Eileen Collins"),
         ("Conan O'Brien", "conan-o-brien", "Conan O'Brien"),
-        ("Zoë_Saldaña", "zoë-saldaña", "Zoë Saldaña"),
-        ("宮崎_駿", "宮崎-駿", "宮崎 駿"),
+        ("Zoë_Saldaña", "zoe-saldana", "Zoë Saldaña"),
+        ("宮崎_駿", "person-1cef2320a8a947fc", "宮崎 駿"),
         ("__", "", ""),
     ],
 )
 def test_a_folder_names_a_person(folder: str, person_id: str, display_name: str) -> None:
-    """Underscores are spaces; the identifier is lower case with hyphens, in any script."""
+    """Underscores are spaces; the identifier is lower case with hyphens, in letters that any system takes."""
     person = person_of(folder)
     assert (person.person_id, person.display_name) == (person_id, display_name)

@@ -1,0 +1,167 @@
+"""Measures how soon an enrolled face is recognized, here and by another replica, and what a large gallery costs.
+
+usage: PYTHONPATH=. python bench/svm_enrollment.py
+
+Two replicas as processes share a gallery, once on a disk and once in S3's stand-in. Prints Markdown
+rows. About two minutes.
+"""
+
+import io
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import boto3
+import grpc
+import numpy as np
+
+from local.pictures import demo_pictures, photo
+from marquee.v1 import enrollment_pb2, enrollment_pb2_grpc, recognizer_pb2, recognizer_pb2_grpc
+from services.svm.enrolled import Enrolled, EnrolledPerson
+from tests.processes import server
+from tests.unit.svm_enrollment import write_model
+from tests.unit.svm_store import s3_store
+
+ROUNDS = 10
+AT_ONCE = 25
+GALLERIES = (0, 1_000, 10_000, 100_000)
+PERSON = "eileen-collins"
+
+
+class Replica:
+    """A running recognizer and its clients."""
+
+    def __init__(self, stack: ExitStack, environment: dict[str, str]) -> None:
+        channel = stack.enter_context(
+            grpc.insecure_channel(stack.enter_context(server("services.svm", environment)).address)
+        )
+        self.enrollment = enrollment_pb2_grpc.EnrollmentServiceStub(channel)
+        self._recognizer = recognizer_pb2_grpc.RecognizerServiceStub(channel)
+
+    def enroll(self, picture: bytes, person_id: str = PERSON) -> None:
+        """Enrolls from one picture."""
+        image = recognizer_pb2.Image(content=picture)
+        self.enrollment.EnrollFaces(
+            enrollment_pb2.EnrollFacesRequest(
+                person_id=person_id, display_name="Eileen Collins", images=[image], allow_similar=True
+            )
+        )
+
+    def remove(self) -> None:
+        """Forgets that person."""
+        self.enrollment.RemovePerson(enrollment_pb2.RemovePersonRequest(person_id=PERSON))
+
+    def names(self, picture: bytes) -> bool:
+        """Whether the face is named."""
+        image = recognizer_pb2.Image(content=picture)
+        answer = self._recognizer.RecognizeImage(recognizer_pb2.RecognizeImageRequest(image=image))
+        return any(face.candidates for face in answer.results[0].faces)
+
+    def people(self) -> set[str]:
+        """Everybody's person_id."""
+        listed = self.enrollment.ListPeople(enrollment_pb2.ListPeopleRequest(page_size=1000))
+        return {person.person_id for person in listed.results[0].people}
+
+
+def main() -> None:
+    """Measures and prints."""
+    enrolled, asked = jpeg("astronaut"), jpeg("collins.jpg")
+    print("| what | measured |\n|---|---|")
+    with tempfile.TemporaryDirectory() as name, s3_store() as s3_url:
+        folder = Path(name)
+        boto3.client("s3", endpoint_url=s3_url).create_bucket(Bucket="galleries")
+        own = os.environ | {"MARQUEE_SVM_MODEL": str(write_model(folder)), "MARQUEE_S3_ENDPOINT_URL": s3_url}
+        for kind, url in (("disk", str(folder / "gallery.npz")), ("S3", "s3://galleries/gallery.npz")):
+            with ExitStack() as stack:
+                replicas = [Replica(stack, own | {"MARQUEE_SVM_GALLERY": url}) for _ in range(2)]
+                seconds(replicas, kind, enrolled, asked)
+                together(replicas, kind, enrolled)
+        for faces in GALLERIES:
+            path = folder / f"{faces}.npz"
+            path.write_bytes(crowd(faces).to_bytes() if faces else b"")
+            with ExitStack() as stack:
+                size(Replica(stack, own | {"MARQUEE_SVM_GALLERY": str(path)}), faces, enrolled, asked)
+
+
+def jpeg(name: str) -> bytes:
+    """The unchanged photo, or another picture of the same person."""
+    buffer = io.BytesIO()
+    (photo("Eileen Collins") if name == "astronaut" else demo_pictures()[name]).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def seconds(replicas: list[Replica], kind: str, enrolled: bytes, asked: bytes) -> None:
+    """From sending EnrollFaces until another picture is named, by the same replica and by the other."""
+    one, other = replicas
+    here, there = [], []
+    for _ in range(ROUNDS):
+        begin = time.perf_counter()
+        one.enroll(enrolled)
+        wait(lambda: one.names(asked))
+        here.append(time.perf_counter() - begin)
+        wait(lambda: other.names(asked))
+        there.append(time.perf_counter() - begin)
+        one.remove()
+        wait(lambda: not other.names(asked))
+    print(f"| gallery on {kind}: enrolled and recognized by the same replica | {told(here)} |")
+    print(f"| gallery on {kind}: … by the other replica | {told(there)} |", flush=True)
+
+
+def together(replicas: list[Replica], kind: str, enrolled: bytes) -> None:
+    """Both replicas enroll at the same time; nobody may be lost."""
+    wanted = {f"{side}-{number}" for side in range(2) for number in range(AT_ONCE)}
+    begin = time.perf_counter()
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda one: replicas[int(one[0])].enroll(enrolled, one), sorted(wanted, key=lambda s: s[2:])))
+    spent = time.perf_counter() - begin
+    wait(lambda: replicas[0].people() == replicas[1].people())
+    lost = len(wanted - replicas[0].people())
+    said = f"{len(wanted)} people by two replicas at once, 8 calls in flight | {spent:.1f} s, {lost} lost"
+    print(f"| gallery on {kind}: {said} |", flush=True)
+
+
+def crowd(faces: int) -> Enrolled:
+    """So many people with a face each, of random numbers."""
+    rows = np.random.default_rng(0).normal(0, 0.13, (faces, 128)).astype(np.float32)
+    people = tuple(EnrolledPerson(f"p{number:06}", "", "2026-01-01T00:00:00+00:00", ("f",)) for number in range(faces))
+    return Enrolled(people, rows)
+
+
+def size(replica: Replica, faces: int, enrolled: bytes, asked: bytes) -> None:
+    """A whole call with so many enrolled, and one more enrollment."""
+    begin = time.perf_counter()
+    replica.enroll(enrolled)
+    enrolling = time.perf_counter() - begin
+    spent = []
+    for _ in range(20):
+        begin = time.perf_counter()
+        replica.names(asked)
+        spent.append(time.perf_counter() - begin)
+    middle = statistics.median(spent) * 1000
+    print(
+        f"| {faces:,} faces enrolled: recognizing; enrolling one more | {middle:.0f} ms; {enrolling:.2f} s |",
+        flush=True,
+    )
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    """At most ten seconds."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.02)
+
+
+def told(values: list[float]) -> str:
+    """Median and most."""
+    return f"median {statistics.median(values):.2f} s, most {max(values):.2f} s of {len(values)}"
+
+
+if __name__ == "__main__":
+    main()

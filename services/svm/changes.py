@@ -1,0 +1,112 @@
+"""What enrolling and removing make of a model: pure, so that they can be made again on a newer one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from marquee.v1 import enrollment_pb2 as pb
+from services.runtime import status
+from services.runtime.enrollment import Enrollment
+from services.runtime.errors import DomainError, FaceAlreadyEnrolled, PersonNotFound
+from services.svm.enrolled import Enrolled, EnrolledPerson
+from services.svm.model import Model
+from services.svm.portrait import Portrait
+
+Vector: TypeAlias = npt.NDArray[np.float64]
+Look: TypeAlias = Portrait | DomainError
+"""A picture that was looked at, or why it will not do."""
+_UNLIKE = 0.65
+"""A face farther from all others of its person is told of; one person's, of 110 photos, are at most 0.63 apart."""
+
+
+class Enrolling:
+    """What an enrollment makes of a model, and afterwards what became of each picture."""
+
+    def __init__(self, enrollment: Enrollment, looks: Sequence[Look]) -> None:
+        self._asked = enrollment
+        self._looks = looks
+        self.faces: list[pb.EnrolledFace] = []
+        self.warnings: list[str] = []
+
+    def __call__(self, model: Model) -> Enrolled:
+        """Whoever is enrolled afterwards. Raises PersonNotFound."""
+        self.faces, self.warnings = [], []
+        before = self._before(model)
+        added: dict[str, Vector] = {}
+        for look in self._looks:
+            self._take(look, model, before, added)
+        if self.faces and all(face.state == pb.ENROLLMENT_STATE_REFUSED for face in self.faces):
+            return model.enrolled
+        name = self._asked.display_name or before.display_name
+        after = replace(before, display_name=name, faces=(*before.faces, *added))
+        return model.enrolled if after == before else model.enrolled.with_person(after, list(added.values()))
+
+    def _before(self, model: Model) -> EnrolledPerson:
+        """The person as known until now. Raises PersonNotFound."""
+        person_id = self._asked.person_id
+        if enrolled := model.enrolled.person(person_id):
+            return enrolled
+        trained = model.people.get(person_id)
+        if not trained and not (self._asked.display_name and self._looks):
+            raise PersonNotFound(
+                f"Nobody here has the person_id {person_id}. Send pictures and a display_name to enroll somebody new."
+            )
+        name = trained.display_name if trained else self._asked.display_name
+        return EnrolledPerson(person_id, name, datetime.now(UTC).isoformat(timespec="seconds"), ())
+
+    def _take(self, look: Look, model: Model, before: EnrolledPerson, added: dict[str, Vector]) -> None:
+        """Adds the picture's face, or tells why not."""
+        if isinstance(look, DomainError):
+            self.faces.append(_refused(look))
+            return
+        face = pb.EnrolledFace(face_id=look.face_id, box=look.box, quality=look.quality)
+        self.faces.append(face)
+        distances = model.distances(look.vector)
+        if look.face_id in before.faces or look.face_id in added:
+            face.state = pb.ENROLLMENT_STATE_ALREADY_ENROLLED
+        elif other := self._other(distances, model):
+            face.MergeFrom(_refused(other))
+            face.face_id = ""
+        else:
+            face.state = pb.ENROLLMENT_STATE_ENROLLED
+            own = [distances.get(before.person_id, np.inf)]
+            own += [float(np.linalg.norm(look.vector - vector)) for vector in added.values()]
+            if _UNLIKE < min(own) < np.inf:
+                self.warnings.append(f"Picture {len(self.faces)} looks unlike the person's others. Does it show them?")
+            added[look.face_id] = look.vector
+
+    def _other(self, distances: Mapping[str, float], model: Model) -> DomainError | None:
+        """What is wrong where the face is taken for another person's."""
+        nearest = min(distances, key=lambda person_id: distances[person_id])
+        mine = nearest == self._asked.person_id
+        if mine or self._asked.allow_similar or distances[nearest] > model.enrolled_distance:
+            return None
+        name = model.people[nearest].display_name
+        return FaceAlreadyEnrolled(
+            f"This face is already enrolled as {name} ({nearest}). Enroll it under that person_id, remove that person "
+            "first, or, where they are two people, set allow_similar.",
+            person_id=nearest,
+            display_name=name,
+        )
+
+
+class Removing:
+    """What a removal makes of a model, and afterwards how many faces it cost."""
+
+    def __init__(self, person_id: str) -> None:
+        self._person_id = person_id
+        self.removed = 0
+
+    def __call__(self, model: Model) -> Enrolled:
+        """Whoever is enrolled afterwards."""
+        person = model.enrolled.person(self._person_id)
+        self.removed = len(person.faces) if person else 0
+        return model.enrolled.without(self._person_id) if person else model.enrolled
+
+
+def _refused(why: DomainError) -> pb.EnrolledFace:
+    return pb.EnrolledFace(state=pb.ENROLLMENT_STATE_REFUSED, status=status.from_exception(why))

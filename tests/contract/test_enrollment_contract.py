@@ -1,0 +1,108 @@
+"""What every server of EnrollmentService does alike: the gateway and each recognizer that learns faces."""
+
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+
+from marquee.v1 import enrollment_pb2 as pb
+from marquee.v1 import recognizer_pb2, recognizer_pb2_grpc
+from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
+from tests.processes import LocalSystem
+from tests.unit.enrollers import code_and_reason, refusal
+
+ENROLLING = ("gateway", "svm")
+ALL = ("gateway", "rekognition", "keras", "svm")
+TWIN = "hoppers-twin"
+
+
+@pytest.fixture(params=ENROLLING)
+async def channel(request: pytest.FixtureRequest, system: LocalSystem) -> AsyncIterator[grpc.aio.Channel]:
+    async with grpc.aio.insecure_channel(system.address(str(request.param))) as channel:
+        yield channel
+
+
+@pytest.fixture
+async def stub(channel: grpc.aio.Channel) -> AsyncIterator[EnrollmentServiceStub]:
+    """A client that leaves the system as it was."""
+    stub = EnrollmentServiceStub(channel)
+    yield stub
+    await stub.RemovePerson(pb.RemovePersonRequest(person_id=TWIN))
+
+
+def twin(image: recognizer_pb2.Image, **fields: object) -> pb.EnrollFacesRequest:
+    """Grace Hopper under another name."""
+    return pb.EnrollFacesRequest(
+        person_id=TWIN, display_name="Hopper's twin", images=[image], allow_similar=True, **fields
+    )
+
+
+def s3_image(key: str) -> recognizer_pb2.Image:
+    return recognizer_pb2.Image(s3_object=recognizer_pb2.S3Object(bucket="marquee-demo", key=key))
+
+
+def of_svm(results: list[pb.EnrollmentResult]) -> pb.EnrollmentResult:
+    return next(one for one in results if one.recognizer == "svm")
+
+
+async def test_a_person_is_known_from_one_picture(
+    stub: EnrollmentServiceStub, channel: grpc.aio.Channel, system: LocalSystem
+) -> None:
+    """Named in the next call, listed, and a stranger again once removed; each time safe to repeat."""
+    image = recognizer_pb2.Image(content=system.picture("hopper.jpg"))
+    enrolled, again = await stub.EnrollFaces(twin(image)), await stub.EnrollFaces(twin(image))
+    recognized = await recognizer_pb2_grpc.RecognizerServiceStub(channel).RecognizeImage(
+        recognizer_pb2.RecognizeImageRequest(image=image)
+    )
+    listed = await stub.ListPeople(pb.ListPeopleRequest())
+    removals = [await stub.RemovePerson(pb.RemovePersonRequest(person_id=TWIN)) for _ in range(2)]
+    states = [of_svm(one.results).faces[0].state for one in (enrolled, again)]
+    found = next(one for one in recognized.results if one.recognizer == "svm").faces[0]
+    assert states == [pb.ENROLLMENT_STATE_ENROLLED, pb.ENROLLMENT_STATE_ALREADY_ENROLLED]
+    assert TWIN in [candidate.person_id for candidate in found.candidates]
+    assert TWIN in [person.person_id for person in of_svm(listed.results).people]
+    assert [of_svm(one.results).removed_faces for one in removals] == [1, 0]
+
+
+async def test_pictures_come_from_s3_too(stub: EnrollmentServiceStub) -> None:
+    """By reference, as for recognizing."""
+    answer = await stub.EnrollFaces(twin(s3_image("hopper.jpg")))
+    assert of_svm(answer.results).faces[0].state == pb.ENROLLMENT_STATE_ENROLLED
+
+
+@pytest.mark.parametrize(
+    ("request_", "code", "reason"),
+    [
+        (twin(recognizer_pb2.Image(content=b"no picture")), "INVALID_ARGUMENT", "INVALID_IMAGE"),
+        (twin(recognizer_pb2.Image()), "INVALID_ARGUMENT", "IMAGE_MISSING"),
+        (twin(s3_image("coffee.jpg")), "INVALID_ARGUMENT", "NO_FACE"),
+        (twin(s3_image("both.jpg")), "INVALID_ARGUMENT", "SEVERAL_FACES"),
+        (twin(s3_image("nothing.jpg")), "NOT_FOUND", "OBJECT_NOT_FOUND"),
+        (twin(s3_image("hopper.jpg"), recognizers=["nobody"]), "INVALID_ARGUMENT", "UNKNOWN_RECOGNIZER"),
+        (pb.EnrollFacesRequest(images=[s3_image("hopper.jpg")]), "INVALID_ARGUMENT", "INVALID_REQUEST"),
+        (pb.EnrollFacesRequest(person_id="nobody", display_name="New"), "NOT_FOUND", "PERSON_NOT_FOUND"),
+        (
+            pb.EnrollFacesRequest(display_name="A stranger", images=[s3_image("hopper.jpg")]),
+            "ALREADY_EXISTS",
+            "FACE_ALREADY_ENROLLED",
+        ),
+    ],
+)
+async def test_refuses(stub: EnrollmentServiceStub, request_: pb.EnrollFacesRequest, code: str, reason: str) -> None:
+    """What is wrong with a request is told alike by all, and nobody is enrolled."""
+    refused = await refusal(stub.EnrollFaces(request_, timeout=20))
+    assert code_and_reason(refused) == (code, reason)
+    assert refused.message
+    listed = await stub.ListPeople(pb.ListPeopleRequest())
+    assert [person.person_id for person in of_svm(listed.results).people] == ["eileen-collins", "grace-hopper"]
+
+
+@pytest.mark.parametrize("server", ALL)
+async def test_who_enrolls_says_so(system: LocalSystem, server: str) -> None:
+    """ListRecognizers' can_enroll is true for those that serve EnrollmentService, and for no other."""
+    async with grpc.aio.insecure_channel(system.address(server)) as channel:
+        stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
+        listed = await stub.ListRecognizers(recognizer_pb2.ListRecognizersRequest())
+    assert {one.name: one.can_enroll for one in listed.recognizers if one.can_enroll} == (
+        {"svm": True} if server in ENROLLING else {}
+    )

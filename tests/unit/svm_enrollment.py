@@ -1,0 +1,102 @@
+"""A recognizer that knows nobody of the demo's photos, and what to enroll into it."""
+
+import io
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler
+from sklearn.svm import SVC
+
+from local.pictures import photo
+from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.enrollment import Enrollment
+from services.runtime.images import Image
+from services.runtime.recognizer import Options
+from services.svm import artifact
+from services.svm.artifact import Artifact
+from services.svm.calibration import Calibration, Sigmoid
+from services.svm.enroller import SvmEnroller
+from services.svm.gallery import Gallery
+from services.svm.people import Person
+from services.svm.recognizer import SvmRecognizer
+from services.svm.settings import SvmSettings
+
+COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
+
+
+def write_model(folder: Path, recipe: str = "embedding", length: int = 128, seed: int = 0) -> Path:
+    """A model of Ada and Bea, who look like nobody."""
+    owners = np.repeat([0, 1], 4)
+    features = np.random.default_rng(seed).normal(3, 0.01, (8, length)) * np.where(owners, 1, -1)[:, np.newaxis]
+    pipeline = Pipeline([("scaler", MinMaxScaler()), ("classifier", SVC(kernel="linear"))]).fit(features, owners)
+    rows = features if recipe == "embedding" else np.eye(2)[owners]
+    gallery = Gallery((Person("ada", "Ada"), Person("bea", "Bea")), rows, owners)
+    path = folder / "model.skops"
+    artifact.save(Artifact(recipe, pipeline, gallery, Calibration(Sigmoid(1, -9, 5), 0.4), {}, ""), path)
+    return path
+
+
+@asynccontextmanager
+async def replica(
+    model: Path, gallery: Path | str = "", **settings: object
+) -> AsyncIterator[tuple[SvmRecognizer, SvmEnroller]]:
+    """A recognizer in this event loop, with what enrolls into it."""
+    own = {"svm_model": str(model), "svm_gallery": str(gallery), "workers": 1} | settings
+    recognizer = SvmRecognizer(SvmSettings(**own))
+    await recognizer.load()
+    try:
+        yield recognizer, SvmEnroller(recognizer)
+    finally:
+        await recognizer.close()
+
+
+def portrait(person: str) -> Pillow.Image:
+    """The unchanged photo."""
+    return photo(person)
+
+
+def other_picture(person: str) -> Image:
+    """The photo in another light, mirrored, smaller and compressed anew."""
+    mirrored = portrait(person).transpose(Pillow.Transpose.FLIP_LEFT_RIGHT).point(lambda value: int(value * 0.8))
+    return picture(mirrored.resize((mirrored.width * 4 // 5, mirrored.height * 4 // 5)), quality=60)
+
+
+def picture(pixels: Pillow.Image, quality: int = 90) -> Image:
+    """As a JPEG."""
+    buffer = io.BytesIO()
+    pixels.save(buffer, "JPEG", quality=quality)
+    return Image(buffer.getvalue())
+
+
+def asking(
+    *images: Image | Pillow.Image,
+    name: str = COLLINS,
+    person_id: str = "p1",
+    collection: str = "",
+    allow_similar: bool = False,
+) -> Enrollment:
+    """What a call asks of the enroller."""
+    looked = [one if isinstance(one, Image) else picture(one) for one in images]
+    return Enrollment(person_id, name, looked, collection, allow_similar=allow_similar)
+
+
+async def names(recognizer: SvmRecognizer, image: Image) -> list[str]:
+    """The best candidate's name for each face; empty for a stranger."""
+    result = await recognizer.recognize(image, options())
+    return [face.candidates[0].display_name if face.candidates else "" for face in result.faces]
+
+
+def options() -> Options:
+    """Of a call that asks for names."""
+    deadline = time.monotonic() + 60
+    return Options("test", (pb.FEATURE_CELEBRITIES,), 10, 0, "", include_embeddings=False, deadline=deadline)
+
+
+def version(recognizer: SvmRecognizer) -> str:
+    """Of the model in use."""
+    return recognizer.describe().models[0].version

@@ -1,0 +1,87 @@
+"""Who was enrolled, and the file that says so."""
+
+import io
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from services.svm.enrolled import Enrolled, EnrolledPerson
+
+ADA = EnrolledPerson("ada", "Ada", "2026-11-21T00:00:00+00:00", ("a1", "a2"))
+BEA = EnrolledPerson("bea", "Bea", "2026-11-21T00:00:00+00:00", ("b1",))
+NOBODY = {"person_id": "cat", "display_name": "Cat", "created": "", "faces": []}
+ONE, TWO = np.full(128, 1.0), np.full(128, 2.0)
+
+
+@pytest.fixture
+def both() -> Enrolled:
+    return Enrolled().with_person(BEA, [ONE]).with_person(ADA, [ONE, TWO])
+
+
+def archive(**changes: Any) -> bytes:
+    """A gallery's file of nobody, with other parts."""
+    about = {"format": "marquee-gallery/1", "network": "dlib-resnet-v1", "people": []} | changes.pop("about", {})
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        **{"about": np.frombuffer(json.dumps(about).encode(), np.uint8), "rows": np.empty((0, 128), np.float32)}
+        | changes,
+    )
+    return buffer.getvalue()
+
+
+def test_what_is_written_is_read(both: Enrolled) -> None:
+    """People, faces and version."""
+    read = Enrolled.from_bytes(both.to_bytes())
+    assert read.people == (ADA, BEA)
+    assert read.rows.tolist() == [ONE.tolist(), TWO.tolist(), ONE.tolist()]
+    assert read.version == both.version
+
+
+def test_no_file_is_nobody() -> None:
+    """And has no version."""
+    assert Enrolled.from_bytes(b"").people == ()
+    assert Enrolled().version == ""
+
+
+def test_everything_counts_for_the_version(both: Enrolled) -> None:
+    """A face, a name and a person less make other versions; the same makes the same."""
+    renamed = both.with_person(EnrolledPerson("bea", "Beatrice", BEA.created, BEA.faces), [])
+    others = {both.version, renamed.version, both.without("ada").version, both.with_person(ADA, [ONE]).version}
+    assert len(others) == 4
+    assert Enrolled().with_person(ADA, [ONE, TWO]).with_person(BEA, [ONE]).version == both.version
+
+
+def test_removing_takes_the_faces_too(both: Enrolled) -> None:
+    """The others keep theirs; somebody unknown is no loss."""
+    assert both.without("ada").gallery.rows.tolist() == [ONE.tolist()]
+    assert both.without("cat").people == both.people
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"half",
+        archive()[:100],
+        archive(about={"format": "marquee-gallery/9"}),
+        archive(about={"network": "another"}),
+        archive(about={"people": [{"person_id": "ada"}]}),
+        archive(about={"people": [NOBODY, NOBODY]}),
+        archive(rows=np.zeros((1, 128), np.float32)),
+        archive(rows=np.zeros((0, 64), np.float32)),
+        archive(rows=np.array([object()])),
+    ],
+)
+def test_anything_else_is_refused(data: bytes) -> None:
+    """Cut, foreign, or with parts that do not fit or would have to be unpickled: never half a gallery."""
+    with pytest.raises(ValueError, match="no gallery of the SVM recognizer"):
+        Enrolled.from_bytes(data)
+
+
+def test_numbers_that_are_none_are_refused() -> None:
+    """They would be near to nobody and spoil every comparison."""
+    spoilt = Enrolled().with_person(BEA, [np.full(128, np.nan)])
+    with pytest.raises(ValueError, match="rows do not fit"):
+        Enrolled.from_bytes(spoilt.to_bytes())

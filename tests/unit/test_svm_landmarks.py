@@ -1,0 +1,63 @@
+"""Where a face looks, and whether that is good enough to enroll it."""
+
+import numpy as np
+import pytest
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.errors import DomainError, FaceBlurred, FaceTooSmall, FaceTurned
+from services.svm.faces import Face
+from services.svm.landmarks import Landmarks
+from services.svm.portrait import check_face
+
+AHEAD = np.array([[140, 100], [160, 100], [60, 100], [40, 100], [100, 184]])
+"""dlib's order: the eye at the right first, each eye's outer corner first, then the nose's lower end."""
+
+
+def moved(nose: tuple[int, int]) -> Landmarks:
+    return Landmarks.of(np.vstack([AHEAD[:4], AHEAD[4] + nose]))
+
+
+def test_a_face_that_looks_ahead_is_not_turned() -> None:
+    """All angles are 0, and left is the picture's left."""
+    ahead = Landmarks.of(AHEAD)
+    assert (ahead.pose().roll, ahead.pose().yaw, ahead.pose().pitch) == pytest.approx((0, 0, 0), abs=0.1)
+    assert [(point.type, point.x, point.y) for point in ahead.messages(200, 400)] == [
+        ("eyeLeft", 0.25, 0.25),
+        ("eyeRight", 0.75, 0.25),
+        ("nose", 0.5, pytest.approx(0.46)),
+    ]
+
+
+def test_the_nose_tells_where_the_face_looks() -> None:
+    """Nearer to the eye at the right: positive yaw; nearer to both: positive pitch."""
+    assert moved((55, 0)).pose().yaw == pytest.approx(45, abs=1)
+    assert moved((-55, 0)).pose().yaw == pytest.approx(-45, abs=1)
+    assert moved((0, -55)).pose().pitch == pytest.approx(45, abs=1)
+
+
+def test_a_tilt_is_no_turn() -> None:
+    """A head that lies on a shoulder still looks ahead."""
+    quarter = np.array([[0, 1], [-1, 0]])
+    tilted = Landmarks.of((AHEAD - 100) @ quarter[::-1, ::-1] // 2 + 100)
+    assert tilted.pose().yaw == pytest.approx(0, abs=3)
+
+
+@pytest.mark.parametrize(
+    ("side", "quality", "error"),
+    [
+        (48, pb.FaceQuality(sharpness=0.15), None),
+        (47, pb.FaceQuality(sharpness=0.9), FaceTooSmall),
+        (200, pb.FaceQuality(sharpness=0.14), FaceBlurred),
+        (200, pb.FaceQuality(sharpness=0.9, pose=pb.Pose(yaw=-41)), FaceTurned),
+        (200, pb.FaceQuality(sharpness=0.9, pose=pb.Pose(pitch=41)), FaceTurned),
+        (200, pb.FaceQuality(sharpness=0.9, pose=pb.Pose(roll=60, yaw=40, pitch=-40)), None),
+    ],
+)
+def test_limits_are_told_with_what_to_do(side: int, quality: pb.FaceQuality, error: type[DomainError] | None) -> None:
+    """A face at the limit will do; beyond it the message tells the measure and the remedy."""
+    face = Face(0, 0, side, side)
+    if error is None:
+        check_face(face, quality)
+        return
+    with pytest.raises(error, match=r"\d.*\. Use a (larger )?picture"):
+        check_face(face, quality)
