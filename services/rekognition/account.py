@@ -7,6 +7,7 @@ import structlog
 
 from services.rekognition.calls import Calls
 from services.rekognition.client import connect, connect_table
+from services.rekognition.known_people import KnownPeople
 from services.rekognition.ledger import Ledger, ProcessLedger
 from services.rekognition.rates import Rates
 from services.rekognition.settings import RekognitionSettings
@@ -22,12 +23,14 @@ class Account:
 
     def __init__(self, settings: RekognitionSettings) -> None:
         self.ledger: Ledger = ProcessLedger(settings.daily_cap_micro_usd)
+        self.people: KnownPeople | None = None
         self._rates = Rates(settings.rekognition_rate, settings.rekognition_rates, settings.rekognition_replicas)
         self._replicas: Replicas | None = None
         client = connect(settings)
         if settings.rekognition_table:
             table = connect_table(settings)
             self.ledger = TableLedger(table, settings.rekognition_table, settings.daily_cap_micro_usd)
+            self.people = KnownPeople(table, settings.rekognition_table)
             self._replicas = Replicas(table, settings.rekognition_table)
         self.calls = Calls(client, settings, self.ledger, self._rates)
         self._sharing: asyncio.Task[None] | None = None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         PoseTypeDef,
         RecognizeCelebritiesResponseTypeDef,
         SearchFacesByImageResponseTypeDef,
+        SearchUsersByImageResponseTypeDef,
     )
 
 _YES_OR_NO = (
@@ -36,12 +37,12 @@ _TEXT_TYPES = {"LINE": pb.TEXT_TYPE_LINE, "WORD": pb.TEXT_TYPE_WORD}
 def faces(answer: "RecognizeCelebritiesResponseTypeDef") -> list[pb.Face]:
     """All faces, those of celebrities each with the one person that Rekognition takes it for."""
     known = [_celebrity(celebrity) for celebrity in answer["CelebrityFaces"]]
-    return known + [_face(face) for face in answer.get("UnrecognizedFaces", [])]
+    return known + [detected_face(face) for face in answer.get("UnrecognizedFaces", [])]
 
 
 def detected_faces(answer: "DetectFacesResponseTypeDef") -> list[pb.Face]:
     """All faces with what is told of them, without names."""
-    return [_face(face) for face in answer["FaceDetails"]]
+    return [detected_face(face) for face in answer["FaceDetails"]]
 
 
 def candidates(answer: "SearchFacesByImageResponseTypeDef") -> list[pb.Candidate]:
@@ -52,6 +53,12 @@ def candidates(answer: "SearchFacesByImageResponseTypeDef") -> list[pb.Candidate
         one = _candidate(match)
         people.setdefault(one.person_id, one)
     return list(people.values())
+
+
+def users(answer: "SearchUsersByImageResponseTypeDef") -> list[pb.Candidate]:
+    """Everybody whom the searched face resembles, best first."""
+    found = [(match.get("User", {}).get("UserId", ""), match.get("Similarity", 0)) for match in answer["UserMatches"]]
+    return [pb.Candidate(person_id=user, display_name=user, score=alike / 100) for user, alike in found]
 
 
 def texts(answer: "DetectTextResponseTypeDef") -> list[pb.Text]:
@@ -91,7 +98,7 @@ def box(told: "BoundingBoxTypeDef") -> pb.BoundingBox:
 
 
 def _celebrity(told: "CelebrityTypeDef") -> pb.Face:
-    face = _face(told["Face"])
+    face = detected_face(told["Face"])
     face.candidates.add(
         person_id=told.get("Id", ""),
         display_name=told.get("Name", ""),
@@ -107,7 +114,8 @@ def _candidate(match: "FaceMatchTypeDef") -> pb.Candidate:
     return pb.Candidate(person_id=person, display_name=person, score=match.get("Similarity", 0) / 100)
 
 
-def _face(told: "ComparedFaceTypeDef | FaceDetailTypeDef") -> pb.Face:
+def detected_face(told: "ComparedFaceTypeDef | FaceDetailTypeDef") -> pb.Face:
+    """A face with what is told of it, without names."""
     return pb.Face(
         box=box(told.get("BoundingBox", {})),
         detection_score=told.get("Confidence", 0) / 100,

@@ -13,6 +13,7 @@ from services.runtime.errors import (
     DependencyTimeout,
     DependencyUnavailable,
     DomainError,
+    GalleryBusy,
     ImageTooLarge,
     InvalidImage,
     InvalidRequest,
@@ -25,7 +26,7 @@ logger = structlog.get_logger()
 _Told = tuple[type[DomainError], str]
 
 _SLOW_DOWN: _Told = (Throttled, "Rekognition asks to slow down. Try again later, or ask AWS for a higher quota.")
-_BAD_NAME: _Told = (InvalidRequest, "Rekognition does not take this bucket's or key's name.")
+_BAD_NAME: _Told = (InvalidRequest, "Rekognition does not take this name of a bucket, a key or a collection.")
 _CREDENTIALS: _Told = (
     CredentialsRefused,
     (
@@ -59,6 +60,10 @@ _OTHER_REGION: _Told = (
 _BY_CODE: dict[str, _Told] = {
     "AccessDenied": _NOT_ALLOWED,
     "AccessDeniedException": _NOT_ALLOWED,
+    "ConflictException": (
+        GalleryBusy,
+        "Somebody else changes this user of the collection at the same time. Try again in a moment.",
+    ),
     "ExpiredToken": _CREDENTIALS,
     "ExpiredTokenException": _CREDENTIALS,
     "ImageTooLargeException": (ImageTooLarge, "Rekognition takes pictures of at most 15 MB from S3."),
@@ -75,6 +80,10 @@ _BY_CODE: dict[str, _Told] = {
     "OptInRequired": _NOT_ALLOWED,
     "ProvisionedThroughputExceededException": _SLOW_DOWN,
     "ResourceNotFoundException": _NO_COLLECTION,
+    "ServiceQuotaExceededException": (
+        InvalidRequest,
+        "Rekognition keeps no more in this collection: 20 million faces, and 100 faces a user.",
+    ),
     "SubscriptionRequiredException": _NOT_ALLOWED,
     "Throttling": _SLOW_DOWN,
     "ThrottlingException": _SLOW_DOWN,

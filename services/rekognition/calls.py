@@ -15,7 +15,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop
 
 from services.rekognition import aws_errors
 from services.rekognition.ledger import Ledger, Reservation
-from services.rekognition.prices import MICRO_USD, Api
+from services.rekognition.prices import FEATURES, MICRO_USD, Api
 from services.rekognition.rates import Rates
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.errors import DependencyUnavailable, OutOfTime, Throttled
@@ -66,7 +66,7 @@ class Calls:
         self._attempts = settings.rekognition_attempts
         self._ledger = ledger
         self._rates = rates
-        self._workers = Workers(settings.rekognition_calls, settings.queue * len(MICRO_USD))
+        self._workers = Workers(settings.rekognition_calls, settings.queue * len(FEATURES))
 
     async def call(self, api: Api, tab: Tab, deadline: float, **parameters: Any) -> Mapping[str, Any]:
         """The operation's answer; `deadline` is on time.monotonic()'s clock, and nothing is tried after it.
@@ -104,9 +104,8 @@ class Calls:
     def _pay_and_ask(self, api: Api, tab: Tab, deadline: float, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
         _check_time(deadline)
         _deadline.set(deadline)
-        with self._paid(api, tab):
+        with self._paid(api, tab) if self._prices[api] else _counted(api):
             answer: Mapping[str, Any] = getattr(self._client, xform_name(api))(**parameters)
-        _calls.labels(api, "ok").inc()
         return answer
 
     @contextmanager
@@ -116,13 +115,13 @@ class Calls:
         tab.add(reservation.micro_usd)
         billed = True
         try:
-            yield
+            with _counted(api):
+                yield
         except OutOfTime:
             billed = False
             raise
         except (BotoCoreError, ClientError) as exc:
             billed = not aws_errors.is_surely_not_billed(exc)
-            _calls.labels(api, _outcome(exc)).inc()
             raise
         finally:
             self._settle(api, tab, reservation, billed=billed)
@@ -133,6 +132,17 @@ class Calls:
         else:
             tab.add(-reservation.micro_usd)
             self._ledger.give_back(reservation)
+
+
+@contextmanager
+def _counted(api: Api) -> Iterator[None]:
+    """Counts what becomes of a call, unless it was too late to be sent."""
+    try:
+        yield
+    except (BotoCoreError, ClientError) as exc:
+        _calls.labels(api, _outcome(exc)).inc()
+        raise
+    _calls.labels(api, "ok").inc()
 
 
 def _passes(exc: BaseException) -> bool:

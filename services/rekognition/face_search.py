@@ -1,16 +1,18 @@
 """Searches every face of a picture in a collection.
 
-SearchFacesByImage looks at the largest face of what it is given. So faces are detected first, and
-each is cut out and searched by itself; a picture with a single face is searched as it is.
+SearchFacesByImage, like SearchUsersByImage, looks at the largest face of what it is given. So faces are
+detected first, and each is cut out and searched by itself; a picture with a single face is searched as it is.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition import answers, boxes
+from services.rekognition.collection_name import collection_of
 from services.rekognition.crops import Crop, crop
+from services.rekognition.prices import Api
 from services.rekognition.question import Question
 from services.runtime import status
 from services.runtime.errors import DomainError, InvalidImage, InvalidRequest
@@ -26,7 +28,7 @@ async def search_faces(question: Question) -> pb.RecognizerResult:
     A face whose search fails is left without candidates: the result then has FACE_SEARCH among its
     feature_errors, and all that was found beside. Raises DomainErrors where nothing was found out.
     """
-    collection = question.options.collection or question.settings.rekognition_collection
+    collection = collection_of(question.options.collection, question.settings)
     if not collection:
         raise InvalidRequest(
             "FACE_SEARCH needs a collection: name one, or let an operator set MARQUEE_REKOGNITION_COLLECTION.",
@@ -37,7 +39,9 @@ async def search_faces(question: Question) -> pb.RecognizerResult:
     faces = sorted(answers.detected_faces(answer), key=lambda face: -boxes.area(face.box))
     most = question.settings.rekognition_search_faces
     failures = await _search(question, collection, faces, faces[:most])
-    return _result(faces, most, failures)
+    result = _result(faces, most, failures)
+    result.warnings.extend(await _name(question, collection, result.faces))
+    return result
 
 
 def _wants_faces(question: Question) -> bool:
@@ -76,23 +80,55 @@ async def _crops(question: Question, faces: Sequence[pb.Face], asked: Sequence[p
 
 
 async def _candidates(question: Question, collection: str, face: pb.Face, cut: Crop | None) -> list[pb.Candidate]:
-    least = max(question.settings.rekognition_match_score, question.options.min_score)
-    how = {"CollectionId": collection, "MaxFaces": _MATCHES, "FaceMatchThreshold": 100 * least}
+    users = question.settings.rekognition_search == "users"
+    api, key, how = _search_users(question) if users else _search_faces(question)
     try:
         answer: Any = await (
-            question.ask("SearchFacesByImage", "FaceMatches", **how)
+            question.ask(api, key, CollectionId=collection, **how)
             if cut is None
-            else question.ask_about(cut.content, "SearchFacesByImage", "FaceMatches", **how)
+            else question.ask_about(cut.content, api, key, CollectionId=collection, **how)
         )
     except InvalidImage:  # so Rekognition says that it finds no face in what it was given
         return []
-    return answers.candidates(answer) if _is_the_face(answer, face, cut) else []
+    if not _is_the_face(answer, face, cut):
+        return []
+    return answers.users(answer) if users else answers.candidates(answer)
+
+
+def _search_faces(question: Question) -> tuple[Api, str, dict[str, Any]]:
+    how = {"MaxFaces": _MATCHES, "FaceMatchThreshold": 100 * _least(question)}
+    return "SearchFacesByImage", "FaceMatches", how
+
+
+def _search_users(question: Question) -> tuple[Api, str, dict[str, Any]]:
+    how = {"MaxUsers": _MATCHES, "UserMatchThreshold": 100 * _least(question)}
+    return "SearchUsersByImage", "UserMatches", how
+
+
+def _least(question: Question) -> float:
+    return max(question.settings.rekognition_match_score, question.options.min_score)
 
 
 def _is_the_face(answer: Any, face: pb.Face, cut: Crop | None) -> bool:
     """Whether the face that was searched is the one that was cut out."""
-    searched = answers.box(answer.get("SearchedFaceBoundingBox", {}))
+    told = answer.get("SearchedFace", {}).get("FaceDetail", {}).get("BoundingBox", {})
+    searched = answers.box(answer.get("SearchedFaceBoundingBox", told))
     return cut is None or boxes.overlap(cut.place(searched), face.box) >= _SAME_FACE
+
+
+async def _name(question: Question, collection: str, faces: Iterable[pb.Face]) -> list[str]:
+    """Gives the candidates the names they were enrolled with; returns what a person should know about that."""
+    candidates = [candidate for face in faces for candidate in face.candidates]
+    if question.people is None or not candidates:
+        return []
+    try:
+        ids = [candidate.person_id for candidate in candidates]
+        names = await asyncio.to_thread(question.people.names, collection, ids)
+    except DomainError as exc:
+        return [f"people are shown by their person_id: {exc.message}"]
+    for candidate in candidates:
+        candidate.display_name = names.get(candidate.person_id, candidate.display_name)
+    return []
 
 
 def _result(faces: Sequence[pb.Face], most: int, failures: Sequence[DomainError]) -> pb.RecognizerResult:

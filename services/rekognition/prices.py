@@ -20,6 +20,18 @@ Api: TypeAlias = Literal[
     "SearchFacesByImage",
     "DetectText",
     "DetectModerationLabels",
+    "SearchUsersByImage",
+    "CompareFaces",
+    "IndexFaces",
+    "AssociateFaces",
+    "CreateCollection",
+    "DescribeCollection",
+    "ListCollections",
+    "DeleteCollection",
+    "ListFaces",
+    "DeleteFaces",
+    "CreateUser",
+    "DeleteUser",
 ]
 
 REGION = "us-east-1"
@@ -31,7 +43,20 @@ MICRO_USD: Mapping[Api, int] = {
     "SearchFacesByImage": 1000,
     "DetectText": 1000,
     "DetectModerationLabels": 1000,
+    "SearchUsersByImage": 1000,
+    "CompareFaces": 1000,
+    "IndexFaces": 1000,
+    "AssociateFaces": 1000,
+    "CreateCollection": 0,
+    "DescribeCollection": 0,
+    "ListCollections": 0,
+    "DeleteCollection": 0,
+    "ListFaces": 0,
+    "DeleteFaces": 0,
+    "CreateUser": 0,
+    "DeleteUser": 0,
 }
+"""Faces and users that a collection keeps cost by the month beside: those are no calls, and not counted here."""
 FEATURES: Mapping[Feature, tuple[Api, ...]] = {
     pb.FEATURE_CELEBRITIES: ("RecognizeCelebrities",),
     pb.FEATURE_LABELS: ("DetectLabels",),

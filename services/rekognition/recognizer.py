@@ -31,7 +31,7 @@ class RekognitionRecognizer:
 
     def __init__(self, settings: RekognitionSettings) -> None:
         self._settings = settings
-        self._pictures = Workers(settings.workers, settings.queue)
+        self.pictures = Workers(settings.workers, settings.queue)
         self._opened: Account | None = None
 
     async def load(self) -> None:
@@ -41,9 +41,9 @@ class RekognitionRecognizer:
 
     async def recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
         """What was found. A feature that fails or is late leaves the others' results; all of them failing raises."""
-        source = Source(image, self._pictures)
+        source = Source(image, self.pictures)
         await source.prepare()
-        question = Question(self._account.calls, source, options, self._settings)
+        question = Question(self.account, source, options, self._settings)
         try:
             ended = await asyncio.gather(
                 *(_answer(feature, question) for feature in options.features), return_exceptions=True
@@ -51,7 +51,7 @@ class RekognitionRecognizer:
         finally:
             question.drop()
         result = _merge(options.features, ended)
-        result.model.CopyFrom(self._model)
+        result.model.CopyFrom(self.model)
         result.warnings[:0] = source.warnings
         result.cost_micro_usd = question.tab.micro_usd
         result.timings.queue.FromNanoseconds(int((source.queue_seconds + question.tab.queue_seconds) * 1e9))
@@ -60,27 +60,30 @@ class RekognitionRecognizer:
     def describe(self) -> pb.Recognizer:
         """Rekognition's API version, which is all that it tells of its models; its prices, and what was spent."""
         return pb.Recognizer(
-            models=[self._model],
+            models=[self.model],
             prices=prices(self._settings.rekognition_prices),
             evidence_group=self._settings.evidence_group,
-            spending=self._account.ledger.spending(),
+            spending=self.account.ledger.spending(),
+            can_enroll=self.account.people is not None and bool(self._settings.rekognition_collection),
         )
 
     async def close(self) -> None:
         """Lets the threads end."""
-        self._pictures.close()
+        self.pictures.close()
         if self._opened is not None:
             await self._opened.close()
 
     @property
-    def _account(self) -> Account:
+    def account(self) -> Account:
+        """The AWS account. Raises NotReady until `load` is done."""
         if self._opened is None:
             raise NotReady("rekognition is still starting. Try again in a moment.")
         return self._opened
 
     @property
-    def _model(self) -> pb.Model:
-        version = self._account.calls.api_version
+    def model(self) -> pb.Model:
+        """What results name."""
+        version = self.account.calls.api_version
         return pb.Model(name=self.name, version=version, evidence_group=self._settings.evidence_group)
 
 

@@ -46,8 +46,8 @@ class RekognitionSettings(LeafSettings):
     )
     rekognition_table: str = Field(
         "",
-        description="DynamoDB table through which replicas share cap and quotas; its keys are the strings `pk`, `sk`. "
-        "Default: each replica counts for itself.",
+        description="DynamoDB table through which replicas share cap, quotas and the names of enrolled people; its "
+        "keys are the strings `pk`, `sk`. Default: each replica counts for itself, and nobody can be enrolled.",
     )
     dynamodb_endpoint_url: str | None = Field(
         None, pattern="^https?://.", description="Another DynamoDB than Amazon's."
@@ -55,7 +55,20 @@ class RekognitionSettings(LeafSettings):
     rekognition_face_attributes: Literal["ALL", "DEFAULT"] = Field(
         "ALL", description="What FACES tells: `ALL`, or `DEFAULT`: landmarks, quality and pose alone."
     )
-    rekognition_collection: str = Field("", description="Where FACE_SEARCH looks when the caller names no collection.")
+    rekognition_collection: str = Field(
+        "",
+        pattern="^[A-Za-z0-9_.-]{0,255}$",
+        description="Where FACE_SEARCH looks, and people are enrolled, when the caller names no collection. "
+        "Default: none, and nobody can be enrolled.",
+    )
+    rekognition_search: Literal["faces", "users"] = Field(
+        "faces",
+        description="What FACE_SEARCH compares with: the `faces` of the collection one by one, or its `users`, which "
+        "Rekognition makes of all faces of a person; enrolling then pays one AssociateFaces more a call.",
+    )
+    rekognition_quality_filter: Literal["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"] = Field(
+        "AUTO", description="How good a face must be to be enrolled: Rekognition's QualityFilter."
+    )
     rekognition_match_score: float = Field(
         0.8, ge=0, le=1, description="Similarity below which a face of the collection is nobody's candidate."
     )

@@ -6,24 +6,22 @@ or may not have come through is never sent again: it can only make the sum too h
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from botocore.exceptions import BotoCoreError, ClientError
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition.aws_errors import code_of
+from services.rekognition.dynamodb import ConditionFailed, explained, query
 from services.rekognition.ledger import Reservation, exhausted, today_utc
-from services.runtime.errors import DependencyUnavailable, Misconfigured
+from services.runtime.errors import DependencyUnavailable
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 logger = structlog.get_logger()
-_OVER = "ConditionalCheckFailedException"
+_KEEPS = "count of the money"
 _ALIVE_SECONDS = 30
 
 
@@ -58,8 +56,8 @@ class TableLedger:
     def refresh(self) -> None:
         """Reads the month. Raises Misconfigured where there is no such table, and DependencyUnavailable."""
         month = self._today().isoformat()[: len("2026-11")]
-        with _explained(self._table):
-            items = _query(
+        with explained(self._table, _KEEPS):
+            items = query(
                 self._client,
                 self._table,
                 KeyConditionExpression="pk = :pk AND begins_with(sk, :month)",
@@ -77,7 +75,7 @@ class TableLedger:
         """Adds to the day's sum unless the condition forbids it; returns whether it did."""
         values = condition.pop("ExpressionAttributeValues", {})
         try:
-            with _explained(self._table):
+            with explained(self._table, _KEEPS):
                 answer = self._client.update_item(
                     TableName=self._table,
                     Key={"pk": {"S": "spending"}, "sk": {"S": day.isoformat()}},
@@ -86,7 +84,7 @@ class TableLedger:
                     ReturnValues="UPDATED_NEW",
                     **condition,
                 )
-        except _OverCap:
+        except ConditionFailed:
             return False
         self._days[day.isoformat()] = int(answer["Attributes"]["micro_usd"]["N"])
         return True
@@ -103,9 +101,9 @@ class Replicas:
     def beat(self) -> int:
         """Says that this one lives; returns how many do. Blocks, and raises as TableLedger.refresh."""
         now = int(time.time())
-        with _explained(self._table):
+        with explained(self._table, _KEEPS):
             self._client.put_item(TableName=self._table, Item=self._key | {"expires": {"N": str(now + _ALIVE_SECONDS)}})
-            living = _query(
+            living = query(
                 self._client,
                 self._table,
                 KeyConditionExpression="pk = :pk",
@@ -117,12 +115,8 @@ class Replicas:
 
     def leave(self) -> None:
         """Says that this one is gone, so that the others get its share at once. Blocks."""
-        with _explained(self._table):
+        with explained(self._table, _KEEPS):
             self._client.delete_item(TableName=self._table, Key=self._key)
-
-
-class _OverCap(Exception):
-    pass
 
 
 def _at_most(room: int) -> dict[str, Any]:
@@ -130,26 +124,3 @@ def _at_most(room: int) -> dict[str, Any]:
         "ConditionExpression": "attribute_not_exists(micro_usd) OR micro_usd <= :room",
         "ExpressionAttributeValues": {":room": {"N": str(room)}},
     }
-
-
-def _query(client: "DynamoDBClient", table: str, **how: Any) -> list[dict[str, Any]]:
-    pages = client.get_paginator("query").paginate(TableName=table, **how)
-    return [dict(item) for page in pages for item in page["Items"]]
-
-
-@contextmanager
-def _explained(table: str) -> Iterator[None]:
-    try:
-        yield
-    except (BotoCoreError, ClientError) as exc:
-        code = code_of(exc)
-        if code == _OVER:
-            raise _OverCap from exc
-        if code in ("ResourceNotFoundException", "ValidationException"):
-            raise Misconfigured(
-                f"DynamoDB has no table {table!r} with the string keys pk and sk. Make it, or set another "
-                "MARQUEE_REKOGNITION_TABLE."
-            ) from exc
-        raise DependencyUnavailable(
-            f"The table {table!r}, which keeps count of the money, cannot be used: {code}. Nothing was spent."
-        ) from exc
