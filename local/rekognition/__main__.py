@@ -1,53 +1,65 @@
-"""Serves the endpoint: `python -m local.rekognition --port 9000 --gallery DIR`."""
+"""Serves the endpoint: `python -m local.rekognition --port 9000`."""
 
 import argparse
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 
 import uvicorn
 
-from local.rekognition import gallery
+from local.rekognition import annotations, gallery, server
+from local.rekognition.access import Access
 from local.rekognition.app import create_app
-from local.rekognition.operations import Operations
+from local.rekognition.arguments import parse
+from local.rekognition.faults import Faults, Rates
+from local.rekognition.operations import Knowledge, operations
+from local.rekognition.recordings import Recordings, recording, replaying
+from local.rekognition.replies import Answering, answering
+from local.rekognition.upstream import Upstream
 from local.rekognition.vision import Vision
 from services.runtime.s3 import ObjectStore
 
 
 def main() -> None:
-    """Reads the gallery, then serves until SIGTERM."""
+    """Reads what the endpoint knows, then serves until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once it has stopped
-    arguments = _arguments()
-    operations = Operations(*_knowledge(arguments.gallery), ObjectStore(arguments.s3_endpoint))
-    uvicorn.run(
-        create_app(operations),
-        host=arguments.host,
-        port=arguments.port,
-        log_level="warning",
-        timeout_keep_alive=60,
-        timeout_graceful_shutdown=10,
+    told = parse()
+    rates = Rates(told.throttle, told.error, told.reset, told.latency_rate, told.latency)
+    access = Access(told.keys, frozenset(told.expired), frozenset(told.deny), told.region if told.keys else None)
+    try:
+        app = create_app(_answering(told), access, Faults(rates, told.seed))
+    except (OSError, ValueError, sqlite3.DatabaseError) as exc:
+        sys.exit(f"local.rekognition: {exc}")
+    uvicorn.Server(server.config(app, told.host, told.port)).run()
+
+
+def _answering(told: argparse.Namespace) -> Answering:
+    if told.replay:
+        return replaying(Recordings(told.replay))
+    if told.record:
+        return recording(Recordings(told.record), Upstream(told.region, told.upstream))
+    return answering(operations(_knowledge(told)))
+
+
+def _knowledge(told: argparse.Namespace) -> Knowledge:
+    vision = Vision()
+    return Knowledge(
+        vision,
+        ObjectStore(told.s3_endpoint),
+        _gallery(told.gallery, vision) if told.gallery else gallery.Gallery(),
+        annotations.read(told.annotations) if told.annotations else annotations.Annotations(),
+        told.collections,
+        told.region,
     )
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m local.rekognition", description="Rekognition, on this machine.")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=9000, help="port to listen on (%(default)s)")
-    parser.add_argument("--gallery", type=Path, required=True, help="folder of pictures: GALLERY/NAME/*.jpg")
-    parser.add_argument("--s3-endpoint", metavar="URL", help="where S3 objects are read (Amazon S3)")
-    arguments = parser.parse_args()
-    if not arguments.gallery.is_dir():
-        parser.error(f"--gallery: {arguments.gallery} is no folder")
-    return arguments
-
-
-def _knowledge(folder: Path) -> tuple[Vision, gallery.Gallery]:
-    vision = Vision()
+def _gallery(folder: Path, vision: Vision) -> gallery.Gallery:
     known, problems = gallery.read(folder, vision)
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)
     print(f"{len(known)} known faces in {folder}", file=sys.stderr)
-    return vision, known
+    return known
 
 
 if __name__ == "__main__":

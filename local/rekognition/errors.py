@@ -14,9 +14,14 @@ class AwsError(Exception):
         self.http_status = http_status
 
 
-def invalid_parameter() -> AwsError:
+def invalid_parameter(message: str = "Request has invalid parameters") -> AwsError:
     """A parameter that fits its type and still cannot be used."""
-    return AwsError("InvalidParameterException", "Request has invalid parameters")
+    return AwsError("InvalidParameterException", message)
+
+
+def no_face() -> AwsError:
+    """A search for a face in a picture without one."""
+    return invalid_parameter("There are no faces in the image. Should be at least 1.")
 
 
 def invalid_image_format() -> AwsError:
@@ -40,3 +45,36 @@ def invalid_s3_object() -> AwsError:
 def validation(why: str) -> AwsError:
     """A request that does not fit the operation's shape."""
     return AwsError("ValidationException", why)
+
+
+def missing(what: str, name: str) -> AwsError:
+    """There is no such collection, user, face or celebrity."""
+    return AwsError("ResourceNotFoundException", f"The {what} id: {name} does not exist")
+
+
+def exists(what: str, name: str) -> AwsError:
+    """The collection is there already."""
+    return AwsError("ResourceAlreadyExistsException", f"The {what} id: {name} already exists")
+
+
+def conflict(user: str) -> AwsError:
+    """The user is there already."""
+    return AwsError("ConflictException", f"The user id: {user} already exists")
+
+
+def quota(why: str) -> AwsError:
+    """More than AWS keeps."""
+    return AwsError("ServiceQuotaExceededException", why)
+
+
+def bad_page() -> AwsError:
+    """A NextToken that no answer gave."""
+    return AwsError("InvalidPaginationTokenException", "Invalid pagination token")
+
+
+def reused_token() -> AwsError:
+    """A ClientRequestToken that came before, with other parameters."""
+    return AwsError(
+        "IdempotentParameterMismatchException",
+        "The client request token was used before with other parameters.",
+    )

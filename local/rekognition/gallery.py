@@ -1,20 +1,29 @@
-"""The people whom the endpoint knows, from a folder of pictures: GALLERY/NAME/*.jpg."""
+"""The people whom the endpoint takes for celebrities, from a folder of pictures: GALLERY/NAME/*.jpg.
+
+A person's `about.json` may hold what GetCelebrityInfo tells beside the name: `Urls` and `KnownGender`.
+"""
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from local.rekognition.shapes import faults_of, output_shape
+from local.rekognition.similarity import similarity
 from local.rekognition.vision import Embedding, Vision
 from services.runtime.errors import InvalidImage
 from services.runtime.images import Image
+from services.svm.resnet import LENGTH
 
 FARTHEST = 0.55
 """The distance at which two faces stop being one person's. dlib's author gives 0.6 for comparing two
 pictures; a gallery is searched for many people, so it is stricter. The demo's people differ by 0.66
 and more from each other and by 0.21 at most from themselves."""
+ABOUT = "about.json"
 
 
 @dataclass(frozen=True)
@@ -22,6 +31,8 @@ class Person:
     """Somebody in the gallery."""
 
     name: str
+    about: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """`Urls` and `KnownGender`, where they are told."""
 
     @property
     def id(self) -> str:
@@ -38,8 +49,8 @@ class Match:
 
     @property
     def confidence(self) -> float:
-        """100 for the same picture, 50 for the farthest that counts."""
-        return 100 - 50 * self.distance / FARTHEST
+        """The similarity, 0 to 100."""
+        return similarity(self.distance)
 
 
 class Gallery:
@@ -48,10 +59,15 @@ class Gallery:
     def __init__(self, known: Iterable[tuple[Person, Embedding]] = ()) -> None:
         known = list(known)
         self._people = [person for person, _ in known]
-        self._embeddings = np.array([embedding for _, embedding in known]).reshape(-1, 128)
+        self._by_id = {person.id: person for person in self._people}
+        self._embeddings = np.array([embedding for _, embedding in known], np.float32).reshape(-1, LENGTH)
 
     def __len__(self) -> int:
         return len(self._people)
+
+    def by_id(self, person_id: str) -> Person | None:
+        """The person with the id, where there is one."""
+        return self._by_id.get(person_id)
 
     def find(self, embedding: Embedding) -> Match | None:
         """The nearest person, if near enough."""
@@ -64,22 +80,43 @@ class Gallery:
 
 
 def read(folder: Path, vision: Vision) -> tuple[Gallery, list[str]]:
-    """The gallery in the folder, and what is wrong with the pictures that were left out."""
+    """The gallery in the folder, and what is wrong with the pictures and about.json that were left out."""
     known, problems = [], []
-    for path in _pictures(folder):
+    for one in sorted(path for path in folder.iterdir() if path.is_dir()):
+        person = Person(one.name)
         try:
-            known.append((Person(path.parent.name), _only_face(path, vision)))
-        except (InvalidImage, OSError, ValueError) as exc:
-            problems.append(f"{path}: {exc}")
+            person = Person(one.name, _about(one / ABOUT))
+        except ValueError as exc:
+            problems.append(f"{one / ABOUT}: {exc}")
+        for path in _pictures(one):
+            try:
+                known.append((person, _only_face(path, vision)))
+            except (InvalidImage, OSError, ValueError) as exc:
+                problems.append(f"{path}: {exc}")
     return Gallery(known), problems
 
 
+def _about(path: Path) -> Mapping[str, Any]:
+    if not path.exists():
+        return {}
+    told = json.loads(path.read_bytes())
+    if not isinstance(told, dict) or not told.keys() <= {"Urls", "KnownGender"}:
+        raise ValueError("takes an object with Urls and KnownGender")
+    faults = faults_of(told, output_shape("GetCelebrityInfo"), "about")
+    if faults:
+        raise ValueError(faults[0])
+    return told
+
+
 def _pictures(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.glob("*/*")) if path.is_file() and not path.name.startswith("."))
+    hidden = (".", ABOUT)
+    return (path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(hidden))
 
 
 def _only_face(path: Path, vision: Vision) -> Embedding:
-    view = vision.look(Image(path.read_bytes()).upright())
+    content = path.read_bytes()
+    view = vision.look(content, Image(content).upright())
     if len(view.faces) != 1:
         raise ValueError(f"shows {len(view.faces)} faces; a gallery's picture shows one")
-    return vision.embed(view, view.faces[0])
+    (embedding,) = view.embeddings
+    return np.asarray(embedding, np.float32)

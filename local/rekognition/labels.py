@@ -4,10 +4,11 @@ Names, parents and categories are of Rekognition's own tree; as there, a label's
 of the picture too. The box of an instance is that of the face by which it was found.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from local.rekognition.vision import View, confidence
+from local.rekognition.faces import confidence
+from local.rekognition.vision import View
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import InstanceTypeDef, LabelTypeDef
@@ -32,6 +33,11 @@ def labels_of(view: View) -> "list[LabelTypeDef]":
     ]
     cats: list[InstanceTypeDef] = [{"BoundingBox": view.box(cat), "Confidence": cat.confidence} for cat in view.cats]
     labels = [*_tree(_PEOPLE, "Person Description", people), *_tree(_CATS, "Animals and Pets", cats)]
+    return surest_first(labels)
+
+
+def surest_first(labels: "Iterable[LabelTypeDef]") -> "list[LabelTypeDef]":
+    """The labels as Rekognition orders them."""
     return sorted(labels, key=lambda label: -label["Confidence"])
 
 
@@ -60,7 +66,7 @@ def _tree(
 
 
 def _passes(label: "LabelTypeDef", filters: Mapping[str, Sequence[str]]) -> bool:
-    categories = {category["Name"] for category in label["Categories"]}
+    categories = {category["Name"] for category in label.get("Categories", ())}
     return _allowed({label["Name"]}, filters, "Label") and _allowed(categories, filters, "LabelCategory")
 
 

@@ -1,100 +1,77 @@
-"""Rekognition's operations on what the detectors see and the gallery knows."""
+"""Rekognition's operations on what the detectors see, the gallery knows and collections hold."""
 
-import functools
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from local.rekognition import errors, labels
+from local.rekognition.annotations import Annotations
+from local.rekognition.collection_operations import CollectionOperations
+from local.rekognition.collection_store import CollectionStore
+from local.rekognition.database import Database
+from local.rekognition.face_store import FaceStore
 from local.rekognition.gallery import Gallery
-from local.rekognition.vision import View, Vision
-from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.errors import DomainError, ImageTooLarge, InvalidImage
-from services.runtime.images import Image, Pixels
+from local.rekognition.index_cache import IndexCache
+from local.rekognition.picture_operations import PictureOperations
+from local.rekognition.pictures import Pictures
+from local.rekognition.search_operations import SearchOperations
+from local.rekognition.user_operations import UserOperations
+from local.rekognition.user_store import UserStore
+from local.rekognition.vision import Vision
 from services.runtime.s3 import ObjectStore
-from services.svm.dlib_faces import DetectedFace
 
-LABEL_MODEL_VERSION = "local-1"
-_LEAST_SIDE = 80
-_MOST_SIDE = 10_000
+Operation = Callable[[Mapping[str, Any]], dict[str, Any]]
+"""Takes checked parameters, blocks and raises AwsError."""
 
 
-class Operations:
-    """RecognizeCelebrities and DetectLabels. They take checked parameters, block and raise AwsError."""
+@dataclass(frozen=True)
+class Knowledge:
+    """What the operations stand on."""
 
-    def __init__(self, vision: Vision, gallery: Gallery, store: ObjectStore) -> None:
-        self._vision = vision
-        self._gallery = gallery
-        self._store = store
-        self._lock = threading.Lock()
-        self._looked = functools.lru_cache(maxsize=8)(self._look)
-
-    def recognize_celebrities(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """Every face: of somebody in the gallery, or unrecognized."""
-        view = self._view(request["Image"])
-        told = [self._tell(view, face) for face in view.faces]
-        return {
-            "CelebrityFaces": [one for one in told if "Face" in one],
-            "UnrecognizedFaces": [one for one in told if "Face" not in one],
-        }
-
-    def detect_labels(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The labels that the request lets through."""
-        if "IMAGE_PROPERTIES" in request.get("Features", ()):
-            raise errors.invalid_parameter()
-        found = labels.labels_of(self._view(request["Image"]))
-        return {"Labels": labels.select(found, request), "LabelModelVersion": LABEL_MODEL_VERSION}
-
-    def _tell(self, view: View, face: DetectedFace) -> dict[str, Any]:
-        described = dict(self._vision.describe(view, face))
-        match = self._gallery.find(self._vision.embed(view, face))
-        if match is None:
-            return described
-        return {
-            "Name": match.person.name,
-            "Id": match.person.id,
-            "MatchConfidence": match.confidence,
-            "Urls": [],
-            "Face": described,
-        }
-
-    def _view(self, image: Mapping[str, Any]) -> View:
-        content = image["Bytes"] if "Bytes" in image else self._fetch(image["S3Object"])
-        with self._lock:  # two operations on one picture look at it once
-            return self._looked(content)
-
-    def _look(self, content: bytes) -> View:
-        pixels = _pixels(content)
-        height, width = pixels.shape[:2]
-        if min(width, height) < _LEAST_SIDE:
-            raise errors.invalid_parameter()
-        if max(width, height) > _MOST_SIDE:
-            raise errors.image_too_large(f"Image dimensions {width} x {height} exceed {_MOST_SIDE} pixels")
-        return self._vision.look(pixels)
-
-    def _fetch(self, told: Mapping[str, Any]) -> bytes:
-        where = pb.S3Object(bucket=told.get("Bucket", ""), key=told.get("Name", ""), version_id=told.get("Version", ""))
-        try:
-            return self._store.fetch(where)
-        except ImageTooLarge:
-            raise errors.image_too_large("Image in S3 exceeds 15 MB") from None
-        except InvalidImage:
-            raise errors.invalid_image_format() from None
-        except DomainError:
-            raise errors.invalid_s3_object() from None
+    vision: Vision
+    store: ObjectStore
+    gallery: Gallery = field(default_factory=Gallery)
+    annotations: Annotations = field(default_factory=Annotations)
+    collections: Path | None = None
+    """Where collections are kept; in memory where there is none."""
+    region: str = "us-east-1"
+    """The one in ARNs."""
 
 
-def _pixels(content: bytes) -> Pixels:
-    image = Image(content)
-    try:
-        if image.format == "WEBP":
-            raise errors.invalid_image_format()
-        if image.format == "PNG":
-            return np.array(image.as_stored().convert("RGB"))  # as AWS, which heeds EXIF in JPEG alone
-        return image.upright()
-    except ImageTooLarge as exc:
-        raise errors.image_too_large(exc.message) from None
-    except InvalidImage:
-        raise errors.invalid_image_format() from None
+def operations(known: Knowledge) -> dict[str, Operation]:
+    """By their names in Rekognition. Raises OSError and sqlite3.DatabaseError where the folder cannot be used."""
+    database = Database(known.collections)
+    indexes = IndexCache(database)
+    faces, users = FaceStore(database, indexes), UserStore(database, indexes)
+    pictures = Pictures(known.vision, known.store)
+    seen = PictureOperations(pictures, known.gallery, known.annotations)
+    kept = CollectionOperations(
+        pictures, CollectionStore(database, indexes), faces, known.annotations, region=known.region
+    )
+    found = SearchOperations(pictures, indexes, faces, users)
+    people = UserOperations(indexes, faces, users)
+    return {
+        "RecognizeCelebrities": seen.recognize_celebrities,
+        "GetCelebrityInfo": seen.get_celebrity_info,
+        "DetectLabels": seen.detect_labels,
+        "DetectFaces": seen.detect_faces,
+        "DetectText": seen.detect_text,
+        "DetectModerationLabels": seen.detect_moderation_labels,
+        "CompareFaces": seen.compare_faces,
+        "CreateCollection": kept.create_collection,
+        "DescribeCollection": kept.describe_collection,
+        "ListCollections": kept.list_collections,
+        "DeleteCollection": kept.delete_collection,
+        "IndexFaces": kept.index_faces,
+        "ListFaces": kept.list_faces,
+        "DeleteFaces": kept.delete_faces,
+        "SearchFaces": found.search_faces,
+        "SearchFacesByImage": found.search_faces_by_image,
+        "SearchUsers": found.search_users,
+        "SearchUsersByImage": found.search_users_by_image,
+        "CreateUser": people.create_user,
+        "DeleteUser": people.delete_user,
+        "ListUsers": people.list_users,
+        "AssociateFaces": people.associate_faces,
+        "DisassociateFaces": people.disassociate_faces,
+    }

@@ -2,52 +2,48 @@
 
 import base64
 import json
-from functools import cache
 from typing import Any
 
-from botocore.loaders import Loader
-from botocore.model import ServiceModel
-from botocore.validate import ParamValidator
+from botocore.model import StructureShape
 
 from local.rekognition.errors import AwsError, invalid_parameter, validation
-
-MAX_BYTES = 5 * 1024 * 1024
-
-
-@cache
-def service_model() -> ServiceModel:
-    """Rekognition's operations and their shapes."""
-    return ServiceModel(Loader().load_service_model("rekognition", "service-2"), "rekognition")
+from local.rekognition.shapes import broken_constraints, input_shape, misfit
 
 
 def read(operation: str, body: bytes) -> dict[str, Any]:
-    """The parameters, `Image.Bytes` decoded. Raises AwsError unless they are of the operation's shape."""
+    """The parameters, with bytes decoded. Raises AwsError unless they are of the operation's shape."""
+    shape = input_shape(operation)
     try:
-        parameters = json.loads(body)
-        _decode_bytes(parameters)
-    except (ValueError, TypeError, AttributeError):  # binascii.Error is a ValueError
+        parameters = dict(json.loads(body))
+        images = [parameters[name] for name in _images(shape) if name in parameters]
+        for image in images:
+            _decode(image)
+    except (ValueError, TypeError):  # binascii.Error is a ValueError
         raise AwsError("SerializationException", "The body is no JSON object of this operation.") from None
-    shape = service_model().operation_model(operation).input_shape
-    if shape is None:
-        raise ValueError(f"{operation} takes no parameters")
-    report = ParamValidator().validate(parameters, shape)
-    if report.has_errors():
-        raise validation(report.generate_report())
-    _check_image(parameters["Image"])
-    return dict(parameters)
+    _check(parameters, shape)
+    if any(len(image) != 1 for image in images):
+        raise invalid_parameter()
+    return parameters
 
 
-def _decode_bytes(parameters: dict[str, Any]) -> None:
-    image = parameters.get("Image") or {}
+def _images(shape: StructureShape) -> list[str]:
+    return [name for name, member in shape.members.items() if member.name == "Image"]
+
+
+def _decode(image: dict[str, Any]) -> None:
     if "Bytes" in image:
         image["Bytes"] = base64.b64decode(image["Bytes"], validate=True)
 
 
-def _check_image(image: dict[str, Any]) -> None:
-    if len(image) != 1:
-        raise invalid_parameter()
-    if len(image.get("Bytes", b"")) > MAX_BYTES:
-        raise validation(
-            "1 validation error detected: Value at 'image.bytes' failed to satisfy constraint: "
-            f"Member must have length less than or equal to {MAX_BYTES}"
-        )
+def _check(parameters: Any, shape: StructureShape) -> None:
+    broken = [_missing(name) for name in shape.required_members if name not in parameters]
+    wrong = "" if broken else misfit(parameters, shape)
+    if wrong:
+        raise validation(wrong)
+    broken = broken or list(broken_constraints(parameters, shape, ""))
+    if broken:
+        raise validation(f"{len(broken)} validation error{'s' * (len(broken) > 1)} detected: {'; '.join(broken)}")
+
+
+def _missing(name: str) -> str:
+    return f"Value null at '{name[:1].lower()}{name[1:]}' failed to satisfy constraint: Member must not be null"

@@ -1,9 +1,9 @@
 """What the detectors see in a picture: dlib's faces and OpenCV's cats."""
 
-import math
+import hashlib
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
@@ -11,48 +11,68 @@ import cv2.data
 import numpy as np
 import numpy.typing as npt
 
+from local.rekognition.cats import Cat, CatFinder
 from services.runtime.images import Pixels
-from services.svm.dlib_faces import DetectedFace, DlibFaces
-from services.svm.quality import quality
+from services.svm.dlib_faces import DetectedFace, DlibFaces, weights
+from services.svm.embedding import WEIGHTS
+from services.svm.resnet import LENGTH, ResNet
 
 if TYPE_CHECKING:
-    from mypy_boto3_rekognition.literals import LandmarkTypeType
-    from mypy_boto3_rekognition.type_defs import BoundingBoxTypeDef, ComparedFaceTypeDef, LandmarkTypeDef
+    from mypy_boto3_rekognition.type_defs import BoundingBoxTypeDef
 
-Embedding = npt.NDArray[np.float64]
+Embedding = npt.NDArray[np.float32]
 
-_MAX_SIDE = 1024
-"""Larger pictures are shrunk: a face of 40 pixels is still found, and a look takes at most 0.4 s on one core."""
-_LEAST_SCORE = 0.5
-"""The demo's real faces score 0.8 to 1.5, things that dlib takes for a face up to 0.49."""
-_CAT_NEIGHBOURS = 3
-"""With fewer, the cascade takes faces and gravel for cats; with these it misses most cats and names nothing else."""
+MAX_SIDE = 1024
+"""Larger pictures are shrunk. A face of 80 pixels is found in 50 ms."""
+_SMALL = 640
+_DOUBTED = 0.5
+"""What dlib takes for a face in a doubled picture scores up to 0.49; the demo's real ones score 0.8 to 1.5."""
 
 
 @dataclass(frozen=True)
-class Cat:
-    """A cat's face in pixels of the view."""
+class Eyes:
+    """Four corners and the nose's base as [x, y] of the view; left is the picture's left."""
 
-    left: int
-    top: int
-    width: int
-    height: int
-    hits: int
-    """How many overlapping windows the detector found it in."""
-
-    @property
-    def confidence(self) -> float:
-        """0 to 100: every hit halves the doubt. The cascade tells nothing better."""
-        return 100 * (1 - 0.5**self.hits)
+    left: npt.NDArray[np.float64]
+    """[2, 2]: its left corner and its right one."""
+    right: npt.NDArray[np.float64]
+    nose: npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True)
 class View:
-    """A picture of at most 1024 pixels a side, and what was found in it."""
+    """A picture of at most 1024 pixels a side, and what is in it. Safe to share between threads."""
 
-    pixels: Pixels
-    faces: tuple[DetectedFace, ...]
-    cats: tuple[Cat, ...]
+    def __init__(self, content: bytes, pixels: Pixels, vision: "Vision") -> None:
+        self.digest = hashlib.sha256(content).hexdigest()
+        self.pixels = _at_most(pixels)
+        self.scale = max(pixels.shape[:2]) / max(self.pixels.shape[:2])
+        """Pixels of the picture as it was sent to one of the view."""
+        self._vision = vision
+        self.faces = tuple(vision.find_faces(self.pixels))
+        """From left to right."""
+
+    @cached_property
+    def cats(self) -> tuple[Cat, ...]:
+        """The cats, looked for when somebody asks."""
+        return self._vision.find_cats(self.pixels)
+
+    @cached_property
+    def embeddings(self) -> npt.NDArray[np.float32]:
+        """[faces, 128]."""
+        return self._vision.embed(self.pixels, self.faces)
+
+    @cached_property
+    def eyes(self) -> tuple[Eyes, ...]:
+        """Of each face."""
+        return tuple(self._vision.find_eyes(self.pixels, face) for face in self.faces)
+
+    def largest(self) -> int | None:
+        """The index of the largest face."""
+        return max(range(len(self.faces)), key=self.area, default=None)
+
+    def area(self, index: int) -> int:
+        """A face's in pixels of the view."""
+        return self.faces[index].width * self.faces[index].height
 
     def box(self, found: DetectedFace | Cat) -> "BoundingBoxTypeDef":
         """Its place in shares of the picture; like AWS's it may reach past the edges."""
@@ -64,74 +84,53 @@ class View:
             "Height": found.height / height,
         }
 
+    def crop(self, face: DetectedFace) -> Pixels:
+        """The face's part of the picture."""
+        top, left = max(0, face.top), max(0, face.left)
+        return self.pixels[top : face.top + face.height, left : face.left + face.width]
+
 
 class Vision:
-    """The detectors. Safe to share between threads, one picture at a time."""
+    """The detectors. Safe to share between threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._faces = DlibFaces()
-        self._cats = cv2.CascadeClassifier(cv2.data.haarcascades + "haarcascade_frontalcatface_extended.xml")
+        self._cats = CatFinder()
+        self._network = ResNet(weights(WEIGHTS))
 
-    def look(self, pixels: Pixels) -> View:
-        """Finds faces and cats in an upright RGB picture."""
-        small = _shrink(pixels)
-        with self._lock:
-            faces = self._faces.detect(small, upsample=1, least_score=_LEAST_SCORE)
-            return View(small, tuple(faces), self._find_cats(small))
+    def look(self, content: bytes, pixels: Pixels) -> View:
+        """Finds the faces of the decoded picture; the rest when it is asked for."""
+        return View(content, pixels, self)
 
-    def embed(self, view: View, face: DetectedFace) -> Embedding:
-        """The face as 128 numbers."""
-        return self._faces.embed(view.pixels, face)
+    def find_faces(self, pixels: Pixels) -> list[DetectedFace]:
+        """Small pictures, and those in which nobody is seen, are looked at doubled: faces of 40 pixels count."""
+        small = max(pixels.shape[:2]) <= _SMALL
+        found = [] if small else self._faces.detect(pixels)
+        return found or self._faces.detect(pixels, upsample=1, least_score=_DOUBTED)
 
-    def describe(self, view: View, face: DetectedFace) -> "ComparedFaceTypeDef":
-        """The face as Rekognition describes it, without what dlib does not see: mouth, yaw, pitch, emotions."""
-        eye_left, eye_right, nose = _points(self._faces.landmarks(view.pixels, face))
-        seen = quality(_crop(view.pixels, face))
-        roll = math.degrees(math.atan2(eye_right[1] - eye_left[1], eye_right[0] - eye_left[0]))
-        return {
-            "BoundingBox": view.box(face),
-            "Confidence": confidence(face),
-            "Landmarks": _landmarks(view, {"eyeLeft": eye_left, "eyeRight": eye_right, "nose": nose}),
-            "Pose": {"Roll": roll},
-            "Quality": {"Brightness": 100 * seen.brightness, "Sharpness": 100 * seen.sharpness},
-        }
+    def find_cats(self, pixels: Pixels) -> tuple[Cat, ...]:
+        """Cats that look at the camera."""
+        with self._lock:  # a cascade is changed by looking with it
+            return self._cats.find(pixels)
 
-    def _find_cats(self, pixels: Pixels) -> tuple[Cat, ...]:
-        grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-        boxes, hits = self._cats.detectMultiScale2(grey, minNeighbors=_CAT_NEIGHBOURS, minSize=(60, 60))
-        return tuple(_cat(box, count) for box, count in zip(boxes, hits, strict=True))
+    def embed(self, pixels: Pixels, faces: tuple[DetectedFace, ...]) -> npt.NDArray[np.float32]:
+        """[faces, 128]; dlib's own numbers."""
+        if not faces:
+            return np.empty((0, LENGTH), np.float32)
+        return self._network.embed(np.stack([self._faces.chip(pixels, face) for face in faces]))
 
-
-def confidence(face: DetectedFace) -> float:
-    """0 to 100, from the detector's score: 92 at the least score that counts, 99 at 1."""
-    return 100 / (1 + math.exp(-5 * face.score))
+    def find_eyes(self, pixels: Pixels, face: DetectedFace) -> Eyes:
+        """The five points, by where they are in the picture."""
+        points = self._faces.landmarks(pixels, face).astype(float)
+        corners = [pair[np.argsort(pair[:, 0])] for pair in (points[0:2], points[2:4])]
+        left, right = sorted(corners, key=lambda pair: float(pair[:, 0].mean()))
+        return Eyes(left, right, points[4])
 
 
-def _cat(box: Sequence[int], hits: int) -> Cat:
-    left, top, width, height = map(int, box)
-    return Cat(left, top, width, height, int(hits))
-
-
-def _shrink(pixels: Pixels) -> Pixels:
-    scale = _MAX_SIDE / max(pixels.shape[:2])
+def _at_most(pixels: Pixels) -> Pixels:
+    scale = MAX_SIDE / max(pixels.shape[:2])
     if scale >= 1:
         return np.ascontiguousarray(pixels)
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def _crop(pixels: Pixels, face: DetectedFace) -> Pixels:
-    top, left = max(0, face.top), max(0, face.left)
-    return pixels[top : face.top + face.height, left : face.left + face.width]
-
-
-def _points(corners: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """From dlib's five points to the eye on the picture's left, the other one and the nose, as [3, 2] pixels."""
-    eyes = sorted([corners[0:2].mean(axis=0), corners[2:4].mean(axis=0)], key=lambda eye: float(eye[0]))
-    return np.array([*eyes, corners[4]])
-
-
-def _landmarks(view: View, points: "dict[LandmarkTypeType, npt.NDArray[np.float64]]") -> "list[LandmarkTypeDef]":
-    height, width = view.pixels.shape[:2]
-    return [{"Type": kind, "X": float(x) / width, "Y": float(y) / height} for kind, (x, y) in points.items()]

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import marquee
+from marquee.cli.cost import cost
 from marquee.cli.enroll import enroll
 from marquee.cli.listing import recognizers
 from marquee.cli.people import people
@@ -15,6 +16,7 @@ from marquee.cli.remove import remove
 app = typer.Typer(name="marquee", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 app.command(no_args_is_help=True)(recognize)
 app.command()(recognizers)
+app.command()(cost)
 app.command(no_args_is_help=True)(enroll)
 app.command()(people)
 app.command(no_args_is_help=True)(remove)

@@ -41,6 +41,11 @@ def _positive(seconds: float) -> float:
 Files = Annotated[
     list[str], typer.Argument(metavar="FILE", help="Pictures: paths, - for standard input, s3://BUCKET/KEY.")
 ]
+OptionalFiles = Annotated[list[str], typer.Argument(metavar="[FILE]", help="Pictures, as for `marquee recognize`.")]
+Pictures = Annotated[int | None, typer.Option(min=1, metavar="N", help="So many pictures, instead of FILEs.")]
+FacesAPicture = Annotated[
+    int, typer.Option("--faces", min=0, metavar="N", help="Faces in a picture: with face_search, each is paid for.")
+]
 Address = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The server; see `marquee --help`.")]
 Recognizers = Annotated[
     list[str], typer.Option("--recognizer", metavar="NAME", help="Ask only this one. Repeatable. Default: all.")

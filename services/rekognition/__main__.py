@@ -1,5 +1,6 @@
 """Serves the Rekognition recognizer: `python -m services.rekognition`."""
 
+from services.rekognition.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.leaf import serve
@@ -9,7 +10,8 @@ from services.runtime.settings import load_settings
 def main() -> None:
     """Serves until SIGTERM."""
     settings = load_settings(RekognitionSettings)
-    serve(RekognitionRecognizer(settings), settings)
+    recognizer = RekognitionRecognizer(settings)
+    serve(recognizer, settings, RekognitionEnroller(recognizer, settings))
 
 
 if __name__ == "__main__":

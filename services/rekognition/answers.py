@@ -3,8 +3,8 @@
 Rekognition counts confidence from 0 to 100 and gives boxes that may reach past the picture.
 """
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from marquee.v1 import recognizer_pb2 as pb
 
@@ -13,18 +13,75 @@ if TYPE_CHECKING:
         BoundingBoxTypeDef,
         CelebrityTypeDef,
         ComparedFaceTypeDef,
+        DetectFacesResponseTypeDef,
         DetectLabelsResponseTypeDef,
+        DetectModerationLabelsResponseTypeDef,
+        DetectTextResponseTypeDef,
+        FaceDetailTypeDef,
+        FaceMatchTypeDef,
         ImageQualityTypeDef,
         LabelTypeDef,
         PoseTypeDef,
         RecognizeCelebritiesResponseTypeDef,
+        SearchFacesByImageResponseTypeDef,
+        SearchUsersByImageResponseTypeDef,
     )
+
+_YES_OR_NO = (
+    *("Smile", "Eyeglasses", "Sunglasses", "Beard"),
+    *("Mustache", "EyesOpen", "MouthOpen", "FaceOccluded"),
+)
+_TEXT_TYPES = {"LINE": pb.TEXT_TYPE_LINE, "WORD": pb.TEXT_TYPE_WORD}
 
 
 def faces(answer: "RecognizeCelebritiesResponseTypeDef") -> list[pb.Face]:
     """All faces, those of celebrities each with the one person that Rekognition takes it for."""
     known = [_celebrity(celebrity) for celebrity in answer["CelebrityFaces"]]
-    return known + [_face(face) for face in answer.get("UnrecognizedFaces", [])]
+    return known + [detected_face(face) for face in answer.get("UnrecognizedFaces", [])]
+
+
+def detected_faces(answer: "DetectFacesResponseTypeDef") -> list[pb.Face]:
+    """All faces with what is told of them, without names."""
+    return [detected_face(face) for face in answer["FaceDetails"]]
+
+
+def candidates(answer: "SearchFacesByImageResponseTypeDef") -> list[pb.Candidate]:
+    """Everybody whom the searched face resembles, best first, each once: a collection has several faces of one."""
+    matches = sorted(answer["FaceMatches"], key=lambda match: -match.get("Similarity", 0))
+    people: dict[str, pb.Candidate] = {}
+    for match in matches:
+        one = _candidate(match)
+        people.setdefault(one.person_id, one)
+    return list(people.values())
+
+
+def users(answer: "SearchUsersByImageResponseTypeDef") -> list[pb.Candidate]:
+    """Everybody whom the searched face resembles, best first."""
+    found = [(match.get("User", {}).get("UserId", ""), match.get("Similarity", 0)) for match in answer["UserMatches"]]
+    return [pb.Candidate(person_id=user, display_name=user, score=alike / 100) for user, alike in found]
+
+
+def texts(answer: "DetectTextResponseTypeDef") -> list[pb.Text]:
+    """Lines, then words, each from the top of the picture down, as Rekognition gives them."""
+    return [
+        pb.Text(
+            content=one.get("DetectedText", ""),
+            box=box(one.get("Geometry", {}).get("BoundingBox", {})),
+            score=one.get("Confidence", 0) / 100,
+            type=_TEXT_TYPES.get(one.get("Type", ""), pb.TEXT_TYPE_UNSPECIFIED),
+        )
+        for one in answer["TextDetections"]
+    ]
+
+
+def moderation_labels(answer: "DetectModerationLabelsResponseTypeDef") -> list[pb.ModerationLabel]:
+    """All labels, those above others among them."""
+    return [
+        pb.ModerationLabel(
+            name=one.get("Name", ""), parent=one.get("ParentName", ""), score=one.get("Confidence", 0) / 100
+        )
+        for one in answer["ModerationLabels"]
+    ]
 
 
 def labels(answer: "DetectLabelsResponseTypeDef") -> list[pb.Label]:
@@ -41,7 +98,7 @@ def box(told: "BoundingBoxTypeDef") -> pb.BoundingBox:
 
 
 def _celebrity(told: "CelebrityTypeDef") -> pb.Face:
-    face = _face(told["Face"])
+    face = detected_face(told["Face"])
     face.candidates.add(
         person_id=told.get("Id", ""),
         display_name=told.get("Name", ""),
@@ -51,7 +108,14 @@ def _celebrity(told: "CelebrityTypeDef") -> pb.Face:
     return face
 
 
-def _face(told: "ComparedFaceTypeDef") -> pb.Face:
+def _candidate(match: "FaceMatchTypeDef") -> pb.Candidate:
+    face = match.get("Face", {})
+    person = face.get("UserId") or face.get("ExternalImageId") or face.get("FaceId", "")
+    return pb.Candidate(person_id=person, display_name=person, score=match.get("Similarity", 0) / 100)
+
+
+def detected_face(told: "ComparedFaceTypeDef | FaceDetailTypeDef") -> pb.Face:
+    """A face with what is told of it, without names."""
     return pb.Face(
         box=box(told.get("BoundingBox", {})),
         detection_score=told.get("Confidence", 0) / 100,
@@ -73,13 +137,23 @@ def _quality(told: "ImageQualityTypeDef", pose: "PoseTypeDef") -> pb.FaceQuality
     return quality
 
 
-def _attributes(told: "ComparedFaceTypeDef") -> Iterator[pb.FaceAttribute]:
-    if smile := told.get("Smile"):
-        value = str(smile.get("Value", False)).lower()
-        yield pb.FaceAttribute(name="Smile", value=value, score=smile.get("Confidence", 0) / 100)
+def _attributes(told: Any) -> Iterator[pb.FaceAttribute]:
+    """`told` is a ComparedFace or a FaceDetail; the first has few of these."""
+    if age := told.get("AgeRange"):
+        yield pb.FaceAttribute(name="AgeRange", value=f"{age.get('Low', 0)}-{age.get('High', 0)}")
+    if gender := told.get("Gender"):
+        yield _attribute("Gender", gender.get("Value", ""), gender)
+    for name in _YES_OR_NO:
+        if flag := told.get(name):
+            yield _attribute(name, str(flag.get("Value", False)).lower(), flag)
+    if eyes := told.get("EyeDirection"):
+        yield _attribute("EyeDirection", f"yaw {eyes.get('Yaw', 0):.1f}, pitch {eyes.get('Pitch', 0):.1f}", eyes)
     for emotion in told.get("Emotions", []):
-        score = emotion.get("Confidence", 0) / 100
-        yield pb.FaceAttribute(name="Emotion", value=emotion.get("Type", "UNKNOWN"), score=score)
+        yield _attribute("Emotion", emotion.get("Type", "UNKNOWN"), emotion)
+
+
+def _attribute(name: str, value: str, told: Mapping[str, Any]) -> pb.FaceAttribute:
+    return pb.FaceAttribute(name=name, value=value, score=told.get("Confidence", 0) / 100)
 
 
 def _label(told: "LabelTypeDef") -> pb.Label:

@@ -1,4 +1,4 @@
-"""The connection to Rekognition."""
+"""The connections to Rekognition and DynamoDB."""
 
 import os
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ from services.rekognition.settings import RekognitionSettings
 from services.runtime.errors import Misconfigured
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_rekognition import RekognitionClient
 
 
@@ -21,6 +22,20 @@ def connect(settings: RekognitionSettings) -> "RekognitionClient":
     """
     try:
         return _client(_session(settings), settings)
+    except BotoCoreError as exc:
+        raise Misconfigured(f"The AWS configuration cannot be used: {exc}") from exc
+
+
+def connect_table(settings: RekognitionSettings) -> "DynamoDBClient":
+    """A client of DynamoDB in Rekognition's region, as `connect`; a request is sent once and given up soon."""
+    config = Config(
+        connect_timeout=1,
+        read_timeout=2,
+        max_pool_connections=settings.rekognition_calls,
+        retries={"total_max_attempts": 1},  # adding a second time would count money twice
+    )
+    try:
+        return _session(settings).client("dynamodb", endpoint_url=settings.dynamodb_endpoint_url, config=config)
     except BotoCoreError as exc:
         raise Misconfigured(f"The AWS configuration cannot be used: {exc}") from exc
 

@@ -1,43 +1,55 @@
-"""Rekognition's operations, one for each feature. They block, cost money and raise botocore's errors."""
+"""What Rekognition is asked for each feature. Raises DomainErrors; each call costs money."""
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition import answers
-from services.rekognition.picture import Picture
-from services.runtime.errors import DependencyUnavailable
-from services.runtime.recognizer import Options
+from services.rekognition.face_search import search_faces
+from services.rekognition.question import Question
 from services.runtime.requests import Feature
 
-if TYPE_CHECKING:
-    from mypy_boto3_rekognition import RekognitionClient
 
-
-def recognize_celebrities(client: "RekognitionClient", picture: Picture, options: Options) -> pb.RecognizerResult:
+async def recognize_celebrities(question: Question) -> pb.RecognizerResult:
     """Faces, named where Rekognition knows them."""
-    del options
-    answer = client.recognize_celebrities(Image=picture.parameter)
-    _check(answer, "CelebrityFaces")
+    answer: Any = await question.ask("RecognizeCelebrities", "CelebrityFaces")
     return pb.RecognizerResult(faces=answers.faces(answer))
 
 
-def detect_labels(client: "RekognitionClient", picture: Picture, options: Options) -> pb.RecognizerResult:
-    """What the picture shows, the asked number of labels at most."""
-    answer = client.detect_labels(
-        Image=picture.parameter, MaxLabels=options.max_labels, MinConfidence=100 * options.min_score
+async def detect_labels(question: Question) -> pb.RecognizerResult:
+    """What the picture shows, the asked number of labels at most, with the labels above them."""
+    options = question.options
+    answer: Any = await question.ask(
+        "DetectLabels", "Labels", MaxLabels=options.max_labels, MinConfidence=100 * options.min_score
     )
-    _check(answer, "Labels")
     return pb.RecognizerResult(labels=answers.labels(answer))
 
 
-OPERATIONS: dict[Feature, Callable[["RekognitionClient", Picture, Options], pb.RecognizerResult]] = {
+async def detect_faces(question: Question) -> pb.RecognizerResult:
+    """Faces with landmarks, quality, pose and attributes."""
+    answer: Any = await question.detect_faces(question.settings.rekognition_face_attributes)
+    return pb.RecognizerResult(faces=answers.detected_faces(answer))
+
+
+async def detect_text(question: Question) -> pb.RecognizerResult:
+    """Written text: at most 100 words, as Rekognition limits it."""
+    answer: Any = await question.ask("DetectText", "TextDetections")
+    return pb.RecognizerResult(texts=answers.texts(answer))
+
+
+async def detect_moderation_labels(question: Question) -> pb.RecognizerResult:
+    """Labels that a moderator wants to see."""
+    answer: Any = await question.ask(
+        "DetectModerationLabels", "ModerationLabels", MinConfidence=100 * question.options.min_score
+    )
+    return pb.RecognizerResult(moderation_labels=answers.moderation_labels(answer))
+
+
+OPERATIONS: Mapping[Feature, Callable[[Question], Awaitable[pb.RecognizerResult]]] = {
     pb.FEATURE_CELEBRITIES: recognize_celebrities,
     pb.FEATURE_LABELS: detect_labels,
+    pb.FEATURE_FACES: detect_faces,
+    pb.FEATURE_FACE_SEARCH: search_faces,
+    pb.FEATURE_TEXT: detect_text,
+    pb.FEATURE_MODERATION: detect_moderation_labels,
 }
-
-
-def _check(answer: Mapping[str, Any], key: str) -> None:
-    """Refuses what botocore takes for an empty answer: any page that says 200. Rekognition always sends the key."""
-    if key not in answer:
-        raise DependencyUnavailable("What listens at Rekognition's address does not answer as Rekognition does.")

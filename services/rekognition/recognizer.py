@@ -1,115 +1,124 @@
-"""Recognizes celebrities and labels with Amazon Rekognition."""
+"""Recognizes celebrities, labels, faces, enrolled people, text and unsafe content with Amazon Rekognition."""
 
 import asyncio
+import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import TypeAlias
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition import aws_errors
-from services.rekognition.client import connect
+from services.rekognition import boxes
+from services.rekognition.account import Account
 from services.rekognition.operations import OPERATIONS
-from services.rekognition.picture import Picture, prepare
-from services.rekognition.prices import MICRO_USD, prices
+from services.rekognition.prices import prices
+from services.rekognition.question import Question
 from services.rekognition.settings import RekognitionSettings
+from services.rekognition.source import Source
 from services.runtime import status
-from services.runtime.errors import DomainError, NotReady, ObjectForbidden, OutOfTime
+from services.runtime.errors import DomainError, NotReady, OutOfTime
 from services.runtime.images import Image
 from services.runtime.recognizer import Options
 from services.runtime.requests import Feature
-from services.runtime.s3 import ObjectStore
 from services.runtime.workers import Workers
 
-if TYPE_CHECKING:
-    from mypy_boto3_rekognition import RekognitionClient
-
-Outcome = tuple[pb.RecognizerResult, float] | BaseException
+Ended: TypeAlias = pb.RecognizerResult | BaseException
 
 
 class RekognitionRecognizer:
-    """Asks Rekognition for all features of a call at the same time; each is one call that costs money."""
+    """Asks Rekognition for all features of a call at the same time; each is a call, or several, that cost money."""
 
     name = "rekognition"
     features: tuple[Feature, ...] = tuple(OPERATIONS)
 
     def __init__(self, settings: RekognitionSettings) -> None:
         self._settings = settings
-        self._pictures = Workers(settings.workers, settings.queue)
-        self._calls = Workers(settings.rekognition_calls, settings.queue * len(self.features))
-        self._store = ObjectStore(settings.s3_endpoint_url)
-        self._connected: RekognitionClient | None = None
+        self.pictures = Workers(settings.workers, settings.queue)
+        self._opened: Account | None = None
 
     async def load(self) -> None:
-        """Finds region and credentials. Raises Misconfigured."""
-        self._connected = await asyncio.to_thread(connect, self._settings)
+        """Finds region, credentials and the table, if there is one. Raises Misconfigured, DependencyUnavailable."""
+        self._opened = await asyncio.to_thread(Account, self._settings)
+        self._opened.keep_up()
 
     async def recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
-        """Faces with names, and labels. A feature that fails leaves the other's result; both failing raises."""
-        picture, waited = await self._pictures.run(prepare, image)
-        outcomes = await asyncio.gather(
-            *(self._calls.run(self._ask, feature, picture, image, options) for feature in options.features),
-            return_exceptions=True,
-        )
-        result = self._merge(options.features, outcomes)
-        result.warnings.extend(picture.warnings)
-        waited += max(outcome[1] for outcome in outcomes if isinstance(outcome, tuple))
-        result.timings.queue.FromNanoseconds(int(waited * 1e9))
+        """What was found. A feature that fails or is late leaves the others' results; all of them failing raises."""
+        source = Source(image, self.pictures)
+        await source.prepare()
+        question = Question(self.account, source, options, self._settings)
+        try:
+            ended = await asyncio.gather(
+                *(_answer(feature, question) for feature in options.features), return_exceptions=True
+            )
+        finally:
+            question.drop()
+        result = _merge(options.features, ended)
+        result.model.CopyFrom(self.model)
+        result.warnings[:0] = source.warnings
+        result.cost_micro_usd = question.tab.micro_usd
+        result.timings.queue.FromNanoseconds(int((source.queue_seconds + question.tab.queue_seconds) * 1e9))
         return result
 
     def describe(self) -> pb.Recognizer:
-        """Rekognition's API version, which is all that it tells of its models, and its prices."""
-        return pb.Recognizer(models=[self._model], prices=prices(), evidence_group=self._settings.evidence_group)
+        """Rekognition's API version, which is all that it tells of its models; its prices, and what was spent."""
+        return pb.Recognizer(
+            models=[self.model],
+            prices=prices(self._settings.rekognition_prices),
+            evidence_group=self._settings.evidence_group,
+            spending=self.account.ledger.spending(),
+            can_enroll=self.account.people is not None and bool(self._settings.rekognition_collection),
+        )
 
     async def close(self) -> None:
         """Lets the threads end."""
-        self._pictures.close()
-        self._calls.close()
-        if self._connected is not None:
-            self._connected.close()
+        self.pictures.close()
+        if self._opened is not None:
+            await self._opened.close()
 
     @property
-    def _client(self) -> "RekognitionClient":
-        if self._connected is None:
+    def account(self) -> Account:
+        """The AWS account. Raises NotReady until `load` is done."""
+        if self._opened is None:
             raise NotReady("rekognition is still starting. Try again in a moment.")
-        return self._connected
+        return self._opened
 
     @property
-    def _model(self) -> pb.Model:
-        version = self._client.meta.service_model.api_version
+    def model(self) -> pb.Model:
+        """What results name."""
+        version = self.account.calls.api_version
         return pb.Model(name=self.name, version=version, evidence_group=self._settings.evidence_group)
 
-    def _ask(self, feature: Feature, picture: Picture, image: Image, options: Options) -> pb.RecognizerResult:
-        if options.remaining() <= 0:
-            raise OutOfTime("The call's deadline passed before Rekognition was asked.")
-        try:
-            return OPERATIONS[feature](self._client, picture, options)
-        except (BotoCoreError, ClientError) as exc:
-            if aws_errors.code_of(exc) == "InvalidS3ObjectException" and image.s3_object is not None:
-                raise self._explain_object(image.s3_object) from exc
-            raise aws_errors.explain(exc) from exc
 
-    def _explain_object(self, s3_object: pb.S3Object) -> DomainError:
-        """Rekognition does not tell a missing object from a forbidden one; S3 does, by raising."""
-        self._store.check(s3_object)
-        return ObjectForbidden(
-            f"Rekognition may not read s3://{s3_object.bucket}/{s3_object.key}. "
-            f"The bucket has to be in its region, {self._client.meta.region_name}.",
-            bucket=s3_object.bucket,
-        )
+async def _answer(feature: Feature, question: Question) -> pb.RecognizerResult:
+    try:
+        async with asyncio.timeout(question.deadline - time.monotonic()):
+            return await OPERATIONS[feature](question)
+    except TimeoutError:
+        raise OutOfTime("Rekognition did not answer within the call's deadline.") from None
 
-    def _merge(self, features: Sequence[Feature], outcomes: Sequence[Outcome]) -> pb.RecognizerResult:
-        result = pb.RecognizerResult(model=self._model)
-        failures = []
-        for feature, outcome in zip(features, outcomes, strict=True):
-            if isinstance(outcome, tuple):
-                result.MergeFrom(outcome[0])
-                result.cost_micro_usd += MICRO_USD[feature]
-            elif isinstance(outcome, DomainError):
-                failures.append(outcome)
-                result.feature_errors.add(feature=feature, status=status.from_exception(outcome))
-            else:
-                raise outcome
-        if len(failures) == len(features):
-            raise failures[0]
-        return result
+
+def _merge(features: Sequence[Feature], ended: Sequence[Ended]) -> pb.RecognizerResult:
+    """All results as one, each face once; what failed is named in feature_errors and warnings."""
+    result, faces = pb.RecognizerResult(), []
+    failures = []
+    for feature, one in sorted(zip(features, ended, strict=True), key=_most_detailed_first):
+        if isinstance(one, pb.RecognizerResult):
+            faces.append(list(one.faces))
+            one.ClearField("faces")
+            result.MergeFrom(one)
+        elif isinstance(one, DomainError):
+            failures.append(one)
+            result.feature_errors.add(feature=feature, status=status.from_exception(one))
+            result.warnings.append(f"{_words(feature)} failed: {one.message}")
+        else:
+            raise one
+    if len(failures) == len(features):
+        raise failures[0]
+    result.faces.extend(boxes.unite(faces))
+    return result
+
+
+def _most_detailed_first(one: tuple[Feature, Ended]) -> bool:
+    return one[0] != pb.FEATURE_FACES
+
+
+def _words(feature: Feature) -> str:
+    return pb.Feature.Name(feature).removeprefix("FEATURE_").replace("_", " ").lower()

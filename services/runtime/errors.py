@@ -20,6 +20,7 @@
     ├── ObjectNotFound          S3 has no such bucket or object
     ├── ObjectForbidden         AWS refuses the object
     │   └── BucketNotAllowed    the operator has not allowed the bucket
+    ├── CollectionNotFound      there is no such collection of faces
     ├── NotReady                the model cannot be asked yet, or not at the moment
     ├── Overloaded              too many calls at once
     ├── GalleryBusy             others change the gallery all the time
@@ -27,7 +28,10 @@
     ├── DependencyTimeout       … or not in time
     ├── OutOfTime               the call's deadline passed
     ├── Throttled               a paid service asks to slow down
+    ├── BudgetExhausted         … or today's money is spent
     └── Misconfigured           the operator has to change something
+        ├── CredentialsRefused  … the server's own credentials
+        └── NotPermitted        … what these may do
 
 Nothing here knows gRPC: status.py has the one table from these to codes.
 Messages are written for the caller: what is wrong and what to do.
@@ -35,11 +39,15 @@ Messages are written for the caller: what is wrong and what to do.
 
 
 class DomainError(Exception):
-    """Base of everything that a caller is told; `message` goes to the caller as it is."""
+    """Base of everything that a caller is told; `message` goes to the caller as it is.
 
-    def __init__(self, message: str, **metadata: str) -> None:
+    `retry_after` is in seconds: a call before that meets the same error. None: not known.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **metadata: str) -> None:
         super().__init__(message)
         self.message = message
+        self.retry_after = retry_after
         self.metadata = metadata
 
 
@@ -119,6 +127,10 @@ class BucketNotAllowed(ObjectForbidden):
     """The operator has not allowed the bucket or prefix."""
 
 
+class CollectionNotFound(DomainError):
+    """There is no such collection of faces."""
+
+
 class NotReady(DomainError):
     """The model is still being loaded, or its server is away. Mends itself: try again in a moment."""
 
@@ -147,5 +159,17 @@ class Throttled(DomainError):
     """A service behind this one asks to slow down."""
 
 
+class BudgetExhausted(DomainError):
+    """The money that may be spent today is spent."""
+
+
 class Misconfigured(DomainError):
     """The operator has to change a setting or a model."""
+
+
+class CredentialsRefused(Misconfigured):
+    """A service behind this one does not accept the server's own credentials."""
+
+
+class NotPermitted(Misconfigured):
+    """A service behind this one does not let the server's identity do this."""

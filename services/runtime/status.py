@@ -33,6 +33,7 @@ TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.ObjectNotFound: (_Code.NOT_FOUND, "OBJECT_NOT_FOUND"),
     errors.ObjectForbidden: (_Code.PERMISSION_DENIED, "OBJECT_FORBIDDEN"),
     errors.BucketNotAllowed: (_Code.PERMISSION_DENIED, "BUCKET_NOT_ALLOWED"),
+    errors.CollectionNotFound: (_Code.NOT_FOUND, "COLLECTION_NOT_FOUND"),
     errors.NotReady: (_Code.UNAVAILABLE, "MODEL_NOT_READY"),
     errors.Overloaded: (_Code.RESOURCE_EXHAUSTED, "OVERLOADED"),
     errors.GalleryBusy: (_Code.ABORTED, "GALLERY_BUSY"),
@@ -40,7 +41,10 @@ TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.DependencyTimeout: (_Code.DEADLINE_EXCEEDED, "DEPENDENCY_TIMEOUT"),
     errors.OutOfTime: (_Code.DEADLINE_EXCEEDED, "OUT_OF_TIME"),
     errors.Throttled: (_Code.RESOURCE_EXHAUSTED, "THROTTLED"),
+    errors.BudgetExhausted: (_Code.RESOURCE_EXHAUSTED, "BUDGET_EXHAUSTED"),
     errors.Misconfigured: (_Code.FAILED_PRECONDITION, "MISCONFIGURED"),
+    errors.CredentialsRefused: (_Code.UNAUTHENTICATED, "CREDENTIALS_REFUSED"),
+    errors.NotPermitted: (_Code.PERMISSION_DENIED, "NOT_PERMITTED"),
 }
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -65,7 +69,10 @@ def from_exception(exc: Exception, **metadata: str) -> status_pb2.Status:
             **metadata,
         )
     code, reason = TABLE[type(exc)]
-    return make(code, reason, exc.message, **metadata | exc.metadata)
+    answer = make(code, reason, exc.message, **metadata | exc.metadata)
+    if exc.retry_after is not None:
+        answer.details.append(_retry_info(exc.retry_after))
+    return answer
 
 
 def make(code: grpc.StatusCode, reason: str, message: str, **metadata: str) -> status_pb2.Status:
@@ -78,6 +85,14 @@ def make(code: grpc.StatusCode, reason: str, message: str, **metadata: str) -> s
     detail = any_pb2.Any()
     detail.Pack(info)
     return status_pb2.Status(code=number(code), message=_cut(message), details=[detail])
+
+
+def _retry_info(seconds: float) -> any_pb2.Any:
+    info = error_details_pb2.RetryInfo()
+    info.retry_delay.FromNanoseconds(int(seconds * 1e9))
+    detail = any_pb2.Any()
+    detail.Pack(info)
+    return detail
 
 
 def join(

@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from moto.server import ThreadedMotoServer
+from starlette.applications import Starlette
 
-from local.rekognition import gallery
+from local.rekognition import gallery, server
 from local.rekognition.app import create_app
-from local.rekognition.operations import Operations
+from local.rekognition.operations import Knowledge, operations
+from local.rekognition.replies import answering
 from local.rekognition.vision import Vision
 from services.runtime.s3 import ObjectStore
 
@@ -34,21 +37,27 @@ def s3_server() -> Iterator[str]:
 
 
 @contextmanager
-def endpoint(folder: Path, s3_url: str) -> Iterator[str]:
-    """The local Rekognition endpoint with a gallery; gives its URL."""
+def endpoint(folder: Path | None, s3_url: str, **told: Any) -> Iterator[str]:
+    """The local Rekognition endpoint with a gallery, and `told` of its Knowledge; gives its URL."""
     vision = Vision()
-    known, _ = gallery.read(folder, vision)
-    app = create_app(Operations(vision, known, ObjectStore(s3_url)))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", ws="none"))
+    known, _ = gallery.read(folder, vision) if folder else (gallery.Gallery(), [])
+    with serving(create_app(answering(operations(Knowledge(vision, ObjectStore(s3_url), known, **told))))) as url:
+        yield url
+
+
+@contextmanager
+def serving(app: Starlette) -> Iterator[str]:
+    """An app of the endpoint's; gives its URL."""
+    running = uvicorn.Server(server.config(app))
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        thread = threading.Thread(target=server.run, args=([listening],))
+        thread = threading.Thread(target=running.run, args=([listening],))
         thread.start()
-        while not server.started:
+        while not running.started:
             time.sleep(0.01)
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            running.should_exit = True
             thread.join()
 
 

@@ -21,6 +21,11 @@ from local import pictures, stack
 from tests.unit.rekognition_servers import CREDENTIALS, endpoint, s3_server
 
 BUCKET = "pics"
+SIGNED = (
+    "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/rekognition/aws4_request, "
+    f"SignedHeaders=host;x-amz-date, Signature={'0' * 64}"
+)
+DATASET = "arn:aws:rekognition:us-east-1:123456789012:project/p/dataset/train/1"
 PEOPLE = {
     "collins.jpg": ["Eileen Collins"],
     "hopper.jpg": ["Grace Hopper"],
@@ -197,8 +202,8 @@ def test_refuses_with_awss_codes(aws: SimpleNamespace, case: str) -> None:
 
 def test_an_operation_that_is_not_built_says_so(aws: SimpleNamespace) -> None:
     """It is no empty success."""
-    with pytest.raises(ClientError, match=r"UnknownOperationException.*DetectFaces is not built"):
-        aws.rekognition.detect_faces(Image={"Bytes": b"x"})
+    with pytest.raises(ClientError, match=r"UnknownOperationException.*ListDatasetEntries is not built"):
+        aws.rekognition.list_dataset_entries(DatasetArn=DATASET)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +212,7 @@ def test_an_operation_that_is_not_built_says_so(aws: SimpleNamespace) -> None:
         ({}, "{}", b"MissingAuthenticationTokenException"),
         ({"Authorization": "Bearer x"}, "{}", b"IncompleteSignatureException"),
         (
-            {"Authorization": "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/rekognition/aws4_request, x"},
+            {"Authorization": SIGNED},
             "[1]",
             b"SerializationException",
         ),

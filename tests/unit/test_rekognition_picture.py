@@ -114,3 +114,26 @@ def test_an_s3_object_goes_by_reference() -> None:
     assert prepare(Image(s3_object=where)).parameter == {"S3Object": named}
     where.version_id = "v1"
     assert prepare(Image(s3_object=where)).parameter == {"S3Object": named | {"Version": "v1"}}
+
+
+def test_quality_goes_before_pixels() -> None:
+    """A picture that fits at quality 80 keeps every pixel, and so its small faces."""
+    content = encode(noise(2400, 1800), "JPEG", quality=97)
+    assert len(content) > MAX_BYTES
+    sent = prepare(Image(content)).parameter["Bytes"]
+    assert Pillow.open(io.BytesIO(sent)).size == (2400, 1800)
+
+
+def test_no_picture_is_made_smaller_than_rekognition_looks() -> None:
+    """The worst picture there is, noise of 15 MiB: faces of 40 in 1920 pixels are still found in what is sent."""
+    content = encode(noise(3700, 3700), "JPEG", quality=90)
+    assert 10_000_000 < len(content) < 15 * 1024 * 1024
+    sent = prepare(Image(content)).parameter["Bytes"]
+    assert max(Pillow.open(io.BytesIO(sent)).size) >= 1920
+
+
+def test_what_rekognition_has_refused_is_made_plain() -> None:
+    """A JPEG of a kind that AWS does not read goes as an ordinary one."""
+    picture = prepare(Image(encode(Pillow.new("CMYK", (100, 100)), "JPEG")), refused=True)
+    assert Pillow.open(io.BytesIO(picture.parameter["Bytes"])).mode == "RGB"
+    assert picture.warnings == ("converted from a JPEG that Rekognition does not read",)

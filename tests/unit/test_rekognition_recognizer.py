@@ -17,6 +17,7 @@ from services.rekognition.settings import RekognitionSettings
 from services.runtime.errors import InvalidImage, ObjectNotFound, OutOfTime
 from services.runtime.images import Image
 from services.runtime.recognizer import Options
+from services.runtime.s3 import ObjectStore
 from tests.unit.rekognition_servers import CREDENTIALS, endpoint, s3_server
 
 BOTH = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
@@ -100,10 +101,12 @@ async def test_s3_objects_go_by_reference(recognizer: RekognitionRecognizer) -> 
 
 
 @pytest.mark.parametrize("where", [pb.S3Object(bucket=BUCKET, key="no"), pb.S3Object(bucket="nowhere", key="x")])
-async def test_a_missing_object_is_not_found(recognizer: RekognitionRecognizer, where: pb.S3Object) -> None:
+async def test_a_missing_object_is_not_found(
+    aws: SimpleNamespace, recognizer: RekognitionRecognizer, where: pb.S3Object
+) -> None:
     """Rekognition does not tell missing from forbidden; S3 is asked."""
     with pytest.raises(ObjectNotFound, match=where.bucket):
-        await recognizer.recognize(Image(s3_object=where), asking())
+        await recognizer.recognize(Image(s3_object=where, fetch=ObjectStore(aws.s3_url).fetch), asking())
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "PNG"])
@@ -151,7 +154,8 @@ async def test_calls_at_the_same_time(recognizer: RekognitionRecognizer) -> None
 async def test_tells_prices_before_any_call(recognizer: RekognitionRecognizer) -> None:
     """What ListRecognizers shows: a price for each feature, with its region and date, and the model."""
     told = recognizer.describe()
-    assert {price.feature: price.micro_usd for price in told.prices} == dict.fromkeys(BOTH, 1000)
+    others = dict.fromkeys(recognizer.features, 1000)
+    assert {price.feature: price.micro_usd for price in told.prices} == others | {pb.FEATURE_FACE_SEARCH: 2000}
     assert {price.region for price in told.prices} == {"us-east-1"}
     assert all(price.effective_time.seconds for price in told.prices)
     assert [model.name for model in told.models] == ["rekognition"]

@@ -1,0 +1,81 @@
+"""The processes of these benchmarks, on free ports of the loopback."""
+
+import json
+import os
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.processes import ROOT, free_port, serving, wait_until
+
+HERE = Path(__file__).resolve().parent
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@contextmanager
+def stub(**faults: float) -> Iterator[str]:
+    """The fast stand-in for Rekognition; gives its URL."""
+    told = [text for name, value in faults.items() for text in (f"--{name}", str(value))]
+    with _program(str(HERE / "stub.py"), *told) as url:
+        yield url
+
+
+@contextmanager
+def table() -> Iterator[str]:
+    """DynamoDB; gives its URL."""
+    with _program(str(HERE / "table.py")) as url:
+        yield url
+
+
+@contextmanager
+def replicas(count: int, **environment: str) -> Iterator[list[str]]:
+    """So many `python -m services.rekognition`; gives their addresses."""
+    with ExitStack() as stack:
+        addresses = []
+        for _ in range(count):
+            port = free_port()
+            own = {"MARQUEE_PORT": str(port), "MARQUEE_METRICS_PORT": str(free_port()), "MARQUEE_LOG_LEVEL": "error"}
+            command = [sys.executable, "-m", "services.rekognition"]
+            process = subprocess.Popen(command, cwd=ROOT, env=os.environ | CREDENTIALS | own | environment)
+            stack.callback(_end, process)
+            addresses.append(f"127.0.0.1:{port}")
+        for address in addresses:
+            wait_until(lambda address=address: serving(address), 60)
+        yield addresses
+
+
+def told_by(url: str) -> dict[str, Any]:
+    """What the stub has counted."""
+    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - our own server
+        return dict(json.load(answer))
+
+
+@contextmanager
+def _program(*command: str) -> Iterator[str]:
+    port = free_port()
+    process = subprocess.Popen([sys.executable, *command, "--port", str(port)], env=os.environ | CREDENTIALS)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: _answers(url), 30)
+        yield url
+    finally:
+        _end(process)
+
+
+def _answers(url: str) -> bool:
+    try:
+        urllib.request.urlopen(url, timeout=5).close()  # noqa: S310 - our own server
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait(30)

@@ -1,0 +1,86 @@
+"""How fast the local endpoint searches a collection: `PYTHONPATH=. python bench/rekognition/search_faces.py`.
+
+Embeddings as dlib makes them (random directions, length 1.44) are kept in a collection of the endpoint's
+own, loaded anew, and searched on one core. Every answer is compared with a search in double precision.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+import uuid
+from pathlib import Path
+
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported: the search is measured on one core
+
+import numpy as np
+import numpy.typing as npt
+
+from local.rekognition.collection_store import CollectionStore
+from local.rekognition.database import Database
+from local.rekognition.face_index import FaceIndex
+from local.rekognition.face_store import FaceStore, NewFace
+from local.rekognition.index_cache import IndexCache
+
+LENGTH = 1.4445
+"""The mean length of the embeddings of 110 measured faces."""
+MOST = 80
+
+
+def main() -> None:
+    """Prints the time to load, and of searches."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--faces", type=int, default=100_000)
+    parser.add_argument("--searches", type=int, default=300)
+    told = parser.parse_args()
+    random = np.random.default_rng(7)
+    rows = random.standard_normal((told.faces, 128)).astype(np.float32)
+    rows *= LENGTH / np.linalg.norm(rows, axis=1, keepdims=True)
+    with tempfile.TemporaryDirectory() as folder:
+        fill(Path(folder), rows)
+        index, seconds = load(Path(folder))
+    print(f"{told.faces} faces loaded in {seconds:.2f} s")
+    asked = rows[random.integers(0, told.faces, told.searches)]
+    asked += random.standard_normal(asked.shape).astype(np.float32) * 0.03
+    report(index, rows, asked)
+
+
+def fill(folder: Path, rows: npt.NDArray[np.float32]) -> None:
+    """A collection `c` with a face for each row."""
+    database = Database(folder)
+    indexes = IndexCache(database)
+    CollectionStore(database, indexes).create("c")
+    faces = [NewFace((number / len(rows), 0.0, 1.0, 1.0), 99.0, row) for number, row in enumerate(rows)]
+    for start in range(0, len(faces), 10_000):
+        FaceStore(database, indexes).add("c", uuid.uuid4().hex, None, faces[start : start + 10_000])
+    database.close()
+
+
+def load(folder: Path) -> tuple[FaceIndex, float]:
+    """The index as the first search after a start loads it, and the seconds that this takes."""
+    before = time.perf_counter()
+    index = IndexCache(Database(folder)).faces("c")
+    return index, time.perf_counter() - before
+
+
+def report(index: FaceIndex, rows: npt.NDArray[np.float32], asked: npt.NDArray[np.float32]) -> None:
+    """Times each search, alone; prints percentiles and how many answers are those of double precision."""
+    exact = rows.astype(np.float64)
+    wall, processor, right = [], [], 0
+    for embedding in asked:
+        before, cpu_before = time.perf_counter(), time.process_time()
+        found = index.search(embedding, MOST, 0)
+        processor.append(1000 * (time.process_time() - cpu_before))
+        wall.append(1000 * (time.perf_counter() - before))
+        distances = np.linalg.norm(exact - embedding.astype(np.float64), axis=1)
+        nearest = {index.names[row] for row in np.argsort(distances)[:MOST]}
+        right += nearest == {name for name, _ in found}
+    for what, times in (("wall", wall), ("processor", processor)):
+        p95 = statistics.quantiles(times, n=20)[-1]
+        print(f"search, {what}: p50 {statistics.median(times):.2f} ms, p95 {p95:.2f} ms")
+    print(f"the same {MOST} faces as in double precision: {right} of {len(asked)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""What the endpoint's similarities mean: `PYTHONPATH=. python bench/rekognition/search_similarity.py FACES`.
+
+FACES holds faces.tsv as bench/svm_actors.py reads it. Pairs of near-duplicates (one group) are left out.
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from local.rekognition.similarity import similarity
+from services.runtime.images import Image
+from services.svm.dlib_faces import DlibFaces, weights
+from services.svm.embedding import WEIGHTS
+from services.svm.faces import Face, as_dlib
+from services.svm.resnet import ResNet
+
+
+def main() -> None:
+    """Prints, for each threshold, the share of pairs of one person and of two that reach it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("faces", type=Path)
+    folder = parser.parse_args().faces
+    with (folder / "faces.tsv").open() as lines:
+        rows = list(csv.DictReader(lines, delimiter="\t"))
+    embeddings = np.array(list(embedded(folder, rows)))
+    one, other = np.triu_indices(len(rows), 1)
+    distances = np.linalg.norm(embeddings[one] - embeddings[other], axis=1)
+    alike = np.array([similarity(float(distance)) for distance in distances])
+    actors, groups = (np.array([row[key] for row in rows]) for key in ("actor", "group"))
+    same, duplicate = actors[one] == actors[other], groups[one] == groups[other]
+    report(alike[same & ~duplicate], alike[~same])
+
+
+def embedded(folder: Path, rows: list[dict[str, str]]):  # noqa: ANN201 - a generator of [128]
+    """Each face in its photo."""
+    faces, network = DlibFaces(), ResNet(weights(WEIGHTS))
+    for row in rows:
+        pixels = Image((folder / row["raw"]).read_bytes()).upright()
+        face = as_dlib(Face(*(int(row[key]) for key in ("x", "y", "w", "h"))))
+        yield network.embed(faces.chip(pixels, face)[np.newaxis])[0]
+
+
+def report(one_person: np.ndarray, two_people: np.ndarray) -> None:
+    """A line a threshold."""
+    print(f"{len(one_person)} pairs of one person, {len(two_people)} of two")
+    for least in (50, 80, 90, 95, 99):
+        kept, mistaken = (one_person >= least).mean(), (two_people >= least).mean()
+        print(f"similarity {least} and more: one person {kept:.1%}, two people {mistaken:.2%}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""A Rekognition that costs almost nothing to ask: AWS's wire protocol, answers made of the picture's own hash.
+
+usage: python bench/rekognition/stub.py --port 9000 [--latency 0.05] [--throttle 0.05] [--error 0.01] [--reset 0.01]
+
+`GET /` tells what it has answered, how much of it was billed, and when it was asked for whom (seconds of
+the system's monotonic clock). Faults are drawn with a fixed seed; half of the errors and resets are billed.
+"""
+
+import argparse
+import asyncio
+import base64
+import hashlib
+import json
+import random
+import signal
+import socket
+import struct
+import time
+from collections import Counter
+from typing import Any
+
+THROTTLES = ("ProvisionedThroughputExceededException", "ThrottlingException")
+_RESET = struct.pack("ii", 1, 0)
+
+
+def name_of(content: bytes) -> str:
+    """The celebrity whom the stub sees in a picture."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+class Stub:
+    """Answers RecognizeCelebrities, and counts."""
+
+    def __init__(self, faults: argparse.Namespace) -> None:
+        self.faults = faults
+        self.draws = random.Random(0)  # noqa: S311 - faults, no secrets
+        self.counts: Counter[str] = Counter()
+        self.asked: list[tuple[str, float]] = []
+
+    async def answer(self, body: bytes) -> tuple[int, dict[str, Any]] | None:
+        """HTTP status and body; None: the connection breaks."""
+        name = name_of(base64.b64decode(json.loads(body)["Image"]["Bytes"]))
+        self.asked.append((name, time.monotonic()))
+        draw, half = self.draws.random(), self.draws.random()
+        if draw < self.faults.throttle:
+            return self._refuse(self.draws.choice(THROTTLES), 400, "throttled")
+        if self.faults.latency:
+            await asyncio.sleep(self.faults.latency)
+        error = self.faults.throttle + self.faults.error
+        reset = error + self.faults.reset
+        self.counts["billed"] += draw >= reset or half < 0.5  # noqa: PLR2004 - half of what fails
+        if draw < error:
+            return self._refuse("InternalServerError", 500, "failed")
+        if draw < reset:
+            self.counts["reset"] += 1
+            return None
+        self.counts["answered"] += 1
+        return 200, _celebrity(name)
+
+    def _refuse(self, code: str, status: int, kind: str) -> tuple[int, dict[str, Any]]:
+        self.counts[kind] += 1
+        return status, {"__type": code, "Message": code}
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, for as many requests as it lasts."""
+        try:
+            while await self._serve_one(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client has gone: that is how connections end
+        finally:
+            writer.close()
+
+    async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = await reader.readuntil(b"\r\n\r\n")
+        if head.startswith(b"GET"):
+            _write(writer, 200, {**self.counts, "asked": self.asked})
+            return True
+        if b"100-continue" in head:
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        answer = await self.answer(await reader.readexactly(_length(head)))
+        if answer is None:
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            writer.transport.abort()
+            return False
+        _write(writer, *answer)
+        await writer.drain()
+        return True
+
+
+def _celebrity(name: str) -> dict[str, Any]:
+    face = {"BoundingBox": {"Left": 0.2, "Top": 0.2, "Width": 0.5, "Height": 0.5}, "Confidence": 99.0}
+    found = {"Id": name, "Name": name, "MatchConfidence": 99.0, "Urls": [], "Face": face}
+    return {"CelebrityFaces": [found], "UnrecognizedFaces": []}
+
+
+def _length(head: bytes) -> int:
+    lines = head.lower().split(b"\r\n")
+    return int(next(line for line in lines if line.startswith(b"content-length:")).partition(b":")[2])
+
+
+def _write(writer: asyncio.StreamWriter, status: int, told: dict[str, Any]) -> None:
+    body = json.dumps(told).encode()
+    writer.write(b"HTTP/1.1 %d X\r\ncontent-type: application/x-amz-json-1.1\r\n" % status)
+    writer.write(b"content-length: %d\r\n\r\n%s" % (len(body), body))
+
+
+async def _main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    for fault in ("latency", "throttle", "error", "reset"):
+        parser.add_argument(f"--{fault}", type=float, default=0)
+    told = parser.parse_args()
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await asyncio.start_server(Stub(told).serve, "127.0.0.1", told.port, limit=1 << 24, backlog=512)
+    await stop.wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

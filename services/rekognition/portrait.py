@@ -1,0 +1,66 @@
+"""A picture that somebody is enrolled from: whether it is good enough, and what Rekognition has against it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from services.runtime.errors import (
+    DomainError,
+    FaceAlreadyEnrolled,
+    FaceBlurred,
+    FaceTooSmall,
+    FaceTurned,
+    NoFace,
+    SeveralFaces,
+    UnfitFace,
+)
+
+_REFUSALS: Mapping[str, tuple[type[DomainError], str]] = {
+    "EXCEEDS_MAX_FACES": (SeveralFaces, "There is more than one face in the picture. Cut out the one of the person."),
+    "EXTREME_POSE": (
+        FaceTurned,
+        "The face is turned away too far. Use a picture in which the person looks into the camera.",
+    ),
+    "SMALL_BOUNDING_BOX": (FaceTooSmall, "The face is too small. Use a larger picture or come closer."),
+    "LOW_SHARPNESS": (FaceBlurred, "The face is blurred. Use a picture in focus."),
+    "LOW_BRIGHTNESS": (UnfitFace, "The face is too dark. Use a picture with more light on it."),
+    "LOW_CONFIDENCE": (UnfitFace, "Rekognition is not sure that this is a face. Use a clearer picture."),
+    "LOW_FACE_QUALITY": (UnfitFace, "The face cannot be seen well enough. Use a clear picture of the whole face."),
+}
+"""Rekognition's reasons; the first that fits is told."""
+
+
+def check_one_face(faces: Sequence[Any]) -> None:
+    """Raises NoFace, SeveralFaces."""
+    if not faces:
+        raise NoFace("There is no face in the picture. Take one in which the person looks into the camera.")
+    if len(faces) > 1:
+        raise SeveralFaces(f"There are {len(faces)} faces in the picture. Cut out the one of the person.")
+
+
+def check_not_another(person_id: str, taken_for: str, names: Mapping[str, str]) -> None:
+    """Raises FaceAlreadyEnrolled where the face is taken for another person's; "" is nobody."""
+    if taken_for in ("", person_id):
+        return
+    name = names.get(taken_for, taken_for)
+    raise FaceAlreadyEnrolled(
+        f"This face is already enrolled as {name} ({taken_for}). Enroll it under that person_id, remove that person "
+        "first, or, where they are two people, set allow_similar.",
+        person_id=taken_for,
+        display_name=name,
+    )
+
+
+def indexed(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The FaceRecord of IndexFaces' answer. Raises the UnfitFace that tells why there is none."""
+    if answer["FaceRecords"]:
+        record: Mapping[str, Any] = answer["FaceRecords"][0]
+        return record
+    reasons = [reason for one in answer.get("UnindexedFaces", []) for reason in one.get("Reasons", [])]
+    kind, message = next((told for reason, told in _REFUSALS.items() if reason in reasons), _unknown(reasons))
+    raise kind(message)
+
+
+def _unknown(reasons: Sequence[str]) -> tuple[type[DomainError], str]:
+    if not reasons:
+        return NoFace, "Rekognition finds no face in the picture that it could enroll."
+    return UnfitFace, f"Rekognition does not enroll this face: {', '.join(reasons)}. Use a clearer picture."

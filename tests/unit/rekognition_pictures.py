@@ -1,0 +1,29 @@
+"""Pictures that the endpoint's tests send."""
+
+import io
+from collections.abc import Sequence
+
+from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
+
+from local import pictures
+
+
+def jpeg(picture: Pillow.Image, **options: object) -> bytes:
+    """The picture as a JPEG file."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", **{"quality": 92} | options)
+    return buffer.getvalue()
+
+
+def demo() -> dict[str, bytes]:
+    """The demo's pictures as JPEG: collins, hopper, both and coffee."""
+    return {name.removesuffix(".jpg"): jpeg(picture) for name, picture in pictures.demo_pictures().items()}
+
+
+def printed(lines: Sequence[str]) -> bytes:
+    """Lines of print, dark on light."""
+    page = Pillow.new("RGB", (700, 90 * len(lines) + 60), "white")
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(page).text((30, 30 + 90 * number), line, "black", ImageFont.load_default(48))
+    return jpeg(page)

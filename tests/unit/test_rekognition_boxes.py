@@ -1,0 +1,69 @@
+"""Faces that several operations saw, and what is cut out for a search."""
+
+import pytest
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.rekognition import boxes
+
+
+def box(left: float, top: float, width: float, height: float) -> pb.BoundingBox:
+    return pb.BoundingBox(left=left, top=top, width=width, height=height)
+
+
+def face(where: pb.BoundingBox, *people: str, **fields: object) -> pb.Face:
+    return pb.Face(box=where, candidates=[pb.Candidate(person_id=person) for person in people], **fields)
+
+
+@pytest.mark.parametrize(
+    ("other", "expected"),
+    [
+        (box(0.1, 0.1, 0.2, 0.2), 1),
+        (box(0.2, 0.1, 0.2, 0.2), 1 / 3),
+        (box(0.3, 0.1, 0.2, 0.2), 0),
+        (box(0.8, 0.8, 0.1, 0.1), 0),
+        (box(0.1, 0.1, 0, 0), 0),
+    ],
+)
+def test_overlap_is_a_share_of_both(other: pb.BoundingBox, expected: float) -> None:
+    """1 for the same box, 0 for boxes side by side, apart or empty."""
+    one = box(0.1, 0.1, 0.2, 0.2)
+    assert boxes.overlap(one, other) == pytest.approx(expected, abs=1e-5)
+    assert boxes.overlap(other, one) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_face_seen_twice_is_one_with_all_that_was_told() -> None:
+    """Candidates of both, the better score, the landmarks of whoever tells more, each attribute once."""
+    detailed = face(
+        box(0.1, 0.1, 0.2, 0.2),
+        detection_score=0.9,
+        landmarks=[pb.Landmark(type="nose"), pb.Landmark(type="eyeLeft")],
+        attributes=[pb.FaceAttribute(name="Smile", value="true")],
+    )
+    named = face(
+        box(0.11, 0.1, 0.2, 0.2),
+        "anna",
+        detection_score=0.95,
+        landmarks=[pb.Landmark(type="nose")],
+        quality=pb.FaceQuality(brightness=0.5),
+        attributes=[pb.FaceAttribute(name="Smile", value="false"), pb.FaceAttribute(name="Emotion")],
+    )
+    (one,) = boxes.unite([[detailed], [named]])
+    assert one.box == box(0.1, 0.1, 0.2, 0.2)
+    assert [candidate.person_id for candidate in one.candidates] == ["anna"]
+    assert (one.detection_score, one.quality.brightness) == (pytest.approx(0.95), 0.5)
+    assert len(one.landmarks) == 2
+    assert [(attribute.name, attribute.value) for attribute in one.attributes] == [("Smile", "true"), ("Emotion", "")]
+
+
+def test_faces_of_one_operation_stay_apart() -> None:
+    """However near they are: Rekognition says that they are two."""
+    near = [face(box(0.1, 0.1, 0.2, 0.2), "anna"), face(box(0.11, 0.1, 0.2, 0.2), "eva")]
+    assert len(boxes.unite([near])) == 2
+    third = face(box(0.1, 0.1, 0.2, 0.2), "ada")
+    assert [len(one.candidates) for one in boxes.unite([near, [third]])] == [2, 1]
+
+
+def test_a_face_that_one_operation_alone_sees_is_kept() -> None:
+    """Detectors need not agree."""
+    here, there = face(box(0.1, 0.1, 0.2, 0.2)), face(box(0.6, 0.1, 0.2, 0.2), "eva")
+    assert boxes.unite([[here], [there]]) == [here, there]

@@ -1,0 +1,157 @@
+"""S3 objects by reference, fetched only when Rekognition refuses them."""
+
+import io
+import time
+from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from PIL import Image as Pillow
+
+from local import pictures
+from marquee.v1 import recognizer_pb2 as pb
+from services.rekognition.recognizer import RekognitionRecognizer
+from services.runtime.errors import ImageTooLarge, InvalidImage, ObjectForbidden, ObjectNotFound
+from services.runtime.images import Image
+from services.runtime.recognizer import Options
+from services.runtime.s3 import ObjectStore
+from tests.unit.rekognition_servers import CREDENTIALS, endpoint, s3_server
+from tests.unit.scripted_aws import refusal, scripted_aws, settings
+
+BOTH = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
+BUCKET = "pics"
+FETCHED = "fetched from S3, where Rekognition in us-east-1 does not take it"
+
+
+def encode(picture: Pillow.Image, kind: str = "JPEG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def asking(*features: pb.Feature.ValueType) -> Options:
+    deadline = time.monotonic() + 30
+    return Options("test", features or BOTH, 10, 0, "", include_embeddings=False, deadline=deadline)
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
+    folder = tmp_path_factory.mktemp("gallery")
+    pictures.write_gallery(folder)
+    with pytest.MonkeyPatch.context() as patch, s3_server() as s3_url, endpoint(folder, s3_url) as url:
+        for name, value in CREDENTIALS.items():
+            patch.setenv(name, value)
+        s3 = boto3.Session().client("s3", endpoint_url=s3_url)
+        s3.create_bucket(Bucket=BUCKET)
+        yield SimpleNamespace(url=url, s3=s3, store=ObjectStore(s3_url))
+        s3.close()
+
+
+@pytest.fixture
+async def recognizer(aws: SimpleNamespace) -> AsyncIterator[RekognitionRecognizer]:
+    made = RekognitionRecognizer(settings(aws.url))
+    await made.load()
+    yield made
+    await made.close()
+
+
+def stored(aws: SimpleNamespace, key: str, content: bytes) -> Image:
+    version = aws.s3.put_object(Bucket=BUCKET, Key=key, Body=content).get("VersionId", "")
+    return Image(s3_object=pb.S3Object(bucket=BUCKET, key=key, version_id=version), fetch=aws.store.fetch)
+
+
+async def test_a_webp_in_s3_is_fetched_and_converted(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
+    """Both features are refused the reference; the object is converted once, and each refusal was free."""
+    image = stored(aws, "hopper.webp", encode(pictures.demo_pictures()["hopper.jpg"], "WEBP"))
+    result = await recognizer.recognize(image, asking())
+    assert result.faces[0].candidates[0].display_name == "Grace Hopper"
+    assert list(result.warnings) == [FETCHED, "converted from WebP to JPEG"]
+    assert result.cost_micro_usd == 2000
+    assert recognizer.describe().spending.today_micro_usd == 2000
+
+
+async def test_an_object_with_too_many_pixels_is_fetched_and_shrunk(
+    aws: SimpleNamespace, recognizer: RekognitionRecognizer
+) -> None:
+    """Rekognition takes 10,000 pixels a side."""
+    image = stored(aws, "wide.jpg", encode(Pillow.new("RGB", (12_000, 200))))
+    result = await recognizer.recognize(image, asking(pb.FEATURE_LABELS))
+    assert list(result.warnings) == [FETCHED, "shrunk to 10000 pixels a side"]
+
+
+async def test_an_object_over_15_mib_is_too_large(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
+    """The contract's limit holds for S3 objects too."""
+    content = encode(Pillow.new("RGB", (200, 200))) + b"\0" * 16_000_000
+    with pytest.raises(ImageTooLarge, match="15 MiB"):
+        await recognizer.recognize(stored(aws, "huge.jpg", content), asking())
+
+
+async def test_a_text_in_s3_is_no_picture(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
+    """Fetched once, and refused in our words."""
+    with pytest.raises(InvalidImage, match="not a JPEG, PNG or WebP"):
+        await recognizer.recognize(stored(aws, "a.txt", b"no picture"), asking())
+
+
+async def test_a_bucket_in_another_region_is_read_for_rekognition(aws: SimpleNamespace) -> None:
+    """Rekognition refuses the reference; its bytes, as they are, are no trouble."""
+    content = encode(Pillow.new("RGB", (200, 200)))
+    image = stored(aws, "far.jpg", content)
+
+    def script(_: str, body: dict) -> object:
+        if "S3Object" in body["Image"]:
+            return refusal("InvalidS3ObjectException")
+        return 200, {"Labels": [], "CelebrityFaces": []}
+
+    with scripted_aws(script) as elsewhere:
+        made = RekognitionRecognizer(settings(elsewhere.url))
+        await made.load()
+        result = await made.recognize(image, asking())
+        await made.close()
+    assert list(result.warnings) == [FETCHED]
+    assert len(elsewhere.asked) == 4
+
+
+async def test_a_jpeg_that_rekognition_does_not_read_is_made_plain(aws: SimpleNamespace) -> None:
+    """Pillow reads more kinds of JPEG than AWS: what is refused as it is goes as an ordinary one."""
+    image = stored(aws, "cmyk.jpg", encode(Pillow.new("CMYK", (200, 200))))
+
+    def script(_: str, body: dict) -> object:
+        if "S3Object" in body["Image"]:
+            return refusal("InvalidImageFormatException")
+        return 200, {"Labels": []}
+
+    with scripted_aws(script) as elsewhere:
+        made = RekognitionRecognizer(settings(elsewhere.url))
+        await made.load()
+        result = await made.recognize(image, asking(pb.FEATURE_LABELS))
+        await made.close()
+    assert list(result.warnings) == [FETCHED, "converted from a JPEG that Rekognition does not read"]
+
+
+@pytest.mark.parametrize(("key", "expected"), [("gone.jpg", ObjectNotFound), ("secret.jpg", ObjectForbidden)])
+async def test_an_object_that_cannot_be_read(aws: SimpleNamespace, key: str, expected: type[Exception]) -> None:
+    """Rekognition tells neither from the other; S3 does."""
+
+    def fetch(s3_object: pb.S3Object) -> bytes:
+        if key == "secret.jpg":
+            raise ObjectForbidden(f"The servers may not read s3://{s3_object.bucket}/{s3_object.key}.")
+        return aws.store.fetch(s3_object)
+
+    image = Image(s3_object=pb.S3Object(bucket=BUCKET, key=key), fetch=fetch)
+    made = RekognitionRecognizer(settings(aws.url))
+    await made.load()
+    with pytest.raises(expected, match=f"s3://{BUCKET}/{key}"):
+        await made.recognize(image, asking())
+    await made.close()
+
+
+async def test_the_named_version_is_recognized(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
+    """By reference and, where that is refused, when it is fetched."""
+    aws.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    demo = pictures.demo_pictures()
+    for kind in ("JPEG", "WEBP"):
+        old = stored(aws, f"v.{kind}", encode(demo["hopper.jpg"], kind))
+        stored(aws, f"v.{kind}", encode(demo["coffee.jpg"], kind))
+        result = await recognizer.recognize(old, asking(pb.FEATURE_CELEBRITIES))
+        assert result.faces[0].candidates[0].display_name == "Grace Hopper"
