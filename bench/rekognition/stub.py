@@ -66,8 +66,8 @@ class Stub:
         try:
             while await self._serve_one(reader, writer):
                 pass
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client has gone: that is how connections end
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass  # the client has gone, or the stand-in ends: that is how connections end
         finally:
             writer.close()
 

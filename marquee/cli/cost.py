@@ -3,7 +3,6 @@
 import typer
 
 from marquee.cli import options
-from marquee.cli.recognize import check_files
 
 
 def cost(  # noqa: PLR0913 - each is an option of the command
@@ -30,6 +29,7 @@ def cost(  # noqa: PLR0913 - each is an option of the command
       3  no server answers
     """  # noqa: D301 - \b keeps the lines apart in --help
     from marquee.cli.bills import Batch, print_cost  # noqa: PLC0415 - --help need not wait for gRPC
+    from marquee.cli.files import check_files  # noqa: PLC0415 - likewise
 
     check_files(files)
     if files and pictures is not None:

@@ -187,13 +187,16 @@ async def test_lists_its_recognizers(stub: recognizer_pb2_grpc.RecognizerService
     assert all(one.state == pb.RECOGNIZER_STATE_READY and one.features and one.models for one in answer.recognizers)
 
 
-async def test_a_feature_that_nobody_does_is_skipped(
+async def test_what_a_recognizer_does_not_do_is_skipped(
     stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image
 ) -> None:
-    """A recognizer that can do nothing of what is asked says so and finds nothing."""
+    """One that can do nothing of what is asked says so and finds nothing; one that lists the feature does it."""
+    listed = (await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=5)).recognizers
     message = pb.RecognizeImageRequest(image=picture, features=[pb.FEATURE_MODERATION], recognizers=[])
     answer = await stub.RecognizeImage(message, timeout=10)
-    assert {result.outcome for result in answer.results} == {pb.OUTCOME_SKIPPED}
+    assert {result.recognizer: result.outcome for result in answer.results} == {
+        one.name: pb.OUTCOME_OK if pb.FEATURE_MODERATION in one.features else pb.OUTCOME_SKIPPED for one in listed
+    }
 
 
 BAD = {
