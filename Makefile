@@ -9,7 +9,7 @@ PROTOS := $(wildcard protos/marquee/v1/*.proto)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto docs lock models train-env clean
+.PHONY: help demo test check format proto docs lock lambda models train-env clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -40,6 +40,9 @@ docs: $(VENV)/.marquee-dev ## Generate the tables of settings and errors
 
 lock: $(VENV)/.marquee-dev ## Lock the newest versions that pyproject.toml allows, with hashes
 	requirements/lock $(UV) $(SERVICES)
+
+lambda: $(UV) ## Package the Lambda function as dist/marquee-lambda.zip
+	deploy/lambda/package $(UV) $(BIN)/python
 
 models: $(VENV)/.marquee-local $(TRAIN)/.marquee-train ## Make the demo's models anew
 	local/make-models $(BIN)/python $(TRAIN)/bin/python

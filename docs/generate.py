@@ -12,7 +12,7 @@ from pydantic_core import PydanticUndefined
 
 from services.gateway.settings import GatewaySettings
 from services.keras.settings import KerasSettings
-from services.rekognition.settings import RekognitionSettings
+from services.rekognition.settings import LambdaSettings, RekognitionSettings
 from services.runtime.settings import PREFIX, LeafSettings, Settings
 from services.runtime.status import TABLE
 from services.svm.settings import SvmSettings
@@ -23,6 +23,7 @@ GROUPS: tuple[tuple[str, type[Settings], type[Settings] | None], ...] = (
     ("Every recognizer", LeafSettings, Settings),
     ("Gateway", GatewaySettings, Settings),
     ("Rekognition", RekognitionSettings, LeafSettings),
+    ("The Lambda function, beside Rekognition's", LambdaSettings, RekognitionSettings),
     ("Keras", KerasSettings, LeafSettings),
     ("SVM", SvmSettings, LeafSettings),
 )

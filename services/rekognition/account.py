@@ -34,7 +34,13 @@ class Account:
             self._replicas = Replicas(table, settings.rekognition_table)
         self.calls = Calls(client, settings, self.ledger, self._rates)
         self._sharing: asyncio.Task[None] | None = None
-        self._step()
+        self.step()
+
+    def step(self) -> None:
+        """Looks what others have spent and how many they are. Blocks; raises as the constructor."""
+        self.ledger.refresh()
+        if self._replicas is not None:
+            self._rates.share(self._replicas.beat())
 
     def keep_up(self) -> None:
         """From now on looks every few seconds what others have spent and how many they are."""
@@ -55,11 +61,6 @@ class Account:
         while True:
             await asyncio.sleep(_STEP_SECONDS)
             try:
-                await asyncio.to_thread(self._step)
+                await asyncio.to_thread(self.step)
             except DomainError as exc:
                 logger.warning("not in step with other replicas", error=exc.message)
-
-    def _step(self) -> None:
-        self.ledger.refresh()
-        if self._replicas is not None:
-            self._rates.share(self._replicas.beat())

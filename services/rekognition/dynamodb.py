@@ -24,7 +24,9 @@ def query(client: "DynamoDBClient", table: str, **how: Any) -> list[dict[str, An
 
 
 @contextmanager
-def explained(table: str, keeps: str) -> Iterator[None]:
+def explained(
+    table: str, keeps: str, keys: str = "pk and sk", setting: str = "MARQUEE_REKOGNITION_TABLE"
+) -> Iterator[None]:
     """Raises ConditionFailed, Misconfigured where there is no such table, else DependencyUnavailable."""
     try:
         yield
@@ -34,7 +36,6 @@ def explained(table: str, keeps: str) -> Iterator[None]:
             raise ConditionFailed from exc
         if code in ("ResourceNotFoundException", "ValidationException"):
             raise Misconfigured(
-                f"DynamoDB has no table {table!r} with the string keys pk and sk. Make it, or set another "
-                "MARQUEE_REKOGNITION_TABLE."
+                f"DynamoDB has no table {table!r} with the string keys {keys}. Make it, or set another {setting}."
             ) from exc
         raise DependencyUnavailable(f"The table {table!r}, which keeps {keeps}, cannot be used: {code}.") from exc

@@ -83,6 +83,12 @@ class KnownPeople:
             self._client.delete_item(TableName=self._table, Key=_key(collection, person_id))
         self._names.pop((collection, person_id), None)
 
+    def forget_all(self, collection: str) -> None:
+        """Knows nobody of the collection any longer."""
+        while people := self.page(collection, "", _MOST_KEYS):
+            for person in people:
+                self.forget(collection, person.person_id)
+
     def page(self, collection: str, after: str, most: int) -> list[KnownPerson]:
         """So many at most, by person_id, behind `after`."""
         condition, values = "pk = :pk", {":pk": {"S": _partition(collection)}}

@@ -90,3 +90,13 @@ class RekognitionSettings(LeafSettings):
         """The cap in millionths of a US dollar; None: none."""
         cap = self.rekognition_daily_cap_usd
         return None if cap is None else round(cap * 1_000_000)
+
+
+class LambdaSettings(RekognitionSettings):
+    """What the Lambda function reads in addition."""
+
+    rekognition_results_table: str = Field(
+        "",
+        description="DynamoDB table that gets what was recognized; its keys are the strings `object`, `version`. "
+        "Default: results are returned alone.",
+    )

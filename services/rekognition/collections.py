@@ -1,0 +1,87 @@
+"""Manages collections: `python -m services.rekognition.collections --help`.
+
+Region, credentials, endpoint, table, cap and rates are the recognizer's: from the environment, with the same
+names. What Rekognition bills is paid from the same budget.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from services.rekognition.account import Account
+from services.rekognition.collection_commands import CollectionCommands as Commands
+from services.rekognition.settings import RekognitionSettings
+from services.runtime.errors import DomainError
+from services.runtime.settings import load_settings
+
+_PICTURE = "a file of at most 5 MB, or s3://BUCKET/KEY"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Exits with 0; with 1 where `reconcile` finds differences; with 2, and what to do, where something failed."""
+    asked = _parse(arguments)
+    settings = load_settings(RekognitionSettings)
+    try:
+        sys.exit(asyncio.run(_run(asked, settings)))
+    except (DomainError, OSError, ValueError) as exc:
+        Console(stderr=True, soft_wrap=True).print(f"[red]Not done.[/] {escape(str(exc))}", highlight=False)
+        sys.exit(2)
+
+
+async def _run(asked: argparse.Namespace, settings: RekognitionSettings) -> int:
+    account = await asyncio.to_thread(Account, settings)
+    try:
+        status: int = await asked.command(Commands(account, asked))
+        return status
+    finally:
+        await account.close()
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m services.rekognition.collections", description="Collections.")
+    every = argparse.ArgumentParser(add_help=False)
+    every.add_argument("--output", choices=("table", "json"), default="table", help="(%(default)s)")
+    every.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="for all of it (%(default)g)")
+    sub = parser.add_subparsers(required=True, metavar="COMMAND")
+    named = argparse.ArgumentParser(add_help=False, parents=[every])
+    named.add_argument("collection", metavar="COLLECTION")
+    _add(sub, "create", Commands.create, "create an empty collection", named)
+    _add(sub, "describe", Commands.describe, "tell how much is in a collection", named)
+    _add(sub, "list", Commands.list_collections, "list the region's collections", every)
+    faces = _add(sub, "faces", Commands.faces, "list a collection's faces", named)
+    faces.add_argument("--person", metavar="PERSON_ID", help="only this person's")
+    delete = _add(sub, "delete", Commands.delete, "delete a collection with all that is in it", named)
+    delete.add_argument("--yes", action="store_true", help="do not ask")
+    compare = _add(sub, "compare", Commands.compare, "compare the largest face of a picture with another's", every)
+    compare.add_argument("source", metavar="PICTURE", help=_PICTURE)
+    compare.add_argument("target", metavar="OTHER", help=_PICTURE)
+    compare.add_argument("--similarity", type=float, default=80, metavar="0-100", help="least (%(default)g)")
+    reconcile = _add(sub, "reconcile", Commands.reconcile, "compare a collection's people with a listing", named)
+    reconcile.add_argument(
+        "listing",
+        type=Path,
+        metavar="LISTING",
+        help='file of JSON lines: "person_id", or an object with the member person_id; - for standard input',
+    )
+    return parser.parse_args(arguments)
+
+
+def _add(
+    sub: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    command: Callable[[Commands], Awaitable[int]],
+    told: str,
+    parent: argparse.ArgumentParser,
+) -> argparse.ArgumentParser:
+    parser = sub.add_parser(name, help=told, description=f"{told.capitalize()}.", parents=[parent])
+    parser.set_defaults(command=command)
+    return parser
+
+
+if __name__ == "__main__":
+    main()
