@@ -2,7 +2,7 @@
 {{- define "marquee.gatewayConfig" -}}
 {{- $recognizers := dict -}}
 {{- range $name, $own := .Values.recognizers -}}
-{{- if $own -}}{{- $_ := set $recognizers $name $own -}}{{- end -}}
+{{- if kindIs "map" $own -}}{{- $_ := set $recognizers $name $own -}}{{- end -}}
 {{- end -}}
 {{- range .Values.gateway.order -}}
 {{- if not (hasKey $recognizers .) }}{{ fail (printf "gateway.order: there is no recognizer %q" .) }}{{ end -}}

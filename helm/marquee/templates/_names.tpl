@@ -58,7 +58,7 @@ annotations:
 {{- $all := dict "gateway" (mergeOverwrite (deepCopy .Values.defaults) .Values.gateway) -}}
 {{- range $name, $own := .Values.recognizers -}}
 {{- if eq $name "gateway" }}{{ fail "recognizers.gateway: a recognizer cannot be called gateway" }}{{ end -}}
-{{- if and $own (ne $own.deploy false) -}}
+{{- if and (kindIs "map" $own) (ne ($own).deploy false) -}}
 {{- $_ := set $all $name (mergeOverwrite (deepCopy $.Values.defaults) $own) -}}
 {{- if not (index $all $name).image.repository }}{{ fail (printf "recognizers.%s.image.repository: say which image it runs, or set deploy: false" $name) }}{{ end -}}
 {{- end -}}
