@@ -3,14 +3,14 @@
 usage: PYTHONPATH=. python -m helm.generate [--check]
 
 values.schema.json, the table of values in the chart's README, k8s/ (the chart's output with default values),
-and the files of deploy/tensorflow-serving/ that the chart has to carry.
+Grafana's dashboards, and the files of deploy/tensorflow-serving/ that the chart has to carry.
 """
 
 import json
 import sys
 from pathlib import Path
 
-from helm import manifests, schema, table
+from helm import dashboards, manifests, schema, table
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "helm" / "marquee"
@@ -22,7 +22,7 @@ def main() -> None:
     values_schema = {CHART / "values.schema.json": json.dumps(schema.schema(), indent=2) + "\n"}
     if "--check" not in sys.argv[1:]:
         _write(values_schema)  # rendering reads it
-    fresh = values_schema | _readme() | _serving() | _k8s()
+    fresh = values_schema | _readme() | _serving() | _dashboards() | _k8s()
     if "--check" not in sys.argv[1:]:
         _write(fresh)
         _remove(_left_over(fresh))
@@ -42,6 +42,10 @@ def _readme() -> dict[Path, str]:
 def _serving() -> dict[Path, str]:
     files = [path for path in SERVING.glob("*") if path.suffix != ".md"]
     return {CHART / "files" / "serving" / path.name: path.read_text("utf-8") for path in files}
+
+
+def _dashboards() -> dict[Path, str]:
+    return {CHART / "dashboards" / name: text for name, text in dashboards.files().items()}
 
 
 def _k8s() -> dict[Path, str]:

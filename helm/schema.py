@@ -1,11 +1,13 @@
 """Makes values.schema.json: what is refused in the chart's values. The servers' own settings come from their code."""
 
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from services.gateway.config import BackendConfig
 from services.gateway.settings import GatewaySettings
 from services.keras.settings import KerasSettings
 from services.rekognition.settings import RekognitionSettings
+from services.runtime.metrics import BUCKETS
 from services.runtime.settings import PREFIX, LeafSettings, Settings
 from services.svm.settings import SvmSettings
 
@@ -40,9 +42,25 @@ def schema() -> Schema:
             ),
             priorityClass=_object(create=_BOOLEAN, value=_integer(-2147483648, 1000000000)),
             podMonitor=_object(enabled=_BOOLEAN, interval=_DURATION, labels=_TEXTS),
+            dashboards=_object(enabled=_BOOLEAN, labels=_TEXTS, annotations=_TEXTS),
+            alerts=_alerts(),
             extraObjects={"type": "array", "items": {"type": ["object", "string"]}},
         ),
     }
+
+
+def _alerts() -> Schema:
+    share: Schema = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+    alerts = sorted(path.stem for path in (Path(__file__).parent / "marquee" / "alerts").glob("*.yaml"))
+    return _object(
+        enabled=_BOOLEAN,
+        labels=_TEXTS,
+        availability=share,
+        latency=_object(within={"enum": [str(float(bucket)) for bucket in BUCKETS]}, objective=share),
+        dailyCapUsd={"type": "number", "minimum": 0},
+        runbooks={"type": "string", "pattern": "/$"},
+        without=_list({"enum": alerts}),
+    )
 
 
 def _recognizers(entry: Schema) -> Schema:
