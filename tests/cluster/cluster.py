@@ -28,7 +28,7 @@ def run(*command: str, check: bool = True, stdin: str | None = None, seconds: fl
 
 
 def kubectl(*arguments: str, check: bool = True, stdin: str | None = None, seconds: float = 300) -> str:
-    """kubectl in the tests' namespace."""
+    """Runs kubectl in the tests' namespace."""
     return run("kubectl", "--namespace", NAMESPACE, *arguments, check=check, stdin=stdin, seconds=seconds)
 
 

@@ -21,22 +21,23 @@ _OPTIONS = (
 )
 
 
-async def main() -> None:
+async def main(target: str, picture: bytes, rate: float, seconds: float, recognizer: str) -> None:
     """Sends each call at its time, whether or not others have been answered."""
-    target, picture, rate, seconds, recognizer = sys.argv[1:]
-    request = pb.RecognizeImageRequest(image=pb.Image(content=Path(picture).read_bytes()), recognizers=[recognizer])
+    request = pb.RecognizeImageRequest(image=pb.Image(content=picture), recognizers=[recognizer])
     async with grpc.aio.insecure_channel(target, options=_OPTIONS) as channel:
         stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
         await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=60, wait_for_ready=True)
         begin = time.monotonic()
         calls = []
-        for number in range(int(float(rate) * float(seconds))):
-            await asyncio.sleep(begin + number / float(rate) - time.monotonic())
+        for number in range(int(rate * seconds)):
+            await asyncio.sleep(begin + number / rate - time.monotonic())
             calls.append(asyncio.create_task(_call(stub, request, begin)))
         _report(await asyncio.gather(*calls))
 
 
-async def _call(stub: recognizer_pb2_grpc.RecognizerServiceStub, request, begin) -> tuple[str, float, float]:
+async def _call(
+    stub: recognizer_pb2_grpc.RecognizerServiceStub, request: pb.RecognizeImageRequest, begin: float
+) -> tuple[str, float, float]:
     start = time.monotonic()
     try:
         answer = await stub.RecognizeImage(request, timeout=20)
@@ -59,4 +60,5 @@ def _report(calls: list[tuple[str, float, float]]) -> None:
     print(json.dumps(facts), flush=True)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], Path(sys.argv[2]).read_bytes(), float(sys.argv[3]), float(sys.argv[4]), sys.argv[5]))

@@ -72,7 +72,7 @@ def test_scaling_loses_no_call() -> None:
     ["images.tag=missing", "gateway.env.MARQUEE_GATEWAY_NAME=Not A Name"],
     ids=["image", "configuration"],
 )
-def test_wrong_release_leaves_the_old_pods(wrong) -> None:
+def test_wrong_release_leaves_the_old_pods(wrong: str) -> None:
     """A wrong image or a broken configuration never becomes ready, and the pods before it go on serving."""
     before = set(cluster.pod_names("gateway"))
     cluster.helm("upgrade", str(CHART), *cluster.values(), f"--set={wrong}")
@@ -85,7 +85,7 @@ def test_wrong_release_leaves_the_old_pods(wrong) -> None:
 
 
 @pytest.mark.parametrize("component", ["gateway", "keras", "rekognition", "svm"])
-def test_killed_processes_come_back(component) -> None:
+def test_killed_processes_come_back(component: str) -> None:
     """Every container of a pod is killed with SIGKILL; the same pod is ready again."""
     if not shutil.which("node-ctr"):
         pytest.skip("node-ctr not on PATH: a process can be killed from its node alone")
@@ -102,15 +102,16 @@ def _evict(name: str) -> None:
     cluster.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))
 
 
-def _pod(name):
-    return json.loads(cluster.kubectl("get", "pod", name, "--output=json"))
+def _pod(name: str) -> cluster.Object:
+    found: cluster.Object = json.loads(cluster.kubectl("get", "pod", name, "--output=json"))
+    return found
 
 
-def _is_ready(pod) -> bool:
+def _is_ready(pod: cluster.Object) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", []))
 
 
-def _is_stuck(pod) -> bool:
+def _is_stuck(pod: cluster.Object) -> bool:
     waiting = [each["state"].get("waiting", {}) for each in pod["status"].get("containerStatuses", [])]
     return any(each.get("reason") in {"ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff"} for each in waiting)
 

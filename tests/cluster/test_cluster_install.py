@@ -50,7 +50,7 @@ def test_picture_is_recognized_through_a_port_forward() -> None:
 
 
 @pytest.mark.parametrize("component", ["gateway", "keras", "rekognition", "svm"])
-def test_pods_show_metrics(component) -> None:
+def test_pods_show_metrics(component: str) -> None:
     """Every pod answers Prometheus, and has counted the probes' calls."""
     for name in cluster.pod_names(component):
         with (
@@ -61,7 +61,7 @@ def test_pods_show_metrics(component) -> None:
 
 
 @pytest.mark.parametrize("component", ["gateway", "keras", "rekognition", "svm"])
-def test_images_hold_no_68_point_landmarks(component) -> None:
+def test_images_hold_no_68_point_landmarks(component: str) -> None:
     """The landmarks that may not be used commercially are in no image, and the root cannot be written."""
     script = (
         "import pathlib; print([str(path) for path in pathlib.Path('/').rglob('*68_face_landmarks*')]);"
@@ -77,7 +77,7 @@ def test_images_hold_no_68_point_landmarks(component) -> None:
 
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
-def test_api_server_takes_the_charts_objects(values) -> None:
+def test_api_server_takes_the_charts_objects(values: cluster.Object) -> None:
     """Each object passes the API server's own validation."""
     _dry_run(manifests.objects(manifests.render(CHART, values)))
 
@@ -97,7 +97,7 @@ def test_kustomize_applies_k8s() -> None:
     assert "deployment.apps/marquee-keras" in said
 
 
-def _dry_run(objects) -> None:
+def _dry_run(objects: list[cluster.Object]) -> None:
     items = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
     said = cluster.kubectl("apply", "--dry-run=server", "--filename=-", stdin=items)
     assert said.count("(server dry run)") == len(objects)

@@ -1,6 +1,8 @@
 """The chart with its default values."""
 
+from collections.abc import Iterable
 from itertools import chain
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -21,12 +23,12 @@ def test_k8s_is_the_charts_output() -> None:
     assert _sorted(chain.from_iterable(map(list, read))) == _sorted(ALL)
 
 
-def _sorted(objects):
+def _sorted(objects: Iterable[charts.Object]) -> list[charts.Object]:
     return sorted(objects, key=lambda each: (each["kind"], each["metadata"]["name"]))
 
 
 @pytest.mark.parametrize("component", WORKLOADS)
-def test_pods_are_restricted(component) -> None:
+def test_pods_are_restricted(component: str) -> None:
     """Every container fits the Pod Security Standard `restricted`, cannot write its root, and has no API token."""
     pod = charts.pod(ALL, f"marquee-{component}")
     assert pod["automountServiceAccountToken"] is False
@@ -41,7 +43,7 @@ def test_pods_are_restricted(component) -> None:
 
 
 @pytest.mark.parametrize("component", WORKLOADS)
-def test_probes_ask_the_servers_health(component) -> None:
+def test_probes_ask_the_servers_health(component: str) -> None:
     """Startup and liveness ask for `liveness`, which holds while a model loads; readiness asks for `readiness`."""
     server = charts.containers(charts.pod(ALL, f"marquee-{component}"))[component]
     asked = {probe: server[f"{probe}Probe"]["grpc"] for probe in ("startup", "liveness", "readiness")}
@@ -53,7 +55,7 @@ def test_probes_ask_the_servers_health(component) -> None:
 
 
 @pytest.mark.parametrize("component", WORKLOADS)
-def test_grace_period_is_longer_than_the_drain(component) -> None:
+def test_grace_period_is_longer_than_the_drain(component: str) -> None:
     """Kubernetes waits for delay and drain before it kills."""
     pod = charts.pod(ALL, f"marquee-{component}")
     environment = charts.environment(charts.containers(pod)[component])
@@ -62,7 +64,7 @@ def test_grace_period_is_longer_than_the_drain(component) -> None:
 
 
 @pytest.mark.parametrize("component", WORKLOADS)
-def test_no_pod_goes_before_the_new_one_is_ready(component) -> None:
+def test_no_pod_goes_before_the_new_one_is_ready(component: str) -> None:
     """A wrong image or a broken configuration leaves all old pods."""
     strategy = charts.one(ALL, "Deployment", f"marquee-{component}")["spec"]["strategy"]
     assert strategy["rollingUpdate"]["maxUnavailable"] == 0
@@ -83,7 +85,7 @@ def test_services_are_headless_where_clients_balance() -> None:
     assert charts.one(ALL, "Service", "marquee-gateway")["spec"]["type"] == "ClusterIP"
 
 
-def test_gateways_file_is_one_that_the_gateway_takes(tmp_path) -> None:
+def test_gateways_file_is_one_that_the_gateway_takes(tmp_path: Path) -> None:
     """The ConfigMap's file is valid for the gateway's own code, and points at the chart's Services."""
     file = tmp_path / "gateway.yaml"
     file.write_text(charts.one(ALL, "ConfigMap", "marquee-gateway")["data"]["gateway.yaml"])
@@ -113,7 +115,7 @@ def test_nothing_but_keras_asks_for_a_gpu() -> None:
 
 
 def test_model_is_fetched_before_it_is_served() -> None:
-    """fetch ends before serving starts; watch and serving go on beside the adapter, which reads the same folder."""
+    """The fetch ends before serving starts; watch and serving go on beside the adapter, of the same folder."""
     pod = charts.pod(ALL, "marquee-keras")
     order = [(each["name"], each.get("restartPolicy")) for each in pod["initContainers"]]
     assert order == [("fetch", None), ("watch", "Always"), ("serving", "Always")]

@@ -1,8 +1,10 @@
 """The chart's values are documented, known to the schema, and rendered alike by helm itself."""
 
 import json
+import pathlib
 import shutil
 import subprocess
+from collections.abc import Iterator
 
 import pytest
 from ruamel.yaml import YAML
@@ -11,12 +13,13 @@ from helm import table
 from helm.generate import CHART, SERVING
 from tests.deploy import charts
 
+Path = tuple[str, ...]
 VALUES = (CHART / "values.yaml").read_text("utf-8")
 TREE = YAML(typ="safe", pure=True).load(VALUES)
 SCHEMA = json.loads((CHART / "values.schema.json").read_text("utf-8"))
 
 
-def _leaves(tree, path=()):
+def _leaves(tree: charts.Object, path: Path = ()) -> Iterator[Path]:
     for key, value in tree.items():
         if isinstance(value, dict) and value:
             yield from _leaves(value, (*path, key))
@@ -24,7 +27,7 @@ def _leaves(tree, path=()):
             yield (*path, key)
 
 
-def _below(path):
+def _below(path: Path) -> list[Path]:
     """The path and all above it."""
     return [path[:end] for end in range(1, len(path) + 1)]
 
@@ -58,7 +61,7 @@ def test_table_shows_defaults() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(path for path in SERVING.glob("*") if path.suffix != ".md"), ids=str)
-def test_tensorflow_serving_is_started_as_laid_out(path) -> None:
+def test_tensorflow_serving_is_started_as_laid_out(path: pathlib.Path) -> None:
     """What deploy/tensorflow-serving/ says reaches the pod."""
     objects = charts.render()
     serving = charts.containers(charts.pod(objects, "marquee-keras"))["serving"]

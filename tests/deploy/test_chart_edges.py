@@ -44,7 +44,7 @@ def test_scaled_component_has_a_budget_by_its_fewest_pods() -> None:
         ("nginx", "nginx.ingress.kubernetes.io/backend-protocol", "GRPC"),
     ],
 )
-def test_ingress_speaks_grpc(kind, annotation, value) -> None:
+def test_ingress_speaks_grpc(kind: str, annotation: str, value: str) -> None:
     """Both controllers are told to speak gRPC with the gateway."""
     objects = charts.render({"ingress": {"enabled": True, "type": kind, "host": "faces.example.com"}})
     ingress = charts.one(objects, "Ingress", "marquee-gateway")
@@ -76,7 +76,7 @@ def test_pod_monitor_finds_all_pods_and_tensorflow_serving() -> None:
 
 
 def test_callers_can_be_narrowed() -> None:
-    """gatewayFrom decides who may call; without network policies there is none."""
+    """The list gatewayFrom decides who may call; without network policies there is none."""
     peers = [{"namespaceSelector": {"matchLabels": {"team": "photos"}}}]
     objects = charts.render({"networkPolicy": {"gatewayFrom": peers}})
     assert charts.one(objects, "NetworkPolicy", "marquee-gateway")["spec"]["ingress"][0]["from"] == peers

@@ -5,9 +5,10 @@ from ruamel.yaml import YAML
 from tests.deploy import charts
 
 
-def _gateway_file(objects):
+def _gateway_file(objects: list[charts.Object]) -> charts.Object:
     text = charts.one(objects, "ConfigMap", "marquee-gateway")["data"]["gateway.yaml"]
-    return YAML(typ="safe", pure=True).load(text)["recognizers"]
+    found: charts.Object = YAML(typ="safe", pure=True).load(text)["recognizers"]
+    return found
 
 
 def test_fourth_recognizer_is_one_entry() -> None:
@@ -28,7 +29,7 @@ def test_recognizer_of_another_place_is_asked_and_not_deployed() -> None:
 
 
 def test_recognizers_can_be_left_out() -> None:
-    """null removes an entry everywhere."""
+    """An entry that is null is nowhere."""
     objects = charts.render({"recognizers": {"keras": None, "rekognition": None}})
     assert charts.names(objects, "Deployment") == ["marquee-gateway", "marquee-svm"]
     assert list(_gateway_file(objects)) == ["svm"]
@@ -47,8 +48,10 @@ def test_changed_recognizers_replace_the_gateways_pods() -> None:
     assert checksums[0] == checksums[2] != checksums[1]
 
 
-def _checksum(objects):
-    return charts.one(objects, "Deployment", "marquee-gateway")["spec"]["template"]["metadata"]["annotations"]
+def _checksum(objects: list[charts.Object]) -> charts.Object:
+    template = charts.one(objects, "Deployment", "marquee-gateway")["spec"]["template"]
+    found: charts.Object = template["metadata"]["annotations"]
+    return found
 
 
 def test_cpu_takes_another_image_and_any_node() -> None:

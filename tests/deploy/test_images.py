@@ -37,7 +37,7 @@ def test_images_do_not_run_as_root() -> None:
 
 
 @pytest.fixture
-def packages(tmp_path) -> Path:
+def packages(tmp_path: Path) -> Path:
     """Copies of packages that are slimmed."""
     for name in ("face_recognition_models", "botocore", "cv2"):
         (place,) = find_spec(name).submodule_search_locations
@@ -50,7 +50,7 @@ def _link(source: str, target: str) -> str:
     return target
 
 
-def test_slimming_takes_the_68_point_landmarks(packages) -> None:
+def test_slimming_takes_the_68_point_landmarks(packages: Path) -> None:
     """The landmarks that may not be used commercially go; those with five points and the embedding stay."""
     models = packages / "face_recognition_models" / "models"
     assert (models / "shape_predictor_68_face_landmarks.dat").exists()
@@ -61,7 +61,7 @@ def test_slimming_takes_the_68_point_landmarks(packages) -> None:
     ]
 
 
-def test_slimming_keeps_what_servers_read(packages) -> None:
+def test_slimming_keeps_what_servers_read(packages: Path) -> None:
     """The services that are asked stay in botocore, and the cascades in OpenCV."""
     subprocess.run([SLIM, packages], check=True, timeout=60)
     services = {path.name for path in (packages / "botocore" / "data").iterdir() if path.is_dir()}
@@ -71,7 +71,7 @@ def test_slimming_keeps_what_servers_read(packages) -> None:
     assert (packages / "cv2" / "data" / "haarcascade_eye.xml").exists()
 
 
-def test_slimming_fits_any_set_of_packages(tmp_path) -> None:
+def test_slimming_fits_any_set_of_packages(tmp_path: Path) -> None:
     """A service without these packages is slimmed too."""
     (tmp_path / "package" / "tests").mkdir(parents=True)
     subprocess.run([SLIM, tmp_path], check=True, timeout=60)
