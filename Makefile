@@ -9,16 +9,23 @@ PROTOS := $(wildcard protos/marquee/v1/*.proto)
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format proto docs lock lambda models train-env clean
+.PHONY: help demo test test-cluster images lambda check format proto docs lock models train-env clean
 
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.marquee-local ## Start everything on this machine and recognize pictures (ARGS=--once: then stop)
 	$(BIN)/python -m local --demo $(ARGS)
 
 test: $(VENV)/.marquee-dev $(TRAIN)/.marquee-train ## Run all tests (ARGS="-k fusion": some of them)
 	$(BIN)/python -m pytest $(ARGS)
+
+test-cluster: $(VENV)/.marquee-dev ## Install the chart where KUBECONFIG says and test it (LOAD="command that loads images")
+	$(if $(LOAD),$(LOAD) $(foreach name,$(SERVICES) local,marquee-$(name):dev))
+	$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
+
+images: ## Build an image a service (REGISTRY=… TAG=… DOCKER_ARGS=…)
+	deploy/images/build $(SERVICES) local
 
 check: $(VENV)/.marquee-dev ## Lint, check types, imports, contract and generated files, as CI does
 	$(BIN)/ruff check
@@ -27,6 +34,7 @@ check: $(VENV)/.marquee-dev ## Lint, check types, imports, contract and generate
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python protos/generate.py --check
 	PYTHONPATH=. $(BIN)/python docs/generate.py --check
+	$(BIN)/python -m helm.generate --check
 
 format: $(VENV)/.marquee-dev ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff check --fix
@@ -35,8 +43,9 @@ format: $(VENV)/.marquee-dev ## Format the code and mend what can be mended by i
 proto: $(VENV)/.marquee-dev ## Generate marquee/v1 from protos/
 	$(BIN)/python protos/generate.py
 
-docs: $(VENV)/.marquee-dev ## Generate the tables of settings and errors
+docs: $(VENV)/.marquee-dev ## Generate the tables of settings and errors, the chart's schema and table, and k8s/
 	PYTHONPATH=. $(BIN)/python docs/generate.py
+	$(BIN)/python -m helm.generate
 
 lock: $(VENV)/.marquee-dev ## Lock the newest versions that pyproject.toml allows, with hashes
 	requirements/lock $(UV) $(SERVICES)

@@ -1,0 +1,72 @@
+"""Writes what follows from the chart and the code, or checks that it does.
+
+usage: PYTHONPATH=. python -m helm.generate [--check]
+
+values.schema.json, the table of values in the chart's README, k8s/ (the chart's output with default values),
+Grafana's dashboards, and the files of deploy/tensorflow-serving/ that the chart has to carry.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from helm import dashboards, manifests, schema, table
+
+ROOT = Path(__file__).resolve().parent.parent
+CHART = ROOT / "helm" / "marquee"
+SERVING = ROOT / "deploy" / "tensorflow-serving"
+
+
+def main() -> None:
+    """Writes the files, or with --check tells which are stale."""
+    values_schema = {CHART / "values.schema.json": json.dumps(schema.schema(), indent=2) + "\n"}
+    if "--check" not in sys.argv[1:]:
+        _write(values_schema)  # rendering reads it
+    fresh = values_schema | _readme() | _serving() | _dashboards() | _k8s()
+    if "--check" not in sys.argv[1:]:
+        _write(fresh)
+        _remove(_left_over(fresh))
+        return
+    stale = [path for path, text in fresh.items() if not path.exists() or path.read_text("utf-8") != text]
+    if stale := sorted(str(path.relative_to(ROOT)) for path in [*stale, *_left_over(fresh)]):
+        sys.exit(f"{', '.join(stale)}: not what chart and code say. Run `make docs`.")
+
+
+def _readme() -> dict[Path, str]:
+    path = CHART / "README.md"
+    text = path.read_text("utf-8")
+    before = text.partition(table.BEGIN)[0]
+    return {path: f"{before}{table.BEGIN}\n\n{table.markdown((CHART / 'values.yaml').read_text('utf-8'))}"}
+
+
+def _serving() -> dict[Path, str]:
+    files = [path for path in SERVING.glob("*") if path.suffix != ".md"]
+    return {CHART / "files" / "serving" / path.name: path.read_text("utf-8") for path in files}
+
+
+def _dashboards() -> dict[Path, str]:
+    return {CHART / "dashboards" / name: text for name, text in dashboards.files().items()}
+
+
+def _k8s() -> dict[Path, str]:
+    return {ROOT / "k8s" / name: text for name, text in manifests.by_component(CHART).items()}
+
+
+def _write(files: dict[Path, str]) -> None:
+    for path, text in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, "utf-8")
+
+
+def _left_over(fresh: dict[Path, str]) -> list[Path]:
+    """Manifests of components that are gone."""
+    return [path for path in (ROOT / "k8s").glob("*.yaml") if path not in fresh]
+
+
+def _remove(paths: list[Path]) -> None:
+    for path in paths:
+        path.unlink()
+
+
+if __name__ == "__main__":
+    main()

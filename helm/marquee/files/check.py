@@ -1,0 +1,43 @@
+"""Run by `helm test`: recognizes a picture through the gateway and looks at every recognizer.
+
+usage: check.py TARGET PICTURE. Exits with 1 where a recognizer is not ready or did not do its part.
+"""
+
+import sys
+from pathlib import Path
+
+import grpc
+
+from marquee.v1 import recognizer_pb2 as pb
+from marquee.v1 import recognizer_pb2_grpc
+
+_FINE = (pb.OUTCOME_OK, pb.OUTCOME_PARTIAL)
+
+
+def main() -> int:
+    """Prints a line for each recognizer; returns the exit code."""
+    target, picture = sys.argv[1:]
+    with grpc.insecure_channel(target) as channel:
+        stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
+        listed = stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=30, wait_for_ready=True)
+        request = pb.RecognizeImageRequest(image=pb.Image(content=Path(picture).read_bytes()))
+        answer = stub.RecognizeImage(request, timeout=60)
+    ready = [_is_ready(one) for one in listed.recognizers]
+    fine = [_is_fine(result) for result in answer.results]
+    for verdict in answer.verdicts:
+        print("verdict", pb.VerdictState.Name(verdict.state), verdict.display_name)
+    return 0 if ready and all(ready) and all(fine) and len(fine) == len(ready) else 1
+
+
+def _is_ready(one: pb.Recognizer) -> bool:
+    print(one.name, pb.RecognizerState.Name(one.state), one.status.message)
+    return one.state == pb.RECOGNIZER_STATE_READY
+
+
+def _is_fine(result: pb.RecognizerResult) -> bool:
+    print(result.recognizer, pb.Outcome.Name(result.outcome), result.status.message)
+    return result.outcome in _FINE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

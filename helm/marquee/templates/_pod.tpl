@@ -1,0 +1,74 @@
+{{/* A list of environment variables out of a map. */}}
+{{- define "marquee.env" -}}
+{{- range $name, $value := . }}
+- name: {{ $name }}
+  {{- if kindIs "map" $value }}
+  {{- toYaml $value | nindent 2 }}
+  {{- else if kindIs "float64" $value }}
+  value: {{ ternary (int64 $value | toString) (toString $value) (eq (floor $value) $value) | quote }}
+  {{- else }}
+  value: {{ $value | quote }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* gRPC probes of a server: liveness holds from the first moment, readiness while calls are welcome. Takes startupSeconds. */}}
+{{- define "marquee.probes" -}}
+startupProbe:
+  grpc: {port: 50051, service: liveness}
+  periodSeconds: 2
+  timeoutSeconds: 3
+  failureThreshold: {{ div (add . 1) 2 }}
+livenessProbe:
+  grpc: {port: 50051, service: liveness}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  grpc: {port: 50051, service: readiness}
+  periodSeconds: 2
+  timeoutSeconds: 3
+  failureThreshold: 2
+{{- end -}}
+
+{{/* Where pods go. Takes (list root component values). */}}
+{{- define "marquee.scheduling" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $values := index . 2 -}}
+{{- $gpu := and $values.serving $values.serving.enabled $values.serving.gpu -}}
+{{- $nodes := merge (dict) $values.nodeSelector (ternary ($values.serving).nodeSelector (dict) (not (not $gpu))) -}}
+{{- $affinity := omit $values.affinity "podAntiAffinity" -}}
+{{- $term := dict "topologyKey" "kubernetes.io/hostname" "labelSelector" (dict "matchLabels" (include "marquee.selector" (list $root $component) | fromYaml)) -}}
+{{- if eq $values.antiAffinity "required" -}}
+{{- $_ := set $affinity "podAntiAffinity" (dict "requiredDuringSchedulingIgnoredDuringExecution" (list $term)) -}}
+{{- else if eq $values.antiAffinity "preferred" -}}
+{{- $_ := set $affinity "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" (list (dict "weight" 100 "podAffinityTerm" $term))) -}}
+{{- end -}}
+{{- if ne $values.zoneSpread "none" }}
+topologySpreadConstraints:
+  - topologyKey: topology.kubernetes.io/zone
+    maxSkew: 1
+    whenUnsatisfiable: {{ $values.zoneSpread }}
+    nodeTaintsPolicy: Honor
+    matchLabelKeys: [pod-template-hash]
+    labelSelector:
+      matchLabels:
+        {{- include "marquee.selector" (list $root $component) | nindent 8 }}
+{{- end }}
+{{- with $affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $nodes }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with concat $values.tolerations (ternary ($values.serving).tolerations (list) (not (not $gpu))) }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.priorityClassName | default (ternary (include "marquee.fullname" $root) "" $root.Values.priorityClass.create) }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,200 @@
+"""Makes values.schema.json: what is refused in the chart's values. The servers' own settings come from their code."""
+
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from services.gateway.config import BackendConfig
+from services.gateway.settings import GatewaySettings
+from services.keras.settings import KerasSettings
+from services.rekognition.settings import RekognitionSettings
+from services.runtime.metrics import BUCKETS
+from services.runtime.settings import PREFIX, LeafSettings, Settings
+from services.svm.settings import SvmSettings
+
+Schema: TypeAlias = dict[str, Any]
+LEAVES: dict[str, type[LeafSettings]] = {
+    "svm": SvmSettings,
+    "rekognition": RekognitionSettings,
+    "keras": KerasSettings,
+}
+
+
+def schema() -> Schema:
+    """JSON Schema, draft 7, which every helm 3 and 4 reads."""
+    entry = BackendConfig.model_json_schema(ref_template="#/definitions/{model}")
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Values of the chart marquee",
+        "definitions": entry.pop("$defs", {}),
+        **_object(
+            global_=_ANY_OBJECT,
+            nameOverride=_NAME,
+            fullnameOverride=_NAME,
+            labels=_TEXTS,
+            annotations=_TEXTS,
+            images=_IMAGES,
+            defaults=_object(**_workload(GatewaySettings, *LEAVES.values())),
+            gateway=_object(**_workload(GatewaySettings), service=_SERVICE, order=_list(_NAME)),
+            recognizers=_recognizers(_object(**entry["properties"])),
+            ingress=_INGRESS,
+            networkPolicy=_object(
+                enabled=_BOOLEAN, gatewayFrom=_OBJECTS, recognizersFrom=_OBJECTS, metricsFrom=_OBJECTS
+            ),
+            priorityClass=_object(create=_BOOLEAN, value=_integer(-2147483648, 1000000000)),
+            podMonitor=_object(enabled=_BOOLEAN, interval=_DURATION, labels=_TEXTS),
+            dashboards=_object(enabled=_BOOLEAN, labels=_TEXTS, annotations=_TEXTS),
+            alerts=_alerts(),
+            extraObjects={"type": "array", "items": {"type": ["object", "string"]}},
+        ),
+    }
+
+
+def _alerts() -> Schema:
+    share: Schema = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+    alerts = sorted(path.stem for path in (Path(__file__).parent / "marquee" / "alerts").glob("*.yaml"))
+    return _object(
+        enabled=_BOOLEAN,
+        labels=_TEXTS,
+        availability=share,
+        latency=_object(within={"enum": [str(float(bucket)) for bucket in BUCKETS]}, objective=share),
+        dailyCapUsd={"type": "number", "minimum": 0},
+        runbooks={"type": "string", "pattern": "/$"},
+        without=_list({"enum": alerts}),
+    )
+
+
+def _recognizers(entry: Schema) -> Schema:
+    """Marquee's own have known settings; others, which may be anybody's, have their own."""
+    own = {name: _object(**_recognizer(entry, settings)) for name, settings in LEAVES.items()}
+    return {
+        "type": "object",
+        "minProperties": 1,
+        "propertyNames": {"pattern": "^[a-z0-9][a-z0-9-]{0,62}$", "not": {"const": "gateway"}},
+        "properties": own,
+        "additionalProperties": _object(**_recognizer(entry)),
+    }
+
+
+def _recognizer(entry: Schema, *settings: type[Settings]) -> dict[str, Schema]:
+    return {**_workload(*settings), "deploy": _BOOLEAN, "gateway": entry, "serving": _SERVING}
+
+
+def _workload(*settings: type[Settings]) -> dict[str, Schema]:
+    return {
+        "image": _object(repository=_TEXT, tag=_TAG, digest=_DIGEST),
+        "replicas": _integer(0, 1000),
+        "env": _env(*settings),
+        "envFrom": _OBJECTS,
+        "resources": _RESOURCES,
+        "drain": _object(delaySeconds=_integer(0, 300), seconds=_integer(0, 300)),
+        "startupSeconds": _integer(1, 3600),
+        "strategy": _object(type={"enum": ["RollingUpdate", "Recreate"]}, rollingUpdate=_ANY_OBJECT),
+        "serviceAccount": _object(create=_BOOLEAN, name=_NAME, annotations=_TEXTS),
+        "autoscaling": _AUTOSCALING,
+        "podDisruptionBudget": _object(enabled=_BOOLEAN, maxUnavailable=_COUNT_OR_PERCENT),
+        "zoneSpread": {"enum": ["ScheduleAnyway", "DoNotSchedule", "none"]},
+        "antiAffinity": {"enum": ["preferred", "required", "none"]},
+        "affinity": _object(nodeAffinity=_ANY_OBJECT, podAffinity=_ANY_OBJECT),
+        "nodeSelector": _TEXTS,
+        "tolerations": _OBJECTS,
+        "priorityClassName": _NAME,
+        "podLabels": _TEXTS,
+        "podAnnotations": _TEXTS,
+        "podSecurityContext": _ANY_OBJECT,
+        "securityContext": _ANY_OBJECT,
+        "volumes": _OBJECTS,
+        "volumeMounts": _OBJECTS,
+        "initContainers": _OBJECTS,
+        "containers": _OBJECTS,
+        "egress": _OBJECTS,
+    }
+
+
+def _env(*settings: type[Settings]) -> Schema:
+    """Names of variables; those of Marquee are known where `settings` says whose they are."""
+    known = {f"{PREFIX}{name.upper()}" for kind in settings for name in kind.model_fields}
+    names: Schema = {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
+    if known:
+        names |= {"if": {"pattern": f"^{PREFIX}"}, "then": {"enum": sorted(known)}}
+    values = {"type": ["string", "number", "boolean", "object"]}
+    return {"type": "object", "propertyNames": names, "additionalProperties": values}
+
+
+def _object(**properties: Schema) -> Schema:
+    """With these keys and no other; one that is a word of Python ends with an underscore here."""
+    named = {name.rstrip("_"): value for name, value in properties.items()}
+    return {"type": "object", "additionalProperties": False, "properties": named}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _integer(least: int, most: int) -> Schema:
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+_BOOLEAN: Schema = {"type": "boolean"}
+_TEXT: Schema = {"type": "string"}
+_NAME: Schema = {"type": "string", "pattern": "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$", "maxLength": 253}
+_TAG: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_.-]{0,128}$"}
+_DIGEST: Schema = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}
+_DURATION: Schema = {"type": "string", "pattern": "^[0-9]+(ms|s|m)$"}
+_QUANTITY: Schema = {"type": ["string", "number"], "pattern": "^[0-9.]+(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"}
+_COUNT_OR_PERCENT: Schema = {"type": ["integer", "string"], "minimum": 1, "pattern": "^[0-9]+%$"}
+_ANY_OBJECT: Schema = {"type": "object"}
+_OBJECTS = _list(_ANY_OBJECT)
+_TEXTS: Schema = {"type": "object", "additionalProperties": _TEXT}
+_QUANTITIES: Schema = {"type": "object", "additionalProperties": _QUANTITY}
+_RESOURCES = _object(requests=_QUANTITIES, limits=_QUANTITIES, claims=_OBJECTS)
+_IMAGES = _object(
+    registry=_TEXT,
+    tag=_TAG,
+    pullPolicy={"enum": ["Always", "IfNotPresent", "Never"]},
+    pullSecrets=_list(_object(name=_NAME)),
+)
+_SERVICE = _object(type={"enum": ["ClusterIP", "NodePort", "LoadBalancer"]}, annotations=_TEXTS)
+_AUTOSCALING = _object(
+    type={"enum": ["none", "hpa", "keda"]},
+    minReplicas=_integer(1, 1000),
+    maxReplicas=_integer(1, 1000),
+    cpu=_integer(0, 1000),
+    inFlight=_integer(0, 10_000),
+    metrics=_OBJECTS,
+    behavior=_object(scaleUp=_ANY_OBJECT, scaleDown=_ANY_OBJECT),
+    prometheus={"type": "string", "pattern": "^https?://"},
+)
+_MODEL = _object(
+    name={"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
+    source={"type": "string", "pattern": "^s3://[^/]+/."},
+    watchSeconds=_integer(0, 86_400),
+    keep=_integer(1, 100),
+    existingClaim=_NAME,
+    sizeLimit=_QUANTITY,
+)
+_SERVING = _object(
+    enabled=_BOOLEAN,
+    gpu=_BOOLEAN,
+    image=_object(cpu=_TEXT, gpu=_TEXT),
+    command={**_list(_TEXT), "minItems": 1},
+    args=_list(_TEXT),
+    resources=_RESOURCES,
+    startupSeconds=_integer(1, 3600),
+    nodeSelector=_TEXTS,
+    tolerations=_OBJECTS,
+    model=_MODEL,
+)
+_INGRESS = _object(
+    enabled=_BOOLEAN,
+    type={"enum": ["alb", "nginx"]},
+    className=_NAME,
+    host=_NAME,
+    annotations=_TEXTS,
+    tls=_object(
+        secretName=_NAME,
+        certificate=_object(
+            enabled=_BOOLEAN,
+            issuerRef=_object(name=_NAME, kind={"enum": ["Issuer", "ClusterIssuer"]}, group=_TEXT),
+        ),
+    ),
+)

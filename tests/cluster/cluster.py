@@ -1,0 +1,97 @@
+"""A Kubernetes that KUBECONFIG names, spoken to with kubectl and helm."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from helm.generate import CHART, ROOT
+from tests.processes import wait_until
+
+NAMESPACE = "marquee-test"
+RELEASE = "marquee"
+LOCAL = CHART / "values-local.yaml"
+CHANGED = ROOT / "tests" / "cluster" / "values-changed.yaml"
+READY_SECONDS = 180
+Object = dict[str, Any]
+
+
+def run(*command: str, check: bool = True, stdin: str | None = None, seconds: float = 300) -> str:
+    """What the command prints; a failure shows it."""
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=seconds, check=False)
+    assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def kubectl(*arguments: str, check: bool = True, stdin: str | None = None, seconds: float = 300) -> str:
+    """Runs kubectl in the tests' namespace."""
+    return run("kubectl", "--namespace", NAMESPACE, *arguments, check=check, stdin=stdin, seconds=seconds)
+
+
+def helm(command: str, *arguments: str, check: bool = True) -> str:
+    """A helm command on the tests' release."""
+    return run("helm", command, RELEASE, *arguments, "--namespace", NAMESPACE, check=check)
+
+
+def values(*files: object) -> list[str]:
+    """Arguments that give the local values, more files, and the registry where one is set."""
+    given = [f"--values={file}" for file in (LOCAL, *files)]
+    if registry := os.environ.get("REGISTRY"):
+        given.append(f"--set=images.registry={registry.rstrip('/')}")
+        given.append(f"--set=recognizers.keras.serving.image.cpu={registry.rstrip('/')}/marquee-local:dev")
+    return given
+
+
+def get(kind: str, *arguments: str) -> list[Object]:
+    """All objects of a kind."""
+    found: list[Object] = json.loads(kubectl("get", kind, "--output=json", *arguments))["items"]
+    return found
+
+
+def pods(component: str) -> list[Object]:
+    """The component's pods that are not about to go."""
+    found = get("pods", f"--selector=app.kubernetes.io/component={component}")
+    return [each for each in found if "deletionTimestamp" not in each["metadata"]]
+
+
+def pod_names(component: str) -> list[str]:
+    """Their names."""
+    return [each["metadata"]["name"] for each in pods(component)]
+
+
+def rolled_out(component: str, seconds: int = READY_SECONDS) -> None:
+    """Waits until all of the component's pods are new and ready."""
+    kubectl("rollout", "status", f"deployment/marquee-{component}", f"--timeout={seconds}s", seconds=seconds + 10)
+
+
+@contextmanager
+def forwarded(target: str, port: int) -> Iterator[str]:
+    """host:port of the loopback that leads to a Service or pod."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        local = one.getsockname()[1]
+    command = ["kubectl", "--namespace", NAMESPACE, "port-forward", target, f"{local}:{port}"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        wait_until(lambda: _open(local), 20)
+        yield f"127.0.0.1:{local}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _open(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
+def missing() -> str:
+    """What these tests lack, and how to get it; nothing where all is there."""
+    if not os.environ.get("KUBECONFIG"):
+        return "KUBECONFIG names no cluster; start one (kind, minikube) and set it"
+    lacking = [program for program in ("kubectl", "helm") if not shutil.which(program)]
+    return f"{' and '.join(lacking)} not on PATH; install from Kubernetes and Helm" if lacking else ""

@@ -1,0 +1,126 @@
+"""Marquee while it is changed, moved and hurt, under load."""
+
+import json
+import shutil
+import time
+
+import pytest
+
+from helm.generate import CHART
+from tests.cluster import cluster
+from tests.cluster.loads import under_load
+from tests.processes import wait_until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.mark.timeout(900)]
+
+
+def test_upgrade_and_rollback_lose_no_call() -> None:
+    """`helm upgrade` and `helm rollback` replace pods of the gateway and recognizers; every call is answered."""
+
+    def change() -> None:
+        cluster.helm("upgrade", str(CHART), *cluster.values(cluster.CHANGED), "--wait", "--timeout=180s")
+        cluster.helm("rollback", "--wait", "--timeout=180s")
+
+    before = cluster.pod_names("gateway")
+    counted = under_load("upgrade", 120, change)
+    assert counted["failed"] == [], counted
+    assert not set(before) & set(cluster.pod_names("gateway"))
+
+
+def test_restart_of_a_recognizer_loses_no_call() -> None:
+    """The recognizer that is asked is replaced while it is asked."""
+
+    def restart() -> None:
+        cluster.kubectl("rollout", "restart", "deployment/marquee-keras")
+        cluster.rolled_out("keras")
+
+    counted = under_load("restart", 60, restart)
+    assert counted["failed"] == [], counted
+
+
+def test_deleted_and_evicted_pods_lose_no_call() -> None:
+    """A gateway pod is deleted, another evicted through the API; the budget lets one go at a time."""
+
+    def disturb() -> None:
+        deleted, evicted = cluster.pod_names("gateway")
+        cluster.kubectl("delete", "pod", deleted)
+        cluster.rolled_out("gateway")
+        _evict(evicted)
+        cluster.rolled_out("gateway")
+
+    counted = under_load("moved", 75, disturb)
+    assert counted["failed"] == [], counted
+
+
+def test_scaling_loses_no_call() -> None:
+    """From one gateway to three, which take their share, and back."""
+
+    def scale() -> None:
+        for replicas in (1, 3, 1):
+            cluster.kubectl("scale", "deployment/marquee-gateway", f"--replicas={replicas}")
+            cluster.rolled_out("gateway")
+            time.sleep(5)
+
+    counted = under_load("scaled", 75, scale)
+    cluster.kubectl("scale", "deployment/marquee-gateway", "--replicas=2")
+    cluster.rolled_out("gateway")
+    assert counted["failed"] == [], counted
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["images.tag=missing", "gateway.env.MARQUEE_GATEWAY_NAME=Not A Name"],
+    ids=["image", "configuration"],
+)
+def test_wrong_release_leaves_the_old_pods(wrong: str) -> None:
+    """A wrong image or a broken configuration never becomes ready, and the pods before it go on serving."""
+    before = set(cluster.pod_names("gateway"))
+    cluster.helm("upgrade", str(CHART), *cluster.values(), f"--set={wrong}")
+    try:
+        wait_until(lambda: any(_is_stuck(each) for each in cluster.pods("gateway")), 90)
+        assert before <= set(cluster.pod_names("gateway"))
+        assert all(_is_ready(each) for each in cluster.pods("gateway") if each["metadata"]["name"] in before)
+    finally:
+        cluster.helm("rollback", "--wait", "--timeout=180s")
+
+
+@pytest.mark.parametrize("component", ["gateway", "keras", "rekognition", "svm"])
+def test_killed_processes_come_back(component: str) -> None:
+    """Every container of a pod is killed with SIGKILL; the same pod is ready again."""
+    if not shutil.which("node-ctr"):
+        pytest.skip("node-ctr not on PATH: a process can be killed from its node alone")
+    name = cluster.pod_names(component)[0]
+    for container in _running(name):
+        cluster.run("node-ctr", "tasks", "kill", "--signal", "SIGKILL", container)
+    wait_until(lambda: not _is_ready(_pod(name)) or _restarts(name) > 0, 30)
+    wait_until(lambda: _is_ready(_pod(name)), 120)
+
+
+def _evict(name: str) -> None:
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}}
+    path = f"/api/v1/namespaces/{cluster.NAMESPACE}/pods/{name}/eviction"
+    cluster.kubectl("create", "--raw", path, "--filename=-", stdin=json.dumps(eviction))
+
+
+def _pod(name: str) -> cluster.Object:
+    found: cluster.Object = json.loads(cluster.kubectl("get", "pod", name, "--output=json"))
+    return found
+
+
+def _is_ready(pod: cluster.Object) -> bool:
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", []))
+
+
+def _is_stuck(pod: cluster.Object) -> bool:
+    waiting = [each["state"].get("waiting", {}) for each in pod["status"].get("containerStatuses", [])]
+    return any(each.get("reason") in {"ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff"} for each in waiting)
+
+
+def _running(name: str) -> list[str]:
+    status = _pod(name)["status"]
+    containers = status["containerStatuses"] + status.get("initContainerStatuses", [])
+    return [each["containerID"].rpartition("/")[2] for each in containers if "running" in each["state"]]
+
+
+def _restarts(name: str) -> int:
+    return sum(each["restartCount"] for each in _pod(name)["status"]["containerStatuses"])

@@ -1,0 +1,103 @@
+"""Marquee as helm has installed it."""
+
+import json
+import urllib.request
+
+import pytest
+
+from helm import manifests
+from helm.generate import CHART, ROOT
+from marquee import Client, Outcome
+from tests.cluster import cluster
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.mark.timeout(600)]
+EVERYTHING = {
+    "defaults": {"autoscaling": {"type": "hpa", "inFlight": 4}},
+    "ingress": {"enabled": True, "host": "faces.example.com"},
+    "priorityClass": {"create": True},
+}
+CUSTOM = {
+    "defaults": {"autoscaling": {"type": "keda", "inFlight": 4}},
+    "ingress": {
+        "enabled": True,
+        "type": "nginx",
+        "host": "faces.example.com",
+        "tls": {"certificate": {"enabled": True}},
+    },
+    "podMonitor": {"enabled": True},
+}
+
+
+def test_helm_test_recognizes_a_picture() -> None:
+    """`helm test` finds every recognizer ready, and each does its part."""
+    said = cluster.helm("test", "--logs", "--timeout=120s")
+    assert "Phase:          Succeeded" in said
+    for name in ("keras", "rekognition", "svm"):
+        assert f"{name} RECOGNIZER_STATE_READY" in said
+        assert f"{name} OUTCOME_OK" in said
+    assert "VERDICT_STATE_IDENTIFIED Grace Hopper" in said
+
+
+def test_picture_is_recognized_through_a_port_forward() -> None:
+    """The Python client gets an answer of all three through `kubectl port-forward`."""
+    picture = (CHART / "files" / "picture.jpg").read_bytes()
+    with cluster.forwarded("service/marquee-gateway", 50051) as address, Client(address) as client:
+        answer = client.recognize(picture)
+    assert {each.recognizer: each.outcome for each in answer.results} == dict.fromkeys(
+        ("keras", "rekognition", "svm"), Outcome.OK
+    )
+    assert [each.display_name for each in answer.verdicts] == ["Grace Hopper"]
+
+
+@pytest.mark.parametrize("component", ["gateway", "keras", "rekognition", "svm"])
+def test_pods_show_metrics(component: str) -> None:
+    """Every pod answers Prometheus, and has counted the probes' calls."""
+    for name in cluster.pod_names(component):
+        with (
+            cluster.forwarded(f"pod/{name}", 9464) as address,
+            urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as page,
+        ):
+            assert 'grpc_server_handled_total{grpc_code="OK",grpc_method="Check"' in page.read().decode()
+
+
+@pytest.mark.parametrize("component", ["gateway", "keras", "rekognition", "svm"])
+def test_images_hold_no_68_point_landmarks(component: str) -> None:
+    """The landmarks that may not be used commercially are in no image, and the root cannot be written."""
+    script = (
+        "import pathlib; print([str(path) for path in pathlib.Path('/').rglob('*68_face_landmarks*')]);"
+        "pathlib.Path('/written').touch()"
+    )
+    deployment = f"deployment/marquee-{component}"
+    said = cluster.kubectl("exec", deployment, "--container", component, "--", "python", "-c", script, check=False)
+    assert said.strip() == "[]"
+    tried = cluster.kubectl(
+        "exec", deployment, "--container", component, "--", "sh", "-c", "touch /written 2>&1", check=False
+    )
+    assert "Read-only file system" in tried
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
+def test_api_server_takes_the_charts_objects(values: cluster.Object) -> None:
+    """Each object passes the API server's own validation."""
+    _dry_run(manifests.objects(manifests.render(CHART, values)))
+
+
+def test_api_server_takes_custom_resources() -> None:
+    """PodMonitor, ScaledObject and Certificate too, where their definitions are there."""
+    known = cluster.run("kubectl", "get", "crd", "--output=name")
+    objects = manifests.objects(manifests.render(CHART, CUSTOM))
+    custom = {"ScaledObject": "scaledobjects", "PodMonitor": "podmonitors", "Certificate": "certificates"}
+    assert custom.keys() <= {each["kind"] for each in objects}
+    _dry_run([each for each in objects if each["kind"] not in custom or f"/{custom[each['kind']]}." in known])
+
+
+def test_kustomize_applies_k8s() -> None:
+    """`kubectl apply -k k8s` is accepted."""
+    said = cluster.kubectl("apply", "--dry-run=server", "--kustomize", str(ROOT / "k8s"))
+    assert "deployment.apps/marquee-keras" in said
+
+
+def _dry_run(objects: list[cluster.Object]) -> None:
+    items = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+    said = cluster.kubectl("apply", "--dry-run=server", "--filename=-", stdin=items)
+    assert said.count("(server dry run)") == len(objects)

@@ -1,0 +1,117 @@
+"""A real Prometheus that scrapes what a test tells it, and pages for it to scrape."""
+
+import json
+import re
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from tests.deploy.promtool import program
+from tests.processes import free_port, wait_until
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is scraped, and the labels that it gets."""
+
+    address: str
+    labels: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A running Prometheus."""
+
+    url: str
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The series that the expression has now. Raises urllib.error.HTTPError where it is wrong."""
+        found: list[dict[str, Any]] = self._get("query", query=expression)["result"]
+        return found
+
+    def metrics(self) -> list[str]:
+        """The names of all metrics."""
+        names: list[str] = self._get("label/__name__/values")
+        return names
+
+    def alerts(self) -> dict[str, str]:
+        """Alert → state, of those that are pending or firing."""
+        return {each["labels"]["alertname"]: each["state"] for each in self._get("alerts")["alerts"]}
+
+    def ready(self) -> bool:
+        """Whether it takes queries."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2):  # noqa: S310 - our own server
+                return True
+        except (urllib.error.URLError, ConnectionError):
+            return False
+
+    def _get(self, what: str, **parameters: str) -> Any:
+        url = f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
+        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
+            return json.load(answer)["data"]
+
+
+@contextmanager
+def prometheus(folder: Path, targets: Sequence[Target], rules: Path) -> Iterator[Prometheus]:
+    """Scrapes and evaluates rules every second; ends with the block."""
+    port = free_port()
+    (folder / "prometheus.json").write_text(json.dumps(_configuration(targets, rules)))
+    arguments = (f"--config.file={folder}/prometheus.json", f"--storage.tsdb.path={folder}/data")
+    command = [program("prometheus"), *arguments, f"--web.listen-address=127.0.0.1:{port}"]
+    with (folder / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log)
+    try:
+        running = Prometheus(f"http://127.0.0.1:{port}")
+        wait_until(running.ready, 30)
+        yield running
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@contextmanager
+def page(path: Path) -> Iterator[str]:
+    """Serves an exposition at host:port/metrics whose numbers, but those of gauges, grow as time goes on."""
+    text, began = path.read_text(), time.monotonic()
+    gauges = set(re.findall(r"# TYPE (\S+) gauge", text))
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = "\n".join(_grown(line, gauges, time.monotonic() - began) for line in text.splitlines())
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(f"{body}\n".encode())
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def _grown(line: str, gauges: set[str], seconds: float) -> str:
+    if line.startswith("#") or line.partition("{")[0] in gauges:
+        return line
+    series, _, value = line.rpartition(" ")
+    return f"{series} {float(value) * (1 + seconds)}"
+
+
+def _configuration(targets: Sequence[Target], rules: Path) -> dict[str, Any]:
+    scrapes = [
+        {"job_name": f"target-{place}", "static_configs": [{"targets": [each.address], "labels": dict(each.labels)}]}
+        for place, each in enumerate(targets)
+    ]
+    every = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    return {"global": every, "rule_files": [str(rules)], "scrape_configs": scrapes}

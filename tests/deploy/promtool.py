@@ -1,0 +1,45 @@
+"""What the chart tells Prometheus, and the programs that judge it."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helm import manifests
+from helm.generate import CHART
+
+ALERTS = CHART / "alerts"
+DAILY_CAP_USD = 25
+_VALUES = {"alerts": {"enabled": True, "dailyCapUsd": DAILY_CAP_USD}}
+
+
+def groups(alerts: dict[str, Any] | None = None, namespace: str = "marquee") -> list[dict[str, Any]]:
+    """The groups of rules that the chart makes."""
+    values = {"alerts": _VALUES["alerts"] | (alerts or {})}
+    objects = manifests.objects(manifests.render(CHART, values, namespace))
+    (rule,) = (each for each in objects if each["kind"] == "PrometheusRule")
+    found: list[dict[str, Any]] = rule["spec"]["groups"]
+    return found
+
+
+def write_rules(path: Path, found: list[dict[str, Any]]) -> None:
+    """Writes groups of rules as Prometheus reads them: JSON is YAML."""
+    path.write_text(json.dumps({"groups": found}))
+
+
+def run(*arguments: str) -> str:
+    """What promtool says; fails the test where it finds fault."""
+    done = subprocess.run([program("promtool"), *arguments], capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def program(name: str) -> str:
+    """The path of a program of Debian's package prometheus; skips the test where it is missing."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is missing: apt-get install prometheus")
+    return found

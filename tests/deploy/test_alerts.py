@@ -1,0 +1,131 @@
+"""Alerts fire when they should, and tell what to do."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from helm.generate import ROOT
+from tests.deploy import promtool
+
+_CASES = Path(__file__).parent / "alerts"
+_ALERTS = sorted(path.stem for path in promtool.ALERTS.glob("*.yaml"))
+_SECTIONS = ("## What it means", "## Find out", "## Mend", "## Walked through")
+
+
+def _alert(name: str) -> dict[str, Any]:
+    loaded: dict[str, Any] = YAML(typ="safe", pure=True).load(promtool.ALERTS / f"{name}.yaml")
+    return loaded
+
+
+def _expressions(groups: list[dict[str, Any]]) -> list[str]:
+    return [rule["expr"] for group in groups for rule in group["rules"]]
+
+
+def _with_what_it_reads(alert: str) -> list[dict[str, Any]]:
+    """The alert as the chart makes it, after the recorded rules that it reads; promtool compares all annotations."""
+    rules = [rule for group in promtool.groups() for rule in group["rules"]]
+    (wanted,) = (rule for rule in rules if rule.get("alert") == alert)
+    wanted["annotations"] = {"description": wanted["annotations"]["description"]}
+    read = set(re.findall(r"marquee:[a-z0-9_:]+", wanted["expr"]))
+    return [rule for rule in rules if rule.get("record") in read] + [wanted]
+
+
+def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
+    """All rules that the chart makes parse, and none stands there twice."""
+    groups = promtool.groups()
+    promtool.write_rules(tmp_path / "rules.json", groups)
+    said = promtool.run("check", "rules", "--lint=all", "--lint-fatal", str(tmp_path / "rules.json"))
+    assert f"{len(_expressions(groups))} rules found" in said
+
+
+@pytest.mark.parametrize("name", _ALERTS)
+def test_alert_fires_and_resolves(tmp_path: Path, name: str) -> None:
+    """The alert fires when it should, says what it saw, and is silent otherwise."""
+    yaml = YAML(typ="safe", pure=True)
+    cases = yaml.load(_CASES / f"{name}.yaml")
+    promtool.write_rules(tmp_path / "rules.json", [{"name": name, "rules": _with_what_it_reads(_alert(name)["alert"])}])
+    yaml.dump({"rule_files": ["rules.json"]} | cases, tmp_path / "cases.yaml")
+    promtool.run("test", "rules", str(tmp_path / "cases.yaml"))
+
+
+@pytest.mark.parametrize("name", _ALERTS)
+def test_alert_has_cases_of_both_kinds(name: str) -> None:
+    """The alert's cases show it firing and silent, and no other alert."""
+    cases = YAML(typ="safe", pure=True).load(_CASES / f"{name}.yaml")
+    checks = [check for test in cases["tests"] for check in test["alert_rule_test"]]
+    assert {check["alertname"] for check in checks} == {_alert(name)["alert"]}
+    assert {bool(check.get("exp_alerts")) for check in checks} == {True, False}
+
+
+@pytest.mark.parametrize("name", _ALERTS)
+def test_alert_tells_what_to_do(name: str) -> None:
+    """The alert says what is wrong and what it does to people, and has a runbook that somebody walked through."""
+    alert = _alert(name)
+    assert alert["labels"]["severity"] in ("critical", "warning")
+    assert alert["annotations"].keys() == {"summary", "impact", "description", "runbook_url"}
+    page = (ROOT / alert["annotations"]["runbook_url"]).read_text("utf-8")
+    assert page.startswith(f"# {alert['alert']}\n")
+    assert [line for line in page.splitlines() if line.startswith("## ")] == list(_SECTIONS)
+
+
+def test_runbooks_have_alerts() -> None:
+    """No runbook is left of an alert that is gone."""
+    assert sorted(path.stem for path in (ROOT / "docs" / "runbooks").glob("*.md")) == _ALERTS
+
+
+def test_installations_keep_apart() -> None:
+    """Every rule reads its own installation's namespace alone; two installations do not alert for each other."""
+    expressions = [text for text in _expressions(promtool.groups(namespace="blue")) if "certmanager_" not in text]
+    for expression in expressions:
+        selectors = re.findall(r"\{([^}]*)\}", expression)
+        assert expression.startswith("vector(") or selectors
+        assert all('job="marquee",namespace="blue"' in selector for selector in selectors), expression
+
+
+def test_values_reach_the_rules() -> None:
+    """Objectives, the cap, what counts as slow and where runbooks are can be set."""
+    wanted = {
+        "availability": 0.95,
+        "latency": {"within": "1.0", "objective": 0.9},
+        "dailyCapUsd": 7,
+        "runbooks": "https://wiki.example/",
+        "without": ["model-stale"],
+    }
+    groups = promtool.groups(wanted)
+    assert [rule["expr"] for rule in groups[0]["rules"]] == ["vector(0.95)", "vector(0.9)", "vector(7)"]
+    assert 'le="1.0"' in str(groups)
+    assert 'le="2.5"' not in str(groups)
+    alerts = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in groups[-1]["rules"]}
+    assert alerts["MarqueeGatewayDown"] == "https://wiki.example/gateway-down.md"
+    assert "MarqueeModelStale" not in alerts
+
+
+def test_cap_comes_from_the_recognizer() -> None:
+    """Without a cap for the alert, the one that the recognizer is told counts; without any, there is no such rule."""
+    assert [rule["record"] for rule in promtool.groups({"dailyCapUsd": 0})[0]["rules"]] == [
+        "marquee:availability:objective",
+        "marquee:latency:objective",
+    ]
+
+
+def test_calls_in_flight_are_counted(tmp_path: Path) -> None:
+    """What HPA and dashboards read as calls in flight is what has begun and not ended, a pod."""
+    pod = 'job="marquee",namespace="marquee",component="svm",pod="a"'
+    service = 'grpc_service="marquee.v1.RecognizerService",grpc_method="RecognizeImage"'
+    series = {
+        f"grpc_server_started_total{{{pod},{service}}}": "5",
+        f"grpc_server_handled_total{{{pod},{service}}}": "2",
+    }
+    check = {
+        "expr": "marquee_calls_in_flight",
+        "eval_time": "0",
+        "exp_samples": [{"labels": f"marquee_calls_in_flight{{{pod}}}", "value": 3}],
+    }
+    inputs = [{"series": name, "values": values} for name, values in series.items()]
+    promtool.write_rules(tmp_path / "rules.json", promtool.groups())
+    cases = {"rule_files": ["rules.json"], "tests": [{"input_series": inputs, "promql_expr_test": [check]}]}
+    YAML(typ="safe", pure=True).dump(cases, tmp_path / "cases.yaml")
+    promtool.run("test", "rules", str(tmp_path / "cases.yaml"))

@@ -1,0 +1,141 @@
+"""The chart with its default values."""
+
+from collections.abc import Iterable
+from itertools import chain
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from helm.generate import ROOT
+from services.gateway.config import load_config
+from tests.deploy import charts
+
+WORKLOADS = ("gateway", "keras", "rekognition", "svm")
+ALL = charts.render()
+
+
+def test_k8s_is_the_charts_output() -> None:
+    """k8s/ holds exactly what the chart makes with its default values, each object once, listed for kustomize."""
+    yaml = YAML(typ="safe", pure=True)
+    kustomization = yaml.load(ROOT / "k8s" / "kustomization.yaml")
+    read = [yaml.load_all(ROOT / "k8s" / name) for name in kustomization["resources"]]
+    assert _sorted(chain.from_iterable(map(list, read))) == _sorted(ALL)
+
+
+def _sorted(objects: Iterable[charts.Object]) -> list[charts.Object]:
+    return sorted(objects, key=lambda each: (each["kind"], each["metadata"]["name"]))
+
+
+@pytest.mark.parametrize("component", WORKLOADS)
+def test_pods_are_restricted(component: str) -> None:
+    """Every container fits the Pod Security Standard `restricted`, cannot write its root, and has no API token."""
+    pod = charts.pod(ALL, f"marquee-{component}")
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in charts.containers(pod).values():
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+
+
+@pytest.mark.parametrize("component", WORKLOADS)
+def test_probes_ask_the_servers_health(component: str) -> None:
+    """Startup and liveness ask for `liveness`, which holds while a model loads; readiness asks for `readiness`."""
+    server = charts.containers(charts.pod(ALL, f"marquee-{component}"))[component]
+    asked = {probe: server[f"{probe}Probe"]["grpc"] for probe in ("startup", "liveness", "readiness")}
+    assert asked == {
+        "startup": {"port": 50051, "service": "liveness"},
+        "liveness": {"port": 50051, "service": "liveness"},
+        "readiness": {"port": 50051, "service": "readiness"},
+    }
+
+
+@pytest.mark.parametrize("component", WORKLOADS)
+def test_grace_period_is_longer_than_the_drain(component: str) -> None:
+    """Kubernetes waits for delay and drain before it kills."""
+    pod = charts.pod(ALL, f"marquee-{component}")
+    environment = charts.environment(charts.containers(pod)[component])
+    drain = float(environment["MARQUEE_DRAIN_DELAY_SECONDS"]) + float(environment["MARQUEE_DRAIN_SECONDS"])
+    assert pod["terminationGracePeriodSeconds"] > drain
+
+
+@pytest.mark.parametrize("component", WORKLOADS)
+def test_no_pod_goes_before_the_new_one_is_ready(component: str) -> None:
+    """A wrong image or a broken configuration leaves all old pods."""
+    strategy = charts.one(ALL, "Deployment", f"marquee-{component}")["spec"]["strategy"]
+    assert strategy["rollingUpdate"]["maxUnavailable"] == 0
+
+
+def test_single_pods_have_no_disruption_budget() -> None:
+    """A budget of one pod would never let its node be emptied: keras, with one, has none."""
+    assert charts.names(ALL, "PodDisruptionBudget") == ["marquee-gateway", "marquee-rekognition", "marquee-svm"]
+    budget = charts.one(ALL, "PodDisruptionBudget", "marquee-svm")
+    assert budget["spec"]["maxUnavailable"] == 1
+
+
+def test_services_are_headless_where_clients_balance() -> None:
+    """Recognizers have addresses of pods behind their name; the gateway has both kinds."""
+    headless = [each for each in ALL if each["kind"] == "Service" and each["spec"].get("clusterIP") == "None"]
+    expected = ["marquee-gateway-headless", "marquee-keras", "marquee-rekognition", "marquee-svm"]
+    assert charts.names(headless, "Service") == expected
+    assert charts.one(ALL, "Service", "marquee-gateway")["spec"]["type"] == "ClusterIP"
+
+
+def test_gateways_file_is_one_that_the_gateway_takes(tmp_path: Path) -> None:
+    """The ConfigMap's file is valid for the gateway's own code, and points at the chart's Services."""
+    file = tmp_path / "gateway.yaml"
+    file.write_text(charts.one(ALL, "ConfigMap", "marquee-gateway")["data"]["gateway.yaml"])
+    recognizers = load_config(file).recognizers
+    assert {name: each.target for name, each in recognizers.items()} == {
+        name: f"dns:///marquee-{name}:50051" for name in ("keras", "rekognition", "svm")
+    }
+    assert [name for name, each in recognizers.items() if each.priced] == ["rekognition"]
+
+
+def test_keras_waits_for_a_gpu() -> None:
+    """The pod goes where GPU feature discovery has found a GPU, tolerates its taint, and takes one."""
+    pod = charts.pod(ALL, "marquee-keras")
+    assert pod["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
+    assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    serving = charts.containers(pod)["serving"]
+    assert serving["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert serving["image"].endswith("-gpu")
+
+
+def test_nothing_but_keras_asks_for_a_gpu() -> None:
+    """The other pods neither select GPU nodes nor tolerate their taint."""
+    for component in ("gateway", "rekognition", "svm"):
+        pod = charts.pod(ALL, f"marquee-{component}")
+        assert "nodeSelector" not in pod
+        assert "tolerations" not in pod
+
+
+def test_model_is_fetched_before_it_is_served() -> None:
+    """The fetch ends before serving starts; watch and serving go on beside the adapter, of the same folder."""
+    pod = charts.pod(ALL, "marquee-keras")
+    order = [(each["name"], each.get("restartPolicy")) for each in pod["initContainers"]]
+    assert order == [("fetch", None), ("watch", "Always"), ("serving", "Always")]
+    containers = charts.containers(pod)
+    assert containers["fetch"]["command"][3:5] == ["s3://marquee-models/keras/celebrity", "/models/celebrity"]
+    assert "--model_base_path=/models/celebrity" in containers["serving"]["args"]
+    assert charts.environment(containers["keras"])["MARQUEE_KERAS_ASSETS"] == "/models/celebrity"
+
+
+def test_connections_are_those_of_the_design() -> None:
+    """Everything is denied, but: callers → gateway → recognizers, recognizers → AWS, Prometheus → metrics, DNS."""
+    deny = charts.one(ALL, "NetworkPolicy", "marquee-default-deny")["spec"]
+    assert deny["policyTypes"] == ["Ingress", "Egress"]
+    assert not deny.keys() & {"ingress", "egress"}
+    assert deny["podSelector"]["matchLabels"].keys() == {"app.kubernetes.io/name", "app.kubernetes.io/instance"}
+    svm = charts.one(ALL, "NetworkPolicy", "marquee-svm")["spec"]
+    calls, metrics = svm["ingress"]
+    assert [each["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for each in calls["from"]] == ["gateway"]
+    assert metrics["ports"] == [{"port": "metrics", "protocol": "TCP"}]
+    assert {port["port"] for rule in svm["egress"] for port in rule["ports"]} == {53, 80, 443}
+    gateway = charts.one(ALL, "NetworkPolicy", "marquee-gateway")["spec"]
+    assert "from" not in gateway["ingress"][0]
+    assert [port["port"] for rule in gateway["egress"] for port in rule["ports"]] == [53, 53, "grpc"]

@@ -1,0 +1,82 @@
+"""The chart's values are documented, known to the schema, and rendered alike by helm itself."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+from ruamel.yaml import YAML
+
+from helm import table
+from helm.generate import CHART, SERVING
+from tests.deploy import charts
+
+Path = tuple[str, ...]
+VALUES = (CHART / "values.yaml").read_text("utf-8")
+TREE = YAML(typ="safe", pure=True).load(VALUES)
+SCHEMA = json.loads((CHART / "values.schema.json").read_text("utf-8"))
+
+
+def _leaves(tree: charts.Object, path: Path = ()) -> Iterator[Path]:
+    for key, value in tree.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+def _below(path: Path) -> list[Path]:
+    """The path and all above it."""
+    return [path[:end] for end in range(1, len(path) + 1)]
+
+
+def test_every_value_is_documented() -> None:
+    """Each value has a comment of its own, above it, or under `defaults`, from which it is inherited."""
+    said = {path for path, _ in table.comments(VALUES)} - {("defaults",), ("recognizers",)}
+    for leaf in _leaves(TREE):
+        own = leaf[2:] if leaf[0] == "recognizers" else leaf[1:]
+        inherited = [("defaults", *path) for path in _below(own)] if leaf[0] in {"recognizers", "gateway"} else []
+        shared = [("recognizers", "svm", *path) for path in _below(own)] + [
+            ("recognizers", "keras", *path) for path in _below(own)
+        ]
+        assert said & {*_below(leaf), *inherited, *shared}, ".".join(leaf)
+
+
+def test_every_default_is_known_to_the_schema() -> None:
+    """The schema names each key of values.yaml: what it does not name is refused."""
+    for leaf in _leaves(TREE):
+        schema = SCHEMA
+        for key in leaf:
+            schema = schema["properties"].get(key) if "properties" in schema else {}
+            assert schema is not None, ".".join(leaf)
+            if "properties" not in schema:
+                break
+
+
+def test_table_shows_defaults() -> None:
+    """The README's table has key, default and comment."""
+    assert "| `defaults.replicas` | `2` | How many pods, where nothing scales them. |" in table.markdown(VALUES)
+
+
+@pytest.mark.parametrize("path", sorted(path for path in SERVING.glob("*") if path.suffix != ".md"), ids=str)
+def test_tensorflow_serving_is_started_as_laid_out(path: pathlib.Path) -> None:
+    """What deploy/tensorflow-serving/ says reaches the pod."""
+    objects = charts.render()
+    serving = charts.containers(charts.pod(objects, "marquee-keras"))["serving"]
+    config = charts.one(objects, "ConfigMap", "marquee-keras-serving")["data"]
+    environment = [f"{name}={value}" for name, value in charts.environment(serving).items()]
+    found = {"args.txt": serving["args"], "gpu.env": environment}.get(path.name) or config[path.name].splitlines()
+    assert found == path.read_text("utf-8").splitlines()
+
+
+def test_helm_renders_the_same() -> None:
+    """The helm binary, where there is one, makes the objects that k8s/ holds."""
+    if not shutil.which("helm"):
+        pytest.skip("helm is not on PATH: get it from Helm's releases, or put ../shared/cluster's there (`. env`)")
+    command = ["helm", "template", "marquee", str(CHART), "--skip-tests", "--kube-version", "1.34.0"]
+    text = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+    own = charts.render()
+    theirs = [each for each in YAML(typ="safe", pure=True).load_all(text) if each]
+    assert sorted(theirs, key=str) == sorted(own, key=str)

@@ -1,0 +1,89 @@
+"""Scaling, metrics, and the way in from outside: options of the chart that other controllers act on."""
+
+import pytest
+
+from tests.deploy import charts
+
+
+def test_hpa_scales_on_cpu_and_calls_in_flight() -> None:
+    """The HPA has both metrics, and the Deployment leaves the number of pods to it."""
+    scaling = {"type": "hpa", "minReplicas": 3, "maxReplicas": 9, "cpu": 60, "inFlight": 4}
+    objects = charts.render({"gateway": {"autoscaling": scaling}})
+    spec = charts.one(objects, "HorizontalPodAutoscaler", "marquee-gateway")["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 9)
+    cpu, calls = spec["metrics"]
+    assert cpu["resource"]["target"]["averageUtilization"] == 60
+    assert calls["pods"] == {
+        "metric": {"name": "marquee_calls_in_flight"},
+        "target": {"type": "AverageValue", "averageValue": "4"},
+    }
+    assert "replicas" not in charts.one(objects, "Deployment", "marquee-gateway")["spec"]
+
+
+def test_keda_scales_on_prometheus() -> None:
+    """The ScaledObject asks Prometheus for the calls in flight of this component's pods."""
+    scaling = {"type": "keda", "cpu": 0, "inFlight": 4, "prometheus": "http://prometheus:9090"}
+    objects = charts.render({"recognizers": {"svm": {"autoscaling": scaling}}})
+    (trigger,) = charts.one(objects, "ScaledObject", "marquee-svm")["spec"]["triggers"]
+    assert trigger["type"] == "prometheus"
+    assert trigger["metadata"]["threshold"] == "4"
+    assert 'namespace="default",pod=~"marquee-svm-' in trigger["metadata"]["query"]
+    assert "HorizontalPodAutoscaler" not in {each["kind"] for each in objects}
+
+
+def test_scaled_component_has_a_budget_by_its_fewest_pods() -> None:
+    """With at least one pod there is no budget, whatever `replicas` says."""
+    objects = charts.render({"gateway": {"autoscaling": {"type": "hpa", "minReplicas": 1}}})
+    assert "marquee-gateway" not in charts.names(objects, "PodDisruptionBudget")
+
+
+@pytest.mark.parametrize(
+    ("kind", "annotation", "value"),
+    [
+        ("alb", "alb.ingress.kubernetes.io/backend-protocol-version", "GRPC"),
+        ("nginx", "nginx.ingress.kubernetes.io/backend-protocol", "GRPC"),
+    ],
+)
+def test_ingress_speaks_grpc(kind: str, annotation: str, value: str) -> None:
+    """Both controllers are told to speak gRPC with the gateway."""
+    objects = charts.render({"ingress": {"enabled": True, "type": kind, "host": "faces.example.com"}})
+    ingress = charts.one(objects, "Ingress", "marquee-gateway")
+    assert ingress["metadata"]["annotations"][annotation] == value
+    assert ingress["spec"]["ingressClassName"] == kind
+    rule = ingress["spec"]["rules"][0]
+    assert rule["host"] == "faces.example.com"
+    service = rule["http"]["paths"][0]["backend"]["service"]
+    assert service == {"name": "marquee-gateway", "port": {"name": "grpc"}}
+
+
+def test_certificate_is_for_the_ingress_secret() -> None:
+    """cert-manager writes the secret that the Ingress reads."""
+    tls = {"certificate": {"enabled": True}}
+    objects = charts.render({"ingress": {"enabled": True, "type": "nginx", "host": "faces.example.com", "tls": tls}})
+    certificate = charts.one(objects, "Certificate", "marquee-gateway")["spec"]
+    assert certificate["dnsNames"] == ["faces.example.com"]
+    entry = charts.one(objects, "Ingress", "marquee-gateway")["spec"]["tls"][0]
+    assert entry == {"hosts": ["faces.example.com"], "secretName": certificate["secretName"]}
+
+
+def test_pod_monitor_finds_all_pods_and_tensorflow_serving() -> None:
+    """One PodMonitor for all components, with the path that TensorFlow Serving has its metrics at."""
+    objects = charts.render({"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}})
+    monitor = charts.one(objects, "PodMonitor", "marquee")
+    assert monitor["metadata"]["labels"]["release"] == "prometheus"
+    found = {each["port"]: each["path"] for each in monitor["spec"]["podMetricsEndpoints"]}
+    assert found == {"metrics": "/metrics", "serving-http": "/monitoring/prometheus/metrics"}
+
+
+def test_callers_can_be_narrowed() -> None:
+    """The list gatewayFrom decides who may call; without network policies there is none."""
+    peers = [{"namespaceSelector": {"matchLabels": {"team": "photos"}}}]
+    objects = charts.render({"networkPolicy": {"gatewayFrom": peers}})
+    assert charts.one(objects, "NetworkPolicy", "marquee-gateway")["spec"]["ingress"][0]["from"] == peers
+    assert not charts.names(charts.render({"networkPolicy": {"enabled": False}}), "NetworkPolicy")
+
+
+def test_custom_resources_are_asked_for_only_when_wanted() -> None:
+    """With default values every object is of Kubernetes itself."""
+    groups = {each["apiVersion"].partition("/")[0] for each in charts.render()}
+    assert groups == {"v1", "apps", "policy", "networking.k8s.io"}

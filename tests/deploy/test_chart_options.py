@@ -1,0 +1,144 @@
+"""What the chart's values change."""
+
+from ruamel.yaml import YAML
+
+from tests.deploy import charts
+
+
+def _gateway_file(objects: list[charts.Object]) -> charts.Object:
+    text = charts.one(objects, "ConfigMap", "marquee-gateway")["data"]["gateway.yaml"]
+    found: charts.Object = YAML(typ="safe", pure=True).load(text)["recognizers"]
+    return found
+
+
+def test_fourth_recognizer_is_one_entry() -> None:
+    """An entry makes Deployment, Service, ServiceAccount, budget, policy, and a line in the gateway's file."""
+    objects = charts.render({"recognizers": {"actors": {"image": {"repository": "actors"}, "gateway": {"timeout": 3}}}})
+    for kind in ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "NetworkPolicy"):
+        charts.one(objects, kind, "marquee-actors")
+    assert _gateway_file(objects)["actors"] == {"target": "dns:///marquee-actors:50051", "timeout": 3}
+    peers = charts.one(objects, "NetworkPolicy", "marquee-gateway")["spec"]["egress"][1]["to"][0]["podSelector"]
+    assert "actors" in peers["matchExpressions"][0]["values"]
+
+
+def test_recognizer_of_another_place_is_asked_and_not_deployed() -> None:
+    """With `deploy: false` an entry is a target alone: a gateway of another region."""
+    objects = charts.render({"recognizers": {"eu": {"deploy": False, "gateway": {"target": "eu.example.com:50051"}}}})
+    assert _gateway_file(objects)["eu"] == {"target": "eu.example.com:50051"}
+    assert "marquee-eu" not in charts.names(objects, "Deployment")
+
+
+def test_recognizers_can_be_left_out() -> None:
+    """An entry that is null is nowhere."""
+    objects = charts.render({"recognizers": {"keras": None, "rekognition": None}})
+    assert charts.names(objects, "Deployment") == ["marquee-gateway", "marquee-svm"]
+    assert list(_gateway_file(objects)) == ["svm"]
+
+
+def test_order_decides_who_is_asked_first() -> None:
+    """Named recognizers come first, in the order given."""
+    objects = charts.render({"gateway": {"order": ["svm", "keras"]}})
+    assert list(_gateway_file(objects)) == ["svm", "keras", "rekognition"]
+
+
+def test_changed_recognizers_replace_the_gateways_pods() -> None:
+    """The pods carry the file's checksum: they are rolled when it changes, and only then."""
+    kept, changed, other = ({}, {"recognizers": {"svm": {"gateway": {"timeout": 3}}}}, {"gateway": {"replicas": 3}})
+    checksums = [_checksum(charts.render(values)) for values in (kept, changed, other)]
+    assert checksums[0] == checksums[2] != checksums[1]
+
+
+def _checksum(objects: list[charts.Object]) -> charts.Object:
+    template = charts.one(objects, "Deployment", "marquee-gateway")["spec"]["template"]
+    found: charts.Object = template["metadata"]["annotations"]
+    return found
+
+
+def test_cpu_takes_another_image_and_any_node() -> None:
+    """One switch: no GPU is asked for, no GPU node selected."""
+    pod = charts.pod(charts.render({"recognizers": {"keras": {"serving": {"gpu": False}}}}), "marquee-keras")
+    serving = charts.containers(pod)["serving"]
+    assert not serving["image"].endswith("-gpu")
+    assert "nvidia.com/gpu" not in serving["resources"]["limits"]
+    assert not pod.keys() & {"nodeSelector", "tolerations"}
+
+
+def test_model_can_lie_on_a_claim() -> None:
+    """An existing claim takes the place of the volume that goes with the pod; a quiet fetch has no watcher."""
+    model = {"existingClaim": "models", "watchSeconds": 0, "name": "faces"}
+    pod = charts.pod(charts.render({"recognizers": {"keras": {"serving": {"model": model}}}}), "marquee-keras")
+    volumes = {each["name"]: each for each in pod["volumes"]}
+    assert volumes["models"]["persistentVolumeClaim"] == {"claimName": "models"}
+    assert "watch" not in charts.containers(pod)
+    assert "--model_name=faces" in charts.containers(pod)["serving"]["args"]
+
+
+def test_environment_wins_over_the_charts_own() -> None:
+    """Settings, numbers and secrets reach the container as given."""
+    secret = {"secretKeyRef": {"name": "aws", "key": "id"}}
+    env = {"AWS_ACCESS_KEY_ID": {"valueFrom": secret}, "MARQUEE_QUEUE": 0, "MARQUEE_HOST": "::"}
+    pod = charts.pod(charts.render({"recognizers": {"svm": {"env": env}}}), "marquee-svm")
+    environment = charts.environment(charts.containers(pod)["svm"])
+    assert environment["AWS_ACCESS_KEY_ID"] == secret
+    assert environment["MARQUEE_QUEUE"] == "0"
+    assert environment["MARQUEE_HOST"] == "::"
+    assert environment["MARQUEE_SVM_MODEL"].startswith("s3://")
+
+
+def test_large_and_small_numbers_are_written_in_full() -> None:
+    """An environment's numbers are not written as 1e+06 or 3.0."""
+    env = {"MARQUEE_QUEUE": 10_000_000, "MARQUEE_SVM_ENROLLED_DISTANCE": 0.5}
+    pod = charts.pod(charts.render({"recognizers": {"svm": {"env": env}}}), "marquee-svm")
+    environment = charts.environment(charts.containers(pod)["svm"])
+    assert environment["MARQUEE_QUEUE"] == "10000000"
+    assert environment["MARQUEE_SVM_ENROLLED_DISTANCE"] == "0.5"
+
+
+def test_images_come_from_a_registry_by_tag_or_digest() -> None:
+    """registry, tag and digest make the reference."""
+    digest = f"sha256:{'0' * 64}"
+    values = {"images": {"registry": "r.example/", "tag": "1.2"}, "gateway": {"image": {"digest": digest}}}
+    objects = charts.render(values)
+    assert charts.containers(charts.pod(objects, "marquee-svm"))["svm"]["image"] == "r.example/marquee-svm:1.2"
+    gateway = charts.containers(charts.pod(objects, "marquee-gateway"))["gateway"]
+    assert gateway["image"] == f"r.example/marquee-gateway@{digest}"
+
+
+def test_roles_go_to_service_accounts() -> None:
+    """IRSA's annotation stands on the component's own account; an existing account is used as it is."""
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/rekognition"}
+    values = {
+        "recognizers": {
+            "rekognition": {"serviceAccount": {"annotations": role}},
+            "svm": {"serviceAccount": {"create": False, "name": "mine"}},
+        }
+    }
+    objects = charts.render(values)
+    assert charts.one(objects, "ServiceAccount", "marquee-rekognition")["metadata"]["annotations"] == role
+    assert "marquee-svm" not in charts.names(objects, "ServiceAccount")
+    assert charts.pod(objects, "marquee-svm")["serviceAccountName"] == "mine"
+
+
+def test_spread_can_be_strict_or_none() -> None:
+    """Zones and nodes are preferences by default, rules or nothing where asked for."""
+    strict = charts.render({"gateway": {"zoneSpread": "DoNotSchedule", "antiAffinity": "required"}})
+    pod = charts.pod(strict, "marquee-gateway")
+    assert pod["topologySpreadConstraints"][0]["whenUnsatisfiable"] == "DoNotSchedule"
+    assert "requiredDuringSchedulingIgnoredDuringExecution" in pod["affinity"]["podAntiAffinity"]
+    none = charts.pod(charts.render({"defaults": {"zoneSpread": "none", "antiAffinity": "none"}}), "marquee-svm")
+    assert not none.keys() & {"topologySpreadConstraints", "affinity"}
+
+
+def test_priority_class_is_every_pods_where_it_is_made() -> None:
+    """One PriorityClass for all; a component may name another."""
+    values = {"priorityClass": {"create": True}, "gateway": {"priorityClassName": "mine"}}
+    objects = charts.render(values)
+    assert charts.one(objects, "PriorityClass", "marquee")["value"] == 100_000
+    assert charts.pod(objects, "marquee-svm")["priorityClassName"] == "marquee"
+    assert charts.pod(objects, "marquee-gateway")["priorityClassName"] == "mine"
+
+
+def test_extra_objects_may_hold_templates() -> None:
+    """An object, as YAML or as text, is rendered with the release's values."""
+    extra = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-extra"}}
+    charts.one(charts.render({"extraObjects": [extra]}), "ConfigMap", "marquee-extra")

@@ -1,0 +1,50 @@
+"""Values that the chart refuses."""
+
+import pytest
+
+from tests.deploy import charts
+
+_AT_SVM = "/recognizers/svm"
+WRONG = [
+    ({"gatway": {}}, "'gatway' not allowed"),
+    ({"gateway": {"replica": 2}}, "at '/gateway': additional properties 'replica'"),
+    ({"gateway": {"replicas": "two"}}, "/gateway/replicas"),
+    ({"gateway": {"replicas": -1}}, "/gateway/replicas"),
+    ({"gateway": {"order": "svm"}}, "/gateway/order"),
+    ({"gateway": {"order": ["svn"]}}, 'gateway.order: there is no recognizer "svn"'),
+    ({"gateway": {"service": {"type": "Headless"}}}, "/gateway/service/type"),
+    ({"gateway": {"env": {"MARQUEE_SVM_MODEL": "s3://a/b"}}}, "MARQUEE_SVM_MODEL"),
+    ({"images": {"pullPolicy": "Sometimes"}}, "/images/pullPolicy"),
+    ({"images": {"tag": "a b"}}, "/images/tag"),
+    ({"images": {"pullSecrets": ["registry"]}}, "/images/pullSecrets/0"),
+    ({"defaults": {"image": {"digest": "latest"}}}, "/defaults/image/digest"),
+    ({"defaults": {"zoneSpread": "Sometimes"}}, "/defaults/zoneSpread"),
+    ({"defaults": {"resources": {"limits": {"memory": "1 GB"}}}}, "/defaults/resources/limits/memory"),
+    ({"defaults": {"drain": {"seconds": 301}}}, "/defaults/drain/seconds"),
+    ({"recognizers": {"svm": {"env": {"MARQUEE_SVM_MODLE": "x"}}}}, "MARQUEE_SVM_MODLE"),
+    ({"recognizers": {"svm": {"env": {"A-B": "x"}}}}, "A-B"),
+    ({"recognizers": {"svm": {"gateway": {"timeot": 3}}}}, f"{_AT_SVM}/gateway': additional properties 'timeot'"),
+    ({"recognizers": {"svm": {"gateway": {"timeout": 0}}}}, f"{_AT_SVM}/gateway/timeout"),
+    ({"recognizers": {"svm": {"gateway": {"max_in_flight": 0}}}}, f"{_AT_SVM}/gateway/max_in_flight"),
+    ({"recognizers": {"svm": {"autoscaling": {"type": "vpa"}}}}, f"{_AT_SVM}/autoscaling/type"),
+    ({"recognizers": {"svm": {"autoscaling": {"type": "hpa", "cpu": 0}}}}, "svm: autoscaling needs cpu"),
+    ({"recognizers": {"svm": {"autoscaling": {"type": "hpa", "minReplicas": 20}}}}, "svm: autoscaling.minReplicas"),
+    ({"recognizers": {"Svm": {}}}, "'Svm'"),
+    ({"recognizers": {"gateway": {"image": {"repository": "x"}}}}, "'gateway'"),
+    ({"recognizers": {"actors": {}}}, "recognizers.actors.image.repository"),
+    ({"recognizers": {"eu": {"deploy": False}}}, "recognizers.eu.gateway.target"),
+    ({"recognizers": {"keras": {"serving": {"gpus": 1}}}}, "'gpus' not allowed"),
+    ({"recognizers": {"keras": {"serving": {"model": {"source": "/models"}}}}}, "serving/model/source"),
+    ({"recognizers": {"keras": None, "svm": None, "rekognition": None}}, "recognizers"),
+    ({"ingress": {"enabled": True}}, "ingress.host"),
+    ({"ingress": {"type": "traefik"}}, "/ingress/type"),
+    ({"networkPolicy": {"enabled": "yes"}}, "/networkPolicy/enabled"),
+    ({"podMonitor": {"interval": "often"}}, "/podMonitor/interval"),
+    ({"priorityClass": {"value": 2_000_000_000}}, "/priorityClass/value"),
+]
+
+
+@pytest.mark.parametrize(("values", "named"), WRONG, ids=[named for _, named in WRONG])
+def test_wrong_value_is_refused_by_name(values: charts.Object, named: str) -> None:
+    """Nothing is rendered, and the message names what is wrong."""
+    assert named in charts.refusal(values)

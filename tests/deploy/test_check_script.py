@@ -1,0 +1,39 @@
+"""The script that `helm test` runs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from helm.generate import CHART, ROOT
+from tests.processes import LocalSystem, free_port, server
+
+PICTURE = CHART / "files" / "picture.jpg"
+
+
+def _check(address: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, CHART / "files" / "check.py", address, PICTURE]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+
+
+def test_healthy_system_passes(system: LocalSystem) -> None:
+    """Each recognizer is named as ready and as having done its part."""
+    done = _check(system.address("gateway"))
+    assert done.returncode == 0, done.stderr
+    assert "svm RECOGNIZER_STATE_READY" in done.stdout
+    assert "svm OUTCOME_OK" in done.stdout
+    assert "VERDICT_STATE_IDENTIFIED Grace Hopper" in done.stdout
+
+
+def test_missing_recognizer_fails(system: LocalSystem, tmp_path: Path) -> None:
+    """One that cannot be reached is told, and the test has failed, though the others answer."""
+    config = tmp_path / "gateway.yaml"
+    dead = f"127.0.0.1:{free_port()}"
+    config.write_text(f"recognizers: {{svm: {{target: '{system.address('svm')}'}}, gone: {{target: '{dead}'}}}}")
+    environment = system.environment("gateway") | {"MARQUEE_GATEWAY_CONFIG": str(config)}
+    with server("services.gateway", environment) as gateway:
+        done = _check(gateway.address)
+    assert done.returncode == 1
+    assert "svm OUTCOME_OK" in done.stdout
+    assert "gone RECOGNIZER_STATE_UNAVAILABLE" in done.stdout

@@ -1,0 +1,141 @@
+"""Dashboards show something: every query of every panel has data after a minute's traffic."""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+import marquee
+from helm import manifests
+from helm.generate import CHART
+from tests.deploy import promtool
+from tests.deploy.prometheus import Prometheus, Target, page, prometheus
+from tests.processes import LocalSystem, wait_until
+
+_FILES = sorted((CHART / "dashboards").glob("*.json"))
+_EXPOSITIONS = Path(__file__).parent / "expositions"
+_SECONDS_OF_TRAFFIC = 12
+_VARIABLES = {"$__rate_interval": "10s", "$namespace": "marquee", "$recognizer": "rekognition"}
+_MAY_BE_MISSING = ("marquee_rekognition_", "marquee:rekognition_cost", "marquee:rekognition_throttled")
+"""Metrics of a part that is not there yet; as soon as something exports them, panels must show them."""
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def _panels(path: Path) -> list[dict[str, Any]]:
+    return [panel for panel in json.loads(path.read_text())["panels"] if panel["type"] != "row"]
+
+
+def _queries() -> list[tuple[str, str]]:
+    return [
+        (f"{path.stem}: {panel['title']}", target["expr"])
+        for path in _FILES
+        for panel in _panels(path)
+        for target in panel["targets"]
+    ]
+
+
+@pytest.fixture(scope="module")
+def watched(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Prometheus with the chart's rules, watching the local system; stand-ins show what runs on GPU machines alone."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    promtool.write_rules(folder / "rules.json", promtool.groups())
+    with ExitStack() as stack:
+        serving = stack.enter_context(page(_EXPOSITIONS / "tensorflow_serving.txt"))
+        gpu = stack.enter_context(page(_EXPOSITIONS / "dcgm.txt"))
+        here = {"job": "marquee", "namespace": "marquee"}
+        targets = [Target(serving, {**here, "component": "keras", "pod": "keras-0", "endpoint": "serving-http"})]
+        targets.append(Target(gpu, {"job": "dcgm-exporter", "namespace": "gpu", "pod": "dcgm-0"}))
+        for name, address in system.facts["metrics"].items():
+            labels = {**here, "component": name, "pod": f"{name}-0", "endpoint": "metrics"}
+            targets.append(Target(address, labels))
+        running = stack.enter_context(prometheus(folder, targets, folder / "rules.json"))
+        wait_until(lambda: len(running.query("up == 1")) == len(targets), 30)
+        _ask(system)
+        yield running
+
+
+def _ask(system: LocalSystem) -> None:
+    until = time.monotonic() + _SECONDS_OF_TRAFFIC
+    with marquee.Client(system.address("gateway")) as client:
+        while time.monotonic() < until:
+            client.recognize(system.picture("both.jpg"))
+            client.recognize(system.picture("coffee.jpg"))
+
+
+def _numbers(series: list[dict[str, Any]]) -> list[str]:
+    """The values that are numbers: a quotient by zero is drawn as nothing."""
+    return [each["value"][1] for each in series if each["value"][1] != "NaN"]
+
+
+def test_every_query_has_data(watched: Prometheus) -> None:
+    """No panel stays empty on a system that runs."""
+    exported = watched.metrics()
+    missing = [name for name in _MAY_BE_MISSING if not any(metric.startswith(name) for metric in exported)]
+    empty = []
+    for where, query in _queries():
+        for variable, value in _VARIABLES.items():
+            query = query.replace(variable, value)  # noqa: PLW2901 - one expression, filled in step by step
+        if not _numbers(watched.query(query)) and not any(name in query for name in missing):
+            empty.append(f"{where}: {query}")
+    assert empty == []
+
+
+def test_every_recorded_rule_has_data(watched: Prometheus) -> None:
+    """Each rule that the chart records comes to a value."""
+    recorded = [rule["record"] for group in promtool.groups() for rule in group["rules"] if "record" in rule]
+    exported = watched.metrics()
+    assert [name for name in recorded if name not in exported and not name.startswith(_MAY_BE_MISSING)] == []
+
+
+def test_variables_have_values(watched: Prometheus) -> None:
+    """What a dashboard asks its reader to choose from is there."""
+    asked = {
+        variable["query"]
+        for path in _FILES
+        for variable in json.loads(path.read_text())["templating"]["list"]
+        if variable["type"] == "query"
+    }
+    for query in asked:
+        matched = re.fullmatch(r"label_values\((.+), (\w+)\)", query)
+        assert matched, query
+        assert watched.query(f"count by ({matched[2]}) ({matched[1].replace('$namespace', 'marquee')})"), query
+
+
+@pytest.mark.parametrize("path", _FILES, ids=lambda path: path.stem)
+def test_dashboard_is_well_formed(path: Path) -> None:
+    """Grafana's own schema reads it without loss; panels have ids, queries names, and each says what it shows."""
+    content = json.loads(path.read_text())
+    again = json.loads(JSONEncoder().encode(Dashboard.from_json(content)))
+    assert again == content
+    assert len({panel["id"] for panel in content["panels"]}) == len(content["panels"])
+    for panel in _panels(path):
+        names = [target["refId"] for target in panel["targets"]]
+        assert panel["description"], panel["title"]
+        assert all(names), panel["title"]
+        assert len(set(names)) == len(names), panel["title"]
+
+
+def test_dashboards_have_names_of_their_own() -> None:
+    """Grafana keeps one dashboard a uid."""
+    uids = [json.loads(path.read_text())["uid"] for path in _FILES]
+    assert uids == [f"marquee-{path.stem}" for path in _FILES]
+
+
+def test_sidecar_finds_the_dashboards() -> None:
+    """Each dashboard is a ConfigMap with the label that Grafana's sidecar looks for."""
+    rendered = manifests.objects(manifests.render(CHART, {"dashboards": {"enabled": True}}))
+    found = {
+        name: json.loads(text)
+        for each in rendered
+        if each["metadata"]["labels"].get("grafana_dashboard") == "1"
+        for name, text in each["data"].items()
+    }
+    assert found == {f"marquee-{path.name}": json.loads(path.read_text()) for path in _FILES}

@@ -1,0 +1,83 @@
+"""What goes into images."""
+
+import re
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from helm.generate import ROOT
+
+SLIM = ROOT / "deploy" / "images" / "slim"
+DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
+SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/__main__.py"))
+
+
+def test_every_service_has_a_target() -> None:
+    """A service's image has its own packages and code, the contract and the runtime, and nothing else."""
+    for service in SERVICES:
+        stage = _stage(service)
+        copied = re.findall(r"^COPY (?:--from=(\S+) )?(\S+)", stage, re.MULTILINE)
+        assert copied == [
+            (f"{service}-packages", "/opt/packages"),
+            ("", "marquee/v1"),
+            ("", "services/runtime"),
+            ("", f"services/{service}"),
+        ]
+        assert f"COPY requirements/{service}.txt" in _stage(f"{service}-packages")
+
+
+def test_images_do_not_run_as_root() -> None:
+    """The last USER of every target is nobody, by number, as runAsNonRoot wants it."""
+    for target in [*SERVICES, "local"]:
+        users = re.findall(r"^USER (\S+)", _stage("server") + _stage(target), re.MULTILINE)
+        assert users[-1] == "65532:65532"
+
+
+@pytest.fixture
+def packages(tmp_path: Path) -> Path:
+    """Copies of packages that are slimmed."""
+    for name in ("face_recognition_models", "botocore", "cv2"):
+        (place,) = find_spec(name).submodule_search_locations
+        shutil.copytree(place, tmp_path / name, copy_function=_link, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def _link(source: str, target: str) -> str:
+    Path(target).symlink_to(source)
+    return target
+
+
+def test_slimming_takes_the_68_point_landmarks(packages: Path) -> None:
+    """The landmarks that may not be used commercially go; those with five points and the embedding stay."""
+    models = packages / "face_recognition_models" / "models"
+    assert (models / "shape_predictor_68_face_landmarks.dat").exists()
+    subprocess.run([SLIM, packages], check=True, timeout=60)
+    assert sorted(path.name for path in models.glob("*.dat")) == [
+        "dlib_face_recognition_resnet_model_v1.dat",
+        "shape_predictor_5_face_landmarks.dat",
+    ]
+
+
+def test_slimming_keeps_what_servers_read(packages: Path) -> None:
+    """The services that are asked stay in botocore, and the cascades in OpenCV."""
+    subprocess.run([SLIM, packages], check=True, timeout=60)
+    services = {path.name for path in (packages / "botocore" / "data").iterdir() if path.is_dir()}
+    assert {"s3", "rekognition", "dynamodb", "sts"} <= services
+    assert "ec2" not in services
+    assert (packages / "cv2" / "data" / "haarcascade_frontalface_default.xml").exists()
+    assert (packages / "cv2" / "data" / "haarcascade_eye.xml").exists()
+
+
+def test_slimming_fits_any_set_of_packages(tmp_path: Path) -> None:
+    """A service without these packages is slimmed too."""
+    (tmp_path / "package" / "tests").mkdir(parents=True)
+    subprocess.run([SLIM, tmp_path], check=True, timeout=60)
+    assert not (tmp_path / "package" / "tests").exists()
+
+
+def _stage(name: str) -> str:
+    stages = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)
+    return next(stage for stage in stages if re.match(rf"\S+ AS {name}\n", stage))
