@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import time
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -12,6 +13,7 @@ from typing import Any
 
 import boto3
 import pytest
+import structlog
 import yaml
 from policy_sentry.querying.actions import get_action_data
 
@@ -159,6 +161,18 @@ def test_the_operator(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp
     check(calls, "operator")
 
 
+@pytest.fixture
+def own_logs() -> Iterator[None]:
+    """The function sets up the process's logs, which is the tests' here."""
+    before = logging.root.handlers[:], logging.root.level, structlog.get_config()
+    yield
+    logging.root.handlers[:] = before[0]
+    logging.root.setLevel(before[1])
+    structlog.configure(**before[2])
+    logging.captureWarnings(capture=False)
+
+
+@pytest.mark.usefixtures("own_logs")
 def test_the_lambda_function(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Objects with and without version, a shared budget, and results in a table."""
     _environment(aws, monkeypatch, MARQUEE_REKOGNITION_RESULTS_TABLE="results")
