@@ -14,7 +14,7 @@ import pytest
 from local import pictures
 from services.rekognition.lambda_events import objects_of
 from tests.processes import ROOT
-from tests.unit.lambda_runtime import RuntimeApi, make_results_table, running
+from tests.unit.lambda_runtime import RuntimeApi, results_table, running
 from tests.unit.rekognition_pictures import demo, printed
 from tests.unit.rekognition_servers import CREDENTIALS, endpoint, s3_server
 from tests.unit.scripted_aws import TABLE, dynamodb
@@ -41,8 +41,8 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
         s3.close()
         with dynamodb() as table_url:
             results = boto3.Session().client("dynamodb", endpoint_url=table_url)
-            make_results_table(results, RESULTS)
-            yield SimpleNamespace(url=url, table_url=table_url, results=results)
+            with results_table(results, RESULTS):
+                yield SimpleNamespace(url=url, table_url=table_url, results=results)
             results.close()
 
 

@@ -15,6 +15,7 @@ import boto3
 import pytest
 import structlog
 import yaml
+from cfnlint import api as cfnlint
 from policy_sentry.querying.actions import get_action_data
 
 from local.pictures import photo
@@ -28,7 +29,7 @@ from services.runtime.recognizer import Options
 from services.runtime.s3 import ObjectStore
 from tests.processes import ROOT
 from tests.unit.aws_calls import ACCOUNT, REGION, Recorded, recorded
-from tests.unit.lambda_runtime import make_results_table
+from tests.unit.lambda_runtime import results_table
 from tests.unit.rekognition_people import DEMO, asking, replica
 from tests.unit.rekognition_servers import CREDENTIALS, endpoint, s3_server
 from tests.unit.scripted_aws import TABLE, dynamodb, settings
@@ -71,10 +72,10 @@ def aws() -> Iterator[SimpleNamespace]:
         rekognition.close()
         with dynamodb() as table_url:
             client = boto3.client("dynamodb", endpoint_url=table_url)
-            make_results_table(client, FILLED["RESULTS_TABLE"])
             urls = {"url": url, "s3_url": s3_url, "table_url": table_url}
             versions = {"version": version, "webp": webp_version}
-            yield SimpleNamespace(**urls, **versions, people=KnownPeople(client, TABLE))
+            with results_table(client, FILLED["RESULTS_TABLE"]):
+                yield SimpleNamespace(**urls, **versions, people=KnownPeople(client, TABLE))
             client.close()
 
 
@@ -191,6 +192,12 @@ def test_the_lambda_template_grants_the_same() -> None:
     (policy,) = template["Resources"]["Recognize"]["Properties"]["Policies"]
     granted = sorted(action for one in policy["Statement"] for action in _list(one["Action"]))
     assert granted == sorted(action for one in statements("lambda") for action in _list(one["Action"]))
+
+
+def test_the_lambda_template_is_valid() -> None:
+    """No error and no warning of cfn-lint's, which comes with moto's server; it reads SAM too."""
+    found = cfnlint.lint_all((ROOT / "deploy/lambda/template.yaml").read_text())
+    assert [one for one in found if not one.rule.id.startswith("I")] == []
 
 
 class _CloudFormation(yaml.SafeLoader):
