@@ -1,0 +1,141 @@
+"""What docs/eks.md and deploy/eks/ say can be done, as far as that is known without an account."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+from typing import Any
+
+import botocore.session
+import pytest
+from botocore import xform_name
+from ruamel.yaml import YAML
+
+from helm.generate import ROOT
+from tests.deploy import charts, manual
+
+_PAGE = ROOT / "docs" / "eks.md"
+_EKS = ROOT / "deploy" / "eks"
+_EVERYWHERE = {"region", "query", "output"}
+_GPU_TAINT = {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
+
+
+def _yaml(name: str) -> list[dict[str, Any]]:
+    return list(YAML(typ="safe", pure=True).load_all(_EKS / name))
+
+
+def _pods() -> dict[str, dict[str, Any]]:
+    (values,) = _yaml("values.yaml")
+    rendered = charts.render(values)
+    return {name: charts.pod(rendered, name) for name in charts.names(rendered, "Deployment")}
+
+
+def _gpu_group() -> dict[str, Any]:
+    (cluster,) = _yaml("cluster.yaml")
+    (group,) = (each for each in cluster["managedNodeGroups"] if each["name"] == "gpu")
+    return dict(group)
+
+
+def _gpu_pool() -> dict[str, Any]:
+    (pool,) = (each for each in _yaml("karpenter.yaml") if each["metadata"]["name"] == "marquee-gpu")
+    return dict(pool["spec"]["template"])
+
+
+@pytest.mark.parametrize("block", manual.blocks(_PAGE), ids=lambda block: block.split("\n")[0][:40])
+def test_shell_takes_the_block(block: str) -> None:
+    """Bash reads each block without finding fault."""
+    checked = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)  # noqa: S607
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", [each for each in manual.commands(_PAGE, "aws") if "get-login" not in each])
+def test_aws_has_the_command(command: str) -> None:
+    """AWS's own description of the service has the operation, its options, and needs no more of them."""
+    _, service, operation, *_ = shlex.split(command)
+    model = botocore.session.get_session().get_service_model(service.removesuffix("api"))
+    named = {xform_name(name, "-"): name for name in model.operation_names}
+    shape = model.operation_model(named[operation]).input_shape
+    members = {xform_name(name, "-") for name in shape.members} if shape else set()
+    required = {xform_name(name, "-") for name in shape.required_members} if shape else set()
+    given = set(re.findall(r"(?<=\s--)[a-z-]+", command))
+    assert given - _EVERYWHERE <= members
+    assert required <= given
+
+
+@pytest.mark.parametrize("command", manual.commands(_PAGE, "kubectl"))
+def test_kubectl_takes_the_command(command: str) -> None:
+    """Kubectl knows subcommand and flags: all it misses is a cluster."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is missing: apt-get install kubernetes-client")
+    nowhere = ["--server=http://127.0.0.1:9", "--request-timeout=2s"]
+    asked = [kubectl, *shlex.split(command)[1:], *nowhere]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert done.returncode == 0 or re.search("127.0.0.1:9.*(refused|did you specify)", done.stderr), done.stderr
+
+
+def test_files_that_commands_name_are_there() -> None:
+    """No command names a file of the checkout that is gone."""
+    named = set(re.findall(r"(?:deploy|helm)/[\w./-]+", "\n".join(manual.blocks(_PAGE))))
+    missing = {name for name in named if not (ROOT / name).exists()}
+    assert missing <= {"deploy/eks/policies/recognizer.json"}  # comes with the recognizer that needs it
+    assert named >= {"deploy/eks/cluster.yaml", "deploy/eks/karpenter.yaml", "deploy/eks/values.yaml", "helm/marquee"}
+
+
+def test_gpu_nodes_are_what_the_chart_asks_for() -> None:
+    """The GPU group of eksctl and the pool of Karpenter have the labels that the Keras pod selects."""
+    wanted = _pods()["marquee-keras"]["nodeSelector"]
+    assert wanted == {"nvidia.com/gpu.present": "true"}
+    assert wanted.items() <= _gpu_group()["labels"].items()
+    assert wanted.items() <= _gpu_pool()["metadata"]["labels"].items()
+
+
+def test_keras_alone_stands_the_taint() -> None:
+    """GPU nodes are tainted, and no pod but the one that needs the GPU tolerates that."""
+    assert _gpu_group()["taints"] == [_GPU_TAINT]
+    assert _gpu_pool()["spec"]["taints"] == [_GPU_TAINT]
+    tolerant = {
+        name
+        for name, pod in _pods().items()
+        for toleration in pod.get("tolerations", [])
+        if toleration["key"] == _GPU_TAINT["key"] and toleration["operator"] == "Exists"
+    }
+    assert tolerant == {"marquee-keras"}
+
+
+def test_autoscaler_knows_an_empty_gpu_group() -> None:
+    """What a GPU node would have stands on the group's tags too, or it would never be scaled up from zero."""
+    group, prefix = _gpu_group(), "k8s.io/cluster-autoscaler/node-template"
+    assert group["tags"][f"{prefix}/label/nvidia.com/gpu.present"] == group["labels"]["nvidia.com/gpu.present"]
+    assert group["tags"][f"{prefix}/taint/nvidia.com/gpu"] == "true:NoSchedule"
+    assert group["minSize"] == 0
+
+
+def test_roles_fit_the_service_accounts() -> None:
+    """Each role is for an account that the chart makes, and that account names the role."""
+    (cluster,), (values,) = _yaml("cluster.yaml"), _yaml("values.yaml")
+    rendered = charts.render(values)
+    for account in cluster["iam"]["serviceAccounts"]:
+        if account["metadata"]["namespace"] != "marquee":
+            continue
+        made = charts.one(rendered, "ServiceAccount", account["metadata"]["name"])
+        assert made["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].endswith(f":role/{account['roleName']}")
+
+
+@pytest.mark.parametrize("name", ["models-policy.json", "gallery-policy.json"])
+def test_policy_names_what_it_allows(name: str) -> None:
+    """Policies name buckets and keys, by variables that the manual sets."""
+    text = (_EKS / name).read_text()
+    assert {*re.findall(r"\$\{(\w+)\}", text)} <= {"MODELS", "BUCKET", "PREFIX", "SERVICE"}
+    assert all("${" in statement["Resource"] for statement in json.loads(text)["Statement"])
+
+
+def test_costs_add_up() -> None:
+    """Each column of the table comes to the sum under it."""
+    rows = [
+        [int(re.sub(r".*→|\*", "", cell)) for cell in line.split("|")[2:5]]
+        for line in _PAGE.read_text().splitlines()
+        if re.search(r"\d \|$|\*\* \|$", line)
+    ]
+    assert [sum(column) for column in zip(*rows[:-1], strict=True)] == rows[-1]
