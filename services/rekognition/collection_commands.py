@@ -112,7 +112,8 @@ class CollectionCommands:
 
     async def _faces(self, name: str) -> AsyncIterator[Mapping[str, Any]]:
         total = (await self._described(name))["faces"]
-        with Progress(console=Console(stderr=True), transient=True) as progress:
+        console = Console(stderr=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("Reading faces", total=total)
             async for page in self._asking.pages("ListFaces", "Faces", CollectionId=name, MaxResults=_PAGE):
                 for face in page["Faces"]:
@@ -137,7 +138,8 @@ def _face(face: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _box(face: Mapping[str, Any]) -> dict[str, float]:
-    return {side.lower(): round(length, 4) for side, length in face.get("BoundingBox", {}).items()}
+    told = face.get("BoundingBox", {})
+    return {side.lower(): round(told.get(side, 0), 4) for side in ("Left", "Top", "Width", "Height")}
 
 
 def _image(named: str) -> dict[str, Any]:

@@ -43,7 +43,11 @@ async def _run(asked: argparse.Namespace, settings: RekognitionSettings) -> int:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m services.rekognition.collections", description="Collections.")
+    parser = argparse.ArgumentParser(
+        prog="python -m services.rekognition.collections",
+        description="Manages Rekognition's collections of faces. Region, credentials, endpoint and budget are the "
+        "recognizer's, from the same environment.",
+    )
     every = argparse.ArgumentParser(add_help=False)
     every.add_argument("--output", choices=("table", "json"), default="table", help="(%(default)s)")
     every.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="for all of it (%(default)g)")

@@ -19,6 +19,7 @@ from services.rekognition.client import connect_table
 from services.rekognition.lambda_events import ObjectAsked, is_direct, is_queued, messages_of, objects_of
 from services.rekognition.lambda_results import ResultsTable
 from services.rekognition.settings import LambdaSettings
+from services.runtime import logs
 from services.runtime.errors import DomainError, InvalidImage
 
 logger = structlog.get_logger()
@@ -110,7 +111,9 @@ def _messages(asked: Sequence[ObjectAsked], ended: Sequence[Ended]) -> list[str]
 
 @cache
 def _settings() -> LambdaSettings:
-    return LambdaSettings()
+    settings = LambdaSettings()
+    logs.configure(settings)
+    return settings
 
 
 @cache

@@ -83,8 +83,9 @@ def running(handler: str, **environment: str) -> Iterator[RuntimeApi]:
             serving.join()
 
 
-def make_results_table(client: Any, name: str) -> None:
-    """Through a client of DynamoDB."""
+@contextmanager
+def results_table(client: Any, name: str) -> Iterator[None]:
+    """The table of results, through a client of DynamoDB."""
     keys = {"object": "HASH", "version": "RANGE"}
     client.create_table(
         TableName=name,
@@ -92,3 +93,7 @@ def make_results_table(client: Any, name: str) -> None:
         AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
         BillingMode="PAY_PER_REQUEST",
     )
+    try:
+        yield
+    finally:
+        client.delete_table(TableName=name)

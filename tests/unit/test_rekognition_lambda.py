@@ -14,7 +14,7 @@ import pytest
 from local import pictures
 from services.rekognition.lambda_events import objects_of
 from tests.processes import ROOT
-from tests.unit.lambda_runtime import RuntimeApi, make_results_table, running
+from tests.unit.lambda_runtime import RuntimeApi, results_table, running
 from tests.unit.rekognition_pictures import demo, printed
 from tests.unit.rekognition_servers import CREDENTIALS, endpoint, s3_server
 from tests.unit.scripted_aws import TABLE, dynamodb
@@ -41,8 +41,8 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
         s3.close()
         with dynamodb() as table_url:
             results = boto3.Session().client("dynamodb", endpoint_url=table_url)
-            make_results_table(results, RESULTS)
-            yield SimpleNamespace(url=url, table_url=table_url, results=results)
+            with results_table(results, RESULTS):
+                yield SimpleNamespace(url=url, table_url=table_url, results=results)
             results.close()
 
 
@@ -182,9 +182,9 @@ def test_the_cap_holds(aws: SimpleNamespace) -> None:
 def test_the_package_has_all_that_the_function_imports() -> None:
     """It loads where there is nothing but the packages of the zip and boto3's, which Lambda's Python has."""
     script = (ROOT / "deploy/lambda/package").read_text()
-    wanted = re.search(r'wanted="([^"]*)"', script)
+    wanted = re.search(r'packages="([^"]*)"', script)
     assert wanted
-    packed = {name for name in re.split(r"[\s\\]+", wanted[1]) if name}
+    packed = set(wanted[1].split())
     runtime = {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
     code = """
 import importlib.metadata, sys

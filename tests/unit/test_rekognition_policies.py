@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import time
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -12,7 +13,9 @@ from typing import Any
 
 import boto3
 import pytest
+import structlog
 import yaml
+from cfnlint import api as cfnlint
 from policy_sentry.querying.actions import get_action_data
 
 from local.pictures import photo
@@ -26,7 +29,7 @@ from services.runtime.recognizer import Options
 from services.runtime.s3 import ObjectStore
 from tests.processes import ROOT
 from tests.unit.aws_calls import ACCOUNT, REGION, Recorded, recorded
-from tests.unit.lambda_runtime import make_results_table
+from tests.unit.lambda_runtime import results_table
 from tests.unit.rekognition_people import DEMO, asking, replica
 from tests.unit.rekognition_servers import CREDENTIALS, endpoint, s3_server
 from tests.unit.scripted_aws import TABLE, dynamodb, settings
@@ -69,10 +72,10 @@ def aws() -> Iterator[SimpleNamespace]:
         rekognition.close()
         with dynamodb() as table_url:
             client = boto3.client("dynamodb", endpoint_url=table_url)
-            make_results_table(client, FILLED["RESULTS_TABLE"])
             urls = {"url": url, "s3_url": s3_url, "table_url": table_url}
             versions = {"version": version, "webp": webp_version}
-            yield SimpleNamespace(**urls, **versions, people=KnownPeople(client, TABLE))
+            with results_table(client, FILLED["RESULTS_TABLE"]):
+                yield SimpleNamespace(**urls, **versions, people=KnownPeople(client, TABLE))
             client.close()
 
 
@@ -159,6 +162,18 @@ def test_the_operator(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp
     check(calls, "operator")
 
 
+@pytest.fixture
+def own_logs() -> Iterator[None]:
+    """The function sets up the process's logs, which is the tests' here."""
+    before = logging.root.handlers[:], logging.root.level, structlog.get_config()
+    yield
+    logging.root.handlers[:] = before[0]
+    logging.root.setLevel(before[1])
+    structlog.configure(**before[2])
+    logging.captureWarnings(capture=False)
+
+
+@pytest.mark.usefixtures("own_logs")
 def test_the_lambda_function(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Objects with and without version, a shared budget, and results in a table."""
     _environment(aws, monkeypatch, MARQUEE_REKOGNITION_RESULTS_TABLE="results")
@@ -177,6 +192,12 @@ def test_the_lambda_template_grants_the_same() -> None:
     (policy,) = template["Resources"]["Recognize"]["Properties"]["Policies"]
     granted = sorted(action for one in policy["Statement"] for action in _list(one["Action"]))
     assert granted == sorted(action for one in statements("lambda") for action in _list(one["Action"]))
+
+
+def test_the_lambda_template_is_valid() -> None:
+    """No error and no warning of cfn-lint's, which comes with moto's server; it reads SAM too."""
+    found = cfnlint.lint_all((ROOT / "deploy/lambda/template.yaml").read_text())
+    assert [one for one in found if not one.rule.id.startswith("I")] == []
 
 
 class _CloudFormation(yaml.SafeLoader):
