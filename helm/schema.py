@@ -177,6 +177,7 @@ _SERVING = _object(
     gpu=_BOOLEAN,
     image=_object(cpu=_TEXT, gpu=_TEXT),
     command={**_list(_TEXT), "minItems": 1},
+    monitoring=_BOOLEAN,
     args=_list(_TEXT),
     resources=_RESOURCES,
     startupSeconds=_integer(1, 3600),

@@ -63,6 +63,13 @@ def pod_names(component: str) -> list[str]:
     return [each["metadata"]["name"] for each in pods(component)]
 
 
+def containers(component: str) -> dict[str, Object]:
+    """Name → container of the component's Deployment, init containers included."""
+    (deployment,) = get("deployments", f"--field-selector=metadata.name=marquee-{component}")
+    pod = deployment["spec"]["template"]["spec"]
+    return {each["name"]: each for each in [*pod.get("initContainers", []), *pod["containers"]]}
+
+
 def rolled_out(component: str, seconds: int = READY_SECONDS) -> None:
     """Waits until all of the component's pods are new and ready."""
     kubectl("rollout", "status", f"deployment/marquee-{component}", f"--timeout={seconds}s", seconds=seconds + 10)

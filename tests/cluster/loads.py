@@ -22,8 +22,11 @@ def under_load(name: str, seconds: int, disturb: Callable[[], object]) -> cluste
     cluster.kubectl("wait", "pod", f"--selector=job-name={name}", "--for=condition=Ready", "--timeout=60s")
     time.sleep(5)
     disturb()
+    (load,) = cluster.get("jobs", f"--field-selector=metadata.name={name}")
+    assert load["status"].get("active"), "the load ended before the disturbance did; let it go on for longer"
     cluster.kubectl("wait", f"job/{name}", "--for=condition=Complete", f"--timeout={seconds + 90}s")
     counted: cluster.Object = json.loads(cluster.kubectl("logs", f"job/{name}").splitlines()[-1])
+    assert counted["calls"] == int(float(rate) * seconds)
     return counted
 
 

@@ -4,6 +4,7 @@ import json
 import urllib.request
 
 import pytest
+from ruamel.yaml import YAML
 
 from helm import manifests
 from helm.generate import CHART, ROOT
@@ -95,6 +96,13 @@ def test_kustomize_applies_k8s() -> None:
     """`kubectl apply -k k8s` is accepted."""
     said = cluster.kubectl("apply", "--dry-run=server", "--kustomize", str(ROOT / "k8s"))
     assert "deployment.apps/marquee-keras" in said
+
+
+def test_helm_renders_what_k8s_holds() -> None:
+    """The helm binary makes the same objects as the library that wrote k8s/."""
+    text = cluster.run("helm", "template", "marquee", str(CHART), "--skip-tests", "--kube-version=1.34.0")
+    theirs = [each for each in YAML(typ="safe", pure=True).load_all(text) if each]
+    assert sorted(theirs, key=str) == sorted(manifests.objects(manifests.render(CHART)), key=str)
 
 
 def _dry_run(objects: list[cluster.Object]) -> None:

@@ -8,10 +8,11 @@ import pytest
 from ruamel.yaml import YAML
 
 from helm.generate import ROOT
-from tests.deploy import promtool
+from tests.deploy import manual, promtool
 
 _CASES = Path(__file__).parent / "alerts"
 _ALERTS = sorted(path.stem for path in promtool.ALERTS.glob("*.yaml"))
+_RUNBOOKS = ROOT / "docs" / "runbooks"
 _SECTIONS = ("## What it means", "## Find out", "## Mend", "## Walked through")
 
 
@@ -71,9 +72,19 @@ def test_alert_tells_what_to_do(name: str) -> None:
     assert [line for line in page.splitlines() if line.startswith("## ")] == list(_SECTIONS)
 
 
+@pytest.mark.parametrize("name", _ALERTS)
+def test_runbook_can_be_typed(name: str) -> None:
+    """Bash and kubectl take what the runbook says to type."""
+    page = _RUNBOOKS / f"{name}.md"
+    for block in manual.blocks(page):
+        manual.check_shell(block)
+    for command in manual.commands(page, "kubectl"):
+        manual.check_kubectl(command)
+
+
 def test_runbooks_have_alerts() -> None:
     """No runbook is left of an alert that is gone."""
-    assert sorted(path.stem for path in (ROOT / "docs" / "runbooks").glob("*.md")) == _ALERTS
+    assert sorted(path.stem for path in _RUNBOOKS.glob("*.md")) == _ALERTS
 
 
 def test_installations_keep_apart() -> None:

@@ -14,12 +14,13 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 import marquee
 from helm import manifests
-from helm.generate import CHART
-from tests.deploy import promtool
+from helm.generate import CHART, ROOT
+from tests.deploy import manual, promtool
 from tests.deploy.prometheus import Prometheus, Target, page, prometheus
 from tests.processes import LocalSystem, wait_until
 
 _FILES = sorted((CHART / "dashboards").glob("*.json"))
+_RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 _EXPOSITIONS = Path(__file__).parent / "expositions"
 _SECONDS_OF_TRAFFIC = 12
 _VARIABLES = {"$__rate_interval": "10s", "$namespace": "marquee", "$recognizer": "rekognition"}
@@ -93,6 +94,15 @@ def test_every_recorded_rule_has_data(watched: Prometheus) -> None:
     recorded = [rule["record"] for group in promtool.groups() for rule in group["rules"] if "record" in rule]
     exported = watched.metrics()
     assert [name for name in recorded if name not in exported and not name.startswith(_MAY_BE_MISSING)] == []
+
+
+@pytest.mark.parametrize("runbook", _RUNBOOKS, ids=lambda path: path.stem)
+def test_runbooks_queries_are_right(watched: Prometheus, runbook: Path) -> None:
+    """Whoever follows a runbook at night gets answers to its queries, as far as the system has the metrics."""
+    exported = watched.metrics()
+    missing = [name for name in _MAY_BE_MISSING if not any(metric.startswith(name) for metric in exported)]
+    for query in manual.blocks(runbook, "promql"):
+        assert watched.query(query) or any(name in query for name in [*missing, "certmanager_"]), query
 
 
 def test_variables_have_values(watched: Prometheus) -> None:

@@ -3,8 +3,6 @@
 import json
 import re
 import shlex
-import shutil
-import subprocess
 from typing import Any
 
 import botocore.session
@@ -45,8 +43,7 @@ def _gpu_pool() -> dict[str, Any]:
 @pytest.mark.parametrize("block", manual.blocks(_PAGE), ids=lambda block: block.split("\n")[0][:40])
 def test_shell_takes_the_block(block: str) -> None:
     """Bash reads each block without finding fault."""
-    checked = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)  # noqa: S607
-    assert (checked.returncode, checked.stderr) == (0, "")
+    manual.check_shell(block)
 
 
 @pytest.mark.parametrize("command", [each for each in manual.commands(_PAGE, "aws") if "get-login" not in each])
@@ -66,13 +63,7 @@ def test_aws_has_the_command(command: str) -> None:
 @pytest.mark.parametrize("command", manual.commands(_PAGE, "kubectl"))
 def test_kubectl_takes_the_command(command: str) -> None:
     """Kubectl knows subcommand and flags: all it misses is a cluster."""
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("kubectl is missing: apt-get install kubernetes-client")
-    nowhere = ["--server=http://127.0.0.1:9", "--request-timeout=2s"]
-    asked = [kubectl, *shlex.split(command)[1:], *nowhere]
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
-    assert done.returncode == 0 or re.search("127.0.0.1:9.*(refused|did you specify)", done.stderr), done.stderr
+    manual.check_kubectl(command)
 
 
 def test_files_that_commands_name_are_there() -> None:

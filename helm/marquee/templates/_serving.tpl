@@ -19,7 +19,7 @@
     {{- toYaml $serving.command | nindent 4 }}
   args:
     {{- range $root.Files.Lines "files/serving/args.txt" }}
-    {{- if . }}
+    {{- if and . (or $serving.monitoring (not (hasPrefix "--monitoring" .))) }}
     - {{ replace "celebrity" $serving.model.name . }}
     {{- end }}
     {{- end }}

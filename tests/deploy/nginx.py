@@ -1,0 +1,80 @@
+"""A real nginx with the file of deploy/one-host/."""
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+import pytest
+
+from helm.generate import ROOT
+from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
+from tests.processes import free_port, wait_until
+
+FILE = ROOT / "deploy" / "one-host" / "nginx.conf"
+
+
+@dataclass(frozen=True)
+class Nginx:
+    """A running nginx with the project's file."""
+
+    port: int
+    certificate: bytes
+
+    def channel(self) -> grpc.Channel:
+        """A channel with TLS."""
+        credentials = grpc.ssl_channel_credentials(self.certificate)
+        options = [("grpc.max_send_message_length", 64 << 20), ("grpc.enable_retries", 0)]
+        return grpc.secure_channel(f"localhost:{self.port}", credentials, options)
+
+    def refused(self, call: Callable[[RecognizerServiceStub], object]) -> tuple[grpc.StatusCode, str]:
+        """How a call fails."""
+        with self.channel() as channel, pytest.raises(grpc.RpcError) as failed:
+            call(RecognizerServiceStub(channel))
+        return failed.value.code(), failed.value.details() or ""
+
+
+@contextmanager
+def running(folder: Path, gateway: str) -> Iterator[Nginx]:
+    """Nginx before the gateway at host:port, with files in `folder`; skips the test where there is no nginx."""
+    program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin")
+    if program is None:
+        pytest.skip("nginx is missing: apt-get install nginx-core")
+    port = free_port()
+    _lay_out(folder, port, gateway)
+    process = subprocess.Popen([program, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"])
+    try:
+        wait_until(lambda: (folder / "pid").exists() or process.poll() is not None, 20)
+        assert process.poll() is None, (folder / "error.log").read_text()
+        yield Nginx(port, (folder / "fullchain.pem").read_bytes())
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _lay_out(folder: Path, port: int, gateway: str) -> None:
+    _certificate(folder)
+    (folder / "callers.conf").write_text('"Bearer open-sesame" tests;\n')
+    (folder / "marquee.conf").write_text(_moved(FILE.read_text(), folder, port, gateway))
+    own = f"pid {folder}/pid; error_log {folder}/error.log; daemon off; events {{}}\n"
+    bodies = "".join(
+        f"{kind}_temp_path {folder}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    (folder / "nginx.conf").write_text(f"{own}http {{\n{bodies}include {folder}/marquee.conf;\n}}\n")
+
+
+def _moved(text: str, folder: Path, port: int, gateway: str) -> str:
+    """The project's file for a folder, a port and a gateway of the test's."""
+    text = text.replace("/etc/nginx/marquee/", f"{folder}/").replace("/var/log/nginx/", f"{folder}/")
+    text = text.replace("    listen [::]:443 ssl http2;\n", "").replace("listen 443", f"listen 127.0.0.1:{port}")
+    return text.replace("server 127.0.0.1:50051", f"server {gateway}")
+
+
+def _certificate(folder: Path) -> None:
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    keys = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{folder}/privkey.pem"]
+    command = ["openssl", "req", "-x509", "-days", "2", "-out", f"{folder}/fullchain.pem", *names, *keys]
+    subprocess.run(command, check=True, capture_output=True)

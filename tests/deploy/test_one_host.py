@@ -1,0 +1,150 @@
+"""One machine behind nginx: what callers see through it, and that files fit each other."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from dotenv import dotenv_values
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from helm.generate import ROOT
+from marquee.v1 import recognizer_pb2 as pb
+from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
+from services.gateway.config import load_config
+from services.gateway.settings import GatewaySettings
+from services.keras.settings import KerasSettings
+from services.rekognition.settings import RekognitionSettings
+from services.runtime.settings import PREFIX, Settings
+from services.svm.settings import SvmSettings
+from tests.deploy import manual
+from tests.deploy.nginx import Nginx, running
+from tests.processes import LocalSystem, free_port
+
+_ONE_HOST = ROOT / "deploy" / "one-host"
+_PAGE = ROOT / "docs" / "one-host.md"
+_TOKEN = (("authorization", "Bearer open-sesame"),)
+_SETTINGS: dict[str, type[Settings]] = {
+    "gateway": GatewaySettings,
+    "svm": SvmSettings,
+    "rekognition": RekognitionSettings,
+    "keras": KerasSettings,
+}
+
+
+@pytest.fixture(scope="module")
+def nginx(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    """Nginx before the local system's gateway."""
+    with running(tmp_path_factory.mktemp("nginx"), system.address("gateway")) as started:
+        yield started
+
+
+def _picture(system: LocalSystem) -> pb.RecognizeImageRequest:
+    return pb.RecognizeImageRequest(image=pb.Image(content=system.picture("hopper.jpg")))
+
+
+def test_picture_is_recognized_through_nginx(nginx: Nginx, system: LocalSystem) -> None:
+    """TLS outside, gRPC inside: the answer comes whole, trailers and all."""
+    with nginx.channel() as channel:
+        answer = RecognizerServiceStub(channel).RecognizeImage(_picture(system), metadata=_TOKEN, timeout=30)
+    assert [verdict.display_name for verdict in answer.verdicts] == ["Grace Hopper"]
+
+
+def test_results_stream_through_nginx(nginx: Nginx, system: LocalSystem) -> None:
+    """A stream's messages come one by one, not when all are there."""
+    with nginx.channel() as channel:
+        stream = RecognizerServiceStub(channel).StreamRecognizeImage(_picture(system), metadata=_TOKEN, timeout=30)
+        assert len(list(stream)) == 4
+
+
+def test_health_is_seen_through_nginx(nginx: Nginx) -> None:
+    """Other services of the gateway are reached too."""
+    with nginx.channel() as channel:
+        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), metadata=_TOKEN, timeout=10)
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_errors_keep_their_details(nginx: Nginx) -> None:
+    """A refusal of the gateway's comes through with code and reason."""
+    code, _ = nginx.refused(lambda stub: stub.RecognizeImage(pb.RecognizeImageRequest(), metadata=_TOKEN, timeout=10))
+    assert code is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("metadata", [(), (("authorization", "Bearer wrong"),)], ids=["no token", "wrong token"])
+def test_strangers_are_told_to_say_who_they_are(nginx: Nginx, metadata: tuple[tuple[str, str], ...]) -> None:
+    """Without a token on the list nothing reaches the gateway, and the caller learns what is missing."""
+    code, said = nginx.refused(lambda stub: stub.ListRecognizers(pb.ListRecognizersRequest(), metadata=metadata))
+    assert (code, "authorization: Bearer" in said) == (grpc.StatusCode.UNAUTHENTICATED, True)
+
+
+def test_message_may_be_too_large(nginx: Nginx) -> None:
+    """Past 16 MiB nginx itself refuses, in gRPC's words."""
+    large = pb.RecognizeImageRequest(image=pb.Image(content=bytes(17 << 20)))
+    code, _ = nginx.refused(lambda stub: stub.RecognizeImage(large, metadata=_TOKEN, timeout=30))
+    assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_gateway_may_be_gone(tmp_path: Path) -> None:
+    """While the gateway does not run, callers get UNAVAILABLE, which clients may try again."""
+    with running(tmp_path, f"127.0.0.1:{free_port()}") as nginx:
+        code, said = nginx.refused(
+            lambda stub: stub.ListRecognizers(pb.ListRecognizersRequest(), metadata=_TOKEN, timeout=10)
+        )
+    assert (code, said) == (grpc.StatusCode.UNAVAILABLE, "the gateway does not run")
+
+
+def test_callers_are_held_to_their_rate(tmp_path: Path) -> None:
+    """A caller who asks faster than allowed is told so, in gRPC's words."""
+    with running(tmp_path, f"127.0.0.1:{free_port()}") as nginx, nginx.channel() as channel:
+        asking = RecognizerServiceStub(channel).ListRecognizers
+        calls = [asking.future(pb.ListRecognizersRequest(), metadata=_TOKEN, timeout=20) for _ in range(100)]
+        codes = [call.code() for call in calls]
+    assert {*codes} == {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.RESOURCE_EXHAUSTED}
+    assert codes.count(grpc.StatusCode.UNAVAILABLE) >= 40
+
+
+@pytest.mark.parametrize("unit", ["marquee@.service", "tensorflow-serving.service"])
+def test_systemd_takes_the_unit(tmp_path: Path, unit: str) -> None:
+    """Systemd finds no fault with the unit, once its programs are where they are going to be."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("systemd-analyze is missing: apt-get install systemd")
+    text = re.sub(r"(Exec\w+=-?)\S+", r"\1/bin/true", (_ONE_HOST / unit).read_text())
+    text = re.sub(r"(After|Requires)=docker.service\n", "", text)
+    placed = tmp_path / unit.replace("@", "@gateway")
+    placed.write_text(text)
+    command = ["systemd-analyze", "verify", "--man=no", str(placed)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    faults = [line for line in done.stderr.splitlines() if placed.name in line]
+    assert (done.returncode, faults) == (0, [])
+
+
+@pytest.mark.parametrize("service", _SETTINGS)
+def test_environment_is_what_the_server_reads(service: str) -> None:
+    """Every variable is a setting of the server's, with a value that it takes."""
+    values = dotenv_values(_ONE_HOST / "env" / f"{service}.env")
+    own = {name.removeprefix(PREFIX).lower(): value for name, value in values.items() if name.startswith(PREFIX)}
+    kind = _SETTINGS[service]
+    assert own.keys() <= kind.model_fields.keys()
+    kind.model_validate(own)
+
+
+def test_gateway_asks_where_recognizers_listen() -> None:
+    """The gateway's file and the recognizers' environments name the same ports, and no port is used twice."""
+    environments = {name: dotenv_values(_ONE_HOST / "env" / f"{name}.env") for name in _SETTINGS}
+    config = load_config(_ONE_HOST / "gateway.yaml")
+    targets = {name: backend.target.removeprefix("dns:///") for name, backend in config.recognizers.items()}
+    listening = {name: f"127.0.0.1:{values['MARQUEE_PORT']}" for name, values in environments.items()}
+    assert targets == {name: address for name, address in listening.items() if name != "gateway"}
+    ports = [values[f"MARQUEE_{kind}"] for values in environments.values() for kind in ("PORT", "METRICS_PORT")]
+    assert len(set(ports)) == len(ports)
+    assert f"server {listening['gateway']};" in (_ONE_HOST / "nginx.conf").read_text()
+
+
+@pytest.mark.parametrize("block", manual.blocks(_PAGE), ids=lambda block: block.split("\n")[0][:40])
+def test_shell_takes_the_manual(block: str) -> None:
+    """Bash reads each block of the manual without finding fault, and the files that it names are there."""
+    manual.check_shell(block)
+    assert all((ROOT / name).exists() for name in re.findall(r"(?<![\w/])deploy/one-host/[\w./@-]*\w", block))
