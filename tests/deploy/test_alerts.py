@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from helm.generate import ROOT
-from tests.deploy import manual, promtool
+from tests.deploy import charts, manual, promtool
 
 _CASES = Path(__file__).parent / "alerts"
 _ALERTS = sorted(path.stem for path in promtool.ALERTS.glob("*.yaml"))
@@ -112,6 +112,22 @@ def test_values_reach_the_rules() -> None:
     alerts = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in groups[-1]["rules"]}
     assert alerts["MarqueeGatewayDown"] == "https://wiki.example/gateway-down.md"
     assert "MarqueeModelStale" not in alerts
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"availability": 99.9}, "availability"),
+        ({"latency": {"within": "3"}}, "within"),
+        ({"latency": {"objective": 1}}, "objective"),
+        ({"dailyCapUsd": -1}, "dailyCapUsd"),
+        ({"without": ["model-stall"]}, "without"),
+        ({"runbooks": "https://wiki.example"}, "runbooks"),
+    ],
+)
+def test_wrong_values_are_refused(wrong: dict[str, Any], named: str) -> None:
+    """What would alert never, always or nowhere is refused, by its name."""
+    assert named in charts.refusal({"alerts": wrong})
 
 
 def test_cap_comes_from_the_recognizer() -> None:
