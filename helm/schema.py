@@ -37,9 +37,7 @@ def schema() -> Schema:
             gateway=_object(**_workload(GatewaySettings), service=_SERVICE, order=_list(_NAME)),
             recognizers=_recognizers(_object(**entry["properties"])),
             ingress=_INGRESS,
-            networkPolicy=_object(
-                enabled=_BOOLEAN, gatewayFrom=_OBJECTS, recognizersFrom=_OBJECTS, metricsFrom=_OBJECTS
-            ),
+            networkPolicy=_NETWORK_POLICY,
             priorityClass=_object(create=_BOOLEAN, value=_integer(-2147483648, 1000000000)),
             podMonitor=_object(enabled=_BOOLEAN, interval=_DURATION, labels=_TEXTS),
             dashboards=_object(enabled=_BOOLEAN, labels=_TEXTS, annotations=_TEXTS),
@@ -116,8 +114,7 @@ def _env(*settings: type[Settings]) -> Schema:
     names: Schema = {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
     if known:
         names |= {"if": {"pattern": f"^{PREFIX}"}, "then": {"enum": sorted(known)}}
-    values = {"type": ["string", "number", "boolean", "object"]}
-    return {"type": "object", "propertyNames": names, "additionalProperties": values}
+    return {"type": "object", "propertyNames": names, "additionalProperties": _ENV_VALUE}
 
 
 def _object(**properties: Schema) -> Schema:
@@ -136,6 +133,7 @@ def _integer(least: int, most: int) -> Schema:
 
 _BOOLEAN: Schema = {"type": "boolean"}
 _TEXT: Schema = {"type": "string"}
+_ENV_VALUE: Schema = {"type": ["string", "number", "boolean", "object"]}
 _NAME: Schema = {"type": "string", "pattern": "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$", "maxLength": 253}
 _TAG: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_.-]{0,128}$"}
 _DIGEST: Schema = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}
@@ -164,6 +162,7 @@ _AUTOSCALING = _object(
     behavior=_object(scaleUp=_ANY_OBJECT, scaleDown=_ANY_OBJECT),
     prometheus={"type": "string", "pattern": "^https?://"},
 )
+_NETWORK_POLICY = _object(enabled=_BOOLEAN, gatewayFrom=_OBJECTS, recognizersFrom=_OBJECTS, metricsFrom=_OBJECTS)
 _MODEL = _object(
     name={"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
     source={"type": "string", "pattern": "^s3://[^/]+/."},
