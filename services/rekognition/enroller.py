@@ -17,7 +17,8 @@ from services.rekognition.settings import RekognitionSettings
 from services.runtime import people as person_ids
 from services.runtime.calls import deadline
 from services.runtime.enrollment import Enrollment, Page
-from services.runtime.errors import DomainError, InvalidRequest, NotOffered, PersonNotFound
+from services.runtime.enrollment_refusals import nobody_known
+from services.runtime.errors import DomainError, InvalidRequest, NotOffered
 
 _SAVING_SECONDS = 0.3
 """Kept back of the caller's time: what was paid for is saved, and told."""
@@ -118,10 +119,7 @@ def _save(people: KnownPeople, collection: str, person_id: str, name: str, enrol
 def _name(enrollment: Enrollment, before: KnownPerson | None) -> str:
     """The display name from now on. Raises PersonNotFound."""
     if before is None and not (enrollment.display_name and enrollment.images):
-        raise PersonNotFound(
-            f"Nobody here has the person_id {enrollment.person_id}. "
-            "Send pictures and a display_name to enroll somebody new."
-        )
+        raise nobody_known(enrollment.person_id)
     return enrollment.display_name or (before.display_name if before else "")
 
 

@@ -11,12 +11,12 @@ from services.rekognition import answers
 from services.rekognition.asking import Asking
 from services.rekognition.collection_faces import CollectionFaces
 from services.rekognition.known_people import KnownPeople
-from services.rekognition.portrait import check_not_another, check_one_face, indexed
+from services.rekognition.portrait import check_not_another, indexed
 from services.rekognition.question import about
 from services.rekognition.settings import RekognitionSettings
 from services.rekognition.source import Source
-from services.runtime import status
 from services.runtime.enrollment import Enrollment
+from services.runtime.enrollment_refusals import check_one_face, refused
 from services.runtime.errors import DomainError
 from services.runtime.images import Image
 from services.runtime.workers import Workers
@@ -84,7 +84,7 @@ class Enrolling:
             try:
                 return await self._index(look)
             except DomainError as exc:
-                return _refused(exc)
+                return refused(exc)
 
     async def _index(self, look: Look) -> pb.EnrolledFace:
         seen = await self._ask(look, "DetectFaces", "FaceDetails", Attributes=["DEFAULT"])
@@ -139,7 +139,7 @@ def _in_order(read: Sequence[_Read], faces: Mapping[str, pb.EnrolledFace]) -> li
     """A face a picture; a picture that comes twice was enrolled already the second time."""
     ordered, told = [], set()
     for look in read:
-        face = _refused(look) if isinstance(look, DomainError) else pb.EnrolledFace()
+        face = refused(look) if isinstance(look, DomainError) else pb.EnrolledFace()
         if isinstance(look, Look):
             face.CopyFrom(faces[look.digest])
             if look.digest in told and face.state != _REFUSED:
@@ -151,7 +151,3 @@ def _in_order(read: Sequence[_Read], faces: Mapping[str, pb.EnrolledFace]) -> li
 
 def _already(face: "FaceTypeDef") -> pb.EnrolledFace:
     return pb.EnrolledFace(face_id=face["FaceId"], state=_ALREADY, box=answers.box(face.get("BoundingBox", {})))
-
-
-def _refused(why: DomainError) -> pb.EnrolledFace:
-    return pb.EnrolledFace(state=_REFUSED, status=status.from_exception(why))

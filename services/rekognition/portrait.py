@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from services.runtime.enrollment_refusals import already_enrolled
 from services.runtime.errors import (
     DomainError,
-    FaceAlreadyEnrolled,
     FaceBlurred,
     FaceTooSmall,
     FaceTurned,
@@ -29,25 +29,11 @@ _REFUSALS: Mapping[str, tuple[type[DomainError], str]] = {
 """Rekognition's reasons; the first that fits is told."""
 
 
-def check_one_face(faces: Sequence[Any]) -> None:
-    """Raises NoFace, SeveralFaces."""
-    if not faces:
-        raise NoFace("There is no face in the picture. Take one in which the person looks into the camera.")
-    if len(faces) > 1:
-        raise SeveralFaces(f"There are {len(faces)} faces in the picture. Cut out the one of the person.")
-
-
 def check_not_another(person_id: str, taken_for: str, names: Mapping[str, str]) -> None:
     """Raises FaceAlreadyEnrolled where the face is taken for another person's; "" is nobody."""
     if taken_for in ("", person_id):
         return
-    name = names.get(taken_for, taken_for)
-    raise FaceAlreadyEnrolled(
-        f"This face is already enrolled as {name} ({taken_for}). Enroll it under that person_id, remove that person "
-        "first, or, where they are two people, set allow_similar.",
-        person_id=taken_for,
-        display_name=name,
-    )
+    raise already_enrolled(taken_for, names.get(taken_for, taken_for))
 
 
 def indexed(answer: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from marquee.v1 import enrollment_pb2 as pb
-from services.runtime import status
 from services.runtime.enrollment import Enrollment
-from services.runtime.errors import DomainError, FaceAlreadyEnrolled, PersonNotFound
+from services.runtime.enrollment_refusals import already_enrolled, nobody_known, refused
+from services.runtime.errors import DomainError
 from services.svm.enrolled import Enrolled, EnrolledPerson
 from services.svm.model import Model
 from services.svm.portrait import Portrait
@@ -51,16 +51,14 @@ class Enrolling:
             return enrolled
         trained = model.people.get(person_id)
         if not trained and not (self._asked.display_name and self._looks):
-            raise PersonNotFound(
-                f"Nobody here has the person_id {person_id}. Send pictures and a display_name to enroll somebody new."
-            )
+            raise nobody_known(person_id)
         name = trained.display_name if trained else self._asked.display_name
         return EnrolledPerson(person_id, name, datetime.now(UTC).isoformat(timespec="seconds"), ())
 
     def _take(self, look: Look, model: Model, before: EnrolledPerson, added: dict[str, Vector]) -> None:
         """Adds the picture's face, or tells why not."""
         if isinstance(look, DomainError):
-            self.faces.append(_refused(look))
+            self.faces.append(refused(look))
             return
         face = pb.EnrolledFace(face_id=look.face_id, box=look.box, quality=look.quality)
         self.faces.append(face)
@@ -68,7 +66,7 @@ class Enrolling:
         if look.face_id in before.faces or look.face_id in added:
             face.state = pb.ENROLLMENT_STATE_ALREADY_ENROLLED
         elif other := self._other(distances, model):
-            face.MergeFrom(_refused(other))
+            face.MergeFrom(refused(other))
             face.face_id = ""
         else:
             face.state = pb.ENROLLMENT_STATE_ENROLLED
@@ -84,13 +82,7 @@ class Enrolling:
         mine = nearest == self._asked.person_id
         if mine or self._asked.allow_similar or distances[nearest] > model.enrolled_distance:
             return None
-        name = model.people[nearest].display_name
-        return FaceAlreadyEnrolled(
-            f"This face is already enrolled as {name} ({nearest}). Enroll it under that person_id, remove that person "
-            "first, or, where they are two people, set allow_similar.",
-            person_id=nearest,
-            display_name=name,
-        )
+        return already_enrolled(nearest, model.people[nearest].display_name)
 
 
 class Removing:
@@ -105,7 +97,3 @@ class Removing:
         person = model.enrolled.person(self._person_id)
         self.removed = len(person.faces) if person else 0
         return model.enrolled.without(self._person_id) if person else model.enrolled
-
-
-def _refused(why: DomainError) -> pb.EnrolledFace:
-    return pb.EnrolledFace(state=pb.ENROLLMENT_STATE_REFUSED, status=status.from_exception(why))

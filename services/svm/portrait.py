@@ -1,14 +1,14 @@
 """A picture that somebody is enrolled from, and whether it is good enough."""
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.errors import FaceBlurred, FaceTooSmall, FaceTurned, NoFace, SeveralFaces
+from services.runtime.enrollment_refusals import check_one_face
+from services.runtime.errors import FaceBlurred, FaceTooSmall, FaceTurned
 from services.runtime.images import Image
 from services.svm.faces import Face, FaceFinder
 from services.svm.model import Model
@@ -37,7 +37,9 @@ class Portrait:
 def portrait(image: Image, finder: FaceFinder, model: Model) -> Portrait:
     """Looks at a picture. Raises UnfitFace with what to do about it, and what the image raises. Blocks."""
     pixels = image.upright()
-    face = _only(finder.find(pixels))
+    faces = finder.find(pixels)
+    check_one_face(faces)
+    face = faces[0]
     measured = quality(face.crop(pixels))
     measured.pose.CopyFrom(finder.landmarks(pixels, face).pose())
     check_face(face, measured)
@@ -47,14 +49,6 @@ def portrait(image: Image, finder: FaceFinder, model: Model) -> Portrait:
         box=face.box_in(pixels),
         quality=measured,
     )
-
-
-def _only(faces: Sequence[Face]) -> Face:
-    if not faces:
-        raise NoFace("There is no face in the picture. Take one in which the person looks into the camera.")
-    if len(faces) > 1:
-        raise SeveralFaces(f"There are {len(faces)} faces in the picture. Cut out the one of the person.")
-    return faces[0]
 
 
 def check_face(face: Face, measured: pb.FaceQuality) -> None:
