@@ -1,6 +1,7 @@
 """How a server is reached."""
 
 import os
+from importlib import resources
 
 import grpc
 
@@ -16,6 +17,8 @@ _OPTIONS = (
     # gRPC waits up to two minutes before it tries a lost server again.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
+    # … and half a minute before it asks DNS for new servers.
+    ("grpc.dns_min_time_between_resolutions_ms", 2_000),
 )
 
 
@@ -24,11 +27,20 @@ def default_address() -> str:
     return os.environ.get("MARQUEE_ADDRESS") or DEFAULT_ADDRESS
 
 
+def service_config() -> str:
+    """How clients in any language balance and repeat calls: gRPC's service config, as JSON."""
+    return resources.files(__package__).joinpath("service_config.json").read_text()
+
+
 def open_channel(address: str) -> grpc.Channel:
     """A channel without encryption; it connects at the first call."""
-    return grpc.insecure_channel(address, options=_OPTIONS)
+    return grpc.insecure_channel(address, options=_options())
 
 
 def open_aio_channel(address: str) -> grpc.aio.Channel:
     """The same for asyncio; to be opened in the event loop that uses it."""
-    return grpc.aio.insecure_channel(address, options=_OPTIONS)
+    return grpc.aio.insecure_channel(address, options=_options())
+
+
+def _options() -> list[tuple[str, str | int]]:
+    return [("grpc.service_config", service_config()), *_OPTIONS]

@@ -91,7 +91,7 @@ def _said_by_grpc(error: grpc.RpcError, address: str, request_id: str) -> errors
 
 
 def _unreachable(address: str, details: str) -> str:
-    if details.startswith(("failed to connect", "DNS resolution failed")):
+    if details.startswith(("connections to all backends failing", "DNS resolution failed")):
         return f"Nothing answers at {address}; start it with `make demo` or set MARQUEE_ADDRESS. ({details})"
     return f"The connection to {address} broke: {details}"
 

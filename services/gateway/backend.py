@@ -111,6 +111,8 @@ class Backend:
         if said.details:
             return said
         code = status.code_of(said)
+        if code is _Code.CANCELLED:  # not by this gateway: its server stopped before it looked at the call
+            code = _Code.UNAVAILABLE
         if code is not _Code.UNIMPLEMENTED:  # as every recognizer answers that does not enroll
             logger.warning("recognizer failed", recognizer=self.name, code=code.name, error=said.message)
         message = _MESSAGES.get(code, "{} failed: " + said.message).format(self.name)
@@ -138,7 +140,8 @@ def _service_config(config: BackendConfig) -> dict[str, Any]:
         "initialBackoff": "0.05s",
         "maxBackoff": "0.5s",
         "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
+        # A call that reaches a server while it stops is CANCELLED by gRPC, unseen.
+        "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
     }
     method = {"name": [{"service": "marquee.v1.RecognizerService"}]}
     return {

@@ -1,10 +1,12 @@
 """Calls at a steady rate for a while and counts what failed. Runs in the cluster, in the stand-ins' image.
 
-usage: load.py TARGET PICTURE RATE SECONDS RECOGNIZER. Prints one JSON object. Nothing is retried.
+usage: load.py TARGET PICTURE RATE SECONDS RECOGNIZER. Prints one JSON object. What is retried is what the published
+service config says; with RETRIES=0 in the environment nothing is.
 """
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections import Counter
@@ -12,11 +14,13 @@ from pathlib import Path
 
 import grpc
 
+from marquee.channels import service_config
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 
 _OPTIONS = (
-    ("grpc.service_config", json.dumps({"loadBalancingConfig": [{"round_robin": {}}]})),
+    ("grpc.service_config", service_config()),
+    ("grpc.enable_retries", int(os.environ.get("RETRIES", "1"))),
     ("grpc.dns_min_time_between_resolutions_ms", 1000),
 )
 

@@ -13,7 +13,10 @@ _TARGET = "dns:///marquee-gateway-headless:50051"
 
 
 def under_load(name: str, seconds: int, disturb: Callable[[], object]) -> cluster.Object:
-    """What the Job counted while `disturb` did its worst. MARQUEE_LOAD_RATE are the calls a second."""
+    """What the Job counted while `disturb` did its worst. MARQUEE_LOAD_RATE are the calls a second.
+
+    MARQUEE_LOAD_RETRIES=0 leaves out the retries of the published service config.
+    """
     rate = os.environ.get("MARQUEE_LOAD_RATE", "50")
     cluster.kubectl("delete", "job,configmap", name, "--ignore-not-found")
     cluster.kubectl("apply", "--filename=-", stdin=json.dumps(_config(name)))
@@ -51,6 +54,7 @@ def _job(name: str, arguments: Sequence[str]) -> cluster.Object:
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "/load/load.py", *arguments, "keras"],
         "securityContext": pod["containers"][0]["securityContext"],
+        "env": [{"name": "RETRIES", "value": os.environ.get("MARQUEE_LOAD_RETRIES", "1")}],
         "volumeMounts": [{"name": "load", "mountPath": "/load"}],
     }
     template = {

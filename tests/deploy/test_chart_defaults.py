@@ -64,6 +64,14 @@ def test_grace_period_is_longer_than_the_drain(component: str) -> None:
 
 
 @pytest.mark.parametrize("component", WORKLOADS)
+def test_connections_end_before_their_server_stops(component: str) -> None:
+    """A connection lives a tenth longer than its age at most, and DNS may name the pod for 5 s more."""
+    environment = charts.environment(charts.containers(charts.pod(ALL, f"marquee-{component}"))[component])
+    oldest = float(environment["MARQUEE_MAX_CONNECTION_AGE_SECONDS"]) * 1.1
+    assert float(environment["MARQUEE_DRAIN_DELAY_SECONDS"]) >= oldest + 5
+
+
+@pytest.mark.parametrize("component", WORKLOADS)
 def test_no_pod_goes_before_the_new_one_is_ready(component: str) -> None:
     """A wrong image or a broken configuration leaves all old pods."""
     strategy = charts.one(ALL, "Deployment", f"marquee-{component}")["spec"]["strategy"]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from google.rpc import code_pb2
+from google.rpc import code_pb2, status_pb2
 
 import marquee
 from marquee import AsyncClient, Client, Recognition
@@ -122,3 +122,16 @@ def test_the_address_is_read_when_a_client_is_made(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("MARQUEE_ADDRESS", "elsewhere:1")
     assert Client().address == AsyncClient().address == "elsewhere:1"
     assert Client("here:2").address == "here:2"
+
+
+@pytest.mark.parametrize("code", [code_pb2.UNAVAILABLE, code_pb2.CANCELLED])
+async def test_both_clients_ask_again(peer: Peer, code: "code_pb2.Code.ValueType") -> None:
+    """A server that is going away is asked three times in all, as the published service config says."""
+    peer.refusals[b""] = status_pb2.Status(code=code, message="going away")
+    with pytest.raises(marquee.MarqueeError):
+        await _both(peer.address)
+    assert len(peer.requests) == 3
+    async with AsyncClient(peer.address) as client:
+        with pytest.raises(marquee.MarqueeError):
+            await client.recognize(b"picture")
+    assert len(peer.requests) == 6

@@ -4,6 +4,7 @@ import asyncio
 
 import grpc
 import pytest
+from google.rpc import code_pb2, status_pb2
 from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2 as pb
@@ -11,8 +12,11 @@ from services.gateway.config import BackendConfig
 from services.runtime import status
 from services.runtime.errors import DependencyUnavailable, NotReady, Throttled
 from tests.processes import free_port
-from tests.unit.gateways import asking, nobody, outcomes, refusal
+from tests.unit.gateways import asking, code_and_reason, nobody, outcomes, refusal
 from tests.unit.leaves import Scripted, leaf, request
+
+STOPPING = status.StatusError(status_pb2.Status(code=code_pb2.CANCELLED, message="CANCELLED"))
+"""What gRPC answers to a call that reaches a server while it stops."""
 
 
 async def test_a_recognizer_that_comes_back_is_used_again() -> None:
@@ -34,17 +38,26 @@ async def test_a_recognizer_that_comes_back_is_used_again() -> None:
         (False, DependencyUnavailable("down"), 2),
         (True, DependencyUnavailable("down"), 1),
         (False, NotReady("loading"), 2),
+        (False, STOPPING, 2),
+        (True, STOPPING, 1),
         (False, Throttled("slow"), 1),
         (False, KeyError("bug"), 1),
     ],
-    ids=["unavailable", "unavailable and priced", "loading", "throttled", "crashed"],
+    ids=["unavailable", "unavailable and priced", "loading", "stopping", "stopping and priced", "throttled", "crashed"],
 )
 async def test_retries_what_is_unavailable_and_free(priced: bool, error: Exception, calls: int) -> None:  # noqa: FBT001
-    """UNAVAILABLE is tried once more, other errors are not, and a call that costs money never."""
+    """UNAVAILABLE and stopping servers are tried once more, other errors are not, and a call that costs money never."""
     svm = Scripted("svm", error=error)
     async with leaf(svm) as target, asking(svm=BackendConfig(target=target, priced=priced)) as client:
         await refusal(client, request())
     assert len(svm.asked) == calls
+
+
+async def test_a_server_that_stops_is_unavailable() -> None:
+    """The caller is not told CANCELLED of a call that it did not cancel."""
+    svm = Scripted("svm", error=STOPPING)
+    async with leaf(svm) as target, asking(svm=BackendConfig(target=target, priced=True)) as client:
+        assert code_and_reason(await refusal(client, request())) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
 
 
 async def test_lists_everybody_also_who_does_not_answer() -> None:
