@@ -1,0 +1,119 @@
+"""Where pods are put among many nodes. The nodes are simulated by kwok: bindings are real, nothing runs."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from helm.generate import CHART
+from tests.cluster import cluster
+from tests.processes import wait_until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+_NAMESPACE = "marquee-nodes"
+_MINE = "marquee.test/simulated"
+_ZONES = ("a", "b", "c")
+_NODES_A_ZONE = 10
+_GATEWAYS = 60
+_GPU_NODE = "simulated-gpu"
+
+
+@pytest.fixture(scope="module")
+def _placed() -> Iterator[None]:
+    """The chart with its default values and 60 gateways, all on simulated nodes, of which one has a GPU."""
+    if lacking := cluster.missing():
+        pytest.skip(lacking)
+    with _simulation():
+        arguments = [
+            f"--set=gateway.replicas={_GATEWAYS}",
+            f"--set-string=defaults.nodeSelector.{_escaped(_MINE)}=true",
+        ]
+        arguments.append(f"--set-string=recognizers.keras.serving.nodeSelector.{_escaped(_MINE)}=true")
+        placing = ["--create-namespace", "--wait", "--timeout=180s", *arguments]
+        cluster.run("helm", "install", "marquee", str(CHART), f"--namespace={_NAMESPACE}", *placing)
+        yield
+
+
+@pytest.mark.usefixtures("_placed")
+def test_gateways_are_spread_and_move_when_a_zone_goes() -> None:
+    """60 pods on 30 nodes: zones differ by one at most; once a zone is emptied the other two take all."""
+    spread = _gateways_by_zone()
+    assert sum(spread.values()) == _GATEWAYS
+    assert max(spread.values()) - min(spread[zone] for zone in _ZONES) <= 1
+    cluster.run("kubectl", "cordon", f"--selector=topology.kubernetes.io/zone={_ZONES[0]}")
+    there = [pod["metadata"]["name"] for pod in _pods() if _zone(pod) == _ZONES[0]]
+    cluster.run("kubectl", "delete", "pod", *there, f"--namespace={_NAMESPACE}", "--wait=false")
+    wait_until(lambda: sum(_gateways_by_zone().values()) == _GATEWAYS, 120)
+    assert _gateways_by_zone()[_ZONES[0]] == 0
+
+
+@pytest.mark.usefixtures("_placed")
+def test_only_keras_is_on_the_gpu_node() -> None:
+    """Its taint keeps the others away."""
+    on_gpu = [pod for pod in _pods() if pod["spec"].get("nodeName") == _GPU_NODE]
+    assert {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in on_gpu} == {"keras"}
+
+
+@contextmanager
+def _simulation() -> Iterator[None]:
+    kwok = shutil.which("kwok")
+    if kwok is None:
+        pytest.skip("kwok not on PATH: it simulates nodes; install it from kwok.sigs.k8s.io")
+    selector = "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake"
+    command = [kwok, f"--kubeconfig={os.environ['KUBECONFIG']}", selector]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        _make_nodes()
+        yield
+    finally:
+        cluster.run("kubectl", "delete", "namespace", _NAMESPACE, "--ignore-not-found", "--timeout=120s")
+        cluster.run("kubectl", "delete", "nodes", f"--selector={_MINE}")
+        process.terminate()
+        process.wait(10)
+
+
+def _make_nodes() -> None:
+    nodes = [_node(f"simulated-{zone}-{number}", zone) for zone in _ZONES for number in range(_NODES_A_ZONE)]
+    gpu = _node(_GPU_NODE, _ZONES[1])
+    gpu["metadata"]["labels"]["nvidia.com/gpu.present"] = "true"
+    gpu["spec"]["taints"] = [{"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}]
+    items = {"apiVersion": "v1", "kind": "List", "items": [*nodes, gpu]}
+    cluster.run("kubectl", "apply", "--filename=-", stdin=json.dumps(items))
+    cluster.run("kubectl", "wait", "nodes", f"--selector={_MINE}", "--for=condition=Ready", "--timeout=60s")
+    one = {"nvidia.com/gpu": "1"}
+    status = json.dumps({"status": {"capacity": one, "allocatable": one}})
+    cluster.run("kubectl", "patch", "node", _GPU_NODE, "--subresource=status", "--type=merge", "--patch", status)
+
+
+def _node(name: str, zone: str) -> cluster.Object:
+    labels = {_MINE: "true", "kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone}
+    metadata = {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}}
+
+
+def _gateways_by_zone() -> Counter[str]:
+    """Zone → running gateways."""
+    return Counter(_zone(pod) for pod in _pods("gateway") if pod["status"]["phase"] == "Running")
+
+
+def _zone(pod: cluster.Object) -> str:
+    """The name of a simulated node tells its zone."""
+    zone: str = pod["spec"].get("nodeName", "-nowhere").split("-")[1]
+    return zone
+
+
+def _pods(component: str = "") -> list[cluster.Object]:
+    """The pods that are not about to go."""
+    selector = f"--selector=app.kubernetes.io/component={component}" if component else "--selector="
+    said = cluster.run("kubectl", "get", "pods", f"--namespace={_NAMESPACE}", selector, "--output=json")
+    return [pod for pod in json.loads(said)["items"] if "deletionTimestamp" not in pod["metadata"]]
+
+
+def _escaped(label: str) -> str:
+    """As helm's --set wants a key with dots."""
+    return label.replace(".", r"\.")

@@ -1,0 +1,59 @@
+"""A real Prometheus, on this machine, that scrapes the cluster's pods. It has to reach their addresses."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from helm.generate import CHART
+from marquee import Client
+from tests.cluster import cluster
+from tests.deploy import promtool
+from tests.deploy.prometheus import Prometheus, Target, prometheus
+from tests.processes import wait_until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.mark.timeout(300)]
+_COMPONENTS = ("gateway", "keras", "rekognition", "svm")
+_DOWN = "MarqueeRecognizerDown"
+
+
+@pytest.fixture(scope="module")
+def watching(release: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:  # noqa: ARG001 - what is watched
+    """Prometheus with the chart's rules, which needs 5 s instead of minutes to be sure of an alert."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    groups = promtool.groups(namespace=cluster.NAMESPACE)
+    for rule in (rule for group in groups for rule in group["rules"] if "for" in rule):
+        rule["for"] = "5s"
+    promtool.write_rules(folder / "rules.json", groups)
+    targets = [target for component in _COMPONENTS for target in _targets(component)]
+    with prometheus(folder, targets, folder / "rules.json") as running:
+        yield running
+
+
+def test_every_pod_is_scraped(watching: Prometheus) -> None:
+    """Each is up, and a picture shows in the numbers of the gateway and of all recognizers."""
+    pods = {pod for component in _COMPONENTS for pod in cluster.pod_names(component)}
+    wait_until(lambda: {each["metric"]["pod"] for each in watching.query("up == 1")} == pods, 30)
+    with cluster.forwarded("service/marquee-gateway", 50051) as address, Client(address) as client:
+        client.recognize((CHART / "files" / "picture.jpg").read_bytes())
+    answered = 'sum by (component) (grpc_server_handled_total{grpc_method="RecognizeImage",grpc_code="OK"}) > 0'
+    wait_until(lambda: {each["metric"]["component"] for each in watching.query(answered)} == set(_COMPONENTS), 30)
+
+
+def test_a_recognizer_without_pods_is_told(watching: Prometheus) -> None:
+    """The alert fires while nothing is left of the recognizer."""
+    wait_until(lambda: bool(watching.query('up{component="svm"} == 1')), 30)
+    cluster.kubectl("scale", "deployment/marquee-svm", "--replicas=0")
+    try:
+        wait_until(lambda: watching.alerts().get(_DOWN) == "firing", 120)
+    finally:
+        cluster.kubectl("scale", "deployment/marquee-svm", "--replicas=1")
+        cluster.rolled_out("svm")
+
+
+def _targets(component: str) -> list[Target]:
+    """The addresses and labels that deploy/prometheus/scrape.yaml gives to the component's pods."""
+    here = {"job": "marquee", "namespace": cluster.NAMESPACE, "component": component, "endpoint": "metrics"}
+    return [
+        Target(f"{pod['status']['podIP']}:9464", {**here, "pod": pod["metadata"]["name"]})
+        for pod in cluster.pods(component)
+    ]
