@@ -12,7 +12,7 @@ import pytest
 
 from services.keras import manifest as manifests
 from services.keras.assets import read_assets
-from tests.unit.svm_store import s3_store
+from tests.unit.s3_store import s3_store
 from tests.unit.train_env import run_module
 
 GOOD = ("exported", "legacy", "modern", "operations", "sigmoid")

@@ -7,7 +7,7 @@ import pytest
 
 from services.runtime.s3_client import s3_client
 from services.runtime.s3_files import DownloadProblem, download
-from tests.unit.svm_store import s3_store
+from tests.unit.s3_store import s3_store
 
 CLIMBING = "people/../../anna.jpg"
 

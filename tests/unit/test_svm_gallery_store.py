@@ -9,7 +9,7 @@ import pytest
 from services.runtime.errors import DependencyUnavailable, Misconfigured
 from services.svm.gallery_store import Changed, GalleryStore, store_at
 from tests.processes import free_port
-from tests.unit.svm_store import s3_store
+from tests.unit.s3_store import s3_store
 
 
 @pytest.fixture(scope="module")

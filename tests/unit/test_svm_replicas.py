@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from services.runtime.enrollment import Page
 from services.svm.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
+from tests.unit.s3_store import s3_store
 from tests.unit.svm_enrollment import (
     COLLINS,
     HOPPER,
@@ -24,7 +25,6 @@ from tests.unit.svm_enrollment import (
     version,
     write_model,
 )
-from tests.unit.svm_store import s3_store
 
 _AT_ONCE = 12
 
