@@ -33,11 +33,10 @@ NOWHERE = "http://127.0.0.1:9"
 @contextmanager
 def demo_aws() -> Iterator[SimpleNamespace]:
     """S3 with an empty bucket, and Rekognition whose gallery is the demo's: `url`, `s3_url`, and `s3`, a client."""
-    with TemporaryDirectory() as folder, s3_store() as s3_url:
+    with TemporaryDirectory() as folder, s3_store(BUCKET) as s3_url:
         pictures.write_gallery(Path(folder))
         with endpoint(Path(folder), s3_url) as url:
             s3 = boto3.Session().client("s3", endpoint_url=s3_url)
-            s3.create_bucket(Bucket=BUCKET)
             yield SimpleNamespace(url=url, s3_url=s3_url, s3=s3)
             s3.close()
 

@@ -2,11 +2,12 @@
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import boto3
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -15,11 +16,23 @@ from tests.unit.background import in_background
 
 
 @contextmanager
-def s3_store() -> Iterator[str]:
-    """Its address, with credentials in the environment. All stores of a process have the same buckets."""
+def s3_store(*buckets: str) -> Iterator[str]:
+    """Its address, with these buckets, and with credentials in the environment.
+
+    All stores of a process have the same buckets.
+    """
     server = make_server("127.0.0.1", 0, _OneAtATime(), threaded=True, request_handler=_Quiet)
     with in_background(server), mock.patch.dict(os.environ, CREDENTIALS):
-        yield f"http://127.0.0.1:{server.server_port}"
+        url = f"http://127.0.0.1:{server.server_port}"
+        _create(buckets, url)
+        yield url
+
+
+def _create(buckets: Sequence[str], url: str) -> None:
+    client = boto3.Session().client("s3", endpoint_url=url)
+    for bucket in buckets:
+        client.create_bucket(Bucket=bucket)
+    client.close()
 
 
 class _OneAtATime:

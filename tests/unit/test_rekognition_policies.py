@@ -54,9 +54,8 @@ PICTURE_FEATURES = (
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[SimpleNamespace]:
-    with s3_store() as s3_url, endpoint(None, s3_url) as url:
+    with s3_store("pics") as s3_url, endpoint(None, s3_url) as url:
         s3 = boto3.Session().client("s3", endpoint_url=s3_url)
-        s3.create_bucket(Bucket="pics")
         s3.put_bucket_versioning(Bucket="pics", VersioningConfiguration={"Status": "Enabled"})
         s3.put_object(Bucket="pics", Key="in/both.jpg", Body=DEMO["both"])
         version = s3.put_object(Bucket="pics", Key="in/hopper.jpg", Body=DEMO["hopper"])["VersionId"]

@@ -14,9 +14,8 @@ CLIMBING = "people/../../anna.jpg"
 
 @pytest.fixture(scope="module")
 def s3_url() -> Iterator[str]:
-    with s3_store() as url:
+    with s3_store("copied") as url:
         client = s3_client(url)
-        client.create_bucket(Bucket="copied")
         for key in ("people/", "people/anna/1.jpg", "people/anna/2.txt", "people.txt", "top.txt", CLIMBING):
             client.put_object(Bucket="copied", Key=key, Body=key.encode())
         client.close()

@@ -14,8 +14,7 @@ from tests.unit.s3_store import s3_store
 
 @pytest.fixture(scope="module")
 def s3_url() -> Iterator[str]:
-    with s3_store() as url:
-        boto3.client("s3", endpoint_url=url).create_bucket(Bucket="galleries")
+    with s3_store("galleries") as url:
         yield url
 
 

@@ -33,8 +33,7 @@ OPTIONS = Options(
 
 @pytest.fixture(scope="module")
 def s3_url() -> Iterator[str]:
-    with s3_store() as url:
-        boto3.client("s3", endpoint_url=url).create_bucket(Bucket="models")
+    with s3_store("models") as url:
         yield url
 
 

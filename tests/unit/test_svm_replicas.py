@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import boto3
 import pytest
 from prometheus_client import REGISTRY
 
@@ -36,8 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def s3_url() -> Iterator[str]:
-    with s3_store() as url:
-        boto3.client("s3", endpoint_url=url).create_bucket(Bucket="galleries")
+    with s3_store("galleries") as url:
         yield url
 
 
