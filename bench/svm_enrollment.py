@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
-import boto3
 import grpc
 import numpy as np
 
@@ -24,8 +23,8 @@ from local.pictures import demo_pictures, photo
 from marquee.v1 import enrollment_pb2, enrollment_pb2_grpc, recognizer_pb2, recognizer_pb2_grpc
 from services.svm.enrolled import Enrolled, EnrolledPerson
 from tests.processes import server
+from tests.unit.s3_store import s3_store
 from tests.unit.svm_enrollment import write_model
-from tests.unit.svm_store import s3_store
 
 ROUNDS = 10
 AT_ONCE = 25
@@ -72,9 +71,8 @@ def main() -> None:
     """Measures and prints."""
     enrolled, asked = jpeg("astronaut"), jpeg("collins.jpg")
     print("| what | measured |\n|---|---|")
-    with tempfile.TemporaryDirectory() as name, s3_store() as s3_url:
+    with tempfile.TemporaryDirectory() as name, s3_store("galleries") as s3_url:
         folder = Path(name)
-        boto3.client("s3", endpoint_url=s3_url).create_bucket(Bucket="galleries")
         own = os.environ | {"MARQUEE_SVM_MODEL": str(write_model(folder)), "MARQUEE_S3_ENDPOINT_URL": s3_url}
         for kind, url in (("disk", str(folder / "gallery.npz")), ("S3", "s3://galleries/gallery.npz")):
             with ExitStack() as stack:

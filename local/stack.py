@@ -8,8 +8,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
-
 from local import pictures
 from local.ready import grpc_serving, tcp_open
 from local.supervisor import Part
@@ -114,20 +112,7 @@ def _gateway_config(state: Path, servers: dict[str, str]) -> Path:
 
 def _s3(address: str, folder: Path) -> Part:
     host, _, port = address.rpartition(":")
-
-    def upload(address: str) -> None:
-        client = boto3.client(
-            "s3",
-            endpoint_url=f"http://{address}",
-            aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 - moto takes any
-            region_name="us-east-1",
-        )
-        client.create_bucket(Bucket=BUCKET)
-        for path in folder.iterdir():
-            client.upload_file(str(path), BUCKET, path.name)
-
-    return Part("s3", "moto.server", address, tcp_open, ("-H", host, "-p", port), prepare=upload)
+    return Part("s3", "local.s3", address, tcp_open, ("--host", host, "--port", port, f"{BUCKET}={folder}"))
 
 
 def _aws_rekognition(address: str, gallery: Path, s3: str) -> Part:

@@ -26,8 +26,6 @@ class Part:
     is_ready: Callable[[str], Awaitable[bool]]
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
-    prepare: Callable[[str], None] | None = None
-    """Runs in a thread, with the address, each time the part has become ready."""
     process: asyncio.subprocess.Process | None = None
 
 
@@ -90,12 +88,10 @@ class Supervisor:
 
 
 async def _becomes_ready(part: Part, timeout: float) -> bool:
-    """Waits until the part is ready and prepared; False when it ends or takes too long."""
+    """Waits until the part is ready; False when it ends or takes too long."""
     deadline = time.monotonic() + timeout
     while part.process is not None and part.process.returncode is None and time.monotonic() < deadline:
         if await part.is_ready(part.address):
-            if part.prepare is not None:
-                await asyncio.to_thread(part.prepare, part.address)
             return True
         await asyncio.sleep(_POLL_SECONDS)
     return False

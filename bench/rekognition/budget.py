@@ -19,11 +19,12 @@ from pathlib import Path
 
 import boto3
 import grpc
-from parts import CREDENTIALS, replicas, stub, table, told_by
+from parts import replicas, stub, table, told_by
 from PIL import Image
 from stub import name_of
 from table import TABLE, create
 
+from local.stack import CREDENTIALS
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 from services.runtime import status

@@ -21,9 +21,10 @@ from pathlib import Path
 import boto3
 import numpy as np
 from botocore.config import Config
-from parts import CREDENTIALS, ROOT, replicas, stub
+from parts import ROOT, replicas, stub
 from PIL import Image
 
+from local.stack import CREDENTIALS
 from marquee import Client
 
 LATENCIES = (0.0, 0.05, 0.2)

@@ -10,10 +10,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from local.stack import CREDENTIALS
 from tests.processes import ROOT, free_port, serving, wait_until
 
 HERE = Path(__file__).resolve().parent
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Asks for prices and money spent, and prints what pictures would cost."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,13 +7,12 @@ from typing import Any
 from rich.text import Text
 
 from marquee.cli import terminal
-from marquee.cli.attempts import Exit, exit_of
+from marquee.cli.attempts import Exit
+from marquee.cli.calls import connected
 from marquee.cli.estimates import Estimate, estimates
 from marquee.cli.options import ListOutput
 from marquee.cli.tables import dollars, table_of, words
-from marquee.cli.terminal import clean, print_error
-from marquee.client import Client
-from marquee.errors import MarqueeError
+from marquee.cli.terminal import clean, print_error, print_json
 from marquee.recognizers import Recognizer
 
 
@@ -33,18 +31,14 @@ class Batch:
 
 def print_cost(batch: Batch, address: str | None, timeout: float, output: ListOutput) -> Exit:
     """Prints the estimate, if there are pictures, and the money spent."""
-    try:
-        with Client(address) as client:
-            listed = client.recognizers(timeout=timeout)
-    except MarqueeError as error:
-        print_error("", error.message)
-        return exit_of(error)
+    with connected(address) as client:
+        listed = client.recognizers(timeout=timeout)
     if wrong := set(batch.recognizers) - {recognizer.name for recognizer in listed}:
         print_error("", f"There is no recognizer {wrong.pop()!r}; there is: {', '.join(one.name for one in listed)}.")
         return Exit.USAGE
     asked = [one for one in listed if not batch.recognizers or one.name in batch.recognizers]
     made = estimates(asked, batch.pictures, batch.features, batch.faces) if batch.pictures else []
-    _print_json(batch, made, asked) if output is ListOutput.JSON else _print_tables(batch, made, asked)
+    _print_object(batch, made, asked) if output is ListOutput.JSON else _print_tables(batch, made, asked)
     return Exit.OK if all(estimate.fits for estimate in made) else Exit.FAILED
 
 
@@ -99,8 +93,8 @@ def _too_much(batch: Batch, estimate: Estimate) -> str:
     )
 
 
-def _print_json(batch: Batch, made: Sequence[Estimate], asked: Sequence[Recognizer]) -> None:
-    told: dict[str, Any] = {
+def _print_object(batch: Batch, made: Sequence[Estimate], asked: Sequence[Recognizer]) -> None:
+    told = {
         "pictures": batch.pictures,
         "micro_usd": _total(made),
         "fits": all(estimate.fits for estimate in made),
@@ -111,7 +105,7 @@ def _print_json(batch: Batch, made: Sequence[Estimate], asked: Sequence[Recogniz
             if one.spending is not None
         ],
     }
-    terminal.stdout().print(json.dumps(told, ensure_ascii=False, indent=2), soft_wrap=True)
+    print_json(told)
 
 
 def _estimate(estimate: Estimate) -> dict[str, Any]:

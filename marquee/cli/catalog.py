@@ -1,18 +1,16 @@
 """Asks for the recognizers and prints them."""
 
-import json
 from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
 from marquee.cli import terminal
-from marquee.cli.attempts import Exit, exit_of
+from marquee.cli.attempts import Exit
+from marquee.cli.calls import connected
 from marquee.cli.options import ListOutput
 from marquee.cli.tables import dollars, table_of, words
-from marquee.cli.terminal import clean, print_error
-from marquee.client import Client
+from marquee.cli.terminal import clean, print_json
 from marquee.enums import RecognizerState
-from marquee.errors import MarqueeError
 from marquee.recognizers import Recognizer, Spending
 
 _STATE_STYLES = {RecognizerState.READY: "green", RecognizerState.LOADING: "yellow"}
@@ -20,15 +18,10 @@ _STATE_STYLES = {RecognizerState.READY: "green", RecognizerState.LOADING: "yello
 
 def print_catalog(address: str | None, timeout: float, output: ListOutput) -> Exit:
     """Prints the recognizers behind the server."""
-    try:
-        with Client(address) as client:
-            recognizers = client.recognizers(timeout=timeout)
-    except MarqueeError as error:
-        print_error("", error.message)
-        return exit_of(error)
+    with connected(address) as client:
+        recognizers = client.recognizers(timeout=timeout)
     if output is ListOutput.JSON:
-        listed = [recognizer.to_dict() for recognizer in recognizers]
-        terminal.stdout().print(json.dumps(listed, ensure_ascii=False, indent=2), soft_wrap=True)
+        print_json([recognizer.to_dict() for recognizer in recognizers])
     else:
         _print_table(recognizers)
     return Exit.OK

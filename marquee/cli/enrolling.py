@@ -1,7 +1,5 @@
 """Does what `marquee enroll` was asked to do."""
 
-import json
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +11,7 @@ from marquee.cli.enrollment_tables import print_report, print_totals
 from marquee.cli.options import ListOutput
 from marquee.cli.progress import Progress
 from marquee.cli.subjects import Subject
-from marquee.cli.terminal import print_error, print_note
+from marquee.cli.terminal import print_error, print_json, print_note
 from marquee.client import Client
 from marquee.enrollment_requests import EnrollmentOptions
 from marquee.errors import Unauthenticated, Unimplemented, UnknownRecognizer, Unreachable
@@ -72,10 +70,8 @@ def _print(asked: Enrolling, report: Report, *, first: bool) -> None:
     if report.subject.left_out:
         print_note(report.subject.left_out)
     if asked.output is ListOutput.JSON:
-        indent = 2 if len(asked.subjects) == 1 else None
-        sys.stdout.write(json.dumps(report.to_dict(), ensure_ascii=False, indent=indent) + "\n")
+        print_json(report.to_dict(), a_line=len(asked.subjects) > 1)
     else:
         print_report(report, skipped=first)
-    sys.stdout.flush()
     for error in report.errors:
         print_error("" if isinstance(error, Unreachable) else report.display_name, error.message)

@@ -1,7 +1,6 @@
 """Prints what became of each picture: a table, JSON or CSV."""
 
 import csv
-import json
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -9,7 +8,7 @@ from typing import Any, TypeAlias
 from marquee.cli.attempts import Attempt
 from marquee.cli.options import Output
 from marquee.cli.tables import print_recognition
-from marquee.cli.terminal import print_error
+from marquee.cli.terminal import print_error, print_json
 from marquee.cli.verdicts import name_of, verdicts_of
 from marquee.errors import MarqueeError, Unreachable
 from marquee.results import Verdict
@@ -25,7 +24,7 @@ def printer_of(output: Output, pictures: int) -> Printer:
     """What prints one attempt after the other; errors go to standard error in every format."""
     match output:
         case Output.JSON:
-            return _with_errors(_json_printer(indent=2 if pictures == 1 else None))
+            return _with_errors(_json_printer(a_line=pictures > 1))
         case Output.CSV:
             return _with_errors(_csv_printer())
         case _:
@@ -60,12 +59,12 @@ def _print_table(attempt: Attempt) -> None:
         print_recognition(attempt.file, attempt.recognition)
 
 
-def _json_printer(indent: int | None) -> Printer:
-    def print_json(attempt: Attempt) -> None:
+def _json_printer(*, a_line: bool) -> Printer:
+    def print_object(attempt: Attempt) -> None:
         found = attempt.recognition.to_dict() if attempt.recognition else {"error": _error(attempt)}
-        sys.stdout.write(json.dumps({"file": attempt.file, **found}, ensure_ascii=False, indent=indent) + "\n")
+        print_json({"file": attempt.file, **found}, a_line=a_line)
 
-    return print_json
+    return print_object
 
 
 def _error(attempt: Attempt) -> dict[str, Any]:

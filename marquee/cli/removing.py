@@ -1,6 +1,5 @@
 """Does what `marquee remove` was asked to do."""
 
-import json
 import sys
 from dataclasses import dataclass
 
@@ -8,16 +7,16 @@ import typer
 from rich.text import Text
 
 from marquee.cli import terminal
-from marquee.cli.attempts import Exit, exit_of
+from marquee.cli.attempts import Exit
+from marquee.cli.calls import connected
 from marquee.cli.enrollment_tables import count
 from marquee.cli.options import ListOutput
 from marquee.cli.tables import words
-from marquee.cli.terminal import clean, print_error
+from marquee.cli.terminal import clean, print_error, print_json
 from marquee.client import Client
 from marquee.enrollment import Removal
 from marquee.enrollment_requests import PeopleOptions
 from marquee.enums import Outcome
-from marquee.errors import MarqueeError
 
 _ANSWERED = (Outcome.OK, Outcome.PARTIAL)
 
@@ -38,14 +37,10 @@ def run(asked: Removing) -> Exit:
     """Asks, removes, and tells what each recognizer forgot. Raises BadParameter where nobody can be asked."""
     if not asked.sure and not sys.stdin.isatty():
         raise typer.BadParameter("nobody is there to be asked: say --yes to remove.", param_hint="--yes")
-    try:
-        with Client(asked.address) as client:
-            if not asked.sure and not _confirmed(asked, client):
-                return Exit.FAILED
-            removal = client.remove_person(asked.person_id, timeout=asked.timeout, **asked.call)
-    except MarqueeError as error:
-        print_error("", error.message)
-        return exit_of(error)
+    with connected(asked.address) as client:
+        if not asked.sure and not _confirmed(asked, client):
+            return Exit.FAILED
+        removal = client.remove_person(asked.person_id, timeout=asked.timeout, **asked.call)
     _print(asked, removal)
     return _tell_failures(asked, removal)
 
@@ -66,10 +61,10 @@ def _confirmed(asked: Removing, client: Client) -> bool:
 
 
 def _print(asked: Removing, removal: Removal) -> None:
-    console = terminal.stdout()
     if asked.output is ListOutput.JSON:
-        console.print(json.dumps(removal.to_dict(), ensure_ascii=False, indent=2), soft_wrap=True)
+        print_json(removal.to_dict())
         return
+    console = terminal.stdout()
     for result in removal.results:
         name = clean(result.recognizer)
         if result.outcome is Outcome.SKIPPED:

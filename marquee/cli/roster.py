@@ -1,6 +1,5 @@
 """Asks whom the recognizers know and prints it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,15 +7,14 @@ from datetime import datetime
 from rich.text import Text
 
 from marquee.cli import terminal
-from marquee.cli.attempts import Exit, exit_of
+from marquee.cli.attempts import Exit
+from marquee.cli.calls import connected
 from marquee.cli.options import ListOutput
 from marquee.cli.tables import table_of, words
-from marquee.cli.terminal import clean, print_error
-from marquee.client import Client
+from marquee.cli.terminal import clean, print_error, print_json
 from marquee.enrollment import PeopleResult, Person
 from marquee.enrollment_requests import PeopleOptions
 from marquee.enums import Outcome
-from marquee.errors import MarqueeError
 
 
 @dataclass(slots=True)
@@ -45,15 +43,10 @@ class _Known:
 
 def print_people(address: str | None, timeout: float, output: ListOutput, call: PeopleOptions) -> Exit:
     """Prints everybody; recognizers that failed go to standard error."""
-    try:
-        with Client(address) as client:
-            results = client.people(timeout=timeout, **call)
-    except MarqueeError as error:
-        print_error("", error.message)
-        return exit_of(error)
+    with connected(address) as client:
+        results = client.people(timeout=timeout, **call)
     if output is ListOutput.JSON:
-        listed = [result.to_dict() for result in results]
-        terminal.stdout().print(json.dumps(listed, ensure_ascii=False, indent=2), soft_wrap=True)
+        print_json([result.to_dict() for result in results])
     else:
         _print_table(results)
     return _tell_failures(results)

@@ -1,5 +1,6 @@
 """Where a person reads: standard output and standard error."""
 
+import json
 import os
 import sys
 
@@ -23,6 +24,12 @@ def stderr() -> Console:
 def clean(text: str) -> str:
     """The text without characters that could steer a terminal."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def print_json(value: object, *, a_line: bool = False) -> None:
+    """The value on standard output: indented for a person, or on one line of several."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=None if a_line else 2) + "\n")
+    sys.stdout.flush()
 
 
 def print_error(name: str, message: str) -> None:

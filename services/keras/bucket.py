@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from services.keras.assets import explain
 from services.keras.manifest import FILE, Manifest
+from services.runtime.s3_client import s3_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -88,13 +89,5 @@ class PublishedModel:
 
     @cached_property
     def _client(self) -> "S3Client":
-        import boto3  # noqa: PLC0415 - the help and a wrong argument need not wait for it
-        from botocore.config import Config  # noqa: PLC0415
-
-        config = Config(
-            connect_timeout=5,
-            read_timeout=30,
-            retries={"total_max_attempts": 5, "mode": "standard"},
-            s3={"addressing_style": "path"} if self._endpoint_url else {},
-        )
-        return boto3.client("s3", endpoint_url=self._endpoint_url, config=config)
+        retries = {"total_max_attempts": 5, "mode": "standard"}
+        return s3_client(self._endpoint_url, connect_timeout=5, read_timeout=30, retries=retries)

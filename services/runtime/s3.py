@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import DependencyUnavailable, ObjectForbidden, ObjectNotFound
 from services.runtime.limits import check_size
+from services.runtime.s3_client import s3_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -45,17 +46,13 @@ class ObjectStore:
 
     @cached_property
     def _client(self) -> "S3Client":
-        import boto3  # noqa: PLC0415 - 0.3 s and 35 MiB that a server without S3 objects does not pay
-        from botocore.config import Config  # noqa: PLC0415
-
-        config = Config(
+        return s3_client(
+            self._endpoint_url,
             connect_timeout=2,
             read_timeout=5,
             max_pool_connections=64,
             retries={"total_max_attempts": 2, "mode": "standard"},
-            s3={"addressing_style": "path"} if self._endpoint_url else {},
         )
-        return boto3.client("s3", endpoint_url=self._endpoint_url, config=config)
 
 
 @contextmanager

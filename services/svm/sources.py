@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 from urllib.parse import urlsplit
 
 from services.runtime.limits import MAX_IMAGE_BYTES
+from services.runtime.s3_files import DownloadProblem, download
 from services.svm.training_set import TrainingError
 
 
@@ -23,25 +23,15 @@ def local_folder(source: str, endpoint_url: str | None) -> Iterator[Path]:
 
 
 def _download(source: str, folder: Path, endpoint_url: str | None) -> None:
-    import boto3  # noqa: PLC0415 - only those who train out of S3 wait for it
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
-
     parts = urlsplit(source)
     prefix = parts.path.strip("/")
     try:
-        bucket = boto3.resource("s3", endpoint_url=endpoint_url).Bucket(parts.netloc)
-        for item in bucket.objects.filter(Prefix=f"{prefix}/" if prefix else ""):
-            _fetch(item, folder / PurePosixPath(item.key).relative_to(prefix))
-    except (BotoCoreError, ClientError) as exc:
+        download(parts.netloc, f"{prefix}/" if prefix else "", folder, endpoint_url, _no_larger_than_a_picture)
+    except DownloadProblem as exc:
         raise TrainingError(f"{source} cannot be read: {exc}") from exc
 
 
-def _fetch(item: Any, path: Path) -> None:
-    if item.key.endswith("/"):
-        return
-    if ".." in path.parts:
-        raise TrainingError(f"The key {item.key!r} leads out of the prefix.")
-    if item.size > MAX_IMAGE_BYTES:
-        raise TrainingError(f"{item.key} has {item.size} bytes; at most {MAX_IMAGE_BYTES} are read.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    item.Object().download_file(str(path))
+def _no_larger_than_a_picture(key: str, size: int) -> bool:
+    if size > MAX_IMAGE_BYTES:
+        raise TrainingError(f"{key} has {size} bytes; at most {MAX_IMAGE_BYTES} are read.")
+    return True

@@ -1,10 +1,13 @@
 """What unit tests share."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from local.stack import CREDENTIALS
 from tests.unit.enrollment_servers import EnrollmentServers, enrollment_servers, portraits
 
 
@@ -19,6 +22,35 @@ def enrolling(_enrollment_servers: EnrollmentServers) -> Iterator[EnrollmentServ
     """Servers with nobody enrolled; the model was trained on Eileen Collins and Grace Hopper."""
     yield _enrollment_servers
     _enrollment_servers.forget_all()
+
+
+@pytest.fixture
+def aws_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the stand-ins, and nothing of the machine's own AWS configuration."""
+    for name in ("AWS_REGION", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    nowhere = str(tmp_path / "none")
+    quiet = {"AWS_CONFIG_FILE": nowhere, "AWS_SHARED_CREDENTIALS_FILE": nowhere, "AWS_EC2_METADATA_DISABLED": "true"}
+    for name, value in (CREDENTIALS | quiet).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def rekognition() -> Iterator[SimpleNamespace]:
+    """Rekognition without a gallery, and DynamoDB with the table: `url`, `client` and `table_url`."""
+    from tests.unit import rekognition_people  # noqa: PLC0415 - loads moto and dlib, which few tests need
+
+    with rekognition_people.aws() as running:
+        yield running
+
+
+@pytest.fixture
+def collection(rekognition: SimpleNamespace) -> Iterator[str]:
+    """The name of an empty one."""
+    name = f"c-{uuid.uuid4().hex}"
+    rekognition.client.create_collection(CollectionId=name)
+    yield name
+    rekognition.client.delete_collection(CollectionId=name)
 
 
 @pytest.fixture

@@ -17,7 +17,11 @@ from services.runtime.settings import LeafSettings
 from tests.unit.gateways import gateway
 from tests.unit.leaves import Scripted, picture, served
 
-ENROLLED, REFUSED = pb.ENROLLMENT_STATE_ENROLLED, pb.ENROLLMENT_STATE_REFUSED
+ENROLLED, ALREADY, REFUSED = (
+    pb.ENROLLMENT_STATE_ENROLLED,
+    pb.ENROLLMENT_STATE_ALREADY_ENROLLED,
+    pb.ENROLLMENT_STATE_REFUSED,
+)
 
 
 class ScriptedEnroller:
@@ -110,3 +114,13 @@ async def refusal(call: grpc.aio.UnaryUnaryCall) -> status_pb2.Status:
 def code_and_reason(refused: status_pb2.Status) -> tuple[str, str]:
     """Of a status."""
     return status.code_of(refused).name, status.reason_of(refused)
+
+
+def states(result: pb.EnrollmentResult) -> list[int]:
+    """Of its faces."""
+    return [face.state for face in result.faces]
+
+
+def reasons(result: pb.EnrollmentResult) -> list[str]:
+    """Of its faces; empty for one that was not refused."""
+    return [status.reason_of(face.status) for face in result.faces]

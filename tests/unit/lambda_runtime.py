@@ -5,7 +5,6 @@ import os
 import queue
 import subprocess
 import sys
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.processes import ROOT
+from tests.unit.background import in_background
 
 _BASE = "/2018-06-01/runtime"
 _FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:marquee"
@@ -68,9 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def running(handler: str, **environment: str) -> Iterator[RuntimeApi]:
     """The function in AWS's own runtime client."""
-    with RuntimeApi() as api:
-        serving = threading.Thread(target=api.serve_forever, kwargs={"poll_interval": 0.01})
-        serving.start()
+    with in_background(RuntimeApi()) as api:
         where = {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.server_address[1]}", "AWS_LAMBDA_FUNCTION_NAME": "marquee"}
         command = [sys.executable, "-m", "awslambdaric", handler]
         process = subprocess.Popen(command, cwd=ROOT, env=os.environ | where | environment)
@@ -79,21 +77,3 @@ def running(handler: str, **environment: str) -> Iterator[RuntimeApi]:
         finally:
             process.kill()
             process.wait(10)
-            api.shutdown()
-            serving.join()
-
-
-@contextmanager
-def results_table(client: Any, name: str) -> Iterator[None]:
-    """The table of results, through a client of DynamoDB."""
-    keys = {"object": "HASH", "version": "RANGE"}
-    client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    try:
-        yield
-    finally:
-        client.delete_table(TableName=name)

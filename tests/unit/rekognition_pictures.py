@@ -9,11 +9,16 @@ from PIL import ImageDraw, ImageFont
 from local import pictures
 
 
-def jpeg(picture: Pillow.Image, **options: object) -> bytes:
-    """The picture as a JPEG file."""
+def encode(picture: Pillow.Image, kind: str = "JPEG", **options: object) -> bytes:
+    """The picture as a file, with Pillow's options of the format."""
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", **{"quality": 92} | options)
+    picture.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def jpeg(picture: Pillow.Image, quality: int = 92) -> bytes:
+    """The picture as a JPEG file that has lost little."""
+    return encode(picture, quality=quality)
 
 
 def demo() -> dict[str, bytes]:

@@ -3,18 +3,21 @@
 import json
 import socket
 import struct
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from moto.server import create_backend_app
 from werkzeug.serving import make_server
 
 from services.rekognition.settings import RekognitionSettings
+from tests.unit.background import in_background
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
 
 RESET = "reset"
 """An answer that is none: the connection breaks."""
@@ -24,7 +27,7 @@ TABLE = "money"
 
 
 class ScriptedAws(ThreadingHTTPServer):
-    """Asks the script for each answer; remembers what it was asked, and when."""
+    """Asks the script for each answer, JSON or a text as it is; remembers what it was asked, and when."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -56,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         status, told = answer
-        content = json.dumps(told).encode()
+        content = told.encode() if isinstance(told, str) else json.dumps(told).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
@@ -73,14 +76,8 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def scripted_aws(script: Script) -> Iterator[ScriptedAws]:
     """A running ScriptedAws."""
-    with ScriptedAws(script) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with in_background(ScriptedAws(script)) as server:
+        yield server
 
 
 def refusal(code: str, http_status: int = 400) -> Answer:
@@ -91,24 +88,27 @@ def refusal(code: str, http_status: int = 400) -> Answer:
 def dynamodb() -> Iterator[str]:
     """Moto's DynamoDB with the table; gives its URL. One thread, since moto checks and writes in two steps."""
     server = make_server("127.0.0.1", 0, create_backend_app("dynamodb"), threaded=False)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    client = boto3.Session().client("dynamodb", endpoint_url=url)
+    with in_background(server):
+        url = f"http://127.0.0.1:{server.server_port}"
+        client = boto3.Session().client("dynamodb", endpoint_url=url)
+        with table(client, TABLE, pk="HASH", sk="RANGE"):
+            yield url
+        client.close()
+
+
+@contextmanager
+def table(client: "DynamoDBClient", name: str, **keys: Literal["HASH", "RANGE"]) -> Iterator[None]:
+    """An empty one with these keys of texts."""
     client.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+        TableName=name,
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
         BillingMode="PAY_PER_REQUEST",
     )
     try:
-        yield url
+        yield
     finally:
-        client.delete_table(TableName=TABLE)
-        client.close()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+        client.delete_table(TableName=name)
 
 
 def settings(url: str, **own: object) -> RekognitionSettings:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from marquee.cli.app import app
 from marquee.v1 import recognizer_pb2 as pb
+from tests.unit.commands import marquee
 from tests.unit.peer import Peer, serving
 
 PRICES = {
@@ -39,7 +39,7 @@ def peer() -> Iterator[Peer]:
 
 
 def cost(peer: Peer, *arguments: str) -> Result:
-    return CliRunner().invoke(app, ["cost", "--address", peer.address, *arguments])
+    return marquee("cost", "--address", peer.address, *arguments)
 
 
 def test_tells_what_pictures_would_cost_and_recognizes_none(peer: Peer, tmp_path: Path) -> None:
@@ -121,6 +121,6 @@ def test_files_and_a_number_are_wrong_usage(peer: Peer) -> None:
 
 def test_no_server_exits_with_3() -> None:
     """The same exit code and words as for a picture."""
-    ran = CliRunner().invoke(app, ["cost", "--address", "127.0.0.1:1"])
+    ran = marquee("cost", "--address", "127.0.0.1:1")
     assert ran.exit_code == 3
     assert "Nothing answers at 127.0.0.1:1" in ran.stderr

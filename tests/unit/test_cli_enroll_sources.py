@@ -4,23 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from marquee import Enrollment, ImageTooLarge
-from marquee.cli.app import app
 from marquee.cli.batches import enroll_all
+from tests.unit.commands import lines_of, marquee
 from tests.unit.enrollment_servers import EnrollmentServers
 
 pytestmark = pytest.mark.usefixtures("portraits_here")
-
-
-def _enroll(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["enroll", *arguments])
-
-
-def _lines(ran: Result) -> list[str]:
-    """Each line with single blanks."""
-    return [" ".join(line.split()) for line in ran.stdout.splitlines()]
 
 
 def test_folders_are_people(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
@@ -31,9 +21,9 @@ def test_folders_are_people(servers: EnrollmentServers) -> None:  # noqa: ARG001
         shutil.copy("both.jpg", f"{folder}/both.JPG")
     Path("Grace_Hopper/notes.txt").touch()
     Path("Grace_Hopper/.hidden").touch()
-    ran = _enroll("Grace_Hopper/", "eileen collins")
+    ran = marquee("enroll", "Grace_Hopper/", "eileen collins")
     assert ran.exit_code == 1
-    lines = _lines(ran)
+    lines = lines_of(ran)
     assert lines[0] == "Grace Hopper grace-hopper Grace_Hopper/"
     assert lines[2].startswith("both.JPG svm refused")
     assert lines[3] == "hopper.jpg svm enrolled"
@@ -86,7 +76,7 @@ def test_wrong_usage_exits_with_2_and_says_what_to_do(arguments: str, message: s
     for name in ("ada", "bea", "ADA"):
         Path("people", name).mkdir(parents=True)
         shutil.copy("hopper.jpg", Path("people", name))
-    ran = _enroll(*arguments.split(), "--address", "127.0.0.1:1")
+    ran = marquee("enroll", *arguments.split(), "--address", "127.0.0.1:1")
     assert ran.exit_code == 2
     assert message in " ".join(ran.stderr.split())
 
@@ -109,7 +99,7 @@ def test_what_is_wrong_for_everybody_is_told_once(
     for folder in ("Ada", "Bea"):
         Path(folder).mkdir()
         shutil.copy("hopper.jpg", folder)
-    ran = _enroll("Ada", "Bea", *arguments.split())
+    ran = marquee("enroll", "Ada", "Bea", *arguments.split())
     assert (ran.exit_code, ran.stdout) == (code, "")
     assert message in ran.stderr
     assert ran.stderr.count("\n") == 1

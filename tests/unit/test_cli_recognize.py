@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from google.rpc import code_pb2
 from PIL import Image
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from marquee.cli.app import app
 from marquee.v1 import recognizer_pb2 as pb
+from tests.unit.commands import marquee
 from tests.unit.peer import Peer, refusal, serving, two_people
 
 
@@ -34,7 +34,7 @@ def peer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Peer]:
 
 
 def _recognize(*arguments: str, stdin: bytes | None = None) -> Result:
-    return CliRunner().invoke(app, ["recognize", *arguments], input=stdin)
+    return marquee("recognize", *arguments, stdin=stdin)
 
 
 def test_the_table_tells_verdicts_recognizers_and_failures(peer: Peer) -> None:  # noqa: ARG001 - is the server

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import pytest
 from google.rpc import code_pb2
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from marquee.cli.app import app
 from marquee.v1 import recognizer_pb2 as pb
+from tests.unit.commands import marquee
 from tests.unit.peer import Peer, refusal, serving
 
 
@@ -33,7 +33,7 @@ def peer() -> Iterator[Peer]:
 
 
 def _recognizers(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["recognizers", *arguments])
+    return marquee("recognizers", *arguments)
 
 
 def test_the_table_tells_state_features_models_prices_and_money_spent(peer: Peer) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from services.keras import manifest as manifests
 from services.keras.assets import read_assets
-from tests.unit.svm_store import s3_store
+from tests.unit.s3_store import s3_store
 from tests.unit.train_env import run_module
 
 GOOD = ("exported", "legacy", "modern", "operations", "sigmoid")
@@ -164,9 +164,8 @@ def test_what_is_there_stays(made: Path) -> None:
 
 def test_model_in_a_bucket(made: Path, tmp_path: Path) -> None:
     """A model comes out of S3 with the .marquee.json beside it; one that is not there is named."""
-    with s3_store() as address:
+    with s3_store("trained") as address:
         client = boto3.client("s3", endpoint_url=address)
-        client.create_bucket(Bucket="trained")
         for name in ("modern.h5", "modern.marquee.json"):
             client.upload_file(str(made / name), "trained", f"shop/{name}")
         options = (tmp_path / "2", "--s3-endpoint-url", address)

@@ -16,7 +16,7 @@ import pytest
 from services.keras import manifest as manifests
 from services.keras.bucket import BucketProblem, PublishedModel
 from services.keras.delivery import Delivery, DeliveryProblem
-from tests.unit.svm_store import s3_store
+from tests.unit.s3_store import s3_store
 
 BUCKET = "models"
 URL = f"s3://{BUCKET}/shop/celebrity"

@@ -4,10 +4,8 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 
 import boto3
 import pytest
@@ -20,21 +18,14 @@ from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.table import TableLedger
 from services.runtime import errors, status
 from services.runtime.images import Image
-from services.runtime.recognizer import Options
 from tests.unit.leaves import picture as small_picture
 from tests.unit.leaves import until
-from tests.unit.rekognition_servers import CREDENTIALS
+from tests.unit.rekognition_calls import asking
+from tests.unit.rekognition_calls import recognizing as replica
 from tests.unit.scripted_aws import RESET, TABLE, Answer, dynamodb, refusal, scripted_aws, settings
 
+pytestmark = pytest.mark.usefixtures("aws_credentials")
 LABELS = (200, {"Labels": [{"Name": "Boat", "Confidence": 80.0}]})
-
-
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing of the machine's own AWS configuration is seen."""
-    nowhere = str(tmp_path / "none")
-    for name, value in (CREDENTIALS | {"AWS_CONFIG_FILE": nowhere, "AWS_SHARED_CREDENTIALS_FILE": nowhere}).items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture
@@ -43,21 +34,9 @@ def table_url() -> Iterator[str]:
         yield url
 
 
-@asynccontextmanager
-async def replica(url: str, **own: object) -> AsyncIterator[RekognitionRecognizer]:
-    made = RekognitionRecognizer(settings(url, **own))
-    await made.load()
-    try:
-        yield made
-    finally:
-        await made.close()
-
-
 def labels(recognizer: RekognitionRecognizer, seconds: float = 10) -> "asyncio.Task[pb.RecognizerResult]":
-    options = Options(
-        "test", (pb.FEATURE_LABELS,), 10, 0, "", include_embeddings=False, deadline=time.monotonic() + seconds
-    )
-    return asyncio.ensure_future(recognizer.recognize(Image(small_picture((100, 100))), options))
+    asked = asking(pb.FEATURE_LABELS, seconds=seconds)
+    return asyncio.ensure_future(recognizer.recognize(Image(small_picture((100, 100))), asked))
 
 
 def spent(recognizer: RekognitionRecognizer) -> int:

@@ -3,7 +3,6 @@
 import io
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,26 +11,13 @@ import pytest
 
 from services.rekognition.collections import main
 from services.rekognition.known_people import KnownPeople
-from tests.unit import rekognition_people
 from tests.unit.rekognition_people import DEMO
 from tests.unit.scripted_aws import TABLE, scripted_aws
 
 
-@pytest.fixture(scope="module")
-def aws() -> Iterator[SimpleNamespace]:
-    with rekognition_people.aws() as running:
-        yield running
-
-
-@pytest.fixture
-def collection(aws: SimpleNamespace) -> Iterator[str]:
-    with rekognition_people.collection(aws.client) as name:
-        yield name
-
-
 @pytest.fixture(autouse=True)
-def environment(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MARQUEE_REKOGNITION_ENDPOINT_URL", aws.url)
+def environment(rekognition: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARQUEE_REKOGNITION_ENDPOINT_URL", rekognition.url)
 
 
 class Command:
@@ -59,12 +45,12 @@ def run(capsys: pytest.CaptureFixture[str]) -> Command:
 
 
 @pytest.fixture
-def people(aws: SimpleNamespace, collection: str) -> None:
+def people(rekognition: SimpleNamespace, collection: str) -> None:
     for person, picture in (("grace", "hopper"), ("eileen", "collins")):
-        aws.client.index_faces(CollectionId=collection, Image={"Bytes": DEMO[picture]}, ExternalImageId=person)
+        rekognition.client.index_faces(CollectionId=collection, Image={"Bytes": DEMO[picture]}, ExternalImageId=person)
 
 
-def test_a_collections_life(run: Command, aws: SimpleNamespace) -> None:
+def test_a_collections_life(run: Command, rekognition: SimpleNamespace) -> None:
     """Created once, described, listed, deleted; each tells the same row."""
     assert run.rows("create", "crew")[0]["collection"] == "crew"
     run("create", "crew", status=2)
@@ -73,7 +59,7 @@ def test_a_collections_life(run: Command, aws: SimpleNamespace) -> None:
     assert (row["faces"], row["users"], row["face_model"]) == (0, 0, "7.0")
     assert {"collection": "crew", "face_model": "7.0"} in run.rows("list")
     assert run.rows("delete", "crew", "--yes") == [row]
-    assert "crew" not in aws.client.list_collections()["CollectionIds"]
+    assert "crew" not in rekognition.client.list_collections()["CollectionIds"]
 
 
 @pytest.mark.usefixtures("people")
@@ -115,11 +101,13 @@ def test_deleting_asks(run: Command, collection: str, monkeypatch: pytest.Monkey
     assert run.rows("describe", collection)
 
 
-def test_deleting_forgets_the_names(run: Command, aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleting_forgets_the_names(
+    run: Command, rekognition: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A collection of the same name later knows nobody of it; other collections keep theirs."""
     monkeypatch.setenv("MARQUEE_REKOGNITION_TABLE", TABLE)
-    monkeypatch.setenv("MARQUEE_DYNAMODB_ENDPOINT_URL", aws.table_url)
-    client = boto3.client("dynamodb", endpoint_url=aws.table_url)
+    monkeypatch.setenv("MARQUEE_DYNAMODB_ENDPOINT_URL", rekognition.table_url)
+    client = boto3.client("dynamodb", endpoint_url=rekognition.table_url)
     people = KnownPeople(client, TABLE)
     for collection, person in (("gone", "a"), ("gone", "b"), ("other", "c")):
         people.save(collection, person, person.upper(), {"digest": "face"})

@@ -1,7 +1,6 @@
 """The local Rekognition endpoint, asked by unmodified boto3."""
 
 import http.client
-import io
 import os
 import signal
 import subprocess
@@ -18,9 +17,10 @@ from botocore.validate import ParamValidator
 from PIL import Image as Pillow
 
 from local import pictures, stack
-from tests.unit.rekognition_servers import CREDENTIALS, endpoint, s3_server
+from local.stack import CREDENTIALS
+from tests.unit.rekognition_pictures import encode
+from tests.unit.rekognition_servers import BUCKET, demo_aws, endpoint
 
-BUCKET = "pics"
 SIGNED = (
     "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/rekognition/aws4_request, "
     f"SignedHeaders=host;x-amz-date, Signature={'0' * 64}"
@@ -35,23 +35,11 @@ PEOPLE = {
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    folder = tmp_path_factory.mktemp("gallery")
-    pictures.write_gallery(folder)
-    with pytest.MonkeyPatch.context() as patch, s3_server() as s3_url, endpoint(folder, s3_url) as url:
-        for name, value in CREDENTIALS.items():
-            patch.setenv(name, value)
-        yield SimpleNamespace(
-            url=url,
-            rekognition=boto3.Session().client("rekognition", endpoint_url=url),
-            s3=boto3.Session().client("s3", endpoint_url=s3_url),
-        )
-
-
-def encode(picture: Pillow.Image, kind: str = "JPEG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
+def aws() -> Iterator[SimpleNamespace]:
+    with demo_aws() as running:
+        rekognition = boto3.Session().client("rekognition", endpoint_url=running.url)
+        yield SimpleNamespace(url=running.url, rekognition=rekognition, s3=running.s3)
+        rekognition.close()
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +64,11 @@ def test_names_the_people_of_the_gallery(aws: SimpleNamespace, demo: dict[str, b
     check_shape(aws.rekognition, "RecognizeCelebrities", answer)
 
 
-def test_a_stranger_is_an_unrecognized_face(aws: SimpleNamespace, demo: dict[str, bytes], tmp_path: Path) -> None:
+def test_a_stranger_is_an_unrecognized_face(demo: dict[str, bytes], tmp_path: Path) -> None:
     """A face that is too far from everybody in the gallery is found and not named."""
-    assert aws.url  # whose credentials are set for this client too
     (tmp_path / "Grace Hopper").mkdir()
     pictures.photo("Grace Hopper").save(tmp_path / "Grace Hopper" / "1.jpg")
-    with endpoint(tmp_path, "http://127.0.0.1:9") as url:
+    with endpoint(tmp_path) as url:
         client = boto3.Session().client("rekognition", endpoint_url=url)
         answer = client.recognize_celebrities(Image={"Bytes": demo["collins.jpg"]})
         client.close()
@@ -165,7 +152,6 @@ def test_large_pictures_keep_their_boxes(aws: SimpleNamespace) -> None:
 
 def test_reads_s3_objects(aws: SimpleNamespace, demo: dict[str, bytes]) -> None:
     """An object gives what its bytes give, and an old version what it was."""
-    aws.s3.create_bucket(Bucket=BUCKET)
     aws.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     old = aws.s3.put_object(Bucket=BUCKET, Key="a b.jpg", Body=demo["hopper.jpg"])["VersionId"]
     aws.s3.put_object(Bucket=BUCKET, Key="a b.jpg", Body=demo["coffee.jpg"])

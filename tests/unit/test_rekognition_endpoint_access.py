@@ -28,8 +28,9 @@ from local.rekognition.faults import Faults, Rates
 from local.rekognition.recordings import Recordings, recording, replaying
 from local.rekognition.replies import Answering, answering
 from local.rekognition.upstream import Upstream
+from local.stack import CREDENTIALS
 from tests.unit import rekognition_pictures
-from tests.unit.rekognition_servers import CREDENTIALS, endpoint, serving
+from tests.unit.rekognition_servers import endpoint, serving
 
 DEMO = rekognition_pictures.demo()
 LISTING = answering({"ListCollections": lambda _: {"CollectionIds": ["a"]}})
@@ -166,12 +167,11 @@ def recorder(folder: Path, aws: str) -> Iterator[Any]:
         yield asking(url)
 
 
-def test_what_is_recorded_is_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("aws_credentials")
+def test_what_is_recorded_is_replayed(tmp_path: Path) -> None:
     """Answers and refusals come again to the same parameters, and nothing comes to others."""
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
     seen = {"Bytes": DEMO["hopper"]}
-    with endpoint(None, "http://127.0.0.1:9") as aws, recorder(tmp_path, aws) as client:
+    with endpoint(None) as aws, recorder(tmp_path, aws) as client:
         faces = client.detect_faces(Image=seen)["FaceDetails"]
         refused = outcome(lambda: client.detect_faces(Image={"Bytes": b"x"}))
         client.create_collection(CollectionId="c")
@@ -187,11 +187,10 @@ def test_what_is_recorded_is_replayed(tmp_path: Path, monkeypatch: pytest.Monkey
     assert b"/9j/" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())  # a JPEG in base64
 
 
+@pytest.mark.usefixtures("aws_credentials")
 @pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredTokenException"])
-def test_passing_trouble_is_not_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+def test_passing_trouble_is_not_recorded(tmp_path: Path, code: str) -> None:
     """The caller is told of it, and a replay knows nothing of it."""
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
 
     def refusing(*_: Any) -> Any:
         raise AwsError(code, "not now")

@@ -1,38 +1,23 @@
 """Collections, faces and users of the local Rekognition endpoint, by plain boto3 calls."""
 
 import uuid
-from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 from PIL import ImageEnhance, ImageFilter
 
 from local import pictures
 from tests.unit import rekognition_pictures
-from tests.unit.rekognition_servers import CREDENTIALS, endpoint
 
 DEMO = rekognition_pictures.demo()
 HOPPER, COLLINS, BOTH, COFFEE = ({"Bytes": DEMO[name]} for name in ("hopper", "collins", "both", "coffee"))
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    with pytest.MonkeyPatch.context() as patch, endpoint(None, "http://127.0.0.1:9") as url:
-        for name, value in CREDENTIALS.items():
-            patch.setenv(name, value)
-        made = boto3.client("rekognition", endpoint_url=url)
-        yield made
-        made.close()
-
-
-@pytest.fixture
-def collection(client: Any) -> Iterator[str]:
-    name = f"c-{uuid.uuid4().hex}"
-    client.create_collection(CollectionId=name)
-    yield name
-    client.delete_collection(CollectionId=name)
+def client(rekognition: SimpleNamespace) -> Any:
+    return rekognition.client
 
 
 def refused(code: str, call: Any, **asked: Any) -> str:

@@ -15,7 +15,7 @@ from PIL import ImageOps
 from local import pictures
 from local.rekognition import annotations
 from tests.unit import rekognition_pictures
-from tests.unit.rekognition_servers import CREDENTIALS, endpoint
+from tests.unit.rekognition_servers import endpoint
 
 DEMO = rekognition_pictures.demo()
 HOPPER, COLLINS, BOTH, COFFEE = ({"Bytes": DEMO[name]} for name in ("hopper", "collins", "both", "coffee"))
@@ -52,12 +52,7 @@ def client(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
         '{"Urls": ["hopper.example"], "KnownGender": {"Type": "Female"}}'
     )
     known = annotations.read(folder)
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        endpoint(gallery, "http://127.0.0.1:9", annotations=known) as url,
-    ):
-        for name, value in CREDENTIALS.items():
-            patch.setenv(name, value)
+    with endpoint(gallery, annotations=known) as url:
         made = boto3.client("rekognition", endpoint_url=url)
         yield made
         made.close()

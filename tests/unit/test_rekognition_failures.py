@@ -1,52 +1,40 @@
 """What the Rekognition recognizer makes of AWS's failures, against a server that answers as AWS does."""
 
-import io
 import socket
 import time
-from pathlib import Path
+from typing import Any
 
 import pytest
 from google.rpc import code_pb2
-from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.settings import RekognitionSettings
 from services.runtime import errors, status
 from services.runtime.images import Image
-from services.runtime.recognizer import Options
-from tests.unit.rekognition_servers import CREDENTIALS, canned_aws
+from tests.unit.leaves import picture
+from tests.unit.rekognition_calls import asking, recognizing
+from tests.unit.scripted_aws import Answer, Script, refusal, scripted_aws
 
-BOTH = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
+pytestmark = pytest.mark.usefixtures("aws_credentials")
 FACES = (200, {"CelebrityFaces": [], "UnrecognizedFaces": [{"BoundingBox": {}, "Confidence": 90.0}]})
 LABELS = (200, {"Labels": [{"Name": "Boat", "Confidence": 80.0}]})
 
 
-def refusal(code: str, http_status: int = 400) -> tuple[int, dict[str, str]]:
-    return http_status, {"__type": code, "Message": "User: arn:aws:iam::123456789012:user/secret is not allowed"}
+def answers(celebrities: Answer, labels: Answer, seconds: float = 0) -> Script:
+    """Each operation's, after so many seconds."""
+    told = {"RecognizeCelebrities": celebrities, "DetectLabels": labels}
+
+    def script(operation: str, _: dict[str, Any]) -> Answer:
+        time.sleep(seconds)
+        return told[operation]
+
+    return script
 
 
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing of the machine's own AWS configuration is seen."""
-    for name in ("AWS_REGION", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    nowhere = str(tmp_path / "none")
-    quiet = {"AWS_CONFIG_FILE": nowhere, "AWS_SHARED_CREDENTIALS_FILE": nowhere, "AWS_EC2_METADATA_DISABLED": "true"}
-    for name, value in (CREDENTIALS | quiet).items():
-        monkeypatch.setenv(name, value)
-
-
-async def recognize(url: str, **settings: float) -> pb.RecognizerResult:
-    buffer = io.BytesIO()
-    Pillow.new("RGB", (100, 100)).save(buffer, "JPEG")
-    options = Options("test", BOTH, 10, 0, "", include_embeddings=False, deadline=time.monotonic() + 10)
-    recognizer = RekognitionRecognizer(RekognitionSettings(rekognition_endpoint_url=url, **settings))
-    await recognizer.load()
-    try:
-        return await recognizer.recognize(Image(buffer.getvalue()), options)
-    finally:
-        await recognizer.close()
+async def recognize(url: str, **own: float) -> pb.RecognizerResult:
+    async with recognizing(url, **own) as recognizer:
+        return await recognizer.recognize(Image(picture((100, 100))), asking())
 
 
 @pytest.mark.parametrize(
@@ -72,10 +60,10 @@ async def recognize(url: str, **settings: float) -> pb.RecognizerResult:
 async def test_each_code_has_its_error(code: str, http_status: int, expected: type[errors.DomainError]) -> None:
     """Callers get a domain error in our words; AWS's words name accounts and users."""
     failure = refusal(code, http_status)
-    with canned_aws({"RecognizeCelebrities": failure, "DetectLabels": failure}) as aws:
+    with scripted_aws(answers(failure, failure)) as aws:
         with pytest.raises(errors.DomainError) as raised:
             await recognize(aws.url, rekognition_attempts=1)
-        assert sorted(aws.asked) == ["DetectLabels", "RecognizeCelebrities"]
+        assert sorted(operation for operation, *_ in aws.asked) == ["DetectLabels", "RecognizeCelebrities"]
     assert type(raised.value) is expected
     assert type(raised.value) in status.TABLE
     assert "arn:" not in raised.value.message
@@ -83,7 +71,7 @@ async def test_each_code_has_its_error(code: str, http_status: int, expected: ty
 
 async def test_one_failing_feature_leaves_the_other() -> None:
     """The result has the faces, names the feature that failed with its status, and costs one call."""
-    with canned_aws({"RecognizeCelebrities": FACES, "DetectLabels": refusal("ThrottlingException")}) as aws:
+    with scripted_aws(answers(FACES, refusal("ThrottlingException"))) as aws:
         result = await recognize(aws.url, rekognition_attempts=2)
     assert len(result.faces) == 1
     (failure,) = result.feature_errors
@@ -94,7 +82,7 @@ async def test_one_failing_feature_leaves_the_other() -> None:
 
 async def test_both_features_are_asked_at_once() -> None:
     """Two answers of 0.4 s each take no 0.8 s."""
-    with canned_aws({"RecognizeCelebrities": FACES, "DetectLabels": LABELS}, delay=0.4) as aws:
+    with scripted_aws(answers(FACES, LABELS, 0.4)) as aws:
         begin = time.perf_counter()
         result = await recognize(aws.url)
         seconds = time.perf_counter() - begin - result.timings.queue.ToTimedelta().total_seconds()
@@ -104,7 +92,7 @@ async def test_both_features_are_asked_at_once() -> None:
 
 async def test_no_answer_in_time_is_a_timeout() -> None:
     """The read timeout ends the wait, and nothing is asked twice."""
-    with canned_aws({"RecognizeCelebrities": FACES, "DetectLabels": LABELS}, delay=0.5) as aws:
+    with scripted_aws(answers(FACES, LABELS, 0.5)) as aws:
         with pytest.raises(errors.DependencyTimeout):
             await recognize(aws.url, rekognition_read_timeout_seconds=0.1)
         assert len(aws.asked) == 2
@@ -121,9 +109,8 @@ async def test_nobody_there_is_unavailable() -> None:
 @pytest.mark.parametrize("page", ["<html>Welcome</html>", {}])
 async def test_another_server_is_no_empty_success(page: object) -> None:
     """A wrong endpoint that says 200 is not taken for Rekognition with nothing found."""
-    answers = {"RecognizeCelebrities": (200, page), "DetectLabels": (200, page)}
     wrong = pytest.raises(errors.DependencyUnavailable, match="does not answer as Rekognition")
-    with canned_aws(answers) as aws, wrong:
+    with scripted_aws(answers((200, page), (200, page))) as aws, wrong:
         await recognize(aws.url)
 
 

@@ -11,39 +11,29 @@ from typing import Any
 import boto3
 import pytest
 
-from local import pictures
 from services.rekognition.lambda_events import objects_of
 from tests.processes import ROOT
-from tests.unit.lambda_runtime import RuntimeApi, results_table, running
+from tests.unit.lambda_runtime import RuntimeApi, running
 from tests.unit.rekognition_pictures import demo, printed
-from tests.unit.rekognition_servers import CREDENTIALS, endpoint, s3_server
-from tests.unit.scripted_aws import TABLE, dynamodb
+from tests.unit.rekognition_servers import BUCKET, demo_aws
+from tests.unit.scripted_aws import TABLE, dynamodb, table
 
 HANDLER = "services.rekognition.lambda_function.lambda_handler"
-BUCKET = "pics"
 AWKWARD = "Sports-celebrity images/Ronaldo/ronaldo_(18).jpg"
 ENCODED = "Sports-celebrity+images/Ronaldo/ronaldo_%2818%29.jpg"
 RESULTS = "results"
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    folder = tmp_path_factory.mktemp("gallery")
-    pictures.write_gallery(folder)
-    with pytest.MonkeyPatch.context() as patch, s3_server() as s3_url, endpoint(folder, s3_url) as url:
-        for name, value in CREDENTIALS.items():
-            patch.setenv(name, value)
-        s3 = boto3.Session().client("s3", endpoint_url=s3_url)
-        s3.create_bucket(Bucket=BUCKET)
+def aws() -> Iterator[SimpleNamespace]:
+    with demo_aws() as running, dynamodb() as table_url:
         told = {AWKWARD: demo()["hopper"], "both.jpg": demo()["both"], "text.jpg": printed(["MARQUEE"])}
         for key, content in (told | {"broken.jpg": b"no picture"}).items():
-            s3.put_object(Bucket=BUCKET, Key=key, Body=content)
-        s3.close()
-        with dynamodb() as table_url:
-            results = boto3.Session().client("dynamodb", endpoint_url=table_url)
-            with results_table(results, RESULTS):
-                yield SimpleNamespace(url=url, table_url=table_url, results=results)
-            results.close()
+            running.s3.put_object(Bucket=BUCKET, Key=key, Body=content)
+        results = boto3.Session().client("dynamodb", endpoint_url=table_url)
+        with table(results, RESULTS, object="HASH", version="RANGE"):
+            yield SimpleNamespace(url=running.url, table_url=table_url, results=results)
+        results.close()
 
 
 @pytest.fixture(scope="module")

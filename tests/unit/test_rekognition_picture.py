@@ -10,12 +10,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.picture import MAX_BYTES, MAX_SIDE, prepare
 from services.runtime.errors import ImageMissing, InvalidImage
 from services.runtime.images import Image
-
-
-def encode(picture: Pillow.Image, kind: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
+from tests.unit.rekognition_pictures import encode
 
 
 def halves(width: int = 160, height: int = 100) -> Pillow.Image:

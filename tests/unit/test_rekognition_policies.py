@@ -1,9 +1,7 @@
 """The IAM policies against AWS's table of actions, and against the calls that the code makes: neither has more."""
 
-import io
 import json
 import logging
-import time
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -22,17 +20,18 @@ from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition import collections, lambda_function
 from services.rekognition.known_people import KnownPeople
-from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.enrollment import Page
 from services.runtime.images import Image
-from services.runtime.recognizer import Options
 from services.runtime.s3 import ObjectStore
 from tests.processes import ROOT
 from tests.unit.aws_calls import ACCOUNT, REGION, Recorded, recorded
-from tests.unit.lambda_runtime import results_table
-from tests.unit.rekognition_people import DEMO, asking, replica
-from tests.unit.rekognition_servers import CREDENTIALS, endpoint, s3_server
-from tests.unit.scripted_aws import TABLE, dynamodb, settings
+from tests.unit.rekognition_calls import asking, recognizing
+from tests.unit.rekognition_people import DEMO, replica
+from tests.unit.rekognition_people import asking as enrollment
+from tests.unit.rekognition_pictures import encode
+from tests.unit.rekognition_servers import endpoint
+from tests.unit.s3_store import s3_store
+from tests.unit.scripted_aws import TABLE, dynamodb, table
 
 POLICIES = ROOT / "deploy/eks/policies"
 NAMES = sorted(path.stem for path in POLICIES.glob("*.json"))
@@ -55,17 +54,13 @@ PICTURE_FEATURES = (
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[SimpleNamespace]:
-    with pytest.MonkeyPatch.context() as patch, s3_server() as s3_url, endpoint(None, s3_url) as url:
-        for name, value in CREDENTIALS.items():
-            patch.setenv(name, value)
+    with s3_store("pics") as s3_url, endpoint(None, s3_url) as url:
         s3 = boto3.Session().client("s3", endpoint_url=s3_url)
-        s3.create_bucket(Bucket="pics")
         s3.put_bucket_versioning(Bucket="pics", VersioningConfiguration={"Status": "Enabled"})
         s3.put_object(Bucket="pics", Key="in/both.jpg", Body=DEMO["both"])
         version = s3.put_object(Bucket="pics", Key="in/hopper.jpg", Body=DEMO["hopper"])["VersionId"]
-        webp = io.BytesIO()
-        photo("Grace Hopper").save(webp, "WEBP")
-        webp_version = s3.put_object(Bucket="pics", Key="in/picture.webp", Body=webp.getvalue())["VersionId"]
+        webp = encode(photo("Grace Hopper"), "WEBP")
+        webp_version = s3.put_object(Bucket="pics", Key="in/picture.webp", Body=webp)["VersionId"]
         s3.close()
         rekognition = boto3.client("rekognition", endpoint_url=url)
         rekognition.create_collection(CollectionId="people")
@@ -74,7 +69,7 @@ def aws() -> Iterator[SimpleNamespace]:
             client = boto3.client("dynamodb", endpoint_url=table_url)
             urls = {"url": url, "s3_url": s3_url, "table_url": table_url}
             versions = {"version": version, "webp": webp_version}
-            with results_table(client, FILLED["RESULTS_TABLE"]):
+            with table(client, FILLED["RESULTS_TABLE"], object="HASH", version="RANGE"):
                 yield SimpleNamespace(**urls, **versions, people=KnownPeople(client, TABLE))
             client.close()
 
@@ -137,8 +132,10 @@ async def test_the_recognizer_with_a_collection(aws: SimpleNamespace) -> None:
         await _recognize(aws, (*PICTURE_FEATURES, pb.FEATURE_FACE_SEARCH))
         for search in ("users", "faces"):
             async with replica(aws, "people", rekognition_search=search) as (recognizer, enroller):
-                await enroller.enroll(asking(DEMO["hopper"]))
-                found = await recognizer.recognize(Image(DEMO["hopper"]), _options((pb.FEATURE_FACE_SEARCH,)))
+                await enroller.enroll(enrollment(DEMO["hopper"]))
+                found = await recognizer.recognize(
+                    Image(DEMO["hopper"]), asking(pb.FEATURE_FACE_SEARCH, collection="people")
+                )
                 assert found.faces[0].candidates
                 assert (await enroller.people(Page(10, "", "")))[0]
                 await enroller.remove("grace-hopper", "")
@@ -217,22 +214,13 @@ def _environment(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, **own: s
         monkeypatch.setenv(name, value)
 
 
-def _options(features: tuple[pb.Feature.ValueType, ...]) -> Options:
-    deadline = time.monotonic() + 20
-    return Options("test", features, 10, 0, "people", include_embeddings=False, deadline=deadline)
-
-
 async def _recognize(aws: SimpleNamespace, features: tuple[pb.Feature.ValueType, ...]) -> None:
     """Bytes, objects by reference, and one that AWS refuses, so that it is fetched."""
     stored = {"in/hopper.jpg": aws.version, "in/picture.webp": aws.webp}
     objects = [{"key": key, "version_id": version} for key in stored for version in ("", stored[key])]
     fetch = ObjectStore(aws.s3_url).fetch
     told = {"rekognition_table": TABLE, "dynamodb_endpoint_url": aws.table_url}
-    recognizer = RekognitionRecognizer(settings(aws.url, **told))
-    await recognizer.load()
-    try:
+    async with recognizing(aws.url, **told) as recognizer:
         for image in (Image(DEMO["both"]), *(Image(None, pb.S3Object(bucket="pics", **one), fetch) for one in objects)):
-            result = await recognizer.recognize(image, _options(features))
+            result = await recognizer.recognize(image, asking(*features, collection="people"))
             assert not result.feature_errors
-    finally:
-        await recognizer.close()

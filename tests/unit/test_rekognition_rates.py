@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Iterator
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from google.rpc import error_details_pb2
@@ -13,38 +12,24 @@ from prometheus_client import REGISTRY
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.client import connect_table
 from services.rekognition.rates import Rates, TokenBucket
-from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.table import Replicas
 from services.runtime import errors, status
 from services.runtime.images import Image
-from services.runtime.recognizer import Options
 from tests.unit.leaves import picture as small_picture
-from tests.unit.rekognition_servers import CREDENTIALS
+from tests.unit.rekognition_calls import asking, recognizing
 from tests.unit.scripted_aws import RESET, TABLE, Answer, dynamodb, refusal, scripted_aws, settings
 
+pytestmark = pytest.mark.usefixtures("aws_credentials")
 LABELS = (200, {"Labels": [{"Name": "Boat", "Confidence": 80.0}]})
 SLOW_DOWN = refusal("ProvisionedThroughputExceededException")
 
 
-@pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nothing of the machine's own AWS configuration is seen."""
-    nowhere = str(tmp_path / "none")
-    for name, value in (CREDENTIALS | {"AWS_CONFIG_FILE": nowhere, "AWS_SHARED_CREDENTIALS_FILE": nowhere}).items():
-        monkeypatch.setenv(name, value)
-
-
 async def labels(url: str, calls: int = 1, seconds: float = 10, **own: object) -> list[object]:
     """So many calls at once; what each ended with."""
-    recognizer = RekognitionRecognizer(settings(url, **own))
-    await recognizer.load()
-    deadline = time.monotonic() + seconds
-    options = Options("test", (pb.FEATURE_LABELS,), 10, 0, "", include_embeddings=False, deadline=deadline)
-    asked = (recognizer.recognize(Image(small_picture((100, 100))), options) for _ in range(calls))
-    try:
+    async with recognizing(url, **own) as recognizer:
+        options = asking(pb.FEATURE_LABELS, seconds=seconds)
+        asked = (recognizer.recognize(Image(small_picture((100, 100))), options) for _ in range(calls))
         return await asyncio.gather(*asked, return_exceptions=True)
-    finally:
-        await recognizer.close()
 
 
 def calls_metric(outcome: str) -> float:

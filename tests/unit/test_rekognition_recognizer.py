@@ -1,63 +1,35 @@
 """The Rekognition recognizer against the local endpoint and moto's S3."""
 
 import asyncio
-import io
-import time
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 
-import boto3
 import pytest
 from PIL import Image as Pillow
 
 from local import pictures
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.recognizer import RekognitionRecognizer
-from services.rekognition.settings import RekognitionSettings
 from services.runtime.errors import InvalidImage, ObjectNotFound, OutOfTime
 from services.runtime.images import Image
-from services.runtime.recognizer import Options
 from services.runtime.s3 import ObjectStore
-from tests.unit.rekognition_servers import CREDENTIALS, endpoint, s3_server
-
-BOTH = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
-BUCKET = "pics"
-
-
-def encode(picture: Pillow.Image, kind: str = "JPEG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def asking(*features: pb.Feature.ValueType, max_labels: int = 10, min_score: float = 0, seconds: float = 10) -> Options:
-    deadline = time.monotonic() + seconds
-    return Options("test", features or BOTH, max_labels, min_score, "", include_embeddings=False, deadline=deadline)
+from tests.unit.rekognition_calls import asking, recognizing
+from tests.unit.rekognition_pictures import encode
+from tests.unit.rekognition_servers import BUCKET, demo_aws
 
 
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    folder = tmp_path_factory.mktemp("gallery")
-    pictures.write_gallery(folder)
-    with pytest.MonkeyPatch.context() as patch, s3_server() as s3_url, endpoint(folder, s3_url) as url:
-        for name, value in CREDENTIALS.items():
-            patch.setenv(name, value)
-        s3 = boto3.Session().client("s3", endpoint_url=s3_url)
-        s3.create_bucket(Bucket=BUCKET)
+def aws() -> Iterator[SimpleNamespace]:
+    with demo_aws() as running:
         for name, picture in pictures.demo_pictures().items():
-            s3.put_object(Bucket=BUCKET, Key=name, Body=encode(picture))
-        yield SimpleNamespace(url=url, s3_url=s3_url)
-        s3.close()
+            running.s3.put_object(Bucket=BUCKET, Key=name, Body=encode(picture))
+        yield running
 
 
 @pytest.fixture
 async def recognizer(aws: SimpleNamespace) -> AsyncIterator[RekognitionRecognizer]:
-    made = RekognitionRecognizer(
-        RekognitionSettings(rekognition_endpoint_url=aws.url, s3_endpoint_url=aws.s3_url, evidence_group="net")
-    )
-    await made.load()
-    yield made
-    await made.close()
+    async with recognizing(aws.url, s3_endpoint_url=aws.s3_url, evidence_group="net") as made:
+        yield made
 
 
 async def test_names_faces_and_tells_labels(recognizer: RekognitionRecognizer) -> None:

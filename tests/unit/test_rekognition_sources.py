@@ -1,11 +1,8 @@
 """S3 objects by reference, fetched only when Rekognition refuses them."""
 
-import io
-import time
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 
-import boto3
 import pytest
 from PIL import Image as Pillow
 
@@ -14,46 +11,25 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.errors import ImageTooLarge, InvalidImage, ObjectForbidden, ObjectNotFound
 from services.runtime.images import Image
-from services.runtime.recognizer import Options
 from services.runtime.s3 import ObjectStore
-from tests.unit.rekognition_servers import CREDENTIALS, endpoint, s3_server
-from tests.unit.scripted_aws import refusal, scripted_aws, settings
+from tests.unit.rekognition_calls import asking, recognizing
+from tests.unit.rekognition_pictures import encode
+from tests.unit.rekognition_servers import BUCKET, demo_aws
+from tests.unit.scripted_aws import refusal, scripted_aws
 
-BOTH = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
-BUCKET = "pics"
 FETCHED = "fetched from S3, where Rekognition in us-east-1 does not take it"
 
 
-def encode(picture: Pillow.Image, kind: str = "JPEG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
-    return buffer.getvalue()
-
-
-def asking(*features: pb.Feature.ValueType) -> Options:
-    deadline = time.monotonic() + 30
-    return Options("test", features or BOTH, 10, 0, "", include_embeddings=False, deadline=deadline)
-
-
 @pytest.fixture(scope="module")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    folder = tmp_path_factory.mktemp("gallery")
-    pictures.write_gallery(folder)
-    with pytest.MonkeyPatch.context() as patch, s3_server() as s3_url, endpoint(folder, s3_url) as url:
-        for name, value in CREDENTIALS.items():
-            patch.setenv(name, value)
-        s3 = boto3.Session().client("s3", endpoint_url=s3_url)
-        s3.create_bucket(Bucket=BUCKET)
-        yield SimpleNamespace(url=url, s3=s3, store=ObjectStore(s3_url))
-        s3.close()
+def aws() -> Iterator[SimpleNamespace]:
+    with demo_aws() as running:
+        yield SimpleNamespace(url=running.url, s3=running.s3, store=ObjectStore(running.s3_url))
 
 
 @pytest.fixture
 async def recognizer(aws: SimpleNamespace) -> AsyncIterator[RekognitionRecognizer]:
-    made = RekognitionRecognizer(settings(aws.url))
-    await made.load()
-    yield made
-    await made.close()
+    async with recognizing(aws.url) as made:
+        yield made
 
 
 def stored(aws: SimpleNamespace, key: str, content: bytes) -> Image:
@@ -104,10 +80,8 @@ async def test_a_bucket_in_another_region_is_read_for_rekognition(aws: SimpleNam
         return 200, {"Labels": [], "CelebrityFaces": []}
 
     with scripted_aws(script) as elsewhere:
-        made = RekognitionRecognizer(settings(elsewhere.url))
-        await made.load()
-        result = await made.recognize(image, asking())
-        await made.close()
+        async with recognizing(elsewhere.url) as made:
+            result = await made.recognize(image, asking())
     assert list(result.warnings) == [FETCHED]
     assert len(elsewhere.asked) == 4
 
@@ -122,10 +96,8 @@ async def test_a_jpeg_that_rekognition_does_not_read_is_made_plain(aws: SimpleNa
         return 200, {"Labels": []}
 
     with scripted_aws(script) as elsewhere:
-        made = RekognitionRecognizer(settings(elsewhere.url))
-        await made.load()
-        result = await made.recognize(image, asking(pb.FEATURE_LABELS))
-        await made.close()
+        async with recognizing(elsewhere.url) as made:
+            result = await made.recognize(image, asking(pb.FEATURE_LABELS))
     assert list(result.warnings) == [FETCHED, "converted from a JPEG that Rekognition does not read"]
 
 
@@ -139,11 +111,9 @@ async def test_an_object_that_cannot_be_read(aws: SimpleNamespace, key: str, exp
         return aws.store.fetch(s3_object)
 
     image = Image(s3_object=pb.S3Object(bucket=BUCKET, key=key), fetch=fetch)
-    made = RekognitionRecognizer(settings(aws.url))
-    await made.load()
-    with pytest.raises(expected, match=f"s3://{BUCKET}/{key}"):
-        await made.recognize(image, asking())
-    await made.close()
+    async with recognizing(aws.url) as made:
+        with pytest.raises(expected, match=f"s3://{BUCKET}/{key}"):
+            await made.recognize(image, asking())
 
 
 async def test_the_named_version_is_recognized(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:

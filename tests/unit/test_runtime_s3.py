@@ -1,6 +1,5 @@
 """Pictures out of S3 when S3 itself fails. What a working S3 answers is tested with moto's server, end to end."""
 
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,7 +15,9 @@ from services.runtime.errors import (
     ObjectNotFound,
 )
 from services.runtime.s3 import ObjectStore
+from tests.unit.background import in_background
 
+pytestmark = pytest.mark.usefixtures("aws_credentials")
 OBJECT = pb.S3Object(bucket="pictures", key="a.jpg")
 
 
@@ -36,15 +37,9 @@ class Answer(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def store(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectStore]:
-    for name, value in {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}.items():
-        monkeypatch.setenv(f"AWS_{name}", value)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+def store() -> Iterator[ObjectStore]:
+    with in_background(ThreadingHTTPServer(("127.0.0.1", 0), Answer)) as server:
         yield ObjectStore(f"http://127.0.0.1:{server.server_port}")
-        server.shutdown()
-        thread.join()
 
 
 def test_reads_an_object(store: ObjectStore) -> None:

@@ -10,14 +10,13 @@ from PIL import Image as Pillow
 from PIL import ImageFilter
 
 from local.pictures import demo_pictures, scene
-from marquee.v1 import enrollment_pb2 as pb
-from services.runtime import status
 from services.runtime.enrollment import Page
 from services.runtime.errors import Misconfigured, NotOffered, PersonNotFound
 from services.runtime.images import Image
 from services.svm.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
 from services.svm.wavelet import Wavelet
+from tests.unit.enrollers import ALREADY, ENROLLED, REFUSED, reasons, states
 from tests.unit.svm_enrollment import (
     COLLINS,
     HOPPER,
@@ -28,12 +27,6 @@ from tests.unit.svm_enrollment import (
     replica,
     version,
     write_model,
-)
-
-ENROLLED, ALREADY, REFUSED = (
-    pb.ENROLLMENT_STATE_ENROLLED,
-    pb.ENROLLMENT_STATE_ALREADY_ENROLLED,
-    pb.ENROLLMENT_STATE_REFUSED,
 )
 
 
@@ -56,14 +49,6 @@ def recognizer(svm: tuple[SvmRecognizer, SvmEnroller]) -> SvmRecognizer:
 @pytest.fixture
 def enroller(svm: tuple[SvmRecognizer, SvmEnroller]) -> SvmEnroller:
     return svm[1]
-
-
-def states(result: pb.EnrollmentResult) -> list[int]:
-    return [face.state for face in result.faces]
-
-
-def reasons(result: pb.EnrollmentResult) -> list[str]:
-    return [status.reason_of(face.status) for face in result.faces]
 
 
 async def test_many_pictures_take_no_other_call_s_place(model: Path, tmp_path: Path) -> None:

@@ -85,22 +85,24 @@ def test_a_small_picture_of_a_face_has_a_face(finder: FaceFinder) -> None:
     assert len(finder.find(np.asarray(small))) == 1
 
 
+def wall(columns: int, rows: int) -> np.ndarray:
+    """One face again and again, every second one mirrored."""
+    head = photo("Eileen Collins").crop((140, 20, 300, 220))
+    picture = Image.new("RGB", (160 * columns, 200 * rows))
+    for number in range(columns * rows):
+        place = (number % columns * 160, number // columns * 200)
+        picture.paste(ImageOps.mirror(head) if number % 2 else head, place)
+    return np.asarray(picture)
+
+
 def test_forty_faces_are_found(finder: FaceFinder) -> None:
     """A wall of 40 faces, 48 pixels each where they are looked for."""
-    head = photo("Eileen Collins").crop((140, 20, 300, 220))
-    wall = Image.new("RGB", (160 * 8, 200 * 5))
-    for number in range(40):
-        wall.paste(ImageOps.mirror(head) if number % 2 else head, (number % 8 * 160, number // 8 * 200))
-    assert len(finder.find(np.asarray(wall))) == 40
+    assert len(finder.find(wall(8, 5))) == 40
 
 
 def test_many_faces_come_from_left_to_right(finder: FaceFinder) -> None:
     """Twelve faces in one picture are twelve faces, each found once."""
-    head = photo("Eileen Collins").crop((140, 20, 300, 220))
-    wall = Image.new("RGB", (160 * 4, 200 * 3))
-    for number in range(12):
-        wall.paste(ImageOps.mirror(head) if number % 2 else head, (number % 4 * 160, number // 4 * 200))
-    faces = finder.find(np.asarray(wall))
+    faces = finder.find(wall(4, 3))
     assert len(faces) == 12
     assert [face.left for face in faces] == sorted(face.left for face in faces)
 

@@ -9,13 +9,12 @@ import pytest
 from services.runtime.errors import DependencyUnavailable, Misconfigured
 from services.svm.gallery_store import Changed, GalleryStore, store_at
 from tests.processes import free_port
-from tests.unit.svm_store import s3_store
+from tests.unit.s3_store import s3_store
 
 
 @pytest.fixture(scope="module")
 def s3_url() -> Iterator[str]:
-    with s3_store() as url:
-        boto3.client("s3", endpoint_url=url).create_bucket(Bucket="galleries")
+    with s3_store("galleries") as url:
         yield url
 
 

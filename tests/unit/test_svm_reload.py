@@ -4,7 +4,6 @@ import asyncio
 import io
 import os
 import shutil
-import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -16,7 +15,6 @@ import pytest
 from prometheus_client import REGISTRY
 
 from local.pictures import demo_pictures
-from local.stack import CREDENTIALS
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import Misconfigured
 from services.runtime.images import Image
@@ -24,7 +22,8 @@ from services.runtime.recognizer import Options
 from services.svm import artifact, model_files
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
-from tests.unit.svm_store import s3_store
+from tests.unit.background import in_background
+from tests.unit.s3_store import s3_store
 
 DEMO = Path("models/svm/demo.skops")
 OPTIONS = Options(
@@ -34,8 +33,7 @@ OPTIONS = Options(
 
 @pytest.fixture(scope="module")
 def s3_url() -> Iterator[str]:
-    with s3_store() as url:
-        boto3.client("s3", endpoint_url=url).create_bucket(Bucket="models")
+    with s3_store("models") as url:
         yield url
 
 
@@ -139,17 +137,12 @@ class Broken(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def broken_url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name, value in CREDENTIALS.items():
-        monkeypatch.setenv(name, value)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+def broken_url() -> Iterator[str]:
+    with in_background(ThreadingHTTPServer(("127.0.0.1", 0), Broken)) as server:
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
+@pytest.mark.usefixtures("aws_credentials")
 def test_half_a_download_is_no_model(broken_url: str) -> None:
     """A connection that breaks is told as that, not taken for a damaged file."""
     with pytest.raises(Misconfigured, match=r"s3://models/a\.skops cannot be read: .*bytes"):

@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import boto3
 import pytest
 from prometheus_client import REGISTRY
 
 from services.runtime.enrollment import Page
 from services.svm.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
+from tests.unit.s3_store import s3_store
 from tests.unit.svm_enrollment import (
     COLLINS,
     HOPPER,
@@ -24,7 +24,6 @@ from tests.unit.svm_enrollment import (
     version,
     write_model,
 )
-from tests.unit.svm_store import s3_store
 
 _AT_ONCE = 12
 
@@ -36,8 +35,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def s3_url() -> Iterator[str]:
-    with s3_store() as url:
-        boto3.client("s3", endpoint_url=url).create_bucket(Bucket="galleries")
+    with s3_store("galleries") as url:
         yield url
 
 

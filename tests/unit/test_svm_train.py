@@ -12,7 +12,7 @@ from PIL import ImageFilter
 from local.pictures import PEOPLE, photo, scene, variations
 from services.svm import artifact
 from services.svm.train import main
-from tests.unit.svm_store import s3_store
+from tests.unit.s3_store import s3_store
 
 
 @pytest.fixture(scope="module")

@@ -1,35 +1,42 @@
-"""An S3 of its own for tests of the SVM's models and pictures."""
+"""moto's S3 as a server."""
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import boto3
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local.stack import CREDENTIALS
+from tests.unit.background import in_background
 
 
 @contextmanager
-def s3_store() -> Iterator[str]:
-    """Its address, with credentials in the environment."""
+def s3_store(*buckets: str) -> Iterator[str]:
+    """Its address, with these buckets, and with credentials in the environment.
+
+    All stores of a process have the same buckets.
+    """
     server = make_server("127.0.0.1", 0, _OneAtATime(), threaded=True, request_handler=_Quiet)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        with mock.patch.dict(os.environ, CREDENTIALS):
-            yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with in_background(server), mock.patch.dict(os.environ, CREDENTIALS):
+        url = f"http://127.0.0.1:{server.server_port}"
+        _create(buckets, url)
+        yield url
+
+
+def _create(buckets: Sequence[str], url: str) -> None:
+    client = boto3.Session().client("s3", endpoint_url=url)
+    for bucket in buckets:
+        client.create_bucket(Bucket=bucket)
+    client.close()
 
 
 class _OneAtATime:
-    """moto's S3. It looks at If-Match first and writes later; S3 itself lets nobody come between."""
+    """It looks at If-Match first and writes later; S3 itself lets nobody come between."""
 
     def __init__(self) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)

@@ -1,0 +1,15 @@
+"""The `marquee` command, run in this process."""
+
+from typer.testing import CliRunner, Result
+
+from marquee.cli.app import app
+
+
+def marquee(*arguments: str, stdin: bytes | None = None) -> Result:
+    """What became of it."""
+    return CliRunner().invoke(app, arguments, input=stdin)
+
+
+def lines_of(ran: Result) -> list[str]:
+    """What it printed, each line with single blanks."""
+    return [" ".join(line.split()) for line in ran.stdout.splitlines()]
