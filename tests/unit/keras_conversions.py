@@ -49,7 +49,7 @@ def _good(folder: Path) -> dict[str, list[str | Path]]:
     legacy = _network(tf_keras, 3, "softmax")
     legacy.save(folder / "legacy.h5")
     _expect(folder, "legacy", legacy.predict(preprocess_input(VALUES.copy(), mode="tf"), verbose=0))
-    sigmoid = _network(keras, 1, "sigmoid")
+    sigmoid = _network(keras, 1, "sigmoid", 255)
     sigmoid.save(folder / "sigmoid.keras")
     _expect(folder, "sigmoid", sigmoid.predict(preprocess_input(VALUES.copy(), mode="caffe"), verbose=0))
     modern = _network(keras, 2, "softmax")
@@ -59,7 +59,7 @@ def _good(folder: Path) -> dict[str, list[str | Path]]:
     prepared = _prepared_by_operations()
     prepared.save(folder / "operations.h5")
     _expect(folder, "operations", prepared.predict(VALUES, verbose=0))
-    exported = _network(keras, 2, "softmax")
+    exported = _network(keras, 2, "softmax", 255)
     exported.export(folder / "exported", verbose=False)
     _expect(folder, "exported", exported.predict(VALUES, verbose=0))
     return {
@@ -79,8 +79,11 @@ def _expect(folder: Path, name: str, scores: Any) -> None:
     np.save(folder / f"{name}.npy", np.asarray(scores))
 
 
-def _network(library: Any, classes: int, activation: str) -> Any:
-    """With a layer whose settings Keras 3 does not read from Keras 2's files, and statistics unlike the first ones."""
+def _network(library: Any, classes: int, activation: str, brightest: float = 1.0) -> Any:
+    """With a layer whose settings Keras 3 does not read from Keras 2's files, and weights under which pictures differ.
+
+    The pictures' values go up to `brightest`.
+    """
     layers = library.layers
     model = library.Sequential(
         [
@@ -89,12 +92,15 @@ def _network(library: Any, classes: int, activation: str) -> Any:
             layers.BatchNormalization(name="normal"),
             layers.ReLU(),
             layers.GlobalAveragePooling2D(),
-            layers.Dense(classes, activation=activation, kernel_initializer="random_normal", name="last"),
+            layers.Dense(classes, activation=activation, name="last"),
         ]
     )
-    random = np.random.default_rng(classes)
+    random = np.random.default_rng(classes + 10)
     shift = [random.normal(size=weight.shape) ** 2 + 0.5 for weight in model.get_layer("normal").get_weights()]
     model.get_layer("normal").set_weights(shift)
+    for name, scale in (("depthwise", 1 / brightest), ("last", 1.0)):
+        drawn = [random.normal(scale=scale, size=weight.shape) for weight in model.get_layer(name).get_weights()]
+        model.get_layer(name).set_weights(drawn)
     return model
 
 
