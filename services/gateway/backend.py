@@ -16,6 +16,7 @@ from services.gateway.config import BackendConfig
 from services.gateway.hops import HOPS_KEY
 from services.runtime import status
 from services.runtime.limits import MAX_MESSAGE_BYTES
+from services.runtime.server import RECOGNIZER_SERVICE
 
 logger = structlog.get_logger()
 _Code = grpc.StatusCode
@@ -43,12 +44,13 @@ class Backend:
         self._in_flight = 0
         self._channel = grpc.aio.insecure_channel(config.target, options=_options(config))
         self._stub: Any = recognizer_pb2_grpc.RecognizerServiceStub(self._channel)
+        self._recognize: Callable[..., Any] = self._channel.unary_unary(
+            f"/{RECOGNIZER_SERVICE}/RecognizeImage", response_deserializer=pb.RecognizeImageResponse.FromString
+        )
         self.enrollment: Any = enrollment_pb2_grpc.EnrollmentServiceStub(self._channel)
 
-    async def recognize(
-        self, request: pb.RecognizeImageRequest, timeout: float, hops: int
-    ) -> pb.RecognizeImageResponse:
-        """The recognizer's answer, with its results named as this gateway names them."""
+    async def recognize(self, request: bytes, timeout: float, hops: int) -> pb.RecognizeImageResponse:
+        """The recognizer's answer to a serialized request, with its results named as this gateway names them."""
         begin = time.perf_counter()
         try:
             response = await self._ask(request, timeout, hops)
@@ -97,8 +99,8 @@ class Backend:
         """What this gateway calls a recognizer that the one behind it calls `inner`."""
         return f"{self.name}/{inner}" if gateway else self.name
 
-    async def _ask(self, request: pb.RecognizeImageRequest, timeout: float, hops: int) -> pb.RecognizeImageResponse:
-        response: pb.RecognizeImageResponse = await self.call(self._stub.RecognizeImage, request, timeout, hops)
+    async def _ask(self, request: bytes, timeout: float, hops: int) -> pb.RecognizeImageResponse:
+        response: pb.RecognizeImageResponse = await self.call(self._recognize, request, timeout, hops)
         if not response.results:
             raise CallFailed(status.make(_Code.INTERNAL, "RECOGNIZER_FAILED", f"{self.name} answered no result."))
         for result in response.results:

@@ -16,7 +16,8 @@ class Ask:
     """One recognizer's part of a call."""
 
     backend: Backend
-    request: pb.RecognizeImageRequest
+    request: bytes
+    """A RecognizeImageRequest; those who are asked the same share it, since a picture is large."""
     timeout: float
     hops: int
 
@@ -32,10 +33,14 @@ def plan(request: pb.RecognizeImageRequest, backends: Mapping[str, Backend], lef
     answer leaves in time even when one of them hangs. Raises UnknownRecognizer.
     """
     check_names([_outer(name) for name in request.recognizer_options], tuple(backends), "recognizer_options")
-    asks = []
+    rest, picture = _apart(request)
+    asks, messages = [], dict[bytes, bytes]()
     for backend in chosen(request.recognizers, backends):
         own = request.recognizer_options.get(backend.name, pb.RecognizerOptions())
-        asks.append(Ask(backend, _copy(request, backend.name, own), _timeout(backend, own, budget(left)), hops))
+        asked = _asked(rest, backend.name, own).SerializeToString()
+        if asked not in messages:
+            messages[asked] = asked + picture
+        asks.append(Ask(backend, messages[asked], _timeout(backend, own, budget(left)), hops))
     return asks
 
 
@@ -61,14 +66,22 @@ def _timeout(backend: Backend, own: pb.RecognizerOptions, most: float) -> float:
     return min(asked, backend.timeout, most)
 
 
-def _copy(request: pb.RecognizeImageRequest, name: str, own: pb.RecognizerOptions) -> pb.RecognizeImageRequest:
-    """The request as this recognizer gets it: what concerns others is cleared, its own options applied."""
+def _apart(request: pb.RecognizeImageRequest) -> tuple[pb.RecognizeImageRequest, bytes]:
+    """What is asked, and the picture as a message that can be appended to it."""
+    rest = pb.RecognizeImageRequest()
+    rest.CopyFrom(request)
+    rest.ClearField("image")
+    return rest, pb.RecognizeImageRequest(image=request.image).SerializeToString()
+
+
+def _asked(rest: pb.RecognizeImageRequest, name: str, own: pb.RecognizerOptions) -> pb.RecognizeImageRequest:
+    """What this recognizer is asked: what concerns others is cleared, its own options applied."""
     copy = pb.RecognizeImageRequest()
-    copy.CopyFrom(request)
+    copy.CopyFrom(rest)
     copy.ClearField("policy")
     copy.ClearField("recognizer_options")
-    copy.recognizers[:] = inner_names(request.recognizers, name)
-    for one, options in request.recognizer_options.items():
+    copy.recognizers[:] = inner_names(rest.recognizers, name)
+    for one, options in rest.recognizer_options.items():
         if one.startswith(f"{name}/"):
             copy.recognizer_options[_inner(one)].CopyFrom(options)
     if own.HasField("min_score"):

@@ -9,10 +9,12 @@ from typing import Any, cast
 
 import grpc
 import structlog
+from google.protobuf.message import Message
 from google.rpc import status_pb2
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from services.runtime import status
+from services.runtime.admission import Admission
 from services.runtime.calls import Context, Handler, seconds_left
 from services.runtime.metrics import Method
 
@@ -22,6 +24,9 @@ _QUIET = ("grpc.health.", "grpc.reflection.")
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every method that the server has, and counts calls to those that it has not."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
 
     async def intercept_service(
         self,
@@ -35,39 +40,59 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             method.begin()
             method.end(grpc.StatusCode.UNIMPLEMENTED, 0)
             return handler
-        return _wrap(handler, method)
+        return _wrap(handler, method, self._admission)
 
 
-def _wrap(handler: Handler, method: Method) -> Handler:
+def _wrap(handler: Handler, method: Method, admission: Admission) -> Handler:
     kind = "stream" if handler.request_streaming else "unary"
     kind += "_stream" if handler.response_streaming else "_unary"
     around = _around_stream if handler.response_streaming else _around_unary
     make = getattr(grpc, f"{kind}_rpc_method_handler")
     wrapped: Handler = make(
-        around(getattr(handler, kind), method), handler.request_deserializer, handler.response_serializer
+        around(getattr(handler, kind), method, admission), handler.request_deserializer, handler.response_serializer
     )
     return wrapped
 
 
-def _around_unary(behaviour: Callable[..., Any], method: Method) -> Callable[..., Any]:
+def _around_unary(behaviour: Callable[..., Any], method: Method, admission: Admission) -> Callable[..., Any]:
     async def call(request: Any, context: Context) -> Any:
-        async with _observed(method, context):
-            return await behaviour(request, context)
+        try:
+            async with _observed(method, context):
+                with admission.admitted(_size(request)):
+                    return await behaviour(request, context)
+        except grpc.aio.AbortError as aborted:
+            del request
+            raise _alone(aborted) from None
 
     return call
 
 
-def _around_stream(behaviour: Callable[..., Any], method: Method) -> Callable[..., Any]:
+def _around_stream(behaviour: Callable[..., Any], method: Method, admission: Admission) -> Callable[..., Any]:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-        async with _observed(method, context):
-            responses = behaviour(request, context)
-            if inspect.isawaitable(responses):  # gRPC's own health servicer writes to the context instead
-                await responses
-                return
-            async for response in responses:
-                yield response
+        try:
+            async with _observed(method, context):
+                with admission.admitted(_size(request)):
+                    responses = behaviour(request, context)
+                    if inspect.isawaitable(responses):  # gRPC's own health servicer writes to the context instead
+                        await responses
+                        return
+                    async for response in responses:
+                        yield response
+        except grpc.aio.AbortError as aborted:
+            del request
+            raise _alone(aborted) from None
 
     return call
+
+
+def _alone(aborted: grpc.aio.AbortError) -> grpc.aio.AbortError:
+    """Without frames and causes: gRPC keeps it until garbage is collected, and they would keep the request."""
+    aborted.__context__ = None
+    return aborted.with_traceback(None)
+
+
+def _size(request: Any) -> int:
+    return request.ByteSize() if isinstance(request, Message) else 0
 
 
 @asynccontextmanager

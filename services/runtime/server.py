@@ -12,10 +12,12 @@ import structlog
 
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 from services.runtime import logs, metrics
+from services.runtime.admission import Admission
 from services.runtime.errors import DomainError
 from services.runtime.health import Health
 from services.runtime.interceptors import CallInterceptor
-from services.runtime.limits import MAX_MESSAGE_BYTES
+from services.runtime.limits import MAX_MESSAGE_BYTES, MIB
+from services.runtime.memory import give_back_freed_memory
 from services.runtime.reflection import add_reflection
 from services.runtime.settings import Settings
 
@@ -48,6 +50,7 @@ class Service(ABC):
 def run(service: Service, settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then drains and returns. Exits with 1 where it cannot serve."""
     logs.configure(settings)
+    give_back_freed_memory()
     try:
         asyncio.run(_serve(service, settings))
     except (DomainError, OSError, RuntimeError) as exc:
@@ -56,7 +59,8 @@ def run(service: Service, settings: Settings) -> None:
 
 
 async def _serve(service: Service, settings: Settings) -> None:
-    server = grpc.aio.server(interceptors=[CallInterceptor()], options=_options(settings))
+    interceptor = CallInterceptor(Admission(settings.max_in_flight_mib * MIB))
+    server = grpc.aio.server(interceptors=[interceptor], options=_options(settings))
     add_reflection(server, (*service.register(server), "grpc.health.v1.Health"))
     health = Health(server)
     await health.live()

@@ -27,6 +27,9 @@ class Settings(BaseSettings):
         (),
         description="Comma-separated `bucket` or `bucket/prefix` (a folder ends with `/`) that calls may name.",
     )
+    max_in_flight_mib: int = Field(
+        256, ge=16, description="MiB of requests in memory at once; a call that would bring more is refused."
+    )
     drain_delay_seconds: float = Field(
         0, ge=0, le=300, description="After SIGTERM: how long to answer NOT_SERVING and still take calls."
     )

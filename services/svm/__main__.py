@@ -3,14 +3,12 @@
 from services.runtime.leaf import serve
 from services.runtime.settings import load_settings
 from services.svm.enroller import SvmEnroller
-from services.svm.memory import give_back_freed_memory
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 
 
 def main() -> None:
     """Serves until SIGTERM."""
-    give_back_freed_memory()
     settings = load_settings(SvmSettings)
     recognizer = SvmRecognizer(settings)
     serve(recognizer, settings, SvmEnroller(recognizer))

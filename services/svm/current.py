@@ -9,12 +9,12 @@ import structlog
 
 from services.runtime import metrics
 from services.runtime.errors import DomainError, GalleryBusy, Misconfigured, NotReady
+from services.runtime.memory import trim
 from services.svm import artifact, model_files
 from services.svm.artifact import Artifact
 from services.svm.enrolled import Enrolled
 from services.svm.faces import Face
 from services.svm.gallery_store import Changed, GalleryStore, store_at
-from services.svm.memory import trim
 from services.svm.model import Model
 from services.svm.recipes import RECIPES, Recipe
 from services.svm.settings import SvmSettings

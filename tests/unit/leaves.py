@@ -18,10 +18,12 @@ from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
+from services.runtime.admission import Admission
 from services.runtime.errors import DomainError, Misconfigured
 from services.runtime.images import Image
 from services.runtime.interceptors import CallInterceptor
 from services.runtime.leaf import Leaf, serve
+from services.runtime.limits import MIB
 from services.runtime.recognizer import Options
 from services.runtime.server import Service
 from services.runtime.settings import LeafSettings, load_settings
@@ -129,9 +131,10 @@ class LeafProcess:
 
 
 @asynccontextmanager
-async def served(service: Service, port: int = 0) -> AsyncIterator[str]:
+async def served(service: Service, port: int = 0, most_bytes: int = 64 * MIB) -> AsyncIterator[str]:
     """Serves in this event loop; yields the address."""
-    server = grpc.aio.server(interceptors=[CallInterceptor()], options=(("grpc.so_reuseport", 0),))
+    interceptor = CallInterceptor(Admission(most_bytes))
+    server = grpc.aio.server(interceptors=[interceptor], options=(("grpc.so_reuseport", 0),))
     service.register(server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     await service.load()

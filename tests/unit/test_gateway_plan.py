@@ -31,6 +31,10 @@ def planned(backends: Backends, left: float = 12, **fields: object) -> dict[str,
     return {ask.backend.name: ask for ask in plan(request, backends, left, hops=1)}
 
 
+def sent(ask: Ask) -> pb.RecognizeImageRequest:
+    return pb.RecognizeImageRequest.FromString(ask.request)
+
+
 def seconds(value: float) -> Duration:
     duration = Duration()
     duration.FromNanoseconds(int(value * 1e9))
@@ -96,7 +100,7 @@ async def test_an_option_cannot_pass_the_operators_timeout(backends: Backends) -
 async def test_min_score_is_replaced_for_one(backends: Backends) -> None:
     """A recognizer's own min_score replaces the call's, for it alone; 0 is a value as well."""
     asks = planned(backends, min_score=0.5, recognizer_options={"svm": pb.RecognizerOptions(min_score=0)})
-    assert (asks["svm"].request.min_score, asks["keras"].request.min_score) == (0, 0.5)
+    assert (sent(asks["svm"]).min_score, sent(asks["keras"]).min_score) == (0, 0.5)
 
 
 async def test_nobody_sees_what_concerns_others(backends: Backends) -> None:
@@ -107,8 +111,8 @@ async def test_nobody_sees_what_concerns_others(backends: Backends) -> None:
         policy=pb.POLICY_ALL,
         recognizer_options={"keras": pb.RecognizerOptions(min_score=0.5)},
     )
-    sent = asks["svm"].request
-    assert (list(sent.recognizers), dict(sent.recognizer_options), sent.policy) == ([], {}, pb.POLICY_UNSPECIFIED)
+    svm = sent(asks["svm"])
+    assert (list(svm.recognizers), dict(svm.recognizer_options), svm.policy) == ([], {}, pb.POLICY_UNSPECIFIED)
 
 
 async def test_all_else_is_passed_on(backends: Backends) -> None:
@@ -122,28 +126,33 @@ async def test_all_else_is_passed_on(backends: Backends) -> None:
         "no_cache": True,
     }
     expected = pb.RecognizeImageRequest(request_id="r", **asked)
-    assert {ask.request.SerializeToString() for ask in planned(backends, **asked).values()} == {
-        expected.SerializeToString()
-    }
+    assert [sent(ask) for ask in planned(backends, **asked).values()] == [expected] * 3
 
 
 async def test_a_name_behind_a_gateway_asks_that_one(backends: Backends) -> None:
     """region/svm asks the gateway `region` for its `svm` and nobody else."""
     asks = planned(backends, recognizers=["region/svm", "region/inner/keras"])
-    assert {name: list(ask.request.recognizers) for name, ask in asks.items()} == {"region": ["svm", "inner/keras"]}
+    assert {name: list(sent(ask).recognizers) for name, ask in asks.items()} == {"region": ["svm", "inner/keras"]}
 
 
 async def test_a_gateways_name_asks_all_behind_it(backends: Backends) -> None:
     """The name of a gateway means everything behind it, even beside the name of one of them."""
     asks = planned(backends, recognizers=["region/svm", "region"])
-    assert list(asks["region"].request.recognizers) == []
+    assert list(sent(asks["region"]).recognizers) == []
 
 
 async def test_options_travel_to_the_gateway_that_they_name(backends: Backends) -> None:
     """Options for region/svm arrive at `region` as options for svm."""
     asks = planned(backends, recognizer_options={"region/svm": pb.RecognizerOptions(min_score=0.5)})
-    assert dict(asks["region"].request.recognizer_options) == {"svm": pb.RecognizerOptions(min_score=0.5)}
-    assert not asks["svm"].request.recognizer_options
+    assert dict(sent(asks["region"]).recognizer_options) == {"svm": pb.RecognizerOptions(min_score=0.5)}
+    assert not sent(asks["svm"]).recognizer_options
+
+
+async def test_recognizers_share_what_is_the_same_for_them(backends: Backends) -> None:
+    """A picture is in memory once for all who are asked the same."""
+    asks = planned(backends, recognizer_options={"svm": pb.RecognizerOptions(min_score=1)})
+    assert asks["keras"].request is asks["region"].request
+    assert asks["keras"].request is not asks["svm"].request
 
 
 async def test_the_callers_request_stays_as_it_is(backends: Backends) -> None:

@@ -8,7 +8,7 @@ import pytest
 _WORK = """
 import numpy as np
 from pathlib import Path
-from services.svm.memory import give_back_freed_memory, trim
+from services.runtime.memory import give_back_freed_memory, trim
 {before}
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

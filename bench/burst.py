@@ -1,0 +1,72 @@
+"""Measures what a burst of large pictures costs in memory: the peak of every part of the local system.
+
+usage: PYTHONPATH=. python bench/burst.py [--pictures 32] [--mib 64]
+
+All pictures, JPEGs of 13 MB, are sent at once; MIB is the servers' MARQUEE_MAX_IN_FLIGHT_MIB. Prints Markdown rows.
+"""
+
+import argparse
+import asyncio
+import io
+import os
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+
+from marquee import AsyncClient, MarqueeError
+from tests.processes import local_system
+
+PARTS = ("gateway", "svm", "keras", "rekognition")
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pictures", type=int, default=32)
+    parser.add_argument("--mib", type=int, default=64)
+    asked = parser.parse_args()
+    os.environ["MARQUEE_MAX_IN_FLIGHT_MIB"] = str(asked.mib)
+    with tempfile.TemporaryDirectory() as folder, local_system(Path(folder)) as system:
+        pids = {name: int(system.facts["pids"][name]) for name in PARTS}
+        before = {name: memory(pids[name], "VmRSS") for name in PARTS}
+        outcomes = asyncio.run(burst(system.address("gateway"), asked.pictures))
+        print(f"{asked.pictures} pictures: {', '.join(f'{count} {what}' for what, count in outcomes.most_common())}")
+        print("| part | before | peak |\n|---|---|---|")
+        for name in PARTS:
+            print(f"| {name} | {before[name]} MiB | {memory(pids[name], 'VmHWM')} MiB |")
+
+
+async def burst(address: str, count: int) -> Counter[str]:
+    """How the calls end, all begun at once."""
+    picture = jpeg(3400)
+    async with AsyncClient(address) as client:
+        return Counter(await asyncio.gather(*(_outcome(client, picture) for _ in range(count))))
+
+
+async def _outcome(client: AsyncClient, picture: bytes) -> str:
+    try:
+        await client.recognize(picture, timeout=60)
+    except MarqueeError as exc:
+        return f"{exc.code} {exc.reason}"
+    return "answered"
+
+
+def jpeg(side: int) -> bytes:
+    """Noise, which does not compress."""
+    pixels = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Pillow.fromarray(pixels).save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+def memory(pid: int, what: str) -> int:
+    """VmRSS or VmHWM, its peak, in MiB."""
+    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(what))
+    return int(line.split()[1]) // 1024
+
+
+if __name__ == "__main__":
+    main()
