@@ -7,6 +7,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from services.rekognition import bodies
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.errors import Misconfigured
 
@@ -21,9 +22,11 @@ def connect(settings: RekognitionSettings) -> "RekognitionClient":
     Raises Misconfigured where either is missing. Blocks, and calls nothing that is billed.
     """
     try:
-        return _client(_session(settings), settings)
+        client = _client(_session(settings), settings)
     except BotoCoreError as exc:
         raise Misconfigured(f"The AWS configuration cannot be used: {exc}") from exc
+    bodies.register(client.meta.events)
+    return client
 
 
 def connect_table(settings: RekognitionSettings) -> "DynamoDBClient":
