@@ -4,9 +4,9 @@ That one looks at each character of a picture's base64, though none needs escapi
 time that a call with 170 KB takes.
 """
 
-import base64
 from typing import Any
 
+import pybase64
 from botocore.hooks import BaseEventHooks
 
 _CONTENT = "marquee_image"
@@ -33,5 +33,5 @@ def _take_out(params: dict[str, Any], context: dict[str, Any], **_: Any) -> Any:
 def _put_in(params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
     content = context.pop(_CONTENT, None)
     if content is not None:
-        rest = b"" if params["body"] == b"{}" else b", "
-        params["body"] = b'{"Image": {"Bytes": "%b"}%b%b' % (base64.b64encode(content), rest, params["body"][1:])
+        rest = b"}" if params["body"] == b"{}" else b", " + params["body"][1:]
+        params["body"] = b"".join((b'{"Image": {"Bytes": "', pybase64.b64encode(content), b'"}', rest))
