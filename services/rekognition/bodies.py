@@ -13,8 +13,9 @@ _CONTENT = "marquee_image"
 
 
 def register(events: BaseEventHooks) -> None:
-    """From now on writes the parameter `Image` into the bodies of a Rekognition client itself, where it has bytes.
+    """From now on writes the parameter `Image` into a client's bodies itself, where it has bytes.
 
+    Only for a client that does not validate parameters: it would miss the picture.
     See https://docs.aws.amazon.com/boto3/latest/guide/events.html
     """
     events.register("provide-client-params.rekognition", _take_out)

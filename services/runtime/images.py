@@ -110,9 +110,7 @@ class Image:
     def verify(self) -> None:
         """Raises InvalidImage where the file is cut short: libjpeg, too, shows a JPEG that has the mark of its end."""
         stored = self._open()
-        if stored.format == "JPEG":
-            _check_end(self.content, stored)
-        else:
+        if stored.format != "JPEG" or not _has_end(self.content, stored):
             _decode(stored)
         self._orientation = _orientation(stored)
 
@@ -164,10 +162,9 @@ def _decode(image: Pillow.Image) -> None:
         image.load()
 
 
-def _check_end(content: bytes, jpeg: ImageFile.ImageFile) -> None:
+def _has_end(content: bytes, jpeg: ImageFile.ImageFile) -> bool:
     begin = jpeg.fp.tell() if jpeg.fp else 0  # of the pixels: a preview in EXIF, which ends alike, stands before
-    if content.rfind(_END_OF_JPEG, begin) < 0:
-        raise InvalidImage("The picture is damaged or cut short: the end of the JPEG is missing.")
+    return content.rfind(_END_OF_JPEG, begin) >= 0
 
 
 @contextmanager
