@@ -79,13 +79,14 @@ def test_a_previews_end_is_not_the_pictures() -> None:
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_verifying_first_changes_no_measure(form: str, orientation: int) -> None:
-    """Format and upright size are the same whether verify() came before or not."""
+    """Format, upright size and info are right and the same whether verify() came before or not."""
     exif = Pillow.Exif()
     exif[0x0112] = orientation
     content = encode(form, exif=exif)
     verified = Image(content)
     verified.verify()
-    assert (verified.format, verified.size, verified.info) == (form, Image(content).size, Image(content).info)
+    assert (verified.format, verified.size) == (form, (64, 48) if orientation == 1 else (48, 64))
+    assert verified.info == Image(content).info
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of damaged EXIF blocks; here the damage is the point
