@@ -7,6 +7,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
+from services.rekognition import bodies
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.errors import Misconfigured
 
@@ -21,9 +22,11 @@ def connect(settings: RekognitionSettings) -> "RekognitionClient":
     Raises Misconfigured where either is missing. Blocks, and calls nothing that is billed.
     """
     try:
-        return _client(_session(settings), settings)
+        client = _client(_session(settings), settings)
     except BotoCoreError as exc:
         raise Misconfigured(f"The AWS configuration cannot be used: {exc}") from exc
+    bodies.register(client.meta.events)
+    return client
 
 
 def connect_table(settings: RekognitionSettings) -> "DynamoDBClient":
@@ -59,6 +62,7 @@ def _client(session: boto3.Session, settings: RekognitionSettings) -> "Rekogniti
         read_timeout=settings.rekognition_read_timeout_seconds,
         max_pool_connections=settings.rekognition_calls,
         retries={"total_max_attempts": 1},  # botocore's own sleep past deadlines and are billed unseen
-        parameter_validation=False,  # a tenth of a call's time, and AWS refuses what it does not take unbilled
+        parameter_validation=False,  # AWS refuses what it does not take unbilled
+        user_agent=f"Boto3/{boto3.__version__} marquee",  # botocore's own is made anew, twice a call
     )
     return session.client("rekognition", endpoint_url=settings.rekognition_endpoint_url, config=config)

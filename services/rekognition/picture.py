@@ -45,6 +45,7 @@ def prepare(image: Image, *, refused: bool = False) -> Picture:
     if not image.is_read:
         return _reference(image)
     image.verify()
+    _ = image.info  # the leaf needs it, and would go to another thread for it
     reasons = tuple(_reasons_to_change(image, refused=refused))
     if not reasons:
         return Picture({"Bytes": image.content})

@@ -1,0 +1,61 @@
+"""Request bodies that are written past botocore's JSON encoder: Rekognition reads the same from them."""
+
+import json
+from typing import Any
+
+import boto3
+import pytest
+
+from services.rekognition.client import connect
+from services.rekognition.settings import RekognitionSettings
+
+PICTURE = bytes(range(256)) * 9 + b"\xff"
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "a picture alone": ("recognize_celebrities", {"Image": {"Bytes": PICTURE}}),
+    "with more": ("detect_labels", {"Image": {"Bytes": PICTURE}, "MaxLabels": 7, "MinConfidence": 55.5}),
+    "with names": ("index_faces", {"CollectionId": 'a"b"', "Image": {"Bytes": PICTURE}, "ExternalImageId": "ü{}"}),
+    "an S3 object": ("detect_faces", {"Image": {"S3Object": {"Bucket": "pics", "Name": "a b.jpg"}}}),
+    "two pictures": ("compare_faces", {"SourceImage": {"Bytes": PICTURE}, "TargetImage": {"Bytes": PICTURE[:5]}}),
+    "none": ("list_collections", {}),
+}
+
+
+class Sent(Exception):
+    """Stands for the answer: what would have been sent."""
+
+    def __init__(self, request: Any, **_: Any) -> None:
+        super().__init__()
+        self.body = request.body
+
+
+def sent(call: str, parameters: dict[str, Any], *, ours: bool, monkeypatch: pytest.MonkeyPatch) -> Sent:
+    """What our client sends, or a plain one of boto3."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    settings = RekognitionSettings(rekognition_region="us-east-1")
+    plain = boto3.session.Session(region_name="us-east-1")
+    client: Any = connect(settings) if ours else plain.client("rekognition")
+
+    def stop(request: Any, **_: Any) -> None:
+        raise Sent(request)
+
+    client.meta.events.register("before-send.rekognition", stop)
+    with pytest.raises(Sent) as caught:
+        getattr(client, call)(**parameters)
+    return caught.value
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_a_body_tells_what_botocores_own_would(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every operation's body reads as the same JSON, whatever stands beside the picture."""
+    call, parameters = CALLS[case]
+    written, plain = (sent(call, parameters, ours=ours, monkeypatch=monkeypatch) for ours in (True, False))
+    assert json.loads(written.body) == json.loads(plain.body)
+
+
+def test_the_parameters_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller who asks again, or another operation, with the same parameters finds the picture there."""
+    parameters = {"Image": {"Bytes": PICTURE}}
+    first, second = (sent("detect_text", parameters, ours=True, monkeypatch=monkeypatch) for _ in range(2))
+    assert first.body == second.body
+    assert parameters == {"Image": {"Bytes": PICTURE}}
