@@ -5,6 +5,7 @@ import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, cast
 
 import grpc
@@ -23,6 +24,9 @@ _QUIET = ("grpc.health.", "grpc.reflection.")
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every method that the server has, and counts calls to those that it has not."""
 
+    def __init__(self) -> None:
+        self._wrap = cache(_wrap)
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable["Handler | None"]],
@@ -35,7 +39,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             method.begin()
             method.end(grpc.StatusCode.UNIMPLEMENTED, 0)
             return handler
-        return _wrap(handler, method)
+        return self._wrap(handler, method)
 
 
 def _wrap(handler: Handler, method: Method) -> Handler:
