@@ -1,8 +1,10 @@
 """The local server and the adapter as processes, and what they use."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,10 +52,21 @@ def running(command: list[str], environment: dict[str, str], port: int) -> Itera
         process.wait(20)
 
 
-def started(python: str, model: Path, served: int) -> tuple[float, float]:
+@contextmanager
+def as_in_image(python: str, model: Path, served: int) -> Iterator[dict[str, str]]:
+    """What an adapter's environment needs for its start to be the image's: bytecode of packages, none of our own."""
+    with tempfile.TemporaryDirectory() as cache:
+        with adapter(python, model, served, PYTHONPYCACHEPREFIX=cache, PYTHONDONTWRITEBYTECODE=""):
+            pass
+        for own in ("marquee", "services"):
+            shutil.rmtree(Path(cache, *ROOT.parts[1:], own))
+        yield {"PYTHONPYCACHEPREFIX": cache, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def started(python: str, model: Path, served: int, **settings: str) -> tuple[float, float]:
     """Seconds from the adapter's start to SERVING, and those that it computed."""
     begin = time.perf_counter()
-    with adapter(python, model, served) as (process, _):
+    with adapter(python, model, served, **settings) as (process, _):
         return time.perf_counter() - begin, cpu_seconds(process.pid)
 
 

@@ -22,7 +22,7 @@ import grpc
 import numpy as np
 import onnxruntime
 from PIL import Image as Pillow
-from processes import NAME, adapter, cpu_seconds, resident, server, started
+from processes import NAME, adapter, as_in_image, cpu_seconds, resident, server, started
 from rates import Rate, print_rates
 from tensorflow_serving.apis import model_pb2
 
@@ -49,7 +49,8 @@ def main() -> None:
     print("| what | measured |\n|---|---|")
     print(f"| bytes of a Predict, uint8 224x224 | {len(predict(jpeg(224, 90)))} |")
     with server(asked.model) as (serving_process, served):
-        starts = [started(asked.python, asked.model, served) for _ in range(5)]
+        with as_in_image(asked.python, asked.model, served) as settings:
+            starts = [started(asked.python, asked.model, served, **settings) for _ in range(5)]
         wall, cpu = (statistics.median(column) for column in zip(*starts, strict=True))
         print(f"| adapter, start to SERVING, median of 5: passed / CPU time | {wall:.2f} / {cpu:.2f} s |", flush=True)
         with adapter(asked.python, asked.model, served) as (process, own):

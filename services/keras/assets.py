@@ -34,8 +34,8 @@ class Assets(BaseModel):
     """A label counts whose score is above it."""
     preprocessing: Preprocessing = "none"
     """What the network was trained on, made from RGB values 0 to 255: the values themselves (none), x / 127.5 - 1
-    (tf), BGR less 103.939, 116.779, 123.68 (caffe), x / 255 (rescale). It is part of the graph where the signature's
-    input is uint8, and the recognizer's work where it is float32."""
+    (tf), BGR less 103.939, 116.779, 123.68 (caffe), x * (1 / 255) (rescale). It is part of the graph where the
+    signature's input is uint8, and the recognizer's work where it is float32."""
     regions: Literal["image", "faces"] = "image"
     """Whether the network looks at the whole picture or at one face at a time."""
     kind: Literal["label", "identity"] = "label"

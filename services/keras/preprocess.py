@@ -27,8 +27,8 @@ def to_pixels(stored: Pillow.Image, size: tuple[int, int] = SIZE) -> Pixels:
 def to_input(pixels: Pixels, dtype: np.dtype[Any], preprocessing: str) -> npt.NDArray[Any]:
     """The tensor for a model's input: uint8 as they are, float32 as the network was trained on.
 
-    `preprocessing` is that of Assets; "tf" and "caffe" are `_preprocess_numpy_input` in
-    keras/src/applications/imagenet_utils.py, to the bit.
+    `preprocessing` is that of Assets; to the bit, "tf" and "caffe" are `_preprocess_numpy_input` in
+    keras/src/applications/imagenet_utils.py, and "rescale" is the layer Rescaling(1 / 255), which multiplies.
     """
     if dtype == np.uint8:
         return pixels
@@ -39,6 +39,6 @@ def to_input(pixels: Pixels, dtype: np.dtype[Any], preprocessing: str) -> npt.ND
         case "caffe":
             return values[..., ::-1] - _IMAGENET_BGR
         case "rescale":
-            return values / np.float32(255)
+            return values * np.float32(1 / 255)
         case _:
             return values

@@ -25,4 +25,4 @@ class KerasSettings(LeafSettings):
     keras_at_once: int = Field(
         2, ge=1, le=64, description="Predict calls that may run at once; pictures that come meanwhile share the next."
     )
-    keras_max_batch: int = Field(4, ge=1, le=64, description="Most pictures in one Predict call; 1: none share.")
+    keras_max_batch: int = Field(4, ge=1, le=32, description="Most pictures in one Predict call; 1: none share.")

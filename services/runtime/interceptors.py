@@ -5,6 +5,7 @@ import inspect
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache, partial
 from typing import Any, cast
 
 import grpc
@@ -26,7 +27,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     """Wraps every method that the server has, and counts calls to those that it has not."""
 
     def __init__(self, admission: Admission) -> None:
-        self._admission = admission
+        self._wrap = cache(partial(_wrap, admission=admission))
 
     async def intercept_service(
         self,
@@ -40,7 +41,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             method.begin()
             method.end(grpc.StatusCode.UNIMPLEMENTED, 0)
             return handler
-        return _wrap(handler, method, self._admission)
+        return self._wrap(handler, method)
 
 
 def _wrap(handler: Handler, method: Method, admission: Admission) -> Handler:

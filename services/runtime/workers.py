@@ -5,7 +5,7 @@ import contextvars
 import functools
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from services.runtime.errors import Overloaded
@@ -32,24 +32,33 @@ class Workers:
         if self._free == 0:
             raise Overloaded(f"The server has {self._places} pictures in work or waiting. Try again later.")
         self._free -= 1
-        started: list[float] = []
         queued = time.perf_counter()
         context = contextvars.copy_context()
-        call = functools.partial(context.run, _timed, started, functools.partial(job, *args, **kwargs))
+        call = functools.partial(context.run, _timed, functools.partial(job, *args, **kwargs))
         loop = asyncio.get_running_loop()
+        done: asyncio.Future[tuple[T, float]] = loop.create_future()
         future = self._executor.submit(call)
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
-        result = await asyncio.wrap_future(future)
-        return result, started[0] - queued
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave, future, done))
+        done.add_done_callback(lambda _: future.cancel())
+        result, started = await done
+        return result, started - queued
 
-    def _leave(self) -> None:
+    def _leave(self, future: "Future[tuple[T, float]]", done: "asyncio.Future[tuple[T, float]]") -> None:
         self._free += 1
+        if done.done():
+            return
+        if future.cancelled():
+            done.cancel()
+        elif error := future.exception():
+            done.set_exception(error)
+        else:
+            done.set_result(future.result())
 
     def close(self) -> None:
         """Lets running jobs end and starts no further one."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-def _timed(started: list[float], job: Callable[[], T]) -> T:
-    started.append(time.perf_counter())
-    return job()
+def _timed(job: Callable[[], T]) -> tuple[T, float]:
+    started = time.perf_counter()
+    return job(), started

@@ -1,18 +1,22 @@
 """The files that TensorFlow Serving is started with in the pod."""
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from google.protobuf import text_format
+from pydantic import ValidationError
 
 from local.tf_serving import options
 from local.tf_serving.config_messages import BatchingParameters
+from services.keras.settings import KerasSettings
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "tensorflow-serving"
 WARMUP_BATCHES = [1, 2, 4, 8, 16, 32]
 """test_keras_convert.py holds the converter to the same."""
 
 
-def _batching() -> object:
+def _batching() -> Any:
     return text_format.Parse((FOLDER / "batching.config").read_text(), BatchingParameters())
 
 
@@ -25,6 +29,14 @@ def test_batching_fits_the_warmup() -> None:
     assert list(batching.allowed_batch_sizes) == WARMUP_BATCHES
     assert batching.max_batch_size.value == WARMUP_BATCHES[-1]
     assert batching.num_batch_threads.value >= 1
+
+
+def test_the_adapter_sends_no_more_than_the_server_takes() -> None:
+    """A Predict of more pictures than max_batch_size is refused: no setting of the adapter's makes one."""
+    most = _batching().max_batch_size.value
+    assert KerasSettings(keras_max_batch=most).keras_max_batch == most
+    with pytest.raises(ValidationError, match="keras_max_batch"):
+        KerasSettings(keras_max_batch=most + 1)
 
 
 def test_flags_are_the_servers() -> None:

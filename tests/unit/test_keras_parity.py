@@ -23,6 +23,7 @@ for size in sizes:
 for mode in ("tf", "caffe"):
     values = keras.utils.img_to_array(keras.utils.load_img(files[0], target_size=sizes[0]))
     tensors[mode] = keras.applications.imagenet_utils.preprocess_input(values.copy(), mode=mode)
+tensors["rescale"] = np.asarray(keras.layers.Rescaling(1 / 255)(values))
 np.savez(sys.argv[1], **tensors)
 """
 _SIZES = ((224, 224), (96, 128))
@@ -81,8 +82,8 @@ def test_pixels(told: dict[str, np.ndarray], name: str, size: tuple[int, int]) -
     assert np.array_equal(pixels[0].astype(np.float32), told[f"{name} {size}"])
 
 
-@pytest.mark.parametrize("preprocessing", ["tf", "caffe"])
+@pytest.mark.parametrize("preprocessing", ["tf", "caffe", "rescale"])
 def test_values(told: dict[str, np.ndarray], preprocessing: str) -> None:
-    """A float32 model gets the values of Keras's `preprocess_input`, to the bit."""
+    """A float32 model gets the values of Keras's `preprocess_input` and Rescaling(1 / 255), to the bit."""
     pixels = to_pixels(Image(_pictures()["rgb.jpg"]).as_stored())
     assert np.array_equal(to_input(pixels, np.dtype(np.float32), preprocessing)[0], told[preprocessing])

@@ -1,11 +1,16 @@
 """What a server tells on standard error."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import grpc
 import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
+from marquee.v1 import recognizer_pb2_grpc
+from tests.processes import ROOT, free_port
 from tests.unit.leaves import LeafProcess, request, until
 
 
@@ -51,3 +56,19 @@ async def test_logs_a_crash_with_its_traceback(crashing: LeafProcess) -> None:
     (line,) = crashing.events("unforeseen")
     assert line["request_id"] == "mine"
     assert "KeyError: 'the secret'" in str(line["exception"])
+
+
+def test_a_log_that_nobody_reads_fails_no_call() -> None:
+    """Calls are answered although standard error is a pipe whose reader has gone."""
+    port = str(free_port())
+    own = {"MARQUEE_PORT": port, "MARQUEE_METRICS_PORT": str(free_port())}
+    command = [sys.executable, "-m", "tests.unit.leaves"]
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | own, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        process.stderr.close()
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
+            for _ in range(2):
+                stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=20, wait_for_ready=True)
+        process.terminate()
+        assert process.wait(20) == 0
