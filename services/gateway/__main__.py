@@ -5,6 +5,7 @@ import sys
 from services.gateway.config import ConfigError, load_config
 from services.gateway.servicer import Gateway
 from services.gateway.settings import GatewaySettings
+from services.runtime.memory import give_back_freed_memory
 from services.runtime.server import run
 from services.runtime.settings import load_settings
 
@@ -17,6 +18,7 @@ def main() -> None:
     except ConfigError as exc:
         sys.stderr.write(f"{exc}\n")
         sys.exit(2)
+    give_back_freed_memory()
     run(Gateway(config, settings), settings)
 
 

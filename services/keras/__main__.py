@@ -3,11 +3,13 @@
 from services.keras.recognizer import KerasRecognizer
 from services.keras.settings import KerasSettings
 from services.runtime.leaf import serve
+from services.runtime.memory import give_back_freed_memory
 from services.runtime.settings import load_settings
 
 
 def main() -> None:
     """Reads the settings, then serves until SIGTERM."""
+    give_back_freed_memory()
     settings = load_settings(KerasSettings)
     serve(KerasRecognizer(settings), settings)
 

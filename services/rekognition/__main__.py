@@ -4,11 +4,13 @@ from services.rekognition.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.leaf import serve
+from services.runtime.memory import give_back_freed_memory
 from services.runtime.settings import load_settings
 
 
 def main() -> None:
     """Serves until SIGTERM."""
+    give_back_freed_memory()
     settings = load_settings(RekognitionSettings)
     recognizer = RekognitionRecognizer(settings)
     serve(recognizer, settings, RekognitionEnroller(recognizer, settings))

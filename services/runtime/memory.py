@@ -7,16 +7,20 @@ freed last as a hint to keep even more. With pictures of many sizes that grows f
 import ctypes
 import sys
 
+from services.runtime.limits import MIB
+
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
-_LARGE = 256 * 1024
 
 
-def give_back_freed_memory() -> None:
-    """From now on large pieces go back to the system at once. Does nothing where there is no glibc."""
+def give_back_freed_memory(large: int = 4 * MIB) -> None:
+    """From now on pieces of so many bytes and more go back to the system at once. Does nothing without glibc.
+
+    The smaller they may be, the less is kept, and the more time goes into getting pages from the system again.
+    """
     libc = _glibc()
     if libc:
-        libc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
-        libc.mallopt(_M_TRIM_THRESHOLD, _LARGE)
+        libc.mallopt(_M_MMAP_THRESHOLD, large)
+        libc.mallopt(_M_TRIM_THRESHOLD, large)
         libc.mallopt(_M_ARENA_MAX, 2)
 
 

@@ -17,7 +17,6 @@ from services.runtime.errors import DomainError
 from services.runtime.health import Health
 from services.runtime.interceptors import CallInterceptor
 from services.runtime.limits import MAX_MESSAGE_BYTES, MIB
-from services.runtime.memory import give_back_freed_memory
 from services.runtime.reflection import add_reflection
 from services.runtime.settings import Settings
 
@@ -50,7 +49,6 @@ class Service(ABC):
 def run(service: Service, settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then drains and returns. Exits with 1 where it cannot serve."""
     logs.configure(settings)
-    give_back_freed_memory()
     try:
         asyncio.run(_serve(service, settings))
     except (DomainError, OSError, RuntimeError) as exc:

@@ -1,6 +1,7 @@
 """Serves the SVM recognizer: `python -m services.svm`."""
 
 from services.runtime.leaf import serve
+from services.runtime.memory import give_back_freed_memory
 from services.runtime.settings import load_settings
 from services.svm.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
@@ -9,6 +10,7 @@ from services.svm.settings import SvmSettings
 
 def main() -> None:
     """Serves until SIGTERM."""
+    give_back_freed_memory(256 * 1024)
     settings = load_settings(SvmSettings)
     recognizer = SvmRecognizer(settings)
     serve(recognizer, settings, SvmEnroller(recognizer))
