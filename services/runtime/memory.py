@@ -12,7 +12,7 @@ from services.runtime.limits import MIB
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
-def give_back_freed_memory(large: int = 4 * MIB) -> None:
+def give_back_freed_memory(large: int = 2 * MIB) -> None:
     """From now on pieces of so many bytes and more go back to the system at once. Does nothing without glibc.
 
     The smaller they may be, the less is kept, and the more time goes into getting pages from the system again.
