@@ -96,7 +96,7 @@ async def test_calls_go_out_as_fast_as_the_quota() -> None:
     assert all(isinstance(one, pb.RecognizerResult) for one in ended)
     times = sorted(aws.times("DetectLabels"))
     assert 0.4 < times[-1] - times[0] < 1.5
-    assert sum(after - before < 0.02 for before, after in pairwise(times)) <= 3
+    assert sum(after - before < 0.02 for before, after in pairwise(times)) <= 5
 
 
 async def test_what_the_quota_does_not_let_out_in_time_is_refused_at_once() -> None:
