@@ -18,7 +18,7 @@ demo: $(VENV)/.marquee-local ## Start everything on this machine and recognize p
 	$(BIN)/python -m local --demo $(ARGS)
 
 test: $(VENV)/.marquee-dev $(TRAIN)/.marquee-train ## Run all tests (ARGS="-k fusion": some of them)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 test-cluster: $(VENV)/.marquee-dev ## Install the chart where KUBECONFIG says and test it (LOAD="command that loads images")
 	$(if $(LOAD),$(LOAD) $(foreach name,$(SERVICES) local,marquee-$(name):dev))

@@ -6,8 +6,8 @@ from marquee.cli.app import app
 
 
 def marquee(*arguments: str, stdin: bytes | None = None) -> Result:
-    """What became of it."""
-    return CliRunner().invoke(app, arguments, input=stdin)
+    """What became of it; tables are as wide as they need, whatever the terminal that the tests run in."""
+    return CliRunner(env={"COLUMNS": None}).invoke(app, arguments, input=stdin)
 
 
 def lines_of(ran: Result) -> list[str]:

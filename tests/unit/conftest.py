@@ -55,10 +55,9 @@ def collection(rekognition: SimpleNamespace) -> Iterator[str]:
 
 @pytest.fixture
 def portraits_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """hopper.jpg, collins.jpg, both.jpg and coffee.jpg in the working directory; tables are not folded."""
+    """hopper.jpg, collins.jpg, both.jpg and coffee.jpg in the working directory."""
     portraits(tmp_path)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "240")
 
 
 @pytest.fixture
