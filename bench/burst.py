@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from marquee import AsyncClient, MarqueeError
-from tests.processes import local_system
+from tests.processes import local_system, memory_mib
 
 PARTS = ("gateway", "svm", "keras", "rekognition")
 
@@ -31,12 +31,12 @@ def main() -> None:
     os.environ["MARQUEE_MAX_IN_FLIGHT_MIB"] = str(asked.mib)
     with tempfile.TemporaryDirectory() as folder, local_system(Path(folder)) as system:
         pids = {name: int(system.facts["pids"][name]) for name in PARTS}
-        before = {name: memory(pids[name], "VmRSS") for name in PARTS}
+        before = {name: memory_mib(pids[name]) for name in PARTS}
         outcomes = asyncio.run(burst(system.address("gateway"), asked.pictures))
         print(f"{asked.pictures} pictures: {', '.join(f'{count} {what}' for what, count in outcomes.most_common())}")
         print("| part | before | peak |\n|---|---|---|")
         for name in PARTS:
-            print(f"| {name} | {before[name]} MiB | {memory(pids[name], 'VmHWM')} MiB |")
+            print(f"| {name} | {before[name]:.0f} MiB | {memory_mib(pids[name], 'VmHWM'):.0f} MiB |")
 
 
 async def burst(address: str, count: int) -> Counter[str]:
@@ -60,12 +60,6 @@ def jpeg(side: int) -> bytes:
     buffer = io.BytesIO()
     Pillow.fromarray(pixels).save(buffer, "JPEG", quality=95)
     return buffer.getvalue()
-
-
-def memory(pid: int, what: str) -> int:
-    """VmRSS or VmHWM, its peak, in MiB."""
-    line = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith(what))
-    return int(line.split()[1]) // 1024
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from marquee import Client
-from tests.processes import LocalSystem, local_system, server
+from tests.processes import LocalSystem, local_system, memory_mib, server
 
 HEAVY = ("boto3", "cv2", "numpy", "sklearn", "tensorflow", "PIL")
 
@@ -34,7 +34,7 @@ def main() -> None:
         milliseconds = recognize(system, calls)
         print(f"| {calls} calls through the gateway, 4 at a time, p50 / p95 | {milliseconds} |")
         for name in ("gateway", "rekognition", "keras", "svm"):
-            print(f"| {name}, resident after them | {resident_mib(system, name):.0f} MiB |")
+            print(f"| {name}, resident after them | {memory_mib(system.facts['pids'][name]):.0f} MiB |")
         print(f"| TensorFlow runtime mapped into the keras adapter | {maps(system, 'keras', 'tensorflow_framework')} |")
 
 
@@ -75,12 +75,6 @@ def recognize(system: LocalSystem, calls: int) -> str:
 
         seconds = sorted(threads.map(call, range(calls)))
     return f"{seconds[calls // 2] * 1000:.0f} / {seconds[calls * 95 // 100] * 1000:.0f} ms"
-
-
-def resident_mib(system: LocalSystem, name: str) -> float:
-    """The process's resident memory."""
-    lines = Path(f"/proc/{system.facts['pids'][name]}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
 
 
 def maps(system: LocalSystem, name: str, library: str) -> str:

@@ -22,7 +22,7 @@ from marquee.v1 import recognizer_pb2_grpc
 from services.svm import artifact
 from services.svm.fit import fit
 from services.svm.recipes import RECIPES
-from tests.processes import server
+from tests.processes import memory_mib, server
 
 _AT_ONCE = 4
 _SETTLED = 0.2
@@ -65,12 +65,12 @@ def resident(model: Path, contents: list[bytes], count: int) -> tuple[float, flo
     environment = dict(os.environ) | {"MARQUEE_SVM_MODEL": str(model), "MARQUEE_WORKERS": "2"}
     with server("services.svm", environment) as alone, grpc.insecure_channel(alone.address) as channel:
         stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
-        begin = rss_mib(alone.process.pid)
+        begin = memory_mib(alone.process.pid)
         pictures = itertools.islice(itertools.cycle(contents), count)
         send(stub, itertools.islice(pictures, int(count * _SETTLED)))
-        settled = rss_mib(alone.process.pid)
+        settled = memory_mib(alone.process.pid)
         send(stub, pictures)
-        return begin, settled, rss_mib(alone.process.pid)
+        return begin, settled, memory_mib(alone.process.pid)
 
 
 def send(stub: recognizer_pb2_grpc.RecognizerServiceStub, pictures: Iterator[bytes]) -> None:
@@ -86,12 +86,6 @@ def _call(stub: recognizer_pb2_grpc.RecognizerServiceStub, content: bytes) -> No
     except grpc.RpcError as exc:
         if exc.code() is not grpc.StatusCode.INVALID_ARGUMENT:
             raise
-
-
-def rss_mib(pid: int) -> float:
-    """The process's resident memory."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
 
 
 if __name__ == "__main__":

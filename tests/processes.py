@@ -48,6 +48,12 @@ class LocalSystem:
         return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
 
+def memory_mib(pid: int, what: str = "VmRSS") -> float:
+    """A process's resident memory, or with VmHWM the most that it had."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(what)).split()[1]) / 1024
+
+
 @contextmanager
 def local_system(state: Path) -> Iterator[LocalSystem]:
     """Starts the system with its files below `state`; yields when it serves, ends it afterwards."""

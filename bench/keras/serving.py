@@ -22,7 +22,7 @@ import grpc
 import numpy as np
 import onnxruntime
 from PIL import Image as Pillow
-from processes import NAME, adapter, as_in_image, cpu_seconds, resident, server, started
+from processes import NAME, adapter, as_in_image, cpu_seconds, server, started
 from rates import Rate, print_rates
 from tensorflow_serving.apis import model_pb2
 
@@ -31,6 +31,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.keras.preprocess import to_pixels
 from services.keras.serving import predict_request
 from services.runtime.images import Image
+from tests.processes import memory_mib
 
 CALLERS = 8
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
@@ -61,7 +62,7 @@ def main() -> None:
             with adapter(asked.python, asked.model, served, **settings) as (process, own):
                 pids = (serving_process.pid, process.pid)
                 asyncio.run(together(asked, f"adapter, at most {most} in a Predict", (served, own), pids))
-                print(f"| its resident memory after that | {resident(process.pid):.0f} MiB |", flush=True)
+                print(f"| its resident memory after that | {memory_mib(process.pid):.0f} MiB |", flush=True)
 
 
 def jpeg(side: int, quality: int) -> bytes:

@@ -27,9 +27,11 @@ def run(*command: str, check: bool = True, stdin: str | None = None, seconds: fl
     return done.stdout
 
 
-def kubectl(*arguments: str, check: bool = True, stdin: str | None = None, seconds: float = 300) -> str:
-    """Runs kubectl in the tests' namespace."""
-    return run("kubectl", "--namespace", NAMESPACE, *arguments, check=check, stdin=stdin, seconds=seconds)
+def kubectl(
+    *arguments: str, check: bool = True, stdin: str | None = None, seconds: float = 300, namespace: str = NAMESPACE
+) -> str:
+    """Runs kubectl in the tests' namespace, or another."""
+    return run("kubectl", "--namespace", namespace, *arguments, check=check, stdin=stdin, seconds=seconds)
 
 
 def helm(command: str, *arguments: str, check: bool = True) -> str:
@@ -46,15 +48,16 @@ def values(*files: object) -> list[str]:
     return given
 
 
-def get(kind: str, *arguments: str) -> list[Object]:
+def get(kind: str, *arguments: str, namespace: str = NAMESPACE) -> list[Object]:
     """All objects of a kind."""
-    found: list[Object] = json.loads(kubectl("get", kind, "--output=json", *arguments))["items"]
+    found: list[Object] = json.loads(kubectl("get", kind, "--output=json", *arguments, namespace=namespace))["items"]
     return found
 
 
-def pods(component: str) -> list[Object]:
-    """The component's pods that are not about to go."""
-    found = get("pods", f"--selector=app.kubernetes.io/component={component}")
+def pods(component: str = "", namespace: str = NAMESPACE) -> list[Object]:
+    """The pods that are not about to go, of a component or of all."""
+    selector = [f"--selector=app.kubernetes.io/component={component}"] if component else []
+    found = get("pods", *selector, namespace=namespace)
     return [each for each in found if "deletionTimestamp" not in each["metadata"]]
 
 

@@ -46,8 +46,8 @@ def test_gateways_are_spread_and_move_when_a_zone_goes() -> None:
     assert sum(spread.values()) == _GATEWAYS
     assert max(spread.values()) - min(spread[zone] for zone in _ZONES) <= 1
     cluster.run("kubectl", "cordon", f"--selector=topology.kubernetes.io/zone={_ZONES[0]}")
-    there = [pod["metadata"]["name"] for pod in _pods() if _zone(pod) == _ZONES[0]]
-    cluster.run("kubectl", "delete", "pod", *there, f"--namespace={_NAMESPACE}", "--wait=false")
+    there = [pod["metadata"]["name"] for pod in cluster.pods(namespace=_NAMESPACE) if _zone(pod) == _ZONES[0]]
+    cluster.kubectl("delete", "pod", *there, "--wait=false", namespace=_NAMESPACE)
     wait_until(lambda: sum(_gateways_by_zone().values()) == _GATEWAYS, 120)
     assert _gateways_by_zone()[_ZONES[0]] == 0
 
@@ -55,7 +55,7 @@ def test_gateways_are_spread_and_move_when_a_zone_goes() -> None:
 @pytest.mark.usefixtures("_placed")
 def test_only_keras_is_on_the_gpu_node() -> None:
     """Its taint keeps the others away."""
-    on_gpu = [pod for pod in _pods() if pod["spec"].get("nodeName") == _GPU_NODE]
+    on_gpu = [pod for pod in cluster.pods(namespace=_NAMESPACE) if pod["spec"].get("nodeName") == _GPU_NODE]
     assert {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in on_gpu} == {"keras"}
 
 
@@ -98,20 +98,13 @@ def _node(name: str, zone: str) -> cluster.Object:
 
 def _gateways_by_zone() -> Counter[str]:
     """Zone → running gateways."""
-    return Counter(_zone(pod) for pod in _pods("gateway") if pod["status"]["phase"] == "Running")
+    return Counter(_zone(pod) for pod in cluster.pods("gateway", _NAMESPACE) if pod["status"]["phase"] == "Running")
 
 
 def _zone(pod: cluster.Object) -> str:
     """The name of a simulated node tells its zone."""
     zone: str = pod["spec"].get("nodeName", "-nowhere").split("-")[1]
     return zone
-
-
-def _pods(component: str = "") -> list[cluster.Object]:
-    """The pods that are not about to go."""
-    selector = f"--selector=app.kubernetes.io/component={component}" if component else "--selector="
-    said = cluster.run("kubectl", "get", "pods", f"--namespace={_NAMESPACE}", selector, "--output=json")
-    return [pod for pod in json.loads(said)["items"] if "deletionTimestamp" not in pod["metadata"]]
 
 
 def _escaped(label: str) -> str:

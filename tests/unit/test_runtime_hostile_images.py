@@ -1,30 +1,19 @@
 """Files that are no pictures, damaged pictures, and pictures made to do harm."""
 
-import io
 import struct
 import tracemalloc
 import zlib
 
-import numpy as np
 import pytest
 from PIL import Image as Pillow
 
 from services.runtime.errors import DomainError, ImageMissing, ImageTooLarge, InvalidImage
 from services.runtime.images import Image
+from tests.unit.noise_pictures import damaged, encode
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Pillow warns about damaged EXIF blocks; here the damage is the point.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
-
-
-def noise(size: tuple[int, int] = (64, 48)) -> Pillow.Image:
-    return Pillow.fromarray(np.random.default_rng(1).integers(0, 255, (*size[::-1], 3), dtype=np.uint8))
-
-
-def encode(form: str, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    noise().save(buffer, form, **options)
-    return buffer.getvalue()
 
 
 def chunk(name: bytes, content: bytes) -> bytes:
@@ -173,13 +162,9 @@ def test_any_damage_is_a_domain_error(form: str) -> None:
     exif = Pillow.Exif()
     exif[0x0112], exif[0x011A] = 6, 72.0
     sound = encode(form, exif=exif, save_all=form == "MPO")
-    random = np.random.default_rng(7)
-    for _ in range(150):
-        damaged = bytearray(sound)
-        for place in random.integers(0, min(len(damaged), 600), 3):
-            damaged[place] = random.integers(0, 256)
+    for content in damaged(sound, within=600):
         try:
-            _ = Image(bytes(damaged)).info
-            Image(bytes(damaged)).upright()
+            _ = Image(content).info
+            Image(content).upright()
         except DomainError:
             continue
