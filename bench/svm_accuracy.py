@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pywt
 from svm_actors import Labelled, labelled, pixels_of, training_set_of, whole
 
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 from services.svm import wavelet
 from services.svm.calibration import Unseen
 from services.svm.dlib_faces import DlibFaces, weights

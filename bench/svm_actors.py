@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.runtime.images import Image, Pixels
+from services.runtime.images.image import Image, Pixels
 from services.svm.faces import Face
 from services.svm.people import person_of
 from services.svm.recipes import RECIPES

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from svm_actors import Labelled, labelled, pixels_of
 
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 from services.svm.embedding import Embedding
 from services.svm.faces import Face
 from services.svm.quality import quality

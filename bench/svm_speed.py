@@ -26,8 +26,8 @@ from svm_memory import save_model
 
 from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.images import Image
-from services.runtime.recognizer import Options
+from services.runtime.images.image import Image
+from services.runtime.leaf.recognizer import Options
 from services.svm import artifact
 from services.svm.faces import Face, FaceFinder
 from services.svm.model import Model

@@ -7,7 +7,7 @@ from services.gateway.config import BackendConfig
 from services.gateway.settings import GatewaySettings
 from services.keras.settings import KerasSettings
 from services.rekognition.settings import RekognitionSettings
-from services.runtime.metrics import BUCKETS
+from services.runtime.server.metrics import BUCKETS
 from services.runtime.settings import PREFIX, LeafSettings, Settings
 from services.svm.settings import SvmSettings
 

@@ -20,7 +20,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 from local.stack import free_ports
 from services.keras.preprocess import Pixels, to_pixels
 from services.keras.tensors import as_content, to_array
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 
 _MODELS = ("legacy.h5", "modern.keras")
 _REFERENCE = str(Path(__file__).with_name("reference.py"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from local.rekognition.similarity import similarity
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 from services.svm.dlib_faces import DlibFaces, weights
 from services.svm.embedding import WEIGHTS
 from services.svm.faces import Face, as_dlib

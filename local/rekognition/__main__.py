@@ -18,7 +18,7 @@ from local.rekognition.recordings import Recordings, recording, replaying
 from local.rekognition.replies import Answering, answering
 from local.rekognition.upstream import Upstream
 from local.rekognition.vision import Vision
-from services.runtime.s3 import ObjectStore
+from services.runtime.storage.objects import ObjectStore
 
 
 def main() -> None:

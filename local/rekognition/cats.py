@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import cv2.data
 
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 
 _NEIGHBOURS = 3
 """With fewer, the cascade takes faces and gravel for cats; with these it misses most cats and names nothing else."""

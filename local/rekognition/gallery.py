@@ -16,7 +16,7 @@ from local.rekognition.shapes import faults_of, output_shape
 from local.rekognition.similarity import similarity
 from local.rekognition.vision import Embedding, Vision
 from services.runtime.errors import InvalidImage
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 from services.svm.resnet import LENGTH
 
 FARTHEST = 0.55

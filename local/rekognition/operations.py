@@ -18,7 +18,7 @@ from local.rekognition.search_operations import SearchOperations
 from local.rekognition.user_operations import UserOperations
 from local.rekognition.user_store import UserStore
 from local.rekognition.vision import Vision
-from services.runtime.s3 import ObjectStore
+from services.runtime.storage.objects import ObjectStore
 
 Operation = Callable[[Mapping[str, Any]], dict[str, Any]]
 """Takes checked parameters, blocks and raises AwsError."""

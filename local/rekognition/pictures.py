@@ -13,8 +13,8 @@ from local.rekognition import errors
 from local.rekognition.vision import View, Vision
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import DomainError, ImageTooLarge, InvalidImage
-from services.runtime.images import Image, Pixels
-from services.runtime.s3 import ObjectStore
+from services.runtime.images.image import Image, Pixels
+from services.runtime.storage.objects import ObjectStore
 
 REMEMBERED = 32
 """Views that are kept, of at most 3 MiB each."""

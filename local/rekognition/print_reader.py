@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from local.rekognition import glyphs
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 
 _LEAST_HEIGHT = 8
 _MOST_HEIGHT = 0.5

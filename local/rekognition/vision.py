@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from local.rekognition.cats import Cat, CatFinder
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 from services.svm.dlib_faces import DetectedFace, DlibFaces, weights
 from services.svm.embedding import WEIGHTS
 from services.svm.resnet import LENGTH, ResNet

@@ -6,7 +6,7 @@ from services.gateway.config import ConfigError, load_config
 from services.gateway.servicer import Gateway
 from services.gateway.settings import GatewaySettings
 from services.runtime.memory import give_back_freed_memory
-from services.runtime.server import run
+from services.runtime.server.server import run
 from services.runtime.settings import load_settings
 
 

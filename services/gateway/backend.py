@@ -16,7 +16,7 @@ from services.gateway.config import BackendConfig
 from services.gateway.hops import HOPS_KEY
 from services.runtime import status
 from services.runtime.limits import MAX_MESSAGE_BYTES
-from services.runtime.server import RECOGNIZER_SERVICE
+from services.runtime.server.server import RECOGNIZER_SERVICE
 
 logger = structlog.get_logger()
 _Code = grpc.StatusCode

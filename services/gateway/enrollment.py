@@ -19,9 +19,9 @@ from services.gateway.failure import raise_if_nobody_answered
 from services.gateway.hops import hops_of
 from services.gateway.plan import budget, chosen, inner_names
 from services.runtime import enrollment_requests, status
-from services.runtime.calls import Context, seconds_left
 from services.runtime.errors import InvalidRequest, NotOffered
 from services.runtime.requests import request_id_of
+from services.runtime.server.calls import Context, seconds_left
 
 _NOT_OURS = "page_token is none that this gateway made."
 _ANSWERS: dict[str, type[Any]] = {

@@ -1,8 +1,8 @@
 """How many gateways a call comes through."""
 
-from services.runtime.calls import Context
 from services.runtime.errors import TooManyHops
 from services.runtime.limits import MAX_HOPS
+from services.runtime.server.calls import Context
 
 HOPS_KEY = "marquee-hops"
 """The metadata that counts them."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from prometheus_client import Counter, Histogram
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.metrics import BUCKETS
+from services.runtime.server.metrics import BUCKETS
 
 _seconds = Histogram(
     "marquee_backend_duration_seconds",

@@ -19,8 +19,8 @@ from services.gateway.hops import hops_of
 from services.gateway.plan import Ask, plan
 from services.gateway.settings import GatewaySettings
 from services.runtime import requests
-from services.runtime.calls import Context, seconds_left
-from services.runtime.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE, Service
+from services.runtime.server.calls import Context, seconds_left
+from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE, Service
 
 _LIST_SECONDS = 2.0
 

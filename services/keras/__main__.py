@@ -2,7 +2,7 @@
 
 from services.keras.recognizer import KerasRecognizer
 from services.keras.settings import KerasSettings
-from services.runtime.leaf import serve
+from services.runtime.leaf.leaf import serve
 from services.runtime.memory import give_back_freed_memory
 from services.runtime.settings import load_settings
 

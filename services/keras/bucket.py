@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from services.keras.assets import explain
 from services.keras.manifest import FILE, Manifest
-from services.runtime.s3_client import s3_client
+from services.runtime.storage.s3 import s3_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from services.keras.model_file import ModelProblem
-from services.runtime.s3_files import DownloadProblem, download
+from services.runtime.storage.downloads import DownloadProblem, download
 
 ASSETS_SUFFIX = ".marquee.json"
 """MODEL.marquee.json beside MODEL.keras says what its labels are."""

@@ -13,11 +13,12 @@ from services.keras.regions import Regions, regions_of
 from services.keras.serving import ServedModel
 from services.keras.settings import KerasSettings
 from services.keras.versions import Version, Versions, batcher_of
-from services.runtime import metrics, status
+from services.runtime import status
 from services.runtime.errors import DependencyTimeout, DependencyUnavailable, DomainError, NotReady
-from services.runtime.images import Image
-from services.runtime.recognizer import Options
+from services.runtime.images.image import Image
+from services.runtime.leaf.recognizer import Options
 from services.runtime.requests import Feature
+from services.runtime.server import metrics
 from services.runtime.workers import Workers
 
 logger = structlog.get_logger()

@@ -14,10 +14,10 @@ from services.keras.assets import Assets
 from services.keras.preprocess import to_input, to_pixels
 from services.keras.signature import Signature
 from services.runtime.errors import Misconfigured
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 
 if TYPE_CHECKING:
-    from services.runtime.haar import HaarFaces
+    from services.runtime.images.haar import HaarFaces
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def _faces(image: Image, size: tuple[int, int]) -> tuple[npt.NDArray[np.uint8], 
 def _finder() -> "HaarFaces":
     import cv2  # noqa: PLC0415 - 40 MiB that a network for whole pictures does not pay
 
-    from services.runtime.haar import HaarFaces  # noqa: PLC0415 - likewise
+    from services.runtime.images.haar import HaarFaces  # noqa: PLC0415 - likewise
 
     cv2.setNumThreads(1)  # the workers use the cores
     return HaarFaces()

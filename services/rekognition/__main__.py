@@ -3,7 +3,7 @@
 from services.rekognition.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.settings import RekognitionSettings
-from services.runtime.leaf import serve
+from services.runtime.leaf.leaf import serve
 from services.runtime.memory import give_back_freed_memory
 from services.runtime.settings import load_settings
 

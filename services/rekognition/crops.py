@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.picture import jpeg
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 
 _MARGIN = 0.5
 """Of the face's sides, on every side: hair, chin and ears, which detectors want to see around a face."""

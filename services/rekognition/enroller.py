@@ -15,10 +15,10 @@ from services.rekognition.known_people import KnownPeople, KnownPerson
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.settings import RekognitionSettings
 from services.runtime import people as person_ids
-from services.runtime.calls import deadline
-from services.runtime.enrollment import Enrollment, Page
-from services.runtime.enrollment_refusals import nobody_known
 from services.runtime.errors import DomainError, InvalidRequest, NotOffered
+from services.runtime.leaf.enroller import Enrollment, Page
+from services.runtime.leaf.refusals import nobody_known
+from services.runtime.server.calls import deadline
 
 _SAVING_SECONDS = 0.3
 """Kept back of the caller's time: what was paid for is saved, and told."""

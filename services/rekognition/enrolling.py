@@ -15,10 +15,10 @@ from services.rekognition.portrait import check_not_another, indexed
 from services.rekognition.question import about
 from services.rekognition.settings import RekognitionSettings
 from services.rekognition.source import Source
-from services.runtime.enrollment import Enrollment
-from services.runtime.enrollment_refusals import check_one_face, refused
 from services.runtime.errors import DomainError
-from services.runtime.images import Image
+from services.runtime.images.image import Image
+from services.runtime.leaf.enroller import Enrollment
+from services.runtime.leaf.refusals import check_one_face, refused
 from services.runtime.workers import Workers
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image as Pillow
 
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 from services.runtime.limits import MIB
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.runtime.enrollment_refusals import already_enrolled
 from services.runtime.errors import (
     DomainError,
     FaceBlurred,
@@ -13,6 +12,7 @@ from services.runtime.errors import (
     SeveralFaces,
     UnfitFace,
 )
+from services.runtime.leaf.refusals import already_enrolled
 
 _REFUSALS: Mapping[str, tuple[type[DomainError], str]] = {
     "EXCEEDS_MAX_FACES": (SeveralFaces, "There is more than one face in the picture. Cut out the one of the person."),

@@ -12,7 +12,7 @@ from services.rekognition.asking import Asking, checked
 from services.rekognition.prices import Api
 from services.rekognition.settings import RekognitionSettings
 from services.rekognition.source import Source
-from services.runtime.recognizer import Options
+from services.runtime.leaf.recognizer import Options
 
 _ANSWER_SECONDS = 0.05
 """Kept back of the caller's time: to answer with what other features have found when one is late."""

@@ -15,8 +15,8 @@ from services.rekognition.settings import RekognitionSettings
 from services.rekognition.source import Source
 from services.runtime import status
 from services.runtime.errors import DomainError, NotReady, OutOfTime
-from services.runtime.images import Image
-from services.runtime.recognizer import Options
+from services.runtime.images.image import Image
+from services.runtime.leaf.recognizer import Options
 from services.runtime.requests import Feature
 from services.runtime.workers import Workers
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from services.rekognition.picture import Picture, prepare
 from services.runtime.errors import DomainError
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 from services.runtime.workers import Workers
 
 if TYPE_CHECKING:

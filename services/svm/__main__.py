@@ -1,6 +1,6 @@
 """Serves the SVM recognizer: `python -m services.svm`."""
 
-from services.runtime.leaf import serve
+from services.runtime.leaf.leaf import serve
 from services.runtime.memory import give_back_freed_memory
 from services.runtime.settings import load_settings
 from services.svm.enroller import SvmEnroller

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from marquee.v1 import enrollment_pb2 as pb
-from services.runtime.enrollment import Enrollment
-from services.runtime.enrollment_refusals import already_enrolled, nobody_known, refused
 from services.runtime.errors import DomainError
+from services.runtime.leaf.enroller import Enrollment
+from services.runtime.leaf.refusals import already_enrolled, nobody_known, refused
 from services.svm.enrolled import Enrolled, EnrolledPerson
 from services.svm.model import Model
 from services.svm.portrait import Portrait

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 import structlog
 
-from services.runtime import metrics
 from services.runtime.errors import DomainError, GalleryBusy, Misconfigured, NotReady
 from services.runtime.memory import trim
+from services.runtime.server import metrics
 from services.svm import artifact, model_files
 from services.svm.artifact import Artifact
 from services.svm.enrolled import Enrolled

@@ -15,7 +15,7 @@ import dlib
 import numpy as np
 import numpy.typing as npt
 
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 
 NETWORK = "dlib-resnet-v1"
 """What models built on this embedding name as their evidence group."""

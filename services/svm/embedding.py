@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 from services.svm.dlib_faces import DlibFaces, weights
 from services.svm.faces import Face, as_dlib
 

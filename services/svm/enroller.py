@@ -4,9 +4,9 @@ import asyncio
 from datetime import datetime
 
 from marquee.v1 import enrollment_pb2 as pb
-from services.runtime.enrollment import Enrollment, Page
 from services.runtime.errors import DomainError, NotOffered
-from services.runtime.images import Image
+from services.runtime.images.image import Image
+from services.runtime.leaf.enroller import Enrollment, Page
 from services.svm.changes import Enrolling, Look, Removing
 from services.svm.model import Model
 from services.svm.portrait import portrait

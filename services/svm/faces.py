@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from services.runtime.haar import WORKING_SIDE, Face, HaarFaces, at_most, clipped, distinct, grey
-from services.runtime.images import Pixels
+from services.runtime.images.haar import WORKING_SIDE, Face, HaarFaces, at_most, clipped, distinct, grey
+from services.runtime.images.image import Pixels
 from services.svm.dlib_faces import DetectedFace, DlibFaces
 from services.svm.landmarks import Landmarks
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 from services.svm.faces import Face
 
 SIDE = 96

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 from services.svm.artifact import Artifact
 from services.svm.calibration import Sigmoid
 from services.svm.decisions import decide_with

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from services.runtime.errors import Misconfigured
-from services.runtime.s3_client import s3_client
+from services.runtime.storage.s3 import s3_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

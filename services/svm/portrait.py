@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.enrollment_refusals import check_one_face
 from services.runtime.errors import FaceBlurred, FaceTooSmall, FaceTurned
-from services.runtime.images import Image
+from services.runtime.images.image import Image
+from services.runtime.leaf.refusals import check_one_face
 from services.svm.faces import Face, FaceFinder
 from services.svm.model import Model
 from services.svm.quality import quality

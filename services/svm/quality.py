@@ -3,7 +3,7 @@
 import cv2
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 
 _SIDE = 128
 _MIDDLE = 100.0

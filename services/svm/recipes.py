@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 from services.svm.embedding import Embedding
 from services.svm.faces import Face
 from services.svm.hog_lbp import HogLbp

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.images import Image, Pixels
-from services.runtime.recognizer import Options
+from services.runtime.images.image import Image, Pixels
+from services.runtime.leaf.recognizer import Options
 from services.runtime.requests import Feature
 from services.runtime.workers import Workers
 from services.svm.current import CurrentModel

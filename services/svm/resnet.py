@@ -12,7 +12,7 @@ import numpy.typing as npt
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 from services.svm.resnet_weights import Weights, read_weights
 
 SIDE = 150

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.runtime.errors import InvalidImage
-from services.runtime.images import Image, Pixels
+from services.runtime.images.image import Image, Pixels
 from services.svm.embedding import Embedding
 from services.svm.faces import Face
 from services.svm.quality import quality

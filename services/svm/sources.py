@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
 from services.runtime.limits import MAX_IMAGE_BYTES
-from services.runtime.s3_files import DownloadProblem, download
+from services.runtime.storage.downloads import DownloadProblem, download
 from services.svm.training_set import TrainingError
 
 

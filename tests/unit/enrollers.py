@@ -11,8 +11,8 @@ from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from services.runtime import status
-from services.runtime.enrollment import Enrollment, Page
-from services.runtime.leaf import Leaf
+from services.runtime.leaf.enroller import Enrollment, Page
+from services.runtime.leaf.leaf import Leaf
 from services.runtime.settings import LeafSettings
 from tests.unit.gateways import gateway
 from tests.unit.leaves import Scripted, picture, served

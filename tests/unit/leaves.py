@@ -18,14 +18,14 @@ from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
-from services.runtime.admission import Admission
 from services.runtime.errors import DomainError, Misconfigured
-from services.runtime.images import Image
-from services.runtime.interceptors import CallInterceptor
-from services.runtime.leaf import Leaf, serve
+from services.runtime.images.image import Image
+from services.runtime.leaf.leaf import Leaf, serve
+from services.runtime.leaf.recognizer import Options
 from services.runtime.limits import MIB
-from services.runtime.recognizer import Options
-from services.runtime.server import Service
+from services.runtime.server.admission import Admission
+from services.runtime.server.interceptors import CallInterceptor
+from services.runtime.server.server import Service
 from services.runtime.settings import LeafSettings, load_settings
 from tests.processes import ROOT, free_port
 

@@ -9,8 +9,8 @@ from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.recognizer import RekognitionRecognizer
-from services.runtime.images import Image
-from services.runtime.recognizer import Options
+from services.runtime.images.image import Image
+from services.runtime.leaf.recognizer import Options
 from tests.unit.rekognition_pictures import encode
 from tests.unit.scripted_aws import settings
 

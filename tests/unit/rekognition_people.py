@@ -11,8 +11,8 @@ from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
-from services.runtime.enrollment import Enrollment
-from services.runtime.images import Image
+from services.runtime.images.image import Image
+from services.runtime.leaf.enroller import Enrollment
 from tests.unit import rekognition_calls, rekognition_pictures
 from tests.unit.rekognition_calls import recognizing
 from tests.unit.rekognition_servers import endpoint

@@ -23,7 +23,7 @@ from local.rekognition.operations import Knowledge, operations
 from local.rekognition.replies import answering
 from local.rekognition.vision import Vision
 from local.stack import CREDENTIALS
-from services.runtime.s3 import ObjectStore
+from services.runtime.storage.objects import ObjectStore
 from tests.unit.s3_store import s3_store
 
 BUCKET = "pics"

@@ -14,9 +14,9 @@ from sklearn.svm import SVC
 
 from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.enrollment import Enrollment
-from services.runtime.images import Image
-from services.runtime.recognizer import Options
+from services.runtime.images.image import Image
+from services.runtime.leaf.enroller import Enrollment
+from services.runtime.leaf.recognizer import Options
 from services.svm import artifact
 from services.svm.artifact import Artifact
 from services.svm.calibration import Calibration, Sigmoid

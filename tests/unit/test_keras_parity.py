@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Pillow
 
 from services.keras.preprocess import to_input, to_pixels
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 from tests.unit.train_env import train_python
 
 _KERAS = """

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as Pillow
 
 from services.keras.preprocess import to_input, to_pixels
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 
 _RANDOM = np.random.default_rng(3)
 _NOISE = Pillow.fromarray(_RANDOM.integers(0, 256, (301, 457, 3), dtype=np.uint8))

@@ -19,8 +19,8 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.keras.recognizer import KerasRecognizer
 from services.keras.settings import KerasSettings
 from services.runtime.errors import DependencyTimeout, InvalidImage, Misconfigured, NotReady
-from services.runtime.images import Image
-from services.runtime.recognizer import Options
+from services.runtime.images.image import Image
+from services.runtime.leaf.recognizer import Options
 from tests.unit.tf_serving_models import serving, write_brightness_model
 
 

@@ -17,9 +17,9 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.keras.preprocess import to_pixels
 from services.keras.recognizer import KerasRecognizer
 from services.keras.settings import KerasSettings
-from services.runtime.haar import Face, HaarFaces
-from services.runtime.images import Image
-from services.runtime.recognizer import Options
+from services.runtime.images.haar import Face, HaarFaces
+from services.runtime.images.image import Image
+from services.runtime.leaf.recognizer import Options
 from tests.processes import ROOT
 from tests.unit.tf_serving_models import serving, write_brightness_model
 

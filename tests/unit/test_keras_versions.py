@@ -20,8 +20,8 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.keras.recognizer import KerasRecognizer
 from services.keras.settings import KerasSettings
 from services.runtime.errors import DependencyUnavailable, Misconfigured, NotReady, Overloaded
-from services.runtime.images import Image
-from services.runtime.recognizer import Options
+from services.runtime.images.image import Image
+from services.runtime.leaf.recognizer import Options
 from tests.unit.tf_serving_models import model_source, serving_of, write_brightness_model
 
 _READY = pb.RECOGNIZER_STATE_UNSPECIFIED  # filled in by the leaf

@@ -17,7 +17,7 @@ from services.rekognition.ledger import ProcessLedger
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.table import TableLedger
 from services.runtime import errors, status
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 from tests.unit.leaves import picture as small_picture
 from tests.unit.leaves import until
 from tests.unit.rekognition_calls import asking

@@ -11,9 +11,9 @@ from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.rekognition.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
-from services.runtime.enrollment import Page
 from services.runtime.errors import InvalidRequest, PersonNotFound
-from services.runtime.leaf import Leaf
+from services.runtime.leaf.enroller import Page
+from services.runtime.leaf.leaf import Leaf
 from services.runtime.settings import LeafSettings
 from tests.unit.enrollers import ALREADY, ENROLLED, REFUSED, client, code_and_reason, reasons, refusal, states
 from tests.unit.leaves import served, stub

@@ -6,8 +6,8 @@ import boto3
 import pytest
 
 from services.rekognition.known_people import KnownPeople
-from services.runtime.calls import within
 from services.runtime.errors import CollectionNotFound, NotOffered
+from services.runtime.server.calls import within
 from tests.unit.enrollers import ALREADY, ENROLLED, REFUSED, reasons, states
 from tests.unit.rekognition_people import COLLINS, DEMO, HOPPER, PORTRAITS, PRICE, asking, named, replica, searched
 from tests.unit.scripted_aws import Answer, scripted_aws

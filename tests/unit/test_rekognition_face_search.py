@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import InvalidRequest
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 from tests.unit.rekognition_answers import ANSWERS, LEFT, as_told
 from tests.unit.rekognition_calls import ask
 from tests.unit.rekognition_pictures import encode

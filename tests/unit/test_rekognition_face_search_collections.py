@@ -11,8 +11,8 @@ from local import pictures
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.errors import CollectionNotFound
-from services.runtime.images import Image
-from services.runtime.s3 import ObjectStore
+from services.runtime.images.image import Image
+from services.runtime.storage.objects import ObjectStore
 from tests.unit.rekognition_calls import asking, recognizing
 from tests.unit.rekognition_pictures import encode
 from tests.unit.rekognition_servers import BUCKET, demo_aws

@@ -12,7 +12,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.settings import RekognitionSettings
 from services.runtime import errors, status
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 from tests.unit.leaves import picture
 from tests.unit.rekognition_calls import asking, recognizing
 from tests.unit.scripted_aws import Answer, Script, refusal, scripted_aws

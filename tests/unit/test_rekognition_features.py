@@ -9,7 +9,7 @@ from google.rpc import code_pb2
 from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 from tests.unit.rekognition_answers import as_told
 from tests.unit.rekognition_calls import ask, asking, recognizing
 from tests.unit.rekognition_pictures import encode

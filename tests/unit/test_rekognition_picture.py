@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.picture import MAX_BYTES, MAX_SIDE, prepare
 from services.runtime.errors import ImageMissing, InvalidImage
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 from tests.unit.rekognition_pictures import encode
 
 

@@ -20,9 +20,9 @@ from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition import collections, lambda_function
 from services.rekognition.known_people import KnownPeople
-from services.runtime.enrollment import Page
-from services.runtime.images import Image
-from services.runtime.s3 import ObjectStore
+from services.runtime.images.image import Image
+from services.runtime.leaf.enroller import Page
+from services.runtime.storage.objects import ObjectStore
 from tests.processes import ROOT
 from tests.unit.aws_calls import ACCOUNT, REGION, Recorded, recorded
 from tests.unit.rekognition_calls import asking, recognizing

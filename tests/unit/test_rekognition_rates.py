@@ -14,7 +14,7 @@ from services.rekognition.client import connect_table
 from services.rekognition.rates import Rates, TokenBucket
 from services.rekognition.table import Replicas
 from services.runtime import errors, status
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 from tests.unit.leaves import picture as small_picture
 from tests.unit.rekognition_calls import asking, recognizing
 from tests.unit.scripted_aws import RESET, TABLE, Answer, dynamodb, refusal, scripted_aws, settings

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
-from services.runtime.leaf import Leaf
+from services.runtime.leaf.leaf import Leaf
 from services.runtime.settings import LeafSettings
 from tests.unit.leaves import Scripted, request, served, stub
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as Pillow
 
 from services.runtime.errors import DomainError, ImageMissing, ImageTooLarge, InvalidImage
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 from tests.unit.noise_pictures import damaged, encode
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import ImageMissing, ImageTooLarge, ObjectNotFound
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 
 SIZE = (40, 24)
 ORIENTATION = 0x0112

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image as Pillow
 
 from services.runtime.errors import DomainError, InvalidImage
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 from tests.unit.noise_pictures import damaged, encode
 
 END = b"\xff\xd9"

@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
 from services.runtime.errors import DependencyUnavailable
-from services.runtime.leaf import Leaf
+from services.runtime.leaf.leaf import Leaf
 from services.runtime.settings import LeafSettings
 from tests.unit.leaves import Scripted, Stub, leaf, request, stub, until
 

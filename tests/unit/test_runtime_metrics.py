@@ -9,9 +9,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2_grpc
-from services.runtime import metrics
 from services.runtime.errors import ObjectNotFound, Overloaded
-from services.runtime.server import RECOGNIZER_SERVICE, Service
+from services.runtime.server import metrics
+from services.runtime.server.server import RECOGNIZER_SERVICE, Service
 from tests.processes import free_port
 from tests.unit.leaves import Scripted, leaf, request, served, stub, until
 

@@ -6,8 +6,8 @@ import pytest
 from google.rpc import code_pb2
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime import results
-from services.runtime.recognizer import Options
+from services.runtime.leaf import results
+from services.runtime.leaf.recognizer import Options
 
 
 def options(**fields: object) -> Options:

@@ -14,7 +14,7 @@ from services.runtime.errors import (
     ObjectForbidden,
     ObjectNotFound,
 )
-from services.runtime.s3 import ObjectStore
+from services.runtime.storage.objects import ObjectStore
 from tests.unit.background import in_background
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from services.runtime.s3_client import s3_client
-from services.runtime.s3_files import DownloadProblem, download
+from services.runtime.storage.downloads import DownloadProblem, download
+from services.runtime.storage.s3 import s3_client
 from tests.unit.s3_store import s3_store
 
 CLIMBING = "people/../../anna.jpg"

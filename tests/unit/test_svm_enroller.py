@@ -10,9 +10,9 @@ from PIL import Image as Pillow
 from PIL import ImageFilter
 
 from local.pictures import demo_pictures, scene
-from services.runtime.enrollment import Page
 from services.runtime.errors import Misconfigured, NotOffered, PersonNotFound
-from services.runtime.images import Image
+from services.runtime.images.image import Image
+from services.runtime.leaf.enroller import Page
 from services.svm.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
 from services.svm.wavelet import Wavelet

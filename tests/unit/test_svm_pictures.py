@@ -12,8 +12,8 @@ from PIL import ImageOps
 
 from local.pictures import demo_pictures, photo
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.images import Image
-from services.runtime.recognizer import Options
+from services.runtime.images.image import Image
+from services.runtime.leaf.recognizer import Options
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 

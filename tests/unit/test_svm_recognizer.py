@@ -14,8 +14,8 @@ from PIL import Image as Pillow
 from local.pictures import demo_pictures
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import InvalidImage, Misconfigured, NotReady, Overloaded
-from services.runtime.images import Image
-from services.runtime.recognizer import Options
+from services.runtime.images.image import Image
+from services.runtime.leaf.recognizer import Options
 from services.runtime.requests import Feature
 from services.svm import artifact
 from services.svm.dlib_faces import NETWORK

@@ -17,8 +17,8 @@ from prometheus_client import REGISTRY
 from local.pictures import demo_pictures
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import Misconfigured
-from services.runtime.images import Image
-from services.runtime.recognizer import Options
+from services.runtime.images.image import Image
+from services.runtime.leaf.recognizer import Options
 from services.svm import artifact, model_files
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from local.pictures import PEOPLE, photo
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 from services.svm.dlib_faces import DlibFaces, weights
 from services.svm.embedding import WEIGHTS
 from services.svm.resnet import LENGTH, ResNet

@@ -7,7 +7,7 @@ import pytest
 import pywt
 
 from local.pictures import photo
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 from services.svm import wavelet
 from services.svm.faces import Face
 

@@ -9,16 +9,18 @@ from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2_grpc
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime import metrics, requests, results, server
-from services.runtime.calls import Context, seconds_left, within
-from services.runtime.enrollment import Enroller
-from services.runtime.enrollment_leaf import EnrollmentLeaf
+from services.runtime import requests
 from services.runtime.errors import NotReady
-from services.runtime.images import Image
-from services.runtime.recognizer import Options, Recognizer
-from services.runtime.s3 import ObjectStore
-from services.runtime.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
+from services.runtime.images.image import Image
+from services.runtime.leaf import results
+from services.runtime.leaf.enroller import Enroller
+from services.runtime.leaf.enrollment import EnrollmentLeaf
+from services.runtime.leaf.recognizer import Options, Recognizer
+from services.runtime.server import metrics, server
+from services.runtime.server.calls import Context, seconds_left, within
+from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
 from services.runtime.settings import LeafSettings
+from services.runtime.storage.objects import ObjectStore
 
 
 def serve(recognizer: Recognizer, settings: LeafSettings, enroller: Enroller | None = None) -> None:

@@ -11,13 +11,14 @@ import grpc
 import structlog
 
 from marquee.v1 import enrollment_pb2, recognizer_pb2
-from services.runtime import logs, metrics
-from services.runtime.admission import Admission
+from services.runtime import logs
 from services.runtime.errors import DomainError
-from services.runtime.health import Health
-from services.runtime.interceptors import CallInterceptor
 from services.runtime.limits import MAX_MESSAGE_BYTES, MIB
-from services.runtime.reflection import add_reflection
+from services.runtime.server import metrics
+from services.runtime.server.admission import Admission
+from services.runtime.server.health import Health
+from services.runtime.server.interceptors import CallInterceptor
+from services.runtime.server.reflection import add_reflection
 from services.runtime.settings import Settings
 
 logger = structlog.get_logger()

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from services.runtime.s3_client import s3_client
+from services.runtime.storage.s3 import s3_client
 
 
 class DownloadProblem(Exception):

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.images import Pixels
+from services.runtime.images.image import Pixels
 
 WORKING_SIDE = 640
 """Pixels of the longer side of the picture that faces are looked for in when recognizing."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import grpc
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics, start_http_server
 
-from services.runtime.calls import Handler
+from services.runtime.server.calls import Handler
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import DependencyUnavailable, ObjectForbidden, ObjectNotFound
 from services.runtime.limits import check_size
-from services.runtime.s3_client import s3_client
+from services.runtime.storage.s3 import s3_client
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

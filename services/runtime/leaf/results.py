@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 from google.rpc import code_pb2, status_pb2
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.recognizer import Options
+from services.runtime.leaf.recognizer import Options
 
 
 def finish(result: pb.RecognizerResult, name: str, options: Options, seconds: float) -> pb.RecognizerResult:

@@ -5,7 +5,7 @@ import asyncio
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
-from services.runtime.calls import Context
+from services.runtime.server.calls import Context
 
 LIVENESS = "liveness"
 """SERVING from the first moment: a server that is loading or draining must not be restarted."""

@@ -8,9 +8,9 @@ from structlog.contextvars import bind_contextvars
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2
 from services.runtime import enrollment_requests, requests, status
-from services.runtime.calls import Context, seconds_left, within
-from services.runtime.enrollment import Enroller, Enrollment, Page
-from services.runtime.images import Image
+from services.runtime.images.image import Image
+from services.runtime.leaf.enroller import Enroller, Enrollment, Page
+from services.runtime.server.calls import Context, seconds_left, within
 
 _REFUSED = pb.ENROLLMENT_STATE_REFUSED
 

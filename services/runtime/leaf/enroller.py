@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from marquee.v1 import enrollment_pb2 as pb
-from services.runtime.images import Image
+from services.runtime.images.image import Image
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from google.rpc import status_pb2
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from services.runtime import status
-from services.runtime.admission import Admission
-from services.runtime.calls import Context, Handler, seconds_left
-from services.runtime.metrics import Method
+from services.runtime.server.admission import Admission
+from services.runtime.server.calls import Context, Handler, seconds_left
+from services.runtime.server.metrics import Method
 
 logger = structlog.get_logger()
 _QUIET = ("grpc.health.", "grpc.reflection.")

@@ -1,0 +1,1 @@
+"""A recognizer as a gRPC service."""

@@ -1,0 +1,1 @@
+"""One gRPC server: calls, health, reflection and metrics."""
