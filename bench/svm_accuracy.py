@@ -17,12 +17,12 @@ import pywt
 from svm_actors import Labelled, labelled, pixels_of, training_set_of, whole
 
 from services.runtime.images.image import Pixels
-from services.svm import wavelet
 from services.svm.calibration import Unseen
-from services.svm.dlib_faces import DlibFaces, weights
-from services.svm.embedding import WEIGHTS, Embedding
-from services.svm.faces import as_dlib
-from services.svm.fit import fit
+from services.svm.faces.detector import as_dlib
+from services.svm.faces.dlib_faces import DlibFaces, weights
+from services.svm.recipes import wavelet
+from services.svm.recipes.embedding import WEIGHTS, Embedding
+from services.svm.train.fit import fit
 
 RUNS = (("wavelet", "minmax"), ("wavelet", "standard"), ("hog-lbp", ""), ("embedding", ""))
 _KEPT = 0.95

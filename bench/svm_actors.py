@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from services.runtime.images.image import Image, Pixels
-from services.svm.faces import Face
+from services.svm.faces.detector import Face
 from services.svm.people import person_of
-from services.svm.recipes import RECIPES
-from services.svm.training_set import TrainingSet
+from services.svm.recipes.recipe import RECIPES
+from services.svm.train.dataset import TrainingSet
 
 
 @dataclass(frozen=True)

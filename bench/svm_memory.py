@@ -20,8 +20,8 @@ from svm_actors import labelled, training_set_of
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 from services.svm import artifact
-from services.svm.fit import fit
-from services.svm.recipes import RECIPES
+from services.svm.recipes.recipe import RECIPES
+from services.svm.train.fit import fit
 from tests.processes import memory_mib, server
 
 _AT_ONCE = 4

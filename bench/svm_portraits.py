@@ -14,9 +14,9 @@ import numpy.typing as npt
 from svm_actors import Labelled, labelled, pixels_of
 
 from services.runtime.images.image import Pixels
-from services.svm.embedding import Embedding
-from services.svm.faces import Face
-from services.svm.quality import quality
+from services.svm.faces.detector import Face
+from services.svm.faces.quality import quality
+from services.svm.recipes.embedding import Embedding
 
 WIDTHS = (20, 28, 36, 48, 64, 80)
 BLURS = (0.01, 0.015, 0.02, 0.03, 0.04)

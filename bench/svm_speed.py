@@ -29,9 +29,9 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Options
 from services.svm import artifact
-from services.svm.faces import Face, FaceFinder
+from services.svm.faces.detector import Face, FaceFinder
 from services.svm.model import Model
-from services.svm.recipes import RECIPES
+from services.svm.recipes.recipe import RECIPES
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from local import pictures
 from local.ready import grpc_serving, tcp_open
 from local.supervisor import Part
-from services.svm.dlib_faces import NETWORK
+from services.svm.faces.dlib_faces import NETWORK
 
 BUCKET = "marquee-demo"
 GATEWAY_PORT = 50051

@@ -11,10 +11,10 @@ import numpy as np
 
 from local.rekognition.similarity import similarity
 from services.runtime.images.image import Image
-from services.svm.dlib_faces import DlibFaces, weights
-from services.svm.embedding import WEIGHTS
-from services.svm.faces import Face, as_dlib
-from services.svm.resnet import ResNet
+from services.svm.faces.detector import Face, as_dlib
+from services.svm.faces.dlib_faces import DlibFaces, weights
+from services.svm.faces.resnet import ResNet
+from services.svm.recipes.embedding import WEIGHTS
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from local.rekognition.similarity import similarity
 from local.rekognition.vision import Embedding, Vision
 from services.runtime.errors import InvalidImage
 from services.runtime.images.image import Image
-from services.svm.resnet import LENGTH
+from services.svm.faces.resnet import LENGTH
 
 FARTHEST = 0.55
 """The distance at which two faces stop being one person's. dlib's author gives 0.6 for comparing two

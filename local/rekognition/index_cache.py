@@ -8,7 +8,7 @@ import numpy.typing as npt
 from local.rekognition import errors
 from local.rekognition.database import Database
 from local.rekognition.face_index import FaceIndex
-from services.svm.resnet import LENGTH
+from services.svm.faces.resnet import LENGTH
 
 
 class IndexCache:

@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from local.rekognition.cats import Cat, CatFinder
 from services.runtime.images.image import Pixels
-from services.svm.dlib_faces import DetectedFace, DlibFaces, weights
-from services.svm.embedding import WEIGHTS
-from services.svm.resnet import LENGTH, ResNet
+from services.svm.faces.dlib_faces import DetectedFace, DlibFaces, weights
+from services.svm.faces.resnet import LENGTH, ResNet
+from services.svm.recipes.embedding import WEIGHTS
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import BoundingBoxTypeDef

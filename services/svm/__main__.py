@@ -3,7 +3,7 @@
 from services.runtime.leaf.leaf import serve
 from services.runtime.memory import give_back_freed_memory
 from services.runtime.settings import load_settings
-from services.svm.enroller import SvmEnroller
+from services.svm.gallery.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 

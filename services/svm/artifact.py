@@ -18,10 +18,10 @@ from services.runtime.errors import Misconfigured
 from services.svm.calibration import Calibration, Sigmoid
 from services.svm.classifiers import CLASSIFIERS
 from services.svm.decisions import decide_with
-from services.svm.gallery import Gallery
+from services.svm.gallery.vectors import Gallery
 from services.svm.model_files import MOST_BYTES, read
 from services.svm.people import Person
-from services.svm.recipes import RECIPES
+from services.svm.recipes.recipe import RECIPES
 
 FORMAT = "marquee-svm/3"
 _PACKAGES = ("scikit-learn", "numpy", "opencv-python-headless", "dlib-bin", "onnxruntime")

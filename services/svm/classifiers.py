@@ -10,7 +10,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, Normalizer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
-from services.svm import hog_lbp
+from services.svm.recipes import hog_lbp
 
 SCALERS = {"minmax": MinMaxScaler, "standard": StandardScaler}
 CLASSIFIERS = (SVC, LinearSVC, RandomForestClassifier, OneVsRestClassifier)

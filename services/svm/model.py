@@ -11,10 +11,10 @@ from services.runtime.images.image import Pixels
 from services.svm.artifact import Artifact
 from services.svm.calibration import Sigmoid
 from services.svm.decisions import decide_with
-from services.svm.enrolled import Enrolled
-from services.svm.faces import Face
+from services.svm.faces.detector import Face
+from services.svm.gallery.snapshot import Enrolled
 from services.svm.people import Person
-from services.svm.recipes import Recipe
+from services.svm.recipes.recipe import Recipe
 
 MOST_CANDIDATES = 5
 _ENROLLED_SCORES = Sigmoid(0.0, -20.0, 12.0)

@@ -10,11 +10,11 @@ from services.runtime.images.image import Image, Pixels
 from services.runtime.leaf.recognizer import Options
 from services.runtime.requests import Feature
 from services.runtime.workers import Workers
-from services.svm.current import CurrentModel
-from services.svm.dlib_faces import NETWORK
-from services.svm.faces import Face, FaceFinder
+from services.svm.faces.detector import Face, FaceFinder
+from services.svm.faces.dlib_faces import NETWORK
+from services.svm.faces.quality import quality
+from services.svm.live_model import CurrentModel
 from services.svm.model import Model
-from services.svm.quality import quality
 from services.svm.settings import SvmSettings
 
 _NOTHING = np.zeros((96, 96, 3), np.uint8)

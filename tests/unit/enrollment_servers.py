@@ -14,7 +14,7 @@ from pathlib import Path
 from local.pictures import demo_pictures, photo, variations
 from marquee import Client
 from services.runtime.leaf.leaf import Leaf
-from services.svm.enroller import SvmEnroller
+from services.svm.gallery.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 from tests.processes import ROOT, wait_until

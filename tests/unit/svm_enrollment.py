@@ -20,8 +20,8 @@ from services.runtime.leaf.recognizer import Options
 from services.svm import artifact
 from services.svm.artifact import Artifact
 from services.svm.calibration import Calibration, Sigmoid
-from services.svm.enroller import SvmEnroller
-from services.svm.gallery import Gallery
+from services.svm.gallery.enroller import SvmEnroller
+from services.svm.gallery.vectors import Gallery
 from services.svm.people import Person
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings

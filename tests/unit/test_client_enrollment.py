@@ -10,7 +10,7 @@ import pytest
 import marquee
 from marquee import AsyncClient, Client, EnrollmentState, Outcome
 from marquee.enrollment_requests import build_enrollment, build_listing, build_removal
-from services.svm.enrolled import Enrolled, EnrolledPerson
+from services.svm.gallery.snapshot import Enrolled, EnrolledPerson
 from tests.unit.enrollment_servers import EnrollmentServers, more_portraits
 
 pytestmark = pytest.mark.usefixtures("portraits_here")

@@ -23,9 +23,9 @@ from services.runtime.errors import Misconfigured
 from services.svm import artifact
 from services.svm.artifact import Artifact
 from services.svm.calibration import Calibration, Sigmoid
-from services.svm.gallery import Gallery
+from services.svm.gallery.vectors import Gallery
 from services.svm.people import Person
-from services.svm.wavelet import Wavelet
+from services.svm.recipes.wavelet import Wavelet
 
 PEOPLE = (Person("ada-lovelace", "Ada Lovelace"), Person("grace-hopper", "Grace Hopper"))
 Schema = dict[str, Any]

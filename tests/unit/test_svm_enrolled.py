@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.svm.enrolled import Enrolled, EnrolledPerson
+from services.svm.gallery.snapshot import Enrolled, EnrolledPerson
 
 ADA = EnrolledPerson("ada", "Ada", "2026-11-21T00:00:00+00:00", ("a1", "a2"))
 BEA = EnrolledPerson("bea", "Bea", "2026-11-21T00:00:00+00:00", ("b1",))

@@ -13,9 +13,9 @@ from local.pictures import demo_pictures, scene
 from services.runtime.errors import Misconfigured, NotOffered, PersonNotFound
 from services.runtime.images.image import Image
 from services.runtime.leaf.enroller import Page
-from services.svm.enroller import SvmEnroller
+from services.svm.gallery.enroller import SvmEnroller
+from services.svm.recipes.wavelet import Wavelet
 from services.svm.recognizer import SvmRecognizer
-from services.svm.wavelet import Wavelet
 from tests.unit.enrollers import ALREADY, ENROLLED, REFUSED, reasons, states
 from tests.unit.svm_enrollment import (
     COLLINS,

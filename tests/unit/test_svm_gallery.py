@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from services.svm.gallery import Gallery
+from services.svm.gallery.vectors import Gallery
 from services.svm.people import Person
 
 ADA, BEA, CAT = (Person(name.lower(), name) for name in ("Ada", "Bea", "Cat"))

@@ -7,7 +7,7 @@ import boto3
 import pytest
 
 from services.runtime.errors import DependencyUnavailable, Misconfigured
-from services.svm.gallery_store import Changed, GalleryStore, store_at
+from services.svm.gallery.store import Changed, GalleryStore, store_at
 from tests.processes import free_port
 from tests.unit.s3_store import s3_store
 

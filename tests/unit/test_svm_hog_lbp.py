@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from local.pictures import photo
-from services.svm import hog_lbp
-from services.svm.faces import Face
-from services.svm.hog_lbp import HogLbp
+from services.svm.faces.detector import Face
+from services.svm.recipes import hog_lbp
+from services.svm.recipes.hog_lbp import HogLbp
 
 FACE = Face(176, 66, 95, 95)
 

@@ -5,9 +5,9 @@ import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import DomainError, FaceBlurred, FaceTooSmall, FaceTurned
-from services.svm.faces import Face
-from services.svm.landmarks import Landmarks
-from services.svm.portrait import check_face
+from services.svm.faces.detector import Face
+from services.svm.faces.landmarks import Landmarks
+from services.svm.gallery.portrait import check_face
 
 AHEAD = np.array([[140, 100], [160, 100], [60, 100], [40, 100], [100, 184]])
 """dlib's order: the eye at the right first, each eye's outer corner first, then the nose's lower end."""

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from services.runtime.leaf.enroller import Page
-from services.svm.enroller import SvmEnroller
+from services.svm.gallery.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
 from tests.unit.s3_store import s3_store
 from tests.unit.svm_enrollment import (

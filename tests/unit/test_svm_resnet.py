@@ -6,10 +6,10 @@ import pytest
 
 from local.pictures import PEOPLE, photo
 from services.runtime.images.image import Pixels
-from services.svm.dlib_faces import DlibFaces, weights
-from services.svm.embedding import WEIGHTS
-from services.svm.resnet import LENGTH, ResNet
-from services.svm.resnet_weights import CONVOLUTIONS, read_weights
+from services.svm.faces.dlib_faces import DlibFaces, weights
+from services.svm.faces.resnet import LENGTH, ResNet
+from services.svm.faces.resnet_weights import CONVOLUTIONS, read_weights
+from services.svm.recipes.embedding import WEIGHTS
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from PIL import ImageFilter
 
 from local.pictures import PEOPLE, photo, scene, variations
 from services.svm import artifact
-from services.svm.train import main
+from services.svm.train.__main__ import main
 from tests.unit.s3_store import s3_store
 
 

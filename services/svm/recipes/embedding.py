@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from services.runtime.images.image import Pixels
-from services.svm.dlib_faces import DlibFaces, weights
-from services.svm.faces import Face, as_dlib
+from services.svm.faces.detector import Face, as_dlib
+from services.svm.faces.dlib_faces import DlibFaces, weights
 
 if TYPE_CHECKING:
-    from services.svm.resnet import ResNet
+    from services.svm.faces.resnet import ResNet
 
 WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
 
@@ -37,6 +37,6 @@ class Embedding:
 @cache
 def _network() -> "ResNet":
     """One for the whole process."""
-    from services.svm.resnet import ResNet  # noqa: PLC0415 - 1 s and 32 MiB that the other recipes do not pay
+    from services.svm.faces.resnet import ResNet  # noqa: PLC0415 - 1 s and 32 MiB that the other recipes do not pay
 
     return ResNet(weights(WEIGHTS))

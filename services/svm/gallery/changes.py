@@ -12,9 +12,9 @@ from marquee.v1 import enrollment_pb2 as pb
 from services.runtime.errors import DomainError
 from services.runtime.leaf.enroller import Enrollment
 from services.runtime.leaf.refusals import already_enrolled, nobody_known, refused
-from services.svm.enrolled import Enrolled, EnrolledPerson
+from services.svm.gallery.portrait import Portrait
+from services.svm.gallery.snapshot import Enrolled, EnrolledPerson
 from services.svm.model import Model
-from services.svm.portrait import Portrait
 
 Vector: TypeAlias = npt.NDArray[np.float64]
 Look: TypeAlias = Portrait | DomainError

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.svm.people import Person, person_of
-from services.svm.samples import Sample
+from services.svm.train.samples import Sample
 
 LEAST_FACES = 2
 """Of each person: cross-validation trains on some of them and looks at the others."""

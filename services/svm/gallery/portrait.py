@@ -10,9 +10,9 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import FaceBlurred, FaceTooSmall, FaceTurned
 from services.runtime.images.image import Image
 from services.runtime.leaf.refusals import check_one_face
-from services.svm.faces import Face, FaceFinder
+from services.svm.faces.detector import Face, FaceFinder
+from services.svm.faces.quality import quality
 from services.svm.model import Model
-from services.svm.quality import quality
 
 LEAST_SIDE = 48
 """Pixels. The embedding of a smaller face moves by more than 0.3, half of what separates people."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from services.svm.samples import Sample
+from services.svm.train.samples import Sample
 
 DUPLICATE = 0.25
 SAME_PERSON = 0.45

@@ -13,7 +13,7 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from services.runtime.images.image import Pixels
-from services.svm.resnet_weights import Weights, read_weights
+from services.svm.faces.resnet_weights import Weights, read_weights
 
 SIDE = 150
 """Pixels of a chip, the aligned square picture of a face."""

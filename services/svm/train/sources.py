@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from services.runtime.limits import MAX_IMAGE_BYTES
 from services.runtime.storage.downloads import DownloadProblem, download
-from services.svm.training_set import TrainingError
+from services.svm.train.dataset import TrainingError
 
 
 @contextmanager

@@ -15,16 +15,17 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
-from services.svm import artifact, report
+from services.svm import artifact
 from services.svm.classifiers import SCALERS
-from services.svm.cleaning import cleaned
-from services.svm.faces import FaceFinder
-from services.svm.fit import Fitted, fit
-from services.svm.holdout import held_out_test
-from services.svm.recipes import RECIPES
-from services.svm.samples import NO_FACE, Looker, Sample
-from services.svm.sources import local_folder
-from services.svm.training_set import TrainingError, TrainingSet, alike_only, pictures, training_set
+from services.svm.faces.detector import FaceFinder
+from services.svm.recipes.recipe import RECIPES
+from services.svm.train import report
+from services.svm.train.cleaning import cleaned
+from services.svm.train.dataset import TrainingError, TrainingSet, alike_only, pictures, training_set
+from services.svm.train.fit import Fitted, fit
+from services.svm.train.holdout import held_out_test
+from services.svm.train.samples import NO_FACE, Looker, Sample
+from services.svm.train.sources import local_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from services.svm.dlib_faces import NETWORK
-from services.svm.gallery import Gallery
+from services.svm.faces.dlib_faces import NETWORK
+from services.svm.gallery.vectors import Gallery
 from services.svm.people import Person
 
 FORMAT = "marquee-gallery/1"

@@ -8,10 +8,10 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from services.svm.artifact import Artifact
-from services.svm.fit import fit
 from services.svm.model import Model
-from services.svm.recipes import RECIPES
-from services.svm.training_set import TrainingError, TrainingSet
+from services.svm.recipes.recipe import RECIPES
+from services.svm.train.dataset import TrainingError, TrainingSet
+from services.svm.train.fit import fit
 
 _PARTS = 5
 

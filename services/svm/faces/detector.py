@@ -5,8 +5,8 @@ import numpy as np
 
 from services.runtime.images.haar import WORKING_SIDE, Face, HaarFaces, at_most, clipped, distinct, grey
 from services.runtime.images.image import Pixels
-from services.svm.dlib_faces import DetectedFace, DlibFaces
-from services.svm.landmarks import Landmarks
+from services.svm.faces.dlib_faces import DetectedFace, DlibFaces
+from services.svm.faces.landmarks import Landmarks
 
 __all__ = ["Face", "FaceFinder", "as_dlib"]
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_curve
 
-from services.svm.fit import Fitted
-from services.svm.samples import Sample
-from services.svm.training_set import TrainingSet
+from services.svm.train.dataset import TrainingSet
+from services.svm.train.fit import Fitted
+from services.svm.train.samples import Sample
 
 _WORST = 12
 _STYLE = """

@@ -14,9 +14,9 @@ from sklearn.pipeline import Pipeline
 from services.svm.calibration import STRANGER, Calibration, Unseen, calibrate
 from services.svm.classifiers import grid_of, pipeline_of
 from services.svm.decisions import decide_with
-from services.svm.gallery import Gallery
-from services.svm.recipes import RECIPES
-from services.svm.training_set import TrainingError, TrainingSet
+from services.svm.gallery.vectors import Gallery
+from services.svm.recipes.recipe import RECIPES
+from services.svm.train.dataset import TrainingError, TrainingSet
 
 MOST_FOLDS = 5
 MOST_TRIALS = 20

@@ -12,11 +12,11 @@ from services.runtime.memory import trim
 from services.runtime.server import metrics
 from services.svm import artifact, model_files
 from services.svm.artifact import Artifact
-from services.svm.enrolled import Enrolled
-from services.svm.faces import Face
-from services.svm.gallery_store import Changed, GalleryStore, store_at
+from services.svm.faces.detector import Face
+from services.svm.gallery.snapshot import Enrolled
+from services.svm.gallery.store import Changed, GalleryStore, store_at
 from services.svm.model import Model
-from services.svm.recipes import RECIPES, Recipe
+from services.svm.recipes.recipe import RECIPES, Recipe
 from services.svm.settings import SvmSettings
 
 logger = structlog.get_logger()

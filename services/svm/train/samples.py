@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from services.runtime.errors import InvalidImage
 from services.runtime.images.image import Image, Pixels
-from services.svm.embedding import Embedding
-from services.svm.faces import Face
-from services.svm.quality import quality
-from services.svm.recipes import Recipe
+from services.svm.faces.detector import Face
+from services.svm.faces.quality import quality
+from services.svm.recipes.embedding import Embedding
+from services.svm.recipes.recipe import Recipe
 
 NO_FACE = "no face"
 BLURRED = "blurred"

@@ -1,0 +1,1 @@
+"""Ways from a face to features."""
