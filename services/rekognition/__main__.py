@@ -1,6 +1,6 @@
 """Serves the Rekognition recognizer: `python -m services.rekognition`."""
 
-from services.rekognition.enroller import RekognitionEnroller
+from services.rekognition.enrollment.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.leaf.leaf import serve

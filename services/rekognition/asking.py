@@ -5,9 +5,9 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from services.rekognition import aws_errors
-from services.rekognition.calls import Calls, Tab
-from services.rekognition.prices import Api
+from services.rekognition.aws import errors as aws_errors
+from services.rekognition.aws.calls import Calls, Tab
+from services.rekognition.budget.prices import Api
 from services.runtime.errors import DependencyUnavailable
 
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition import answers, boxes
+from services.rekognition import boxes, results
+from services.rekognition.budget.prices import Api
 from services.rekognition.collection_name import collection_of
 from services.rekognition.crops import Crop, crop
-from services.rekognition.prices import Api
 from services.rekognition.question import Question
 from services.runtime import status
 from services.runtime.errors import DomainError, InvalidImage, InvalidRequest
@@ -36,7 +36,7 @@ async def search_faces(question: Question) -> pb.RecognizerResult:
         )
     attributes = question.settings.rekognition_face_attributes if _wants_faces(question) else "DEFAULT"
     answer: Any = await question.detect_faces(attributes)
-    faces = sorted(answers.detected_faces(answer), key=lambda face: -boxes.area(face.box))
+    faces = sorted(results.detected_faces(answer), key=lambda face: -boxes.area(face.box))
     most = question.settings.rekognition_search_faces
     failures = await _search(question, collection, faces, faces[:most])
     result = _result(faces, most, failures)
@@ -92,7 +92,7 @@ async def _candidates(question: Question, collection: str, face: pb.Face, cut: C
         return []
     if not _is_the_face(answer, face, cut):
         return []
-    return answers.users(answer) if users else answers.candidates(answer)
+    return results.users(answer) if users else results.candidates(answer)
 
 
 def _search_faces(question: Question) -> tuple[Api, str, dict[str, Any]]:
@@ -112,7 +112,7 @@ def _least(question: Question) -> float:
 def _is_the_face(answer: Any, face: pb.Face, cut: Crop | None) -> bool:
     """Whether the face that was searched is the one that was cut out."""
     told = answer.get("SearchedFace", {}).get("FaceDetail", {}).get("BoundingBox", {})
-    searched = answers.box(answer.get("SearchedFaceBoundingBox", told))
+    searched = results.box(answer.get("SearchedFaceBoundingBox", told))
     return cut is None or boxes.overlap(cut.place(searched), face.box) >= _SAME_FACE
 
 

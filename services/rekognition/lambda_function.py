@@ -12,10 +12,10 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from services.rekognition import answers
-from services.rekognition.account import Account
+from services.rekognition import results as answers
 from services.rekognition.asking import Asking
-from services.rekognition.client import connect_table
+from services.rekognition.aws.account import Account
+from services.rekognition.aws.client import connect_table
 from services.rekognition.lambda_events import ObjectAsked, is_direct, is_queued, messages_of, objects_of
 from services.rekognition.lambda_results import ResultsTable
 from services.rekognition.settings import LambdaSettings

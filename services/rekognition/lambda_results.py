@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from services.rekognition.dynamodb import explained
 from services.rekognition.lambda_events import ObjectAsked
+from services.rekognition.table.client import explained
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

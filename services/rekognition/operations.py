@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition import answers
+from services.rekognition import results
 from services.rekognition.face_search import search_faces
 from services.rekognition.question import Question
 from services.runtime.requests import Feature
@@ -13,7 +13,7 @@ from services.runtime.requests import Feature
 async def recognize_celebrities(question: Question) -> pb.RecognizerResult:
     """Faces, named where Rekognition knows them."""
     answer: Any = await question.ask("RecognizeCelebrities", "CelebrityFaces")
-    return pb.RecognizerResult(faces=answers.faces(answer))
+    return pb.RecognizerResult(faces=results.faces(answer))
 
 
 async def detect_labels(question: Question) -> pb.RecognizerResult:
@@ -22,19 +22,19 @@ async def detect_labels(question: Question) -> pb.RecognizerResult:
     answer: Any = await question.ask(
         "DetectLabels", "Labels", MaxLabels=options.max_labels, MinConfidence=100 * options.min_score
     )
-    return pb.RecognizerResult(labels=answers.labels(answer))
+    return pb.RecognizerResult(labels=results.labels(answer))
 
 
 async def detect_faces(question: Question) -> pb.RecognizerResult:
     """Faces with landmarks, quality, pose and attributes."""
     answer: Any = await question.detect_faces(question.settings.rekognition_face_attributes)
-    return pb.RecognizerResult(faces=answers.detected_faces(answer))
+    return pb.RecognizerResult(faces=results.detected_faces(answer))
 
 
 async def detect_text(question: Question) -> pb.RecognizerResult:
     """Written text: at most 100 words, as Rekognition limits it."""
     answer: Any = await question.ask("DetectText", "TextDetections")
-    return pb.RecognizerResult(texts=answers.texts(answer))
+    return pb.RecognizerResult(texts=results.texts(answer))
 
 
 async def detect_moderation_labels(question: Question) -> pb.RecognizerResult:
@@ -42,7 +42,7 @@ async def detect_moderation_labels(question: Question) -> pb.RecognizerResult:
     answer: Any = await question.ask(
         "DetectModerationLabels", "ModerationLabels", MinConfidence=100 * question.options.min_score
     )
-    return pb.RecognizerResult(moderation_labels=answers.moderation_labels(answer))
+    return pb.RecognizerResult(moderation_labels=results.moderation_labels(answer))
 
 
 OPERATIONS: Mapping[Feature, Callable[[Question], Awaitable[pb.RecognizerResult]]] = {

@@ -6,10 +6,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from services.rekognition import aws_errors
-from services.rekognition.account import Account
 from services.rekognition.asking import Asking, checked
-from services.rekognition.prices import Api
+from services.rekognition.aws import errors
+from services.rekognition.aws.account import Account
+from services.rekognition.budget.prices import Api
 from services.rekognition.settings import RekognitionSettings
 from services.rekognition.source import Source
 from services.runtime.leaf.recognizer import Options
@@ -57,7 +57,7 @@ async def about(source: Source, asking: Asking, api: Api, key: str, **parameters
     try:
         answer = await asking.send(api, Image=source.parameter, **parameters)
     except ClientError as exc:
-        if not await source.instead_of_reference(aws_errors.code_of(exc), asking.region):
-            raise aws_errors.explain(exc) from exc
+        if not await source.instead_of_reference(errors.code_of(exc), asking.region):
+            raise errors.explain(exc) from exc
         return await asking.ask(api, key, Image=source.parameter, **parameters)
     return checked(answer, key)

@@ -7,9 +7,9 @@ from typing import TypeAlias
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition import boxes
-from services.rekognition.account import Account
+from services.rekognition.aws.account import Account
+from services.rekognition.budget.prices import prices
 from services.rekognition.operations import OPERATIONS
-from services.rekognition.prices import prices
 from services.rekognition.question import Question
 from services.rekognition.settings import RekognitionSettings
 from services.rekognition.source import Source

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import NoDecode
 
-from services.rekognition.prices import Api
+from services.rekognition.budget.prices import Api
 from services.runtime.settings import LeafSettings
 
 

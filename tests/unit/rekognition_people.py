@@ -9,7 +9,7 @@ import boto3
 
 from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition.enroller import RekognitionEnroller
+from services.rekognition.enrollment.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.images.image import Image
 from services.runtime.leaf.enroller import Enrollment

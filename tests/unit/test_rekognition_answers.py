@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.rekognition import answers
+from services.rekognition import results
 
 FACE = {
     "BoundingBox": {"Left": 0.1, "Top": 0.2, "Width": 0.3, "Height": 0.4},
@@ -18,7 +18,7 @@ CELEBRITY = {"Id": "1SK7cR8M", "Name": "Somebody", "MatchConfidence": 98.0, "Url
 
 def test_a_celebrity_is_a_face_with_one_candidate() -> None:
     """Name, id, pages and the confidence of the match become the face's candidate, 0 to 1."""
-    (face,) = answers.faces({"CelebrityFaces": [CELEBRITY], "UnrecognizedFaces": []})
+    (face,) = results.faces({"CelebrityFaces": [CELEBRITY], "UnrecognizedFaces": []})
     (candidate,) = face.candidates
     assert (candidate.person_id, candidate.display_name) == ("1SK7cR8M", "Somebody")
     assert list(candidate.urls) == ["www.example.org"]
@@ -28,7 +28,7 @@ def test_a_celebrity_is_a_face_with_one_candidate() -> None:
 
 def test_an_unrecognized_face_has_no_candidate_and_keeps_the_rest() -> None:
     """Landmarks, quality, pose and attributes are those of the answer."""
-    (face,) = answers.faces({"CelebrityFaces": [], "UnrecognizedFaces": [FACE]})
+    (face,) = results.faces({"CelebrityFaces": [], "UnrecognizedFaces": [FACE]})
     assert not face.candidates
     assert (face.landmarks[0].type, face.landmarks[0].x) == ("nose", pytest.approx(0.25))
     assert face.quality.sharpness == pytest.approx(0.4)
@@ -39,7 +39,7 @@ def test_an_unrecognized_face_has_no_candidate_and_keeps_the_rest() -> None:
 
 def test_what_is_not_told_stays_unset() -> None:
     """A face without quality says nothing of it, rather than 0."""
-    (face,) = answers.faces({"CelebrityFaces": [], "UnrecognizedFaces": [{"BoundingBox": {}}]})
+    (face,) = results.faces({"CelebrityFaces": [], "UnrecognizedFaces": [{"BoundingBox": {}}]})
     assert not face.quality.HasField("sharpness")
     assert not face.quality.HasField("pose")
 
@@ -54,7 +54,7 @@ def test_what_is_not_told_stays_unset() -> None:
 )
 def test_a_box_that_reaches_past_the_picture_is_cut(told: dict, expected: tuple) -> None:
     """Only the part within the picture is left: the contract's boxes end at 0 and 1."""
-    box = answers.box(told)
+    box = results.box(told)
     assert (box.left, box.top, box.width, box.height) == pytest.approx(expected)
 
 
@@ -67,7 +67,7 @@ def test_a_label_keeps_parents_categories_and_places() -> None:
         "Categories": [{"Name": "Person Description"}],
         "Instances": [{"BoundingBox": FACE["BoundingBox"], "Confidence": 60.0}],
     }
-    (label,) = answers.labels({"Labels": [told]})
+    (label,) = results.labels({"Labels": [told]})
     assert (label.name, label.score) == ("Face", 0.75)
     assert list(label.parents) == ["Head", "Person"]
     assert list(label.categories) == ["Person Description"]

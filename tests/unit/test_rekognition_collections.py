@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-from services.rekognition.collections import main
-from services.rekognition.known_people import KnownPeople
+from services.rekognition.collections.__main__ import main
+from services.rekognition.table.people import KnownPeople
 from tests.unit.rekognition_people import DEMO
 from tests.unit.scripted_aws import TABLE, scripted_aws
 

@@ -9,7 +9,7 @@ from PIL import ImageFilter
 from local.pictures import photo
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
-from services.rekognition.enroller import RekognitionEnroller
+from services.rekognition.enrollment.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.errors import InvalidRequest, PersonNotFound
 from services.runtime.leaf.enroller import Page

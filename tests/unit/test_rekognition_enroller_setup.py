@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-from services.rekognition.known_people import KnownPeople
+from services.rekognition.table.people import KnownPeople
 from services.runtime.errors import CollectionNotFound, NotOffered
 from services.runtime.server.calls import within
 from tests.unit.enrollers import ALREADY, ENROLLED, REFUSED, reasons, states

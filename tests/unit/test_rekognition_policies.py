@@ -18,8 +18,9 @@ from policy_sentry.querying.actions import get_action_data
 
 from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition import collections, lambda_function
-from services.rekognition.known_people import KnownPeople
+from services.rekognition import lambda_function
+from services.rekognition.collections import __main__ as collections
+from services.rekognition.table.people import KnownPeople
 from services.runtime.images.image import Image
 from services.runtime.leaf.enroller import Page
 from services.runtime.storage.objects import ObjectStore

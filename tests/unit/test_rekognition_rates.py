@@ -10,9 +10,9 @@ from google.rpc import error_details_pb2
 from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition.client import connect_table
-from services.rekognition.rates import Rates, TokenBucket
-from services.rekognition.table import Replicas
+from services.rekognition.aws.client import connect_table
+from services.rekognition.budget.rates import Rates, TokenBucket
+from services.rekognition.table.replicas import Replicas
 from services.runtime import errors, status
 from services.runtime.images.image import Image
 from tests.unit.leaves import picture as small_picture

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from services.rekognition import aws_errors
 from services.rekognition.asking import Asking
-from services.rekognition.prices import Api
+from services.rekognition.aws import errors
+from services.rekognition.budget.prices import Api
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import FaceTypeDef
@@ -103,5 +103,5 @@ class CollectionFaces:
         try:
             await self._asking.send(api, CollectionId=self.name, UserId=user)
         except ClientError as exc:
-            if aws_errors.code_of(exc) != done:
-                raise aws_errors.explain(exc) from exc
+            if errors.code_of(exc) != done:
+                raise errors.explain(exc) from exc

@@ -5,13 +5,13 @@ from contextlib import suppress
 
 import structlog
 
-from services.rekognition.calls import Calls
-from services.rekognition.client import connect, connect_table
-from services.rekognition.known_people import KnownPeople
-from services.rekognition.ledger import Ledger, ProcessLedger
-from services.rekognition.rates import Rates
+from services.rekognition.aws.calls import Calls
+from services.rekognition.aws.client import connect, connect_table
+from services.rekognition.budget.ledger import Ledger, ProcessLedger
+from services.rekognition.budget.rates import Rates
 from services.rekognition.settings import RekognitionSettings
-from services.rekognition.table import Replicas, TableLedger
+from services.rekognition.table.people import KnownPeople
+from services.rekognition.table.replicas import Replicas, TableLedger
 from services.runtime.errors import DomainError
 
 logger = structlog.get_logger()

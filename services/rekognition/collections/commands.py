@@ -14,11 +14,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
 
-from services.rekognition import aws_errors, reconciling
-from services.rekognition.account import Account
 from services.rekognition.asking import Asking
+from services.rekognition.aws import errors as aws_errors
+from services.rekognition.aws.account import Account
+from services.rekognition.collections import reconciling
+from services.rekognition.collections.showing import show
 from services.rekognition.picture import MAX_BYTES
-from services.rekognition.showing import show
 from services.runtime.errors import ImageTooLarge, InvalidRequest
 
 _PAGE = 4096

@@ -8,12 +8,12 @@ import asyncio
 
 from marquee.v1 import enrollment_pb2 as pb
 from services.rekognition.asking import Asking
-from services.rekognition.collection_faces import CollectionFaces
 from services.rekognition.collection_name import collection_of
-from services.rekognition.enrolling import Enrolling
-from services.rekognition.known_people import KnownPeople, KnownPerson
+from services.rekognition.enrollment.collection import CollectionFaces
+from services.rekognition.enrollment.indexing import Enrolling
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.settings import RekognitionSettings
+from services.rekognition.table.people import KnownPeople, KnownPerson
 from services.runtime import people as person_ids
 from services.runtime.errors import DomainError, InvalidRequest, NotOffered
 from services.runtime.leaf.enroller import Enrollment, Page

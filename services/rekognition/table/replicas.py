@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition.dynamodb import ConditionFailed, explained, query
-from services.rekognition.ledger import Reservation, exhausted, today_utc
+from services.rekognition.budget.ledger import Reservation, exhausted, today_utc
+from services.rekognition.table.client import ConditionFailed, explained, query
 from services.runtime.errors import DependencyUnavailable
 
 if TYPE_CHECKING:

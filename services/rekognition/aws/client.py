@@ -7,7 +7,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from services.rekognition import bodies
+from services.rekognition.aws import bodies
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.errors import Misconfigured
 

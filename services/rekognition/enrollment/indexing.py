@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from marquee.v1 import enrollment_pb2 as pb
-from services.rekognition import answers
+from services.rekognition import results
 from services.rekognition.asking import Asking
-from services.rekognition.collection_faces import CollectionFaces
-from services.rekognition.known_people import KnownPeople
-from services.rekognition.portrait import check_not_another, indexed
+from services.rekognition.enrollment.collection import CollectionFaces
+from services.rekognition.enrollment.portrait import check_not_another, indexed
 from services.rekognition.question import about
 from services.rekognition.settings import RekognitionSettings
 from services.rekognition.source import Source
+from services.rekognition.table.people import KnownPeople
 from services.runtime.errors import DomainError
 from services.runtime.images.image import Image
 from services.runtime.leaf.enroller import Enrollment
@@ -105,7 +105,7 @@ class Enrolling:
     def _indexed(self, look: Look, record: Mapping[str, Any]) -> pb.EnrolledFace:
         face_id = record["Face"]["FaceId"]
         self.added[look.digest] = face_id
-        face = answers.detected_face(record["FaceDetail"])
+        face = results.detected_face(record["FaceDetail"])
         return pb.EnrolledFace(face_id=face_id, state=pb.ENROLLMENT_STATE_ENROLLED, box=face.box, quality=face.quality)
 
     async def _check_not_another(self, look: Look) -> None:
@@ -117,7 +117,7 @@ class Enrolling:
             MaxFaces=1,
             FaceMatchThreshold=100 * self._settings.rekognition_match_score,
         )
-        nearest = next((one.person_id for one in answers.candidates(found)), "")
+        nearest = next((one.person_id for one in results.candidates(found)), "")
         names = await asyncio.to_thread(self._people.names, self._collection.name, [nearest] if nearest else [])
         check_not_another(self._asked.person_id, nearest, names)
 
@@ -150,4 +150,4 @@ def _in_order(read: Sequence[_Read], faces: Mapping[str, pb.EnrolledFace]) -> li
 
 
 def _already(face: "FaceTypeDef") -> pb.EnrolledFace:
-    return pb.EnrolledFace(face_id=face["FaceId"], state=_ALREADY, box=answers.box(face.get("BoundingBox", {})))
+    return pb.EnrolledFace(face_id=face["FaceId"], state=_ALREADY, box=results.box(face.get("BoundingBox", {})))

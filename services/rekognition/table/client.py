@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from services.rekognition.aws_errors import code_of
+from services.rekognition.aws.errors import code_of
 from services.runtime.errors import DependencyUnavailable, Misconfigured
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from services.rekognition.account import Account
-from services.rekognition.collection_commands import CollectionCommands as Commands
+from services.rekognition.aws.account import Account
+from services.rekognition.collections.commands import CollectionCommands as Commands
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.errors import DomainError
 from services.runtime.settings import load_settings

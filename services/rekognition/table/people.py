@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from services.rekognition.dynamodb import explained, query
+from services.rekognition.table.client import explained, query
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

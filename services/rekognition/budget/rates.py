@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 
-from services.rekognition.prices import MICRO_USD, Api
+from services.rekognition.budget.prices import MICRO_USD, Api
 from services.runtime.errors import Throttled
 
 _BURST_SECONDS = 0.1

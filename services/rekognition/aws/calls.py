@@ -13,10 +13,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from prometheus_client import Counter
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_before_delay, wait_random_exponential
 
-from services.rekognition import aws_errors
-from services.rekognition.ledger import Ledger, Reservation
-from services.rekognition.prices import FEATURES, MICRO_USD, Api
-from services.rekognition.rates import Rates
+from services.rekognition.aws import errors as aws_errors
+from services.rekognition.budget.ledger import Ledger, Reservation
+from services.rekognition.budget.prices import FEATURES, MICRO_USD, Api
+from services.rekognition.budget.rates import Rates
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.errors import DependencyUnavailable, OutOfTime, Throttled
 from services.runtime.workers import Workers

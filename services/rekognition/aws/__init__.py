@@ -1,0 +1,1 @@
+"""Amazon Rekognition and DynamoDB as boto3 reaches them."""

@@ -1,0 +1,1 @@
+"""Prices, money and quotas."""
