@@ -19,7 +19,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 from local.stack import free_ports
 from services.keras.preprocess import Pixels, to_pixels
-from services.keras.tensors import as_content, to_array
+from services.keras.serving.tensors import as_content, to_array
 from services.runtime.images.image import Image
 
 _MODELS = ("legacy.h5", "modern.keras")

@@ -29,7 +29,7 @@ from tensorflow_serving.apis import model_pb2
 from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
 from services.keras.preprocess import to_pixels
-from services.keras.serving import predict_request
+from services.keras.serving.client import predict_request
 from services.runtime.images.image import Image
 from tests.processes import memory_mib
 

@@ -17,7 +17,7 @@ import grpc
 import numpy as np
 
 from local.tf_serving.errors import Refused, invalid
-from services.keras.tensors import Array
+from services.keras.serving.tensors import Array
 
 Run = Callable[[Mapping[str, Array]], list[Array]]
 _MAX_BATCH_SIZE = 1000

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from tensorflow.core.framework import types_pb2
 
 from local.tf_serving.errors import invalid
-from services.keras.tensors import Array, number_of
+from services.keras.serving.tensors import Array, number_of
 
 SIGNATURE = "serving_default"
 ONNX = "model.onnx"

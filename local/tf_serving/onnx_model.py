@@ -11,7 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from local.tf_serving.errors import invalid
 from local.tf_serving.model import SIGNATURE, check_types
-from services.keras.tensors import Array, number_of
+from services.keras.serving.tensors import Array, number_of
 
 _METHOD = "tensorflow/serving/predict"
 _DTYPES = {

@@ -9,7 +9,7 @@ from google.protobuf import text_format
 
 from local.tf_serving.config_messages import BatchingParameters, ModelServerConfig
 from local.tf_serving.faults import Faults, read_error
-from services.keras.tensors import as_content, as_values
+from services.keras.serving.tensors import as_content, as_values
 
 
 @dataclass

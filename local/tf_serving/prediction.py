@@ -20,7 +20,7 @@ from local.tf_serving.errors import Refused, invalid, refusals
 from local.tf_serving.model import SIGNATURE, Model
 from local.tf_serving.options import Answering
 from local.tf_serving.servables import Servables
-from services.keras import tensors
+from services.keras.serving import tensors
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _METADATA_FIELD = "signature_def"

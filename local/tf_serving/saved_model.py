@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from local.tf_serving.errors import invalid
 from local.tf_serving.model import check_types
-from services.keras.tensors import Array
+from services.keras.serving.tensors import Array
 
 
 class SavedModel:

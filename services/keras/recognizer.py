@@ -8,11 +8,11 @@ import numpy as np
 import structlog
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.keras import answers
+from services.keras import results
 from services.keras.regions import Regions, regions_of
-from services.keras.serving import ServedModel
+from services.keras.serving.client import ServedModel
+from services.keras.serving.versions import Version, Versions, batcher_of
 from services.keras.settings import KerasSettings
-from services.keras.versions import Version, Versions, batcher_of
 from services.runtime import status
 from services.runtime.errors import DependencyTimeout, DependencyUnavailable, DomainError, NotReady
 from services.runtime.images.image import Image
@@ -56,7 +56,7 @@ class KerasRecognizer:
     def features(self) -> tuple[Feature, ...]:
         """What the model does."""
         current = self._versions.current
-        return answers.features_of(current.assets) if current else (pb.FEATURE_LABELS,)
+        return results.features_of(current.assets) if current else (pb.FEATURE_LABELS,)
 
     def describe(self) -> pb.Recognizer:
         """The version in use, and whether it could be asked when it was last looked at."""
@@ -125,7 +125,7 @@ class KerasRecognizer:
 
 async def _ask(version: Version, regions: Regions, seconds: float) -> pb.RecognizerResult:
     if regions.boxes is None:
-        return answers.of_image((await version.scores(regions.inputs, seconds))[0], version.assets)
+        return results.of_image((await version.scores(regions.inputs, seconds))[0], version.assets)
     nobody = np.empty((0, len(version.assets.labels)), np.float32)
     scores = await version.scores(regions.inputs, seconds) if regions.boxes else nobody
-    return answers.of_faces(scores, regions.boxes, version.assets)
+    return results.of_faces(scores, regions.boxes, version.assets)

@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 from marquee.v1 import recognizer_pb2 as pb
 from services.keras.assets import Assets
 from services.keras.preprocess import to_input, to_pixels
-from services.keras.signature import Signature
+from services.keras.serving.signature import Signature
 from services.runtime.errors import Misconfigured
 from services.runtime.images.image import Image
 

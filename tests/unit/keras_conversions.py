@@ -24,7 +24,8 @@ import tf_keras
 from keras.applications.imagenet_utils import preprocess_input
 from tensorflow_serving.apis import prediction_log_pb2
 
-from services.keras import convert, export
+from services.keras.convert import __main__ as convert
+from services.keras.convert import export
 
 SIZE = (32, 24)
 PIXELS = (

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.keras.batching import Batcher, Inputs, Scores
+from services.keras.serving.batching import Batcher, Inputs, Scores
 from services.runtime.errors import DependencyTimeout, Misconfigured
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from services.keras import manifest as manifests
 from services.keras.assets import read_assets
+from services.keras.fetch import manifest as manifests
 from tests.unit.s3_store import s3_store
 from tests.unit.train_env import run_module
 

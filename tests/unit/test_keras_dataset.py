@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.keras.dataset import DataProblem, hold_out, read_dataset
+from services.keras.train.dataset import DataProblem, hold_out, read_dataset
 
 
 def _write(path: Path, seed: int) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 import boto3
 import pytest
 
-from services.keras import manifest as manifests
-from services.keras.bucket import BucketProblem, PublishedModel
-from services.keras.delivery import Delivery, DeliveryProblem
+from services.keras.fetch import manifest as manifests
+from services.keras.fetch.bucket import BucketProblem, PublishedModel
+from services.keras.fetch.delivery import Delivery, DeliveryProblem
 from tests.unit.s3_store import s3_store
 
 BUCKET = "models"

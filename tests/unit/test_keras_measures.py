@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.keras.measures import best_threshold, confusion, decide, macro_f1
+from services.keras.train.metrics import best_threshold, confusion, decide, macro_f1
 
 CLASSES = np.array([0, 0, 0, 1, 1])
 

@@ -8,7 +8,7 @@ from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from services.keras.signature import read_signature
+from services.keras.serving.signature import read_signature
 from services.runtime.errors import Misconfigured
 
 Shape = tuple[int, ...] | None

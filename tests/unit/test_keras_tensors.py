@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tensorflow.core.framework import tensor_pb2, tensor_shape_pb2, types_pb2
 
-from services.keras import tensors
+from services.keras.serving import tensors
 
 
 def _proto(dtype: int, shape: list[int], **values: object) -> tensor_pb2.TensorProto:

@@ -13,7 +13,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predict_p
 
 from local.tf_serving.options import Answering
 from local.tf_serving.status_messages import get_model_status_pb2
-from services.keras.tensors import as_content, as_values, to_array
+from services.keras.serving.tensors import as_content, as_values, to_array
 from tests.unit.tf_serving_models import serving, write_brightness_model
 
 _SIZE_MISMATCH = (

@@ -18,7 +18,7 @@ from local.tf_serving.batching import Batches
 from local.tf_serving.config_messages import BatchingParameters
 from local.tf_serving.errors import Refused
 from local.tf_serving.options import Answering
-from services.keras.tensors import Array, as_content, to_array
+from services.keras.serving.tensors import Array, as_content, to_array
 from tests.unit.tf_serving_models import serving, write_brightness_model
 
 

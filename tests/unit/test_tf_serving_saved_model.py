@@ -14,7 +14,7 @@ import pytest
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predict_pb2, prediction_service_pb2_grpc
 
 from local.tf_serving.source import logger
-from services.keras.tensors import as_content, to_array
+from services.keras.serving.tensors import as_content, to_array
 from tests.processes import ROOT, free_port
 from tests.unit.tf_serving_models import model_source
 from tests.unit.train_env import train_python

@@ -17,7 +17,7 @@ from local.tf_serving.options import Answering
 from local.tf_serving.servables import Servables
 from local.tf_serving.source import Source
 from local.tf_serving.status import model_status
-from services.keras.tensors import as_content, to_array
+from services.keras.serving.tensors import as_content, to_array
 from tests.unit.tf_serving_models import model_source, serving_of, write_brightness_model
 
 _TWO = {"specific": {"versions": [1, 2]}}

@@ -7,9 +7,9 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from services.keras import saved_model
-from services.keras.loaded import LoadedModel, classes_of, dtype_of, only, size_of
-from services.keras.model_file import ModelFile, ModelProblem, parts, unknown
+from services.keras.convert import saved_model
+from services.keras.convert.loaded import LoadedModel, classes_of, dtype_of, only, size_of
+from services.keras.convert.model_file import ModelFile, ModelProblem, parts, unknown
 
 _STRUCTURES = {"Functional", "Model", "Sequential", "SlicingOpLambda", "TFOpLambda"}
 _SHOWN = 500

@@ -11,10 +11,10 @@ import onnxruntime
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
-from services.keras import export
 from services.keras.assets import Preprocessing
-from services.keras.loaded import SIGNATURE, LoadedModel
-from services.keras.model_file import ModelProblem
+from services.keras.convert import export
+from services.keras.convert.loaded import SIGNATURE, LoadedModel
+from services.keras.convert.model_file import ModelProblem
 from services.keras.preprocess import Pixels, to_pixels
 
 TOLERANCES = {"SavedModel": 1e-5, "ONNX": 1e-4}

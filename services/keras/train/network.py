@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from services.keras.dataset import DataProblem, Dataset
-from services.keras.measures import Scores
 from services.keras.preprocess import SIZE, Pixels
+from services.keras.train.dataset import DataProblem, Dataset
+from services.keras.train.metrics import Scores
 
 FILTERS = (16, 24, 48, 64, 96)
 _BATCH = 32

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from services.keras.assets import explain
-from services.keras.manifest import FILE, Manifest
+from services.keras.fetch.manifest import FILE, Manifest
 from services.runtime.storage.s3 import s3_client
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.progress import Progress, track
 
-from services.keras import measures, report
-from services.keras.dataset import DataProblem, Dataset, hold_out, read_dataset
-from services.keras.model_source import ASSETS_SUFFIX
+from services.keras.convert.source import ASSETS_SUFFIX
+from services.keras.train import metrics, report
+from services.keras.train.dataset import DataProblem, Dataset, hold_out, read_dataset
 
 if TYPE_CHECKING:
-    from services.keras.network import Fitted
+    from services.keras.train.network import Fitted
 
 Held = npt.NDArray[np.bool_]
 _HELD_SHARE = 0.2
@@ -72,7 +72,7 @@ def _count(text: str) -> int:
 
 def _train(dataset: Dataset, held: Held, options: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from services.keras import network  # noqa: PLC0415 - seconds of TensorFlow that bad data need not wait for
+    from services.keras.train import network  # noqa: PLC0415 - seconds of TensorFlow that bad data need not wait for
 
     classes = len(dataset.labels)
     if options.weights is None:
@@ -89,8 +89,8 @@ def _train(dataset: Dataset, held: Held, options: argparse.Namespace) -> None:
 
 def _tell(dataset: Dataset, held: Held, fitted: "Fitted", own: dict[str, Any], out: Path) -> None:
     """Writes assets and report, and says the gist."""
-    threshold = measures.best_threshold(fitted.scores, dataset.classes[held])
-    table = measures.confusion(fitted.scores, dataset.classes[held], threshold)
+    threshold = metrics.best_threshold(fitted.scores, dataset.classes[held])
+    table = metrics.confusion(fitted.scores, dataset.classes[held], threshold)
     facts = {"labels": dataset.labels, "threshold": threshold, **own, **_measured(dataset, held, table)}
     text = json.dumps(facts, indent=2, ensure_ascii=False)
     out.with_suffix(ASSETS_SUFFIX).write_text(f"{text}\n", encoding="utf-8")
@@ -100,13 +100,13 @@ def _tell(dataset: Dataset, held: Held, fitted: "Fitted", own: dict[str, Any], o
     _console.print(f"{own['parameters']} parameters in {out}", markup=False)
 
 
-def _measured(dataset: Dataset, held: Held, table: measures.Classes) -> dict[str, Any]:
+def _measured(dataset: Dataset, held: Held, table: metrics.Classes) -> dict[str, Any]:
     return {
         "data_sha256": dataset.sha256,
         "trained_on": int((~held).sum()),
         "held_out": int(held.sum()),
         "accuracy": round(float(table.diagonal().sum() / table.sum()), 4),
-        "macro_f1": round(measures.macro_f1(table), 4),
+        "macro_f1": round(metrics.macro_f1(table), 4),
     }
 
 

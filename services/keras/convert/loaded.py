@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from services.keras.model_file import ModelProblem
+from services.keras.convert.model_file import ModelProblem
 from services.keras.preprocess import SIZE
 
 SIGNATURE = "serving_default"

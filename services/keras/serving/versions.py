@@ -10,10 +10,10 @@ import numpy as np
 import structlog
 
 from services.keras.assets import Assets, read_assets
-from services.keras.batching import Batcher, Inputs, Scores
 from services.keras.regions import prepare
-from services.keras.serving import ServedModel
-from services.keras.signature import Signature
+from services.keras.serving.batching import Batcher, Inputs, Scores
+from services.keras.serving.client import ServedModel
+from services.keras.serving.signature import Signature
 from services.runtime.errors import DomainError, Misconfigured
 
 logger = structlog.get_logger()

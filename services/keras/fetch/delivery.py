@@ -6,9 +6,9 @@ from pathlib import Path
 import structlog
 from pydantic import ValidationError
 
-from services.keras import manifest as manifests
-from services.keras.bucket import PublishedModel
-from services.keras.manifest import Manifest
+from services.keras.fetch import manifest as manifests
+from services.keras.fetch.bucket import PublishedModel
+from services.keras.fetch.manifest import Manifest
 
 _HIDDEN = ".fetching-"
 """What such names begin is no version to TensorFlow Serving, which takes numbers alone."""

@@ -18,10 +18,10 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from rich.console import Console
 
-from services.keras import manifest
 from services.keras.assets import PATH, Assets, Preprocessing, explain
-from services.keras.model_file import ModelFile, ModelProblem, inspect
-from services.keras.model_source import ASSETS_SUFFIX, local_copy
+from services.keras.convert.model_file import ModelFile, ModelProblem, inspect
+from services.keras.convert.source import ASSETS_SUFFIX, local_copy
+from services.keras.fetch import manifest
 
 _OVERRIDES = ("labels", "threshold", "preprocessing", "regions", "kind")
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -107,8 +107,11 @@ def _convert(file: ModelFile, facts: dict[str, Any], options: argparse.Namespace
 
 def _write(file: ModelFile, facts: dict[str, Any], samples: Path | None, folder: Path) -> dict[str, float]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from services.keras import agreement, export  # noqa: PLC0415 - seconds of TensorFlow that a refusal need not take
-    from services.keras.loading import load  # noqa: PLC0415
+    from services.keras.convert import (
+        agreement,  # noqa: PLC0415 - seconds of TensorFlow that a refusal need not take
+        export,  # noqa: PLC0415 - seconds of TensorFlow that a refusal need not take
+    )
+    from services.keras.convert.loading import load  # noqa: PLC0415
 
     assets = Assets.model_validate(facts)
     model = load(file)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predict_pb2, prediction_service_pb2_grpc
 
-from services.keras import tensors
-from services.keras.signature import NAME, Signature, read_signature
+from services.keras.serving import tensors
+from services.keras.serving.signature import NAME, Signature, read_signature
 from services.runtime.errors import (
     DependencyTimeout,
     DependencyUnavailable,

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from tensorflow_serving.apis import get_model_metadata_pb2
 
-from services.keras import tensors
 from services.keras.preprocess import SIZE
+from services.keras.serving import tensors
 from services.runtime.errors import Misconfigured
 
 NAME = "serving_default"

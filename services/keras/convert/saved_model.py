@@ -9,8 +9,8 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from services.keras.loaded import SIGNATURE, LoadedModel, classes_of, dtype_of, only, size_of
-from services.keras.model_file import ModelProblem
+from services.keras.convert.loaded import SIGNATURE, LoadedModel, classes_of, dtype_of, only, size_of
+from services.keras.convert.model_file import ModelProblem
 
 _FORBIDDEN = {"EagerPyFunc", "MatchingFiles", "PyFunc", "PyFuncStateless", "ReadFile", "WriteFile"}
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import structlog
 
-from services.keras.bucket import BucketProblem, PublishedModel
-from services.keras.delivery import Delivery, DeliveryProblem
+from services.keras.fetch.bucket import BucketProblem, PublishedModel
+from services.keras.fetch.delivery import Delivery, DeliveryProblem
 from services.runtime.logs import configure
 from services.runtime.settings import LeafSettings, load_settings
 

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from urllib.parse import urlsplit
 
-from services.keras.model_file import ModelProblem
+from services.keras.convert.model_file import ModelProblem
 from services.runtime.storage.downloads import DownloadProblem, download
 
 ASSETS_SUFFIX = ".marquee.json"

@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
 from services.keras.assets import Preprocessing
-from services.keras.loaded import SIGNATURE, LoadedModel
+from services.keras.convert.loaded import SIGNATURE, LoadedModel
 
 INPUT = "image"
 OUTPUT = "scores"

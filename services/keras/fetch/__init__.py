@@ -1,0 +1,1 @@
+"""The command that brings models from S3."""
