@@ -11,6 +11,6 @@ def main() -> None:
     if any(find_spec(module) is None for module in _EXTRA):
         sys.stderr.write("The marquee command needs a few packages more: pip install 'marquee[cli]'\n")
         sys.exit(1)
-    from marquee.cli.app import app  # noqa: PLC0415 - fails where the extra is missing
+    from marquee.cli.commands import app  # noqa: PLC0415 - fails where the extra is missing
 
     app()

@@ -28,8 +28,8 @@ def cost(  # noqa: PLR0913 - each is an option of the command
       2  wrong usage
       3  no server answers
     """  # noqa: D301 - \b keeps the lines apart in --help
-    from marquee.cli.bills import Batch, print_cost  # noqa: PLC0415 - --help need not wait for gRPC
-    from marquee.cli.files import check_files  # noqa: PLC0415 - likewise
+    from marquee.cli.inputs import check_files  # noqa: PLC0415 - likewise
+    from marquee.cli.run.cost import Batch, print_cost  # noqa: PLC0415 - --help need not wait for gRPC
 
     check_files(files)
     if files and pictures is not None:

@@ -35,7 +35,7 @@ def enroll(  # noqa: PLR0913 - each is an option of the command
       2  wrong usage, or a file that is not there
       3  no server answers
     """  # noqa: D301 - \b keeps the lines apart in --help
-    from marquee.cli.enrolling import Enrolling, run  # noqa: PLC0415 - --help need not wait for gRPC
+    from marquee.cli.run.enroll import Enrolling, run  # noqa: PLC0415 - --help need not wait for gRPC
     from marquee.cli.subjects import subjects_of  # noqa: PLC0415 - likewise
 
     asked = Enrolling(

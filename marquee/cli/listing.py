@@ -20,6 +20,6 @@ def recognizers(
       2  wrong usage
       3  no server answers
     """  # noqa: D301 - \b keeps the lines apart in --help
-    from marquee.cli.catalog import print_catalog  # noqa: PLC0415 - --help need not wait for gRPC
+    from marquee.cli.run.recognizers import print_catalog  # noqa: PLC0415 - --help need not wait for gRPC
 
     raise typer.Exit(print_catalog(address, timeout, output))

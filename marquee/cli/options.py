@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from marquee.cli.styles import LabelPosition, parse_colors
+from marquee.cli.draw.style import LabelPosition, parse_colors
 from marquee.enums import Feature
 
 _FEATURES = [feature.lower() for feature in Feature if feature is not Feature.UNSPECIFIED]

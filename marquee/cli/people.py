@@ -24,6 +24,6 @@ def people(
       2  wrong usage
       3  no server answers
     """  # noqa: D301 - \b keeps the lines apart in --help
-    from marquee.cli.roster import print_people  # noqa: PLC0415 - --help need not wait for gRPC
+    from marquee.cli.run.people import print_people  # noqa: PLC0415 - --help need not wait for gRPC
 
     raise typer.Exit(print_people(address, timeout, output, {"collection": collection, "recognizers": recognizer}))

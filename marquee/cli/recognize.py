@@ -3,7 +3,7 @@
 import typer
 
 from marquee.cli import options
-from marquee.cli.styles import LabelPosition, style_of
+from marquee.cli.draw.style import LabelPosition, style_of
 
 
 def recognize(  # noqa: PLR0913 - each is an option of the command
@@ -31,9 +31,9 @@ def recognize(  # noqa: PLR0913 - each is an option of the command
       2  wrong usage, or a file that is not there
       3  no server answers
     """  # noqa: D301 - \b keeps the lines apart in --help
-    from marquee.cli.files import check_files  # noqa: PLC0415 - --help need not wait for gRPC
-    from marquee.cli.runs import Run, run  # noqa: PLC0415 - likewise
-    from marquee.cli.targets import targets_of  # noqa: PLC0415 - likewise
+    from marquee.cli.draw.targets import targets_of  # noqa: PLC0415 - likewise
+    from marquee.cli.inputs import check_files  # noqa: PLC0415 - --help need not wait for gRPC
+    from marquee.cli.run.recognize import Run, run  # noqa: PLC0415 - likewise
 
     check_files(files)
     asked = Run(

@@ -27,7 +27,7 @@ def remove(  # noqa: PLR0913 - each is an option of the command
       2  wrong usage
       3  no server answers
     """  # noqa: D301 - \b keeps the lines apart in --help
-    from marquee.cli.removing import Removing, run  # noqa: PLC0415 - --help need not wait for gRPC
+    from marquee.cli.run.remove import Removing, run  # noqa: PLC0415 - --help need not wait for gRPC
 
     asked = Removing(
         person_id=person_id,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from marquee.cli.files import check_files
+from marquee.cli.inputs import check_files
 
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _MOST_NAMED = 3

@@ -7,8 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from marquee.cli import terminal
+from marquee.cli.draw.verdicts import name_of, verdicts_of
 from marquee.cli.terminal import clean
-from marquee.cli.verdicts import name_of, verdicts_of
 from marquee.enums import Outcome, VerdictState
 from marquee.faces import Candidate, Face
 from marquee.results import Label, Recognition, RecognizerResult, RecognizerTimings, Verdict

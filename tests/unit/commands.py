@@ -2,7 +2,7 @@
 
 from typer.testing import CliRunner, Result
 
-from marquee.cli.app import app
+from marquee.cli.commands import app
 
 
 def marquee(*arguments: str, stdin: bytes | None = None) -> Result:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from marquee import Client
-from marquee.cli.batches import MOST_PICTURES
+from marquee.cli.run.batches import MOST_PICTURES
 from marquee.sources import MAX_IMAGE_BYTES
 from tests.unit.commands import lines_of, marquee
 from tests.unit.enrollment_servers import EnrollmentServers, more_portraits

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from marquee import Enrollment, ImageTooLarge
-from marquee.cli.batches import enroll_all
+from marquee.cli.run.batches import enroll_all
 from tests.unit.commands import lines_of, marquee
 from tests.unit.enrollment_servers import EnrollmentServers
 

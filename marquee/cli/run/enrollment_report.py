@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from marquee.cli.attempts import Exit, exit_of
-from marquee.cli.batches import Batch
-from marquee.cli.outcomes import results_of
-from marquee.cli.printing import error_dict
+from marquee.cli.output import error_dict
+from marquee.cli.run.attempts import Exit, exit_of
+from marquee.cli.run.batches import Batch
+from marquee.cli.run.outcomes import results_of
 from marquee.cli.subjects import Subject
 from marquee.enrollment import EnrolledFace, Enrollment, EnrollmentResult
 from marquee.enums import EnrollmentState, Outcome

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from marquee.cli.attempts import Exit
-from marquee.cli.batches import Batch, enroll_all
-from marquee.cli.enrollment_report import Report
-from marquee.cli.enrollment_tables import print_report, print_totals
 from marquee.cli.options import ListOutput
 from marquee.cli.progress import Progress
+from marquee.cli.run.attempts import Exit
+from marquee.cli.run.batches import Batch, enroll_all
+from marquee.cli.run.enrollment_report import Report
+from marquee.cli.run.enrollment_tables import print_report, print_totals
 from marquee.cli.subjects import Subject
 from marquee.cli.terminal import print_error, print_json, print_note
 from marquee.client import Client

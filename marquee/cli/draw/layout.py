@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from marquee.cli.fonts import text_width
-from marquee.cli.styles import LabelPosition, Style
-from marquee.cli.verdicts import name_of
+from marquee.cli.draw.fonts import text_width
+from marquee.cli.draw.style import LabelPosition, Style
+from marquee.cli.draw.verdicts import name_of
 from marquee.enums import VerdictState
 from marquee.faces import Box
 from marquee.results import Verdict

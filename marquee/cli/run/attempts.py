@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
 
-from marquee.cli.files import told
+from marquee.cli.inputs import told
 from marquee.enums import Outcome
 from marquee.errors import InvalidImage, InvalidRequest, MarqueeError, Unreachable
 from marquee.results import Recognition

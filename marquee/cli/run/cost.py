@@ -7,10 +7,10 @@ from typing import Any
 from rich.text import Text
 
 from marquee.cli import terminal
-from marquee.cli.attempts import Exit
-from marquee.cli.calls import connected
-from marquee.cli.estimates import Estimate, estimates
 from marquee.cli.options import ListOutput
+from marquee.cli.run.attempts import Exit
+from marquee.cli.run.calls import connected
+from marquee.cli.run.estimates import Estimate, estimates
 from marquee.cli.tables import dollars, table_of, words
 from marquee.cli.terminal import clean, print_error, print_json
 from marquee.recognizers import Recognizer

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from marquee.cli import terminal
-from marquee.cli.attempts import Exit
-from marquee.cli.calls import connected
 from marquee.cli.options import ListOutput
+from marquee.cli.run.attempts import Exit
+from marquee.cli.run.calls import connected
 from marquee.cli.tables import dollars, table_of, words
 from marquee.cli.terminal import clean, print_json
 from marquee.enums import RecognizerState

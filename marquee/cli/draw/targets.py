@@ -7,7 +7,7 @@ from pathlib import Path
 
 import typer
 
-from marquee.cli.files import STDIN
+from marquee.cli.inputs import STDIN
 from marquee.sources import is_s3
 
 _SUFFIXES = (".png", ".svg")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from marquee.cli.files import load
+from marquee.cli.inputs import load
 from marquee.enrollment import Enrollment
 from marquee.errors import InvalidImage, MarqueeError
 from marquee.sources import MAX_IMAGE_BYTES, Source

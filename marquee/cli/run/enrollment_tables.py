@@ -7,7 +7,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from marquee.cli import terminal
-from marquee.cli.enrollment_report import Report
+from marquee.cli.run.enrollment_report import Report
 from marquee.cli.tables import table_of, words
 from marquee.cli.terminal import clean
 from marquee.enrollment import EnrolledFace, EnrollmentResult

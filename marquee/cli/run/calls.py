@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import typer
 
-from marquee.cli.attempts import exit_of
+from marquee.cli.run.attempts import exit_of
 from marquee.cli.terminal import print_error
 from marquee.client import Client
 from marquee.errors import MarqueeError

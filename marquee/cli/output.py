@@ -5,11 +5,11 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from marquee.cli.attempts import Attempt
+from marquee.cli.draw.verdicts import name_of, verdicts_of
 from marquee.cli.options import Output
+from marquee.cli.run.attempts import Attempt
 from marquee.cli.tables import print_recognition
 from marquee.cli.terminal import print_error, print_json
-from marquee.cli.verdicts import name_of, verdicts_of
 from marquee.errors import MarqueeError, Unreachable
 from marquee.results import Verdict
 

@@ -7,9 +7,9 @@ from datetime import datetime
 from rich.text import Text
 
 from marquee.cli import terminal
-from marquee.cli.attempts import Exit
-from marquee.cli.calls import connected
 from marquee.cli.options import ListOutput
+from marquee.cli.run.attempts import Exit
+from marquee.cli.run.calls import connected
 from marquee.cli.tables import table_of, words
 from marquee.cli.terminal import clean, print_error, print_json
 from marquee.enrollment import PeopleResult, Person

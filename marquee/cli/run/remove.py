@@ -7,10 +7,10 @@ import typer
 from rich.text import Text
 
 from marquee.cli import terminal
-from marquee.cli.attempts import Exit
-from marquee.cli.calls import connected
-from marquee.cli.enrollment_tables import count
 from marquee.cli.options import ListOutput
+from marquee.cli.run.attempts import Exit
+from marquee.cli.run.calls import connected
+from marquee.cli.run.enrollment_tables import count
 from marquee.cli.tables import words
 from marquee.cli.terminal import clean, print_error, print_json
 from marquee.client import Client

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageOps
 
-from marquee.cli.fonts import FAMILY, font
-from marquee.cli.layout import Mark, Rectangle, lay_out, line_width
-from marquee.cli.styles import Style, text_color
+from marquee.cli.draw.fonts import FAMILY, font
+from marquee.cli.draw.layout import Mark, Rectangle, lay_out, line_width
+from marquee.cli.draw.style import Style, text_color
+from marquee.cli.draw.verdicts import verdicts_of
 from marquee.cli.terminal import clean
-from marquee.cli.verdicts import verdicts_of
 from marquee.results import Recognition
 
 _HALO = "#000000"

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from marquee.cli.attempts import Exit, attempts
-from marquee.cli.files import load
+from marquee.cli.draw.style import Style
+from marquee.cli.inputs import load
 from marquee.cli.options import Output
-from marquee.cli.printing import printer_of
+from marquee.cli.output import printer_of
 from marquee.cli.progress import Progress
-from marquee.cli.styles import Style
+from marquee.cli.run.attempts import Exit, attempts
 from marquee.client import Client
 from marquee.requests import CallOptions
 from marquee.results import Recognition
@@ -57,7 +57,7 @@ def _recognize(asked: Run, client: Client, file: str) -> Recognition:
     source = load(file)
     recognition = client.recognize(source, timeout=asked.timeout, **asked.call)
     if isinstance(source, bytes) and file in asked.targets:
-        from marquee.cli.drawing import draw  # noqa: PLC0415 - Pillow is for those who draw
+        from marquee.cli.draw.draw import draw  # noqa: PLC0415 - Pillow is for those who draw
 
         draw(source, recognition, asked.style, asked.targets[file])
     return recognition

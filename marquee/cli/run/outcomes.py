@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from marquee.cli.batches import Batch
+from marquee.cli.run.batches import Batch
 from marquee.enrollment import EnrolledFace, Enrollment, EnrollmentResult
 from marquee.enums import EnrollmentState, Outcome
 from marquee.errors import InvalidImage
