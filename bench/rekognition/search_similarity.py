@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from local.rekognition.similarity import similarity
+from local.rekognition.vision.similarity import similarity
 from services.runtime.images.image import Image
 from services.svm.faces.detector import Face, as_dlib
 from services.svm.faces.dlib_faces import DlibFaces, weights

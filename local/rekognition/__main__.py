@@ -8,16 +8,17 @@ from pathlib import Path
 
 import uvicorn
 
-from local.rekognition import annotations, gallery, server
-from local.rekognition.access import Access
-from local.rekognition.app import create_app
+from local.rekognition import annotations, gallery
 from local.rekognition.arguments import parse
-from local.rekognition.faults import Faults, Rates
-from local.rekognition.operations import Knowledge, operations
+from local.rekognition.operations.operations import Knowledge, operations
 from local.rekognition.recordings import Recordings, recording, replaying
-from local.rekognition.replies import Answering, answering
 from local.rekognition.upstream import Upstream
-from local.rekognition.vision import Vision
+from local.rekognition.vision.vision import Vision
+from local.rekognition.wire import server
+from local.rekognition.wire.access import Access
+from local.rekognition.wire.app import create_app
+from local.rekognition.wire.faults import Faults, Rates
+from local.rekognition.wire.replies import Answering, answering
 from services.runtime.storage.objects import ObjectStore
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local.rekognition.shapes import faults_of, member_shape
+from local.rekognition.wire.shapes import faults_of, member_shape
 
 SAID_BY = {
     "Labels": "DetectLabels",

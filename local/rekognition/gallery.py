@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from local.rekognition.shapes import faults_of, output_shape
-from local.rekognition.similarity import similarity
-from local.rekognition.vision import Embedding, Vision
+from local.rekognition.vision.similarity import similarity
+from local.rekognition.vision.vision import Embedding, Vision
+from local.rekognition.wire.shapes import faults_of, output_shape
 from services.runtime.errors import InvalidImage
 from services.runtime.images.image import Image
 from services.svm.faces.resnet import LENGTH

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from local.rekognition.errors import AwsError
-from local.rekognition.replies import Answering, Reply
+from local.rekognition.wire.errors import AwsError
+from local.rekognition.wire.replies import Answering, Reply
 
 _ABOUT_THE_REQUEST = (
     *("InvalidParameterException", "InvalidImageFormatException", "ImageTooLargeException", "ValidationException"),

@@ -8,8 +8,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
 
-from local.rekognition.errors import AwsError
-from local.rekognition.replies import Reply
+from local.rekognition.wire.errors import AwsError
+from local.rekognition.wire.replies import Reply
 
 _SECONDS = 60
 

@@ -17,11 +17,12 @@ import uvicorn
 from starlette.applications import Starlette
 
 from local import pictures
-from local.rekognition import gallery, server
-from local.rekognition.app import create_app
-from local.rekognition.operations import Knowledge, operations
-from local.rekognition.replies import answering
-from local.rekognition.vision import Vision
+from local.rekognition import gallery
+from local.rekognition.operations.operations import Knowledge, operations
+from local.rekognition.vision.vision import Vision
+from local.rekognition.wire import server
+from local.rekognition.wire.app import create_app
+from local.rekognition.wire.replies import answering
 from local.stack import CREDENTIALS
 from services.runtime.storage.objects import ObjectStore
 from tests.unit.s3_store import s3_store

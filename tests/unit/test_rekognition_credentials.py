@@ -14,9 +14,9 @@ import pytest
 from google.rpc import code_pb2, status_pb2
 from PIL import Image as Pillow
 
-from local.rekognition.access import Access
-from local.rekognition.app import create_app
-from local.rekognition.replies import answering
+from local.rekognition.wire.access import Access
+from local.rekognition.wire.app import create_app
+from local.rekognition.wire.replies import answering
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 from services.runtime import status

@@ -20,14 +20,14 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 
 from local import stack
-from local.rekognition.access import Access
-from local.rekognition.app import create_app
 from local.rekognition.arguments import parse
-from local.rekognition.errors import AwsError
-from local.rekognition.faults import Faults, Rates
 from local.rekognition.recordings import Recordings, recording, replaying
-from local.rekognition.replies import Answering, answering
 from local.rekognition.upstream import Upstream
+from local.rekognition.wire.access import Access
+from local.rekognition.wire.app import create_app
+from local.rekognition.wire.errors import AwsError
+from local.rekognition.wire.faults import Faults, Rates
+from local.rekognition.wire.replies import Answering, answering
 from local.stack import CREDENTIALS
 from tests.unit import rekognition_pictures
 from tests.unit.rekognition_servers import endpoint, serving

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from local.rekognition import errors
-from local.rekognition.vision import View, Vision
+from local.rekognition.vision.vision import View, Vision
+from local.rekognition.wire import errors
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import DomainError, ImageTooLarge, InvalidImage
 from services.runtime.images.image import Image, Pixels

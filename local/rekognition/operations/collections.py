@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from typing import Any
 
-from local.rekognition import faces, pages, quality_bar
 from local.rekognition.annotations import Annotations
-from local.rekognition.collection_store import CollectionStore
-from local.rekognition.face_store import FaceStore, KnownFace, NewFace
-from local.rekognition.picture_operations import Answer, Request
-from local.rekognition.pictures import Pictures
-from local.rekognition.vision import View
+from local.rekognition.operations.pictures import Answer, Request
+from local.rekognition.store.collections import CollectionStore
+from local.rekognition.store.faces import FaceStore, KnownFace, NewFace
+from local.rekognition.vision import faces, quality_bar
+from local.rekognition.vision.pictures import Pictures
+from local.rekognition.vision.vision import View
+from local.rekognition.wire import pages
 
 FACE_MODEL_VERSION = "7.0"
 """Amazon's that has users and quality filters, which programs ask for; the embeddings are dlib's."""

@@ -11,7 +11,7 @@ import cv2.data
 import numpy as np
 import numpy.typing as npt
 
-from local.rekognition.cats import Cat, CatFinder
+from local.rekognition.vision.cats import Cat, CatFinder
 from services.runtime.images.image import Pixels
 from services.svm.faces.dlib_faces import DetectedFace, DlibFaces, weights
 from services.svm.faces.resnet import LENGTH, ResNet

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from local.rekognition import errors, faces, labels, quality_bar, text
 from local.rekognition.annotations import Annotations
 from local.rekognition.gallery import Gallery
-from local.rekognition.pictures import Pictures
-from local.rekognition.similarity import similarity
-from local.rekognition.vision import View
+from local.rekognition.vision import faces, labels, quality_bar, text
+from local.rekognition.vision.pictures import Pictures
+from local.rekognition.vision.similarity import similarity
+from local.rekognition.vision.vision import View
+from local.rekognition.wire import errors
 
 MODEL_VERSION = "local-1"
 _LEAST_MODERATION = 50

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any
 
-from local.rekognition.errors import reused_token
+from local.rekognition.wire.errors import reused_token
 
 REMEMBERED = 10_000
 """Tokens that are kept, for as long as the process lives."""

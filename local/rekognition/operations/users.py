@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from local.rekognition import pages
-from local.rekognition.face_store import FaceStore, KnownFace
-from local.rekognition.index_cache import IndexCache
-from local.rekognition.picture_operations import Answer, Request
-from local.rekognition.request_tokens import RequestTokens
-from local.rekognition.user_store import UserStore
+from local.rekognition.operations.pictures import Answer, Request
+from local.rekognition.store.faces import FaceStore, KnownFace
+from local.rekognition.store.index_cache import IndexCache
+from local.rekognition.store.users import UserStore
+from local.rekognition.wire import pages
+from local.rekognition.wire.request_tokens import RequestTokens
 
 _LEAST_SIMILARITY = 75
 _MOST_LISTED = 500

@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from local.rekognition import errors
-from local.rekognition.database import Database
-from local.rekognition.index_cache import IndexCache, check
+from local.rekognition.store.database import Database
+from local.rekognition.store.index_cache import IndexCache, check
+from local.rekognition.wire import errors
 
 MOST_FACES = 100
 """AWS's limit of faces a user."""

@@ -5,7 +5,7 @@ from enum import Enum, auto
 from random import Random
 from threading import Lock
 
-from local.rekognition.errors import AwsError
+from local.rekognition.wire.errors import AwsError
 
 _THROTTLED = (
     ("ProvisionedThroughputExceededException", "Provisioned rate exceeded"),

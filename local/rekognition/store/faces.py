@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from local.rekognition.database import Database
-from local.rekognition.index_cache import IndexCache, check
-from local.rekognition.vision import Embedding
+from local.rekognition.store.database import Database
+from local.rekognition.store.index_cache import IndexCache, check
+from local.rekognition.vision.vision import Embedding
 
 _ADD = (
     "INSERT INTO faces (collection, id, image, picture, external, left, top, width, height, confidence, embedding)"

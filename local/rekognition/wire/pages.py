@@ -5,7 +5,7 @@ import binascii
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from local.rekognition.errors import bad_page
+from local.rekognition.wire.errors import bad_page
 
 Item = TypeVar("Item")
 

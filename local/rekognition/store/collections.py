@@ -4,9 +4,9 @@ import sqlite3
 import time
 from dataclasses import dataclass
 
-from local.rekognition import errors
-from local.rekognition.database import Database
-from local.rekognition.index_cache import IndexCache
+from local.rekognition.store.database import Database
+from local.rekognition.store.index_cache import IndexCache
+from local.rekognition.wire import errors
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from local.rekognition.access import Access, SignedRequest
-from local.rekognition.errors import AwsError
-from local.rekognition.faults import Faults, Reset
-from local.rekognition.replies import Answering, Reply, refusal
-from local.rekognition.server import cut
-from local.rekognition.tally import Tally
+from local.rekognition.wire.access import Access, SignedRequest
+from local.rekognition.wire.errors import AwsError
+from local.rekognition.wire.faults import Faults, Reset
+from local.rekognition.wire.replies import Answering, Reply, refusal
+from local.rekognition.wire.server import cut
+from local.rekognition.wire.tally import Tally
 
 _TARGET = "RekognitionService."
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from botocore.model import StructureShape
 
-from local.rekognition.errors import AwsError, invalid_parameter, validation
-from local.rekognition.shapes import broken_constraints, input_shape, misfit
+from local.rekognition.wire.errors import AwsError, invalid_parameter, validation
+from local.rekognition.wire.shapes import broken_constraints, input_shape, misfit
 
 
 def read(operation: str, body: bytes) -> dict[str, Any]:

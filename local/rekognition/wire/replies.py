@@ -5,10 +5,10 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from local.rekognition import requests
-from local.rekognition.errors import AwsError
-from local.rekognition.operations import Operation
-from local.rekognition.shapes import faults_of, output_shape, service_model
+from local.rekognition.operations.operations import Operation
+from local.rekognition.wire import requests
+from local.rekognition.wire.errors import AwsError
+from local.rekognition.wire.shapes import faults_of, output_shape, service_model
 
 _log = logging.getLogger(__name__)
 

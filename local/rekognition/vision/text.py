@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from local.rekognition import print_reader
-from local.rekognition.print_reader import Word
-from local.rekognition.vision import View
+from local.rekognition.vision import print_reader
+from local.rekognition.vision.print_reader import Word
+from local.rekognition.vision.vision import View
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import BoundingBoxTypeDef, TextDetectionTypeDef

@@ -6,8 +6,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from local.rekognition.similarity import similarity
-from local.rekognition.vision import Embedding
+from local.rekognition.vision.similarity import similarity
+from local.rekognition.vision.vision import Embedding
 
 Match = tuple[str, float]
 """Whose embedding it is, and the similarity, 0 to 100."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from local.rekognition.vision import Eyes, View
+from local.rekognition.vision.vision import Eyes, View
 from services.svm.faces.dlib_faces import DetectedFace
 from services.svm.faces.quality import quality
 

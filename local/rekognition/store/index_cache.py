@@ -5,9 +5,9 @@ import sqlite3
 import numpy as np
 import numpy.typing as npt
 
-from local.rekognition import errors
-from local.rekognition.database import Database
-from local.rekognition.face_index import FaceIndex
+from local.rekognition.store.database import Database
+from local.rekognition.store.face_index import FaceIndex
+from local.rekognition.wire import errors
 from services.svm.faces.resnet import LENGTH
 
 

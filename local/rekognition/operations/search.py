@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from local.rekognition import errors, faces
-from local.rekognition.collection_operations import FACE_MODEL_VERSION, told
-from local.rekognition.face_index import FaceIndex, Match
-from local.rekognition.face_store import FaceStore
-from local.rekognition.index_cache import IndexCache
-from local.rekognition.picture_operations import Answer, Request, searchable
-from local.rekognition.pictures import Pictures
-from local.rekognition.user_store import UserStore
-from local.rekognition.vision import Embedding, View
+from local.rekognition.operations.collections import FACE_MODEL_VERSION, told
+from local.rekognition.operations.pictures import Answer, Request, searchable
+from local.rekognition.store.face_index import FaceIndex, Match
+from local.rekognition.store.faces import FaceStore
+from local.rekognition.store.index_cache import IndexCache
+from local.rekognition.store.users import UserStore
+from local.rekognition.vision import faces
+from local.rekognition.vision.pictures import Pictures
+from local.rekognition.vision.vision import Embedding, View
+from local.rekognition.wire import errors
 
 _LEAST_SIMILARITY = 80
 _MOST_FACES = 80

@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from local.rekognition.annotations import Annotations
-from local.rekognition.collection_operations import CollectionOperations
-from local.rekognition.collection_store import CollectionStore
-from local.rekognition.database import Database
-from local.rekognition.face_store import FaceStore
 from local.rekognition.gallery import Gallery
-from local.rekognition.index_cache import IndexCache
-from local.rekognition.picture_operations import PictureOperations
-from local.rekognition.pictures import Pictures
-from local.rekognition.search_operations import SearchOperations
-from local.rekognition.user_operations import UserOperations
-from local.rekognition.user_store import UserStore
-from local.rekognition.vision import Vision
+from local.rekognition.operations.collections import CollectionOperations
+from local.rekognition.operations.pictures import PictureOperations
+from local.rekognition.operations.search import SearchOperations
+from local.rekognition.operations.users import UserOperations
+from local.rekognition.store.collections import CollectionStore
+from local.rekognition.store.database import Database
+from local.rekognition.store.faces import FaceStore
+from local.rekognition.store.index_cache import IndexCache
+from local.rekognition.store.users import UserStore
+from local.rekognition.vision.pictures import Pictures
+from local.rekognition.vision.vision import Vision
 from services.runtime.storage.objects import ObjectStore
 
 Operation = Callable[[Mapping[str, Any]], dict[str, Any]]

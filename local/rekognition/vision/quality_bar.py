@@ -6,8 +6,8 @@ Amazon does not publish its bars; these are the endpoint's own, in what it measu
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from local.rekognition import faces
-from local.rekognition.vision import View
+from local.rekognition.vision import faces
+from local.rekognition.vision.vision import View
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from functools import reduce
 import cv2
 import numpy as np
 
-from local.rekognition import glyphs
+from local.rekognition.vision import glyphs
 from services.runtime.images.image import Pixels
 
 _LEAST_HEIGHT = 8

@@ -7,8 +7,8 @@ of the picture too. The box of an instance is that of the face by which it was f
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from local.rekognition.faces import confidence
-from local.rekognition.vision import View
+from local.rekognition.vision.faces import confidence
+from local.rekognition.vision.vision import View
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import InstanceTypeDef, LabelTypeDef

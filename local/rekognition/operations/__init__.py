@@ -1,0 +1,1 @@
+"""Rekognition's operations."""

@@ -1,0 +1,1 @@
+"""Collections, faces and users in SQLite."""
