@@ -17,7 +17,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 
 from local.tf_serving.batching import Batches
 from local.tf_serving.errors import Refused, invalid, refusals
-from local.tf_serving.model import SIGNATURE, Model
+from local.tf_serving.models.model import SIGNATURE, Model
 from local.tf_serving.options import Answering
 from local.tf_serving.servables import Servables
 from services.keras.serving import tensors

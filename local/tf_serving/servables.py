@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 
 from local.tf_serving.errors import Refused, invalid
-from local.tf_serving.model import Model
+from local.tf_serving.models.model import Model
 from local.tf_serving.status_messages import get_model_status_pb2
 
 State = get_model_status_pb2.ModelVersionStatus

@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from local.tf_serving.model import load
+from local.tf_serving.models.model import load
 from local.tf_serving.servables import Servables, State, Version
 
 logger = logging.getLogger(__name__)

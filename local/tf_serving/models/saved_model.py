@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from local.tf_serving.errors import invalid
-from local.tf_serving.model import check_types
+from local.tf_serving.models.model import check_types
 from services.keras.serving.tensors import Array
 
 

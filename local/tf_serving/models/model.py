@@ -30,11 +30,11 @@ def load(folder: Path, threads: int) -> Model:
     """Loads a version's folder. Raises OSError where it holds nothing that can be run here. Blocks."""
     saved = (folder / SAVED_MODEL).exists()
     if saved and find_spec("tensorflow.python"):
-        from local.tf_serving.saved_model import SavedModel  # noqa: PLC0415 - seconds of TensorFlow, where it is there
+        from local.tf_serving.models.saved_model import SavedModel  # noqa: PLC0415 - seconds of TensorFlow, where it is there
 
         return SavedModel(folder, threads)
     if (folder / ONNX).exists():
-        from local.tf_serving.onnx_model import OnnxModel  # noqa: PLC0415 - likewise, of onnxruntime
+        from local.tf_serving.models.onnx import OnnxModel  # noqa: PLC0415 - likewise, of onnxruntime
 
         return OnnxModel(folder / ONNX, threads)
     missing = f"it needs TensorFlow, or a copy in {ONNX}" if saved else f"it has neither {SAVED_MODEL} nor {ONNX}"

@@ -10,7 +10,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from local.tf_serving.errors import invalid
-from local.tf_serving.model import SIGNATURE, check_types
+from local.tf_serving.models.model import SIGNATURE, check_types
 from services.keras.serving.tensors import Array, number_of
 
 _METHOD = "tensorflow/serving/predict"
