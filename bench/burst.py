@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from marquee import AsyncClient, MarqueeError
-from tests.processes import local_system, memory_mib
+from tests.support.processes import local_system, memory_mib
 
 PARTS = ("gateway", "svm", "keras", "rekognition")
 

@@ -10,7 +10,7 @@ import time
 
 from helm.generate import CHART
 from tests.cluster import cluster, gpu
-from tests.processes import wait_until
+from tests.support.processes import wait_until
 
 
 def main() -> None:

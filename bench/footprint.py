@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from marquee import Client
-from tests.processes import LocalSystem, local_system, memory_mib, server
+from tests.support.processes import LocalSystem, local_system, memory_mib, server
 
 HEAVY = ("boto3", "cv2", "numpy", "sklearn", "tensorflow", "PIL")
 

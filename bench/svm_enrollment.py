@@ -22,9 +22,9 @@ import numpy as np
 from local.pictures import demo_pictures, photo
 from marquee.v1 import enrollment_pb2, enrollment_pb2_grpc, recognizer_pb2, recognizer_pb2_grpc
 from services.svm.gallery.snapshot import Enrolled, EnrolledPerson
-from tests.processes import server
-from tests.unit.s3_store import s3_store
-from tests.unit.svm_enrollment import write_model
+from tests.support.processes import server
+from tests.support.s3_store import s3_store
+from tests.support.svm_enrollment import write_model
 
 ROUNDS = 10
 AT_ONCE = 25

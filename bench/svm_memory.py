@@ -22,7 +22,7 @@ from marquee.v1 import recognizer_pb2_grpc
 from services.svm import artifact
 from services.svm.recipes.recipe import RECIPES
 from services.svm.train.fit import fit
-from tests.processes import memory_mib, server
+from tests.support.processes import memory_mib, server
 
 _AT_ONCE = 4
 _SETTLED = 0.2

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.processes import LocalSystem, local_system
+from tests.support.processes import LocalSystem, local_system
 
 _REQUIRE_ALL = "MARQUEE_REQUIRE_ALL"
 

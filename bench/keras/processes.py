@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.processes import ROOT, free_port, serving, wait_until
+from tests.support.processes import ROOT, free_port, serving, wait_until
 
 NAME = "bench"
 

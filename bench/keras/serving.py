@@ -31,7 +31,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.keras.preprocess import to_pixels
 from services.keras.serving.client import predict_request
 from services.runtime.images.image import Image
-from tests.processes import memory_mib
+from tests.support.processes import memory_mib
 
 CALLERS = 8
 PREDICT = "/tensorflow.serving.PredictionService/Predict"

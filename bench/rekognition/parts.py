@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from local.stack import CREDENTIALS
-from tests.processes import ROOT, free_port, serving, wait_until
+from tests.support.processes import ROOT, free_port, serving, wait_until
 
 HERE = Path(__file__).resolve().parent
 

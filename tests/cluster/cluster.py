@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from helm.generate import CHART, ROOT
-from tests.processes import wait_until
+from tests.support.processes import wait_until
 
 NAMESPACE = "marquee-test"
 RELEASE = "marquee"

@@ -9,7 +9,7 @@ import pytest
 from helm.generate import CHART
 from tests.cluster import cluster
 from tests.cluster.loads import under_load
-from tests.processes import metric, wait_until
+from tests.support.processes import metric, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.mark.timeout(900)]
 _SHARE = 5  # calls

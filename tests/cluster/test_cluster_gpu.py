@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from tests.cluster import cluster, gpu
-from tests.processes import wait_until
+from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.mark.timeout(600)]
 

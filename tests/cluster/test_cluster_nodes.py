@@ -12,7 +12,7 @@ import pytest
 
 from helm.generate import CHART
 from tests.cluster import cluster
-from tests.processes import wait_until
+from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 _NAMESPACE = "marquee-nodes"

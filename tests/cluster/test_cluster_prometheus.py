@@ -9,7 +9,7 @@ from marquee import Client
 from tests.cluster import cluster
 from tests.deploy import promtool
 from tests.deploy.prometheus import Prometheus, Target, prometheus
-from tests.processes import wait_until
+from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.mark.timeout(300)]
 _COMPONENTS = ("gateway", "keras", "rekognition", "svm")

@@ -11,7 +11,7 @@ from PIL import Image
 
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
-from tests.processes import LocalSystem, metric, server, wait_until
+from tests.support.processes import LocalSystem, metric, server, wait_until
 
 
 def begun(metrics_url: str) -> float:

@@ -8,8 +8,8 @@ import pytest
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2, recognizer_pb2_grpc
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
-from tests.processes import LocalSystem
-from tests.unit.enrollers import code_and_reason, refusal
+from tests.support.enrollers import code_and_reason, refusal
+from tests.support.processes import LocalSystem
 
 ENROLLING = ("gateway", "svm")
 ALL = ("gateway", "rekognition", "keras", "svm")

@@ -12,7 +12,7 @@ import pytest
 
 from helm.generate import ROOT
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
-from tests.processes import free_port, wait_until
+from tests.support.processes import free_port, wait_until
 
 FILE = ROOT / "deploy" / "one-host" / "nginx.conf"
 

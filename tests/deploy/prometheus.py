@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.deploy.promtool import program
-from tests.processes import free_port, wait_until
+from tests.support.processes import free_port, wait_until
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from helm.generate import CHART, ROOT
-from tests.processes import LocalSystem, free_port, server
+from tests.support.processes import LocalSystem, free_port, server
 
 PICTURE = CHART / "files" / "picture.jpg"
 

@@ -17,7 +17,7 @@ from helm import manifests
 from helm.generate import CHART, ROOT
 from tests.deploy import manual, promtool
 from tests.deploy.prometheus import Prometheus, Target, page, prometheus
-from tests.processes import LocalSystem, wait_until
+from tests.support.processes import LocalSystem, wait_until
 
 _FILES = sorted((CHART / "dashboards").glob("*.json"))
 _RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))

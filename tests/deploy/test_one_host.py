@@ -22,7 +22,7 @@ from services.runtime.settings import PREFIX, Settings
 from services.svm.settings import SvmSettings
 from tests.deploy import manual
 from tests.deploy.nginx import Nginx, running
-from tests.processes import LocalSystem, free_port
+from tests.support.processes import LocalSystem, free_port
 
 _ONE_HOST = ROOT / "deploy" / "one-host"
 _PAGE = ROOT / "docs" / "one-host.md"

@@ -16,7 +16,7 @@ from marquee import Client, MarqueeError, Outcome, Recognition, VerdictState
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.enrollment_pb2 import EnrollFacesRequest, ListPeopleRequest
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
-from tests.processes import ROOT, LocalSystem, free_port, local_system, wait_until
+from tests.support.processes import ROOT, LocalSystem, free_port, local_system, wait_until
 
 PARTS = {
     "rekognition": "rekognition",

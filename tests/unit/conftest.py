@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from local.stack import CREDENTIALS
-from tests.unit.enrollment_servers import EnrollmentServers, enrollment_servers, portraits
+from tests.support.enrollment_servers import EnrollmentServers, enrollment_servers, portraits
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +38,7 @@ def aws_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def rekognition() -> Iterator[SimpleNamespace]:
     """Rekognition without a gallery, and DynamoDB with the table: `url`, `client` and `table_url`."""
-    from tests.unit import rekognition_people  # noqa: PLC0415 - loads moto and dlib, which few tests need
+    from tests.support import rekognition_people  # noqa: PLC0415 - loads moto and dlib, which few tests need
 
     with rekognition_people.aws() as running:
         yield running

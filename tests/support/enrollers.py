@@ -1,0 +1,126 @@
+"""Enrollers that do what a test tells them, each served beside a recognizer, behind a gateway where asked."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import grpc
+import pytest
+from google.rpc import status_pb2
+
+from marquee.v1 import enrollment_pb2 as pb
+from marquee.v1 import recognizer_pb2
+from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
+from services.runtime import status
+from services.runtime.leaf.enroller import Enrollment, Page
+from services.runtime.leaf.leaf import Leaf
+from services.runtime.settings import LeafSettings
+from tests.support.gateways import gateway
+from tests.support.leaves import Scripted, picture, served
+
+ENROLLED, ALREADY, REFUSED = (
+    pb.ENROLLMENT_STATE_ENROLLED,
+    pb.ENROLLMENT_STATE_ALREADY_ENROLLED,
+    pb.ENROLLMENT_STATE_REFUSED,
+)
+
+
+class ScriptedEnroller:
+    """Takes every picture, or refuses those that `refuse` numbers, or raises `error`; remembers what it was asked."""
+
+    def __init__(
+        self,
+        name: str = "svm",
+        *,
+        refuse: dict[int, Exception] | None = None,
+        error: Exception | None = None,
+        known: tuple[str, ...] = (),
+        warning: str = "",
+    ) -> None:
+        self.name = name
+        self.refuse = refuse or {}
+        self.error = error
+        self.known = sorted(known)
+        self.warning = warning
+        self.enrolled: list[Enrollment] = []
+        self.removed: list[tuple[str, str]] = []
+
+    async def enroll(self, enrollment: Enrollment) -> pb.EnrollmentResult:
+        self._fail()
+        self.enrolled.append(enrollment)
+        return pb.EnrollmentResult(
+            person=pb.Person(person_id=enrollment.person_id, display_name=enrollment.display_name),
+            faces=[self._face(number) for number in range(len(enrollment.images))],
+        )
+
+    async def remove(self, person_id: str, collection: str) -> pb.RemovalResult:
+        self._fail()
+        self.removed.append((person_id, collection))
+        return pb.RemovalResult(removed_faces=2, warnings=[self.warning] if self.warning else [])
+
+    async def people(self, page: Page) -> tuple[list[pb.Person], str]:
+        self._fail()
+        later = [one for one in self.known if one > page.token]
+        shown = later[: page.size]
+        return [pb.Person(person_id=one) for one in shown], shown[-1] if len(later) > page.size else ""
+
+    def _fail(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+    def _face(self, number: int) -> pb.EnrolledFace:
+        if number in self.refuse:
+            return pb.EnrolledFace(state=REFUSED, status=status.from_exception(self.refuse[number]))
+        return pb.EnrolledFace(state=ENROLLED, face_id=str(number))
+
+
+@asynccontextmanager
+async def enrolling(enroller: ScriptedEnroller | None, name: str = "svm", **settings: object) -> AsyncIterator[str]:
+    """Serves a recognizer with the enroller, or one that enrolls nobody; yields the address."""
+    recognizer = Scripted(enroller.name if enroller else name)
+    async with served(Leaf(recognizer, LeafSettings(**settings), enroller)) as address:
+        yield address
+
+
+@asynccontextmanager
+async def client(address: str) -> AsyncIterator[EnrollmentServiceStub]:
+    """A client of EnrollmentService there."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        yield EnrollmentServiceStub(channel)
+
+
+@asynccontextmanager
+async def through_gateway(*enrollers: ScriptedEnroller, **others: str) -> AsyncIterator[EnrollmentServiceStub]:
+    """A client of a gateway before the enrollers, a recognizer `keras` that enrolls nobody, and others by target."""
+    async with AsyncExitStack() as stack:
+        backends = {one.name: await stack.enter_async_context(enrolling(one)) for one in enrollers}
+        backends["keras"] = await stack.enter_async_context(enrolling(None, "keras"))
+        address = await stack.enter_async_context(gateway(backends | others))
+        yield await stack.enter_async_context(client(address))
+
+
+def enrollment(pictures: int = 1, **fields: object) -> pb.EnrollFacesRequest:
+    """A call to enroll Ada from small pictures."""
+    images = [recognizer_pb2.Image(content=picture()) for _ in range(pictures)]
+    return pb.EnrollFacesRequest(**{"display_name": "Ada Lovelace", "images": images} | fields)
+
+
+async def refusal(call: grpc.aio.UnaryUnaryCall) -> status_pb2.Status:
+    """The status with which the call fails."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return status.from_rpc_error(caught.value)
+
+
+def code_and_reason(refused: status_pb2.Status) -> tuple[str, str]:
+    """Of a status."""
+    return status.code_of(refused).name, status.reason_of(refused)
+
+
+def states(result: pb.EnrollmentResult) -> list[int]:
+    """Of its faces."""
+    return [face.state for face in result.faces]
+
+
+def reasons(result: pb.EnrollmentResult) -> list[str]:
+    """Of its faces; empty for one that was not refused."""
+    return [status.reason_of(face.status) for face in result.faces]

@@ -1,0 +1,100 @@
+"""An SVM recognizer that enrolls, one that cannot, and gateways before them, served for callers of other threads."""
+
+import asyncio
+import io
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.pictures import demo_pictures, photo, variations
+from marquee import Client
+from services.runtime.leaf.leaf import Leaf
+from services.svm.gallery.enroller import SvmEnroller
+from services.svm.recognizer import SvmRecognizer
+from services.svm.settings import SvmSettings
+from tests.support.gateways import gateway, nobody
+from tests.support.leaves import Scripted, leaf, served
+from tests.support.processes import ROOT, wait_until
+
+_GALLERY = "gallery.npz"
+
+
+@dataclass(frozen=True)
+class EnrollmentServers:
+    """Their addresses, and the file that holds the gallery."""
+
+    svm: str
+    mute: str
+    """Does not enroll."""
+    gateway: str
+    """Before svm and mute."""
+    broken: str
+    """A gateway before svm, and gone, which does not answer."""
+    gallery: Path
+
+    def forget_all(self) -> None:
+        """Nobody is enrolled afterwards."""
+        self.gallery.unlink(missing_ok=True)
+        with Client(self.svm) as client:
+            end = time.monotonic() + 10
+            while any(person.create_time for person in client.people()[0].people):
+                assert time.monotonic() < end
+                time.sleep(0.02)
+
+
+@contextmanager
+def enrollment_servers(folder: Path) -> Iterator[EnrollmentServers]:
+    """Serves them in a process of their own: what they log is none of the command's output."""
+    told = folder / "servers.json"
+    with (folder / "log").open("wb") as log:
+        command = [sys.executable, "-m", "tests.support.enrollment_servers", str(folder)]
+        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: told.exists() or process.poll() is not None, 90)
+        assert process.poll() is None, (folder / "log").read_text()
+        yield EnrollmentServers(**json.loads(told.read_text()), gallery=folder / _GALLERY)
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def portraits(folder: Path) -> None:
+    """hopper.jpg and collins.jpg with a face each, both.jpg with two, coffee.jpg with none."""
+    for name, picture in demo_pictures().items():
+        picture.save(folder / name)
+
+
+def more_portraits(count: int) -> list[bytes]:
+    """So many different pictures of Grace Hopper."""
+    pictures = []
+    for picture in variations(photo("Grace Hopper"), count, seed=7):
+        buffer = io.BytesIO()
+        picture.save(buffer, "JPEG")
+        pictures.append(buffer.getvalue())
+    return pictures
+
+
+async def _serve(folder: Path) -> None:
+    settings = SvmSettings(svm_gallery=str(folder / _GALLERY), svm_gallery_poll_seconds=0.05, workers=2)
+    recognizer = SvmRecognizer(settings)
+    async with AsyncExitStack() as stack:
+        svm = await stack.enter_async_context(served(Leaf(recognizer, settings, SvmEnroller(recognizer))))
+        mute = await stack.enter_async_context(leaf(Scripted("mute")))
+        told = {
+            "svm": svm,
+            "mute": mute,
+            "gateway": await stack.enter_async_context(gateway({"svm": svm, "mute": mute})),
+            "broken": await stack.enter_async_context(gateway({"svm": svm, "gone": nobody()})),
+        }
+        (folder / "servers.new").write_text(json.dumps(told))
+        (folder / "servers.new").rename(folder / "servers.json")
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(Path(sys.argv[1])))

@@ -1,0 +1,200 @@
+"""Recognizers that do what a test tells them, served for real: in the test's own event loop or as a process."""
+
+import argparse
+import asyncio
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from PIL import Image as Pillow
+
+from marquee.v1 import recognizer_pb2 as pb
+from marquee.v1 import recognizer_pb2_grpc
+from services.runtime.errors import DomainError, Misconfigured
+from services.runtime.images.image import Image
+from services.runtime.leaf.leaf import Leaf, serve
+from services.runtime.leaf.recognizer import Options
+from services.runtime.limits import MIB
+from services.runtime.server.admission import Admission
+from services.runtime.server.interceptors import CallInterceptor
+from services.runtime.server.server import Service
+from services.runtime.settings import LeafSettings, load_settings
+from tests.support.processes import ROOT, free_port
+
+Stub = recognizer_pb2_grpc.RecognizerServiceStub
+_IMPATIENT = tuple((f"grpc.{which}_reconnect_backoff_ms", 50) for which in ("initial", "min", "max"))
+DEFAULT_FEATURES = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
+
+
+class Scripted:
+    """Answers every picture with `result`, after `seconds`, or raises `error`; remembers what it was asked."""
+
+    def __init__(  # noqa: PLR0913 - each is one thing that a test may want
+        self,
+        name: str = "leaf",
+        *,
+        result: pb.RecognizerResult | None = None,
+        seconds: float = 0,
+        error: Exception | None = None,
+        load_seconds: float = 0,
+        load_error: DomainError | None = None,
+        features: tuple[pb.Feature.ValueType, ...] = DEFAULT_FEATURES,
+    ) -> None:
+        self.name = name
+        self.features = features
+        self.result = result or pb.RecognizerResult()
+        self.seconds = seconds
+        self.error = error
+        self.load_seconds = load_seconds
+        self.load_error = load_error
+        self.asked: list[Options] = []
+        self.cancelled = 0
+
+    async def load(self) -> None:
+        await asyncio.sleep(self.load_seconds)
+        if self.load_error is not None:
+            raise self.load_error
+
+    async def recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
+        assert image.content
+        self.asked.append(options)
+        try:
+            await asyncio.sleep(self.seconds)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        if self.error is not None:
+            raise self.error
+        result = pb.RecognizerResult()
+        result.CopyFrom(self.result)
+        return result
+
+    def describe(self) -> pb.Recognizer:
+        return pb.Recognizer(models=[pb.Model(name="scripted", version="1")])
+
+    async def close(self) -> None:
+        pass
+
+
+class LeafProcess:
+    """`python -m tests.support.leaves` on free ports, its standard error in a file."""
+
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+        own = {"MARQUEE_PORT": str(free_port()), "MARQUEE_METRICS_PORT": str(free_port())} | environment
+        self.address = f"127.0.0.1:{own['MARQUEE_PORT']}"
+        self._log = folder / "stderr"
+        with self._log.open("wb") as log:
+            command = [sys.executable, "-m", "tests.support.leaves", *arguments]
+            self.process = subprocess.Popen(command, cwd=ROOT, env=os.environ | own, stderr=log)
+
+    def told(self) -> list[dict[str, object]]:
+        """The lines on standard error: each is JSON, but for those of gRPC's own core."""
+        lines = self._log.read_text().rpartition("\n")[0].splitlines()
+        return [json.loads(line) for line in lines if not re.match(r"[EWI]\d{4} ", line)]
+
+    def events(self, event: str) -> list[dict[str, object]]:
+        return [line for line in self.told() if line["event"] == event]
+
+    async def ended(self) -> int:
+        return await asyncio.to_thread(self.process.wait, 20)
+
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[Stub]:
+        """A client, once the server listens."""
+        async with grpc.aio.insecure_channel(self.address, options=_IMPATIENT) as channel:
+            async with asyncio.timeout(20):
+                await channel.channel_ready()
+            yield Stub(channel)
+
+    async def health(self, name: str = "readiness") -> int:
+        async with grpc.aio.insecure_channel(self.address, options=_IMPATIENT) as channel:
+            stub = health_pb2_grpc.HealthStub(channel)
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=20, wait_for_ready=True)
+            return int(answer.status)
+
+    async def serving(self) -> None:
+        async with asyncio.timeout(20):
+            while await self.health() != health_pb2.HealthCheckResponse.SERVING:  # noqa: ASYNC110 - it is another process that changes
+                await asyncio.sleep(0.05)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+
+@asynccontextmanager
+async def served(service: Service, port: int = 0, most_bytes: int = 64 * MIB) -> AsyncIterator[str]:
+    """Serves in this event loop; yields the address."""
+    interceptor = CallInterceptor(Admission(most_bytes))
+    server = grpc.aio.server(interceptors=[interceptor], options=(("grpc.so_reuseport", 0),))
+    service.register(server)
+    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    await service.load()
+    await server.start()
+    try:
+        yield f"127.0.0.1:{bound}"
+    finally:
+        await server.stop(0)
+        await service.close()
+
+
+@asynccontextmanager
+async def leaf(recognizer: Scripted, port: int = 0, **settings: object) -> AsyncIterator[str]:
+    """Serves the recognizer; yields the address."""
+    async with served(Leaf(recognizer, LeafSettings(**settings)), port) as address:
+        yield address
+
+
+@asynccontextmanager
+async def stub(address: str) -> AsyncIterator[Stub]:
+    """A client of the server."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        yield Stub(channel)
+
+
+async def until(condition: Callable[[], object], seconds: float = 5) -> None:
+    """Waits for the condition; fails the test when it does not come true."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - what is waited for is on the other side of a channel
+            await asyncio.sleep(0.01)
+
+
+def picture(size: tuple[int, int] = (8, 6)) -> bytes:
+    """A small JPEG."""
+    buffer = io.BytesIO()
+    Pillow.new("RGB", size, "teal").save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def request(**fields: object) -> pb.RecognizeImageRequest:
+    """A call about a small picture."""
+    return pb.RecognizeImageRequest(image=pb.Image(content=picture()), **fields)
+
+
+def main() -> None:
+    """Serves one as a process: `python -m tests.support.leaves`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--error")
+    parser.add_argument("--load-seconds", type=float, default=0)
+    parser.add_argument("--load-error")
+    asked = parser.parse_args()
+    recognizer = Scripted(
+        seconds=asked.seconds,
+        error=KeyError(asked.error) if asked.error else None,
+        load_seconds=asked.load_seconds,
+        load_error=Misconfigured(asked.load_error) if asked.load_error else None,
+    )
+    serve(recognizer, load_settings(LeafSettings))
+
+
+if __name__ == "__main__":
+    main()

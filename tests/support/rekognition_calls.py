@@ -1,0 +1,41 @@
+"""Calls of the Rekognition recognizer, in the test's event loop."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from PIL import Image as Pillow
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.rekognition.recognizer import RekognitionRecognizer
+from services.runtime.images.image import Image
+from services.runtime.leaf.recognizer import Options
+from tests.support.rekognition_pictures import encode
+from tests.support.scripted_aws import settings
+
+_DEFAULT = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
+
+
+@asynccontextmanager
+async def recognizing(url: str, **own: object) -> AsyncIterator[RekognitionRecognizer]:
+    """A loaded recognizer that takes the URL for AWS, with settings of its own."""
+    recognizer = RekognitionRecognizer(settings(url, **own))
+    await recognizer.load()
+    try:
+        yield recognizer
+    finally:
+        await recognizer.close()
+
+
+async def ask(url: str, *features: pb.Feature.ValueType, image: Image | None = None, **own: object) -> Any:
+    """The result of a call of a recognizer with settings of its own; a plain picture unless told."""
+    plain = Image(encode(Pillow.new("RGB", (400, 300))))
+    async with recognizing(url, **own) as recognizer:
+        return await recognizer.recognize(image or plain, asking(*features))
+
+
+def asking(*features: pb.Feature.ValueType, seconds: float = 30, **own: object) -> Options:
+    """A call that asks for features, celebrities and labels unless told, within so many seconds."""
+    asked = {"request_id": "test", "features": features or _DEFAULT, "max_labels": 10, "min_score": 0, "collection": ""}
+    return Options(**asked | own, include_embeddings=False, deadline=time.monotonic() + seconds)

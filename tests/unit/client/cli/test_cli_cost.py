@@ -1,0 +1,126 @@
+"""`marquee cost`, against a real server."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+from typer.testing import Result
+
+from marquee.v1 import recognizer_pb2 as pb
+from tests.support.commands import marquee
+from tests.support.peer import Peer, serving
+
+PRICES = {
+    pb.FEATURE_CELEBRITIES: 1000,
+    pb.FEATURE_LABELS: 1000,
+    pb.FEATURE_FACES: 1000,
+    pb.FEATURE_FACE_SEARCH: 2500,
+}
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    when = Timestamp()
+    when.FromDatetime(datetime(2026, 10, 7, tzinfo=UTC))
+    rekognition = pb.Recognizer(
+        name="rekognition",
+        prices=[
+            pb.Price(feature=feature, micro_usd=price, region="us-east-1", effective_time=when)
+            for feature, price in PRICES.items()
+        ],
+        spending=pb.Spending(today_micro_usd=1_500_000, month_micro_usd=9_000_000, daily_cap_micro_usd=2_000_000),
+    )
+    listing = pb.ListRecognizersResponse(recognizers=[rekognition, pb.Recognizer(name="svm")])
+    with serving(Peer(listing=listing)) as peer:
+        yield peer
+
+
+def cost(peer: Peer, *arguments: str) -> Result:
+    return marquee("cost", "--address", peer.address, *arguments)
+
+
+def test_tells_what_pictures_would_cost_and_recognizes_none(peer: Peer, tmp_path: Path) -> None:
+    """Two files at two features each, the prices' region and date, and what may still be spent."""
+    files = [tmp_path / name for name in ("a.jpg", "b.jpg")]
+    for file in files:
+        file.write_bytes(b"any")
+    ran = cost(peer, *map(str, files))
+    assert ran.exit_code == 0, ran.output
+    for words in ("2 pictures: $0.004", "celebrities", "$0.001", "us-east-1 2026-10-07", "$1.50", "$9.00", "$0.50"):
+        assert words in ran.stdout
+    assert "svm" not in ran.stdout
+    assert not peer.requests
+
+
+def test_what_does_not_fit_into_the_cap_exits_with_1(peer: Peer) -> None:
+    """300 pictures at $0.002 are $0.60, and 50 cents are left: enough for 250."""
+    ran = cost(peer, "--pictures", "300")
+    assert ran.exit_code == 1
+    assert "300 pictures: $0.60" in ran.stdout
+    assert "enough for about 250 of these pictures" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("features", "faces", "expected"),
+    [
+        (["face_search"], 1, 2500),
+        (["face_search"], 4, 1000 + 4 * 1500),
+        (["face_search"], 0, 1000),
+        (["faces", "face_search"], 2, 1000 + 2 * 1500),
+        (["faces"], 4, 1000),
+        (["text"], 1, 0),
+    ],
+)
+def test_each_face_is_paid_for(peer: Peer, features: list[str], faces: int, expected: int) -> None:
+    """A search costs the listed difference; faces are found once for both features; what has no price is free."""
+    asked = [text for feature in features for text in ("--feature", feature)]
+    told = json.loads(cost(peer, "--pictures", "1", "--faces", str(faces), *asked, "-o", "json").stdout)
+    assert told["micro_usd"] == expected
+
+
+def test_json_has_all_of_it(peer: Peer) -> None:
+    """The estimate by recognizer and feature, whether it fits, and the money spent."""
+    ran = cost(peer, "--pictures", "300", "--output", "json")
+    told = json.loads(ran.stdout)
+    assert ran.exit_code == 1
+    assert (told["pictures"], told["micro_usd"], told["fits"]) == (300, 600_000, False)
+    (estimate,) = told["estimates"]
+    assert [(item["feature"], item["micro_usd"]) for item in estimate["features"]] == [
+        ("CELEBRITIES", 300_000),
+        ("LABELS", 300_000),
+    ]
+    assert estimate["prices"][0]["effective_time"].startswith("2026-10-07")
+    (spending,) = told["spending"]
+    assert (spending["today_micro_usd"], spending["left_today_micro_usd"]) == (1_500_000, 500_000)
+
+
+def test_without_pictures_it_tells_what_was_spent(peer: Peer) -> None:
+    """No estimate, and nothing to fit."""
+    ran = cost(peer)
+    assert ran.exit_code == 0
+    assert "$1.50" in ran.stdout
+    assert "pictures" not in ran.stdout
+
+
+def test_one_recognizer_alone(peer: Peer) -> None:
+    """A free one costs nothing; one that is not there is wrong usage."""
+    assert "No recognizer here costs money" in cost(peer, "--recognizer", "svm", "--pictures", "5").stdout
+    ran = cost(peer, "--recognizer", "nobody")
+    assert ran.exit_code == 2
+    assert "there is: rekognition, svm" in ran.stderr
+
+
+def test_files_and_a_number_are_wrong_usage(peer: Peer) -> None:
+    """Which of them should count?"""
+    assert cost(peer, "s3://pics/a.jpg", "--pictures", "5").exit_code == 2
+    assert cost(peer, "nowhere.jpg").exit_code == 2
+
+
+def test_no_server_exits_with_3() -> None:
+    """The same exit code and words as for a picture."""
+    ran = marquee("cost", "--address", "127.0.0.1:1")
+    assert ran.exit_code == 3
+    assert "Nothing answers at 127.0.0.1:1" in ran.stderr

@@ -1,0 +1,134 @@
+"""`marquee enroll`, against a real recognizer behind a real gateway."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from marquee import Client
+from marquee.cli.run.batches import MOST_PICTURES
+from marquee.sources import MAX_IMAGE_BYTES
+from tests.support.commands import lines_of, marquee
+from tests.support.enrollment_servers import EnrollmentServers, more_portraits
+
+HOPPER = ("--person-id", "grace-hopper")
+
+pytestmark = pytest.mark.usefixtures("portraits_here")
+
+
+def test_the_table_tells_what_became_of_each_picture(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
+    """Enrolled, already enrolled, or refused and why; what the recognizer knows now; who does not enroll."""
+    assert marquee("enroll", "hopper.jpg", *HOPPER).exit_code == 0
+    Path("other.jpg").write_bytes(more_portraits(1)[0])
+    ran = marquee("enroll", "hopper.jpg", "both.jpg", "other.jpg", *HOPPER)
+    assert ran.exit_code == 1
+    assert lines_of(ran) == [
+        "Grace Hopper grace-hopper",
+        "Picture Recognizer Became",
+        "hopper.jpg svm already enrolled",
+        "both.jpg svm refused: There are 2 faces in the picture. Cut out the one of the person.",
+        "other.jpg svm enrolled",
+        "svm knows 2 enrolled faces of Grace Hopper, and those it was trained on",
+        "mute skipped: mute does not enroll.",
+        "",
+    ]
+    assert "\x1b" not in ran.stdout
+
+
+def test_a_new_person_is_known_and_has_an_id_of_the_name(servers: EnrollmentServers) -> None:
+    """--name makes the person_id; --allow-similar takes a face that is another's."""
+    assert marquee("enroll", "hopper.jpg", "--name", "Ada Lovelace", "--allow-similar").exit_code == 0
+    with Client(servers.svm) as client:
+        people = {person.person_id: person for person in client.people()[0].people}
+    assert (people["ada-lovelace"].display_name, people["ada-lovelace"].face_count) == ("Ada Lovelace", 1)
+
+
+def test_another_person_s_face_is_told_with_the_options_that_help(servers: EnrollmentServers) -> None:
+    """In the command's words, through a gateway and with a recognizer asked alone."""
+    for address in (servers.gateway, servers.svm):
+        ran = marquee("enroll", "hopper.jpg", "--name", "Ada", "--address", address)
+        assert ran.exit_code == 1
+        assert "already enrolled as Grace Hopper (grace-hopper)" in ran.stdout
+        assert "--person-id grace-hopper" in ran.stdout
+        assert "--allow-similar" in ran.stdout
+
+
+def test_pictures_that_are_all_refused_are_told_one_by_one(servers: EnrollmentServers) -> None:
+    """Though the server fails the call then, each picture has its own reason, and no error stands beside."""
+    for address in (servers.gateway, servers.broken):
+        ran = marquee("enroll", "both.jpg", "coffee.jpg", "--name", "Ada", "--address", address)
+        assert ran.exit_code == 1
+        assert "both.jpg svm refused: There are 2 faces in the picture. Cut out the one of the person." in lines_of(ran)
+        assert any(line.startswith("coffee.jpg svm refused: There is no face") for line in lines_of(ran))
+        assert ran.stderr == ""
+
+
+def test_a_picture_that_cannot_be_read_fails_alone(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
+    """It is told in its place, and the others are enrolled."""
+    Path("empty.jpg").touch()
+    Path("large.jpg").write_bytes(bytes(MAX_IMAGE_BYTES + 1))
+    ran = marquee("enroll", "hopper.jpg", "empty.jpg", "large.jpg", *HOPPER)
+    assert ran.exit_code == 1
+    assert lines_of(ran)[2:4] == ["hopper.jpg svm enrolled", "empty.jpg refused: has 0 bytes."]
+    assert lines_of(ran)[4].startswith("large.jpg refused: has more than 15 MiB")
+
+
+def test_a_recognizer_that_fails_is_told_and_makes_the_exit_code_1(servers: EnrollmentServers) -> None:
+    """The other one's enrollments stand."""
+    ran = marquee("enroll", "hopper.jpg", *HOPPER, "--address", servers.broken)
+    assert ran.exit_code == 1
+    assert "hopper.jpg svm enrolled" in lines_of(ran)
+    assert "gone error: gone does not answer." in lines_of(ran)
+
+
+def test_many_pictures_are_one_person_s(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
+    """However many calls it takes, there is one table, and the recognizer knows all of them."""
+    for number, picture in enumerate(more_portraits(MOST_PICTURES + 1)):
+        Path(f"{number}.jpg").write_bytes(picture)
+    ran = marquee("enroll", *(f"{number}.jpg" for number in range(MOST_PICTURES + 1)), *HOPPER)
+    assert ran.exit_code == 0
+    assert sum(line.endswith("svm enrolled") for line in lines_of(ran)) == MOST_PICTURES + 1
+    assert lines_of(ran).count("Picture Recognizer Became") == 1
+    assert f"svm knows {MOST_PICTURES + 1} enrolled faces of Grace Hopper, and those it was trained on" in lines_of(ran)
+
+
+def test_a_foreign_face_among_a_persons_is_told(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
+    """Beside the picture that should be looked at."""
+    ran = marquee("enroll", "collins.jpg", "hopper.jpg", "--name", "Two", "--allow-similar")
+    assert ran.exit_code == 0
+    assert lines_of(ran)[2:5] == [
+        "collins.jpg svm enrolled",
+        "hopper.jpg svm enrolled",
+        "This face looks unlike the person's others. Does it show them?",
+    ]
+
+
+def test_json_has_pictures_and_recognizers(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
+    """One object a person, one a line where there are several."""
+    told = json.loads(marquee("enroll", "hopper.jpg", "both.jpg", *HOPPER, "-o", "json").stdout)
+    assert (told["person_id"], told["display_name"], told["errors"]) == ("grace-hopper", "Grace Hopper", [])
+    assert [(one["picture"], [face["state"] for face in one["faces"]]) for one in told["pictures"]] == [
+        ("hopper.jpg", ["ENROLLED"]),
+        ("both.jpg", ["REFUSED"]),
+    ]
+    assert [(one["recognizer"], one["outcome"]) for one in told["recognizers"]] == [
+        ("svm", "PARTIAL"),
+        ("mute", "SKIPPED"),
+    ]
+    for folder in ("Ada", "Bea"):
+        Path(folder).mkdir()
+        shutil.copy("coffee.jpg", folder)
+    several = marquee("enroll", "Ada", "Bea", "-o", "json").stdout.splitlines()
+    assert [json.loads(line)["display_name"] for line in several] == ["Ada", "Bea"]
+
+
+def test_without_pictures_a_person_is_renamed(servers: EnrollmentServers) -> None:
+    """--person-id says who, --name how they are called from now on; nobody unknown is made this way."""
+    assert marquee("enroll", *HOPPER, "--name", "Adm. Hopper").exit_code == 0
+    with Client(servers.svm) as client:
+        names = [person.display_name for person in client.people()[0].people]
+    assert names == ["Eileen Collins", "Adm. Hopper"]
+    ran = marquee("enroll", "--person-id", "nobody", "--name", "Nobody")
+    assert ran.exit_code == 1
+    assert ran.stderr.startswith("Nobody: Nobody here has the person_id nobody.")

@@ -1,0 +1,105 @@
+"""Which pictures `marquee enroll` takes for whom, in which calls, and what it refuses before any."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from marquee import Enrollment, ImageTooLarge
+from marquee.cli.run.batches import enroll_all
+from tests.support.commands import lines_of, marquee
+from tests.support.enrollment_servers import EnrollmentServers
+
+pytestmark = pytest.mark.usefixtures("portraits_here")
+
+
+def test_folders_are_people(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
+    """A folder's name is its person's; what is no picture is left out and told; the last line counts all."""
+    for folder, picture in (("Grace_Hopper", "hopper.jpg"), ("eileen collins", "collins.jpg")):
+        Path(folder).mkdir()
+        shutil.copy(picture, folder)
+        shutil.copy("both.jpg", f"{folder}/both.JPG")
+    Path("Grace_Hopper/notes.txt").touch()
+    Path("Grace_Hopper/.hidden").touch()
+    ran = marquee("enroll", "Grace_Hopper/", "eileen collins")
+    assert ran.exit_code == 1
+    lines = lines_of(ran)
+    assert lines[0] == "Grace Hopper grace-hopper Grace_Hopper/"
+    assert lines[2].startswith("both.JPG svm refused")
+    assert lines[3] == "hopper.jpg svm enrolled"
+    assert "eileen collins eileen-collins eileen collins/" in lines
+    assert lines[-1] == "2 people, 4 pictures: 2 enrolled, 2 refused"
+    assert ran.stderr == "Grace_Hopper/: left out, for not ending in .jpg, .jpeg, .png, .webp: notes.txt\n"
+    assert "".join(lines).count("mute skipped") == 1
+
+
+def test_calls_hold_no_more_than_they_may(tmp_path: Path) -> None:
+    """At most eight pictures and 15 MiB each, in order; one that is too large is not sent."""
+    sizes = [4, 4, 4, 4, 16, *[0.001] * 9]
+    names = [str(tmp_path / f"{number}.jpg") for number in range(len(sizes))]
+    for name, size in zip(names, sizes, strict=True):
+        Path(name).write_bytes(bytes(int(size * 1024 * 1024)))
+    asked = []
+
+    def enroll(sources: object) -> Enrollment:
+        asked.append(sources)
+        return Enrollment("r", "p", (), "", None)
+
+    batches = list(enroll_all(names, enroll))
+    assert [[round(len(source) / 1024 / 1024) for source in sources] for sources in asked] == [
+        [4, 4, 4],
+        [4, *[0] * 7],
+        [0, 0],
+    ]
+    assert sorted(picture for batch in batches for picture in batch.pictures) == sorted(names)
+    assert [batch.pictures for batch in batches if isinstance(batch.answer, ImageTooLarge)] == [[names[4]]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("hopper.jpg", "who is in the pictures"),
+        ("--name Ada", "name pictures"),
+        ("no.jpg --name Ada", "no.jpg is no file"),
+        ("- - --name Ada", "only once"),
+        ("empty", "empty has no picture"),
+        ("people", "people/*/"),
+        ("people/ada hopper.jpg", "with a person each"),
+        ("people/ada people/bea --name Ada", "not 2"),
+        ("people/ada people/ADA", "have one name"),
+        ("hopper.jpg --name Ada --timeout 0", "more than 0"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_says_what_to_do(arguments: str, message: str) -> None:
+    """Before any call: there is no server here."""
+    Path("empty").mkdir()
+    for name in ("ada", "bea", "ADA"):
+        Path("people", name).mkdir(parents=True)
+        shutil.copy("hopper.jpg", Path("people", name))
+    ran = marquee("enroll", *arguments.split(), "--address", "127.0.0.1:1")
+    assert ran.exit_code == 2
+    assert message in " ".join(ran.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ("--recognizer x", 2, "There is no recognizer 'x' here"),
+        ("--recognizer mute", 1, "mute does not enroll"),
+        ("--address 127.0.0.1:1", 3, "Nothing answers at 127.0.0.1:1"),
+    ],
+)
+def test_what_is_wrong_for_everybody_is_told_once(
+    servers: EnrollmentServers,  # noqa: ARG001 - at MARQUEE_ADDRESS
+    arguments: str,
+    code: int,
+    message: str,
+) -> None:
+    """The first call ends it, with its exit code and nothing on standard output."""
+    for folder in ("Ada", "Bea"):
+        Path(folder).mkdir()
+        shutil.copy("hopper.jpg", folder)
+    ran = marquee("enroll", "Ada", "Bea", *arguments.split())
+    assert (ran.exit_code, ran.stdout) == (code, "")
+    assert message in ran.stderr
+    assert ran.stderr.count("\n") == 1

@@ -1,0 +1,64 @@
+"""The `marquee` command as a process."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.peer import Peer, serving, two_people
+
+WITHOUT_TYPER = "import sys; sys.modules['typer'] = None; from marquee.cli import main; main()"
+
+
+def _marquee(
+    *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "MARQUEE_ADDRESS"}
+    root = str(Path(__file__).parents[4])
+    return subprocess.run(
+        [sys.executable, "-m", "marquee", *arguments],
+        cwd=cwd,
+        env={**inherited, "PYTHONPATH": root, **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_documents_exit_codes() -> None:
+    """--help tells scripts what to expect."""
+    ran = _marquee("recognize", "--help")
+    assert ran.returncode == 0
+    assert "3  no server answers\n" in ran.stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    """--help is quick: neither gRPC nor pictures are loaded for it."""
+    loaded = _marquee("recognize", "--help", env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr
+    assert "typer" in loaded
+    assert [
+        name for name in ("grpc", "PIL", "numpy", "boto3") if re.search(rf"\| +{name}$", loaded, re.MULTILINE)
+    ] == []
+
+
+def test_version() -> None:
+    """--version prints the package's version."""
+    assert _marquee("--version").stdout == "marquee 0.1.0\n"
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    """Where the extra `cli` is missing the command names it, without a traceback."""
+    ran = subprocess.run([sys.executable, "-c", WITHOUT_TYPER], capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert ran.stderr.endswith("pip install 'marquee[cli]'\n")
+    assert ran.stderr.count("\n") == 1
+
+
+def test_dotenv_gives_the_address_unless_the_environment_does(tmp_path: Path) -> None:
+    """`.env` of the working directory is read; a variable that is set goes before it."""
+    (tmp_path / "a.jpg").write_bytes(b"picture")
+    with serving(Peer(answer=two_people())) as peer:
+        (tmp_path / ".env").write_text(f"MARQUEE_ADDRESS={peer.address}\n")
+        assert _marquee("recognize", "a.jpg", cwd=tmp_path).returncode == 0
+        assert _marquee("recognize", "a.jpg", cwd=tmp_path, env={"MARQUEE_ADDRESS": "127.0.0.1:1"}).returncode == 3

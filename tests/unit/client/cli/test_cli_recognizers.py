@@ -1,0 +1,69 @@
+"""`marquee recognizers`, against a real server."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from google.rpc import code_pb2
+from typer.testing import Result
+
+from marquee.v1 import recognizer_pb2 as pb
+from tests.support.commands import marquee
+from tests.support.peer import Peer, refusal, serving
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    rekognition = pb.Recognizer(
+        name="rekognition",
+        state=pb.RECOGNIZER_STATE_READY,
+        features=[pb.FEATURE_CELEBRITIES, pb.FEATURE_FACE_SEARCH],
+        models=[pb.Model(name="celebrity", version="2026-01")],
+        prices=[pb.Price(feature=pb.FEATURE_CELEBRITIES, micro_usd=1000)],
+        spending=pb.Spending(today_micro_usd=120_000, month_micro_usd=3_400_000, daily_cap_micro_usd=5_000_000),
+    )
+    svm = pb.Recognizer(
+        name="svm",
+        state=pb.RECOGNIZER_STATE_UNAVAILABLE,
+        status=refusal(code_pb2.UNAVAILABLE, "", "svm does not answer."),
+        can_enroll=True,
+    )
+    with serving(Peer(listing=pb.ListRecognizersResponse(recognizers=[rekognition, svm]))) as peer:
+        yield peer
+
+
+def _recognizers(*arguments: str) -> Result:
+    return marquee("recognizers", *arguments)
+
+
+def test_the_table_tells_state_features_models_prices_and_money_spent(peer: Peer) -> None:
+    """A line a recognizer, with the reason why one is unavailable."""
+    ran = _recognizers("--address", peer.address)
+    assert ran.exit_code == 0
+    for words in (
+        "celebrities, face search",
+        "celebrity 2026-01",
+        "celebrities $0.001",
+        "$0.12 of $5.00 today",
+        "$3.40 this month",
+        "unavailable: svm does not answer.",
+        "free",
+    ):
+        assert words in ran.stdout
+
+
+def test_json_is_one_list(peer: Peer) -> None:
+    """All fields of ListRecognizers."""
+    listed = json.loads(_recognizers("--address", peer.address, "--output", "json").stdout)
+    assert [(recognizer["name"], recognizer["state"]) for recognizer in listed] == [
+        ("rekognition", "READY"),
+        ("svm", "UNAVAILABLE"),
+    ]
+    assert listed[0]["spending"]["daily_cap_micro_usd"] == 5_000_000
+
+
+def test_no_server_exits_with_3() -> None:
+    """The same exit code and words as for a picture."""
+    ran = _recognizers("--address", "127.0.0.1:1")
+    assert ran.exit_code == 3
+    assert "Nothing answers at 127.0.0.1:1" in ran.stderr

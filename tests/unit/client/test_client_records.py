@@ -1,0 +1,95 @@
+"""Messages as dataclasses."""
+
+import json
+from typing import Any
+
+import pytest
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from marquee import Enrollment, Feature, Outcome, PeopleResult, Recognition, Recognizer, Removal
+from marquee.records import Record, read
+from marquee.v1 import enrollment_pb2
+from marquee.v1 import recognizer_pb2 as pb
+from tests.support.peer import two_people
+
+OWN_FORM = ("google.protobuf.Duration", "google.protobuf.Timestamp", "google.rpc.Status")
+
+
+def _fill(message: Message) -> None:
+    """Sets every field of the message, and of those in it, to something that is not its default."""
+    for field in message.DESCRIPTOR.fields:
+        if field.message_type:
+            child = getattr(message, field.name)
+            _fill(child.add() if field.is_repeated else child)
+        elif field.is_repeated:
+            getattr(message, field.name).append(_value(field))
+        else:
+            setattr(message, field.name, _value(field))
+
+
+def _value(field: Any) -> Any:
+    special = {FieldDescriptor.TYPE_STRING: "text", FieldDescriptor.TYPE_BYTES: b"x", FieldDescriptor.TYPE_BOOL: True}
+    return special.get(field.type, 1)
+
+
+def _lost(record: Record, descriptor: Any, path: str) -> list[str]:
+    """The contract's fields that the record lacks or has as something empty."""
+    lost = []
+    for field in descriptor.fields:
+        value, name = getattr(record, field.name, None), f"{path}.{field.name}"
+        value = value[0] if isinstance(value, tuple) and value else value
+        if not value:
+            lost.append(name)
+        elif field.message_type and field.message_type.full_name not in OWN_FORM:
+            lost += _lost(value, field.message_type, name)
+    return lost
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "rest"),
+    [
+        (Recognition, pb.RecognizeImageResponse(), {"raw": None}),
+        (Recognizer, pb.Recognizer(), {}),
+        (Enrollment, enrollment_pb2.EnrollFacesResponse(), {"raw": None}),
+        (Removal, enrollment_pb2.RemovePersonResponse(), {"raw": None}),
+        (PeopleResult, enrollment_pb2.PeopleResult(), {}),
+    ],
+)
+def test_every_field_of_the_contract_arrives(kind: type[Record], message: Message, rest: dict[str, Any]) -> None:
+    """A message with everything set loses nothing on its way into dataclasses and is JSON-ready."""
+    _fill(message)
+    record = read(kind, message, **rest)
+    assert _lost(record, message.DESCRIPTOR, kind.__name__) == []
+    assert json.loads(json.dumps(record.to_dict())) == record.to_dict()
+
+
+def test_absent_and_empty_differ() -> None:
+    """A box, a model or a measure that was not sent is None; a score is 0."""
+    message = pb.RecognizeImageResponse(verdicts=[pb.Verdict(state=pb.VERDICT_STATE_NO_FACE)])
+    message.results.add().faces.add().quality.sharpness = 0
+    found = read(Recognition, message, raw=message)
+    assert (found.verdicts[0].box, found.results[0].model) == (None, None)
+    assert found.results[0].faces[0].quality is not None
+    assert (found.results[0].faces[0].quality.sharpness, found.results[0].faces[0].quality.brightness) == (0.0, None)
+    assert found.results[0].faces[0].detection_score == 0.0
+
+
+def test_values_are_in_python_s_terms() -> None:
+    """Durations are seconds, enums strings, scores the digits that were meant."""
+    message = two_people()
+    found = read(Recognition, message, raw=message)
+    assert found.timings.total == 0.13
+    assert found.verdicts[0].state == "IDENTIFIED"
+    assert found.verdicts[0].score == 0.97
+    assert found.results[0].performed_features == (Feature.CELEBRITIES, Feature.LABELS)
+    assert found.results[0].outcome is Outcome.OK
+    assert (found.results[0].status.code, found.results[1].status.reason) == ("OK", "DEPENDENCY_UNAVAILABLE")
+
+
+def test_a_newer_server_s_enum_value_is_unspecified() -> None:
+    """A value that this version does not know does not break the answer."""
+    message = pb.RecognizeImageResponse()
+    message.ParseFromString(pb.RecognizeImageResponse(results=[pb.RecognizerResult()]).SerializeToString())
+    message.results[0].MergeFromString(b"\x18\x63")  # outcome 99
+    assert read(Recognition, message, raw=message).results[0].outcome is Outcome.UNSPECIFIED

@@ -1,0 +1,118 @@
+"""One call to a gateway with real recognizers behind it."""
+
+import asyncio
+
+import pytest
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.gateway.config import BackendConfig
+from tests.support.findings import LEFT, NEAR_LEFT, face
+from tests.support.gateways import asking, code_and_reason, gateway, nobody, outcomes, refusal
+from tests.support.leaves import Scripted, leaf, request, stub, until
+
+
+async def test_asks_all_and_answers_once() -> None:
+    """Results come in the configured order, with labels, verdicts, costs and the picture's measures."""
+    svm = pb.RecognizerResult(faces=[face(LEFT, "Ada", 0.9)], cost_micro_usd=1)
+    keras = pb.RecognizerResult(labels=[pb.Label(name="Celebrity", score=0.8)])
+    aws = pb.RecognizerResult(faces=[face(NEAR_LEFT, "Ada", 0.7)], cost_micro_usd=1000)
+    recognizers = [Scripted(name, result=found) for name, found in (("svm", svm), ("keras", keras), ("aws", aws))]
+    async with asking(*recognizers) as client:
+        answer = await client.RecognizeImage(request(request_id="mine"))
+    assert list(outcomes(answer).items()) == [("svm", "OK"), ("keras", "OK"), ("aws", "OK")]
+    assert [(one.display_name, len(one.support)) for one in answer.verdicts] == [("Ada", 2)]
+    assert [label.name for label in answer.labels] == ["Celebrity"]
+    assert (answer.cost_micro_usd, answer.image.width, answer.gateway) == (1001, 8, "gateway")
+
+
+async def test_all_get_the_same_request_id() -> None:
+    """The call's request_id, made where the caller has none, is the one in every recognizer's log."""
+    recognizers = [Scripted("svm"), Scripted("keras")]
+    async with asking(*recognizers) as client:
+        answer = await client.RecognizeImage(request())
+    assert {one.asked[0].request_id for one in recognizers} == {answer.request_id}
+
+
+async def test_times_what_it_takes() -> None:
+    """A result tells the recognizer's time and the way there and back apart; the answer tells the total."""
+    async with asking(Scripted("svm", seconds=0.2)) as client:
+        answer = await client.RecognizeImage(request())
+    timings = answer.results[0].timings
+    total = answer.timings.total.ToMilliseconds()
+    assert 200 <= timings.recognizer.ToMilliseconds() <= total
+    assert 0 < timings.network.ToMicroseconds() <= (total - 199) * 1000
+
+
+async def test_past_max_in_flight_it_is_shed() -> None:
+    """A recognizer with as many calls as it is given is not asked: its result is SHED at once."""
+    slow = Scripted("svm", seconds=0.5)
+    async with leaf(slow) as target, leaf(Scripted("keras")) as other:
+        backends = {"svm": BackendConfig(target=target, max_in_flight=1), "keras": other}
+        async with gateway(backends) as address, stub(address) as client:
+            first = client.RecognizeImage(request())
+            await until(lambda: slow.asked)
+            second = await client.RecognizeImage(request())
+            assert outcomes(second) == {"svm": "SHED", "keras": "OK"}
+            assert code_and_reason(second.results[0].status) == ("RESOURCE_EXHAUSTED", "SHED")
+            assert outcomes(await first)["svm"] == "OK"
+            assert outcomes(await client.RecognizeImage(request()))["svm"] == "OK"
+    assert len(slow.asked) == 2
+
+
+async def test_a_cancelled_call_cancels_the_recognizers() -> None:
+    """A caller that goes away stops the work everywhere."""
+    recognizers = [Scripted("svm", seconds=60), Scripted("keras", seconds=60)]
+    async with asking(*recognizers) as client:
+        call = client.RecognizeImage(request())
+        await until(lambda: all(one.asked for one in recognizers))
+        call.cancel()
+        await until(lambda: all(one.cancelled for one in recognizers))
+
+
+async def test_asks_only_the_named() -> None:
+    """Who is not named is neither asked nor listed among the results."""
+    svm, keras = Scripted("svm"), Scripted("keras")
+    async with asking(svm, keras) as client:
+        answer = await client.RecognizeImage(request(recognizers=["keras"]))
+    assert (outcomes(answer), svm.asked) == ({"keras": "OK"}, [])
+
+
+WRONG = {
+    "an unknown recognizer": ({"recognizers": ["smv"]}, ("INVALID_ARGUMENT", "UNKNOWN_RECOGNIZER")),
+    "something behind a leaf": ({"recognizers": ["svm/inner"]}, ("INVALID_ARGUMENT", "UNKNOWN_RECOGNIZER")),
+    "an unserved policy": ({"policy": pb.POLICY_CASCADE}, ("UNIMPLEMENTED", "UNSUPPORTED_POLICY")),
+    "no label": ({"max_labels": 0}, ("INVALID_ARGUMENT", "INVALID_REQUEST")),
+    "a wrong request_id": ({"request_id": "a b"}, ("INVALID_ARGUMENT", "INVALID_REQUEST")),
+}
+
+
+@pytest.mark.parametrize(("fields", "expected"), WRONG.values(), ids=WRONG)
+async def test_refuses(fields: dict[str, object], expected: tuple[str, str]) -> None:
+    """A wrong request fails as a whole, with code and reason, and no recognizer works on it."""
+    svm = Scripted("svm")
+    async with asking(svm) as client:
+        refused = await refusal(client, request(**fields))
+    assert (code_and_reason(refused), svm.asked) == (expected, [])
+
+
+async def test_refuses_an_object_before_anyone_is_asked() -> None:
+    """The gateway holds the list of allowed buckets itself."""
+    asked = pb.RecognizeImageRequest(image=pb.Image(s3_object=pb.S3Object(bucket="b", key="k")))
+    async with asking(svm=nobody()) as client:
+        refused = await refusal(client, asked)
+    assert code_and_reason(refused) == ("PERMISSION_DENIED", "BUCKET_NOT_ALLOWED")
+
+
+async def test_nobody_able_is_no_failure() -> None:
+    """Where nobody can do what is asked, all are SKIPPED, and there is no verdict."""
+    async with asking(Scripted("svm"), Scripted("keras")) as client:
+        answer = await client.RecognizeImage(request(features=[pb.FEATURE_TEXT]))
+    assert outcomes(answer) == {"svm": "SKIPPED", "keras": "SKIPPED"}
+    assert list(answer.verdicts) == []
+
+
+async def test_calls_at_once_keep_apart() -> None:
+    """Twenty calls at once get each their own answer."""
+    async with asking(Scripted("svm", seconds=0.05)) as client:
+        answers = await asyncio.gather(*(client.RecognizeImage(request(request_id=f"r{n}")) for n in range(20)))
+    assert [answer.request_id for answer in answers] == [f"r{n}" for n in range(20)]

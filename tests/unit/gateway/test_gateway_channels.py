@@ -1,0 +1,97 @@
+"""The gateway's channels: recognizers that come and go, retries, and what is listed."""
+
+import asyncio
+
+import grpc
+import pytest
+from google.rpc import code_pb2, status_pb2
+from prometheus_client import REGISTRY
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.gateway.config import BackendConfig
+from services.runtime import status
+from services.runtime.errors import DependencyUnavailable, NotReady, Throttled
+from tests.support.gateways import asking, code_and_reason, nobody, outcomes, refusal
+from tests.support.leaves import Scripted, leaf, request
+from tests.support.processes import free_port
+
+STOPPING = status.StatusError(status_pb2.Status(code=code_pb2.CANCELLED, message="CANCELLED"))
+"""What gRPC answers to a call that reaches a server while it stops."""
+
+
+async def test_a_recognizer_that_comes_back_is_used_again() -> None:
+    """A recognizer that was away is used within 3 s of its return, without a restart of the gateway."""
+    port = free_port()
+    async with asking(Scripted("keras"), svm=f"127.0.0.1:{port}") as client:
+        async with leaf(Scripted("svm"), port):
+            assert outcomes(await client.RecognizeImage(request(), timeout=5))["svm"] == "OK"
+        await asyncio.sleep(0.5)
+        assert outcomes(await client.RecognizeImage(request(), timeout=5))["svm"] == "ERROR"
+        async with leaf(Scripted("svm"), port), asyncio.timeout(3):
+            while outcomes(await client.RecognizeImage(request(), timeout=5))["svm"] != "OK":  # noqa: ASYNC110 - or ask again
+                await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("priced", "error", "calls"),
+    [
+        (False, DependencyUnavailable("down"), 2),
+        (True, DependencyUnavailable("down"), 1),
+        (False, NotReady("loading"), 2),
+        (False, STOPPING, 2),
+        (True, STOPPING, 1),
+        (False, Throttled("slow"), 1),
+        (False, KeyError("bug"), 1),
+    ],
+    ids=["unavailable", "unavailable and priced", "loading", "stopping", "stopping and priced", "throttled", "crashed"],
+)
+async def test_retries_what_is_unavailable_and_free(priced: bool, error: Exception, calls: int) -> None:  # noqa: FBT001
+    """UNAVAILABLE and stopping servers are tried once more, other errors are not, and a call that costs money never."""
+    svm = Scripted("svm", error=error)
+    async with leaf(svm) as target, asking(svm=BackendConfig(target=target, priced=priced)) as client:
+        await refusal(client, request())
+    assert len(svm.asked) == calls
+
+
+async def test_a_server_that_stops_is_unavailable() -> None:
+    """The caller is not told CANCELLED of a call that it did not cancel."""
+    svm = Scripted("svm", error=STOPPING)
+    async with leaf(svm) as target, asking(svm=BackendConfig(target=target, priced=True)) as client:
+        assert code_and_reason(await refusal(client, request())) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
+
+
+async def test_lists_everybody_also_who_does_not_answer() -> None:
+    """ListRecognizers never fails for a recognizer's sake: one that is away is listed as UNAVAILABLE, and why."""
+    async with asking(Scripted("svm"), keras=nobody()) as client:
+        answer = await client.ListRecognizers(pb.ListRecognizersRequest(), timeout=5)
+    assert [(one.name, one.state) for one in answer.recognizers] == [
+        ("svm", pb.RECOGNIZER_STATE_READY),
+        ("keras", pb.RECOGNIZER_STATE_UNAVAILABLE),
+    ]
+    assert status.code_of(answer.recognizers[1].status) is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_lists_models_and_features() -> None:
+    """What a recognizer tells of itself is passed on."""
+    async with asking(Scripted("svm")) as client:
+        (one,) = (await client.ListRecognizers(pb.ListRecognizersRequest())).recognizers
+    assert [model.name for model in one.models] == ["scripted"]
+    assert list(one.features) == [pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS]
+
+
+async def test_counts_results_by_outcome() -> None:
+    """Each recognizer's results are counted and timed by outcome, under the configured name."""
+    labels = {"recognizer": "counted", "outcome": "ok"}
+    async with asking(Scripted("counted")) as client:
+        await client.RecognizeImage(request())
+    assert REGISTRY.get_sample_value("marquee_backend_results_total", labels) == 1
+    assert REGISTRY.get_sample_value("marquee_backend_duration_seconds_count", labels) == 1
+
+
+async def test_counts_verdicts_by_state() -> None:
+    """Verdicts are counted by state."""
+    labels = {"state": "no_face"}
+    before = REGISTRY.get_sample_value("marquee_verdicts_total", labels) or 0
+    async with asking(Scripted("svm")) as client:
+        await client.RecognizeImage(request())
+    assert REGISTRY.get_sample_value("marquee_verdicts_total", labels) == before + 1

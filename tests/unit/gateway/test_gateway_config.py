@@ -1,0 +1,135 @@
+"""The gateway's configuration file, and how its mistakes are told."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.gateway.__main__ import main
+from services.gateway.config import ConfigError, load_config
+from tests.support.processes import ROOT
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "gateway.yaml"
+
+
+def test_reads_recognizers_in_their_order(path: Path) -> None:
+    """Recognizers keep the file's order, which is the order of answers."""
+    path.write_text("recognizers: {svm: {target: 'svm:1'}, keras: {target: 'keras:2'}, aws: {target: 'aws:3'}}")
+    assert list(load_config(path).recognizers) == ["svm", "keras", "aws"]
+
+
+def test_has_defaults(path: Path) -> None:
+    """A target is all that a recognizer needs: 10 s, 64 calls at once, no price."""
+    path.write_text("recognizers: {svm: {target: 'svm:50051'}}")
+    svm = load_config(path).recognizers["svm"]
+    assert (svm.timeout, svm.max_in_flight, svm.priced) == (10, 64, False)
+
+
+@pytest.mark.parametrize(
+    ("target", "read"),
+    {
+        "svm:50051": "dns:///svm:50051",
+        "svm.marquee.svc.cluster.local:1": "dns:///svm.marquee.svc.cluster.local:1",
+        "127.0.0.1:65535": "dns:///127.0.0.1:65535",
+        "[::1]:50051": "dns:///[::1]:50051",
+        "dns:///svm:50051": "dns:///svm:50051",
+        "unix:/run/svm.sock": "unix:/run/svm.sock",
+    }.items(),
+)
+def test_a_target_is_resolved_by_dns(path: Path, target: str, read: str) -> None:
+    """host:port becomes a DNS target, so that every address behind a name gets calls; other targets stay."""
+    path.write_text(f"recognizers: {{svm: {{target: '{target}'}}}}")
+    assert load_config(path).recognizers["svm"].target == read
+
+
+def test_entries_may_share_a_part(path: Path) -> None:
+    """YAML's anchors and merge keys work."""
+    path.write_text("recognizers:\n  a: &a {target: 'a:1', timeout: 3}\n  b: {<<: *a, target: 'b:1'}\n")
+    assert load_config(path).recognizers["b"].timeout == 3
+
+
+MISTAKES = {
+    "an unknown key": ("recognizers:\n  svm:\n    target: svm:1\n    timout: 5\n", 4, "svm.timout: unknown key"),
+    "an unknown key at the top": ("recogniser: {}\nrecognizers: {a: {target: 'a:1'}}\n", 1, "recogniser: unknown key"),
+    "a duplicate name": (
+        "recognizers:\n  svm: {target: 'a:1'}\n  svm: {target: 'b:1'}\n",
+        3,
+        'duplicate key "svm"',
+    ),
+    "no target": ("recognizers:\n  a: {target: 'a:1'}\n  svm:\n    timeout: 5\n", 3, "svm.target: Field required"),
+    "a target without a port": ("recognizers:\n  svm:\n    target: svm\n", 3, "'svm' is no target"),
+    "a target with a wrong port": ("recognizers:\n  svm:\n    target: svm:70000\n", 3, "is no target"),
+    "a target of HTTP": ("recognizers:\n  svm:\n    target: http://svm:80\n", 3, "is no target"),
+    "a timeout of 0": ("recognizers:\n  svm:\n    target: svm:1\n    timeout: 0\n", 4, "svm.timeout: "),
+    "a timeout that is no number": ("recognizers:\n  svm:\n    target: svm:1\n    timeout: .nan\n", 4, "svm.timeout: "),
+    "a shared part's value": (
+        "recognizers:\n  a: &a\n    target: a:1\n    timeout: 999\n  b:\n    <<: *a\n",
+        5,
+        "b.timeout: ",
+    ),
+    "a name in capitals": ("recognizers:\n  SVM: {target: 'svm:1'}\n", 2, "SVM: String should match"),
+    "a name that is a number": ("recognizers:\n  1: {target: 'svm:1'}\n", 2, "1: Input should be a valid string"),
+    "a name with a slash": ("recognizers:\n  a/b: {target: 'svm:1'}\n", 2, "a/b: String should match"),
+    "an entry without anything": ("recognizers:\n  svm:\n", 2, "svm: Input should be a valid dictionary"),
+    "no recognizer": ("recognizers: {}\n", 1, "recognizers: "),
+    "an empty file": ("", 1, "the file: "),
+    "a list": ("- svm\n", 1, "the file: "),
+    "a tab": ("recognizers:\n\tsvm: x\n", 2, "cannot start any token"),
+    "an open bracket": ("recognizers: {svm: {target: a\n", 2, "expected"),
+    "two documents": ("recognizers: {}\n---\na: 1\n", 2, "another document"),
+}
+
+
+@pytest.mark.parametrize(("text", "line", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_tells_a_mistake_with_its_line(path: Path, text: str, line: int, message: str) -> None:
+    """A mistake is told with file, line, key and reason."""
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    told = [one for one in str(caught.value).splitlines() if message in one]
+    assert [one.partition(": ")[0] for one in told] == [f"{path}:{line}"]
+
+
+def test_tells_all_mistakes_at_once(path: Path) -> None:
+    """Two mistakes are two lines."""
+    path.write_text("recognizers:\n  a: {target: a}\n  b: {}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert [line.split(":")[1] for line in str(caught.value).splitlines()] == ["2", "3"]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"recognizers:\0"], ids=["no UTF-8", "a NUL"])
+def test_tells_that_a_file_is_no_text(path: Path, content: bytes) -> None:
+    """A file that is no text is told by its name, and by the variable that names it."""
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"gateway\.yaml: (?s:.)*MARQUEE_GATEWAY_CONFIG"):
+        load_config(path)
+
+
+def test_a_missing_file_ends_the_gateway(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without its file the gateway exits with 2 and names file and variable."""
+    monkeypatch.setenv("MARQUEE_GATEWAY_CONFIG", str(path))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr().err
+    assert ended.value.code == 2
+    assert told.startswith(f"{path}: ")
+    assert "MARQUEE_GATEWAY_CONFIG" in told
+
+
+def test_a_mistake_ends_the_process(path: Path) -> None:
+    """With a mistake `python -m services.gateway` exits with 2 and tells nothing but the mistake."""
+    path.write_text("recognizers:\n  svm: {target: svm}\n")
+    environment = os.environ | {"MARQUEE_GATEWAY_CONFIG": str(path)}
+    command = [sys.executable, "-m", "services.gateway"]
+    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"{path}:2: recognizers.svm.target: ")
+    assert len(ended.stderr.splitlines()) == 1

@@ -1,0 +1,127 @@
+"""Enrollment through the gateway."""
+
+from contextlib import AsyncExitStack
+
+import pytest
+from google.rpc import status_pb2
+
+from marquee.v1 import enrollment_pb2 as pb
+from marquee.v1 import recognizer_pb2
+from services.runtime.errors import FaceBlurred, NoFace, NotOffered
+from tests.support.enrollers import (
+    ScriptedEnroller,
+    client,
+    code_and_reason,
+    enrolling,
+    enrollment,
+    refusal,
+    through_gateway,
+)
+from tests.support.gateways import gateway, nobody
+
+
+def outcomes(results: list[pb.EnrollmentResult]) -> dict[str, str]:
+    return {one.recognizer: recognizer_pb2.Outcome.Name(one.outcome).removeprefix("OUTCOME_") for one in results}
+
+
+async def test_all_that_enroll_are_told() -> None:
+    """Under one person_id and request_id; who does not enroll is skipped and says so."""
+    svm, rekognition = ScriptedEnroller("svm"), ScriptedEnroller("rekognition")
+    async with through_gateway(svm, rekognition) as stub:
+        answer = await stub.EnrollFaces(enrollment(2, request_id="r1"))
+    assert outcomes(answer.results) == {"svm": "OK", "rekognition": "OK", "keras": "SKIPPED"}
+    assert (answer.person_id, answer.request_id, answer.gateway) == ("ada-lovelace", "r1", "gateway")
+    assert answer.results[2].status.message == "keras does not enroll."
+    assert [one.enrolled[0].person_id for one in (svm, rekognition)] == ["ada-lovelace"] * 2
+
+
+async def test_one_that_fails_leaves_the_others() -> None:
+    """A recognizer that refuses or does not answer is a result with a status; sending the call again is safe."""
+    svm = ScriptedEnroller("svm", refuse={0: NoFace("There is no face.")})
+    async with through_gateway(svm, ScriptedEnroller("rekognition"), lost=nobody()) as stub:
+        answer = await stub.EnrollFaces(enrollment(), timeout=5)
+    found = {one.recognizer: one for one in answer.results}
+    assert outcomes(answer.results) == {"svm": "ERROR", "rekognition": "OK", "keras": "SKIPPED", "lost": "ERROR"}
+    assert code_and_reason(found["svm"].status) == ("INVALID_ARGUMENT", "NO_FACE")
+    assert code_and_reason(found["lost"].status) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
+
+
+async def test_the_call_fails_when_nobody_enrolled() -> None:
+    """With their common code, and each one's status in the details."""
+    svm = ScriptedEnroller("svm", refuse={0: NoFace("There is no face.")})
+    other = ScriptedEnroller("rekognition", refuse={0: FaceBlurred("The face is blurred.")})
+    async with through_gateway(svm, other) as stub:
+        refused = await refusal(stub.EnrollFaces(enrollment(request_id="r1")))
+    assert code_and_reason(refused) == ("INVALID_ARGUMENT", "NO_RECOGNIZER_ANSWERED")
+    each = status_pb2.Status()
+    assert refused.details[1].Unpack(each)
+    assert each.message == "svm: There is no face."
+
+
+@pytest.mark.parametrize("asked", [(), ("keras",)])
+async def test_the_call_fails_where_nobody_enrolls(asked: tuple[str, ...]) -> None:
+    """Because no recognizer is set up for it, or because the asked one is not."""
+    svm = ScriptedEnroller("svm", error=NotOffered("svm enrolls only with a gallery."))
+    async with through_gateway(svm) as stub:
+        refused = await refusal(stub.EnrollFaces(enrollment(recognizers=asked)))
+    assert code_and_reason(refused) == ("UNIMPLEMENTED", "NOT_OFFERED")
+    assert "keras does not enroll." in refused.message
+    assert ("svm enrolls only with a gallery." in refused.message) == (not asked)
+
+
+async def test_only_the_asked_ones_are_told() -> None:
+    """By name; a name that nobody has is refused."""
+    svm, rekognition = ScriptedEnroller("svm"), ScriptedEnroller("rekognition")
+    async with through_gateway(svm, rekognition) as stub:
+        answer = await stub.RemovePerson(pb.RemovePersonRequest(person_id="ada", recognizers=["rekognition"]))
+        refused = await refusal(stub.RemovePerson(pb.RemovePersonRequest(person_id="ada", recognizers=["nobody"])))
+    assert (svm.removed, rekognition.removed) == ([], [("ada", "")])
+    assert [one.removed_faces for one in answer.results] == [2]
+    assert code_and_reason(refused) == ("INVALID_ARGUMENT", "UNKNOWN_RECOGNIZER")
+
+
+async def test_wrong_requests_reach_nobody() -> None:
+    """The gateway checks what leaves check."""
+    svm = ScriptedEnroller("svm")
+    async with through_gateway(svm) as stub:
+        refused = await refusal(stub.EnrollFaces(enrollment(person_id="a b")))
+    assert (code_and_reason(refused), svm.enrolled) == (("INVALID_ARGUMENT", "INVALID_REQUEST"), [])
+
+
+async def test_pages_lead_through_all_lists() -> None:
+    """Each recognizer goes on where its own list stopped; one that is done is not asked again."""
+    svm, rekognition = ScriptedEnroller("svm", known=("a", "b", "c")), ScriptedEnroller("rekognition", known=("x",))
+    found: list[tuple[str, str]] = []
+    pages, token = 0, ""
+    async with through_gateway(svm, rekognition) as stub:
+        while pages == 0 or token:
+            answer = await stub.ListPeople(pb.ListPeopleRequest(page_size=1, page_token=token))
+            found += [(result.recognizer, one.person_id) for result in answer.results for one in result.people]
+            pages, token = pages + 1, answer.next_page_token
+    assert sorted(found) == [("rekognition", "x"), ("svm", "a"), ("svm", "b"), ("svm", "c")]
+    assert pages == 3
+
+
+@pytest.mark.parametrize("token", ["%%", "bm9uc2Vuc2U=", "WzFd", "eyJzdm0iOiAxfQ==", "eyJub2JvZHkiOiAiYSJ9"])
+async def test_a_foreign_token_is_refused(token: str) -> None:
+    """No base64, no JSON, no object, no text, or of a recognizer that is not there."""
+    async with through_gateway(ScriptedEnroller("svm")) as stub:
+        refused = await refusal(stub.ListPeople(pb.ListPeopleRequest(page_token=token)))
+    assert code_and_reason(refused) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+
+
+async def test_gateways_behind_gateways() -> None:
+    """What stands behind another gateway is named outer/inner, asked for by that name, and paged through both."""
+    inner, own = ScriptedEnroller("svm", known=("a", "b")), ScriptedEnroller("svm", known=("x",))
+    async with AsyncExitStack() as stack:
+        behind = {"svm": await stack.enter_async_context(enrolling(inner))}
+        region = await stack.enter_async_context(gateway(behind, name="west"))
+        beside = {"svm": await stack.enter_async_context(enrolling(own)), "region": region}
+        stub = await stack.enter_async_context(client(await stack.enter_async_context(gateway(beside, name="world"))))
+        everywhere = await stub.EnrollFaces(enrollment())
+        await stub.EnrollFaces(enrollment(recognizers=["region/svm"]))
+        first = await stub.ListPeople(pb.ListPeopleRequest(page_size=1))
+        second = await stub.ListPeople(pb.ListPeopleRequest(page_size=1, page_token=first.next_page_token))
+    assert outcomes(everywhere.results) == {"svm": "OK", "region/svm": "OK"}
+    assert (len(inner.enrolled), len(own.enrolled)) == (2, 1)
+    assert [(one.recognizer, one.people[0].person_id) for one in second.results] == [("region/svm", "b")]

@@ -1,0 +1,113 @@
+"""What a gateway answers when recognizers are away, hang or fail."""
+
+import time
+
+import grpc
+from google.rpc import status_pb2
+
+from marquee.v1 import recognizer_pb2 as pb
+from marquee.v1.recognizer_pb2_grpc import RecognizerServiceServicer, add_RecognizerServiceServicer_to_server
+from services.gateway.config import BackendConfig
+from services.runtime import status
+from services.runtime.errors import InvalidImage, ObjectNotFound, Throttled
+from tests.support.findings import LEFT, face
+from tests.support.gateways import asking, code_and_reason, gateway, nobody, outcomes, refusal
+from tests.support.leaves import Scripted, leaf, request, stub, until
+
+
+async def test_one_that_is_down_is_unavailable() -> None:
+    """A recognizer that is not there is a result with a status; the others' are intact."""
+    async with asking(Scripted("svm", result=pb.RecognizerResult(faces=[face(LEFT, "Ada")])), keras=nobody()) as client:
+        answer = await client.RecognizeImage(request(), timeout=5)
+    assert outcomes(answer) == {"svm": "OK", "keras": "ERROR"}
+    assert code_and_reason(answer.results[1].status) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
+    assert [one.display_name for one in answer.verdicts] == ["Ada"]
+
+
+async def test_what_grpc_says_of_the_network_stays_inside() -> None:
+    """No caller reads the addresses behind the gateway."""
+    target = nobody()
+    async with asking(Scripted("svm"), keras=target) as client:
+        answer = await client.RecognizeImage(request(), timeout=5)
+    assert answer.results[1].status.message == "keras does not answer."
+    assert target not in str(answer)
+
+
+async def test_one_that_fails_says_why_itself() -> None:
+    """A recognizer's own error is its result's status, word for word."""
+    async with asking(Scripted("svm"), Scripted("aws", error=Throttled("Slow down."))) as client:
+        answer = await client.RecognizeImage(request())
+    said = answer.results[1].status
+    assert (*code_and_reason(said), said.message) == ("RESOURCE_EXHAUSTED", "THROTTLED", "Slow down.")
+
+
+async def test_one_that_hangs_costs_no_answer() -> None:
+    """A recognizer that hangs is TIMEOUT, and the answer arrives before the caller's deadline."""
+    hanging = Scripted("keras", seconds=60)
+    async with asking(Scripted("svm"), hanging) as client:
+        begin = time.monotonic()
+        answer = await client.RecognizeImage(request(), timeout=2)
+        assert time.monotonic() - begin < 2
+        await until(lambda: hanging.cancelled == 1)
+    assert outcomes(answer) == {"svm": "OK", "keras": "TIMEOUT"}
+    assert status.code_of(answer.results[1].status) is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_the_operators_timeout_holds() -> None:
+    """A recognizer gets no more time than configured, however patient the caller is."""
+    async with leaf(Scripted("svm", seconds=60)) as slow, leaf(Scripted("keras")) as quick:
+        backends = {"svm": BackendConfig(target=slow, timeout=0.2), "keras": quick}
+        async with gateway(backends) as address, stub(address) as client:
+            answer = await client.RecognizeImage(request(), timeout=30)
+    assert outcomes(answer) == {"svm": "TIMEOUT", "keras": "OK"}
+
+
+async def test_a_common_failure_fails_the_call_alike() -> None:
+    """Where all failed for one reason, the call fails with it: a bad picture is INVALID_ARGUMENT."""
+    error = InvalidImage("This is no picture.")
+    async with asking(Scripted("svm", error=error), Scripted("keras", error=error)) as client:
+        refused = await refusal(client, request())
+    assert (*code_and_reason(refused), refused.message) == ("INVALID_ARGUMENT", "INVALID_IMAGE", "This is no picture.")
+
+
+async def test_different_failures_are_unavailable_with_all_in_the_details() -> None:
+    """Where all failed differently, the call is UNAVAILABLE, and the details have every recognizer's status."""
+    recognizers = [Scripted("svm", error=ObjectNotFound("gone")), Scripted("aws", error=Throttled("slow"))]
+    async with asking(*recognizers) as client:
+        refused = await refusal(client, request())
+    details = [status_pb2.Status() for _ in range(2)]
+    unpacked = [packed.Unpack(one) for packed, one in zip(refused.details[1:], details, strict=True)]
+    assert code_and_reason(refused) == ("UNAVAILABLE", "NO_RECOGNIZER_ANSWERED")
+    assert unpacked == [True, True]
+    assert [(*code_and_reason(one), one.message) for one in details] == [
+        ("NOT_FOUND", "OBJECT_NOT_FOUND", "svm: gone"),
+        ("RESOURCE_EXHAUSTED", "THROTTLED", "aws: slow"),
+    ]
+
+
+async def test_nobody_there_is_unavailable() -> None:
+    """Where nobody answers the call is UNAVAILABLE, and tells who does not answer."""
+    async with asking(svm=nobody(), keras=nobody()) as client:
+        refused = await refusal(client, request())
+    assert code_and_reason(refused) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
+    assert "svm does not answer." in refused.message
+    assert "keras does not answer." in refused.message
+
+
+class Wordless(RecognizerServiceServicer):
+    """A server of the contract that breaks it."""
+
+    async def RecognizeImage(self, request: pb.RecognizeImageRequest, context: object) -> pb.RecognizeImageResponse:  # noqa: N802, ARG002 - gRPC's names
+        return pb.RecognizeImageResponse(request_id=request.request_id)
+
+
+async def test_one_that_answers_nothing_has_failed() -> None:
+    """An answer without a result is no success: the recognizer is named with an error."""
+    server = grpc.aio.server()
+    add_RecognizerServiceServicer_to_server(Wordless(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with asking(Scripted("svm"), odd=f"127.0.0.1:{port}") as client:
+        answer = await client.RecognizeImage(request())
+    await server.stop(0)
+    assert outcomes(answer) == {"svm": "OK", "odd": "ERROR"}

@@ -1,0 +1,178 @@
+"""The converter, run where TensorFlow is installed; its ONNX copies are run here, without TensorFlow."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import onnxruntime
+import pytest
+
+from services.keras.assets import read_assets
+from services.keras.fetch import manifest as manifests
+from tests.support.s3_store import s3_store
+from tests.support.train_env import run_module
+
+GOOD = ("exported", "legacy", "modern", "operations", "sigmoid")
+DAMAGED = "is damaged, or no model that Keras saved"
+
+
+@pytest.fixture(name="made", scope="module")
+def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("conversions")
+    done = run_module("tests.support.keras_conversions", folder)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(name="told", scope="module")
+def _told(made: Path) -> Any:
+    return json.loads((made / "told.json").read_text())
+
+
+def test_every_kind_converts(told: Any) -> None:
+    """Keras 2's .h5, also with TensorFlow operations in it, Keras 3's .h5 and .keras, and a SavedModel."""
+    assert {name: told[name][0] for name in GOOD} == dict.fromkeys(GOOD, 0)
+    assert "legacy.h5, saved by Keras 2; scores differ by at most: SavedModel" in told["legacy"][1]
+    assert "sigmoid.keras, saved by Keras 3" in told["sigmoid"][1]
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_saved_model_scores_as_its_maker(made: Path, told: Any, name: str) -> None:
+    """From uint8 pictures the signature gives what Keras's predict gives for pixels that Keras prepared."""
+    expected, graph = np.load(made / f"{name}.npy"), told["graphs"][name]
+    assert graph["input"] == ["image", "uint8", [None, 32, 24, 3]]
+    assert graph["output"] == ["scores", "float32", [None, expected.shape[1]]]
+    np.testing.assert_allclose(graph["scores"], expected, rtol=0, atol=1e-6)
+    assert np.ptp(expected, axis=0).max() > 1e-3
+
+
+def test_preprocessing_is_keras_to_the_bit(told: Any) -> None:
+    """Whatever TensorFlow's optimizer does to the graph, each of the 256 values becomes what Keras makes of it."""
+    assert told["preprocessing"] == dict.fromkeys(("none", "tf", "caffe", "rescale"), 0.0)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_onnx_scores_alike(made: Path, name: str) -> None:
+    """The ONNX copy has the same names and gives the same scores, one by one and together."""
+    session = onnxruntime.InferenceSession(made / "out" / name / "1" / "model.onnx", providers=["CPUExecutionProvider"])
+    pixels, expected = np.load(made / "pixels.npy"), np.load(made / f"{name}.npy")
+    [together] = session.run(["scores"], {"image": pixels})
+    np.testing.assert_allclose(together, expected, rtol=0, atol=1e-5)
+    one_by_one = [
+        session.run(["scores"], {"image": pixels[number : number + 1]})[0][0] for number in range(len(pixels))
+    ]
+    np.testing.assert_allclose(one_by_one, expected, rtol=0, atol=1e-5)
+
+
+def test_assets_come_along(made: Path) -> None:
+    """Options, and the .marquee.json beside the model with options over it, are what the recognizer reads."""
+    legacy, sigmoid, modern = (read_assets(made / "out" / name, "1") for name in ("legacy", "sigmoid", "modern"))
+    assert (legacy.labels, legacy.preprocessing, legacy.kind) == (("A", "B", "C"), "tf", "identity")
+    assert (sigmoid.labels, sigmoid.regions, sigmoid.threshold) == (("No", "Yes"), "faces", 0.5)
+    assert (modern.labels, modern.threshold) == (("C", "D"), 0.25)
+    facts = json.loads((made / "out/modern/1/assets/marquee.json").read_text())
+    assert facts["seed"] == 9
+    assert facts["source"] == {
+        "file": "modern.h5",
+        "sha256": manifests.sha256_of(made / "modern.h5"),
+        "saved_by": "Keras 3",
+    }
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_manifest_names_every_file(made: Path, name: str) -> None:
+    """The manifest is true and complete, so that fetch takes all there is."""
+    folder = made / "out" / name / "1"
+    manifest = manifests.Manifest.model_validate_json((folder / manifests.FILE).read_bytes())
+    assert list(manifests.differences(folder, manifest)) == []
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert set(manifest.files) == files - {"manifest.json"}
+    assert {"saved_model.pb", "model.onnx", "assets/marquee.json"} <= files
+
+
+def test_warmup_asks_every_batch_size(told: Any) -> None:
+    """There is a request for each batch size that the batching file allows; TensorFlow reads each whole."""
+    asked = told["graphs"]["legacy"]["warmup"]
+    assert [request["shape"] for request in asked] == [[batch, 32, 24, 3] for batch in (1, 2, 4, 8, 16, 32)]
+    assert {(request["signature"], request["type"]) for request in asked} == {("serving_default", "uint8")}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("weights.h5", "weights.h5 holds weights only. Save the whole model with model.save"),
+        ("only.weights.h5", "only.weights.h5 holds weights only"),
+        ("cut.h5", DAMAGED),
+        ("text.h5", DAMAGED),
+        ("flipped.keras", "model.weights.h5 in it has another checksum"),
+        ("empty", "a folder without saved_model.pb"),
+        ("missing.h5", "There is no"),
+        ("lambda.h5", "The layer 'twice' is Python code (Lambda)"),
+        ("lambda.keras", "The layer 'twice' is Python code (Lambda)"),
+        ("custom.h5", "The layer 'own' is or has a custom object, Own,"),
+        ("custom.keras", "The layer 'own' is or has a custom object, Own,"),
+        ("registered.keras", "The layer 'own' is or has a custom object, shop>Own,"),
+        ("activation.keras", "The layer 'act' is or has a custom object, _twice,"),
+        ("strings.h5", "The layer 'tf.strings.as_string' calls tf.strings.as_string"),
+        ("three.keras", "The model gives 3 scores; the labels are A, B."),
+        ("logits.keras", "they must be 0 to 1. End the model with softmax or sigmoid."),
+        ("nan.keras", "scores that are no numbers; its weights are broken"),
+        ("python", "reads or writes files, or calls Python: EagerPyFunc."),
+        ("random", "The SavedModel's scores differ by"),
+    ],
+)
+def test_refused_by_name(made: Path, told: Any, name: str, reason: str) -> None:
+    """What is damaged, holds code, or scores otherwise after conversion is refused with its reason; nothing is left."""
+    code, text = told[name]
+    assert code == 2
+    assert text.startswith("Not converted. ")
+    assert reason in text
+    assert not list((made / "out").glob(f"{name}/*"))
+
+
+@pytest.mark.parametrize(
+    ("out", "arguments", "reason"),
+    [
+        ("first", ("--labels", "A,B"), "takes the folder's name for the version: end it with a number"),
+        ("01", ("--labels", "A,B"), "takes the folder's name for the version"),
+        ("1", (), "labels: Field required. Name them with --labels, in class order."),
+        ("1", ("--labels", "A,A"), "two labels are the same"),
+        ("1", ("--labels", "A,B", "--threshold", "2"), "threshold: Input should be less than or equal to 1"),
+        ("1", ("--assets", "pyproject.toml"), "pyproject.toml is no JSON"),
+    ],
+)
+def test_wrong_arguments(made: Path, tmp_path: Path, out: str, arguments: tuple[str, ...], reason: str) -> None:
+    """A wrong place, missing or unusable labels: told at once, without the wait for TensorFlow."""
+    done = run_module("services.keras.convert", made / "whole.keras", tmp_path / out, *arguments)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_there_stays(made: Path) -> None:
+    """A version is never written over."""
+    before = manifests.describe(made / "out/legacy/1")
+    done = run_module("services.keras.convert", made / "legacy.h5", made / "out/legacy/1", "--labels", "A,B,C")
+    assert done.returncode == 2
+    assert "is there already. Give the version another number" in done.stderr
+    assert manifests.describe(made / "out/legacy/1") == before
+
+
+def test_model_in_a_bucket(made: Path, tmp_path: Path) -> None:
+    """A model comes out of S3 with the .marquee.json beside it; one that is not there is named."""
+    with s3_store("trained") as address:
+        client = boto3.client("s3", endpoint_url=address)
+        for name in ("modern.h5", "modern.marquee.json"):
+            client.upload_file(str(made / name), "trained", f"shop/{name}")
+        options = (tmp_path / "2", "--s3-endpoint-url", address)
+        missing = run_module("services.keras.convert", "s3://trained/shop/moder.h5", *options)
+        done = run_module("services.keras.convert", "s3://trained/shop/modern.h5", *options)
+    assert missing.returncode == 2
+    assert "There is no s3://trained/shop/moder.h5." in missing.stderr
+    assert done.returncode == 0, done.stderr
+    assert read_assets(tmp_path, "2").labels == ("C", "D")
+    assert os.listdir(tmp_path) == ["2"]  # noqa: PTH208 - hidden ones count

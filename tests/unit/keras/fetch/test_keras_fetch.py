@@ -1,0 +1,245 @@
+"""Models brought from S3, out of a real server of moto's."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from services.keras.fetch import manifest as manifests
+from services.keras.fetch.bucket import BucketProblem, PublishedModel
+from services.keras.fetch.delivery import Delivery, DeliveryProblem
+from tests.support.s3_store import s3_store
+
+BUCKET = "models"
+URL = f"s3://{BUCKET}/shop/celebrity"
+ROOT = Path(__file__).parents[4]
+
+
+@pytest.fixture(name="s3", scope="module")
+def _s3() -> Iterator[str]:
+    with s3_store() as address:
+        yield address
+
+
+@pytest.fixture(name="client")
+def _client(s3: str) -> Any:
+    """An S3 with an empty bucket."""
+    client = boto3.client("s3", endpoint_url=s3)
+    client.create_bucket(Bucket=BUCKET)
+    listed = client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    for item in listed:
+        client.delete_object(Bucket=BUCKET, Key=item["Key"])
+    return client
+
+
+def _publish(client: Any, folder: Path, version: int, weights: bytes = b"weights") -> Path:
+    """Publishes a version of three files and its manifest; returns a copy of it on the disk."""
+    own = folder / f"published-{version}-{len(weights)}"
+    for name, content in {
+        "saved_model.pb": b"graph",
+        "variables/v.data": weights,
+        "assets/marquee.json": b"{}",
+    }.items():
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / name).write_bytes(content)
+    manifests.write(manifests.describe(own), own)
+    for path in own.rglob("*"):
+        if path.is_file():
+            client.upload_file(str(path), BUCKET, f"shop/celebrity/{version}/{path.relative_to(own).as_posix()}")
+    return own
+
+
+def _delivery(s3: str, folder: Path, keep: int = 2) -> Delivery:
+    return Delivery(PublishedModel(URL, s3), folder, keep)
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_newest_version_arrives_whole(s3: str, client: Any, tmp_path: Path) -> None:
+    """The highest number, not the last published or the last in the alphabet, arrives file by file as it is."""
+    published = _publish(client, tmp_path, 10)
+    _publish(client, tmp_path, 9)
+    base = tmp_path / "served" / "celebrity"
+    assert _delivery(s3, base).deliver() == 10
+    assert _contents(base / "10") == _contents(published)
+    assert _names(base) == ["10"]
+
+
+def test_two_versions_stay(s3: str, client: Any, tmp_path: Path) -> None:
+    """When the third version arrives the first goes; the second stays to go back to."""
+    base = tmp_path / "served"
+    delivery = _delivery(s3, base)
+    for version in (1, 2, 3):
+        _publish(client, tmp_path, version)
+        assert delivery.deliver() == version
+    assert _names(base) == ["2", "3"]
+
+
+def test_version_is_taken_back(s3: str, client: Any, tmp_path: Path) -> None:
+    """A version that is published no longer goes, so that its predecessor is served again."""
+    base = tmp_path / "served"
+    delivery = _delivery(s3, base)
+    for version in (1, 2):
+        _publish(client, tmp_path, version)
+        delivery.deliver()
+    client.delete_object(Bucket=BUCKET, Key="shop/celebrity/2/manifest.json")
+    assert delivery.deliver() == 1
+    assert _names(base) == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"weightz", "variables/v.data has another SHA-256"), (b"weig", "variables/v.data has 4 bytes instead of 7")],
+)
+def test_corrupt_file_never_appears(s3: str, client: Any, tmp_path: Path, content: bytes, reason: str) -> None:
+    """A changed or cut file is refused by name, and nothing of its version is left, not even hidden."""
+    _publish(client, tmp_path, 1)
+    base = tmp_path / "served"
+    _delivery(s3, base).deliver()
+    _publish(client, tmp_path, 2)
+    client.put_object(Bucket=BUCKET, Key="shop/celebrity/2/variables/v.data", Body=content)
+    with pytest.raises(DeliveryProblem, match=f"Version 2 does not arrive as it was published: {reason}"):
+        _delivery(s3, base).deliver()
+    assert _names(base) == ["1"]
+
+
+def test_missing_file_never_appears(s3: str, client: Any, tmp_path: Path) -> None:
+    """A file that the manifest names and S3 does not have ends the delivery with its address."""
+    _publish(client, tmp_path, 1)
+    client.delete_object(Bucket=BUCKET, Key="shop/celebrity/1/saved_model.pb")
+    base = tmp_path / "served"
+    with pytest.raises(BucketProblem, match=r"s3://models/shop/celebrity/1/saved_model\.pb cannot be read"):
+        _delivery(s3, base).deliver()
+    assert _names(base) == []
+
+
+def test_version_without_manifest_is_not_ready(s3: str, client: Any, tmp_path: Path) -> None:
+    """While a version is being published, manifest last, the one before it is the newest."""
+    _publish(client, tmp_path, 1)
+    client.put_object(Bucket=BUCKET, Key="shop/celebrity/2/saved_model.pb", Body=b"graph")
+    assert _delivery(s3, tmp_path / "served").deliver() == 1
+
+
+def test_killed_download_leaves_nothing(s3: str, client: Any, tmp_path: Path) -> None:
+    """What a killed process left half done is no version to anybody, and goes with the next delivery."""
+    _publish(client, tmp_path, 1)
+    base = tmp_path / "served"
+    (base / ".fetching-1" / "variables").mkdir(parents=True)
+    (base / ".fetching-1" / "variables" / "v.data").write_bytes(b"wei")
+    assert _delivery(s3, base).deliver() == 1
+    assert _names(base) == ["1"]
+
+
+def test_damage_on_the_disk_is_mended(s3: str, client: Any, tmp_path: Path) -> None:
+    """A version that is here but damaged, or without manifest, is brought again by the next process."""
+    published = _publish(client, tmp_path, 1)
+    base = tmp_path / "served"
+    _delivery(s3, base).deliver()
+    (base / "1" / "saved_model.pb").write_bytes(b"gr")
+    _delivery(s3, base).deliver()
+    assert _contents(base / "1") == _contents(published)
+    (base / "1" / "manifest.json").unlink()
+    _delivery(s3, base).deliver()
+    assert _contents(base / "1") == _contents(published)
+
+
+def test_version_that_is_here_is_not_loaded_again(s3: str, client: Any, tmp_path: Path) -> None:
+    """A container that starts anew on the same disk takes what is there: only the manifest is asked for."""
+    _publish(client, tmp_path, 1)
+    base = tmp_path / "served"
+    _delivery(s3, base).deliver()
+    client.delete_object(Bucket=BUCKET, Key="shop/celebrity/1/saved_model.pb")
+    assert _delivery(s3, base).deliver() == 1
+
+
+@pytest.mark.parametrize("same_process", [True, False])
+def test_changed_version_needs_a_new_number(s3: str, client: Any, tmp_path: Path, same_process: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    """TensorFlow Serving would not load it: a number that is published anew is refused, and the old one stays."""
+    published = _publish(client, tmp_path, 1)
+    delivery = _delivery(s3, tmp_path / "served")
+    delivery.deliver()
+    _publish(client, tmp_path, 1, b"other weights")
+    with pytest.raises(DeliveryProblem, match=r"Version 1 has been published anew .* under a higher one"):
+        (delivery if same_process else _delivery(s3, tmp_path / "served")).deliver()
+    assert _contents(tmp_path / "served" / "1") == _contents(published)
+
+
+@pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "manifest.json", ""])
+def test_manifest_cannot_lead_elsewhere(s3: str, client: Any, tmp_path: Path, name: str) -> None:
+    """A manifest that names a path outside its version is refused before anything is written."""
+    files = {name: {"bytes": 0, "sha256": "0" * 64}}
+    client.put_object(Bucket=BUCKET, Key="shop/celebrity/1/manifest.json", Body=json.dumps({"files": files}))
+    with pytest.raises(BucketProblem, match="is no file of a version's folder"):
+        _delivery(s3, tmp_path / "served").deliver()
+    assert not (tmp_path / "served").exists()
+
+
+def test_nothing_published(s3: str, client: Any, tmp_path: Path) -> None:
+    """An empty prefix, a bucket that is not there, an address that is none: each says what is wrong."""
+    with pytest.raises(BucketProblem, match=r"holds no <version>/manifest\.json"):
+        _delivery(s3, tmp_path / "served").deliver()
+    with pytest.raises(BucketProblem, match=r"s3://nowhere/x/ cannot be read: .*NoSuchBucket"):
+        Delivery(PublishedModel("s3://nowhere/x", s3), tmp_path / "served", 2).deliver()
+    with pytest.raises(BucketProblem, match="'models/celebrity' is not of the form"):
+        PublishedModel("models/celebrity")
+    assert client.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+
+
+def _command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-m", "services.keras.fetch", *map(str, arguments)]
+
+
+def test_init_container(s3: str, client: Any, tmp_path: Path) -> None:
+    """Once: ends with 0 when the version is here, with 2 and a sentence where there is none; no TensorFlow, no gRPC."""
+    environment = os.environ | {"MARQUEE_S3_ENDPOINT_URL": s3}
+    command = _command(URL, tmp_path / "served")
+    failed = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert failed.returncode == 2
+    assert failed.stderr.startswith("Not fetched. s3://models/shop/celebrity holds no")
+    _publish(client, tmp_path, 1)
+    command[1:1] = ["-X", "importtime"]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert '"event": "fetched a model"' in done.stderr
+    assert not {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()} & {"tensorflow", "grpc", "PIL"}
+
+
+def test_sidecar(s3: str, client: Any, tmp_path: Path) -> None:
+    """Watching: waits for the first version, brings the next, ends with 0 at SIGTERM."""
+    base = tmp_path / "served"
+    command = _command(URL, base, "--watch", "0.1")
+    environment = os.environ | {"MARQUEE_S3_ENDPOINT_URL": s3, "MARQUEE_LOG_FORMAT": "json"}
+    log = tmp_path / "log"
+    with log.open("w") as file, subprocess.Popen(command, env=environment, cwd=ROOT, stderr=file) as process:
+        try:
+            _until(lambda: "no model was fetched" in log.read_text())
+            for version in (1, 2):
+                _publish(client, tmp_path, version)
+                _until(lambda version=version: (base / str(version)).exists())
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
+        finally:
+            process.kill()
+    waited = [line for line in log.read_text().splitlines() if "holds no" in line]
+    assert len(waited) == 1
+
+
+def _until(true: Any) -> None:
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -1,0 +1,89 @@
+"""The adapter's pixels against those of Keras itself."""
+
+import io
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from services.keras.preprocess import to_input, to_pixels
+from services.runtime.images.image import Image
+from tests.support.train_env import train_python
+
+_KERAS = """
+import sys, keras, numpy as np
+files, sizes = sys.argv[2:], ((224, 224), (96, 128))
+tensors = {}
+for size in sizes:
+    for file in files:
+        picture = keras.utils.load_img(file, target_size=size)
+        tensors[f"{file} {size}"] = keras.utils.img_to_array(picture)
+for mode in ("tf", "caffe"):
+    values = keras.utils.img_to_array(keras.utils.load_img(files[0], target_size=sizes[0]))
+    tensors[mode] = keras.applications.imagenet_utils.preprocess_input(values.copy(), mode=mode)
+tensors["rescale"] = np.asarray(keras.layers.Rescaling(1 / 255)(values))
+np.savez(sys.argv[1], **tensors)
+"""
+_SIZES = ((224, 224), (96, 128))
+
+
+def _pictures() -> dict[str, bytes]:
+    """Files of every kind, of noise: every wrong pixel shows."""
+    random = np.random.default_rng(8)
+    noise = Pillow.fromarray(random.integers(0, 256, (301, 457, 3), dtype=np.uint8))
+    alpha = noise.copy()
+    alpha.putalpha(Pillow.fromarray(random.integers(0, 256, (301, 457), dtype=np.uint8)))
+    turned = Pillow.Exif()
+    turned[0x0112] = 6
+    palette = noise.quantize(32)
+    return {
+        "rgb.jpg": _file(noise, "JPEG", quality=90),
+        "progressive.jpg": _file(noise, "JPEG", progressive=True, subsampling=0),
+        "grey.jpg": _file(noise.convert("L"), "JPEG"),
+        "cmyk.jpg": _file(noise.convert("CMYK"), "JPEG"),
+        "turned.jpg": _file(noise, "JPEG", exif=turned),
+        "rgb.png": _file(noise, "PNG"),
+        "grey.png": _file(noise.convert("L"), "PNG"),
+        "grey-alpha.png": _file(alpha.convert("LA"), "PNG"),
+        "alpha.png": _file(alpha, "PNG"),
+        "palette.png": _file(palette, "PNG"),
+        "transparent-palette.png": _file(palette, "PNG", transparency=3),
+        "bilevel.png": _file(noise.convert("1"), "PNG"),
+        "sixteen-bits.png": _file(Pillow.fromarray(random.integers(0, 65536, (301, 457), dtype=np.uint16)), "PNG"),
+        "rgb.webp": _file(noise, "WEBP"),
+        "tiny.png": _file(noise.crop((0, 0, 3, 2)), "PNG"),
+    }
+
+
+def _file(picture: Pillow.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module", name="told")
+def _told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """What Keras makes of the pictures."""
+    folder = tmp_path_factory.mktemp("parity")
+    for name, content in _pictures().items():
+        (folder / name).write_bytes(content)
+    command = [train_python(), "-c", _KERAS, "told.npz", *_pictures()]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=110)
+    return dict(np.load(Path(folder) / "told.npz"))
+
+
+@pytest.mark.parametrize("size", _SIZES)
+@pytest.mark.parametrize("name", _pictures())
+def test_pixels(told: dict[str, np.ndarray], name: str, size: tuple[int, int]) -> None:
+    """Every kind of file gives the pixels of `load_img` and `img_to_array`, to the bit."""
+    pixels = to_pixels(Image(_pictures()[name]).as_stored(), size)
+    assert np.array_equal(pixels[0].astype(np.float32), told[f"{name} {size}"])
+
+
+@pytest.mark.parametrize("preprocessing", ["tf", "caffe", "rescale"])
+def test_values(told: dict[str, np.ndarray], preprocessing: str) -> None:
+    """A float32 model gets the values of Keras's `preprocess_input` and Rescaling(1 / 255), to the bit."""
+    pixels = to_pixels(Image(_pictures()["rgb.jpg"]).as_stored())
+    assert np.array_equal(to_input(pixels, np.dtype(np.float32), preprocessing)[0], told[preprocessing])

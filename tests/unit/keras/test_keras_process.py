@@ -1,0 +1,116 @@
+"""`python -m services.keras` beside a TensorFlow Serving that comes and goes."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from marquee.v1 import recognizer_pb2 as pb
+from marquee.v1 import recognizer_pb2_grpc
+from services.runtime import status
+from tests.support.leaves import request
+from tests.support.processes import ROOT, free_port
+from tests.support.tf_serving_models import serving, write_brightness_model
+
+_SERVING = health_pb2.HealthCheckResponse.SERVING
+
+
+class Adapter:
+    """The adapter as a process, and a client of it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], channel: grpc.aio.Channel, port: int) -> None:
+        self.process = process
+        self.health = health_pb2_grpc.HealthStub(channel)
+        self.stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
+        self.served_port = port
+
+    async def state(self, service: str = "readiness") -> int:
+        asked = health_pb2.HealthCheckRequest(service=service)
+        return int((await self.health.Check(asked, wait_for_ready=True, timeout=20)).status)
+
+    async def until(self, *, ready: bool) -> None:
+        async with asyncio.timeout(30):
+            while (await self.state() == _SERVING) is not ready:  # noqa: ASYNC110 - another process changes it
+                await asyncio.sleep(0.05)
+
+    async def refused(self) -> Any:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await self.stub.RecognizeImage(request(), timeout=5)
+        return status.from_rpc_error(caught.value)
+
+    async def listed(self) -> pb.Recognizer:
+        return (await self.stub.ListRecognizers(pb.ListRecognizersRequest())).recognizers[0]
+
+
+def _started(environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "services.keras"]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture(name="adapter")
+async def _adapter(tmp_path: Path) -> AsyncIterator[Adapter]:
+    port, served = free_port(), free_port()
+    own = {
+        "MARQUEE_PORT": port,
+        "MARQUEE_METRICS_PORT": free_port(),
+        "MARQUEE_KERAS_TARGET": f"127.0.0.1:{served}",
+        "MARQUEE_KERAS_ASSETS": write_brightness_model(tmp_path / "model"),
+        "MARQUEE_KERAS_POLL_SECONDS": 0.2,
+    }
+    environment = os.environ | {name: str(value) for name, value in own.items()}
+    process = _started(environment)
+    try:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield Adapter(process, channel, served)
+    finally:
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 10) == 0
+
+
+async def test_model_that_is_not_loaded_yet(adapter: Adapter, tmp_path: Path) -> None:
+    """Before the model is served the adapter is alive and not ready, refuses calls as such, and then mends itself."""
+    assert await adapter.state("liveness") == _SERVING
+    assert await adapter.state() != _SERVING
+    refused = await adapter.refused()
+    assert (status.code_of(refused), status.reason_of(refused)) == (grpc.StatusCode.UNAVAILABLE, "MODEL_NOT_READY")
+    assert (await adapter.listed()).state == pb.RECOGNIZER_STATE_LOADING
+    async with serving(tmp_path / "model", port=adapter.served_port):
+        await adapter.until(ready=True)
+        answer = await adapter.stub.RecognizeImage(request(), timeout=5)
+        assert answer.results[0].outcome == pb.OUTCOME_OK
+        listed = await adapter.listed()
+        assert (listed.state, list(listed.features)) == (pb.RECOGNIZER_STATE_READY, [pb.FEATURE_LABELS])
+
+
+async def test_server_that_goes_and_comes(adapter: Adapter, tmp_path: Path) -> None:
+    """With its server gone the adapter is not ready and says why, without being asked; it mends itself."""
+    async with serving(tmp_path / "model", port=adapter.served_port):
+        await adapter.until(ready=True)
+    await adapter.until(ready=False)
+    assert await adapter.state("liveness") == _SERVING
+    refused = await adapter.refused()
+    assert (status.code_of(refused), status.reason_of(refused)) == (grpc.StatusCode.UNAVAILABLE, "MODEL_NOT_READY")
+    listed = await adapter.listed()
+    assert listed.state == pb.RECOGNIZER_STATE_UNAVAILABLE
+    assert "does not answer" in listed.status.message
+    async with serving(tmp_path / "model", port=adapter.served_port):
+        await adapter.until(ready=True)
+        assert (await adapter.stub.RecognizeImage(request(), timeout=5)).results[0].labels
+
+
+async def test_tensorflow_is_not_loaded(adapter: Adapter, tmp_path: Path) -> None:
+    """The process has TensorFlow Serving's messages, and not a library of TensorFlow's."""
+    async with serving(tmp_path / "model", port=adapter.served_port):
+        await adapter.until(ready=True)
+        await adapter.stub.RecognizeImage(request(), timeout=5)
+        maps = await asyncio.to_thread(Path(f"/proc/{adapter.process.pid}/maps").read_text)
+    assert "grpc" in maps
+    assert "libtensorflow" not in maps
+    assert "cv2" not in maps

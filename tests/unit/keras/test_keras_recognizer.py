@@ -1,0 +1,201 @@
+"""The Keras recognizer against a real TF-Serving-API server."""
+
+import asyncio
+import io
+import socket
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto
+from PIL import Image as Pillow
+
+from local.tf_serving.options import Answering
+from marquee.v1 import recognizer_pb2 as pb
+from services.keras.recognizer import KerasRecognizer
+from services.keras.settings import KerasSettings
+from services.runtime.errors import DependencyTimeout, InvalidImage, Misconfigured, NotReady
+from services.runtime.images.image import Image
+from services.runtime.leaf.recognizer import Options
+from tests.support.tf_serving_models import serving, write_brightness_model
+
+
+def _picture(grey: int) -> Image:
+    buffer = io.BytesIO()
+    Pillow.new("RGB", (40, 30), (grey, grey, grey)).save(buffer, "PNG")
+    return Image(buffer.getvalue())
+
+
+def _options(seconds: float = 10) -> Options:
+    return Options(
+        "test", (pb.FEATURE_LABELS,), 10, 0.0, "", include_embeddings=False, deadline=time.monotonic() + seconds
+    )
+
+
+def _recognizer(base: Path, port: int, **settings: Any) -> KerasRecognizer:
+    return KerasRecognizer(KerasSettings(keras_target=f"127.0.0.1:{port}", keras_assets=base, **settings))
+
+
+@asynccontextmanager
+async def _loaded(base: Path, *, as_content: bool = False, **settings: Any) -> AsyncIterator[KerasRecognizer]:
+    async with serving(base, Answering(as_content=as_content)) as port:
+        recognizer = _recognizer(base, port, **settings)
+        try:
+            await recognizer.load()
+            yield recognizer
+        finally:
+            await recognizer.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.mark.parametrize("as_content", [False, True])
+async def test_best_label(tmp_path: Path, as_content: bool) -> None:  # noqa: FBT001 - a test's parameter
+    """The best label comes back with its score, and with the model and version that gave it."""
+    base = write_brightness_model(tmp_path, version=3)
+    async with _loaded(base, as_content=as_content, evidence_group="sight") as recognizer:
+        result = await recognizer.recognize(_picture(204), _options())
+    [label] = result.labels
+    assert label.name == "Bright"
+    assert label.score == pytest.approx(0.8, abs=1e-6)
+    assert result.model == pb.Model(name="celebrity", version="3", evidence_group="sight")
+    assert result.timings.HasField("queue")
+
+
+async def test_no_label_below_threshold(tmp_path: Path) -> None:
+    """A best score that is not above the model's threshold gives no label, and that is no error."""
+    async with _loaded(write_brightness_model(tmp_path, threshold=0.85)) as recognizer:
+        assert not (await recognizer.recognize(_picture(204), _options())).labels
+        assert (await recognizer.recognize(_picture(230), _options())).labels
+
+
+async def test_legacy_float_model_of_another_size(tmp_path: Path) -> None:
+    """A float32 model of another size is asked with values from 0 to 255 in its own size."""
+    base = write_brightness_model(tmp_path, dtype=TensorProto.FLOAT, shape=(None, 96, 128, 3))
+    async with _loaded(base) as recognizer:
+        [label] = (await recognizer.recognize(_picture(51), _options())).labels
+    assert label.name == "Dark"
+    assert label.score == pytest.approx(0.8, abs=1e-6)
+
+
+async def test_version_in_listing(tmp_path: Path) -> None:
+    """The listing names the served model and version."""
+    async with _loaded(write_brightness_model(tmp_path, version=12)) as recognizer:
+        [model] = recognizer.describe().models
+    assert (model.name, model.version) == ("celebrity", "12")
+
+
+async def test_waits_for_server(tmp_path: Path) -> None:
+    """Loading takes as long as the server is away, and ends soon after it has come."""
+    base, port = write_brightness_model(tmp_path), _free_port()
+    recognizer = _recognizer(base, port)
+    loading = asyncio.create_task(recognizer.load())
+    await asyncio.sleep(0.5)
+    assert not loading.done()
+    async with serving(base, port=port):
+        await asyncio.wait_for(loading, 5)
+    await recognizer.close()
+
+
+async def test_server_that_comes_back_is_used(tmp_path: Path) -> None:
+    """Without its server a call fails at once as UNAVAILABLE; with the server back, calls succeed again."""
+    base, port = write_brightness_model(tmp_path), _free_port()
+    recognizer = _recognizer(base, port)
+    async with serving(base, port=port):
+        await recognizer.load()
+    begin = time.monotonic()
+    with pytest.raises(NotReady, match=f"127.0.0.1:{port} does not answer"):
+        await recognizer.recognize(_picture(0), _options())
+    assert time.monotonic() - begin < 2
+    async with serving(base, port=port):
+        await _until_answered(recognizer, seconds=4)
+    await recognizer.close()
+
+
+async def test_another_version_brings_its_labels(tmp_path: Path) -> None:
+    """When the server serves a newer version, results carry that version and its labels."""
+    base, port = write_brightness_model(tmp_path), _free_port()
+    recognizer = _recognizer(base, port)
+    async with serving(base, port=port):
+        await recognizer.load()
+    write_brightness_model(base, version=2, labels=("Day", "Night"))
+    async with serving(base, port=port):
+        result = await _until_answered(recognizer, seconds=4)
+    await recognizer.close()
+    assert (result.model.version, [label.name for label in result.labels]) == ("2", ["Night"])
+
+
+async def test_deadline(tmp_path: Path) -> None:
+    """A call that has no time left ends as a timeout of the server behind."""
+    async with _loaded(write_brightness_model(tmp_path)) as recognizer:
+        with pytest.raises(DependencyTimeout):
+            await recognizer.recognize(_picture(0), _options(seconds=0))
+
+
+async def test_model_that_is_no_longer_served(tmp_path: Path) -> None:
+    """A model that the server has not is named."""
+    base, port = write_brightness_model(tmp_path), _free_port()
+    recognizer = _recognizer(base, port)
+    async with serving(base, port=port):
+        await recognizer.load()
+    async with serving(base, port=port, name="other"):
+        with pytest.raises(NotReady, match="does not serve the model 'celebrity'"):
+            await _until_answered(recognizer, seconds=4)
+    await recognizer.close()
+
+
+@pytest.mark.parametrize("labels", [None, ("a", "b", "c")], ids=["none", "too many"])
+async def test_labels_that_do_not_fit(tmp_path: Path, labels: tuple[str, ...] | None) -> None:
+    """Without labels that fit the model's scores, loading fails and says so."""
+    with pytest.raises(Misconfigured, match="labels"):
+        async with _loaded(write_brightness_model(tmp_path, labels=labels)):
+            pass
+
+
+async def test_scores_that_are_no_numbers(tmp_path: Path) -> None:
+    """NaN scores are an error of the model, not a picture without a label."""
+    async with _loaded(write_brightness_model(tmp_path, scale=np.nan)) as recognizer:
+        with pytest.raises(Misconfigured, match="no numbers"):
+            await recognizer.recognize(_picture(0), _options())
+
+
+async def test_scores_that_are_no_probabilities(tmp_path: Path) -> None:
+    """Scores past 1, such as those of a network without softmax, are an error of the model."""
+    async with _loaded(write_brightness_model(tmp_path, scale=1)) as recognizer:
+        with pytest.raises(Misconfigured, match="from -254 to 255, which are none: 0 to 1"):
+            await recognizer.recognize(_picture(255), _options())
+
+
+async def test_broken_scores_hurt_nobody_else(tmp_path: Path) -> None:
+    """Of pictures in one Predict only those fail whose own scores are broken."""
+    async with _loaded(write_brightness_model(tmp_path, scale=1 / 200), keras_at_once=1) as recognizer:
+        calls = (recognizer.recognize(_picture(grey), _options()) for grey in (0, 100, 255, 150, 255, 200))
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
+    assert [isinstance(outcome, Misconfigured) for outcome in outcomes] == [False, False, True, False, True, False]
+
+
+async def test_text_as_a_picture(tmp_path: Path) -> None:
+    """What is no picture never reaches the model."""
+    async with _loaded(write_brightness_model(tmp_path)) as recognizer:
+        with pytest.raises(InvalidImage):
+            await recognizer.recognize(Image(b"not a picture"), _options())
+
+
+async def _until_answered(recognizer: KerasRecognizer, seconds: float) -> pb.RecognizerResult:
+    """Retries while the connection is being made anew."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return await recognizer.recognize(_picture(0), _options())
+        except NotReady as exc:
+            if "does not answer" not in exc.message or time.monotonic() > end:
+                raise
+            await asyncio.sleep(0.05)

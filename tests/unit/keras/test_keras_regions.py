@@ -1,0 +1,161 @@
+"""The whole picture or its faces, labels or people: what the model's assets ask for."""
+
+import io
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from PIL import ImageOps
+
+from local.pictures import photo, scene
+from marquee.v1 import recognizer_pb2 as pb
+from services.keras.preprocess import to_pixels
+from services.keras.recognizer import KerasRecognizer
+from services.keras.settings import KerasSettings
+from services.runtime.images.haar import Face, HaarFaces
+from services.runtime.images.image import Image
+from services.runtime.leaf.recognizer import Options
+from tests.support.processes import ROOT
+from tests.support.tf_serving_models import serving, write_brightness_model
+
+_EILEEN = Face(176, 66, 95, 95)
+_NAMES = ("Eileen_Collins", "Somebody Else")
+
+
+def _two_faces() -> Pillow.Image:
+    """Eileen Collins twice, the second time darker and mirrored."""
+    eileen = photo("Eileen Collins")
+    both = Pillow.new("RGB", (2 * eileen.width, eileen.height))
+    both.paste(eileen, (0, 0))
+    both.paste(ImageOps.mirror(eileen).point(lambda value: value // 2), (eileen.width, 0))
+    return both
+
+
+def _file(picture: Pillow.Image, **options: Any) -> Image:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", **options)
+    return Image(buffer.getvalue())
+
+
+async def _result(folder: Path, picture: Image, **model: Any) -> pb.RecognizerResult:
+    base = write_brightness_model(folder, **model)
+    async with serving(base) as port:
+        recognizer = KerasRecognizer(KerasSettings(keras_target=f"127.0.0.1:{port}", keras_assets=base))
+        try:
+            await recognizer.load()
+            options = Options("t", recognizer.features, 10, 0, "", include_embeddings=False, deadline=_soon())
+            return await recognizer.recognize(picture, options)
+        finally:
+            await recognizer.close()
+
+
+def _soon() -> float:
+    return time.monotonic() + 20
+
+
+def _brightness(picture: Pillow.Image, face: Face) -> float:
+    crop = Pillow.fromarray(face.crop(np.asarray(picture)))
+    return float(to_pixels(crop).mean() / 255)
+
+
+async def test_person_in_the_picture(tmp_path: Path) -> None:
+    """A network of people for whole pictures gives candidates without a place, each with its id."""
+    picture = _file(Pillow.new("RGB", (30, 30), (204, 204, 204)))
+    result = await _result(tmp_path, picture, labels=_NAMES, kind="identity", threshold=0.1)
+    assert not result.labels
+    assert [(one.person_id, one.display_name, round(one.score, 3)) for one in result.image_candidates] == [
+        ("eileen-collins", "Eileen Collins", 0.8),
+        ("somebody-else", "Somebody Else", 0.2),
+    ]
+
+
+async def test_person_in_each_face(tmp_path: Path) -> None:
+    """A network of people for faces is shown each face alone, and names it in its place."""
+    result = await _result(tmp_path, _file(_two_faces()), labels=_NAMES, kind="identity", regions="faces", threshold=0)
+    faces = HaarFaces().find(np.asarray(_two_faces()))
+    assert faces[0].left == pytest.approx(_EILEEN.left, abs=8)
+    assert len(result.faces) == len(faces) == 2
+    for told, face in zip(result.faces, faces, strict=True):
+        assert told.box.left == pytest.approx(face.left / 1024)
+        assert told.box.height == pytest.approx(face.height / 512)
+        assert told.candidates[0].person_id == "eileen-collins"
+        assert told.candidates[0].score == pytest.approx(_brightness(_two_faces(), face), abs=1e-5)
+
+
+async def test_face_that_nobody_has(tmp_path: Path) -> None:
+    """A face whose scores are all below the threshold is there, without a candidate."""
+    picture = _file(photo("Eileen Collins"))
+    result = await _result(tmp_path, picture, labels=_NAMES, kind="identity", regions="faces", threshold=0.99)
+    [face] = result.faces
+    assert not face.candidates
+
+
+async def test_turned_picture(tmp_path: Path) -> None:
+    """Faces are looked for, and boxes told, in the upright picture."""
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    lying = photo("Eileen Collins").transpose(Pillow.Transpose.ROTATE_90)
+    result = await _result(tmp_path, _file(lying, exif=exif), labels=_NAMES, kind="identity", regions="faces")
+    [face] = result.faces
+    assert face.box.left == pytest.approx(_EILEEN.left / 512, abs=0.02)
+    assert face.box.top == pytest.approx(_EILEEN.top / 512, abs=0.02)
+
+
+async def test_label_of_faces(tmp_path: Path) -> None:
+    """A network of labels for faces gives each label once, with the faces that have it."""
+    result = await _result(tmp_path, _file(_two_faces()), regions="faces", threshold=0)
+    scores = [_brightness(_two_faces(), face) for face in HaarFaces().find(np.asarray(_two_faces()))]
+    bright = [score for score in scores if score > 0.5]
+    assert {label.name: len(label.instances) for label in result.labels} == {
+        name: count for name, count in (("Bright", len(bright)), ("Dark", 2 - len(bright))) if count
+    }
+    assert max(label.score for label in result.labels) == pytest.approx(max(max(s, 1 - s) for s in scores), abs=1e-5)
+
+
+async def test_no_face(tmp_path: Path) -> None:
+    """Where nobody is seen the model is not asked, and that is no error."""
+    result = await _result(tmp_path, _file(scene("coffee.png")), labels=_NAMES, kind="identity", regions="faces")
+    assert not result.faces
+    assert result.model.version == "1"
+
+
+@pytest.mark.parametrize(
+    ("only", "labels", "expected"),
+    [
+        (("dark",), ("Bright", "Dark"), ("Bright", 0.8)),
+        (("bright",), ("Dark", "Bright"), ("Bright", 0.8)),
+        (("bright",), ("Celebrity",), ("Celebrity", 0.8)),
+    ],
+)
+async def test_single_score(
+    tmp_path: Path, only: tuple[str, ...], labels: tuple[str, ...], expected: tuple[str, float]
+) -> None:
+    """One sigmoid is the last label's score; the first of two has the rest."""
+    picture = _file(Pillow.new("RGB", (30, 30), (204, 204, 204)))
+    [label] = (await _result(tmp_path, picture, labels=labels, only=only)).labels
+    assert (label.name, round(label.score, 3)) == expected
+
+
+def test_opencv_is_loaded_for_faces_alone() -> None:
+    """Neither OpenCV nor boto3 nor TensorFlow's runtime is loaded for a network for whole pictures."""
+    code = "import sys, services.keras.__main__; print(*{'boto3', 'cv2', 'tensorflow.python'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_faces_without_opencv() -> None:
+    """Where OpenCV is not installed, a network for faces is refused with what to install."""
+    code = (
+        "import sys; sys.modules['cv2'] = None\n"
+        "from services.keras.assets import Assets\n"
+        "from services.keras.regions import prepare\n"
+        "prepare(Assets(labels=['a', 'b']))\n"
+        "prepare(Assets(labels=['a', 'b'], regions='faces'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert "cv2 is not installed: install the extra `keras-faces`" in done.stderr

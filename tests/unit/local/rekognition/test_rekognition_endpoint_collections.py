@@ -1,0 +1,218 @@
+"""Collections, faces and users of the local Rekognition endpoint, by plain boto3 calls."""
+
+import uuid
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from PIL import ImageEnhance, ImageFilter
+
+from local import pictures
+from tests.support import rekognition_pictures
+
+DEMO = rekognition_pictures.demo()
+HOPPER, COLLINS, BOTH, COFFEE = ({"Bytes": DEMO[name]} for name in ("hopper", "collins", "both", "coffee"))
+
+
+@pytest.fixture(scope="module")
+def client(rekognition: SimpleNamespace) -> Any:
+    return rekognition.client
+
+
+def refused(code: str, call: Any, **asked: Any) -> str:
+    with pytest.raises(ClientError) as refusal:
+        call(**asked)
+    assert refusal.value.response["Error"]["Code"] == code
+    return refusal.value.response["Error"]["Message"]
+
+
+def index(client: Any, collection: str, image: dict, **asked: Any) -> list[str]:
+    records = client.index_faces(CollectionId=collection, Image=image, **asked)["FaceRecords"]
+    return [record["Face"]["FaceId"] for record in records]
+
+
+def test_a_collection_is_created_described_listed_and_deleted(client: Any) -> None:
+    """It is there from its creation to its deletion, and AWS's codes say when it is not."""
+    created = client.create_collection(CollectionId="people")
+    assert created["StatusCode"] == 200
+    assert created["CollectionArn"].endswith(":123456789012:collection/people")
+    refused("ResourceAlreadyExistsException", client.create_collection, CollectionId="people")
+    described = client.describe_collection(CollectionId="people")
+    assert (described["FaceCount"], described["UserCount"]) == (0, 0)
+    assert described["CollectionARN"] == "arn:aws:rekognition:us-east-1:123456789012:collection/people"
+    assert "people" in client.list_collections()["CollectionIds"]
+    assert client.delete_collection(CollectionId="people")["StatusCode"] == 200
+    for call in (client.delete_collection, client.describe_collection, client.list_faces):
+        assert "people does not exist" in refused("ResourceNotFoundException", call, CollectionId="people")
+
+
+def test_collections_come_in_pages(client: Any) -> None:
+    """boto3's paginator sees every collection once, in order, and a made-up token is refused."""
+    names = [f"page-{number}" for number in range(5)]
+    for name in names:
+        client.create_collection(CollectionId=name)
+    pages = list(client.get_paginator("list_collections").paginate(PaginationConfig={"PageSize": 2}))
+    assert [name for page in pages for name in page["CollectionIds"]] == names
+    assert all(len(page["CollectionIds"]) == len(page["FaceModelVersions"]) <= 2 for page in pages)
+    refused("InvalidPaginationTokenException", client.list_collections, NextToken="%%%")
+    for name in names:
+        client.delete_collection(CollectionId=name)
+
+
+def test_indexing_keeps_the_largest_faces_and_tells_of_the_others(client: Any, collection: str) -> None:
+    """Of two faces MaxFaces=1 keeps the larger, Hopper's on the right; the other is told with its reason."""
+    answer = client.index_faces(CollectionId=collection, Image=BOTH, ExternalImageId="both.jpg", MaxFaces=1)
+    (record,), (other,) = answer["FaceRecords"], answer["UnindexedFaces"]
+    assert record["Face"]["BoundingBox"]["Left"] > 0.5 > other["FaceDetail"]["BoundingBox"]["Left"]
+    assert other["Reasons"] == ["EXCEEDS_MAX_FACES"]
+    assert record["Face"]["ExternalImageId"] == "both.jpg"
+    assert record["Face"]["BoundingBox"] == record["FaceDetail"]["BoundingBox"]
+    assert client.describe_collection(CollectionId=collection)["FaceCount"] == 1
+
+
+def test_a_picture_indexed_again_makes_no_second_face(client: Any, collection: str) -> None:
+    """As AWS says: the same picture, collection and external id save no duplicate; another id does."""
+    first = index(client, collection, BOTH, ExternalImageId="a")
+    assert index(client, collection, BOTH, ExternalImageId="a") == first
+    assert not set(index(client, collection, BOTH, ExternalImageId="b")) & set(first)
+    assert client.describe_collection(CollectionId=collection)["FaceCount"] == 4
+
+
+def test_poor_faces_are_not_indexed(client: Any, collection: str) -> None:
+    """A dark and blurred face is refused with both reasons, and kept where nobody filters."""
+    blurred = pictures.photo("Grace Hopper").filter(ImageFilter.GaussianBlur(3))
+    poor = ImageEnhance.Brightness(blurred).enhance(0.4)
+    image = {"Bytes": rekognition_pictures.jpeg(poor)}
+    answer = client.index_faces(CollectionId=collection, Image=image, QualityFilter="HIGH")
+    assert answer["FaceRecords"] == []
+    assert {"LOW_BRIGHTNESS", "LOW_SHARPNESS"} <= set(answer["UnindexedFaces"][0]["Reasons"])
+    assert len(index(client, collection, image, QualityFilter="NONE")) == 1
+
+
+def test_listing_faces_in_pages_and_by_id(client: Any, collection: str) -> None:
+    """The paginator sees every face once; FaceIds and UserId choose among them."""
+    ids = index(client, collection, BOTH) + index(client, collection, HOPPER)
+    pages = client.get_paginator("list_faces").paginate(CollectionId=collection, PaginationConfig={"PageSize": 2})
+    assert [face["FaceId"] for page in pages for face in page["Faces"]] == ids
+    chosen = client.list_faces(CollectionId=collection, FaceIds=[ids[2], str(uuid.uuid4())])["Faces"]
+    assert [face["FaceId"] for face in chosen] == [ids[2]]
+    refused("InvalidPaginationTokenException", client.list_faces, CollectionId=collection, NextToken="eA==")
+
+
+def test_searching_by_face_finds_the_same_person_elsewhere(client: Any, collection: str) -> None:
+    """Hopper's face finds her other picture and neither itself nor Collins; with threshold 0 all others come."""
+    hopper = index(client, collection, HOPPER, ExternalImageId="hopper")[0]
+    index(client, collection, BOTH, ExternalImageId="both")
+    answer = client.search_faces(CollectionId=collection, FaceId=hopper)
+    (match,) = answer["FaceMatches"]
+    assert answer["SearchedFaceId"] == hopper
+    assert match["Similarity"] > 95
+    assert match["Face"]["BoundingBox"]["Left"] > 0.5
+    every = client.search_faces(CollectionId=collection, FaceId=hopper, FaceMatchThreshold=0)["FaceMatches"]
+    assert [one["Similarity"] for one in every] == sorted((one["Similarity"] for one in every), reverse=True)
+    assert every[-1]["Similarity"] < 60
+    refused("ResourceNotFoundException", client.search_faces, CollectionId=collection, FaceId=str(uuid.uuid4()))
+
+
+def test_searching_by_picture_looks_at_the_largest_face_alone(client: Any, collection: str) -> None:
+    """In a collection of Collins alone, a picture in which Hopper is larger finds nobody."""
+    index(client, collection, COLLINS)
+    answer = client.search_faces_by_image(CollectionId=collection, Image=BOTH)
+    assert answer["SearchedFaceBoundingBox"]["Left"] > 0.5
+    assert answer["FaceMatches"] == []
+    assert len(client.search_faces_by_image(CollectionId=collection, Image=COLLINS)["FaceMatches"]) == 1
+    told = refused("InvalidParameterException", client.search_faces_by_image, CollectionId=collection, Image=COFFEE)
+    assert "no faces in the image" in told
+
+
+def test_deleting_faces(client: Any, collection: str) -> None:
+    """A deleted face is neither listed nor found; one that is not there is told."""
+    hopper = index(client, collection, HOPPER)
+    both = index(client, collection, BOTH)
+    missing = str(uuid.uuid4())
+    answer = client.delete_faces(CollectionId=collection, FaceIds=[*hopper, missing])
+    assert answer["DeletedFaces"] == hopper
+    assert answer["UnsuccessfulFaceDeletions"] == [{"FaceId": missing, "Reasons": ["FACE_NOT_FOUND"]}]
+    found = client.search_faces_by_image(CollectionId=collection, Image=HOPPER)["FaceMatches"]
+    assert [match["Face"]["FaceId"] for match in found] == both[:1]
+
+
+def test_a_users_life(client: Any, collection: str) -> None:
+    """Created, given faces, found by face and picture, kept from losing its faces, and deleted without them."""
+    hopper, collins = index(client, collection, BOTH)
+    client.create_user(CollectionId=collection, UserId="grace")
+    refused("ConflictException", client.create_user, CollectionId=collection, UserId="grace")
+    assert client.list_users(CollectionId=collection)["Users"] == [{"UserId": "grace", "UserStatus": "CREATED"}]
+    given = client.associate_faces(CollectionId=collection, UserId="grace", FaceIds=[hopper])
+    assert given["AssociatedFaces"] == [{"FaceId": hopper}]
+    assert client.list_users(CollectionId=collection)["Users"] == [{"UserId": "grace", "UserStatus": "ACTIVE"}]
+    assert [face["UserId"] for face in client.list_faces(CollectionId=collection, UserId="grace")["Faces"]] == ["grace"]
+    by_face = client.search_users(CollectionId=collection, FaceId=hopper)
+    assert [match["User"]["UserId"] for match in by_face["UserMatches"]] == ["grace"]
+    by_picture = client.search_users_by_image(CollectionId=collection, Image=BOTH)
+    assert [match["User"]["UserId"] for match in by_picture["UserMatches"]] == ["grace"]
+    assert [face["Reasons"] for face in by_picture["UnsearchedFaces"]] == [["FACE_NOT_LARGEST"]]
+    assert client.search_users(CollectionId=collection, FaceId=collins)["UserMatches"] == []
+    kept = client.delete_faces(CollectionId=collection, FaceIds=[hopper])["UnsuccessfulFaceDeletions"]
+    assert kept[0]["Reasons"] == ["ASSOCIATED_TO_AN_EXISTING_USER"]
+    client.delete_user(CollectionId=collection, UserId="grace")
+    refused("ResourceNotFoundException", client.delete_user, CollectionId=collection, UserId="grace")
+    assert client.delete_faces(CollectionId=collection, FaceIds=[hopper])["DeletedFaces"] == [hopper]
+
+
+def test_faces_that_a_user_cannot_have(client: Any, collection: str) -> None:
+    """Unlike the user's, another user's, and unknown faces each come back with their reason."""
+    hopper, collins = index(client, collection, BOTH)
+    (again,) = index(client, collection, HOPPER)
+    for user in ("grace", "eileen"):
+        client.create_user(CollectionId=collection, UserId=user)
+    client.associate_faces(CollectionId=collection, UserId="grace", FaceIds=[hopper])
+    missing = str(uuid.uuid4())
+    asked = {"CollectionId": collection, "UserId": "grace", "FaceIds": [collins, again, missing, hopper]}
+    answer = client.associate_faces(**asked)
+    reasons = {one["FaceId"]: one["Reasons"] for one in answer["UnsuccessfulFaceAssociations"]}
+    assert reasons == {collins: ["LOW_MATCH_CONFIDENCE"], missing: ["FACE_NOT_FOUND"]}
+    assert answer["AssociatedFaces"] == [{"FaceId": again}]
+    other = client.associate_faces(CollectionId=collection, UserId="eileen", FaceIds=[hopper])
+    assert other["UnsuccessfulFaceAssociations"][0]["Reasons"] == ["ASSOCIATED_TO_A_DIFFERENT_USER"]
+    taken = client.disassociate_faces(CollectionId=collection, UserId="grace", FaceIds=[again, missing])
+    assert taken["DisassociatedFaces"] == [{"FaceId": again}]
+    assert taken["UnsuccessfulFaceDisassociations"][0]["Reasons"] == ["FACE_NOT_FOUND"]
+
+
+def test_users_are_found_by_users(client: Any, collection: str) -> None:
+    """SearchUsers takes one of FaceId and UserId, and never finds the user itself."""
+    (hopper,), (other, _) = index(client, collection, HOPPER), index(client, collection, BOTH)
+    for user, face in (("grace", hopper), ("admiral", other)):
+        client.create_user(CollectionId=collection, UserId=user)
+        client.associate_faces(CollectionId=collection, UserId=user, FaceIds=[face])
+    answer = client.search_users(CollectionId=collection, UserId="grace")
+    assert [match["User"]["UserId"] for match in answer["UserMatches"]] == ["admiral"]
+    assert answer["SearchedUser"] == {"UserId": "grace"}
+    refused("InvalidParameterException", client.search_users, CollectionId=collection)
+    refused("ResourceNotFoundException", client.search_users, CollectionId=collection, UserId="nobody")
+
+
+def test_a_request_sent_twice_is_done_once(client: Any, collection: str) -> None:
+    """The same ClientRequestToken is answered again; with other parameters it is refused."""
+    asked = {"CollectionId": collection, "UserId": "grace", "ClientRequestToken": "once"}
+    client.create_user(**asked)
+    client.create_user(**asked)
+    refused("IdempotentParameterMismatchException", client.create_user, **asked | {"UserId": "eileen"})
+    assert [user["UserId"] for user in client.list_users(CollectionId=collection)["Users"]] == ["grace"]
+
+
+@pytest.mark.parametrize(
+    ("operation", "asked", "told"),
+    [
+        ("create_collection", {"CollectionId": "a b"}, "Member must satisfy regular expression pattern"),
+        ("create_collection", {"CollectionId": "x" * 256}, "Member must have length less than or equal to 255"),
+        ("index_faces", {"CollectionId": "c", "Image": HOPPER, "QualityFilter": "BEST"}, "enum value set: [NONE, AUTO"),
+        ("search_faces", {"CollectionId": "c", "FaceId": "1"}, "Value '1' at 'faceId' failed"),
+        ("delete_faces", {"CollectionId": "c", "FaceIds": ["x"]}, "at 'faceIds.1.member' failed"),
+    ],
+)
+def test_what_the_model_does_not_allow_is_refused(client: Any, operation: str, asked: dict, told: str) -> None:
+    """boto3 checks neither patterns, nor enums, nor what is too long: the endpoint does, in AWS's words."""
+    assert told in refused("ValidationException", getattr(client, operation), **asked)

@@ -1,0 +1,210 @@
+"""Faces, comparison, text and annotations of the local Rekognition endpoint, by plain boto3 calls."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import numpy as np
+import pytest
+from botocore.exceptions import ClientError
+from PIL import ImageOps
+
+from local import pictures
+from local.rekognition import annotations
+from tests.support import rekognition_pictures
+from tests.support.rekognition_servers import endpoint
+
+DEMO = rekognition_pictures.demo()
+HOPPER, COLLINS, BOTH, COFFEE = ({"Bytes": DEMO[name]} for name in ("hopper", "collins", "both", "coffee"))
+SAID = {
+    "Labels": [
+        {"Name": "Cup", "Confidence": 70, "Parents": [{"Name": "Crockery"}], "Categories": [{"Name": "Kitchen"}]},
+        {"Name": "Coffee", "Confidence": 90, "Instances": [{"BoundingBox": {"Left": 0.1}, "Confidence": 90}]},
+    ],
+    "ModerationLabels": [
+        {"Name": "Alcohol", "Confidence": 60, "ParentName": "", "TaxonomyLevel": 1},
+        {"Name": "Alcoholic Beverages", "Confidence": 40, "ParentName": "Alcohol", "TaxonomyLevel": 2},
+    ],
+    "ContentTypes": [{"Name": "Illustrated", "Confidence": 80}],
+}
+FACES = [{"Smile": {"Value": True, "Confidence": 98}, "AgeRange": {"Low": 30, "High": 40}}]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Annotations by both ways: beside the picture, and by its SHA-256."""
+    folder = tmp_path_factory.mktemp("annotations")
+    (folder / "coffee.jpg").write_bytes(COFFEE["Bytes"])
+    (folder / "coffee.jpg.json").write_text(json.dumps(SAID))
+    digest = hashlib.sha256(BOTH["Bytes"]).hexdigest()
+    (folder / f"{digest}.json").write_text(json.dumps({"FaceDetails": FACES}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def client(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    gallery = tmp_path_factory.mktemp("gallery")
+    pictures.write_gallery(gallery)
+    (gallery / "Grace Hopper" / "about.json").write_text(
+        '{"Urls": ["hopper.example"], "KnownGender": {"Type": "Female"}}'
+    )
+    known = annotations.read(folder)
+    with endpoint(gallery, annotations=known) as url:
+        made = boto3.client("rekognition", endpoint_url=url)
+        yield made
+        made.close()
+
+
+def points(face: dict) -> dict[str, tuple[float, float]]:
+    return {point["Type"]: (point["X"], point["Y"]) for point in face["Landmarks"]}
+
+
+def test_a_celebrity_is_told_by_id(client: Any) -> None:
+    """GetCelebrityInfo tells what about.json says of the id that RecognizeCelebrities gave."""
+    (found,) = client.recognize_celebrities(Image=HOPPER)["CelebrityFaces"]
+    assert found["Urls"] == ["hopper.example"]
+    told = client.get_celebrity_info(Id=found["Id"])
+    assert (told["Name"], told["Urls"], told["KnownGender"]) == (
+        "Grace Hopper",
+        ["hopper.example"],
+        {"Type": "Female"},
+    )
+    with pytest.raises(client.exceptions.ResourceNotFoundException):
+        client.get_celebrity_info(Id="nobody")
+
+
+def test_faces_have_landmarks_quality_and_pose(client: Any) -> None:
+    """Eyes are level in the face's upper half, the nose is between and below; a frontal face looks ahead."""
+    (face,) = client.detect_faces(Image=HOPPER)["FaceDetails"]
+    seen, box = points(face), face["BoundingBox"]
+    assert set(seen) == {"eyeLeft", "eyeRight", "nose"}
+    assert seen["eyeLeft"][0] < seen["nose"][0] < seen["eyeRight"][0]
+    assert box["Top"] < seen["eyeLeft"][1] < box["Top"] + box["Height"] / 2 < seen["nose"][1]
+    assert all(abs(face["Pose"][angle]) < 20 for angle in ("Roll", "Yaw", "Pitch"))
+    assert 20 < face["Quality"]["Brightness"] < 80
+    assert "Smile" not in face
+
+
+def test_pose_follows_the_picture(client: Any) -> None:
+    """Turned by 10 degrees the face rolls by as much; mirrored, it looks to the other side."""
+    photo = pictures.photo("Grace Hopper")
+
+    def pose(picture: Any) -> dict[str, float]:
+        image = {"Bytes": rekognition_pictures.jpeg(picture)}
+        return client.detect_faces(Image=image)["FaceDetails"][0]["Pose"]
+
+    straight = pose(photo)
+    assert pose(photo.rotate(-10))["Roll"] == pytest.approx(straight["Roll"] + 10, abs=3)
+    assert pose(ImageOps.mirror(photo))["Yaw"] == pytest.approx(-straight["Yaw"], abs=6)
+
+
+def test_attributes_come_from_annotations_when_asked_for(client: Any) -> None:
+    """The left face has those that are told and asked for; of the right one nothing is known."""
+    left, right = client.detect_faces(Image=BOTH, Attributes=["SMILE"])["FaceDetails"]
+    assert left["Smile"] == {"Value": True, "Confidence": 98}
+    assert "AgeRange" not in left
+    everything = client.detect_faces(Image=BOTH, Attributes=["ALL"])["FaceDetails"][0]
+    assert everything["AgeRange"] == {"Low": 30, "High": 40}
+    assert {"leftEyeLeft", "rightEyeRight"} <= set(points(everything))
+    assert right["Smile"] == {"Value": False, "Confidence": 0}
+
+
+def test_annotated_labels_pass_the_same_filters(client: Any) -> None:
+    """They come surest first, with parents and instances, and MinConfidence and filters hold for them."""
+    labels = client.detect_labels(Image=COFFEE)["Labels"]
+    assert [label["Name"] for label in labels] == ["Coffee", "Cup"]
+    assert labels[1]["Parents"] == [{"Name": "Crockery"}]
+    assert [label["Name"] for label in client.detect_labels(Image=COFFEE, MinConfidence=80)["Labels"]] == ["Coffee"]
+    filters = {"GeneralLabels": {"LabelCategoryInclusionFilters": ["Kitchen"]}}
+    assert [label["Name"] for label in client.detect_labels(Image=COFFEE, Settings=filters)["Labels"]] == ["Cup"]
+
+
+def test_moderation_is_what_annotations_say(client: Any) -> None:
+    """50 and more without MinConfidence, and nothing of a picture that nobody has spoken of."""
+    told = client.detect_moderation_labels(Image=COFFEE)
+    assert [label["Name"] for label in told["ModerationLabels"]] == ["Alcohol"]
+    assert told["ContentTypes"] == SAID["ContentTypes"]
+    everything = client.detect_moderation_labels(Image=COFFEE, MinConfidence=0)["ModerationLabels"]
+    assert [label["ParentName"] for label in everything] == ["", "Alcohol"]
+    assert client.detect_moderation_labels(Image=HOPPER)["ModerationLabels"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("x.jpg.json", "{}", "there is no x.jpg beside it"),
+        ("coffee.jpg.json", "{", "Expecting property name"),
+        ("coffee.jpg.json", '{"Label": []}', "takes an object with Labels"),
+        ("coffee.jpg.json", '{"Labels": [{"Name": 1, "Confidence": 9}]}', "Invalid type for parameter .*Name"),
+        ("coffee.jpg.json", '{"Labels": [{"Name": "a", "Confidence": 101}]}', "less than or equal to 100"),
+        ("coffee.jpg.json", '{"Labels": [{"Name": "a"}]}', "takes a Confidence"),
+    ],
+)
+def test_annotations_that_cannot_be_used_are_named(tmp_path: Path, name: str, content: str, told: str) -> None:
+    """The message names the file and what is wrong with it."""
+    (tmp_path / "coffee.jpg").write_bytes(b"x")
+    (tmp_path / name).write_text(content)
+    with pytest.raises(annotations.InvalidAnnotation, match=told) as refusal:
+        annotations.read(tmp_path)
+    assert name in str(refusal.value)
+
+
+def test_print_is_read(client: Any) -> None:
+    """Lines come from the top, then their words with their parents; boxes are where the words are."""
+    page = {"Bytes": rekognition_pictures.printed(["Hello World", "GATE 42 Open"])}
+    found = client.detect_text(Image=page)["TextDetections"]
+    lines = {one["Id"]: one["DetectedText"] for one in found if one["Type"] == "LINE"}
+    words = [(lines[one["ParentId"]], one["DetectedText"]) for one in found if one["Type"] == "WORD"]
+    assert list(lines.values()) == ["Hello World", "GATE 42 Open"]
+    assert words == [("Hello World", one) for one in ("Hello", "World")] + [
+        ("GATE 42 Open", one) for one in ("GATE", "42", "Open")
+    ]
+    assert all(50 < one["Confidence"] <= 100 for one in found)
+    tops = [one["Geometry"]["BoundingBox"]["Top"] for one in found if one["Type"] == "LINE"]
+    assert tops == pytest.approx([0.2, 0.58], abs=0.05)
+
+
+def test_text_is_filtered_as_asked(client: Any) -> None:
+    """Regions, sizes and confidence choose words, and lines that keep none go with them."""
+    page = {"Bytes": rekognition_pictures.printed(["Hello World", "GATE 42 Open"])}
+
+    def words(filters: dict) -> list[str]:
+        found = client.detect_text(Image=page, Filters=filters)["TextDetections"]
+        return [one["DetectedText"] for one in found]
+
+    upper = {"BoundingBox": {"Left": 0, "Top": 0, "Width": 1, "Height": 0.5}}
+    assert words({"RegionsOfInterest": [upper]}) == ["Hello World", "Hello", "World"]
+    left = {"Polygon": [{"X": x, "Y": y} for x, y in ((0, 0.5), (0.25, 0.5), (0.25, 1), (0, 1))]}
+    assert words({"RegionsOfInterest": [left]}) == ["GATE 42 Open", "GATE"]
+    assert "42" not in words({"WordFilter": {"MinBoundingBoxWidth": 0.1}})
+    assert words({"WordFilter": {"MinConfidence": 100}}) == []
+
+
+@pytest.mark.parametrize("scene", ["brick.png", "chelsea.png", "coins.png", "rocket.jpg"])
+def test_a_picture_without_print_has_no_text(client: Any, scene: str) -> None:
+    """Edges and specks are not taken for letters."""
+    image = {"Bytes": rekognition_pictures.jpeg(pictures.scene(scene))}
+    assert client.detect_text(Image=image)["TextDetections"] == []
+
+
+def test_faces_are_compared(client: Any) -> None:
+    """Hopper matches herself above 95 and Collins below 60; the threshold moves faces between the lists."""
+    answer = client.compare_faces(SourceImage=HOPPER, TargetImage=BOTH)
+    (match,), (other,) = answer["FaceMatches"], answer["UnmatchedFaces"]
+    assert match["Similarity"] > 95
+    assert match["Face"]["BoundingBox"]["Left"] > 0.5 > other["BoundingBox"]["Left"]
+    every = client.compare_faces(SourceImage=HOPPER, TargetImage=BOTH, SimilarityThreshold=0)
+    assert [one["Similarity"] < 60 for one in every["FaceMatches"]] == [False, True]
+    assert every["UnmatchedFaces"] == []
+    for source, target in ((COFFEE, HOPPER), (HOPPER, COFFEE)):
+        with pytest.raises(ClientError, match="InvalidParameterException"):
+            client.compare_faces(SourceImage=source, TargetImage=target)
+
+
+def test_equal_pictures_are_equally_similar(client: Any) -> None:
+    """A picture is 100 similar to itself."""
+    answer = client.compare_faces(SourceImage=COLLINS, TargetImage=COLLINS)
+    assert np.isclose(answer["FaceMatches"][0]["Similarity"], 100, atol=1e-4)

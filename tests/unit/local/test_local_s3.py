@@ -1,0 +1,57 @@
+"""S3 on this machine, with folders as buckets."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import boto3
+from mypy_boto3_s3 import S3Client
+
+from tests.support.processes import ROOT, free_port, wait_until
+
+
+@contextmanager
+def _serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    port = free_port()
+    command = [sys.executable, "-m", "local.s3", "--port", str(port), *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield process, port
+    finally:
+        process.kill()
+        process.wait(10)
+
+
+def _client(port: int) -> "S3Client":
+    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    return boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1", **keys)
+
+
+def test_folder_is_a_bucket(tmp_path: Path) -> None:
+    """Files stand under their path; who can connect finds all of them; SIGTERM ends it."""
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.txt").write_text("a")
+    with _serving(f"bucket={tmp_path}") as (process, port):
+        wait_until(lambda: _listens(port), 30)
+        with _client(port).get_object(Bucket="bucket", Key="deep/a.txt")["Body"] as body:
+            assert body.read() == b"a"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+def test_folder_must_be_there(tmp_path: Path) -> None:
+    """A missing folder is told, with what to write, and nothing is served."""
+    command = [sys.executable, "-m", "local.s3", f"bucket={tmp_path / 'none'}"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2
+    assert "write BUCKET=FOLDER with a folder that is there" in done.stderr
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0

@@ -1,0 +1,144 @@
+"""`python -m local.tf_serving` as a process."""
+
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from tests.support.tf_serving_models import write_brightness_model
+
+
+def _start(base: Path, port: int, *more: str) -> subprocess.Popen[str]:
+    return _process(f"--model_base_path={base}", f"--port={port}", *more)
+
+
+def _process(*arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "local.tf_serving", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _end(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit code and standard error of a process that ends by itself."""
+    try:
+        _, error = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    return process.returncode, error
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def test_reflection_and_graceful_stop(tmp_path: Path) -> None:
+    """Reflection knows both services; SIGTERM ends the process with 0; nothing is printed on standard output."""
+    port = _free_port()
+    process = _start(write_brightness_model(tmp_path), port)
+    try:
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            grpc.channel_ready_future(channel).result(timeout=20)
+            services = _services(channel)
+            prediction = _methods(channel, "tensorflow.serving.PredictionService")
+            status = _methods(channel, "tensorflow.serving.ModelService")
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=10)
+    finally:
+        process.kill()
+    assert {"tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"} <= services
+    assert {"Predict", "GetModelMetadata"} <= prediction
+    assert status == {"GetModelStatus"}
+    assert (process.returncode, output) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["--model_base_path=/missing"], "Could not find base path /missing for servable default\n"),
+        ([], "model_base_path and server_options.model_config_file are empty!"),
+        (["--model_base_path=/", "--batching_parameters_file=x"], "is set without setting enable_batching"),
+        (["--model_base_path=/", "--inject_error=BROKEN"], "'BROKEN' is not CODE or CODE:SHARE"),
+        (["--model_config_file=/missing"], "No such file or directory: '/missing'"),
+    ],
+)
+def test_refused_command_line(arguments: list[str], text: str) -> None:
+    """What cannot be served is refused with 2 and a line that says why."""
+    code, error = _end(_process(*arguments))
+    assert code == 2
+    assert text in error
+
+
+def test_broken_files(tmp_path: Path) -> None:
+    """A model or a file that cannot be read is refused with its name."""
+    (tmp_path / "1").mkdir()
+    code, error = _end(_start(tmp_path, _free_port()))
+    assert code == 2
+    assert f"{tmp_path}/1 cannot be served: it has neither saved_model.pb nor model.onnx" in error
+    (tmp_path / "1" / "model.onnx").write_bytes(b"no model")
+    code, error = _end(_start(tmp_path, _free_port()))
+    assert code == 2
+    assert f"Error: {tmp_path}/1/model.onnx cannot be loaded" in error
+    (tmp_path / "config").write_text("model_config_list { config { name: 'a' path: 'b' } }")
+    code, error = _end(_process(f"--model_config_file={tmp_path / 'config'}"))
+    assert code == 2
+    assert 'has no field named "path"' in error
+
+
+def test_waits_for_a_version(tmp_path: Path) -> None:
+    """An empty folder is waited for, with the port closed, as TensorFlow Serving does."""
+    port = _free_port()
+    process = _start(tmp_path / "model", port, "--file_system_poll_wait_seconds=0.1")
+    (tmp_path / "model").mkdir()
+    try:
+        with pytest.raises(grpc.FutureTimeoutError), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            grpc.channel_ready_future(channel).result(timeout=2)
+        write_brightness_model(tmp_path / "fresh")
+        (tmp_path / "fresh/1").rename(tmp_path / "model/1")
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            grpc.channel_ready_future(channel).result(timeout=20)
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=10)[0] == ""
+    finally:
+        process.kill()
+
+
+def test_port_that_is_taken(tmp_path: Path) -> None:
+    """A port that another server has is refused with 2, not shared with it."""
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        code, error = _end(_start(write_brightness_model(tmp_path), port))
+    assert code == 2
+    assert f"127.0.0.1:{port} cannot be listened on" in error
+
+
+def _services(channel: grpc.Channel) -> set[str]:
+    answer = _ask(channel, reflection_pb2.ServerReflectionRequest(list_services=""))
+    return {service.name for service in answer.list_services_response.service}
+
+
+def _methods(channel: grpc.Channel, service: str) -> set[str]:
+    answer = _ask(channel, reflection_pb2.ServerReflectionRequest(file_containing_symbol=service))
+    files = [FileDescriptorProto.FromString(one) for one in answer.file_descriptor_response.file_descriptor_proto]
+    return {
+        method.name
+        for file in files
+        for own in file.service
+        if f"{file.package}.{own.name}" == service
+        for method in own.method
+    }
+
+
+def _ask(channel: grpc.Channel, request: Any) -> Any:
+    [answer] = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(iter([request]))
+    return answer

@@ -1,0 +1,250 @@
+"""Money is reserved before a call, kept unless AWS surely did not bill, and never more than the cap."""
+
+import asyncio
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from datetime import date
+
+import boto3
+import pytest
+from google.rpc import error_details_pb2
+from prometheus_client import REGISTRY
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.rekognition.budget.ledger import ProcessLedger
+from services.rekognition.recognizer import RekognitionRecognizer
+from services.rekognition.table.replicas import TableLedger
+from services.runtime import errors, status
+from services.runtime.images.image import Image
+from tests.support.leaves import picture as small_picture
+from tests.support.leaves import until
+from tests.support.rekognition_calls import asking
+from tests.support.rekognition_calls import recognizing as replica
+from tests.support.scripted_aws import RESET, TABLE, Answer, dynamodb, refusal, scripted_aws, settings
+
+pytestmark = pytest.mark.usefixtures("aws_credentials")
+LABELS = (200, {"Labels": [{"Name": "Boat", "Confidence": 80.0}]})
+
+
+@pytest.fixture
+def table_url() -> Iterator[str]:
+    with dynamodb() as url:
+        yield url
+
+
+def labels(recognizer: RekognitionRecognizer, seconds: float = 10) -> "asyncio.Task[pb.RecognizerResult]":
+    asked = asking(pb.FEATURE_LABELS, seconds=seconds)
+    return asyncio.ensure_future(recognizer.recognize(Image(small_picture((100, 100))), asked))
+
+
+def spent(recognizer: RekognitionRecognizer) -> int:
+    return recognizer.describe().spending.today_micro_usd
+
+
+def cost_metric(api: str) -> float:
+    return REGISTRY.get_sample_value("marquee_rekognition_cost_dollars_total", {"api": api}) or 0
+
+
+async def test_over_the_cap_nothing_is_asked() -> None:
+    """The call that would pass the cap is RESOURCE_EXHAUSTED until midnight UTC, and AWS does not hear of it."""
+    with scripted_aws(lambda *_: LABELS) as aws:
+        async with replica(aws.url, rekognition_daily_cap_usd=0.0025) as one:
+            assert [(await labels(one)).cost_micro_usd for _ in range(2)] == [1000, 1000]
+            with pytest.raises(errors.BudgetExhausted) as raised:
+                await labels(one)
+            assert len(aws.asked) == 2
+            told = one.describe().spending
+    assert (told.today_micro_usd, told.month_micro_usd, told.daily_cap_micro_usd) == (2000, 2000, 2500)
+    answer = status.from_exception(raised.value)
+    assert status.reason_of(answer) == "BUDGET_EXHAUSTED"
+    retry = error_details_pb2.RetryInfo()
+    assert answer.details[1].Unpack(retry)
+    assert 0 < retry.retry_delay.seconds <= 24 * 3600
+
+
+async def test_a_cap_of_nothing_lets_nothing_through() -> None:
+    """0 is a cap, not the lack of one."""
+    with scripted_aws(lambda *_: LABELS) as aws:
+        async with replica(aws.url, rekognition_daily_cap_usd=0) as one:
+            with pytest.raises(errors.BudgetExhausted):
+                await labels(one)
+    assert not aws.asked
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        (refusal("ProvisionedThroughputExceededException"), 0),
+        (refusal("ThrottlingException", 500), 0),
+        (refusal("InvalidImageFormatException"), 0),
+        (refusal("AccessDeniedException"), 0),
+        (refusal("InternalServerError", 500), 1000),
+        (RESET, 1000),
+    ],
+)
+async def test_money_is_given_back_only_where_aws_surely_did_not_bill(answer: Answer, kept: int) -> None:
+    """Refusals cost nothing; an error of AWS's own or a broken connection may have been billed."""
+    before = cost_metric("DetectLabels")
+    with scripted_aws(lambda *_: answer) as aws:
+        async with replica(aws.url, rekognition_attempts=1) as one:
+            with pytest.raises(errors.DomainError):
+                await labels(one)
+            assert spent(one) == kept
+    assert cost_metric("DetectLabels") - before == pytest.approx(kept / 1e6)
+
+
+async def test_what_never_reached_aws_costs_nothing() -> None:
+    """Nobody listens at the address: the money is there again."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    async with replica(f"http://127.0.0.1:{port}", rekognition_attempts=1) as one:
+        with pytest.raises(errors.DependencyUnavailable):
+            await labels(one)
+        assert spent(one) == 0
+
+
+async def test_an_answer_that_comes_too_late_is_paid_for() -> None:
+    """A read timeout leaves it open whether AWS bills, so the money is spent."""
+    with scripted_aws(lambda *_: time.sleep(0.5) or LABELS) as aws:
+        async with replica(aws.url, rekognition_read_timeout_seconds=0.1) as one:
+            with pytest.raises(errors.DependencyTimeout):
+                await labels(one)
+            assert spent(one) == 1000
+    assert len(aws.asked) == 1
+
+
+async def test_a_call_whose_caller_has_gone_keeps_its_money_and_its_thread() -> None:
+    """One thread: the next call waits until AWS has answered the abandoned one, and both are paid for."""
+    go = threading.Event()
+    with scripted_aws(lambda *_: go.wait(10) and LABELS) as aws:
+        async with replica(aws.url, rekognition_calls=1) as one:
+            gone = labels(one)
+            await until(lambda: aws.asked)
+            gone.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await gone
+            assert spent(one) == 1000
+            following = labels(one)
+            await asyncio.sleep(0.2)
+            assert len(aws.asked) == 1
+            go.set()
+            assert (await following).labels[0].name == "Boat"
+            assert spent(one) == 2000
+
+
+async def test_an_abandoned_call_that_aws_refuses_gives_its_money_back() -> None:
+    """Its thread learns how it ended though nobody waits."""
+    go = threading.Event()
+    with scripted_aws(lambda *_: go.wait(10) and refusal("ThrottlingException")) as aws:
+        async with replica(aws.url) as one:
+            gone = labels(one)
+            await until(lambda: aws.asked)
+            gone.cancel()
+            go.set()
+            await until(lambda: spent(one) == 0)
+    assert len(aws.asked) == 1
+
+
+async def test_the_result_tells_all_that_it_cost() -> None:
+    """Two attempts, of which the first may have been billed, and the money of both in the result."""
+    answers = iter([refusal("InternalServerError", 500), LABELS])
+    with scripted_aws(lambda *_: next(answers)) as aws:
+        async with replica(aws.url) as one:
+            result = await labels(one)
+            assert (result.cost_micro_usd, spent(one)) == (2000, 2000)
+
+
+async def test_own_prices_count() -> None:
+    """What the operator pays elsewhere replaces the list, in the cap and in ListRecognizers."""
+    with scripted_aws(lambda *_: LABELS) as aws:
+        async with replica(aws.url, rekognition_prices="DetectLabels=1300") as one:
+            assert (await labels(one)).cost_micro_usd == 1300
+            told = {price.feature: price.micro_usd for price in one.describe().prices}
+    assert (told[pb.FEATURE_LABELS], told[pb.FEATURE_TEXT]) == (1300, 1000)
+
+
+async def test_replicas_share_one_cap(table_url: str) -> None:
+    """Sixty calls of two replicas at once, money for forty: forty answers, and each replica knows the sum."""
+    shared = {"dynamodb_endpoint_url": table_url, "rekognition_table": TABLE, "rekognition_daily_cap_usd": 0.04}
+    with scripted_aws(lambda *_: LABELS) as aws:
+        async with replica(aws.url, queue=64, **shared) as one, replica(aws.url, queue=64, **shared) as other:
+            ended = await asyncio.gather(
+                *(labels(recognizer) for recognizer in [one, other] * 30), return_exceptions=True
+            )
+            assert len(aws.asked) == sum(isinstance(one, pb.RecognizerResult) for one in ended) == 40
+            assert sum(isinstance(one, errors.BudgetExhausted) for one in ended) == 20
+            assert max(spent(one), spent(other)) == 40_000
+
+
+async def test_a_table_that_does_not_answer_lets_nothing_through(table_url: str) -> None:
+    """What cannot be counted is not spent."""
+    shared = {"dynamodb_endpoint_url": table_url, "rekognition_table": TABLE, "rekognition_daily_cap_usd": 1}
+    with scripted_aws(lambda *_: LABELS) as aws:
+        async with replica(aws.url, **shared) as one:
+            client = boto3.Session().client("dynamodb", endpoint_url=table_url)
+            client.delete_table(TableName=TABLE)
+            try:
+                with pytest.raises(errors.DomainError, match=TABLE):
+                    await labels(one)
+            finally:
+                _make_again(client)
+    assert not aws.asked
+
+
+def _make_again(client: object) -> None:
+    client.create_table(
+        TableName=TABLE,
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    client.close()
+
+
+async def test_a_table_that_stumbles_is_asked_again() -> None:
+    """One failed reservation loses no call; it may count twice, never too little."""
+    sums = iter([refusal("InternalServerError", 500), (200, {"Attributes": {"micro_usd": {"N": "2000"}}})])
+
+    def table(operation: str, _: dict[str, object]) -> Answer:
+        return next(sums) if operation.endswith("UpdateItem") else (200, {"Items": []})
+
+    with scripted_aws(lambda *_: LABELS) as aws, scripted_aws(table) as dynamo:
+        async with replica(aws.url, dynamodb_endpoint_url=dynamo.url, rekognition_table=TABLE) as one:
+            assert (await labels(one)).labels[0].name == "Boat"
+            assert spent(one) == 2000
+    assert len(aws.asked) == 1
+
+
+async def test_a_missing_table_ends_the_start(table_url: str) -> None:
+    """The operator is told what to make."""
+    one = RekognitionRecognizer(
+        settings("http://127.0.0.1:9", dynamodb_endpoint_url=table_url, rekognition_table="nowhere")
+    )
+    with pytest.raises(errors.Misconfigured, match="'nowhere' with the string keys pk and sk"):
+        await one.load()
+
+
+def test_a_new_day_has_its_own_budget() -> None:
+    """Money taken yesterday is given back to yesterday; the month is the sum of its days."""
+    days = iter([date(2026, 11, 29), date(2026, 11, 30), date(2026, 11, 30), date(2026, 12, 1)])
+    ledger = ProcessLedger(1000, lambda: next(days))
+    first = ledger.reserve(1000)
+    assert ledger.reserve(600).day == date(2026, 11, 30)
+    ledger.give_back(first)
+    assert ledger.spending() == pb.Spending(today_micro_usd=600, month_micro_usd=600, daily_cap_micro_usd=1000)
+    assert ledger.spending().month_micro_usd == 0
+
+
+def test_the_table_keeps_days_apart(table_url: str) -> None:
+    """Another replica, started later, reads today and the month from the table."""
+    client = boto3.Session().client("dynamodb", endpoint_url=table_url)
+    for day, amount in ((date(2026, 10, 31), 7), (date(2026, 11, 1), 30), (date(2026, 11, 2), 500)):
+        TableLedger(client, TABLE, 500, lambda day=day: day).reserve(amount)
+    later = TableLedger(client, TABLE, 500, lambda: date(2026, 11, 2))
+    later.refresh()
+    assert later.spending() == pb.Spending(today_micro_usd=500, month_micro_usd=530, daily_cap_micro_usd=500)
+    with pytest.raises(errors.BudgetExhausted):
+        later.reserve(1)
+    client.close()

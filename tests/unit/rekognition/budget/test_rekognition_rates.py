@@ -1,0 +1,158 @@
+"""AWS's quotas: tokens, the replicas' shares, and trying again."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+from google.rpc import error_details_pb2
+from prometheus_client import REGISTRY
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.rekognition.aws.client import connect_table
+from services.rekognition.budget.rates import Rates, TokenBucket
+from services.rekognition.table.replicas import Replicas
+from services.runtime import errors, status
+from services.runtime.images.image import Image
+from tests.support.leaves import picture as small_picture
+from tests.support.rekognition_calls import asking, recognizing
+from tests.support.scripted_aws import RESET, TABLE, Answer, dynamodb, refusal, scripted_aws, settings
+
+pytestmark = pytest.mark.usefixtures("aws_credentials")
+LABELS = (200, {"Labels": [{"Name": "Boat", "Confidence": 80.0}]})
+SLOW_DOWN = refusal("ProvisionedThroughputExceededException")
+
+
+async def labels(url: str, calls: int = 1, seconds: float = 10, **own: object) -> list[object]:
+    """So many calls at once; what each ended with."""
+    async with recognizing(url, **own) as recognizer:
+        options = asking(pb.FEATURE_LABELS, seconds=seconds)
+        asked = (recognizer.recognize(Image(small_picture((100, 100))), options) for _ in range(calls))
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+
+def calls_metric(outcome: str) -> float:
+    labels = {"api": "DetectLabels", "outcome": outcome}
+    return REGISTRY.get_sample_value("marquee_rekognition_calls_total", labels) or 0
+
+
+def answers(*told: Answer) -> object:
+    left: Iterator[Answer] = iter(told)
+    return lambda *_: next(left)
+
+
+@pytest.mark.parametrize("failure", [SLOW_DOWN, refusal("ServiceUnavailable", 503), RESET])
+async def test_what_passes_is_tried_again(failure: Answer) -> None:
+    """Throttling, an error of AWS's and a broken connection are followed by another attempt."""
+    with scripted_aws(answers(failure, failure, LABELS)) as aws:
+        (result,) = await labels(aws.url)
+    assert result.labels[0].name == "Boat"
+    assert len(aws.asked) == 3
+
+
+async def test_what_does_not_pass_is_not_tried_again() -> None:
+    """A refusal would be the same a second time."""
+    with scripted_aws(answers(refusal("AccessDeniedException"), LABELS)) as aws:
+        (error,) = await labels(aws.url)
+    assert isinstance(error, errors.NotPermitted)
+    assert len(aws.asked) == 1
+
+
+async def test_throttling_that_stays_is_counted_and_told() -> None:
+    """RESOURCE_EXHAUSTED with the time after which to come back, and every attempt in the metric."""
+    before = calls_metric("throttled")
+    with scripted_aws(lambda *_: SLOW_DOWN) as aws:
+        (error,) = await labels(aws.url, rekognition_attempts=3)
+    answer = status.from_exception(error)
+    assert (status.reason_of(answer), len(aws.asked)) == ("THROTTLED", 3)
+    retry = error_details_pb2.RetryInfo()
+    assert answer.details[1].Unpack(retry)
+    assert retry.retry_delay.ToTimedelta().total_seconds() == 1
+    assert calls_metric("throttled") - before == 3
+
+
+async def test_nothing_is_tried_after_the_deadline() -> None:
+    """However many attempts are allowed."""
+    with scripted_aws(lambda *_: SLOW_DOWN) as aws:
+        await labels(aws.url, seconds=0.6, rekognition_attempts=20)
+        await asyncio.sleep(1)
+    times = aws.times("DetectLabels")
+    assert 1 < len(times) < 20
+    assert times[-1] - times[0] < 0.6
+
+
+async def test_botocore_itself_tries_once() -> None:
+    """What is asked is counted: an attempt of ours is one request."""
+    with scripted_aws(lambda *_: refusal("InternalServerError", 500)) as aws:
+        await labels(aws.url, rekognition_attempts=1)
+    assert len(aws.asked) == 1
+
+
+async def test_calls_go_out_as_fast_as_the_quota() -> None:
+    """Twelve at once at 20 a second: evenly, the last half a second after the first."""
+    with scripted_aws(lambda *_: LABELS) as aws:
+        ended = await labels(aws.url, calls=12, rekognition_rate=20)
+    assert all(isinstance(one, pb.RecognizerResult) for one in ended)
+    times = sorted(aws.times("DetectLabels"))
+    assert 0.4 < times[-1] - times[0] < 1.5
+    assert sum(after - before < 0.02 for before, after in pairwise(times)) <= 5
+
+
+async def test_what_the_quota_does_not_let_out_in_time_is_refused_at_once() -> None:
+    """A caller with a second at two calls a second: a few are sent, the others told when to come back."""
+    before = calls_metric("held_back")
+    with scripted_aws(lambda *_: LABELS) as aws:
+        begin = time.monotonic()
+        ended = await labels(aws.url, calls=10, seconds=1, rekognition_rates="DetectLabels=2")
+    refused = [one for one in ended if isinstance(one, errors.Throttled)]
+    assert len(refused) == 10 - len(aws.asked) == calls_metric("held_back") - before >= 7
+    assert min(one.retry_after for one in refused) > 0.5
+    assert time.monotonic() - begin < 3
+
+
+def test_a_bucket_saves_a_tenth_of_a_second() -> None:
+    """After a pause a few go at once, no more."""
+    bucket = TokenBucket(100)
+    waits = [bucket.take(10) for _ in range(20)]
+    assert sum(wait == 0 for wait in waits) == pytest.approx(10, abs=1)
+    assert waits[-1] == pytest.approx(0.1, abs=0.02)
+
+
+def test_a_token_that_comes_too_late_is_not_taken() -> None:
+    """The next caller with more time gets it."""
+    bucket = TokenBucket(1)
+    assert bucket.take(0) == 0
+    with pytest.raises(errors.Throttled) as raised:
+        bucket.take(0.5)
+    assert raised.value.retry_after == pytest.approx(1, abs=0.05)
+    assert bucket.take(2) == pytest.approx(1, abs=0.05)
+
+
+def test_replicas_have_equal_shares() -> None:
+    """Three replicas at a quota of 30: ten each, of every operation its own; all for the last."""
+    rates = Rates(30, {"DetectText": 6}, replicas=3)
+    for api, spacing in (("DetectLabels", 0.1), ("DetectText", 0.5)):
+        rates.take(api, 9)
+        assert rates.take(api, 9) == pytest.approx(spacing, abs=0.02)
+    rates.share(1)
+    rates.take("DetectFaces", 9)
+    assert sum(rates.take("DetectFaces", 9) for _ in range(3)) == pytest.approx(1 / 30, abs=0.02)
+
+
+def test_replicas_count_each_other() -> None:
+    """Each that lives is in the table; one that leaves is gone at once."""
+    with dynamodb() as url:
+        client = connect_table(settings("http://127.0.0.1:9", dynamodb_endpoint_url=url))
+        one, other = Replicas(client, TABLE), Replicas(client, TABLE)
+        assert (one.beat(), other.beat(), one.beat()) == (1, 2, 2)
+        other.leave()
+        assert one.beat() == 1
+        client.close()
+
+
+def test_a_wrong_pair_is_named() -> None:
+    """An operation that Rekognition does not have, or a number that is none, ends the start."""
+    for wrong in ("DetectCats=5", "DetectText=fast", "DetectText=0"):
+        with pytest.raises(ValueError, match="rekognition_rates"):
+            settings("http://127.0.0.1:9", rekognition_rates=wrong)

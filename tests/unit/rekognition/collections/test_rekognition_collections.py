@@ -1,0 +1,168 @@
+"""The command that manages collections, against the local endpoint and moto's DynamoDB."""
+
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import boto3
+import pytest
+
+from services.rekognition.collections.__main__ import main
+from services.rekognition.table.people import KnownPeople
+from tests.support.rekognition_people import DEMO
+from tests.support.scripted_aws import TABLE, scripted_aws
+
+
+@pytest.fixture(autouse=True)
+def environment(rekognition: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARQUEE_REKOGNITION_ENDPOINT_URL", rekognition.url)
+
+
+class Command:
+    """Runs the command; keeps what it said."""
+
+    def __init__(self, captured: pytest.CaptureFixture[str]) -> None:
+        self._captured = captured
+        self.error = ""
+
+    def __call__(self, *arguments: str, status: int = 0) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out, self.error = self._captured.readouterr()
+        assert ended.value.code == status, self.error
+        return out
+
+    def rows(self, *arguments: str, status: int = 0) -> list[dict[str, object]]:
+        out = self(*arguments, "--output", "json", status=status)
+        return [json.loads(line) for line in out.splitlines()]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys)
+
+
+@pytest.fixture
+def people(rekognition: SimpleNamespace, collection: str) -> None:
+    for person, picture in (("grace", "hopper"), ("eileen", "collins")):
+        rekognition.client.index_faces(CollectionId=collection, Image={"Bytes": DEMO[picture]}, ExternalImageId=person)
+
+
+def test_a_collections_life(run: Command, rekognition: SimpleNamespace) -> None:
+    """Created once, described, listed, deleted; each tells the same row."""
+    assert run.rows("create", "crew")[0]["collection"] == "crew"
+    run("create", "crew", status=2)
+    assert "There is a collection 'crew' already." in run.error
+    (row,) = run.rows("describe", "crew")
+    assert (row["faces"], row["users"], row["face_model"]) == (0, 0, "7.0")
+    assert {"collection": "crew", "face_model": "7.0"} in run.rows("list")
+    assert run.rows("delete", "crew", "--yes") == [row]
+    assert "crew" not in rekognition.client.list_collections()["CollectionIds"]
+
+
+@pytest.mark.usefixtures("people")
+def test_faces(run: Command, collection: str) -> None:
+    """All, or a person's; for a person as a table."""
+    assert [row["person_id"] for row in run.rows("faces", collection)] == ["grace", "eileen"]
+    assert [row["person_id"] for row in run.rows("faces", collection, "--person", "grace")] == ["grace"]
+    table = run("faces", collection)
+    assert "person id" in table
+    assert "eileen" in table
+
+
+def test_many_faces_come_in_pages(run: Command) -> None:
+    """All pages are read, each behind the token of the one before."""
+    face = {"FaceId": "f", "ExternalImageId": "p"}
+    described = {"FaceCount": 2, "FaceModelVersion": "7.0", "CreationTimestamp": 1}
+
+    def script(operation: str, asked: dict[str, object]) -> tuple[int, object]:
+        if operation == "DescribeCollection":
+            return 200, described
+        return 200, {"Faces": [face], **({} if "NextToken" in asked else {"NextToken": "more"})}
+
+    with scripted_aws(script) as scripted, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MARQUEE_REKOGNITION_ENDPOINT_URL", scripted.url)
+        assert len(run.rows("faces", "crew")) == 2
+    assert scripted.asked[-1][1]["NextToken"] == "more"
+
+
+def test_deleting_asks(run: Command, collection: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal nothing is deleted, nor where another name is typed."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    run("delete", collection, status=2)
+    assert "--yes" in run.error
+    typed = io.StringIO("other\n")
+    monkeypatch.setattr(typed, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", typed)
+    run("delete", collection, status=2)
+    assert "nothing was deleted" in run.error
+    assert run.rows("describe", collection)
+
+
+def test_deleting_forgets_the_names(
+    run: Command, rekognition: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A collection of the same name later knows nobody of it; other collections keep theirs."""
+    monkeypatch.setenv("MARQUEE_REKOGNITION_TABLE", TABLE)
+    monkeypatch.setenv("MARQUEE_DYNAMODB_ENDPOINT_URL", rekognition.table_url)
+    client = boto3.client("dynamodb", endpoint_url=rekognition.table_url)
+    people = KnownPeople(client, TABLE)
+    for collection, person in (("gone", "a"), ("gone", "b"), ("other", "c")):
+        people.save(collection, person, person.upper(), {"digest": "face"})
+    run("create", "gone")
+    run("delete", "gone", "--yes")
+    assert [people.page(one, "", 10) for one in ("gone", "other")] == [[], [people.get("other", "c")]]
+    client.close()
+
+
+def test_compares_pictures(run: Command, tmp_path: Path) -> None:
+    """Matches with their similarity and place, from files; what it cost is told, and is the budget's."""
+    paths = [tmp_path / name for name in ("hopper.jpg", "both.jpg")]
+    for path in paths:
+        path.write_bytes(DEMO[path.stem])
+    (match,) = run.rows("compare", *map(str, paths))
+    assert float(str(match["similarity"])) > 90
+    assert float(str(match["left"])) > 0.4
+    assert "1 faces match, 1 do not. It cost $0.001." in run.error
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MARQUEE_REKOGNITION_DAILY_CAP_USD", "0")
+        run("compare", *map(str, paths), status=2)
+    assert "midnight" in run.error
+    assert run.rows("compare", *map(str, paths), "--similarity", "100") == []
+    run("compare", *map(str, paths), "--similarity", "101", status=2)
+    run("compare", str(tmp_path / "none.jpg"), str(paths[0]), status=2)
+    assert "none.jpg" in run.error
+
+
+@pytest.mark.usefixtures("people")
+def test_reconciles(run: Command, collection: str, tmp_path: Path) -> None:
+    """Who is in the collection alone and who in the listing alone; the exit status tells whether anybody is."""
+    listing = tmp_path / "people.jsonl"
+    listing.write_text('"grace"\n\n{"person_id": "ada", "display_name": "Ada"}\n')
+    assert run.rows("reconcile", collection, str(listing), status=1) == [
+        {"person_id": "ada", "only_in": "listing", "faces": 0},
+        {"person_id": "eileen", "only_in": "collection", "faces": 1},
+    ]
+    listing.write_text('"grace"\n"eileen"')
+    assert run.rows("reconcile", collection, str(listing)) == []
+    assert "0 in one alone" in run.error
+
+
+@pytest.mark.parametrize(
+    ("line", "told"), [("grace", "Line 1 of the listing is no JSON"), ('{"id": 1}', "no person_id")]
+)
+def test_refuses_other_listings(run: Command, collection: str, tmp_path: Path, line: str, told: str) -> None:
+    """The line is named, and what it takes."""
+    listing = tmp_path / "people.jsonl"
+    listing.write_text(line)
+    run("reconcile", collection, str(listing), status=2)
+    assert told in run.error
+
+
+@pytest.mark.parametrize(("name", "told"), [("nowhere", "list-collections"), ("no/name", "does not take this name")])
+def test_tells_what_is_wrong_with_a_name(run: Command, name: str, told: str) -> None:
+    """In words, with the exit status 2."""
+    run("describe", name, status=2)
+    assert told in run.error.replace("\n", " ")

@@ -1,0 +1,133 @@
+"""FACE_SEARCH by a script: which faces are searched, how they are cut out, and what becomes of the matches."""
+
+import base64
+import io
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from google.rpc import code_pb2
+from PIL import Image as Pillow
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.errors import InvalidRequest
+from services.runtime.images.image import Image
+from tests.support.rekognition_answers import ANSWERS, LEFT, as_told
+from tests.support.rekognition_calls import ask
+from tests.support.rekognition_pictures import encode
+from tests.support.scripted_aws import Answer, refusal, scripted_aws
+
+pytestmark = pytest.mark.usefixtures("aws_credentials")
+COLLECTION = "people"
+RIGHT = {"Left": 0.6, "Top": 0.2, "Width": 0.3, "Height": 0.5}
+
+
+async def test_face_search_needs_a_collection() -> None:
+    """The caller is told to name one, and nothing is paid."""
+    with scripted_aws(as_told) as aws:
+        with pytest.raises(InvalidRequest, match="MARQUEE_REKOGNITION_COLLECTION"):
+            await ask(aws.url, pb.FEATURE_FACE_SEARCH)
+        assert not aws.asked
+
+
+def crowd(count: int) -> dict[str, object]:
+    """A row of faces, the one on the left the largest."""
+    return {
+        "FaceDetails": [
+            {"BoundingBox": {"Left": number / count, "Top": 0.2, "Width": 0.8 / count, "Height": 0.6 - number / 100}}
+            for number in range(count)
+        ]
+    }
+
+
+async def test_a_crowd_is_searched_a_few_at_a_time() -> None:
+    """The largest faces up to the limit, never more at once than allowed, and a warning about the rest."""
+    running, most = 0, 0
+
+    def script(operation: str, _: dict[str, Any]) -> Answer:
+        nonlocal running, most
+        if operation == "DetectFaces":
+            return 200, crowd(9)
+        running += 1
+        most = max(most, running)
+        time.sleep(0.1)
+        running -= 1
+        return 200, {"FaceMatches": [], "SearchedFaceBoundingBox": LEFT}
+
+    with scripted_aws(script) as aws:
+        result = await ask(
+            aws.url,
+            pb.FEATURE_FACE_SEARCH,
+            rekognition_collection=COLLECTION,
+            rekognition_search_faces=6,
+            rekognition_search_parallel=2,
+        )
+    assert (len(aws.times("SearchFacesByImage")), most) == (6, 2)
+    assert len(result.faces) == 9
+    assert list(result.warnings) == ["searched the 6 largest of 9 faces"]
+    assert result.cost_micro_usd == 7000
+
+
+async def test_each_search_shows_its_own_face_alone() -> None:
+    """A crop has the face with some margin, and the neighbour that reaches into it is painted over."""
+    canvas = np.zeros((300, 400, 3), np.uint8)
+    canvas[60:180, 100:180] = (255, 0, 0)
+    canvas[40:200, 190:290] = (0, 0, 255)
+    faces = [
+        {"BoundingBox": {"Left": left / 400, "Top": top / 300, "Width": width / 400, "Height": height / 300}}
+        for left, top, width, height in ((100, 60, 80, 120), (190, 40, 100, 160))
+    ]
+    sent = []
+
+    def script(operation: str, body: dict[str, Any]) -> Answer:
+        if operation == "DetectFaces":
+            return 200, {"FaceDetails": faces}
+        sent.append(np.asarray(Pillow.open(io.BytesIO(base64.b64decode(body["Image"]["Bytes"])))).astype(int))
+        return refusal("InvalidParameterException")
+
+    image = Image(encode(Pillow.fromarray(canvas), "PNG"))
+    with scripted_aws(script) as aws:
+        result = await ask(aws.url, pb.FEATURE_FACE_SEARCH, image=image, rekognition_collection=COLLECTION)
+    assert len(result.faces) == 2
+    assert not any(face.candidates for face in result.faces)
+    reds = [int(((crop[:, :, 0] > 200) & (crop[:, :, 2] < 60)).sum()) for crop in sent]
+    blues = [int(((crop[:, :, 2] > 200) & (crop[:, :, 0] < 60)).sum()) for crop in sent]
+    (red,) = [number for number in range(2) if reds[number]]
+    assert reds[red] == pytest.approx(80 * 120, rel=0.05)
+    assert blues[red] == reds[1 - red] == 0
+    assert blues[1 - red] == pytest.approx(100 * 160, rel=0.05)
+    assert min(min(crop.shape[:2]) for crop in sent) >= 160
+
+
+async def test_a_match_of_another_face_names_nobody() -> None:
+    """Rekognition tells which face it searched; a crop's largest face may not be the one that was meant."""
+
+    def script(operation: str, _: dict[str, Any]) -> Answer:
+        if operation == "DetectFaces":
+            return 200, {"FaceDetails": [{"BoundingBox": LEFT}, {"BoundingBox": RIGHT}]}
+        corner = {"Left": 0.0, "Top": 0.0, "Width": 0.1, "Height": 0.1}
+        return 200, {**ANSWERS["SearchFacesByImage"], "SearchedFaceBoundingBox": corner}
+
+    with scripted_aws(script) as aws:
+        result = await ask(aws.url, pb.FEATURE_FACE_SEARCH, rekognition_collection=COLLECTION)
+    assert [len(face.candidates) for face in result.faces] == [0, 0]
+
+
+async def test_a_search_that_fails_leaves_the_other_faces() -> None:
+    """FACE_SEARCH is named as failed, and what it found about the other face is there."""
+    searches = iter([refusal("InternalServerError", 500), (200, ANSWERS["SearchFacesByImage"])])
+
+    def script(operation: str, _: dict[str, Any]) -> Answer:
+        if operation == "DetectFaces":
+            return 200, {"FaceDetails": [{"BoundingBox": LEFT}, {"BoundingBox": RIGHT}]}
+        status, answer = next(searches)
+        whole = {"Left": 0.25, "Top": 0.25, "Width": 0.5, "Height": 0.5}
+        return status, {**answer, "SearchedFaceBoundingBox": whole}
+
+    with scripted_aws(script) as aws:
+        result = await ask(aws.url, pb.FEATURE_FACE_SEARCH, rekognition_collection=COLLECTION, rekognition_attempts=1)
+    assert sorted(len(face.candidates) for face in result.faces) == [0, 2]
+    (failure,) = result.feature_errors
+    assert (failure.feature, failure.status.code) == (pb.FEATURE_FACE_SEARCH, code_pb2.UNAVAILABLE)
+    assert list(result.warnings) == ["face search failed for 1 of 2 faces"]

@@ -1,0 +1,189 @@
+"""The Lambda function in AWS's own runtime client, against the local endpoint, moto's S3 and moto's DynamoDB."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+
+from services.rekognition.lambda_events import objects_of
+from tests.support.lambda_runtime import RuntimeApi, running
+from tests.support.processes import ROOT
+from tests.support.rekognition_pictures import demo, printed
+from tests.support.rekognition_servers import BUCKET, demo_aws
+from tests.support.scripted_aws import TABLE, dynamodb, table
+
+HANDLER = "services.rekognition.lambda_function.lambda_handler"
+AWKWARD = "Sports-celebrity images/Ronaldo/ronaldo_(18).jpg"
+ENCODED = "Sports-celebrity+images/Ronaldo/ronaldo_%2818%29.jpg"
+RESULTS = "results"
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[SimpleNamespace]:
+    with demo_aws() as running, dynamodb() as table_url:
+        told = {AWKWARD: demo()["hopper"], "both.jpg": demo()["both"], "text.jpg": printed(["MARQUEE"])}
+        for key, content in (told | {"broken.jpg": b"no picture"}).items():
+            running.s3.put_object(Bucket=BUCKET, Key=key, Body=content)
+        results = boto3.Session().client("dynamodb", endpoint_url=table_url)
+        with table(results, RESULTS, object="HASH", version="RANGE"):
+            yield SimpleNamespace(url=running.url, table_url=table_url, results=results)
+        results.close()
+
+
+@pytest.fixture(scope="module")
+def function(aws: SimpleNamespace) -> Iterator[RuntimeApi]:
+    tables = {"MARQUEE_REKOGNITION_TABLE": TABLE, "MARQUEE_REKOGNITION_RESULTS_TABLE": RESULTS}
+    where = {"MARQUEE_REKOGNITION_ENDPOINT_URL": aws.url, "MARQUEE_DYNAMODB_ENDPOINT_URL": aws.table_url}
+    with running(HANDLER, **tables, **where, MARQUEE_REKOGNITION_ATTEMPTS="2") as api:
+        yield api
+
+
+def direct(key: str) -> dict[str, str]:
+    return {"bucket": BUCKET, "object_name": key}
+
+
+def created(*keys: str) -> dict[str, Any]:
+    """S3's notification, whose keys are encoded."""
+    records = [{"s3": {"bucket": {"name": BUCKET}, "object": {"key": key}}} for key in keys]
+    return {"Records": [one | {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put"} for one in records]}
+
+
+def queued(**bodies: object) -> dict[str, Any]:
+    """Messages of SQS by their ids."""
+    told = {name: body if isinstance(body, str) else json.dumps(body) for name, body in bodies.items()}
+    return {"Records": [{"messageId": name, "eventSource": "aws:sqs", "body": body} for name, body in told.items()]}
+
+
+def written(aws: SimpleNamespace, key: str) -> Any:
+    item = {"object": {"S": f"s3://{BUCKET}/{key}"}, "version": {"S": "null"}}
+    return aws.results.get_item(TableName=RESULTS, Key=item).get("Item")
+
+
+def names(result: dict[str, Any]) -> set[str]:
+    return {one["name"] for one in result["names"]}
+
+
+def test_answers_a_direct_call(function: RuntimeApi, aws: SimpleNamespace) -> None:
+    """With names and confidence; the key is taken as it is, and the result is written to the table."""
+    kind, result = function.invoke(direct(AWKWARD))
+    assert kind == "response"
+    assert (result["bucket"], result["object_name"]) == (BUCKET, AWKWARD)
+    (one,) = result["names"]
+    assert one["name"] == "Grace Hopper"
+    assert 80 < one["confidence"] <= 100
+    assert result["cost_micro_usd"] == 1000
+    item = written(aws, AWKWARD)
+    assert item["names"]["L"][0]["M"]["name"] == {"S": "Grace Hopper"}
+    assert item["recognized"]["S"].endswith("+00:00")
+
+
+def test_keys_of_notifications_are_decoded(function: RuntimeApi) -> None:
+    """Spaces come as plus, brackets as per cent; two objects are two results."""
+    kind, told = function.invoke(created(ENCODED, "both.jpg"))
+    assert kind == "response"
+    assert [one["object_name"] for one in told["results"]] == [AWKWARD, "both.jpg"]
+    assert [names(one) for one in told["results"]] == [{"Grace Hopper"}, {"Grace Hopper", "Eileen Collins"}]
+
+
+def test_nobody_is_a_result(function: RuntimeApi) -> None:
+    """A picture without a face has no names."""
+    assert function.invoke(direct("text.jpg"))[1]["names"] == []
+
+
+def test_a_direct_call_that_fails(function: RuntimeApi) -> None:
+    """Raises, with the object and what is wrong with it."""
+    for key, told in (("nothing.jpg", "nothing.jpg"), ("broken.jpg", "cannot read this picture")):
+        kind, error = function.invoke(direct(key))
+        assert (kind, error["errorType"]) == ("error", "RecognitionFailed")
+        assert told in error["errorMessage"]
+
+
+def test_a_picture_that_is_none_is_done_with(function: RuntimeApi, aws: SimpleNamespace) -> None:
+    """Trying again would not help, so events report it as a result, in the table too."""
+    kind, told = function.invoke(created("broken.jpg"))
+    assert kind == "response"
+    assert "cannot read" in told["results"][0]["error"]
+    assert "cannot read" in written(aws, "broken.jpg")["error"]["S"]
+
+
+def test_what_may_succeed_later_fails_the_event(function: RuntimeApi) -> None:
+    """So that Lambda sends it again; the message names the object that failed and no other."""
+    kind, error = function.invoke(created("both.jpg", "nothing.jpg"))
+    assert kind == "error"
+    assert "nothing.jpg" in error["errorMessage"]
+    assert "both.jpg" not in error["errorMessage"]
+
+
+def test_failed_messages_go_back_alone(function: RuntimeApi) -> None:
+    """Of a batch from SQS: what failed or is not understood; S3's message to try the queue is well."""
+    batch = queued(
+        good=created(ENCODED),
+        half=created("both.jpg", "nothing.jpg"),
+        plain=direct(AWKWARD),
+        broken=created("broken.jpg"),
+        trial={"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET},
+        strange={"hello": 1},
+        text="no JSON",
+    )
+    kind, told = function.invoke(batch)
+    assert kind == "response"
+    failed = [one["itemIdentifier"] for one in told["batchItemFailures"]]
+    assert sorted(failed) == ["half", "strange", "text"]
+
+
+def test_events_of_eventbridge() -> None:
+    """Their keys are not encoded; versions go along."""
+    detail = {"bucket": {"name": BUCKET}, "object": {"key": "a+b%20c.jpg", "version-id": "v1"}}
+    (asked,) = objects_of({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
+    assert (asked.key, asked.version) == ("a+b%20c.jpg", "v1")
+
+
+def test_deleted_objects_are_left_alone() -> None:
+    """A notification of a removal asks for nothing."""
+    event = created("gone.jpg")
+    event["Records"][0]["eventName"] = "ObjectRemoved:Delete"
+    assert objects_of(event) == []
+
+
+@pytest.mark.parametrize("event", [{}, {"bucket": "b"}, {"bucket": "b", "object_name": 1}, {"Records": [{}]}])
+def test_other_events_are_refused(function: RuntimeApi, event: object) -> None:
+    """With the form that a call has."""
+    kind, error = function.invoke(event)
+    assert (kind, error["errorType"]) == ("error", "ValueError")
+    assert "S3" in error["errorMessage"] or "object_name" in error["errorMessage"]
+
+
+def test_the_cap_holds(aws: SimpleNamespace) -> None:
+    """What today's money does not pay fails, and says until when."""
+    where = {"MARQUEE_REKOGNITION_ENDPOINT_URL": aws.url, "MARQUEE_REKOGNITION_DAILY_CAP_USD": "0.001"}
+    with running(HANDLER, **where) as api:
+        assert api.invoke(direct(AWKWARD))[0] == "response"
+        kind, error = api.invoke(direct(AWKWARD))
+    assert kind == "error"
+    assert "midnight" in error["errorMessage"]
+
+
+def test_the_package_has_all_that_the_function_imports() -> None:
+    """It loads where there is nothing but the packages of the zip and boto3's, which Lambda's Python has."""
+    script = (ROOT / "deploy/lambda/package").read_text()
+    wanted = re.search(r'packages="([^"]*)"', script)
+    assert wanted
+    packed = set(wanted[1].split())
+    runtime = {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
+    code = """
+import importlib.metadata, sys
+kept, own = set(sys.argv[1:]), {"marquee", "google", "services"}
+for name, packages in importlib.metadata.packages_distributions().items():
+    if name not in own and not kept & {package.lower().replace("_", "-") for package in packages}:
+        sys.modules[name] = None
+import services.rekognition.lambda_function
+"""
+    command = [sys.executable, "-c", code, *(packed | runtime)]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,127 @@
+"""S3 objects by reference, fetched only when Rekognition refuses them."""
+
+from collections.abc import AsyncIterator, Iterator
+from types import SimpleNamespace
+
+import pytest
+from PIL import Image as Pillow
+
+from local import pictures
+from marquee.v1 import recognizer_pb2 as pb
+from services.rekognition.recognizer import RekognitionRecognizer
+from services.runtime.errors import ImageTooLarge, InvalidImage, ObjectForbidden, ObjectNotFound
+from services.runtime.images.image import Image
+from services.runtime.storage.objects import ObjectStore
+from tests.support.rekognition_calls import asking, recognizing
+from tests.support.rekognition_pictures import encode
+from tests.support.rekognition_servers import BUCKET, demo_aws
+from tests.support.scripted_aws import refusal, scripted_aws
+
+FETCHED = "fetched from S3, where Rekognition in us-east-1 does not take it"
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[SimpleNamespace]:
+    with demo_aws() as running:
+        yield SimpleNamespace(url=running.url, s3=running.s3, store=ObjectStore(running.s3_url))
+
+
+@pytest.fixture
+async def recognizer(aws: SimpleNamespace) -> AsyncIterator[RekognitionRecognizer]:
+    async with recognizing(aws.url) as made:
+        yield made
+
+
+def stored(aws: SimpleNamespace, key: str, content: bytes) -> Image:
+    version = aws.s3.put_object(Bucket=BUCKET, Key=key, Body=content).get("VersionId", "")
+    return Image(s3_object=pb.S3Object(bucket=BUCKET, key=key, version_id=version), fetch=aws.store.fetch)
+
+
+async def test_a_webp_in_s3_is_fetched_and_converted(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
+    """Both features are refused the reference; the object is converted once, and each refusal was free."""
+    image = stored(aws, "hopper.webp", encode(pictures.demo_pictures()["hopper.jpg"], "WEBP"))
+    result = await recognizer.recognize(image, asking())
+    assert result.faces[0].candidates[0].display_name == "Grace Hopper"
+    assert list(result.warnings) == [FETCHED, "converted from WebP to JPEG"]
+    assert result.cost_micro_usd == 2000
+    assert recognizer.describe().spending.today_micro_usd == 2000
+
+
+async def test_an_object_with_too_many_pixels_is_fetched_and_shrunk(
+    aws: SimpleNamespace, recognizer: RekognitionRecognizer
+) -> None:
+    """Rekognition takes 10,000 pixels a side."""
+    image = stored(aws, "wide.jpg", encode(Pillow.new("RGB", (12_000, 200))))
+    result = await recognizer.recognize(image, asking(pb.FEATURE_LABELS))
+    assert list(result.warnings) == [FETCHED, "shrunk to 10000 pixels a side"]
+
+
+async def test_an_object_over_15_mib_is_too_large(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
+    """The contract's limit holds for S3 objects too."""
+    content = encode(Pillow.new("RGB", (200, 200))) + b"\0" * 16_000_000
+    with pytest.raises(ImageTooLarge, match="15 MiB"):
+        await recognizer.recognize(stored(aws, "huge.jpg", content), asking())
+
+
+async def test_a_text_in_s3_is_no_picture(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
+    """Fetched once, and refused in our words."""
+    with pytest.raises(InvalidImage, match="not a JPEG, PNG or WebP"):
+        await recognizer.recognize(stored(aws, "a.txt", b"no picture"), asking())
+
+
+async def test_a_bucket_in_another_region_is_read_for_rekognition(aws: SimpleNamespace) -> None:
+    """Rekognition refuses the reference; its bytes, as they are, are no trouble."""
+    content = encode(Pillow.new("RGB", (200, 200)))
+    image = stored(aws, "far.jpg", content)
+
+    def script(_: str, body: dict) -> object:
+        if "S3Object" in body["Image"]:
+            return refusal("InvalidS3ObjectException")
+        return 200, {"Labels": [], "CelebrityFaces": []}
+
+    with scripted_aws(script) as elsewhere:
+        async with recognizing(elsewhere.url) as made:
+            result = await made.recognize(image, asking())
+    assert list(result.warnings) == [FETCHED]
+    assert len(elsewhere.asked) == 4
+
+
+async def test_a_jpeg_that_rekognition_does_not_read_is_made_plain(aws: SimpleNamespace) -> None:
+    """Pillow reads more kinds of JPEG than AWS: what is refused as it is goes as an ordinary one."""
+    image = stored(aws, "cmyk.jpg", encode(Pillow.new("CMYK", (200, 200))))
+
+    def script(_: str, body: dict) -> object:
+        if "S3Object" in body["Image"]:
+            return refusal("InvalidImageFormatException")
+        return 200, {"Labels": []}
+
+    with scripted_aws(script) as elsewhere:
+        async with recognizing(elsewhere.url) as made:
+            result = await made.recognize(image, asking(pb.FEATURE_LABELS))
+    assert list(result.warnings) == [FETCHED, "converted from a JPEG that Rekognition does not read"]
+
+
+@pytest.mark.parametrize(("key", "expected"), [("gone.jpg", ObjectNotFound), ("secret.jpg", ObjectForbidden)])
+async def test_an_object_that_cannot_be_read(aws: SimpleNamespace, key: str, expected: type[Exception]) -> None:
+    """Rekognition tells neither from the other; S3 does."""
+
+    def fetch(s3_object: pb.S3Object) -> bytes:
+        if key == "secret.jpg":
+            raise ObjectForbidden(f"The servers may not read s3://{s3_object.bucket}/{s3_object.key}.")
+        return aws.store.fetch(s3_object)
+
+    image = Image(s3_object=pb.S3Object(bucket=BUCKET, key=key), fetch=fetch)
+    async with recognizing(aws.url) as made:
+        with pytest.raises(expected, match=f"s3://{BUCKET}/{key}"):
+            await made.recognize(image, asking())
+
+
+async def test_the_named_version_is_recognized(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
+    """By reference and, where that is refused, when it is fetched."""
+    aws.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    demo = pictures.demo_pictures()
+    for kind in ("JPEG", "WEBP"):
+        old = stored(aws, f"v.{kind}", encode(demo["hopper.jpg"], kind))
+        stored(aws, f"v.{kind}", encode(demo["coffee.jpg"], kind))
+        result = await recognizer.recognize(old, asking(pb.FEATURE_CELEBRITIES))
+        assert result.faces[0].candidates[0].display_name == "Grace Hopper"

@@ -1,0 +1,171 @@
+"""EnrollmentService as every leaf serves it."""
+
+from collections.abc import AsyncIterator
+
+import grpc
+import pytest
+from google.rpc import status_pb2
+
+from marquee.v1 import enrollment_pb2 as pb
+from marquee.v1 import recognizer_pb2
+from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
+from services.runtime.errors import FaceAlreadyEnrolled, NoFace, NotOffered
+from services.runtime.people import person_id_of
+from tests.support.enrollers import ScriptedEnroller, client, code_and_reason, enrolling, enrollment, refusal
+from tests.support.leaves import picture
+
+
+@pytest.fixture
+def enroller() -> ScriptedEnroller:
+    return ScriptedEnroller()
+
+
+@pytest.fixture
+async def svm(enroller: ScriptedEnroller) -> AsyncIterator[EnrollmentServiceStub]:
+    async with enrolling(enroller) as address, client(address) as stub:
+        yield stub
+
+
+async def test_a_person_is_enrolled(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
+    """The enroller gets what was asked; the answer names recognizer, outcome, request and person."""
+    answer = await svm.EnrollFaces(enrollment(2, request_id="r1", allow_similar=True, collection="staff"))
+    asked = enroller.enrolled[0]
+    assert (asked.person_id, asked.display_name, asked.collection, asked.allow_similar) == (
+        "ada-lovelace",
+        "Ada Lovelace",
+        "staff",
+        True,
+    )
+    assert [image.content for image in asked.images] == [picture(), picture()]
+    result = answer.results[0]
+    assert (answer.request_id, answer.person_id, answer.gateway) == ("r1", "ada-lovelace", "")
+    assert (result.recognizer, result.outcome, result.status.code) == ("svm", recognizer_pb2.OUTCOME_OK, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "person_id"),
+    [
+        ("Ada Lovelace", "ada-lovelace"),
+        ("  ADA   LOVELACE ", "ada-lovelace"),
+        ("José Núñez", "jose-nunez"),
+        ("Conan O'Brien", "conan-o-brien"),
+        ("宮崎 駿", "person-1cef2320a8a947fc"),
+        ("x" * 300, "x" * 128),
+        ("!!", ""),
+    ],
+)
+def test_names_make_ids(name: str, person_id: str) -> None:
+    """The same name makes the same id, in letters that Rekognition takes; a name without letters makes none."""
+    assert person_id_of(name) == person_id
+
+
+async def test_some_refused_is_partial(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
+    """The others count; the refused one keeps its place and its reason."""
+    enroller.refuse = {0: NoFace("There is no face.")}
+    result = (await svm.EnrollFaces(enrollment(2))).results[0]
+    assert result.outcome == recognizer_pb2.OUTCOME_PARTIAL
+    assert [face.state for face in result.faces] == [pb.ENROLLMENT_STATE_REFUSED, pb.ENROLLMENT_STATE_ENROLLED]
+
+
+async def test_the_only_picture_refused_fails_the_call(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
+    """With that picture's own code, reason, message and metadata."""
+    enroller.refuse = {0: FaceAlreadyEnrolled("It is Bea's.", person_id="bea")}
+    refused = await refusal(svm.EnrollFaces(enrollment()))
+    assert (code_and_reason(refused), refused.message) == (("ALREADY_EXISTS", "FACE_ALREADY_ENROLLED"), "It is Bea's.")
+
+
+async def test_all_pictures_refused_fails_the_call(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
+    """With all of their reasons, by picture."""
+    enroller.refuse = {0: NoFace("There is no face."), 1: FaceAlreadyEnrolled("It is Bea's.")}
+    refused = await refusal(svm.EnrollFaces(enrollment(2)))
+    assert code_and_reason(refused) == ("INVALID_ARGUMENT", "NO_FACE_ENROLLED")
+    assert refused.message == "No picture was enrolled. picture 1: There is no face. picture 2: It is Bea's."
+    each = status_pb2.Status()
+    assert refused.details[2].Unpack(each)
+    assert code_and_reason(each) == ("ALREADY_EXISTS", "FACE_ALREADY_ENROLLED")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "field"),
+    [
+        ({"display_name": "", "person_id": ""}, "INVALID_REQUEST", "person_id"),
+        ({"display_name": "!!"}, "INVALID_REQUEST", "person_id"),
+        ({"display_name": "  "}, "INVALID_REQUEST", "display_name"),
+        ({"display_name": "x" * 201}, "INVALID_REQUEST", "display_name"),
+        ({"display_name": "Ada\n"}, "INVALID_REQUEST", "display_name"),
+        ({"person_id": "a b"}, "INVALID_REQUEST", "person_id"),
+        ({"person_id": "x" * 129}, "INVALID_REQUEST", "person_id"),
+        ({"request_id": "a b"}, "INVALID_REQUEST", "request_id"),
+        ({"recognizers": ["keras"]}, "UNKNOWN_RECOGNIZER", "recognizers"),
+        ({"images": [recognizer_pb2.Image()]}, "IMAGE_MISSING", "image"),
+        ({"images": [], "person_id": "ada", "display_name": ""}, "INVALID_REQUEST", "images"),
+        ({"images": [recognizer_pb2.Image(content=b"x")] * 33}, "INVALID_REQUEST", "images"),
+    ],
+)
+async def test_wrong_fields_are_named(
+    svm: EnrollmentServiceStub, enroller: ScriptedEnroller, fields: dict[str, object], reason: str, field: str
+) -> None:
+    """Before the enroller is asked."""
+    refused = await refusal(svm.EnrollFaces(enrollment(**fields)))
+    assert code_and_reason(refused) == ("INVALID_ARGUMENT", reason)
+    assert field.encode() in refused.details[0].value
+    assert enroller.enrolled == []
+
+
+async def test_buckets_must_be_allowed(svm: EnrollmentServiceStub) -> None:
+    """As they must for recognizing."""
+    image = recognizer_pb2.Image(s3_object=recognizer_pb2.S3Object(bucket="secret", key="ada.jpg"))
+    refused = await refusal(svm.EnrollFaces(enrollment(images=[image])))
+    assert code_and_reason(refused) == ("PERMISSION_DENIED", "BUCKET_NOT_ALLOWED")
+
+
+async def test_a_person_is_removed(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
+    """OK, or PARTIAL where the enroller warns that they stay known."""
+    asked = pb.RemovePersonRequest(person_id="ada", collection="staff")
+    first = (await svm.RemovePerson(asked)).results[0]
+    enroller.warning = "Ada stays known."
+    second = (await svm.RemovePerson(asked)).results[0]
+    assert enroller.removed == [("ada", "staff")] * 2
+    assert (first.recognizer, first.outcome, first.removed_faces) == ("svm", recognizer_pb2.OUTCOME_OK, 2)
+    assert second.outcome == recognizer_pb2.OUTCOME_PARTIAL
+
+
+async def test_nobody_is_removed_without_an_id(svm: EnrollmentServiceStub) -> None:
+    """An empty person_id is no way to say all."""
+    refused = await refusal(svm.RemovePerson(pb.RemovePersonRequest()))
+    assert code_and_reason(refused) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+
+
+async def test_people_are_listed(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
+    """A page at a time."""
+    enroller.known = ["ada", "bea", "cat"]
+    first = await svm.ListPeople(pb.ListPeopleRequest(page_size=2))
+    second = await svm.ListPeople(pb.ListPeopleRequest(page_size=2, page_token=first.next_page_token))
+    assert [one.person_id for one in first.results[0].people] == ["ada", "bea"]
+    assert ([one.person_id for one in second.results[0].people], second.next_page_token) == (["cat"], "")
+
+
+@pytest.mark.parametrize("size", [0, -1, 1001])
+async def test_page_sizes_have_limits(svm: EnrollmentServiceStub, size: int) -> None:
+    """1 to 1000."""
+    refused = await refusal(svm.ListPeople(pb.ListPeopleRequest(page_size=size)))
+    assert code_and_reason(refused) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+
+
+async def test_what_the_enroller_refuses_is_told(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
+    """With its own code."""
+    enroller.error = NotOffered("Not here.")
+    for call in (
+        svm.EnrollFaces(enrollment()),
+        svm.RemovePerson(pb.RemovePersonRequest(person_id="a")),
+        svm.ListPeople(pb.ListPeopleRequest()),
+    ):
+        assert code_and_reason(await refusal(call)) == ("UNIMPLEMENTED", "NOT_OFFERED")
+
+
+async def test_a_recognizer_that_does_not_enroll_has_no_such_service() -> None:
+    """The call is UNIMPLEMENTED, and ListRecognizers tells beforehand."""
+    async with enrolling(None) as address, client(address) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.EnrollFaces(enrollment())
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED

@@ -1,0 +1,198 @@
+"""A recognizer as its callers see it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import pytest
+from google.protobuf.duration_pb2 import Duration
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.runtime import status
+from services.runtime.errors import DependencyUnavailable
+from services.runtime.leaf.leaf import Leaf
+from services.runtime.settings import LeafSettings
+from tests.support.leaves import Scripted, Stub, leaf, request, stub, until
+
+
+@asynccontextmanager
+async def asking(recognizer: Scripted, **settings: object) -> AsyncIterator[Stub]:
+    async with leaf(recognizer, **settings) as address, stub(address) as client:
+        yield client
+
+
+async def refusal(client: Stub, asked: pb.RecognizeImageRequest, timeout: float = 5) -> grpc.aio.AioRpcError:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await client.RecognizeImage(asked, timeout=timeout)
+    return caught.value
+
+
+def reason(error: grpc.aio.AioRpcError) -> str:
+    return status.reason_of(status.from_rpc_error(error))
+
+
+async def test_answers_with_one_result() -> None:
+    """A leaf answers with its one result, the picture's measures and the request_id."""
+    async with asking(Scripted("svm")) as client:
+        answer = await client.RecognizeImage(request(request_id="mine"))
+    (result,) = answer.results
+    assert (answer.request_id, result.recognizer, result.outcome) == ("mine", "svm", pb.OUTCOME_OK)
+    assert (answer.image.width, answer.image.height, answer.image.format) == (8, 6, "JPEG")
+
+
+async def test_makes_no_verdict() -> None:
+    """Verdicts and merged labels are a gateway's."""
+    found = pb.RecognizerResult(
+        faces=[pb.Face(candidates=[pb.Candidate(display_name="A", score=1)])], labels=[pb.Label(name="Boat")]
+    )
+    async with asking(Scripted(result=found)) as client:
+        answer = await client.RecognizeImage(request())
+    assert (len(answer.verdicts), len(answer.labels), answer.gateway) == (0, 0, "")
+
+
+async def test_the_stream_has_the_result_and_then_the_rest() -> None:
+    """A leaf's stream is two messages, which merge into the unary answer."""
+    async with asking(Scripted(result=pb.RecognizerResult(cost_micro_usd=7))) as client:
+        first, last = [message async for message in client.StreamRecognizeImage(request(request_id="r"))]
+        unary = await client.RecognizeImage(request(request_id="r"))
+    assert (len(first.results), len(last.results), last.cost_micro_usd) == (1, 0, 7)
+    merged = pb.RecognizeImageResponse()
+    merged.MergeFrom(first)
+    merged.MergeFrom(last)
+    for answer in (merged, unary):
+        answer.ClearField("timings")
+        answer.results[0].ClearField("timings")
+    assert merged == unary
+
+
+async def test_a_stream_fails_like_a_call() -> None:
+    """An error of a stream has code and reason as well."""
+    async with asking(Scripted(error=DependencyUnavailable("down"))) as client:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            _ = [message async for message in client.StreamRecognizeImage(request())]
+    assert (caught.value.code(), reason(caught.value)) == (grpc.StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE")
+
+
+@pytest.mark.parametrize("error", [KeyError("secret"), TimeoutError("secret"), OSError("secret")], ids=repr)
+async def test_an_unforeseen_error_hides_its_text(error: Exception) -> None:
+    """Whatever a recognizer stumbles over is INTERNAL, without a word of it."""
+    async with asking(Scripted(error=error)) as client:
+        refused = await refusal(client, request())
+    assert (refused.code(), reason(refused)) == (grpc.StatusCode.INTERNAL, "INTERNAL")
+    assert "secret" not in str(status.from_rpc_error(refused))
+
+
+async def test_goes_on_after_an_unforeseen_error() -> None:
+    """The call after a crashed one is answered."""
+    recognizer = Scripted(error=KeyError("x"))
+    async with asking(recognizer) as client:
+        await refusal(client, request())
+        recognizer.error = None
+        assert (await client.RecognizeImage(request())).results[0].outcome == pb.OUTCOME_OK
+
+
+async def test_a_recognizer_that_cannot_do_what_is_asked_is_skipped() -> None:
+    """Nothing that it can do is SKIPPED, and the recognizer is not troubled."""
+    recognizer = Scripted()
+    async with asking(recognizer) as client:
+        answer = await client.RecognizeImage(request(features=[pb.FEATURE_TEXT]))
+    assert (answer.results[0].outcome, recognizer.asked) == (pb.OUTCOME_SKIPPED, [])
+
+
+async def test_passes_on_what_is_asked() -> None:
+    """The recognizer gets those features that it can do, and the checked options."""
+    recognizer = Scripted()
+    asked = request(
+        features=[pb.FEATURE_TEXT, pb.FEATURE_LABELS],
+        max_labels=3,
+        min_score=0.25,
+        collection="staff",
+        include_embeddings=True,
+    )
+    async with asking(recognizer) as client:
+        await client.RecognizeImage(asked)
+    (options,) = recognizer.asked
+    assert (options.features, options.max_labels, options.min_score) == ((pb.FEATURE_LABELS,), 3, 0.25)
+    assert (options.collection, options.include_embeddings) == ("staff", True)
+
+
+async def test_its_own_options_win() -> None:
+    """Options under the leaf's name replace those of the call; its timeout can only shorten the deadline."""
+    recognizer = Scripted("svm")
+    own = {"svm": pb.RecognizerOptions(min_score=0.75, timeout=Duration(seconds=1))}
+    async with asking(recognizer) as client:
+        await client.RecognizeImage(request(min_score=0.1, recognizer_options=own))
+        await client.RecognizeImage(request(recognizer_options=own), timeout=0.5)
+    assert recognizer.asked[0].min_score == 0.75
+    assert [options.remaining() < limit for options, limit in zip(recognizer.asked, (1, 0.5), strict=True)] == [
+        True
+    ] * 2
+
+
+async def test_knows_its_own_name_only() -> None:
+    """A leaf asked for another recognizer refuses; asked for itself it answers."""
+    async with asking(Scripted("svm")) as client:
+        refused = await refusal(client, request(recognizers=["keras"]))
+        await client.RecognizeImage(request(recognizers=["svm"]))
+    assert (refused.code(), reason(refused)) == (grpc.StatusCode.INVALID_ARGUMENT, "UNKNOWN_RECOGNIZER")
+
+
+async def test_refuses_a_picture_that_is_none() -> None:
+    """Text is INVALID_ARGUMENT even where the recognizer itself never decodes."""
+    asked = pb.RecognizeImageRequest(image=pb.Image(content=b"This is text."))
+    async with asking(Scripted()) as client:
+        refused = await refusal(client, asked)
+    assert (refused.code(), reason(refused)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_IMAGE")
+
+
+async def test_reads_no_object_that_is_not_allowed() -> None:
+    """A leaf holds the list of allowed buckets itself: a caller who goes around the gateway gains nothing."""
+    recognizer = Scripted()
+    asked = pb.RecognizeImageRequest(image=pb.Image(s3_object=pb.S3Object(bucket="b", key="private/k")))
+    async with asking(recognizer, s3_allowed=("b/public/",)) as client:
+        refused = await refusal(client, asked)
+    assert (refused.code(), reason(refused)) == (grpc.StatusCode.PERMISSION_DENIED, "BUCKET_NOT_ALLOWED")
+    assert recognizer.asked == []
+
+
+async def test_ends_at_the_deadline() -> None:
+    """A recognizer that is too slow is cancelled when the caller gives up."""
+    recognizer = Scripted(seconds=30)
+    async with asking(recognizer) as client:
+        refused = await refusal(client, request(), timeout=0.2)
+        await asyncio.sleep(0.1)
+    assert (refused.code(), recognizer.cancelled) == (grpc.StatusCode.DEADLINE_EXCEEDED, 1)
+
+
+async def test_its_own_timeout_ends_it_with_a_reason() -> None:
+    """A shorter timeout among the options is OUT_OF_TIME."""
+    own = {"leaf": pb.RecognizerOptions(timeout=Duration(nanos=100_000_000))}
+    async with asking(Scripted(seconds=30)) as client:
+        refused = await refusal(client, request(recognizer_options=own))
+    assert (refused.code(), reason(refused)) == (grpc.StatusCode.DEADLINE_EXCEEDED, "OUT_OF_TIME")
+
+
+async def test_a_cancelled_call_cancels_the_recognizer() -> None:
+    """A caller that goes away stops the work."""
+    recognizer = Scripted(seconds=30)
+    async with asking(recognizer) as client:
+        call = client.RecognizeImage(request())
+        await until(lambda: recognizer.asked)
+        call.cancel()
+        await until(lambda: recognizer.cancelled == 1)
+
+
+async def test_before_it_is_loaded_it_is_not_ready() -> None:
+    """A leaf whose model is still being loaded is listed as LOADING."""
+    answer = await Leaf(Scripted("svm"), LeafSettings()).ListRecognizers(pb.ListRecognizersRequest(), None)
+    assert (answer.recognizers[0].name, answer.recognizers[0].state) == ("svm", pb.RECOGNIZER_STATE_LOADING)
+
+
+async def test_lists_itself() -> None:
+    """A loaded leaf tells name, state, features and models, and names no gateway."""
+    async with asking(Scripted("svm")) as client:
+        answer = await client.ListRecognizers(pb.ListRecognizersRequest())
+    (one,) = answer.recognizers
+    assert (one.name, one.state, answer.gateway) == ("svm", pb.RECOGNIZER_STATE_READY, "")
+    assert (list(one.features), one.models[0].name) == ([pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS], "scripted")

@@ -1,0 +1,177 @@
+"""What Prometheus reads of every server."""
+
+import asyncio
+import urllib.request
+from collections.abc import Callable
+
+import grpc
+import pytest
+from prometheus_client import REGISTRY
+
+from marquee.v1 import recognizer_pb2_grpc
+from services.runtime.errors import ObjectNotFound, Overloaded
+from services.runtime.server import metrics
+from services.runtime.server.server import RECOGNIZER_SERVICE, Service
+from tests.support.leaves import Scripted, leaf, request, served, stub, until
+from tests.support.processes import free_port
+
+RECOGNIZER = "marquee.v1.RecognizerService"
+
+
+class Counted:
+    """How much a series has grown since this was made."""
+
+    def __init__(self, name: str, **labels: str) -> None:
+        self._read: Callable[[], float] = lambda: REGISTRY.get_sample_value(name, labels) or 0
+        self._before = self._read()
+
+    def __call__(self) -> float:
+        return self._read() - self._before
+
+
+def handled(code: str, method: str = "RecognizeImage", kind: str = "unary", service: str = RECOGNIZER) -> Counted:
+    return Counted(
+        "grpc_server_handled_total", grpc_type=kind, grpc_service=service, grpc_method=method, grpc_code=code
+    )
+
+
+def started(method: str = "RecognizeImage", kind: str = "unary", service: str = RECOGNIZER) -> Counted:
+    return Counted("grpc_server_started_total", grpc_type=kind, grpc_service=service, grpc_method=method)
+
+
+async def test_counts_a_call_when_it_begins_and_when_it_ends() -> None:
+    """A running call is started and not handled; when it ends it is both."""
+    begun, ended = started(), handled("OK")
+    recognizer = Scripted(seconds=0.2)
+    async with leaf(recognizer) as address, stub(address) as client:
+        call = client.RecognizeImage(request())
+        await until(lambda: recognizer.asked)
+        assert (begun(), ended()) == (1, 0)
+        await call
+        assert (begun(), ended()) == (1, 1)
+
+
+async def test_measures_the_time() -> None:
+    """A call's seconds are in the histogram."""
+    labels = {"grpc_type": "unary", "grpc_service": RECOGNIZER, "grpc_method": "RecognizeImage"}
+    slow = Counted("grpc_server_handling_seconds_sum", **labels)
+    async with leaf(Scripted(seconds=0.1)) as address, stub(address) as client:
+        await client.RecognizeImage(request())
+    assert 0.1 <= slow() < 2
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(ObjectNotFound("gone"), "NotFound"), (Overloaded("full"), "ResourceExhausted"), (KeyError(), "Internal")],
+    ids=["NotFound", "ResourceExhausted", "Internal"],
+)
+async def test_counts_errors_by_code(error: Exception, code: str) -> None:
+    """A failed call is counted under its code, in Go's spelling."""
+    failed = handled(code)
+    async with leaf(Scripted(error=error)) as address, stub(address) as client:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await client.RecognizeImage(request())
+    assert failed() == 1
+
+
+async def test_counts_cancelled_calls() -> None:
+    """A call that its caller cancels is counted as Canceled."""
+    cancelled = handled("Canceled")
+    recognizer = Scripted(seconds=30)
+    async with leaf(recognizer) as address, stub(address) as client:
+        call = client.RecognizeImage(request())
+        await until(lambda: recognizer.asked)
+        call.cancel()
+        await until(lambda: cancelled() == 1)
+
+
+class Heedless(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
+    """A service that keeps no deadline itself."""
+
+    def register(self, server: grpc.aio.Server) -> tuple[str]:
+        recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(self, server)
+        return (RECOGNIZER_SERVICE,)
+
+    async def load(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+    async def RecognizeImage(self, request: object, context: object) -> None:  # noqa: N802 - the contract's name
+        del request, context
+        await asyncio.sleep(30)
+
+
+async def test_counts_calls_past_their_deadline() -> None:
+    """A call whose deadline passes is DeadlineExceeded, not Canceled, though gRPC cancels it."""
+    late = handled("DeadlineExceeded")
+    async with served(Heedless()) as address, stub(address) as client:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await client.RecognizeImage(request(), timeout=0.2)
+        await until(lambda: late() == 1)
+
+
+async def test_counts_streams() -> None:
+    """A stream is one call of the type server_stream."""
+    streamed = handled("OK", "StreamRecognizeImage", "server_stream")
+    async with leaf(Scripted()) as address, stub(address) as client:
+        _ = [message async for message in client.StreamRecognizeImage(request())]
+    assert streamed() == 1
+
+
+async def test_counts_cancelled_streams() -> None:
+    """A stream that its caller cancels is counted as well."""
+    cancelled = handled("Canceled", "StreamRecognizeImage", "server_stream")
+    recognizer = Scripted(seconds=30)
+    async with leaf(recognizer) as address, stub(address) as client:
+        call = client.StreamRecognizeImage(request())
+        reading = asyncio.create_task(call.read())
+        await until(lambda: recognizer.asked)
+        call.cancel()
+        await until(lambda: cancelled() == 1)
+        await asyncio.gather(reading, return_exceptions=True)
+
+
+@pytest.mark.parametrize("path", ["/marquee.v1.RecognizerService/Guess", "/any.Service/Method"])
+async def test_unknown_methods_share_one_name(path: str) -> None:
+    """A method that is not there is counted as unknown, so that no caller makes a label."""
+    unknown = handled("Unimplemented", "unknown", "unary", "unknown")
+    async with leaf(Scripted()) as address, grpc.aio.insecure_channel(address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await channel.unary_unary(path)(b"")
+    assert (caught.value.code(), unknown()) == (grpc.StatusCode.UNIMPLEMENTED, 1)
+
+
+def test_spells_codes_as_go_does() -> None:
+    """Dashboards made for Go servers find every code."""
+    assert {metrics.code_name(code) for code in grpc.StatusCode} == {
+        *("OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists"),
+        *("PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented"),
+        *("Internal", "Unavailable", "DataLoss", "Unauthenticated"),
+    }
+
+
+async def test_tells_the_model() -> None:
+    """A loaded recognizer's model is told by name and version."""
+    async with leaf(Scripted()):
+        assert REGISTRY.get_sample_value("marquee_model_info", {"model": "scripted", "version": "1"}) == 1
+
+
+def test_forgets_a_model_that_is_no_longer_used() -> None:
+    """When the version changes, the old one is no longer told."""
+    metrics.show_models({"celebrity": "1"})
+    metrics.show_models({"celebrity": "2"})
+    values = [REGISTRY.get_sample_value("marquee_model_info", {"model": "celebrity", "version": v}) for v in "12"]
+    assert values == [None, 1]
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # the exporter lives as long as its process
+def test_exports_what_it_counts() -> None:
+    """GET /metrics has the series by the names that go-grpc-middleware gives them."""
+    port = free_port()
+    metrics.export("127.0.0.1", port)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        page = answer.read().decode()
+    names = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE ")}
+    assert {"grpc_server_started_total", "grpc_server_handled_total", "grpc_server_handling_seconds"} <= names

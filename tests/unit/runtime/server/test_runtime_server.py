@@ -1,0 +1,171 @@
+"""A server's life as a process: start, loading, serving, end."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.runtime import status
+from tests.support.leaves import LeafProcess, request
+
+Start = Callable[..., LeafProcess]
+Health = health_pb2.HealthCheckResponse
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts servers that end with the test."""
+    started: list[LeafProcess] = []
+
+    def start(*arguments: str, **environment: str) -> LeafProcess:
+        started.append(LeafProcess(tmp_path, *arguments, **environment))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def loading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LeafProcess]:
+    """A server whose model takes a minute to load."""
+    server = LeafProcess(tmp_path_factory.mktemp("loading"), "--load-seconds", "60")
+    yield server
+    server.close()
+
+
+async def test_while_loading_it_is_alive_and_not_ready(loading: LeafProcess) -> None:
+    """A loading server must not be restarted, nor get calls."""
+    names = ("liveness", "readiness", "", "marquee.v1.RecognizerService")
+    states = [await loading.health(name) for name in names]
+    assert states == [Health.SERVING, Health.NOT_SERVING, Health.NOT_SERVING, Health.NOT_SERVING]
+
+
+async def test_while_loading_it_refuses_calls(loading: LeafProcess) -> None:
+    """A call that comes too early is told to try again: UNAVAILABLE, MODEL_NOT_READY."""
+    async with loading.client() as client:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.RecognizeImage(request(), timeout=5)
+    refused = status.from_rpc_error(caught.value)
+    assert (status.code_of(refused), status.reason_of(refused)) == (grpc.StatusCode.UNAVAILABLE, "MODEL_NOT_READY")
+
+
+async def test_once_loaded_it_serves(start: Start) -> None:
+    """After loading, readiness is SERVING and calls are answered."""
+    server = start("--load-seconds", "0.2")
+    await server.serving()
+    async with server.client() as client:
+        answer = await client.RecognizeImage(request(), timeout=5)
+    assert answer.results[0].outcome == pb.OUTCOME_OK
+
+
+async def test_sigterm_while_loading_ends_it(start: Start) -> None:
+    """A server that is stopped before it is ready stops in order."""
+    server = start("--load-seconds", "60")
+    assert await server.health("liveness") == Health.SERVING
+    server.process.send_signal(signal.SIGTERM)
+    assert await server.ended() == 0
+
+
+async def test_a_model_that_cannot_be_loaded_ends_it(start: Start) -> None:
+    """A domain error while loading is told in one line, without a traceback, and the process exits with 1."""
+    server = start("--load-error", "MARQUEE_MODEL names no file.")
+    assert await server.ended() == 1
+    assert [line["error"] for line in server.events("cannot serve")] == ["MARQUEE_MODEL names no file."]
+    assert "Traceback" not in str(server.told())
+
+
+@pytest.mark.parametrize("variable", ["MARQUEE_PORT", "MARQUEE_METRICS_PORT"])
+async def test_a_taken_port_ends_it(start: Start, variable: str) -> None:
+    """A port that somebody else has is told with the variable that changes it, and the process exits with 1."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        server = start(**{variable: str(other.getsockname()[1])})
+        assert await server.ended() == 1
+    (line,) = server.events("cannot serve")
+    assert variable in str(line["error"])
+
+
+async def test_sigterm_lets_a_running_call_end(start: Start) -> None:
+    """After SIGTERM a running call is answered, and the process exits with 0."""
+    server = start("--seconds", "0.7")
+    await server.serving()
+    async with server.client() as client:
+        call = client.RecognizeImage(request(), timeout=10)
+        await asyncio.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        assert (await call).results[0].outcome == pb.OUTCOME_OK
+    assert await server.ended() == 0
+
+
+async def test_draining_has_an_end(start: Start) -> None:
+    """A call that outlasts MARQUEE_DRAIN_SECONDS is cut off, and the process still exits with 0."""
+    server = start("--seconds", "60", MARQUEE_DRAIN_SECONDS="0.2")
+    await server.serving()
+    async with server.client() as client:
+        call = client.RecognizeImage(request(), timeout=50)
+        await asyncio.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call
+    assert await server.ended() == 0
+
+
+async def test_before_draining_it_still_takes_calls(start: Start) -> None:
+    """For MARQUEE_DRAIN_DELAY_SECONDS it says NOT_SERVING and answers those who have not heard yet."""
+    server = start(MARQUEE_DRAIN_DELAY_SECONDS="30")
+    await server.serving()
+    async with server.client() as client:
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.2)
+        assert await server.health() == Health.NOT_SERVING
+        assert (await client.RecognizeImage(request(), timeout=5)).results[0].outcome == pb.OUTCOME_OK
+
+
+async def test_a_watcher_does_not_hold_up_the_end(start: Start) -> None:
+    """Somebody who watches the health hears NOT_SERVING and is let go at once, not after the whole drain."""
+    server = start(MARQUEE_DRAIN_SECONDS="60")
+    await server.serving()
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        asked = health_pb2.HealthCheckRequest(service="readiness")
+        heard = [answer.status async for answer in _after(server, HealthStub(channel).Watch(asked, timeout=30))]
+    assert heard == [Health.SERVING, Health.NOT_SERVING]
+    assert await server.ended() == 0
+
+
+async def _after(
+    server: LeafProcess, watch: AsyncIterable[health_pb2.HealthCheckResponse]
+) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+    """What the watcher hears when the server is asked to end after the first answer."""
+    async for answer in watch:
+        yield answer
+        if answer.status == Health.SERVING:
+            server.process.send_signal(signal.SIGTERM)
+
+
+async def test_it_listens_on_an_ipv6_address(start: Start) -> None:
+    """MARQUEE_HOST takes ::1 without brackets."""
+    if not _has_ipv6():
+        pytest.skip("this machine has no IPv6 loopback")
+    server = start(MARQUEE_HOST="::1")
+    async with grpc.aio.insecure_channel(server.address.replace("127.0.0.1", "[::1]")) as channel:
+        asked = health_pb2.HealthCheckRequest(service="liveness")
+        answer = await HealthStub(channel).Check(asked, timeout=10, wait_for_ready=True)
+    assert answer.status == Health.SERVING
+
+
+def _has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as one:
+            one.bind(("::1", 0))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,74 @@
+"""What a server tells on standard error."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from marquee.v1 import recognizer_pb2 as pb
+from marquee.v1 import recognizer_pb2_grpc
+from tests.support.leaves import LeafProcess, request, until
+from tests.support.processes import ROOT, free_port
+
+
+@pytest.fixture(scope="module")
+def crashing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LeafProcess]:
+    """A server whose recognizer fails in a way that nobody foresaw."""
+    server = LeafProcess(tmp_path_factory.mktemp("crashing"), "--error", "the secret")
+    yield server
+    server.close()
+
+
+def calls(server: LeafProcess) -> list[dict[str, object]]:
+    return [line for line in server.events("call") if line["request_id"] in {"one", "two"}]
+
+
+async def test_logs_one_line_a_call(crashing: LeafProcess) -> None:
+    """Each call is one JSON line with request_id, method, code and milliseconds."""
+    await crashing.serving()
+    async with crashing.client() as client:
+        await client.RecognizeImage(request(request_id="one", features=[pb.FEATURE_TEXT]), timeout=5)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await client.RecognizeImage(request(request_id="two", max_labels=-1), timeout=5)
+    await until(lambda: len(calls(crashing)) == 2)
+    assert [(line["request_id"], line["code"], line["method"]) for line in calls(crashing)] == [
+        ("one", "OK", "RecognizeImage"),
+        ("two", "INVALID_ARGUMENT", "RecognizeImage"),
+    ]
+    assert all(0 < float(str(line["ms"])) < 5000 for line in calls(crashing))
+
+
+async def test_logs_no_health_checks(crashing: LeafProcess) -> None:
+    """Kubernetes asks for health every few seconds: no line tells of it."""
+    await crashing.serving()
+    assert {line["service"] for line in crashing.events("call")} <= {"marquee.v1.RecognizerService"}
+
+
+async def test_logs_a_crash_with_its_traceback(crashing: LeafProcess) -> None:
+    """An unforeseen error is one JSON line with request_id and traceback: what the caller was not told."""
+    await crashing.serving()
+    async with crashing.client() as client:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await client.RecognizeImage(request(request_id="mine"), timeout=5)
+    (line,) = crashing.events("unforeseen")
+    assert line["request_id"] == "mine"
+    assert "KeyError: 'the secret'" in str(line["exception"])
+
+
+def test_a_log_that_nobody_reads_fails_no_call() -> None:
+    """Calls are answered although standard error is a pipe whose reader has gone."""
+    port = str(free_port())
+    own = {"MARQUEE_PORT": port, "MARQUEE_METRICS_PORT": str(free_port())}
+    command = [sys.executable, "-m", "tests.support.leaves"]
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | own, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        process.stderr.close()
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
+            for _ in range(2):
+                stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=20, wait_for_ready=True)
+        process.terminate()
+        assert process.wait(20) == 0

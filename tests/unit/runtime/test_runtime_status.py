@@ -1,0 +1,90 @@
+"""Domain errors as callers see them."""
+
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from services.runtime import errors, status
+from tests.support.leaves import Scripted, leaf, request, stub
+
+
+def every(kind: type[errors.DomainError]) -> Iterator[type[errors.DomainError]]:
+    for one in kind.__subclasses__():
+        if one.__module__ == errors.__name__:
+            yield one
+            yield from every(one)
+
+
+def test_every_error_has_a_status() -> None:
+    """The table has a code and a reason for every domain error."""
+    assert set(every(errors.DomainError)) == set(status.TABLE)
+
+
+def test_every_error_has_its_own_reason() -> None:
+    """A reason tells which error it was: no two share one."""
+    reasons = [reason for _, reason in status.TABLE.values()]
+    assert len(reasons) == len(set(reasons))
+
+
+def test_the_tree_shows_every_error() -> None:
+    """The tree at the top of errors.py names every error."""
+    drawn = errors.__doc__ or ""
+    assert [one.__name__ for one in every(errors.DomainError) if one.__name__ not in drawn] == []
+
+
+@pytest.mark.parametrize("kind", status.TABLE, ids=lambda kind: kind.__name__)
+def test_an_error_becomes_its_status(kind: type[errors.DomainError]) -> None:
+    """A domain error's message goes to the caller as it is, with code, reason, domain and metadata."""
+    answer = status.from_exception(kind("What to do.", field="image"), request_id="r")
+    code, reason = status.TABLE[kind]
+    info = error_details_pb2.ErrorInfo()
+    answer.details[0].Unpack(info)
+    assert (status.code_of(answer), answer.message) == (code, "What to do.")
+    assert (info.reason, info.domain) == (reason, "marquee")
+    assert dict(info.metadata) == {"request_id": "r", "field": "image"}
+
+
+def test_an_unforeseen_exception_never_shows_its_text() -> None:
+    """INTERNAL tells where to look, and nothing of what happened."""
+    answer = status.from_exception(KeyError("password=hunter2"), request_id="r")
+    assert status.code_of(answer) is grpc.StatusCode.INTERNAL
+    assert "hunter2" not in str(answer)
+
+
+def test_a_ready_made_status_passes_unchanged() -> None:
+    """What another server said is passed on as it is."""
+    said = status.make(grpc.StatusCode.NOT_FOUND, "OBJECT_NOT_FOUND", "gone", bucket="b")
+    assert status.from_exception(status.StatusError(said), request_id="r") == said
+
+
+async def test_a_status_survives_a_failed_call() -> None:
+    """A status read from a failed call equals the one that the server made."""
+    error = errors.ObjectNotFound("There is no object s3://b/ä.jpg.", bucket="b")
+    async with leaf(Scripted(error=error)) as address, stub(address) as client:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.RecognizeImage(request(request_id="r"))
+    assert status.from_rpc_error(caught.value) == status.from_exception(error, request_id="r")
+
+
+async def test_a_failure_of_grpc_itself_becomes_a_status() -> None:
+    """Where no server answered, the status has gRPC's own code and no reason."""
+    async with stub("127.0.0.1:1") as client:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.RecognizeImage(request())
+    answer = status.from_rpc_error(caught.value)
+    assert (status.code_of(answer), status.reason_of(answer)) == (grpc.StatusCode.UNAVAILABLE, "")
+
+
+async def test_a_callers_long_words_do_not_hide_the_error() -> None:
+    """An error that repeats 20,000 characters of the request still arrives: gRPC drops statuses over 8 KiB."""
+    async with leaf(Scripted()) as address, stub(address) as client:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await client.RecognizeImage(request(recognizers=["x" * 20_000]))
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_a_number_that_grpc_does_not_know_is_unknown() -> None:
+    """A status of another system with a code of its own is UNKNOWN."""
+    assert status.code_of(status_pb2.Status(code=299)) is grpc.StatusCode.UNKNOWN

@@ -1,0 +1,238 @@
+"""Enrolling into the SVM's gallery."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from PIL import Image as Pillow
+from PIL import ImageFilter
+
+from local.pictures import demo_pictures, scene
+from services.runtime.errors import Misconfigured, NotOffered, PersonNotFound
+from services.runtime.images.image import Image
+from services.runtime.leaf.enroller import Page
+from services.svm.gallery.enroller import SvmEnroller
+from services.svm.recipes.wavelet import Wavelet
+from services.svm.recognizer import SvmRecognizer
+from tests.support.enrollers import ALREADY, ENROLLED, REFUSED, reasons, states
+from tests.support.svm_enrollment import (
+    COLLINS,
+    HOPPER,
+    asking,
+    names,
+    other_picture,
+    portrait,
+    replica,
+    version,
+    write_model,
+)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+async def svm(model: Path, tmp_path: Path) -> AsyncIterator[tuple[SvmRecognizer, SvmEnroller]]:
+    async with replica(model, tmp_path / "gallery.npz") as both:
+        yield both
+
+
+@pytest.fixture
+def recognizer(svm: tuple[SvmRecognizer, SvmEnroller]) -> SvmRecognizer:
+    return svm[0]
+
+
+@pytest.fixture
+def enroller(svm: tuple[SvmRecognizer, SvmEnroller]) -> SvmEnroller:
+    return svm[1]
+
+
+async def test_many_pictures_take_no_other_call_s_place(model: Path, tmp_path: Path) -> None:
+    """A call of more pictures than may wait is enrolled, and a picture that comes meanwhile is recognized."""
+    async with replica(model, tmp_path / "gallery.npz", queue=1) as (recognizer, enroller):
+        enrolling = asyncio.create_task(enroller.enroll(asking(*[portrait(COLLINS)] * 6)))
+        await asyncio.sleep(0)
+        assert await names(recognizer, other_picture(HOPPER)) == [""]
+        assert states(await enrolling) == [ENROLLED] + [ALREADY] * 5
+
+
+async def test_one_picture_is_enough(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
+    """A stranger gets a name in other pictures as soon as the call has answered; others stay strangers."""
+    before = version(recognizer)
+    assert await names(recognizer, other_picture(COLLINS)) == [""]
+    result = await enroller.enroll(asking(portrait(COLLINS)))
+    assert await names(recognizer, other_picture(COLLINS)) == [COLLINS]
+    assert await names(recognizer, other_picture(HOPPER)) == [""]
+    assert (result.person.person_id, result.person.display_name, result.person.face_count) == ("p1", COLLINS, 1)
+    assert abs(result.person.create_time.seconds - time.time()) < 60
+    assert result.model.version == version(recognizer) == f"{before}+{result.model.version.partition('+')[2]}"
+
+
+async def test_the_answer_shows_the_face(enroller: SvmEnroller) -> None:
+    """Its box, how sharp and bright it is and where it looks."""
+    face = (await enroller.enroll(asking(portrait(COLLINS)))).faces[0]
+    assert 0.2 < face.box.left + face.box.width / 2 < 0.6
+    assert face.quality.sharpness > 0.3
+    assert abs(face.quality.pose.yaw) < 40
+    assert len(face.face_id) == 32
+
+
+async def test_repeating_changes_nothing(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
+    """The same picture again, in the same call or in another, is told and not counted."""
+    first = await enroller.enroll(asking(portrait(COLLINS), portrait(COLLINS)))
+    before = version(recognizer)
+    second = await enroller.enroll(asking(portrait(COLLINS)))
+    assert (states(first), states(second)) == ([ENROLLED, ALREADY], [ALREADY])
+    assert (second.person.face_count, version(recognizer)) == (1, before)
+    assert first.faces[0].face_id == second.faces[0].face_id
+
+
+async def test_more_pictures_add_up(enroller: SvmEnroller) -> None:
+    """Another picture of the same person is another face."""
+    await enroller.enroll(asking(portrait(COLLINS)))
+    result = await enroller.enroll(asking(other_picture(COLLINS)))
+    assert (states(result), result.person.face_count) == ([ENROLLED], 2)
+
+
+async def test_a_name_changes_and_the_id_stays(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
+    """Without pictures the call renames."""
+    await enroller.enroll(asking(portrait(COLLINS)))
+    result = await enroller.enroll(asking(name="Colonel Collins"))
+    assert (result.person.display_name, result.person.face_count) == ("Colonel Collins", 1)
+    assert await names(recognizer, other_picture(COLLINS)) == ["Colonel Collins"]
+
+
+def blurred() -> Pillow.Image:
+    return portrait(COLLINS).filter(ImageFilter.GaussianBlur(4))
+
+
+def small() -> Pillow.Image:
+    return portrait(COLLINS).resize((200, 200))
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "reason"),
+    [
+        (lambda: scene("coffee.png"), "NO_FACE"),
+        (lambda: demo_pictures()["both.jpg"], "SEVERAL_FACES"),
+        (small, "FACE_TOO_SMALL"),
+        (blurred, "FACE_BLURRED"),
+    ],
+)
+async def test_a_bad_picture_is_refused_and_the_others_count(
+    enroller: SvmEnroller, spoilt: object, reason: str
+) -> None:
+    """Each with its own reason, and with what to do about it."""
+    result = await enroller.enroll(asking(spoilt(), portrait(COLLINS)))
+    assert (states(result), reasons(result)[0]) == ([REFUSED, ENROLLED], reason)
+    assert result.faces[0].status.message.count(".") >= 2
+    assert result.faces[0].face_id == ""
+
+
+async def test_a_damaged_picture_is_refused_alone(enroller: SvmEnroller) -> None:
+    """As one that is none."""
+    result = await enroller.enroll(asking(Image(b"no picture"), portrait(COLLINS)))
+    assert (states(result), reasons(result)[0]) == ([REFUSED, ENROLLED], "INVALID_IMAGE")
+
+
+async def test_where_all_are_refused_nothing_changes(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
+    """Nobody new, and no new name."""
+    await enroller.enroll(asking(portrait(COLLINS)))
+    before = version(recognizer)
+    result = await enroller.enroll(asking(blurred(), name="Somebody else"))
+    unknown = await enroller.enroll(asking(blurred(), person_id="p2"))
+    assert (states(result), result.person.display_name, version(recognizer)) == ([REFUSED], COLLINS, before)
+    assert not unknown.HasField("person")
+
+
+async def test_a_face_has_one_owner(enroller: SvmEnroller) -> None:
+    """Under another person_id it is refused, naming whose it is and what to do; twins are let in on demand."""
+    await enroller.enroll(asking(portrait(COLLINS)))
+    refused = await enroller.enroll(asking(other_picture(COLLINS), name="Twin", person_id="p2"))
+    assert reasons(refused) == ["FACE_ALREADY_ENROLLED"]
+    assert f"already enrolled as {COLLINS} (p1)" in refused.faces[0].status.message
+    assert "allow_similar" in refused.faces[0].status.message
+    allowed = await enroller.enroll(asking(other_picture(COLLINS), name="Twin", person_id="p2", allow_similar=True))
+    assert states(allowed) == [ENROLLED]
+
+
+async def test_a_foreign_face_among_a_persons_is_told(enroller: SvmEnroller) -> None:
+    """It counts, since people change; the warning stands at the picture to look at."""
+    result = await enroller.enroll(asking(portrait(COLLINS), portrait(HOPPER)))
+    assert states(result) == [ENROLLED, ENROLLED]
+    assert [list(face.warnings) for face in result.faces] == [
+        [],
+        ["This face looks unlike the person's others. Does it show them?"],
+    ]
+
+
+async def test_who_is_removed_is_a_stranger_again(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
+    """With all faces; a second time there is nothing to forget."""
+    await enroller.enroll(asking(portrait(COLLINS), other_picture(COLLINS)))
+    first, second = await enroller.remove("p1", ""), await enroller.remove("p1", "")
+    assert (first.removed_faces, second.removed_faces, list(first.warnings)) == (2, 0, [])
+    assert await names(recognizer, other_picture(COLLINS)) == [""]
+    assert "+" not in version(recognizer)
+
+
+async def test_the_trained_stay_known(enroller: SvmEnroller) -> None:
+    """They can be renamed and given faces; removing takes that back and says that they stay."""
+    await enroller.enroll(asking(portrait(COLLINS), name="Countess Ada", person_id="ada"))
+    people, _ = await enroller.people(Page(10, "", ""))
+    removed = await enroller.remove("ada", "")
+    after, _ = await enroller.people(Page(10, "", ""))
+    assert [(one.display_name, one.trained, one.face_count) for one in people] == [
+        ("Countess Ada", True, 1),
+        ("Bea", True, 0),
+    ]
+    assert (removed.removed_faces, "stays known" in removed.warnings[0]) == (1, True)
+    assert [one.display_name for one in after] == ["Ada", "Bea"]
+
+
+async def test_people_are_listed_by_page(enroller: SvmEnroller) -> None:
+    """By person_id; the token leads on to the rest."""
+    await enroller.enroll(asking(portrait(COLLINS), person_id="abe"))
+    first, token = await enroller.people(Page(2, "", ""))
+    rest, end = await enroller.people(Page(2, token, ""))
+    assert ([one.person_id for one in first], [one.person_id for one in rest], end) == (["abe", "ada"], ["bea"], "")
+
+
+async def test_nobody_is_renamed_or_enrolled_without_a_name(enroller: SvmEnroller) -> None:
+    """Somebody new needs pictures and a name."""
+    for wrong in (asking(name="Nobody"), asking(portrait(COLLINS), name="")):
+        with pytest.raises(PersonNotFound, match=r"p1\. Send pictures and a display_name"):
+            await enroller.enroll(wrong)
+
+
+async def test_collections_are_none_of_its(enroller: SvmEnroller) -> None:
+    """A call that names one is not for this recognizer."""
+    with pytest.raises(NotOffered, match="no collections"):
+        await enroller.enroll(asking(portrait(COLLINS), collection="staff"))
+
+
+async def test_without_a_gallery_nobody_is_enrolled(model: Path) -> None:
+    """The message names the setting, and ListRecognizers tells beforehand."""
+    async with replica(model) as (recognizer, enroller):
+        assert not recognizer.describe().can_enroll
+        with pytest.raises(NotOffered, match="MARQUEE_SVM_GALLERY"):
+            await enroller.enroll(asking(portrait(COLLINS)))
+
+
+async def test_other_recipes_have_no_gallery(tmp_path: Path) -> None:
+    """Their numbers say nothing of people whom they were not trained on: the server does not start."""
+    model = write_model(tmp_path, "wavelet", Wavelet.length)
+    with pytest.raises(Misconfigured, match=r"wavelet.*MARQUEE_SVM_GALLERY"):
+        async with replica(model, tmp_path / "gallery.npz"):
+            pass
+
+
+async def test_a_spoilt_gallery_is_named(model: Path, tmp_path: Path) -> None:
+    """At the start it is an error: to begin anew with nobody would lose them all."""
+    (tmp_path / "gallery.npz").write_bytes(b"half")
+    with pytest.raises(Misconfigured, match=r"gallery\.npz: it is no gallery.*MARQUEE_SVM_GALLERY"):
+        async with replica(model, tmp_path / "gallery.npz"):
+            pass

@@ -1,0 +1,181 @@
+"""The trainer, from a folder to a model or to what is wrong."""
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import boto3
+import pytest
+from PIL import ImageFilter
+
+from local.pictures import PEOPLE, photo, scene, variations
+from services.svm import artifact
+from services.svm.train.__main__ import main
+from tests.support.s3_store import s3_store
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three pictures of each of two people."""
+    folder = tmp_path_factory.mktemp("people")
+    for seed, person in enumerate(PEOPLE):
+        (folder / person.replace(" ", "_")).mkdir()
+        for number, picture in enumerate(variations(photo(person), 3, seed)):
+            picture.save(folder / person.replace(" ", "_") / f"{number}.jpg")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The trainer writes into the working directory unless told otherwise."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def s3_url() -> Iterator[str]:
+    with s3_store() as url:
+        yield url
+
+
+@pytest.fixture
+def copy(people: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(people, tmp_path / "people")
+
+
+def refused(arguments: Sequence[object], capsys: pytest.CaptureFixture[str]) -> str:
+    """What the trainer says on standard error, having exited with 2."""
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    assert stopped.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_a_model_is_trained(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder per person becomes a model; pictures left out are named with the reason, in a table too."""
+    (copy / "Grace_Hopper" / ".hidden").write_text("not looked at")
+    scene("coffee.png").save(copy / "Grace_Hopper" / "cup.png")
+    photo("Grace Hopper").filter(ImageFilter.GaussianBlur(9)).save(copy / "Grace_Hopper" / "fog.png")
+    shutil.copy(copy / "Eileen_Collins" / "0.jpg", copy / "Eileen_Collins" / "again.jpg")
+    main([str(copy), "--out", str(tmp_path / "model.skops")])
+    said = capsys.readouterr().out
+    assert "left out, no face: Grace_Hopper/cup.png" in said
+    assert "left out, blurred: Grace_Hopper/fog.png" in said
+    assert "left out, a copy of 0.jpg: Eileen_Collins/again.jpg" in said
+    assert "all alike: Grace_Hopper" in said
+    assert ["5", "3", "1", "1", "1", "0"] in [re.findall(r"\d+", line) for line in said.splitlines()]
+    trained = artifact.load(tmp_path / "model.skops")
+    assert [person.person_id for person in trained.gallery.people] == ["eileen-collins", "grace-hopper"]
+    assert (trained.recipe, trained.report["faces"], trained.report["accuracy"]) == ("embedding", 6, 1)
+    assert 0.3 < trained.calibration.threshold < 0.6
+
+
+def test_the_page_tells_what_was_measured(copy: Path, tmp_path: Path) -> None:
+    """One file with the numbers, the confusion matrix, the strangers' curve and what was left out."""
+    scene("coffee.png").save(copy / "Grace_Hopper" / "cup <1>.png")
+    main([str(copy), "--out", str(tmp_path / "model.skops"), "--report", str(tmp_path / "page.html")])
+    page = (tmp_path / "page.html").read_text()
+    for part in ("Who was taken for whom", "Grace Hopper", "<polyline", "precision", "cup &lt;1&gt;.png", "seconds_"):
+        assert part in page
+    assert "http" not in page
+
+
+@pytest.mark.parametrize("recipe", ["hog-lbp", "wavelet"])
+def test_every_recipe_is_trained(people: Path, recipe: str, tmp_path: Path) -> None:
+    """The model says its recipe, and its classifier takes that recipe's features."""
+    main([str(people), "--recipe", recipe, "--faces", "haar+hog", "--out", str(tmp_path / "model.skops")])
+    trained = artifact.load(tmp_path / "model.skops")
+    assert trained.recipe == recipe
+    assert trained.gallery.rows.shape == (6, 2)
+
+
+def test_a_face_under_two_names_is_left_out(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A picture in another person's folder is told with whose face it is."""
+    wrong = next(variations(photo("Grace Hopper"), 1, 99))
+    wrong.save(copy / "Eileen_Collins" / "wrong.jpg")
+    main([str(copy), "--out", str(tmp_path / "model.skops")])
+    assert "left out, the face of Grace_Hopper: Eileen_Collins/wrong.jpg" in capsys.readouterr().out
+
+
+def test_the_published_rule_is_the_wavelet_recipes(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Haar sees two eyes in no picture of one person here: she is left out, and training stops."""
+    said = refused([people, "--recipe", "wavelet"], capsys)
+    assert "Too few: Grace_Hopper (" in said
+
+
+def test_pictures_come_from_s3(people: Path, tmp_path: Path, s3_url: str) -> None:
+    """s3://BUCKET/PREFIX is read as a folder is: the data hash is the same."""
+    bucket = boto3.resource("s3", endpoint_url=s3_url).Bucket("faces")
+    bucket.create()
+    for path in people.rglob("*.jpg"):
+        bucket.upload_file(str(path), f"people/{path.relative_to(people)}")
+    main([str(people), "--out", str(tmp_path / "one.skops")])
+    main(["s3://faces/people", "--s3-endpoint-url", s3_url, "--out", str(tmp_path / "other.skops")])
+    one, other = (artifact.load(tmp_path / name) for name in ("one.skops", "other.skops"))
+    assert one.data_sha256 == other.data_sha256
+
+
+def test_the_model_knows_its_data(copy: Path, tmp_path: Path) -> None:
+    """The same pictures give the same data hash, one picture fewer another."""
+    hashes = []
+    for _ in range(2):
+        main([str(copy), "--out", str(tmp_path / "model.skops")])
+        hashes.append(artifact.load(tmp_path / "model.skops").data_sha256)
+    next((copy / "Grace_Hopper").iterdir()).unlink()
+    main([str(copy), "--out", str(tmp_path / "model.skops")])
+    hashes.append(artifact.load(tmp_path / "model.skops").data_sha256)
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_unreadable_files_are_all_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A text and a cut picture stop the training; both are named with what is wrong."""
+    (copy / "Grace_Hopper" / "notes.txt").write_text("words")
+    whole = (copy / "Eileen_Collins" / "0.jpg").read_bytes()
+    (copy / "Eileen_Collins" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    said = refused([copy], capsys)
+    assert "notes.txt: This is not a JPEG, PNG or WebP picture." in said
+    assert "cut.jpg: The picture is damaged or cut short" in said
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message says what a training folder looks like."""
+    assert "Put each person's into a folder" in refused([tmp_path], capsys)
+
+
+def test_a_missing_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message names the folder."""
+    assert "nothing is not a folder" in refused([tmp_path / "nothing"], capsys)
+
+
+def test_one_person_is_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A classifier between one person and nobody cannot be trained."""
+    shutil.rmtree(copy / "Grace_Hopper")
+    assert "pictures of one person, Eileen_Collins" in refused([copy], capsys)
+
+
+def test_one_person_under_two_names_is_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Folders whose names give one identifier are named."""
+    shutil.copytree(copy / "Grace_Hopper", copy / "grace hopper")
+    assert "'Grace_Hopper' and 'grace hopper' are the same person, grace-hopper" in refused([copy], capsys)
+
+
+@pytest.mark.parametrize("share", ["-0.1", "1", "nan"])
+def test_an_impossible_share_is_refused(people: Path, share: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """--false-accepts is a share."""
+    assert "--false-accepts is" in refused([people, "--false-accepts", share], capsys)
+
+
+def test_a_place_that_cannot_be_written_is_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The model's folder is a file: said without a traceback."""
+    out = copy / "Grace_Hopper" / "0.jpg" / "model.skops"
+    assert "Not trained." in refused([copy, "--out", out], capsys)
+
+
+@pytest.mark.parametrize(
+    ("place", "said"), [("", "is a folder. Name a file"), ("s3://models/a.skops", "Copy it to S3")]
+)
+def test_a_wrong_place_is_told_before_the_work(
+    place: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder or an S3 address as --out is refused before any picture is looked at."""
+    assert said in refused([tmp_path / "no pictures", "--out", place or tmp_path], capsys)
