@@ -107,10 +107,8 @@ def _convert(file: ModelFile, facts: dict[str, Any], options: argparse.Namespace
 
 def _write(file: ModelFile, facts: dict[str, Any], samples: Path | None, folder: Path) -> dict[str, float]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from services.keras.convert import (
-        agreement,  # noqa: PLC0415 - seconds of TensorFlow that a refusal need not take
-        export,  # noqa: PLC0415 - seconds of TensorFlow that a refusal need not take
-    )
+    # seconds of TensorFlow that a refusal need not take
+    from services.keras.convert import agreement, export  # noqa: PLC0415
     from services.keras.convert.loading import load  # noqa: PLC0415
 
     assets = Assets.model_validate(facts)
