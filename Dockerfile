@@ -1,4 +1,4 @@
-# A target a service: docker build --target svm -t marquee-svm .   (`make images` builds all of them)
+# docker build --target service --build-arg SERVICE=svm -t marquee-svm .   (`make images` builds all of them)
 ARG BASE=python:3.11-slim-bookworm
 ARG BASE_DIGEST=""
 
@@ -9,21 +9,10 @@ FROM base AS build
 WORKDIR /build
 COPY deploy/images/packages deploy/images/slim ./
 
-FROM build AS gateway-packages
-COPY requirements/gateway.txt ./
-RUN ./packages gateway.txt
-
-FROM build AS rekognition-packages
-COPY requirements/rekognition.txt ./
-RUN ./packages rekognition.txt
-
-FROM build AS keras-packages
-COPY requirements/keras.txt ./
-RUN ./packages keras.txt
-
-FROM build AS svm-packages
-COPY requirements/svm.txt ./
-RUN ./packages svm.txt
+FROM build AS service-packages
+ARG SERVICE
+COPY requirements/${SERVICE}.txt ./
+RUN ./packages ${SERVICE}.txt
 
 FROM build AS local-packages
 COPY requirements/local.txt ./
@@ -42,33 +31,14 @@ WORKDIR /app
 USER 65532:65532
 EXPOSE 50051 9464
 
-FROM server AS gateway
-COPY --from=gateway-packages /opt/packages /opt/packages
+FROM server AS service
+ARG SERVICE
+ENV SERVICE=${SERVICE}
+COPY --from=service-packages /opt/packages /opt/packages
 COPY marquee/v1 marquee/v1
 COPY services/runtime services/runtime
-COPY services/gateway services/gateway
-ENTRYPOINT ["python", "-m", "services.gateway"]
-
-FROM server AS rekognition
-COPY --from=rekognition-packages /opt/packages /opt/packages
-COPY marquee/v1 marquee/v1
-COPY services/runtime services/runtime
-COPY services/rekognition services/rekognition
-ENTRYPOINT ["python", "-m", "services.rekognition"]
-
-FROM server AS keras
-COPY --from=keras-packages /opt/packages /opt/packages
-COPY marquee/v1 marquee/v1
-COPY services/runtime services/runtime
-COPY services/keras services/keras
-ENTRYPOINT ["python", "-m", "services.keras"]
-
-FROM server AS svm
-COPY --from=svm-packages /opt/packages /opt/packages
-COPY marquee/v1 marquee/v1
-COPY services/runtime services/runtime
-COPY services/svm services/svm
-ENTRYPOINT ["python", "-m", "services.svm"]
+COPY services/${SERVICE} services/${SERVICE}
+ENTRYPOINT ["/bin/sh", "-c", "exec python -m services.$SERVICE"]
 
 # Stand-ins for S3, Rekognition and TensorFlow Serving, the demo's models and pictures, and the client.
 FROM server AS local

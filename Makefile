@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 PYTHON3 ?= python3
 TRAIN := .venv-train
 UV := $(BIN)/uv
-SERVICES := gateway rekognition keras svm
+SERVICES := $(shell $(PYTHON3) -m services.names)
 PROTOS := $(wildcard protos/marquee/v1/*.proto)
 ARGS ?=
 

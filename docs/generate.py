@@ -10,23 +10,12 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from services.gateway.settings import GatewaySettings
-from services.keras.settings import KerasSettings
-from services.rekognition.settings import LambdaSettings, RekognitionSettings
+from services.names import SERVERS, settings_of
 from services.runtime.settings import PREFIX, LeafSettings, Settings
 from services.runtime.status import TABLE
-from services.svm.settings import SvmSettings
 
 DOCS = Path(__file__).resolve().parent
-GROUPS: tuple[tuple[str, type[Settings], type[Settings] | None], ...] = (
-    ("Every server", Settings, None),
-    ("Every recognizer", LeafSettings, Settings),
-    ("Gateway", GatewaySettings, Settings),
-    ("Rekognition", RekognitionSettings, LeafSettings),
-    ("The Lambda function, beside Rekognition's", LambdaSettings, RekognitionSettings),
-    ("Keras", KerasSettings, LeafSettings),
-    ("SVM", SvmSettings, LeafSettings),
-)
+KINDS: tuple[type[Settings], ...] = (Settings, LeafSettings, *(kind for name in SERVERS for kind in settings_of(name)))
 
 
 def main() -> None:
@@ -48,9 +37,16 @@ def settings() -> str:
         "Read from the environment at the start. A wrong value is named on standard error, and the exit code is 2.",
         "An empty value counts as not set. This page is generated: `make docs`.",
     ]
-    for title, kind, parent in GROUPS:
-        lines += ["", f"## {title}", "", "| variable | default | what it does |", "|---|---|---|"]
-        lines += _rows(kind, parent)
+    for kind in KINDS:
+        title = _first_line(kind).removeprefix("Settings of ").rstrip(".")
+        lines += [
+            "",
+            f"## {title[:1].upper()}{title[1:]}",
+            "",
+            "| variable | default | what it does |",
+            "|---|---|---|",
+        ]
+        lines += _rows(kind)
     return "\n".join([*lines, ""])
 
 
@@ -82,8 +78,8 @@ def errors() -> str:
     return "\n".join([*lines, ""])
 
 
-def _rows(kind: type[Settings], parent: type[Settings] | None) -> Iterator[str]:
-    inherited = parent.model_fields if parent else {}
+def _rows(kind: type[Settings]) -> Iterator[str]:
+    inherited = getattr(kind.__base__, "model_fields", {})
     for name, field in kind.model_fields.items():
         if name not in inherited:
             yield f"| `{PREFIX}{name.upper()}` | {_default(field)} | {field.description or ''} |"
@@ -97,8 +93,8 @@ def _default(field: FieldInfo) -> str:
     return f"`{field.default}`" if field.default not in (None, "", ()) else "-"
 
 
-def _first_line(error: type[Exception]) -> str:
-    return (error.__doc__ or "").strip().splitlines()[0].replace("; metadata `field` names it", "")
+def _first_line(kind: type) -> str:
+    return (kind.__doc__ or "").strip().splitlines()[0].replace("; metadata `field` names it", "")
 
 
 if __name__ == "__main__":

@@ -5,18 +5,12 @@ from typing import Any, TypeAlias
 
 from services.gateway.config import BackendConfig
 from services.gateway.settings import GatewaySettings
-from services.keras.settings import KerasSettings
-from services.rekognition.settings import RekognitionSettings
+from services.names import RECOGNIZERS, settings_of
 from services.runtime.server.metrics import BUCKETS
 from services.runtime.settings import PREFIX, LeafSettings, Settings
-from services.svm.settings import SvmSettings
 
 Schema: TypeAlias = dict[str, Any]
-LEAVES: dict[str, type[LeafSettings]] = {
-    "svm": SvmSettings,
-    "rekognition": RekognitionSettings,
-    "keras": KerasSettings,
-}
+LEAVES: dict[str, type[LeafSettings]] = {name: settings_of(name)[0] for name in sorted(RECOGNIZERS, reverse=True)}
 
 
 def schema() -> Schema:

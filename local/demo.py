@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from marquee import Client, MarqueeError, Outcome, Recognition, RecognizerResult, VerdictState
+from services.names import RECOGNIZERS
 
 EXPECTED = {
     "collins.jpg": ["Eileen Collins"],
@@ -14,12 +15,11 @@ EXPECTED = {
     "coffee.jpg": [],
 }
 """File name → the people in it, from left to right."""
-_RECOGNIZERS = ("rekognition", "keras", "svm")
 
 
 def show(address: str, folder: Path) -> bool:
     """Recognizes each picture through the gateway, prints a table, and tells whether all was right."""
-    table = Table("picture", "verdict", *_RECOGNIZERS, "ms", title="One RecognizeImage call a picture", title_style="")
+    table = Table("picture", "verdict", *RECOGNIZERS, "ms", title="One RecognizeImage call a picture", title_style="")
     wrong: list[str] = []
     with Client(address) as client:
         for name, people in EXPECTED.items():
@@ -41,7 +41,7 @@ def _row(answer: Recognition) -> list[str]:
     said = {result.recognizer: _said(result) for result in answer.results}
     verdicts = "\n".join(_verdict_text(verdict.state, verdict.display_name) for verdict in answer.verdicts)
     milliseconds = f"{answer.timings.total * 1000:.0f}"
-    return [verdicts, *(said.get(name, "-") for name in _RECOGNIZERS), milliseconds]
+    return [verdicts, *(said.get(name, "-") for name in RECOGNIZERS), milliseconds]
 
 
 def _verdict_text(state: VerdictState, name: str) -> str:
@@ -65,7 +65,7 @@ def _scored(name: str, score: float) -> str:
 
 def _faults(answer: Recognition, people: list[str]) -> list[str]:
     results = {result.recognizer: result for result in answer.results}
-    faults = [f"{name} did not answer" for name in _RECOGNIZERS if name not in results]
+    faults = [f"{name} did not answer" for name in RECOGNIZERS if name not in results]
     faults += [
         f"{result.recognizer} is {result.outcome.name}: {result.status.message}"
         for result in results.values()

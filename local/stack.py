@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from string import Template
 
 from local import pictures
 from local.ready import grpc_serving, tcp_open
 from local.supervisor import Part
+from services.names import RECOGNIZERS
 from services.svm.faces.dlib_faces import NETWORK
 
 BUCKET = "marquee-demo"
@@ -19,7 +21,7 @@ HOST = "127.0.0.1"
 MODEL_BASE = Path("models/keras/celebrity")
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
 """The stand-ins accept any; set so that a real account's are never sent anywhere."""
-_SERVERS = ("rekognition", "keras", "svm", "gateway")
+_SERVERS = (*RECOGNIZERS, "gateway")
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ def build(state: Path, gallery: Path | None = None, port: int | None = None) -> 
         _s3(s3, state / "pictures"),
         _aws_rekognition(aws, gallery, s3),
         _tf_serving(tf_serving),
-        *(_server(name, servers[name], metrics[name], everywhere | own[name]) for name in _SERVERS),
+        *(_server(name, servers[name], metrics[name], everywhere | own.get(name, {})) for name in _SERVERS),
     ]
     return Stack(parts, servers, metrics, f"http://{s3}")
 
@@ -100,13 +102,9 @@ def _demo_gallery(state: Path) -> Path:
 
 
 def _gateway_config(state: Path, servers: dict[str, str]) -> Path:
-    lines = [
-        f"  {name}: {{target: '{servers[name]}', priced: {str(name == 'rekognition').lower()}}}"
-        for name in _SERVERS
-        if name != "gateway"
-    ]
+    template = Path(__file__).with_name("gateway.yaml").read_text("utf-8")
     path = state / "gateway.yaml"
-    path.write_text("\n".join(["recognizers:", *lines, ""]))
+    path.write_text(Template(template).substitute(servers), "utf-8")
     return path
 
 

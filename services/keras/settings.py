@@ -8,7 +8,7 @@ from services.runtime.settings import LeafSettings
 
 
 class KerasSettings(LeafSettings):
-    """What the Keras recognizer reads from the environment."""
+    """Settings of the Keras recognizer."""
 
     keras_target: str = Field("127.0.0.1:8500", description="Where TensorFlow Serving speaks gRPC, as `host:port`.")
     keras_model: str = Field("celebrity", description="The name under which it serves the model.")

@@ -10,7 +10,7 @@ from services.runtime.settings import LeafSettings
 
 
 class RekognitionSettings(LeafSettings):
-    """The settings of every leaf, how to reach Rekognition, and how fast and for how much."""
+    """Settings of the Rekognition recognizer."""
 
     rekognition_region: str | None = Field(
         None, description="AWS region. Default: `AWS_REGION`, `AWS_DEFAULT_REGION` or the AWS profile's."
@@ -93,7 +93,7 @@ class RekognitionSettings(LeafSettings):
 
 
 class LambdaSettings(RekognitionSettings):
-    """What the Lambda function reads in addition."""
+    """Settings of the Lambda function, beside Rekognition's."""
 
     rekognition_results_table: str = Field(
         "",

@@ -12,7 +12,7 @@ PREFIX = "MARQUEE_"
 
 
 class Settings(BaseSettings):
-    """What every server reads from the environment."""
+    """Settings of every server."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
@@ -45,7 +45,7 @@ class Settings(BaseSettings):
 
 
 class LeafSettings(Settings):
-    """What every recognizer reads in addition."""
+    """Settings of every recognizer."""
 
     s3_endpoint_url: str | None = Field(None, description="Another S3 than Amazon's.")
     workers: int = Field(

@@ -6,7 +6,7 @@ from services.runtime.settings import LeafSettings
 
 
 class SvmSettings(LeafSettings):
-    """The settings of every leaf, and the model."""
+    """Settings of the SVM recognizer."""
 
     svm_model: str = Field(
         "models/svm/demo.skops",

@@ -16,9 +16,9 @@ from PIL import Image
 
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
+from services.names import SERVERS
 from tests.support.processes import MISSING_BUCKET, LocalSystem, metric
 
-SERVERS = ("gateway", "rekognition", "keras", "svm")
 MIB = 1024 * 1024
 
 

@@ -9,29 +9,40 @@ from pathlib import Path
 import pytest
 
 from helm.generate import ROOT
+from services.names import RECOGNIZERS, SERVERS
 
 SLIM = ROOT / "deploy" / "images" / "slim"
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
-SERVICES = sorted(path.parent.name for path in (ROOT / "services").glob("*/__main__.py"))
 
 
-def test_every_service_has_a_target() -> None:
+def test_the_image_of_a_service_has_what_it_needs_alone() -> None:
     """A service's image has its own packages and code, the contract and the runtime, and nothing else."""
-    for service in SERVICES:
-        stage = _stage(service)
-        copied = re.findall(r"^COPY (?:--from=(\S+) )?(\S+)", stage, re.MULTILINE)
-        assert copied == [
-            (f"{service}-packages", "/opt/packages"),
-            ("", "marquee/v1"),
-            ("", "services/runtime"),
-            ("", f"services/{service}"),
-        ]
-        assert f"COPY requirements/{service}.txt" in _stage(f"{service}-packages")
+    copied = re.findall(r"^COPY (?:--from=(\S+) )?(\S+)", _stage("service"), re.MULTILINE)
+    assert copied == [
+        ("service-packages", "/opt/packages"),
+        ("", "marquee/v1"),
+        ("", "services/runtime"),
+        ("", "services/${SERVICE}"),
+    ]
+    assert "COPY requirements/${SERVICE}.txt" in _stage("service-packages")
+
+
+@pytest.mark.parametrize("service", SERVERS)
+def test_every_service_has_its_lock_file(service: str) -> None:
+    """What is in the list of services can be built: it is a folder that runs, with locked packages."""
+    assert (ROOT / "services" / service / "__main__.py").exists()
+    assert (ROOT / "requirements" / f"{service}.txt").exists()
+
+
+def test_every_service_is_listed() -> None:
+    """A folder that runs as a server is in the list, by which it is built, locked, documented and tested."""
+    folders = {path.parent.name for path in (ROOT / "services").glob("*/recognizer.py")}
+    assert folders == set(RECOGNIZERS)
 
 
 def test_images_do_not_run_as_root() -> None:
     """The last USER of every target is nobody, by number, as runAsNonRoot wants it."""
-    for target in [*SERVICES, "local"]:
+    for target in ("service", "local"):
         users = re.findall(r"^USER (\S+)", _stage("server") + _stage(target), re.MULTILINE)
         assert users[-1] == "65532:65532"
 

@@ -1,0 +1,20 @@
+"""The services by name: the one list that builds, locks, documents, runs and tests each of them.
+
+`python -m services.names` prints it for the Makefile; that takes no packages.
+"""
+
+from importlib import import_module
+
+RECOGNIZERS = ("rekognition", "keras", "svm")
+SERVERS = ("gateway", *RECOGNIZERS)
+
+
+def settings_of(server: str) -> list[type]:
+    """Return the classes that the server's settings module defines, the server's own first."""
+    module = import_module(f"services.{server}.settings")
+    kinds = [value for value in vars(module).values() if isinstance(value, type)]
+    return [kind for kind in kinds if kind.__module__ == module.__name__]
+
+
+if __name__ == "__main__":
+    print(*SERVERS)  # noqa: T201
