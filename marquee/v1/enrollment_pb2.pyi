@@ -44,7 +44,7 @@ class _EnrollmentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Enrol
     ENROLLMENT_STATE_ALREADY_ENROLLED: _EnrollmentState.ValueType  # 2
     """This very picture was enrolled for this person before; nothing was done."""
     ENROLLMENT_STATE_REFUSED: _EnrollmentState.ValueType  # 3
-    """Not enrolled; status tells why and what to do."""
+    """Not enrolled; status says why and what to do."""
 
 class EnrollmentState(_EnrollmentState, metaclass=_EnrollmentStateEnumTypeWrapper):
     """What became of a picture that was to be enrolled."""
@@ -56,7 +56,7 @@ ENROLLMENT_STATE_ENROLLED: EnrollmentState.ValueType  # 1
 ENROLLMENT_STATE_ALREADY_ENROLLED: EnrollmentState.ValueType  # 2
 """This very picture was enrolled for this person before; nothing was done."""
 ENROLLMENT_STATE_REFUSED: EnrollmentState.ValueType  # 3
-"""Not enrolled; status tells why and what to do."""
+"""Not enrolled; status says why and what to do."""
 Global___EnrollmentState: _TypeAlias = EnrollmentState  # noqa: Y015
 
 @_typing.final
@@ -173,8 +173,8 @@ class EnrollmentResult(_message.Message):
     recognizer: _builtins.str
     """Its name; "gateway/name" for one behind another gateway."""
     outcome: _recognizer_pb2.Outcome.ValueType
-    """OK, or PARTIAL where some pictures were refused. SKIPPED: this recognizer
-    does not enroll.
+    """OK, or PARTIAL if any picture was refused, also if all of them were; then
+    every entry of faces is REFUSED. SKIPPED: this recognizer does not enroll.
     """
     cost_micro_usd: _builtins.int
     """What this cost in millionths of a US dollar."""
@@ -184,7 +184,9 @@ class EnrollmentResult(_message.Message):
 
     @_builtins.property
     def person(self) -> Global___Person:
-        """The person as the recognizer knows them now."""
+        """The person as the recognizer now knows them; absent if it does not know
+        them, because every picture was refused.
+        """
 
     @_builtins.property
     def faces(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnrolledFace]:

@@ -57,10 +57,12 @@ class EnrollmentServiceServicer(object):
     """
 
     def EnrollFaces(self, request, context):
-        """Enrolls one person from pictures that show nobody else. A picture whose
-        face is not good enough is refused with what to do about it, the others
-        count. The call fails when the request is invalid or no recognizer took
-        any picture.
+        """Enrolls one person from pictures that show nobody else. A picture that a
+        recognizer refuses is an entry of its result, with a status that says why
+        and what to do; the other pictures are enrolled. Refused pictures never
+        fail the call, not even all of them: it fails only if nothing could be
+        tried, because the request is invalid or no recognizer could be reached
+        or enrolls.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

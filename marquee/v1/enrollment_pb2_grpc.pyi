@@ -43,10 +43,12 @@ class EnrollmentServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EnrollmentServiceAsyncStub: ...
     EnrollFaces: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.EnrollFacesRequest, _enrollment_pb2.EnrollFacesResponse]
-    """Enrolls one person from pictures that show nobody else. A picture whose
-    face is not good enough is refused with what to do about it, the others
-    count. The call fails when the request is invalid or no recognizer took
-    any picture.
+    """Enrolls one person from pictures that show nobody else. A picture that a
+    recognizer refuses is an entry of its result, with a status that says why
+    and what to do; the other pictures are enrolled. Refused pictures never
+    fail the call, not even all of them: it fails only if nothing could be
+    tried, because the request is invalid or no recognizer could be reached
+    or enrolls.
     """
     RemovePerson: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.RemovePersonRequest, _enrollment_pb2.RemovePersonResponse]
     """Forgets a person and all faces of theirs. Whom a recognizer does not
@@ -61,10 +63,12 @@ class EnrollmentServiceAsyncStub(EnrollmentServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     EnrollFaces: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.EnrollFacesRequest, _enrollment_pb2.EnrollFacesResponse]  # type: ignore[assignment]
-    """Enrolls one person from pictures that show nobody else. A picture whose
-    face is not good enough is refused with what to do about it, the others
-    count. The call fails when the request is invalid or no recognizer took
-    any picture.
+    """Enrolls one person from pictures that show nobody else. A picture that a
+    recognizer refuses is an entry of its result, with a status that says why
+    and what to do; the other pictures are enrolled. Refused pictures never
+    fail the call, not even all of them: it fails only if nothing could be
+    tried, because the request is invalid or no recognizer could be reached
+    or enrolls.
     """
     RemovePerson: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.RemovePersonRequest, _enrollment_pb2.RemovePersonResponse]  # type: ignore[assignment]
     """Forgets a person and all faces of theirs. Whom a recognizer does not
@@ -82,10 +86,12 @@ class EnrollmentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _enrollment_pb2.EnrollFacesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_enrollment_pb2.EnrollFacesResponse, _abc.Awaitable[_enrollment_pb2.EnrollFacesResponse]]:
-        """Enrolls one person from pictures that show nobody else. A picture whose
-        face is not good enough is refused with what to do about it, the others
-        count. The call fails when the request is invalid or no recognizer took
-        any picture.
+        """Enrolls one person from pictures that show nobody else. A picture that a
+        recognizer refuses is an entry of its result, with a status that says why
+        and what to do; the other pictures are enrolled. Refused pictures never
+        fail the call, not even all of them: it fails only if nothing could be
+        tried, because the request is invalid or no recognizer could be reached
+        or enrolls.
         """
 
     @_abc_1.abstractmethod

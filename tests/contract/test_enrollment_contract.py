@@ -8,7 +8,7 @@ import pytest
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2, recognizer_pb2_grpc
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
-from tests.support.enrollers import code_and_reason, refusal
+from tests.support.enrollers import REFUSED, code_and_reason, refusal, states
 from tests.support.processes import LocalSystem
 
 ENROLLING = ("gateway", "svm")
@@ -41,6 +41,12 @@ def s3_image(key: str) -> recognizer_pb2.Image:
     return recognizer_pb2.Image(s3_object=recognizer_pb2.S3Object(bucket="marquee-demo", key=key))
 
 
+async def people(stub: EnrollmentServiceStub) -> list[str]:
+    """Return the ids of the people whom svm knows."""
+    listed = await stub.ListPeople(pb.ListPeopleRequest())
+    return [person.person_id for person in of_svm(listed.results).people]
+
+
 def of_svm(results: list[pb.EnrollmentResult]) -> pb.EnrollmentResult:
     return next(one for one in results if one.recognizer == "svm")
 
@@ -71,30 +77,50 @@ async def test_pictures_come_from_s3_too(stub: EnrollmentServiceStub) -> None:
 
 
 @pytest.mark.parametrize(
+    ("image", "code", "reason"),
+    [
+        (recognizer_pb2.Image(content=b"no picture"), "INVALID_ARGUMENT", "INVALID_IMAGE"),
+        (s3_image("coffee.jpg"), "INVALID_ARGUMENT", "NO_FACE"),
+        (s3_image("both.jpg"), "INVALID_ARGUMENT", "SEVERAL_FACES"),
+        (s3_image("nothing.jpg"), "NOT_FOUND", "OBJECT_NOT_FOUND"),
+    ],
+)
+async def test_refuses_pictures(
+    stub: EnrollmentServiceStub, image: recognizer_pb2.Image, code: str, reason: str
+) -> None:
+    """A refused picture is an entry of the response with its own status, even the only one; nobody is enrolled."""
+    result = of_svm((await stub.EnrollFaces(twin(image), timeout=20)).results)
+    assert (result.outcome, result.status.code) == (recognizer_pb2.OUTCOME_PARTIAL, 0)
+    assert states(result) == [REFUSED]
+    assert code_and_reason(result.faces[0].status) == (code, reason)
+    assert result.faces[0].status.message
+    assert await people(stub) == ["eileen-collins", "grace-hopper"]
+
+
+async def test_refuses_a_stranger_with_a_known_face(stub: EnrollmentServiceStub) -> None:
+    """Unless allow_similar is set."""
+    stranger = pb.EnrollFacesRequest(display_name="A stranger", images=[s3_image("hopper.jpg")])
+    result = of_svm((await stub.EnrollFaces(stranger, timeout=20)).results)
+    assert result.outcome == recognizer_pb2.OUTCOME_PARTIAL
+    assert code_and_reason(result.faces[0].status) == ("ALREADY_EXISTS", "FACE_ALREADY_ENROLLED")
+    assert await people(stub) == ["eileen-collins", "grace-hopper"]
+
+
+@pytest.mark.parametrize(
     ("request_", "code", "reason"),
     [
-        (twin(recognizer_pb2.Image(content=b"no picture")), "INVALID_ARGUMENT", "INVALID_IMAGE"),
         (twin(recognizer_pb2.Image()), "INVALID_ARGUMENT", "IMAGE_MISSING"),
-        (twin(s3_image("coffee.jpg")), "INVALID_ARGUMENT", "NO_FACE"),
-        (twin(s3_image("both.jpg")), "INVALID_ARGUMENT", "SEVERAL_FACES"),
-        (twin(s3_image("nothing.jpg")), "NOT_FOUND", "OBJECT_NOT_FOUND"),
         (twin(s3_image("hopper.jpg"), recognizers=["nobody"]), "INVALID_ARGUMENT", "UNKNOWN_RECOGNIZER"),
         (pb.EnrollFacesRequest(images=[s3_image("hopper.jpg")]), "INVALID_ARGUMENT", "INVALID_REQUEST"),
         (pb.EnrollFacesRequest(person_id="nobody", display_name="New"), "NOT_FOUND", "PERSON_NOT_FOUND"),
-        (
-            pb.EnrollFacesRequest(display_name="A stranger", images=[s3_image("hopper.jpg")]),
-            "ALREADY_EXISTS",
-            "FACE_ALREADY_ENROLLED",
-        ),
     ],
 )
 async def test_refuses(stub: EnrollmentServiceStub, request_: pb.EnrollFacesRequest, code: str, reason: str) -> None:
-    """What is wrong with a request is told alike by all, and nobody is enrolled."""
+    """All servers report the same error for a wrong request, and nobody is enrolled."""
     refused = await refusal(stub.EnrollFaces(request_, timeout=20))
     assert code_and_reason(refused) == (code, reason)
     assert refused.message
-    listed = await stub.ListPeople(pb.ListPeopleRequest())
-    assert [person.person_id for person in of_svm(listed.results).people] == ["eileen-collins", "grace-hopper"]
+    assert await people(stub) == ["eileen-collins", "grace-hopper"]
 
 
 @pytest.mark.parametrize("server", ALL)

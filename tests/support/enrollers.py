@@ -11,8 +11,8 @@ from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from services.runtime import status
-from services.runtime.leaf.enroller import Enrollment, Page
 from services.runtime.leaf.leaf import Leaf
+from services.runtime.leaf.recognizer import Enrollment, Page
 from services.runtime.settings import LeafSettings
 from tests.support.gateways import gateway
 from tests.support.leaves import Scripted, picture, served

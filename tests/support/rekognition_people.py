@@ -12,7 +12,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.enrollment.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.images.image import Image
-from services.runtime.leaf.enroller import Enrollment
+from services.runtime.leaf.recognizer import Enrollment
 from tests.support import rekognition_calls, rekognition_pictures
 from tests.support.rekognition_calls import recognizing
 from tests.support.rekognition_servers import endpoint

@@ -15,8 +15,7 @@ from sklearn.svm import SVC
 from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.image import Image
-from services.runtime.leaf.enroller import Enrollment
-from services.runtime.leaf.recognizer import Options
+from services.runtime.leaf.recognizer import Enrollment, Options
 from services.svm import artifact
 from services.svm.artifact import Artifact
 from services.svm.calibration import Calibration, Sigmoid

@@ -16,8 +16,8 @@ from services.rekognition.settings import RekognitionSettings
 from services.rekognition.table.people import KnownPeople, KnownPerson
 from services.runtime import people as person_ids
 from services.runtime.errors import DomainError, InvalidRequest, NotOffered
-from services.runtime.leaf.enroller import Enrollment, Page
-from services.runtime.leaf.refusals import nobody_known
+from services.runtime.leaf.recognizer import Enrollment, Page
+from services.runtime.leaf.results import person_not_found
 from services.runtime.server.calls import deadline
 
 _SAVING_SECONDS = 0.3
@@ -119,7 +119,7 @@ def _save(people: KnownPeople, collection: str, person_id: str, name: str, enrol
 def _name(enrollment: Enrollment, before: KnownPerson | None) -> str:
     """The display name from now on. Raises PersonNotFound."""
     if before is None and not (enrollment.display_name and enrollment.images):
-        raise nobody_known(enrollment.person_id)
+        raise person_not_found(enrollment.person_id)
     return enrollment.display_name or (before.display_name if before else "")
 
 

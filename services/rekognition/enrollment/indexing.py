@@ -17,8 +17,8 @@ from services.rekognition.source import Source
 from services.rekognition.table.people import KnownPeople
 from services.runtime.errors import DomainError
 from services.runtime.images.image import Image
-from services.runtime.leaf.enroller import Enrollment
-from services.runtime.leaf.refusals import check_one_face, refused
+from services.runtime.leaf.recognizer import Enrollment
+from services.runtime.leaf.results import check_one_face, refused_face
 from services.runtime.workers import Workers
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Enrolling:
             try:
                 return await self._index(look)
             except DomainError as exc:
-                return refused(exc)
+                return refused_face(exc)
 
     async def _index(self, look: Look) -> pb.EnrolledFace:
         seen = await self._ask(look, "DetectFaces", "FaceDetails", Attributes=["DEFAULT"])
@@ -139,7 +139,7 @@ def _in_order(read: Sequence[_Read], faces: Mapping[str, pb.EnrolledFace]) -> li
     """A face a picture; a picture that comes twice was enrolled already the second time."""
     ordered, told = [], set()
     for look in read:
-        face = refused(look) if isinstance(look, DomainError) else pb.EnrolledFace()
+        face = refused_face(look) if isinstance(look, DomainError) else pb.EnrolledFace()
         if isinstance(look, Look):
             face.CopyFrom(faces[look.digest])
             if look.digest in told and face.state != _REFUSED:

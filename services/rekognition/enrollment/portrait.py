@@ -12,7 +12,7 @@ from services.runtime.errors import (
     SeveralFaces,
     UnfitFace,
 )
-from services.runtime.leaf.refusals import already_enrolled
+from services.runtime.leaf.results import face_already_enrolled
 
 _REFUSALS: Mapping[str, tuple[type[DomainError], str]] = {
     "EXCEEDS_MAX_FACES": (SeveralFaces, "There is more than one face in the picture. Cut out the one of the person."),
@@ -33,7 +33,7 @@ def check_not_another(person_id: str, taken_for: str, names: Mapping[str, str]) 
     """Raises FaceAlreadyEnrolled where the face is taken for another person's; "" is nobody."""
     if taken_for in ("", person_id):
         return
-    raise already_enrolled(taken_for, names.get(taken_for, taken_for))
+    raise face_already_enrolled(taken_for, names.get(taken_for, taken_for))
 
 
 def indexed(answer: Mapping[str, Any]) -> Mapping[str, Any]:

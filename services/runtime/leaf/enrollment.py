@@ -2,21 +2,18 @@
 
 from collections.abc import Callable, Sequence
 
-import grpc
 from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2
-from services.runtime import enrollment_requests, requests, status
+from services.runtime import enrollment_requests, requests
 from services.runtime.images.image import Image
-from services.runtime.leaf.enroller import Enroller, Enrollment, Page
+from services.runtime.leaf.recognizer import Enroller, Enrollment, Page
 from services.runtime.server.calls import Context, seconds_left, within
-
-_REFUSED = pb.ENROLLMENT_STATE_REFUSED
 
 
 class EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
-    """Checks requests, asks the enroller, and fills in what all answers have in common."""
+    """Validates requests, calls the enroller, and fills in what all results have in common."""
 
     def __init__(
         self,
@@ -33,30 +30,28 @@ class EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
     async def EnrollFaces(  # noqa: N802 - the contract's name
         self, request: pb.EnrollFacesRequest, context: Context
     ) -> pb.EnrollFacesResponse:
-        """Answers with this recognizer's one result."""
+        """Return this recognizer's result, PARTIAL if any picture was refused."""
         request_id = _bind(request)
         enrollment_requests.check_enrollment(request, self._s3_allowed)
         requests.check_names(request.recognizers, (self._name,))
-        person_id = enrollment_requests.person_id_of(request)
-        asked = Enrollment(
-            person_id=person_id,
+        enrollment = Enrollment(
+            person_id=enrollment_requests.person_id_of(request),
             display_name=request.display_name,
             images=[self._image(image) for image in request.images],
             collection=request.collection,
             allow_similar=request.allow_similar,
         )
         async with within(seconds_left(context), self._name):
-            result = await self._enroller.enroll(asked)
-        _raise_if_all_refused(result.faces)
-        refused = any(face.state == _REFUSED for face in result.faces)
+            result = await self._enroller.enroll(enrollment)
+        refused = any(face.state == pb.ENROLLMENT_STATE_REFUSED for face in result.faces)
         result.MergeFrom(pb.EnrollmentResult(recognizer=self._name, outcome=_outcome(partial=refused)))
         result.status.SetInParent()
-        return pb.EnrollFacesResponse(request_id=request_id, person_id=person_id, results=[result])
+        return pb.EnrollFacesResponse(request_id=request_id, person_id=enrollment.person_id, results=[result])
 
     async def RemovePerson(  # noqa: N802 - the contract's name
         self, request: pb.RemovePersonRequest, context: Context
     ) -> pb.RemovePersonResponse:
-        """Answers with this recognizer's one result."""
+        """Return this recognizer's result, PARTIAL if it has warnings."""
         request_id = _bind(request)
         enrollment_requests.check_removal(request)
         requests.check_names(request.recognizers, (self._name,))
@@ -69,7 +64,7 @@ class EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
     async def ListPeople(  # noqa: N802 - the contract's name
         self, request: pb.ListPeopleRequest, context: Context
     ) -> pb.ListPeopleResponse:
-        """Answers with this recognizer's people."""
+        """Return a page of the people whom this recognizer knows."""
         size = enrollment_requests.page_size_of(request)
         requests.check_names(request.recognizers, (self._name,))
         async with within(seconds_left(context), self._name):
@@ -87,12 +82,3 @@ def _bind(request: pb.EnrollFacesRequest | pb.RemovePersonRequest) -> str:
 
 def _outcome(*, partial: bool) -> recognizer_pb2.Outcome.ValueType:
     return recognizer_pb2.OUTCOME_PARTIAL if partial else recognizer_pb2.OUTCOME_OK
-
-
-def _raise_if_all_refused(faces: Sequence[pb.EnrolledFace]) -> None:
-    """Raises StatusError with the pictures' common status, and each of them in the details."""
-    if not faces or any(face.state != _REFUSED for face in faces):
-        return
-    statuses = {f"picture {number}": face.status for number, face in enumerate(faces, 1)}
-    otherwise = (grpc.StatusCode.INVALID_ARGUMENT, "NO_FACE_ENROLLED")
-    raise status.StatusError(status.join(statuses, "No picture was enrolled.", otherwise))

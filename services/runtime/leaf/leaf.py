@@ -1,4 +1,4 @@
-"""A leaf: the gRPC service around one recognizer."""
+"""A leaf: RecognizerService around one recognizer."""
 
 import asyncio
 import time
@@ -13,9 +13,8 @@ from services.runtime import requests
 from services.runtime.errors import NotReady
 from services.runtime.images.image import Image
 from services.runtime.leaf import results
-from services.runtime.leaf.enroller import Enroller
 from services.runtime.leaf.enrollment import EnrollmentLeaf
-from services.runtime.leaf.recognizer import Options, Recognizer
+from services.runtime.leaf.recognizer import Enroller, Options, Recognizer
 from services.runtime.server import metrics, server
 from services.runtime.server.calls import Context, seconds_left, within
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
@@ -24,12 +23,12 @@ from services.runtime.storage.objects import ObjectStore
 
 
 def serve(recognizer: Recognizer, settings: LeafSettings, enroller: Enroller | None = None) -> None:
-    """Serves the recognizer, and what enrolls into it, until SIGTERM, then drains and returns."""
+    """Serve the recognizer and its enroller until SIGTERM, then drain and return."""
     server.run(Leaf(recognizer, settings, enroller), settings)
 
 
 class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
-    """Checks requests, runs the recognizer, and fills in what all answers have in common."""
+    """Validates requests, runs the recognizer, and fills in what all responses have in common."""
 
     def __init__(self, recognizer: Recognizer, settings: LeafSettings, enroller: Enroller | None = None) -> None:
         self._recognizer = recognizer
@@ -39,7 +38,7 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         self._loaded = False
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
-        """Adds RecognizerService, and EnrollmentService where something enrolls."""
+        """Add RecognizerService, and EnrollmentService if there is an enroller."""
         recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(self, server)
         if self._enroller is None:
             return (RECOGNIZER_SERVICE,)
@@ -48,23 +47,23 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         return (RECOGNIZER_SERVICE, ENROLLMENT_SERVICE)
 
     async def load(self) -> None:
-        """Gets the recognizer ready."""
+        """Load the recognizer."""
         await self._recognizer.load()
         metrics.show_models({model.name: model.version for model in self._recognizer.describe().models})
         self._loaded = True
 
     async def close(self) -> None:
-        """Lets the recognizer go."""
+        """Close the recognizer."""
         await self._recognizer.close()
 
     def is_ready(self) -> bool:
-        """Whether the recognizer says so."""
+        """Return whether the recognizer is READY."""
         return self._state(self._recognizer.describe()) == pb.RECOGNIZER_STATE_READY
 
     async def RecognizeImage(  # noqa: N802 - the contract's name
         self, request: pb.RecognizeImageRequest, context: Context
     ) -> pb.RecognizeImageResponse:
-        """Answers with this recognizer's one result."""
+        """Return this recognizer's result."""
         begin = time.perf_counter()
         request_id = requests.request_id_of(request.request_id)
         bind_contextvars(request_id=request_id, bytes=len(request.image.content))
@@ -82,7 +81,7 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
     async def StreamRecognizeImage(  # noqa: N802 - the contract's name
         self, request: pb.RecognizeImageRequest, context: Context
     ) -> AsyncIterator[pb.RecognizeImageResponse]:
-        """Answers with the result, then with the rest."""
+        """Yield the result, then the rest of the response."""
         response = await self.RecognizeImage(request, context)
         yield pb.RecognizeImageResponse(request_id=response.request_id, results=response.results)
         response.ClearField("results")
@@ -91,20 +90,21 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
     async def ListRecognizers(  # noqa: N802 - the contract's name
         self, request: pb.ListRecognizersRequest, context: Context
     ) -> pb.ListRecognizersResponse:
-        """Lists this recognizer."""
+        """Return this recognizer."""
         del request, context
-        one = self._recognizer.describe() if self._loaded else pb.Recognizer()
-        own = pb.Recognizer(name=self._recognizer.name, state=self._state(one), features=self._recognizer.features)
-        one.MergeFrom(own)
-        return pb.ListRecognizersResponse(recognizers=[one])
+        entry = self._recognizer.describe() if self._loaded else pb.Recognizer()
+        entry.name = self._recognizer.name
+        entry.state = self._state(entry)
+        entry.features.extend(self._recognizer.features)
+        return pb.ListRecognizersResponse(recognizers=[entry])
 
     def _image(self, image: pb.Image) -> Image:
         return Image(image.content or None, image.s3_object, self._store.fetch)
 
-    def _state(self, described: pb.Recognizer) -> "pb.RecognizerState.ValueType":
+    def _state(self, entry: pb.Recognizer) -> "pb.RecognizerState.ValueType":
         if not self._loaded:
             return pb.RECOGNIZER_STATE_LOADING
-        return described.state or pb.RECOGNIZER_STATE_READY
+        return entry.state or pb.RECOGNIZER_STATE_READY
 
     def _check(self, request: pb.RecognizeImageRequest) -> None:
         if not self._loaded:
@@ -114,16 +114,16 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         requests.check_names(tuple(request.recognizer_options), (self._recognizer.name,), "recognizer_options")
 
     def _options(self, request: pb.RecognizeImageRequest, request_id: str, context: Context) -> Options:
-        own = request.recognizer_options.get(self._recognizer.name, pb.RecognizerOptions())
-        asked = requests.features_of(request)
+        overrides = request.recognizer_options.get(self._recognizer.name, pb.RecognizerOptions())
+        features = requests.features_of(request)
         left = seconds_left(context)
-        if own.HasField("timeout"):
-            left = min(left, own.timeout.ToNanoseconds() / 1e9)
+        if overrides.HasField("timeout"):
+            left = min(left, overrides.timeout.ToNanoseconds() / 1e9)
         return Options(
             request_id=request_id,
-            features=tuple(feature for feature in asked if feature in self._recognizer.features),
+            features=tuple(feature for feature in features if feature in self._recognizer.features),
             max_labels=requests.max_labels_of(request),
-            min_score=own.min_score if own.HasField("min_score") else request.min_score,
+            min_score=overrides.min_score if overrides.HasField("min_score") else request.min_score,
             collection=request.collection,
             include_embeddings=request.include_embeddings,
             deadline=time.monotonic() + left,
@@ -131,7 +131,7 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
 
     async def _recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
         if not options.features:
-            return results.skipped(self._recognizer.name, "asked for nothing that this recognizer does")
+            return results.skipped_result(self._recognizer.name, "supports none of the requested features")
         begin = time.perf_counter()
         async with within(options.remaining(), self._recognizer.name):
             result = await self._recognizer.recognize(image, options)

@@ -1,31 +1,32 @@
-"""What a recognizer is."""
+"""Protocols of a recognizer and of an enroller, and what a call asks of them."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from marquee.v1 import recognizer_pb2 as pb
+from marquee.v1 import enrollment_pb2, recognizer_pb2
 from services.runtime.images.image import Image
 from services.runtime.requests import Feature
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a call asks of a recognizer, already checked."""
+    """Validated options of a recognition."""
 
     request_id: str
     features: tuple[Feature, ...]
-    """The asked features that the recognizer can do; never empty."""
+    """Requested features that the recognizer supports; never empty."""
     max_labels: int
     min_score: float
-    """The server leaves out lower scores itself; a recognizer may use it to save work."""
+    """The server drops lower scores itself; a recognizer may use this to save work."""
     collection: str
     include_embeddings: bool
     deadline: float
     """On time.monotonic()'s clock."""
 
     def remaining(self) -> float:
-        """Seconds until the caller gives up; negative when it already has."""
+        """Return the seconds until the caller gives up; negative once it has."""
         return self.deadline - time.monotonic()
 
 
@@ -36,24 +37,65 @@ class Recognizer(Protocol):
 
     @property
     def features(self) -> tuple[Feature, ...]:
-        """What it can do; may change with its model."""
+        """Supported features; may change with the model."""
 
     async def load(self) -> None:
-        """Gets ready. The server is NOT_SERVING until this returns, and ends when it raises."""
+        """Get ready. The server is NOT_SERVING until this returns, and exits if it raises."""
 
-    async def recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
-        """Recognizes one picture.
+    async def recognize(self, image: Image, options: Options) -> recognizer_pb2.RecognizerResult:
+        """Recognize one picture.
 
-        Returns a result with faces, labels, model and the like; the server fills in name, outcome,
-        performed features and total time, sorts, and filters by score. Raises a DomainError where
-        nothing at all could be recognized.
+        Return a result with faces, labels, model and so on; the server fills in name, outcome, performed
+        features and total time, sorts, and filters by score. Raise a DomainError if nothing at all could be
+        recognized.
         """
 
-    def describe(self) -> pb.Recognizer:
-        """Its models and prices for ListRecognizers; the server fills in name, features, and a state that is not set.
+    def describe(self) -> recognizer_pb2.Recognizer:
+        """Return models and prices for ListRecognizers; the server fills in name, features and an unset state.
 
-        With another state than READY the server is NOT_SERVING, though it goes on taking calls. Must be quick.
+        With any state but READY the server is NOT_SERVING, though it keeps taking calls. Must be quick.
         """
 
     async def close(self) -> None:
-        """Lets go of what it holds."""
+        """Release all resources."""
+
+
+@dataclass(frozen=True)
+class Enrollment:
+    """A person and pictures of them, validated."""
+
+    person_id: str
+    display_name: str
+    """Empty: keep the current name."""
+    images: Sequence[Image]
+    collection: str
+    """Empty: the operator's default."""
+    allow_similar: bool
+    """Whether to enroll a face that is taken for another person's."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page of a list to return."""
+
+    size: int
+    token: str
+    """The previous page's token, which the enroller made; empty: the first page."""
+    collection: str
+
+
+class Enroller(Protocol):
+    """Something that learns faces without training. `serve` offers it as EnrollmentService.
+
+    Each method raises a DomainError if nothing could be tried; the server fills in the results' name, status and
+    outcome.
+    """
+
+    async def enroll(self, enrollment: Enrollment) -> enrollment_pb2.EnrollmentResult:
+        """Learn the faces. Return one entry in `faces` per picture, also for each that is refused."""
+
+    async def remove(self, person_id: str, collection: str) -> enrollment_pb2.RemovalResult:
+        """Remove the person. Removing an unknown person is a no-op."""
+
+    async def people(self, page: Page) -> tuple[list[enrollment_pb2.Person], str]:
+        """Return the page's people sorted by person_id, and the next page's token, empty after the last page."""

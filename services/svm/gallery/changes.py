@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from marquee.v1 import enrollment_pb2 as pb
 from services.runtime.errors import DomainError
-from services.runtime.leaf.enroller import Enrollment
-from services.runtime.leaf.refusals import already_enrolled, nobody_known, refused
+from services.runtime.leaf.recognizer import Enrollment
+from services.runtime.leaf.results import face_already_enrolled, person_not_found, refused_face
 from services.svm.gallery.portrait import Portrait
 from services.svm.gallery.snapshot import Enrolled, EnrolledPerson
 from services.svm.model import Model
@@ -51,14 +51,14 @@ class Enrolling:
             return enrolled
         trained = model.people.get(person_id)
         if not trained and not (self._asked.display_name and self._looks):
-            raise nobody_known(person_id)
+            raise person_not_found(person_id)
         name = trained.display_name if trained else self._asked.display_name
         return EnrolledPerson(person_id, name, datetime.now(UTC).isoformat(timespec="seconds"), ())
 
     def _take(self, look: Look, model: Model, before: EnrolledPerson, added: dict[str, Vector]) -> None:
         """Adds the picture's face, or tells why not."""
         if isinstance(look, DomainError):
-            self.faces.append(refused(look))
+            self.faces.append(refused_face(look))
             return
         face = pb.EnrolledFace(face_id=look.face_id, box=look.box, quality=look.quality)
         self.faces.append(face)
@@ -66,7 +66,7 @@ class Enrolling:
         if look.face_id in before.faces or look.face_id in added:
             face.state = pb.ENROLLMENT_STATE_ALREADY_ENROLLED
         elif other := self._other(distances, model):
-            face.MergeFrom(refused(other))
+            face.MergeFrom(refused_face(other))
             face.face_id = ""
         else:
             face.state = pb.ENROLLMENT_STATE_ENROLLED
@@ -82,7 +82,7 @@ class Enrolling:
         mine = nearest == self._asked.person_id
         if mine or self._asked.allow_similar or distances[nearest] > model.enrolled_distance:
             return None
-        return already_enrolled(nearest, model.people[nearest].display_name)
+        return face_already_enrolled(nearest, model.people[nearest].display_name)
 
 
 class Removing:

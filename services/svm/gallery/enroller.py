@@ -6,7 +6,7 @@ from datetime import datetime
 from marquee.v1 import enrollment_pb2 as pb
 from services.runtime.errors import DomainError, NotOffered
 from services.runtime.images.image import Image
-from services.runtime.leaf.enroller import Enrollment, Page
+from services.runtime.leaf.recognizer import Enrollment, Page
 from services.svm.gallery.changes import Enrolling, Look, Removing
 from services.svm.gallery.portrait import portrait
 from services.svm.model import Model

@@ -50,7 +50,7 @@ def test_a_refused_picture_tells_why_and_the_others_count(enrolling: EnrollmentS
     assert result.outcome is Outcome.PARTIAL
     assert [face.state for face in result.faces] == [EnrollmentState.REFUSED, EnrollmentState.ENROLLED]
     assert (result.faces[0].status.reason, result.faces[0].box) == ("SEVERAL_FACES", None)
-    assert "Cut out" in result.faces[0].status.message
+    assert "Crop it to the person's face." in result.faces[0].status.message
 
 
 def test_refusing_all_pictures_raises_with_each_one_s_reason(enrolling: EnrollmentServers) -> None:

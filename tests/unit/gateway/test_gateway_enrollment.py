@@ -7,14 +7,17 @@ from google.rpc import status_pb2
 
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
-from services.runtime.errors import FaceBlurred, NoFace, NotOffered
+from services.runtime.errors import FaceBlurred, GalleryBusy, NoFace, NotOffered, NotReady
 from tests.support.enrollers import (
+    REFUSED,
     ScriptedEnroller,
     client,
     code_and_reason,
     enrolling,
     enrollment,
+    reasons,
     refusal,
+    states,
     through_gateway,
 )
 from tests.support.gateways import gateway, nobody
@@ -36,26 +39,43 @@ async def test_all_that_enroll_are_told() -> None:
 
 
 async def test_one_that_fails_leaves_the_others() -> None:
-    """A recognizer that refuses or does not answer is a result with a status; sending the call again is safe."""
-    svm = ScriptedEnroller("svm", refuse={0: NoFace("There is no face.")})
+    """A recognizer that fails or does not answer is a result with a status; sending the call again is safe."""
+    svm = ScriptedEnroller("svm", error=GalleryBusy("Others change the gallery."))
     async with through_gateway(svm, ScriptedEnroller("rekognition"), lost=nobody()) as stub:
         answer = await stub.EnrollFaces(enrollment(), timeout=5)
-    found = {one.recognizer: one for one in answer.results}
+    results = {result.recognizer: result for result in answer.results}
     assert outcomes(answer.results) == {"svm": "ERROR", "rekognition": "OK", "keras": "SKIPPED", "lost": "ERROR"}
-    assert code_and_reason(found["svm"].status) == ("INVALID_ARGUMENT", "NO_FACE")
-    assert code_and_reason(found["lost"].status) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
+    assert code_and_reason(results["svm"].status) == ("ABORTED", "GALLERY_BUSY")
+    assert code_and_reason(results["lost"].status) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
 
 
-async def test_the_call_fails_when_nobody_enrolled() -> None:
+async def test_every_refused_picture_has_its_own_status() -> None:
+    """32 pictures that two recognizers refuse fail no call: each of the 64 is an entry with its own status."""
+    blurred = {number: FaceBlurred(f"Face {number} is blurred. {'x' * 400}") for number in range(32)}
+    svm = ScriptedEnroller("svm", refuse={number: NoFace(f"No face in {number}. {'x' * 400}") for number in range(32)})
+    async with through_gateway(svm, ScriptedEnroller("rekognition", refuse=blurred)) as stub:
+        answer = await stub.EnrollFaces(enrollment(32))
+    assert outcomes(answer.results) == {"svm": "PARTIAL", "rekognition": "PARTIAL", "keras": "SKIPPED"}
+    svm_result, rekognition_result, _ = answer.results
+    assert (svm_result.status.code, rekognition_result.status.code) == (0, 0)
+    assert states(svm_result) == states(rekognition_result) == [REFUSED] * 32
+    assert [code_and_reason(face.status) for face in svm_result.faces] == [("INVALID_ARGUMENT", "NO_FACE")] * 32
+    assert reasons(rekognition_result) == ["FACE_BLURRED"] * 32
+    for number in range(32):
+        assert svm_result.faces[number].status.message.startswith(f"No face in {number}.")
+        assert rekognition_result.faces[number].status.message.startswith(f"Face {number} is blurred.")
+
+
+async def test_the_call_fails_when_nobody_could_try() -> None:
     """With their common code, and each one's status in the details."""
-    svm = ScriptedEnroller("svm", refuse={0: NoFace("There is no face.")})
-    other = ScriptedEnroller("rekognition", refuse={0: FaceBlurred("The face is blurred.")})
+    svm = ScriptedEnroller("svm", error=GalleryBusy("Others change the gallery."))
+    other = ScriptedEnroller("rekognition", error=NotReady("Still loading."))
     async with through_gateway(svm, other) as stub:
         refused = await refusal(stub.EnrollFaces(enrollment(request_id="r1")))
-    assert code_and_reason(refused) == ("INVALID_ARGUMENT", "NO_RECOGNIZER_ANSWERED")
+    assert code_and_reason(refused) == ("UNAVAILABLE", "NO_RECOGNIZER_ANSWERED")
     each = status_pb2.Status()
     assert refused.details[1].Unpack(each)
-    assert each.message == "svm: There is no face."
+    assert each.message == "svm: Others change the gallery."
 
 
 @pytest.mark.parametrize("asked", [(), ("keras",)])

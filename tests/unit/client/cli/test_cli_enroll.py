@@ -27,7 +27,7 @@ def test_the_table_tells_what_became_of_each_picture(servers: EnrollmentServers)
         "Grace Hopper grace-hopper",
         "Picture Recognizer Became",
         "hopper.jpg svm already enrolled",
-        "both.jpg svm refused: There are 2 faces in the picture. Cut out the one of the person.",
+        "both.jpg svm refused: There are 2 faces in the picture. Crop it to the person's face.",
         "other.jpg svm enrolled",
         "svm knows 2 enrolled faces of Grace Hopper, and those it was trained on",
         "mute skipped: mute does not enroll.",
@@ -59,7 +59,7 @@ def test_pictures_that_are_all_refused_are_told_one_by_one(servers: EnrollmentSe
     for address in (servers.gateway, servers.broken):
         ran = marquee("enroll", "both.jpg", "coffee.jpg", "--name", "Ada", "--address", address)
         assert ran.exit_code == 1
-        assert "both.jpg svm refused: There are 2 faces in the picture. Cut out the one of the person." in lines_of(ran)
+        assert "both.jpg svm refused: There are 2 faces in the picture. Crop it to the person's face." in lines_of(ran)
         assert any(line.startswith("coffee.jpg svm refused: There is no face") for line in lines_of(ran))
         assert ran.stderr == ""
 
@@ -131,4 +131,4 @@ def test_without_pictures_a_person_is_renamed(servers: EnrollmentServers) -> Non
     assert names == ["Eileen Collins", "Adm. Hopper"]
     ran = marquee("enroll", "--person-id", "nobody", "--name", "Nobody")
     assert ran.exit_code == 1
-    assert ran.stderr.startswith("Nobody: Nobody here has the person_id nobody.")
+    assert ran.stderr.startswith("Nobody: There is no person with person_id nobody.")

@@ -12,10 +12,10 @@ from marquee.v1 import recognizer_pb2
 from services.rekognition.enrollment.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.errors import InvalidRequest, PersonNotFound
-from services.runtime.leaf.enroller import Page
 from services.runtime.leaf.leaf import Leaf
+from services.runtime.leaf.recognizer import Page
 from services.runtime.settings import LeafSettings
-from tests.support.enrollers import ALREADY, ENROLLED, REFUSED, client, code_and_reason, reasons, refusal, states
+from tests.support.enrollers import ALREADY, ENROLLED, REFUSED, client, code_and_reason, reasons, states
 from tests.support.leaves import served, stub
 from tests.support.rekognition_people import COLLINS, DEMO, HOPPER, PORTRAITS, PRICE, asking, named, replica, searched
 from tests.support.rekognition_pictures import jpeg
@@ -175,18 +175,19 @@ async def test_a_name_that_no_collection_has(recognizer: RekognitionRecognizer) 
 
 
 async def test_over_grpc(recognizer: RekognitionRecognizer, enroller: RekognitionEnroller) -> None:
-    """The service that all recognizers share: enrolled, listed, removed; all pictures refused fails the call."""
+    """The service that all recognizers share: enrolled, listed, removed; a refused picture is an entry."""
     async with served(Leaf(recognizer, LeafSettings(), enroller)) as address, client(address) as enrollment:
         image = recognizer_pb2.Image(content=PORTRAITS[HOPPER])
         enrolled = await enrollment.EnrollFaces(pb.EnrollFacesRequest(display_name=HOPPER, images=[image]))
         listed = await enrollment.ListPeople(pb.ListPeopleRequest())
         coffee = recognizer_pb2.Image(content=DEMO["coffee"])
-        refused = await refusal(enrollment.EnrollFaces(pb.EnrollFacesRequest(display_name="Nobody", images=[coffee])))
+        refused = await enrollment.EnrollFaces(pb.EnrollFacesRequest(display_name="Nobody", images=[coffee]))
         removed = await enrollment.RemovePerson(pb.RemovePersonRequest(person_id="grace-hopper"))
         async with stub(address) as plain:
             shown = await plain.ListRecognizers(recognizer_pb2.ListRecognizersRequest())
     assert (enrolled.person_id, enrolled.results[0].recognizer) == ("grace-hopper", "rekognition")
     assert [one.display_name for one in listed.results[0].people] == [HOPPER]
-    assert code_and_reason(refused) == ("INVALID_ARGUMENT", "NO_FACE")
+    assert refused.results[0].outcome == recognizer_pb2.OUTCOME_PARTIAL
+    assert code_and_reason(refused.results[0].faces[0].status) == ("INVALID_ARGUMENT", "NO_FACE")
     assert removed.results[0].removed_faces == 1
     assert shown.recognizers[0].can_enroll

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
-from google.rpc import status_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
@@ -24,6 +24,13 @@ def enroller() -> ScriptedEnroller:
 async def svm(enroller: ScriptedEnroller) -> AsyncIterator[EnrollmentServiceStub]:
     async with enrolling(enroller) as address, client(address) as stub:
         yield stub
+
+
+def metadata(status: status_pb2.Status) -> dict[str, str]:
+    """Return the metadata of the status's ErrorInfo."""
+    info = error_details_pb2.ErrorInfo()
+    assert status.details[0].Unpack(info)
+    return dict(info.metadata)
 
 
 async def test_a_person_is_enrolled(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
@@ -67,22 +74,18 @@ async def test_some_refused_is_partial(svm: EnrollmentServiceStub, enroller: Scr
     assert [face.state for face in result.faces] == [pb.ENROLLMENT_STATE_REFUSED, pb.ENROLLMENT_STATE_ENROLLED]
 
 
-async def test_the_only_picture_refused_fails_the_call(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
-    """With that picture's own code, reason, message and metadata."""
-    enroller.refuse = {0: FaceAlreadyEnrolled("It is Bea's.", person_id="bea")}
-    refused = await refusal(svm.EnrollFaces(enrollment()))
-    assert (code_and_reason(refused), refused.message) == (("ALREADY_EXISTS", "FACE_ALREADY_ENROLLED"), "It is Bea's.")
-
-
-async def test_all_pictures_refused_fails_the_call(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
-    """With all of their reasons, by picture."""
-    enroller.refuse = {0: NoFace("There is no face."), 1: FaceAlreadyEnrolled("It is Bea's.")}
-    refused = await refusal(svm.EnrollFaces(enrollment(2)))
-    assert code_and_reason(refused) == ("INVALID_ARGUMENT", "NO_FACE_ENROLLED")
-    assert refused.message == "No picture was enrolled. picture 1: There is no face. picture 2: It is Bea's."
-    each = status_pb2.Status()
-    assert refused.details[2].Unpack(each)
-    assert code_and_reason(each) == ("ALREADY_EXISTS", "FACE_ALREADY_ENROLLED")
+async def test_refusing_all_pictures_is_partial(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
+    """The call succeeds and its status is OK; each entry has its own picture's code, reason, message and metadata."""
+    enroller.refuse = {0: NoFace("There is no face."), 1: FaceAlreadyEnrolled("It is Bea's.", person_id="bea")}
+    result = (await svm.EnrollFaces(enrollment(2))).results[0]
+    assert (result.outcome, result.status.code) == (recognizer_pb2.OUTCOME_PARTIAL, 0)
+    assert [face.state for face in result.faces] == [pb.ENROLLMENT_STATE_REFUSED] * 2
+    assert [code_and_reason(face.status) for face in result.faces] == [
+        ("INVALID_ARGUMENT", "NO_FACE"),
+        ("ALREADY_EXISTS", "FACE_ALREADY_ENROLLED"),
+    ]
+    assert [face.status.message for face in result.faces] == ["There is no face.", "It is Bea's."]
+    assert metadata(result.faces[1].status) == {"person_id": "bea"}
 
 
 @pytest.mark.parametrize(

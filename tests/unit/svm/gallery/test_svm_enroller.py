@@ -12,7 +12,7 @@ from PIL import ImageFilter
 from local.pictures import demo_pictures, scene
 from services.runtime.errors import Misconfigured, NotOffered, PersonNotFound
 from services.runtime.images.image import Image
-from services.runtime.leaf.enroller import Page
+from services.runtime.leaf.recognizer import Page
 from services.svm.gallery.enroller import SvmEnroller
 from services.svm.recipes.wavelet import Wavelet
 from services.svm.recognizer import SvmRecognizer

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import REGISTRY
 
-from services.runtime.leaf.enroller import Page
+from services.runtime.leaf.recognizer import Page
 from services.svm.gallery.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
 from tests.support.s3_store import s3_store
