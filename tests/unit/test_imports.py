@@ -1,0 +1,68 @@
+"""What an image or the Lambda function lacks is imported by nothing that it runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.names import SERVERS
+from tests.support.processes import ROOT
+
+_LAMBDA = "services.rekognition.lambda_function"
+_IN_LAMBDA_RUNTIME = {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
+_HOOK = """
+import importlib, sys
+from importlib.metadata import packages_distributions
+locked, module = set(sys.argv[2].split(",")), sys.argv[1]
+owners = packages_distributions()
+
+class Hook:
+    def find_spec(self, name, path=None, target=None):
+        names = {owner.lower().replace("_", "-").replace(".", "-") for owner in owners.get(name.partition(".")[0], ())}
+        if names and not names & locked:
+            raise ModuleNotFoundError(f"{name} of {sorted(names)} is in no lock file of {module}", name=name)
+
+sys.meta_path.insert(0, Hook())
+importlib.import_module(module)
+"""
+
+
+@pytest.mark.parametrize("service", SERVERS)
+def test_a_service_imports_what_its_image_has(service: str) -> None:
+    """Its entry point loads with the packages of its lock file alone."""
+    _import(f"services.{service}.__main__", _locked(f"requirements/{service}.txt"))
+
+
+def test_the_fetcher_imports_what_its_image_has() -> None:
+    """It runs in the Keras image, as an init container."""
+    _import("services.keras.fetch.__main__", _locked("requirements/keras.txt"))
+
+
+def test_the_launcher_imports_what_its_image_has() -> None:
+    """The stand-ins' image has the packages of the whole local system."""
+    _import("local.__main__", _locked("requirements/local.txt"))
+
+
+def test_the_lambda_function_imports_what_its_package_has() -> None:
+    """Pictures go by reference: no NumPy, no Pillow and no gRPC."""
+    script = (ROOT / "deploy/lambda/package").read_text()
+    packed = set(re.findall(r'^packages="([^"]+)"', script, re.MULTILINE)[0].split())
+    _import(_LAMBDA, packed | _IN_LAMBDA_RUNTIME)
+    refused = _run(_LAMBDA, (packed | _IN_LAMBDA_RUNTIME) - {"pydantic"})
+    assert "pydantic" in refused.stderr
+
+
+def _import(module: str, locked: set[str]) -> None:
+    done = _run(module, locked)
+    assert done.returncode == 0, done.stderr
+
+
+def _run(module: str, locked: set[str]) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", _HOOK, module, ",".join(locked | {"marquee"})]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+
+def _locked(path: str) -> set[str]:
+    return set(re.findall(r"^([a-z0-9][a-z0-9.-]*)==", Path(ROOT / path).read_text(), re.MULTILINE))
