@@ -17,11 +17,9 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported: the search
 import numpy as np
 import numpy.typing as npt
 
-from local.rekognition.store.collections import CollectionStore
+from local.rekognition.store.collections import CollectionStore, FaceStore, NewFace
 from local.rekognition.store.database import Database
-from local.rekognition.store.face_index import FaceIndex
-from local.rekognition.store.faces import FaceStore, NewFace
-from local.rekognition.store.index_cache import IndexCache
+from local.rekognition.store.index import FaceIndex, IndexCache
 
 LENGTH = 1.4445
 """The mean length of the embeddings of 110 measured faces."""

@@ -1,53 +1,55 @@
-"""What somebody says of a picture that nothing here can see: moderation, general labels, attributes.
+"""What people say about pictures that no detector here can see: labels, moderation, text, attributes.
 
-A folder of JSON files, each with members of Rekognition's own answers: `Labels` (DetectLabels),
+A folder of JSON files, each with members of Rekognition's own responses: `Labels` (DetectLabels),
 `ModerationLabels` and `ContentTypes` (DetectModerationLabels), `TextDetections` (DetectText) and
-`FaceDetails` (DetectFaces; one for each face from left to right, of which the attributes count).
-`NAME.json` is about the picture NAME beside it (`party.jpg.json` about `party.jpg`), or about the
-bytes whose SHA-256 is NAME.
+`FaceDetails` (DetectFaces; one per face from left to right, of which only the attributes are used).
+`NAME.json` describes the picture NAME in the same folder (`party.jpg.json` describes `party.jpg`), or
+the bytes whose SHA-256 is NAME.
 """
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
 
 from local.rekognition.wire.shapes import faults_of, member_shape
 
-SAID_BY = {
+OPERATIONS = {
     "Labels": "DetectLabels",
     "ModerationLabels": "DetectModerationLabels",
     "ContentTypes": "DetectModerationLabels",
     "TextDetections": "DetectText",
     "FaceDetails": "DetectFaces",
 }
-"""Each member, and the operation whose answer has it."""
+"""The members of an annotation, and the operation whose response has them."""
 _SHA256 = re.compile("[0-9a-f]{64}")
 Annotation = Mapping[str, Any]
 
 
 class InvalidAnnotation(ValueError):
-    """A file of the folder cannot be used; the message tells which and why."""
+    """A file cannot be used; the message names it and the reason."""
 
 
 class Annotations:
-    """What is said, by a picture's SHA-256 in hexadecimal."""
+    """Annotations by the picture's SHA-256 in hexadecimal."""
 
-    def __init__(self, said: Mapping[str, Annotation] | None = None) -> None:
-        self._said = dict(said or {})
+    def __init__(self, by_digest: Mapping[str, Annotation] | None = None) -> None:
+        self._by_digest = dict(by_digest or {})
 
-    def __len__(self) -> int:
-        return len(self._said)
+    def of(self, digest: str) -> Annotation:
+        """Return the picture's annotation, empty if there is none."""
+        return self._by_digest.get(digest, {})
 
-    def about(self, digest: str) -> Annotation:
-        """The members said of the picture; none of one that nobody has spoken of."""
-        return self._said.get(digest, {})
+    def of_faces(self, digest: str, count: int) -> Sequence[Annotation]:
+        """Return an annotation for each of the picture's faces, empty if there is none."""
+        return list(islice(chain(self.of(digest).get("FaceDetails", ()), repeat({})), count))
 
 
 def read(folder: Path) -> Annotations:
-    """The folder's annotations. Raises InvalidAnnotation."""
+    """Read the folder's annotations. Raises InvalidAnnotation."""
     return Annotations({_digest(path): _members(path) for path in sorted(folder.glob("*.json"))})
 
 
@@ -57,7 +59,7 @@ def _digest(path: Path) -> str:
         return hashlib.sha256(picture.read_bytes()).hexdigest()
     if _SHA256.fullmatch(picture.name):
         return picture.name
-    raise InvalidAnnotation(f"{path}: there is no {picture.name} beside it, and the name is no SHA-256.")
+    raise InvalidAnnotation(f"{path}: there is no {picture.name} beside it, and the name is not a SHA-256.")
 
 
 def _members(path: Path) -> Annotation:
@@ -65,12 +67,12 @@ def _members(path: Path) -> Annotation:
         members = json.loads(path.read_bytes())
     except ValueError as exc:
         raise InvalidAnnotation(f"{path}: {exc}") from None
-    if not isinstance(members, dict) or not members.keys() <= SAID_BY.keys():
-        raise InvalidAnnotation(f"{path}: takes an object with {', '.join(SAID_BY)}.")
+    if not isinstance(members, dict) or not members.keys() <= OPERATIONS.keys():
+        raise InvalidAnnotation(f"{path}: must be an object with {', '.join(OPERATIONS)}.")
     for name, value in members.items():
-        faults = faults_of(value, member_shape(SAID_BY[name], name), name)
+        faults = faults_of(value, member_shape(OPERATIONS[name], name), name)
         if faults:
             raise InvalidAnnotation(f"{path}: {faults[0]}")
-        if name != "FaceDetails" and any("Confidence" not in one for one in value):
-            raise InvalidAnnotation(f"{path}: {name}: every one takes a Confidence, 0 to 100.")
+        if name != "FaceDetails" and any("Confidence" not in entry for entry in value):
+            raise InvalidAnnotation(f"{path}: {name}: every entry needs a Confidence, 0 to 100.")
     return members

@@ -1,6 +1,6 @@
-"""The people whom the endpoint takes for celebrities, from a folder of pictures: GALLERY/NAME/*.jpg.
+"""The endpoint's celebrities, from a folder of pictures: GALLERY/NAME/*.jpg.
 
-A person's `about.json` may hold what GetCelebrityInfo tells beside the name: `Urls` and `KnownGender`.
+A person's `about.json` may hold what GetCelebrityInfo returns beside the name: `Urls` and `KnownGender`.
 """
 
 import hashlib
@@ -13,36 +13,36 @@ from typing import Any
 import numpy as np
 
 from local.rekognition.vision.similarity import similarity
-from local.rekognition.vision.vision import Embedding, Vision
+from local.rekognition.vision.view import Embedding, Vision
 from local.rekognition.wire.shapes import faults_of, output_shape
 from services.runtime.errors import InvalidImage
 from services.runtime.images.image import Image
 from services.svm.faces.resnet import LENGTH
 
-FARTHEST = 0.55
-"""The distance at which two faces stop being one person's. dlib's author gives 0.6 for comparing two
-pictures; a gallery is searched for many people, so it is stricter. The demo's people differ by 0.66
+MAX_DISTANCE = 0.55
+"""The distance from which two faces are two people's. dlib's author gives 0.6 for comparing two
+pictures; a gallery holds many people, so its limit is stricter. The demo's people differ by 0.66
 and more from each other and by 0.21 at most from themselves."""
 ABOUT = "about.json"
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody in the gallery."""
+    """A person in the gallery."""
 
     name: str
     about: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """`Urls` and `KnownGender`, where they are told."""
+    """`Urls` and `KnownGender`, if about.json has them."""
 
     @property
     def id(self) -> str:
-        """Eight letters and digits, the same for a name everywhere and always."""
+        """Eight letters and digits, always the same for a name."""
         return hashlib.sha256(self.name.encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
 class Match:
-    """A person of the gallery, and how far the nearest of their pictures is."""
+    """A person of the gallery, and the distance of their nearest picture."""
 
     person: Person
     distance: float
@@ -54,58 +54,58 @@ class Match:
 
 
 class Gallery:
-    """Known faces, each with its person."""
+    """Faces, each with its person."""
 
-    def __init__(self, known: Iterable[tuple[Person, Embedding]] = ()) -> None:
-        known = list(known)
-        self._people = [person for person, _ in known]
+    def __init__(self, faces: Iterable[tuple[Person, Embedding]] = ()) -> None:
+        faces = list(faces)
+        self._people = [person for person, _ in faces]
         self._by_id = {person.id: person for person in self._people}
-        self._embeddings = np.array([embedding for _, embedding in known], np.float32).reshape(-1, LENGTH)
+        self._embeddings = np.array([embedding for _, embedding in faces], np.float32).reshape(-1, LENGTH)
 
     def __len__(self) -> int:
         return len(self._people)
 
     def by_id(self, person_id: str) -> Person | None:
-        """The person with the id, where there is one."""
+        """Return the person with the id, None if there is none."""
         return self._by_id.get(person_id)
 
     def find(self, embedding: Embedding) -> Match | None:
-        """The nearest person, if near enough."""
+        """Return the nearest person, None if nobody is near enough."""
         if not self._people:
             return None
         distances = np.linalg.norm(self._embeddings - embedding, axis=1)
         nearest = int(distances.argmin())
         match = Match(self._people[nearest], float(distances[nearest]))
-        return match if match.distance < FARTHEST else None
+        return match if match.distance < MAX_DISTANCE else None
 
 
 def read(folder: Path, vision: Vision) -> tuple[Gallery, list[str]]:
-    """The gallery in the folder, and what is wrong with the pictures and about.json that were left out."""
-    known, problems = [], []
-    for one in sorted(path for path in folder.iterdir() if path.is_dir()):
-        person = Person(one.name)
+    """Return the folder's gallery, and what is wrong with each picture and about.json that it leaves out."""
+    faces, problems = [], []
+    for directory in sorted(path for path in folder.iterdir() if path.is_dir()):
+        person = Person(directory.name)
         try:
-            person = Person(one.name, _about(one / ABOUT))
+            person = Person(directory.name, _about(directory / ABOUT))
         except ValueError as exc:
-            problems.append(f"{one / ABOUT}: {exc}")
-        for path in _pictures(one):
+            problems.append(f"{directory / ABOUT}: {exc}")
+        for path in _pictures(directory):
             try:
-                known.append((person, _only_face(path, vision)))
+                faces.append((person, _only_face(path, vision)))
             except (InvalidImage, OSError, ValueError) as exc:
                 problems.append(f"{path}: {exc}")
-    return Gallery(known), problems
+    return Gallery(faces), problems
 
 
 def _about(path: Path) -> Mapping[str, Any]:
     if not path.exists():
         return {}
-    told = json.loads(path.read_bytes())
-    if not isinstance(told, dict) or not told.keys() <= {"Urls", "KnownGender"}:
-        raise ValueError("takes an object with Urls and KnownGender")
-    faults = faults_of(told, output_shape("GetCelebrityInfo"), "about")
+    about = json.loads(path.read_bytes())
+    if not isinstance(about, dict) or not about.keys() <= {"Urls", "KnownGender"}:
+        raise ValueError("must be an object with Urls and KnownGender")
+    faults = faults_of(about, output_shape("GetCelebrityInfo"), "about")
     if faults:
         raise ValueError(faults[0])
-    return told
+    return about
 
 
 def _pictures(folder: Path) -> Iterator[Path]:
@@ -115,8 +115,8 @@ def _pictures(folder: Path) -> Iterator[Path]:
 
 def _only_face(path: Path, vision: Vision) -> Embedding:
     content = path.read_bytes()
-    view = vision.look(content, Image(content).upright())
+    view = vision.view(content, Image(content).upright())
     if len(view.faces) != 1:
-        raise ValueError(f"shows {len(view.faces)} faces; a gallery's picture shows one")
+        raise ValueError(f"shows {len(view.faces)} faces; a gallery picture must show one")
     (embedding,) = view.embeddings
     return np.asarray(embedding, np.float32)

@@ -1,4 +1,4 @@
-"""Answers of Amazon in a folder, one JSON file a request, so that they can be given again without it."""
+"""Amazon's own responses: recorded into a folder, one JSON file a request, and replayed without Amazon."""
 
 import base64
 import hashlib
@@ -6,18 +6,26 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from local.rekognition.wire.errors import AwsError
-from local.rekognition.wire.replies import Answering, Reply
+import botocore.session
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.exceptions import HTTPClientError
+from botocore.httpsession import URLLib3Session
 
-_ABOUT_THE_REQUEST = (
+from local.rekognition.wire.errors import AwsError
+from local.rekognition.wire.protocol import Handler, Reply
+
+_TIMEOUT_SECONDS = 60
+_PERMANENT = (
     *("InvalidParameterException", "InvalidImageFormatException", "ImageTooLargeException", "ValidationException"),
     *("InvalidS3ObjectException", "ResourceNotFoundException", "ResourceAlreadyExistsException", "ConflictException"),
     *("InvalidPaginationTokenException", "ServiceQuotaExceededException", "IdempotentParameterMismatchException"),
 )
-"""Refusals that are kept. Throttling, credentials and Amazon's own troubles pass."""
+"""Errors that are recorded. Throttling, credentials and Amazon's own faults are transient."""
 
 
 class Recordings:
@@ -26,17 +34,29 @@ class Recordings:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def find(self, name: str, body: bytes) -> Reply | None:
-        """What was answered last to the same parameters, whatever their order and ClientRequestToken."""
-        try:
-            kept = json.loads(self._path(name, body).read_bytes())
-        except FileNotFoundError:
-            return None
-        return Reply(kept["http_status"], json.dumps(kept["answer"]).encode())
+    def recorder(self, upstream: Handler) -> Handler:
+        """Return a handler that forwards to `upstream` and keeps the replies."""
 
-    def keep(self, name: str, body: bytes, reply: Reply) -> None:
-        """Writes the file whole or not at all."""
-        kept = {
+        def handle(name: str, body: bytes) -> Reply:
+            reply = upstream(name, body)
+            if _is_permanent(reply):
+                self._write(name, body, reply)
+            return reply
+
+        return handle
+
+    def replay(self, name: str, body: bytes) -> Reply:
+        """Return the last reply to the same parameters, regardless of their order and ClientRequestToken."""
+        try:
+            recording = json.loads(self._path(name, body).read_bytes())
+        except FileNotFoundError:
+            raise AwsError(
+                "UnrecordedRequestException", f"No response is recorded for this {name}; --record it first."
+            ) from None
+        return Reply(recording["http_status"], json.dumps(recording["answer"]).encode())
+
+    def _write(self, name: str, body: bytes, reply: Reply) -> None:
+        recording = {
             "operation": name,
             "request": _without_bytes(_parameters(body)),
             "http_status": reply.http_status,
@@ -44,57 +64,67 @@ class Recordings:
         }
         self._folder.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=self._folder, suffix=".new", delete=False) as fresh:
-            json.dump(kept, fresh, indent=2)
+            json.dump(recording, fresh, indent=2)
         os.replace(fresh.name, self._path(name, body))  # noqa: PTH105 - a name, not a path
 
     def _path(self, name: str, body: bytes) -> Path:
-        asked = json.dumps([name, _parameters(body)], sort_keys=True).encode()
+        key = json.dumps([name, _parameters(body)], sort_keys=True).encode()
         operation = name if name.isalnum() else "unknown"
-        return self._folder / f"{operation}-{hashlib.sha256(asked).hexdigest()[:32]}.json"
+        return self._folder / f"{operation}-{hashlib.sha256(key).hexdigest()[:32]}.json"
 
 
-def recording(recordings: Recordings, upstream: Answering) -> Answering:
-    """Asks `upstream` and keeps what it answers to."""
+class Upstream:
+    """Amazon Rekognition, or another endpoint with its protocol, as a handler. Safe to share between threads.
 
-    def answer(name: str, body: bytes) -> Reply:
-        reply = upstream(name, body)
-        if _is_lasting(reply):
-            recordings.keep(name, body, reply)
-        return reply
+    Requests are forwarded unchanged, signed with the standard credential chain.
+    """
 
-    return answer
+    def __init__(self, region: str, url: str | None = None) -> None:
+        """Connect to the URL, or to Amazon if it is None. Raises ValueError without credentials."""
+        session = botocore.session.get_session()
+        credentials = session.get_credentials()
+        if credentials is None:
+            raise ValueError("there are no AWS credentials to sign with: set AWS_ACCESS_KEY_ID or AWS_PROFILE")
+        self._credentials = credentials
+        client = session.create_client("rekognition", region_name=region, endpoint_url=url)
+        self._url = f"{client.meta.endpoint_url}/"
+        self._region = region
+
+    def __call__(self, name: str, body: bytes) -> Reply:
+        """Return the reply, errors included. Blocks; raises AwsError with status 503 if there is none."""
+        target = f"RekognitionService.{name}"
+        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
+        request = AWSRequest("POST", self._url, headers, body)
+        SigV4Auth(self._credentials.get_frozen_credentials(), "rekognition", self._region).add_auth(request)
+        try:
+            response = self._http.send(request.prepare())
+        except HTTPClientError as exc:
+            raise AwsError("ServiceUnavailableException", f"{self._url} does not respond: {exc}", 503) from None
+        return Reply(response.status_code, response.content)
+
+    @cached_property
+    def _http(self) -> URLLib3Session:
+        return URLLib3Session(timeout=_TIMEOUT_SECONDS, max_pool_connections=64)
 
 
-def replaying(recordings: Recordings) -> Answering:
-    """Answers from the recordings alone."""
-
-    def answer(name: str, body: bytes) -> Reply:
-        reply = recordings.find(name, body)
-        if reply is None:
-            raise AwsError("UnrecordedRequestException", f"No answer is recorded for this {name}; --record it first.")
-        return reply
-
-    return answer
-
-
-def _is_lasting(reply: Reply) -> bool:
+def _is_permanent(reply: Reply) -> bool:
     if reply.http_status == 200:  # noqa: PLR2004 - HTTP's OK
         return True
     code = str(json.loads(reply.body or b"{}").get("__type", "")).rpartition("#")[2]
-    return reply.http_status == 400 and code in _ABOUT_THE_REQUEST  # noqa: PLR2004 - HTTP's bad request
+    return reply.http_status == 400 and code in _PERMANENT  # noqa: PLR2004 - HTTP's bad request
 
 
 def _parameters(body: bytes) -> dict[str, Any]:
     try:
         parameters = dict(json.loads(body))
     except (ValueError, TypeError):
-        raise AwsError("SerializationException", "The body is no JSON object.") from None
+        raise AwsError("SerializationException", "The body is not a JSON object.") from None
     parameters.pop("ClientRequestToken", None)
     return parameters
 
 
 def _without_bytes(value: Any) -> Any:
-    """Pictures by their SHA-256: recordings are read by people, and kept in repositories."""
+    """Replace pictures by their SHA-256: people read recordings, and keep them in repositories."""
     if not isinstance(value, Mapping):
         return value
     return {

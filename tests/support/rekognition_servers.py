@@ -13,16 +13,14 @@ from typing import Any
 from unittest import mock
 
 import boto3
-import uvicorn
 from starlette.applications import Starlette
 
 from local import pictures
 from local.rekognition import gallery
-from local.rekognition.operations.operations import Knowledge, operations
-from local.rekognition.vision.vision import Vision
-from local.rekognition.wire import server
-from local.rekognition.wire.app import create_app
-from local.rekognition.wire.replies import answering
+from local.rekognition.operations.backend import Backend
+from local.rekognition.vision.view import Vision
+from local.rekognition.wire.app import create_app, server
+from local.rekognition.wire.protocol import operation_handler
 from local.stack import CREDENTIALS
 from services.runtime.storage.objects import ObjectStore
 from tests.support.s3_store import s3_store
@@ -33,7 +31,7 @@ NOWHERE = "http://127.0.0.1:9"
 
 @contextmanager
 def demo_aws() -> Iterator[SimpleNamespace]:
-    """S3 with an empty bucket, and Rekognition whose gallery is the demo's: `url`, `s3_url`, and `s3`, a client."""
+    """Serve S3 with an empty bucket, and Rekognition with the demo's gallery: `url`, `s3_url`, and `s3`, a client."""
     with TemporaryDirectory() as folder, s3_store(BUCKET) as s3_url:
         pictures.write_gallery(Path(folder))
         with endpoint(Path(folder), s3_url) as url:
@@ -43,22 +41,22 @@ def demo_aws() -> Iterator[SimpleNamespace]:
 
 
 @contextmanager
-def endpoint(folder: Path | None, s3_url: str = NOWHERE, **told: Any) -> Iterator[str]:
-    """The local Rekognition endpoint with a gallery, and `told` of its Knowledge.
+def endpoint(folder: Path | None, s3_url: str = NOWHERE, **fields: Any) -> Iterator[str]:
+    """Serve the local Rekognition endpoint with a gallery and other fields of its Backend.
 
-    Gives its URL, with credentials in the environment.
+    Yields its URL, with credentials in the environment.
     """
     vision = Vision()
-    known, _ = gallery.read(folder, vision) if folder else (gallery.Gallery(), [])
-    app = create_app(answering(operations(Knowledge(vision, ObjectStore(s3_url), known, **told))))
+    people, _ = gallery.read(folder, vision) if folder else (gallery.Gallery(), [])
+    app = create_app(operation_handler(Backend(vision, ObjectStore(s3_url), people, **fields).operations()))
     with serving(app) as url, mock.patch.dict(os.environ, CREDENTIALS):
         yield url
 
 
 @contextmanager
 def serving(app: Starlette) -> Iterator[str]:
-    """An app of the endpoint's; gives its URL."""
-    running = uvicorn.Server(server.config(app))
+    """Serve an app of the endpoint; yields its URL."""
+    running = server(app)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=running.run, args=([listening],))
         thread.start()

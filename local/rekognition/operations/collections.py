@@ -4,35 +4,40 @@ from collections.abc import Mapping
 from typing import Any
 
 from local.rekognition.annotations import Annotations
-from local.rekognition.operations.pictures import Answer, Request
-from local.rekognition.store.collections import CollectionStore
-from local.rekognition.store.faces import FaceStore, KnownFace, NewFace
-from local.rekognition.vision import faces, quality_bar
-from local.rekognition.vision.pictures import Pictures
-from local.rekognition.vision.vision import View
-from local.rekognition.wire import pages
+from local.rekognition.store.collections import CollectionStore, FaceStore, NewFace, StoredFace
+from local.rekognition.vision.faces import confidence, face_detail, quality_faults
+from local.rekognition.vision.loader import ImageLoader
+from local.rekognition.vision.view import View
+from local.rekognition.wire.tokens import page_start, page_start_number, paginate
 
 FACE_MODEL_VERSION = "7.0"
-"""Amazon's that has users and quality filters, which programs ask for; the embeddings are dlib's."""
+"""Amazon's version with users and quality filters, which programs require; the embeddings are dlib's."""
 ACCOUNT = "123456789012"
-_MOST_INDEXED = 100
-_MOST_LISTED = 4096
+_MAX_FACES = 100
+_MAX_RESULTS = 4096
+Request = Mapping[str, Any]
+Response = dict[str, Any]
 
 
 class CollectionOperations:
-    """They take checked parameters, block and raise AwsError. Safe to share between threads."""
+    """Methods take checked parameters, block and raise AwsError. Safe to share between threads."""
 
     def __init__(
-        self, pictures: Pictures, collections: CollectionStore, known: FaceStore, annotations: Annotations, region: str
+        self,
+        loader: ImageLoader,
+        collections: CollectionStore,
+        faces: FaceStore,
+        annotations: Annotations,
+        region: str,
     ) -> None:
-        self._pictures = pictures
+        self._loader = loader
         self._collections = collections
-        self._faces = known
+        self._faces = faces
         self._annotations = annotations
         self._region = region
 
-    def create_collection(self, request: Request) -> Answer:
-        """An empty collection; tags are taken and forgotten."""
+    def create_collection(self, request: Request) -> Response:
+        """Create an empty collection. Tags are accepted and ignored."""
         name = request["CollectionId"]
         self._collections.create(name)
         return {
@@ -41,74 +46,70 @@ class CollectionOperations:
             "FaceModelVersion": FACE_MODEL_VERSION,
         }
 
-    def describe_collection(self, request: Request) -> Answer:
-        """How much is in it."""
+    def describe_collection(self, request: Request) -> Response:
+        """Return the collection's numbers of faces and users."""
         name = request["CollectionId"]
-        described = self._collections.describe(name)
+        size = self._collections.size(name)
         return {
-            "FaceCount": described.faces,
-            "UserCount": described.users,
+            "FaceCount": size.faces,
+            "UserCount": size.users,
             "FaceModelVersion": FACE_MODEL_VERSION,
             "CollectionARN": f"arn:aws:rekognition:{self._region}:{ACCOUNT}:collection/{name}",
-            "CreationTimestamp": described.created,
+            "CreationTimestamp": size.created,
         }
 
-    def list_collections(self, request: Request) -> Answer:
-        """In alphabetical order."""
-        most = request.get("MaxResults") or _MOST_LISTED
-        names, more = pages.cut(self._collections.names(pages.start(request), most + 1), most, str)
-        return {"CollectionIds": names, "FaceModelVersions": [FACE_MODEL_VERSION] * len(names), **more}
+    def list_collections(self, request: Request) -> Response:
+        """Return the collections' names in alphabetical order."""
+        limit = request.get("MaxResults") or _MAX_RESULTS
+        names, token = paginate(self._collections.names(page_start(request), limit + 1), limit, str)
+        return {"CollectionIds": names, "FaceModelVersions": [FACE_MODEL_VERSION] * len(names), **token}
 
-    def delete_collection(self, request: Request) -> Answer:
-        """With all that is in it."""
+    def delete_collection(self, request: Request) -> Response:
+        """Delete the collection and everything in it."""
         self._collections.delete(request["CollectionId"])
         return {"StatusCode": 200}
 
-    def index_faces(self, request: Request) -> Answer:
-        """Keeps the largest faces that are good enough, and tells why the others are not kept."""
+    def index_faces(self, request: Request) -> Response:
+        """Store the largest faces that pass the quality filter, and return why the others are not stored."""
         collection = request["CollectionId"]
-        self._collections.describe(collection)
-        view = self._pictures.view(request["Image"])
-        taken, refused = _choose(view, request.get("MaxFaces", _MOST_INDEXED), request.get("QualityFilter", "AUTO"))
-        kept = self._faces.add(collection, view.digest, request.get("ExternalImageId"), [_new(view, i) for i in taken])
-        asked = request.get("DetectionAttributes", ())
+        self._collections.size(collection)
+        view = self._loader.view(request["Image"])
+        details = self._details(view, request.get("DetectionAttributes", ()))
+        good, refusals = _choose(view, request.get("MaxFaces", _MAX_FACES), request.get("QualityFilter", "AUTO"))
+        new = [_new_face(view, index) for index in good]
+        faces = self._faces.add(collection, view.digest, request.get("ExternalImageId"), new)
         return {
             "FaceRecords": [
-                {"Face": told(face), "FaceDetail": self._detail(view, i, asked)}
-                for i, face in zip(taken, kept, strict=True)
+                {"Face": face_response(face), "FaceDetail": details[i]} for i, face in zip(good, faces, strict=True)
             ],
-            "UnindexedFaces": [
-                {"Reasons": reasons, "FaceDetail": self._detail(view, i, asked)} for i, reasons in refused.items()
-            ],
+            "UnindexedFaces": [{"Reasons": reasons, "FaceDetail": details[i]} for i, reasons in refusals.items()],
             "FaceModelVersion": FACE_MODEL_VERSION,
         }
 
-    def list_faces(self, request: Request) -> Answer:
-        """In the order in which they came; of a user, or among ids, where the request says so."""
-        most = request.get("MaxResults") or _MOST_LISTED
-        after = pages.number(request)
-        found = self._faces.page(
-            request["CollectionId"], after, most + 1, request.get("UserId"), request.get("FaceIds")
-        )
-        listed, more = pages.cut(found, most, lambda face: str(face.number))
-        return {"Faces": [told(face) for face in listed], "FaceModelVersion": FACE_MODEL_VERSION, **more}
+    def list_faces(self, request: Request) -> Response:
+        """Return faces in order of addition; only those of UserId or FaceIds if the request has them."""
+        limit = request.get("MaxResults") or _MAX_RESULTS
+        page = (request["CollectionId"], page_start_number(request), limit + 1)
+        faces = self._faces.page(*page, request.get("UserId"), request.get("FaceIds"))
+        faces, token = paginate(faces, limit, lambda face: str(face.number))
+        return {"Faces": [face_response(face) for face in faces], "FaceModelVersion": FACE_MODEL_VERSION, **token}
 
-    def delete_faces(self, request: Request) -> Answer:
-        """Faces that users own stay, as do their users."""
+    def delete_faces(self, request: Request) -> Response:
+        """Delete faces. Those that users own stay."""
         ids = request["FaceIds"]
         deleted, owned = self._faces.delete(request["CollectionId"], ids)
-        gone = set(deleted) | {face.face_id for face in owned}
-        failed = [_kept(face.face_id, "ASSOCIATED_TO_AN_EXISTING_USER", face.user_id) for face in owned]
-        failed += [_kept(one, "FACE_NOT_FOUND") for one in dict.fromkeys(ids) if one not in gone]
-        return {"DeletedFaces": deleted, "UnsuccessfulFaceDeletions": failed}
+        present = {*deleted, *(face.face_id for face in owned)}
+        failures = [_failure(face.face_id, "ASSOCIATED_TO_AN_EXISTING_USER", face.user_id) for face in owned]
+        failures += [_failure(face, "FACE_NOT_FOUND") for face in dict.fromkeys(ids) if face not in present]
+        return {"DeletedFaces": deleted, "UnsuccessfulFaceDeletions": failures}
 
-    def _detail(self, view: View, index: int, asked: Any) -> Mapping[str, Any]:
-        said = self._annotations.about(view.digest).get("FaceDetails", [])
-        return faces.detailed(view, index, asked, said[index] if index < len(said) else None)
+    def _details(self, view: View, attributes: Any) -> list[Mapping[str, Any]]:
+        annotations = self._annotations.of_faces(view.digest, len(view.faces))
+        return [face_detail(view, i, attributes, annotation) for i, annotation in enumerate(annotations)]
 
 
-def told(face: KnownFace) -> dict[str, Any]:
-    """A face of a collection as Rekognition's `Face`."""
+def face_response(face: StoredFace) -> dict[str, Any]:
+    """Return a face of a collection as Rekognition's `Face`."""
     optional = {"ExternalImageId": face.external_id, "UserId": face.user_id}
     return {
         "FaceId": face.face_id,
@@ -120,19 +121,19 @@ def told(face: KnownFace) -> dict[str, Any]:
     }
 
 
-def _choose(view: View, most: int, quality_filter: str) -> tuple[list[int], dict[int, list[str]]]:
-    """The indexes of the faces to keep, the largest first, and the reasons against the others."""
-    by_size = sorted(range(len(view.faces)), key=view.area, reverse=True)
-    refused = {i: reasons for i in by_size if (reasons := quality_bar.faults(view, i, quality_filter))}
-    good = [i for i in by_size if i not in refused]
-    return good[:most], refused | {i: ["EXCEEDS_MAX_FACES"] for i in good[most:]}
+def _choose(view: View, limit: int, quality_filter: str) -> tuple[list[int], dict[int, list[str]]]:
+    """Return the indexes of the faces to store, largest first, and the reasons against the others."""
+    faults = {index: quality_faults(view, index, quality_filter) for index in view.by_area()}
+    good = [index for index, reasons in faults.items() if not reasons]
+    refusals = {index: reasons for index, reasons in faults.items() if reasons}
+    return good[:limit], refusals | {index: ["EXCEEDS_MAX_FACES"] for index in good[limit:]}
 
 
-def _new(view: View, index: int) -> NewFace:
+def _new_face(view: View, index: int) -> NewFace:
     box = view.box(view.faces[index])
-    place = (box["Left"], box["Top"], box["Width"], box["Height"])
-    return NewFace(place, faces.confidence(view.faces[index]), view.embeddings[index])
+    edges = (box["Left"], box["Top"], box["Width"], box["Height"])
+    return NewFace(edges, confidence(view.faces[index]), view.embeddings[index])
 
 
-def _kept(face_id: str, reason: str, user: str | None = None) -> dict[str, Any]:
+def _failure(face_id: str, reason: str, user: str | None = None) -> dict[str, Any]:
     return {"FaceId": face_id, "Reasons": [reason], **({"UserId": user} if user else {})}

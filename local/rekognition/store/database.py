@@ -1,10 +1,12 @@
-"""The file that collections live in: SQLite, so that every change is there whole or not at all."""
+"""The SQLite database of collections: every change is kept as a whole or not at all."""
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
+
+from local.rekognition.wire import errors
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS collections (id TEXT PRIMARY KEY, created REAL NOT NULL) STRICT;
@@ -25,10 +27,13 @@ FILE = "collections.sqlite"
 
 
 class Database:
-    """One connection, used by one thread at a time. A killed process leaves what was committed."""
+    """One connection, used by one thread at a time. A killed process leaves what it committed."""
 
     def __init__(self, folder: Path | None) -> None:
-        """In FOLDER/collections.sqlite, or without a folder in memory. Raises OSError, sqlite3.DatabaseError."""
+        """Open FOLDER/collections.sqlite, or without a folder a database in memory.
+
+        Raises OSError, sqlite3.DatabaseError.
+        """
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
         self._lock = RLock()
@@ -39,24 +44,30 @@ class Database:
         self._connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; {_SCHEMA}")
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._connection.close()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for this thread alone."""
+        """Yield the connection, to this thread alone."""
         with self._lock:
             yield self._connection
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """The connection in a transaction: committed at the end, undone by an exception."""
+        """Yield the connection in a transaction: committed at the end, rolled back by an exception."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             with self._connection:
                 yield self._connection
 
     def version(self) -> int:
-        """Changes when another process has changed the file."""
+        """Return a number that changes when another process has changed the file."""
         with self._lock:
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+def check_collection(sql: sqlite3.Connection, collection: str) -> None:
+    """Raise ResourceNotFoundException unless the collection exists."""
+    if not sql.execute("SELECT 1 FROM collections WHERE id = ?", (collection,)).fetchone():
+        raise errors.missing("collection", collection)

@@ -1,1 +1,1 @@
-"""What is seen in pictures."""
+"""What pictures show."""

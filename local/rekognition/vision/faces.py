@@ -1,19 +1,20 @@
-"""A face as Rekognition describes it: box, confidence, landmarks, pose and quality.
+"""A face as Rekognition describes it: box, confidence, landmarks, pose and quality, and the quality filter.
 
-Measured here are the eyes' corners and middles, the nose's base, the head's pose from these five
-points, brightness and sharpness. dlib's free models see no mouth, age, gender, smile or glasses:
-those attributes come from annotations. Where nothing is told they say that nothing is known, because
-programs read what they have asked for: confidence 0, the emotion UNKNOWN, an age of 0 to 120.
+Measured are the corners and centers of the eyes, the base of the nose, the head's pose from these
+points, brightness and sharpness. dlib's free models give no mouth, age, gender, smile or glasses:
+these attributes come from annotations. Without an annotation they are unknown, but present if the
+request asks for them, because programs read them: confidence 0, the emotion UNKNOWN, an age of 0 to 120.
 """
 
 import math
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from local.rekognition.vision.vision import Eyes, View
+from local.rekognition.vision.view import Eyes, View
 from services.svm.faces.dlib_faces import DetectedFace
 from services.svm.faces.quality import quality
 
@@ -40,7 +41,7 @@ ATTRIBUTES = {
     "SMILE": "Smile",
     "SUNGLASSES": "Sunglasses",
 }
-"""What DetectFaces is asked for → the member that tells it."""
+"""DetectFaces' attributes and the members that hold them."""
 _UNKNOWN: dict[str, Any] = {
     **{name: {"Value": False, "Confidence": 0.0} for name in ATTRIBUTES.values()},
     "AgeRange": {"Low": 0, "High": 120},
@@ -51,71 +52,121 @@ _UNKNOWN: dict[str, Any] = {
 _EYES = 88.0
 """Millimetres between the outer corners of an adult's eyes."""
 _DOWN, _FORWARD = 48.7, 22.0
-"""Millimetres from there to the nose's base; down is the median of 154 measured faces."""
+"""Millimetres from there to the base of the nose; down is the median of 154 measured faces."""
 
 
-def compared(view: View, index: int) -> "ComparedFaceTypeDef":
-    """A face as CompareFaces and RecognizeCelebrities tell it."""
+@dataclass(frozen=True)
+class Bar:
+    """What a face must reach to pass a quality filter."""
+
+    confidence: float
+    side: int
+    """Pixels of the face's shorter side in the original picture."""
+    brightness: float
+    sharpness: float
+    max_yaw: float
+    """Degrees to either side."""
+
+
+_MEDIUM = Bar(confidence=75, side=40, brightness=15, sharpness=10, max_yaw=60)
+BARS = {
+    "LOW": Bar(confidence=60, side=24, brightness=8, sharpness=4, max_yaw=75),
+    "MEDIUM": _MEDIUM,
+    "AUTO": _MEDIUM,
+    "HIGH": Bar(confidence=95, side=64, brightness=25, sharpness=30, max_yaw=40),
+}
+"""By QualityFilter; NONE accepts every face. Amazon does not publish its bars; these are the endpoint's own."""
+
+
+def compared_face(view: View, index: int) -> "ComparedFaceTypeDef":
+    """Return a face as CompareFaces and RecognizeCelebrities describe it."""
     face, eyes = view.faces[index], view.eyes[index]
     return {
         "BoundingBox": view.box(face),
         "Confidence": confidence(face),
-        "Landmarks": list(_landmarks(view, eyes, closely=False)),
-        "Pose": pose(eyes),
-        "Quality": measured_quality(view, face),
+        "Landmarks": list(_landmarks(view, eyes, corners=False)),
+        "Pose": _pose(eyes),
+        "Quality": _quality(view, face),
     }
 
 
-def detailed(
-    view: View, index: int, asked: Collection[str] = (), told: Mapping[str, Any] | None = None
+def face_detail(
+    view: View, index: int, attributes: Collection[str] = (), annotation: Mapping[str, Any] | None = None
 ) -> "FaceDetailTypeDef":
-    """A face as DetectFaces tells it, with the attributes `asked` for, as far as they are annotated in `told`."""
-    everything = "ALL" in asked
-    wanted = set(ATTRIBUTES.values()) if everything else {ATTRIBUTES[name] for name in asked if name in ATTRIBUTES}
-    detail: dict[str, Any] = {**compared(view, index)}
-    detail["Landmarks"] = list(_landmarks(view, view.eyes[index], closely=everything))
-    return {**detail, **{name: (told or {}).get(name, _UNKNOWN[name]) for name in sorted(wanted)}}  # type: ignore[typeddict-item]  # checked against the model when it leaves
+    """Return a face as DetectFaces describes it, with the requested attributes as far as they are annotated."""
+    everything = "ALL" in attributes
+    members = set(ATTRIBUTES.values()) if everything else {ATTRIBUTES[one] for one in attributes if one in ATTRIBUTES}
+    detail: dict[str, Any] = {**compared_face(view, index)}
+    detail["Landmarks"] = list(_landmarks(view, view.eyes[index], corners=everything))
+    return {**detail, **{name: (annotation or {}).get(name, _UNKNOWN[name]) for name in sorted(members)}}  # type: ignore[typeddict-item]  # checked against the model when it leaves
 
 
 def confidence(face: DetectedFace) -> float:
-    """0 to 100, from the detector's score: 50 at 0, 92 at 0.5, 99 at 1."""
+    """Return 0 to 100, from the detector's score: 50 at 0, 92 at 0.5, 99 at 1."""
     return 100 / (1 + math.exp(-5 * face.score))
 
 
-def measured_quality(view: View, face: DetectedFace) -> "ImageQualityTypeDef":
-    """Brightness and sharpness, 0 to 100."""
-    seen = quality(view.crop(face))
-    return {"Brightness": 100 * seen.brightness, "Sharpness": 100 * seen.sharpness}
+def good_faces(view: View, quality_filter: str) -> list[int]:
+    """Return the indexes of the faces that pass the quality filter, largest first."""
+    return [index for index in view.by_area() if not quality_faults(view, index, quality_filter)]
 
 
-def pose(eyes: Eyes) -> "PoseTypeDef":
-    """Roll, yaw and pitch in degrees, positive clockwise, to the picture's right and up.
+def quality_faults(view: View, index: int, quality_filter: str) -> list[str]:
+    """Return Rekognition's reasons why the face fails the quality filter; none if it passes."""
+    bar = BARS.get(quality_filter)
+    return list(_faults(view, index, bar)) if bar else []
 
-    From where the nose's base is seen below the eyes, as an adult's head would show it from afar.
+
+def _faults(view: View, index: int, bar: Bar) -> Iterator[str]:
+    face = view.faces[index]
+    measured = _quality(view, face)
+    if confidence(face) < bar.confidence:
+        yield "LOW_CONFIDENCE"
+    if min(face.width, face.height) * view.scale < bar.side:
+        yield "SMALL_BOUNDING_BOX"
+    if measured["Brightness"] < bar.brightness:
+        yield "LOW_BRIGHTNESS"
+    if measured["Sharpness"] < bar.sharpness:
+        yield "LOW_SHARPNESS"
+    if abs(_pose(view.eyes[index])["Yaw"]) > bar.max_yaw:
+        yield "EXTREME_POSE"
+
+
+def _quality(view: View, face: DetectedFace) -> "ImageQualityTypeDef":
+    """Return brightness and sharpness, 0 to 100."""
+    crop = quality(view.crop(face))
+    return {"Brightness": 100 * crop.brightness, "Sharpness": 100 * crop.sharpness}
+
+
+def _pose(eyes: Eyes) -> "PoseTypeDef":
+    """Return roll, yaw and pitch in degrees, positive clockwise, to the picture's right and up.
+
+    They follow from the place of the nose below the eyes, for an adult's head seen from a distance.
     """
     outer = eyes.right[1] - eyes.left[0]
     roll = math.atan2(outer[1], outer[0])
     width = math.hypot(*outer) or 1.0
-    right, down = _turned(eyes.nose - (eyes.left.mean(axis=0) + eyes.right.mean(axis=0)) / 2, roll) / width
+    right, down = _rotate(eyes.nose - (eyes.left.mean(axis=0) + eyes.right.mean(axis=0)) / 2, roll) / width
     yaw = math.atan(right * _EYES / _FORWARD)
     reach = math.hypot(_DOWN, _FORWARD)
     pitch = math.acos(max(-1.0, min(1.0, down * _EYES * math.cos(yaw) / reach))) - math.atan2(_FORWARD, _DOWN)
     return {"Roll": math.degrees(roll), "Yaw": math.degrees(yaw), "Pitch": math.degrees(pitch)}
 
 
-def _turned(point: npt.NDArray[np.float64], angle: float) -> npt.NDArray[np.float64]:
+def _rotate(point: npt.NDArray[np.float64], angle: float) -> npt.NDArray[np.float64]:
     x, y = point
     return np.array([x * math.cos(angle) + y * math.sin(angle), y * math.cos(angle) - x * math.sin(angle)])
 
 
-def _landmarks(view: View, eyes: Eyes, *, closely: bool) -> "Iterator[LandmarkTypeDef]":
+def _landmarks(view: View, eyes: Eyes, *, corners: bool) -> "Iterator[LandmarkTypeDef]":
     height, width = view.pixels.shape[:2]
     points: dict[str, Any] = {
         "eyeLeft": eyes.left.mean(axis=0),
         "eyeRight": eyes.right.mean(axis=0),
         "nose": eyes.nose,
     }
-    corners = dict(zip(("leftEyeLeft", "leftEyeRight"), eyes.left, strict=True))
-    corners |= dict(zip(("rightEyeLeft", "rightEyeRight"), eyes.right, strict=True))
-    for kind, (x, y) in (points | (corners if closely else {})).items():
+    if corners:
+        points |= dict(zip(("leftEyeLeft", "leftEyeRight"), eyes.left, strict=True))
+        points |= dict(zip(("rightEyeLeft", "rightEyeRight"), eyes.right, strict=True))
+    for kind, (x, y) in points.items():
         yield {"Type": kind, "X": float(x) / width, "Y": float(y) / height}  # type: ignore[typeddict-item]  # one of LandmarkType

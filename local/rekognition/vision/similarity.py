@@ -1,4 +1,4 @@
-"""How alike two faces are, as Rekognition's 0 to 100, from the distance of dlib's embeddings.
+"""The similarity of two faces, as Rekognition's 0 to 100, from the distance of dlib's embeddings.
 
 Measured on 110 labelled faces of four actors, near-duplicates left out (1638 pairs of one person,
 4317 of two): `PYTHONPATH=. python bench/rekognition/search_similarity.py FACES`.
@@ -12,12 +12,12 @@ Measured on 110 labelled faces of four actors, near-duplicates left out (1638 pa
 
 import math
 
-EVEN = 0.655
+_EVEN = 0.655
 """The distance of similarity 50: nearer than 99 in 100 pairs of two people, and farther than any of one."""
-STEEP = 25.0
-"""With it 80 is the distance 0.6 that dlib's author gives for one person."""
+_STEEPNESS = 25.0
+"""Puts similarity 80 at the distance 0.6 that dlib's author gives for one person."""
 
 
 def similarity(distance: float) -> float:
-    """0 to 100 for an L2 distance of two embeddings; to four decimals, so that a picture's is 100 to itself."""
-    return round(100 / (1 + math.exp(STEEP * (distance - EVEN))), 4)
+    """Return 0 to 100 for an L2 distance of embeddings, to four decimals, so that a picture is 100 to itself."""
+    return round(100 / (1 + math.exp(_STEEPNESS * (distance - _EVEN))), 4)

@@ -1,1 +1,1 @@
-"""AWS JSON 1.1 over HTTP."""
+"""AWS's JSON 1.1 protocol over HTTP."""

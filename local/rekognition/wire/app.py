@@ -1,88 +1,146 @@
-"""Rekognition's protocol over HTTP: AWS's JSON 1.1, as boto3 speaks it."""
+"""The endpoint as an HTTP server: every request passes the access check, then injected faults, then the handler."""
 
 import asyncio
+import socket
+import struct
 import uuid
+from collections import Counter
+from threading import Lock
+from typing import Any
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from local.rekognition.wire.access import Access, SignedRequest
 from local.rekognition.wire.errors import AwsError
 from local.rekognition.wire.faults import Faults, Reset
-from local.rekognition.wire.replies import Answering, Reply, refusal
-from local.rekognition.wire.server import cut
-from local.rekognition.wire.tally import Tally
+from local.rekognition.wire.protocol import Handler, Reply, error_reply
 
 _TARGET = "RekognitionService."
+_RESET_AT_ONCE = struct.pack("ii", 1, 0)
+_THROTTLING = ("ThrottlingException", "ProvisionedThroughputExceededException")
 
 
-def create_app(answering: Answering, access: Access | None = None, faults: Faults | None = None) -> Starlette:
-    """`POST /` serves the operations; `GET /healthz` tells that it does, `GET /calls` what became of requests."""
-    door = _Door(answering, access or Access(), faults or Faults())
+def create_app(handler: Handler, access: Access | None = None, faults: Faults | None = None) -> Starlette:
+    """Serve operations at `POST /`, health at `GET /healthz` and request counts at `GET /calls`."""
+    service = _Service(handler, access or Access(), faults or Faults())
     return Starlette(
         routes=[
-            Route("/", door.serve, methods=["POST"]),
-            Route("/healthz", _healthy),
-            Route("/calls", door.calls),
+            Route("/", service.call, methods=["POST"]),
+            Route("/healthz", _healthz),
+            Route("/calls", service.calls),
         ],
-        exception_handlers={Exception: _fail},
+        exception_handlers={Exception: _internal_error},
     )
 
 
-class _Door:
-    """What every request passes: access, then its fate, then the operation."""
+def server(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Server:
+    """Return a server for the app. It keeps connections open as long as boto3 wants."""
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=_Protocol,
+        lifespan="off",
+        ws="none",
+        log_level="warning",
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=10,
+    )
+    return uvicorn.Server(config)
 
-    def __init__(self, answering: Answering, access: Access, faults: Faults) -> None:
-        self._answering = answering
+
+class _Service:
+    def __init__(self, handler: Handler, access: Access, faults: Faults) -> None:
+        self._handler = handler
         self._access = access
         self._faults = faults
-        self._tally = Tally()
+        self._counts = _CallCounts()
 
-    async def serve(self, request: Request) -> Response:
+    async def call(self, request: Request) -> Response:
         name = request.headers.get("x-amz-target", "").removeprefix(_TARGET)
         body = await request.body()
         try:
             self._access.check(name, SignedRequest(str(request.url), dict(request.headers), body))
-            return await self._meet_fate(request, name, body)
+            return await self._handle(request, name, body)
         except AwsError as exc:
-            self._tally.count(name, _kind(exc))
-            return _response(refusal(exc))
+            self._counts.add(name, _kind(exc))
+            return _response(error_reply(exc))
 
     async def calls(self, _: Request) -> Response:
-        return JSONResponse(self._tally.told())
+        return JSONResponse(self._counts.by_operation())
 
-    async def _meet_fate(self, request: Request, name: str, body: bytes) -> Response:
-        fate = self._faults.next()
-        await asyncio.sleep(fate.seconds)
-        if fate.refusal:
-            raise fate.refusal
-        if fate.reset is Reset.BEFORE:
-            return self._lose(request, name)
-        reply = await run_in_threadpool(self._answering, name, body)
-        self._tally.count(name, "billed" if reply.http_status < 400 else "refused")  # noqa: PLR2004 - HTTP's errors
-        return self._lose(request, name) if fate.reset else _response(reply)
+    async def _handle(self, request: Request, name: str, body: bytes) -> Response:
+        fault = self._faults.next()
+        await asyncio.sleep(fault.delay)
+        if fault.error:
+            raise fault.error
+        if fault.reset is Reset.BEFORE:
+            return self._reset(request, name)
+        reply = await run_in_threadpool(self._handler, name, body)
+        self._counts.add(name, "billed" if reply.http_status < 400 else "refused")  # noqa: PLR2004 - HTTP's errors
+        return self._reset(request, name) if fault.reset else _response(reply)
 
-    def _lose(self, request: Request, name: str) -> Response:
-        self._tally.count(name, "reset")
-        cut(request)
-        return Response()  # to nobody
+    def _reset(self, request: Request, name: str) -> Response:
+        self._counts.add(name, "reset")
+        _reset_connection(request)
+        return Response()  # reaches nobody
+
+
+class _CallCounts:
+    """Requests by operation and outcome. Safe to share between threads."""
+
+    KINDS = ("billed", "refused", "throttled", "failed", "reset")
+    """Billed requests ran, even if their response was lost."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._counts: Counter[tuple[str, str]] = Counter()
+
+    def add(self, operation: str, kind: str) -> None:
+        with self._lock:
+            self._counts[operation, kind] += 1
+
+    def by_operation(self) -> dict[str, dict[str, int]]:
+        with self._lock:
+            names = sorted({operation for operation, _ in self._counts})
+            return {name: {kind: self._counts[name, kind] for kind in self.KINDS} for name in names}
+
+
+class _Protocol(H11Protocol):
+    """Gives each request its connection, which ASGI does not."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        # asyncio sets this only for sockets made with getaddrinfo's protocol number; without it the
+        # response's body waits 40 ms for the acknowledgement of its headers.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.app_state = {**self.app_state, "transport": transport}
+
+
+def _reset_connection(request: Request) -> None:
+    transport = request.state.transport
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_ONCE)
+    transport.abort()
 
 
 def _kind(exc: AwsError) -> str:
     if exc.http_status >= 500:  # noqa: PLR2004 - HTTP's errors of the server
         return "failed"
-    return "throttled" if exc.code in ("ThrottlingException", "ProvisionedThroughputExceededException") else "refused"
+    return "throttled" if exc.code in _THROTTLING else "refused"
 
 
-async def _healthy(_: Request) -> Response:
+async def _healthz(_: Request) -> Response:
     return PlainTextResponse("ok\n")
 
 
-async def _fail(_: Request, __: Exception) -> Response:
-    return _response(refusal(AwsError("InternalServerError", "Internal server error", 500)))
+async def _internal_error(_: Request, __: Exception) -> Response:
+    return _response(error_reply(AwsError("InternalServerError", "Internal server error", 500)))
 
 
 def _response(reply: Reply) -> Response:

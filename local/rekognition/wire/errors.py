@@ -5,7 +5,7 @@ Codes: https://docs.aws.amazon.com/rekognition/latest/dg/error-handling.html.
 
 
 class AwsError(Exception):
-    """Refuses a request with AWS's code and, unless it is the caller's fault, another HTTP status than 400."""
+    """An error with AWS's code; HTTP status 400 unless the server is at fault."""
 
     def __init__(self, code: str, message: str, http_status: int = 400) -> None:
         super().__init__(f"{code}: {message}")
@@ -15,65 +15,65 @@ class AwsError(Exception):
 
 
 def invalid_parameter(message: str = "Request has invalid parameters") -> AwsError:
-    """A parameter that fits its type and still cannot be used."""
+    """Refuse a parameter that fits its type but cannot be used."""
     return AwsError("InvalidParameterException", message)
 
 
 def no_face() -> AwsError:
-    """A search for a face in a picture without one."""
+    """Refuse a picture without a face where one is required."""
     return invalid_parameter("There are no faces in the image. Should be at least 1.")
 
 
 def invalid_image_format() -> AwsError:
-    """Anything but a whole JPEG or PNG."""
+    """Refuse anything but a complete JPEG or PNG."""
     return AwsError("InvalidImageFormatException", "Request has invalid image format")
 
 
-def image_too_large(why: str) -> AwsError:
-    """Too many bytes in S3, or too many pixels."""
-    return AwsError("ImageTooLargeException", why)
+def image_too_large(message: str) -> AwsError:
+    """Refuse an S3 object of too many bytes, or a picture of too many pixels."""
+    return AwsError("ImageTooLargeException", message)
 
 
 def invalid_s3_object() -> AwsError:
-    """An object that cannot be read; AWS does not tell why."""
+    """Refuse an object that cannot be read; AWS does not say why."""
     return AwsError(
         "InvalidS3ObjectException",
         "Unable to get object metadata from S3. Check object key, region and/or access permissions.",
     )
 
 
-def validation(why: str) -> AwsError:
-    """A request that does not fit the operation's shape."""
-    return AwsError("ValidationException", why)
+def validation(message: str) -> AwsError:
+    """Refuse a request that does not fit the operation's shape."""
+    return AwsError("ValidationException", message)
 
 
-def missing(what: str, name: str) -> AwsError:
-    """There is no such collection, user, face or celebrity."""
-    return AwsError("ResourceNotFoundException", f"The {what} id: {name} does not exist")
+def missing(kind: str, name: str) -> AwsError:
+    """Report that a collection, user, face or celebrity does not exist."""
+    return AwsError("ResourceNotFoundException", f"The {kind} id: {name} does not exist")
 
 
-def exists(what: str, name: str) -> AwsError:
-    """The collection is there already."""
-    return AwsError("ResourceAlreadyExistsException", f"The {what} id: {name} already exists")
+def collection_exists(name: str) -> AwsError:
+    """Report that the collection already exists."""
+    return AwsError("ResourceAlreadyExistsException", f"The collection id: {name} already exists")
 
 
-def conflict(user: str) -> AwsError:
-    """The user is there already."""
-    return AwsError("ConflictException", f"The user id: {user} already exists")
+def user_exists(name: str) -> AwsError:
+    """Report that the user already exists."""
+    return AwsError("ConflictException", f"The user id: {name} already exists")
 
 
-def quota(why: str) -> AwsError:
-    """More than AWS keeps."""
-    return AwsError("ServiceQuotaExceededException", why)
+def quota(message: str) -> AwsError:
+    """Report that one of AWS's quotas is exceeded."""
+    return AwsError("ServiceQuotaExceededException", message)
 
 
 def bad_page() -> AwsError:
-    """A NextToken that no answer gave."""
+    """Refuse a NextToken that no response contained."""
     return AwsError("InvalidPaginationTokenException", "Invalid pagination token")
 
 
 def reused_token() -> AwsError:
-    """A ClientRequestToken that came before, with other parameters."""
+    """Refuse a ClientRequestToken that was used before with other parameters."""
     return AwsError(
         "IdempotentParameterMismatchException",
         "The client request token was used before with other parameters.",

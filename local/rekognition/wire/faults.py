@@ -1,4 +1,4 @@
-"""Trouble on purpose: throttling, errors, lost connections and slowness, drawn by rate from a seed."""
+"""Injected faults: throttling, errors, lost connections and latency, drawn at given rates from a seed."""
 
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -7,24 +7,24 @@ from threading import Lock
 
 from local.rekognition.wire.errors import AwsError
 
-_THROTTLED = (
+_THROTTLING = (
     ("ProvisionedThroughputExceededException", "Provisioned rate exceeded"),
     ("ThrottlingException", "Rate exceeded"),
 )
 
 
 class Reset(Enum):
-    """When the connection is lost."""
+    """When the connection is reset."""
 
     BEFORE = auto()
-    """The request is not done."""
+    """Before the request runs."""
     AFTER = auto()
-    """The request is done and billed, and its answer is lost."""
+    """After the request has run and been billed; its response is lost."""
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Shares of all requests, 0 to 1; a request meets one fault at most, and may be slow besides."""
+    """Shares of all requests, 0 to 1. A request gets at most one fault, and may be slow as well."""
 
     throttle: float = 0.0
     error: float = 0.0
@@ -34,37 +34,37 @@ class Rates:
 
     def __post_init__(self) -> None:
         if min(self.throttle, self.error, self.reset) < 0 or self.throttle + self.error + self.reset > 1:
-            raise ValueError("The rates of throttling, errors and resets are 0 and more, and at most 1 together.")
+            raise ValueError("The rates of throttling, errors and resets must be 0 or more and add up to at most 1.")
 
 
 @dataclass(frozen=True)
-class Fate:
-    """What a request meets."""
+class Fault:
+    """What is injected into one request; by default nothing."""
 
-    seconds: float = 0.0
-    """How much later it is looked at."""
-    refusal: AwsError | None = None
+    delay: float = 0.0
+    """Seconds before the request is handled."""
+    error: AwsError | None = None
     reset: Reset | None = None
 
 
 class Faults:
-    """The fates of requests in the order of their coming. Safe to share between threads."""
+    """The faults of requests, in order of arrival. Safe to share between threads."""
 
     def __init__(self, rates: Rates | None = None, seed: int = 0) -> None:
         self._rates = rates or Rates()
-        self._random = Random(seed)  # noqa: S311 - the same every time is what a seed is for
+        self._random = Random(seed)  # noqa: S311 - a seed has to give the same faults every time
         self._lock = Lock()
 
-    def next(self) -> Fate:
-        """The next request's."""
-        with self._lock:  # three draws a request, whatever it meets: a seed's fates do not depend on rates
+    def next(self) -> Fault:
+        """Draw the next request's fault."""
+        with self._lock:  # always three draws a request, so that changed rates do not shift a seed's sequence
             fault, slow, which = (self._random.random() for _ in range(3))
         rates = self._rates
-        seconds = rates.latency_seconds if slow < rates.latency else 0.0
+        delay = rates.latency_seconds if slow < rates.latency else 0.0
         if fault < rates.throttle:
-            return Fate(seconds, refusal=AwsError(*_THROTTLED[which < 0.5]))  # noqa: PLR2004 - either
+            return Fault(delay, error=AwsError(*_THROTTLING[which < 0.5]))  # noqa: PLR2004 - either
         if fault < rates.throttle + rates.error:
-            return Fate(seconds, refusal=AwsError("InternalServerError", "Internal server error", 500))
+            return Fault(delay, error=AwsError("InternalServerError", "Internal server error", 500))
         if fault < rates.throttle + rates.error + rates.reset:
-            return Fate(seconds, reset=Reset.AFTER if which < 0.5 else Reset.BEFORE)  # noqa: PLR2004 - either
-        return Fate(seconds)
+            return Fault(delay, reset=Reset.AFTER if which < 0.5 else Reset.BEFORE)  # noqa: PLR2004 - either
+        return Fault(delay)

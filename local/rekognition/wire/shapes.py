@@ -1,4 +1,4 @@
-"""Rekognition's operations as botocore's service model has them, and what does not fit their shapes."""
+"""The shapes of Rekognition's operations from botocore's service model, and checks of values against them."""
 
 import re
 from collections.abc import Iterator
@@ -9,61 +9,61 @@ from botocore.loaders import Loader
 from botocore.model import ListShape, ServiceModel, Shape, StructureShape
 from botocore.validate import ParamValidator
 
-_NOTHING = StructureShape("Nothing", {"type": "structure", "members": {}})
+_EMPTY = StructureShape("Empty", {"type": "structure", "members": {}})
 
 
 @cache
 def service_model() -> ServiceModel:
-    """Rekognition's operations and their shapes."""
+    """Return Rekognition's operations and their shapes."""
     return ServiceModel(Loader().load_service_model("rekognition", "service-2"), "rekognition")
 
 
 def input_shape(operation: str) -> StructureShape:
-    """The shape of an operation's request. Raises OperationNotFoundError."""
-    return service_model().operation_model(operation).input_shape or _NOTHING
+    """Return the shape of an operation's request. Raises OperationNotFoundError."""
+    return service_model().operation_model(operation).input_shape or _EMPTY
 
 
 def output_shape(operation: str) -> StructureShape:
-    """The shape of an operation's answer. Raises OperationNotFoundError."""
-    return service_model().operation_model(operation).output_shape or _NOTHING
+    """Return the shape of an operation's response. Raises OperationNotFoundError."""
+    return service_model().operation_model(operation).output_shape or _EMPTY
 
 
 def member_shape(operation: str, name: str) -> Shape:
-    """The shape of a member of the operation's answer."""
+    """Return the shape of a member of the operation's response."""
     member: Shape = output_shape(operation).members[name]
     return member
 
 
+def faults_of(value: Any, shape: Shape, path: str) -> list[str]:
+    """Return all faults of a response: botocore's report, or the constraints that it breaks.
+
+    Empty lists are valid: the model reuses shapes that must not be empty in requests.
+    """
+    report = misfit(value, shape)
+    broken = constraint_faults(value, shape, path)
+    return [f"{path}: {report}"] if report else [fault for fault in broken if not fault.startswith("Value '[]'")]
+
+
 def misfit(value: Any, shape: Shape) -> str:
-    """What botocore finds missing, unknown or of another type; empty when nothing is."""
+    """Return botocore's report of missing and unknown members and wrong types; empty if there are none."""
     report = str(ParamValidator().validate(value, shape).generate_report())
-    # What is too small breaks a constraint, which broken_constraints tells in AWS's words.
+    # Values that are too small break a constraint, which constraint_faults reports in AWS's words.
     return "\n".join(line for line in report.splitlines() if "valid min" not in line)
 
 
-def faults_of(value: Any, shape: Shape, path: str) -> list[str]:
-    """All that is wrong with an answer: what botocore finds, or else what breaks a constraint.
+def constraint_faults(value: Any, shape: Shape, path: str) -> Iterator[str]:
+    """Yield the model's constraints that a value of the right type breaks, in AWS's words.
 
-    Empty lists are right: the model shares shapes that requests may not leave empty.
-    """
-    wrong = misfit(value, shape)
-    broken = broken_constraints(value, shape, path)
-    return [f"{path}: {wrong}"] if wrong else [fault for fault in broken if not fault.startswith("Value '[]'")]
-
-
-def broken_constraints(value: Any, shape: Shape, path: str) -> Iterator[str]:
-    """The model's constraints that a value of the right type breaks, in AWS's words.
-
-    botocore checks no enum, no pattern and nothing that is too large, because AWS does.
+    botocore checks no enum, no pattern and no maximum, because AWS does.
     """
     for rule in _broken_rules(value, shape):
         yield f"Value {_shown(value, shape)}at '{path}' failed to satisfy constraint: {rule}"
     if isinstance(shape, StructureShape):
         for name in shape.members.keys() & value.keys():
-            yield from broken_constraints(value[name], shape.members[name], f"{path}.{_lower(name)}".lstrip("."))
+            yield from constraint_faults(value[name], shape.members[name], f"{path}.{_lower(name)}".lstrip("."))
     if isinstance(shape, ListShape):
-        for number, one in enumerate(value, 1):
-            yield from broken_constraints(one, shape.member, f"{path}.{number}.member")
+        for number, item in enumerate(value, 1):
+            yield from constraint_faults(item, shape.member, f"{path}.{number}.member")
 
 
 def _broken_rules(value: Any, shape: Shape) -> Iterator[str]:

@@ -87,12 +87,6 @@ def test_faces_make_people_labels(aws: SimpleNamespace, demo: dict[str, bytes]) 
     check_shape(aws.rekognition, "DetectLabels", answer)
 
 
-def test_a_cat_is_a_cat(aws: SimpleNamespace) -> None:
-    """OpenCV's cascade finds the cat of scikit-image, and it is an animal."""
-    answer = aws.rekognition.detect_labels(Image={"Bytes": encode(pictures.scene("chelsea.png"), "PNG")})
-    assert {label["Name"] for label in answer["Labels"]} == {"Cat", "Pet", "Mammal", "Animal"}
-
-
 def test_nothing_known_makes_no_label(aws: SimpleNamespace, demo: dict[str, bytes]) -> None:
     """A cup of coffee is nothing that the detectors know, so nothing is said."""
     assert aws.rekognition.detect_labels(Image={"Bytes": demo["coffee.jpg"]})["Labels"] == []
@@ -188,7 +182,7 @@ def test_refuses_with_awss_codes(aws: SimpleNamespace, case: str) -> None:
 
 def test_an_operation_that_is_not_built_says_so(aws: SimpleNamespace) -> None:
     """It is no empty success."""
-    with pytest.raises(ClientError, match=r"UnknownOperationException.*ListDatasetEntries is not built"):
+    with pytest.raises(ClientError, match=r"UnknownOperationException.*ListDatasetEntries is not supported"):
         aws.rekognition.list_dataset_entries(DatasetArn=DATASET)
 
 

@@ -20,20 +20,19 @@ from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 
 from local import stack
-from local.rekognition.arguments import parse
-from local.rekognition.recordings import Recordings, recording, replaying
-from local.rekognition.upstream import Upstream
+from local.rekognition.options import parse
+from local.rekognition.recordings import Recordings, Upstream
 from local.rekognition.wire.access import Access
 from local.rekognition.wire.app import create_app
 from local.rekognition.wire.errors import AwsError
 from local.rekognition.wire.faults import Faults, Rates
-from local.rekognition.wire.replies import Answering, answering
+from local.rekognition.wire.protocol import Handler, operation_handler
 from local.stack import CREDENTIALS
 from tests.support import rekognition_pictures
 from tests.support.rekognition_servers import endpoint, serving
 
 DEMO = rekognition_pictures.demo()
-LISTING = answering({"ListCollections": lambda _: {"CollectionIds": ["a"]}})
+LISTING = operation_handler({"ListCollections": lambda _: {"CollectionIds": ["a"]}})
 """An endpoint with one collection, for what comes before the operations."""
 
 
@@ -163,7 +162,7 @@ def _seconds(call: Callable[[], Any]) -> float:
 
 @contextmanager
 def recorder(folder: Path, aws: str) -> Iterator[Any]:
-    with serving(create_app(recording(Recordings(folder), Upstream("us-east-1", aws)))) as url:
+    with serving(create_app(Recordings(folder).recorder(Upstream("us-east-1", aws)))) as url:
         yield asking(url)
 
 
@@ -176,7 +175,7 @@ def test_what_is_recorded_is_replayed(tmp_path: Path) -> None:
         refused = outcome(lambda: client.detect_faces(Image={"Bytes": b"x"}))
         client.create_collection(CollectionId="c")
         client.create_user(CollectionId="c", UserId="u")
-    with serving(create_app(replaying(Recordings(tmp_path)))) as url:
+    with serving(create_app(Recordings(tmp_path).replay)) as url:
         again = asking(url)
         assert again.detect_faces(Image=seen)["FaceDetails"] == faces
         assert outcome(lambda: again.detect_faces(Image={"Bytes": b"x"})) == refused == "InvalidImageFormatException"
@@ -192,11 +191,11 @@ def test_what_is_recorded_is_replayed(tmp_path: Path) -> None:
 def test_passing_trouble_is_not_recorded(tmp_path: Path, code: str) -> None:
     """The caller is told of it, and a replay knows nothing of it."""
 
-    def refusing(*_: Any) -> Any:
+    def fail(*_: Any) -> Any:
         raise AwsError(code, "not now")
 
-    troubled: Answering = refusing
-    with serving(create_app(troubled)) as aws, recorder(tmp_path, aws) as client:
+    handler: Handler = fail
+    with serving(create_app(handler)) as aws, recorder(tmp_path, aws) as client:
         assert outcome(client.list_collections) == code
     assert list(tmp_path.iterdir()) == []
 
@@ -255,21 +254,23 @@ def test_two_endpoints_on_one_folder_see_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (["--key", "x"], "takes ID=SECRET"),
-        (["--throttle", "2"], "a number from 0 to 1"),
-        (["--throttle", "0.6", "--error", "0.6"], "more than 1 together"),
-        (["--expired", "x"], "x is no --key"),
-        (["--gallery", "nowhere"], "nowhere is no folder"),
-        (["--collections", __file__], "is no folder"),
-        (["--record", __file__], "is no folder"),
-        (["--upstream", "http://x"], "goes with --record"),
+        (["--key", "x"], "must be ID=SECRET"),
+        (["--throttle", "2"], "must be a number from 0 to 1"),
+        (["--throttle", "0.6", "--error", "0.6"], "must add up to at most 1"),
+        (["--expired", "x"], "x is not a --key"),
+        (["--gallery", "nowhere"], "nowhere is not a folder"),
+        (["--collections", __file__], "is not a folder"),
+        (["--record", __file__], "is not a folder"),
+        (["--upstream", "http://x"], "requires --record"),
     ],
 )
-def test_a_wrong_command_line_is_refused(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """It exits with 2 and names the option and what it takes."""
-    with pytest.raises(SystemExit) as ended:
+def test_a_wrong_command_line_is_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It exits 2 and names the option and the value that it requires."""
+    with pytest.raises(SystemExit) as exit_info:
         parse(arguments)
-    assert ended.value.code == 2
-    assert told in capsys.readouterr().err
+    assert exit_info.value.code == 2
+    assert message in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""Faces, comparison, text and annotations of the local Rekognition endpoint, by plain boto3 calls."""
+"""Faces, comparison and annotations of the local Rekognition endpoint, by plain boto3 calls."""
 
 import hashlib
 import json
@@ -19,6 +19,15 @@ from tests.support.rekognition_servers import endpoint
 
 DEMO = rekognition_pictures.demo()
 HOPPER, COLLINS, BOTH, COFFEE = ({"Bytes": DEMO[name]} for name in ("hopper", "collins", "both", "coffee"))
+
+
+def text(string: str, number: int, corner: tuple[float, float, float], **members: Any) -> dict[str, Any]:
+    """A text detection at [left, top, width], in shares of the picture."""
+    left, top, width = corner
+    box = {"Left": left, "Top": top, "Width": width, "Height": 0.15}
+    return {"DetectedText": string, "Id": number, "Confidence": 99, "Geometry": {"BoundingBox": box}, **members}
+
+
 SAID = {
     "Labels": [
         {"Name": "Cup", "Confidence": 70, "Parents": [{"Name": "Crockery"}], "Categories": [{"Name": "Kitchen"}]},
@@ -30,6 +39,16 @@ SAID = {
     ],
     "ContentTypes": [{"Name": "Illustrated", "Confidence": 80}],
 }
+PAGE = {"Bytes": rekognition_pictures.printed(["Hello World", "GATE 42 Open"])}
+TEXTS = [
+    text("Hello World", 0, (0.04, 0.2, 0.38), Type="LINE"),
+    text("GATE 42 Open", 1, (0.04, 0.58, 0.44), Type="LINE"),
+    text("Hello", 2, (0.04, 0.2, 0.16), Type="WORD", ParentId=0),
+    text("World", 3, (0.24, 0.2, 0.18), Type="WORD", ParentId=0),
+    text("GATE", 4, (0.04, 0.58, 0.17), Type="WORD", ParentId=1),
+    text("42", 5, (0.25, 0.58, 0.08), Type="WORD", ParentId=1),
+    text("Open", 6, (0.36, 0.58, 0.12), Type="WORD", ParentId=1),
+]
 FACES = [{"Smile": {"Value": True, "Confidence": 98}, "AgeRange": {"Low": 30, "High": 40}}]
 
 
@@ -41,6 +60,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "coffee.jpg.json").write_text(json.dumps(SAID))
     digest = hashlib.sha256(BOTH["Bytes"]).hexdigest()
     (folder / f"{digest}.json").write_text(json.dumps({"FaceDetails": FACES}))
+    digest = hashlib.sha256(PAGE["Bytes"]).hexdigest()
+    (folder / f"{digest}.json").write_text(json.dumps({"TextDetections": TEXTS}))
     return folder
 
 
@@ -137,10 +158,10 @@ def test_moderation_is_what_annotations_say(client: Any) -> None:
     [
         ("x.jpg.json", "{}", "there is no x.jpg beside it"),
         ("coffee.jpg.json", "{", "Expecting property name"),
-        ("coffee.jpg.json", '{"Label": []}', "takes an object with Labels"),
+        ("coffee.jpg.json", '{"Label": []}', "must be an object with Labels"),
         ("coffee.jpg.json", '{"Labels": [{"Name": 1, "Confidence": 9}]}', "Invalid type for parameter .*Name"),
         ("coffee.jpg.json", '{"Labels": [{"Name": "a", "Confidence": 101}]}', "less than or equal to 100"),
-        ("coffee.jpg.json", '{"Labels": [{"Name": "a"}]}', "takes a Confidence"),
+        ("coffee.jpg.json", '{"Labels": [{"Name": "a"}]}', "every entry needs a Confidence"),
     ],
 )
 def test_annotations_that_cannot_be_used_are_named(tmp_path: Path, name: str, content: str, told: str) -> None:
@@ -152,28 +173,26 @@ def test_annotations_that_cannot_be_used_are_named(tmp_path: Path, name: str, co
     assert name in str(refusal.value)
 
 
-def test_print_is_read(client: Any) -> None:
-    """Lines come from the top, then their words with their parents; boxes are where the words are."""
-    page = {"Bytes": rekognition_pictures.printed(["Hello World", "GATE 42 Open"])}
-    found = client.detect_text(Image=page)["TextDetections"]
-    lines = {one["Id"]: one["DetectedText"] for one in found if one["Type"] == "LINE"}
-    words = [(lines[one["ParentId"]], one["DetectedText"]) for one in found if one["Type"] == "WORD"]
+def test_text_is_what_annotations_say(client: Any) -> None:
+    """Lines come first, then their words with their parents; a picture without an annotation has no text."""
+    texts = client.detect_text(Image=PAGE)["TextDetections"]
+    lines = {one["Id"]: one["DetectedText"] for one in texts if one["Type"] == "LINE"}
+    words = [(lines[one["ParentId"]], one["DetectedText"]) for one in texts if one["Type"] == "WORD"]
     assert list(lines.values()) == ["Hello World", "GATE 42 Open"]
     assert words == [("Hello World", one) for one in ("Hello", "World")] + [
         ("GATE 42 Open", one) for one in ("GATE", "42", "Open")
     ]
-    assert all(50 < one["Confidence"] <= 100 for one in found)
-    tops = [one["Geometry"]["BoundingBox"]["Top"] for one in found if one["Type"] == "LINE"]
-    assert tops == pytest.approx([0.2, 0.58], abs=0.05)
+    tops = [one["Geometry"]["BoundingBox"]["Top"] for one in texts if one["Type"] == "LINE"]
+    assert tops == [0.2, 0.58]
+    assert client.detect_text(Image=HOPPER)["TextDetections"] == []
 
 
 def test_text_is_filtered_as_asked(client: Any) -> None:
     """Regions, sizes and confidence choose words, and lines that keep none go with them."""
-    page = {"Bytes": rekognition_pictures.printed(["Hello World", "GATE 42 Open"])}
 
     def words(filters: dict) -> list[str]:
-        found = client.detect_text(Image=page, Filters=filters)["TextDetections"]
-        return [one["DetectedText"] for one in found]
+        texts = client.detect_text(Image=PAGE, Filters=filters)["TextDetections"]
+        return [one["DetectedText"] for one in texts]
 
     upper = {"BoundingBox": {"Left": 0, "Top": 0, "Width": 1, "Height": 0.5}}
     assert words({"RegionsOfInterest": [upper]}) == ["Hello World", "Hello", "World"]
@@ -181,13 +200,6 @@ def test_text_is_filtered_as_asked(client: Any) -> None:
     assert words({"RegionsOfInterest": [left]}) == ["GATE 42 Open", "GATE"]
     assert "42" not in words({"WordFilter": {"MinBoundingBoxWidth": 0.1}})
     assert words({"WordFilter": {"MinConfidence": 100}}) == []
-
-
-@pytest.mark.parametrize("scene", ["brick.png", "chelsea.png", "coins.png", "rocket.jpg"])
-def test_a_picture_without_print_has_no_text(client: Any, scene: str) -> None:
-    """Edges and specks are not taken for letters."""
-    image = {"Bytes": rekognition_pictures.jpeg(pictures.scene(scene))}
-    assert client.detect_text(Image=image)["TextDetections"] == []
 
 
 def test_faces_are_compared(client: Any) -> None:

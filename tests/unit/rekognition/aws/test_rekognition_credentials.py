@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 
 from local.rekognition.wire.access import Access
 from local.rekognition.wire.app import create_app
-from local.rekognition.wire.replies import answering
+from local.rekognition.wire.protocol import operation_handler
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 from services.runtime import status
@@ -37,7 +37,7 @@ GOOD = {
 @contextmanager
 def guarded(access: Access) -> Iterator[str]:
     """DetectLabels behind the local endpoint's access checks; gives its URL."""
-    with rekognition_servers.serving(create_app(answering({"DetectLabels": lambda _: LABELS}), access)) as url:
+    with rekognition_servers.serving(create_app(operation_handler({"DetectLabels": lambda _: LABELS}), access)) as url:
         yield url
 
 
