@@ -1,20 +1,20 @@
-"""Serves models as TensorFlow Serving would: `python -m local.tf_serving --model_name=NAME --model_base_path=DIR`."""
+"""Serve models as TensorFlow Serving would: `python -m local.tf_serving --model_name=NAME --model_base_path=DIR`."""
 
 import asyncio
 import logging
 import sys
 
 from local.tf_serving import options
-from local.tf_serving.errors import Refused
+from local.tf_serving.errors import Refusal
 from local.tf_serving.server import serve
 
 
 def main() -> None:
-    """Serves until SIGTERM; exits with 2 where it cannot."""
+    """Serve until SIGTERM; exit 2 on failure."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        asyncio.run(serve(options.read()))
-    except (OSError, Refused) as exc:
+        asyncio.run(serve(options.parse()))
+    except (OSError, Refusal) as exc:
         sys.stderr.write(f"{exc}\n")
         sys.exit(2)
 

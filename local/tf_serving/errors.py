@@ -1,4 +1,4 @@
-"""How TensorFlow Serving refuses a call."""
+"""Errors with which TensorFlow Serving refuses calls."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 
 
-class Refused(Exception):
+class Refusal(Exception):
     """A call that ends with a status; `text` is worded as TensorFlow Serving words it."""
 
     def __init__(self, code: grpc.StatusCode, text: str) -> None:
@@ -16,15 +16,15 @@ class Refused(Exception):
         self.text = text
 
 
-def invalid(text: str) -> Refused:
-    """The request cannot be served, whatever the server does."""
-    return Refused(grpc.StatusCode.INVALID_ARGUMENT, text)
+def invalid(text: str) -> Refusal:
+    """Return an INVALID_ARGUMENT."""
+    return Refusal(grpc.StatusCode.INVALID_ARGUMENT, text)
 
 
 @asynccontextmanager
-async def refusals(context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
-    """Ends the call with the status of a Refused raised within."""
+async def abort_on_refusal(context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[None]:
+    """End the call with the status of a Refusal raised within."""
     try:
         yield
-    except Refused as exc:
+    except Refusal as exc:
         await context.abort(exc.code, exc.text)

@@ -1,71 +1,99 @@
-"""What the server is started with; the flags of TensorFlow Serving (model_servers/main.cc) keep their names."""
+"""The command line. TensorFlow Serving's flags (model_servers/main.cc) keep their names."""
 
 import argparse
+import asyncio
+import random
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import grpc
 from google.protobuf import text_format
+from google.protobuf.message import Message
 
-from local.tf_serving.config_messages import BatchingParameters, ModelServerConfig
-from local.tf_serving.faults import Faults, read_error
+from local.tf_serving.errors import Refusal
+from local.tf_serving.messages.config_pb2 import BatchingParameters, ModelServerConfig
 from services.keras.serving.tensors import as_content, as_values
+
+M = TypeVar("M", bound=Message)
 
 
 @dataclass
-class Answering:
-    """How calls are answered."""
+class Faults:
+    """Faults injected into Predict, so that clients can be tested. May be changed while serving."""
+
+    seconds: float = 0
+    """Delay of each call."""
+    code: grpc.StatusCode | None = None
+    """Status with which calls fail; None: they do not."""
+    share: float = 1
+    """Share of the calls that fail, 0 to 1."""
+    text: str = "injected by --inject_error"
+    """Details of the status."""
+    chance: random.Random = field(default_factory=lambda: random.Random(0))  # noqa: S311 - which calls fail is no secret
+
+    async def inject(self) -> None:
+        """Wait, then maybe raise Refusal."""
+        if self.seconds:
+            await asyncio.sleep(self.seconds)
+        if self.code is not None and self.chance.random() < self.share:
+            raise Refusal(self.code, self.text)
+
+
+@dataclass
+class ServerOptions:
+    """How the gRPC server answers calls."""
 
     as_content: bool = False
-    """Answers hold tensor_content instead of float_val and the like."""
-    batching: Any = None
-    """BatchingParameters, or None for one run a call."""
+    """Whether responses hold tensor_content instead of float_val and the like."""
+    batching: BatchingParameters | None = None
+    """None: one run per call."""
     health: bool = True
     """Whether grpc.health.v1.Health is served."""
     faults: Faults = field(default_factory=Faults)
 
-    def write(self, array: Any) -> Any:
-        """The array as a TensorProto."""
+    def tensor(self, array: Any) -> Any:
+        """Return the array as a TensorProto."""
         return as_content(array) if self.as_content else as_values(array)
 
 
 @dataclass(frozen=True)
 class Options:
-    """The command line, read."""
+    """The parsed command line."""
 
-    config: Any
-    """A ModelServerConfig."""
+    config: ModelServerConfig
     address: str
     rest_port: int
     """0: no REST."""
     poll_seconds: float
-    """0: base paths are looked at once."""
+    """0: base paths are read once."""
     threads: int
+    """Threads of one model run."""
     allow_unavailable_labels: bool
-    answering: Answering
+    server: ServerOptions
 
 
-def read(arguments: list[str] | None = None) -> Options:
-    """Reads the command line; exits with 2 where it is wrong. Raises OSError for files that cannot be read."""
+def parse(arguments: list[str] | None = None) -> Options:
+    """Parse the command line; exit 2 if it is invalid. Raise OSError for files that cannot be read."""
     parser = _parser()
-    given = parser.parse_args(arguments)
-    if not given.model_base_path and not given.model_config_file:
+    args = parser.parse_args(arguments)
+    if not args.model_base_path and not args.model_config_file:
         parser.error("Both server_options.model_base_path and server_options.model_config_file are empty!")
-    if given.batching_parameters_file and not given.enable_batching:
+    if args.batching_parameters_file and not args.enable_batching:
         parser.error("batching_parameters_file is set without setting enable_batching")
-    code, share = given.inject_error
+    code, share = args.inject_error
     return Options(
-        config=_config(given),
-        address=f"{given.host}:{given.port}",
-        rest_port=given.rest_api_port,
-        poll_seconds=given.file_system_poll_wait_seconds,
-        threads=given.tensorflow_intra_op_parallelism,
-        allow_unavailable_labels=given.allow_version_labels_for_unavailable_models,
-        answering=Answering(
-            as_content=given.enable_serialization_as_tensor_content,
-            batching=_batching(given),
-            health=given.enable_grpc_healthcheck_service,
-            faults=Faults(given.inject_latency, code, share),
+        config=_config(args),
+        address=f"{args.host}:{args.port}",
+        rest_port=args.rest_api_port,
+        poll_seconds=args.file_system_poll_wait_seconds,
+        threads=args.tensorflow_intra_op_parallelism,
+        allow_unavailable_labels=args.allow_version_labels_for_unavailable_models,
+        server=ServerOptions(
+            as_content=args.enable_serialization_as_tensor_content,
+            batching=_batching(args),
+            health=args.enable_grpc_healthcheck_service,
+            faults=Faults(args.inject_latency, code, share),
         ),
     )
 
@@ -76,46 +104,64 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--model_base_path", default="", metavar="DIR", help="DIR/<version>/ with saved_model.pb or model.onnx")
-    add("--model_name", default="default", help="the model's name in calls (%(default)s)")
-    add("--model_config_file", type=Path, help="a ModelServerConfig: several models, versions, labels")
+    add("--model_name", default="default", help="model name in calls (default: %(default)s)")
+    add("--model_config_file", type=Path, help="ModelServerConfig: several models, versions, labels")
     add("--allow_version_labels_for_unavailable_models", type=_flag, nargs="?", const=True, default=False)
-    add("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    add("--port", type=int, default=8500, help="port for gRPC (%(default)s)")
-    add("--rest_api_port", type=int, default=0, help="port for REST; 0: none (%(default)s)")
-    add("--file_system_poll_wait_seconds", type=float, default=1, help="0: look once (%(default)s)")
-    add("--tensorflow_intra_op_parallelism", type=int, default=1, help="threads for one run (%(default)s)")
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=int, default=8500, help="gRPC port (default: %(default)s)")
+    add("--rest_api_port", type=int, default=0, help="REST port; 0: none (default: %(default)s)")
+    add("--file_system_poll_wait_seconds", type=float, default=1, help="0: read once (default: %(default)s)")
+    add("--tensorflow_intra_op_parallelism", type=int, default=1, help="threads per run (default: %(default)s)")
     add("--enable_batching", type=_flag, nargs="?", const=True, default=False)
     add("--batching_parameters_file", type=Path, help="BatchingParameters")
     add("--enable_grpc_healthcheck_service", type=_flag, nargs="?", const=True, default=False)
     add("--enable_serialization_as_tensor_content", type=_flag, nargs="?", const=True, default=False)
-    add("--inject_latency", type=float, default=0, metavar="SECONDS", help="each Predict waits so long")
-    add("--inject_error", type=read_error, default=(None, 1.0), metavar="CODE[:SHARE]", help="for so many Predicts")
+    add("--inject_latency", type=float, default=0, metavar="SECONDS", help="delay of each Predict (default: 0)")
+    add(
+        "--inject_error",
+        type=_error,
+        default=(None, 1.0),
+        metavar="CODE[:SHARE]",
+        help="status of that share of Predict calls, such as UNAVAILABLE:0.1 (default share: 1)",
+    )
     return parser
 
 
 def _flag(text: str) -> bool:
-    """As tensorflow::Flag reads `--name=true`. Raises ArgumentTypeError."""
+    """Parse as tensorflow::Flag parses `--name=true`. Raise ArgumentTypeError."""
     if text.lower() not in {"true", "1", "false", "0"}:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return text.lower() in {"true", "1"}
 
 
-def _config(given: argparse.Namespace) -> Any:
-    if given.model_config_file:
-        return _parsed(given.model_config_file, ModelServerConfig())
-    config: Any = ModelServerConfig()
-    config.model_config_list.config.add(name=given.model_name, base_path=given.model_base_path)
+def _error(text: str) -> tuple[grpc.StatusCode, float]:
+    """Parse `CODE` or `CODE:SHARE`. Raise ArgumentTypeError."""
+    name, _, number = text.partition(":")
+    try:
+        code, share = grpc.StatusCode[name], float(number or 1)
+    except (KeyError, ValueError):
+        raise argparse.ArgumentTypeError(f"{text!r} is not CODE or CODE:SHARE, such as UNAVAILABLE:0.1") from None
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"the share {number} must be 0 to 1")
+    return code, share
+
+
+def _config(args: argparse.Namespace) -> ModelServerConfig:
+    if args.model_config_file:
+        return _parse_file(args.model_config_file, ModelServerConfig())
+    config = ModelServerConfig()
+    config.model_config_list.config.add(name=args.model_name, base_path=args.model_base_path)
     return config
 
 
-def _batching(given: argparse.Namespace) -> Any:
-    if not given.enable_batching:
+def _batching(args: argparse.Namespace) -> BatchingParameters | None:
+    if not args.enable_batching:
         return None
-    file = given.batching_parameters_file
-    return _parsed(file, BatchingParameters()) if file else BatchingParameters()
+    file = args.batching_parameters_file
+    return _parse_file(file, BatchingParameters()) if file else BatchingParameters()
 
 
-def _parsed(path: Path, message: Any) -> Any:
+def _parse_file(path: Path, message: M) -> M:
     try:
         return text_format.Parse(path.read_text(), message)
     except text_format.ParseError as exc:

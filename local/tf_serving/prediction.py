@@ -15,10 +15,10 @@ from weakref import WeakKeyDictionary
 import grpc
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
-from local.tf_serving.batching import Batches
-from local.tf_serving.errors import Refused, invalid, refusals
+from local.tf_serving.batching import BatchQueue
+from local.tf_serving.errors import Refusal, abort_on_refusal, invalid
 from local.tf_serving.models.model import SIGNATURE, Model
-from local.tf_serving.options import Answering
+from local.tf_serving.options import ServerOptions
 from local.tf_serving.servables import Servables
 from services.keras.serving import tensors
 
@@ -27,33 +27,33 @@ _METADATA_FIELD = "signature_def"
 
 
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc] # untyped base
-    """Runs models in the executor."""
+    """The service as gRPC calls it; models run in the executor."""
 
-    def __init__(self, servables: Servables, executor: Executor, answering: Answering) -> None:
+    def __init__(self, servables: Servables, executor: Executor, options: ServerOptions) -> None:
         self._servables = servables
         self._executor = executor
-        self._answering = answering
-        self._batches: WeakKeyDictionary[Model, dict[tuple[str, ...], Batches]] = WeakKeyDictionary()
+        self._options = options
+        self._queues: WeakKeyDictionary[Model, dict[tuple[str, ...], BatchQueue]] = WeakKeyDictionary()
 
     async def Predict(self, request: Any, context: Context) -> Any:  # noqa: N802 - the API's name
-        """Runs a model on a batch."""
-        async with refusals(context):
+        """Run a model on the inputs."""
+        async with abort_on_refusal(context):
             number, model = self._servables.find(_spec(request))
-            await self._answering.faults.happen()
+            await self._options.faults.inject()
             signature = request.model_spec.signature_name or SIGNATURE
             definition = _definition(model, signature)
-            inputs = _read_inputs(request.inputs, definition)
-            names = _outputs(request.output_filter, definition)
+            inputs = _inputs(request.inputs, definition)
+            names = _output_names(request.output_filter, definition)
             outputs = await self._run(model, signature, inputs, names)
             response = predict_pb2.PredictResponse()
             for name, output in zip(names, outputs, strict=True):
-                response.outputs[name].CopyFrom(self._answering.write(output))
+                response.outputs[name].CopyFrom(self._options.tensor(output))
             _fill_spec(response.model_spec, request.model_spec.name, number, signature)
             return response
 
     async def GetModelMetadata(self, request: Any, context: Context) -> Any:  # noqa: N802 - the API's name
-        """Tells the model's signatures."""
-        async with refusals(context):
+        """Return the model's signatures."""
+        async with abort_on_refusal(context):
             spec = _spec(request)
             _check_fields(request.metadata_field)
             number, model = self._servables.find(spec)
@@ -67,12 +67,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
         self, model: Model, signature: str, inputs: Mapping[str, tensors.Array], names: list[str]
     ) -> list[tensors.Array]:
         run = partial(_run, model, signature, names)
-        if self._answering.batching is None:
+        if self._options.batching is None:
             return await asyncio.get_running_loop().run_in_executor(self._executor, run, inputs)
-        queues = self._batches.setdefault(model, {})
+        queues = self._queues.setdefault(model, {})
         key = (signature, *names)
         if key not in queues:
-            queues[key] = Batches(self._executor, self._answering.batching)
+            queues[key] = BatchQueue(self._executor, self._options.batching)
         return await queues[key].run(run, inputs)
 
 
@@ -94,7 +94,7 @@ def _fill_spec(spec: Any, name: str, number: int, signature: str = "") -> None:
 
 def _definition(model: Model, signature: str) -> Any:
     if signature not in model.signatures:
-        raise Refused(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{signature}" not found.')
+        raise Refusal(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{signature}" not found.')
     return model.signatures[signature]
 
 
@@ -106,43 +106,44 @@ def _check_fields(fields: Iterable[str]) -> None:
             raise invalid(f"Metadata field {field} is not supported")
 
 
-def _read_inputs(given: Any, signature: Any) -> dict[str, tensors.Array]:
-    if len(given) != len(signature.inputs):
-        raise invalid(_size_mismatch(set(given), set(signature.inputs)))
-    return {name: _read(name, given, signature.inputs[name].name) for name in sorted(signature.inputs)}
+def _inputs(protos: Any, signature: Any) -> dict[str, tensors.Array]:
+    if len(protos) != len(signature.inputs):
+        raise invalid(_size_mismatch(set(protos), set(signature.inputs)))
+    return {name: _input(name, protos, signature.inputs[name].name) for name in sorted(signature.inputs)}
 
 
-def _size_mismatch(given: set[str], wanted: set[str]) -> str:
+def _size_mismatch(sent: set[str], required: set[str]) -> str:
     return (
-        f"input size does not match signature: {len(given)}!={len(wanted)} len({_set(given)}) != len({_set(wanted)}). "
-        f"Sent extra: {_set(given - wanted)}. Missing but required: {_set(wanted - given)}."
+        f"input size does not match signature: {len(sent)}!={len(required)} "
+        f"len({_set(sent)}) != len({_set(required)}). "
+        f"Sent extra: {_set(sent - required)}. Missing but required: {_set(required - sent)}."
     )
 
 
-def _read(name: str, given: Any, feed: str) -> tensors.Array:
-    if name not in given:
+def _input(name: str, protos: Any, feed: str) -> tensors.Array:
+    if name not in protos:
         raise invalid(
             f"Signature input alias: {name}(feed name: {feed}) not found in request and no default value provided. "
-            f"Inputs expected to be in the request {_set(given)}, or default input alias set: "
+            f"Inputs expected to be in the request {_set(protos)}, or default input alias set: "
         )
     try:
-        return tensors.to_array(given[name])
+        return tensors.to_array(protos[name])
     except tensors.TensorError as exc:
         raise invalid(f"tensor parsing error: {name}") from exc
 
 
-def _outputs(asked: Iterable[str], signature: Any) -> list[str]:
-    seen: list[str] = []
-    for name in asked:
+def _output_names(output_filter: Iterable[str], signature: Any) -> list[str]:
+    names: list[str] = []
+    for name in output_filter:
         if name not in signature.outputs:
             raise invalid(
                 f"output tensor alias not found in signature: {name} "
                 f"Outputs expected to be in the set {_set(signature.outputs)}."
             )
-        if name in seen:
+        if name in names:
             raise invalid(f"duplicate output tensor alias: {name}")
-        seen.append(name)
-    return seen or sorted(signature.outputs)
+        names.append(name)
+    return names or sorted(signature.outputs)
 
 
 def _set(names: Iterable[str]) -> str:

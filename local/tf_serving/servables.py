@@ -1,4 +1,4 @@
-"""What is served: the versions of each model, their states and labels."""
+"""The versions of each model, with their states and labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -6,53 +6,52 @@ from typing import Any
 
 import grpc
 
-from local.tf_serving.errors import Refused, invalid
+from local.tf_serving.errors import Refusal, invalid
+from local.tf_serving.messages.model_service_pb2 import ModelVersionStatus
 from local.tf_serving.models.model import Model
-from local.tf_serving.status_messages import get_model_status_pb2
 
-State = get_model_status_pb2.ModelVersionStatus
+State = ModelVersionStatus.State
 
 
 @dataclass(frozen=True)
 class Version:
-    """One version of a model, from the first moment that the server knows it."""
+    """One version of a model, from its discovery on."""
 
-    state: int
-    """A `State`."""
+    state: ModelVersionStatus.State.ValueType
     model: Model | None = None
     """Only while AVAILABLE."""
     problem: str = ""
-    """Why it is at its END without having been asked to go."""
+    """Why it could not be loaded."""
 
 
 class Servables:
-    """Changed by one thread, read by many: what `versions` gives is never changed."""
+    """All models. Written by one thread, read by many: the mappings that `versions` returns never change."""
 
     def __init__(self) -> None:
         self._versions: dict[str, Mapping[int, Version]] = {}
         self._labels: dict[str, Mapping[str, int]] = {}
 
     def versions(self, name: str) -> Mapping[int, Version]:
-        """All versions ever served of a model; none where it is not known."""
+        """Return all versions of a model, served now or before; none for an unknown model."""
         return self._versions.get(name, {})
 
     def available(self, name: str) -> dict[int, Model]:
-        """The versions that answer calls."""
+        """Return the models of the AVAILABLE versions."""
         return {number: version.model for number, version in self.versions(name).items() if version.model}
 
     def set(self, name: str, number: int, version: Version) -> None:
-        """A version has come into another state."""
+        """Set a version's state."""
         self._versions[name] = {**self.versions(name), number: version}
 
     def end(self, name: str, number: int) -> None:
-        """Takes a version out of service; calls that run end well."""
+        """Take a version out of service; running calls complete."""
         self.set(name, number, replace(self.versions(name)[number], state=State.END, model=None))
 
     def label(self, name: str, labels: Mapping[str, int], *, allow_unavailable: bool) -> None:
-        """Names versions. Raises Refused as `ServerCore::UpdateModelVersionLabelMap` in server_core.cc does."""
+        """Label versions. Raise Refusal as `ServerCore::UpdateModelVersionLabelMap` in server_core.cc does."""
         for number in labels.values():
             if number not in self.available(name) and not allow_unavailable:
-                raise Refused(
+                raise Refusal(
                     grpc.StatusCode.FAILED_PRECONDITION,
                     f"Request to assign label to version {number} of model {name}, "
                     "which is not currently available for inference",
@@ -60,7 +59,7 @@ class Servables:
         self._labels[name] = dict(labels)
 
     def find(self, spec: Any) -> tuple[int, Model]:
-        """The version that a ModelSpec asks for. Raises Refused.
+        """Return the number and model of the version that a ModelSpec names. Raise Refusal.
 
         Texts: `ServerCore::ServableRequestFromModelSpec` in model_servers/server_core.cc,
         `BasicManager::ServingMap::GetUntypedServableHandle` in core/basic_manager.cc and
@@ -71,8 +70,8 @@ class Servables:
         number, available = self._number(spec), self.available(spec.name)
         chosen = max(available, default=-1) if number is None else number
         if chosen not in available:
-            asked = f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
-            raise Refused(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {asked}")
+            request = f"Latest({spec.name})" if number is None else f"Specific({spec.name}, {number})"
+            raise Refusal(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {request}")
         return chosen, available[chosen]
 
     def _number(self, spec: Any) -> int | None:

@@ -1,4 +1,4 @@
-"""The gRPC server: both services, health, reflection; and REST beside it."""
+"""The gRPC server with both services, health and reflection, and the REST server beside it."""
 
 import asyncio
 import logging
@@ -13,71 +13,75 @@ from grpc_reflection.v1alpha import reflection
 from tensorflow_serving.apis import prediction_service_pb2, prediction_service_pb2_grpc
 
 from local.tf_serving import rest
-from local.tf_serving.options import Answering, Options
+from local.tf_serving.messages import model_service_pb2, model_service_pb2_grpc
+from local.tf_serving.options import Options, ServerOptions
 from local.tf_serving.prediction import PredictionService
 from local.tf_serving.servables import Servables
 from local.tf_serving.source import Source
 from local.tf_serving.status import ModelService
-from local.tf_serving.status_messages import SERVICE
 
-_PREDICTION = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name
+_SERVICES = (
+    prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"].full_name,
+    model_service_pb2.DESCRIPTOR.services_by_name["ModelService"].full_name,
+    reflection.SERVICE_NAME,
+)
 logger = logging.getLogger(__name__)
 _HEALTH_NAMES = ("", "ModelService", "PredictionService")
-"""As `Server::BuildAndStart` in model_servers/server.cc names them."""
+"""The names that `Server::BuildAndStart` in model_servers/server.cc sets."""
 _ANY_LENGTH = -1
 _DRAIN_SECONDS = 5
 
 
 async def serve(options: Options) -> None:
-    """Serves until SIGTERM or SIGINT, then lets running calls end.
+    """Serve until SIGTERM or SIGINT, then let running calls complete.
 
-    Listens only when each model has a version that answers, as `ServerCore::Create` in
-    model_servers/server_core.cc does. Raises OSError and Refused where it cannot begin.
+    Listen only once each model has an available version, as `ServerCore::Create` in
+    model_servers/server_core.cc does. Raise OSError or Refusal if it cannot start.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     servables = Servables()
     source = Source(options.config, servables, options.threads)
-    following = asyncio.create_task(_follow(source, options))
+    polling = asyncio.create_task(_poll(source, options))
     try:
-        await _complete(source, following, stop)
+        await _wait_until_complete(source, polling, stop)
         source.label(allow_unavailable=options.allow_unavailable_labels)
         if not stop.is_set():
             await _listen(servables, options, stop)
     finally:
-        following.cancel()
+        polling.cancel()
     logger.info("stopped")
 
 
-async def build(servables: Servables, executor: ThreadPoolExecutor, answering: Answering) -> grpc.aio.Server:
-    """The server without a port, not started; models run in the executor."""
+async def build(servables: Servables, executor: ThreadPoolExecutor, options: ServerOptions) -> grpc.aio.Server:
+    """Return the server, without a port and not started; models run in the executor."""
     server = grpc.aio.server(
         options=[("grpc.max_receive_message_length", _ANY_LENGTH), ("grpc.so_reuseport", 0)],
     )
-    prediction = PredictionService(servables, executor, answering)
+    prediction = PredictionService(servables, executor, options)
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(prediction, server)
-    ModelService(servables).add_to(server)
-    if answering.health:
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(servables), server)
+    if options.health:
         await _add_health(server)
-    reflection.enable_server_reflection((_PREDICTION, SERVICE, reflection.SERVICE_NAME), server)
+    reflection.enable_server_reflection(_SERVICES, server)
     return server
 
 
-async def _follow(source: Source, options: Options) -> None:
+async def _poll(source: Source, options: Options) -> None:
     await asyncio.to_thread(source.poll)
     while options.poll_seconds:
         await asyncio.sleep(options.poll_seconds)
         try:
             await asyncio.to_thread(source.poll)
         except OSError as exc:
-            logger.error("%s", exc)  # noqa: TRY400 - the text says all; what is served stays
+            logger.error("%s", exc)  # noqa: TRY400 - the text says it all; the old versions stay in service
 
 
-async def _complete(source: Source, following: "asyncio.Task[None]", stop: asyncio.Event) -> None:
+async def _wait_until_complete(source: Source, polling: "asyncio.Task[None]", stop: asyncio.Event) -> None:
     while not source.is_complete and not stop.is_set():
-        if following.done():
-            following.result()
+        if polling.done():
+            polling.result()
         if problems := source.problems():
             raise OSError("Failed to start server. Error: " + "; ".join(problems))
         await asyncio.sleep(0.02)
@@ -85,11 +89,11 @@ async def _complete(source: Source, following: "asyncio.Task[None]", stop: async
 
 async def _listen(servables: Servables, options: Options, stop: asyncio.Event) -> None:
     host = options.address.rpartition(":")[0]
-    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model") as executor, ExitStack() as beside:
-        server = await build(servables, executor, options.answering)
+    with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="model") as executor, ExitStack() as stack:
+        server = await build(servables, executor, options.server)
         port = _bind(server, options.address)
         if options.rest_port:
-            beside.enter_context(rest.served(servables, host, options.rest_port))
+            stack.enter_context(rest.rest_server(servables, host, options.rest_port))
         await server.start()
         logger.info("listening on port %d", port)
         await stop.wait()

@@ -1,54 +1,57 @@
-"""Keeps what is served equal to what lies below the models' base paths.
+"""Loads and unloads versions as they come and go below the models' base paths.
 
-Rules: sources/storage_path/file_system_storage_path_source.cc (which versions are wanted) and
-core/availability_preserving_policy.cc (a version goes only when another is there) in TensorFlow Serving.
+Rules: sources/storage_path/file_system_storage_path_source.cc (which versions are served) and
+core/availability_preserving_policy.cc (a version goes only when another is available) in TensorFlow Serving.
 """
 
 import logging
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
-from local.tf_serving.models.model import load
+from local.tf_serving.messages.config_pb2 import ModelConfig, ModelServerConfig
+from local.tf_serving.models.model import Model
 from local.tf_serving.servables import Servables, State, Version
 
+ONNX = "model.onnx"
+SAVED_MODEL = "saved_model.pb"
 logger = logging.getLogger(__name__)
 
 
 class Source:
     """The models of a ModelServerConfig."""
 
-    def __init__(self, config: Any, servables: Servables, threads: int) -> None:
+    def __init__(self, config: ModelServerConfig, servables: Servables, threads: int) -> None:
         self._models = list(config.model_config_list.config)
         self._servables = servables
         self._threads = threads
 
     @property
     def is_complete(self) -> bool:
-        """Whether each model has a version that answers."""
+        """Whether each model has an available version."""
         return all(self._servables.available(model.name) for model in self._models)
 
     def poll(self) -> None:
-        """Loads what is new, unloads what has gone. Blocks.
+        """Load new versions, unload removed ones. Blocks.
 
-        Raises OSError for a base path that is not there; one that cannot be loaded shows in its status.
+        Raise OSError if a base path does not exist. A version that cannot be loaded says so in its status.
         """
         for model in self._models:
-            self._follow(model.name, wanted(model))
+            self._update(model.name, configured_versions(model))
 
     def label(self, *, allow_unavailable: bool) -> None:
-        """Names the versions. Raises Refused."""
+        """Assign the configured labels. Raise Refusal."""
         for model in self._models:
             self._servables.label(model.name, model.version_labels, allow_unavailable=allow_unavailable)
 
     def problems(self) -> list[str]:
-        """Why versions could not be loaded."""
+        """Return why versions could not be loaded."""
         versions = [version for model in self._models for version in self._servables.versions(model.name).values()]
         return [version.problem for version in versions if version.problem]
 
-    def _follow(self, name: str, folders: dict[int, Path]) -> None:
-        known = self._servables.versions(name)
+    def _update(self, name: str, folders: dict[int, Path]) -> None:
+        versions = self._servables.versions(name)
         for number, folder in folders.items():
-            if number not in known or (known[number].state == State.END and not known[number].problem):
+            if number not in versions or (versions[number].state == State.END and not versions[number].problem):
                 self._load(name, number, folder)
         available = self._servables.available(name)
         if not folders or available.keys() & folders.keys():
@@ -61,17 +64,17 @@ class Source:
         try:
             model = load(folder, self._threads)
         except OSError as exc:
-            logger.error("version %d of %s: %s", number, name, exc)  # noqa: TRY400 - the text says all
+            logger.error("version %d of %s: %s", number, name, exc)  # noqa: TRY400 - the text says it all
             self._servables.set(name, number, Version(State.END, problem=str(exc)))
             return
         self._servables.set(name, number, Version(State.AVAILABLE, model))
         logger.info("serving version %d of %s", number, name)
 
 
-def wanted(model: Any) -> dict[int, Path]:
-    """The versions that a ModelConfig's policy asks for, newest first, with their folders.
+def configured_versions(model: ModelConfig) -> dict[int, Path]:
+    """Return the folders of the versions that the policy selects, by number, newest first.
 
-    Raises FileNotFoundError where the base path is not there, worded as `PollFileSystemForServable` words it.
+    Raise FileNotFoundError if the base path does not exist, worded as in `PollFileSystemForServable`.
     """
     base, policy = Path(model.base_path), model.model_version_policy
     if not base.is_dir():
@@ -87,3 +90,20 @@ def wanted(model: Any) -> dict[int, Path]:
             return {number: folder for number, folder in newest.items() if number in policy.specific.versions}
         case _:
             return dict(list(newest.items())[: max(policy.latest.num_versions, 1)])
+
+
+def load(folder: Path, threads: int) -> Model:
+    """Load a version: its SavedModel if TensorFlow is installed, else an ONNX copy. Raise OSError. Blocks."""
+    is_saved_model = (folder / SAVED_MODEL).exists()
+    if is_saved_model and find_spec("tensorflow.python"):
+        from local.tf_serving.models.saved_model import SavedModel  # noqa: PLC0415 - TensorFlow takes seconds
+
+        return SavedModel(folder, threads)
+    if (folder / ONNX).exists():
+        from local.tf_serving.models.onnx import OnnxModel  # noqa: PLC0415 - onnxruntime may be missing
+
+        return OnnxModel(folder / ONNX, threads)
+    reason = (
+        f"it needs TensorFlow, or a copy in {ONNX}" if is_saved_model else f"it has neither {SAVED_MODEL} nor {ONNX}"
+    )
+    raise FileNotFoundError(f"{folder} cannot be served: {reason}")

@@ -6,39 +6,31 @@ from typing import Any
 import grpc
 from google.rpc import code_pb2
 
-from local.tf_serving.errors import Refused, invalid, refusals
+from local.tf_serving.errors import Refusal, abort_on_refusal, invalid
+from local.tf_serving.messages.model_service_pb2 import GetModelStatusRequest, GetModelStatusResponse
+from local.tf_serving.messages.model_service_pb2_grpc import ModelServiceServicer
 from local.tf_serving.servables import Servables, Version
-from local.tf_serving.status_messages import SERVICE, get_model_status_pb2
 
 
-class ModelService:
-    """Tells which versions are served."""
+class ModelService(ModelServiceServicer):
+    """The service as gRPC calls it."""
 
     def __init__(self, servables: Servables) -> None:
         self._servables = servables
 
-    def add_to(self, server: grpc.aio.Server) -> None:
-        """Does what generated code would."""
-        method = grpc.unary_unary_rpc_method_handler(
-            self.GetModelStatus,
-            request_deserializer=get_model_status_pb2.GetModelStatusRequest.FromString,
-            response_serializer=get_model_status_pb2.GetModelStatusResponse.SerializeToString,
-        )
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"GetModelStatus": method}),))
-
     async def GetModelStatus(  # noqa: N802 - the API's name
-        self, request: Any, context: grpc.aio.ServicerContext[Any, Any]
-    ) -> Any:
-        """The state of one version, or of all where none is named."""
-        async with refusals(context):
+        self, request: GetModelStatusRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> GetModelStatusResponse:
+        """Return the state of the version that is named, or of all."""
+        async with abort_on_refusal(context):
             if not request.HasField("model_spec"):
                 raise invalid("Missing ModelSpec")
             return model_status(request.model_spec, self._servables)
 
 
-def model_status(spec: Any, servables: Servables) -> Any:
-    """The GetModelStatusResponse for a ModelSpec. Raises Refused. A label is not looked at, as there."""
-    response = get_model_status_pb2.GetModelStatusResponse()
+def model_status(spec: Any, servables: Servables) -> GetModelStatusResponse:
+    """Return the response for a ModelSpec; a label is ignored, as in TensorFlow Serving. Raise Refusal."""
+    response = GetModelStatusResponse()
     for number, version in sorted(_versions(spec, servables).items()):
         status = response.model_version_status.add(version=number, state=version.state)
         status.status.error_code = code_pb2.UNKNOWN if version.problem else code_pb2.OK
@@ -48,16 +40,16 @@ def model_status(spec: Any, servables: Servables) -> Any:
 
 
 def _versions(spec: Any, servables: Servables) -> Mapping[int, Version]:
-    known = servables.versions(spec.name)
+    versions = servables.versions(spec.name)
     if spec.HasField("version"):
         number = spec.version.value
-        if number not in known:
+        if number not in versions:
             raise _not_found(f"Could not find version {number} of model {spec.name}")
-        return {number: known[number]}
-    if not known:
+        return {number: versions[number]}
+    if not versions:
         raise _not_found(f"Could not find any versions of model {spec.name}")
-    return known
+    return versions
 
 
-def _not_found(text: str) -> Refused:
-    return Refused(grpc.StatusCode.NOT_FOUND, text)
+def _not_found(text: str) -> Refusal:
+    return Refusal(grpc.StatusCode.NOT_FOUND, text)

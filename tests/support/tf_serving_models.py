@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from local.tf_serving.config_messages import ModelServerConfig
-from local.tf_serving.options import Answering
+from local.tf_serving.messages.config_pb2 import ModelServerConfig
+from local.tf_serving.options import ServerOptions
 from local.tf_serving.servables import Servables
 from local.tf_serving.server import build
 from local.tf_serving.source import Source
@@ -55,21 +55,21 @@ def model_source(base: Path, name: str = "celebrity", **config: Any) -> tuple[So
 
 @asynccontextmanager
 async def serving(
-    base: Path, answering: Answering | None = None, port: int = 0, name: str = "celebrity"
+    base: Path, options: ServerOptions | None = None, port: int = 0, name: str = "celebrity"
 ) -> AsyncIterator[int]:
     """Serves BASE's newest version on the loopback; gives the port."""
     source, servables = model_source(base, name)
     source.poll()
     source.label(allow_unavailable=False)
-    async with serving_of(servables, answering, port) as bound:
+    async with serving_of(servables, options, port) as bound:
         yield bound
 
 
 @asynccontextmanager
-async def serving_of(servables: Servables, answering: Answering | None = None, port: int = 0) -> AsyncIterator[int]:
+async def serving_of(servables: Servables, options: ServerOptions | None = None, port: int = 0) -> AsyncIterator[int]:
     """Serves what there is, which may change meanwhile; gives the port."""
     with ThreadPoolExecutor(2) as executor:
-        server = await build(servables, executor, answering or Answering())
+        server = await build(servables, executor, options or ServerOptions())
         bound = server.add_insecure_port(f"127.0.0.1:{port}")
         await server.start()
         try:

@@ -1,1 +1,1 @@
-"""Models and what runs them."""
+"""Models, and what runs them."""

@@ -1,4 +1,4 @@
-"""A model run by onnxruntime."""
+"""Models run by onnxruntime."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,12 +25,12 @@ _BROKEN = (states.Fail, states.InvalidArgument, states.InvalidGraph, states.Inva
 
 
 class OnnxModel:
-    """A Model. The names of the graph's inputs and outputs are the signature's."""
+    """A Model whose signature has the names of the graph's inputs and outputs."""
 
     def __init__(self, path: Path, threads: int) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
-        options.log_severity_level = 3  # what goes wrong is raised; onnxruntime need not print it as well
+        options.log_severity_level = 3  # errors are raised; onnxruntime need not print them too
         try:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except _BROKEN as exc:
@@ -38,10 +38,10 @@ class OnnxModel:
         self.signatures: Mapping[str, Any] = {SIGNATURE: _signature(self._session)}
 
     def run(self, signature: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        """The outputs by name. Raises Refused for inputs of another type or shape than the signature's.
+        """Return the outputs of those names. Raise Refusal for inputs of a wrong type or shape.
 
-        For a wrong shape TensorFlow's text depends on the first kernel that minds, so onnxruntime's own
-        is given, with the same code.
+        TensorFlow's text for a wrong shape depends on the first kernel that fails, so the text is
+        onnxruntime's own, with the same code.
         """
         check_types(inputs, self.signatures[signature])
         try:
@@ -61,7 +61,7 @@ def _signature(session: Any) -> Any:
 
 
 def _describe(info: Any, value: Any, tensor: str) -> None:
-    """Fills a TensorInfo as a SavedModel that Keras exports has it; a free dimension is -1."""
+    """Fill a TensorInfo as Keras's exports have it; a free dimension is -1."""
     info.name = tensor
     info.dtype = number_of(np.dtype(_DTYPES[value.type]))
     for size in value.shape:

@@ -1,4 +1,4 @@
-"""A model run by TensorFlow, as TensorFlow Serving does: a session on the SavedModel's graph."""
+"""SavedModels run by TensorFlow in a session on their graph, as TensorFlow Serving runs them."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,9 +25,9 @@ class SavedModel:
         self.signatures: Mapping[str, Any] = dict(graph.signature_def)
 
     def run(self, signature: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        """The outputs by name. Raises Refused with TensorFlow's own text.
+        """Return the outputs of those names. Raise Refusal with TensorFlow's own text.
 
-        For a wrong shape that is Python's, which looks before any kernel does; the code is the same.
+        A wrong shape has the text of its Python API, which checks before any kernel does; the code is the same.
         """
         definition = self.signatures[signature]
         check_types(inputs, definition)

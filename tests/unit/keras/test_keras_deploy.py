@@ -8,7 +8,7 @@ from google.protobuf import text_format
 from pydantic import ValidationError
 
 from local.tf_serving import options
-from local.tf_serving.config_messages import BatchingParameters
+from local.tf_serving.messages.config_pb2 import BatchingParameters
 from services.keras.settings import KerasSettings
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "tensorflow-serving"
@@ -42,10 +42,10 @@ def test_the_adapter_sends_no_more_than_the_server_takes() -> None:
 def test_flags_are_the_servers() -> None:
     """The local server, whose flags are TensorFlow Serving's, takes them and reads the batching file."""
     args = (FOLDER / "args.txt").read_text().splitlines()
-    known = [arg.replace("/config", str(FOLDER)) for arg in args if not arg.startswith("--monitoring_config_file=")]
-    read = options.read(known)
-    assert read.answering.batching == _batching()
-    assert (read.answering.health, read.answering.as_content, read.rest_port) == (True, True, 8501)
+    arguments = [arg.replace("/config", str(FOLDER)) for arg in args if not arg.startswith("--monitoring_config_file=")]
+    parsed = options.parse(arguments)
+    assert parsed.server.batching == _batching()
+    assert (parsed.server.health, parsed.server.as_content, parsed.rest_port) == (True, True, 8501)
 
 
 def test_named_files_are_there() -> None:

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto
 from PIL import Image as Pillow
 
-from local.tf_serving.options import Answering
+from local.tf_serving.options import ServerOptions
 from marquee.v1 import recognizer_pb2 as pb
 from services.keras.recognizer import KerasRecognizer
 from services.keras.settings import KerasSettings
@@ -42,7 +42,7 @@ def _recognizer(base: Path, port: int, **settings: Any) -> KerasRecognizer:
 
 @asynccontextmanager
 async def _loaded(base: Path, *, as_content: bool = False, **settings: Any) -> AsyncIterator[KerasRecognizer]:
-    async with serving(base, Answering(as_content=as_content)) as port:
+    async with serving(base, ServerOptions(as_content=as_content)) as port:
         recognizer = _recognizer(base, port, **settings)
         try:
             await recognizer.load()

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto
 from PIL import Image as Pillow
 
-from local.tf_serving.options import Answering
+from local.tf_serving.options import ServerOptions
 from local.tf_serving.source import Source
 from marquee.v1 import recognizer_pb2 as pb
 from services.keras.recognizer import KerasRecognizer
@@ -30,13 +30,13 @@ _AWAY = pb.RECOGNIZER_STATE_UNAVAILABLE
 
 @asynccontextmanager
 async def _followed(
-    base: Path, answering: Answering | None = None, config: Any = None, **settings: Any
+    base: Path, options: ServerOptions | None = None, config: Any = None, **settings: Any
 ) -> AsyncIterator[tuple[KerasRecognizer, Source]]:
     """A recognizer that looks often, and what the server has: a test polls it when it wants a change seen."""
     source, servables = model_source(base, **(config or {}))
     source.poll()
     source.label(allow_unavailable=False)
-    async with serving_of(servables, answering) as port:
+    async with serving_of(servables, options) as port:
         own = {"keras_target": f"127.0.0.1:{port}", "keras_assets": base, "keras_poll_seconds": 0.05} | settings
         recognizer = KerasRecognizer(KerasSettings(**own))
         try:
@@ -162,21 +162,21 @@ async def test_model_that_goes_and_comes(tmp_path: Path) -> None:
 )
 async def test_errors_of_the_server(tmp_path: Path, code: grpc.StatusCode, error: type[Exception], text: str) -> None:
     """What the server answers with becomes an error that says what it was; the next call is not hurt by it."""
-    answering = Answering()
-    async with _followed(write_brightness_model(tmp_path), answering) as (recognizer, _):
-        answering.faults.code = code
+    options = ServerOptions()
+    async with _followed(write_brightness_model(tmp_path), options) as (recognizer, _):
+        options.faults.code = code
         with pytest.raises(error, match=text):
             await _ask(recognizer)
-        answering.faults.code = None
+        options.faults.code = None
         assert (await _ask(recognizer)).labels
 
 
 async def test_server_with_a_full_queue(tmp_path: Path) -> None:
     """A server that has enough to do is not taken for one that is away."""
-    answering = Answering()
-    async with _followed(write_brightness_model(tmp_path), answering) as (recognizer, _):
-        answering.faults.code = grpc.StatusCode.UNAVAILABLE
-        answering.faults.text = "The batch scheduling queue to which this task was submitted is full; currently 10 …"
+    options = ServerOptions()
+    async with _followed(write_brightness_model(tmp_path), options) as (recognizer, _):
+        options.faults.code = grpc.StatusCode.UNAVAILABLE
+        options.faults.text = "The batch scheduling queue to which this task was submitted is full; currently 10 …"
         with pytest.raises(Overloaded, match="as many pictures waiting as it takes"):
             await _ask(recognizer)
         assert recognizer.describe().state == _READY

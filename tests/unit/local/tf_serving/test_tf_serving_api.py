@@ -11,8 +11,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predict_pb2, prediction_service_pb2_grpc
 
-from local.tf_serving.options import Answering
-from local.tf_serving.status_messages import get_model_status_pb2
+from local.tf_serving.messages.model_service_pb2 import (
+    GetModelStatusRequest,
+    GetModelStatusResponse,
+    ModelVersionStatus,
+)
+from local.tf_serving.options import ServerOptions
 from services.keras.serving.tensors import as_content, as_values, to_array
 from tests.support.tf_serving_models import serving, write_brightness_model
 
@@ -55,10 +59,10 @@ def _request(inputs: Any = None, spec: Any = None, **rest: Any) -> Any:
 async def _status(channel: grpc.aio.Channel, spec: Any) -> Any:
     call = channel.unary_unary(
         "/tensorflow.serving.ModelService/GetModelStatus",
-        request_serializer=get_model_status_pb2.GetModelStatusRequest.SerializeToString,
-        response_deserializer=get_model_status_pb2.GetModelStatusResponse.FromString,
+        request_serializer=GetModelStatusRequest.SerializeToString,
+        response_deserializer=GetModelStatusResponse.FromString,
     )
-    return await call(get_model_status_pb2.GetModelStatusRequest(model_spec=spec))
+    return await call(GetModelStatusRequest(model_spec=spec))
 
 
 async def test_predict(stub: Any) -> None:
@@ -79,8 +83,8 @@ async def test_values_by_default(stub: Any) -> None:
 async def test_content_when_asked_for(tmp_path: Path) -> None:
     """With tensor content enabled, scores stand in tensor_content."""
     base = write_brightness_model(tmp_path / "model", shape=(None, 4, 4, 3))
-    answering = Answering(as_content=True)
-    async with serving(base, answering) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    options = ServerOptions(as_content=True)
+    async with serving(base, options) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         scores = (await stub.Predict(_request())).outputs["scores"]
     assert scores.tensor_content
@@ -173,7 +177,7 @@ async def test_refused_metadata(stub: Any, fields: list[str]) -> None:
 async def test_status(channel: grpc.aio.Channel) -> None:
     """The served version is AVAILABLE."""
     [status] = (await _status(channel, _spec())).model_version_status
-    assert (status.version, status.state) == (10, get_model_status_pb2.ModelVersionStatus.AVAILABLE)
+    assert (status.version, status.state) == (10, ModelVersionStatus.AVAILABLE)
     assert status.status.error_code == 0
 
 

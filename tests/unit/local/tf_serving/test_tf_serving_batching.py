@@ -14,10 +14,10 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_service_pb2_grpc
 
-from local.tf_serving.batching import Batches
-from local.tf_serving.config_messages import BatchingParameters
-from local.tf_serving.errors import Refused
-from local.tf_serving.options import Answering
+from local.tf_serving.batching import BatchQueue
+from local.tf_serving.errors import Refusal
+from local.tf_serving.messages.config_pb2 import BatchingParameters
+from local.tf_serving.options import ServerOptions
 from services.keras.serving.tensors import Array, as_content, to_array
 from tests.support.tf_serving_models import serving, write_brightness_model
 
@@ -50,7 +50,7 @@ def _input(*values: int) -> dict[str, Array]:
     return {"x": np.array([[value] for value in values], np.float32)}
 
 
-async def _sum(batches: Batches, run: Doubler, *values: int) -> float:
+async def _sum(batches: BatchQueue, run: Doubler, *values: int) -> float:
     [output] = await batches.run(run, _input(*values))
     assert len(output) == len(values)
     return float(output.sum())
@@ -58,7 +58,7 @@ async def _sum(batches: Batches, run: Doubler, *values: int) -> float:
 
 async def test_calls_within_the_timeout_run_as_one(executor: ThreadPoolExecutor) -> None:
     """Calls that come within batch_timeout_micros share a run, and each gets its own rows back."""
-    run, batches = Doubler(), Batches(executor, _parameters("batch_timeout_micros { value: 100000 }"))
+    run, batches = Doubler(), BatchQueue(executor, _parameters("batch_timeout_micros { value: 100000 }"))
     assert await asyncio.gather(*(_sum(batches, run, *range(n)) for n in (1, 2, 3))) == [0, 2, 6]
     assert run.sizes == [6]
 
@@ -66,7 +66,7 @@ async def test_calls_within_the_timeout_run_as_one(executor: ThreadPoolExecutor)
 async def test_full_batch_does_not_wait(executor: ThreadPoolExecutor) -> None:
     """A batch of max_batch_size runs at once, and what is more goes into the next."""
     text = "batch_timeout_micros { value: 5000000 } max_batch_size { value: 2 }"
-    run, batches = Doubler(), Batches(executor, _parameters(text))
+    run, batches = Doubler(), BatchQueue(executor, _parameters(text))
     begin = time.monotonic()
     assert await asyncio.gather(*(_sum(batches, run, 1) for _ in range(4))) == [2] * 4
     assert time.monotonic() - begin < 2
@@ -75,7 +75,7 @@ async def test_full_batch_does_not_wait(executor: ThreadPoolExecutor) -> None:
 
 async def test_busy_threads_fill_batches(executor: ThreadPoolExecutor) -> None:
     """Without a timeout, calls gather while num_batch_threads are busy."""
-    run, batches = Doubler(), Batches(executor, _parameters("num_batch_threads { value: 1 }"))
+    run, batches = Doubler(), BatchQueue(executor, _parameters("num_batch_threads { value: 1 }"))
     run.go.clear()
     first = asyncio.create_task(_sum(batches, run, 1))
     while not run.sizes:  # noqa: ASYNC110 - the executor's thread changes it
@@ -90,15 +90,15 @@ async def test_busy_threads_fill_batches(executor: ThreadPoolExecutor) -> None:
 async def test_padding_to_allowed_sizes(executor: ThreadPoolExecutor) -> None:
     """A run has one of allowed_batch_sizes; nobody sees the padding."""
     text = "max_batch_size { value: 8 } allowed_batch_sizes: 4 allowed_batch_sizes: 8"
-    run, batches = Doubler(), Batches(executor, _parameters(text))
+    run, batches = Doubler(), BatchQueue(executor, _parameters(text))
     assert await _sum(batches, run, 1, 2, 3) == 12
     assert run.sizes == [4]
 
 
 async def test_too_large_a_task(executor: ThreadPoolExecutor) -> None:
     """More rows than a batch takes are INVALID_ARGUMENT."""
-    batches = Batches(executor, _parameters("max_batch_size { value: 2 }"))
-    with pytest.raises(Refused, match="Task size 3 is larger than maximum input batch size 2") as caught:
+    batches = BatchQueue(executor, _parameters("max_batch_size { value: 2 }"))
+    with pytest.raises(Refusal, match="Task size 3 is larger than maximum input batch size 2") as caught:
         await batches.run(Doubler(), _input(1, 2, 3))
     assert caught.value.code is grpc.StatusCode.INVALID_ARGUMENT
 
@@ -106,14 +106,14 @@ async def test_too_large_a_task(executor: ThreadPoolExecutor) -> None:
 async def test_full_queue(executor: ThreadPoolExecutor) -> None:
     """With max_enqueued_batches waiting, another is UNAVAILABLE; those that wait are answered."""
     text = "max_batch_size { value: 1 } max_enqueued_batches { value: 2 } num_batch_threads { value: 1 }"
-    run, batches = Doubler(), Batches(executor, _parameters(text))
+    run, batches = Doubler(), BatchQueue(executor, _parameters(text))
     run.go.clear()
     calls = [asyncio.create_task(_sum(batches, run, 1))]
     while not run.sizes:  # noqa: ASYNC110 - likewise
         await asyncio.sleep(0.01)
     calls += [asyncio.create_task(_sum(batches, run, 1)) for _ in range(2)]
     await asyncio.sleep(0.05)
-    with pytest.raises(Refused, match="is full; currently 2 batches enqueued and max_enqueued_batches is 2") as caught:
+    with pytest.raises(Refusal, match="is full; currently 2 batches enqueued and max_enqueued_batches is 2") as caught:
         await _sum(batches, run, 1)
     assert caught.value.code is grpc.StatusCode.UNAVAILABLE
     run.go.set()
@@ -122,24 +122,24 @@ async def test_full_queue(executor: ThreadPoolExecutor) -> None:
 
 async def test_different_shapes(executor: ThreadPoolExecutor) -> None:
     """Rows of different shapes in one batch are refused to all of it, as padding is off."""
-    batches = Batches(executor, _parameters("batch_timeout_micros { value: 100000 }"))
+    batches = BatchQueue(executor, _parameters("batch_timeout_micros { value: 100000 }"))
     wide = {"x": np.zeros((1, 7), np.float32)}
     outcomes = await asyncio.gather(
         batches.run(Doubler(), _input(1)), batches.run(Doubler(), wide), return_exceptions=True
     )
-    assert [type(outcome) for outcome in outcomes] == [Refused, Refused]
+    assert [type(outcome) for outcome in outcomes] == [Refusal, Refusal]
 
 
 async def test_predict_in_batches(tmp_path: Path) -> None:
     """Over the wire each call gets the scores of its own picture."""
     base = write_brightness_model(tmp_path, shape=(None, 4, 4, 3))
-    answering = Answering(batching=_parameters("max_batch_size { value: 4 } batch_timeout_micros { value: 20000 }"))
+    options = ServerOptions(batching=_parameters("max_batch_size { value: 4 } batch_timeout_micros { value: 20000 }"))
 
     async def score(stub: Any, value: int) -> float:
         request = predict_pb2.PredictRequest(model_spec=model_pb2.ModelSpec(name="celebrity"))
         request.inputs["image"].CopyFrom(as_content(np.full((1, 4, 4, 3), value, np.uint8)))
         return round(float(to_array((await stub.Predict(request)).outputs["scores"])[0, 0]) * 255)
 
-    async with serving(base, answering) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with serving(base, options) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
         assert await asyncio.gather(*(score(stub, value) for value in range(10))) == list(range(10))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from local.tf_serving.rest import served
+from local.tf_serving.rest import rest_server
 from local.tf_serving.servables import Servables
 from tests.support.processes import free_port
 from tests.support.tf_serving_models import model_source, write_brightness_model
@@ -22,7 +22,7 @@ def _url(tmp_path: Path) -> Iterator[str]:
     source.poll()
     source.label(allow_unavailable=False)
     port = free_port()
-    with served(servables, "127.0.0.1", port):
+    with rest_server(servables, "127.0.0.1", port):
         yield f"http://127.0.0.1:{port}"
 
 
@@ -81,6 +81,6 @@ def test_port_that_is_taken() -> None:
         port = taken.getsockname()[1]
         with (
             pytest.raises(OSError, match="Address already in use"),
-            served(Servables(), "127.0.0.1", port),
+            rest_server(Servables(), "127.0.0.1", port),
         ):
             pass

@@ -12,8 +12,8 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_service_pb2_grpc
 
-from local.tf_serving.errors import Refused
-from local.tf_serving.options import Answering
+from local.tf_serving.errors import Refusal
+from local.tf_serving.options import ServerOptions
 from local.tf_serving.servables import Servables
 from local.tf_serving.source import Source
 from local.tf_serving.status import model_status
@@ -31,8 +31,8 @@ def _base(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def _client(servables: Servables, answering: Answering | None = None) -> AsyncIterator[Any]:
-    async with serving_of(servables, answering) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+async def _client(servables: Servables, options: ServerOptions | None = None) -> AsyncIterator[Any]:
+    async with serving_of(servables, options) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
 
@@ -79,10 +79,10 @@ async def test_version_by_number_and_label(base: Path) -> None:
 def test_label_of_a_version_that_is_not_served(base: Path) -> None:
     """Such a label is refused, unless labels for unavailable versions are allowed."""
     source, servables = _polled(base, version_labels={"stable": 1})
-    with pytest.raises(Refused, match="Request to assign label to version 1 of model celebrity, which is not current"):
+    with pytest.raises(Refusal, match="Request to assign label to version 1 of model celebrity, which is not current"):
         source.label(allow_unavailable=False)
     source.label(allow_unavailable=True)
-    with pytest.raises(Refused, match=r"Servable not found for request: Specific\(celebrity, 1\)"):
+    with pytest.raises(Refusal, match=r"Servable not found for request: Specific\(celebrity, 1\)"):
         servables.find(model_pb2.ModelSpec(name="celebrity", version_label="stable"))
 
 
@@ -115,7 +115,7 @@ def test_version_that_comes_back(base: Path) -> None:
     base.mkdir()
     source.poll()
     assert _states(servables) == {"3": "END"}
-    with pytest.raises(Refused, match=r"Servable not found for request: Latest\(celebrity\)"):
+    with pytest.raises(Refusal, match=r"Servable not found for request: Latest\(celebrity\)"):
         servables.find(model_pb2.ModelSpec(name="celebrity"))
     shutil.copytree(base.with_name("away") / "3", base / "3")
     source.poll()
@@ -134,17 +134,17 @@ def test_base_path_that_goes_away(base: Path) -> None:
 async def test_injected_errors_and_latency(base: Path) -> None:
     """Predict fails as it is told to, for as many calls as asked, and Metadata does not."""
     _, servables = _polled(base)
-    answering = Answering()
-    answering.faults.code, answering.faults.share = grpc.StatusCode.UNAVAILABLE, 0.5
+    options = ServerOptions()
+    options.faults.code, options.faults.share = grpc.StatusCode.UNAVAILABLE, 0.5
     outcomes = []
-    async with _client(servables, answering) as stub:
+    async with _client(servables, options) as stub:
         for _ in range(40):
             try:
                 await stub.Predict(_request())
                 outcomes.append(grpc.StatusCode.OK)
             except grpc.aio.AioRpcError as exc:
                 outcomes.append(exc.code())
-        answering.faults.code, answering.faults.seconds = None, 5
+        options.faults.code, options.faults.seconds = None, 5
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.Predict(_request(), timeout=0.1)
     assert set(outcomes) == {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}

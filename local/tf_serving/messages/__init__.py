@@ -1,0 +1,1 @@
+"""Code generated from protos/local/tf_serving/messages by `make proto`."""

@@ -1,0 +1,39 @@
+"""The stand-in's own messages beside those of tensorflow-serving-api, with and without TensorFlow."""
+
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.support.processes import ROOT
+from tests.support.train_env import train_python
+
+_IMPORT = """
+import sys
+sys.path.append(sys.argv[1])
+from importlib.util import find_spec
+from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predict_pb2
+from tensorflow_serving.apis import prediction_service_pb2, prediction_service_pb2_grpc
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+has_tensorflow = find_spec("tensorflow.python") is not None
+if has_tensorflow:  # as the converter does
+    from tensorflow_serving.apis import prediction_log_pb2
+from local.tf_serving import server
+from local.tf_serving.messages import config_pb2, model_service_pb2
+request = model_service_pb2.GetModelStatusRequest(model_spec=model_pb2.ModelSpec(name="celebrity"))
+batching = config_pb2.BatchingParameters(allowed_batch_sizes=[1, 2])
+assert model_service_pb2.GetModelStatusRequest.FromString(request.SerializeToString()) == request
+print(has_tensorflow, request.DESCRIPTOR.full_name, batching.DESCRIPTOR.full_name)
+"""
+_NAMES = "tensorflow.serving.GetModelStatusRequest tensorflow.serving.BatchingParameters"
+
+
+@pytest.mark.parametrize("tensorflow", [False, True])
+def test_messages_have_room_beside_the_packages(tensorflow: bool) -> None:  # noqa: FBT001 - a test's parameter
+    """No name clashes with what server, adapter and converter import, with TensorFlow installed and without."""
+    python = train_python() if tensorflow else Path(sys.executable)
+    command = [python, "-c", _IMPORT, sysconfig.get_path("purelib")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)})
+    assert done.stdout.strip() == f"{tensorflow} {_NAMES}"
