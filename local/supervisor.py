@@ -75,7 +75,7 @@ class Supervisor:
         with self._log(part).open("ab") as log:
             part.process = await asyncio.create_subprocess_exec(
                 sys.executable,
-                *("-m", "local.child", part.module, *part.arguments),
+                *("-m", "local.child", str(os.getpid()), part.module, *part.arguments),
                 env=os.environ | part.environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,

@@ -1,24 +1,79 @@
-"""The local system and its parts as processes, for tests that use them as a user does."""
+"""Processes that tests start: commands, servers and the whole local system. None outlives the test run."""
 
+import functools
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 120
+"""Seconds within which an event that a test waits for comes even on a busy machine: a ceiling, not a measure."""
 MISSING_BUCKET = "marquee-missing"
-"""Allowed in the settings, and not there."""
+"""Allowed in the settings, but does not exist."""
+
+
+@contextmanager
+def spawn(command: Sequence[str | Path], *, cwd: Path = ROOT, **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """Start a process; yield it, and kill it and its children afterwards, even if this process is killed."""
+    options = {"stdin": subprocess.DEVNULL} | options
+    with subprocess.Popen(command, cwd=cwd, start_new_session=True, **options) as process:
+        _tell_guard(f"+{process.pid}")
+        try:
+            yield process
+        finally:
+            _kill_group(process.pid)
+            _tell_guard(f"-{process.pid}")
+
+
+def run(command: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; return its exit code and what it printed."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with spawn(command, **pipes | options) as process:
+        output, error = process.communicate()
+    return subprocess.CompletedProcess(command, process.returncode, output, error)
+
+
+def _kill_group(leader: int) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+_GUARD = """
+import os, signal, sys
+groups = set()
+for line in sys.stdin:
+    (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
+for group in groups:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+"""
+
+
+def _tell_guard(message: str) -> None:
+    print(message, file=_guard().stdin, flush=True)
+
+
+@functools.cache
+def _guard() -> subprocess.Popen[str]:
+    """Start a process that kills the process groups it was told of once this process is gone."""
+    command = [sys.executable, "-I", "-S", "-c", _GUARD]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
 
 
 @dataclass(frozen=True)
@@ -42,42 +97,40 @@ class LocalSystem:
         return (self.state / "pictures" / name).read_bytes()
 
     def environment(self, server: str) -> dict[str, str]:
-        """The environment that the launcher gave to a part."""
+        """Return the environment that the launcher gave to a part."""
         pid = self.facts["pids"][server]
         pairs = Path(f"/proc/{pid}/environ").read_text().split("\0")
         return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
 
 
 def memory_mib(pid: int, what: str = "VmRSS") -> float:
-    """A process's resident memory, or with VmHWM the most that it had."""
+    """Return a process's resident memory, or with VmHWM its peak."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(what)).split()[1]) / 1024
 
 
 @contextmanager
 def local_system(state: Path) -> Iterator[LocalSystem]:
-    """Starts the system with its files below `state`; yields when it serves, ends it afterwards."""
+    """Start the system with its files below `state`; yield it when it serves, stop it afterwards."""
     state.mkdir(parents=True, exist_ok=True)
-    with (state / "launcher.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "local", "--state", str(state), "--port", str(free_port())],
-            cwd=ROOT,
-            env=os.environ | {"MARQUEE_S3_ALLOWED": MISSING_BUCKET},
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        wait_until(lambda: (state / "stack.json").exists() or process.poll() is not None, 90)
+    command = [sys.executable, "-m", "local", "--state", state, "--port", str(free_port())]
+    environment = os.environ | {"MARQUEE_S3_ALLOWED": MISSING_BUCKET}
+    with (
+        (state / "launcher.log").open("wb") as log,
+        spawn(command, env=environment, stdout=log, stderr=log) as process,
+    ):
+        wait_until(lambda: (state / "stack.json").exists() or process.poll() is not None)
         assert process.poll() is None, (state / "launcher.log").read_text()
-        yield LocalSystem(process, state)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
+        try:
+            yield LocalSystem(process, state)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(PATIENCE)
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server started alone."""
+    """A server that runs by itself."""
 
     process: subprocess.Popen[bytes]
     address: str
@@ -86,33 +139,28 @@ class Server:
 
 @contextmanager
 def server(module: str, environment: dict[str, str]) -> Iterator[Server]:
-    """Starts one server on free ports; yields it when it is SERVING."""
+    """Start one server on free ports; yield it when it is SERVING."""
     port, metrics_port = free_port(), free_port()
     own = {"MARQUEE_PORT": str(port), "MARQUEE_METRICS_PORT": str(metrics_port)}
-    process = subprocess.Popen(
-        [sys.executable, "-m", module], cwd=ROOT, env=environment | own, stderr=subprocess.DEVNULL
-    )
-    try:
-        wait_until(lambda: serving(f"127.0.0.1:{port}") or process.poll() is not None, 60)
+    command = [sys.executable, "-m", module]
+    with spawn(command, env=environment | own, stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: serving(f"127.0.0.1:{port}") or process.poll() is not None)
         yield Server(process, f"127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}/metrics")
-    finally:
-        process.kill()
-        process.wait(10)
 
 
 def serving(address: str) -> bool:
-    """Whether a gRPC server's health is SERVING there."""
+    """Whether a gRPC server there reports SERVING."""
     with grpc.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
-            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=1)
+            answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
         except grpc.RpcError:
             return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    """Waits for the condition; fails the test when it does not come true."""
+def wait_until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+    """Wait for the condition; fail the test if it does not come true."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"
@@ -120,15 +168,20 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> None:
 
 
 def metric(url: str, name: str, labels: str) -> float:
-    """The value of the metric's series whose labels contain the text; 0 where there is none."""
-    with urllib.request.urlopen(url, timeout=5) as page:  # noqa: S310 - our own server
+    """Return the value of the metric's series whose labels contain the text; 0 if there is none."""
+    with urllib.request.urlopen(url, timeout=PATIENCE) as page:  # noqa: S310 - our own server
         lines = page.read().decode().splitlines()
-    found = [line for line in lines if line.startswith(f"{name}{{") and labels in line]
-    return float(found[0].rpartition(" ")[2]) if found else 0.0
+    series = [line for line in lines if line.startswith(f"{name}{{") and labels in line]
+    return float(series[0].rpartition(" ")[2]) if series else 0.0
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """Return a loopback port that nobody listens on, below those that the kernel gives to whoever asks for any."""
+    while True:
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
