@@ -1,4 +1,4 @@
-"""Starts the whole system on this machine: `python -m local`."""
+"""Start the whole system on this machine: `python -m local`."""
 
 import argparse
 import asyncio
@@ -13,10 +13,10 @@ _START_SECONDS = 90
 
 
 def main() -> None:
-    """Runs until Ctrl-C; with --once until the demo has been shown."""
-    arguments = _parser().parse_args()
+    """Run until Ctrl-C, or with --once until the demo has been shown."""
+    args = _parser().parse_args()
     try:
-        sys.exit(asyncio.run(_run(arguments)))
+        sys.exit(asyncio.run(_run(args)))
     except PartFailed as exc:
         sys.exit(str(exc))
 
@@ -24,66 +24,74 @@ def main() -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m local",
-        description="Starts Marquee on this machine: S3, Rekognition and TensorFlow Serving stand-ins, the three "
-        "recognizers and the gateway, all on the loopback. Ctrl-C stops all of it.",
+        description="Start Marquee on this machine: stand-ins for S3, Rekognition and TensorFlow Serving, the "
+        "recognizers and the gateway, all on the loopback. Ctrl-C stops everything.",
     )
-    parser.add_argument("--demo", action="store_true", help="recognize the demo's pictures and print what was found")
+    parser.add_argument("--demo", action="store_true", help="recognize the demo pictures and print the results")
     parser.add_argument(
-        "--once", action="store_true", help="the same, then stop: 0 when every answer was right, else 1"
+        "--once", action="store_true", help="run the demo and stop; exit 0 if every result is right, else 1"
     )
-    parser.add_argument("--port", type=int, help="the gateway's port (default: 50051, or a free one where it is taken)")
-    parser.add_argument("--gallery", type=Path, help="a folder NAME/*.jpg of people whom Rekognition's stand-in knows")
-    parser.add_argument("--state", type=Path, default=Path(".local"), help="folder for logs and pictures (%(default)s)")
+    parser.add_argument(
+        "--port", type=int, help="port of the gateway (default: 50051, or a free port if 50051 is taken)"
+    )
+    parser.add_argument(
+        "--gallery",
+        type=Path,
+        help="celebrities of the Rekognition stand-in: a folder with NAME/*.jpg (default: the demo's)",
+    )
+    parser.add_argument(
+        "--state", type=Path, default=Path(".local"), help="folder for logs and pictures (default: %(default)s)"
+    )
     return parser
 
 
-async def _run(arguments: argparse.Namespace) -> int:
+async def _run(args: argparse.Namespace) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    arguments.state.mkdir(parents=True, exist_ok=True)
-    built = stack.build(arguments.state, arguments.gallery, arguments.port)
+    args.state.mkdir(parents=True, exist_ok=True)
+    system = stack.build(args.state, args.gallery, args.port)
 
-    def tell(line: str) -> None:
-        print(f"* {line}", flush=True)
-        built.write(arguments.state / "stack.json")
+    def report(event: str) -> None:
+        print(f"* {event}", flush=True)
+        system.write(args.state / "stack.json")
 
-    supervisor = Supervisor(built.parts, arguments.state / "logs", tell)
-    print(f"Starting {', '.join(part.name for part in built.parts)} on the loopback …", flush=True)
+    supervisor = Supervisor(system.parts, args.state / "logs", report)
+    print(f"Starting {', '.join(part.name for part in system.parts)} on the loopback …", flush=True)
     try:
-        if not await _started(supervisor, stop):
+        if not await _start(supervisor, stop):
             return 1
-        built.write(arguments.state / "stack.json")
-        return await _serve(arguments, built, stop)
+        system.write(args.state / "stack.json")
+        return await _serve(args, system, stop)
     finally:
         await supervisor.close()
 
 
-async def _started(supervisor: Supervisor, stop: asyncio.Event) -> bool:
-    """Whether all parts got ready before somebody asked to stop. Raises PartFailed."""
-    starting, stopping = asyncio.ensure_future(supervisor.start(_START_SECONDS)), asyncio.ensure_future(stop.wait())
-    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if starting.done():
-        starting.result()
+async def _start(supervisor: Supervisor, stop: asyncio.Event) -> bool:
+    """Start all parts; return False if stopped before they are ready. Raises PartFailed."""
+    ready, stopped = asyncio.ensure_future(supervisor.start(_START_SECONDS)), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((ready, stopped), return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if ready.done():
+        ready.result()
         return True
-    starting.cancel()
+    ready.cancel()
     return False
 
 
-async def _serve(arguments: argparse.Namespace, built: stack.Stack, stop: asyncio.Event) -> int:
-    right = True
-    if arguments.demo or arguments.once:
-        right = await asyncio.to_thread(demo.show, built.servers["gateway"], arguments.state / "pictures")
-    if not arguments.once:
-        print(_addresses(built, arguments.state), flush=True)
+async def _serve(args: argparse.Namespace, system: stack.Stack, stop: asyncio.Event) -> int:
+    is_right = True
+    if args.demo or args.once:
+        is_right = await asyncio.to_thread(demo.show, system.servers["gateway"], args.state / "pictures")
+    if not args.once:
+        print(_addresses(system, args.state), flush=True)
         await stop.wait()
-    return 0 if right else 1
+    return 0 if is_right else 1
 
 
-def _addresses(built: stack.Stack, state: Path) -> str:
-    lines = [f"  {name:12} {address}" for name, address in built.servers.items()]
-    gateway = built.servers["gateway"]
+def _addresses(system: stack.Stack, state: Path) -> str:
+    lines = [f"  {name:12} {address}" for name, address in system.servers.items()]
+    gateway = system.servers["gateway"]
     return "\n".join(
         [
             "Marquee is running (gRPC, plaintext):",

@@ -1,4 +1,4 @@
-"""Shows what the running system makes of the demo's pictures."""
+"""The demo: recognizes its pictures with the running system and checks the results."""
 
 from pathlib import Path
 
@@ -14,22 +14,22 @@ EXPECTED = {
     "both.jpg": ["Eileen Collins", "Grace Hopper"],
     "coffee.jpg": [],
 }
-"""File name → the people in it, from left to right."""
+"""The people in each picture, from left to right."""
 
 
 def show(address: str, folder: Path) -> bool:
-    """Recognizes each picture through the gateway, prints a table, and tells whether all was right."""
-    table = Table("picture", "verdict", *RECOGNIZERS, "ms", title="One RecognizeImage call a picture", title_style="")
+    """Recognize each picture through the gateway and print a table; return whether all results are right."""
+    table = Table("picture", "verdict", *RECOGNIZERS, "ms", title="One RecognizeImage call per picture", title_style="")
     wrong: list[str] = []
     with Client(address) as client:
         for name, people in EXPECTED.items():
             try:
-                answer = client.recognize(folder / name)
+                recognition = client.recognize(folder / name)
             except MarqueeError as exc:
                 wrong.append(f"{name}: {exc}")
                 continue
-            table.add_row(name, *_row(answer))
-            wrong += [f"{name}: {fault}" for fault in _faults(answer, people)]
+            table.add_row(name, *_row(recognition))
+            wrong += [f"{name}: {fault}" for fault in _faults(recognition, people)]
     console = Console(width=None if Console().is_terminal else 110, highlight=False)
     console.print(table)
     for fault in wrong:
@@ -37,42 +37,44 @@ def show(address: str, folder: Path) -> bool:
     return not wrong
 
 
-def _row(answer: Recognition) -> list[str]:
-    said = {result.recognizer: _said(result) for result in answer.results}
-    verdicts = "\n".join(_verdict_text(verdict.state, verdict.display_name) for verdict in answer.verdicts)
-    milliseconds = f"{answer.timings.total * 1000:.0f}"
-    return [verdicts, *(said.get(name, "-") for name in RECOGNIZERS), milliseconds]
+def _row(recognition: Recognition) -> list[str]:
+    cells = {result.recognizer: _cell(result) for result in recognition.results}
+    verdicts = "\n".join(_verdict_text(verdict.state, verdict.display_name) for verdict in recognition.verdicts)
+    milliseconds = f"{recognition.timings.total * 1000:.0f}"
+    return [verdicts, *(cells.get(name, "-") for name in RECOGNIZERS), milliseconds]
 
 
 def _verdict_text(state: VerdictState, name: str) -> str:
     return name if state is VerdictState.IDENTIFIED else state.name.replace("_", " ").lower()
 
 
-def _said(result: RecognizerResult) -> str:
+def _cell(result: RecognizerResult) -> str:
     if result.outcome is not Outcome.OK:
         return f"{result.outcome.name} {result.status.message}"
     people = [
-        _scored(face.candidates[0].display_name, face.candidates[0].score) for face in result.faces if face.candidates
+        _with_score(face.candidates[0].display_name, face.candidates[0].score)
+        for face in result.faces
+        if face.candidates
     ]
     unknown = sum(not face.candidates for face in result.faces)
     people += [f"{unknown} unknown"] if unknown else []
-    return "\n".join([*people, *(_scored(label.name, label.score) for label in result.labels[:2])]) or "nothing"
+    return "\n".join([*people, *(_with_score(label.name, label.score) for label in result.labels[:2])]) or "nothing"
 
 
-def _scored(name: str, score: float) -> str:
+def _with_score(name: str, score: float) -> str:
     return f"{name} {score:.2f}"
 
 
-def _faults(answer: Recognition, people: list[str]) -> list[str]:
-    results = {result.recognizer: result for result in answer.results}
-    faults = [f"{name} did not answer" for name in RECOGNIZERS if name not in results]
+def _faults(recognition: Recognition, people: list[str]) -> list[str]:
+    results = {result.recognizer: result for result in recognition.results}
+    faults = [f"{name} returned no result" for name in RECOGNIZERS if name not in results]
     faults += [
         f"{result.recognizer} is {result.outcome.name}: {result.status.message}"
         for result in results.values()
         if result.outcome is not Outcome.OK
     ]
-    found = [verdict.display_name for verdict in answer.verdicts if verdict.state is VerdictState.IDENTIFIED]
-    states = {verdict.state for verdict in answer.verdicts}
-    if found != people or (not people and states != {VerdictState.NO_FACE}):
-        faults.append(f"the verdicts are {[_verdict_text(v.state, v.display_name) for v in answer.verdicts]}")
+    names = [verdict.display_name for verdict in recognition.verdicts if verdict.state is VerdictState.IDENTIFIED]
+    states = {verdict.state for verdict in recognition.verdicts}
+    if names != people or (not people and states != {VerdictState.NO_FACE}):
+        faults.append(f"the verdicts are {[_verdict_text(v.state, v.display_name) for v in recognition.verdicts]}")
     return faults

@@ -1,6 +1,6 @@
-"""The pictures of the demo, made from public-domain photos that ship in packages.
+"""The demo's pictures, made from public-domain photos that ship with packages.
 
-Eileen Collins stands in scikit-image, Grace Hopper in matplotlib; pictures without a face come from
+Eileen Collins ships with scikit-image, Grace Hopper with matplotlib, and scenes without a face with
 scikit-image. Training and demo pictures are made by different transforms with different seeds.
 """
 
@@ -23,28 +23,28 @@ SCENES = (
     *("rocket.jpg", "text.png"),
 )
 UNSEEN_SCENE = "coffee.png"
-"""Kept out of every training set: the demo's picture without a face."""
+"""The demo's picture without a face, kept out of every training set."""
 
 
 def photo(person: str) -> Image.Image:
-    """The unchanged photo of one of PEOPLE."""
+    """Return the unchanged photo of one of PEOPLE."""
     return _open(*PEOPLE[person])
 
 
 def scene(name: str) -> Image.Image:
-    """One of SCENES: a picture in which nobody is seen."""
+    """Return one of SCENES: a picture that shows nobody."""
     return _open("skimage", f"data/{name}")
 
 
 def variations(picture: Image.Image, count: int, seed: int) -> Iterator[Image.Image]:
-    """For training: the picture turned a little, cropped, lit and recompressed at random."""
+    """Yield training pictures: the picture rotated a little, cropped, relit and recompressed at random."""
     random = np.random.default_rng(seed)
     for _ in range(count):
         yield _recompress(_relight(_crop(_turn(picture, random), random), random), int(random.integers(60, 96)))
 
 
 def demo_pictures() -> dict[str, Image.Image]:
-    """File name → picture to recognize: mirrored, re-lit, re-cropped and recompressed unlike any training picture."""
+    """Return pictures to recognize by file name; mirrored, relit and cropped unlike any training picture."""
     eileen, hopper = photo("Eileen Collins"), photo("Grace Hopper")
     both = _side_by_side(eileen.crop((60, 0, 420, 400)), hopper.crop((40, 40, 480, 529)))
     return {
@@ -56,7 +56,7 @@ def demo_pictures() -> dict[str, Image.Image]:
 
 
 def write_demo(folder: Path) -> list[Path]:
-    """Writes the demo's pictures into the folder; returns their paths."""
+    """Write the demo's pictures into the folder; return their paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, picture in demo_pictures().items():
@@ -66,25 +66,25 @@ def write_demo(folder: Path) -> list[Path]:
 
 
 def write_gallery(folder: Path) -> None:
-    """Writes one picture per person into FOLDER/NAME/1.jpg: what the Rekognition endpoint knows."""
+    """Write one picture per person to FOLDER/NAME/1.jpg, the gallery of the Rekognition endpoint."""
     for person in PEOPLE:
         (folder / person).mkdir(parents=True, exist_ok=True)
         photo(person).save(folder / person / "1.jpg", quality=92)
 
 
 def write_training_people(folder: Path, count: int = 40, seed: int = 7) -> None:
-    """Writes FOLDER/NAME/*.jpg for the SVM trainer."""
+    """Write FOLDER/NAME/*.jpg for the SVM trainer."""
     for number, person in enumerate(PEOPLE):
         _write(variations(photo(person), count, seed + number), folder / person)
 
 
 def write_training_labels(folder: Path, count: int = 120, seed: int = 11) -> None:
-    """Writes FOLDER/Celebrity/*.jpg and FOLDER/Non-Celebrity/*.jpg for the Keras trainer."""
+    """Write FOLDER/Celebrity/*.jpg and FOLDER/Non-Celebrity/*.jpg for the Keras trainer."""
     for number, person in enumerate(PEOPLE):
         _write(variations(photo(person), count, seed + number), folder / "Celebrity", prefix=f"{number}-")
-    seen = [name for name in SCENES if name != UNSEEN_SCENE]
-    each = len(PEOPLE) * count // len(seen)
-    for number, name in enumerate(seen):
+    scenes = [name for name in SCENES if name != UNSEEN_SCENE]
+    each = len(PEOPLE) * count // len(scenes)
+    for number, name in enumerate(scenes):
         pictures = variations(scene(name), each, seed + 100 + number)
         _write(pictures, folder / "Non-Celebrity", prefix=f"{number}-")
 
@@ -107,7 +107,7 @@ def _turn(picture: Image.Image, random: np.random.Generator) -> Image.Image:
 
 
 def _crop(picture: Image.Image, random: np.random.Generator) -> Image.Image:
-    """Takes 0 to 12 % off each edge: the photos' faces stay inside."""
+    """Crop 0 to 12 % off each edge, which leaves the photos' faces inside."""
     width, height = picture.size
     left, top, right, bottom = random.uniform(0, 0.12, 4)
     return picture.crop((int(left * width), int(top * height), int((1 - right) * width), int((1 - bottom) * height)))
@@ -136,20 +136,20 @@ def _side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
 
 
 def main() -> None:
-    """Writes one of the sets: `python -m local.pictures people DIR`."""
+    """Write one of the sets: `python -m local.pictures people DIR`."""
     sets = {
         "demo": write_demo,
         "gallery": write_gallery,
         "labels": write_training_labels,
         "people": write_training_people,
     }
-    parser = argparse.ArgumentParser(
-        prog="python -m local.pictures", description="Writes a set of the demo's pictures."
+    parser = argparse.ArgumentParser(prog="python -m local.pictures", description="Write a set of the demo's pictures.")
+    parser.add_argument(
+        "set", choices=sets, help="demo, gallery, or the training set of Keras (labels) or the SVM (people)"
     )
-    parser.add_argument("set", choices=sets, help="demo and gallery, or what the SVM (people) or Keras (labels) learns")
-    parser.add_argument("folder", type=Path)
-    arguments = parser.parse_args()
-    sets[arguments.set](arguments.folder)
+    parser.add_argument("folder", type=Path, help="folder to write into")
+    args = parser.parse_args()
+    sets[args.set](args.folder)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Serves folders as S3 buckets: `python -m local.s3 marquee-demo=pictures`. What is written is forgotten at the end."""
+"""Serve folders as S3 buckets: `python -m local.s3 marquee-demo=pictures`. Written objects are lost at exit."""
 
 import argparse
 import logging
@@ -13,25 +13,25 @@ _LOOPBACK = "127.0.0.1"
 
 
 def main() -> None:
-    """Serves until SIGTERM; takes connections only once all buckets are filled."""
-    options = _parser().parse_args()
+    """Serve until SIGTERM; accept connections only once all buckets are filled."""
+    args = _parser().parse_args()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    filling = ThreadedMotoServer(_LOOPBACK, 0)  # of one process, so both servers have the same buckets
-    filling.start()
-    for bucket, folder in options.buckets:
-        fill(bucket, folder, "http://{}:{}".format(*filling.get_host_and_port()))
-    filling.stop()
-    server = ThreadedMotoServer(options.host, options.port)
+    loader = ThreadedMotoServer(_LOOPBACK, 0)  # servers of one process have the same buckets
+    loader.start()
+    for bucket, folder in args.buckets:
+        fill(bucket, folder, "http://{}:{}".format(*loader.get_host_and_port()))
+    loader.stop()
+    server = ThreadedMotoServer(args.host, args.port)
     server.start()
     stop.wait()
     server.stop()
 
 
 def fill(bucket: str, folder: Path, endpoint_url: str) -> None:
-    """Makes the bucket and puts every file of the folder into it, under its path in the folder."""
+    """Create the bucket with every file of the folder; a key is the file's path in the folder."""
     client = boto3.client(
         "s3",
         endpoint_url=endpoint_url,
@@ -45,17 +45,19 @@ def fill(bucket: str, folder: Path, endpoint_url: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m local.s3", description="S3, on this machine.")
-    parser.add_argument("--host", default=_LOOPBACK, help="address to listen on (%(default)s)")
-    parser.add_argument("--port", type=int, default=5000, help="port to listen on (%(default)s)")
-    parser.add_argument("buckets", nargs="*", type=_bucket, metavar="BUCKET=FOLDER", help="what is in it at the start")
+    parser = argparse.ArgumentParser(prog="python -m local.s3", description="Amazon S3 on this machine.")
+    parser.add_argument("--host", default=_LOOPBACK, help="address to listen on (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=5000, help="port to listen on (default: %(default)s)")
+    parser.add_argument(
+        "buckets", nargs="*", type=_bucket, metavar="BUCKET=FOLDER", help="bucket and the folder of its objects"
+    )
     return parser
 
 
 def _bucket(text: str) -> tuple[str, Path]:
     bucket, _, folder = text.partition("=")
     if not bucket or not Path(folder).is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r}: write BUCKET=FOLDER with a folder that is there")
+        raise argparse.ArgumentTypeError(f"{text!r}: must be BUCKET=FOLDER with an existing folder")
     return bucket, Path(folder)
 
 

@@ -1,4 +1,4 @@
-"""The whole system as parts: what runs where, and who knows whom."""
+"""The parts of the whole system, their addresses and their settings."""
 
 import json
 import os
@@ -10,8 +10,7 @@ from pathlib import Path
 from string import Template
 
 from local import pictures
-from local.ready import grpc_serving, tcp_open
-from local.supervisor import Part
+from local.supervisor import Part, grpc_serving, tcp_open
 from services.names import RECOGNIZERS
 from services.svm.faces.dlib_faces import NETWORK
 
@@ -20,13 +19,13 @@ GATEWAY_PORT = 50051
 HOST = "127.0.0.1"
 MODEL_BASE = Path("models/keras/celebrity")
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
-"""The stand-ins accept any; set so that a real account's are never sent anywhere."""
+"""The stand-ins accept any credentials; these keep a real account's from being sent anywhere."""
 _SERVERS = (*RECOGNIZERS, "gateway")
 
 
 @dataclass(frozen=True)
 class Stack:
-    """The parts, and where the four servers of the contract listen and export metrics."""
+    """The parts, and the addresses of the contract's servers and of their metrics."""
 
     parts: Sequence[Part]
     servers: dict[str, str]
@@ -34,7 +33,7 @@ class Stack:
     s3_url: str
 
     def write(self, path: Path) -> None:
-        """Writes addresses and process ids as JSON, whole or not at all."""
+        """Write addresses and process ids as JSON, atomically."""
         facts = {
             "servers": self.servers,
             "metrics": self.metrics,
@@ -48,7 +47,7 @@ class Stack:
 
 
 def build(state: Path, gallery: Path | None = None, port: int | None = None) -> Stack:
-    """Lays out the system on free loopback ports; the gateway gets `port`, or 50051 where that is free."""
+    """Lay out the system on free loopback ports; the gateway gets `port`, by default 50051 if that is free."""
     s3, aws, tf_serving, *rest = (f"{HOST}:{port}" for port in free_ports(3 + 2 * len(_SERVERS)))
     servers = dict(zip(_SERVERS, rest[: len(_SERVERS)], strict=True))
     metrics = dict(zip(_SERVERS, rest[len(_SERVERS) :], strict=True))
@@ -73,7 +72,7 @@ def build(state: Path, gallery: Path | None = None, port: int | None = None) -> 
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback that nobody listens on, all different."""
+    """Return distinct free ports of the loopback interface."""
     with ExitStack() as open_sockets:
         sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -81,18 +80,18 @@ def free_ports(count: int) -> list[int]:
         return [one.getsockname()[1] for one in sockets]
 
 
-def _default_port(otherwise: str) -> int:
+def _default_port(fallback: str) -> int:
     with socket.socket() as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             attempt.bind((HOST, GATEWAY_PORT))
         except OSError:
-            return int(otherwise.rpartition(":")[2])
+            return int(fallback.rpartition(":")[2])
     return GATEWAY_PORT
 
 
 def _allowed() -> str:
-    """The demo's bucket and those that the user allows."""
+    """Return the demo's bucket and those that the user allows."""
     return ",".join(filter(None, (BUCKET, os.environ.get("MARQUEE_S3_ALLOWED"))))
 
 

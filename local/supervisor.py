@@ -1,4 +1,4 @@
-"""Keeps processes running: starts them, starts them again when they end, and ends them all."""
+"""Processes kept running: started, checked for readiness, restarted when they exit, and stopped together."""
 
 import asyncio
 import math
@@ -9,6 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from signal import Signals
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 _RESTART_SECONDS = 1.0
 _STOP_SECONDS = 10.0
@@ -22,7 +25,7 @@ class Part:
     name: str
     module: str
     address: str
-    """host:port that it listens on."""
+    """host:port on which it listens."""
     is_ready: Callable[[str], Awaitable[bool]]
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -30,46 +33,46 @@ class Part:
 
 
 class PartFailed(Exception):
-    """A part did not get ready; its log tells why."""
+    """A part did not become ready; the message ends with its log."""
 
 
 class Supervisor:
-    """Runs parts until it is closed. What they print goes to LOGS/NAME.log."""
+    """Runs parts until it is closed. Their output goes to LOGS/NAME.log."""
 
-    def __init__(self, parts: Sequence[Part], logs: Path, tell: Callable[[str], None]) -> None:
+    def __init__(self, parts: Sequence[Part], logs: Path, report: Callable[[str], None]) -> None:
         self.parts = parts
         self._logs = logs
-        self._tell = tell
+        self._report = report
         self._keepers: list[asyncio.Task[None]] = []
 
     async def start(self, timeout: float) -> None:
-        """Starts all parts at once and returns when all are ready. Raises PartFailed."""
+        """Start all parts at once and return when all are ready. Raises PartFailed."""
         self._logs.mkdir(parents=True, exist_ok=True)
         for part in self.parts:
             await self._spawn(part)
-        await asyncio.gather(*(self._first_ready(part, timeout) for part in self.parts))
+        await asyncio.gather(*(self._await_ready(part, timeout) for part in self.parts))
         self._keepers = [asyncio.create_task(self._keep(part)) for part in self.parts]
 
     async def close(self) -> None:
-        """Ends all parts: SIGTERM, and SIGKILL for one that has not gone after 10 s."""
+        """Stop all parts with SIGTERM, and after 10 s with SIGKILL."""
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        await asyncio.gather(*(_end(part) for part in self.parts))
+        await asyncio.gather(*(_stop(part) for part in self.parts))
 
-    async def _first_ready(self, part: Part, timeout: float) -> None:
+    async def _await_ready(self, part: Part, timeout: float) -> None:
         if not await _becomes_ready(part, timeout):
             log = self._log(part)
-            raise PartFailed(f"{part.name} did not get ready; the end of {log}:\n{_tail(log)}")
+            raise PartFailed(f"{part.name} did not become ready; the end of {log}:\n{_tail(log)}")
 
     async def _keep(self, part: Part) -> None:
         while part.process is not None:
             code = await part.process.wait()
-            self._tell(f"{part.name} ended ({_how(code)}); it is started again in {_RESTART_SECONDS:g} s")
+            self._report(f"{part.name} exited ({_exit_reason(code)}); restarting in {_RESTART_SECONDS:g} s")
             await asyncio.sleep(_RESTART_SECONDS)
             await self._spawn(part)
             if await _becomes_ready(part, math.inf):
-                self._tell(f"{part.name} is back")
+                self._report(f"{part.name} is back")
 
     async def _spawn(self, part: Part) -> None:
         with self._log(part).open("ab") as log:
@@ -87,8 +90,30 @@ class Supervisor:
         return self._logs / f"{part.name}.log"
 
 
+async def grpc_serving(address: str) -> bool:
+    """Return whether the gRPC server's health is SERVING."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        try:
+            response = await stub.Check(health_pb2.HealthCheckRequest(), timeout=1)
+        except grpc.aio.AioRpcError:
+            return False
+    return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+async def tcp_open(address: str) -> bool:
+    """Return whether the address accepts connections."""
+    host, _, port = address.rpartition(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 async def _becomes_ready(part: Part, timeout: float) -> bool:
-    """Waits until the part is ready; False when it ends or takes too long."""
+    """Wait until the part is ready; return False if it exits or takes too long."""
     deadline = time.monotonic() + timeout
     while part.process is not None and part.process.returncode is None and time.monotonic() < deadline:
         if await part.is_ready(part.address):
@@ -97,7 +122,7 @@ async def _becomes_ready(part: Part, timeout: float) -> bool:
     return False
 
 
-async def _end(part: Part) -> None:
+async def _stop(part: Part) -> None:
     if part.process is None or part.process.returncode is not None:
         return
     part.process.terminate()
@@ -109,7 +134,7 @@ async def _end(part: Part) -> None:
         await part.process.wait()
 
 
-def _how(code: int) -> str:
+def _exit_reason(code: int) -> str:
     return f"signal {Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 

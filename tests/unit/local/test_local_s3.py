@@ -16,9 +16,9 @@ from tests.support.processes import ROOT, free_port, wait_until
 
 
 @contextmanager
-def _serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def _serving(*args: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     port = free_port()
-    command = [sys.executable, "-m", "local.s3", "--port", str(port), *arguments]
+    command = [sys.executable, "-m", "local.s3", "--port", str(port), *args]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield process, port
@@ -33,7 +33,7 @@ def _client(port: int) -> "S3Client":
 
 
 def test_folder_is_a_bucket(tmp_path: Path) -> None:
-    """Files stand under their path; who can connect finds all of them; SIGTERM ends it."""
+    """A file's key is its path; whoever can connect finds all of them; SIGTERM ends the server."""
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a.txt").write_text("a")
     with _serving(f"bucket={tmp_path}") as (process, port):
@@ -45,11 +45,11 @@ def test_folder_is_a_bucket(tmp_path: Path) -> None:
 
 
 def test_folder_must_be_there(tmp_path: Path) -> None:
-    """A missing folder is told, with what to write, and nothing is served."""
+    """A missing folder is refused with the right form, and nothing is served."""
     command = [sys.executable, "-m", "local.s3", f"bucket={tmp_path / 'none'}"]
     done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2
-    assert "write BUCKET=FOLDER with a folder that is there" in done.stderr
+    assert "must be BUCKET=FOLDER with an existing folder" in done.stderr
 
 
 def _listens(port: int) -> bool:
