@@ -1,4 +1,4 @@
-"""Tells who is in a picture: the Python client of Marquee.
+"""Python client of Marquee, which recognizes people in pictures.
 
 import marquee
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         Removal,
         RemovalResult,
     )
-    from marquee.enrollment_requests import EnrollmentOptions, PeopleOptions, RemovalOptions
     from marquee.enums import EnrollmentState, Feature, Outcome, Policy, RecognizerState, TextType, VerdictState
     from marquee.errors import (
         Aborted,
@@ -47,21 +46,30 @@ if TYPE_CHECKING:
         UnknownRecognizer,
         Unreachable,
     )
-    from marquee.faces import Box, Candidate, Embedding, Face, FaceAttribute, FaceQuality, Landmark, Pose
-    from marquee.recognizers import Price, Recognizer, Spending
     from marquee.records import Status
-    from marquee.requests import CallOptions, RecognizerOptions
+    from marquee.requests import CallOptions, EnrollmentOptions, PeopleOptions, RecognizerOptions, RemovalOptions
     from marquee.results import (
+        Box,
         CallTimings,
+        Candidate,
+        Embedding,
+        Face,
+        FaceAttribute,
+        FaceQuality,
         FeatureError,
         ImageInfo,
         Label,
         LabelInstance,
+        Landmark,
         Model,
         ModerationLabel,
+        Pose,
+        Price,
         Recognition,
+        Recognizer,
         RecognizerResult,
         RecognizerTimings,
+        Spending,
         Support,
         Text,
         Verdict,
@@ -137,11 +145,8 @@ __all__ = [
     "VerdictState",
 ]
 
-_MODULES = (
-    *("enums", "errors", "records", "faces", "results", "recognizers", "enrollment"),
-    *("requests", "enrollment_requests", "client", "async_client"),
-)
-"""Where the public names live; imported when first used, for gRPC and protobuf take their time."""
+_MODULES = ("enums", "errors", "records", "results", "enrollment", "requests", "client", "async_client")
+"""Modules with the public names, imported on first use: gRPC and protobuf take their time."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Talks to a Marquee server from asyncio."""
+"""Client of a Marquee server for asyncio."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 import grpc
 
-from marquee.answers import enrollment_of, merged, people_of, recognition_of, recognizers_of, removal_of
 from marquee.channels import DEFAULT_TIMEOUT, default_address, open_aio_channel
+from marquee.client import join_pages, join_parts
 from marquee.enrollment import Enrollment, PeopleResult, Removal
-from marquee.enrollment_requests import (
+from marquee.errors import check_enrolled, rpc_errors
+from marquee.records import read
+from marquee.requests import (
+    CallOptions,
     EnrollmentOptions,
     PeopleOptions,
     RemovalOptions,
     build_enrollment,
     build_listing,
     build_removal,
+    build_request,
 )
-from marquee.failures import failures
-from marquee.recognizers import Recognizer
-from marquee.requests import CallOptions, build_request
-from marquee.results import Recognition
+from marquee.results import Recognition, Recognizer
 from marquee.sources import Source
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.enrollment_pb2 import ListPeopleResponse
@@ -33,11 +34,9 @@ if TYPE_CHECKING:  # exist in the .pyi alone
     from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceAsyncStub
     from marquee.v1.recognizer_pb2_grpc import RecognizerServiceAsyncStub
 
-_LIST = pb.ListRecognizersRequest()
-
 
 class AsyncClient:
-    """The same as Client for asyncio."""
+    """Client for asyncio; see Client, whose methods it has."""
 
     def __init__(self, address: str | None = None) -> None:
         self.address = address or default_address()
@@ -45,30 +44,31 @@ class AsyncClient:
     async def recognize(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
     ) -> Recognition:
-        """Recognizes a picture: a path, bytes, or "s3://bucket/key"."""
+        """Recognize a picture: a path, bytes, or "s3://bucket/key"."""
         request = await asyncio.to_thread(build_request, source, **options)
-        with failures(self.address, request.request_id):
-            return recognition_of(await self._stub.RecognizeImage(request, timeout=timeout))
+        with rpc_errors(self.address, request.request_id):
+            return read(Recognition, await self._recognition.RecognizeImage(request, timeout=timeout))
 
     async def stream(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
     ) -> AsyncIterator[Recognition]:
-        """Yields what is known so far each time a recognizer has answered; see Client.stream."""
+        """Yield the recognition so far each time a recognizer has responded; see Client.stream."""
         request = await asyncio.to_thread(build_request, source, **options)
-        call = self._stub.StreamRecognizeImage(request, timeout=timeout)
-        known = pb.RecognizeImageResponse()
+        call = self._recognition.StreamRecognizeImage(request, timeout=timeout)
+        response = pb.RecognizeImageResponse()
         try:
-            with failures(self.address, request.request_id):
+            with rpc_errors(self.address, request.request_id):
                 async for part in call:
-                    known = merged(known, part)
-                    yield recognition_of(known)
+                    response = join_parts(response, part)
+                    yield read(Recognition, response)
         finally:
             call.cancel()
 
     async def recognizers(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> tuple[Recognizer, ...]:
-        """The recognizers behind the server, in the order in which they are asked."""
-        with failures(self.address):
-            return recognizers_of(await self._stub.ListRecognizers(_LIST, timeout=timeout))
+        """Return the recognizers behind the server, in the order in which they are called."""
+        with rpc_errors(self.address):
+            response = await self._recognition.ListRecognizers(pb.ListRecognizersRequest(), timeout=timeout)
+        return tuple(read(Recognizer, recognizer) for recognizer in response.recognizers)
 
     async def enroll(
         self,
@@ -77,33 +77,34 @@ class AsyncClient:
         timeout: float | None = DEFAULT_TIMEOUT,
         **options: Unpack[EnrollmentOptions],
     ) -> Enrollment:
-        """Teaches one person's face, without training, from pictures that show nobody else; see Client.enroll."""
+        """Enroll one person's face, without training, from pictures that show nobody else; see Client.enroll."""
         request = await asyncio.to_thread(build_enrollment, sources, **options)
-        with failures(self.address, request.request_id):
-            return enrollment_of(await self._enrollment.EnrollFaces(request, timeout=timeout))
+        with rpc_errors(self.address, request.request_id):
+            response = await self._enrollment.EnrollFaces(request, timeout=timeout)
+        return check_enrolled(read(Enrollment, response))
 
     async def remove_person(
         self, person_id: str, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[RemovalOptions]
     ) -> Removal:
-        """Makes recognizers forget a person who was enrolled; it is no error that one does not know them."""
+        """Remove a person's enrolled faces. Removing an unknown person is a no-op."""
         request = build_removal(person_id, **options)
-        with failures(self.address, request.request_id):
-            return removal_of(await self._enrollment.RemovePerson(request, timeout=timeout))
+        with rpc_errors(self.address, request.request_id):
+            return read(Removal, await self._enrollment.RemovePerson(request, timeout=timeout))
 
     async def people(
         self, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[PeopleOptions]
     ) -> tuple[PeopleResult, ...]:
-        """Everybody whom each recognizer knows; `timeout` is for a thousand people at a time."""
+        """Return all people whom each recognizer knows; `timeout` is per 1000 people."""
         request = build_listing(**options)
         pages: list[ListPeopleResponse] = []
-        with failures(self.address):
+        with rpc_errors(self.address):
             while not pages or request.page_token:
                 pages.append(await self._enrollment.ListPeople(request, timeout=timeout))
                 request.page_token = pages[-1].next_page_token
-        return people_of(pages)
+        return join_pages(pages)
 
     async def close(self) -> None:
-        """Closes the connection; calls still running are cancelled."""
+        """Close the connection and cancel running calls."""
         await self._channel.close()
 
     async def __aenter__(self) -> Self:
@@ -119,7 +120,7 @@ class AsyncClient:
         return open_aio_channel(self.address)
 
     @cached_property
-    def _stub(self) -> "RecognizerServiceAsyncStub":
+    def _recognition(self) -> "RecognizerServiceAsyncStub":
         return RecognizerServiceStub(self._channel)
 
     @cached_property

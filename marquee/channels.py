@@ -1,4 +1,4 @@
-"""How a server is reached."""
+"""Connections to a server."""
 
 import os
 from importlib import resources
@@ -14,31 +14,31 @@ _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 10_000),
-    # gRPC waits up to two minutes before it tries a lost server again.
+    # By default gRPC waits up to two minutes before it reconnects.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    # … and half a minute before it asks DNS for new servers.
+    # … and half a minute before it resolves DNS again.
     ("grpc.dns_min_time_between_resolutions_ms", 2_000),
 )
 
 
 def default_address() -> str:
-    """MARQUEE_ADDRESS as it is set now, else localhost:50051."""
+    """Return the current MARQUEE_ADDRESS, else localhost:50051."""
     return os.environ.get("MARQUEE_ADDRESS") or DEFAULT_ADDRESS
 
 
 def service_config() -> str:
-    """How clients in any language balance and repeat calls: gRPC's service config, as JSON."""
+    """Return gRPC's service config, as JSON: how clients in any language balance and retry calls."""
     return resources.files(__package__).joinpath("service_config.json").read_text()
 
 
 def open_channel(address: str) -> grpc.Channel:
-    """A channel without encryption; it connects at the first call."""
+    """Open a plaintext channel; it connects on the first call."""
     return grpc.insecure_channel(address, options=_options())
 
 
 def open_aio_channel(address: str) -> grpc.aio.Channel:
-    """The same for asyncio; to be opened in the event loop that uses it."""
+    """Open the same for asyncio, inside the event loop that uses it."""
     return grpc.aio.insecure_channel(address, options=_options())
 
 

@@ -1,4 +1,4 @@
-"""The contract's enums as strings. UNSPECIFIED stands for a value that this version does not know."""
+"""Enums of the contract as strings. UNSPECIFIED stands for a value unknown to this version."""
 
 from enum import StrEnum
 
@@ -8,45 +8,45 @@ class Feature(StrEnum):
 
     UNSPECIFIED = "UNSPECIFIED"
     CELEBRITIES = "CELEBRITIES"
-    """Faces, each with the people it may be, from what the recognizer knows."""
+    """Faces, each with the known people it may show."""
     LABELS = "LABELS"
     """What the picture shows."""
     FACES = "FACES"
     """Faces with landmarks, quality and attributes, without names."""
     FACE_SEARCH = "FACE_SEARCH"
-    """Faces, each searched in a collection."""
+    """Faces, each searched for in a collection."""
     TEXT = "TEXT"
     """Written text."""
     MODERATION = "MODERATION"
-    """Labels that a moderator wants to see."""
+    """Labels of interest to moderators."""
 
 
 class Policy(StrEnum):
-    """In which order recognizers are asked and when the answer is complete."""
+    """In which order to call recognizers, and when the response is complete."""
 
     UNSPECIFIED = "UNSPECIFIED"
-    """The same as ALL."""
+    """Same as ALL."""
     ALL = "ALL"
-    """Ask all at once and wait for all."""
+    """Call all at once and wait for all."""
     FIRST_CONFIDENT = "FIRST_CONFIDENT"
-    """Ask all at once, answer with the first confident verdict."""
+    """Call all at once and respond with the first confident verdict."""
     CASCADE = "CASCADE"
-    """Ask one after another, cheapest first, until a verdict is confident."""
+    """Call one after another, cheapest first, until a verdict is confident."""
 
 
 class Outcome(StrEnum):
-    """How a recognizer's part of a call ended."""
+    """Outcome of one recognizer's part of a call."""
 
     UNSPECIFIED = "UNSPECIFIED"
     OK = "OK"
     PARTIAL = "PARTIAL"
-    """Some features, or some pictures, failed; the rest is valid."""
+    """Some features failed, or pictures were refused; the rest is valid."""
     ERROR = "ERROR"
     TIMEOUT = "TIMEOUT"
     SHED = "SHED"
-    """Not asked: too many calls were in flight to it."""
+    """Not called: it had too many calls in flight."""
     SKIPPED = "SKIPPED"
-    """Not asked, or not able to do any of what was asked."""
+    """Not called, or unable to do any of what was requested."""
 
 
 class VerdictState(StrEnum):
@@ -54,25 +54,25 @@ class VerdictState(StrEnum):
 
     UNSPECIFIED = "UNSPECIFIED"
     IDENTIFIED = "IDENTIFIED"
-    """Every recognizer that names this face names the same person."""
+    """All recognizers that name this face name the same person."""
     UNKNOWN = "UNKNOWN"
-    """There is a face, and nobody knows it."""
+    """A face that no recognizer knows."""
     DISAGREE = "DISAGREE"
     """Recognizers name different people."""
     NO_FACE = "NO_FACE"
-    """Nobody found a face."""
+    """No recognizer found a face."""
 
 
 class EnrollmentState(StrEnum):
-    """What became of a picture that was to be enrolled."""
+    """What happened to a picture to enroll."""
 
     UNSPECIFIED = "UNSPECIFIED"
     ENROLLED = "ENROLLED"
     """Its face is known from now on."""
     ALREADY_ENROLLED = "ALREADY_ENROLLED"
-    """This very picture was enrolled for this person before; nothing was done."""
+    """The same picture was enrolled for this person before; nothing changed."""
     REFUSED = "REFUSED"
-    """Not enrolled; the status tells why and what to do."""
+    """Not enrolled; the status says why and what to do."""
 
 
 class RecognizerState(StrEnum):
@@ -85,7 +85,7 @@ class RecognizerState(StrEnum):
 
 
 class TextType(StrEnum):
-    """What a text is."""
+    """Kind of text."""
 
     UNSPECIFIED = "UNSPECIFIED"
     LINE = "LINE"

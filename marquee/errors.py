@@ -1,47 +1,58 @@
-"""What a call may raise.
+"""Exceptions that calls raise.
 
     MarqueeError
-    ├── InvalidRequest          a field of the request is wrong
+    ├── InvalidRequest          a field of the request is invalid
     │   ├── UnknownRecognizer
-    │   └── InvalidImage        not a picture that Marquee reads
+    │   └── InvalidImage        not a picture that Marquee can read
     │       ├── ImageTooLarge
-    │       └── UnfitFace       … or that somebody can be enrolled from
+    │       └── UnfitFace       no face that can be enrolled
     ├── Unauthenticated         the server does not know the caller
-    ├── PermissionDenied        … or does not let it do this
-    ├── NotFound                such as an object in S3
+    ├── PermissionDenied        the caller may not do this
+    ├── NotFound                e.g. an object in S3
     │   └── PersonNotFound
     ├── AlreadyExists
-    │   └── FaceAlreadyEnrolled for another person
+    │   └── FaceAlreadyEnrolled as another person
     ├── FailedPrecondition      the operator has to change something
-    ├── ResourceExhausted       too many calls, or a budget is spent
-    ├── Unimplemented           the server does not offer this
-    ├── Aborted                 others changed the same: send it again
-    ├── DeadlineExceeded        no answer in time
-    ├── Cancelled               the call was given up
-    ├── Unavailable             the server cannot answer now
-    │   └── Unreachable         nothing answers at the address
-    └── InternalError           an error on the server's side
+    ├── ResourceExhausted       too many calls, or a budget is exhausted
+    ├── Unimplemented           the server does not support this
+    ├── Aborted                 a concurrent change interfered: retry
+    ├── DeadlineExceeded        no response in time
+    ├── Cancelled               the call was cancelled
+    ├── Unavailable             the server cannot respond now
+    │   └── Unreachable         no connection to the server
+    └── InternalError           an error in the server
 
 A file that cannot be read raises OSError, as `open` does.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from google.rpc import status_pb2
+
+from marquee.enums import EnrollmentState
+from marquee.records import Status, read_status
 
 if TYPE_CHECKING:
-    from marquee.records import Status
+    from marquee.enrollment import Enrollment
+
+_DETAILS_KEY = "grpc-status-details-bin"
 
 
 class MarqueeError(Exception):
-    """Base of everything that a call may raise.
+    """Base class of everything that a call raises.
 
-    `message` says what is wrong and what to do; `code` is gRPC's name of the code
-    ("INVALID_ARGUMENT"); `reason` is finer ("IMAGE_TOO_LARGE") or empty; `metadata` tells more
-    (`field`: what is wrong in the request); `request_id` finds the call in the server's logs;
-    `causes` has each recognizer's status where none of them could answer, or each picture's.
+    `message` says what is wrong and what to do. `code` is the name of the gRPC code
+    ("INVALID_ARGUMENT"). `reason` is more specific ("IMAGE_TOO_LARGE") or empty. `metadata` has
+    details (`field`: the invalid field of the request). `request_id` identifies the call in the
+    server's logs. `causes` has the status of each recognizer if all of them failed; if all refused
+    the pictures of an enrollment, each of these has the statuses of the pictures as its causes.
+    `enrollment` is the response to an enrollment of which every picture was refused, else None.
     """
 
-    def __init__(  # noqa: PLR0913 - each is something known of the failed call
+    def __init__(  # noqa: PLR0913 - each is a fact about the failed call
         self,
         message: str,
         *,
@@ -49,7 +60,8 @@ class MarqueeError(Exception):
         reason: str = "",
         metadata: Mapping[str, str] | None = None,
         request_id: str = "",
-        causes: "Sequence[Status]" = (),
+        causes: Sequence[Status] = (),
+        enrollment: "Enrollment | None" = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -58,10 +70,11 @@ class MarqueeError(Exception):
         self.metadata = dict(metadata or {})
         self.request_id = request_id
         self.causes = tuple(causes)
+        self.enrollment = enrollment
 
 
 class InvalidRequest(MarqueeError):
-    """A field of the request is wrong; metadata `field` names it."""
+    """A field of the request is invalid; metadata `field` names it."""
 
 
 class UnknownRecognizer(InvalidRequest):
@@ -69,18 +82,18 @@ class UnknownRecognizer(InvalidRequest):
 
 
 class InvalidImage(InvalidRequest):
-    """The picture is missing, damaged, or in no format that Marquee reads."""
+    """The picture is missing, damaged, or in an unsupported format."""
 
 
 class ImageTooLarge(InvalidImage):
-    """The picture has more bytes or pixels than are accepted."""
+    """The picture exceeds the limit on bytes or pixels."""
 
 
 class UnfitFace(InvalidImage):
-    """Nobody can be enrolled from the picture, or from any of several.
+    """No face in the picture, or in any of several, can be enrolled.
 
-    `reason` tells what is wrong: NO_FACE, SEVERAL_FACES, FACE_TOO_SMALL, FACE_BLURRED, FACE_TURNED, or
-    NO_FACE_ENROLLED where that differs from picture to picture; then `causes` has one status each.
+    `reason` is NO_FACE, SEVERAL_FACES, FACE_TOO_SMALL, FACE_BLURRED or FACE_TURNED, or
+    NO_FACE_ENROLLED if the pictures were refused for different reasons; `causes` has them all.
     """
 
 
@@ -89,23 +102,23 @@ class Unauthenticated(MarqueeError):
 
 
 class PermissionDenied(MarqueeError):
-    """The caller, or the servers, may not do this: read an S3 object, for one."""
+    """The caller, or the servers, may not do this, e.g. read an S3 object."""
 
 
 class NotFound(MarqueeError):
-    """There is no such thing: a bucket, an object or a version of it in S3."""
+    """Something does not exist: a bucket, an object or an object's version in S3."""
 
 
 class PersonNotFound(NotFound):
-    """Nobody of that person_id is known."""
+    """No person with that person_id is known."""
 
 
 class AlreadyExists(MarqueeError):
-    """What was to be made is there already, and different."""
+    """Something that differs from the request exists already."""
 
 
 class FaceAlreadyEnrolled(AlreadyExists):
-    """The face is known as that of another person, whom metadata `person_id` and `display_name` tell."""
+    """The face is enrolled as another person: metadata `person_id` and `display_name`."""
 
 
 class FailedPrecondition(MarqueeError):
@@ -113,32 +126,166 @@ class FailedPrecondition(MarqueeError):
 
 
 class ResourceExhausted(MarqueeError):
-    """Too many calls at once, or a budget is spent. Try later."""
+    """Too many calls at once, or a budget is exhausted. Try again later."""
 
 
 class Unimplemented(MarqueeError):
-    """The server does not offer what was asked for."""
+    """The server does not support the request."""
 
 
 class Aborted(MarqueeError):
-    """Others changed the same thing at the same time. Send the call again."""
+    """A concurrent change interfered. Retry the call."""
 
 
 class DeadlineExceeded(MarqueeError):
-    """No answer in time."""
+    """No response in time."""
 
 
 class Cancelled(MarqueeError):
-    """The call was given up."""
+    """The call was cancelled."""
 
 
 class Unavailable(MarqueeError):
-    """The server cannot answer now. Try again."""
+    """The server cannot respond now. Try again."""
 
 
 class Unreachable(Unavailable):
-    """Nothing answers at the address, or the connection broke."""
+    """The server cannot be reached, or the connection was lost."""
 
 
 class InternalError(MarqueeError):
-    """An error on the server's side; its log has more under `request_id`."""
+    """An error in the server; its log has details under `request_id`."""
+
+
+_BY_REASON: dict[str, type[MarqueeError]] = {
+    "UNKNOWN_RECOGNIZER": UnknownRecognizer,
+    "INVALID_IMAGE": InvalidImage,
+    "IMAGE_MISSING": InvalidImage,
+    "IMAGE_TOO_LARGE": ImageTooLarge,
+    "UNFIT_FACE": UnfitFace,
+    "NO_FACE": UnfitFace,
+    "SEVERAL_FACES": UnfitFace,
+    "FACE_TOO_SMALL": UnfitFace,
+    "FACE_BLURRED": UnfitFace,
+    "FACE_TURNED": UnfitFace,
+    "NO_FACE_ENROLLED": UnfitFace,
+    "FACE_ALREADY_ENROLLED": FaceAlreadyEnrolled,
+    "PERSON_NOT_FOUND": PersonNotFound,
+}
+_BY_CODE: dict[str, type[MarqueeError]] = {
+    "INVALID_ARGUMENT": InvalidRequest,
+    "OUT_OF_RANGE": InvalidRequest,
+    "UNAUTHENTICATED": Unauthenticated,
+    "PERMISSION_DENIED": PermissionDenied,
+    "NOT_FOUND": NotFound,
+    "ALREADY_EXISTS": AlreadyExists,
+    "ABORTED": Aborted,
+    "FAILED_PRECONDITION": FailedPrecondition,
+    "RESOURCE_EXHAUSTED": ResourceExhausted,
+    "UNIMPLEMENTED": Unimplemented,
+    "DEADLINE_EXCEEDED": DeadlineExceeded,
+    "CANCELLED": Cancelled,
+    "UNAVAILABLE": Unavailable,
+    "INTERNAL": InternalError,
+    "DATA_LOSS": InternalError,
+}
+
+
+@contextmanager
+def rpc_errors(address: str, request_id: str = "") -> Iterator[None]:
+    """Turn gRPC errors within the block into MarqueeErrors."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise _from_rpc_error(error, address, request_id) from error
+
+
+def check_enrolled(enrollment: "Enrollment") -> "Enrollment":
+    """Return the enrollment if any recognizer took any of the pictures, or if there were none.
+
+    Otherwise raises the error that the pictures were refused for.
+    """
+    results = [result for result in enrollment.results if result.faces]
+    if {face.state for result in results for face in result.faces} != {EnrollmentState.REFUSED}:
+        return enrollment
+    causes = {result.recognizer: _join(_numbered([face.status for face in result.faces])) for result in results}
+    status = _join(causes)
+    raise _error(_kind(status), status, enrollment.request_id, enrollment)
+
+
+def _from_rpc_error(error: grpc.RpcError, address: str, request_id: str) -> MarqueeError:
+    """By the server's reason, else by the code."""
+    details = _status_details(error)
+    if details is None:
+        return _from_grpc(error, address, request_id)
+    status = read_status(details)
+    return _error(_kind(status), status, request_id)
+
+
+def _status_details(error: grpc.RpcError) -> status_pb2.Status | None:
+    trailing: Any = error.trailing_metadata() or ()  # pairs; the published types say otherwise
+    statuses = (value for key, value in trailing if key == _DETAILS_KEY)
+    return next((status_pb2.Status.FromString(value) for value in statuses), None)
+
+
+def _from_grpc(error: grpc.RpcError, address: str, request_id: str) -> MarqueeError:
+    code, details = error.code().name, error.details() or ""
+    if code == "UNAVAILABLE":
+        return _error(Unreachable, Status(code, _unreachable(address, details)), request_id)
+    if code == "DEADLINE_EXCEEDED":
+        details = f"No response from {address} in time; use a longer timeout."
+    if code == "UNIMPLEMENTED" and details == "Method not found!":
+        details = (
+            f"The server at {address} does not support this call. Use another one, such as the gateway, or update it."
+        )
+    return _error(_BY_CODE.get(code, MarqueeError), Status(code, details), request_id)
+
+
+def _unreachable(address: str, details: str) -> str:
+    if details.startswith(("connections to all backends failing", "DNS resolution failed")):
+        return f"Cannot connect to {address}: start a server with `make demo`, or set MARQUEE_ADDRESS. ({details})"
+    return f"Lost the connection to {address}: {details}"
+
+
+def _kind(status: Status) -> type[MarqueeError]:
+    """By reason, else what all causes have in common if that is more specific than the code."""
+    if kind := _BY_REASON.get(status.reason):
+        return kind
+    by_code = _BY_CODE.get(status.code, MarqueeError)
+    kinds = [_kind(cause) for cause in status.causes] or [by_code]
+    shared = next(kind for kind in kinds[0].__mro__ if all(issubclass(other, kind) for other in kinds))
+    return shared if issubclass(shared, by_code) else by_code
+
+
+def _numbered(statuses: Sequence[Status]) -> dict[str, Status]:
+    return {f"picture {number}": status for number, status in enumerate(statuses, 1)}
+
+
+def _join(statuses: Mapping[str, Status]) -> Status:
+    """One status for several refusals by name: what they have in common, and each of them as a cause."""
+    codes = {status.code for status in statuses.values()}
+    reasons = {status.reason for status in statuses.values()}
+    messages = {status.message for status in statuses.values()}
+    metadata = [set((status.metadata or {}).items()) for status in statuses.values()]
+    named = (f"{name}: {status.message}" for name, status in statuses.items())
+    return Status(
+        code=codes.pop() if len(codes) == 1 else "INVALID_ARGUMENT",
+        message=messages.pop() if len(messages) == 1 else " ".join(["No picture was enrolled.", *named]),
+        reason=reasons.pop() if len(reasons) == 1 else "NO_FACE_ENROLLED",
+        metadata=dict(set.intersection(*metadata)) or None,
+        causes=tuple(statuses.values()),
+    )
+
+
+def _error(
+    kind: type[MarqueeError], status: Status, request_id: str, enrollment: "Enrollment | None" = None
+) -> MarqueeError:
+    return kind(
+        status.message,
+        code=status.code,
+        reason=status.reason,
+        metadata=status.metadata,
+        request_id=request_id,
+        causes=status.causes,
+        enrollment=enrollment,
+    )

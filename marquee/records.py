@@ -1,4 +1,4 @@
-"""Contract messages as frozen dataclasses, field by field and under the same names."""
+"""Messages of the contract as frozen dataclasses with the same field names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -14,45 +14,45 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 
 class Record:
-    """A message of the contract, to read only.
+    """A read-only message of the contract.
 
-    Durations are seconds; points in time are aware datetimes; scores are 0 to 1 with the seven
-    digits that the wire carries; a message that may be absent is None then.
+    Durations are in seconds. Times are datetimes with a time zone. Scores are 0 to 1, with the seven
+    digits that the wire carries. An absent message is None.
     """
 
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """What `json.dumps` takes: dicts, lists, strings, numbers, None. Times are ISO 8601."""
+        """Convert to what `json.dumps` takes: dicts, lists, strings, numbers, None. Times become ISO 8601."""
         kind: Any = type(self)  # mypy takes the record's __hash__ for its type's
-        return {name: _plain(getattr(self, name)) for name in _names(kind)}
+        return {name: _plain(getattr(self, name)) for name in _data_fields(kind)}
 
 
 @dataclass(frozen=True, slots=True)
 class Status(Record):
-    """How something ended."""
+    """The outcome of an operation."""
 
     code: str
-    """gRPC's name of the code: "OK", "UNAVAILABLE"."""
+    """Name of the gRPC code: "OK", "UNAVAILABLE"."""
     message: str = ""
     reason: str = ""
-    """Finer than the code: "MODEL_NOT_READY"; may be empty."""
+    """More specific than the code: "MODEL_NOT_READY". May be empty."""
     metadata: Mapping[str, str] | None = None
     causes: tuple["Status", ...] = ()
-    """Of what was done in several parts: how each ended, with its name before its message."""
+    """Statuses of the parts of the operation."""
 
 
 R = TypeVar("R", bound=Record)
 
 
-def read(kind: type[R], message: Message, **rest: Any) -> R:
-    """The message as a record of this kind; `rest` gives the fields that the message does not have."""
+def read(kind: type[R], message: Message) -> R:
+    """Convert a message to a record. A field `raw` holds the message itself."""
     hints = _hints(cast("Any", kind))  # as above
-    return kind(**{name: _field(hints[name], message, name) for name in hints if name not in rest}, **rest)
+    return kind(**{name: message if name == "raw" else _field(hint, message, name) for name, hint in hints.items()})
 
 
 def read_status(status: status_pb2.Status) -> Status:
-    """A google.rpc.Status with what its details tell: an ErrorInfo, and the statuses of its parts."""
+    """Convert a google.rpc.Status with its details: an ErrorInfo, and the statuses of its parts."""
     info, part = error_details_pb2.ErrorInfo(), status_pb2.Status()
     next((detail for detail in status.details if detail.Unpack(info)), None)
     code = code_pb2.Code.DESCRIPTOR.values_by_number.get(status.code)
@@ -66,8 +66,7 @@ def _hints(kind: type[Any]) -> dict[str, Any]:
 
 
 @cache
-def _names(kind: type[Any]) -> tuple[str, ...]:
-    """The fields that are data; `raw` is the message itself."""
+def _data_fields(kind: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind) if field.name != "raw")
 
 
@@ -84,7 +83,7 @@ def _value(hint: Any, value: Any, field: Any) -> Any:
     if isinstance(value, Message):
         return _message(hint, value)
     if field.enum_type is not None:
-        return hint(_short_name(field.enum_type, value))
+        return hint(_enum_name(field.enum_type, value))
     return float(f"{value:.7g}") if isinstance(value, float) else value
 
 
@@ -100,7 +99,7 @@ def _message(hint: Any, message: Message) -> Any:
             return read(hint, message)
 
 
-def _short_name(enum: Any, number: int) -> str:
+def _enum_name(enum: Any, number: int) -> str:
     """POLICY_ALL → ALL; UNSPECIFIED for a number from a newer contract."""
     unspecified: str = enum.values_by_number[0].name
     value = enum.values_by_number.get(number)

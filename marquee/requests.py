@@ -1,50 +1,83 @@
-"""From what a caller writes to a request of the contract."""
+"""Requests of the contract, built from the arguments of the client's methods."""
 
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from os import PathLike
 from typing import TypedDict
 
 from google.protobuf.duration_pb2 import Duration
 
+from marquee.channels import MAX_MESSAGE_BYTES
 from marquee.enums import Feature, Policy
 from marquee.errors import InvalidRequest
 from marquee.sources import Source, image_of
+from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
+
+_PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class RecognizerOptions:
-    """What one recognizer should do differently from the rest of the call."""
+    """Options of a call for one recognizer."""
 
     timeout: float | None = None
-    """Seconds; never more than the operator allows."""
+    """Seconds; at most what the operator allows."""
     min_score: float | None = None
-    """Replaces the call's, 0 to 1."""
+    """Overrides the call's, 0 to 1."""
 
 
 class CallOptions(TypedDict, total=False):
-    """What a call may ask for besides the picture."""
+    """Options of `recognize` and `stream`."""
 
     recognizers: Sequence[str]
-    """Names as `recognizers()` lists them. Empty: all."""
+    """Names as listed by `recognizers()`. Empty: all."""
     features: Sequence[Feature | str]
-    """What to find, in any case of letters. Empty: CELEBRITIES and LABELS."""
+    """What to find; case-insensitive. Empty: CELEBRITIES and LABELS."""
     max_labels: int | None
-    """Most labels of a recognizer, 1 to 1000. None: 10."""
+    """Maximum number of labels per recognizer, 1 to 1000. None: 10."""
     min_score: float | None
-    """Leaves out what has a lower score, 0 to 1. None: leaves out nothing."""
+    """Omit results with a lower score, 0 to 1. None: omit nothing."""
     policy: Policy | str
-    """ALL unless said otherwise. UNIMPLEMENTED where the server does not offer it."""
+    """Default: ALL. UNIMPLEMENTED if the server does not support it."""
     collection: str
-    """Where FACE_SEARCH looks. Empty: the operator's default."""
+    """Collection that FACE_SEARCH searches. Empty: the operator's default."""
     include_embeddings: bool
+    """Return each face's embedding."""
     no_cache: bool
-    """Neither read the answer from a cache nor put it there."""
+    """Neither read the response from a cache nor store it there."""
     recognizer_options: Mapping[str, RecognizerOptions]
-    """By name."""
+    """By recognizer name."""
     request_id: str
-    """Names the call in logs, 1 to 128 of A-Z a-z 0-9 . _ : - . Empty: made here."""
+    """Identifies the call in logs: 1 to 128 characters of A-Z a-z 0-9 . _ : - . Empty: generated."""
+
+
+class PeopleOptions(TypedDict, total=False):
+    """Options of `people`."""
+
+    collection: str
+    """Empty: the operator's default. A recognizer without collections skips a call that names one."""
+    recognizers: Sequence[str]
+    """Names as listed by `recognizers()`. Empty: all that enroll."""
+
+
+class RemovalOptions(PeopleOptions, total=False):
+    """Options of `remove_person`."""
+
+    request_id: str
+    """Identifies the call in logs: 1 to 128 characters of A-Z a-z 0-9 . _ : - . Empty: generated."""
+
+
+class EnrollmentOptions(RemovalOptions, total=False):
+    """Options of `enroll`."""
+
+    display_name: str
+    """Human-readable name. Required for a new person; a different one renames a known person."""
+    person_id: str
+    """Permanent identifier of the person. Empty: made from display_name, the same for the same name."""
+    allow_similar: bool
+    """Also enroll a face that matches another person's, such as a twin's."""
 
 
 def build_request(  # noqa: PLR0913 - each is an option of the call
@@ -61,12 +94,12 @@ def build_request(  # noqa: PLR0913 - each is an option of the call
     include_embeddings: bool = False,
     no_cache: bool = False,
 ) -> pb.RecognizeImageRequest:
-    """The request of a call; CallOptions tells what each option means. Raises InvalidRequest, OSError."""
+    """Build a recognition's request; see CallOptions. Raises InvalidRequest, OSError."""
     return pb.RecognizeImageRequest(
         request_id=request_id or uuid.uuid4().hex,
         image=image_of(source),
-        recognizers=listed(recognizers),
-        features=[pb.Feature.Value(f"FEATURE_{_member(Feature, name)}") for name in listed(features)],
+        recognizers=_names(recognizers),
+        features=[pb.Feature.Value(f"FEATURE_{_member(Feature, name)}") for name in _names(features)],
         max_labels=max_labels,
         min_score=min_score,
         policy=pb.Policy.Value(f"POLICY_{_member(Policy, policy)}"),
@@ -77,20 +110,82 @@ def build_request(  # noqa: PLR0913 - each is an option of the call
     )
 
 
-def listed(names: Sequence[str]) -> Sequence[str]:
-    """A lone string is one name, not a sequence of letters."""
+def build_enrollment(  # noqa: PLR0913 - each is an option of the call
+    sources: Sequence[Source] | Source,
+    *,
+    display_name: str = "",
+    person_id: str = "",
+    allow_similar: bool = False,
+    collection: str = "",
+    recognizers: Sequence[str] = (),
+    request_id: str = "",
+) -> enrollment_pb2.EnrollFacesRequest:
+    """Build an enrollment's request; see EnrollmentOptions. Raises InvalidRequest, ImageTooLarge, OSError."""
+    request = enrollment_pb2.EnrollFacesRequest(
+        request_id=request_id or uuid.uuid4().hex,
+        person_id=person_id,
+        display_name=display_name,
+        collection=collection,
+        recognizers=_names(recognizers),
+        allow_similar=allow_similar,
+    )
+    for source in _sources(sources):
+        request.images.append(image_of(source))
+        _check_size(request)
+    return request
+
+
+def build_removal(
+    person_id: str, *, collection: str = "", recognizers: Sequence[str] = (), request_id: str = ""
+) -> enrollment_pb2.RemovePersonRequest:
+    """Build a removal's request; see RemovalOptions."""
+    return enrollment_pb2.RemovePersonRequest(
+        request_id=request_id or uuid.uuid4().hex,
+        person_id=person_id,
+        collection=collection,
+        recognizers=_names(recognizers),
+    )
+
+
+def build_listing(*, collection: str = "", recognizers: Sequence[str] = ()) -> enrollment_pb2.ListPeopleRequest:
+    """Build the request for the first page of people, of the maximum size; see PeopleOptions."""
+    return enrollment_pb2.ListPeopleRequest(
+        page_size=_PAGE_SIZE, collection=collection, recognizers=_names(recognizers)
+    )
+
+
+def _names(names: Sequence[str]) -> Sequence[str]:
+    """A single string is one name, not a sequence of letters."""
     return (names,) if isinstance(names, str) else names
 
 
-def _member(kind: type[Feature] | type[Policy], name: str) -> str:
-    known = [member.value for member in kind if member.value != "UNSPECIFIED"]
-    if name.upper() not in known:
-        word = kind.__name__.lower()
+def _sources(sources: Sequence[Source] | Source) -> Sequence[Source]:
+    """A single picture is one source, not a sequence of letters or bytes."""
+    single = isinstance(sources, str | PathLike | bytes | bytearray | memoryview)
+    return (sources,) if single else sources  # type: ignore[return-value]  # mypy does not see the check
+
+
+def _check_size(request: enrollment_pb2.EnrollFacesRequest) -> None:
+    """Refuse to send what the server could not receive."""
+    if request.ByteSize() > MAX_MESSAGE_BYTES:
         raise InvalidRequest(
-            f"There is no {word} {name!r}; there is: {', '.join(known)}.",
+            f"The first {len(request.images)} pictures exceed 16 MiB in total, the limit per call: "
+            "enroll fewer at a time, or smaller ones.",
             code="INVALID_ARGUMENT",
             reason="INVALID_REQUEST",
-            metadata={"field": word},
+            metadata={"field": "images"},
+        )
+
+
+def _member(kind: type[Feature] | type[Policy], name: str) -> str:
+    names = [member.value for member in kind if member.value != "UNSPECIFIED"]
+    if name.upper() not in names:
+        field = kind.__name__.lower()
+        raise InvalidRequest(
+            f"Unknown {field} {name!r}; choose from {', '.join(names)}.",
+            code="INVALID_ARGUMENT",
+            reason="INVALID_REQUEST",
+            metadata={"field": field},
         )
     return name.upper()
 

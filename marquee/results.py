@@ -1,93 +1,84 @@
-"""What a call answers."""
+"""Responses of RecognizerService: recognitions and the list of recognizers."""
+
+from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from marquee.enums import Feature, Outcome, TextType, VerdictState
-from marquee.faces import Box, Candidate, Face
+from marquee.enums import Feature, Outcome, RecognizerState, TextType, VerdictState
 from marquee.records import Record, Status
 from marquee.v1 import recognizer_pb2 as pb
 
 
 @dataclass(frozen=True, slots=True)
+class Recognition(Record):
+    """What one picture shows, by recognizer and combined."""
+
+    request_id: str
+    image: ImageInfo
+    results: tuple[RecognizerResult, ...]
+    """One per requested recognizer."""
+    labels: tuple[Label, ...]
+    """Merged labels of the recognizers, best score first. Only from gateways."""
+    verdicts: tuple[Verdict, ...]
+    """One per face, from left to right. Only from gateways."""
+    timings: CallTimings
+    cost_micro_usd: int
+    """Millionths of a US dollar."""
+    saved_micro_usd: int
+    """Cost saved by the cache, in millionths of a US dollar."""
+    gateway: str
+    """Name of the responding gateway; empty for a single recognizer."""
+    raw: pb.RecognizeImageResponse = field(repr=False, compare=False)
+    """The message itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageInfo(Record):
-    """A picture's measures."""
+    """Size and format of a picture."""
 
     width: int
     """Pixels, of the upright picture."""
     height: int
     """Pixels, of the upright picture."""
     sha256: str
-    """Of the file's bytes, 64 lower-case hexadecimal digits."""
+    """Of the file's bytes: 64 lower-case hexadecimal digits."""
     format: str
     """ "JPEG", "PNG" or "WEBP"."""
 
 
 @dataclass(frozen=True, slots=True)
-class Model(Record):
-    """A model that recognizes."""
+class CallTimings(Record):
+    """Duration of a call, in seconds."""
 
-    name: str
-    version: str
+    total: float
+    """From the arrival of the request to the response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict(Record):
+    """Combined result of all recognizers for one face."""
+
+    box: Box | None
+    """None for NO_FACE, and for people recognized without a location."""
+    state: VerdictState
+    person_id: str
+    """Only if IDENTIFIED."""
+    display_name: str
+    """Only if IDENTIFIED."""
+    score: float
+    """Only if IDENTIFIED."""
+    support: tuple[Support, ...]
+    """Best candidate of each recognizer for this face, best score first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Support(Record):
+    """A recognizer's best candidate for a face."""
+
+    recognizer: str
+    candidate: Candidate
     evidence_group: str
-    """Models of one group share a network: their agreement counts once."""
-
-
-@dataclass(frozen=True, slots=True)
-class LabelInstance(Record):
-    """One thing that bears a label."""
-
-    box: Box
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class Label(Record):
-    """Something that the picture shows."""
-
-    name: str
-    score: float
-    parents: tuple[str, ...]
-    """The labels above it."""
-    categories: tuple[str, ...]
-    instances: tuple[LabelInstance, ...]
-    """Where it was found, when the recognizer tells."""
-
-
-@dataclass(frozen=True, slots=True)
-class Text(Record):
-    """A written text."""
-
-    content: str
-    box: Box
-    score: float
-    type: TextType
-
-
-@dataclass(frozen=True, slots=True)
-class ModerationLabel(Record):
-    """A label that a moderator wants to see."""
-
-    name: str
-    parent: str
-    """The label above it; empty at the top."""
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class FeatureError(Record):
-    """A feature that failed while others did not."""
-
-    feature: Feature
-    status: Status
-
-
-@dataclass(frozen=True, slots=True)
-class RecognizerTimings(Record):
-    """Where a recognizer's time went, in seconds; None where nobody measured."""
-
-    queue: float | None
-    network: float | None
-    recognizer: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +86,7 @@ class RecognizerResult(Record):
     """What one recognizer found."""
 
     recognizer: str
-    """Its name; "gateway/name" for one behind another gateway."""
+    """Its name; "gateway/name" behind another gateway."""
     status: Status
     outcome: Outcome
     from_cache: bool
@@ -103,7 +94,7 @@ class RecognizerResult(Record):
     faces: tuple[Face, ...]
     """From left to right."""
     image_candidates: tuple[Candidate, ...]
-    """People seen in the picture without a place in it, best score first."""
+    """People recognized in the picture without a location, best score first."""
     labels: tuple[Label, ...]
     """Best score first."""
     texts: tuple[Text, ...]
@@ -116,61 +107,202 @@ class RecognizerResult(Record):
     """Millionths of a US dollar."""
     warnings: tuple[str, ...]
     performed_features: tuple[Feature, ...]
-    """So that no faces with CELEBRITIES here means: looked, and found none."""
+    """Features that were performed: CELEBRITIES without faces means that there are none."""
 
 
 @dataclass(frozen=True, slots=True)
-class Support(Record):
-    """A recognizer's word on a face."""
+class RecognizerTimings(Record):
+    """Duration of a recognizer's part of a call, in seconds; None if not measured."""
 
-    recognizer: str
-    candidate: Candidate
+    queue: float | None
+    network: float | None
+    recognizer: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureError(Record):
+    """A feature that failed while others succeeded."""
+
+    feature: Feature
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class Model(Record):
+    """A recognizer's model."""
+
+    name: str
+    version: str
     evidence_group: str
+    """Models of the same group share a network: their agreement counts once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict(Record):
-    """What is known about one face when every recognizer has been heard."""
+class Face(Record):
+    """A face and the people it may show."""
 
-    box: Box | None
-    """None for NO_FACE and for people seen without a place."""
-    state: VerdictState
+    box: Box
+    detection_score: float
+    """The detector's score for this being a face; 0 if unknown."""
+    candidates: tuple[Candidate, ...]
+    """Best score first. Empty: a face that the recognizer does not know."""
+    landmarks: tuple[Landmark, ...]
+    quality: FaceQuality | None
+    attributes: tuple[FaceAttribute, ...]
+    embedding: Embedding | None
+    """Only with `include_embeddings`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box(Record):
+    """A part of a picture, in fractions (0 to 1) of the upright picture's width and height."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate(Record):
+    """A person whom a face may show."""
+
     person_id: str
-    """For IDENTIFIED."""
+    """The recognizer's stable identifier."""
     display_name: str
-    """For IDENTIFIED."""
     score: float
-    """For IDENTIFIED."""
-    support: tuple[Support, ...]
-    """Each recognizer's best candidate for this face, best score first."""
+    urls: tuple[str, ...]
+    """Pages about the person."""
 
 
 @dataclass(frozen=True, slots=True)
-class CallTimings(Record):
-    """Where a call's time went, in seconds."""
+class Landmark(Record):
+    """A point of a face, in fractions (0 to 1) of the upright picture's width and height."""
 
-    total: float
-    """From the request's arrival to the answer."""
+    type: str
+    """ "eyeLeft", "nose" …"""
+    x: float
+    y: float
 
 
 @dataclass(frozen=True, slots=True)
-class Recognition(Record):
-    """What was found in one picture, by recognizer and all together."""
+class FaceQuality(Record):
+    """Quality of a face in a picture."""
 
-    request_id: str
-    image: ImageInfo
-    results: tuple[RecognizerResult, ...]
-    """One per asked recognizer."""
-    labels: tuple[Label, ...]
-    """The recognizers' labels merged, best score first. From gateways only."""
-    verdicts: tuple[Verdict, ...]
-    """One per face, from left to right. From gateways only."""
-    timings: CallTimings
-    cost_micro_usd: int
-    """Millionths of a US dollar."""
-    saved_micro_usd: int
-    """What the cache saved, likewise."""
-    gateway: str
-    """The name of the gateway that answered; empty for a single recognizer."""
-    raw: pb.RecognizeImageResponse = field(repr=False, compare=False)
-    """The message itself."""
+    sharpness: float | None
+    """0 (blurred) to 1 (sharp)."""
+    brightness: float | None
+    """0 (dark) to 1 (bright)."""
+    pose: Pose | None
+
+
+@dataclass(frozen=True, slots=True)
+class Pose(Record):
+    """Orientation of a face in degrees, -180 to 180; 0 faces the camera."""
+
+    roll: float
+    yaw: float
+    pitch: float
+
+
+@dataclass(frozen=True, slots=True)
+class FaceAttribute(Record):
+    """An attribute of a face."""
+
+    name: str
+    """ "Smile", "AgeRange" …"""
+    value: str
+    """ "true", "false" or a text such as "31-39"."""
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding(Record):
+    """A face as a vector. Vectors of the same model can be compared."""
+
+    model: str
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Label(Record):
+    """Something that the picture shows."""
+
+    name: str
+    score: float
+    parents: tuple[str, ...]
+    """More general labels."""
+    categories: tuple[str, ...]
+    instances: tuple[LabelInstance, ...]
+    """Locations, if the recognizer reports them."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelInstance(Record):
+    """Location of one instance of a label."""
+
+    box: Box
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Record):
+    """Written text in a picture."""
+
+    content: str
+    box: Box
+    score: float
+    type: TextType
+
+
+@dataclass(frozen=True, slots=True)
+class ModerationLabel(Record):
+    """A label of interest to moderators."""
+
+    name: str
+    parent: str
+    """The more general label; empty at the top level."""
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recognizer(Record):
+    """A recognizer, what it can do and what it costs."""
+
+    name: str
+    """ "gateway/name" behind another gateway."""
+    state: RecognizerState
+    status: Status | None
+    """Why it is UNAVAILABLE."""
+    features: tuple[Feature, ...]
+    models: tuple[Model, ...]
+    prices: tuple[Price, ...]
+    """Empty: free of charge."""
+    can_enroll: bool
+    evidence_group: str
+    spending: Spending | None
+    """None: free of charge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price(Record):
+    """Price of a feature."""
+
+    feature: Feature
+    micro_usd: int
+    """Millionths of a US dollar per picture."""
+    region: str
+    effective_time: datetime | None
+    """When the price was looked up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spending(Record):
+    """Money spent, in millionths of a US dollar."""
+
+    today_micro_usd: int
+    """Since midnight UTC."""
+    month_micro_usd: int
+    """Since the first of the month, UTC."""
+    daily_cap_micro_usd: int | None
+    """Maximum per day; None: no cap."""

@@ -1,4 +1,4 @@
-"""Where a picture comes from: a path, bytes, or an object in S3."""
+"""Sources of pictures: paths, bytes, and objects in S3."""
 
 from os import PathLike, fspath
 from pathlib import Path
@@ -14,31 +14,32 @@ Source: TypeAlias = str | PathLike[str] | bytes | bytearray | memoryview
 
 
 def image_of(source: Source) -> pb.Image:
-    """The picture as the contract has it. Raises InvalidRequest, ImageTooLarge, OSError."""
+    """Return the picture as a message. Raises InvalidRequest, InvalidImage, ImageTooLarge, OSError."""
     if isinstance(source, bytes | bytearray | memoryview):
-        return pb.Image(content=_checked(bytes(source), "The picture"))
+        return pb.Image(content=check_size(bytes(source), "The picture"))
     if is_s3(source):
         return pb.Image(s3_object=_s3_object(fspath(source)))
     return pb.Image(content=read_file(source))
 
 
 def is_s3(source: Source) -> bool:
-    """Whether the source is an object that the servers fetch themselves."""
+    """Return whether the source is an S3 object, which the servers fetch themselves."""
     return isinstance(source, str) and source.startswith("s3://")
 
 
 def read_file(path: str | PathLike[str]) -> bytes:
-    """A file of 1 byte to 15 MiB; never reads more than that. Raises ImageTooLarge, InvalidImage, OSError."""
+    """Read a file of 1 byte to 15 MiB, never more than that. Raises ImageTooLarge, InvalidImage, OSError."""
     with Path(path).open("rb") as file:
-        return _checked(file.read(MAX_IMAGE_BYTES + 1), fspath(path))
+        return check_size(file.read(MAX_IMAGE_BYTES + 1), fspath(path))
 
 
-def _checked(content: bytes, name: str) -> bytes:
+def check_size(content: bytes, name: str) -> bytes:
+    """Return the content. Raises InvalidImage, ImageTooLarge with the name in their message."""
     if not content:
-        raise InvalidImage(f"{name} has 0 bytes.", code="INVALID_ARGUMENT", reason="IMAGE_MISSING")
+        raise InvalidImage(f"{name} is empty.", code="INVALID_ARGUMENT", reason="IMAGE_MISSING")
     if len(content) > MAX_IMAGE_BYTES:
         raise ImageTooLarge(
-            f"{name} has more than 15 MiB, the most that is accepted: make it smaller, 2000 pixels are plenty.",
+            f"{name} exceeds the limit of 15 MiB: resize it, 2000 pixels are plenty.",
             code="INVALID_ARGUMENT",
             reason="IMAGE_TOO_LARGE",
         )
@@ -46,12 +47,12 @@ def _checked(content: bytes, name: str) -> bytes:
 
 
 def _s3_object(url: str) -> pb.S3Object:
-    """The key is taken as it stands, not URL-decoded, so it may hold any character."""
+    """Parse the URL. The key is taken literally, not URL-decoded, so it may contain any character."""
     path, _, version = url.removeprefix("s3://").partition("?versionId=")
     bucket, _, key = path.partition("/")
     if not bucket or not key:
         raise InvalidRequest(
-            f"{url} lacks a bucket or a key; an object is written s3://BUCKET/KEY.",
+            f"{url} needs a bucket and a key: s3://BUCKET/KEY.",
             code="INVALID_ARGUMENT",
             reason="INVALID_REQUEST",
             metadata={"field": "image.s3_object"},

@@ -1,4 +1,4 @@
-"""The command's outermost part: what it is called with and what holds for all of it."""
+"""Signatures and help of the command and its subcommands. Imports gRPC only to run one of them."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,24 +6,17 @@ from typing import Annotated
 import typer
 
 import marquee
-from marquee.cli.cost import cost
-from marquee.cli.enroll import enroll
-from marquee.cli.listing import recognizers
-from marquee.cli.people import people
-from marquee.cli.recognize import recognize
-from marquee.cli.remove import remove
+from marquee.cli import options
+from marquee.cli.draw.style import LabelPosition, style_of
+
+# ruff: noqa: B006, D301, PLC0415, PLR0913 - typer reads [] as a default and \b as "do not wrap"; --help is
+# quick since imports wait for a run; every parameter is an option of the command
 
 app = typer.Typer(name="marquee", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
-app.command(no_args_is_help=True)(recognize)
-app.command()(recognizers)
-app.command()(cost)
-app.command(no_args_is_help=True)(enroll)
-app.command()(people)
-app.command(no_args_is_help=True)(remove)
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer passes the flag's value
-    if wanted:
+def _print_version(requested: bool) -> None:  # noqa: FBT001 - typer passes the flag's value
+    if requested:
         typer.echo(f"marquee {marquee.__version__}")
         raise typer.Exit
 
@@ -35,11 +28,216 @@ def marquee_(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Tells who is in a picture, and learns new people.
+    """Recognize people in pictures, and enroll new ones.
 
     The server's address is --address, else MARQUEE_ADDRESS in the environment,
     else in the file .env of the working directory, else localhost:50051.
     """
-    from dotenv import load_dotenv  # noqa: PLC0415 - --help need not wait for it
+    from dotenv import load_dotenv
 
     load_dotenv(Path(".env"))
+
+
+@app.command(no_args_is_help=True)
+def recognize(
+    files: options.Files,
+    *,
+    address: options.Address = None,
+    recognizer: options.Recognizers = [],
+    feature: options.Features = [],
+    max_labels: options.MaxLabels = None,
+    min_score: options.MinScore = None,
+    timeout: options.Timeout = 12.0,
+    output: options.OutputFormat = options.Output.TABLE,
+    draw: options.Draw = None,
+    colors: options.Colors = None,
+    label_position: options.Position = LabelPosition.TOP,
+    jobs: options.Jobs = 4,
+    strict: options.Strict = False,
+) -> None:
+    """Recognize people in pictures.
+
+    \b
+    Exit codes:
+      0  every picture was recognized
+      1  a picture or a call failed; with --strict: or any recognizer
+      2  usage error, or a file does not exist
+      3  the server is unreachable
+    """
+    from marquee.cli.draw.targets import targets_of
+    from marquee.cli.inputs import check_files
+    from marquee.cli.run.recognize import RecognizeArgs, run
+
+    check_files(files)
+    args = RecognizeArgs(
+        files=files,
+        address=address,
+        timeout=timeout,
+        options={"recognizers": recognizer, "features": feature, "max_labels": max_labels, "min_score": min_score},
+        targets=targets_of(draw, files),
+        style=style_of(colors, label_position),
+        output=output,
+        jobs=jobs,
+        strict=strict,
+    )
+    raise typer.Exit(run(args))
+
+
+@app.command()
+def recognizers(
+    *,
+    address: options.Address = None,
+    timeout: options.CallTimeout = 12.0,
+    output: options.ListFormat = options.ListOutput.TABLE,
+) -> None:
+    """List the recognizers: state, features, models, prices.
+
+    \b
+    Exit codes:
+      0  the recognizers are listed, whatever their state
+      1  the call failed
+      2  usage error
+      3  the server is unreachable
+    """
+    from marquee.cli.run.recognizers import run
+
+    raise typer.Exit(run(address, timeout, output))
+
+
+@app.command()
+def cost(
+    files: options.OptionalFiles = [],
+    *,
+    address: options.Address = None,
+    pictures: options.Pictures = None,
+    recognizer: options.Recognizers = [],
+    feature: options.Features = [],
+    faces: options.FacesPerPicture = 1,
+    timeout: options.CallTimeout = 12.0,
+    output: options.ObjectFormat = options.ListOutput.TABLE,
+) -> None:
+    """Estimate the cost of pictures, and show what was spent.
+
+    With FILEs or --pictures: the cost of `marquee recognize` for them at the prices
+    that the server lists, without retries and cache hits. Nothing is recognized.
+
+    \b
+    Exit codes:
+      0  the pictures fit into what may be spent today
+      1  they do not fit, or the call failed
+      2  usage error
+      3  the server is unreachable
+    """
+    from marquee.cli.inputs import check_files
+    from marquee.cli.run.cost import CostArgs, run
+
+    check_files(files)
+    if files and pictures is not None:
+        raise typer.BadParameter("give FILEs or a number, not both.", param_hint="--pictures")
+    args = CostArgs(len(files) if files else pictures or 0, tuple(feature), tuple(recognizer), faces)
+    raise typer.Exit(run(args, address, timeout, output))
+
+
+@app.command(no_args_is_help=True)
+def enroll(
+    sources: options.Sources = [],
+    *,
+    name: options.Name = "",
+    person_id: options.PersonId = "",
+    allow_similar: options.AllowSimilar = False,
+    collection: options.Collection = "",
+    recognizer: options.Recognizers = [],
+    address: options.Address = None,
+    timeout: options.EnrollTimeout = 30.0,
+    output: options.EnrollFormat = options.ListOutput.TABLE,
+) -> None:
+    """Enroll people's faces in the recognizers, without training.
+
+    \b
+      marquee enroll --name "Grace Hopper" a.jpg b.jpg
+      marquee enroll people/*/
+      marquee enroll --person-id grace-hopper --name "Adm. Hopper"   (renames)
+
+    Each picture must show one person's face and nobody else's. A picture that is
+    not good enough is refused with advice; the others count. Repeating is safe:
+    faces that are enrolled already stay as they are.
+
+    \b
+    Exit codes:
+      0  every picture is enrolled
+      1  a picture was refused, or a recognizer or a call failed
+      2  usage error, or a file does not exist
+      3  the server is unreachable
+    """
+    from marquee.cli.inputs import enrollees_of
+    from marquee.cli.run.enroll import EnrollArgs, run
+
+    args = EnrollArgs(
+        enrollees=enrollees_of(sources, name, person_id),
+        address=address,
+        timeout=timeout,
+        options={"allow_similar": allow_similar, "collection": collection, "recognizers": recognizer},
+        output=output,
+    )
+    raise typer.Exit(run(args))
+
+
+@app.command()
+def people(
+    *,
+    collection: options.Collection = "",
+    recognizer: options.Recognizers = [],
+    address: options.Address = None,
+    timeout: options.CallTimeout = 12.0,
+    output: options.ListFormat = options.ListOutput.TABLE,
+) -> None:
+    """List the people whom the recognizers know.
+
+    Shows how many faces of each person every recognizer has enrolled.
+
+    \b
+    Exit codes:
+      0  the people are listed
+      1  the call or any recognizer failed
+      2  usage error
+      3  the server is unreachable
+    """
+    from marquee.cli.run.people import run
+
+    raise typer.Exit(run(address, timeout, output, {"collection": collection, "recognizers": recognizer}))
+
+
+@app.command(no_args_is_help=True)
+def remove(
+    person_id: options.PersonIdArgument,
+    *,
+    yes: options.Yes = False,
+    collection: options.Collection = "",
+    recognizer: options.Recognizers = [],
+    address: options.Address = None,
+    timeout: options.CallTimeout = 12.0,
+    output: options.ObjectFormat = options.ListOutput.TABLE,
+) -> None:
+    """Remove a person from the recognizers.
+
+    Removes all enrolled faces of the person. Asks for confirmation.
+
+    \b
+    Exit codes:
+      0  the person was removed
+      1  nobody is enrolled under that ID, the person remains known from training,
+         a recognizer or the call failed, or the confirmation was declined
+      2  usage error
+      3  the server is unreachable
+    """
+    from marquee.cli.run.remove import RemoveArgs, run
+
+    args = RemoveArgs(
+        person_id=person_id,
+        confirmed=yes,
+        address=address,
+        timeout=timeout,
+        output=output,
+        options={"collection": collection, "recognizers": recognizer},
+    )
+    raise typer.Exit(run(args))

@@ -1,4 +1,4 @@
-"""The options of the command, each with its check."""
+"""Arguments and options of the command, with their help and checks."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -12,7 +12,7 @@ _FEATURES = [feature.lower() for feature in Feature if feature is not Feature.UN
 
 
 class Output(StrEnum):
-    """How results are printed."""
+    """Output format of recognitions."""
 
     TABLE = "table"
     JSON = "json"
@@ -20,7 +20,7 @@ class Output(StrEnum):
 
 
 class ListOutput(StrEnum):
-    """How a list is printed."""
+    """Output format of lists."""
 
     TABLE = "table"
     JSON = "json"
@@ -28,27 +28,29 @@ class ListOutput(StrEnum):
 
 def _feature(text: str) -> str:
     if text.lower() not in _FEATURES:
-        raise typer.BadParameter(f"{text!r} is none of: {', '.join(_FEATURES)}.")
+        raise typer.BadParameter(f"{text!r} is not a feature; choose from {', '.join(_FEATURES)}.")
     return text.upper()
 
 
 def _positive(seconds: float) -> float:
     if seconds <= 0:
-        raise typer.BadParameter("must be more than 0.")
+        raise typer.BadParameter("must be greater than 0.")
     return seconds
 
 
 Files = Annotated[
-    list[str], typer.Argument(metavar="FILE", help="Pictures: paths, - for standard input, s3://BUCKET/KEY.")
+    list[str], typer.Argument(metavar="FILE", help="Pictures: paths, - for standard input, or s3://BUCKET/KEY.")
 ]
 OptionalFiles = Annotated[list[str], typer.Argument(metavar="[FILE]", help="Pictures, as for `marquee recognize`.")]
-Pictures = Annotated[int | None, typer.Option(min=1, metavar="N", help="So many pictures, instead of FILEs.")]
-FacesAPicture = Annotated[
-    int, typer.Option("--faces", min=0, metavar="N", help="Faces in a picture: with face_search, each is paid for.")
+Pictures = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Number of pictures, instead of FILEs.", show_default=False)
 ]
-Address = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="The server; see `marquee --help`.")]
+FacesPerPicture = Annotated[
+    int, typer.Option("--faces", min=0, metavar="N", help="Faces per picture: face_search charges for each.")
+]
+Address = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Address of the server; see `marquee --help`.")]
 Recognizers = Annotated[
-    list[str], typer.Option("--recognizer", metavar="NAME", help="Ask only this one. Repeatable. Default: all.")
+    list[str], typer.Option("--recognizer", metavar="NAME", help="Call only this recognizer. Repeatable. Default: all.")
 ]
 Features = Annotated[
     list[str],
@@ -59,17 +61,29 @@ Features = Annotated[
         help=f"What to find: {', '.join(_FEATURES)}. Repeatable. Default: celebrities and labels.",
     ),
 ]
-MaxLabels = Annotated[int | None, typer.Option(min=1, max=1000, help="Most labels of a recognizer. Default: 10.")]
-MinScore = Annotated[float | None, typer.Option(min=0, max=1, help="Leave out what has a lower score.")]
-Timeout = Annotated[float, typer.Option(metavar="SECONDS", callback=_positive, help="How long to wait for a picture.")]
+MaxLabels = Annotated[
+    int | None, typer.Option(min=1, max=1000, help="Maximum number of labels per recognizer. Default: 10.")
+]
+MinScore = Annotated[float | None, typer.Option(min=0, max=1, help="Omit results with a lower score.")]
+Timeout = Annotated[float, typer.Option(metavar="SECONDS", callback=_positive, help="Timeout per picture.")]
+CallTimeout = Annotated[float, typer.Option(metavar="SECONDS", callback=_positive, help="Timeout.")]
+EnrollTimeout = Annotated[
+    float, typer.Option(metavar="SECONDS", callback=_positive, help="Timeout per call of up to 8 pictures.")
+]
 OutputFormat = Annotated[
     Output,
     typer.Option(
         "--output",
         "-o",
-        help="json: one object a picture, one a line where there are several. csv: one row a face.",
+        help="json: one object per picture, on one line each if there are several. csv: one row per face.",
     ),
 ]
+ListFormat = Annotated[ListOutput, typer.Option("--output", "-o", help="json: one list.")]
+EnrollFormat = Annotated[
+    ListOutput,
+    typer.Option("--output", "-o", help="json: one object per person, on one line each if there are several."),
+]
+ObjectFormat = Annotated[ListOutput, typer.Option("--output", "-o", help="json: one object.")]
 Draw = Annotated[
     str | None,
     typer.Option(
@@ -83,47 +97,40 @@ Colors = Annotated[
     typer.Option(
         metavar="STATE=COLOR,...",
         parser=parse_colors,
-        help="Colors to draw with, such as identified=#2a2,unknown=orange,disagree=red.",
+        help="Colors to draw with, e.g. identified=#2a2,unknown=orange,disagree=red.",
     ),
 ]
-Position = Annotated[LabelPosition, typer.Option("--label-position", help="Where a drawn name stands.")]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Pictures in work at once.")]
-Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 also where a single recognizer failed.")]
+Position = Annotated[LabelPosition, typer.Option("--label-position", help="Position of names relative to boxes.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Number of pictures to recognize in parallel.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if any recognizer failed.")]
 Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="SOURCE",
         show_default=False,
-        help="Pictures of one person (paths, - for standard input, s3://BUCKET/KEY), or folders, each named after "
-        "its person, with their pictures: Grace_Hopper/ is Grace Hopper.",
+        help="Pictures of one person (paths, - for standard input, or s3://BUCKET/KEY), or folders of pictures, "
+        "each named after its person: Grace_Hopper/ is Grace Hopper.",
     ),
 ]
 Name = Annotated[
-    str, typer.Option(metavar="NAME", show_default=False, help="Who it is. Needed for pictures that lie in no folder.")
+    str,
+    typer.Option(
+        metavar="NAME", show_default=False, help="Name of the person. Required for pictures without a folder."
+    ),
 ]
 PersonId = Annotated[
     str,
     typer.Option(
         metavar="ID",
         show_default=False,
-        help="Names the person for good: A-Z a-z 0-9 _ . : -. Default: made of the name, grace-hopper.",
+        help="Permanent ID of the person: A-Z a-z 0-9 _ . : -. Default: made from the name, e.g. grace-hopper.",
     ),
 ]
+PersonIdArgument = Annotated[str, typer.Argument(metavar="PERSON_ID", help="ID as listed by `marquee people`.")]
 AllowSimilar = Annotated[
-    bool, typer.Option("--allow-similar", help="Enroll also a face that is taken for another person's: twins.")
+    bool, typer.Option("--allow-similar", help="Also enroll a face that matches another person's, e.g. a twin's.")
 ]
 Collection = Annotated[
-    str, typer.Option(metavar="NAME", show_default=False, help="The collection. Default: the operator's.")
+    str, typer.Option(metavar="NAME", show_default=False, help="Collection to use. Default: the operator's.")
 ]
-EnrollTimeout = Annotated[
-    float, typer.Option(metavar="SECONDS", callback=_positive, help="How long to wait for a call of up to 8 pictures.")
-]
-PersonIdArgument = Annotated[str, typer.Argument(metavar="PERSON_ID", help="As `marquee people` lists it.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask. Needed away from a terminal.")]
-CallTimeout = Annotated[float, typer.Option(metavar="SECONDS", callback=_positive, help="How long to wait.")]
-ListFormat = Annotated[ListOutput, typer.Option("--output", "-o", help="json: one list.")]
-EnrollFormat = Annotated[
-    ListOutput,
-    typer.Option("--output", "-o", help="json: one object a person, one a line where there are several."),
-]
-RemoveFormat = Annotated[ListOutput, typer.Option("--output", "-o", help="json: one object.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation. Required without a terminal.")]

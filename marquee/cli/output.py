@@ -1,38 +1,117 @@
-"""Prints what became of each picture: a table, JSON or CSV."""
+"""Recognitions as tables, JSON or CSV, and what all tables have in common."""
 
 import csv
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from marquee.cli.draw.verdicts import name_of, verdicts_of
-from marquee.cli.options import Output
-from marquee.cli.run.attempts import Attempt
-from marquee.cli.tables import print_recognition
-from marquee.cli.terminal import print_error, print_json
-from marquee.errors import MarqueeError, Unreachable
-from marquee.results import Verdict
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 
-Printer: TypeAlias = Callable[[Attempt], None]
+from marquee.cli import terminal
+from marquee.cli.options import Output
+from marquee.cli.terminal import clean, print_error, print_json
+from marquee.enums import Feature, Outcome, VerdictState
+from marquee.errors import MarqueeError, Unreachable
+from marquee.results import (
+    Box,
+    Candidate,
+    Face,
+    Label,
+    Recognition,
+    RecognizerResult,
+    RecognizerTimings,
+    Support,
+    Verdict,
+)
+
 _COLUMNS = (
     *("file", "state", "name", "person_id", "score"),
     *("left", "top", "width", "height", "support", "error"),
 )
+_STATE_STYLES = {
+    VerdictState.IDENTIFIED: "bold green",
+    VerdictState.UNKNOWN: "yellow",
+    VerdictState.DISAGREE: "bold red",
+    VerdictState.NO_FACE: "dim",
+}
+_OUTCOME_STYLES = {Outcome.OK: "green", Outcome.PARTIAL: "yellow", Outcome.SKIPPED: "dim"}
+_MAX_LABELS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """Recognition of one FILE, or the error."""
+
+    file: str
+    recognition: Recognition | None = None
+    error: MarqueeError | OSError | None = None
+
+    @property
+    def message(self) -> str:
+        """Message of the error; empty if there is none."""
+        if not isinstance(self.error, OSError):
+            return str(self.error or "")
+        name = f"{self.error.filename}: " if self.error.filename else ""
+        return name + (self.error.strerror or str(self.error))
+
+
+Printer: TypeAlias = Callable[[FileResult], None]
 
 
 def printer_of(output: Output, pictures: int) -> Printer:
-    """What prints one attempt after the other; errors go to standard error in every format."""
+    """Return a function that prints one result after another; errors also go to standard error."""
     match output:
         case Output.JSON:
-            return _with_errors(_json_printer(a_line=pictures > 1))
+            return _with_errors(_json_printer(one_line=pictures > 1))
         case Output.CSV:
             return _with_errors(_csv_printer())
         case _:
             return _with_errors(_print_table)
 
 
+def verdicts_of(recognition: Recognition) -> tuple[Verdict, ...]:
+    """Return the gateway's verdicts, else one for each face of a single recognizer."""
+    return recognition.verdicts or tuple(verdict for result in recognition.results for verdict in _verdicts(result))
+
+
+def name_of(verdict: Verdict) -> str:
+    """Return the person's name; for DISAGREE all names; else nothing."""
+    if verdict.state is VerdictState.DISAGREE:
+        return " or ".join(dict.fromkeys(support.candidate.display_name for support in verdict.support))
+    return verdict.display_name
+
+
+def table_of(*headers: str) -> Table:
+    """Return a table without lines; columns whose header starts with > are right-aligned."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for header in headers:
+        table.add_column(
+            header.removeprefix(">"), justify="right" if header.startswith(">") else "left", overflow="fold"
+        )
+    return table
+
+
+def words(name: str) -> str:
+    """NO_FACE → no face."""
+    return name.replace("_", " ").lower()
+
+
+def dollars(micro_usd: int) -> str:
+    """1000 → $0.001, 3400000 → $3.40."""
+    whole_cents = micro_usd % 10_000 == 0
+    return f"${micro_usd / 1e6:.2f}" if whole_cents else f"${micro_usd / 1e6:g}"
+
+
+def count(number: int, noun: str) -> str:
+    """1 face, 2 faces."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def error_dict(error: MarqueeError) -> dict[str, Any]:
-    """What `json.dumps` takes."""
+    """Convert an error to what `json.dumps` takes."""
     return {
         "code": error.code,
         "reason": error.reason,
@@ -44,49 +123,44 @@ def error_dict(error: MarqueeError) -> dict[str, Any]:
 
 
 def _with_errors(printer: Printer) -> Printer:
-    def print_attempt(attempt: Attempt) -> None:
-        printer(attempt)
+    def print_result(result: FileResult) -> None:
+        printer(result)
         sys.stdout.flush()
-        if attempt.error is not None:
-            named = isinstance(attempt.error, Unreachable) or attempt.message.startswith(attempt.file)
-            print_error("" if named else attempt.file, attempt.message)
+        if result.error is not None:
+            has_name = isinstance(result.error, Unreachable) or result.message.startswith(result.file)
+            print_error("" if has_name else result.file, result.message)
 
-    return print_attempt
-
-
-def _print_table(attempt: Attempt) -> None:
-    if attempt.recognition is not None:
-        print_recognition(attempt.file, attempt.recognition)
+    return print_result
 
 
-def _json_printer(*, a_line: bool) -> Printer:
-    def print_object(attempt: Attempt) -> None:
-        found = attempt.recognition.to_dict() if attempt.recognition else {"error": _error(attempt)}
-        print_json({"file": attempt.file, **found}, a_line=a_line)
+def _json_printer(*, one_line: bool) -> Printer:
+    def print_object(result: FileResult) -> None:
+        content = result.recognition.to_dict() if result.recognition else {"error": _json_error(result)}
+        print_json({"file": result.file, **content}, one_line=one_line)
 
     return print_object
 
 
-def _error(attempt: Attempt) -> dict[str, Any]:
-    if isinstance(attempt.error, MarqueeError):
-        return error_dict(attempt.error)
-    return {"code": None, "message": attempt.message}
+def _json_error(result: FileResult) -> dict[str, Any]:
+    if isinstance(result.error, MarqueeError):
+        return error_dict(result.error)
+    return {"code": None, "message": result.message}
 
 
 def _csv_printer() -> Printer:
     writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
     writer.writeheader()
 
-    def print_rows(attempt: Attempt) -> None:
-        verdicts = verdicts_of(attempt.recognition) if attempt.recognition else ()
-        for row in [_row(verdict) for verdict in verdicts] or [{"error": attempt.message}]:
-            writer.writerow({"file": attempt.file, **row})
+    def print_rows(result: FileResult) -> None:
+        verdicts = verdicts_of(result.recognition) if result.recognition else ()
+        for row in [_csv_row(verdict) for verdict in verdicts] or [{"error": result.message}]:
+            writer.writerow({"file": result.file, **row})
 
     return print_rows
 
 
-def _row(verdict: Verdict) -> Mapping[str, object]:
-    """Empty cells where there is nothing to tell: no box, no score."""
+def _csv_row(verdict: Verdict) -> Mapping[str, object]:
+    """Cells without a value, such as the box or score of some verdicts, are empty."""
     return {
         "state": verdict.state,
         "name": name_of(verdict),
@@ -95,3 +169,112 @@ def _row(verdict: Verdict) -> Mapping[str, object]:
         "support": "; ".join(f"{s.recognizer}={s.candidate.display_name} {s.candidate.score}" for s in verdict.support),
         **(verdict.box.to_dict() if verdict.box else {}),
     }
+
+
+def _print_table(result: FileResult) -> None:
+    """Print the verdicts, then each recognizer's findings, then the labels."""
+    if (recognition := result.recognition) is None:
+        return
+    console = terminal.stdout()
+    console.print(_title(result.file, recognition))
+    if verdicts := verdicts_of(recognition):
+        console.print(_indent(_verdict_table(verdicts)))
+    console.print(_indent(_recognizer_table(recognition.results)))
+    if recognition.labels:
+        console.print(Text("  Labels: " + _label_list(recognition.labels)))
+    console.print()
+
+
+def _indent(table: Table) -> Padding:
+    return Padding(table, (0, 0, 0, 2), expand=False)
+
+
+def _title(file: str, recognition: Recognition) -> Text:
+    image = recognition.image
+    facts = [f"{image.width}x{image.height} {image.format}"] if image.width else []
+    facts += [f"{recognition.timings.total * 1000:.0f} ms"]
+    facts += [dollars(recognition.cost_micro_usd)] if recognition.cost_micro_usd else []
+    facts += [f"{dollars(recognition.saved_micro_usd)} saved"] if recognition.saved_micro_usd else []
+    return Text.assemble((clean(file), "bold"), ("  " + ", ".join(facts), "dim"))
+
+
+def _verdict_table(verdicts: Sequence[Verdict]) -> Table:
+    table = table_of("Verdict", "Person", ">Score", "Supported by")
+    for verdict in verdicts:
+        state = Text(words(verdict.state), _STATE_STYLES.get(verdict.state, ""))
+        score = f"{verdict.score:.2f}" if verdict.state is VerdictState.IDENTIFIED else ""
+        table.add_row(state, clean(name_of(verdict)), score, _support(verdict))
+    return table
+
+
+def _support(verdict: Verdict) -> str:
+    disagree = verdict.state is VerdictState.DISAGREE
+    supporters = (
+        f"{support.recognizer} {_candidate(support.candidate) if disagree else f'{support.candidate.score:.2f}'}"
+        for support in verdict.support
+    )
+    return clean(", ".join(supporters))
+
+
+def _recognizer_table(results: Sequence[RecognizerResult]) -> Table:
+    table = table_of("Recognizer", "Outcome", ">ms", "Found")
+    for result in results:
+        outcome = Text(words(result.outcome), _OUTCOME_STYLES.get(result.outcome, "red"))
+        table.add_row(clean(result.recognizer), outcome, _milliseconds(result.timings), _findings(result))
+    return table
+
+
+def _findings(result: RecognizerResult) -> Text:
+    lines = [Text(clean(line)) for line in _finding_lines(result)]
+    if result.status.code != "OK":
+        lines.append(Text(clean(f"{result.status.code}: {result.status.message}"), "red"))
+    failures = (f"{words(error.feature)}: {error.status.message}" for error in result.feature_errors)
+    lines += [Text(clean(line), "yellow") for line in (*failures, *result.warnings)]
+    return Text("\n").join(lines or [Text("nothing", "dim")])
+
+
+def _finding_lines(result: RecognizerResult) -> Iterator[str]:
+    people = [_face(face) for face in result.faces] + [_candidate(person) for person in result.image_candidates]
+    if people:
+        yield ", ".join(people)
+    if result.labels:
+        yield _label_list(result.labels)
+    if result.texts:
+        yield " ".join(f"“{text.content}”" for text in result.texts)
+    if result.moderation_labels:
+        yield ", ".join(f"{label.name} {label.score:.2f}" for label in result.moderation_labels)
+
+
+def _face(face: Face) -> str:
+    return _candidate(face.candidates[0]) if face.candidates else "an unknown face"
+
+
+def _candidate(candidate: Candidate) -> str:
+    return f"{candidate.display_name} {candidate.score:.2f}"
+
+
+def _label_list(labels: Sequence[Label]) -> str:
+    return ", ".join(f"{label.name} {label.score:.2f}" for label in labels[:_MAX_LABELS])
+
+
+def _milliseconds(timings: RecognizerTimings) -> str:
+    """Sum of what was measured: queue, network, recognizer."""
+    parts = [seconds for seconds in (timings.queue, timings.network, timings.recognizer) if seconds is not None]
+    return f"{sum(parts) * 1000:.0f}" if parts else ""
+
+
+def _verdicts(result: RecognizerResult) -> Iterator[Verdict]:
+    for face in result.faces:
+        yield _verdict(result, face.box, face.candidates[0] if face.candidates else None)
+    for candidate in result.image_candidates:
+        yield _verdict(result, None, candidate)
+    if Feature.CELEBRITIES in result.performed_features and not (result.faces or result.image_candidates):
+        yield Verdict(None, VerdictState.NO_FACE, "", "", 0, ())
+
+
+def _verdict(result: RecognizerResult, box: Box | None, best: Candidate | None) -> Verdict:
+    if best is None:
+        return Verdict(box, VerdictState.UNKNOWN, "", "", 0, ())
+    group = result.model.evidence_group if result.model else ""
+    support = (Support(result.recognizer, best, group),)
+    return Verdict(box, VerdictState.IDENTIFIED, best.person_id, best.display_name, best.score, support)

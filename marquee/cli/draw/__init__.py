@@ -1,1 +1,1 @@
-"""Faces drawn into pictures."""
+"""Drawing faces and names into pictures."""

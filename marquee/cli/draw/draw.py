@@ -1,4 +1,4 @@
-"""Draws who was found into the picture: PNG or SVG."""
+"""Recognitions drawn into their picture, as PNG or SVG."""
 
 import io
 from base64 import b64encode
@@ -7,10 +7,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageOps
 
-from marquee.cli.draw.fonts import FAMILY, font
-from marquee.cli.draw.layout import Mark, Rectangle, lay_out, line_width
+from marquee.cli.draw.layout import FONT_FAMILY, Mark, Rectangle, font, lay_out, line_width
 from marquee.cli.draw.style import Style, text_color
-from marquee.cli.draw.verdicts import verdicts_of
+from marquee.cli.output import verdicts_of
 from marquee.cli.terminal import clean
 from marquee.results import Recognition
 
@@ -19,7 +18,7 @@ _ORIENTATION = 0x0112
 
 
 def draw(content: bytes, recognition: Recognition, style: Style, target: Path) -> None:
-    """Writes the picture with its faces to `target`, as its suffix says. Raises OSError."""
+    """Write the picture with its faces to `target`, a .png or .svg file. Raises OSError."""
     picture = _upright(content)
     marks = lay_out(verdicts_of(recognition), picture.size, style)
     if target.suffix.lower() == ".svg":
@@ -40,7 +39,7 @@ def _png(picture: Image.Image, marks: list[Mark]) -> bytes:
         _draw_box(canvas, mark, line)
     for mark in marks:
         _draw_caption(canvas, mark)
-    return _encoded(picture, "PNG")
+    return _encode(picture, "PNG")
 
 
 def _draw_box(canvas: ImageDraw.ImageDraw, mark: Mark, line: int) -> None:
@@ -94,7 +93,7 @@ def _svg_caption(mark: Mark) -> str:
     return (
         f"<rect {_svg_area(plate)} fill='{mark.color}'/>"
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle" dominant-baseline="central" font-weight="bold" '
-        f'font-family="{FAMILY}" font-size="{caption.font_size}" textLength="{room:.1f}" '
+        f'font-family="{FONT_FAMILY}" font-size="{caption.font_size}" textLength="{room:.1f}" '
         f'lengthAdjust="spacingAndGlyphs" fill="{text_color(mark.color)}">{escape(clean(caption.text))}</text>'
     )
 
@@ -104,16 +103,16 @@ def _svg_area(area: Rectangle) -> str:
 
 
 def _data_uri(picture: Image.Image, content: bytes) -> str:
-    """The file as it is; where it lies on its side the upright pixels, since not every viewer turns it."""
+    """Embed the file as it is, or the upright pixels if it is rotated: not every viewer reads EXIF."""
     stored = Image.open(io.BytesIO(content))
     kind = stored.format or "PNG"
     if stored.getexif().get(_ORIENTATION, 1) != 1:
         kind = "JPEG" if kind == "JPEG" else "PNG"
-        content = _encoded(picture, kind)
+        content = _encode(picture, kind)
     return f"data:image/{kind.lower()};base64,{b64encode(content).decode()}"
 
 
-def _encoded(picture: Image.Image, kind: str) -> bytes:
+def _encode(picture: Image.Image, kind: str) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, kind, quality=95)
     return buffer.getvalue()

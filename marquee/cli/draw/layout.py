@@ -1,21 +1,25 @@
-"""Where boxes and names go. Pixels of the upright picture throughout."""
+"""Layout of boxes and names, in pixels of the upright picture."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
-from marquee.cli.draw.fonts import text_width
+from PIL import ImageFont
+
 from marquee.cli.draw.style import LabelPosition, Style
-from marquee.cli.draw.verdicts import name_of
+from marquee.cli.output import name_of, words
 from marquee.enums import VerdictState
-from marquee.faces import Box
-from marquee.results import Verdict
+from marquee.results import Box, Verdict
 
-_LEAST_FONT = 8
+_FONT_FILES = ("DejaVuSans-Bold.ttf", "NotoSans-Bold.ttf", "Arial Bold.ttf", "arialbd.ttf")
+FONT_FAMILY = "'DejaVu Sans', 'Noto Sans', Arial, sans-serif"
+"""The same fonts for an SVG."""
+_MIN_FONT_SIZE = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Rectangle:
-    """A part of the picture."""
+    """A rectangle in the picture."""
 
     left: float
     top: float
@@ -24,18 +28,18 @@ class Rectangle:
 
     @property
     def bottom(self) -> float:
-        """The lower edge."""
+        """Lower edge."""
         return self.top + self.height
 
     def overlaps(self, other: "Rectangle") -> bool:
-        """Whether the two share a pixel."""
+        """Return whether the two have pixels in common."""
         beside = self.left + self.width <= other.left or other.left + other.width <= self.left
         return not beside and self.top < other.bottom and other.top < self.bottom
 
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """A name on its plate."""
+    """A name on a plate."""
 
     text: str
     plate: Rectangle
@@ -44,7 +48,7 @@ class Caption:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A face to be drawn."""
+    """A face to draw."""
 
     box: Rectangle
     color: str
@@ -52,26 +56,37 @@ class Mark:
 
 
 def lay_out(verdicts: Sequence[Verdict], size: tuple[int, int], style: Style) -> list[Mark]:
-    """A mark for each verdict with a box; plates stay in the picture and, where there is room, apart."""
+    """Return a mark for each verdict with a box. Plates stay in the picture and, if there is room, apart."""
     marks: list[Mark] = []
     for verdict in verdicts:
         if verdict.box is not None:
-            taken = [mark.caption.plate for mark in marks if mark.caption]
+            others = [mark.caption.plate for mark in marks if mark.caption]
             box = _pixels(verdict.box, size)
-            caption = _caption(caption_text(verdict), box, size, style.position, taken)
+            caption = _caption(caption_text(verdict), box, size, style.position, others)
             marks.append(Mark(box, style.color(verdict.state), caption))
     return marks
 
 
 def caption_text(verdict: Verdict) -> str:
-    """What a plate says: "Eileen Collins 98%", "unknown"."""
-    name = name_of(verdict) or verdict.state.replace("_", " ").lower()
+    """Return the text of a plate: "Eileen Collins 98%", "unknown"."""
+    name = name_of(verdict) or words(verdict.state)
     return f"{name} {verdict.score:.0%}" if verdict.state is VerdictState.IDENTIFIED else name
 
 
 def line_width(size: tuple[int, int]) -> int:
-    """How thick a box is drawn."""
+    """Return the line width of boxes."""
     return max(2, round(min(size) / 150))
+
+
+@lru_cache(maxsize=64)
+def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return a bold system font, else Pillow's own, which lacks most non-Latin letters."""
+    for file in _FONT_FILES:
+        try:
+            return ImageFont.truetype(file, size)
+        except OSError:
+            continue
+    return ImageFont.load_default(size)
 
 
 def _pixels(box: Box, size: tuple[int, int]) -> Rectangle:
@@ -80,29 +95,27 @@ def _pixels(box: Box, size: tuple[int, int]) -> Rectangle:
 
 
 def _caption(
-    text: str, box: Rectangle, size: tuple[int, int], position: LabelPosition, taken: Sequence[Rectangle]
+    text: str, box: Rectangle, size: tuple[int, int], position: LabelPosition, others: Sequence[Rectangle]
 ) -> Caption | None:
     if position is LabelPosition.NONE:
         return None
     font_size = _font_size(text, size)
     padding = font_size * 0.35
-    width, height = text_width(text, font_size) + 2 * padding, font_size + 2 * padding
-    places = [
-        Rectangle(_clamped(box.left, size[0] - width), top, width, height) for top in _tops(box, height, position)
-    ]
-    free = (place for place in places if _fits(place, size) and not any(place.overlaps(other) for other in taken))
+    width, height = font(font_size).getlength(text) + 2 * padding, font_size + 2 * padding
+    places = [Rectangle(_clamp(box.left, size[0] - width), top, width, height) for top in _tops(box, height, position)]
+    free = (place for place in places if _fits(place, size) and not any(place.overlaps(other) for other in others))
     return Caption(text, next(free, _inside(places[0], size)), font_size)
 
 
 def _font_size(text: str, size: tuple[int, int]) -> int:
-    """Grows with the picture; shrinks until the text fits into its width."""
-    wanted = max(12, round(min(size) / 28))
-    room = size[0] / (text_width(text, wanted) + wanted)
-    return max(_LEAST_FONT, int(wanted * min(1.0, room)))
+    """Return a size that grows with the picture, reduced until the text fits."""
+    default = max(12, round(min(size) / 28))
+    room = size[0] / (font(default).getlength(text) + default)
+    return max(_MIN_FONT_SIZE, int(default * min(1.0, room)))
 
 
 def _tops(box: Rectangle, height: float, position: LabelPosition) -> Iterator[float]:
-    """Upper edges of the plate, the wanted one first, then the next best."""
+    """Yield upper edges of the plate: the requested one, then alternatives."""
     above, below, head, foot = box.top - height, box.bottom, box.top, box.bottom - height
     match position:
         case LabelPosition.BOTTOM:
@@ -118,8 +131,8 @@ def _fits(place: Rectangle, size: tuple[int, int]) -> bool:
 
 
 def _inside(place: Rectangle, size: tuple[int, int]) -> Rectangle:
-    return Rectangle(place.left, _clamped(place.top, size[1] - place.height), place.width, place.height)
+    return Rectangle(place.left, _clamp(place.top, size[1] - place.height), place.width, place.height)
 
 
-def _clamped(value: float, most: float) -> float:
-    return max(0.0, min(value, most))
+def _clamp(value: float, limit: float) -> float:
+    return max(0.0, min(value, limit))

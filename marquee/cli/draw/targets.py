@@ -1,4 +1,4 @@
-"""Where drawn pictures go; all of it is settled before any call."""
+"""Files to draw to, checked before any call."""
 
 import os
 from collections import Counter
@@ -15,28 +15,28 @@ _HINT = "--draw"
 
 
 def targets_of(out: str | None, files: Sequence[str]) -> Mapping[str, Path]:
-    """FILE → where it is drawn to; empty without --draw. Raises BadParameter."""
+    """Return FILE → where to draw it; empty without --draw. Creates missing folders. Raises BadParameter."""
     if out is None:
         return {}
     _refuse_s3(files)
     pattern = _pattern(out)
     if len(files) > 1 and "{stem}" not in pattern:
         raise typer.BadParameter(
-            f"{out} is one file for {len(files)} pictures: write {{stem}} or a folder/.", param_hint=_HINT
+            f"{out} is one file for {len(files)} pictures: use {{stem}} in its name, or a folder/.", param_hint=_HINT
         )
     targets = {file: Path(pattern.replace("{stem}", _stem(file))) for file in files}
     _refuse_overwriting(targets)
     for folder in {target.parent for target in targets.values()}:
-        _make(folder)
+        _create(folder)
     return targets
 
 
 def _pattern(out: str) -> str:
-    """A file's name in which {stem} stands for the picture's."""
+    """Return a file name in which {stem} stands for the picture's."""
     if out.endswith("/") or Path(out).is_dir():
         return f"{out.rstrip('/') or '/'}/{{stem}}.png"
     if Path(out).suffix.lower() not in _SUFFIXES:
-        raise typer.BadParameter(f"{out} ends in neither .png nor .svg, and is no folder.", param_hint=_HINT)
+        raise typer.BadParameter(f"{out} ends in neither .png nor .svg, and is not a folder.", param_hint=_HINT)
     return out
 
 
@@ -48,26 +48,26 @@ def _refuse_s3(files: Sequence[str]) -> None:
     for file in files:
         if is_s3(file):
             raise typer.BadParameter(
-                f"{file} cannot be drawn: the servers read it, its pixels are not here. Download it first.",
+                f"{file} cannot be drawn, since only the servers read it. Download it first.",
                 param_hint=_HINT,
             )
 
 
-def _make(folder: Path) -> None:
-    """Before any call: a drawing that cannot be written would cost a call."""
+def _create(folder: Path) -> None:
+    """Create the folder before any call, whose cost would be lost if the drawing could not be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise typer.BadParameter(f"{folder}: {error.strerror}.", param_hint=_HINT) from None
     if not os.access(folder, os.W_OK):
-        raise typer.BadParameter(f"{folder} cannot be written to.", param_hint=_HINT)
+        raise typer.BadParameter(f"{folder} is not writable.", param_hint=_HINT)
 
 
 def _refuse_overwriting(targets: Mapping[str, Path]) -> None:
     inputs = {Path(file).resolve() for file in targets if file != STDIN}
-    often = Counter(target.resolve() for target in targets.values())
+    counts = Counter(target.resolve() for target in targets.values())
     for file, target in targets.items():
         if target.resolve() in inputs:
             raise typer.BadParameter(f"{target} is itself a picture to recognize.", param_hint=_HINT)
-        if often[target.resolve()] > 1:
+        if counts[target.resolve()] > 1:
             raise typer.BadParameter(f"{file} and another picture would both be drawn to {target}.", param_hint=_HINT)

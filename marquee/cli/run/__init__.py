@@ -1,1 +1,1 @@
-"""The subcommands."""
+"""What each subcommand does."""

@@ -1,24 +1,26 @@
-"""Asks for prices and money spent, and prints what pictures would cost."""
+"""Estimate the cost of pictures from the prices that the server lists, and print it with the money spent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rich.table import Table
 from rich.text import Text
 
 from marquee.cli import terminal
+from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
-from marquee.cli.run.attempts import Exit
-from marquee.cli.run.calls import connected
-from marquee.cli.run.estimates import Estimate, estimates
-from marquee.cli.tables import dollars, table_of, words
+from marquee.cli.output import dollars, table_of, words
 from marquee.cli.terminal import clean, print_error, print_json
-from marquee.recognizers import Recognizer
+from marquee.enums import Feature
+from marquee.results import Recognizer
+
+_DEFAULT_FEATURES = (Feature.CELEBRITIES, Feature.LABELS)
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """Pictures that may be recognized."""
+class CostArgs:
+    """Pictures to estimate."""
 
     pictures: int
     features: Sequence[str]
@@ -26,54 +28,119 @@ class Batch:
     recognizers: Sequence[str]
     """Empty: all."""
     faces: int
-    """In each picture."""
+    """Per picture."""
 
 
-def print_cost(batch: Batch, address: str | None, timeout: float, output: ListOutput) -> Exit:
-    """Prints the estimate, if there are pictures, and the money spent."""
-    with connected(address) as client:
-        listed = client.recognizers(timeout=timeout)
-    if wrong := set(batch.recognizers) - {recognizer.name for recognizer in listed}:
-        print_error("", f"There is no recognizer {wrong.pop()!r}; there is: {', '.join(one.name for one in listed)}.")
+def run(args: CostArgs, address: str | None, timeout: float, output: ListOutput) -> Exit:
+    """Print the estimate, if there are pictures, and the money spent. Raises typer.Exit if the call fails."""
+    with connect(address) as client:
+        recognizers = client.recognizers(timeout=timeout)
+    names = [recognizer.name for recognizer in recognizers]
+    if unknown := set(args.recognizers) - set(names):
+        print_error("", f"Unknown recognizer {unknown.pop()!r}; choose from {', '.join(names)}.")
         return Exit.USAGE
-    asked = [one for one in listed if not batch.recognizers or one.name in batch.recognizers]
-    made = estimates(asked, batch.pictures, batch.features, batch.faces) if batch.pictures else []
-    _print_object(batch, made, asked) if output is ListOutput.JSON else _print_tables(batch, made, asked)
-    return Exit.OK if all(estimate.fits for estimate in made) else Exit.FAILED
+    chosen = [one for one in recognizers if not args.recognizers or one.name in args.recognizers]
+    estimates = _estimates(args, chosen) if args.pictures else []
+    if output is ListOutput.JSON:
+        _print_object(args, estimates, chosen)
+    else:
+        _print_tables(args, estimates, chosen)
+    return Exit.OK if all(estimate.fits for estimate in estimates) else Exit.FAILED
 
 
-def _print_tables(batch: Batch, made: Sequence[Estimate], asked: Sequence[Recognizer]) -> None:
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """Cost of one feature of one recognizer, in millionths of a US dollar."""
+
+    feature: Feature
+    micro_usd_per_picture: int
+    micro_usd: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Estimate:
+    """Cost of one recognizer."""
+
+    recognizer: Recognizer
+    items: tuple[_Item, ...]
+
+    @property
+    def micro_usd(self) -> int:
+        return sum(item.micro_usd for item in self.items)
+
+    @property
+    def fits(self) -> bool:
+        """Whether it may be spent today."""
+        left = _left_today(self.recognizer)
+        return left is None or self.micro_usd <= left
+
+
+def _estimates(args: CostArgs, recognizers: Sequence[Recognizer]) -> list[_Estimate]:
+    """Return one for each recognizer that charges for any of the features."""
+    features = tuple(dict.fromkeys(Feature(feature) for feature in args.features)) or _DEFAULT_FEATURES
+    estimates = [_Estimate(one, tuple(_items(one, args.pictures, features, args.faces))) for one in recognizers]
+    return [estimate for estimate in estimates if estimate.items]
+
+
+def _items(recognizer: Recognizer, pictures: int, features: Sequence[Feature], faces: int) -> Iterator[_Item]:
+    prices = {price.feature: price.micro_usd for price in recognizer.prices}
+    for feature in features:
+        if feature in prices:
+            price = _face_search(prices, features, faces) if feature is Feature.FACE_SEARCH else prices[feature]
+            yield _Item(feature, price, price * pictures)
+
+
+def _face_search(prices: dict[Feature, int], features: Sequence[Feature], faces: int) -> int:
+    """Return the price of FACE_SEARCH per picture.
+
+    The listed price is for one face: one detection, at the price of FACES, and one search.
+    If FACES is requested too, the detection is charged once.
+    """
+    detection = prices.get(Feature.FACES, prices[Feature.FACE_SEARCH])
+    searches = faces * (prices[Feature.FACE_SEARCH] - detection)
+    return searches if Feature.FACES in features else detection + searches
+
+
+def _left_today(recognizer: Recognizer) -> int | None:
+    """Return what may still be spent today, in millionths of a US dollar; None: no cap."""
+    spending = recognizer.spending
+    if spending is None or spending.daily_cap_micro_usd is None:
+        return None
+    return max(0, spending.daily_cap_micro_usd - spending.today_micro_usd)
+
+
+def _print_tables(args: CostArgs, estimates: Sequence[_Estimate], recognizers: Sequence[Recognizer]) -> None:
     console = terminal.stdout()
-    if batch.pictures:
-        console.print(Text.assemble((f"{batch.pictures:,} pictures: ", "bold"), dollars(_total(made))))
-        if made:
-            console.print(_estimate_table(made))
-        for estimate in made:
+    if args.pictures:
+        console.print(Text.assemble((f"{args.pictures:,} pictures: ", "bold"), dollars(_total(estimates))))
+        if estimates:
+            console.print(_estimate_table(estimates))
+        for estimate in estimates:
             if not estimate.fits:
-                console.print(Text(_too_much(batch, estimate), "red"))
+                console.print(Text(_over_cap(args, estimate), "red"))
         console.print()
-    spenders = [recognizer for recognizer in asked if recognizer.spending is not None]
-    console.print(_spending_table(spenders) if spenders else "No recognizer here costs money.")
+    charging = [recognizer for recognizer in recognizers if recognizer.spending is not None]
+    console.print(_spending_table(charging) if charging else "No recognizer here costs money.")
 
 
-def _estimate_table(made: Sequence[Estimate]) -> Any:
-    table = table_of("Recognizer", "Feature", ">A picture", ">All", "Prices of")
-    for estimate in made:
-        dates = {price.feature: price for price in estimate.recognizer.prices}
+def _estimate_table(estimates: Sequence[_Estimate]) -> Table:
+    table = table_of("Recognizer", "Feature", ">Per picture", ">Total", "Prices of")
+    for estimate in estimates:
+        prices = {price.feature: price for price in estimate.recognizer.prices}
         for item in estimate.items:
-            price = dates[item.feature]
-            when = f" {price.effective_time:%Y-%m-%d}" if price.effective_time else ""
+            price = prices[item.feature]
+            date = f" {price.effective_time:%Y-%m-%d}" if price.effective_time else ""
             name = clean(estimate.recognizer.name)
-            each, every = dollars(item.micro_usd_a_picture), dollars(item.micro_usd)
-            table.add_row(name, words(item.feature), each, every, clean(price.region + when))
+            costs = dollars(item.micro_usd_per_picture), dollars(item.micro_usd)
+            table.add_row(name, words(item.feature), *costs, clean(price.region + date))
     return table
 
 
-def _spending_table(spenders: Sequence[Recognizer]) -> Any:
-    table = table_of("Recognizer", ">Spent today", ">This month", ">Cap a day", ">Left today")
-    for recognizer in spenders:
+def _spending_table(recognizers: Sequence[Recognizer]) -> Table:
+    table = table_of("Recognizer", ">Spent today", ">This month", ">Daily cap", ">Left today")
+    for recognizer in recognizers:
         if (spending := recognizer.spending) is not None:
-            cap, left = spending.daily_cap_micro_usd, Estimate(recognizer, ()).left_micro_usd
+            cap, left = spending.daily_cap_micro_usd, _left_today(recognizer)
             table.add_row(
                 clean(recognizer.name),
                 dollars(spending.today_micro_usd),
@@ -84,31 +151,32 @@ def _spending_table(spenders: Sequence[Recognizer]) -> Any:
     return table
 
 
-def _too_much(batch: Batch, estimate: Estimate) -> str:
-    left = estimate.left_micro_usd or 0
-    pictures = left * batch.pictures // estimate.micro_usd
+def _over_cap(args: CostArgs, estimate: _Estimate) -> str:
+    left = _left_today(estimate.recognizer) or 0
+    pictures = left * args.pictures // estimate.micro_usd
     return (
-        f"{clean(estimate.recognizer.name)}: {dollars(left)} may still be spent today, "
+        f"{clean(estimate.recognizer.name)}: {dollars(left)} is left to spend today, "
         f"enough for about {pictures:,} of these pictures."
     )
 
 
-def _print_object(batch: Batch, made: Sequence[Estimate], asked: Sequence[Recognizer]) -> None:
-    told = {
-        "pictures": batch.pictures,
-        "micro_usd": _total(made),
-        "fits": all(estimate.fits for estimate in made),
-        "estimates": [_estimate(estimate) for estimate in made],
-        "spending": [
-            {"recognizer": one.name, **one.spending.to_dict(), "left_today_micro_usd": Estimate(one, ()).left_micro_usd}
-            for one in asked
-            if one.spending is not None
-        ],
-    }
-    print_json(told)
+def _print_object(args: CostArgs, estimates: Sequence[_Estimate], recognizers: Sequence[Recognizer]) -> None:
+    print_json(
+        {
+            "pictures": args.pictures,
+            "micro_usd": _total(estimates),
+            "fits": all(estimate.fits for estimate in estimates),
+            "estimates": [_estimate_dict(estimate) for estimate in estimates],
+            "spending": [
+                {"recognizer": one.name, **one.spending.to_dict(), "left_today_micro_usd": _left_today(one)}
+                for one in recognizers
+                if one.spending is not None
+            ],
+        }
+    )
 
 
-def _estimate(estimate: Estimate) -> dict[str, Any]:
+def _estimate_dict(estimate: _Estimate) -> dict[str, Any]:
     return {
         "recognizer": estimate.recognizer.name,
         "micro_usd": estimate.micro_usd,
@@ -116,7 +184,7 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
         "features": [
             {
                 "feature": str(item.feature),
-                "micro_usd_a_picture": item.micro_usd_a_picture,
+                "micro_usd_a_picture": item.micro_usd_per_picture,
                 "micro_usd": item.micro_usd,
             }
             for item in estimate.items
@@ -125,5 +193,5 @@ def _estimate(estimate: Estimate) -> dict[str, Any]:
     }
 
 
-def _total(made: Sequence[Estimate]) -> int:
-    return sum(estimate.micro_usd for estimate in made)
+def _total(estimates: Sequence[_Estimate]) -> int:
+    return sum(estimate.micro_usd for estimate in estimates)

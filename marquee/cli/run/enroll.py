@@ -1,77 +1,332 @@
-"""Does what `marquee enroll` was asked to do."""
+"""Enroll people, and print what happened to each picture."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any, NamedTuple
 
+from rich.padding import Padding
+from rich.text import Text
+
+from marquee.cli import terminal
+from marquee.cli.exits import Exit, exit_of
+from marquee.cli.inputs import Enrollee, load
 from marquee.cli.options import ListOutput
-from marquee.cli.progress import Progress
-from marquee.cli.run.attempts import Exit
-from marquee.cli.run.batches import Batch, enroll_all
-from marquee.cli.run.enrollment_report import Report
-from marquee.cli.run.enrollment_tables import print_report, print_totals
-from marquee.cli.subjects import Subject
-from marquee.cli.terminal import print_error, print_json, print_note
+from marquee.cli.output import count, error_dict, table_of, words
+from marquee.cli.terminal import Progress, clean, print_error, print_json, print_note
 from marquee.client import Client
-from marquee.enrollment_requests import EnrollmentOptions
-from marquee.errors import Unauthenticated, Unimplemented, UnknownRecognizer, Unreachable
+from marquee.enrollment import EnrolledFace, Enrollment, EnrollmentResult
+from marquee.enums import EnrollmentState, Outcome
+from marquee.errors import InvalidImage, MarqueeError, Unauthenticated, Unimplemented, UnknownRecognizer, Unreachable
+from marquee.records import Status
+from marquee.requests import EnrollmentOptions
+from marquee.sources import MAX_IMAGE_BYTES, Source
 
+MAX_PICTURES = 8
+"""Per call. The contract allows 32, which a busy machine does not process within the usual timeout of a call."""
 _SAME_FOR_ALL = (Unauthenticated, Unimplemented, UnknownRecognizer, Unreachable)
+_STATES = (
+    *(EnrollmentState.ALREADY_ENROLLED, EnrollmentState.ENROLLED),
+    *(EnrollmentState.REFUSED, EnrollmentState.UNSPECIFIED),
+)
+"""From best to worst."""
+_OUTCOMES = (Outcome.OK, Outcome.SKIPPED, Outcome.PARTIAL)
+"""From best to worst; all others are worse."""
+_STATE_STYLES = {EnrollmentState.ENROLLED: "green", EnrollmentState.ALREADY_ENROLLED: "dim"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolling:
-    """What was asked, already checked."""
+class EnrollArgs:
+    """Validated arguments of `marquee enroll`."""
 
-    subjects: Sequence[Subject]
+    enrollees: Sequence[Enrollee]
     address: str | None
     timeout: float
-    call: EnrollmentOptions
+    options: EnrollmentOptions
     output: ListOutput
 
 
-def run(asked: Enrolling) -> Exit:
-    """Enrolls and prints, one person after the other; the worst one's exit code."""
-    reports: list[Report] = []
-    pictures = sum(len(subject.pictures) for subject in asked.subjects)
-    with Client(asked.address) as client, Progress(pictures) as progress:
-        for report in _reports(asked, client, progress):
-            with progress.aside():
-                _print(asked, report, first=not reports)
+def run(args: EnrollArgs) -> Exit:
+    """Enroll and print one person after another. Returns the worst one's exit code."""
+    reports: list[_Report] = []
+    pictures = sum(len(enrollee.pictures) for enrollee in args.enrollees)
+    with Client(args.address) as client, Progress(pictures) as progress:
+        for report in _reports(args, client, progress):
+            with progress.paused():
+                _print(args, report, first=not reports)
             reports.append(report)
-    if asked.output is ListOutput.TABLE and len(asked.subjects) > 1:
-        print_totals(reports, len(asked.subjects))
+    if args.output is ListOutput.TABLE and len(args.enrollees) > 1:
+        _print_totals(reports, len(args.enrollees))
     return max(report.exit for report in reports)
 
 
-def _reports(asked: Enrolling, client: Client, progress: Progress) -> Iterator[Report]:
-    """One per person. Ends after the first error that everybody else's call would meet too."""
-    for subject in asked.subjects:
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Pictures of one person that were enrolled in one call, and the response or error."""
+
+    pictures: Sequence[str]
+    answer: Enrollment | MarqueeError | OSError
+    """An OSError or InvalidImage of a single picture: it was not sent."""
+
+    @property
+    def results(self) -> Sequence[EnrollmentResult]:
+        """One per recognizer; none if the call failed. A picture that was not sent has one without a name."""
+        match self.answer:
+            case Enrollment(results=results):
+                return results
+            case OSError() as error:
+                return [_refusal(Status("UNKNOWN", error.strerror or str(error)))]
+            case InvalidImage() as error if len(self.pictures) == 1:
+                name, message = self.pictures[0], error.message
+                message = f"the file{message.removeprefix(name)}" if message.startswith(name) else message
+                return [_refusal(Status(error.code, message, error.reason))]
+            case _:
+                return []
+
+
+def enroll_all(pictures: Sequence[str], enroll: Callable[[Sequence[Source]], Enrollment]) -> Iterator[Batch]:
+    """Enroll the pictures in calls of at most MAX_PICTURES and 15 MiB. One that cannot be read fails alone."""
+    if not pictures:
+        yield _enroll([], [], enroll)
+    names: list[str] = []
+    sources: list[Source] = []
+    for picture in pictures:
+        try:
+            source = load(picture)
+        except (OSError, InvalidImage) as error:
+            yield Batch([picture], error)
+            continue
+        if len(names) == MAX_PICTURES or _total_bytes([*sources, source]) > MAX_IMAGE_BYTES:
+            yield _enroll(names, sources, enroll)
+            names, sources = [], []
+        names.append(picture)
+        sources.append(source)
+    if names:
+        yield _enroll(names, sources, enroll)
+
+
+def _enroll(names: Sequence[str], sources: Sequence[Source], enroll: Callable[[Sequence[Source]], Enrollment]) -> Batch:
+    try:
+        return Batch(names, enroll(sources))
+    except MarqueeError as error:
+        return Batch(names, error.enrollment or error)
+    except OSError as error:
+        return Batch(names, error)
+
+
+def _total_bytes(sources: Sequence[Source]) -> int:
+    """S3 objects are not sent."""
+    return sum(len(source) for source in sources if isinstance(source, bytes))
+
+
+def _refusal(status: Status) -> EnrollmentResult:
+    face = EnrolledFace("", EnrollmentState.REFUSED, status, None, None, ())
+    return EnrollmentResult("", Status("OK"), Outcome.PARTIAL, None, (face,), None, 0, ())
+
+
+class _Row(NamedTuple):
+    """What one recognizer did with one picture."""
+
+    picture: str
+    recognizer: str
+    """Empty for a picture that could not be read."""
+    face: EnrolledFace
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What happened to one person's pictures, over all calls."""
+
+    enrollee: Enrollee
+    batches: Sequence[Batch]
+
+    @property
+    def person_id(self) -> str:
+        """The server's, else the requested one."""
+        ids = (batch.answer.person_id for batch in self.batches if isinstance(batch.answer, Enrollment))
+        return next(ids, self.enrollee.person_id)
+
+    @property
+    def display_name(self) -> str:
+        """The requested name, else the recognizers', else the person_id."""
+        names = (result.person.display_name for result in self.recognizers if result.person)
+        return self.enrollee.display_name or next(names, "") or self.person_id
+
+    @cached_property
+    def rows(self) -> Sequence[_Row]:
+        """Sorted by picture, in the order given."""
+        order = {picture: number for number, picture in enumerate(self.enrollee.pictures)}
+        return sorted((row for batch in self.batches for row in _rows(batch)), key=lambda row: order[row.picture])
+
+    @cached_property
+    def recognizers(self) -> Sequence[EnrollmentResult]:
+        """Each recognizer's result over all calls."""
+        joined: dict[str, EnrollmentResult] = {}
+        for result in (result for batch in self.batches for result in batch.results):
+            earlier = joined.get(result.recognizer)
+            joined[result.recognizer] = _join(earlier, result) if earlier else result
+        return [result for name, result in joined.items() if name]
+
+    @cached_property
+    def errors(self) -> Sequence[MarqueeError]:
+        """Errors of the calls that failed."""
+        return [batch.answer for batch in self.batches if isinstance(batch.answer, MarqueeError) and not batch.results]
+
+    @property
+    def states(self) -> Mapping[str, EnrollmentState]:
+        """Worst state of each picture; one whose call failed has none."""
+        worst: dict[str, EnrollmentState] = {}
+        for picture, _, face in self.rows:
+            worst[picture] = max(worst.get(picture, face.state), face.state, key=_STATES.index)
+        return worst
+
+    @property
+    def exit(self) -> Exit:
+        """OK if every recognizer that enrolls knows every picture."""
+        failed = any(result.outcome not in (Outcome.OK, Outcome.SKIPPED) for result in self.recognizers)
+        refused = EnrollmentState.REFUSED in self.states.values()
+        return max([Exit.FAILED if failed or refused else Exit.OK, *map(exit_of, self.errors)])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Convert to what `json.dumps` takes."""
+        faces: dict[str, list[dict[str, Any]]] = {picture: [] for picture in self.enrollee.pictures}
+        for picture, recognizer, face in self.rows:
+            faces[picture].append({"recognizer": recognizer, **face.to_dict()})
+        recognizers = [result.to_dict() for result in self.recognizers]
+        for result in recognizers:
+            del result["faces"]
+        return {
+            "person_id": self.person_id,
+            "display_name": self.display_name,
+            "pictures": [{"picture": picture, "faces": entries} for picture, entries in faces.items()],
+            "recognizers": recognizers,
+            "errors": [error_dict(error) for error in self.errors],
+        }
+
+
+def _reports(args: EnrollArgs, client: Client, progress: Progress) -> Iterator[_Report]:
+    """Yield one per person. Stops after the first error that would apply to every other person."""
+    for enrollee in args.enrollees:
         batches = []
-        for batch in _batches(asked, client, subject):
+        for batch in _batches(args, client, enrollee):
             progress.advance(len(batch.pictures))
             batches.append(batch)
             if isinstance(batch.answer, _SAME_FOR_ALL):
-                yield Report(subject, batches)
+                yield _Report(enrollee, batches)
                 return
-        yield Report(subject, batches)
+        yield _Report(enrollee, batches)
 
 
-def _batches(asked: Enrolling, client: Client, subject: Subject) -> Iterator[Batch]:
-    call: EnrollmentOptions = {
-        **asked.call,
-        "display_name": subject.display_name,
-        "person_id": subject.person_id,
+def _batches(args: EnrollArgs, client: Client, enrollee: Enrollee) -> Iterator[Batch]:
+    options: EnrollmentOptions = {
+        **args.options,
+        "display_name": enrollee.display_name,
+        "person_id": enrollee.person_id,
     }
-    return enroll_all(subject.pictures, partial(client.enroll, timeout=asked.timeout, **call))
+    return enroll_all(enrollee.pictures, partial(client.enroll, timeout=args.timeout, **options))
 
 
-def _print(asked: Enrolling, report: Report, *, first: bool) -> None:
-    if report.subject.left_out:
-        print_note(report.subject.left_out)
-    if asked.output is ListOutput.JSON:
-        print_json(report.to_dict(), a_line=len(asked.subjects) > 1)
-    else:
-        print_report(report, skipped=first)
+def _rows(batch: Batch) -> Iterator[_Row]:
+    results = [result for result in batch.results if result.faces]
+    for number, picture in enumerate(batch.pictures):
+        for result in results:
+            yield _Row(picture, result.recognizer, result.faces[number])
+
+
+def _join(earlier: EnrollmentResult, later: EnrollmentResult) -> EnrollmentResult:
+    """Join the results of two calls; the worse outcome counts."""
+    return replace(
+        max(earlier, later, key=_badness),
+        person=later.person or earlier.person,
+        faces=earlier.faces + later.faces,
+        model=later.model or earlier.model,
+        cost_micro_usd=earlier.cost_micro_usd + later.cost_micro_usd,
+        warnings=earlier.warnings + later.warnings,
+    )
+
+
+def _badness(result: EnrollmentResult) -> int:
+    return _OUTCOMES.index(result.outcome) if result.outcome in _OUTCOMES else len(_OUTCOMES)
+
+
+def _print(args: EnrollArgs, report: _Report, *, first: bool) -> None:
+    if report.enrollee.skipped_files:
+        print_note(report.enrollee.skipped_files)
+    if args.output is ListOutput.JSON:
+        print_json(report.to_dict(), one_line=len(args.enrollees) > 1)
+    elif report.rows or report.recognizers:
+        _print_table(report, skipped=first)
     for error in report.errors:
         print_error("" if isinstance(error, Unreachable) else report.display_name, error.message)
+
+
+def _print_table(report: _Report, *, skipped: bool) -> None:
+    """Print each picture at each recognizer, then what the recognizers know now.
+
+    `skipped`: also print which recognizers do not enroll. They are the same for everybody.
+    """
+    console = terminal.stdout()
+    folder = _folder(report)
+    facts = "  ".join(clean(fact) for fact in (report.person_id, folder) if fact)
+    console.print(Text.assemble((clean(report.display_name), "bold"), (f"  {facts}", "dim")))
+    if report.rows:
+        table = table_of("Picture", "Recognizer", "Result")
+        for picture, recognizer, face in report.rows:
+            table.add_row(clean(picture.removeprefix(folder)), clean(recognizer), _face(face))
+        console.print(Padding(table, (0, 0, 0, 2), expand=False))
+    for line in (line for result in report.recognizers for line in _summary(result, skipped=skipped)):
+        console.print(Padding(line, (0, 0, 0, 2), expand=False))
+    console.print()
+
+
+def _folder(report: _Report) -> str:
+    """Return the folder of all pictures if there are several, to print it once."""
+    folders = {picture[: picture.rfind("/") + 1] for picture in report.enrollee.pictures}
+    return folders.pop() if len(folders) == 1 and len(report.enrollee.pictures) > 1 else ""
+
+
+def _face(face: EnrolledFace) -> Text:
+    if face.state is not EnrollmentState.REFUSED:
+        state = Text(words(face.state), _STATE_STYLES.get(face.state, ""))
+        return Text("\n").join([state, *(Text(clean(warning), "yellow") for warning in face.warnings)])
+    return Text(clean(f"refused: {_reason(face.status)}"), "yellow")
+
+
+def _reason(status: Status) -> str:
+    """Name the command's options where the server's message names fields of the request."""
+    other = status.metadata or {}
+    if status.reason != "FACE_ALREADY_ENROLLED" or "person_id" not in other:
+        return status.message
+    return (
+        f"this face is already enrolled as {other.get('display_name', '')} ({other['person_id']}). If it is the same "
+        f"person, use --person-id {other['person_id']}; if not, use --allow-similar."
+    )
+
+
+def _summary(result: EnrollmentResult, *, skipped: bool) -> Iterator[Text]:
+    name = clean(result.recognizer)
+    if result.outcome is Outcome.SKIPPED:
+        if skipped:
+            yield Text(clean(f"{result.recognizer} skipped: {result.status.message}"), "dim")
+    elif result.outcome not in (Outcome.OK, Outcome.PARTIAL):
+        yield Text(clean(f"{result.recognizer} {words(result.outcome)}: {result.status.message}"), "red")
+    if result.person:
+        faces = count(result.person.face_count, "enrolled face")
+        trained = ", in addition to its training data" if result.person.trained else ""
+        yield Text(f"{name} has {faces} of {clean(result.person.display_name)}{trained}", "dim")
+    for warning in result.warnings:
+        yield Text(clean(f"{result.recognizer}: {warning}"), "yellow")
+
+
+def _print_totals(reports: Sequence[_Report], enrollees: int) -> None:
+    """Print one line for all people; there are fewer reports than enrollees after an error."""
+    states = Counter(state for report in reports for state in report.states.values())
+    failed = sum(len(report.enrollee.pictures) - len(report.states) for report in reports)
+    if not states:
+        return
+    people = f"{len(reports)} people" if len(reports) == enrollees else f"{len(reports)} of {enrollees} people"
+    counts = [f"{states[state]} {words(state)}" for state in EnrollmentState if states[state]]
+    counts += [f"{failed} failed"] if failed else []
+    pictures = count(sum(states.values()) + failed, "picture")
+    terminal.stdout().print(f"{people}, {pictures}: {', '.join(counts)}")

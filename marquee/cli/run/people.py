@@ -1,4 +1,4 @@
-"""Asks whom the recognizers know and prints it."""
+"""List the people whom the recognizers know."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,80 +7,80 @@ from datetime import datetime
 from rich.text import Text
 
 from marquee.cli import terminal
+from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
-from marquee.cli.run.attempts import Exit
-from marquee.cli.run.calls import connected
-from marquee.cli.tables import table_of, words
+from marquee.cli.output import table_of, words
 from marquee.cli.terminal import clean, print_error, print_json
 from marquee.enrollment import PeopleResult, Person
-from marquee.enrollment_requests import PeopleOptions
 from marquee.enums import Outcome
+from marquee.requests import PeopleOptions
 
 
-@dataclass(slots=True)
-class _Known:
-    """One person, at all recognizers."""
-
-    person_id: str
-    at: dict[str, Person] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        return " or ".join(dict.fromkeys(person.display_name for person in self.at.values()))
-
-    @property
-    def trained(self) -> str:
-        return ", ".join(recognizer for recognizer, person in self.at.items() if person.trained)
-
-    @property
-    def since(self) -> datetime | None:
-        return min((person.create_time for person in self.at.values() if person.create_time), default=None)
-
-    def faces(self, recognizer: str) -> str:
-        """Empty where the recognizer does not know the person."""
-        return str(self.at[recognizer].face_count) if recognizer in self.at else ""
-
-
-def print_people(address: str | None, timeout: float, output: ListOutput, call: PeopleOptions) -> Exit:
-    """Prints everybody; recognizers that failed go to standard error."""
-    with connected(address) as client:
-        results = client.people(timeout=timeout, **call)
+def run(address: str | None, timeout: float, output: ListOutput, options: PeopleOptions) -> Exit:
+    """Print all people, and recognizers that failed to standard error. Raises typer.Exit if the call fails."""
+    with connect(address) as client:
+        results = client.people(timeout=timeout, **options)
     if output is ListOutput.JSON:
         print_json([result.to_dict() for result in results])
     else:
         _print_table(results)
-    return _tell_failures(results)
+    return _print_failures(results)
+
+
+@dataclass(slots=True)
+class _Row:
+    """One person at all recognizers."""
+
+    person_id: str
+    by_recognizer: dict[str, Person] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return " or ".join(dict.fromkeys(person.display_name for person in self.by_recognizer.values()))
+
+    @property
+    def trained(self) -> str:
+        return ", ".join(recognizer for recognizer, person in self.by_recognizer.items() if person.trained)
+
+    @property
+    def since(self) -> datetime | None:
+        return min((person.create_time for person in self.by_recognizer.values() if person.create_time), default=None)
+
+    def faces(self, recognizer: str) -> str:
+        """Number of faces; empty if the recognizer does not know the person."""
+        return str(self.by_recognizer[recognizer].face_count) if recognizer in self.by_recognizer else ""
 
 
 def _print_table(results: Sequence[PeopleResult]) -> None:
     console = terminal.stdout()
-    people = _merged(results)
-    enrolling = [result.recognizer for result in results if result.outcome is Outcome.OK or result.people]
-    if people:
-        table = table_of("Person", "Id", *(f">Faces in {clean(name)}" for name in enrolling), "Trained", "Since")
-        for one in people:
-            since = f"{one.since.astimezone():%Y-%m-%d %H:%M}" if one.since else ""
-            faces = (one.faces(recognizer) for recognizer in enrolling)
-            table.add_row(clean(one.name), clean(one.person_id), *faces, clean(one.trained), since)
+    rows = _rows(results)
+    recognizers = [result.recognizer for result in results if result.outcome is Outcome.OK or result.people]
+    if rows:
+        table = table_of("Person", "ID", *(f">Faces in {clean(name)}" for name in recognizers), "Trained", "Since")
+        for row in rows:
+            since = f"{row.since.astimezone():%Y-%m-%d %H:%M}" if row.since else ""
+            faces = (row.faces(recognizer) for recognizer in recognizers)
+            table.add_row(clean(row.name), clean(row.person_id), *faces, clean(row.trained), since)
         console.print(table)
-    elif enrolling:
-        console.print("Nobody is known yet; `marquee enroll` teaches a face.")
+    elif recognizers:
+        console.print("No people are known yet; `marquee enroll` adds them.")
     for result in results:
         if result.outcome is Outcome.SKIPPED:
             console.print(Text(clean(f"{result.recognizer} skipped: {result.status.message}"), "dim"))
 
 
-def _merged(results: Sequence[PeopleResult]) -> list[_Known]:
-    """By person_id."""
-    known: dict[str, _Known] = {}
+def _rows(results: Sequence[PeopleResult]) -> list[_Row]:
+    """Return one row per person, sorted by person_id."""
+    rows: dict[str, _Row] = {}
     for result in results:
         for person in result.people:
-            known.setdefault(person.person_id, _Known(person.person_id)).at[result.recognizer] = person
-    return [known[person_id] for person_id in sorted(known)]
+            row = rows.setdefault(person.person_id, _Row(person.person_id))
+            row.by_recognizer[result.recognizer] = person
+    return [rows[person_id] for person_id in sorted(rows)]
 
 
-def _tell_failures(results: Sequence[PeopleResult]) -> Exit:
-    failed = [result for result in results if result.outcome not in (Outcome.OK, Outcome.SKIPPED)]
-    for result in failed:
+def _print_failures(results: Sequence[PeopleResult]) -> Exit:
+    failures = [result for result in results if result.outcome not in (Outcome.OK, Outcome.SKIPPED)]
+    for result in failures:
         print_error(f"{result.recognizer} {words(result.outcome)}", result.status.message)
-    return Exit.FAILED if failed else Exit.OK
+    return Exit.FAILED if failures else Exit.OK

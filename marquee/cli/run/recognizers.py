@@ -1,24 +1,23 @@
-"""Asks for the recognizers and prints them."""
+"""List the recognizers behind the server."""
 
 from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
 from marquee.cli import terminal
+from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
-from marquee.cli.run.attempts import Exit
-from marquee.cli.run.calls import connected
-from marquee.cli.tables import dollars, table_of, words
+from marquee.cli.output import dollars, table_of, words
 from marquee.cli.terminal import clean, print_json
 from marquee.enums import RecognizerState
-from marquee.recognizers import Recognizer, Spending
+from marquee.results import Recognizer, Spending
 
 _STATE_STYLES = {RecognizerState.READY: "green", RecognizerState.LOADING: "yellow"}
 
 
-def print_catalog(address: str | None, timeout: float, output: ListOutput) -> Exit:
-    """Prints the recognizers behind the server."""
-    with connected(address) as client:
+def run(address: str | None, timeout: float, output: ListOutput) -> Exit:
+    """Print the recognizers. Raises typer.Exit if the call fails."""
+    with connect(address) as client:
         recognizers = client.recognizers(timeout=timeout)
     if output is ListOutput.JSON:
         print_json([recognizer.to_dict() for recognizer in recognizers])
@@ -28,13 +27,13 @@ def print_catalog(address: str | None, timeout: float, output: ListOutput) -> Ex
 
 
 def _print_table(recognizers: Sequence[Recognizer]) -> None:
-    table = table_of("Recognizer", "State", "Features", "Models", "Price a picture", "Enrolls", "Spent")
+    table = table_of("Recognizer", "State", "Features", "Models", "Price per picture", "Enrolls", "Spent")
     for recognizer in recognizers:
         table.add_row(
             clean(recognizer.name),
             _state(recognizer),
             ", ".join(words(feature) for feature in recognizer.features),
-            clean(", ".join(f"{model.name} {model.version}" for model in recognizer.models)),
+            _models(recognizer),
             "\n".join(_prices(recognizer)) or "free",
             "yes" if recognizer.can_enroll else "no",
             _spent(recognizer.spending),
@@ -48,6 +47,10 @@ def _state(recognizer: Recognizer) -> Text:
     return Text(clean(words(recognizer.state) + reason), style)
 
 
+def _models(recognizer: Recognizer) -> str:
+    return clean(", ".join(f"{model.name} {model.version}" for model in recognizer.models))
+
+
 def _prices(recognizer: Recognizer) -> Iterator[str]:
     return (f"{words(price.feature)} {dollars(price.micro_usd)}" for price in recognizer.prices)
 
@@ -56,5 +59,5 @@ def _spent(spending: Spending | None) -> str:
     if spending is None:
         return ""
     cap = spending.daily_cap_micro_usd
-    most = "" if cap is None else f" of {dollars(cap)}"
-    return f"{dollars(spending.today_micro_usd)}{most} today\n{dollars(spending.month_micro_usd)} this month"
+    limit = "" if cap is None else f" of {dollars(cap)}"
+    return f"{dollars(spending.today_micro_usd)}{limit} today\n{dollars(spending.month_micro_usd)} this month"

@@ -1,4 +1,4 @@
-"""Does what `marquee remove` was asked to do."""
+"""Remove a person, after confirmation."""
 
 import sys
 from dataclasses import dataclass
@@ -7,61 +7,62 @@ import typer
 from rich.text import Text
 
 from marquee.cli import terminal
+from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
-from marquee.cli.run.attempts import Exit
-from marquee.cli.run.calls import connected
-from marquee.cli.run.enrollment_tables import count
-from marquee.cli.tables import words
+from marquee.cli.output import count, words
 from marquee.cli.terminal import clean, print_error, print_json
 from marquee.client import Client
 from marquee.enrollment import Removal
-from marquee.enrollment_requests import PeopleOptions
 from marquee.enums import Outcome
+from marquee.requests import PeopleOptions
 
-_ANSWERED = (Outcome.OK, Outcome.PARTIAL)
+_REMOVED = (Outcome.OK, Outcome.PARTIAL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Removing:
-    """What was asked."""
+class RemoveArgs:
+    """Arguments of `marquee remove`."""
 
     person_id: str
-    sure: bool
+    confirmed: bool
     address: str | None
     timeout: float
     output: ListOutput
-    call: PeopleOptions
+    options: PeopleOptions
 
 
-def run(asked: Removing) -> Exit:
-    """Asks, removes, and tells what each recognizer forgot. Raises BadParameter where nobody can be asked."""
-    if not asked.sure and not sys.stdin.isatty():
-        raise typer.BadParameter("nobody is there to be asked: say --yes to remove.", param_hint="--yes")
-    with connected(asked.address) as client:
-        if not asked.sure and not _confirmed(asked, client):
+def run(args: RemoveArgs) -> Exit:
+    """Ask, remove the person, and print what each recognizer removed.
+
+    Raises BadParameter if there is no terminal to ask, typer.Exit if the call fails.
+    """
+    if not args.confirmed and not sys.stdin.isatty():
+        raise typer.BadParameter("cannot ask for confirmation without a terminal: pass --yes.", param_hint="--yes")
+    with connect(args.address) as client:
+        if not args.confirmed and not _confirm(args, client):
             return Exit.FAILED
-        removal = client.remove_person(asked.person_id, timeout=asked.timeout, **asked.call)
-    _print(asked, removal)
-    return _tell_failures(asked, removal)
+        removal = client.remove_person(args.person_id, timeout=args.timeout, **args.options)
+    _print(args, removal)
+    return _print_failures(args, removal)
 
 
-def _confirmed(asked: Removing, client: Client) -> bool:
-    """Shows who it is. Where nobody has the id there is nothing to ask."""
-    known = [
+def _confirm(args: RemoveArgs, client: Client) -> bool:
+    """Show who will be removed. If nobody has the ID there is nothing to ask."""
+    people = [
         (result.recognizer, person)
-        for result in client.people(timeout=asked.timeout, **asked.call)
+        for result in client.people(timeout=args.timeout, **args.options)
         for person in result.people
-        if person.person_id == asked.person_id and person.create_time
+        if person.person_id == args.person_id and person.create_time
     ]
-    if not known:
+    if not people:
         return True
-    names = " or ".join(dict.fromkeys(clean(person.display_name) for _, person in known))
-    faces = ", ".join(f"{count(person.face_count, 'face')} in {clean(recognizer)}" for recognizer, person in known)
-    return typer.confirm(f"Forget {names} ({faces})?", err=True)
+    names = " or ".join(dict.fromkeys(clean(person.display_name) for _, person in people))
+    faces = ", ".join(f"{count(person.face_count, 'face')} in {clean(recognizer)}" for recognizer, person in people)
+    return typer.confirm(f"Remove {names} ({faces})?", err=True)
 
 
-def _print(asked: Removing, removal: Removal) -> None:
-    if asked.output is ListOutput.JSON:
+def _print(args: RemoveArgs, removal: Removal) -> None:
+    if args.output is ListOutput.JSON:
         print_json(removal.to_dict())
         return
     console = terminal.stdout()
@@ -69,22 +70,20 @@ def _print(asked: Removing, removal: Removal) -> None:
         name = clean(result.recognizer)
         if result.outcome is Outcome.SKIPPED:
             console.print(Text(f"{name} skipped: {clean(result.status.message)}", "dim"))
-        elif result.outcome in _ANSWERED:
-            console.print(f"{name} forgot {count(result.removed_faces, 'face')} of {clean(asked.person_id)}")
+        elif result.outcome in _REMOVED:
+            console.print(f"{name} removed {count(result.removed_faces, 'face')} of {clean(args.person_id)}")
 
 
-def _tell_failures(asked: Removing, removal: Removal) -> Exit:
-    """Also that there was nobody to forget, which to a server is no error."""
-    problems = [
-        (f"{result.recognizer} {words(result.outcome)}", f"{result.status.message} Run it again; that is safe.")
+def _print_failures(args: RemoveArgs, removal: Removal) -> Exit:
+    """An unknown person is a failure here, although it is none for the server."""
+    failures = [
+        (f"{result.recognizer} {words(result.outcome)}", f"{result.status.message} It is safe to run this again.")
         for result in removal.results
-        if result.outcome not in (*_ANSWERED, Outcome.SKIPPED)
+        if result.outcome not in (*_REMOVED, Outcome.SKIPPED)
     ]
-    problems += [(result.recognizer, warning) for result in removal.results for warning in result.warnings]
+    failures += [(result.recognizer, warning) for result in removal.results for warning in result.warnings]
     if not any(result.removed_faces or result.warnings for result in removal.results):
-        problems += [
-            ("", f"Nobody is enrolled as {asked.person_id}. `marquee people` lists whom the recognizers know.")
-        ]
-    for name, message in problems:
+        failures += [("", f"Nobody is enrolled as {args.person_id}. `marquee people` lists the known people.")]
+    for name, message in failures:
         print_error(name, message)
-    return Exit.FAILED if problems else Exit.OK
+    return Exit.FAILED if failures else Exit.OK

@@ -90,7 +90,7 @@ def test_nothing_answers() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
-        with Client(address) as client, pytest.raises(marquee.Unreachable, match=f"at {address}.*MARQUEE_ADDRESS"):
+        with Client(address) as client, pytest.raises(marquee.Unreachable, match=f"to {address}.*MARQUEE_ADDRESS"):
             client.recognize(b"picture")
 
 

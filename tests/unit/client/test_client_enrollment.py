@@ -9,7 +9,7 @@ import pytest
 
 import marquee
 from marquee import AsyncClient, Client, EnrollmentState, Outcome
-from marquee.enrollment_requests import build_enrollment, build_listing, build_removal
+from marquee.requests import build_enrollment, build_listing, build_removal
 from services.svm.gallery.snapshot import Enrolled, EnrolledPerson
 from tests.support.enrollment_servers import EnrollmentServers, more_portraits
 
@@ -120,7 +120,7 @@ async def test_people_are_listed_over_all_pages(enrolling: EnrollmentServers) ->
 
 def test_a_recognizer_that_does_not_enroll_is_unimplemented(enrolling: EnrollmentServers) -> None:
     """Asked alone or through a gateway, with what to do about it."""
-    with Client(enrolling.mute) as client, pytest.raises(marquee.Unimplemented, match="Ask another"):
+    with Client(enrolling.mute) as client, pytest.raises(marquee.Unimplemented, match="Use another"):
         client.people()
     with Client(enrolling.gateway) as client, pytest.raises(marquee.Unimplemented, match="mute does not enroll"):
         client.enroll("hopper.jpg", display_name="Ada", recognizers=["mute"])
@@ -141,5 +141,5 @@ def test_every_option_reaches_the_requests() -> None:
 
 def test_more_than_a_message_holds_is_refused_before_it_is_sent() -> None:
     """16 MiB in all; the message says from which picture on."""
-    with pytest.raises(marquee.InvalidRequest, match=r"first 3 pictures have more than 16 MiB"):
+    with pytest.raises(marquee.InvalidRequest, match=r"first 3 pictures exceed 16 MiB in total"):
         build_enrollment([bytes(6 * 1024 * 1024)] * 4, display_name="Ada")

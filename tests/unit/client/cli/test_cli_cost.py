@@ -110,7 +110,7 @@ def test_one_recognizer_alone(peer: Peer) -> None:
     assert "No recognizer here costs money" in cost(peer, "--recognizer", "svm", "--pictures", "5").stdout
     ran = cost(peer, "--recognizer", "nobody")
     assert ran.exit_code == 2
-    assert "there is: rekognition, svm" in ran.stderr
+    assert "choose from rekognition, svm" in ran.stderr
 
 
 def test_files_and_a_number_are_wrong_usage(peer: Peer) -> None:
@@ -123,4 +123,4 @@ def test_no_server_exits_with_3() -> None:
     """The same exit code and words as for a picture."""
     ran = marquee("cost", "--address", "127.0.0.1:1")
     assert ran.exit_code == 3
-    assert "Nothing answers at 127.0.0.1:1" in ran.stderr
+    assert "Cannot connect to 127.0.0.1:1" in ran.stderr

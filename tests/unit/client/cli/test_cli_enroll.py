@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from marquee import Client
-from marquee.cli.run.batches import MOST_PICTURES
+from marquee.cli.run.enroll import MAX_PICTURES
 from marquee.sources import MAX_IMAGE_BYTES
 from tests.support.commands import lines_of, marquee
 from tests.support.enrollment_servers import EnrollmentServers, more_portraits
@@ -25,11 +25,11 @@ def test_the_table_tells_what_became_of_each_picture(servers: EnrollmentServers)
     assert ran.exit_code == 1
     assert lines_of(ran) == [
         "Grace Hopper grace-hopper",
-        "Picture Recognizer Became",
+        "Picture Recognizer Result",
         "hopper.jpg svm already enrolled",
         "both.jpg svm refused: There are 2 faces in the picture. Crop it to the person's face.",
         "other.jpg svm enrolled",
-        "svm knows 2 enrolled faces of Grace Hopper, and those it was trained on",
+        "svm has 2 enrolled faces of Grace Hopper, in addition to its training data",
         "mute skipped: mute does not enroll.",
         "",
     ]
@@ -70,8 +70,8 @@ def test_a_picture_that_cannot_be_read_fails_alone(servers: EnrollmentServers) -
     Path("large.jpg").write_bytes(bytes(MAX_IMAGE_BYTES + 1))
     ran = marquee("enroll", "hopper.jpg", "empty.jpg", "large.jpg", *HOPPER)
     assert ran.exit_code == 1
-    assert lines_of(ran)[2:4] == ["hopper.jpg svm enrolled", "empty.jpg refused: has 0 bytes."]
-    assert lines_of(ran)[4].startswith("large.jpg refused: has more than 15 MiB")
+    assert lines_of(ran)[2:4] == ["hopper.jpg svm enrolled", "empty.jpg refused: the file is empty."]
+    assert lines_of(ran)[4].startswith("large.jpg refused: the file exceeds the limit of 15 MiB")
 
 
 def test_a_recognizer_that_fails_is_told_and_makes_the_exit_code_1(servers: EnrollmentServers) -> None:
@@ -84,13 +84,13 @@ def test_a_recognizer_that_fails_is_told_and_makes_the_exit_code_1(servers: Enro
 
 def test_many_pictures_are_one_person_s(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
     """However many calls it takes, there is one table, and the recognizer knows all of them."""
-    for number, picture in enumerate(more_portraits(MOST_PICTURES + 1)):
+    for number, picture in enumerate(more_portraits(MAX_PICTURES + 1)):
         Path(f"{number}.jpg").write_bytes(picture)
-    ran = marquee("enroll", *(f"{number}.jpg" for number in range(MOST_PICTURES + 1)), *HOPPER)
+    ran = marquee("enroll", *(f"{number}.jpg" for number in range(MAX_PICTURES + 1)), *HOPPER)
     assert ran.exit_code == 0
-    assert sum(line.endswith("svm enrolled") for line in lines_of(ran)) == MOST_PICTURES + 1
-    assert lines_of(ran).count("Picture Recognizer Became") == 1
-    assert f"svm knows {MOST_PICTURES + 1} enrolled faces of Grace Hopper, and those it was trained on" in lines_of(ran)
+    assert sum(line.endswith("svm enrolled") for line in lines_of(ran)) == MAX_PICTURES + 1
+    assert lines_of(ran).count("Picture Recognizer Result") == 1
+    assert f"svm has {MAX_PICTURES + 1} enrolled faces of Grace Hopper, in addition to its training data" in lines_of(ran)
 
 
 def test_a_foreign_face_among_a_persons_is_told(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from marquee import Enrollment, ImageTooLarge
-from marquee.cli.run.batches import enroll_all
+from marquee.cli.run.enroll import enroll_all
 from tests.support.commands import lines_of, marquee
 from tests.support.enrollment_servers import EnrollmentServers
 
@@ -29,7 +29,7 @@ def test_folders_are_people(servers: EnrollmentServers) -> None:  # noqa: ARG001
     assert lines[3] == "hopper.jpg svm enrolled"
     assert "eileen collins eileen-collins eileen collins/" in lines
     assert lines[-1] == "2 people, 4 pictures: 2 enrolled, 2 refused"
-    assert ran.stderr == "Grace_Hopper/: left out, for not ending in .jpg, .jpeg, .png, .webp: notes.txt\n"
+    assert ran.stderr == "Grace_Hopper/: skipped files that do not end in .jpg, .jpeg, .png, .webp: notes.txt\n"
     assert "".join(lines).count("mute skipped") == 1
 
 
@@ -59,15 +59,15 @@ def test_calls_hold_no_more_than_they_may(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         ("hopper.jpg", "who is in the pictures"),
-        ("--name Ada", "name pictures"),
-        ("no.jpg --name Ada", "no.jpg is no file"),
+        ("--name Ada", "give pictures"),
+        ("no.jpg --name Ada", "no.jpg is not a file"),
         ("- - --name Ada", "only once"),
-        ("empty", "empty has no picture"),
+        ("empty", "empty has no pictures"),
         ("people", "people/*/"),
-        ("people/ada hopper.jpg", "with a person each"),
+        ("people/ada hopper.jpg", "of one person each"),
         ("people/ada people/bea --name Ada", "not 2"),
-        ("people/ada people/ADA", "have one name"),
-        ("hopper.jpg --name Ada --timeout 0", "more than 0"),
+        ("people/ada people/ADA", "have the same name"),
+        ("hopper.jpg --name Ada --timeout 0", "greater than 0"),
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_to_do(arguments: str, message: str) -> None:
@@ -86,7 +86,7 @@ def test_wrong_usage_exits_with_2_and_says_what_to_do(arguments: str, message: s
     [
         ("--recognizer x", 2, "There is no recognizer 'x' here"),
         ("--recognizer mute", 1, "mute does not enroll"),
-        ("--address 127.0.0.1:1", 3, "Nothing answers at 127.0.0.1:1"),
+        ("--address 127.0.0.1:1", 3, "Cannot connect to 127.0.0.1:1"),
     ],
 )
 def test_what_is_wrong_for_everybody_is_told_once(

@@ -30,7 +30,7 @@ def test_help_documents_exit_codes() -> None:
     """--help tells scripts what to expect."""
     ran = _marquee("recognize", "--help")
     assert ran.returncode == 0
-    assert "3  no server answers\n" in ran.stdout
+    assert "3  the server is unreachable\n" in ran.stdout
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -34,7 +34,7 @@ def test_people_are_one_table(servers: EnrollmentServers) -> None:  # noqa: ARG0
     ran = marquee("people")
     header, ada, collins, hopper, skipped = lines_of(ran)
     assert ran.exit_code == 0
-    assert header == "Person Id Faces in svm Trained Since"
+    assert header == "Person ID Faces in svm Trained Since"
     assert ada.startswith(f"Ada Lovelace ada 2 {datetime.now().astimezone():%Y-%m-%d}")
     assert (collins, hopper) == ("Eileen Collins eileen-collins 0 svm", "Grace Hopper grace-hopper 0 svm")
     assert skipped == "mute skipped: mute does not enroll."
@@ -65,13 +65,13 @@ def test_no_server_exits_with_3(command: list[str]) -> None:
     """The same exit code and words as for a picture."""
     ran = marquee(*command, "--address", "127.0.0.1:1")
     assert ran.exit_code == 3
-    assert "Nothing answers at 127.0.0.1:1" in ran.stderr
+    assert "Cannot connect to 127.0.0.1:1" in ran.stderr
 
 
 def test_remove_tells_how_many_faces_are_forgotten(servers: EnrollmentServers) -> None:
     """Exit code 0; a second time there is nobody, which is 1 and says where to look."""
     ran = marquee("remove", "ada", "--yes")
-    assert (ran.exit_code, lines_of(ran)) == (0, ["svm forgot 2 faces of ada", "mute skipped: mute does not enroll."])
+    assert (ran.exit_code, lines_of(ran)) == (0, ["svm removed 2 faces of ada", "mute skipped: mute does not enroll."])
     assert _known(servers) == ["eileen-collins", "grace-hopper"]
     again = marquee("remove", "ada", "--yes")
     assert again.exit_code == 1
@@ -89,8 +89,8 @@ def test_a_removal_that_one_recognizer_missed_is_to_be_repeated(servers: Enrollm
     """Exit code 1, though the others forgot."""
     ran = marquee("remove", "ada", "-y", "--address", servers.broken)
     assert ran.exit_code == 1
-    assert lines_of(ran)[0] == "svm forgot 2 faces of ada"
-    assert ran.stderr == "gone error: gone does not answer. Run it again; that is safe.\n"
+    assert lines_of(ran)[0] == "svm removed 2 faces of ada"
+    assert ran.stderr == "gone error: gone does not answer. It is safe to run this again.\n"
 
 
 def test_remove_as_json_is_the_whole_answer(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
@@ -103,7 +103,7 @@ def test_away_from_a_terminal_remove_needs_yes(servers: EnrollmentServers) -> No
     """Nobody can be asked: wrong usage, and nothing is removed. So is an id that cannot be one."""
     ran = marquee("remove", "ada")
     assert ran.exit_code == 2
-    assert "say --yes" in ran.stderr
+    assert "pass --yes" in ran.stderr
     assert "ada" in _known(servers)
     assert marquee("remove", "Ada Lovelace", "-y").exit_code == 2
 
@@ -112,7 +112,7 @@ def test_at_a_terminal_remove_asks(servers: EnrollmentServers) -> None:
     """The question tells who it is; only yes removes."""
     code, said = _at_a_terminal("remove", "ada", answer="n\n")
     assert code == 1
-    assert "Forget Ada Lovelace (2 faces in svm)? [y/N]" in said
+    assert "Remove Ada Lovelace (2 faces in svm)? [y/N]" in said
     assert "ada" in _known(servers)
     assert _at_a_terminal("remove", "ada", answer="y\n")[0] == 0
     assert "ada" not in _known(servers)

@@ -126,14 +126,14 @@ def test_pictures_are_in_work_at_once_but_no_more_than_jobs(peer: Peer) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("no.jpg", "no.jpg is no file"),
-        (".", ". is no file"),
+        ("no.jpg", "no.jpg is not a file"),
+        (".", ". is not a file"),
         ("- -", "only once"),
-        ("a.jpg --feature faecs", "none of: celebrities"),
+        ("a.jpg --feature faecs", "choose from celebrities"),
         ("a.jpg --max-labels -1", "--max-labels"),
-        ("a.jpg --timeout 0", "more than 0"),
+        ("a.jpg --timeout 0", "greater than 0"),
         ("a.jpg --colors known=red", "identified, unknown, disagree"),
-        ("a.jpg --colors unknown=reddish", "is no color"),
+        ("a.jpg --colors unknown=reddish", "is not a color"),
         ("a.jpg --draw out.jpg", "neither .png nor .svg"),
         ("a.jpg b.jpg --draw out.png", "{stem}"),
         ("s3://bucket/key --draw out.png", "Download it first"),
@@ -159,7 +159,7 @@ def test_no_server_exits_with_3_and_says_what_to_do(peer: Peer) -> None:  # noqa
     """Told once, however many pictures there are."""
     ran = _recognize("a.jpg", "b.jpg", "--address", "127.0.0.1:1")
     assert ran.exit_code == 3
-    assert ran.stderr.startswith("Nothing answers at 127.0.0.1:1; start it with `make demo` or set MARQUEE_ADDRESS.")
+    assert ran.stderr.startswith("Cannot connect to 127.0.0.1:1: start a server with `make demo`, or set MARQUEE_ADDRESS.")
     assert ran.stderr.count("\n") == 1
 
 

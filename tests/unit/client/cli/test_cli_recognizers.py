@@ -66,4 +66,4 @@ def test_no_server_exits_with_3() -> None:
     """The same exit code and words as for a picture."""
     ran = _recognizers("--address", "127.0.0.1:1")
     assert ran.exit_code == 3
-    assert "Nothing answers at 127.0.0.1:1" in ran.stderr
+    assert "Cannot connect to 127.0.0.1:1" in ran.stderr

@@ -23,7 +23,7 @@ def _recognition(name: str = "Eileen Collins") -> Recognition:
     box = pb.BoundingBox(left=BOX.left, top=BOX.top, width=BOX.width, height=BOX.height)
     verdict = pb.Verdict(box=box, state=pb.VERDICT_STATE_IDENTIFIED, display_name=name, score=0.98)
     message = pb.RecognizeImageResponse(verdicts=[verdict])
-    return read(Recognition, message, raw=message)
+    return read(Recognition, message)
 
 
 def _picture(kind: str = "JPEG", orientation: int = 1, mode: str = "RGB") -> bytes:
