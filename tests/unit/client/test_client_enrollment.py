@@ -53,12 +53,30 @@ def test_a_refused_picture_tells_why_and_the_others_count(enrolling: EnrollmentS
     assert "Crop it to the person's face." in result.faces[0].status.message
 
 
-def test_refusing_all_pictures_raises_with_each_one_s_reason(enrolling: EnrollmentServers) -> None:
-    """UnfitFace; a recognizer's cause has one cause per picture."""
+async def test_refusing_all_pictures_raises_with_each_one_s_reason(enrolling: EnrollmentServers) -> None:
+    """UnfitFace, from a gateway and a recognizer alone: a cause per recognizer, with one per picture, and the answer."""
+    pictures = ["both.jpg", "coffee.jpg"]
     with Client(enrolling.gateway) as client, pytest.raises(marquee.UnfitFace) as caught:
-        client.enroll(["both.jpg", "coffee.jpg"], display_name="Ada")
-    assert caught.value.reason == "NO_FACE_ENROLLED"
-    assert [cause.reason for cause in caught.value.causes[0].causes] == ["SEVERAL_FACES", "NO_FACE"]
+        await asyncio.to_thread(client.enroll, pictures, display_name="Ada")
+    async with AsyncClient(enrolling.svm) as other:
+        with pytest.raises(marquee.UnfitFace) as alone:
+            await other.enroll(pictures, display_name="Ada")
+    for error in (caught.value, alone.value):
+        assert (error.code, error.reason) == ("INVALID_ARGUMENT", "NO_FACE_ENROLLED")
+        assert error.message.startswith("No picture was enrolled. picture 1: There are 2 faces in the picture.")
+        assert [cause.reason for cause in error.causes[0].causes] == ["SEVERAL_FACES", "NO_FACE"]
+        assert error.enrollment is not None
+        assert error.request_id == error.enrollment.request_id
+        assert [face.state for face in error.enrollment.results[0].faces] == [EnrollmentState.REFUSED] * 2
+
+
+def test_a_single_refused_picture_raises_its_own_reason(enrolling: EnrollmentServers) -> None:
+    """Though another recognizer failed; the answer tells of both."""
+    with Client(enrolling.broken) as client, pytest.raises(marquee.UnfitFace, match="There is no face") as caught:
+        client.enroll("coffee.jpg", display_name="Ada")
+    assert caught.value.reason == "NO_FACE"
+    assert caught.value.enrollment is not None
+    assert [result.outcome for result in caught.value.enrollment.results] == [Outcome.PARTIAL, Outcome.ERROR]
 
 
 def test_another_person_s_face_is_told(enrolling: EnrollmentServers) -> None:

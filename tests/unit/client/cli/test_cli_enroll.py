@@ -90,7 +90,8 @@ def test_many_pictures_are_one_person_s(servers: EnrollmentServers) -> None:  # 
     assert ran.exit_code == 0
     assert sum(line.endswith("svm enrolled") for line in lines_of(ran)) == MAX_PICTURES + 1
     assert lines_of(ran).count("Picture Recognizer Result") == 1
-    assert f"svm has {MAX_PICTURES + 1} enrolled faces of Grace Hopper, in addition to its training data" in lines_of(ran)
+    faces = f"{MAX_PICTURES + 1} enrolled faces of Grace Hopper"
+    assert f"svm has {faces}, in addition to its training data" in lines_of(ran)
 
 
 def test_a_foreign_face_among_a_persons_is_told(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS

@@ -159,7 +159,9 @@ def test_no_server_exits_with_3_and_says_what_to_do(peer: Peer) -> None:  # noqa
     """Told once, however many pictures there are."""
     ran = _recognize("a.jpg", "b.jpg", "--address", "127.0.0.1:1")
     assert ran.exit_code == 3
-    assert ran.stderr.startswith("Cannot connect to 127.0.0.1:1: start a server with `make demo`, or set MARQUEE_ADDRESS.")
+    assert ran.stderr.startswith(
+        "Cannot connect to 127.0.0.1:1: start a server with `make demo`, or set MARQUEE_ADDRESS."
+    )
     assert ran.stderr.count("\n") == 1
 
 
