@@ -4,9 +4,10 @@ import json
 import os
 import socket
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
+from random import SystemRandom
 from string import Template
 
 from local import pictures
@@ -20,6 +21,7 @@ HOST = "127.0.0.1"
 MODEL_BASE = Path("models/keras/celebrity")
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
 """The stand-ins accept any credentials; these keep a real account's from being sent anywhere."""
+_PORTS = range(20_000, 32_000)
 _SERVERS = (*RECOGNIZERS, "gateway")
 
 
@@ -51,7 +53,8 @@ def build(state: Path, gallery: Path | None = None, port: int | None = None) -> 
     s3, aws, tf_serving, *rest = (f"{HOST}:{port}" for port in free_ports(3 + 2 * len(_SERVERS)))
     servers = dict(zip(_SERVERS, rest[: len(_SERVERS)], strict=True))
     metrics = dict(zip(_SERVERS, rest[len(_SERVERS) :], strict=True))
-    servers["gateway"] = f"{HOST}:{port or _default_port(servers['gateway'])}"
+    if port or _is_free(GATEWAY_PORT):
+        servers["gateway"] = f"{HOST}:{port or GATEWAY_PORT}"
     gallery = gallery or _demo_gallery(state)
     pictures.write_demo(state / "pictures")
     config = _gateway_config(state, servers)
@@ -72,22 +75,19 @@ def build(state: Path, gallery: Path | None = None, port: int | None = None) -> 
 
 
 def free_ports(count: int) -> list[int]:
-    """Return distinct free ports of the loopback interface."""
-    with ExitStack() as open_sockets:
-        sockets = [open_sockets.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind((HOST, 0))
-        return [one.getsockname()[1] for one in sockets]
+    """Return distinct free ports of the loopback interface, below those that the kernel gives to clients."""
+    candidates = SystemRandom().sample(_PORTS, len(_PORTS))
+    return list(islice(filter(_is_free, candidates), count))
 
 
-def _default_port(fallback: str) -> int:
-    with socket.socket() as attempt:
-        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            attempt.bind((HOST, GATEWAY_PORT))
+            probe.bind((HOST, port))
         except OSError:
-            return int(fallback.rpartition(":")[2])
-    return GATEWAY_PORT
+            return False
+    return True
 
 
 def _allowed() -> str:

@@ -95,7 +95,7 @@ async def grpc_serving(address: str) -> bool:
     async with grpc.aio.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
-            response = await stub.Check(health_pb2.HealthCheckRequest(), timeout=1)
+            response = await stub.Check(health_pb2.HealthCheckRequest(), timeout=10)
         except grpc.aio.AioRpcError:
             return False
     return bool(response.status == health_pb2.HealthCheckResponse.SERVING)

@@ -60,7 +60,7 @@ def serving(app: Starlette) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=running.run, args=([listening],))
         thread.start()
-        while not running.started:
+        while not running.started and thread.is_alive():
             time.sleep(0.01)
         try:
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"

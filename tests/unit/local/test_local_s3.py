@@ -1,6 +1,5 @@
 """S3 on this machine, with folders as buckets."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -12,19 +11,15 @@ from pathlib import Path
 import boto3
 from mypy_boto3_s3 import S3Client
 
-from tests.support.processes import ROOT, free_port, wait_until
+from tests.support.processes import PATIENCE, free_port, run, spawn, wait_until
 
 
 @contextmanager
 def _serving(*args: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     port = free_port()
     command = [sys.executable, "-m", "local.s3", "--port", str(port), *args]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+    with spawn(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         yield process, port
-    finally:
-        process.kill()
-        process.wait(10)
 
 
 def _client(port: int) -> "S3Client":
@@ -37,19 +32,18 @@ def test_folder_is_a_bucket(tmp_path: Path) -> None:
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a.txt").write_text("a")
     with _serving(f"bucket={tmp_path}") as (process, port):
-        wait_until(lambda: _listens(port), 30)
+        wait_until(lambda: _listens(port))
         with _client(port).get_object(Bucket="bucket", Key="deep/a.txt")["Body"] as body:
             assert body.read() == b"a"
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0
 
 
 def test_folder_must_be_there(tmp_path: Path) -> None:
     """A missing folder is refused with the right form, and nothing is served."""
-    command = [sys.executable, "-m", "local.s3", f"bucket={tmp_path / 'none'}"]
-    done = subprocess.run(command, cwd=ROOT, env=os.environ, capture_output=True, text=True, timeout=30, check=False)
-    assert done.returncode == 2
-    assert "must be BUCKET=FOLDER with an existing folder" in done.stderr
+    result = run([sys.executable, "-m", "local.s3", f"bucket={tmp_path / 'none'}"])
+    assert result.returncode == 2
+    assert "must be BUCKET=FOLDER with an existing folder" in result.stderr
 
 
 def _listens(port: int) -> bool:

@@ -1,11 +1,10 @@
-"""The local Rekognition endpoint, asked by unmodified boto3."""
+"""The local Rekognition endpoint, called by unmodified boto3."""
 
 import http.client
 import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +15,9 @@ from botocore.exceptions import ClientError
 from botocore.validate import ParamValidator
 from PIL import Image as Pillow
 
-from local import pictures, stack
+from local import pictures
 from local.stack import CREDENTIALS
+from tests.support.processes import PATIENCE, free_port, spawn, wait_until
 from tests.support.rekognition_pictures import encode
 from tests.support.rekognition_servers import BUCKET, demo_aws, endpoint
 
@@ -48,24 +48,24 @@ def demo() -> dict[str, bytes]:
 
 
 def check_shape(client: object, operation: str, answer: dict) -> None:
-    told = {key: value for key, value in answer.items() if key != "ResponseMetadata"}
-    report = ParamValidator().validate(told, client.meta.service_model.operation_model(operation).output_shape)
+    members = {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+    report = ParamValidator().validate(members, client.meta.service_model.operation_model(operation).output_shape)
     assert not report.has_errors(), report.generate_report()
 
 
 @pytest.mark.parametrize("name", PEOPLE)
 def test_names_the_people_of_the_gallery(aws: SimpleNamespace, demo: dict[str, bytes], name: str) -> None:
-    """The demo's pictures differ from the gallery's, and everybody in them is named all the same."""
+    """The demo's pictures differ from the gallery's, but everybody in them is named."""
     answer = aws.rekognition.recognize_celebrities(Image={"Bytes": demo[name]})
-    found = sorted(answer["CelebrityFaces"], key=lambda one: one["Face"]["BoundingBox"]["Left"])
-    assert [one["Name"] for one in found] == PEOPLE[name]
-    assert all(50 < one["MatchConfidence"] <= 100 for one in found)
+    celebrities = sorted(answer["CelebrityFaces"], key=lambda one: one["Face"]["BoundingBox"]["Left"])
+    assert [one["Name"] for one in celebrities] == PEOPLE[name]
+    assert all(50 < one["MatchConfidence"] <= 100 for one in celebrities)
     assert answer["UnrecognizedFaces"] == []
     check_shape(aws.rekognition, "RecognizeCelebrities", answer)
 
 
 def test_a_stranger_is_an_unrecognized_face(demo: dict[str, bytes], tmp_path: Path) -> None:
-    """A face that is too far from everybody in the gallery is found and not named."""
+    """A face too far from everybody in the gallery is found but not named."""
     (tmp_path / "Grace Hopper").mkdir()
     pictures.photo("Grace Hopper").save(tmp_path / "Grace Hopper" / "1.jpg")
     with endpoint(tmp_path) as url:
@@ -87,13 +87,13 @@ def test_faces_make_people_labels(aws: SimpleNamespace, demo: dict[str, bytes]) 
     check_shape(aws.rekognition, "DetectLabels", answer)
 
 
-def test_nothing_known_makes_no_label(aws: SimpleNamespace, demo: dict[str, bytes]) -> None:
-    """A cup of coffee is nothing that the detectors know, so nothing is said."""
+def test_no_face_makes_no_label(aws: SimpleNamespace, demo: dict[str, bytes]) -> None:
+    """A cup of coffee has no face, so there is no label."""
     assert aws.rekognition.detect_labels(Image={"Bytes": demo["coffee.jpg"]})["Labels"] == []
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("parameters", "expected"),
     [
         ({"MaxLabels": 1}, {"Person"}),
         ({"MinConfidence": 100}, set()),
@@ -103,16 +103,16 @@ def test_nothing_known_makes_no_label(aws: SimpleNamespace, demo: dict[str, byte
         ({"Settings": {"GeneralLabels": {"LabelCategoryInclusionFilters": ["Animals and Pets"]}}}, set()),
     ],
 )
-def test_labels_are_limited_as_asked(
-    aws: SimpleNamespace, demo: dict[str, bytes], asked: dict, expected: set[str]
+def test_labels_are_filtered(
+    aws: SimpleNamespace, demo: dict[str, bytes], parameters: dict, expected: set[str]
 ) -> None:
-    """MaxLabels, MinConfidence and the filters let through what AWS's documentation says."""
-    answer = aws.rekognition.detect_labels(Image={"Bytes": demo["hopper.jpg"]}, **asked)
+    """MaxLabels, MinConfidence and the filters work as AWS's documentation says."""
+    answer = aws.rekognition.detect_labels(Image={"Bytes": demo["hopper.jpg"]}, **parameters)
     assert {label["Name"] for label in answer["Labels"]} == expected
 
 
 def test_boxes_are_of_the_upright_jpeg(aws: SimpleNamespace) -> None:
-    """A photo that is stored on its side gives the boxes of the one that stands."""
+    """A photo stored sideways gives the same boxes as the upright one."""
     exif = Pillow.Exif()
     exif[0x0112] = 6
     upright = pictures.photo("Grace Hopper")
@@ -124,8 +124,8 @@ def test_boxes_are_of_the_upright_jpeg(aws: SimpleNamespace) -> None:
     assert boxes[1] == pytest.approx(boxes[0], abs=0.03)
 
 
-def test_a_pngs_orientation_is_not_heeded(aws: SimpleNamespace) -> None:
-    """As AWS, which reads EXIF in JPEG alone: the detector sees a face on its side, and finds none."""
+def test_a_pngs_orientation_is_ignored(aws: SimpleNamespace) -> None:
+    """AWS reads EXIF only in JPEG; so the detector sees the face sideways and does not find it."""
     exif = Pillow.Exif()
     exif[0x0112] = 6
     sideways = encode(pictures.photo("Grace Hopper").rotate(90, expand=True), "PNG", exif=exif)
@@ -134,7 +134,7 @@ def test_a_pngs_orientation_is_not_heeded(aws: SimpleNamespace) -> None:
 
 
 def test_large_pictures_keep_their_boxes(aws: SimpleNamespace) -> None:
-    """Boxes are shares of the picture that was sent, also where a smaller one was looked at."""
+    """Boxes are shares of the original picture, even if the detector sees a smaller one."""
     photo = pictures.photo("Grace Hopper")
     large = photo.resize((photo.width * 4, photo.height * 4))
     (small_box,), (large_box,) = (
@@ -145,17 +145,17 @@ def test_large_pictures_keep_their_boxes(aws: SimpleNamespace) -> None:
 
 
 def test_reads_s3_objects(aws: SimpleNamespace, demo: dict[str, bytes]) -> None:
-    """An object gives what its bytes give, and an old version what it was."""
+    """An S3 object gives the same result as its bytes, and so does an old version."""
     aws.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     old = aws.s3.put_object(Bucket=BUCKET, Key="a b.jpg", Body=demo["hopper.jpg"])["VersionId"]
     aws.s3.put_object(Bucket=BUCKET, Key="a b.jpg", Body=demo["coffee.jpg"])
-    where = {"Bucket": BUCKET, "Name": "a b.jpg"}
-    ask = aws.rekognition.recognize_celebrities
-    assert ask(Image={"S3Object": where})["CelebrityFaces"] == []
-    assert ask(Image={"S3Object": where | {"Version": old}})["CelebrityFaces"][0]["Name"] == "Grace Hopper"
+    s3_object = {"Bucket": BUCKET, "Name": "a b.jpg"}
+    recognize = aws.rekognition.recognize_celebrities
+    assert recognize(Image={"S3Object": s3_object})["CelebrityFaces"] == []
+    assert recognize(Image={"S3Object": s3_object | {"Version": old}})["CelebrityFaces"][0]["Name"] == "Grace Hopper"
 
 
-REFUSED = {
+BAD_IMAGES = {
     "text": ({"Bytes": b"no picture"}, "InvalidImageFormatException"),
     "cut short": ({"Bytes": encode(pictures.photo("Grace Hopper"))[:5000]}, "InvalidImageFormatException"),
     "WebP": ({"Bytes": encode(pictures.photo("Grace Hopper"), "WEBP")}, "InvalidImageFormatException"),
@@ -168,10 +168,10 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", BAD_IMAGES)
 def test_refuses_with_awss_codes(aws: SimpleNamespace, case: str) -> None:
-    """What AWS refuses is refused with its code and HTTP 400, and a request id."""
-    image, code = REFUSED[case]
+    """What AWS refuses is refused with AWS's code, HTTP 400 and a request id."""
+    image, code = BAD_IMAGES[case]
     with pytest.raises(ClientError) as refusal:
         aws.rekognition.detect_labels(Image=image)
     answer = refusal.value.response
@@ -180,8 +180,8 @@ def test_refuses_with_awss_codes(aws: SimpleNamespace, case: str) -> None:
     assert answer["ResponseMetadata"]["RequestId"]
 
 
-def test_an_operation_that_is_not_built_says_so(aws: SimpleNamespace) -> None:
-    """It is no empty success."""
+def test_an_unsupported_operation_says_so(aws: SimpleNamespace) -> None:
+    """It is an error, not an empty success."""
     with pytest.raises(ClientError, match=r"UnknownOperationException.*ListDatasetEntries is not supported"):
         aws.rekognition.list_dataset_entries(DatasetArn=DATASET)
 
@@ -198,47 +198,43 @@ def test_an_operation_that_is_not_built_says_so(aws: SimpleNamespace) -> None:
         ),
     ],
 )
-def test_what_is_not_boto3_is_refused(aws: SimpleNamespace, headers: dict, body: str, code: bytes) -> None:
-    """A request without SigV4 or without a JSON object gets AWS's code."""
+def test_malformed_requests_are_refused(aws: SimpleNamespace, headers: dict, body: str, code: bytes) -> None:
+    """A request without SigV4 or a JSON object gets AWS's code."""
     connection = http.client.HTTPConnection(aws.url.removeprefix("http://"))
     target = {"X-Amz-Target": "RekognitionService.DetectLabels"}
     connection.request("POST", "/", body, target | headers)
     answer = connection.getresponse()
-    told = answer.read()
+    content = answer.read()
     connection.close()
     assert answer.status == 400
-    assert code in told
+    assert code in content
 
 
 def test_runs_as_a_process(tmp_path: Path) -> None:
-    """It tells which pictures it left out, says that it is up, and ends with 0 on SIGTERM."""
+    """It names the pictures that it leaves out, reports that it is up, and exits 0 on SIGTERM."""
     pictures.photo("Grace Hopper").save(tmp_path / "stray.jpg")
     for name, picture in {"Nobody": pictures.scene("coffee.png"), "Grace": pictures.photo("Grace Hopper")}.items():
         (tmp_path / name).mkdir()
         picture.save(tmp_path / name / "1.jpg")
     (tmp_path / "Grace" / "2.jpg").write_text("no picture")
-    (port,) = stack.free_ports(1)
-    command = [sys.executable, "-m", "local.rekognition", "--port", str(port), "--gallery", str(tmp_path)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | CREDENTIALS) as process:
-        told = [process.stderr.readline() for _ in range(3)]
-        _wait_until_up(port)
+    port = free_port()
+    command = [sys.executable, "-m", "local.rekognition", "--port", str(port), "--gallery", tmp_path]
+    with spawn(command, stderr=subprocess.PIPE, text=True, env=os.environ | CREDENTIALS) as process:
+        lines = [process.stderr.readline() for _ in range(3)]
+        wait_until(lambda: _is_up(port))
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-    assert "2.jpg: This is not a JPEG" in told[0]
-    assert "Nobody/1.jpg: shows 0 faces" in told[1]
-    assert told[2].startswith("1 known faces")
+        assert process.wait(PATIENCE) == 0
+    assert "2.jpg: This is not a JPEG" in lines[0]
+    assert "Nobody/1.jpg: shows 0 faces" in lines[1]
+    assert lines[2].startswith("1 known faces")
 
 
-def _wait_until_up(port: int) -> None:
-    for _ in range(200):
-        connection = http.client.HTTPConnection("127.0.0.1", port)
-        try:
-            connection.request("GET", "/healthz")
-            assert connection.getresponse().read() == b"ok\n"
-        except ConnectionRefusedError:
-            time.sleep(0.05)
-        else:
-            return
-        finally:
-            connection.close()
-    raise AssertionError("the endpoint is not up")
+def _is_up(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().read() == b"ok\n"
+    except ConnectionRefusedError:
+        return False
+    finally:
+        connection.close()

@@ -1,4 +1,4 @@
-"""Keys, trouble on purpose, recordings and what outlives a killed process, at the local Rekognition endpoint."""
+"""Access keys, fault injection, recordings and durability of the local Rekognition endpoint."""
 
 import datetime as dt
 import json
@@ -19,7 +19,6 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 
-from local import stack
 from local.rekognition.options import parse
 from local.rekognition.recordings import Recordings, Upstream
 from local.rekognition.wire.access import Access
@@ -29,14 +28,15 @@ from local.rekognition.wire.faults import Faults, Rates
 from local.rekognition.wire.protocol import Handler, operation_handler
 from local.stack import CREDENTIALS
 from tests.support import rekognition_pictures
+from tests.support.processes import PATIENCE, free_port, spawn, wait_until
 from tests.support.rekognition_servers import endpoint, serving
 
 DEMO = rekognition_pictures.demo()
 LISTING = operation_handler({"ListCollections": lambda _: {"CollectionIds": ["a"]}})
-"""An endpoint with one collection, for what comes before the operations."""
+"""A handler with one collection, for tests of what happens before operations run."""
 
 
-def asking(url: str, key: str = "local", secret: str = "local", region: str = "us-east-1") -> Any:  # noqa: S107 - the endpoint's
+def client_of(url: str, key: str = "local", secret: str = "local", region: str = "us-east-1") -> Any:  # noqa: S107 - the endpoint's
     return boto3.client(
         "rekognition",
         endpoint_url=url,
@@ -64,7 +64,7 @@ def outcome(call: Callable[[], Any]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"),
+    ("parameters", "expected"),
     [
         ({}, "ok"),
         ({"key": "stranger"}, "UnrecognizedClientException"),
@@ -73,17 +73,17 @@ def outcome(call: Callable[[], Any]) -> str:
         ({"key": "old"}, "ExpiredTokenException"),
     ],
 )
-def test_signatures_are_checked_against_keys(asked: dict, expected: str) -> None:
-    """boto3's signature is good with the right key, secret and region, and refused with AWS's code otherwise."""
+def test_signatures_are_checked_against_keys(parameters: dict, expected: str) -> None:
+    """boto3's signature is accepted with the right key, secret and region, else refused with AWS's code."""
     access = Access({"local": "local", "old": "local"}, frozenset({"old"}), region="us-east-1")
     with serving(create_app(LISTING, access)) as url:
-        assert outcome(asking(url, **asked).list_collections) == expected
+        assert outcome(client_of(url, **parameters).list_collections) == expected
 
 
 def test_a_changed_body_breaks_the_signature() -> None:
-    """What was signed is what has to come."""
+    """The signature covers the body."""
     with serving(create_app(LISTING, Access({"local": "local"}))) as url:
-        client = asking(url)
+        client = client_of(url)
         client.meta.events.register("before-send.*.*", _change_body)
         assert outcome(client.list_collections) == "InvalidSignatureException"
 
@@ -94,34 +94,34 @@ def _change_body(request: Any, **_: Any) -> None:
 
 
 def test_an_old_signature_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Six minutes ago is too long, as at AWS."""
+    """Six minutes are too old, as for AWS."""
     then = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=6)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: then)
     app = create_app(LISTING, Access({"local": "local"}))
     with serving(app) as url, pytest.raises(ClientError, match="Signature expired"):
-        asking(url).list_collections()
+        client_of(url).list_collections()
 
 
 def test_an_operation_may_be_denied() -> None:
-    """AccessDeniedException names the action that a policy would have to allow."""
+    """AccessDeniedException names the action that a policy must allow."""
     app = create_app(LISTING, Access(denied=frozenset({"ListCollections"})))
     with (
         serving(app) as url,
         pytest.raises(ClientError, match="not authorized to perform: rekognition:ListCollections"),
     ):
-        asking(url).list_collections()
+        client_of(url).list_collections()
 
 
 def outcomes(rates: Rates, seed: int, count: int) -> list[str]:
     with serving(create_app(LISTING, faults=Faults(rates, seed))) as url:
-        client = asking(url)
-        told = [outcome(client.list_collections) for _ in range(count)]
+        client = client_of(url)
+        results = [outcome(client.list_collections) for _ in range(count)]
         client.close()
-        return told
+        return results
 
 
-def test_trouble_comes_at_its_rate_and_from_its_seed() -> None:
-    """Of 200 requests each fault meets about its share, and the same ones again with the same seed alone."""
+def test_faults_follow_their_rates_and_the_seed() -> None:
+    """Of 200 requests each fault hits about its share, and the same requests again only with the same seed."""
     rates = Rates(throttle=0.2, error=0.1, reset=0.1)
     first = outcomes(rates, 1, 200)
     kinds = {kind: first.count(kind) for kind in set(first)}
@@ -135,20 +135,20 @@ def test_trouble_comes_at_its_rate_and_from_its_seed() -> None:
     assert outcomes(rates, 1, 60) == first[:60] != outcomes(rates, 2, 60)
 
 
-def test_calls_are_counted_by_what_became_of_them() -> None:
-    """A request whose answer is lost is billed all the same when it was done, and the counts tell both."""
+def test_calls_are_counted_by_outcome() -> None:
+    """A request that ran is billed even if its response is lost, and counts as both."""
     with serving(create_app(LISTING, faults=Faults(Rates(reset=1), seed=3))) as url:
-        client = asking(url)
+        client = client_of(url)
         assert {outcome(client.list_collections) for _ in range(20)} == {"reset"}
-        (told,) = json.loads(get(f"{url}/calls")).values()
-    assert told["reset"] == 20
-    assert 0 < told["billed"] < 20
+        (counts,) = json.loads(get(f"{url}/calls")).values()
+    assert counts["reset"] == 20
+    assert 0 < counts["billed"] < 20
 
 
-def test_latency_comes_at_its_rate() -> None:
-    """Half of the requests take a tenth of a second more."""
+def test_latency_follows_its_rate() -> None:
+    """Half of the requests take at least a tenth of a second."""
     with serving(create_app(LISTING, faults=Faults(Rates(latency=0.5, latency_seconds=0.1)))) as url:
-        client = asking(url)
+        client = client_of(url)
         client.list_collections()
         seconds = [_seconds(client.list_collections) for _ in range(20)]
     assert 4 <= sum(taken >= 0.1 for taken in seconds) <= 16
@@ -163,33 +163,33 @@ def _seconds(call: Callable[[], Any]) -> float:
 @contextmanager
 def recorder(folder: Path, aws: str) -> Iterator[Any]:
     with serving(create_app(Recordings(folder).recorder(Upstream("us-east-1", aws)))) as url:
-        yield asking(url)
+        yield client_of(url)
 
 
 @pytest.mark.usefixtures("aws_credentials")
-def test_what_is_recorded_is_replayed(tmp_path: Path) -> None:
-    """Answers and refusals come again to the same parameters, and nothing comes to others."""
-    seen = {"Bytes": DEMO["hopper"]}
+def test_recordings_are_replayed(tmp_path: Path) -> None:
+    """The same parameters get their response or error again; others get an error."""
+    image = {"Bytes": DEMO["hopper"]}
     with endpoint(None) as aws, recorder(tmp_path, aws) as client:
-        faces = client.detect_faces(Image=seen)["FaceDetails"]
-        refused = outcome(lambda: client.detect_faces(Image={"Bytes": b"x"}))
+        faces = client.detect_faces(Image=image)["FaceDetails"]
+        error = outcome(lambda: client.detect_faces(Image={"Bytes": b"x"}))
         client.create_collection(CollectionId="c")
         client.create_user(CollectionId="c", UserId="u")
     with serving(create_app(Recordings(tmp_path).replay)) as url:
-        again = asking(url)
-        assert again.detect_faces(Image=seen)["FaceDetails"] == faces
-        assert outcome(lambda: again.detect_faces(Image={"Bytes": b"x"})) == refused == "InvalidImageFormatException"
-        again.create_user(CollectionId="c", UserId="u")  # with another ClientRequestToken
+        replay = client_of(url)
+        assert replay.detect_faces(Image=image)["FaceDetails"] == faces
+        assert outcome(lambda: replay.detect_faces(Image={"Bytes": b"x"})) == error == "InvalidImageFormatException"
+        replay.create_user(CollectionId="c", UserId="u")  # with another ClientRequestToken
         with pytest.raises(ClientError, match=r"UnrecordedRequestException.*--record it first"):
-            again.detect_faces(Image=seen, Attributes=["ALL"])
+            replay.detect_faces(Image=image, Attributes=["ALL"])
     assert len(list(tmp_path.iterdir())) == 4
     assert b"/9j/" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())  # a JPEG in base64
 
 
 @pytest.mark.usefixtures("aws_credentials")
 @pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredTokenException"])
-def test_passing_trouble_is_not_recorded(tmp_path: Path, code: str) -> None:
-    """The caller is told of it, and a replay knows nothing of it."""
+def test_transient_errors_are_not_recorded(tmp_path: Path, code: str) -> None:
+    """The caller gets the error, and no recording is made."""
 
     def fail(*_: Any) -> Any:
         raise AwsError(code, "not now")
@@ -201,31 +201,24 @@ def test_passing_trouble_is_not_recorded(tmp_path: Path, code: str) -> None:
 
 
 @contextmanager
-def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Any]]:
-    (port,) = stack.free_ports(1)
-    command = [sys.executable, "-m", "local.rekognition", "--port", str(port), *arguments]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=os.environ | CREDENTIALS) as running:
-        try:
-            _wait(port, running)
-            yield running, asking(f"http://127.0.0.1:{port}")
-        finally:
-            running.kill()
-
-
-def _wait(port: int, running: subprocess.Popen[str]) -> None:
-    for _ in range(400):
+def process(*args: str) -> Iterator[tuple[subprocess.Popen[str], Any]]:
+    port = free_port()
+    command = [sys.executable, "-m", "local.rekognition", "--port", str(port), *args]
+    with spawn(command, env=os.environ | CREDENTIALS) as running:
+        wait_until(lambda: _is_up(port) or running.poll() is not None)
         assert running.poll() is None
-        try:
-            get(f"http://127.0.0.1:{port}/healthz")
-        except OSError:
-            time.sleep(0.05)
-        else:
-            return
-    raise AssertionError("the endpoint is not up")
+        yield running, client_of(f"http://127.0.0.1:{port}")
+
+
+def _is_up(port: int) -> bool:
+    try:
+        return get(f"http://127.0.0.1:{port}/healthz") == b"ok\n"
+    except OSError:
+        return False
 
 
 def test_collections_outlive_a_killed_process(tmp_path: Path) -> None:
-    """Whatever was answered before SIGKILL is there afterwards: collection, face, user and whose the face is."""
+    """Whatever was confirmed before SIGKILL is kept: the collection, the face, the user and their association."""
     image = {"Bytes": DEMO["hopper"]}
     with process("--collections", str(tmp_path / "kept")) as (running, client):
         client.create_collection(CollectionId="c")
@@ -233,20 +226,20 @@ def test_collections_outlive_a_killed_process(tmp_path: Path) -> None:
         client.create_user(CollectionId="c", UserId="grace")
         client.associate_faces(CollectionId="c", UserId="grace", FaceIds=[face])
         running.send_signal(signal.SIGKILL)
-        running.wait(10)
+        running.wait(PATIENCE)
     with process("--collections", str(tmp_path / "kept")) as (_, client):
         (match,) = client.search_faces_by_image(CollectionId="c", Image=image)["FaceMatches"]
         assert (match["Face"]["FaceId"], match["Face"]["UserId"]) == (face, "grace")
 
 
 def test_two_endpoints_on_one_folder_see_each_other(tmp_path: Path) -> None:
-    """What one adds the other finds, also after it has searched before."""
+    """A face that one adds is found by the other, even if the other has searched before."""
     image = {"Bytes": DEMO["hopper"]}
     with (
         endpoint(None, "http://127.0.0.1:9", collections=tmp_path) as one,
         endpoint(None, "http://127.0.0.1:9", collections=tmp_path) as other,
     ):
-        first, second = asking(one), asking(other)
+        first, second = client_of(one), client_of(other)
         first.create_collection(CollectionId="c")
         assert second.search_faces_by_image(CollectionId="c", Image=image)["FaceMatches"] == []
         first.index_faces(CollectionId="c", Image=image)
@@ -254,7 +247,7 @@ def test_two_endpoints_on_one_folder_see_each_other(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("args", "message"),
     [
         (["--key", "x"], "must be ID=SECRET"),
         (["--throttle", "2"], "must be a number from 0 to 1"),
@@ -266,11 +259,9 @@ def test_two_endpoints_on_one_folder_see_each_other(tmp_path: Path) -> None:
         (["--upstream", "http://x"], "requires --record"),
     ],
 )
-def test_a_wrong_command_line_is_refused(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_command_line_is_refused(args: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     """It exits 2 and names the option and the value that it requires."""
     with pytest.raises(SystemExit) as exit_info:
-        parse(arguments)
+        parse(args)
     assert exit_info.value.code == 2
     assert message in capsys.readouterr().err

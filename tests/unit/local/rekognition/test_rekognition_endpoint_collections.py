@@ -20,20 +20,20 @@ def client(rekognition: SimpleNamespace) -> Any:
     return rekognition.client
 
 
-def refused(code: str, call: Any, **asked: Any) -> str:
+def refused(code: str, call: Any, **parameters: Any) -> str:
     with pytest.raises(ClientError) as refusal:
-        call(**asked)
+        call(**parameters)
     assert refusal.value.response["Error"]["Code"] == code
     return refusal.value.response["Error"]["Message"]
 
 
-def index(client: Any, collection: str, image: dict, **asked: Any) -> list[str]:
-    records = client.index_faces(CollectionId=collection, Image=image, **asked)["FaceRecords"]
+def index(client: Any, collection: str, image: dict, **parameters: Any) -> list[str]:
+    records = client.index_faces(CollectionId=collection, Image=image, **parameters)["FaceRecords"]
     return [record["Face"]["FaceId"] for record in records]
 
 
 def test_a_collection_is_created_described_listed_and_deleted(client: Any) -> None:
-    """It is there from its creation to its deletion, and AWS's codes say when it is not."""
+    """It exists from creation to deletion; before and after, AWS's codes say that it does not."""
     created = client.create_collection(CollectionId="people")
     assert created["StatusCode"] == 200
     assert created["CollectionArn"].endswith(":123456789012:collection/people")
@@ -48,7 +48,7 @@ def test_a_collection_is_created_described_listed_and_deleted(client: Any) -> No
 
 
 def test_collections_come_in_pages(client: Any) -> None:
-    """boto3's paginator sees every collection once, in order, and a made-up token is refused."""
+    """boto3's paginator yields every collection once, in order; a made-up token is refused."""
     names = [f"page-{number}" for number in range(5)]
     for name in names:
         client.create_collection(CollectionId=name)
@@ -60,8 +60,8 @@ def test_collections_come_in_pages(client: Any) -> None:
         client.delete_collection(CollectionId=name)
 
 
-def test_indexing_keeps_the_largest_faces_and_tells_of_the_others(client: Any, collection: str) -> None:
-    """Of two faces MaxFaces=1 keeps the larger, Hopper's on the right; the other is told with its reason."""
+def test_indexing_keeps_the_largest_faces_and_reports_the_others(client: Any, collection: str) -> None:
+    """Of two faces MaxFaces=1 keeps the larger, Hopper's on the right; the other is returned with its reason."""
     answer = client.index_faces(CollectionId=collection, Image=BOTH, ExternalImageId="both.jpg", MaxFaces=1)
     (record,), (other,) = answer["FaceRecords"], answer["UnindexedFaces"]
     assert record["Face"]["BoundingBox"]["Left"] > 0.5 > other["FaceDetail"]["BoundingBox"]["Left"]
@@ -72,7 +72,7 @@ def test_indexing_keeps_the_largest_faces_and_tells_of_the_others(client: Any, c
 
 
 def test_a_picture_indexed_again_makes_no_second_face(client: Any, collection: str) -> None:
-    """As AWS says: the same picture, collection and external id save no duplicate; another id does."""
+    """As with AWS, the same picture and external id store no duplicate in a collection; another id does."""
     first = index(client, collection, BOTH, ExternalImageId="a")
     assert index(client, collection, BOTH, ExternalImageId="a") == first
     assert not set(index(client, collection, BOTH, ExternalImageId="b")) & set(first)
@@ -80,7 +80,7 @@ def test_a_picture_indexed_again_makes_no_second_face(client: Any, collection: s
 
 
 def test_poor_faces_are_not_indexed(client: Any, collection: str) -> None:
-    """A dark and blurred face is refused with both reasons, and kept where nobody filters."""
+    """A dark and blurred face is refused with both reasons, and kept without a filter."""
     blurred = pictures.photo("Grace Hopper").filter(ImageFilter.GaussianBlur(3))
     poor = ImageEnhance.Brightness(blurred).enhance(0.4)
     image = {"Bytes": rekognition_pictures.jpeg(poor)}
@@ -91,17 +91,17 @@ def test_poor_faces_are_not_indexed(client: Any, collection: str) -> None:
 
 
 def test_listing_faces_in_pages_and_by_id(client: Any, collection: str) -> None:
-    """The paginator sees every face once; FaceIds and UserId choose among them."""
+    """The paginator yields every face once; FaceIds selects some of them."""
     ids = index(client, collection, BOTH) + index(client, collection, HOPPER)
     pages = client.get_paginator("list_faces").paginate(CollectionId=collection, PaginationConfig={"PageSize": 2})
     assert [face["FaceId"] for page in pages for face in page["Faces"]] == ids
-    chosen = client.list_faces(CollectionId=collection, FaceIds=[ids[2], str(uuid.uuid4())])["Faces"]
-    assert [face["FaceId"] for face in chosen] == [ids[2]]
+    selection = client.list_faces(CollectionId=collection, FaceIds=[ids[2], str(uuid.uuid4())])["Faces"]
+    assert [face["FaceId"] for face in selection] == [ids[2]]
     refused("InvalidPaginationTokenException", client.list_faces, CollectionId=collection, NextToken="eA==")
 
 
 def test_searching_by_face_finds_the_same_person_elsewhere(client: Any, collection: str) -> None:
-    """Hopper's face finds her other picture and neither itself nor Collins; with threshold 0 all others come."""
+    """Hopper's face finds her other picture, not itself or Collins; with threshold 0 it finds all others."""
     hopper = index(client, collection, HOPPER, ExternalImageId="hopper")[0]
     index(client, collection, BOTH, ExternalImageId="both")
     answer = client.search_faces(CollectionId=collection, FaceId=hopper)
@@ -115,37 +115,37 @@ def test_searching_by_face_finds_the_same_person_elsewhere(client: Any, collecti
     refused("ResourceNotFoundException", client.search_faces, CollectionId=collection, FaceId=str(uuid.uuid4()))
 
 
-def test_searching_by_picture_looks_at_the_largest_face_alone(client: Any, collection: str) -> None:
-    """In a collection of Collins alone, a picture in which Hopper is larger finds nobody."""
+def test_searching_by_picture_uses_only_the_largest_face(client: Any, collection: str) -> None:
+    """In a collection with only Collins, a picture with a larger Hopper finds nobody."""
     index(client, collection, COLLINS)
     answer = client.search_faces_by_image(CollectionId=collection, Image=BOTH)
     assert answer["SearchedFaceBoundingBox"]["Left"] > 0.5
     assert answer["FaceMatches"] == []
     assert len(client.search_faces_by_image(CollectionId=collection, Image=COLLINS)["FaceMatches"]) == 1
-    told = refused("InvalidParameterException", client.search_faces_by_image, CollectionId=collection, Image=COFFEE)
-    assert "no faces in the image" in told
+    message = refused("InvalidParameterException", client.search_faces_by_image, CollectionId=collection, Image=COFFEE)
+    assert "no faces in the image" in message
 
 
 def test_deleting_faces(client: Any, collection: str) -> None:
-    """A deleted face is neither listed nor found; one that is not there is told."""
+    """A deleted face is no longer found; one that does not exist is reported."""
     hopper = index(client, collection, HOPPER)
     both = index(client, collection, BOTH)
     missing = str(uuid.uuid4())
     answer = client.delete_faces(CollectionId=collection, FaceIds=[*hopper, missing])
     assert answer["DeletedFaces"] == hopper
     assert answer["UnsuccessfulFaceDeletions"] == [{"FaceId": missing, "Reasons": ["FACE_NOT_FOUND"]}]
-    found = client.search_faces_by_image(CollectionId=collection, Image=HOPPER)["FaceMatches"]
-    assert [match["Face"]["FaceId"] for match in found] == both[:1]
+    matches = client.search_faces_by_image(CollectionId=collection, Image=HOPPER)["FaceMatches"]
+    assert [match["Face"]["FaceId"] for match in matches] == both[:1]
 
 
 def test_a_users_life(client: Any, collection: str) -> None:
-    """Created, given faces, found by face and picture, kept from losing its faces, and deleted without them."""
+    """A user is created, gets faces, is found by face and picture, keeps its faces, and is deleted without them."""
     hopper, collins = index(client, collection, BOTH)
     client.create_user(CollectionId=collection, UserId="grace")
     refused("ConflictException", client.create_user, CollectionId=collection, UserId="grace")
     assert client.list_users(CollectionId=collection)["Users"] == [{"UserId": "grace", "UserStatus": "CREATED"}]
-    given = client.associate_faces(CollectionId=collection, UserId="grace", FaceIds=[hopper])
-    assert given["AssociatedFaces"] == [{"FaceId": hopper}]
+    association = client.associate_faces(CollectionId=collection, UserId="grace", FaceIds=[hopper])
+    assert association["AssociatedFaces"] == [{"FaceId": hopper}]
     assert client.list_users(CollectionId=collection)["Users"] == [{"UserId": "grace", "UserStatus": "ACTIVE"}]
     assert [face["UserId"] for face in client.list_faces(CollectionId=collection, UserId="grace")["Faces"]] == ["grace"]
     by_face = client.search_users(CollectionId=collection, FaceId=hopper)
@@ -154,35 +154,35 @@ def test_a_users_life(client: Any, collection: str) -> None:
     assert [match["User"]["UserId"] for match in by_picture["UserMatches"]] == ["grace"]
     assert [face["Reasons"] for face in by_picture["UnsearchedFaces"]] == [["FACE_NOT_LARGEST"]]
     assert client.search_users(CollectionId=collection, FaceId=collins)["UserMatches"] == []
-    kept = client.delete_faces(CollectionId=collection, FaceIds=[hopper])["UnsuccessfulFaceDeletions"]
-    assert kept[0]["Reasons"] == ["ASSOCIATED_TO_AN_EXISTING_USER"]
+    failures = client.delete_faces(CollectionId=collection, FaceIds=[hopper])["UnsuccessfulFaceDeletions"]
+    assert failures[0]["Reasons"] == ["ASSOCIATED_TO_AN_EXISTING_USER"]
     client.delete_user(CollectionId=collection, UserId="grace")
     refused("ResourceNotFoundException", client.delete_user, CollectionId=collection, UserId="grace")
     assert client.delete_faces(CollectionId=collection, FaceIds=[hopper])["DeletedFaces"] == [hopper]
 
 
 def test_faces_that_a_user_cannot_have(client: Any, collection: str) -> None:
-    """Unlike the user's, another user's, and unknown faces each come back with their reason."""
+    """Faces that are too different, another user's or unknown are each returned with their reason."""
     hopper, collins = index(client, collection, BOTH)
     (again,) = index(client, collection, HOPPER)
     for user in ("grace", "eileen"):
         client.create_user(CollectionId=collection, UserId=user)
     client.associate_faces(CollectionId=collection, UserId="grace", FaceIds=[hopper])
     missing = str(uuid.uuid4())
-    asked = {"CollectionId": collection, "UserId": "grace", "FaceIds": [collins, again, missing, hopper]}
-    answer = client.associate_faces(**asked)
+    face_ids = [collins, again, missing, hopper]
+    answer = client.associate_faces(CollectionId=collection, UserId="grace", FaceIds=face_ids)
     reasons = {one["FaceId"]: one["Reasons"] for one in answer["UnsuccessfulFaceAssociations"]}
     assert reasons == {collins: ["LOW_MATCH_CONFIDENCE"], missing: ["FACE_NOT_FOUND"]}
     assert answer["AssociatedFaces"] == [{"FaceId": again}]
     other = client.associate_faces(CollectionId=collection, UserId="eileen", FaceIds=[hopper])
     assert other["UnsuccessfulFaceAssociations"][0]["Reasons"] == ["ASSOCIATED_TO_A_DIFFERENT_USER"]
-    taken = client.disassociate_faces(CollectionId=collection, UserId="grace", FaceIds=[again, missing])
-    assert taken["DisassociatedFaces"] == [{"FaceId": again}]
-    assert taken["UnsuccessfulFaceDisassociations"][0]["Reasons"] == ["FACE_NOT_FOUND"]
+    removal = client.disassociate_faces(CollectionId=collection, UserId="grace", FaceIds=[again, missing])
+    assert removal["DisassociatedFaces"] == [{"FaceId": again}]
+    assert removal["UnsuccessfulFaceDisassociations"][0]["Reasons"] == ["FACE_NOT_FOUND"]
 
 
 def test_users_are_found_by_users(client: Any, collection: str) -> None:
-    """SearchUsers takes one of FaceId and UserId, and never finds the user itself."""
+    """SearchUsers requires exactly one of FaceId and UserId, and never finds the user itself."""
     (hopper,), (other, _) = index(client, collection, HOPPER), index(client, collection, BOTH)
     for user, face in (("grace", hopper), ("admiral", other)):
         client.create_user(CollectionId=collection, UserId=user)
@@ -194,17 +194,17 @@ def test_users_are_found_by_users(client: Any, collection: str) -> None:
     refused("ResourceNotFoundException", client.search_users, CollectionId=collection, UserId="nobody")
 
 
-def test_a_request_sent_twice_is_done_once(client: Any, collection: str) -> None:
-    """The same ClientRequestToken is answered again; with other parameters it is refused."""
-    asked = {"CollectionId": collection, "UserId": "grace", "ClientRequestToken": "once"}
-    client.create_user(**asked)
-    client.create_user(**asked)
-    refused("IdempotentParameterMismatchException", client.create_user, **asked | {"UserId": "eileen"})
+def test_a_repeated_request_runs_once(client: Any, collection: str) -> None:
+    """The same ClientRequestToken gets the same response; with other parameters it is refused."""
+    parameters = {"CollectionId": collection, "UserId": "grace", "ClientRequestToken": "once"}
+    client.create_user(**parameters)
+    client.create_user(**parameters)
+    refused("IdempotentParameterMismatchException", client.create_user, **parameters | {"UserId": "eileen"})
     assert [user["UserId"] for user in client.list_users(CollectionId=collection)["Users"]] == ["grace"]
 
 
 @pytest.mark.parametrize(
-    ("operation", "asked", "told"),
+    ("operation", "parameters", "message"),
     [
         ("create_collection", {"CollectionId": "a b"}, "Member must satisfy regular expression pattern"),
         ("create_collection", {"CollectionId": "x" * 256}, "Member must have length less than or equal to 255"),
@@ -213,6 +213,6 @@ def test_a_request_sent_twice_is_done_once(client: Any, collection: str) -> None
         ("delete_faces", {"CollectionId": "c", "FaceIds": ["x"]}, "at 'faceIds.1.member' failed"),
     ],
 )
-def test_what_the_model_does_not_allow_is_refused(client: Any, operation: str, asked: dict, told: str) -> None:
-    """boto3 checks neither patterns, nor enums, nor what is too long: the endpoint does, in AWS's words."""
-    assert told in refused("ValidationException", getattr(client, operation), **asked)
+def test_invalid_parameters_are_refused(client: Any, operation: str, parameters: dict, message: str) -> None:
+    """boto3 checks no patterns, enums or maximum lengths: the endpoint does, in AWS's words."""
+    assert message in refused("ValidationException", getattr(client, operation), **parameters)

@@ -28,7 +28,7 @@ def text(string: str, number: int, corner: tuple[float, float, float], **members
     return {"DetectedText": string, "Id": number, "Confidence": 99, "Geometry": {"BoundingBox": box}, **members}
 
 
-SAID = {
+ANNOTATION = {
     "Labels": [
         {"Name": "Cup", "Confidence": 70, "Parents": [{"Name": "Crockery"}], "Categories": [{"Name": "Kitchen"}]},
         {"Name": "Coffee", "Confidence": 90, "Instances": [{"BoundingBox": {"Left": 0.1}, "Confidence": 90}]},
@@ -54,10 +54,10 @@ FACES = [{"Smile": {"Value": True, "Confidence": 98}, "AgeRange": {"Low": 30, "H
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Annotations by both ways: beside the picture, and by its SHA-256."""
+    """Annotations in both forms: beside the picture, and by its SHA-256."""
     folder = tmp_path_factory.mktemp("annotations")
     (folder / "coffee.jpg").write_bytes(COFFEE["Bytes"])
-    (folder / "coffee.jpg.json").write_text(json.dumps(SAID))
+    (folder / "coffee.jpg.json").write_text(json.dumps(ANNOTATION))
     digest = hashlib.sha256(BOTH["Bytes"]).hexdigest()
     (folder / f"{digest}.json").write_text(json.dumps({"FaceDetails": FACES}))
     digest = hashlib.sha256(PAGE["Bytes"]).hexdigest()
@@ -72,23 +72,22 @@ def client(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     (gallery / "Grace Hopper" / "about.json").write_text(
         '{"Urls": ["hopper.example"], "KnownGender": {"Type": "Female"}}'
     )
-    known = annotations.read(folder)
-    with endpoint(gallery, annotations=known) as url:
-        made = boto3.client("rekognition", endpoint_url=url)
-        yield made
-        made.close()
+    with endpoint(gallery, annotations=annotations.read(folder)) as url:
+        rekognition = boto3.client("rekognition", endpoint_url=url)
+        yield rekognition
+        rekognition.close()
 
 
 def points(face: dict) -> dict[str, tuple[float, float]]:
     return {point["Type"]: (point["X"], point["Y"]) for point in face["Landmarks"]}
 
 
-def test_a_celebrity_is_told_by_id(client: Any) -> None:
-    """GetCelebrityInfo tells what about.json says of the id that RecognizeCelebrities gave."""
-    (found,) = client.recognize_celebrities(Image=HOPPER)["CelebrityFaces"]
-    assert found["Urls"] == ["hopper.example"]
-    told = client.get_celebrity_info(Id=found["Id"])
-    assert (told["Name"], told["Urls"], told["KnownGender"]) == (
+def test_a_celebrity_has_an_id(client: Any) -> None:
+    """GetCelebrityInfo returns about.json for the id from RecognizeCelebrities."""
+    (face,) = client.recognize_celebrities(Image=HOPPER)["CelebrityFaces"]
+    assert face["Urls"] == ["hopper.example"]
+    person = client.get_celebrity_info(Id=face["Id"])
+    assert (person["Name"], person["Urls"], person["KnownGender"]) == (
         "Grace Hopper",
         ["hopper.example"],
         {"Type": "Female"},
@@ -98,19 +97,19 @@ def test_a_celebrity_is_told_by_id(client: Any) -> None:
 
 
 def test_faces_have_landmarks_quality_and_pose(client: Any) -> None:
-    """Eyes are level in the face's upper half, the nose is between and below; a frontal face looks ahead."""
+    """The eyes are in the face's upper half, the nose between and below them; a frontal face looks ahead."""
     (face,) = client.detect_faces(Image=HOPPER)["FaceDetails"]
-    seen, box = points(face), face["BoundingBox"]
-    assert set(seen) == {"eyeLeft", "eyeRight", "nose"}
-    assert seen["eyeLeft"][0] < seen["nose"][0] < seen["eyeRight"][0]
-    assert box["Top"] < seen["eyeLeft"][1] < box["Top"] + box["Height"] / 2 < seen["nose"][1]
+    marks, box = points(face), face["BoundingBox"]
+    assert set(marks) == {"eyeLeft", "eyeRight", "nose"}
+    assert marks["eyeLeft"][0] < marks["nose"][0] < marks["eyeRight"][0]
+    assert box["Top"] < marks["eyeLeft"][1] < box["Top"] + box["Height"] / 2 < marks["nose"][1]
     assert all(abs(face["Pose"][angle]) < 20 for angle in ("Roll", "Yaw", "Pitch"))
     assert 20 < face["Quality"]["Brightness"] < 80
     assert "Smile" not in face
 
 
 def test_pose_follows_the_picture(client: Any) -> None:
-    """Turned by 10 degrees the face rolls by as much; mirrored, it looks to the other side."""
+    """A picture rotated by 10 degrees changes the roll by as much; mirrored, the face looks to the other side."""
     photo = pictures.photo("Grace Hopper")
 
     def pose(picture: Any) -> dict[str, float]:
@@ -122,8 +121,8 @@ def test_pose_follows_the_picture(client: Any) -> None:
     assert pose(ImageOps.mirror(photo))["Yaw"] == pytest.approx(-straight["Yaw"], abs=6)
 
 
-def test_attributes_come_from_annotations_when_asked_for(client: Any) -> None:
-    """The left face has those that are told and asked for; of the right one nothing is known."""
+def test_attributes_come_from_annotations_on_request(client: Any) -> None:
+    """The left face has the attributes that are annotated and requested; the right one's are unknown."""
     left, right = client.detect_faces(Image=BOTH, Attributes=["SMILE"])["FaceDetails"]
     assert left["Smile"] == {"Value": True, "Confidence": 98}
     assert "AgeRange" not in left
@@ -134,7 +133,7 @@ def test_attributes_come_from_annotations_when_asked_for(client: Any) -> None:
 
 
 def test_annotated_labels_pass_the_same_filters(client: Any) -> None:
-    """They come surest first, with parents and instances, and MinConfidence and filters hold for them."""
+    """They come surest first, with parents and instances, and obey MinConfidence and filters."""
     labels = client.detect_labels(Image=COFFEE)["Labels"]
     assert [label["Name"] for label in labels] == ["Coffee", "Cup"]
     assert labels[1]["Parents"] == [{"Name": "Crockery"}]
@@ -144,17 +143,17 @@ def test_annotated_labels_pass_the_same_filters(client: Any) -> None:
 
 
 def test_moderation_is_what_annotations_say(client: Any) -> None:
-    """50 and more without MinConfidence, and nothing of a picture that nobody has spoken of."""
-    told = client.detect_moderation_labels(Image=COFFEE)
-    assert [label["Name"] for label in told["ModerationLabels"]] == ["Alcohol"]
-    assert told["ContentTypes"] == SAID["ContentTypes"]
+    """The default MinConfidence is 50; a picture without an annotation has no label."""
+    answer = client.detect_moderation_labels(Image=COFFEE)
+    assert [label["Name"] for label in answer["ModerationLabels"]] == ["Alcohol"]
+    assert answer["ContentTypes"] == ANNOTATION["ContentTypes"]
     everything = client.detect_moderation_labels(Image=COFFEE, MinConfidence=0)["ModerationLabels"]
     assert [label["ParentName"] for label in everything] == ["", "Alcohol"]
     assert client.detect_moderation_labels(Image=HOPPER)["ModerationLabels"] == []
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("x.jpg.json", "{}", "there is no x.jpg beside it"),
         ("coffee.jpg.json", "{", "Expecting property name"),
@@ -164,11 +163,11 @@ def test_moderation_is_what_annotations_say(client: Any) -> None:
         ("coffee.jpg.json", '{"Labels": [{"Name": "a"}]}', "every entry needs a Confidence"),
     ],
 )
-def test_annotations_that_cannot_be_used_are_named(tmp_path: Path, name: str, content: str, told: str) -> None:
-    """The message names the file and what is wrong with it."""
+def test_invalid_annotations_are_named(tmp_path: Path, name: str, content: str, message: str) -> None:
+    """The message names the file and its fault."""
     (tmp_path / "coffee.jpg").write_bytes(b"x")
     (tmp_path / name).write_text(content)
-    with pytest.raises(annotations.InvalidAnnotation, match=told) as refusal:
+    with pytest.raises(annotations.InvalidAnnotation, match=message) as refusal:
         annotations.read(tmp_path)
     assert name in str(refusal.value)
 
@@ -187,8 +186,8 @@ def test_text_is_what_annotations_say(client: Any) -> None:
     assert client.detect_text(Image=HOPPER)["TextDetections"] == []
 
 
-def test_text_is_filtered_as_asked(client: Any) -> None:
-    """Regions, sizes and confidence choose words, and lines that keep none go with them."""
+def test_text_is_filtered(client: Any) -> None:
+    """Regions, sizes and confidence select words; a line without any of its words is dropped."""
 
     def words(filters: dict) -> list[str]:
         texts = client.detect_text(Image=PAGE, Filters=filters)["TextDetections"]
@@ -217,6 +216,6 @@ def test_faces_are_compared(client: Any) -> None:
 
 
 def test_equal_pictures_are_equally_similar(client: Any) -> None:
-    """A picture is 100 similar to itself."""
+    """A picture has similarity 100 to itself."""
     answer = client.compare_faces(SourceImage=COLLINS, TargetImage=COLLINS)
     assert np.isclose(answer["FaceMatches"][0]["Similarity"], 100, atol=1e-4)
