@@ -1,4 +1,4 @@
-"""Serves the gateway: `python -m services.gateway`."""
+"""Serve the gateway: `python -m services.gateway`."""
 
 import sys
 
@@ -11,7 +11,7 @@ from services.runtime.settings import load_settings
 
 
 def main() -> None:
-    """Reads settings and configuration, then serves until SIGTERM."""
+    """Read settings and configuration, then serve until SIGTERM."""
     settings = load_settings(GatewaySettings)
     try:
         config = load_config(settings.gateway_config)

@@ -1,124 +1,163 @@
-"""One recognizer behind the gateway."""
+"""One recognizer behind the gateway, and the only way to call it."""
 
 import json
-import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import grpc
 import structlog
 from google.rpc import status_pb2
+from structlog.contextvars import bind_contextvars
 
-from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2_grpc
+from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway import metrics
 from services.gateway.config import BackendConfig
-from services.gateway.hops import HOPS_KEY
 from services.runtime import status
-from services.runtime.limits import MAX_MESSAGE_BYTES
-from services.runtime.server.server import RECOGNIZER_SERVICE
+from services.runtime.errors import TooManyHops
+from services.runtime.limits import MAX_HOPS, MAX_MESSAGE_BYTES
+from services.runtime.server.calls import Context
+from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
 
 logger = structlog.get_logger()
+HOPS_KEY = "marquee-hops"
+"""Metadata key of the number of gateways that a call has passed through."""
 _Code = grpc.StatusCode
 _REASONS = {_Code.UNAVAILABLE: "RECOGNIZER_UNAVAILABLE", _Code.DEADLINE_EXCEEDED: "RECOGNIZER_TIMEOUT"}
 _MESSAGES = {_Code.UNAVAILABLE: "{} does not answer.", _Code.DEADLINE_EXCEEDED: "{} did not answer in time."}
+_ANSWERED = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL))
 
 
-class CallFailed(Exception):
-    """A recognizer's call failed, or was not made."""
+@dataclass(frozen=True)
+class Method:
+    """A method of the contract that the gateway passes on."""
 
-    def __init__(self, why: status_pb2.Status, outcome: pb.Outcome.ValueType = pb.OUTCOME_ERROR) -> None:
-        super().__init__(why.message)
-        self.status = why
-        late = why.code == status.number(_Code.DEADLINE_EXCEEDED)
-        self.outcome = pb.OUTCOME_TIMEOUT if late else outcome
+    path: str
+    response: type[Any]
+    places: int = 1
+    """In-flight calls it counts as. Listing counts as none, so that a busy recognizer is still listed."""
+
+
+RECOGNIZE_IMAGE = Method(f"/{RECOGNIZER_SERVICE}/RecognizeImage", pb.RecognizeImageResponse)
+LIST_RECOGNIZERS = Method(f"/{RECOGNIZER_SERVICE}/ListRecognizers", pb.ListRecognizersResponse, places=0)
+ENROLL_FACES = Method(f"/{ENROLLMENT_SERVICE}/EnrollFaces", enrollment_pb2.EnrollFacesResponse)
+REMOVE_PERSON = Method(f"/{ENROLLMENT_SERVICE}/RemovePerson", enrollment_pb2.RemovePersonResponse)
+LIST_PEOPLE = Method(f"/{ENROLLMENT_SERVICE}/ListPeople", enrollment_pb2.ListPeopleResponse)
+_METHODS = (RECOGNIZE_IMAGE, LIST_RECOGNIZERS, ENROLL_FACES, REMOVE_PERSON, LIST_PEOPLE)
+
+
+class Result(Protocol):
+    """The fields that the results of all methods share."""
+
+    recognizer: str
+    outcome: pb.Outcome.ValueType
+
+    @property
+    def status(self) -> status_pb2.Status:
+        """OK, or why it failed."""
 
 
 class Backend:
-    """A channel to one recognizer. It never raises for a recognizer's sake: a failure is a result."""
+    """A channel to one recognizer."""
 
     def __init__(self, name: str, config: BackendConfig) -> None:
         self.name = name
         self.timeout = config.timeout
-        self._places = config.max_in_flight
+        self._max_in_flight = config.max_in_flight
         self._in_flight = 0
         self._channel = grpc.aio.insecure_channel(config.target, options=_options(config))
-        self._stub: Any = recognizer_pb2_grpc.RecognizerServiceStub(self._channel)
-        self._recognize: Callable[..., Any] = self._channel.unary_unary(
-            f"/{RECOGNIZER_SERVICE}/RecognizeImage", response_deserializer=pb.RecognizeImageResponse.FromString
-        )
-        self.enrollment: Any = enrollment_pb2_grpc.EnrollmentServiceStub(self._channel)
+        self._stubs: dict[Method, Any] = {
+            method: self._channel.unary_unary(method.path, response_deserializer=method.response.FromString)
+            for method in _METHODS
+        }
 
-    async def recognize(self, request: bytes, timeout: float, hops: int) -> pb.RecognizeImageResponse:
-        """The recognizer's answer to a serialized request, with its results named as this gateway names them."""
-        begin = time.perf_counter()
-        try:
-            response = await self._ask(request, timeout, hops)
-        except CallFailed as exc:
-            result = pb.RecognizerResult(recognizer=self.name, outcome=exc.outcome, status=exc.status)
-            response = pb.RecognizeImageResponse(results=[result])
-        seconds = time.perf_counter() - begin
-        for result in response.results:
-            metrics.count_result(self.name, result.outcome, seconds)
-            if response.HasField("timings") and not response.gateway:  # a gateway has measured its own
-                inside = response.timings.total.ToNanoseconds()
-                result.timings.network.FromNanoseconds(max(0, int(seconds * 1e9) - inside))
-        return response
+    async def call(self, method: Method, request: bytes, timeout: float, hops: int) -> Any:
+        """Return the response to a serialized request, its results named as this gateway names them.
 
-    async def list(self, timeout: float, hops: int) -> list[pb.Recognizer]:
-        """The recognizers behind this one: itself, or those of a gateway."""
+        Never raise because of the recognizer: a failure is a response whose only result has the status.
+        """
+        if self._in_flight + method.places > self._max_in_flight:
+            message = f"{self.name} already has {self._max_in_flight} calls in flight, its limit. Try again later."
+            return self._failure(method, status.make(_Code.RESOURCE_EXHAUSTED, "SHED", message), pb.OUTCOME_SHED)
+        self._in_flight += method.places
         try:
-            answer = await self._stub.ListRecognizers(
-                pb.ListRecognizersRequest(), timeout=timeout, metadata=((HOPS_KEY, str(hops)),)
-            )
+            response = await self._stubs[method](request, timeout=timeout, metadata=((HOPS_KEY, str(hops)),))
         except grpc.aio.AioRpcError as exc:
-            state = pb.RECOGNIZER_STATE_UNAVAILABLE
-            return [pb.Recognizer(name=self.name, state=state, status=self._why(exc))]
-        for one in answer.recognizers:
-            one.name = self.named(one.name, answer.gateway)
-        return list(answer.recognizers)
+            return self._failure(method, self._status(exc))
+        finally:
+            self._in_flight -= method.places
+        return self._named(method, response)
 
     async def close(self) -> None:
-        """Closes the channel."""
+        """Close the channel."""
         await self._channel.close()
 
-    async def call(self, method: Callable[..., Any], request: Any, timeout: float, hops: int) -> Any:
-        """What the method of one of the stubs answers, as one of the calls that may be in flight. Raises CallFailed."""
-        if self._in_flight >= self._places:
-            message = f"{self.name} has {self._places} calls in flight, as many as it is given. Try again later."
-            raise CallFailed(status.make(_Code.RESOURCE_EXHAUSTED, "SHED", message), pb.OUTCOME_SHED)
-        self._in_flight += 1
-        try:
-            return await method(request, timeout=timeout, metadata=((HOPS_KEY, str(hops)),))
-        except grpc.aio.AioRpcError as exc:
-            raise CallFailed(self._why(exc)) from exc
-        finally:
-            self._in_flight -= 1
-
-    def named(self, inner: str, gateway: str) -> str:
-        """What this gateway calls a recognizer that the one behind it calls `inner`."""
-        return f"{self.name}/{inner}" if gateway else self.name
-
-    async def _ask(self, request: bytes, timeout: float, hops: int) -> pb.RecognizeImageResponse:
-        response: pb.RecognizeImageResponse = await self.call(self._recognize, request, timeout, hops)
-        if not response.results:
-            raise CallFailed(status.make(_Code.INTERNAL, "RECOGNIZER_FAILED", f"{self.name} answered no result."))
-        for result in response.results:
-            result.recognizer = self.named(result.recognizer, response.gateway)
+    def _named(self, method: Method, response: Any) -> Any:
+        entries = response and (response.recognizers if method is LIST_RECOGNIZERS else response.results)
+        if not entries:  # grpc.aio turns an undecodable response into None
+            message = f"{self.name} returned no result."
+            return self._failure(method, status.make(_Code.INTERNAL, "RECOGNIZER_FAILED", message))
+        for entry in entries:
+            if method is LIST_RECOGNIZERS:
+                entry.name = self._name(entry.name, response.gateway)
+            else:
+                entry.recognizer = self._name(entry.recognizer, response.gateway)
         return response
 
-    def _why(self, error: grpc.aio.AioRpcError) -> status_pb2.Status:
-        """What the recognizer said; what gRPC says of the network goes to the log, not to the caller."""
-        said = status.from_rpc_error(error)
-        if said.details:
-            return said
-        code = status.code_of(said)
-        if code is _Code.CANCELLED:  # not by this gateway: its server stopped before it looked at the call
+    def _name(self, inner: str, gateway: str) -> str:
+        return f"{self.name}/{inner}" if gateway else self.name
+
+    def _failure(self, method: Method, why: status_pb2.Status, outcome: pb.Outcome.ValueType = pb.OUTCOME_ERROR) -> Any:
+        response = method.response()
+        if method is LIST_RECOGNIZERS:
+            response.recognizers.add(name=self.name, state=pb.RECOGNIZER_STATE_UNAVAILABLE, status=why)
+            return response
+        if status.code_of(why) is _Code.DEADLINE_EXCEEDED:
+            outcome = pb.OUTCOME_TIMEOUT
+        response.results.add(recognizer=self.name, outcome=outcome, status=why)
+        return response
+
+    def _status(self, error: grpc.aio.AioRpcError) -> status_pb2.Status:
+        """Return the recognizer's own status; what gRPC says about the network is logged, not returned."""
+        original = status.from_rpc_error(error)
+        if original.details:
+            return original
+        code = status.code_of(original)
+        if code is _Code.CANCELLED:  # not by this gateway: the server stopped before it handled the call
             code = _Code.UNAVAILABLE
-        if code is not _Code.UNIMPLEMENTED:  # as every recognizer answers that does not enroll
-            logger.warning("recognizer failed", recognizer=self.name, code=code.name, error=said.message)
-        message = _MESSAGES.get(code, "{} failed: " + said.message).format(self.name)
+        if code is not _Code.UNIMPLEMENTED:  # recognizers that do not enroll answer so
+            logger.warning("recognizer failed", recognizer=self.name, code=code.name, error=original.message)
+        message = _MESSAGES.get(code, "{} failed: " + original.message).format(self.name)
         return status.make(code, _REASONS.get(code, "RECOGNIZER_FAILED"), message, recognizer=self.name)
+
+
+def hops_of(context: Context) -> int:
+    """Return the number of gateways that the call has passed through, this one included. Raise TooManyHops."""
+    value = str(dict(context.invocation_metadata() or ()).get(HOPS_KEY, "0"))
+    hops = int(value[:3]) + 1 if value.isdecimal() else 1
+    if hops > MAX_HOPS:
+        raise TooManyHops(f"The call passed through more than {MAX_HOPS} gateways. Do they call each other in a loop?")
+    return hops
+
+
+def check_answered(results: Sequence[Result], request_id: str = "") -> None:
+    """Raise StatusError if recognizers failed and none answered; log all outcomes.
+
+    The code is theirs if all failed alike, so that a bad picture is INVALID_ARGUMENT, else UNAVAILABLE. The details
+    hold each recognizer's status, with its name before its message.
+    """
+    bind_contextvars(outcomes={result.recognizer: outcome_name(result.outcome) for result in results})
+    failures = {result.recognizer: result.status for result in results if result.outcome != pb.OUTCOME_SKIPPED}
+    if not failures or any(result.outcome in _ANSWERED for result in results):
+        return
+    default = (_Code.UNAVAILABLE, "NO_RECOGNIZER_ANSWERED")
+    metadata = {"request_id": request_id} if request_id else {}
+    raise status.StatusError(status.join(failures, "No recognizer answered.", default, **metadata))
+
+
+def outcome_name(outcome: pb.Outcome.ValueType) -> str:
+    """Return the outcome as metrics and logs show it: "ok", "timeout"."""
+    return pb.Outcome.Name(outcome).removeprefix("OUTCOME_").lower()
 
 
 def _options(config: BackendConfig) -> list[tuple[str, int | str]]:
@@ -142,10 +181,10 @@ def _service_config(config: BackendConfig) -> dict[str, Any]:
         "initialBackoff": "0.05s",
         "maxBackoff": "0.5s",
         "backoffMultiplier": 2,
-        # A call that reaches a server while it stops is CANCELLED by gRPC, unseen.
+        # gRPC answers CANCELLED to a call that reaches a server while it stops.
         "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
     }
-    method = {"name": [{"service": "marquee.v1.RecognizerService"}]}
+    method = {"name": [{"service": RECOGNIZER_SERVICE}]}
     return {
         "loadBalancingConfig": [{"round_robin": {}}],
         "methodConfig": [method if config.priced else method | {"retryPolicy": retry}],

@@ -5,7 +5,7 @@
         target: svm:50051
         timeout: 5
 
-A mistake in it is told with file and line, and nothing is served until it is mended.
+A mistake is reported with file and line, and the gateway does not start.
 """
 
 import re
@@ -24,39 +24,39 @@ _MAX_PORT = 65535
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used; the text has a line for each mistake."""
+    """The configuration is unusable; the text has one line per mistake."""
 
 
 def _target(value: str) -> str:
-    """host:port as gRPC wants it, so that every address behind a name gets its share of calls."""
+    """Return host:port as a DNS target, so that every address behind a name gets its share of calls."""
     if value.startswith(_SCHEMES):
         return value
     match = _HOST_PORT.fullmatch(value)
     if match is None or not 1 <= int(match[2]) <= _MAX_PORT:
-        raise ValueError(f"{value!r} is no target; write host:port or one of {', '.join(_SCHEMES)}…")
+        raise ValueError(f"{value!r} is not a target; use host:port or one of {', '.join(_SCHEMES)}…")
     return f"dns:///{value}"
 
 
 class BackendConfig(BaseModel):
-    """How one recognizer is asked."""
+    """Configuration of one recognizer."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     target: Annotated[str, AfterValidator(_target)]
     """host:port, or a gRPC target such as dns:///svm:50051."""
     timeout: float = Field(10, gt=0, le=300)
-    """Seconds it may take at most; a caller's deadline may leave less."""
+    """Maximum seconds per recognition; a caller's deadline may leave less."""
     max_in_flight: int = Field(64, ge=1, le=10_000)
-    """Calls to it at once; a further one is answered SHED without asking."""
+    """Maximum concurrent calls; further ones are SHED at once."""
     priced: bool = False
-    """Whether calls cost money: a call that may have been billed is never sent again."""
+    """Whether calls cost money: a call that may have been billed is never retried."""
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
 class GatewayConfig(BaseModel):
-    """The recognizers by name, in the order in which they are listed and answered."""
+    """Recognizers by name, in the order of lists and responses."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -64,7 +64,7 @@ class GatewayConfig(BaseModel):
 
 
 def load_config(path: Path) -> GatewayConfig:
-    """Reads the file. Raises ConfigError."""
+    """Read the file. Raise ConfigError."""
     tree = _read(path)
     try:
         return GatewayConfig.model_validate(tree)
@@ -80,22 +80,22 @@ def _read(path: Path) -> Any:
         problem = str(exc.problem).partition(" with value")[0]
         raise ConfigError(f"{path}:{line}: {problem}") from exc
     except (OSError, UnicodeDecodeError, YAMLError) as exc:
-        raise ConfigError(f"{path}: {exc}. MARQUEE_GATEWAY_CONFIG names the file.") from exc
+        raise ConfigError(f"{path}: {exc}. Set MARQUEE_GATEWAY_CONFIG to the file.") from exc
 
 
 def _explain(path: Path, tree: Any, exc: ValidationError) -> Iterator[str]:
     for error in exc.errors():
-        where = [part for part in error["loc"] if part != "[key]"]
+        keys = [key for key in error["loc"] if key != "[key]"]
         message = "unknown key" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
-        yield f"{path}:{_line(tree, where)}: {'.'.join(map(str, where)) or 'the file'}: {message}"
+        yield f"{path}:{_line(tree, keys)}: {'.'.join(map(str, keys)) or 'the file'}: {message}"
 
 
-def _line(tree: Any, where: Sequence[int | str]) -> int:
-    """The line of the deepest key of `where` that the file has."""
+def _line(tree: Any, keys: Sequence[int | str]) -> int:
+    """Return the line of the deepest of the nested keys that the file has."""
     line = 1
-    for part in where:
-        if not isinstance(tree, CommentedMap) or part not in (tree.lc.data or ()):
-            break  # a key that is merged in by `<<` has no line here
-        line = tree.lc.key(part)[0] + 1
-        tree = tree[part]
+    for key in keys:
+        if not isinstance(tree, CommentedMap) or key not in (tree.lc.data or ()):
+            break  # a key merged in by `<<` has no line here
+        line = tree.lc.key(key)[0] + 1
+        tree = tree[key]
     return line

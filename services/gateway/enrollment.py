@@ -1,10 +1,11 @@
-"""Enrollment through the gateway: every recognizer that learns faces is told, each answers for itself."""
+"""EnrollmentService over several recognizers, each of which answers for itself."""
 
 import asyncio
 import base64
 import binascii
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -13,22 +14,21 @@ from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2
-from services.gateway import metrics
-from services.gateway.backend import Backend, CallFailed
-from services.gateway.failure import raise_if_nobody_answered
-from services.gateway.hops import hops_of
-from services.gateway.plan import budget, chosen, inner_names
+from services.gateway.backend import (
+    ENROLL_FACES,
+    LIST_PEOPLE,
+    REMOVE_PERSON,
+    Backend,
+    Method,
+    Result,
+    check_answered,
+    hops_of,
+)
+from services.gateway.plan import BackendCall, plan_enrollment
 from services.runtime import enrollment_requests, status
 from services.runtime.errors import InvalidRequest, NotOffered
 from services.runtime.requests import request_id_of
 from services.runtime.server.calls import Context, seconds_left
-
-_NOT_OURS = "page_token is none that this gateway made."
-_ANSWERS: dict[str, type[Any]] = {
-    "EnrollFaces": pb.EnrollFacesResponse,
-    "RemovePerson": pb.RemovePersonResponse,
-    "ListPeople": pb.ListPeopleResponse,
-}
 
 
 class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
@@ -42,61 +42,47 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
     async def EnrollFaces(  # noqa: N802 - the contract's name
         self, request: pb.EnrollFacesRequest, context: Context
     ) -> pb.EnrollFacesResponse:
-        """Tells all, under one person_id."""
+        """Enroll the person with every recognizer under one person_id."""
         _bind(request)
         enrollment_requests.check_enrollment(request, self._s3_allowed)
         request.person_id = enrollment_requests.person_id_of(request)
-        answers = await self._ask_all("EnrollFaces", request, context)
+        responses = await _send(self._plan(ENROLL_FACES, request, context))
         return pb.EnrollFacesResponse(
             request_id=request.request_id,
             person_id=request.person_id,
-            results=_all_results(answers, request.request_id),
+            results=_results(responses, request.request_id),
             gateway=self._name,
         )
 
     async def RemovePerson(  # noqa: N802 - the contract's name
         self, request: pb.RemovePersonRequest, context: Context
     ) -> pb.RemovePersonResponse:
-        """Tells all."""
+        """Remove the person from every recognizer."""
         _bind(request)
         enrollment_requests.check_removal(request)
-        answers = await self._ask_all("RemovePerson", request, context)
-        results = _all_results(answers, request.request_id)
+        responses = await _send(self._plan(REMOVE_PERSON, request, context))
+        results = _results(responses, request.request_id)
         return pb.RemovePersonResponse(request_id=request.request_id, results=results, gateway=self._name)
 
     async def ListPeople(  # noqa: N802 - the contract's name
         self, request: pb.ListPeopleRequest, context: Context
     ) -> pb.ListPeopleResponse:
-        """Asks all, or those that have more to tell than on the page before."""
+        """Return the next page of every recognizer that has one."""
         enrollment_requests.page_size_of(request)
-        tokens = _tokens(request.page_token)
-        answers = await self._ask_all("ListPeople", request, context, tokens)
-        more = {name: answer.next_page_token for name, answer in answers.items() if answer.next_page_token}
+        tokens = _decode(request.page_token)
+        request.ClearField("page_token")
+        calls = self._plan(LIST_PEOPLE, request, context)
+        if tokens:
+            calls = _pages(calls, tokens)
+        responses = await _send(calls)
+        names = (call.backend.name for call in calls)
+        next_tokens = {name: one.next_page_token for name, one in zip(names, responses, strict=True)}
         return pb.ListPeopleResponse(
-            results=_all_results(answers, ""), next_page_token=_token(more), gateway=self._name
+            results=_results(responses), next_page_token=_encode(next_tokens), gateway=self._name
         )
 
-    async def _ask_all(
-        self, method: str, request: Any, context: Context, tokens: Mapping[str, str] | None = None
-    ) -> dict[str, Any]:
-        """Every asked backend's answer by its name; with tokens: of those that have one, each with its own.
-
-        Many pictures take their time: a recognizer gets all that the caller gives, not the time of one picture.
-        """
-        hops, left = hops_of(context), budget(seconds_left(context))
-        backends = [one for one in chosen(request.recognizers, self._backends) if not tokens or one.name in tokens]
-        if not backends:
-            raise InvalidRequest(_NOT_OURS, field="page_token")
-        calls = []
-        for backend in backends:
-            own = type(request)()
-            own.CopyFrom(request)
-            own.recognizers[:] = inner_names(request.recognizers, backend.name)
-            if tokens:
-                own.page_token = tokens[backend.name]
-            calls.append(_ask(backend, method, own, left, hops))
-        answers = await asyncio.gather(*calls)
-        return {backend.name: one for backend, one in zip(backends, answers, strict=True)}
+    def _plan(self, method: Method, request: Any, context: Context) -> list[BackendCall]:
+        return plan_enrollment(method, request, self._backends, seconds_left(context), hops_of(context))
 
 
 def _bind(request: pb.EnrollFacesRequest | pb.RemovePersonRequest) -> None:
@@ -104,51 +90,55 @@ def _bind(request: pb.EnrollFacesRequest | pb.RemovePersonRequest) -> None:
     bind_contextvars(request_id=request.request_id)
 
 
-async def _ask(backend: Backend, method: str, request: Any, timeout: float, hops: int) -> Any:
-    """The backend's answer; where it failed, one that says so."""
-    try:
-        response = await backend.call(getattr(backend.enrollment, method), request, timeout, hops)
-    except CallFailed as exc:
-        response = _ANSWERS[method]()
-        why, outcome = _skipped(exc, backend.name) or (exc.status, exc.outcome)
-        response.results.add(recognizer=backend.name, status=why, outcome=outcome)
-        return response
-    for result in response.results:
-        result.recognizer = backend.named(result.recognizer, response.gateway)
-    return response
+async def _send(calls: Sequence[BackendCall]) -> list[Any]:
+    return await asyncio.gather(*(call.send() for call in calls))
 
 
-def _skipped(failed: CallFailed, name: str) -> tuple[status_pb2.Status, recognizer_pb2.Outcome.ValueType] | None:
-    """That the recognizer does not enroll is no failure."""
-    if status.code_of(failed.status) is not grpc.StatusCode.UNIMPLEMENTED:
-        return None
-    said = failed.status.message if status.reason_of(failed.status) == "NOT_OFFERED" else f"{name} does not enroll."
-    return status_pb2.Status(message=said), recognizer_pb2.OUTCOME_SKIPPED
-
-
-def _all_results(answers: Mapping[str, Any], request_id: str) -> list[Any]:
-    """All that all answered. Raises StatusError where all failed, NotOffered where none of them enrolls."""
-    results = [result for answer in answers.values() for result in answer.results]
-    bind_contextvars(outcomes={result.recognizer: metrics.outcome_name(result.outcome) for result in results})
-    raise_if_nobody_answered(results, request_id)
+def _results(responses: Sequence[Any], request_id: str = "") -> list[Any]:
+    """Return all results. Raise StatusError if all recognizers failed, NotOffered if none of them enrolls."""
+    results = [result for response in responses for result in response.results]
+    for result in results:
+        _skip_unimplemented(result)
+    check_answered(results, request_id)
     if all(result.outcome == recognizer_pb2.OUTCOME_SKIPPED for result in results):
         reasons = " ".join(dict.fromkeys(result.status.message for result in results))
-        raise NotOffered(f"No recognizer that was asked enrolls. {reasons}")
+        raise NotOffered(f"None of the requested recognizers enrolls. {reasons}")
     return results
 
 
-def _token(tokens: Mapping[str, str]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(tokens).encode()).decode() if tokens else ""
+def _skip_unimplemented(result: Result) -> None:
+    """Turn the failure of a recognizer that does not enroll into SKIPPED."""
+    if status.code_of(result.status) is not grpc.StatusCode.UNIMPLEMENTED:
+        return
+    is_explained = status.reason_of(result.status) == "NOT_OFFERED"
+    message = result.status.message if is_explained else f"{result.recognizer} does not enroll."
+    result.status.CopyFrom(status_pb2.Status(message=message))
+    result.outcome = recognizer_pb2.OUTCOME_SKIPPED
 
 
-def _tokens(token: str) -> dict[str, str]:
-    """What `_token` made of. Raises InvalidRequest."""
-    if not token:
+def _pages(calls: Sequence[BackendCall], tokens: Mapping[str, str]) -> list[BackendCall]:
+    """Return the calls of the recognizers that have a next page, each with its own token. Raise InvalidRequest."""
+    pages = {name: pb.ListPeopleRequest(page_token=token).SerializeToString() for name, token in tokens.items()}
+    calls = [call for call in calls if call.backend.name in pages]
+    if not calls:
+        raise InvalidRequest("Invalid page_token.", field="page_token")
+    return [replace(call, request=call.request + pages[call.backend.name]) for call in calls]
+
+
+def _encode(tokens: Mapping[str, str]) -> str:
+    """Return one page_token that holds those of all recognizers; empty if none has a next page."""
+    pages = {name: token for name, token in tokens.items() if token}
+    return base64.urlsafe_b64encode(json.dumps(pages).encode()).decode() if pages else ""
+
+
+def _decode(page_token: str) -> dict[str, str]:
+    """Return each recognizer's token. Raise InvalidRequest for a page_token that `_encode` did not make."""
+    if not page_token:
         return {}
     try:
-        tokens = json.loads(base64.b64decode(token, altchars=b"-_", validate=True))
+        tokens = json.loads(base64.b64decode(page_token, altchars=b"-_", validate=True))
     except (binascii.Error, ValueError) as exc:
-        raise InvalidRequest(_NOT_OURS, field="page_token") from exc
-    if not isinstance(tokens, dict) or not all(isinstance(value, str) for value in tokens.values()):
-        raise InvalidRequest(_NOT_OURS, field="page_token")
+        raise InvalidRequest("Invalid page_token.", field="page_token") from exc
+    if not isinstance(tokens, dict) or not all(isinstance(token, str) for token in tokens.values()):
+        raise InvalidRequest("Invalid page_token.", field="page_token")
     return tokens

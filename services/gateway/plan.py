@@ -1,92 +1,127 @@
-"""Whom to ask, for what, and for how long."""
+"""Which recognizers to call, with what, and for how long."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway.backend import Backend
+from services.gateway.backend import RECOGNIZE_IMAGE, Backend, Method
 from services.runtime.requests import check_names
 
 _RESERVE_SHARE = 0.1
-_RESERVE_MOST = 0.25
+_MAX_RESERVE = 0.25
 
 
 @dataclass(frozen=True)
-class Ask:
+class BackendCall:
     """One recognizer's part of a call."""
 
     backend: Backend
+    method: Method
     request: bytes
-    """A RecognizeImageRequest; those who are asked the same share it, since a picture is large."""
+    """Shared by all calls whose requests are equal, since pictures are large."""
     timeout: float
     hops: int
 
-    async def send(self) -> pb.RecognizeImageResponse:
-        """Asks."""
-        return await self.backend.recognize(self.request, self.timeout, self.hops)
+    async def send(self) -> Any:
+        """Return the backend's response."""
+        return await self.backend.call(self.method, self.request, self.timeout, self.hops)
 
 
-def plan(request: pb.RecognizeImageRequest, backends: Mapping[str, Backend], left: float, hops: int) -> list[Ask]:
-    """An Ask for every recognizer that the request wants, in the configured order.
+def plan_recognition(
+    request: pb.RecognizeImageRequest, backends: Mapping[str, Backend], left: float, hops: int
+) -> list[BackendCall]:
+    """Return a call for each recognizer that the request names, in the configured order.
 
-    `left` are the seconds until the caller gives up; each recognizer gets a little less, so that the
-    answer leaves in time even when one of them hangs. Raises UnknownRecognizer.
+    `left` are the seconds until the caller gives up; each recognizer gets a little less, so that the response leaves
+    in time even if one of them hangs. Raise UnknownRecognizer.
     """
     check_names([_outer(name) for name in request.recognizer_options], tuple(backends), "recognizer_options")
-    rest, picture = _apart(request)
-    asks, messages = [], dict[bytes, bytes]()
-    for backend in chosen(request.recognizers, backends):
-        own = request.recognizer_options.get(backend.name, pb.RecognizerOptions())
-        asked = _asked(rest, backend.name, own).SerializeToString()
-        if asked not in messages:
-            messages[asked] = asked + picture
-        asks.append(Ask(backend, messages[asked], _timeout(backend, own, budget(left)), hops))
-    return asks
+    messages, calls = _Messages(request, "image"), []
+    for backend in _select(request.recognizers, backends):
+        options = request.recognizer_options.get(backend.name, pb.RecognizerOptions())
+        message = messages.around(_recognition(messages.rest, backend.name, options))
+        calls.append(BackendCall(backend, RECOGNIZE_IMAGE, message, _timeout(backend, options, left), hops))
+    return calls
 
 
-def chosen(names: Sequence[str], backends: Mapping[str, Backend]) -> list[Backend]:
-    """The backends that the names mean, in the configured order; all where there are none. Raises UnknownRecognizer."""
+def plan_enrollment(
+    method: Method, request: Any, backends: Mapping[str, Backend], left: float, hops: int
+) -> list[BackendCall]:
+    """Return a call of an EnrollmentService method for each recognizer that the request names.
+
+    Many pictures take long: a recognizer gets all of the caller's time, not the timeout for one picture. Raise
+    UnknownRecognizer.
+    """
+    messages, calls = _Messages(request, "images"), []
+    for backend in _select(request.recognizers, backends):
+        own = _copy(messages.rest)
+        own.recognizers[:] = _inner_names(request.recognizers, backend.name)
+        calls.append(BackendCall(backend, method, messages.around(own), _usable(left), hops))
+    return calls
+
+
+class _Messages:
+    """Serialized requests around the same pictures, each in memory once however many recognizers get it."""
+
+    def __init__(self, request: Any, field: str) -> None:
+        self.rest = _copy(request)
+        """The request without its pictures."""
+        pictures = type(request)()
+        if field in request.DESCRIPTOR.fields_by_name:
+            self.rest.ClearField(field)
+            pictures = type(request)(**{field: getattr(request, field)})
+        self._pictures = pictures.SerializeToString()
+        self._messages: dict[bytes, bytes] = {}
+
+    def around(self, rest: Any) -> bytes:
+        """Return `rest` and the pictures as one serialized message."""
+        head = rest.SerializeToString()
+        if head not in self._messages:
+            self._messages[head] = head + self._pictures
+        return self._messages[head]
+
+
+def _select(names: Sequence[str], backends: Mapping[str, Backend]) -> list[Backend]:
+    """Return the named backends in the configured order; all if there are no names. Raise UnknownRecognizer."""
     check_names([_outer(name) for name in names], tuple(backends))
-    wanted = {_outer(name) for name in names} or set(backends)
-    return [backend for name, backend in backends.items() if name in wanted]
+    outer = {_outer(name) for name in names} or set(backends)
+    return [backend for name, backend in backends.items() if name in outer]
 
 
-def budget(left: float) -> float:
-    """Seconds that a recognizer may take of those until the caller gives up."""
-    return left - min(left * _RESERVE_SHARE, _RESERVE_MOST)
+def _usable(left: float) -> float:
+    """Return the seconds that a recognizer may take of those until the caller gives up."""
+    return left - min(left * _RESERVE_SHARE, _MAX_RESERVE)
 
 
-def inner_names(names: Sequence[str], backend: str) -> list[str]:
-    """Those of the names that mean something behind this backend; none where it is asked for as a whole."""
-    return [] if backend in names else [_inner(name) for name in names if _outer(name) == backend]
+def _timeout(backend: Backend, options: pb.RecognizerOptions, left: float) -> float:
+    requested = options.timeout.ToNanoseconds() / 1e9 if options.HasField("timeout") else backend.timeout
+    return min(requested, backend.timeout, _usable(left))
 
 
-def _timeout(backend: Backend, own: pb.RecognizerOptions, most: float) -> float:
-    asked = own.timeout.ToNanoseconds() / 1e9 if own.HasField("timeout") else backend.timeout
-    return min(asked, backend.timeout, most)
+def _recognition(rest: pb.RecognizeImageRequest, name: str, options: pb.RecognizerOptions) -> pb.RecognizeImageRequest:
+    """Return what this recognizer gets: its own options applied, other recognizers' cleared."""
+    own: pb.RecognizeImageRequest = _copy(rest)
+    own.ClearField("policy")
+    own.ClearField("recognizer_options")
+    own.recognizers[:] = _inner_names(rest.recognizers, name)
+    for key, inner_options in rest.recognizer_options.items():
+        if key.startswith(f"{name}/"):
+            own.recognizer_options[_inner(key)].CopyFrom(inner_options)
+    if options.HasField("min_score"):
+        own.min_score = options.min_score
+    return own
 
 
-def _apart(request: pb.RecognizeImageRequest) -> tuple[pb.RecognizeImageRequest, bytes]:
-    """What is asked, and the picture as a message that can be appended to it."""
-    rest = pb.RecognizeImageRequest()
-    rest.CopyFrom(request)
-    rest.ClearField("image")
-    return rest, pb.RecognizeImageRequest(image=request.image).SerializeToString()
-
-
-def _asked(rest: pb.RecognizeImageRequest, name: str, own: pb.RecognizerOptions) -> pb.RecognizeImageRequest:
-    """What this recognizer is asked: what concerns others is cleared, its own options applied."""
-    copy = pb.RecognizeImageRequest()
-    copy.CopyFrom(rest)
-    copy.ClearField("policy")
-    copy.ClearField("recognizer_options")
-    copy.recognizers[:] = inner_names(rest.recognizers, name)
-    for one, options in rest.recognizer_options.items():
-        if one.startswith(f"{name}/"):
-            copy.recognizer_options[_inner(one)].CopyFrom(options)
-    if own.HasField("min_score"):
-        copy.min_score = own.min_score
+def _copy(message: Any) -> Any:
+    copy = type(message)()
+    copy.CopyFrom(message)
     return copy
+
+
+def _inner_names(names: Sequence[str], backend: str) -> list[str]:
+    """Return the names of recognizers behind this backend; none if the backend itself is named."""
+    return [] if backend in names else [_inner(name) for name in names if _outer(name) == backend]
 
 
 def _outer(name: str) -> str:

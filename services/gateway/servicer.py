@@ -1,4 +1,4 @@
-"""The gateway: one call in, every recognizer asked, one answer out. It never decodes a picture."""
+"""The gateway: calls all recognizers at once and fuses their results. It never decodes a picture."""
 
 import asyncio
 import time
@@ -6,23 +6,31 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
 import grpc
+from prometheus_client import Counter, Histogram
 from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2_grpc
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway import fusion, metrics
-from services.gateway.backend import Backend
+from services.gateway import fusion
+from services.gateway.backend import LIST_RECOGNIZERS, Backend, check_answered, hops_of, outcome_name
 from services.gateway.config import GatewayConfig
 from services.gateway.enrollment import EnrollmentGateway
-from services.gateway.failure import raise_if_nobody_answered
-from services.gateway.hops import hops_of
-from services.gateway.plan import Ask, plan
+from services.gateway.plan import BackendCall, plan_recognition
 from services.gateway.settings import GatewaySettings
 from services.runtime import requests
 from services.runtime.server.calls import Context, seconds_left
+from services.runtime.server.metrics import BUCKETS
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE, Service
 
 _LIST_SECONDS = 2.0
+_seconds = Histogram(
+    "marquee_backend_duration_seconds",
+    "Duration of calls to a recognizer as the gateway sees it, by outcome.",
+    ("recognizer", "outcome"),
+    buckets=BUCKETS,
+)
+_results = Counter("marquee_backend_results", "Total results by recognizer and outcome.", ("recognizer", "outcome"))
+_verdicts = Counter("marquee_verdicts", "Total verdicts by state.", ("state",))
 
 
 class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
@@ -35,98 +43,113 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         self._backends: dict[str, Backend] = {}
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
-        """Adds both services."""
+        """Add both services."""
         recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(self, server)
         enrollment = EnrollmentGateway(self._name, self._backends, self._s3_allowed)
         enrollment_pb2_grpc.add_EnrollmentServiceServicer_to_server(enrollment, server)
         return (RECOGNIZER_SERVICE, ENROLLMENT_SERVICE)
 
     async def load(self) -> None:
-        """Opens a channel to every recognizer; it waits for none, so that one alone is missed alone."""
+        """Open a channel to every recognizer, but wait for none: one that is away must not stop the others."""
         self._backends.update((name, Backend(name, backend)) for name, backend in self._config.recognizers.items())
 
     async def close(self) -> None:
-        """Closes the channels."""
+        """Close the channels."""
         await asyncio.gather(*(backend.close() for backend in self._backends.values()))
 
     async def RecognizeImage(  # noqa: N802 - the contract's name
         self, request: pb.RecognizeImageRequest, context: Context
     ) -> pb.RecognizeImageResponse:
-        """Asks all and answers once."""
+        """Return the results of all recognizers."""
         begin = time.perf_counter()
-        asks = self._accept(request, context)
-        async with aclosing(_fan_out(asks)) as replies:
-            answers = [reply async for reply in replies]
-        return self._finish(request, asks, answers, begin)
+        calls = self._plan(request, context)
+        async with aclosing(_fan_out(calls)) as stream:
+            responses = [response async for response in stream]
+        return self._response(request, calls, responses, begin)
 
     async def StreamRecognizeImage(  # noqa: N802 - the contract's name
         self, request: pb.RecognizeImageRequest, context: Context
     ) -> AsyncIterator[pb.RecognizeImageResponse]:
-        """Asks all and passes each result on as soon as it is there."""
+        """Yield each result as soon as it arrives, then the rest of the response."""
         begin = time.perf_counter()
-        asks = self._accept(request, context)
-        answers = []
-        async with aclosing(_fan_out(asks)) as replies:
-            async for reply in replies:
-                answers.append(reply)
-                for result in reply.results:
+        calls = self._plan(request, context)
+        responses = []
+        async with aclosing(_fan_out(calls)) as stream:
+            async for response in stream:
+                responses.append(response)
+                for result in response.results:
                     yield pb.RecognizeImageResponse(request_id=request.request_id, results=[result])
-        response = self._finish(request, asks, answers, begin)
-        response.ClearField("results")
-        yield response
+        last = self._response(request, calls, responses, begin)
+        last.ClearField("results")
+        yield last
 
     async def ListRecognizers(  # noqa: N802 - the contract's name
         self, request: pb.ListRecognizersRequest, context: Context
     ) -> pb.ListRecognizersResponse:
-        """Lists what stands behind each recognizer."""
-        del request
-        hops = hops_of(context)
+        """List all recognizers, and those behind each that is a gateway."""
+        message, hops = request.SerializeToString(), hops_of(context)
         timeout = min(_LIST_SECONDS, seconds_left(context) * 0.8)
-        lists = await asyncio.gather(*(backend.list(timeout, hops) for backend in self._backends.values()))
-        return pb.ListRecognizersResponse(recognizers=[one for each in lists for one in each], gateway=self._name)
+        calls = (backend.call(LIST_RECOGNIZERS, message, timeout, hops) for backend in self._backends.values())
+        recognizers = [one for response in await asyncio.gather(*calls) for one in response.recognizers]
+        return pb.ListRecognizersResponse(recognizers=recognizers, gateway=self._name)
 
-    def _accept(self, request: pb.RecognizeImageRequest, context: Context) -> list[Ask]:
+    def _plan(self, request: pb.RecognizeImageRequest, context: Context) -> list[BackendCall]:
         request.request_id = requests.request_id_of(request.request_id)
         bind_contextvars(request_id=request.request_id, bytes=len(request.image.content))
         requests.check_request(request, self._s3_allowed)
-        return plan(request, self._backends, seconds_left(context), hops_of(context))
+        return plan_recognition(request, self._backends, seconds_left(context), hops_of(context))
 
-    def _finish(
+    def _response(
         self,
         request: pb.RecognizeImageRequest,
-        asks: Sequence[Ask],
-        answers: Sequence[pb.RecognizeImageResponse],
+        calls: Sequence[BackendCall],
+        responses: Sequence[pb.RecognizeImageResponse],
         begin: float,
     ) -> pb.RecognizeImageResponse:
-        results = _in_order([result for answer in answers for result in answer.results], asks)
-        bind_contextvars(outcomes={result.recognizer: metrics.outcome_name(result.outcome) for result in results})
-        raise_if_nobody_answered(results, request.request_id)
-        response = pb.RecognizeImageResponse(
+        results = _in_order([result for response in responses for result in response.results], calls)
+        check_answered(results, request.request_id)
+        merged = pb.RecognizeImageResponse(
             request_id=request.request_id,
-            image=next((answer.image for answer in answers if answer.HasField("image")), None),
+            image=next((response.image for response in responses if response.HasField("image")), None),
             results=results,
             labels=fusion.merge_labels(results, requests.max_labels_of(request)),
             verdicts=fusion.verdicts(results),
-            cost_micro_usd=sum(answer.cost_micro_usd for answer in answers),
-            saved_micro_usd=sum(answer.saved_micro_usd for answer in answers),
+            cost_micro_usd=sum(response.cost_micro_usd for response in responses),
+            saved_micro_usd=sum(response.saved_micro_usd for response in responses),
             gateway=self._name,
         )
-        metrics.count_verdicts(response.verdicts)
-        response.timings.total.FromNanoseconds(int((time.perf_counter() - begin) * 1e9))
-        return response
+        for verdict in merged.verdicts:
+            _verdicts.labels(pb.VerdictState.Name(verdict.state).removeprefix("VERDICT_STATE_").lower()).inc()
+        merged.timings.total.FromNanoseconds(int((time.perf_counter() - begin) * 1e9))
+        return merged
 
 
-async def _fan_out(asks: Sequence[Ask]) -> AsyncGenerator[pb.RecognizeImageResponse]:
-    """Each answer as soon as it is there; what still runs is cancelled when nobody listens any more."""
-    tasks = [asyncio.create_task(ask.send()) for ask in asks]
+async def _fan_out(calls: Sequence[BackendCall]) -> AsyncGenerator[pb.RecognizeImageResponse]:
+    """Yield each response as soon as it arrives; cancel calls still running when the caller stops listening."""
+    tasks = [asyncio.create_task(_send(call)) for call in calls]
     try:
-        for done in asyncio.as_completed(tasks):
-            yield await done
+        for task in asyncio.as_completed(tasks):
+            yield await task
     finally:
-        for task in tasks:
-            task.cancel()
+        for pending in tasks:
+            pending.cancel()
 
 
-def _in_order(results: Sequence[pb.RecognizerResult], asks: Sequence[Ask]) -> list[pb.RecognizerResult]:
-    order = {ask.backend.name: number for number, ask in enumerate(asks)}
-    return sorted(results, key=lambda result: order[result.recognizer.partition("/")[0]])
+async def _send(call: BackendCall) -> pb.RecognizeImageResponse:
+    """Return the response, measured: the metrics' names are the configuration's, never the request's."""
+    begin = time.perf_counter()
+    response: pb.RecognizeImageResponse = await call.send()
+    seconds = time.perf_counter() - begin
+    for result in response.results:
+        labels = (call.backend.name, outcome_name(result.outcome))
+        _results.labels(*labels).inc()
+        _seconds.labels(*labels).observe(seconds)
+        if response.HasField("timings") and not response.gateway:  # a gateway has measured its own
+            network = int(seconds * 1e9) - response.timings.total.ToNanoseconds()
+            result.timings.network.FromNanoseconds(max(0, network))
+    return response
+
+
+def _in_order(results: Sequence[pb.RecognizerResult], calls: Sequence[BackendCall]) -> list[pb.RecognizerResult]:
+    positions = {call.backend.name: position for position, call in enumerate(calls)}
+    return sorted(results, key=lambda result: positions[result.recognizer.partition("/")[0]])

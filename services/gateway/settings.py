@@ -1,4 +1,4 @@
-"""The gateway's settings."""
+"""Settings of the gateway."""
 
 from pathlib import Path
 
@@ -10,5 +10,7 @@ from services.runtime.settings import Settings
 class GatewaySettings(Settings):
     """Settings of the gateway."""
 
-    gateway_config: Path = Field(Path("gateway.yaml"), description="The YAML file that names the recognizers.")
-    gateway_name: str = Field("gateway", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="How answers name it.")
+    gateway_config: Path = Field(Path("gateway.yaml"), description="Path of the YAML file that lists the recognizers.")
+    gateway_name: str = Field(
+        "gateway", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="Name of this gateway in responses."
+    )

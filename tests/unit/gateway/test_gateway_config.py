@@ -62,9 +62,9 @@ MISTAKES = {
         'duplicate key "svm"',
     ),
     "no target": ("recognizers:\n  a: {target: 'a:1'}\n  svm:\n    timeout: 5\n", 3, "svm.target: Field required"),
-    "a target without a port": ("recognizers:\n  svm:\n    target: svm\n", 3, "'svm' is no target"),
-    "a target with a wrong port": ("recognizers:\n  svm:\n    target: svm:70000\n", 3, "is no target"),
-    "a target of HTTP": ("recognizers:\n  svm:\n    target: http://svm:80\n", 3, "is no target"),
+    "a target without a port": ("recognizers:\n  svm:\n    target: svm\n", 3, "'svm' is not a target"),
+    "a target with a wrong port": ("recognizers:\n  svm:\n    target: svm:70000\n", 3, "is not a target"),
+    "a target of HTTP": ("recognizers:\n  svm:\n    target: http://svm:80\n", 3, "is not a target"),
     "a timeout of 0": ("recognizers:\n  svm:\n    target: svm:1\n    timeout: 0\n", 4, "svm.timeout: "),
     "a timeout that is no number": ("recognizers:\n  svm:\n    target: svm:1\n    timeout: .nan\n", 4, "svm.timeout: "),
     "a shared part's value": (

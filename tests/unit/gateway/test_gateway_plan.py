@@ -1,4 +1,4 @@
-"""Whom the gateway asks, for what, and for how long."""
+"""Whom the gateway calls, for what, and for how long."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backend import Backend
 from services.gateway.config import BackendConfig
-from services.gateway.plan import Ask, plan
+from services.gateway.plan import BackendCall, plan_recognition
 from services.runtime.errors import UnknownRecognizer
 
 Backends = dict[str, Backend]
@@ -26,13 +26,13 @@ async def backends() -> AsyncIterator[Backends]:
         await backend.close()
 
 
-def planned(backends: Backends, left: float = 12, **fields: object) -> dict[str, Ask]:
+def planned(backends: Backends, left: float = 12, **fields: object) -> dict[str, BackendCall]:
     request = pb.RecognizeImageRequest(request_id="r", **fields)
-    return {ask.backend.name: ask for ask in plan(request, backends, left, hops=1)}
+    return {call.backend.name: call for call in plan_recognition(request, backends, left, hops=1)}
 
 
-def sent(ask: Ask) -> pb.RecognizeImageRequest:
-    return pb.RecognizeImageRequest.FromString(ask.request)
+def sent(call: BackendCall) -> pb.RecognizeImageRequest:
+    return pb.RecognizeImageRequest.FromString(call.request)
 
 
 def seconds(value: float) -> Duration:
@@ -42,7 +42,7 @@ def seconds(value: float) -> Duration:
 
 
 async def test_asks_all_in_their_order(backends: Backends) -> None:
-    """Who names nobody asks everybody, in the configured order."""
+    """Who names nobody calls everybody, in the configured order."""
     assert list(planned(backends)) == ["svm", "keras", "region"]
 
 
@@ -67,12 +67,12 @@ async def test_refuses_options_for_an_unknown_name(backends: Backends) -> None:
 
 async def test_each_gets_its_own_timeout(backends: Backends) -> None:
     """With time to spare each recognizer has what the operator gives it."""
-    assert {name: ask.timeout for name, ask in planned(backends, 60).items()} == {"svm": 5, "keras": 2, "region": 8}
+    assert {name: call.timeout for name, call in planned(backends, 60).items()} == {"svm": 5, "keras": 2, "region": 8}
 
 
 async def test_nobody_gets_all_of_the_callers_time(backends: Backends) -> None:
     """A tenth of the caller's time is kept back, so that the answer leaves before the caller does."""
-    assert [ask.timeout for ask in planned(backends, 1).values()] == pytest.approx([0.9, 0.9, 0.9])
+    assert [call.timeout for call in planned(backends, 1).values()] == pytest.approx([0.9, 0.9, 0.9])
 
 
 async def test_what_is_kept_back_has_a_limit(backends: Backends) -> None:
@@ -82,36 +82,36 @@ async def test_what_is_kept_back_has_a_limit(backends: Backends) -> None:
 
 async def test_no_time_left_is_no_time(backends: Backends) -> None:
     """A caller whose deadline has passed gives nobody any time."""
-    assert {ask.timeout for ask in planned(backends, 0).values()} == {0}
+    assert {call.timeout for call in planned(backends, 0).values()} == {0}
 
 
 async def test_an_option_shortens_a_timeout(backends: Backends) -> None:
     """A recognizer's timeout in the request holds for it alone."""
-    asks = planned(backends, recognizer_options={"svm": pb.RecognizerOptions(timeout=seconds(0.5))})
-    assert (asks["svm"].timeout, asks["keras"].timeout) == (0.5, 2)
+    calls = planned(backends, recognizer_options={"svm": pb.RecognizerOptions(timeout=seconds(0.5))})
+    assert (calls["svm"].timeout, calls["keras"].timeout) == (0.5, 2)
 
 
 async def test_an_option_cannot_pass_the_operators_timeout(backends: Backends) -> None:
     """A request may ask for less time than the operator allows, never for more."""
-    asks = planned(backends, recognizer_options={"keras": pb.RecognizerOptions(timeout=seconds(9))})
-    assert asks["keras"].timeout == 2
+    calls = planned(backends, recognizer_options={"keras": pb.RecognizerOptions(timeout=seconds(9))})
+    assert calls["keras"].timeout == 2
 
 
 async def test_min_score_is_replaced_for_one(backends: Backends) -> None:
     """A recognizer's own min_score replaces the call's, for it alone; 0 is a value as well."""
-    asks = planned(backends, min_score=0.5, recognizer_options={"svm": pb.RecognizerOptions(min_score=0)})
-    assert (sent(asks["svm"]).min_score, sent(asks["keras"]).min_score) == (0, 0.5)
+    calls = planned(backends, min_score=0.5, recognizer_options={"svm": pb.RecognizerOptions(min_score=0)})
+    assert (sent(calls["svm"]).min_score, sent(calls["keras"]).min_score) == (0, 0.5)
 
 
 async def test_nobody_sees_what_concerns_others(backends: Backends) -> None:
     """Names, options and policy are the gateway's: a recognizer, which would refuse them, does not get them."""
-    asks = planned(
+    calls = planned(
         backends,
         recognizers=["svm", "keras"],
         policy=pb.POLICY_ALL,
         recognizer_options={"keras": pb.RecognizerOptions(min_score=0.5)},
     )
-    svm = sent(asks["svm"])
+    svm = sent(calls["svm"])
     assert (list(svm.recognizers), dict(svm.recognizer_options), svm.policy) == ([], {}, pb.POLICY_UNSPECIFIED)
 
 
@@ -126,33 +126,33 @@ async def test_all_else_is_passed_on(backends: Backends) -> None:
         "no_cache": True,
     }
     expected = pb.RecognizeImageRequest(request_id="r", **asked)
-    assert [sent(ask) for ask in planned(backends, **asked).values()] == [expected] * 3
+    assert [sent(call) for call in planned(backends, **asked).values()] == [expected] * 3
 
 
 async def test_a_name_behind_a_gateway_asks_that_one(backends: Backends) -> None:
-    """region/svm asks the gateway `region` for its `svm` and nobody else."""
-    asks = planned(backends, recognizers=["region/svm", "region/inner/keras"])
-    assert {name: list(sent(ask).recognizers) for name, ask in asks.items()} == {"region": ["svm", "inner/keras"]}
+    """region/svm calls the gateway `region` for its `svm` and nobody else."""
+    calls = planned(backends, recognizers=["region/svm", "region/inner/keras"])
+    assert {name: list(sent(call).recognizers) for name, call in calls.items()} == {"region": ["svm", "inner/keras"]}
 
 
 async def test_a_gateways_name_asks_all_behind_it(backends: Backends) -> None:
     """The name of a gateway means everything behind it, even beside the name of one of them."""
-    asks = planned(backends, recognizers=["region/svm", "region"])
-    assert list(sent(asks["region"]).recognizers) == []
+    calls = planned(backends, recognizers=["region/svm", "region"])
+    assert list(sent(calls["region"]).recognizers) == []
 
 
 async def test_options_travel_to_the_gateway_that_they_name(backends: Backends) -> None:
     """Options for region/svm arrive at `region` as options for svm."""
-    asks = planned(backends, recognizer_options={"region/svm": pb.RecognizerOptions(min_score=0.5)})
-    assert dict(sent(asks["region"]).recognizer_options) == {"svm": pb.RecognizerOptions(min_score=0.5)}
-    assert not sent(asks["svm"]).recognizer_options
+    calls = planned(backends, recognizer_options={"region/svm": pb.RecognizerOptions(min_score=0.5)})
+    assert dict(sent(calls["region"]).recognizer_options) == {"svm": pb.RecognizerOptions(min_score=0.5)}
+    assert not sent(calls["svm"]).recognizer_options
 
 
 async def test_recognizers_share_what_is_the_same_for_them(backends: Backends) -> None:
     """A picture is in memory once for all who are asked the same."""
-    asks = planned(backends, recognizer_options={"svm": pb.RecognizerOptions(min_score=1)})
-    assert asks["keras"].request is asks["region"].request
-    assert asks["keras"].request is not asks["svm"].request
+    calls = planned(backends, recognizer_options={"svm": pb.RecognizerOptions(min_score=1)})
+    assert calls["keras"].request is calls["region"].request
+    assert calls["keras"].request is not calls["svm"].request
 
 
 async def test_the_callers_request_stays_as_it_is(backends: Backends) -> None:
@@ -161,5 +161,5 @@ async def test_the_callers_request_stays_as_it_is(backends: Backends) -> None:
         recognizers=["svm"], recognizer_options={"svm": pb.RecognizerOptions(min_score=1)}
     )
     before = request.SerializeToString(deterministic=True)
-    plan(request, backends, 12, hops=1)
+    plan_recognition(request, backends, 12, hops=1)
     assert request.SerializeToString(deterministic=True) == before
