@@ -13,6 +13,7 @@ from string import Template
 from local import pictures
 from local.supervisor import Part, grpc_serving, tcp_open
 from services.names import RECOGNIZERS
+from services.runtime.storage import files
 from services.svm.faces.dlib_faces import NETWORK
 
 BUCKET = "marquee-demo"
@@ -43,9 +44,7 @@ class Stack:
             "bucket": BUCKET,
             "pids": {part.name: part.process.pid for part in self.parts if part.process},
         }
-        fresh = path.with_suffix(".new")
-        fresh.write_text(json.dumps(facts, indent=2))
-        fresh.replace(path)
+        files.write(path, json.dumps(facts, indent=2))
 
 
 def build(state: Path, gallery: Path | None = None, port: int | None = None) -> Stack:

@@ -14,7 +14,7 @@ from local.rekognition.wire.access import Access
 from local.rekognition.wire.app import create_app, server
 from local.rekognition.wire.faults import Faults, Rates
 from local.rekognition.wire.protocol import Handler, operation_handler
-from services.runtime.storage.objects import ObjectStore
+from services.runtime.storage.s3 import ObjectStore
 
 
 def main() -> None:

@@ -3,8 +3,6 @@
 import base64
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +16,7 @@ from botocore.httpsession import URLLib3Session
 
 from local.rekognition.wire.errors import AwsError
 from local.rekognition.wire.protocol import Handler, Reply
+from services.runtime.storage import files
 
 _TIMEOUT_SECONDS = 60
 _PERMANENT = (
@@ -62,10 +61,7 @@ class Recordings:
             "http_status": reply.http_status,
             "answer": json.loads(reply.body or b"{}"),
         }
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=self._folder, suffix=".new", delete=False) as fresh:
-            json.dump(recording, fresh, indent=2)
-        os.replace(fresh.name, self._path(name, body))  # noqa: PTH105 - a name, not a path
+        files.write(self._path(name, body), json.dumps(recording, indent=2))
 
     def _path(self, name: str, body: bytes) -> Path:
         key = json.dumps([name, _parameters(body)], sort_keys=True).encode()

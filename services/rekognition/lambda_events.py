@@ -1,14 +1,15 @@
 """Which objects of S3 a Lambda event asks for. Pure.
 
-Events come from a caller ({"bucket", "object_name"}), from S3 (its notifications), from EventBridge, and from
-SQS, whose messages hold one of the others. S3's notifications have their keys URL-encoded, all others do not.
+Events come from a caller ({"bucket", "object_name"}), from S3 or EventBridge, and from SQS, whose messages hold one
+of the others.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_plus
+
+from services.runtime.storage.events import created_objects
 
 
 @dataclass(frozen=True)
@@ -41,27 +42,12 @@ def objects_of(event: Mapping[str, Any], message_id: str = "") -> list[ObjectAsk
     """All objects that were asked for or created; none for what S3 sends to try a queue. Raises ValueError."""
     if is_direct(event):
         return [ObjectAsked(_text(event, "bucket"), _text(event, "object_name"), message_id=message_id)]
-    if event.get("source") == "aws.s3":
-        told = event["detail"]
-        version = told["object"].get("version-id", "")
-        return [ObjectAsked(told["bucket"]["name"], told["object"]["key"], version, message_id)]
-    if event.get("Event") == "s3:TestEvent":
-        return []
-    if "Records" not in event:
+    if event.get("source") != "aws.s3" and event.get("Event") != "s3:TestEvent" and "Records" not in event:
         raise ValueError(
             'The event has neither "bucket" and "object_name" nor Records of S3 or SQS. '
             'Send {"bucket": "BUCKET", "object_name": "KEY"}.'
         )
-    return [one for record in event["Records"] for one in _of_record(record, message_id)]
-
-
-def _of_record(record: Mapping[str, Any], message_id: str) -> Iterator[ObjectAsked]:
-    if record.get("eventSource") != "aws:s3":
-        raise ValueError(f"A record comes from {record.get('eventSource')!r}, not from S3.")
-    if str(record.get("eventName", "")).startswith("ObjectCreated:"):
-        told = record["s3"]
-        key, version = unquote_plus(told["object"]["key"]), told["object"].get("versionId", "")
-        yield ObjectAsked(told["bucket"]["name"], key, version, message_id)
+    return [ObjectAsked(url.bucket, url.key, url.version, message_id) for url in created_objects(event)]
 
 
 def messages_of(event: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -15,15 +15,16 @@ import structlog
 from sklearn.pipeline import Pipeline
 
 from services.runtime.errors import Misconfigured
+from services.runtime.storage import files
 from services.svm.calibration import Calibration, Sigmoid
 from services.svm.classifiers import CLASSIFIERS
 from services.svm.decisions import decide_with
 from services.svm.gallery.vectors import Gallery
-from services.svm.model_files import MOST_BYTES, read
 from services.svm.people import Person
 from services.svm.recipes.recipe import RECIPES
 
 FORMAT = "marquee-svm/3"
+MOST_BYTES = 512 * 1024 * 1024
 _PACKAGES = ("scikit-learn", "numpy", "opencv-python-headless", "dlib-bin", "onnxruntime")
 
 logger = structlog.get_logger()
@@ -61,15 +62,32 @@ def save(artifact: Artifact, path: Path) -> None:
         "data_sha256": artifact.data_sha256,
         "versions": {package: version(package) for package in _PACKAGES},
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    skops.io.dump(content, partial, compression=zipfile.ZIP_DEFLATED)
-    partial.replace(path)
+    files.write(path, skops.io.dumps(content, compression=zipfile.ZIP_DEFLATED))
+
+
+def model_file(source: str, endpoint_url: str | None = None) -> files.File:
+    """Return the file at a path, file:///PATH or s3://BUCKET/KEY."""
+    hint = (
+        "Make one with `python -m services.svm.train DIR --out model.skops` and put it there, or set MARQUEE_SVM_MODEL."
+    )
+    return files.file_at(source, endpoint_url, name="model", hint=hint, most_bytes=MOST_BYTES)
 
 
 def load(source: str | Path, endpoint_url: str | None = None) -> Artifact:
-    """Reads a file that `save` wrote, from a path or s3://BUCKET/KEY. Raises Misconfigured for anything else."""
-    return loads(read(str(source), endpoint_url), str(source))
+    """Read a file that `save` wrote, from a path, file:///PATH or s3://BUCKET/KEY.
+
+    Raises Misconfigured for anything else, DependencyUnavailable if S3 does not answer.
+    """
+    artifact, _ = load_marked(model_file(str(source), endpoint_url), str(source))
+    return artifact
+
+
+def load_marked(file: files.File, source: str) -> tuple[Artifact, str]:
+    """As `load`, and return the mark of the file that was read; `source` names it in messages."""
+    content, mark = file.read()
+    if not mark:
+        raise file.missing()
+    return loads(content, source), mark
 
 
 def loads(data: bytes, source: str) -> Artifact:

@@ -10,11 +10,12 @@ import structlog
 from services.runtime.errors import DomainError, GalleryBusy, Misconfigured, NotReady
 from services.runtime.memory import trim
 from services.runtime.server import metrics
-from services.svm import artifact, model_files
+from services.runtime.storage.files import File, file_at
+from services.runtime.storage.s3 import Changed
+from services.svm import artifact
 from services.svm.artifact import Artifact
 from services.svm.faces.detector import Face
 from services.svm.gallery.snapshot import Enrolled
-from services.svm.gallery.store import Changed, GalleryStore, store_at
 from services.svm.model import Model
 from services.svm.recipes.recipe import RECIPES, Recipe
 from services.svm.settings import SvmSettings
@@ -33,9 +34,8 @@ class CurrentModel:
 
     def __init__(self, settings: SvmSettings) -> None:
         self._settings = settings
-        self._store: GalleryStore | None = (
-            store_at(settings.svm_gallery, settings.s3_endpoint_url) if settings.svm_gallery else None
-        )
+        self._model_file = artifact.model_file(settings.svm_model, settings.s3_endpoint_url)
+        self._store = _gallery_file(settings)
         self._recipes: dict[str, Recipe] = {}
         self._model: Model | None = None
         self._artifact_mark = ""
@@ -57,7 +57,7 @@ class CurrentModel:
 
     async def load(self) -> None:
         """Reads model and gallery, and watches both from then on. Raises Misconfigured, DependencyUnavailable."""
-        self._artifact_mark, trained = await asyncio.to_thread(self._read_artifact)
+        trained, self._artifact_mark = await asyncio.to_thread(self._read_artifact)
         enrolled, self._gallery_mark = await asyncio.to_thread(self._read_gallery)
         self._use(await asyncio.to_thread(self._warm, trained, enrolled))
         self._watch(self._reload_artifact, self._settings.svm_model_poll_seconds)
@@ -97,11 +97,8 @@ class CurrentModel:
         self._model = model
         metrics.show_models({model.name: model.version})
 
-    def _read_artifact(self) -> tuple[str, Artifact]:
-        """The artifact, and what its file looked like just before it was read."""
-        source, endpoint = self._settings.svm_model, self._settings.s3_endpoint_url
-        mark = model_files.mark(source, endpoint)
-        return mark, artifact.load(source, endpoint)
+    def _read_artifact(self) -> tuple[Artifact, str]:
+        return artifact.load_marked(self._model_file, self._settings.svm_model)
 
     def _read_gallery(self) -> tuple[Enrolled, str]:
         if self._store is None:
@@ -130,14 +127,13 @@ class CurrentModel:
 
     async def _reload_artifact(self) -> None:
         """Takes a changed model over; one that cannot be read leaves the old one in use."""
-        source, endpoint = self._settings.svm_model, self._settings.s3_endpoint_url
-        if await asyncio.to_thread(model_files.mark, source, endpoint) == self._artifact_mark:
+        if await asyncio.to_thread(self._model_file.mark) == self._artifact_mark:
             return
-        mark, trained = await asyncio.to_thread(self._read_artifact)
+        trained, mark = await asyncio.to_thread(self._read_artifact)
         async with self._changing:
             self._use(await asyncio.to_thread(self._warm, trained, self.model.enrolled))
             self._artifact_mark = mark
-        logger.info("model reloaded", model=source, version=self.model.version)
+        logger.info("model reloaded", model=self._settings.svm_model, version=self.model.version)
 
     async def _reload_gallery(self) -> None:
         if self._store and await asyncio.to_thread(self._store.mark) != self._gallery_mark:
@@ -150,7 +146,14 @@ class CurrentModel:
         self._use(await asyncio.to_thread(self.model.knowing, enrolled))
 
 
-def _changed(change: Change, model: Model, store: GalleryStore, mark: str) -> tuple[Model, str]:
+def _gallery_file(settings: SvmSettings) -> File | None:
+    if not settings.svm_gallery:
+        return None
+    hint = "MARQUEE_SVM_GALLERY names it."
+    return file_at(settings.svm_gallery, settings.s3_endpoint_url, name="gallery", hint=hint)
+
+
+def _changed(change: Change, model: Model, store: File, mark: str) -> tuple[Model, str]:
     """The model after the change, and the gallery's mark, once it is written. Raises Changed."""
     enrolled = change(model)
     if enrolled is model.enrolled:

@@ -22,7 +22,7 @@ from local.rekognition.vision.view import Vision
 from local.rekognition.wire.app import create_app, server
 from local.rekognition.wire.protocol import operation_handler
 from local.stack import CREDENTIALS
-from services.runtime.storage.objects import ObjectStore
+from services.runtime.storage.s3 import ObjectStore
 from tests.support.s3_store import s3_store
 
 BUCKET = "pics"

@@ -16,7 +16,7 @@ from local.rekognition.store.users import UserStore
 from local.rekognition.vision.loader import ImageLoader
 from local.rekognition.vision.view import Vision
 from local.rekognition.wire.protocol import Operation
-from services.runtime.storage.objects import ObjectStore
+from services.runtime.storage.s3 import ObjectStore
 
 
 @dataclass(frozen=True)

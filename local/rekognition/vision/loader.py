@@ -14,7 +14,7 @@ from local.rekognition.wire import errors
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import DomainError, ImageTooLarge, InvalidImage
 from services.runtime.images.image import Image, Pixels
-from services.runtime.storage.objects import ObjectStore
+from services.runtime.storage.s3 import ObjectStore
 
 MAX_VIEWS = 32
 """Number of views kept, of at most 3 MiB each."""

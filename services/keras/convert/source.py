@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
 
 from services.keras.convert.model_file import ModelProblem
-from services.runtime.storage.downloads import DownloadProblem, download
+from services.runtime.errors import DomainError
+from services.runtime.storage.s3 import S3, S3Url, is_s3
 
 ASSETS_SUFFIX = ".marquee.json"
 """MODEL.marquee.json beside MODEL.keras says what its labels are."""
@@ -19,25 +19,28 @@ def local_copy(source: str, endpoint_url: str | None) -> Iterator[Path]:
 
     Raises ModelProblem. Blocks.
     """
-    parts = urlsplit(source)
-    if parts.scheme != "s3":
+    if not is_s3(source):
         yield Path(source)
         return
     with TemporaryDirectory() as folder:
-        yield _download(parts.netloc, parts.path.strip("/"), Path(folder), endpoint_url)
+        yield _download(source, Path(folder), S3(endpoint_url))
 
 
-def _download(bucket: str, key: str, folder: Path, endpoint_url: str | None) -> Path:
-    path = PurePosixPath(key)
+def _download(source: str, folder: Path, s3: S3) -> Path:
+    try:
+        return _copy(S3Url.parse(source.rstrip("/")), folder, s3)
+    except DomainError as exc:
+        raise ModelProblem(f"{source} cannot be read: {exc}") from exc
+
+
+def _copy(model: S3Url, folder: Path, s3: S3) -> Path:
+    path = PurePosixPath(model.key)
     beside = str(path.with_suffix(ASSETS_SUFFIX))
 
-    def wanted(found: str, _: int) -> bool:
-        return found in {key, beside} or found.startswith(f"{key}/")
+    def wanted(key: str, _: int) -> bool:
+        return key in {model.key, beside} or key.startswith(f"{model.key}/")
 
-    try:
-        download(bucket, str(path.with_suffix("")), folder, endpoint_url, wanted)
-    except DownloadProblem as exc:
-        raise ModelProblem(f"s3://{bucket}/{key} cannot be read: {exc}") from exc
+    s3.download_all(S3Url(model.bucket, str(path.with_suffix(""))), folder, wanted)
     if not (folder / path.name).exists():
-        raise ModelProblem(f"There is no s3://{bucket}/{key}.")
+        raise ModelProblem(f"There is no {model}.")
     return folder / path.name

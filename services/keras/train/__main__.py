@@ -22,6 +22,7 @@ from rich.progress import Progress, track
 from services.keras.convert.source import ASSETS_SUFFIX
 from services.keras.train import metrics, report
 from services.keras.train.dataset import DataProblem, Dataset, hold_out, read_dataset
+from services.runtime.storage import files
 
 if TYPE_CHECKING:
     from services.keras.train.network import Fitted
@@ -93,7 +94,7 @@ def _tell(dataset: Dataset, held: Held, fitted: "Fitted", own: dict[str, Any], o
     table = metrics.confusion(fitted.scores, dataset.classes[held], threshold)
     facts = {"labels": dataset.labels, "threshold": threshold, **own, **_measured(dataset, held, table)}
     text = json.dumps(facts, indent=2, ensure_ascii=False)
-    out.with_suffix(ASSETS_SUFFIX).write_text(f"{text}\n", encoding="utf-8")
+    files.write(out.with_suffix(ASSETS_SUFFIX), f"{text}\n")
     report.write(out.with_suffix(".html"), facts, fitted.curves, table, dataset.labels)
     _console.print("{trained_on} pictures trained on, {held_out} held out".format(**facts))
     _console.print("accuracy {accuracy}, macro F1 {macro_f1} at the threshold {threshold}".format(**facts))

@@ -21,6 +21,7 @@ from services.rekognition.collections import reconciling
 from services.rekognition.collections.showing import show
 from services.rekognition.picture import MAX_BYTES
 from services.runtime.errors import ImageTooLarge, InvalidRequest
+from services.runtime.storage.s3 import S3Url, is_s3
 
 _PAGE = 4096
 
@@ -144,9 +145,9 @@ def _box(face: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _image(named: str) -> dict[str, Any]:
-    if named.startswith("s3://"):
-        bucket, _, key = named.removeprefix("s3://").partition("/")
-        return {"S3Object": {"Bucket": bucket, "Name": key}}
+    if is_s3(named):
+        url = S3Url.parse(named)
+        return {"S3Object": {"Bucket": url.bucket, "Name": url.key}}
     content = Path(named).read_bytes()
     if len(content) > MAX_BYTES:
         raise ImageTooLarge(f"{named} has {len(content)} bytes; Rekognition takes 5 MB, and 15 MB from S3.")

@@ -19,7 +19,7 @@ from services.runtime.server import metrics, server
 from services.runtime.server.calls import Context, seconds_left, within
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
 from services.runtime.settings import LeafSettings
-from services.runtime.storage.objects import ObjectStore
+from services.runtime.storage.s3 import ObjectStore
 
 
 def serve(recognizer: Recognizer, settings: LeafSettings, enroller: Enroller | None = None) -> None:

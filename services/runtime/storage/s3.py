@@ -1,16 +1,257 @@
-"""How S3, or a server that speaks its protocol, is reached. Light: a downloader imports this and no server."""
+"""Objects of S3, or of a server that speaks its protocol.
 
+Light: neither gRPC nor NumPy, and boto3 only when the first object is asked for, so that a downloader, the Lambda
+and a server without S3 can import it.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
+
+from services.runtime.errors import (
+    DependencyUnavailable,
+    InvalidRequest,
+    Misconfigured,
+    ObjectForbidden,
+    ObjectNotFound,
+)
+from services.runtime.limits import check_size
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from marquee.v1 import recognizer_pb2 as pb
 
-def s3_client(endpoint_url: str | None = None, **config: Any) -> "S3Client":
-    """A client with the standard credential chain and botocore's Config. Safe to share between threads."""
-    import boto3  # noqa: PLC0415 - 0.3 s and 35 MiB that a process without S3 objects does not pay
-    from botocore.config import Config  # noqa: PLC0415 - as late as boto3
+_SCHEME = "s3://"
+_MISSING = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
+_NO_BUCKET = "NoSuchBucket"
+_FORBIDDEN = {"403", "AccessDenied", "AllAccessDisabled", "Forbidden"}
+_CHANGED = {"412", "ConditionalRequestConflict", "PreconditionFailed"}
+_TRANSIENT = {
+    *("BandwidthLimitExceeded", "InternalError", "OperationAborted", "RequestLimitExceeded", "RequestTimeout"),
+    *("RequestTimeoutException", "ServiceUnavailable", "SlowDown", "TooManyRequestsException"),
+}
+_TRANSIENT_STATUS = {429, 500, 502, 503, 504}
 
-    # Amazon alone can be counted on to have a host name for each bucket.
-    settled = Config(s3={"addressing_style": "path"} if endpoint_url else {}, **config)
-    return boto3.client("s3", endpoint_url=endpoint_url, config=settled)
+
+class Changed(Exception):
+    """The file is no longer what its writer read."""
+
+
+@dataclass(frozen=True)
+class S3Url:
+    """s3://BUCKET/KEY, in which the key stands as it is: "#", "?" and "%" are letters like others."""
+
+    bucket: str
+    key: str
+    version: str = ""
+    """S3's version id, never part of the text; empty: the newest."""
+
+    @classmethod
+    def parse(cls, text: str) -> "S3Url":
+        """Return the object's bucket and key. Raises InvalidRequest if either is missing."""
+        bucket, _, key = text.removeprefix(_SCHEME).partition("/")
+        if not is_s3(text) or not bucket or not key:
+            raise InvalidRequest(f"{text!r} is not of the form s3://BUCKET/KEY.")
+        return cls(bucket, key)
+
+    @classmethod
+    def parse_folder(cls, text: str) -> "S3Url":
+        """Return s3://BUCKET/PREFIX with one "/" after the prefix; no prefix stands for the whole bucket.
+
+        Raises InvalidRequest if the bucket is missing.
+        """
+        bucket, _, prefix = text.removeprefix(_SCHEME).partition("/")
+        if not is_s3(text) or not bucket:
+            raise InvalidRequest(f"{text!r} is not of the form s3://BUCKET/PREFIX.")
+        prefix = prefix.rstrip("/")
+        return cls(bucket, f"{prefix}/" if prefix else "")
+
+    def child(self, name: str) -> "S3Url":
+        """Return the URL of an object in this folder."""
+        return replace(self, key=f"{self.key}{name}")
+
+    def __str__(self) -> str:
+        return f"{_SCHEME}{self.bucket}/{self.key}"
+
+
+def is_s3(text: str) -> bool:
+    """Return whether the text is meant as the URL of an object in S3."""
+    return text.startswith(_SCHEME)
+
+
+class S3:
+    """Objects of the buckets that the operator has set. Thread-safe; methods block.
+
+    Uses the standard credential chain. Methods raise ObjectNotFound if there is no such object,
+    DependencyUnavailable for what may pass by itself, and Misconfigured for what S3 refuses.
+    """
+
+    def __init__(self, endpoint_url: str | None = None, **config: Any) -> None:
+        """Reach Amazon's S3 or the one at the endpoint; `config` holds settings of botocore's Config."""
+        self._endpoint_url = endpoint_url
+        self._config = config
+
+    def read(self, url: S3Url, check_length: Callable[[int], None] | None = None) -> tuple[bytes, str]:
+        """Return the object's bytes and its ETag. Raises what `check_length` raises, before anything is read."""
+        response = self._call("get_object", url)
+        with closing(response["Body"]) as body, self._explained(url):
+            if check_length:
+                check_length(response["ContentLength"])
+            return bytes(body.read()), response.get("ETag", "")  # read(amount) would take half an object for the whole
+
+    def length(self, url: S3Url) -> int:
+        """Return the object's size in bytes."""
+        return int(self._call("head_object", url)["ContentLength"])
+
+    def etag(self, url: S3Url) -> str:
+        """Return the mark that changes when the object does."""
+        return str(self._call("head_object", url)["ETag"])
+
+    def write(self, url: S3Url, content: bytes, etag: str) -> str:
+        """Replace the object that has the ETag, or create it where the ETag is empty; return the new ETag.
+
+        Raises Changed if the object has another ETag by now, or is gone.
+        """
+        condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+        try:
+            return str(self._call("put_object", url, Body=content, **condition)["ETag"])
+        except ObjectNotFound:
+            raise Changed from None
+
+    def folders(self, url: S3Url) -> list[str]:
+        """Return the names of the folders in this one."""
+        with self._explained(url):
+            pages = self.client.get_paginator("list_objects_v2").paginate(
+                Bucket=url.bucket, Prefix=url.key, Delimiter="/"
+            )
+            return [folder["Prefix"].split("/")[-2] for page in pages for folder in page.get("CommonPrefixes", [])]
+
+    def download(self, url: S3Url, path: Path) -> None:
+        """Write the object to a file. Raises OSError if the disk refuses it."""
+        from boto3.exceptions import Boto3Error  # noqa: PLC0415 - as late as boto3
+
+        with self._explained(url):
+            try:
+                self.client.download_file(url.bucket, url.key, str(path))
+            except Boto3Error as exc:
+                raise _unavailable(url, type(exc).__name__) from exc  # it has tried several times
+
+    def download_all(self, prefix: S3Url, folder: Path, wanted: Callable[[str, int], bool]) -> None:
+        """Copy the objects whose keys begin with the prefix's and whose key and size are `wanted`.
+
+        A file's path in the folder is what follows the prefix's last slash in the key: of people/ and of people/a,
+        people/anna/1.jpg becomes anna/1.jpg. Keys that end with a slash stand for folders and are no files.
+        """
+        with self._explained(prefix):
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key):
+                for item in page.get("Contents", []):
+                    if not item["Key"].endswith("/") and wanted(item["Key"], item["Size"]):
+                        self.download(replace(prefix, key=item["Key"]), _path_in(folder, item["Key"], prefix.key))
+
+    @cached_property
+    def client(self) -> "S3Client":
+        """boto3's client."""
+        import boto3  # noqa: PLC0415 - 0.3 s and 35 MiB that a process without S3 objects does not pay
+        from botocore.config import Config  # noqa: PLC0415 - as late as boto3
+
+        # Amazon alone can be counted on to have a host name for each bucket.
+        config = Config(s3={"addressing_style": "path"} if self._endpoint_url else {}, **self._config)
+        return boto3.client("s3", endpoint_url=self._endpoint_url, config=config)
+
+    def _call(self, operation: str, url: S3Url, **arguments: Any) -> Any:
+        if url.version:
+            arguments["VersionId"] = url.version
+        with self._explained(url):
+            return getattr(self.client, operation)(Bucket=url.bucket, Key=url.key, **arguments)
+
+    @contextmanager
+    def _explained(self, url: S3Url) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as late as boto3
+
+        try:
+            yield
+        except ClientError as exc:
+            status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            code = exc.response["Error"].get("Code") or str(status)
+            raise self._explain(url, code, is_transient=_is_transient(code, status)) from exc
+        except BotoCoreError as exc:
+            raise self._explain(url, type(exc).__name__, is_transient=_breaks(exc)) from exc
+
+    def _explain(self, url: S3Url, code: str, *, is_transient: bool) -> Exception:
+        if is_transient:
+            return _unavailable(url, code)
+        if code in _CHANGED:
+            return Changed()
+        if code in _MISSING:
+            return ObjectNotFound(f"There is no object {url}.", bucket=url.bucket)
+        return self._refused(url, code)
+
+    def _refused(self, url: S3Url, code: str) -> Exception:
+        return Misconfigured(f"S3 refuses {url}: {code}.")
+
+
+class ObjectStore(S3):
+    """Pictures in the buckets that callers name, so that what S3 refuses is not the operator's fault.
+
+    Methods raise ObjectNotFound, ObjectForbidden and DependencyUnavailable.
+    """
+
+    def __init__(self, endpoint_url: str | None = None) -> None:
+        retries = {"total_max_attempts": 2, "mode": "standard"}
+        super().__init__(endpoint_url, connect_timeout=2, read_timeout=5, max_pool_connections=64, retries=retries)
+
+    def fetch(self, s3_object: "pb.S3Object") -> bytes:
+        """Return the object's bytes, at most 15 MiB. Also raises ImageMissing and ImageTooLarge."""
+        content, _ = self.read(_url_of(s3_object), check_size)
+        return content
+
+    def check(self, s3_object: "pb.S3Object") -> None:
+        """Raise what `fetch` would raise, without reading the object."""
+        check_size(self.length(_url_of(s3_object)))
+
+    def _refused(self, url: S3Url, code: str) -> Exception:
+        if code == _NO_BUCKET:
+            return ObjectNotFound(f"There is no bucket {url.bucket}.", bucket=url.bucket)
+        if code in _FORBIDDEN:
+            return ObjectForbidden(f"The servers may not read {url}.", bucket=url.bucket)
+        return DependencyUnavailable(f"S3 refuses {url}: {code}.")
+
+
+def _url_of(s3_object: "pb.S3Object") -> S3Url:
+    return S3Url(s3_object.bucket, s3_object.key, s3_object.version_id)
+
+
+def _path_in(folder: Path, key: str, prefix: str) -> Path:
+    path = folder / PurePosixPath(key).relative_to(prefix.rpartition("/")[0])
+    if ".." in path.parts:
+        raise Misconfigured(f"The key {key!r} leads out of its folder.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _is_transient(code: str, status: int) -> bool:
+    """Return whether the same request may well succeed a moment later."""
+    return code in _TRANSIENT or code.startswith("Throttl") or status in _TRANSIENT_STATUS
+
+
+def _breaks(exc: Exception) -> bool:
+    """Return whether a connection or a time limit broke, to S3 or to whoever gives out its credentials."""
+    from botocore import exceptions as boto  # noqa: PLC0415 - as late as boto3
+
+    broken = (
+        boto.HTTPClientError,
+        boto.ConnectionError,
+        boto.IncompleteReadError,
+        boto.FlexibleChecksumError,
+        boto.CredentialRetrievalError,
+        boto.MetadataRetrievalError,
+    )
+    return isinstance(exc, broken)
+
+
+def _unavailable(url: S3Url, code: str) -> DependencyUnavailable:
+    return DependencyUnavailable(f"S3 is unavailable for {url}: {code}.")

@@ -4,17 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import urlsplit
 
+from services.runtime.errors import DomainError
 from services.runtime.limits import MAX_IMAGE_BYTES
-from services.runtime.storage.downloads import DownloadProblem, download
+from services.runtime.storage.s3 import S3, S3Url, is_s3
 from services.svm.train.dataset import TrainingError
 
 
 @contextmanager
 def local_folder(source: str, endpoint_url: str | None) -> Iterator[Path]:
     """The folder, or a copy of s3://BUCKET/PREFIX that lasts as long as the context. Raises TrainingError."""
-    if not source.startswith("s3://"):
+    if not is_s3(source):
         yield Path(source)
         return
     with TemporaryDirectory() as folder:
@@ -23,11 +23,9 @@ def local_folder(source: str, endpoint_url: str | None) -> Iterator[Path]:
 
 
 def _download(source: str, folder: Path, endpoint_url: str | None) -> None:
-    parts = urlsplit(source)
-    prefix = parts.path.strip("/")
     try:
-        download(parts.netloc, f"{prefix}/" if prefix else "", folder, endpoint_url, _no_larger_than_a_picture)
-    except DownloadProblem as exc:
+        S3(endpoint_url).download_all(S3Url.parse_folder(source), folder, _no_larger_than_a_picture)
+    except DomainError as exc:
         raise TrainingError(f"{source} cannot be read: {exc}") from exc
 
 

@@ -12,7 +12,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.errors import CollectionNotFound
 from services.runtime.images.image import Image
-from services.runtime.storage.objects import ObjectStore
+from services.runtime.storage.s3 import ObjectStore
 from tests.support.rekognition_calls import asking, recognizing
 from tests.support.rekognition_pictures import encode
 from tests.support.rekognition_servers import BUCKET, demo_aws

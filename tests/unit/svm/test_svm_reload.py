@@ -16,10 +16,10 @@ from prometheus_client import REGISTRY
 
 from local.pictures import demo_pictures
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.errors import Misconfigured
+from services.runtime.errors import DependencyUnavailable, Misconfigured
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Options
-from services.svm import artifact, model_files
+from services.svm import artifact
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 from tests.support.background import in_background
@@ -119,7 +119,7 @@ async def test_a_broken_file_leaves_the_model_in_use(tmp_path: Path) -> None:
 def test_a_missing_object_says_what_to_do(s3_url: str) -> None:
     """The message names the object, the trainer and the setting."""
     with pytest.raises(Misconfigured, match=r"s3://models/nothing .*services\.svm\.train.*MARQUEE_SVM_MODEL"):
-        model_files.read("s3://models/nothing", s3_url)
+        artifact.load("s3://models/nothing", s3_url)
 
 
 class Broken(BaseHTTPRequestHandler):
@@ -145,31 +145,33 @@ def broken_url() -> Iterator[str]:
 @pytest.mark.usefixtures("aws_credentials")
 def test_half_a_download_is_no_model(broken_url: str) -> None:
     """A connection that breaks is told as that, not taken for a damaged file."""
-    with pytest.raises(Misconfigured, match=r"s3://models/a\.skops cannot be read: .*bytes"):
-        model_files.read("s3://models/a.skops", broken_url)
+    reason = r"S3 is unavailable for s3://models/a\.skops: ResponseStreamingError"
+    with pytest.raises(DependencyUnavailable, match=reason):
+        artifact.load("s3://models/a.skops", broken_url)
 
 
 @pytest.mark.parametrize("key", ["100%.skops", "a b#1?.skops"])
 def test_every_key_is_read(key: str, s3_url: str) -> None:
     """Signs that mean something in a URL are letters of a key."""
     boto3.client("s3", endpoint_url=s3_url).put_object(Bucket="models", Key=key, Body=b"model")
-    assert model_files.read(f"s3://models/{key}", s3_url) == b"model"
-    assert model_files.mark(f"s3://models/{key}", s3_url)
+    file = artifact.model_file(f"s3://models/{key}", s3_url)
+    assert file.read() == (b"model", file.mark())
+    assert file.mark()
 
 
 def test_a_file_url_may_be_quoted(tmp_path: Path) -> None:
     """file:// has spaces as %20; a plain path is taken as it stands."""
     for name in ("a b", "a%20b"):
         (tmp_path / name).write_text(name)
-    assert model_files.read(f"file://{tmp_path}/a%20b") == b"a b"
-    assert model_files.read(f"{tmp_path}/a%20b") == b"a%20b"
+    assert artifact.model_file(f"file://{tmp_path}/a%20b").read()[0] == b"a b"
+    assert artifact.model_file(f"{tmp_path}/a%20b").read()[0] == b"a%20b"
 
 
 @pytest.mark.parametrize("source", ["s3://", "s3://models", "s3:///key"])
 def test_half_an_address_is_refused(source: str, s3_url: str) -> None:
     """An S3 address needs bucket and key."""
     with pytest.raises(Misconfigured, match=source):
-        model_files.read(source, s3_url)
+        artifact.load(source, s3_url)
 
 
 async def test_embeddings_are_told_when_asked() -> None:

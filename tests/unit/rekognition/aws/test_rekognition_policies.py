@@ -23,7 +23,7 @@ from services.rekognition.collections import __main__ as collections
 from services.rekognition.table.people import KnownPeople
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Page
-from services.runtime.storage.objects import ObjectStore
+from services.runtime.storage.s3 import ObjectStore
 from tests.support.aws_calls import ACCOUNT, REGION, Recorded, recorded
 from tests.support.processes import ROOT
 from tests.support.rekognition_calls import asking, recognizing
