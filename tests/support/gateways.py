@@ -43,7 +43,7 @@ def nobody() -> str:
     return f"127.0.0.1:{free_port()}"
 
 
-async def refusal(client: Stub, asked: pb.RecognizeImageRequest, timeout: float = 5) -> status_pb2.Status:
+async def refusal(client: Stub, asked: pb.RecognizeImageRequest, timeout: float = 60) -> status_pb2.Status:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await client.RecognizeImage(asked, timeout=timeout)
     return status.from_rpc_error(caught.value)

@@ -6,10 +6,10 @@ import io
 import json
 import os
 import re
-import subprocess
+import signal
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import grpc
@@ -27,7 +27,7 @@ from services.runtime.server.admission import Admission
 from services.runtime.server.interceptors import CallInterceptor
 from services.runtime.server.server import Service
 from services.runtime.settings import LeafSettings, load_settings
-from tests.support.processes import ROOT, free_port
+from tests.support.processes import PATIENCE, free_port, metric, spawn, wait_until
 
 Stub = recognizer_pb2_grpc.RecognizerServiceStub
 _IMPATIENT = tuple((f"grpc.{which}_reconnect_backoff_ms", 50) for which in ("initial", "min", "max"))
@@ -35,7 +35,10 @@ DEFAULT_FEATURES = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
 
 
 class Scripted:
-    """Answers every picture with `result`, after `seconds`, or raises `error`; remembers what it was asked."""
+    """Answers every picture with `result` or raises `error`, after `seconds` and once the file `until` is there.
+
+    Remembers what it was asked.
+    """
 
     def __init__(  # noqa: PLR0913 - each is one thing that a test may want
         self,
@@ -43,6 +46,7 @@ class Scripted:
         *,
         result: pb.RecognizerResult | None = None,
         seconds: float = 0,
+        until: Path | None = None,
         error: Exception | None = None,
         load_seconds: float = 0,
         load_error: DomainError | None = None,
@@ -52,6 +56,7 @@ class Scripted:
         self.features = features
         self.result = result or pb.RecognizerResult()
         self.seconds = seconds
+        self.until = until
         self.error = error
         self.load_seconds = load_seconds
         self.load_error = load_error
@@ -68,6 +73,8 @@ class Scripted:
         self.asked.append(options)
         try:
             await asyncio.sleep(self.seconds)
+            while self.until and not self.until.exists():  # noqa: ASYNC110 - another process makes it
+                await asyncio.sleep(0.01)
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
@@ -87,13 +94,15 @@ class Scripted:
 class LeafProcess:
     """`python -m tests.support.leaves` on free ports, its standard error in a file."""
 
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, folder: Path, *arguments: str | Path, **environment: str) -> None:
         own = {"MARQUEE_PORT": str(free_port()), "MARQUEE_METRICS_PORT": str(free_port())} | environment
         self.address = f"127.0.0.1:{own['MARQUEE_PORT']}"
+        self.metrics_url = f"http://127.0.0.1:{own['MARQUEE_METRICS_PORT']}/metrics"
         self._log = folder / "stderr"
+        self._life = ExitStack()
         with self._log.open("wb") as log:
             command = [sys.executable, "-m", "tests.support.leaves", *arguments]
-            self.process = subprocess.Popen(command, cwd=ROOT, env=os.environ | own, stderr=log)
+            self.process = self._life.enter_context(spawn(command, env=os.environ | own, stderr=log))
 
     def told(self) -> list[dict[str, object]]:
         """The lines on standard error: each is JSON, but for those of gRPC's own core."""
@@ -104,30 +113,43 @@ class LeafProcess:
         return [line for line in self.told() if line["event"] == event]
 
     async def ended(self) -> int:
-        return await asyncio.to_thread(self.process.wait, 20)
+        return await asyncio.to_thread(self.process.wait, PATIENCE)
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Stub]:
         """A client, once the server listens."""
         async with grpc.aio.insecure_channel(self.address, options=_IMPATIENT) as channel:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE):
                 await channel.channel_ready()
             yield Stub(channel)
 
     async def health(self, name: str = "readiness") -> int:
         async with grpc.aio.insecure_channel(self.address, options=_IMPATIENT) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
-            answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=20, wait_for_ready=True)
-            return int(answer.status)
+            asked = health_pb2.HealthCheckRequest(service=name)
+            return int((await stub.Check(asked, timeout=PATIENCE, wait_for_ready=True)).status)
 
     async def serving(self) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while await self.health() != health_pb2.HealthCheckResponse.SERVING:  # noqa: ASYNC110 - it is another process that changes
                 await asyncio.sleep(0.05)
 
+    async def stop(self) -> None:
+        """Send SIGTERM to a server that serves; return when it says that it takes no more calls."""
+        async with asyncio.timeout(PATIENCE), grpc.aio.insecure_channel(self.address, options=_IMPATIENT) as channel:
+            watched = health_pb2.HealthCheckRequest(service="readiness")
+            async for answer in health_pb2_grpc.HealthStub(channel).Watch(watched):
+                if answer.status != health_pb2.HealthCheckResponse.SERVING:
+                    return
+                self.process.send_signal(signal.SIGTERM)
+
+    async def begun(self) -> None:
+        """Wait until a RecognizeImage call has begun."""
+        series = 'grpc_method="RecognizeImage"'
+        await asyncio.to_thread(wait_until, lambda: metric(self.metrics_url, "grpc_server_started_total", series))
+
     def close(self) -> None:
-        self.process.kill()
-        self.process.wait(10)
+        self._life.close()
 
 
 @asynccontextmanager
@@ -160,8 +182,8 @@ async def stub(address: str) -> AsyncIterator[Stub]:
         yield Stub(channel)
 
 
-async def until(condition: Callable[[], object], seconds: float = 5) -> None:
-    """Waits for the condition; fails the test when it does not come true."""
+async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
+    """Wait for the condition; fail the test if it does not come true."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - what is waited for is on the other side of a channel
             await asyncio.sleep(0.01)
@@ -183,12 +205,14 @@ def main() -> None:
     """Serves one as a process: `python -m tests.support.leaves`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--until", type=Path)
     parser.add_argument("--error")
     parser.add_argument("--load-seconds", type=float, default=0)
     parser.add_argument("--load-error")
     asked = parser.parse_args()
     recognizer = Scripted(
         seconds=asked.seconds,
+        until=asked.until,
         error=KeyError(asked.error) if asked.error else None,
         load_seconds=asked.load_seconds,
         load_error=Misconfigured(asked.load_error) if asked.load_error else None,

@@ -42,7 +42,7 @@ async def test_one_that_fails_leaves_the_others() -> None:
     """A recognizer that fails or does not answer is a result with a status; sending the call again is safe."""
     svm = ScriptedEnroller("svm", error=GalleryBusy("Others change the gallery."))
     async with through_gateway(svm, ScriptedEnroller("rekognition"), lost=nobody()) as stub:
-        answer = await stub.EnrollFaces(enrollment(), timeout=5)
+        answer = await stub.EnrollFaces(enrollment(), timeout=60)
     results = {result.recognizer: result for result in answer.results}
     assert outcomes(answer.results) == {"svm": "ERROR", "rekognition": "OK", "keras": "SKIPPED", "lost": "ERROR"}
     assert code_and_reason(results["svm"].status) == ("ABORTED", "GALLERY_BUSY")

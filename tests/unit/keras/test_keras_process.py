@@ -42,7 +42,7 @@ class Adapter:
 
     async def refused(self) -> Any:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await self.stub.RecognizeImage(request(), timeout=5)
+            await self.stub.RecognizeImage(request(), timeout=60)
         return status.from_rpc_error(caught.value)
 
     async def listed(self) -> pb.Recognizer:
@@ -83,7 +83,7 @@ async def test_model_that_is_not_loaded_yet(adapter: Adapter, tmp_path: Path) ->
     assert (await adapter.listed()).state == pb.RECOGNIZER_STATE_LOADING
     async with serving(tmp_path / "model", port=adapter.served_port):
         await adapter.until(ready=True)
-        answer = await adapter.stub.RecognizeImage(request(), timeout=5)
+        answer = await adapter.stub.RecognizeImage(request(), timeout=60)
         assert answer.results[0].outcome == pb.OUTCOME_OK
         listed = await adapter.listed()
         assert (listed.state, list(listed.features)) == (pb.RECOGNIZER_STATE_READY, [pb.FEATURE_LABELS])
@@ -102,14 +102,14 @@ async def test_server_that_goes_and_comes(adapter: Adapter, tmp_path: Path) -> N
     assert "does not answer" in listed.status.message
     async with serving(tmp_path / "model", port=adapter.served_port):
         await adapter.until(ready=True)
-        assert (await adapter.stub.RecognizeImage(request(), timeout=5)).results[0].labels
+        assert (await adapter.stub.RecognizeImage(request(), timeout=60)).results[0].labels
 
 
 async def test_tensorflow_is_not_loaded(adapter: Adapter, tmp_path: Path) -> None:
     """The process has TensorFlow Serving's messages, and not a library of TensorFlow's."""
     async with serving(tmp_path / "model", port=adapter.served_port):
         await adapter.until(ready=True)
-        await adapter.stub.RecognizeImage(request(), timeout=5)
+        await adapter.stub.RecognizeImage(request(), timeout=60)
         maps = await asyncio.to_thread(Path(f"/proc/{adapter.process.pid}/maps").read_text)
     assert "grpc" in maps
     assert "libtensorflow" not in maps

@@ -11,7 +11,7 @@ import pytest
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 from tests.support.leaves import LeafProcess, request, until
-from tests.support.processes import ROOT, free_port
+from tests.support.processes import PATIENCE, free_port, spawn
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +30,9 @@ async def test_logs_one_line_a_call(crashing: LeafProcess) -> None:
     """Each call is one JSON line with request_id, method, code and milliseconds."""
     await crashing.serving()
     async with crashing.client() as client:
-        await client.RecognizeImage(request(request_id="one", features=[pb.FEATURE_TEXT]), timeout=5)
+        await client.RecognizeImage(request(request_id="one", features=[pb.FEATURE_TEXT]), timeout=60)
         with pytest.raises(grpc.aio.AioRpcError):
-            await client.RecognizeImage(request(request_id="two", max_labels=-1), timeout=5)
+            await client.RecognizeImage(request(request_id="two", max_labels=-1), timeout=60)
     await until(lambda: len(calls(crashing)) == 2)
     assert [(line["request_id"], line["code"], line["method"]) for line in calls(crashing)] == [
         ("one", "OK", "RecognizeImage"),
@@ -52,7 +52,7 @@ async def test_logs_a_crash_with_its_traceback(crashing: LeafProcess) -> None:
     await crashing.serving()
     async with crashing.client() as client:
         with pytest.raises(grpc.aio.AioRpcError):
-            await client.RecognizeImage(request(request_id="mine"), timeout=5)
+            await client.RecognizeImage(request(request_id="mine"), timeout=60)
     (line,) = crashing.events("unforeseen")
     assert line["request_id"] == "mine"
     assert "KeyError: 'the secret'" in str(line["exception"])
@@ -63,12 +63,12 @@ def test_a_log_that_nobody_reads_fails_no_call() -> None:
     port = str(free_port())
     own = {"MARQUEE_PORT": port, "MARQUEE_METRICS_PORT": str(free_port())}
     command = [sys.executable, "-m", "tests.support.leaves"]
-    with subprocess.Popen(command, cwd=ROOT, env=os.environ | own, stderr=subprocess.PIPE) as process:
+    with spawn(command, env=os.environ | own, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         process.stderr.close()
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
             for _ in range(2):
-                stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=20, wait_for_ready=True)
+                stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=PATIENCE, wait_for_ready=True)
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(PATIENCE) == 0

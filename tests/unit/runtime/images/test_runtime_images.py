@@ -1,5 +1,6 @@
 """Pictures as recognizers see them."""
 
+from tests.support.processes import PATIENCE
 import hashlib
 import io
 import threading
@@ -128,7 +129,7 @@ def test_an_object_is_fetched_once() -> None:
         return b"bytes"
 
     def look() -> None:
-        gate.wait(5)
+        gate.wait(PATIENCE)
         assert image.content == b"bytes"
 
     image = Image(s3_object=pb.S3Object(bucket="b", key="k"), fetch=fetch)
@@ -136,7 +137,7 @@ def test_an_object_is_fetched_once() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(5)
+        thread.join(PATIENCE)
     assert fetched == ["k"]
 
 
@@ -145,7 +146,7 @@ def test_two_objects_are_fetched_at_the_same_time() -> None:
     both = threading.Barrier(2)
 
     def fetch(s3_object: pb.S3Object) -> bytes:
-        both.wait(5)
+        both.wait(PATIENCE)
         return s3_object.key.encode()
 
     images = [Image(s3_object=pb.S3Object(bucket="b", key=key), fetch=fetch) for key in ("one", "other")]
@@ -153,7 +154,7 @@ def test_two_objects_are_fetched_at_the_same_time() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(6)
+        thread.join()
     assert not both.broken
 
 

@@ -22,7 +22,7 @@ async def asking(recognizer: Scripted, **settings: object) -> AsyncIterator[Stub
         yield client
 
 
-async def refusal(client: Stub, asked: pb.RecognizeImageRequest, timeout: float = 5) -> grpc.aio.AioRpcError:
+async def refusal(client: Stub, asked: pb.RecognizeImageRequest, timeout: float = 60) -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await client.RecognizeImage(asked, timeout=timeout)
     return caught.value
@@ -120,12 +120,12 @@ async def test_passes_on_what_is_asked() -> None:
 async def test_its_own_options_win() -> None:
     """Options under the leaf's name replace those of the call; its timeout can only shorten the deadline."""
     recognizer = Scripted("svm")
-    own = {"svm": pb.RecognizerOptions(min_score=0.75, timeout=Duration(seconds=1))}
+    own = {"svm": pb.RecognizerOptions(min_score=0.75, timeout=Duration(seconds=1000))}
     async with asking(recognizer) as client:
         await client.RecognizeImage(request(min_score=0.1, recognizer_options=own))
-        await client.RecognizeImage(request(recognizer_options=own), timeout=0.5)
+        await client.RecognizeImage(request(recognizer_options=own), timeout=500)
     assert recognizer.asked[0].min_score == 0.75
-    assert [options.remaining() < limit for options, limit in zip(recognizer.asked, (1, 0.5), strict=True)] == [
+    assert [options.remaining() < limit for options, limit in zip(recognizer.asked, (1000, 500), strict=True)] == [
         True
     ] * 2
 
@@ -158,24 +158,24 @@ async def test_reads_no_object_that_is_not_allowed() -> None:
 
 async def test_ends_at_the_deadline() -> None:
     """A recognizer that is too slow is cancelled when the caller gives up."""
-    recognizer = Scripted(seconds=30)
+    recognizer = Scripted(seconds=300)
     async with asking(recognizer) as client:
-        refused = await refusal(client, request(), timeout=0.2)
-        await asyncio.sleep(0.1)
+        refused = await refusal(client, request(), timeout=1)
+        await until(lambda: recognizer.cancelled)
     assert (refused.code(), recognizer.cancelled) == (grpc.StatusCode.DEADLINE_EXCEEDED, 1)
 
 
 async def test_its_own_timeout_ends_it_with_a_reason() -> None:
     """A shorter timeout among the options is OUT_OF_TIME."""
     own = {"leaf": pb.RecognizerOptions(timeout=Duration(nanos=100_000_000))}
-    async with asking(Scripted(seconds=30)) as client:
+    async with asking(Scripted(seconds=300)) as client:
         refused = await refusal(client, request(recognizer_options=own))
     assert (refused.code(), reason(refused)) == (grpc.StatusCode.DEADLINE_EXCEEDED, "OUT_OF_TIME")
 
 
 async def test_a_cancelled_call_cancels_the_recognizer() -> None:
     """A caller that goes away stops the work."""
-    recognizer = Scripted(seconds=30)
+    recognizer = Scripted(seconds=300)
     async with asking(recognizer) as client:
         call = client.RecognizeImage(request())
         await until(lambda: recognizer.asked)

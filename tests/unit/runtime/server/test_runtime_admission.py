@@ -1,5 +1,6 @@
 """Requests in memory: how many a server takes at once, and that it lets them go."""
 
+from pathlib import Path
 import asyncio
 import gc
 from types import FrameType
@@ -12,27 +13,27 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
 from services.runtime.leaf.leaf import Leaf
 from services.runtime.settings import LeafSettings
-from tests.support.leaves import Scripted, request, served, stub
+from tests.support.leaves import Scripted, request, served, stub, until
 
 
 def in_flight() -> float:
     return REGISTRY.get_sample_value("marquee_in_flight_bytes") or 0
 
 
-async def test_refuses_what_would_be_too_much_together() -> None:
+async def test_refuses_what_would_be_too_much_together(tmp_path: Path) -> None:
     """A call that would bring more than the limit is refused with a reason; those before and after it are answered."""
     asked = request()
     most = int(asked.ByteSize() * 1.5)
     async with (
-        served(Leaf(Scripted("svm", seconds=0.5), LeafSettings()), most_bytes=most) as target,
+        served(Leaf(Scripted("svm", until=tmp_path / "go"), LeafSettings()), most_bytes=most) as target,
         stub(target) as svm,
     ):
         first = asyncio.ensure_future(svm.RecognizeImage(asked))
-        while in_flight() == 0:  # noqa: ASYNC110 - a server's number that changes
-            await asyncio.sleep(0.01)
+        await until(lambda: in_flight() > 0)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await svm.RecognizeImage(asked)
         assert status.reason_of(status.from_rpc_error(caught.value)) == "OVERLOADED"
+        (tmp_path / "go").touch()
         await first
         await svm.RecognizeImage(asked)
     assert in_flight() == 0
