@@ -119,7 +119,7 @@ def local_system(state: Path) -> Iterator[LocalSystem]:
         (state / "launcher.log").open("wb") as log,
         spawn(command, env=environment, stdout=log, stderr=log) as process,
     ):
-        wait_until(lambda: (state / "stack.json").exists() or process.poll() is not None)
+        wait_until(lambda: (state / "stack.json").exists() or process.poll() is not None, 2 * PATIENCE)
         assert process.poll() is None, (state / "launcher.log").read_text()
         try:
             yield LocalSystem(process, state)

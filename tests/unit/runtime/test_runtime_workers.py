@@ -1,6 +1,5 @@
 """Blocking work in a bounded number of threads."""
 
-from tests.support.processes import PATIENCE
 import asyncio
 import threading
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ import pytest
 
 from services.runtime.errors import Overloaded
 from services.runtime.workers import Workers
+from tests.support.processes import PATIENCE
 
 WORD: ContextVar[str] = ContextVar("WORD")
 

@@ -1,6 +1,5 @@
 """Pictures as recognizers see them."""
 
-from tests.support.processes import PATIENCE
 import hashlib
 import io
 import threading
@@ -13,6 +12,7 @@ from PIL import Image as Pillow
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import ImageMissing, ImageTooLarge, ObjectNotFound
 from services.runtime.images.image import Image
+from tests.support.processes import PATIENCE
 
 SIZE = (40, 24)
 ORIENTATION = 0x0112

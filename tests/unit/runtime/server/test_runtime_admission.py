@@ -1,8 +1,8 @@
 """Requests in memory: how many a server takes at once, and that it lets them go."""
 
-from pathlib import Path
 import asyncio
 import gc
+from pathlib import Path
 from types import FrameType
 
 import grpc

@@ -1,6 +1,5 @@
 """A server's life as a process: start, loading, serving, end."""
 
-from tests.support.processes import PATIENCE
 import signal
 import socket
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
@@ -14,6 +13,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
 from tests.support.leaves import LeafProcess, request
+from tests.support.processes import PATIENCE
 
 Start = Callable[..., LeafProcess]
 Health = health_pb2.HealthCheckResponse
