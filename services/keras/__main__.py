@@ -1,4 +1,4 @@
-"""Serves the Keras recognizer: `python -m services.keras`."""
+"""Serve the Keras recognizer: `python -m services.keras`."""
 
 from services.keras.recognizer import KerasRecognizer
 from services.keras.settings import KerasSettings
@@ -8,7 +8,7 @@ from services.runtime.settings import load_settings
 
 
 def main() -> None:
-    """Reads the settings, then serves until SIGTERM."""
+    """Read the settings and serve until SIGTERM."""
     give_back_freed_memory()
     settings = load_settings(KerasSettings)
     serve(KerasRecognizer(settings), settings)

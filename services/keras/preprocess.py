@@ -1,4 +1,4 @@
-"""Pictures as Keras loads them. Needs neither Keras nor the rest of this project."""
+"""Pictures as Keras loads them, without Keras."""
 
 from typing import Any
 
@@ -12,9 +12,9 @@ _IMAGENET_BGR = np.array([103.939, 116.779, 123.68], np.float32)
 
 
 def to_pixels(stored: Pillow.Image, size: tuple[int, int] = SIZE) -> Pixels:
-    """What Keras's `load_img(target_size=size)` and `img_to_array` give, as uint8 [1, height, width, 3], RGB.
+    """Return what Keras's `load_img(target_size=size)` and `img_to_array` do, as uint8 [1, height, width, 3], RGB.
 
-    `stored` is the picture as its file has it: Keras applies no EXIF orientation, drops an alpha channel
+    `stored` is the picture as its file has it: Keras ignores the EXIF orientation, drops an alpha channel
     without blending, and takes the nearest pixel. Source: keras/src/utils/image_utils.py.
     """
     picture = stored if stored.mode == "RGB" else stored.convert("RGB")
@@ -25,10 +25,10 @@ def to_pixels(stored: Pillow.Image, size: tuple[int, int] = SIZE) -> Pixels:
 
 
 def to_input(pixels: Pixels, dtype: np.dtype[Any], preprocessing: str) -> npt.NDArray[Any]:
-    """The tensor for a model's input: uint8 as they are, float32 as the network was trained on.
+    """Return the tensor for a model's input: the pixels for uint8, preprocessed values for float32.
 
-    `preprocessing` is that of Assets; to the bit, "tf" and "caffe" are `_preprocess_numpy_input` in
-    keras/src/applications/imagenet_utils.py, and "rescale" is the layer Rescaling(1 / 255), which multiplies.
+    `preprocessing` is that of Assets. "tf" and "caffe" equal `_preprocess_numpy_input` in
+    keras/src/applications/imagenet_utils.py bit for bit, and "rescale" the layer Rescaling(1 / 255), which multiplies.
     """
     if dtype == np.uint8:
         return pixels

@@ -4,12 +4,11 @@ import asyncio
 import itertools
 from functools import partial
 
-import numpy as np
 import structlog
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.keras import results
-from services.keras.regions import Regions, regions_of
+from services.keras.regions import regions_of
+from services.keras.results import features_of, result_of
 from services.keras.serving.client import ServedModel
 from services.keras.serving.versions import Version, Versions, batcher_of
 from services.keras.settings import KerasSettings
@@ -23,11 +22,12 @@ from services.runtime.workers import Workers
 
 logger = structlog.get_logger()
 _PAUSES = (0.2, 0.4, 0.8, 1.6)
-_PASSING = (NotReady, DependencyUnavailable, DependencyTimeout)
+_LAST_PAUSE = 2.0
+_TRANSIENT = (NotReady, DependencyUnavailable, DependencyTimeout)
 
 
 class KerasRecognizer:
-    """Says what the model's assets let its scores mean: labels or people, of the picture or of each face."""
+    """Recognizes labels or people, in the picture or in each face, as the model's assets say."""
 
     name = "keras"
 
@@ -37,39 +37,39 @@ class KerasRecognizer:
         batcher = partial(batcher_of, self._served, settings.keras_max_batch, settings.keras_at_once)
         self._versions = Versions(self._served, settings.keras_assets, batcher)
         self._workers = Workers(settings.workers, settings.queue)
-        self._watching: asyncio.Task[None] | None = None
+        self._polling: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
-        """Waits for TensorFlow Serving to serve the model. Raises Misconfigured where it cannot be used."""
-        await self._first_look()
-        self._watching = asyncio.create_task(self._watch())
+        """Wait for TensorFlow Serving to serve the model. Raise Misconfigured if it cannot be used."""
+        await self._wait_for_model()
+        self._polling = asyncio.create_task(self._poll())
 
     async def recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
-        """Fills labels, faces or image_candidates, and model."""
+        """Return labels, faces or image_candidates, with the model and the time in the queue."""
         version = self._version
         try:
             return await self._recognize(version, image, options)
-        except NotReady:  # the version may have gone, or the server have been away for a moment
-            return await self._recognize(await self._versions.look(version), image, options)
+        except NotReady:  # the version may have gone, or the server may have been away for a moment
+            return await self._recognize(await self._versions.refresh(version), image, options)
 
     @property
     def features(self) -> tuple[Feature, ...]:
-        """What the model does."""
+        """Features of the model."""
         current = self._versions.current
-        return results.features_of(current.assets) if current else (pb.FEATURE_LABELS,)
+        return features_of(current.assets) if current else (pb.FEATURE_LABELS,)
 
     def describe(self) -> pb.Recognizer:
-        """The version in use, and whether it could be asked when it was last looked at."""
-        described = pb.Recognizer(models=[self._model(self._version)], evidence_group=self._settings.evidence_group)
+        """Return the version in use, and why the last check failed if it did."""
+        description = pb.Recognizer(models=[self._model(self._version)], evidence_group=self._settings.evidence_group)
         if self._versions.problem is not None:
-            described.state = pb.RECOGNIZER_STATE_UNAVAILABLE
-            described.status.CopyFrom(status.from_exception(self._versions.problem))
-        return described
+            description.state = pb.RECOGNIZER_STATE_UNAVAILABLE
+            description.status.CopyFrom(status.from_exception(self._versions.problem))
+        return description
 
     async def close(self) -> None:
-        """Stops looking, closes the connection and ends the threads."""
-        if self._watching:
-            self._watching.cancel()
+        """Stop polling, close the connection and end the threads."""
+        if self._polling:
+            self._polling.cancel()
         await self._served.close()
         self._workers.close()
 
@@ -79,38 +79,39 @@ class KerasRecognizer:
             raise NotReady("The Keras model is not loaded yet. Try again in a moment.")
         return self._versions.current
 
-    async def _first_look(self) -> None:
-        pauses = itertools.chain(_PAUSES, itertools.repeat(2.0))
-        told = ""
+    async def _wait_for_model(self) -> None:
+        pauses = itertools.chain(_PAUSES, itertools.repeat(_LAST_PAUSE))
+        last_reason = ""
         while True:
             try:
-                await self._versions.look()
-            except _PASSING as exc:
+                await self._versions.refresh()
+            except _TRANSIENT as exc:
                 reason = exc.message
             else:
                 return
-            if reason != told:
+            if reason != last_reason:
                 logger.warning("waiting for TensorFlow Serving", reason=reason)
-            told = reason
+            last_reason = reason
             await asyncio.sleep(next(pauses))
 
-    async def _watch(self) -> None:
-        """Takes newer versions over, and keeps what `describe` says true."""
+    async def _poll(self) -> None:
+        """Take over newer versions, and keep what `describe` returns up to date."""
         while True:
             await asyncio.sleep(self._settings.keras_poll_seconds)
-            before, problem = self._versions.current, self._versions.problem
+            current, problem = self._versions.current, self._versions.problem
             try:
-                now = await self._versions.look()
+                newest = await self._versions.refresh()
             except DomainError as exc:
                 if problem is None or problem.message != exc.message:
-                    logger.warning("the model cannot be asked", error=exc.message)
+                    logger.warning("the model is unavailable", error=exc.message)
             else:
-                if now is not before:
-                    metrics.show_models({self._settings.keras_model: now.signature.version})
+                if newest is not current:
+                    metrics.show_models({self._settings.keras_model: newest.signature.version})
 
     async def _recognize(self, version: Version, image: Image, options: Options) -> pb.RecognizerResult:
         regions, queued = await self._workers.run(regions_of, image, version.signature, version.assets)
-        result = await _ask(version, regions, options.remaining())
+        scores = await version.scores(regions.inputs, options.remaining())
+        result = result_of(scores, regions.boxes, version.assets)
         result.model.CopyFrom(self._model(version))
         result.timings.queue.FromNanoseconds(int(queued * 1e9))
         return result
@@ -121,11 +122,3 @@ class KerasRecognizer:
             version=version.signature.version,
             evidence_group=self._settings.evidence_group,
         )
-
-
-async def _ask(version: Version, regions: Regions, seconds: float) -> pb.RecognizerResult:
-    if regions.boxes is None:
-        return results.of_image((await version.scores(regions.inputs, seconds))[0], version.assets)
-    nobody = np.empty((0, len(version.assets.labels)), np.float32)
-    scores = await version.scores(regions.inputs, seconds) if regions.boxes else nobody
-    return results.of_faces(scores, regions.boxes, version.assets)

@@ -1,4 +1,4 @@
-"""What of a picture the network looks at. Blocks: call it in a worker thread."""
+"""The regions of a picture that the network takes. Blocks: call it in a worker thread."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,47 +22,47 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Regions:
-    """One picture as the model takes it."""
+    """One picture as model input."""
 
     inputs: npt.NDArray[Any]
-    """[N, height, width, 3]: the whole picture, or a face each; N may be 0."""
+    """[N, height, width, 3]: the whole picture, or one face each; N may be 0."""
     boxes: Sequence[pb.BoundingBox] | None
-    """The faces' places from left to right; None for the whole picture."""
+    """The faces' boxes from left to right; None for the whole picture."""
 
 
 def prepare(assets: Assets) -> None:
-    """Loads what looking at the model's regions takes. Raises Misconfigured where it is not installed."""
+    """Load the face detector if the model needs one. Raise Misconfigured if it is not installed."""
     if assets.regions == "image":
         return
     try:
-        _finder()
+        _detector()
     except ImportError as exc:
         raise Misconfigured(
-            f"The model looks at faces, and {exc.name} is not installed: install the extra `keras-faces`."
+            f"The model takes faces, but {exc.name} is not installed: install the extra `keras-faces`."
         ) from exc
 
 
 def regions_of(image: Image, signature: Signature, assets: Assets) -> Regions:
-    """The picture as it is stored, as Keras looks at it; or the faces of the upright one. Raises InvalidImage."""
+    """Return the stored picture, as Keras takes it, or the faces of the upright one. Raise InvalidImage."""
     if assets.regions == "image":
         pixels, boxes = to_pixels(image.as_stored(), signature.size), None
     else:
         pixels, boxes = _faces(image, signature.size)
-    _ = image.info  # the leaf needs it, and would go to another thread for it
+    _ = image.info  # the leaf needs it, and would need another thread to read it
     return Regions(to_input(pixels, signature.dtype, assets.preprocessing), boxes)
 
 
 def _faces(image: Image, size: tuple[int, int]) -> tuple[npt.NDArray[np.uint8], list[pb.BoundingBox]]:
     upright = image.upright()
-    faces = _finder().find(upright)
+    faces = _detector().find(upright)
     crops = [to_pixels(Pillow.fromarray(np.ascontiguousarray(face.crop(upright))), size) for face in faces]
     pixels = np.concatenate(crops) if crops else np.empty((0, *size, 3), np.uint8)
     return pixels, [face.box_in(upright) for face in faces]
 
 
 @cache
-def _finder() -> "HaarFaces":
-    import cv2  # noqa: PLC0415 - 40 MiB that a network for whole pictures does not pay
+def _detector() -> "HaarFaces":
+    import cv2  # noqa: PLC0415 - 40 MiB that networks for whole pictures do without
 
     from services.runtime.images.haar import HaarFaces  # noqa: PLC0415 - likewise
 

@@ -1,4 +1,4 @@
-"""From scores to what a caller is told. Pure."""
+"""From scores to a result. Pure."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,33 +15,44 @@ Boxes = Sequence[pb.BoundingBox]
 
 
 def features_of(assets: Assets) -> tuple[Feature, ...]:
-    """What a model with these assets does."""
+    """Return the features of a model with these assets."""
     return (pb.FEATURE_CELEBRITIES,) if assets.kind == "identity" else (pb.FEATURE_LABELS,)
 
 
-def of_image(scores: Scores, assets: Assets) -> pb.RecognizerResult:
-    """What the scores [labels] of a whole picture say: its best label, or who is in it."""
+def result_of(scores: Scores, boxes: Boxes | None, assets: Assets) -> pb.RecognizerResult:
+    """Return the result for scores [N, labels]: of N faces, or of the whole picture if `boxes` is None."""
+    if boxes is None:
+        return _of_image(scores[0], assets)
+    return _people(scores, boxes, assets) if assets.kind == "identity" else _labels(scores, boxes, assets)
+
+
+def _of_image(scores: Scores, assets: Assets) -> pb.RecognizerResult:
     if assets.kind == "identity":
         return pb.RecognizerResult(image_candidates=_candidates(scores, assets))
     return pb.RecognizerResult(labels=[pb.Label(name=name, score=score) for name, score in _best(scores, assets)])
 
 
-def of_faces(scores: Scores, boxes: Boxes, assets: Assets) -> pb.RecognizerResult:
-    """What the scores [faces, labels] say: who each face is, or one label for all faces that have it as their best."""
-    if assets.kind == "identity":
-        named = (_candidates(own, assets) for own in scores)
-        return pb.RecognizerResult(
-            faces=[pb.Face(box=box, candidates=own) for box, own in zip(boxes, named, strict=True)]
-        )
+def _people(scores: Scores, boxes: Boxes, assets: Assets) -> pb.RecognizerResult:
+    return pb.RecognizerResult(
+        faces=[
+            pb.Face(box=box, candidates=_candidates(face_scores, assets))
+            for box, face_scores in zip(boxes, scores, strict=True)
+        ]
+    )
+
+
+def _labels(scores: Scores, boxes: Boxes, assets: Assets) -> pb.RecognizerResult:
+    """Return each label once, with all faces whose best label it is as instances."""
     instances: dict[str, list[pb.LabelInstance]] = {}
-    for box, own in zip(boxes, scores, strict=True):
-        for name, score in _best(own, assets):
+    for box, face_scores in zip(boxes, scores, strict=True):
+        for name, score in _best(face_scores, assets):
             instances.setdefault(name, []).append(pb.LabelInstance(box=box, score=score))
-    return pb.RecognizerResult(labels=[_label(name, found) for name, found in instances.items()])
-
-
-def _label(name: str, instances: Sequence[pb.LabelInstance]) -> pb.Label:
-    return pb.Label(name=name, score=max(one.score for one in instances), instances=instances)
+    return pb.RecognizerResult(
+        labels=[
+            pb.Label(name=name, score=max(instance.score for instance in group), instances=group)
+            for name, group in instances.items()
+        ]
+    )
 
 
 def _best(scores: Scores, assets: Assets) -> list[tuple[str, float]]:

@@ -10,19 +10,19 @@ from services.runtime.settings import LeafSettings
 class KerasSettings(LeafSettings):
     """Settings of the Keras recognizer."""
 
-    keras_target: str = Field("127.0.0.1:8500", description="Where TensorFlow Serving speaks gRPC, as `host:port`.")
-    keras_model: str = Field("celebrity", description="The name under which it serves the model.")
+    keras_target: str = Field("127.0.0.1:8500", description="gRPC address of TensorFlow Serving, as `host:port`.")
+    keras_model: str = Field("celebrity", description="Name of the model in TensorFlow Serving.")
     keras_version_label: str = Field(
-        "", description="The label of the version to ask, such as `stable`; empty: the newest version."
+        "", description="Label of the version to use, such as `stable`; empty: the newest version."
     )
     keras_assets: Path = Field(
         Path("models/keras/celebrity"),
-        description="The served folder; labels and threshold stand in its `<version>/assets/marquee.json`.",
+        description="Folder that is served; `<version>/assets/marquee.json` in it holds labels and threshold.",
     )
     keras_poll_seconds: float = Field(
-        2, gt=0, le=60, description="How often to look whether TensorFlow Serving has another version, or is away."
+        2, gt=0, le=60, description="Seconds between checks for another model version and for an unavailable server."
     )
     keras_at_once: int = Field(
-        2, ge=1, le=64, description="Predict calls that may run at once; pictures that come meanwhile share the next."
+        2, ge=1, le=64, description="Maximum concurrent Predict calls; pictures that arrive meanwhile share the next."
     )
-    keras_max_batch: int = Field(4, ge=1, le=32, description="Most pictures in one Predict call; 1: none share.")
+    keras_max_batch: int = Field(4, ge=1, le=32, description="Maximum pictures per Predict call; 1: no batching.")

@@ -1,9 +1,9 @@
-"""Makes models of all kinds, good and bad, and converts them: run by test_keras_convert.py where TensorFlow is.
+"""Make models of all kinds, good and bad, and convert them: run by test_keras_convert.py where TensorFlow is.
 
 usage: python -m tests.support.keras_conversions DIR
 
-Leaves in DIR pixels.npy, NAME.npy for what the maker of a model says of them, out/NAME/1 for what was converted,
-and told.json: exit code and text of each conversion, and what TensorFlow says of the results.
+Leave in DIR pixels.npy, NAME.npy with the original model's scores of them, out/NAME/1 with the converted model, and
+conversions.json: exit code and text of each conversion, and what TensorFlow reads in its files.
 """
 
 import contextlib
@@ -36,13 +36,13 @@ VALUES = PIXELS.astype(np.float32)
 
 
 def main(folder: Path) -> None:
-    """Makes, converts, writes down."""
+    """Make the models, convert them and write conversions.json."""
     np.save(folder / "pixels.npy", PIXELS)
-    told = {name: _convert(folder, name, *how) for name, how in _good(folder).items()}
-    told |= {name: _convert(folder, name, file, "--labels", "A,B") for name, file in _bad(folder).items()}
-    told["graphs"] = {name: _describe(folder / "out" / name / "1") for name in _good_names(folder)}
-    told["preprocessing"] = {mode: _apart(mode) for mode in ("none", "tf", "caffe", "rescale")}
-    (folder / "told.json").write_text(json.dumps(told, indent=1))
+    conversions = {name: _convert(folder, name, *how) for name, how in _good(folder).items()}
+    conversions |= {name: _convert(folder, name, file, "--labels", "A,B") for name, file in _bad(folder).items()}
+    conversions["graphs"] = {name: _describe(folder / "out" / name / "1") for name in _good_names(folder)}
+    conversions["preprocessing"] = {mode: _max_difference(mode) for mode in ("none", "tf", "caffe", "rescale")}
+    (folder / "conversions.json").write_text(json.dumps(conversions, indent=1))
 
 
 def _good(folder: Path) -> dict[str, list[str | Path]]:
@@ -81,9 +81,9 @@ def _expect(folder: Path, name: str, scores: Any) -> None:
 
 
 def _network(library: Any, classes: int, activation: str, brightest: float = 1.0) -> Any:
-    """With a layer whose settings Keras 3 does not read from Keras 2's files, and weights under which pictures differ.
+    """Return a network with a layer whose settings Keras 3 does not read from Keras 2's files.
 
-    The pictures' values go up to `brightest`.
+    Its weights make pictures with values up to `brightest` differ.
     """
     layers = library.layers
     model = library.Sequential(
@@ -193,28 +193,28 @@ def _convert(folder: Path, name: str, file: str | Path, *options: str) -> tuple[
 
 def _describe(folder: Path) -> dict[str, Any]:
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    [(name, taken)] = signature.structured_input_signature[1].items()
-    [(output, given)] = signature.structured_outputs.items()
-    scores = signature(**{name: tf.constant(PIXELS)})[output].numpy()
+    [(name, model_input)] = signature.structured_input_signature[1].items()
+    [(output_name, output)] = signature.structured_outputs.items()
+    scores = signature(**{name: tf.constant(PIXELS)})[output_name].numpy()
     return {
-        "input": [name, taken.dtype.name, list(taken.shape)],
-        "output": [output, given.dtype.name, list(given.shape)],
+        "input": [name, model_input.dtype.name, list(model_input.shape)],
+        "output": [output_name, output.dtype.name, list(output.shape)],
         "scores": scores.tolist(),
         "warmup": [_request(record) for record in _records(folder)],
     }
 
 
-def _apart(mode: str) -> float:
-    """How far any of the 256 values is from what Keras makes of it."""
+def _max_difference(mode: str) -> float:
+    """Return the maximum difference of the 256 preprocessed values from Keras's."""
     every = np.arange(256, dtype=np.float32).reshape(1, 16, 16, 1).repeat(3, axis=3)
-    graph = tf.function(lambda values: tf.identity(export.preprocessed(values, mode)), autograph=False)
-    wanted = {
+    graph = tf.function(lambda values: tf.identity(export.preprocess(values, mode)), autograph=False)
+    expected = {
         "none": every,
         "rescale": np.asarray(keras.layers.Rescaling(1 / 255)(every)),
         "tf": preprocess_input(every.copy(), mode="tf"),
         "caffe": preprocess_input(every.copy(), mode="caffe"),
     }
-    return float(np.abs(graph(tf.constant(every)).numpy() - wanted[mode]).max())
+    return float(np.abs(graph(tf.constant(every)).numpy() - expected[mode]).max())
 
 
 def _records(folder: Path) -> list[bytes]:

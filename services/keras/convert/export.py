@@ -1,4 +1,4 @@
-"""Writes a model the way it is served. Needs TensorFlow, tf2onnx and tensorflow-serving-api."""
+"""The files of a served model. Needs TensorFlow, tf2onnx and tensorflow-serving-api."""
 
 import logging
 import warnings
@@ -11,45 +11,45 @@ import tensorflow as tf
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
 from services.keras.assets import Preprocessing
-from services.keras.convert.loaded import SIGNATURE, LoadedModel
+from services.keras.convert.load import SIGNATURE, LoadedModel
 
 INPUT = "image"
 OUTPUT = "scores"
 ONNX_FILE = "model.onnx"
 WARMUP_FILE = Path("assets.extra/tf_serving_warmup_requests")
 WARMUP_BATCHES = (1, 2, 4, 8, 16, 32)
-"""The allowed_batch_sizes of deploy/tensorflow-serving/batching.config: a bigger one would fail the model's loading."""
+"""The allowed_batch_sizes of deploy/tensorflow-serving/batching.config: a larger one would fail the model's loading."""
 OPSET = 18
 _CAFFE_MEANS = (103.939, 116.779, 123.68)
 
 
 def versions() -> dict[str, str]:
-    """What the conversion was made with."""
+    """Return the versions of the libraries that convert."""
     return {name: version(name) for name in ("keras", "tf-keras", "tf2onnx", "onnx")} | {"tensorflow": tf.__version__}
 
 
 def serving_function(model: LoadedModel, preprocessing: Preprocessing) -> Any:
-    """The traced function uint8 `image` [N, height, width, 3] → {`scores`: float32 [N, classes]}."""
+    """Return the traced function: uint8 `image` [N, height, width, 3] → {`scores`: float32 [N, classes]}."""
 
     def serve(image: Any) -> dict[str, Any]:
-        values = image if model.dtype == "uint8" else preprocessed(tf.cast(image, tf.float32), preprocessing)
+        values = image if model.dtype == "uint8" else preprocess(tf.cast(image, tf.float32), preprocessing)
         return {OUTPUT: tf.cast(model.call(values), tf.float32)}
 
     pictures = tf.TensorSpec((None, *model.size, 3), tf.uint8, name=INPUT)
     return tf.function(serve, input_signature=[pictures], autograph=False)
 
 
-def preprocessed(values: Any, preprocessing: Preprocessing) -> Any:
-    """float32 RGB 0 to 255 as the network was trained on it; see `Assets.preprocessing`.
+def preprocess(values: Any, preprocessing: Preprocessing) -> Any:
+    """Preprocess float32 RGB values 0 to 255 as the training did; see `Assets.preprocessing`.
 
-    The same operations in the same order as `preprocess_input` in keras/src/applications/imagenet_utils.py and
-    the layer Rescaling(1 / 255), so that not a bit differs.
+    Operations and their order are those of `preprocess_input` in keras/src/applications/imagenet_utils.py and of
+    the layer Rescaling(1 / 255), so that no bit differs.
     """
     match preprocessing:
         case "none":
             return values
         case "tf":
-            # in double: TensorFlow's optimizer makes a float division by a constant a product, one bit away
+            # in double: TensorFlow's optimizer turns a float division by a constant into a product, one bit off
             return tf.cast(tf.cast(values, tf.float64) / 127.5, tf.float32) - 1.0
         case "caffe":
             return values[..., ::-1] - tf.constant(_CAFFE_MEANS, tf.float32)
@@ -58,18 +58,18 @@ def preprocessed(values: Any, preprocessing: Preprocessing) -> Any:
 
 
 def write_saved_model(model: LoadedModel, serve: Any, folder: Path) -> None:
-    """Writes FOLDER/saved_model.pb and its variables, with the signature serving_default alone."""
+    """Write FOLDER/saved_model.pb and its variables, with serving_default as the only signature."""
     module = tf.Module()
     module.owner = model.owner
     tf.saved_model.save(module, str(folder), signatures={SIGNATURE: serve})
 
 
 def write_onnx(serve: Any, path: Path) -> None:
-    """Writes the same graph for onnxruntime, with the signature's names."""
+    """Write the same graph for onnxruntime, with the signature's names."""
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # tf2onnx's use of numpy, nothing a user can mend
-        import tf2onnx.convert  # noqa: PLC0415 - it warns when it is imported
+        warnings.simplefilter("ignore")  # tf2onnx's use of numpy, which no user can fix
+        import tf2onnx.convert  # noqa: PLC0415 - importing it warns
 
         graph, _ = tf2onnx.convert.from_function(serve, serve.input_signature, opset=OPSET)
     _rename(graph, graph.graph.input[0].name, INPUT)
@@ -79,10 +79,10 @@ def write_onnx(serve: Any, path: Path) -> None:
 
 
 def write_warmup(model: LoadedModel, name: str, path: Path) -> None:
-    """Writes requests with which TensorFlow Serving warms a version up before anybody asks it.
+    """Write the requests with which TensorFlow Serving warms a version up before it serves it.
 
-    One for each batch size, so that a GPU's kernels are chosen for all. Each has one value: TensorFlow repeats
-    it to the tensor's size (`Tensor::FromProto` in tensorflow/core/framework/tensor.cc).
+    There is one for each batch size, so that a GPU's kernels are chosen for all. Each holds one value, which
+    TensorFlow repeats to the tensor's size (`Tensor::FromProto` in tensorflow/core/framework/tensor.cc).
     Source: tensorflow_serving/servables/tensorflow/saved_model_warmup.cc.
     """
     path.parent.mkdir(parents=True, exist_ok=True)

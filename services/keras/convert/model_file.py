@@ -1,4 +1,4 @@
-"""What a file says about the model in it, before any of it is run. Needs h5py and no TensorFlow."""
+"""What a file says about its model, before any of it runs. Needs h5py and no TensorFlow."""
 
 import json
 import zipfile
@@ -16,7 +16,7 @@ _HARMLESS = {
     *("cast", "clip_by_value", "concat", "convert_to_tensor", "expand_dims", "identity", "pad", "reshape", "reverse"),
     *("shape", "split", "squeeze", "stack", "strided_slice", "transpose"),
 }
-"""What preprocess_input and the like are made of; io.write_file is an operation too."""
+"""Operations that preprocess_input and the like consist of; io.write_file is an operation too."""
 
 
 class ModelProblem(Exception):
@@ -25,7 +25,7 @@ class ModelProblem(Exception):
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A file whose model consists of nothing but Keras's own parts, or a SavedModel."""
+    """A file whose model consists of Keras's own parts only, or a SavedModel."""
 
     path: Path
     maker: Maker
@@ -34,11 +34,11 @@ class ModelFile:
 
 
 def inspect(path: Path) -> ModelFile:
-    """Tells what the file holds. Raises ModelProblem for what is damaged, holds code, or is no whole model."""
+    """Read what the file holds. Raise ModelProblem if it is damaged, holds code, or is not a whole model."""
     if path.is_dir():
         return _saved_model(path)
     if not path.exists():
-        raise ModelProblem(f"There is no {path}.")
+        raise ModelProblem(f"{path} does not exist.")
     version, config = _keras_zip(path) if zipfile.is_zipfile(path) else _hdf5(path)
     for layer, part in parts(config):
         _refuse_code(layer, part)
@@ -46,23 +46,23 @@ def inspect(path: Path) -> ModelFile:
 
 
 def parts(config: Any, layer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every object of an architecture, with the name of the layer that it is or belongs to."""
+    """Yield every object of an architecture, with the name of the layer that it is or belongs to."""
     if isinstance(config, list):
         for item in config:
             yield from parts(item, layer)
     elif isinstance(config, dict):
-        own = config.get("config")
+        settings = config.get("config")
         if "class_name" in config:
-            layer = str(own.get("name", layer)) if isinstance(own, dict) else layer
+            layer = str(settings.get("name", layer)) if isinstance(settings, dict) else layer
             yield layer, config
         for key, item in config.items():
-            if key != "compile_config":  # losses and metrics are of no use in serving
+            if key != "compile_config":  # losses and metrics do not matter in serving
                 yield from parts(item, layer)
 
 
 def _saved_model(path: Path) -> ModelFile:
     if not (path / "saved_model.pb").is_file():
-        raise ModelProblem(f"{path} is a folder without saved_model.pb: no SavedModel.")
+        raise ModelProblem(f"{path} is a folder without saved_model.pb, not a SavedModel.")
     return ModelFile(path, "TensorFlow", {})
 
 
@@ -70,11 +70,11 @@ def _keras_zip(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         with zipfile.ZipFile(path) as file:
             if damaged := file.testzip():
-                raise ModelProblem(f"{path} is damaged: {damaged} in it has another checksum.")
+                raise ModelProblem(f"{path} is damaged: the checksum of {damaged} in it does not match.")
             version = json.loads(file.read("metadata.json"))["keras_version"]
             return str(version), json.loads(file.read("config.json"))
     except (KeyError, ValueError, OSError, zipfile.BadZipFile) as exc:
-        raise ModelProblem(f"{path} is damaged, or no model that Keras saved: {exc}.") from exc
+        raise ModelProblem(f"{path} is damaged, or not a model that Keras saved: {exc}.") from exc
 
 
 def _hdf5(path: Path) -> tuple[str, dict[str, Any]]:
@@ -85,12 +85,12 @@ def _hdf5(path: Path) -> tuple[str, dict[str, Any]]:
                 raise ModelProblem(_without_architecture(path, file))
             return str(file.attrs.get("keras_version", "")), json.loads(config)
     except (OSError, ValueError) as exc:
-        raise ModelProblem(f"{path} is damaged, or no model that Keras saved: {exc}.") from exc
+        raise ModelProblem(f"{path} is damaged, or not a model that Keras saved: {exc}.") from exc
 
 
 def _without_architecture(path: Path, file: Any) -> str:
     if "layer_names" in file.attrs or {"layers", "vars"} & set(file):
-        return f"{path} holds weights only. Save the whole model with model.save(…), not model.save_weights(…)."
+        return f"{path} holds only weights. Save the whole model with model.save(…), not model.save_weights(…)."
     return f"{path} is an HDF5 file without a Keras model."
 
 
@@ -98,21 +98,21 @@ def _refuse_code(layer: str, part: dict[str, Any]) -> None:
     name, module = str(part["class_name"]), str(part.get("module") or "keras")
     if name in {"Lambda", "__lambda__"}:
         raise ModelProblem(
-            f"The layer {layer!r} is Python code (Lambda), which runs for whoever loads the model and not in "
-            "TensorFlow Serving. Put one of Keras's layers in its place, such as Rescaling."
+            f"The layer {layer!r} is Python code (Lambda), which runs on loading the model and not in "
+            "TensorFlow Serving. Replace it by one of Keras's layers, such as Rescaling."
         )
     if name == "TFOpLambda":
         _refuse_operation(layer, str(part["config"].get("function", "")))
     registered = str(part.get("registered_name") or name)
     package = registered.rpartition(">")[0]
     if module.partition(".")[0] not in _KERAS or (package and package.lower() not in _KERAS):
-        raise unknown(layer, registered)
+        raise custom_object(layer, registered)
 
 
-def unknown(layer: str, name: str) -> ModelProblem:
-    """That a part is none of Keras's own."""
+def custom_object(layer: str, name: str) -> ModelProblem:
+    """Return the problem of a part that is not Keras's own."""
     return ModelProblem(
-        f"The layer {layer!r} is or has a custom object, {name}, that only its author's code can make. "
+        f"The layer {layer!r} is or has a custom object, {name}, that only its author's code can create. "
         "Export the model there as a SavedModel (model.export) and convert that."
     )
 
@@ -120,6 +120,6 @@ def unknown(layer: str, name: str) -> ModelProblem:
 def _refuse_operation(layer: str, function: str) -> None:
     if function not in _HARMLESS and function.partition(".")[0] not in _HARMLESS_MODULES:
         raise ModelProblem(
-            f"The layer {layer!r} calls tf.{function}, which is none of the operations that a model needs. "
+            f"The layer {layer!r} calls tf.{function}, which is not an operation that models need. "
             "Export the model as a SavedModel (model.export) and convert that, if you trust it."
         )

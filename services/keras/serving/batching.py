@@ -1,4 +1,4 @@
-"""Pictures that wait at the same time, asked about in one Predict."""
+"""Pictures that share a Predict call."""
 
 import asyncio
 from collections import deque
@@ -15,105 +15,106 @@ from services.runtime.errors import DependencyTimeout, Misconfigured
 
 Inputs = npt.NDArray[Any]
 Scores = npt.NDArray[np.float32]
-Ask = Callable[[Inputs, float], Awaitable[Scores]]
+Predict = Callable[[Inputs, float], Awaitable[Scores]]
 logger = structlog.get_logger()
 
 
 @dataclass(eq=False)
-class _Waiting:
+class _Picture:
     input: Inputs
     deadline: float
     scores: "asyncio.Future[Scores]"
 
 
 class Batcher:
-    """Asks with one picture while the server is free, and with all that wait while it is busy.
+    """Sends one picture per call while the server is free, and all that wait while it is busy.
 
-    `ask` takes inputs [N, …] and seconds, and gives scores [N, classes]; at most `at_once` of them run, each with
-    at most `most` pictures. Nobody is kept waiting for others to come, nor past their own deadline. A server that
-    refuses several pictures at once is asked with single ones from then on. Use it in one event loop.
+    `predict` takes inputs [N, …] and seconds, and returns scores [N, classes]. At most `max_calls` of its calls
+    run at once, with at most `max_batch` pictures each. No picture waits for others to come, nor past its own
+    deadline. If the server refuses several pictures at once, calls have one each from then on. Use it in one
+    event loop.
     """
 
-    def __init__(self, ask: Ask, most: int, at_once: int) -> None:
-        self._ask = ask
-        self._most = most
-        self._free = at_once
-        self._queue: deque[_Waiting] = deque()
+    def __init__(self, predict: Predict, max_batch: int, max_calls: int) -> None:
+        self._predict = predict
+        self._max_batch = max_batch
+        self._free_calls = max_calls
+        self._queue: deque[_Picture] = deque()
         self._running: set[asyncio.Task[None]] = set()
 
     async def predict(self, inputs: Inputs, seconds: float) -> Scores:
-        """Scores [N, classes] for N pictures, N > 0. Raises DependencyTimeout once time is out, and what `ask` does."""
+        """Return scores [N, classes] of N > 0 pictures. Raise DependencyTimeout, or what `predict` raises."""
         if seconds <= 0:
-            raise DependencyTimeout("No time is left to ask the model's server.")
-        if self._free and not self._queue and len(inputs) == 1:
-            return await self._alone(inputs, seconds)
-        return await self._queued(inputs, seconds)
+            raise DependencyTimeout("No time is left for the model server.")
+        if self._free_calls and not self._queue and len(inputs) == 1:
+            return await self._call(inputs, seconds)
+        return await self._enqueue(inputs, seconds)
 
-    async def _alone(self, inputs: Inputs, seconds: float) -> Scores:
-        """The short way of a picture that meets nobody: without a task of its own."""
-        self._free -= 1
+    async def _call(self, inputs: Inputs, seconds: float) -> Scores:
+        """Make a call at once, which spares a lone picture a task of its own."""
+        self._free_calls -= 1
         try:
-            return await self._ask(inputs, seconds)
+            return await self._predict(inputs, seconds)
         finally:
-            self._free += 1
-            self._start()
+            self._free_calls += 1
+            self._start_calls()
 
-    async def _queued(self, inputs: Inputs, seconds: float) -> Scores:
+    async def _enqueue(self, inputs: Inputs, seconds: float) -> Scores:
         loop = asyncio.get_running_loop()
-        waiting = [_Waiting(one, loop.time() + seconds, loop.create_future()) for one in inputs]
-        self._queue.extend(waiting)
-        self._start()
+        pictures = [_Picture(picture, loop.time() + seconds, loop.create_future()) for picture in inputs]
+        self._queue.extend(pictures)
+        self._start_calls()
         try:
             async with asyncio.timeout(seconds):
-                return np.stack(await asyncio.gather(*(one.scores for one in waiting)))
+                return np.stack(await asyncio.gather(*(picture.scores for picture in pictures)))
         except TimeoutError:
-            raise DependencyTimeout("The model's server did not answer in time.") from None
+            raise DependencyTimeout("The model server did not answer in time.") from None
 
-    def _start(self) -> None:
-        while self._free and (batch := self._take()):
-            self._free -= 1
+    def _start_calls(self) -> None:
+        while self._free_calls and (batch := self._next_batch()):
+            self._free_calls -= 1
             task = asyncio.create_task(self._run(batch))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-            for one in batch:
-                one.scores.add_done_callback(partial(_cancel_if_nobody_waits, task, batch))
+            for picture in batch:
+                picture.scores.add_done_callback(partial(_cancel_if_abandoned, task, batch))
 
-    def _take(self) -> list[_Waiting]:
-        """The next batch, without those whose callers have gone."""
-        batch: list[_Waiting] = []
-        while self._queue and len(batch) < self._most:
-            one = self._queue.popleft()
-            if not one.scores.done():
-                batch.append(one)
+    def _next_batch(self) -> list[_Picture]:
+        """Take pictures from the queue, skipping those whose callers have gone."""
+        batch: list[_Picture] = []
+        while self._queue and len(batch) < self._max_batch:
+            picture = self._queue.popleft()
+            if not picture.scores.done():
+                batch.append(picture)
         return batch
 
-    async def _run(self, batch: list[_Waiting]) -> None:
+    async def _run(self, batch: list[_Picture]) -> None:
         try:
-            await self._answer(batch)
-        except Exception as exc:  # noqa: BLE001 - it belongs to those who wait
-            for one in batch:
-                if not one.scores.done():
-                    one.scores.set_exception(exc)
+            await self._score(batch)
+        except Exception as exc:  # noqa: BLE001 - it is raised to the callers
+            for picture in batch:
+                if not picture.scores.done():
+                    picture.scores.set_exception(exc)
         finally:
-            self._free += 1
-            self._start()
+            self._free_calls += 1
+            self._start_calls()
 
-    async def _answer(self, batch: list[_Waiting]) -> None:
-        latest = max(one.deadline for one in batch) - asyncio.get_running_loop().time()
+    async def _score(self, batch: list[_Picture]) -> None:
+        seconds = max(picture.deadline for picture in batch) - asyncio.get_running_loop().time()
         try:
-            scores = await self._ask(np.stack([one.input for one in batch]), latest)
+            scores = await self._predict(np.stack([picture.input for picture in batch]), seconds)
         except Misconfigured as exc:
             if len(batch) == 1:
                 raise
-            logger.warning("asking with single pictures from now on", pictures=len(batch), error=exc.message)
-            self._most = 1
+            logger.warning("sending single pictures from now on", pictures=len(batch), error=exc.message)
+            self._max_batch = 1
             self._queue.extendleft(reversed(batch))
             return
-        for one, own in zip(batch, scores, strict=True):
-            if not one.scores.done():
-                one.scores.set_result(own)
+        for picture, row in zip(batch, scores, strict=True):
+            if not picture.scores.done():
+                picture.scores.set_result(row)
 
 
-def _cancel_if_nobody_waits(task: "asyncio.Task[None]", batch: list[_Waiting], _: "asyncio.Future[Scores]") -> None:
-    if all(one.scores.cancelled() for one in batch):
+def _cancel_if_abandoned(task: "asyncio.Task[None]", batch: list[_Picture], _: "asyncio.Future[Scores]") -> None:
+    if all(picture.scores.cancelled() for picture in batch):
         task.cancel()

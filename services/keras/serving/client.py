@@ -1,4 +1,4 @@
-"""A model behind TensorFlow Serving."""
+"""The client of one model in TensorFlow Serving."""
 
 from functools import cached_property
 from typing import Any
@@ -21,10 +21,10 @@ from services.runtime.errors import (
 
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 1000),  # in spite of its name, how long one attempt to connect may take
+    ("grpc.min_reconnect_backoff_ms", 1000),  # despite its name, the time limit of one attempt to connect
     ("grpc.max_reconnect_backoff_ms", 2000),
-    ("grpc.enable_http_proxy", 0),  # it stands in the same pod
-    ("grpc.max_send_message_length", -1),  # it takes any length: server.cc
+    ("grpc.enable_http_proxy", 0),  # the server is in the same pod
+    ("grpc.max_send_message_length", -1),  # the server takes any length: server.cc
 ]
 _REFUSED = {
     grpc.StatusCode.INVALID_ARGUMENT,
@@ -34,14 +34,14 @@ _REFUSED = {
     grpc.StatusCode.UNAUTHENTICATED,
 }
 _QUEUE_FULL = "queue to which this task was submitted"
-"""In all of shared_batch_scheduler.h's words for a server that has enough to do, which it calls UNAVAILABLE."""
+"""Part of every text with which shared_batch_scheduler.h refuses calls, as UNAVAILABLE, because its queue is full."""
 
 
 class ServedModel:
-    """One model; its newest version unless a label or a number says otherwise. Use it in one event loop.
+    """One model: its newest version, unless a label or a number selects another. Use it in one event loop.
 
-    Calls raise NotReady where the server or the model is not there, Overloaded, DependencyTimeout,
-    DependencyUnavailable, or Misconfigured where the model is another than the caller takes it for.
+    Calls raise NotReady if the server or the model is missing, Overloaded, DependencyTimeout,
+    DependencyUnavailable, or Misconfigured if the model is not what the caller takes it for.
     """
 
     def __init__(self, target: str, model: str, label: str = "") -> None:
@@ -50,20 +50,20 @@ class ServedModel:
         self._label = label
 
     async def signature(self, timeout: float, version: str = "") -> Signature:
-        """How the model wants to be asked."""
+        """Return the model's signature."""
         request = get_model_metadata_pb2.GetModelMetadataRequest(
             model_spec=self._spec(version), metadata_field=["signature_def"]
         )
         return read_signature(await self._call(self._stub.GetModelMetadata, request, timeout))
 
     async def predict(self, inputs: npt.NDArray[Any], signature: Signature, timeout: float) -> npt.NDArray[np.float32]:
-        """Scores [N, classes] that the signature's version gives to N pictures; they may be no numbers."""
+        """Return scores [N, classes] of N pictures from the signature's version; they may be NaN."""
         request = predict_request(self._spec(signature.version), inputs, signature.input, signature.output)
-        answer = await self._call(self._stub.Predict, request, timeout)
-        return _scores(answer.outputs[signature.output], len(inputs))
+        response = await self._call(self._stub.Predict, request, timeout)
+        return _scores(response.outputs[signature.output], len(inputs))
 
     async def close(self) -> None:
-        """Closes the connection."""
+        """Close the connection."""
         await self._channel.close()
 
     def _spec(self, version: str) -> Any:
@@ -86,28 +86,28 @@ class ServedModel:
         try:
             return await method(request, timeout=timeout)
         except grpc.aio.AioRpcError as exc:
-            raise self._explain(exc) from exc
+            raise self._error(exc) from exc
 
-    def _explain(self, exc: grpc.aio.AioRpcError) -> DomainError:
-        code, where = exc.code(), f"TensorFlow Serving at {self.target}"
+    def _error(self, exc: grpc.aio.AioRpcError) -> DomainError:
+        code, server = exc.code(), f"TensorFlow Serving at {self.target}"
         if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-            return DependencyTimeout(f"{where} did not answer in time.")
+            return DependencyTimeout(f"{server} did not answer in time.")
         if code is grpc.StatusCode.NOT_FOUND:
-            return NotReady(f"{where} does not serve the model {self.model!r} now: {exc.details()}.")
+            return NotReady(f"{server} does not serve the model {self.model!r} now: {exc.details()}.")
         if code is grpc.StatusCode.UNAVAILABLE:
-            return self._unavailable(exc, where)
+            return self._unavailable(exc, server)
         if code in _REFUSED:
-            return Misconfigured(f"{where} refuses calls for the model {self.model!r}: {code.name}: {exc.details()}.")
-        return DependencyUnavailable(f"{where} failed ({code.name}).")
+            return Misconfigured(f"{server} refuses calls for the model {self.model!r}: {code.name}: {exc.details()}.")
+        return DependencyUnavailable(f"{server} failed ({code.name}).")
 
-    def _unavailable(self, exc: grpc.aio.AioRpcError, where: str) -> DomainError:
+    def _unavailable(self, exc: grpc.aio.AioRpcError, server: str) -> DomainError:
         if _QUEUE_FULL in (exc.details() or ""):
-            return Overloaded(f"{where} has as many pictures waiting as it takes. Try again later.")
-        return NotReady(f"{where} does not answer. It listens only when the model {self.model!r} is loaded.")
+            return Overloaded(f"{server} has a full queue. Try again later.")
+        return NotReady(f"{server} does not answer. It listens only once the model {self.model!r} is loaded.")
 
 
 def predict_request(spec: Any, inputs: npt.NDArray[Any], name: str, output: str) -> Any:
-    """A PredictRequest that asks a ModelSpec for one output, with the inputs in the short form."""
+    """Return a PredictRequest for one output of a ModelSpec, with the inputs in the short form."""
     spec.signature_name = NAME
     tensor = tensors.as_content(inputs)
     return predict_pb2.PredictRequest(model_spec=spec, inputs={name: tensor}, output_filter=[output])

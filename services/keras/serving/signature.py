@@ -1,4 +1,4 @@
-"""How a served model wants to be asked, read from what TensorFlow Serving tells about it. Pure."""
+"""The signature of a served model, read from its metadata in TensorFlow Serving. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,39 +16,39 @@ _CHANNELS = 3
 
 @dataclass(frozen=True)
 class Signature:
-    """The signature `serving_default` of a model that takes one picture tensor and gives one score tensor."""
+    """The signature `serving_default` of a model with one picture tensor in and one score tensor out."""
 
     version: str
-    """The version that it was read from."""
+    """Version that it was read from."""
     input: str
     dtype: np.dtype[Any]
     """uint8, or float32 for older exports; values are 0 to 255 in both."""
     size: tuple[int, int]
-    """Height and width; 224x224 where the model takes any."""
+    """Height and width; 224x224 if the model takes any."""
     takes_several: bool
-    """Whether it takes more than one picture at once."""
+    """Whether one call may have several pictures."""
     output: str
     classes: int | None
-    """How many scores it gives; None where the model does not tell."""
+    """Number of scores; None if the model does not say."""
 
 
-def read_signature(answer: Any) -> Signature:
-    """The signature in a GetModelMetadataResponse. Raises Misconfigured for a model that cannot be asked."""
+def read_signature(response: Any) -> Signature:
+    """Return the signature in a GetModelMetadataResponse. Raise Misconfigured if it is unusable."""
     signatures = get_model_metadata_pb2.SignatureDefMap()
-    answer.metadata["signature_def"].Unpack(signatures)
+    response.metadata["signature_def"].Unpack(signatures)
     if NAME not in signatures.signature_def:
         raise Misconfigured(f"The model has no signature {NAME!r}; it has: {', '.join(signatures.signature_def)}.")
     signature = signatures.signature_def[NAME]
-    input_name, taken = _only(signature.inputs, "input")
-    output_name, given = _only(signature.outputs, "output")
+    input_name, input_info = _only(signature.inputs, "input")
+    output_name, output_info = _only(signature.outputs, "output")
     return Signature(
-        version=str(answer.model_spec.version.value),
+        version=str(response.model_spec.version.value),
         input=input_name,
-        dtype=_dtype(taken),
-        size=_size(taken),
-        takes_several=_takes_several(taken),
+        dtype=_dtype(input_info),
+        size=_size(input_info),
+        takes_several=_takes_several(input_info),
         output=output_name,
-        classes=_classes(given),
+        classes=_classes(output_info),
     )
 
 
@@ -75,7 +75,7 @@ def _size(info: Any) -> tuple[int, int]:
         return SIZE
     if len(shape) != 4 or shape[3] not in {_CHANNELS, -1} or shape[0] not in {1, -1}:  # noqa: PLR2004 - N, H, W, C
         raise Misconfigured(f"The model's input has the shape {shape}; it must be [N, height, width, 3].")
-    height, width = (own if own > 0 else usual for own, usual in zip(shape[1:3], SIZE, strict=True))
+    height, width = (size if size > 0 else default for size, default in zip(shape[1:3], SIZE, strict=True))
     return height, width
 
 
@@ -86,5 +86,5 @@ def _takes_several(info: Any) -> bool:
 def _classes(info: Any) -> int | None:
     shape = [dimension.size for dimension in info.tensor_shape.dim]
     if len(shape) == 1:
-        return 1  # [N]: one score a picture
+        return 1  # [N]: one score per picture
     return shape[-1] if shape and shape[-1] > 0 else None

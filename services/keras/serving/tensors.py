@@ -1,4 +1,4 @@
-"""Arrays as TensorFlow writes them into messages, and back. Pure."""
+"""Arrays to TensorFlow's messages and back. Pure."""
 
 import math
 from typing import Any
@@ -9,7 +9,7 @@ from tensorflow.core.framework import tensor_pb2, types_pb2
 
 Array = npt.NDArray[Any]
 
-# TensorFlow's type → NumPy's, and the field of TensorProto that holds single values of it
+# TensorFlow's type → NumPy's, and the field of TensorProto that holds single values of that type
 _TYPES: dict[int, tuple[type[np.generic], str]] = {
     types_pb2.DT_FLOAT: (np.float32, "float_val"),
     types_pb2.DT_DOUBLE: (np.float64, "double_val"),
@@ -21,33 +21,33 @@ _NUMBERS = {np.dtype(kind): number for number, (kind, _) in _TYPES.items()}
 
 
 class TensorError(ValueError):
-    """The message does not hold the tensor that it announces, or one of a type that is not read here."""
+    """The message does not hold the tensor that it announces, or one of an unsupported type."""
 
 
 def as_content(array: Array) -> Any:
-    """The array as a TensorProto whose values stand in `tensor_content`: the short and fast form."""
+    """Return the array as a TensorProto with its values in `tensor_content`: the short and fast form."""
     proto = _header(array)
     proto.tensor_content = np.ascontiguousarray(array).tobytes()
     return proto
 
 
 def as_values(array: Array) -> Any:
-    """The array as a TensorProto whose values stand one by one in `float_val` and the like."""
+    """Return the array as a TensorProto with its values one by one in `float_val` and the like."""
     proto = _header(array)
     getattr(proto, _TYPES[proto.dtype][1]).extend(array.ravel().tolist())
     return proto
 
 
 def to_array(proto: Any) -> Array:
-    """The tensor in either form; a list that is too short is continued with its last value.
+    """Return the tensor in either form; a short list is continued with its last value.
 
-    Raises TensorError. Source: `Tensor::FromProto` in tensorflow/core/framework/tensor.cc.
+    Raise TensorError. Source: `Tensor::FromProto` in tensorflow/core/framework/tensor.cc.
     """
     kind, field = _kind(proto.dtype)
     shape = [dimension.size for dimension in proto.tensor_shape.dim]
     count = math.prod(shape)
     if min(shape, default=0) < 0:
-        raise TensorError(f"The tensor's shape {shape} is not known.")
+        raise TensorError(f"The tensor's shape {shape} is not fixed.")
     if proto.tensor_content:
         values = _from_content(proto.tensor_content, kind, count)
     else:
@@ -56,14 +56,14 @@ def to_array(proto: Any) -> Array:
 
 
 def dtype_of(number: int) -> np.dtype[Any]:
-    """NumPy's type for TensorFlow's. Raises TensorError."""
+    """Return NumPy's type for TensorFlow's. Raise TensorError."""
     return np.dtype(_kind(number)[0])
 
 
 def number_of(dtype: np.dtype[Any]) -> int:
-    """TensorFlow's type for NumPy's. Raises TensorError."""
+    """Return TensorFlow's type for NumPy's. Raise TensorError."""
     if dtype not in _NUMBERS:
-        raise TensorError(f"{dtype} is no type that is read here.")
+        raise TensorError(f"The type {dtype} is not supported.")
     return _NUMBERS[dtype]
 
 
@@ -77,7 +77,7 @@ def _header(array: Array) -> Any:
 def _kind(number: int) -> tuple[type[np.generic], str]:
     if number not in _TYPES:
         name = types_pb2.DataType.Name(number) if number in types_pb2.DataType.values() else number
-        raise TensorError(f"{name} is no type that is read here.")
+        raise TensorError(f"The type {name} is not supported.")
     return _TYPES[number]
 
 

@@ -1,4 +1,4 @@
-"""Which version of the model is asked, and how."""
+"""The served versions of the model, and which one is in use."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,48 +17,50 @@ from services.keras.serving.signature import Signature
 from services.runtime.errors import DomainError, Misconfigured
 
 logger = structlog.get_logger()
-_ASKING_SECONDS = 5.0
+_METADATA_SECONDS = 5.0
 _ROUNDING = 1e-3
 
 
 @dataclass(frozen=True)
 class Version:
-    """A served version: what it takes, what its scores mean, and the way to ask it."""
+    """A served version: its input, the meaning of its scores, and the way to it."""
 
     signature: Signature
     assets: Assets
     batcher: Batcher
 
     async def scores(self, inputs: Inputs, seconds: float) -> Scores:
-        """By picture and label, [N, labels], 0 to 1. Raises Misconfigured where they are no numbers, or no such."""
-        given = await self.batcher.predict(inputs, seconds)
-        if not self.assets.fits(given.shape[1]):
-            raise _misfit(self.signature.version, given.shape[1], self.assets)
-        _check_range(given)
-        return np.stack([self.assets.by_label(one) for one in given.clip(0, 1)])
+        """Return scores [N, labels], 0 to 1, of N pictures. Raise Misconfigured if the model's are not such."""
+        if not len(inputs):
+            return np.empty((0, len(self.assets.labels)), np.float32)
+        scores = await self.batcher.predict(inputs, seconds)
+        if not self.assets.fits(scores.shape[1]):
+            raise _misfit(self.signature.version, scores.shape[1], self.assets)
+        _check_range(scores)
+        return np.stack([self.assets.by_label(row) for row in scores.clip(0, 1)])
 
 
 class Versions:
-    """Follows the served model. Use it in one event loop."""
+    """Follows the served model from version to version. Use it in one event loop."""
 
     def __init__(self, served: ServedModel, folder: Path, batcher: Callable[[Signature], Batcher]) -> None:
         self._served = served
         self._folder = folder
         self._batcher = batcher
-        self._looking = asyncio.Lock()
-        self._told = ""
+        self._lock = asyncio.Lock()
+        self._last_warning = ""
         self.current: Version | None = None
-        """The one to ask: the newest whose labels fit."""
+        """The version in use: the newest whose labels fit."""
         self.problem: DomainError | None = None
-        """Why it could not be asked when it was last looked at."""
+        """Why the last refresh failed."""
 
-    async def look(self, known: Version | None = None) -> Version:
-        """The version to ask now. Raises what hinders, and remembers it.
+    async def refresh(self, stale: Version | None = None) -> Version:
+        """Return the version to use now. Raise what prevents it, and remember it as `problem`.
 
-        With `known`, somebody else's look since then will do.
+        If another caller has replaced `stale` since, return that one's version.
         """
-        async with self._looking:
-            if known is not None and self.current is not None and self.current is not known and not self.problem:
+        async with self._lock:
+            if stale is not None and self.current is not None and self.current is not stale and not self.problem:
                 return self.current
             try:
                 self.current = await self._newest()
@@ -70,22 +72,22 @@ class Versions:
 
     async def _newest(self) -> Version:
         try:
-            return await self._read(await self._served.signature(_ASKING_SECONDS))
+            return await self._read(await self._served.signature(_METADATA_SECONDS))
         except Misconfigured as exc:
             if self.current is None:
                 raise
-            await self._stay(self.current, exc)
+            await self._keep(self.current, exc)
             return self.current
 
-    async def _stay(self, current: Version, problem: Misconfigured) -> None:
-        """Keeps a version whose successor cannot be used, if it is still served."""
+    async def _keep(self, current: Version, problem: Misconfigured) -> None:
+        """Keep a version whose successor cannot be used, if it is still served."""
         try:
-            await self._served.signature(_ASKING_SECONDS, current.signature.version)
+            await self._served.signature(_METADATA_SECONDS, current.signature.version)
         except DomainError:
             raise problem from None
-        if problem.message != self._told:
-            logger.warning("staying with a version", version=current.signature.version, error=problem.message)
-        self._told = problem.message
+        if problem.message != self._last_warning:
+            logger.warning("keeping the old version", version=current.signature.version, error=problem.message)
+        self._last_warning = problem.message
 
     async def _read(self, signature: Signature) -> Version:
         if self.current is not None and self.current.signature == signature:
@@ -98,23 +100,23 @@ class Versions:
         return Version(signature, assets, self._batcher(signature))
 
 
-def batcher_of(served: ServedModel, most: int, at_once: int, signature: Signature) -> Batcher:
-    """The way to ask the signature's version."""
-    ask = partial(_ask, served, signature)
-    return Batcher(ask, most if signature.takes_several else 1, at_once)
+def batcher_of(served: ServedModel, max_batch: int, max_calls: int, signature: Signature) -> Batcher:
+    """Return the batcher of the signature's version."""
+    predict = partial(_predict, served, signature)
+    return Batcher(predict, max_batch if signature.takes_several else 1, max_calls)
 
 
-async def _ask(served: ServedModel, signature: Signature, inputs: Inputs, seconds: float) -> Scores:
+async def _predict(served: ServedModel, signature: Signature, inputs: Inputs, seconds: float) -> Scores:
     return await served.predict(inputs, signature, seconds)
 
 
 def _check_range(scores: Scores) -> None:
     if not np.isfinite(scores).all():
-        raise Misconfigured("The Keras model gives scores that are no numbers; its weights are broken.")
+        raise Misconfigured("The Keras model's scores are not numbers; its weights are broken.")
     if scores.min() < -_ROUNDING or scores.max() > 1 + _ROUNDING:
         raise Misconfigured(
-            f"The Keras model gives scores from {scores.min():g} to {scores.max():g}, which are none: 0 to 1. "
-            "Let the network end with softmax or sigmoid."
+            f"The Keras model's scores range from {scores.min():g} to {scores.max():g}; they must be 0 to 1. "
+            "End the network with softmax or sigmoid."
         )
 
 

@@ -63,27 +63,27 @@ def _file(picture: Pillow.Image, kind: str, **options: object) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.fixture(scope="module", name="told")
-def _told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    """What Keras makes of the pictures."""
+@pytest.fixture(scope="module", name="expected")
+def _expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
+    """Keras's own values for the pictures."""
     folder = tmp_path_factory.mktemp("parity")
     for name, content in _pictures().items():
         (folder / name).write_bytes(content)
-    command = [train_python(), "-c", _KERAS, "told.npz", *_pictures()]
+    command = [train_python(), "-c", _KERAS, "expected.npz", *_pictures()]
     subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=110)
-    return dict(np.load(Path(folder) / "told.npz"))
+    return dict(np.load(Path(folder) / "expected.npz"))
 
 
 @pytest.mark.parametrize("size", _SIZES)
 @pytest.mark.parametrize("name", _pictures())
-def test_pixels(told: dict[str, np.ndarray], name: str, size: tuple[int, int]) -> None:
+def test_pixels(expected: dict[str, np.ndarray], name: str, size: tuple[int, int]) -> None:
     """Every kind of file gives the pixels of `load_img` and `img_to_array`, to the bit."""
     pixels = to_pixels(Image(_pictures()[name]).as_stored(), size)
-    assert np.array_equal(pixels[0].astype(np.float32), told[f"{name} {size}"])
+    assert np.array_equal(pixels[0].astype(np.float32), expected[f"{name} {size}"])
 
 
 @pytest.mark.parametrize("preprocessing", ["tf", "caffe", "rescale"])
-def test_values(told: dict[str, np.ndarray], preprocessing: str) -> None:
+def test_values(expected: dict[str, np.ndarray], preprocessing: str) -> None:
     """A float32 model gets the values of Keras's `preprocess_input` and Rescaling(1 / 255), to the bit."""
     pixels = to_pixels(Image(_pictures()["rgb.jpg"]).as_stored())
-    assert np.array_equal(to_input(pixels, np.dtype(np.float32), preprocessing)[0], told[preprocessing])
+    assert np.array_equal(to_input(pixels, np.dtype(np.float32), preprocessing)[0], expected[preprocessing])

@@ -163,14 +163,14 @@ async def test_labels_that_do_not_fit(tmp_path: Path, labels: tuple[str, ...] | 
 async def test_scores_that_are_no_numbers(tmp_path: Path) -> None:
     """NaN scores are an error of the model, not a picture without a label."""
     async with _loaded(write_brightness_model(tmp_path, scale=np.nan)) as recognizer:
-        with pytest.raises(Misconfigured, match="no numbers"):
+        with pytest.raises(Misconfigured, match="scores are not numbers; its weights are broken"):
             await recognizer.recognize(_picture(0), _options())
 
 
 async def test_scores_that_are_no_probabilities(tmp_path: Path) -> None:
     """Scores past 1, such as those of a network without softmax, are an error of the model."""
     async with _loaded(write_brightness_model(tmp_path, scale=1)) as recognizer:
-        with pytest.raises(Misconfigured, match="from -254 to 255, which are none: 0 to 1"):
+        with pytest.raises(Misconfigured, match="from -254 to 255; they must be 0 to 1"):
             await recognizer.recognize(_picture(255), _options())
 
 

@@ -16,7 +16,7 @@ from tests.support.s3_store import s3_store
 from tests.support.train_env import run_module
 
 GOOD = ("exported", "legacy", "modern", "operations", "sigmoid")
-DAMAGED = "is damaged, or no model that Keras saved"
+DAMAGED = "is damaged, or not a model that Keras saved"
 
 
 @pytest.fixture(name="made", scope="module")
@@ -27,31 +27,31 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(name="told", scope="module")
-def _told(made: Path) -> Any:
-    return json.loads((made / "told.json").read_text())
+@pytest.fixture(name="conversions", scope="module")
+def _conversions(made: Path) -> Any:
+    return json.loads((made / "conversions.json").read_text())
 
 
-def test_every_kind_converts(told: Any) -> None:
+def test_every_kind_converts(conversions: Any) -> None:
     """Keras 2's .h5, also with TensorFlow operations in it, Keras 3's .h5 and .keras, and a SavedModel."""
-    assert {name: told[name][0] for name in GOOD} == dict.fromkeys(GOOD, 0)
-    assert "legacy.h5, saved by Keras 2; scores differ by at most: SavedModel" in told["legacy"][1]
-    assert "sigmoid.keras, saved by Keras 3" in told["sigmoid"][1]
+    assert {name: conversions[name][0] for name in GOOD} == dict.fromkeys(GOOD, 0)
+    assert "legacy.h5, saved by Keras 2; scores differ by at most: SavedModel" in conversions["legacy"][1]
+    assert "sigmoid.keras, saved by Keras 3" in conversions["sigmoid"][1]
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_saved_model_scores_as_its_maker(made: Path, told: Any, name: str) -> None:
+def test_saved_model_scores_as_its_maker(made: Path, conversions: Any, name: str) -> None:
     """From uint8 pictures the signature gives what Keras's predict gives for pixels that Keras prepared."""
-    expected, graph = np.load(made / f"{name}.npy"), told["graphs"][name]
+    expected, graph = np.load(made / f"{name}.npy"), conversions["graphs"][name]
     assert graph["input"] == ["image", "uint8", [None, 32, 24, 3]]
     assert graph["output"] == ["scores", "float32", [None, expected.shape[1]]]
     np.testing.assert_allclose(graph["scores"], expected, rtol=0, atol=1e-6)
     assert np.ptp(expected, axis=0).max() > 1e-3
 
 
-def test_preprocessing_is_keras_to_the_bit(told: Any) -> None:
+def test_preprocessing_is_keras_to_the_bit(conversions: Any) -> None:
     """Whatever TensorFlow's optimizer does to the graph, each of the 256 values becomes what Keras makes of it."""
-    assert told["preprocessing"] == dict.fromkeys(("none", "tf", "caffe", "rescale"), 0.0)
+    assert conversions["preprocessing"] == dict.fromkeys(("none", "tf", "caffe", "rescale"), 0.0)
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -93,23 +93,23 @@ def test_manifest_names_every_file(made: Path, name: str) -> None:
     assert {"saved_model.pb", "model.onnx", "assets/marquee.json"} <= files
 
 
-def test_warmup_asks_every_batch_size(told: Any) -> None:
+def test_warmup_asks_every_batch_size(conversions: Any) -> None:
     """There is a request for each batch size that the batching file allows; TensorFlow reads each whole."""
-    asked = told["graphs"]["legacy"]["warmup"]
-    assert [request["shape"] for request in asked] == [[batch, 32, 24, 3] for batch in (1, 2, 4, 8, 16, 32)]
-    assert {(request["signature"], request["type"]) for request in asked} == {("serving_default", "uint8")}
+    requests = conversions["graphs"]["legacy"]["warmup"]
+    assert [request["shape"] for request in requests] == [[batch, 32, 24, 3] for batch in (1, 2, 4, 8, 16, 32)]
+    assert {(request["signature"], request["type"]) for request in requests} == {("serving_default", "uint8")}
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("weights.h5", "weights.h5 holds weights only. Save the whole model with model.save"),
-        ("only.weights.h5", "only.weights.h5 holds weights only"),
+        ("weights.h5", "weights.h5 holds only weights. Save the whole model with model.save"),
+        ("only.weights.h5", "only.weights.h5 holds only weights"),
         ("cut.h5", DAMAGED),
         ("text.h5", DAMAGED),
-        ("flipped.keras", "model.weights.h5 in it has another checksum"),
+        ("flipped.keras", "the checksum of model.weights.h5 in it does not match"),
         ("empty", "a folder without saved_model.pb"),
-        ("missing.h5", "There is no"),
+        ("missing.h5", "missing.h5 does not exist."),
         ("lambda.h5", "The layer 'twice' is Python code (Lambda)"),
         ("lambda.keras", "The layer 'twice' is Python code (Lambda)"),
         ("custom.h5", "The layer 'own' is or has a custom object, Own,"),
@@ -119,14 +119,14 @@ def test_warmup_asks_every_batch_size(told: Any) -> None:
         ("strings.h5", "The layer 'tf.strings.as_string' calls tf.strings.as_string"),
         ("three.keras", "The model gives 3 scores; the labels are A, B."),
         ("logits.keras", "they must be 0 to 1. End the model with softmax or sigmoid."),
-        ("nan.keras", "scores that are no numbers; its weights are broken"),
+        ("nan.keras", "The model's scores are not numbers; its weights are broken"),
         ("python", "reads or writes files, or calls Python: EagerPyFunc."),
         ("random", "The SavedModel's scores differ by"),
     ],
 )
-def test_refused_by_name(made: Path, told: Any, name: str, reason: str) -> None:
+def test_refused_by_name(made: Path, conversions: Any, name: str, reason: str) -> None:
     """What is damaged, holds code, or scores otherwise after conversion is refused with its reason; nothing is left."""
-    code, text = told[name]
+    code, text = conversions[name]
     assert code == 2
     assert text.startswith("Not converted. ")
     assert reason in text
@@ -141,11 +141,11 @@ def test_refused_by_name(made: Path, told: Any, name: str, reason: str) -> None:
         ("1", (), "labels: Field required. Name them with --labels, in class order."),
         ("1", ("--labels", "A,A"), "two labels are the same"),
         ("1", ("--labels", "A,B", "--threshold", "2"), "threshold: Input should be less than or equal to 1"),
-        ("1", ("--assets", "pyproject.toml"), "pyproject.toml is no JSON"),
+        ("1", ("--assets", "pyproject.toml"), "pyproject.toml is not JSON"),
     ],
 )
 def test_wrong_arguments(made: Path, tmp_path: Path, out: str, arguments: tuple[str, ...], reason: str) -> None:
-    """A wrong place, missing or unusable labels: told at once, without the wait for TensorFlow."""
+    """A wrong place, missing or unusable labels: refused at once, without the wait for TensorFlow."""
     done = run_module("services.keras.convert", made / "whole.keras", tmp_path / out, *arguments)
     assert done.returncode == 2
     assert reason in done.stderr
@@ -158,7 +158,7 @@ def test_what_is_there_stays(made: Path) -> None:
     before = manifests.describe(made / "out/legacy/1")
     done = run_module("services.keras.convert", made / "legacy.h5", made / "out/legacy/1", "--labels", "A,B,C")
     assert done.returncode == 2
-    assert "is there already. Give the version another number" in done.stderr
+    assert "exists already. Give the version another number" in done.stderr
     assert manifests.describe(made / "out/legacy/1") == before
 
 

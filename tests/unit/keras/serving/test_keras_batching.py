@@ -54,7 +54,7 @@ async def _busy(server: Server, batcher: Batcher) -> "asyncio.Task[list[float]]"
 async def test_alone_it_does_not_wait() -> None:
     """A picture is asked about at once while the server is free."""
     server = Server()
-    batcher = Batcher(server.ask, most=8, at_once=2)
+    batcher = Batcher(server.ask, max_batch=8, max_calls=2)
     asked = asyncio.create_task(_scores(batcher, 7))
     for _ in range(20):  # rounds of the loop: no time passes in them
         await asyncio.sleep(0)
@@ -65,7 +65,7 @@ async def test_alone_it_does_not_wait() -> None:
 async def test_what_comes_meanwhile_shares_the_next() -> None:
     """While all calls are running, pictures gather; each caller gets the scores of its own."""
     server = Server()
-    batcher = Batcher(server.ask, most=8, at_once=1)
+    batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     first = await _busy(server, batcher)
     rest = [asyncio.create_task(_scores(batcher, value)) for value in range(1, 6)]
     await asyncio.sleep(0)
@@ -77,7 +77,7 @@ async def test_what_comes_meanwhile_shares_the_next() -> None:
 async def test_most_pictures_a_call() -> None:
     """A call holds no more pictures than asked for, even when one caller has more."""
     server = Server()
-    batcher = Batcher(server.ask, most=3, at_once=1)
+    batcher = Batcher(server.ask, max_batch=3, max_calls=1)
     assert await _scores(batcher, *range(7)) == list(range(7))
     assert server.sizes == [3, 3, 1]
 
@@ -85,7 +85,7 @@ async def test_most_pictures_a_call() -> None:
 async def test_calls_at_once() -> None:
     """So many calls run at once and no more."""
     server = Server()
-    batcher = Batcher(server.ask, most=1, at_once=2)
+    batcher = Batcher(server.ask, max_batch=1, max_calls=2)
     first = await _busy(server, batcher)
     rest = [asyncio.create_task(_scores(batcher, value)) for value in (1, 2)]
     await asyncio.sleep(0.01)
@@ -97,7 +97,7 @@ async def test_calls_at_once() -> None:
 async def test_deadline_of_each() -> None:
     """Nobody waits past their deadline, neither in the queue nor for those who share the call."""
     server = Server()
-    batcher = Batcher(server.ask, most=8, at_once=1)
+    batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     first = await _busy(server, batcher)
     hurried = asyncio.create_task(_scores(batcher, 1, seconds=0.05))
     patient = asyncio.create_task(_scores(batcher, 2, seconds=5))
@@ -113,14 +113,14 @@ async def test_no_time_left() -> None:
     """Without time the server is not asked at all."""
     server = Server()
     with pytest.raises(DependencyTimeout):
-        await _scores(Batcher(server.ask, most=8, at_once=1), 1, seconds=0)
+        await _scores(Batcher(server.ask, max_batch=8, max_calls=1), 1, seconds=0)
     assert server.sizes == []
 
 
 async def test_call_ends_with_its_last_caller() -> None:
     """A call is cancelled when nobody waits for it any more, and makes room for the next."""
     server = Server()
-    batcher = Batcher(server.ask, most=8, at_once=1)
+    batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     server.go.clear()
     both = [asyncio.create_task(_scores(batcher, 1)), asyncio.create_task(_scores(batcher, 2, 3))]
     await asyncio.sleep(0.01)
@@ -137,7 +137,7 @@ async def test_call_ends_with_its_last_caller() -> None:
 async def test_server_that_refuses_several() -> None:
     """Callers who shared a call that the server finds too large are asked about one by one, then and later."""
     server = Server(most=1)
-    batcher = Batcher(server.ask, most=8, at_once=1)
+    batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     assert await _scores(batcher, 1, 2, 3) == [1, 2, 3]
     assert await _scores(batcher, 4, 5) == [4, 5]
     assert server.sizes == [3, 1, 1, 1, 1, 1]
@@ -146,7 +146,7 @@ async def test_server_that_refuses_several() -> None:
 async def test_failure_reaches_all() -> None:
     """What the server raises reaches everybody who shared the call, and the next call is made."""
     server = Server(most=0)
-    batcher = Batcher(server.ask, most=8, at_once=1)
+    batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     outcomes: list[Any] = await asyncio.gather(*(_scores(batcher, value) for value in range(3)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [Misconfigured] * 3
     server.most = 1

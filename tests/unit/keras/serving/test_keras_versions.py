@@ -177,6 +177,6 @@ async def test_server_with_a_full_queue(tmp_path: Path) -> None:
     async with _followed(write_brightness_model(tmp_path), options) as (recognizer, _):
         options.faults.code = grpc.StatusCode.UNAVAILABLE
         options.faults.text = "The batch scheduling queue to which this task was submitted is full; currently 10 …"
-        with pytest.raises(Overloaded, match="as many pictures waiting as it takes"):
+        with pytest.raises(Overloaded, match=r"has a full queue\. Try again later\."):
             await _ask(recognizer)
         assert recognizer.describe().state == _READY
