@@ -16,8 +16,7 @@ from services.rekognition.settings import RekognitionSettings
 from services.rekognition.table.people import KnownPeople, KnownPerson
 from services.runtime import people as person_ids
 from services.runtime.errors import DomainError, InvalidRequest, NotOffered
-from services.runtime.leaf.recognizer import Enrollment, Page
-from services.runtime.leaf.results import person_not_found
+from services.runtime.leaf.recognizer import Enrollment, Page, person_not_found
 from services.runtime.server.calls import deadline
 
 _SAVING_SECONDS = 0.3

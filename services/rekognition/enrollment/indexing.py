@@ -17,8 +17,7 @@ from services.rekognition.source import Source
 from services.rekognition.table.people import KnownPeople
 from services.runtime.errors import DomainError
 from services.runtime.images.image import Image
-from services.runtime.leaf.recognizer import Enrollment
-from services.runtime.leaf.results import check_one_face, refused_face
+from services.runtime.leaf.recognizer import Enrollment, check_one_face, refused_face
 from services.runtime.workers import Workers
 
 if TYPE_CHECKING:

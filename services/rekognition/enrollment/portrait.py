@@ -12,7 +12,7 @@ from services.runtime.errors import (
     SeveralFaces,
     UnfitFace,
 )
-from services.runtime.leaf.results import face_already_enrolled
+from services.runtime.leaf.recognizer import face_already_enrolled
 
 _REFUSALS: Mapping[str, tuple[type[DomainError], str]] = {
     "EXCEEDS_MAX_FACES": (SeveralFaces, "There is more than one face in the picture. Cut out the one of the person."),

@@ -1,20 +1,20 @@
-"""A leaf: RecognizerService around one recognizer."""
+"""A leaf: RecognizerService around one recognizer, and EnrollmentService around its enroller."""
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, MutableSequence, Sequence
+from typing import Protocol, TypeVar
 
 import grpc
+from google.rpc import code_pb2, status_pb2
 from structlog.contextvars import bind_contextvars
 
-from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2_grpc
+from marquee.v1 import enrollment_pb2, enrollment_pb2_grpc, recognizer_pb2_grpc
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime import requests
+from services.runtime import enrollment_requests, requests
 from services.runtime.errors import NotReady
 from services.runtime.images.image import Image
-from services.runtime.leaf import results
-from services.runtime.leaf.enrollment import EnrollmentLeaf
-from services.runtime.leaf.recognizer import Enroller, Options, Recognizer
+from services.runtime.leaf.recognizer import Enroller, Enrollment, Options, Page, Recognizer
 from services.runtime.server import metrics, server
 from services.runtime.server.calls import Context, seconds_left, within
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
@@ -42,7 +42,7 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(self, server)
         if self._enroller is None:
             return (RECOGNIZER_SERVICE,)
-        enrollment = EnrollmentLeaf(self._recognizer.name, self._enroller, self._image, self._s3_allowed)
+        enrollment = _EnrollmentLeaf(self._recognizer.name, self._enroller, self._image, self._s3_allowed)
         enrollment_pb2_grpc.add_EnrollmentServiceServicer_to_server(enrollment, server)
         return (RECOGNIZER_SERVICE, ENROLLMENT_SERVICE)
 
@@ -131,8 +131,134 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
 
     async def _recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
         if not options.features:
-            return results.skipped_result(self._recognizer.name, "supports none of the requested features")
+            return skipped_result(self._recognizer.name, "supports none of the requested features")
         begin = time.perf_counter()
         async with within(options.remaining(), self._recognizer.name):
             result = await self._recognizer.recognize(image, options)
-        return results.finish(result, self._recognizer.name, options, time.perf_counter() - begin)
+        return finish(result, self._recognizer.name, options, time.perf_counter() - begin)
+
+
+class _EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
+    """Validates requests, calls the enroller, and fills in what all results have in common."""
+
+    def __init__(
+        self,
+        name: str,
+        enroller: Enroller,
+        image: Callable[[pb.Image], Image],
+        s3_allowed: Sequence[str],
+    ) -> None:
+        self._name = name
+        self._enroller = enroller
+        self._image = image
+        self._s3_allowed = s3_allowed
+
+    async def EnrollFaces(  # noqa: N802 - the contract's name
+        self, request: enrollment_pb2.EnrollFacesRequest, context: Context
+    ) -> enrollment_pb2.EnrollFacesResponse:
+        """Return this recognizer's result, PARTIAL if any picture was refused."""
+        request_id = _bind(request)
+        enrollment_requests.check_enrollment(request, self._s3_allowed)
+        requests.check_names(request.recognizers, (self._name,))
+        enrollment = Enrollment(
+            person_id=enrollment_requests.person_id_of(request),
+            display_name=request.display_name,
+            images=[self._image(image) for image in request.images],
+            collection=request.collection,
+            allow_similar=request.allow_similar,
+        )
+        async with within(seconds_left(context), self._name):
+            result = await self._enroller.enroll(enrollment)
+        refused = any(face.state == enrollment_pb2.ENROLLMENT_STATE_REFUSED for face in result.faces)
+        _finish_enrollment(result, self._name, partial=refused)
+        return enrollment_pb2.EnrollFacesResponse(
+            request_id=request_id, person_id=enrollment.person_id, results=[result]
+        )
+
+    async def RemovePerson(  # noqa: N802 - the contract's name
+        self, request: enrollment_pb2.RemovePersonRequest, context: Context
+    ) -> enrollment_pb2.RemovePersonResponse:
+        """Return this recognizer's result, PARTIAL if it has warnings."""
+        request_id = _bind(request)
+        enrollment_requests.check_removal(request)
+        requests.check_names(request.recognizers, (self._name,))
+        async with within(seconds_left(context), self._name):
+            result = await self._enroller.remove(request.person_id, request.collection)
+        _finish_enrollment(result, self._name, partial=bool(result.warnings))
+        return enrollment_pb2.RemovePersonResponse(request_id=request_id, results=[result])
+
+    async def ListPeople(  # noqa: N802 - the contract's name
+        self, request: enrollment_pb2.ListPeopleRequest, context: Context
+    ) -> enrollment_pb2.ListPeopleResponse:
+        """Return a page of the people whom this recognizer knows."""
+        size = enrollment_requests.page_size_of(request)
+        requests.check_names(request.recognizers, (self._name,))
+        async with within(seconds_left(context), self._name):
+            people, token = await self._enroller.people(Page(size, request.page_token, request.collection))
+        result = enrollment_pb2.PeopleResult(people=people)
+        _finish_enrollment(result, self._name, partial=False)
+        return enrollment_pb2.ListPeopleResponse(results=[result], next_page_token=token)
+
+
+def finish(result: pb.RecognizerResult, name: str, options: Options, seconds: float) -> pb.RecognizerResult:
+    """Fill in name, outcome, features and time; sort; drop low scores and labels past max_labels."""
+    result.recognizer = name
+    result.status.SetInParent()
+    result.outcome = pb.OUTCOME_PARTIAL if result.feature_errors else pb.OUTCOME_OK
+    failed = {error.feature for error in result.feature_errors}
+    result.performed_features[:] = [feature for feature in options.features if feature not in failed]
+    result.timings.recognizer.FromNanoseconds(int(seconds * 1e9))
+    _filter(result, options)
+    return result
+
+
+def skipped_result(name: str, reason: str) -> pb.RecognizerResult:
+    """Return the result of a recognizer that supports none of the requested features."""
+    return pb.RecognizerResult(
+        recognizer=name, outcome=pb.OUTCOME_SKIPPED, status=status_pb2.Status(code=code_pb2.OK, message=reason)
+    )
+
+
+def _bind(request: enrollment_pb2.EnrollFacesRequest | enrollment_pb2.RemovePersonRequest) -> str:
+    request_id = requests.request_id_of(request.request_id)
+    bind_contextvars(request_id=request_id)
+    return request_id
+
+
+def _finish_enrollment(
+    result: enrollment_pb2.EnrollmentResult | enrollment_pb2.RemovalResult | enrollment_pb2.PeopleResult,
+    name: str,
+    *,
+    partial: bool,
+) -> None:
+    """Fill in name, outcome and status."""
+    result.recognizer = name
+    result.outcome = pb.OUTCOME_PARTIAL if partial else pb.OUTCOME_OK
+    result.status.SetInParent()
+
+
+class _Scored(Protocol):
+    score: float
+
+
+_ScoredT = TypeVar("_ScoredT", bound=_Scored)
+
+
+def _filter(result: pb.RecognizerResult, options: Options) -> None:
+    result.faces.sort(key=lambda face: (face.box.left, face.box.top))
+    for face in result.faces:
+        _best(face.candidates, options.min_score)
+    _best(result.image_candidates, options.min_score)
+    _best(result.labels, options.min_score)
+    del result.labels[options.max_labels :]
+    _best(result.moderation_labels, options.min_score)
+    _replace(result.texts, [text for text in result.texts if text.score >= options.min_score])
+
+
+def _best(items: MutableSequence[_ScoredT], min_score: float) -> None:
+    _replace(items, sorted((item for item in items if item.score >= min_score), key=lambda item: -item.score))
+
+
+def _replace(items: MutableSequence[_ScoredT], new: list[_ScoredT]) -> None:
+    del items[:]  # a repeated field of messages takes no slice assignment
+    items.extend(new)

@@ -1,4 +1,4 @@
-"""Protocols of a recognizer and of an enroller, and what a call asks of them."""
+"""Protocols of a recognizer and an enroller, their input, and the refusals that enrollers share."""
 
 import time
 from collections.abc import Sequence
@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from marquee.v1 import enrollment_pb2, recognizer_pb2
+from services.runtime import status
+from services.runtime.errors import DomainError, FaceAlreadyEnrolled, NoFace, PersonNotFound, SeveralFaces
 from services.runtime.images.image import Image
 from services.runtime.requests import Feature
 
@@ -99,3 +101,35 @@ class Enroller(Protocol):
 
     async def people(self, page: Page) -> tuple[list[enrollment_pb2.Person], str]:
         """Return the page's people sorted by person_id, and the next page's token, empty after the last page."""
+
+
+def refused_face(error: DomainError) -> enrollment_pb2.EnrolledFace:
+    """Return the entry of a picture that is not enrolled."""
+    return enrollment_pb2.EnrolledFace(
+        state=enrollment_pb2.ENROLLMENT_STATE_REFUSED, status=status.from_exception(error)
+    )
+
+
+def check_one_face(faces: Sequence[object]) -> None:
+    """Raise NoFace or SeveralFaces unless there is exactly one."""
+    if not faces:
+        raise NoFace("There is no face in the picture. Use one in which the person looks into the camera.")
+    if len(faces) > 1:
+        raise SeveralFaces(f"There are {len(faces)} faces in the picture. Crop it to the person's face.")
+
+
+def face_already_enrolled(person_id: str, display_name: str) -> FaceAlreadyEnrolled:
+    """Return the error for a face that is taken for this person's, who is not the one being enrolled."""
+    return FaceAlreadyEnrolled(
+        f"This face is already enrolled as {display_name} ({person_id}). Enroll it under that person_id, remove that "
+        "person first, or set allow_similar if they are two people.",
+        person_id=person_id,
+        display_name=display_name,
+    )
+
+
+def person_not_found(person_id: str) -> PersonNotFound:
+    """Return the error for an unknown person whose pictures or display name are missing."""
+    return PersonNotFound(
+        f"There is no person with person_id {person_id}. Send pictures and a display_name to enroll somebody new."
+    )

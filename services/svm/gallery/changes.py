@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from marquee.v1 import enrollment_pb2 as pb
 from services.runtime.errors import DomainError
-from services.runtime.leaf.recognizer import Enrollment
-from services.runtime.leaf.results import face_already_enrolled, person_not_found, refused_face
+from services.runtime.leaf.recognizer import Enrollment, face_already_enrolled, person_not_found, refused_face
 from services.svm.gallery.portrait import Portrait
 from services.svm.gallery.snapshot import Enrolled, EnrolledPerson
 from services.svm.model import Model

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import FaceBlurred, FaceTooSmall, FaceTurned
 from services.runtime.images.image import Image
-from services.runtime.leaf.results import check_one_face
+from services.runtime.leaf.recognizer import check_one_face
 from services.svm.faces.detector import Face, FaceFinder
 from services.svm.faces.quality import quality
 from services.svm.model import Model

@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway.backend import Backend
+from services.gateway.backend import ENROLL_FACES, Backend
 from services.gateway.config import BackendConfig
-from services.gateway.plan import BackendCall, plan_recognition
+from services.gateway.plan import BackendCall, plan_enrollment, plan_recognition
 from services.runtime.errors import UnknownRecognizer
 
 Backends = dict[str, Backend]
@@ -153,6 +154,21 @@ async def test_recognizers_share_what_is_the_same_for_them(backends: Backends) -
     calls = planned(backends, recognizer_options={"svm": pb.RecognizerOptions(min_score=1)})
     assert calls["keras"].request is calls["region"].request
     assert calls["keras"].request is not calls["svm"].request
+
+
+async def test_enrollment_shares_pictures_too(backends: Backends) -> None:
+    """The pictures of an enrollment are in memory once for all recognizers that get the same request."""
+    images = [pb.Image(content=b"one"), pb.Image(content=b"two")]
+    request = enrollment_pb2.EnrollFacesRequest(
+        person_id="ada", images=images, recognizers=["svm", "keras", "region/svm"]
+    )
+    svm, keras, region = plan_enrollment(ENROLL_FACES, request, backends, 12, hops=1)
+    assert svm.request is keras.request
+    assert enrollment_pb2.EnrollFacesRequest.FromString(svm.request) == enrollment_pb2.EnrollFacesRequest(
+        person_id="ada", images=images
+    )
+    assert enrollment_pb2.EnrollFacesRequest.FromString(region.request).recognizers == ["svm"]
+    assert (svm.timeout, keras.timeout) == pytest.approx((11.75, 11.75))
 
 
 async def test_the_callers_request_stays_as_it_is(backends: Backends) -> None:

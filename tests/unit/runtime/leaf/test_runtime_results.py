@@ -6,7 +6,7 @@ import pytest
 from google.rpc import code_pb2
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.leaf import results
+from services.runtime.leaf import leaf
 from services.runtime.leaf.recognizer import Options
 
 
@@ -24,7 +24,7 @@ def options(**fields: object) -> Options:
 
 
 def finish(result: pb.RecognizerResult, **fields: object) -> pb.RecognizerResult:
-    return results.finish(result, "svm", options(**fields), 0.25)
+    return leaf.finish(result, "svm", options(**fields), 0.25)
 
 
 def face(left: float, *scores: float) -> pb.Face:
@@ -99,7 +99,7 @@ def test_texts_keep_their_reading_order() -> None:
 
 def test_a_skipped_result_tells_why_and_claims_nothing() -> None:
     """SKIPPED has a reason for people, and no feature done."""
-    result = results.skipped_result("keras", "supports none of the features")
+    result = leaf.skipped_result("keras", "supports none of the features")
     assert (result.outcome, result.status.code) == (pb.OUTCOME_SKIPPED, code_pb2.OK)
     assert result.status.message == "supports none of the features"
     assert not result.performed_features
