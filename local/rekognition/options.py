@@ -89,15 +89,16 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_recordings(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("Amazon's own responses").add_mutually_exclusive_group()
-    group.add_argument(
+    group = parser.add_argument_group("Amazon's own responses")
+    mode = group.add_mutually_exclusive_group()
+    mode.add_argument(
         "--record",
         metavar="DIR",
         type=_new_folder,
         help="forward requests to Amazon with your own credentials, and record its responses",
     )
-    group.add_argument("--replay", metavar="DIR", type=_folder, help="replay recorded responses and nothing else")
-    parser.add_argument("--upstream", metavar="URL", help="endpoint for --record (default: Amazon)")
+    mode.add_argument("--replay", metavar="DIR", type=_folder, help="replay recorded responses and nothing else")
+    group.add_argument("--upstream", metavar="URL", help="endpoint for --record (default: Amazon)")
 
 
 def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
