@@ -41,7 +41,7 @@ def _positive(seconds: float) -> float:
 Files = Annotated[
     list[str], typer.Argument(metavar="FILE", help="Pictures: paths, - for standard input, or s3://BUCKET/KEY.")
 ]
-OptionalFiles = Annotated[list[str], typer.Argument(metavar="[FILE]", help="Pictures, as for `marquee recognize`.")]
+OptionalFiles = Annotated[list[str], typer.Argument(metavar="FILE", help="Pictures, as for `marquee recognize`.")]
 Pictures = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Number of pictures, instead of FILEs.", show_default=False)
 ]
