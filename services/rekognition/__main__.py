@@ -9,7 +9,7 @@ from services.runtime.settings import load_settings
 
 
 def main() -> None:
-    """Serves until SIGTERM."""
+    """Serve until SIGTERM."""
     give_back_freed_memory()
     settings = load_settings(RekognitionSettings)
     recognizer = RekognitionRecognizer(settings)

@@ -1,4 +1,4 @@
-"""Cuts single faces out of a picture, since SearchFacesByImage looks at the largest face alone. Pure."""
+"""Cuts single faces out of a picture, since SearchFacesByImage looks only at the largest. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,23 +11,23 @@ from services.rekognition.picture import jpeg
 from services.runtime.images.image import Pixels
 
 _MARGIN = 0.5
-"""Of the face's sides, on every side: hair, chin and ears, which detectors want to see around a face."""
-_LEAST_SIDE = 160
-"""Rekognition takes pictures of 80 pixels a side, and finds small faces better with something around them."""
-_MOST_SIDE = 1024
-"""More of one face adds nothing but bytes."""
+"""Fraction of the face's sides, on every side: detectors want to see hair, chin and ears around a face."""
+_MIN_SIDE = 160
+"""Rekognition accepts pictures from 80 pixels a side, and finds small faces better with some surroundings."""
+_MAX_SIDE = 1024
+"""More pixels of one face add only bytes."""
 _GREY = 128
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A JPEG of one face and its surroundings, and where it was in the picture."""
+    """A JPEG of one face and its surroundings, and its place in the picture."""
 
     content: bytes
     box: pb.BoundingBox
 
     def place(self, box: pb.BoundingBox) -> pb.BoundingBox:
-        """A box of the crop as a box of the picture."""
+        """Convert a box of the crop to a box of the picture."""
         return pb.BoundingBox(
             left=self.box.left + box.left * self.box.width,
             top=self.box.top + box.top * self.box.height,
@@ -37,7 +37,7 @@ class Crop:
 
 
 def crop(pixels: Pixels, boxes: Sequence[pb.BoundingBox], which: int) -> Crop:
-    """The face in one of the boxes with a margin; the other boxes' faces are painted over."""
+    """Cut out the face in one of the boxes, with a margin; paint over the faces in the other boxes."""
     height, width = pixels.shape[:2]
     left, right = _span(boxes[which].left, boxes[which].width, width)
     top, bottom = _span(boxes[which].top, boxes[which].height, height)
@@ -48,7 +48,7 @@ def crop(pixels: Pixels, boxes: Sequence[pb.BoundingBox], which: int) -> Crop:
             _paint_over(part, _pixels(box, pixels), (left, top))
     _restore(part, pixels, own, (left, top))
     picture = Pillow.fromarray(part)
-    picture.thumbnail((_MOST_SIDE, _MOST_SIDE))
+    picture.thumbnail((_MAX_SIDE, _MAX_SIDE))
     place = pb.BoundingBox(
         left=left / width, top=top / height, width=(right - left) / width, height=(bottom - top) / height
     )
@@ -60,11 +60,11 @@ _Corners = tuple[int, int, int, int]
 
 
 def _span(start: float, length: float, side: int) -> tuple[int, int]:
-    """From and to in pixels along one side: with the margin, at least the least side, within the picture."""
-    wanted = min(side, max(_LEAST_SIDE, round(length * side * (1 + 2 * _MARGIN))))
-    first = round((start + length / 2) * side - wanted / 2)
-    first = min(max(0, first), side - wanted)
-    return first, first + wanted
+    """Return start and end in pixels along one side: with the margin, at least the minimum, within the picture."""
+    size = min(side, max(_MIN_SIDE, round(length * side * (1 + 2 * _MARGIN))))
+    first = round((start + length / 2) * side - size / 2)
+    first = min(max(0, first), side - size)
+    return first, first + size
 
 
 def _pixels(box: pb.BoundingBox, pixels: Pixels) -> _Corners:
@@ -79,7 +79,7 @@ def _paint_over(part: Pixels, corners: _Corners, origin: tuple[int, int]) -> Non
 
 
 def _restore(part: Pixels, pixels: Pixels, corners: _Corners, origin: tuple[int, int]) -> None:
-    """Boxes of faces side by side overlap; the face itself stays whole."""
+    """Undo what was painted over the face itself, since the boxes of neighbouring faces overlap."""
     left, top, right, bottom = corners
     rows, columns = _slices(corners, origin)
     part[rows, columns] = pixels[top:bottom, left:right]

@@ -1,6 +1,6 @@
 """Searches every face of a picture in a collection.
 
-SearchFacesByImage, like SearchUsersByImage, looks at the largest face of what it is given. So faces are
+SearchFacesByImage, like SearchUsersByImage, looks only at the largest face of a picture. So faces are
 detected first, and each is cut out and searched by itself; a picture with a single face is searched as it is.
 """
 
@@ -11,119 +11,124 @@ from typing import Any
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition import boxes, results
 from services.rekognition.budget.prices import Api
-from services.rekognition.collection_name import collection_of
 from services.rekognition.crops import Crop, crop
-from services.rekognition.question import Question
+from services.rekognition.request import Recognition
 from services.runtime import status
 from services.runtime.errors import DomainError, InvalidImage, InvalidRequest
 
-_MATCHES = 10
-"""Asked of Rekognition for a face: several of them may be one person's."""
+_MAX_MATCHES = 10
+"""Matches of a face that Rekognition returns: several of them may be one person's."""
 _SAME_FACE = 0.3
 
 
-async def search_faces(question: Question) -> pb.RecognizerResult:
-    """All faces, each with the people of the collection whom it resembles.
+async def search_faces(recognition: Recognition) -> pb.RecognizerResult:
+    """Return all faces, each with the people of the collection whom it resembles.
 
     A face whose search fails is left without candidates: the result then has FACE_SEARCH among its
-    feature_errors, and all that was found beside. Raises DomainErrors where nothing was found out.
+    feature_errors, beside all other faces' candidates. Raises DomainErrors if every search fails.
     """
-    collection = collection_of(question.options.collection, question.settings)
-    if not collection:
-        raise InvalidRequest(
-            "FACE_SEARCH needs a collection: name one, or let an operator set MARQUEE_REKOGNITION_COLLECTION.",
-            field="collection",
-        )
-    attributes = question.settings.rekognition_face_attributes if _wants_faces(question) else "DEFAULT"
-    answer: Any = await question.detect_faces(attributes)
-    faces = sorted(results.detected_faces(answer), key=lambda face: -boxes.area(face.box))
-    most = question.settings.rekognition_search_faces
-    failures = await _search(question, collection, faces, faces[:most])
-    result = _result(faces, most, failures)
-    result.warnings.extend(await _name(question, collection, result.faces))
+    collection = _collection(recognition)
+    response: Any = await recognition.detect_faces(_attributes(recognition))
+    faces = sorted(results.detected_faces(response), key=lambda face: -boxes.area(face.box))
+    limit = recognition.settings.rekognition_search_faces
+    failures = await _search(recognition, collection, faces, faces[:limit])
+    result = _result(faces, limit, failures)
+    result.warnings.extend(await _add_names(recognition, collection, result.faces))
     return result
 
 
-def _wants_faces(question: Question) -> bool:
-    return pb.FEATURE_FACES in question.options.features
+def _collection(recognition: Recognition) -> str:
+    collection = recognition.settings.collection_name(recognition.options.collection)
+    if not collection:
+        raise InvalidRequest(
+            "FACE_SEARCH needs a collection: name one, or have an operator set MARQUEE_REKOGNITION_COLLECTION.",
+            field="collection",
+        )
+    return collection
+
+
+def _attributes(recognition: Recognition) -> str:
+    """Return what FACES wants to know, if it shares the call."""
+    shared = pb.FEATURE_FACES in recognition.options.features
+    return recognition.settings.rekognition_face_attributes if shared else "DEFAULT"
 
 
 async def _search(
-    question: Question, collection: str, faces: Sequence[pb.Face], asked: Sequence[pb.Face]
+    recognition: Recognition, collection: str, faces: Sequence[pb.Face], largest: Sequence[pb.Face]
 ) -> list[DomainError]:
-    """Gives the asked ones of the faces their candidates; returns what failed. Raises where all failed."""
-    crops = await _crops(question, faces, asked) if len(faces) > 1 else [None] * len(asked)
-    parallel = asyncio.Semaphore(question.settings.rekognition_search_parallel)
+    """Add candidates to the largest of the faces; return what failed. Raises if all failed."""
+    crops = await _crops(recognition, faces, largest) if len(faces) > 1 else [None] * len(largest)
+    parallel = asyncio.Semaphore(recognition.settings.rekognition_search_parallel)
 
-    async def search(face: pb.Face, cut: Crop | None) -> None:
+    async def search(face: pb.Face, cutout: Crop | None) -> None:
         async with parallel:
-            face.candidates.extend(await _candidates(question, collection, face, cut))
+            face.candidates.extend(await _candidates(recognition, collection, face, cutout))
 
-    searches = (search(face, cut) for face, cut in zip(asked, crops, strict=True))
-    ended = await asyncio.gather(*searches, return_exceptions=True)
-    failures = [one for one in ended if isinstance(one, DomainError)]
-    unforeseen = [one for one in ended if isinstance(one, BaseException) and not isinstance(one, DomainError)]
-    if unforeseen or (failures and len(failures) == len(asked)):
-        raise [*unforeseen, *failures][0]
+    searches = (search(face, cutout) for face, cutout in zip(largest, crops, strict=True))
+    outcomes = [one for one in await asyncio.gather(*searches, return_exceptions=True) if one is not None]
+    failures = [one for one in outcomes if isinstance(one, DomainError)]
+    bugs = [one for one in outcomes if not isinstance(one, DomainError)]
+    if bugs or (failures and len(failures) == len(largest)):
+        raise [*bugs, *failures][0]
     return failures
 
 
-async def _crops(question: Question, faces: Sequence[pb.Face], asked: Sequence[pb.Face]) -> list[Crop]:
-    """One for each asked face, from the picture itself: what was shrunk for Rekognition has less to tell."""
+async def _crops(recognition: Recognition, faces: Sequence[pb.Face], largest: Sequence[pb.Face]) -> list[Crop]:
+    """Cut the largest faces out of the original picture, which has more detail than a shrunk copy."""
     places = [face.box for face in faces]
 
     def cut() -> list[Crop]:
-        pixels = question.source.image.upright()
-        return [crop(pixels, places, number) for number in range(len(asked))]
+        pixels = recognition.picture.image.upright()
+        return [crop(pixels, places, number) for number in range(len(largest))]
 
-    return await question.source.work(cut)
+    return await recognition.picture.work(cut)
 
 
-async def _candidates(question: Question, collection: str, face: pb.Face, cut: Crop | None) -> list[pb.Candidate]:
-    users = question.settings.rekognition_search == "users"
-    api, key, how = _search_users(question) if users else _search_faces(question)
+async def _candidates(
+    recognition: Recognition, collection: str, face: pb.Face, cutout: Crop | None
+) -> list[pb.Candidate]:
+    users = recognition.settings.rekognition_search == "users"
+    api, key, limits = _search_users(recognition) if users else _search_faces(recognition)
+    # Without a crop the whole picture is searched, by reference if possible.
+    source: Any = {"picture": recognition.picture} if cutout is None else {"Image": {"Bytes": cutout.content}}
     try:
-        answer: Any = await (
-            question.ask(api, key, CollectionId=collection, **how)
-            if cut is None
-            else question.ask_about(cut.content, api, key, CollectionId=collection, **how)
-        )
-    except InvalidImage:  # so Rekognition says that it finds no face in what it was given
+        response: Any = await recognition.ask(api, key, CollectionId=collection, **limits, **source)
+    except InvalidImage:  # this is how Rekognition says that it finds no face in the picture
         return []
-    if not _is_the_face(answer, face, cut):
+    if not _is_the_face(response, face, cutout):
         return []
-    return results.users(answer) if users else results.candidates(answer)
+    return results.users(response) if users else results.candidates(response)
 
 
-def _search_faces(question: Question) -> tuple[Api, str, dict[str, Any]]:
-    how = {"MaxFaces": _MATCHES, "FaceMatchThreshold": 100 * _least(question)}
-    return "SearchFacesByImage", "FaceMatches", how
+def _search_faces(recognition: Recognition) -> tuple[Api, str, dict[str, Any]]:
+    limits = {"MaxFaces": _MAX_MATCHES, "FaceMatchThreshold": 100 * _min_score(recognition)}
+    return "SearchFacesByImage", "FaceMatches", limits
 
 
-def _search_users(question: Question) -> tuple[Api, str, dict[str, Any]]:
-    how = {"MaxUsers": _MATCHES, "UserMatchThreshold": 100 * _least(question)}
-    return "SearchUsersByImage", "UserMatches", how
+def _search_users(recognition: Recognition) -> tuple[Api, str, dict[str, Any]]:
+    limits = {"MaxUsers": _MAX_MATCHES, "UserMatchThreshold": 100 * _min_score(recognition)}
+    return "SearchUsersByImage", "UserMatches", limits
 
 
-def _least(question: Question) -> float:
-    return max(question.settings.rekognition_match_score, question.options.min_score)
+def _min_score(recognition: Recognition) -> float:
+    return max(recognition.settings.rekognition_match_score, recognition.options.min_score)
 
 
-def _is_the_face(answer: Any, face: pb.Face, cut: Crop | None) -> bool:
-    """Whether the face that was searched is the one that was cut out."""
-    told = answer.get("SearchedFace", {}).get("FaceDetail", {}).get("BoundingBox", {})
-    searched = results.box(answer.get("SearchedFaceBoundingBox", told))
-    return cut is None or boxes.overlap(cut.place(searched), face.box) >= _SAME_FACE
+def _is_the_face(response: Any, face: pb.Face, cutout: Crop | None) -> bool:
+    """Return whether Rekognition searched the face that was cut out."""
+    box = response.get("SearchedFace", {}).get("FaceDetail", {}).get("BoundingBox", {})
+    place = results.box(response.get("SearchedFaceBoundingBox", box))
+    return cutout is None or boxes.overlap(cutout.place(place), face.box) >= _SAME_FACE
 
 
-async def _name(question: Question, collection: str, faces: Iterable[pb.Face]) -> list[str]:
-    """Gives the candidates the names they were enrolled with; returns what a person should know about that."""
+async def _add_names(recognition: Recognition, collection: str, faces: Iterable[pb.Face]) -> list[str]:
+    """Give the candidates the names they were enrolled with; return warnings."""
     candidates = [candidate for face in faces for candidate in face.candidates]
-    if question.people is None or not candidates:
+    if recognition.people is None or not candidates:
         return []
     try:
         ids = [candidate.person_id for candidate in candidates]
-        names = await asyncio.to_thread(question.people.names, collection, ids)
+        names = await asyncio.to_thread(recognition.people.names, collection, ids)
     except DomainError as exc:
         return [f"people are shown by their person_id: {exc.message}"]
     for candidate in candidates:
@@ -131,12 +136,12 @@ async def _name(question: Question, collection: str, faces: Iterable[pb.Face]) -
     return []
 
 
-def _result(faces: Sequence[pb.Face], most: int, failures: Sequence[DomainError]) -> pb.RecognizerResult:
+def _result(faces: Sequence[pb.Face], limit: int, failures: Sequence[DomainError]) -> pb.RecognizerResult:
     result = pb.RecognizerResult(faces=faces)
-    if len(faces) > most:
-        result.warnings.append(f"searched the {most} largest of {len(faces)} faces")
+    if len(faces) > limit:
+        result.warnings.append(f"searched the {limit} largest of {len(faces)} faces")
     if failures:
-        result.warnings.append(f"face search failed for {len(failures)} of {min(most, len(faces))} faces")
+        result.warnings.append(f"face search failed for {len(failures)} of {min(limit, len(faces))} faces")
         error = status.from_exception(failures[0])
         result.feature_errors.add(feature=pb.FEATURE_FACE_SEARCH, status=error)
     return result

@@ -2,17 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition import boxes
+from services.rekognition import results
 from services.rekognition.aws.account import Account
 from services.rekognition.budget.prices import prices
-from services.rekognition.operations import OPERATIONS
-from services.rekognition.question import Question
+from services.rekognition.face_search import search_faces
+from services.rekognition.picture import Picture
+from services.rekognition.request import Recognition
 from services.rekognition.settings import RekognitionSettings
-from services.rekognition.source import Source
 from services.runtime import status
 from services.runtime.errors import DomainError, NotReady, OutOfTime
 from services.runtime.images.image import Image
@@ -20,45 +20,45 @@ from services.runtime.leaf.recognizer import Options
 from services.runtime.requests import Feature
 from services.runtime.workers import Workers
 
-Ended: TypeAlias = pb.RecognizerResult | BaseException
+_Outcome: TypeAlias = pb.RecognizerResult | BaseException
 
 
 class RekognitionRecognizer:
-    """Asks Rekognition for all features of a call at the same time; each is a call, or several, that cost money."""
+    """Asks Rekognition for all features of a call at the same time; each is one or more calls that cost money."""
 
     name = "rekognition"
-    features: tuple[Feature, ...] = tuple(OPERATIONS)
 
     def __init__(self, settings: RekognitionSettings) -> None:
+        self.features: tuple[Feature, ...] = tuple(_OPERATIONS)
         self._settings = settings
-        self.pictures = Workers(settings.workers, settings.queue)
-        self._opened: Account | None = None
+        self.workers = Workers(settings.workers, settings.queue)
+        self._account: Account | None = None
 
     async def load(self) -> None:
-        """Finds region, credentials and the table, if there is one. Raises Misconfigured, DependencyUnavailable."""
-        self._opened = await asyncio.to_thread(Account, self._settings)
-        self._opened.keep_up()
+        """Find region, credentials and the table, if one is set. Raises Misconfigured, DependencyUnavailable."""
+        self._account = await asyncio.to_thread(Account, self._settings)
+        self._account.keep_up()
 
     async def recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
-        """What was found. A feature that fails or is late leaves the others' results; all of them failing raises."""
-        source = Source(image, self.pictures)
-        await source.prepare()
-        question = Question(self.account, source, options, self._settings)
+        """Return the features' results. One that fails or is late leaves the others'; if all fail, raise."""
+        picture = Picture(image, self.workers)
+        await picture.prepare()
+        recognition = Recognition(self.account, picture, options, self._settings)
         try:
-            ended = await asyncio.gather(
-                *(_answer(feature, question) for feature in options.features), return_exceptions=True
+            outcomes = await asyncio.gather(
+                *(_perform(feature, recognition) for feature in options.features), return_exceptions=True
             )
         finally:
-            question.drop()
-        result = _merge(options.features, ended)
+            recognition.cancel()
+        result = _merge(options.features, outcomes)
         result.model.CopyFrom(self.model)
-        result.warnings[:0] = source.warnings
-        result.cost_micro_usd = question.tab.micro_usd
-        result.timings.queue.FromNanoseconds(int((source.queue_seconds + question.tab.queue_seconds) * 1e9))
+        result.warnings[:0] = picture.warnings
+        result.cost_micro_usd = recognition.usage.micro_usd
+        result.timings.queue.FromNanoseconds(int((picture.queue_seconds + recognition.usage.queue_seconds) * 1e9))
         return result
 
     def describe(self) -> pb.Recognizer:
-        """Rekognition's API version, which is all that it tells of its models; its prices, and what was spent."""
+        """Return prices, spending, and Rekognition's API version, which is all that it reveals of its models."""
         return pb.Recognizer(
             models=[self.model],
             prices=prices(self._settings.rekognition_prices),
@@ -68,56 +68,101 @@ class RekognitionRecognizer:
         )
 
     async def close(self) -> None:
-        """Lets the threads end."""
-        self.pictures.close()
-        if self._opened is not None:
-            await self._opened.close()
+        """Let the threads end."""
+        self.workers.close()
+        if self._account is not None:
+            await self._account.close()
 
     @property
     def account(self) -> Account:
-        """The AWS account. Raises NotReady until `load` is done."""
-        if self._opened is None:
+        """The AWS account. Raises NotReady until `load` has returned."""
+        if self._account is None:
             raise NotReady("rekognition is still starting. Try again in a moment.")
-        return self._opened
+        return self._account
 
     @property
     def model(self) -> pb.Model:
-        """What results name."""
+        """The model that results name."""
         version = self.account.calls.api_version
         return pb.Model(name=self.name, version=version, evidence_group=self._settings.evidence_group)
 
 
-async def _answer(feature: Feature, question: Question) -> pb.RecognizerResult:
+async def _recognize_celebrities(recognition: Recognition) -> pb.RecognizerResult:
+    response: Any = await recognition.ask("RecognizeCelebrities", "CelebrityFaces", recognition.picture)
+    return pb.RecognizerResult(faces=results.faces(response))
+
+
+async def _detect_labels(recognition: Recognition) -> pb.RecognizerResult:
+    options = recognition.options
+    response: Any = await recognition.ask(
+        "DetectLabels",
+        "Labels",
+        recognition.picture,
+        MaxLabels=options.max_labels,
+        MinConfidence=100 * options.min_score,
+    )
+    return pb.RecognizerResult(labels=results.labels(response))
+
+
+async def _detect_faces(recognition: Recognition) -> pb.RecognizerResult:
+    response: Any = await recognition.detect_faces(recognition.settings.rekognition_face_attributes)
+    return pb.RecognizerResult(faces=results.detected_faces(response))
+
+
+async def _detect_text(recognition: Recognition) -> pb.RecognizerResult:
+    response: Any = await recognition.ask("DetectText", "TextDetections", recognition.picture)
+    return pb.RecognizerResult(texts=results.texts(response))
+
+
+async def _detect_moderation_labels(recognition: Recognition) -> pb.RecognizerResult:
+    threshold = 100 * recognition.options.min_score
+    response: Any = await recognition.ask(
+        "DetectModerationLabels", "ModerationLabels", recognition.picture, MinConfidence=threshold
+    )
+    return pb.RecognizerResult(moderation_labels=results.moderation_labels(response))
+
+
+_OPERATIONS: Mapping[Feature, Callable[[Recognition], Awaitable[pb.RecognizerResult]]] = {
+    pb.FEATURE_CELEBRITIES: _recognize_celebrities,
+    pb.FEATURE_LABELS: _detect_labels,
+    pb.FEATURE_FACES: _detect_faces,
+    pb.FEATURE_FACE_SEARCH: search_faces,
+    pb.FEATURE_TEXT: _detect_text,
+    pb.FEATURE_MODERATION: _detect_moderation_labels,
+}
+
+
+async def _perform(feature: Feature, recognition: Recognition) -> pb.RecognizerResult:
     try:
-        async with asyncio.timeout(question.deadline - time.monotonic()):
-            return await OPERATIONS[feature](question)
+        async with asyncio.timeout(recognition.deadline - time.monotonic()):
+            return await _OPERATIONS[feature](recognition)
     except TimeoutError:
-        raise OutOfTime("Rekognition did not answer within the call's deadline.") from None
+        raise OutOfTime("Rekognition did not respond within the call's deadline.") from None
 
 
-def _merge(features: Sequence[Feature], ended: Sequence[Ended]) -> pb.RecognizerResult:
-    """All results as one, each face once; what failed is named in feature_errors and warnings."""
+def _merge(features: Sequence[Feature], outcomes: Sequence[_Outcome]) -> pb.RecognizerResult:
+    """Merge the results, each face once; feature_errors and warnings name what failed."""
     result, faces = pb.RecognizerResult(), []
     failures = []
-    for feature, one in sorted(zip(features, ended, strict=True), key=_most_detailed_first):
-        if isinstance(one, pb.RecognizerResult):
-            faces.append(list(one.faces))
-            one.ClearField("faces")
-            result.MergeFrom(one)
-        elif isinstance(one, DomainError):
-            failures.append(one)
-            result.feature_errors.add(feature=feature, status=status.from_exception(one))
-            result.warnings.append(f"{_words(feature)} failed: {one.message}")
+    for feature, outcome in sorted(zip(features, outcomes, strict=True), key=_most_detailed_first):
+        if isinstance(outcome, pb.RecognizerResult):
+            faces.append(list(outcome.faces))
+            outcome.ClearField("faces")
+            result.MergeFrom(outcome)
+        elif isinstance(outcome, DomainError):
+            failures.append(outcome)
+            result.feature_errors.add(feature=feature, status=status.from_exception(outcome))
+            result.warnings.append(f"{_words(feature)} failed: {outcome.message}")
         else:
-            raise one
+            raise outcome
     if len(failures) == len(features):
         raise failures[0]
-    result.faces.extend(boxes.unite(faces))
+    result.faces.extend(results.unite(faces))
     return result
 
 
-def _most_detailed_first(one: tuple[Feature, Ended]) -> bool:
-    return one[0] != pb.FEATURE_FACES
+def _most_detailed_first(item: tuple[Feature, _Outcome]) -> bool:
+    return item[0] != pb.FEATURE_FACES
 
 
 def _words(feature: Feature) -> str:

@@ -1,12 +1,16 @@
-"""What the Rekognition recognizer reads from the environment; credentials come from AWS's own chain."""
+"""Settings of the Rekognition recognizer; credentials come from AWS's own chain."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import NoDecode
 
 from services.rekognition.budget.prices import Api
+from services.runtime.errors import InvalidRequest
 from services.runtime.settings import LeafSettings
+
+_COLLECTION = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 
 
 class RekognitionSettings(LeafSettings):
@@ -16,66 +20,70 @@ class RekognitionSettings(LeafSettings):
         None, description="AWS region. Default: `AWS_REGION`, `AWS_DEFAULT_REGION` or the AWS profile's."
     )
     rekognition_endpoint_url: str | None = Field(
-        None, pattern="^https?://.", description="Another Rekognition than Amazon's."
+        None, pattern="^https?://.", description="Rekognition endpoint other than Amazon's."
     )
-    rekognition_calls: int = Field(32, ge=1, le=1000, description="Calls to Rekognition at a time.")
-    rekognition_connect_timeout_seconds: float = Field(2, gt=0, le=60, description="How long to wait for a connection.")
+    rekognition_calls: int = Field(32, ge=1, le=1000, description="Maximum concurrent calls to Rekognition.")
+    rekognition_connect_timeout_seconds: float = Field(
+        2, gt=0, le=60, description="Timeout for connecting to Rekognition."
+    )
     rekognition_read_timeout_seconds: float = Field(
         8,
         gt=0,
         le=60,
-        description="How long to wait for an answer. A caller may go earlier; the call keeps its thread until then.",
+        description="Timeout for a response. A caller may give up earlier; the call keeps its thread until then.",
     )
     rekognition_attempts: int = Field(
-        5, ge=1, le=20, description="Most times to send a call that fails in passing, within the caller's deadline."
+        5, ge=1, le=20, description="Maximum attempts of a call with transient failures, within the caller's deadline."
     )
     rekognition_rate: float = Field(
-        50, gt=0, le=10_000, description="Calls a second of each operation that AWS's quotas let the account make."
+        50, gt=0, le=10_000, description="Calls a second that the account's AWS quota allows for each operation."
     )
     rekognition_rates: Annotated[dict[Api, PositiveFloat], NoDecode] = Field(
-        {}, description="Operations with another quota: `DetectText=5,DetectFaces=25`."
+        {}, description="Operations with a different quota: `DetectText=5,DetectFaces=25`."
     )
     rekognition_replicas: int = Field(
-        1, ge=1, le=1000, description="Replicas that share the quotas; counted instead where there is a table."
+        1, ge=1, le=1000, description="Replicas that share the quotas; counted automatically if there is a table."
     )
     rekognition_daily_cap_usd: float | None = Field(
-        None, ge=0, description="Most US dollars that may be spent from midnight to midnight UTC. Default: no cap."
+        None, ge=0, description="Maximum spending in US dollars a day, midnight to midnight UTC. Default: no cap."
     )
     rekognition_prices: Annotated[dict[Api, PositiveInt], NoDecode] = Field(
-        {}, description="Operations with another price, in millionths of a US dollar: `DetectText=1300`."
+        {}, description="Operations with a different price, in millionths of a US dollar: `DetectText=1300`."
     )
     rekognition_table: str = Field(
         "",
-        description="DynamoDB table through which replicas share cap, quotas and the names of enrolled people; its "
+        description="DynamoDB table through which replicas share the cap, quotas and the names of enrolled people; its "
         "keys are the strings `pk`, `sk`. Default: each replica counts for itself, and nobody can be enrolled.",
     )
     dynamodb_endpoint_url: str | None = Field(
-        None, pattern="^https?://.", description="Another DynamoDB than Amazon's."
+        None, pattern="^https?://.", description="DynamoDB endpoint other than Amazon's."
     )
     rekognition_face_attributes: Literal["ALL", "DEFAULT"] = Field(
-        "ALL", description="What FACES tells: `ALL`, or `DEFAULT`: landmarks, quality and pose alone."
+        "ALL", description="What FACES returns: `ALL`, or `DEFAULT`: only landmarks, quality and pose."
     )
     rekognition_collection: str = Field(
         "",
         pattern="^[A-Za-z0-9_.-]{0,255}$",
-        description="Where FACE_SEARCH looks, and people are enrolled, when the caller names no collection. "
+        description="Collection that FACE_SEARCH searches, and people are enrolled into, if the caller names none. "
         "Default: none, and nobody can be enrolled.",
     )
     rekognition_search: Literal["faces", "users"] = Field(
         "faces",
-        description="What FACE_SEARCH compares with: the `faces` of the collection one by one, or its `users`, which "
-        "Rekognition makes of all faces of a person; enrolling then pays one AssociateFaces more a call.",
+        description="What FACE_SEARCH compares with: the collection's single `faces`, or its `users`, which "
+        "Rekognition makes of all faces of a person; enrolling then costs one more AssociateFaces per call.",
     )
     rekognition_quality_filter: Literal["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"] = Field(
-        "AUTO", description="How good a face must be to be enrolled: Rekognition's QualityFilter."
+        "AUTO", description="Minimum quality of a face to enroll: Rekognition's QualityFilter."
     )
     rekognition_match_score: float = Field(
-        0.8, ge=0, le=1, description="Similarity below which a face of the collection is nobody's candidate."
+        0.8, ge=0, le=1, description="Minimum similarity of a face in the collection to be a candidate."
     )
     rekognition_search_faces: int = Field(
-        20, ge=1, le=100, description="Most faces of a picture that are searched, the largest first; each is a call."
+        20, ge=1, le=100, description="Maximum faces searched per picture, the largest first; each is one call."
     )
-    rekognition_search_parallel: int = Field(4, ge=1, le=100, description="Faces of a picture searched at a time.")
+    rekognition_search_parallel: int = Field(
+        4, ge=1, le=100, description="Maximum faces of a picture searched at the same time."
+    )
 
     @field_validator("rekognition_rates", "rekognition_prices", mode="before")
     @classmethod
@@ -87,9 +95,19 @@ class RekognitionSettings(LeafSettings):
 
     @property
     def daily_cap_micro_usd(self) -> int | None:
-        """The cap in millionths of a US dollar; None: none."""
+        """The cap in millionths of a US dollar; None is no cap."""
         cap = self.rekognition_daily_cap_usd
         return None if cap is None else round(cap * 1_000_000)
+
+    def collection_name(self, name: str) -> str:
+        """Return the caller's collection, or else the operator's; "" if there is neither.
+
+        Raises InvalidRequest for a name that no collection can have.
+        """
+        name = name or self.rekognition_collection
+        if name and not _COLLECTION.fullmatch(name):
+            raise InvalidRequest("A collection's name has 1 to 255 characters of A-Z a-z 0-9 _ . -", field="collection")
+        return name
 
 
 class LambdaSettings(RekognitionSettings):
@@ -97,6 +115,6 @@ class LambdaSettings(RekognitionSettings):
 
     rekognition_results_table: str = Field(
         "",
-        description="DynamoDB table that gets what was recognized; its keys are the strings `object`, `version`. "
-        "Default: results are returned alone.",
+        description="DynamoDB table for the results; its keys are the strings `object`, `version`. "
+        "Default: results are only returned.",
     )

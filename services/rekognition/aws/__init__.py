@@ -1,1 +1,1 @@
-"""Amazon Rekognition and DynamoDB as boto3 reaches them."""
+"""Amazon Rekognition through boto3."""

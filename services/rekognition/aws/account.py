@@ -5,13 +5,12 @@ from contextlib import suppress
 
 import structlog
 
-from services.rekognition.aws.calls import Calls
-from services.rekognition.aws.client import connect, connect_table
-from services.rekognition.budget.ledger import Ledger, ProcessLedger
-from services.rekognition.budget.rates import Rates
+from services.rekognition.aws.calls import Calls, Rates, connect
+from services.rekognition.budget.ledger import Ledger, ProcessLedger, TableLedger
 from services.rekognition.settings import RekognitionSettings
-from services.rekognition.table.people import KnownPeople
-from services.rekognition.table.replicas import Replicas, TableLedger
+from services.rekognition.table import client as table_client
+from services.rekognition.table.people import EnrolledPeople
+from services.rekognition.table.replicas import Replicas
 from services.runtime.errors import DomainError
 
 logger = structlog.get_logger()
@@ -19,41 +18,41 @@ _STEP_SECONDS = 5
 
 
 class Account:
-    """Opened in a thread, since it blocks; raises Misconfigured where AWS cannot be used, and DependencyUnavailable."""
+    """Calls, ledger and people. The constructor blocks; it raises Misconfigured and DependencyUnavailable."""
 
     def __init__(self, settings: RekognitionSettings) -> None:
         self.ledger: Ledger = ProcessLedger(settings.daily_cap_micro_usd)
-        self.people: KnownPeople | None = None
+        self.people: EnrolledPeople | None = None
         self._rates = Rates(settings.rekognition_rate, settings.rekognition_rates, settings.rekognition_replicas)
         self._replicas: Replicas | None = None
         client = connect(settings)
         if settings.rekognition_table:
-            table = connect_table(settings)
+            table = table_client.connect(settings)
             self.ledger = TableLedger(table, settings.rekognition_table, settings.daily_cap_micro_usd)
-            self.people = KnownPeople(table, settings.rekognition_table)
+            self.people = EnrolledPeople(table, settings.rekognition_table)
             self._replicas = Replicas(table, settings.rekognition_table)
         self.calls = Calls(client, settings, self.ledger, self._rates)
-        self._sharing: asyncio.Task[None] | None = None
+        self._sync: asyncio.Task[None] | None = None
         self.step()
 
     def step(self) -> None:
-        """Looks what others have spent and how many they are. Blocks; raises as the constructor."""
+        """Read what others have spent and how many replicas there are. Blocks; raises as the constructor."""
         self.ledger.refresh()
         if self._replicas is not None:
             self._rates.share(self._replicas.beat())
 
     def keep_up(self) -> None:
-        """From now on looks every few seconds what others have spent and how many they are."""
-        self._sharing = asyncio.create_task(self._keep_up())
+        """Take a step every few seconds from now on."""
+        self._sync = asyncio.create_task(self._keep_up())
 
     async def close(self) -> None:
-        """Leaves the other replicas this one's share; running calls end by themselves."""
-        if self._sharing is not None:
-            self._sharing.cancel()
+        """Leave this replica's share to the others; running calls end by themselves."""
+        if self._sync is not None:
+            self._sync.cancel()
             with suppress(asyncio.CancelledError):
-                await self._sharing
+                await self._sync
         if self._replicas is not None:
-            with suppress(DomainError):  # the others find out within half a minute
+            with suppress(DomainError):  # the others notice within half a minute
                 await asyncio.to_thread(self._replicas.leave)
         self.calls.close()
 

@@ -1,6 +1,6 @@
-"""What goes wrong at AWS: whether it passes, whether it is billed, and what callers are told.
+"""AWS's errors: which are transient, which are billed, and what callers see.
 
-AWS's own messages name roles, accounts and signatures, so they are shown to nobody.
+AWS's own messages name roles, accounts and signatures, so nobody sees them.
 """
 
 import structlog
@@ -23,56 +23,62 @@ from services.runtime.errors import (
 )
 
 logger = structlog.get_logger()
-_Told = tuple[type[DomainError], str]
+_Explanation = tuple[type[DomainError], str]
 
-_SLOW_DOWN: _Told = (Throttled, "Rekognition asks to slow down. Try again later, or ask AWS for a higher quota.")
-_BAD_NAME: _Told = (InvalidRequest, "Rekognition does not take this name of a bucket, a key or a collection.")
-_CREDENTIALS: _Told = (
+_SLOW_DOWN: _Explanation = (
+    Throttled,
+    "Rekognition throttles the account. Try again later, or ask AWS for a higher quota.",
+)
+_BAD_NAME: _Explanation = (
+    InvalidRequest,
+    "Rekognition does not accept this name of a bucket, a key or a collection.",
+)
+_CREDENTIALS: _Explanation = (
     CredentialsRefused,
     (
         "The server's AWS credentials are missing, wrong or expired. An operator has to renew them: the role of its "
         "service account, AWS_PROFILE, or AWS_ACCESS_KEY_ID with its secret and token."
     ),
 )
-_NOT_ALLOWED: _Told = (
+_NOT_ALLOWED: _Explanation = (
     NotPermitted,
     (
         "The server's AWS identity may not call this operation of Rekognition, or not for this collection. "
         "An operator has to allow it in the identity's IAM policy."
     ),
 )
-_NO_COLLECTION: _Told = (
+_NO_COLLECTION: _Explanation = (
     CollectionNotFound,
     "Rekognition has no such collection in its region. Name one that `aws rekognition list-collections` lists.",
 )
-_ELSEWHERE: _Told = (
+_NO_OPERATION: _Explanation = (
     Misconfigured,
-    "What listens at Rekognition's address lacks this operation. An operator has to choose another region or endpoint.",
+    "The server at Rekognition's address lacks this operation. An operator has to choose another region or endpoint.",
 )
-_OTHER_REGION: _Told = (
+_OTHER_REGION: _Explanation = (
     Misconfigured,
     (
-        "What listens at Rekognition's address is in another region than the server's. "
-        "An operator has to set AWS_REGION or MARQUEE_REKOGNITION_REGION to the endpoint's."
+        "The server at Rekognition's address is in a region other than this server's. "
+        "An operator has to set AWS_REGION or MARQUEE_REKOGNITION_REGION to the endpoint's region."
     ),
 )
 
-_BY_CODE: dict[str, _Told] = {
+_BY_CODE: dict[str, _Explanation] = {
     "AccessDenied": _NOT_ALLOWED,
     "AccessDeniedException": _NOT_ALLOWED,
     "ConflictException": (
         GalleryBusy,
-        "Somebody else changes this user of the collection at the same time. Try again in a moment.",
+        "Another request is changing this user of the collection. Try again in a moment.",
     ),
     "ExpiredToken": _CREDENTIALS,
     "ExpiredTokenException": _CREDENTIALS,
-    "ImageTooLargeException": (ImageTooLarge, "Rekognition takes pictures of at most 15 MB from S3."),
+    "ImageTooLargeException": (ImageTooLarge, "Rekognition accepts pictures of at most 15 MB from S3."),
     "IncompleteSignatureException": _CREDENTIALS,
     "InvalidClientTokenId": _CREDENTIALS,
-    "InvalidImageFormatException": (InvalidImage, "Rekognition cannot read this picture: it takes JPEG and PNG."),
+    "InvalidImageFormatException": (InvalidImage, "Rekognition cannot read this picture: it accepts JPEG and PNG."),
     "InvalidParameterException": (
         InvalidImage,
-        "Rekognition refuses this picture: it takes 80 to 10000 pixels a side.",
+        "Rekognition refuses this picture: it accepts 80 to 10000 pixels a side.",
     ),
     "InvalidSignatureException": _CREDENTIALS,
     "LimitExceededException": _SLOW_DOWN,
@@ -82,29 +88,30 @@ _BY_CODE: dict[str, _Told] = {
     "ResourceNotFoundException": _NO_COLLECTION,
     "ServiceQuotaExceededException": (
         InvalidRequest,
-        "Rekognition keeps no more in this collection: 20 million faces, and 100 faces a user.",
+        "This collection is full: Rekognition keeps at most 20 million faces, and 100 faces a user.",
     ),
     "SubscriptionRequiredException": _NOT_ALLOWED,
     "Throttling": _SLOW_DOWN,
     "ThrottlingException": _SLOW_DOWN,
     "TooManyRequestsException": _SLOW_DOWN,
-    "UnknownOperationException": _ELSEWHERE,
+    "UnknownOperationException": _NO_OPERATION,
     "UnrecognizedClientException": _CREDENTIALS,
     "ValidationException": _BAD_NAME,
 }
-_BY_CLASS: tuple[tuple[type[BotoCoreError], _Told], ...] = (
-    (boto.ReadTimeoutError, (DependencyTimeout, "Rekognition did not answer in time.")),
+_BY_CLASS: tuple[tuple[type[BotoCoreError], _Explanation], ...] = (
+    (boto.ReadTimeoutError, (DependencyTimeout, "Rekognition did not respond in time.")),
     (boto.NoCredentialsError, _CREDENTIALS),
     (boto.PartialCredentialsError, _CREDENTIALS),
     (boto.CredentialRetrievalError, _CREDENTIALS),
     (boto.TokenRetrievalError, _CREDENTIALS),
     (boto.UnauthorizedSSOTokenError, _CREDENTIALS),
     (boto.ParamValidationError, _BAD_NAME),
-    (boto.UnknownEndpointError, _ELSEWHERE),
+    (boto.UnknownEndpointError, _NO_OPERATION),
     (BotoCoreError, (DependencyUnavailable, "Rekognition cannot be reached.")),
 )
 _SERVER_ERROR = 500
-_A_SECOND = 1.0  # quotas are by the second
+_RETRY_SECONDS = 1.0
+"""Quotas count by the second."""
 _NEVER_SENT = (
     boto.ConnectTimeoutError,
     boto.EndpointConnectionError,
@@ -117,57 +124,61 @@ _NEVER_SENT = (
     boto.ProxyConnectionError,
     boto.SSLError,
 )
-_BREAKS = (boto.ConnectTimeoutError, boto.EndpointConnectionError, boto.ConnectionClosedError)
+_CONNECTION_ERRORS = (boto.ConnectTimeoutError, boto.EndpointConnectionError, boto.ConnectionClosedError)
 
 
 def code_of(exc: BotoCoreError | ClientError) -> str:
-    """AWS's code, or the exception's own name where AWS did not answer."""
+    """Return AWS's code, or the exception's own name if AWS did not respond."""
     return str(exc.response["Error"].get("Code", "")) if isinstance(exc, ClientError) else type(exc).__name__
 
 
 def is_throttling(exc: BaseException) -> bool:
-    """Whether AWS asks to slow down."""
+    """Return whether AWS asks to slow down."""
     return isinstance(exc, ClientError) and _BY_CODE.get(code_of(exc)) is _SLOW_DOWN
 
 
-def passes(exc: BaseException) -> bool:
-    """Whether the same call may well succeed a moment later: throttling, an error of AWS's, a broken connection.
+def is_transient(exc: BaseException) -> bool:
+    """Return whether the same call may well succeed a moment later: throttling, a server error, a broken connection.
 
-    A read timeout does not count: it took all the time that an answer is given.
+    A read timeout does not count: it took all the time that a response is given.
     """
-    return is_throttling(exc) or isinstance(exc, _BREAKS) or (isinstance(exc, ClientError) and _is_theirs(exc))
+    if is_throttling(exc) or isinstance(exc, _CONNECTION_ERRORS):
+        return True
+    return isinstance(exc, ClientError) and _is_server_error(exc)
 
 
 def is_surely_not_billed(exc: BotoCoreError | ClientError) -> bool:
-    """Whether the call never reached AWS, or AWS refused it before looking at the picture.
+    """Return whether the call never reached AWS, or AWS refused it before looking at the picture.
 
-    An error of AWS's own, a broken connection and a timeout leave it open.
+    A server error, a broken connection and a timeout leave it open.
     """
-    return isinstance(exc, _NEVER_SENT) or is_throttling(exc) or (isinstance(exc, ClientError) and not _is_theirs(exc))
+    if isinstance(exc, _NEVER_SENT) or is_throttling(exc):
+        return True
+    return isinstance(exc, ClientError) and not _is_server_error(exc)
 
 
 def explain(exc: BotoCoreError | ClientError) -> DomainError:
-    """What to tell the caller; the log gets AWS's code and request id."""
+    """Return the error that the caller sees; log AWS's code and request id."""
     code = code_of(exc)
     logger.warning("rekognition failed", code=code, aws_request_id=_request_id(exc))
     if isinstance(exc, ClientError):
         kind, message = _OTHER_REGION if _is_other_region(exc) else _BY_CODE.get(code, _unknown(code))
     else:
-        kind, message = next(told for cause, told in _BY_CLASS if isinstance(exc, cause))
-    return kind(message, retry_after=_A_SECOND if kind is Throttled else None)
+        kind, message = next(explanation for cause, explanation in _BY_CLASS if isinstance(exc, cause))
+    return kind(message, retry_after=_RETRY_SECONDS if kind is Throttled else None)
 
 
 def _is_other_region(exc: ClientError) -> bool:
-    """AWS has no code of its own for a signature of another region."""
-    words = str(exc.response["Error"].get("Message", ""))
-    return code_of(exc) == "InvalidSignatureException" and "valid region" in words
+    """Return whether AWS complains of a signature for another region; it has no code of its own for that."""
+    message = str(exc.response["Error"].get("Message", ""))
+    return code_of(exc) == "InvalidSignatureException" and "valid region" in message
 
 
-def _unknown(code: str) -> _Told:
+def _unknown(code: str) -> _Explanation:
     return DependencyUnavailable, f"Rekognition failed with {code}."
 
 
-def _is_theirs(exc: ClientError) -> bool:
+def _is_server_error(exc: ClientError) -> bool:
     return int(exc.response["ResponseMetadata"].get("HTTPStatusCode", _SERVER_ERROR)) >= _SERVER_ERROR
 
 

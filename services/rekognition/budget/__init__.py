@@ -1,1 +1,1 @@
-"""Prices, money and quotas."""
+"""The money that Rekognition costs."""

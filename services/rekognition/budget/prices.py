@@ -1,7 +1,7 @@
-"""What Rekognition costs, as https://aws.amazon.com/rekognition/pricing/ lists it.
+"""Rekognition's prices, from https://aws.amazon.com/rekognition/pricing/.
 
-The price of the first million pictures a month in one region. Other regions and volumes differ:
-MARQUEE_REKOGNITION_PRICES replaces what stands here.
+They hold for the first million pictures a month in one region. Other regions and volumes differ:
+MARQUEE_REKOGNITION_PRICES overrides them.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ Api: TypeAlias = Literal[
 ]
 
 REGION = "us-east-1"
-LOOKED_UP = datetime(2026, 10, 7, tzinfo=UTC)
+EFFECTIVE = datetime(2026, 10, 7, tzinfo=UTC)
 MICRO_USD: Mapping[Api, int] = {
     "RecognizeCelebrities": 1000,
     "DetectLabels": 1000,
@@ -56,7 +56,7 @@ MICRO_USD: Mapping[Api, int] = {
     "CreateUser": 0,
     "DeleteUser": 0,
 }
-"""Faces and users that a collection keeps cost by the month beside: those are no calls, and not counted here."""
+"""Storing faces and users in a collection costs by the month as well: that is no call, and not counted here."""
 FEATURES: Mapping[Feature, tuple[Api, ...]] = {
     pb.FEATURE_CELEBRITIES: ("RecognizeCelebrities",),
     pb.FEATURE_LABELS: ("DetectLabels",),
@@ -65,18 +65,20 @@ FEATURES: Mapping[Feature, tuple[Api, ...]] = {
     pb.FEATURE_TEXT: ("DetectText",),
     pb.FEATURE_MODERATION: ("DetectModerationLabels",),
 }
-"""The calls behind a feature. FACE_SEARCH searches every face, and shares DetectFaces with FACES."""
+"""Calls that each feature makes. FACE_SEARCH searches every face, and shares DetectFaces with FACES."""
 
 
-def prices(own: Mapping[Api, int]) -> list[pb.Price]:
-    """The price of every feature, for ListRecognizers; FACE_SEARCH's is that of a picture with one face.
+def prices(overrides: Mapping[Api, int]) -> list[pb.Price]:
+    """Return the price of every feature, for ListRecognizers; FACE_SEARCH's is that of a picture with one face.
 
-    `own` replaces the price list. Each further face costs what FACE_SEARCH costs more than FACES.
+    `overrides` replaces the price list. Each further face costs the difference between FACE_SEARCH and FACES.
     """
     effective = Timestamp()
-    effective.FromDatetime(LOOKED_UP)
-    known = {**MICRO_USD, **own}
+    effective.FromDatetime(EFFECTIVE)
+    micro_usd = {**MICRO_USD, **overrides}
     return [
-        pb.Price(feature=feature, micro_usd=sum(known[api] for api in apis), region=REGION, effective_time=effective)
+        pb.Price(
+            feature=feature, micro_usd=sum(micro_usd[api] for api in apis), region=REGION, effective_time=effective
+        )
         for feature, apis in FEATURES.items()
     ]

@@ -1,7 +1,7 @@
 """Manages collections: `python -m services.rekognition.collections --help`.
 
-Region, credentials, endpoint, table, cap and rates are the recognizer's: from the environment, with the same
-names. What Rekognition bills is paid from the same budget.
+Region, credentials, endpoint, table, cap and rates are the recognizer's, from the same environment variables.
+Calls that Rekognition bills are paid from the same budget.
 """
 
 import argparse
@@ -23,20 +23,20 @@ _PICTURE = "a file of at most 5 MB, or s3://BUCKET/KEY"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Exits with 0; with 1 where `reconcile` finds differences; with 2, and what to do, where something failed."""
-    asked = _parse(arguments)
+    """Exit 0; 1 if `reconcile` finds differences; 2, with what to do, on a failure."""
+    args = _parse(arguments)
     settings = load_settings(RekognitionSettings)
     try:
-        sys.exit(asyncio.run(_run(asked, settings)))
+        sys.exit(asyncio.run(_run(args, settings)))
     except (DomainError, OSError, ValueError) as exc:
-        Console(stderr=True, soft_wrap=True).print(f"[red]Not done.[/] {escape(str(exc))}", highlight=False)
+        Console(stderr=True, soft_wrap=True).print(f"[red]Failed.[/] {escape(str(exc))}", highlight=False)
         sys.exit(2)
 
 
-async def _run(asked: argparse.Namespace, settings: RekognitionSettings) -> int:
+async def _run(args: argparse.Namespace, settings: RekognitionSettings) -> int:
     account = await asyncio.to_thread(Account, settings)
     try:
-        status: int = await asked.command(Commands(account, asked))
+        status: int = await args.command(Commands(account, args))
         return status
     finally:
         await account.close()
@@ -45,32 +45,38 @@ async def _run(asked: argparse.Namespace, settings: RekognitionSettings) -> int:
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m services.rekognition.collections",
-        description="Manages Rekognition's collections of faces. Region, credentials, endpoint and budget are the "
-        "recognizer's, from the same environment.",
+        description="Manage Rekognition's collections of faces. Region, credentials, endpoint and budget are the "
+        "recognizer's, from the same environment variables.",
     )
     every = argparse.ArgumentParser(add_help=False)
-    every.add_argument("--output", choices=("table", "json"), default="table", help="(%(default)s)")
-    every.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="for all of it (%(default)g)")
+    every.add_argument("--output", choices=("table", "json"), default="table", help="output format (%(default)s)")
+    every.add_argument(
+        "--timeout", type=float, default=600, metavar="SECONDS", help="for the whole command (%(default)g)"
+    )
     sub = parser.add_subparsers(required=True, metavar="COMMAND")
     named = argparse.ArgumentParser(add_help=False, parents=[every])
     named.add_argument("collection", metavar="COLLECTION")
     _add(sub, "create", Commands.create, "create an empty collection", named)
-    _add(sub, "describe", Commands.describe, "tell how much is in a collection", named)
+    _add(sub, "describe", Commands.describe, "show the size and age of a collection", named)
     _add(sub, "list", Commands.list_collections, "list the region's collections", every)
-    faces = _add(sub, "faces", Commands.faces, "list a collection's faces", named)
-    faces.add_argument("--person", metavar="PERSON_ID", help="only this person's")
-    delete = _add(sub, "delete", Commands.delete, "delete a collection with all that is in it", named)
-    delete.add_argument("--yes", action="store_true", help="do not ask")
-    compare = _add(sub, "compare", Commands.compare, "compare the largest face of a picture with another's", every)
+    faces = _add(sub, "faces", Commands.faces, "list the faces of a collection", named)
+    faces.add_argument("--person", metavar="PERSON_ID", help="list only this person's faces")
+    delete = _add(sub, "delete", Commands.delete, "delete a collection and everything in it", named)
+    delete.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    compare = _add(
+        sub, "compare", Commands.compare, "compare the largest face of a picture with the faces of another", every
+    )
     compare.add_argument("source", metavar="PICTURE", help=_PICTURE)
     compare.add_argument("target", metavar="OTHER", help=_PICTURE)
-    compare.add_argument("--similarity", type=float, default=80, metavar="0-100", help="least (%(default)g)")
-    reconcile = _add(sub, "reconcile", Commands.reconcile, "compare a collection's people with a listing", named)
+    compare.add_argument(
+        "--similarity", type=float, default=80, metavar="0-100", help="minimum similarity (%(default)g)"
+    )
+    reconcile = _add(sub, "reconcile", Commands.reconcile, "compare the people of a collection with a listing", named)
     reconcile.add_argument(
         "listing",
         type=Path,
         metavar="LISTING",
-        help='file of JSON lines: "person_id", or an object with the member person_id; - for standard input',
+        help='file of JSON lines, each "person_id" or an object with the member person_id; - for standard input',
     )
     return parser.parse_args(arguments)
 
@@ -79,10 +85,10 @@ def _add(
     sub: "argparse._SubParsersAction[argparse.ArgumentParser]",
     name: str,
     command: Callable[[Commands], Awaitable[int]],
-    told: str,
+    description: str,
     parent: argparse.ArgumentParser,
 ) -> argparse.ArgumentParser:
-    parser = sub.add_parser(name, help=told, description=f"{told.capitalize()}.", parents=[parent])
+    parser = sub.add_parser(name, help=description, description=f"{description.capitalize()}.", parents=[parent])
     parser.set_defaults(command=command)
     return parser
 

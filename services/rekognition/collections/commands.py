@@ -1,25 +1,23 @@
-"""What the command `services.rekognition.collections` does."""
+"""The commands of `python -m services.rekognition.collections`."""
 
 import argparse
 import asyncio
+import json
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import ClientError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
+from rich.table import Table
 
-from services.rekognition.asking import Asking
-from services.rekognition.aws import errors as aws_errors
 from services.rekognition.aws.account import Account
-from services.rekognition.collections import reconciling
-from services.rekognition.collections.showing import show
 from services.rekognition.picture import MAX_BYTES
+from services.rekognition.request import Request
 from services.runtime.errors import ImageTooLarge, InvalidRequest
 from services.runtime.storage.s3 import S3Url, is_s3
 
@@ -27,107 +25,124 @@ _PAGE = 4096
 
 
 class CollectionCommands:
-    """The commands, each of which returns the exit status and raises DomainErrors."""
+    """One method a command: it prints rows, returns the exit status, and raises DomainErrors."""
 
-    def __init__(self, account: Account, asked: argparse.Namespace) -> None:
-        self._asking = Asking(account.calls, time.monotonic() + asked.timeout)
+    def __init__(self, account: Account, args: argparse.Namespace) -> None:
+        self._request = Request(account.calls, time.monotonic() + args.timeout)
         self._people = account.people
-        self._asked = asked
+        self._args = args
 
     async def create(self) -> int:
-        """An empty collection; one that is there is an error, since its faces would be taken for fresh."""
-        try:
-            answer = await self._asking.send("CreateCollection", CollectionId=self._asked.collection)
-        except ClientError as exc:
-            if aws_errors.code_of(exc) != "ResourceAlreadyExistsException":
-                raise aws_errors.explain(exc) from exc
-            raise InvalidRequest(f"There is a collection {self._asked.collection!r} already.") from None
-        show(self._asked.output, [{"collection": self._asked.collection, "face_model": answer["FaceModelVersion"]}])
+        """Create an empty collection; an existing one is an error, since its faces would be taken for new."""
+        name = self._args.collection
+        ignore = "ResourceAlreadyExistsException"
+        response = await self._request.ask("CreateCollection", "FaceModelVersion", ignore=ignore, CollectionId=name)
+        if not response:
+            raise InvalidRequest(f"Collection {name!r} already exists.")
+        self._print([{"collection": name, "face_model": response["FaceModelVersion"]}])
         return 0
 
     async def describe(self) -> int:
-        """Faces, users, the version of the face model, the age."""
-        show(self._asked.output, [await self._described(self._asked.collection)])
+        """Print the number of faces and users, the face model's version and the creation time."""
+        self._print([await self._description()])
         return 0
 
     async def list_collections(self) -> int:
-        """All of the region."""
-        pages = self._asking.pages("ListCollections", "CollectionIds")
-        show(self._asked.output, [row async for page in pages for row in _named(page)])
+        """Print all collections of the region."""
+        pages = self._request.pages("ListCollections", "CollectionIds")
+        self._print([row async for page in pages for row in _collections(page)])
         return 0
 
     async def faces(self) -> int:
-        """All faces, or a person's; JSON comes line by line as it is read."""
-        found = (_face(one) async for one in self._faces(self._asked.collection))
-        rows = (one async for one in found if self._asked.person in (None, one["person_id"], one["user"]))
-        if self._asked.output == "json":
+        """Print all faces, or one person's; JSON is printed line by line as it is read."""
+        all_rows = (_face(face) async for face in self._faces())
+        rows = (row async for row in all_rows if self._args.person in (None, row["person_id"], row["user"]))
+        if self._args.output == "json":
             async for row in rows:
-                show("json", [row])
+                self._print([row])
         else:
-            show("table", [row async for row in rows])
+            self._print([row async for row in rows])
         return 0
 
     async def delete(self) -> int:
-        """For good, so a person is asked to type the name."""
-        told = await self._described(self._asked.collection)
-        if not self._asked.yes:
-            _confirm(self._asked.collection, told)
-        await self._asking.ask("DeleteCollection", "StatusCode", CollectionId=self._asked.collection)
+        """Delete the collection for good; a person is asked to type its name."""
+        description = await self._description()
+        if not self._args.yes:
+            _confirm(description)
+        await self._request.ask("DeleteCollection", "StatusCode", CollectionId=self._args.collection)
         if self._people is not None:
-            await asyncio.to_thread(self._people.forget_all, self._asked.collection)
-        show(self._asked.output, [told])
+            await asyncio.to_thread(self._people.remove_all, self._args.collection)
+        self._print([description])
         return 0
 
     async def compare(self) -> int:
-        """Each face of the other picture that is alike enough, the most alike first. Costs one CompareFaces."""
-        if not 0 <= self._asked.similarity <= 100:  # noqa: PLR2004 - per cent
-            raise InvalidRequest(f"--similarity is {self._asked.similarity:g}; it must be 0 to 100.")
-        pictures = {"SourceImage": _image(self._asked.source), "TargetImage": _image(self._asked.target)}
-        how = {"SimilarityThreshold": self._asked.similarity}
-        answer = await self._asking.ask("CompareFaces", "FaceMatches", **pictures, **how)
-        matches = sorted(answer["FaceMatches"], key=lambda match: -match["Similarity"])
-        show(self._asked.output, [{"similarity": round(one["Similarity"], 2), **_box(one["Face"])} for one in matches])
-        unlike = len(answer.get("UnmatchedFaces", []))
-        _tell(f"{len(matches)} faces match, {unlike} do not. It cost ${self._asking.tab.micro_usd / 1e6:g}.")
+        """Print the second picture's faces that are similar enough, the most similar first. Costs one CompareFaces."""
+        if not 0 <= self._args.similarity <= 100:  # noqa: PLR2004 - per cent
+            raise InvalidRequest(f"--similarity is {self._args.similarity:g}; it must be 0 to 100.")
+        response = await self._request.ask(
+            "CompareFaces",
+            "FaceMatches",
+            SourceImage=_image(self._args.source),
+            TargetImage=_image(self._args.target),
+            SimilarityThreshold=self._args.similarity,
+        )
+        matches = sorted(response["FaceMatches"], key=lambda match: -match["Similarity"])
+        self._print([{"similarity": round(match["Similarity"], 2), **_box(match["Face"])} for match in matches])
+        others = len(response.get("UnmatchedFaces", []))
+        cost = self._request.usage.micro_usd / 1e6
+        _report(f"{len(matches)} faces match, {others} do not. Cost: ${cost:g}.")
         return 0
 
     async def reconcile(self) -> int:
-        """Who is in the collection alone, and who in the listing alone; 1 where there is anybody."""
-        listed = reconciling.read(self._asked.listing)
-        kept: Counter[str] = Counter()
-        async for face in self._faces(self._asked.collection):
-            kept[_face(face)["person_id"]] += 1
-        differences = reconciling.differences(kept, listed)
-        show(self._asked.output, differences)
-        _tell(f"{len(kept)} people in the collection, {len(listed)} in the listing, {len(differences)} in one alone.")
+        """Print who is only in the collection and who is only in the listing; return 1 if there is anyone."""
+        listing = _read(self._args.listing)
+        people: Counter[str] = Counter()
+        async for face in self._faces():
+            people[_face(face)["person_id"]] += 1
+        differences = _differences(people, listing)
+        self._print(differences)
+        _report(
+            f"{len(people)} people in the collection, {len(listing)} in the listing, {len(differences)} in only one."
+        )
         return int(bool(differences))
 
-    async def _described(self, name: str) -> dict[str, Any]:
-        told = await self._asking.ask("DescribeCollection", "FaceCount", CollectionId=name)
+    def _print(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Print a table for people, or a line of JSON per row for programs."""
+        if self._args.output == "json":
+            sys.stdout.write("".join(f"{json.dumps(row)}\n" for row in rows))
+        elif rows:
+            table = Table(*(name.replace("_", " ") for name in rows[0]))
+            for row in rows:
+                table.add_row(*(escape(str(value)) for value in row.values()))
+            Console(soft_wrap=True).print(table, highlight=False)
+
+    async def _description(self) -> dict[str, Any]:
+        name = self._args.collection
+        response = await self._request.ask("DescribeCollection", "FaceCount", CollectionId=name)
         return {
             "collection": name,
-            "faces": told["FaceCount"],
-            "users": told.get("UserCount", 0),
-            "face_model": told["FaceModelVersion"],
-            "created": told["CreationTimestamp"].isoformat(timespec="seconds"),
+            "faces": response["FaceCount"],
+            "users": response.get("UserCount", 0),
+            "face_model": response["FaceModelVersion"],
+            "created": response["CreationTimestamp"].isoformat(timespec="seconds"),
         }
 
-    async def _faces(self, name: str) -> AsyncIterator[Mapping[str, Any]]:
-        total = (await self._described(name))["faces"]
+    async def _faces(self) -> AsyncIterator[Mapping[str, Any]]:
+        total = (await self._description())["faces"]
+        pages = self._request.pages("ListFaces", "Faces", CollectionId=self._args.collection, MaxResults=_PAGE)
         console = Console(stderr=True)
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             task = progress.add_task("Reading faces", total=total)
-            async for page in self._asking.pages("ListFaces", "Faces", CollectionId=name, MaxResults=_PAGE):
+            async for page in pages:
                 for face in page["Faces"]:
                     yield face
                 progress.advance(task, len(page["Faces"]))
 
 
-def _named(page: Mapping[str, Any]) -> list[dict[str, str]]:
-    models = page.get("FaceModelVersions", [""] * len(page["CollectionIds"]))
-    return [
-        {"collection": name, "face_model": model} for name, model in zip(page["CollectionIds"], models, strict=True)
-    ]
+def _collections(page: Mapping[str, Any]) -> list[dict[str, str]]:
+    names = page["CollectionIds"]
+    models = page.get("FaceModelVersions", [""] * len(names))
+    return [{"collection": name, "face_model": model} for name, model in zip(names, models, strict=True)]
 
 
 def _face(face: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,27 +155,62 @@ def _face(face: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _box(face: Mapping[str, Any]) -> dict[str, float]:
-    told = face.get("BoundingBox", {})
-    return {side.lower(): round(told.get(side, 0), 4) for side in ("Left", "Top", "Width", "Height")}
+    bounds = face.get("BoundingBox", {})
+    return {side.lower(): round(bounds.get(side, 0), 4) for side in ("Left", "Top", "Width", "Height")}
 
 
-def _image(named: str) -> dict[str, Any]:
-    if is_s3(named):
-        url = S3Url.parse(named)
+def _image(location: str) -> dict[str, Any]:
+    """Return the parameter for a file or an s3:// URL. Raises OSError, ImageTooLarge, InvalidRequest."""
+    if is_s3(location):
+        url = S3Url.parse(location)
         return {"S3Object": {"Bucket": url.bucket, "Name": url.key}}
-    content = Path(named).read_bytes()
+    content = Path(location).read_bytes()
     if len(content) > MAX_BYTES:
-        raise ImageTooLarge(f"{named} has {len(content)} bytes; Rekognition takes 5 MB, and 15 MB from S3.")
+        raise ImageTooLarge(f"{location} has {len(content)} bytes; Rekognition accepts 5 MB, and 15 MB from S3.")
     return {"Bytes": content}
 
 
-def _confirm(name: str, told: Mapping[str, Any]) -> None:
+def _confirm(description: Mapping[str, Any]) -> None:
     if not sys.stdin.isatty():
-        raise InvalidRequest("Nobody can be asked here: add --yes to delete.")
-    question = f"{name} has {told['faces']} faces and {told['users']} users. Type its name to delete it: "
+        raise InvalidRequest("There is no terminal to ask at: add --yes to delete.")
+    name, faces, users = description["collection"], description["faces"], description["users"]
+    question = f"{name} has {faces} faces and {users} users. Type its name to delete it: "
     if Console(stderr=True).input(escape(question)) != name:
-        raise InvalidRequest("That is another name: nothing was deleted.")
+        raise InvalidRequest("The names differ: nothing was deleted.")
 
 
-def _tell(what: str) -> None:
-    Console(stderr=True, soft_wrap=True).print(what, highlight=False, markup=False)
+def _report(text: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(text, highlight=False, markup=False)
+
+
+def _read(listing: Path) -> set[str]:
+    """Return the person_ids of a file of JSON lines, or of standard input for "-". Raises OSError, ValueError."""
+    text = sys.stdin.read() if str(listing) == "-" else listing.read_text()
+    return set(_person_ids(text))
+
+
+def _person_ids(text: str) -> Iterator[str]:
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            yield _person_id(line, number)
+
+
+def _person_id(line: str, number: int) -> str:
+    try:
+        entry = json.loads(line)
+    except json.JSONDecodeError as exc:
+        raise ValueError(f"Line {number} of the listing is not JSON: {exc}.") from exc
+    person_id = entry.get("person_id") if isinstance(entry, dict) else entry
+    if not isinstance(person_id, str) or not person_id:
+        raise ValueError(f'Line {number} of the listing has no person_id: write "ID" or {{"person_id": "ID"}}.')
+    return person_id
+
+
+def _differences(people: Mapping[str, int], listing: Collection[str]) -> list[dict[str, Any]]:
+    """Return who is in only one, by person_id; `people` has the number of faces of each, "" for no person_id."""
+    only_in = {person_id: "collection" for person_id in people if person_id not in listing}
+    only_in |= {person_id: "listing" for person_id in listing if person_id not in people}
+    return [
+        {"person_id": person_id, "only_in": where, "faces": people.get(person_id, 0)}
+        for person_id, where in sorted(only_in.items())
+    ]

@@ -1,4 +1,4 @@
-"""One enrollment: from pictures to faces of the collection."""
+"""The indexing of one enrollment's pictures: from pictures to faces of the collection."""
 
 import asyncio
 import hashlib
@@ -8,145 +8,180 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from marquee.v1 import enrollment_pb2 as pb
 from services.rekognition import results
-from services.rekognition.asking import Asking
 from services.rekognition.enrollment.collection import CollectionFaces
-from services.rekognition.enrollment.portrait import check_not_another, indexed
-from services.rekognition.question import about
+from services.rekognition.picture import Picture
+from services.rekognition.request import Request
 from services.rekognition.settings import RekognitionSettings
-from services.rekognition.source import Source
-from services.rekognition.table.people import KnownPeople
-from services.runtime.errors import DomainError
+from services.rekognition.table.people import EnrolledPeople
+from services.runtime.errors import (
+    DomainError,
+    FaceBlurred,
+    FaceTooSmall,
+    FaceTurned,
+    NoFace,
+    SeveralFaces,
+    UnfitFace,
+)
 from services.runtime.images.image import Image
-from services.runtime.leaf.recognizer import Enrollment, check_one_face, refused_face
+from services.runtime.leaf.recognizer import Enrollment, check_one_face, face_already_enrolled, refused_face
 from services.runtime.workers import Workers
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import FaceTypeDef
 
-_REFUSED = pb.ENROLLMENT_STATE_REFUSED
-_ALREADY = pb.ENROLLMENT_STATE_ALREADY_ENROLLED
+_Refusal: TypeAlias = tuple[type[DomainError], str]
+_REFUSALS: Mapping[str, _Refusal] = {
+    "EXCEEDS_MAX_FACES": (SeveralFaces, "There is more than one face in the picture. Crop it to the person's face."),
+    "EXTREME_POSE": (
+        FaceTurned,
+        "The face is turned too far away. Use a picture in which the person looks into the camera.",
+    ),
+    "SMALL_BOUNDING_BOX": (FaceTooSmall, "The face is too small. Use a larger picture or come closer."),
+    "LOW_SHARPNESS": (FaceBlurred, "The face is blurred. Use a picture in focus."),
+    "LOW_BRIGHTNESS": (UnfitFace, "The face is too dark. Use a brighter picture."),
+    "LOW_CONFIDENCE": (UnfitFace, "Rekognition is not sure that this is a face. Use a clearer picture."),
+    "LOW_FACE_QUALITY": (UnfitFace, "The face is not clearly visible. Use a clear picture."),
+}
+"""Rekognition's reasons; the first that applies is reported."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """A picture that was read."""
+class _Portrait:
+    """A picture to enroll a face from."""
 
-    source: Source
+    picture: Picture
     digest: str
-    """32 digits of the file's SHA-256."""
+    """First 32 hexadecimal digits of the file's SHA-256."""
 
 
-_Read: TypeAlias = Look | DomainError
+class Indexing:
+    """Indexes the pictures of one call, each new one by DetectFaces, SearchFacesByImage, IndexFaces.
 
-
-class Enrolling:
-    """Indexes the pictures of one call, each new one alone: DetectFaces, SearchFacesByImage, IndexFaces.
-
-    Nothing gets into the collection that would have to be taken out: who and how many are in a picture
-    is found out before. What was enrolled already costs nothing.
+    Who and how many people are in a picture is checked first, so that nothing enters the collection that
+    would have to be removed. Pictures that were enrolled before cost nothing.
     """
 
     def __init__(
         self,
-        asked: Enrollment,
+        enrollment: Enrollment,
         collection: CollectionFaces,
-        asking: Asking,
-        people: KnownPeople,
+        request: Request,
+        people: EnrolledPeople,
         settings: RekognitionSettings,
     ) -> None:
-        self._asked = asked
+        self._enrollment = enrollment
         self._collection = collection
-        self._asking = asking
+        self._request = request
         self._people = people
         self._settings = settings
         self._parallel = asyncio.Semaphore(settings.rekognition_search_parallel)
         self.added: dict[str, str] = {}
         """FaceIds by digests."""
         self.lost: dict[str, str] = {}
-        """Likewise: what somebody has deleted from the collection since."""
+        """FaceIds, by digests, that someone has deleted from the collection since."""
 
-    async def run(self, before: Mapping[str, str], workers: Workers) -> list[pb.EnrolledFace]:
-        """What became of each picture; `before` are the FaceIds by digests until now."""
-        read = await asyncio.gather(*(_read(image, workers) for image in self._asked.images))
-        looks = {look.digest: look for look in read if isinstance(look, Look)}
-        known = {digest: before[digest] for digest in looks if digest in before}
-        there = await self._collection.among(set(known.values()))
-        self.lost = {digest: face_id for digest, face_id in known.items() if face_id not in there}
-        faces = {digest: _already(there[face_id]) for digest, face_id in known.items() if face_id in there}
-        fresh = [look for digest, look in looks.items() if digest not in faces]
-        taken = await asyncio.gather(*(self._take(look) for look in fresh))
-        faces |= {look.digest: face for look, face in zip(fresh, taken, strict=True)}
-        return _in_order(read, faces)
+    async def run(self, enrolled: Mapping[str, str], workers: Workers) -> list[pb.EnrolledFace]:
+        """Return a face for each picture; `enrolled` has the person's FaceIds, by digests, until now."""
+        portraits = await asyncio.gather(*(_portrait(image, workers) for image in self._enrollment.images))
+        by_digest = {one.digest: one for one in portraits if isinstance(one, _Portrait)}
+        faces = await self._enrolled({digest: enrolled[digest] for digest in by_digest if digest in enrolled})
+        fresh = [portrait for digest, portrait in by_digest.items() if digest not in faces]
+        indexed = await asyncio.gather(*(self._index_or_refuse(portrait) for portrait in fresh))
+        faces |= {portrait.digest: face for portrait, face in zip(fresh, indexed, strict=True)}
+        return _in_order(portraits, faces)
 
-    async def _take(self, look: Look) -> pb.EnrolledFace:
+    async def _enrolled(self, enrolled: Mapping[str, str]) -> dict[str, pb.EnrolledFace]:
+        """Return those of the faces that are still in the collection, by digests."""
+        existing = await self._collection.get(set(enrolled.values()))
+        self.lost = {digest: face_id for digest, face_id in enrolled.items() if face_id not in existing}
+        return {digest: _already(existing[face_id]) for digest, face_id in enrolled.items() if face_id in existing}
+
+    async def _index_or_refuse(self, portrait: _Portrait) -> pb.EnrolledFace:
         async with self._parallel:
             try:
-                return await self._index(look)
+                return await self._index(portrait)
             except DomainError as exc:
                 return refused_face(exc)
 
-    async def _index(self, look: Look) -> pb.EnrolledFace:
-        seen = await self._ask(look, "DetectFaces", "FaceDetails", Attributes=["DEFAULT"])
-        check_one_face(seen["FaceDetails"])
-        if not self._asked.allow_similar:
-            await self._check_not_another(look)
-        answer = await self._ask(
-            look,
+    async def _index(self, portrait: _Portrait) -> pb.EnrolledFace:
+        detection = await self._request.ask("DetectFaces", "FaceDetails", portrait.picture, Attributes=["DEFAULT"])
+        check_one_face(detection["FaceDetails"])
+        if not self._enrollment.allow_similar:
+            await self._check_not_another(portrait)
+        response = await self._request.ask(
             "IndexFaces",
             "FaceRecords",
+            portrait.picture,
             CollectionId=self._collection.name,
-            ExternalImageId=self._asked.person_id,
+            ExternalImageId=self._enrollment.person_id,
             MaxFaces=1,
             QualityFilter=self._settings.rekognition_quality_filter,
         )
-        return self._indexed(look, indexed(answer))
-
-    def _indexed(self, look: Look, record: Mapping[str, Any]) -> pb.EnrolledFace:
-        face_id = record["Face"]["FaceId"]
-        self.added[look.digest] = face_id
+        record = _record(response)
+        self.added[portrait.digest] = record["Face"]["FaceId"]
         face = results.detected_face(record["FaceDetail"])
-        return pb.EnrolledFace(face_id=face_id, state=pb.ENROLLMENT_STATE_ENROLLED, box=face.box, quality=face.quality)
+        state = pb.ENROLLMENT_STATE_ENROLLED
+        return pb.EnrolledFace(face_id=record["Face"]["FaceId"], state=state, box=face.box, quality=face.quality)
 
-    async def _check_not_another(self, look: Look) -> None:
-        found: Any = await self._ask(
-            look,
+    async def _check_not_another(self, portrait: _Portrait) -> None:
+        """Raise FaceAlreadyEnrolled if the face resembles another person's."""
+        response: Any = await self._request.ask(
             "SearchFacesByImage",
             "FaceMatches",
+            portrait.picture,
             CollectionId=self._collection.name,
             MaxFaces=1,
             FaceMatchThreshold=100 * self._settings.rekognition_match_score,
         )
-        nearest = next((one.person_id for one in results.candidates(found)), "")
-        names = await asyncio.to_thread(self._people.names, self._collection.name, [nearest] if nearest else [])
-        check_not_another(self._asked.person_id, nearest, names)
+        nearest = next((one.person_id for one in results.candidates(response)), "")
+        if nearest in ("", self._enrollment.person_id):
+            return
+        names = await asyncio.to_thread(self._people.names, self._collection.name, [nearest])
+        raise face_already_enrolled(nearest, names.get(nearest, nearest))
 
-    async def _ask(self, look: Look, api: Any, key: str, **parameters: Any) -> Mapping[str, Any]:
-        return await about(look.source, self._asking, api, key, **parameters)
 
-
-async def _read(image: Image, workers: Workers) -> _Read:
-    source = Source(image, workers)
+async def _portrait(image: Image, workers: Workers) -> _Portrait | DomainError:
+    picture = Picture(image, workers)
     try:
-        digest = await source.work(lambda: hashlib.sha256(image.content).hexdigest()[:32])
-        await source.prepare()
+        digest = await picture.work(lambda: hashlib.sha256(image.content).hexdigest()[:32])
+        await picture.prepare()
     except DomainError as exc:
         return exc
-    return Look(source, digest)
+    return _Portrait(picture, digest)
 
 
-def _in_order(read: Sequence[_Read], faces: Mapping[str, pb.EnrolledFace]) -> list[pb.EnrolledFace]:
-    """A face a picture; a picture that comes twice was enrolled already the second time."""
-    ordered, told = [], set()
-    for look in read:
-        face = refused_face(look) if isinstance(look, DomainError) else pb.EnrolledFace()
-        if isinstance(look, Look):
-            face.CopyFrom(faces[look.digest])
-            if look.digest in told and face.state != _REFUSED:
-                face.state = _ALREADY
-            told.add(look.digest)
+def _record(response: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the FaceRecord of IndexFaces' response. Raises the UnfitFace that says why there is none."""
+    if response["FaceRecords"]:
+        record: Mapping[str, Any] = response["FaceRecords"][0]
+        return record
+    reasons = [reason for one in response.get("UnindexedFaces", []) for reason in one.get("Reasons", [])]
+    kind, message = next((refusal for reason, refusal in _REFUSALS.items() if reason in reasons), _unknown(reasons))
+    raise kind(message)
+
+
+def _unknown(reasons: Sequence[str]) -> _Refusal:
+    if not reasons:
+        return NoFace, "Rekognition finds no face in the picture that it could enroll."
+    return UnfitFace, f"Rekognition does not enroll this face: {', '.join(reasons)}. Use a clearer picture."
+
+
+def _in_order(
+    portraits: Sequence[_Portrait | DomainError], faces: Mapping[str, pb.EnrolledFace]
+) -> list[pb.EnrolledFace]:
+    """Return one face per picture; the second time that a picture comes, it is already enrolled."""
+    ordered, digests = [], set()
+    for portrait in portraits:
+        face = refused_face(portrait) if isinstance(portrait, DomainError) else pb.EnrolledFace()
+        if isinstance(portrait, _Portrait):
+            face.CopyFrom(faces[portrait.digest])
+            if portrait.digest in digests and face.state != pb.ENROLLMENT_STATE_REFUSED:
+                face.state = pb.ENROLLMENT_STATE_ALREADY_ENROLLED
+            digests.add(portrait.digest)
         ordered.append(face)
     return ordered
 
 
 def _already(face: "FaceTypeDef") -> pb.EnrolledFace:
-    return pb.EnrolledFace(face_id=face["FaceId"], state=_ALREADY, box=results.box(face.get("BoundingBox", {})))
+    box = results.box(face.get("BoundingBox", {}))
+    return pb.EnrolledFace(face_id=face["FaceId"], state=pb.ENROLLMENT_STATE_ALREADY_ENROLLED, box=box)

@@ -1,4 +1,4 @@
-"""Whom a collection's faces belong to, in the table: names for people to read, and which pictures were enrolled.
+"""The people of a collection's faces, in the table: their display names, and the pictures that were enrolled.
 
 Rekognition keeps an identifier with a face, and nothing that could be changed later. So one item a person
 (`pk` "person#" and the collection, `sk` the person_id) holds the display name, when it was first enrolled,
@@ -16,16 +16,16 @@ from services.rekognition.table.client import explained, query
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_KEEPS = "the names of people"
-_MOST_KEYS = 100
-"""That BatchGetItem takes at once."""
+_CONTENT = "the names of people"
+_MAX_KEYS = 100
+"""Limit of BatchGetItem."""
 _FRESH_SECONDS = 10
-_MOST_NAMES = 10_000
+_MAX_NAMES = 10_000
 
 
 @dataclass(frozen=True)
-class KnownPerson:
-    """Somebody who was enrolled."""
+class EnrolledPerson:
+    """A person who was enrolled."""
 
     person_id: str
     display_name: str
@@ -34,7 +34,7 @@ class KnownPerson:
     """FaceIds by the digests of the files that they came from."""
 
 
-class KnownPeople:
+class EnrolledPeople:
     """All who were enrolled. Methods block, and raise Misconfigured and DependencyUnavailable.
 
     Safe to share between threads; all replicas that share the table see the same people.
@@ -45,31 +45,32 @@ class KnownPeople:
         self._table = table
         self._names: dict[tuple[str, str], tuple[str, float]] = {}
 
-    def get(self, collection: str, person_id: str) -> KnownPerson | None:
-        """The person, if enrolled."""
-        with explained(self._table, _KEEPS):
-            answer = self._client.get_item(TableName=self._table, Key=_key(collection, person_id), ConsistentRead=True)
-        return _person(answer["Item"]) if "Item" in answer else None
+    def get(self, collection: str, person_id: str) -> EnrolledPerson | None:
+        """Return the person, if enrolled."""
+        key = _key(collection, person_id)
+        with explained(self._table, _CONTENT):
+            response = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
+        return _person(response["Item"]) if "Item" in response else None
 
-    def save(self, collection: str, person_id: str, display_name: str, faces: Mapping[str, str]) -> KnownPerson:
-        """Adds the faces, and takes the name; returns the person as known from now on."""
-        change: dict[str, Any] = {
+    def save(self, collection: str, person_id: str, display_name: str, faces: Mapping[str, str]) -> EnrolledPerson:
+        """Set the name and add the faces; return the person as stored."""
+        update: dict[str, Any] = {
             "UpdateExpression": "SET display_name = :name, created = if_not_exists(created, :now)",
             "ExpressionAttributeValues": {":name": {"S": display_name}, ":now": {"S": _now()}},
         }
         if faces:
-            change["UpdateExpression"] += " ADD faces :faces"
-            change["ExpressionAttributeValues"][":faces"] = _set(faces)
-        with explained(self._table, _KEEPS):
-            answer = self._client.update_item(
-                TableName=self._table, Key=_key(collection, person_id), ReturnValues="ALL_NEW", **change
+            update["UpdateExpression"] += " ADD faces :faces"
+            update["ExpressionAttributeValues"][":faces"] = _set(faces)
+        with explained(self._table, _CONTENT):
+            response = self._client.update_item(
+                TableName=self._table, Key=_key(collection, person_id), ReturnValues="ALL_NEW", **update
             )
         self._names.pop((collection, person_id), None)
-        return _person(answer["Attributes"])
+        return _person(response["Attributes"])
 
-    def drop(self, collection: str, person_id: str, faces: Mapping[str, str]) -> None:
-        """Knows the faces no longer."""
-        with explained(self._table, _KEEPS):
+    def remove_faces(self, collection: str, person_id: str, faces: Mapping[str, str]) -> None:
+        """Remove faces of the person."""
+        with explained(self._table, _CONTENT):
             self._client.update_item(
                 TableName=self._table,
                 Key=_key(collection, person_id),
@@ -77,51 +78,55 @@ class KnownPeople:
                 ExpressionAttributeValues={":faces": _set(faces)},
             )
 
-    def forget(self, collection: str, person_id: str) -> None:
-        """Knows nothing of the person any longer."""
-        with explained(self._table, _KEEPS):
+    def remove(self, collection: str, person_id: str) -> None:
+        """Remove the person. Removing an unknown person is a no-op."""
+        with explained(self._table, _CONTENT):
             self._client.delete_item(TableName=self._table, Key=_key(collection, person_id))
         self._names.pop((collection, person_id), None)
 
-    def forget_all(self, collection: str) -> None:
-        """Knows nobody of the collection any longer."""
-        while people := self.page(collection, "", _MOST_KEYS):
+    def remove_all(self, collection: str) -> None:
+        """Remove everyone in the collection."""
+        while people := self.page(collection, "", _MAX_KEYS):
             for person in people:
-                self.forget(collection, person.person_id)
+                self.remove(collection, person.person_id)
 
-    def page(self, collection: str, after: str, most: int) -> list[KnownPerson]:
-        """So many at most, by person_id, behind `after`."""
+    def page(self, collection: str, after: str, limit: int) -> list[EnrolledPerson]:
+        """Return at most `limit` people, by person_id, that follow `after`."""
         condition, values = "pk = :pk", {":pk": {"S": _partition(collection)}}
         if after:
             condition, values = f"{condition} AND sk > :after", values | {":after": {"S": after}}
-        with explained(self._table, _KEEPS):
+        with explained(self._table, _CONTENT):
             items = query(
                 self._client,
                 self._table,
                 KeyConditionExpression=condition,
                 ExpressionAttributeValues=values,
                 ConsistentRead=True,
-                PaginationConfig={"MaxItems": most, "PageSize": most},
+                PaginationConfig={"MaxItems": limit, "PageSize": limit},
             )
         return [_person(item) for item in items]
 
     def names(self, collection: str, person_ids: Iterable[str]) -> dict[str, str]:
-        """The display names of those of them who were enrolled, as they were at most 10 seconds ago."""
-        asked = dict.fromkeys(person_ids)
-        unsure = [one for one in asked if self._names.get((collection, one), ("", 0.0))[1] < time.monotonic()]
-        with explained(self._table, _KEEPS):
-            for keys in _parts(unsure):
-                self._look_up(collection, keys)
-        known = {one: self._names.get((collection, one), ("", 0.0))[0] for one in asked}
-        return {one: name for one, name in known.items() if name}
+        """Return the display names, at most 10 seconds old, of those of the people who were enrolled."""
+        ids = list(dict.fromkeys(person_ids))
+        stale = [one for one in ids if self._cached(collection, one)[1] < time.monotonic()]
+        with explained(self._table, _CONTENT):
+            for part in _parts(stale):
+                self._look_up(collection, part)
+        names = {one: self._cached(collection, one)[0] for one in ids}
+        return {one: name for one, name in names.items() if name}
+
+    def _cached(self, collection: str, person_id: str) -> tuple[str, float]:
+        """Return the name, and until when it is fresh on time.monotonic()'s clock."""
+        return self._names.get((collection, person_id), ("", 0.0))
 
     def _look_up(self, collection: str, person_ids: list[str]) -> None:
-        if len(self._names) > _MOST_NAMES:
+        if len(self._names) > _MAX_NAMES:
             self._names = {}
         keys = [_key(collection, one) for one in person_ids]
-        asked: Any = {self._table: {"Keys": keys, "ProjectionExpression": "sk, display_name"}}
-        found = self._client.batch_get_item(RequestItems=asked)["Responses"].get(self._table, [])
-        names = {item["sk"]["S"]: item["display_name"]["S"] for item in found}
+        request: Any = {self._table: {"Keys": keys, "ProjectionExpression": "sk, display_name"}}
+        items = self._client.batch_get_item(RequestItems=request)["Responses"].get(self._table, [])
+        names = {item["sk"]["S"]: item["display_name"]["S"] for item in items}
         until = time.monotonic() + _FRESH_SECONDS
         self._names |= {(collection, one): (names.get(one, ""), until) for one in person_ids}
 
@@ -138,9 +143,9 @@ def _set(faces: Mapping[str, str]) -> dict[str, Any]:
     return {"SS": [f"{digest}/{face_id}" for digest, face_id in faces.items()]}
 
 
-def _person(item: Mapping[str, Any]) -> KnownPerson:
+def _person(item: Mapping[str, Any]) -> EnrolledPerson:
     faces = (one.partition("/") for one in sorted(item.get("faces", {}).get("SS", [])))
-    return KnownPerson(
+    return EnrolledPerson(
         person_id=item["sk"]["S"],
         display_name=item["display_name"]["S"],
         created=datetime.fromisoformat(item["created"]["S"]),
@@ -149,7 +154,7 @@ def _person(item: Mapping[str, Any]) -> KnownPerson:
 
 
 def _parts(keys: list[str]) -> Iterator[list[str]]:
-    return (keys[start : start + _MOST_KEYS] for start in range(0, len(keys), _MOST_KEYS))
+    return (keys[start : start + _MAX_KEYS] for start in range(0, len(keys), _MAX_KEYS))
 
 
 def _now() -> str:

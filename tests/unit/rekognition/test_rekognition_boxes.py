@@ -3,7 +3,7 @@
 import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition import boxes
+from services.rekognition import boxes, results
 
 
 def box(left: float, top: float, width: float, height: float) -> pb.BoundingBox:
@@ -47,7 +47,7 @@ def test_a_face_seen_twice_is_one_with_all_that_was_told() -> None:
         quality=pb.FaceQuality(brightness=0.5),
         attributes=[pb.FaceAttribute(name="Smile", value="false"), pb.FaceAttribute(name="Emotion")],
     )
-    (one,) = boxes.unite([[detailed], [named]])
+    (one,) = results.unite([[detailed], [named]])
     assert one.box == box(0.1, 0.1, 0.2, 0.2)
     assert [candidate.person_id for candidate in one.candidates] == ["anna"]
     assert (one.detection_score, one.quality.brightness) == (pytest.approx(0.95), 0.5)
@@ -58,12 +58,12 @@ def test_a_face_seen_twice_is_one_with_all_that_was_told() -> None:
 def test_faces_of_one_operation_stay_apart() -> None:
     """However near they are: Rekognition says that they are two."""
     near = [face(box(0.1, 0.1, 0.2, 0.2), "anna"), face(box(0.11, 0.1, 0.2, 0.2), "eva")]
-    assert len(boxes.unite([near])) == 2
+    assert len(results.unite([near])) == 2
     third = face(box(0.1, 0.1, 0.2, 0.2), "ada")
-    assert [len(one.candidates) for one in boxes.unite([near, [third]])] == [2, 1]
+    assert [len(one.candidates) for one in results.unite([near, [third]])] == [2, 1]
 
 
 def test_a_face_that_one_operation_alone_sees_is_kept() -> None:
     """Detectors need not agree."""
     here, there = face(box(0.1, 0.1, 0.2, 0.2)), face(box(0.6, 0.1, 0.2, 0.2), "eva")
-    assert boxes.unite([[here], [there]]) == [here, there]
+    assert results.unite([[here], [there]]) == [here, there]

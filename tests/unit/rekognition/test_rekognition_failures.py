@@ -115,7 +115,7 @@ async def test_nobody_there_is_unavailable() -> None:
 @pytest.mark.parametrize("page", ["<html>Welcome</html>", {}])
 async def test_another_server_is_no_empty_success(page: object) -> None:
     """A wrong endpoint that says 200 is not taken for Rekognition with nothing found."""
-    wrong = pytest.raises(errors.DependencyUnavailable, match="does not answer as Rekognition")
+    wrong = pytest.raises(errors.DependencyUnavailable, match="does not respond as Rekognition")
     with scripted_aws(answers((200, page), (200, page))) as aws, wrong:
         await recognize(aws.url)
 

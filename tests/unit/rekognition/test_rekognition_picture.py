@@ -131,4 +131,4 @@ def test_what_rekognition_has_refused_is_made_plain() -> None:
     """A JPEG of a kind that AWS does not read goes as an ordinary one."""
     picture = prepare(Image(encode(Pillow.new("CMYK", (100, 100)), "JPEG")), refused=True)
     assert Pillow.open(io.BytesIO(picture.parameter["Bytes"])).mode == "RGB"
-    assert picture.warnings == ("converted from a JPEG that Rekognition does not read",)
+    assert picture.warnings == ("converted from a JPEG that Rekognition cannot read",)

@@ -17,7 +17,7 @@ from tests.support.rekognition_pictures import encode
 from tests.support.rekognition_servers import BUCKET, demo_aws
 from tests.support.scripted_aws import refusal, scripted_aws
 
-FETCHED = "fetched from S3, where Rekognition in us-east-1 does not take it"
+FETCHED = "fetched from S3, because Rekognition in us-east-1 refuses it there"
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ async def test_a_jpeg_that_rekognition_does_not_read_is_made_plain(aws: SimpleNa
     with scripted_aws(script) as elsewhere:
         async with recognizing(elsewhere.url) as made:
             result = await made.recognize(image, asking(pb.FEATURE_LABELS))
-    assert list(result.warnings) == [FETCHED, "converted from a JPEG that Rekognition does not read"]
+    assert list(result.warnings) == [FETCHED, "converted from a JPEG that Rekognition cannot read"]
 
 
 @pytest.mark.parametrize(("key", "expected"), [("gone.jpg", ObjectNotFound), ("secret.jpg", ObjectForbidden)])

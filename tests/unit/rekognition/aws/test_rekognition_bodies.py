@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 import pytest
 
-from services.rekognition.aws.client import connect
+from services.rekognition.aws.calls import connect
 from services.rekognition.settings import RekognitionSettings
 
 PICTURE = bytes(range(256)) * 9 + b"\xff"

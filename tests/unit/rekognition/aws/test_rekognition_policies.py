@@ -20,7 +20,7 @@ from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition import lambda_function
 from services.rekognition.collections import __main__ as collections
-from services.rekognition.table.people import KnownPeople
+from services.rekognition.table.people import EnrolledPeople
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Page
 from services.runtime.storage.s3 import ObjectStore
@@ -71,7 +71,7 @@ def aws() -> Iterator[SimpleNamespace]:
             urls = {"url": url, "s3_url": s3_url, "table_url": table_url}
             versions = {"version": version, "webp": webp_version}
             with table(client, FILLED["RESULTS_TABLE"], object="HASH", version="RANGE"):
-                yield SimpleNamespace(**urls, **versions, people=KnownPeople(client, TABLE))
+                yield SimpleNamespace(**urls, **versions, people=EnrolledPeople(client, TABLE))
             client.close()
 
 

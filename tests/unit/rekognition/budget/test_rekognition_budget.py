@@ -13,9 +13,8 @@ from google.rpc import error_details_pb2
 from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition.budget.ledger import ProcessLedger
+from services.rekognition.budget.ledger import ProcessLedger, TableLedger
 from services.rekognition.recognizer import RekognitionRecognizer
-from services.rekognition.table.replicas import TableLedger
 from services.runtime import errors, status
 from services.runtime.images.image import Image
 from tests.support.leaves import picture as small_picture

@@ -10,8 +10,8 @@ from google.rpc import error_details_pb2
 from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition.aws.client import connect_table
-from services.rekognition.budget.rates import Rates, TokenBucket
+from services.rekognition.aws.calls import Rates, TokenBucket
+from services.rekognition.table.client import connect
 from services.rekognition.table.replicas import Replicas
 from services.runtime import errors, status
 from services.runtime.images.image import Image
@@ -143,7 +143,7 @@ def test_replicas_have_equal_shares() -> None:
 def test_replicas_count_each_other() -> None:
     """Each that lives is in the table; one that leaves is gone at once."""
     with dynamodb() as url:
-        client = connect_table(settings("http://127.0.0.1:9", dynamodb_endpoint_url=url))
+        client = connect(settings("http://127.0.0.1:9", dynamodb_endpoint_url=url))
         one, other = Replicas(client, TABLE), Replicas(client, TABLE)
         assert (one.beat(), other.beat(), one.beat()) == (1, 2, 2)
         other.leave()

@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from services.rekognition.collections.__main__ import main
-from services.rekognition.table.people import KnownPeople
+from services.rekognition.table.people import EnrolledPeople
 from tests.support.rekognition_people import DEMO
 from tests.support.scripted_aws import TABLE, scripted_aws
 
@@ -54,7 +54,7 @@ def test_a_collections_life(run: Command, rekognition: SimpleNamespace) -> None:
     """Created once, described, listed, deleted; each tells the same row."""
     assert run.rows("create", "crew")[0]["collection"] == "crew"
     run("create", "crew", status=2)
-    assert "There is a collection 'crew' already." in run.error
+    assert "Collection 'crew' already exists." in run.error
     (row,) = run.rows("describe", "crew")
     assert (row["faces"], row["users"], row["face_model"]) == (0, 0, "7.0")
     assert {"collection": "crew", "face_model": "7.0"} in run.rows("list")
@@ -108,7 +108,7 @@ def test_deleting_forgets_the_names(
     monkeypatch.setenv("MARQUEE_REKOGNITION_TABLE", TABLE)
     monkeypatch.setenv("MARQUEE_DYNAMODB_ENDPOINT_URL", rekognition.table_url)
     client = boto3.client("dynamodb", endpoint_url=rekognition.table_url)
-    people = KnownPeople(client, TABLE)
+    people = EnrolledPeople(client, TABLE)
     for collection, person in (("gone", "a"), ("gone", "b"), ("other", "c")):
         people.save(collection, person, person.upper(), {"digest": "face"})
     run("create", "gone")
@@ -125,7 +125,7 @@ def test_compares_pictures(run: Command, tmp_path: Path) -> None:
     (match,) = run.rows("compare", *map(str, paths))
     assert float(str(match["similarity"])) > 90
     assert float(str(match["left"])) > 0.4
-    assert "1 faces match, 1 do not. It cost $0.001." in run.error
+    assert "1 faces match, 1 do not. Cost: $0.001." in run.error
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MARQUEE_REKOGNITION_DAILY_CAP_USD", "0")
         run("compare", *map(str, paths), status=2)
@@ -147,11 +147,11 @@ def test_reconciles(run: Command, collection: str, tmp_path: Path) -> None:
     ]
     listing.write_text('"grace"\n"eileen"')
     assert run.rows("reconcile", collection, str(listing)) == []
-    assert "0 in one alone" in run.error
+    assert "0 in only one" in run.error
 
 
 @pytest.mark.parametrize(
-    ("line", "told"), [("grace", "Line 1 of the listing is no JSON"), ('{"id": 1}', "no person_id")]
+    ("line", "told"), [("grace", "Line 1 of the listing is not JSON"), ('{"id": 1}', "no person_id")]
 )
 def test_refuses_other_listings(run: Command, collection: str, tmp_path: Path, line: str, told: str) -> None:
     """The line is named, and what it takes."""
@@ -161,7 +161,7 @@ def test_refuses_other_listings(run: Command, collection: str, tmp_path: Path, l
     assert told in run.error
 
 
-@pytest.mark.parametrize(("name", "told"), [("nowhere", "list-collections"), ("no/name", "does not take this name")])
+@pytest.mark.parametrize(("name", "told"), [("nowhere", "list-collections"), ("no/name", "does not accept this name")])
 def test_tells_what_is_wrong_with_a_name(run: Command, name: str, told: str) -> None:
     """In words, with the exit status 2."""
     run("describe", name, status=2)

@@ -170,7 +170,7 @@ async def test_tells_of_faces_that_another_user_has(
 
 async def test_a_name_that_no_collection_has(recognizer: RekognitionRecognizer) -> None:
     """Is refused here, in words about collections."""
-    with pytest.raises(InvalidRequest, match="A collection has 1 to 255"):
+    with pytest.raises(InvalidRequest, match="A collection's name has 1 to 255"):
         await searched(recognizer, DEMO["hopper"], collection="no such/name")
 
 

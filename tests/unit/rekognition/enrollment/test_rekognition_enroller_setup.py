@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import boto3
 import pytest
 
-from services.rekognition.table.people import KnownPeople
+from services.rekognition.table.people import EnrolledPeople
 from services.runtime.errors import CollectionNotFound, NotOffered
 from services.runtime.server.calls import within
 from tests.support.enrollers import ALREADY, ENROLLED, REFUSED, reasons, states
@@ -132,7 +132,7 @@ async def test_names_that_cannot_be_looked_up(rekognition: SimpleNamespace, coll
     async with replica(rekognition, collection) as (recognizer, enroller):
         await enroller.enroll(asking(PORTRAITS[HOPPER]))
         dynamodb = boto3.client("dynamodb", endpoint_url=rekognition.table_url)
-        recognizer.account.people = KnownPeople(dynamodb, "nowhere")
+        recognizer.account.people = EnrolledPeople(dynamodb, "nowhere")
         found = await searched(recognizer, DEMO["hopper"])
         dynamodb.close()
     assert named(found) == [["grace-hopper"]]

@@ -1,0 +1,95 @@
+"""One request's way to Rekognition: owner of its deadline, its cost and its shared DetectFaces."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from services.rekognition.aws import errors
+from services.rekognition.aws.account import Account
+from services.rekognition.aws.calls import Calls, Usage
+from services.rekognition.budget.prices import Api
+from services.rekognition.settings import RekognitionSettings
+from services.runtime.errors import DependencyUnavailable
+
+if TYPE_CHECKING:  # both import NumPy and Pillow, which the Lambda function lacks
+    from services.rekognition.picture import Picture
+    from services.runtime.leaf.recognizer import Options
+
+_RESPONSE_SECONDS = 0.05
+"""Kept back of the caller's time, to respond with what other features returned when one is late."""
+
+
+class Request:
+    """One request; all that it asks of Rekognition goes through it."""
+
+    def __init__(self, calls: Calls, deadline: float) -> None:
+        self.usage = Usage()
+        self.deadline = deadline
+        """On time.monotonic()'s clock; nothing is sent after it."""
+        self._calls = calls
+
+    async def ask(
+        self, api: Api, key: str, picture: "Picture | None" = None, *, ignore: str = "", **parameters: Any
+    ) -> Mapping[str, Any]:
+        """Return the operation's response, which has the key; {} where AWS refuses with the code `ignore`.
+
+        The picture goes by reference or, if AWS refuses that, as bytes. Raises DomainErrors.
+        """
+        while True:
+            if picture is not None:
+                parameters["Image"] = picture.parameter
+            try:
+                response = await self._calls.call(api, self.usage, self.deadline, parameters)
+            except ClientError as exc:
+                code = errors.code_of(exc)
+                if code == ignore:
+                    return {}
+                if picture is None or not await picture.fetch(parameters["Image"], code, self._calls.region):
+                    raise errors.explain(exc) from exc
+            except BotoCoreError as exc:
+                raise errors.explain(exc) from exc
+            else:
+                return _checked(response, key)
+
+    async def pages(self, api: Api, key: str, **parameters: Any) -> AsyncIterator[Mapping[str, Any]]:
+        """Yield all pages of a list. Raises DomainErrors."""
+        token: dict[str, Any] = {}
+        while True:
+            page = await self.ask(api, key, **parameters, **token)
+            yield page
+            if not page.get("NextToken"):
+                return
+            token = {"NextToken": page["NextToken"]}
+
+
+class Recognition(Request):
+    """A request to recognize one picture."""
+
+    def __init__(self, account: Account, picture: "Picture", options: "Options", settings: RekognitionSettings) -> None:
+        super().__init__(account.calls, options.deadline - _RESPONSE_SECONDS)
+        self.picture = picture
+        self.options = options
+        self.settings = settings
+        self.people = account.people
+        self._faces: asyncio.Task[Mapping[str, Any]] | None = None
+
+    async def detect_faces(self, attributes: str) -> Mapping[str, Any]:
+        """Return DetectFaces' response; FACES and FACE_SEARCH pay for one call together."""
+        if self._faces is None:
+            detection = self.ask("DetectFaces", "FaceDetails", self.picture, Attributes=[attributes])
+            self._faces = asyncio.create_task(detection)
+        return await asyncio.shield(self._faces)
+
+    def cancel(self) -> None:
+        """Stop retrying."""
+        if self._faces is not None:
+            self._faces.cancel()
+
+
+def _checked(response: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Refuse what botocore takes for an empty response: any page with status 200. Rekognition always sends the key."""
+    if key and key not in response:
+        raise DependencyUnavailable("The server at Rekognition's address does not respond as Rekognition does.")
+    return response
