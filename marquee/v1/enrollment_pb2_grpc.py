@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class EnrollmentServiceStub(object):
-    """Teaches faces, and forgets them.
+    """Enrolls, lists and removes people.
     """
 
     def __init__(self, channel):
@@ -53,24 +53,24 @@ class EnrollmentServiceStub(object):
 
 
 class EnrollmentServiceServicer(object):
-    """Teaches faces, and forgets them.
+    """Enrolls, lists and removes people.
     """
 
     def EnrollFaces(self, request, context):
         """Enrolls one person from pictures that show nobody else. A picture that a
         recognizer refuses is an entry of its result, with a status that says why
         and what to do; the other pictures are enrolled. Refused pictures never
-        fail the call, not even all of them: it fails only if nothing could be
-        tried, because the request is invalid or no recognizer could be reached
-        or enrolls.
+        fail the call, even if all of them are refused: the call fails only if
+        nothing could be tried, because the request is invalid, no requested
+        recognizer enrolls, or all of them failed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RemovePerson(self, request, context):
-        """Forgets a person and all faces of theirs. Whom a recognizer does not
-        know, it has nothing to forget of: that is no error.
+        """Removes a person and all of their faces. Removing an unknown person is a
+        no-op.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -110,7 +110,7 @@ def add_EnrollmentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class EnrollmentService(object):
-    """Teaches faces, and forgets them.
+    """Enrolls, lists and removes people.
     """
 
     @staticmethod

@@ -4,10 +4,10 @@ isort:skip_file
 The contract of Marquee: who and what is in a picture.
 
 Everything that recognizes implements RecognizerService: the leaves
-(rekognition, keras, svm) and the gateway that fans a call out to them.
-A client written for one of them works with all of them.
+(rekognition, keras, svm) and the gateway, which fans a call out to them. A
+client written for one of them works with all of them.
 
-Errors are google.rpc.Status. Every error that Marquee raises carries a
+Errors are google.rpc.Status. Every error that Marquee returns carries a
 google.rpc.ErrorInfo with domain "marquee" and a reason in
 UPPER_SNAKE_CASE; docs/errors.md lists the reasons and what to do.
 """
@@ -38,41 +38,37 @@ class _Feature:
 class _FeatureEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Feature.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     FEATURE_UNSPECIFIED: _Feature.ValueType  # 0
-    """As a member of a list this value is refused; an empty list means
-    CELEBRITIES and LABELS.
-    """
+    """Invalid in a list. An empty list means CELEBRITIES and LABELS."""
     FEATURE_CELEBRITIES: _Feature.ValueType  # 1
-    """Faces, each with the people it may be, from what the recognizer knows."""
+    """Faces, each with the people known to the recognizer whom it may show."""
     FEATURE_LABELS: _Feature.ValueType  # 2
-    """What the picture shows: "Person", "Boat", "Celebrity"."""
+    """Labels of what the picture shows: "Person", "Boat", "Celebrity"."""
     FEATURE_FACES: _Feature.ValueType  # 3
     """Faces with landmarks, quality and attributes, without names."""
     FEATURE_FACE_SEARCH: _Feature.ValueType  # 4
-    """Faces, each searched in a collection that the operator enrolled."""
+    """Faces, each searched for in a collection of enrolled faces."""
     FEATURE_TEXT: _Feature.ValueType  # 5
-    """Written text."""
+    """Text in the picture."""
     FEATURE_MODERATION: _Feature.ValueType  # 6
-    """Labels that a moderator wants to see."""
+    """Labels for content moderation."""
 
 class Feature(_Feature, metaclass=_FeatureEnumTypeWrapper):
-    """What to find in a picture."""
+    """Something to recognize in a picture."""
 
 FEATURE_UNSPECIFIED: Feature.ValueType  # 0
-"""As a member of a list this value is refused; an empty list means
-CELEBRITIES and LABELS.
-"""
+"""Invalid in a list. An empty list means CELEBRITIES and LABELS."""
 FEATURE_CELEBRITIES: Feature.ValueType  # 1
-"""Faces, each with the people it may be, from what the recognizer knows."""
+"""Faces, each with the people known to the recognizer whom it may show."""
 FEATURE_LABELS: Feature.ValueType  # 2
-"""What the picture shows: "Person", "Boat", "Celebrity"."""
+"""Labels of what the picture shows: "Person", "Boat", "Celebrity"."""
 FEATURE_FACES: Feature.ValueType  # 3
 """Faces with landmarks, quality and attributes, without names."""
 FEATURE_FACE_SEARCH: Feature.ValueType  # 4
-"""Faces, each searched in a collection that the operator enrolled."""
+"""Faces, each searched for in a collection of enrolled faces."""
 FEATURE_TEXT: Feature.ValueType  # 5
-"""Written text."""
+"""Text in the picture."""
 FEATURE_MODERATION: Feature.ValueType  # 6
-"""Labels that a moderator wants to see."""
+"""Labels for content moderation."""
 Global___Feature: _TypeAlias = Feature  # noqa: Y015
 
 class _Policy:
@@ -82,27 +78,27 @@ class _Policy:
 class _PolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Policy.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     POLICY_UNSPECIFIED: _Policy.ValueType  # 0
-    """The same as POLICY_ALL."""
+    """Same as POLICY_ALL."""
     POLICY_ALL: _Policy.ValueType  # 1
-    """Ask all at once and wait for all."""
+    """Call all at once and wait for all."""
     POLICY_FIRST_CONFIDENT: _Policy.ValueType  # 2
-    """Ask all at once, answer with the first confident verdict, cancel the rest."""
+    """Call all at once, respond with the first confident verdict, cancel the rest."""
     POLICY_CASCADE: _Policy.ValueType  # 3
-    """Ask one after another, cheapest first, until a verdict is confident."""
+    """Call one after another, cheapest first, until a verdict is confident."""
 
 class Policy(_Policy, metaclass=_PolicyEnumTypeWrapper):
-    """In which order recognizers are asked and when the answer is complete.
-    A policy that a server does not offer is UNIMPLEMENTED.
+    """When recognizers are called, and when the response is complete. A policy that
+    a server does not offer is UNIMPLEMENTED.
     """
 
 POLICY_UNSPECIFIED: Policy.ValueType  # 0
-"""The same as POLICY_ALL."""
+"""Same as POLICY_ALL."""
 POLICY_ALL: Policy.ValueType  # 1
-"""Ask all at once and wait for all."""
+"""Call all at once and wait for all."""
 POLICY_FIRST_CONFIDENT: Policy.ValueType  # 2
-"""Ask all at once, answer with the first confident verdict, cancel the rest."""
+"""Call all at once, respond with the first confident verdict, cancel the rest."""
 POLICY_CASCADE: Policy.ValueType  # 3
-"""Ask one after another, cheapest first, until a verdict is confident."""
+"""Call one after another, cheapest first, until a verdict is confident."""
 Global___Policy: _TypeAlias = Policy  # noqa: Y015
 
 class _Outcome:
@@ -114,35 +110,41 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_UNSPECIFIED: _Outcome.ValueType  # 0
     """Never sent."""
     OUTCOME_OK: _Outcome.ValueType  # 1
-    """Everything asked for was done."""
+    """Everything that was requested succeeded."""
     OUTCOME_PARTIAL: _Outcome.ValueType  # 2
-    """Some features failed; they are in feature_errors, the rest is valid."""
+    """Some features failed and are listed in feature_errors; the rest is valid.
+    In EnrollmentService: some pictures were refused, or the person remains
+    known from training.
+    """
     OUTCOME_ERROR: _Outcome.ValueType  # 3
     """Failed; the reason is in status."""
     OUTCOME_TIMEOUT: _Outcome.ValueType  # 4
-    """Did not answer within its share of the deadline."""
+    """The recognizer did not answer within its share of the deadline."""
     OUTCOME_SHED: _Outcome.ValueType  # 5
-    """Not asked: too many calls were in flight to it."""
+    """Not called: too many calls to the recognizer were in flight."""
     OUTCOME_SKIPPED: _Outcome.ValueType  # 6
-    """Not asked, or not able to do any of the asked features."""
+    """The recognizer supports none of what was requested."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
-    """How a recognizer's part of a call ended."""
+    """How a call to one recognizer ended."""
 
 OUTCOME_UNSPECIFIED: Outcome.ValueType  # 0
 """Never sent."""
 OUTCOME_OK: Outcome.ValueType  # 1
-"""Everything asked for was done."""
+"""Everything that was requested succeeded."""
 OUTCOME_PARTIAL: Outcome.ValueType  # 2
-"""Some features failed; they are in feature_errors, the rest is valid."""
+"""Some features failed and are listed in feature_errors; the rest is valid.
+In EnrollmentService: some pictures were refused, or the person remains
+known from training.
+"""
 OUTCOME_ERROR: Outcome.ValueType  # 3
 """Failed; the reason is in status."""
 OUTCOME_TIMEOUT: Outcome.ValueType  # 4
-"""Did not answer within its share of the deadline."""
+"""The recognizer did not answer within its share of the deadline."""
 OUTCOME_SHED: Outcome.ValueType  # 5
-"""Not asked: too many calls were in flight to it."""
+"""Not called: too many calls to the recognizer were in flight."""
 OUTCOME_SKIPPED: Outcome.ValueType  # 6
-"""Not asked, or not able to do any of the asked features."""
+"""The recognizer supports none of what was requested."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 class _VerdictState:
@@ -154,31 +156,31 @@ class _VerdictStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VerdictS
     VERDICT_STATE_UNSPECIFIED: _VerdictState.ValueType  # 0
     """Never sent."""
     VERDICT_STATE_IDENTIFIED: _VerdictState.ValueType  # 1
-    """All who name this face name the same person. Of recognizers with one
-    evidence group only the surest counts.
+    """All recognizers that name this face name the same person. Of recognizers
+    with the same evidence group only the one with the best score counts.
     """
     VERDICT_STATE_UNKNOWN: _VerdictState.ValueType  # 2
-    """There is a face, and nobody knows it."""
+    """There is a face, and no recognizer knows it."""
     VERDICT_STATE_DISAGREE: _VerdictState.ValueType  # 3
     """Recognizers name different people."""
     VERDICT_STATE_NO_FACE: _VerdictState.ValueType  # 4
-    """Nobody found a face. Such a verdict stands alone and has no box."""
+    """No recognizer found a face. Such a verdict is the only one and has no box."""
 
 class VerdictState(_VerdictState, metaclass=_VerdictStateEnumTypeWrapper):
-    """What is known about one face when every recognizer has been heard."""
+    """Verdict on one face after all recognizers have answered."""
 
 VERDICT_STATE_UNSPECIFIED: VerdictState.ValueType  # 0
 """Never sent."""
 VERDICT_STATE_IDENTIFIED: VerdictState.ValueType  # 1
-"""All who name this face name the same person. Of recognizers with one
-evidence group only the surest counts.
+"""All recognizers that name this face name the same person. Of recognizers
+with the same evidence group only the one with the best score counts.
 """
 VERDICT_STATE_UNKNOWN: VerdictState.ValueType  # 2
-"""There is a face, and nobody knows it."""
+"""There is a face, and no recognizer knows it."""
 VERDICT_STATE_DISAGREE: VerdictState.ValueType  # 3
 """Recognizers name different people."""
 VERDICT_STATE_NO_FACE: VerdictState.ValueType  # 4
-"""Nobody found a face. Such a verdict stands alone and has no box."""
+"""No recognizer found a face. Such a verdict is the only one and has no box."""
 Global___VerdictState: _TypeAlias = VerdictState  # noqa: Y015
 
 class _RecognizerState:
@@ -188,25 +190,25 @@ class _RecognizerState:
 class _RecognizerStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RecognizerState.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     RECOGNIZER_STATE_UNSPECIFIED: _RecognizerState.ValueType  # 0
-    """Not known."""
+    """Unknown."""
     RECOGNIZER_STATE_READY: _RecognizerState.ValueType  # 1
     """Ready to recognize."""
     RECOGNIZER_STATE_LOADING: _RecognizerState.ValueType  # 2
-    """Answers, but its model is still being loaded."""
+    """Answers, but is still loading its model."""
     RECOGNIZER_STATE_UNAVAILABLE: _RecognizerState.ValueType  # 3
-    """Does not answer; status tells why."""
+    """Does not answer; status says why."""
 
 class RecognizerState(_RecognizerState, metaclass=_RecognizerStateEnumTypeWrapper):
-    """Whether a recognizer can be used now."""
+    """Whether a recognizer is ready."""
 
 RECOGNIZER_STATE_UNSPECIFIED: RecognizerState.ValueType  # 0
-"""Not known."""
+"""Unknown."""
 RECOGNIZER_STATE_READY: RecognizerState.ValueType  # 1
 """Ready to recognize."""
 RECOGNIZER_STATE_LOADING: RecognizerState.ValueType  # 2
-"""Answers, but its model is still being loaded."""
+"""Answers, but is still loading its model."""
 RECOGNIZER_STATE_UNAVAILABLE: RecognizerState.ValueType  # 3
-"""Does not answer; status tells why."""
+"""Does not answer; status says why."""
 Global___RecognizerState: _TypeAlias = RecognizerState  # noqa: Y015
 
 class _TextType:
@@ -216,17 +218,17 @@ class _TextType:
 class _TextTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TextType.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     TEXT_TYPE_UNSPECIFIED: _TextType.ValueType  # 0
-    """Not told."""
+    """Unknown."""
     TEXT_TYPE_LINE: _TextType.ValueType  # 1
     """A line."""
     TEXT_TYPE_WORD: _TextType.ValueType  # 2
     """A word."""
 
 class TextType(_TextType, metaclass=_TextTypeEnumTypeWrapper):
-    """What a text is."""
+    """Kind of a text."""
 
 TEXT_TYPE_UNSPECIFIED: TextType.ValueType  # 0
-"""Not told."""
+"""Unknown."""
 TEXT_TYPE_LINE: TextType.ValueType  # 1
 """A line."""
 TEXT_TYPE_WORD: TextType.ValueType  # 2
@@ -235,7 +237,7 @@ Global___TextType: _TypeAlias = TextType  # noqa: Y015
 
 @_typing.final
 class RecognizeImageRequest(_message.Message):
-    """One picture and what to do with it."""
+    """One picture and what to recognize in it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -272,43 +274,43 @@ class RecognizeImageRequest(_message.Message):
     NO_CACHE_FIELD_NUMBER: _builtins.int
     RECOGNIZER_OPTIONS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Names this call in every log line and in the answer: 1 to 128 characters
-    of A-Z a-z 0-9 . _ : -. Made by the first server when empty.
+    """Identifier of this call in all log lines and in the response: 1 to 128
+    characters of A-Z a-z 0-9 . _ : -. Empty: generated by the first server.
     """
     max_labels: _builtins.int
-    """Most labels that a recognizer returns, best first: 1 to 1000. Default 10."""
+    """Maximum number of labels per recognizer, best first: 1 to 1000. Default 10."""
     min_score: _builtins.float
-    """Leaves out candidates, labels and texts with a lower score: 0 to 1.
-    Default 0. It filters what is returned and changes nothing else.
+    """Minimum score of candidates, labels and texts: 0 to 1. Default 0. Only
+    filters what is returned.
     """
     policy: Global___Policy.ValueType
     """Default POLICY_ALL. Leaves serve POLICY_ALL only."""
     collection: _builtins.str
-    """The collection that FACE_SEARCH looks into. Empty: the operator's default."""
+    """Collection for FACE_SEARCH. Empty: the operator's default."""
     include_embeddings: _builtins.bool
-    """Fill Face.embedding where the recognizer has one. Default false."""
+    """Whether to fill in Face.embedding if the recognizer has one. Default false."""
     no_cache: _builtins.bool
-    """Neither read this answer from a cache nor put it there. Default false."""
+    """Whether to bypass the cache, for both reading and writing. Default false."""
     @_builtins.property
     def image(self) -> Global___Image:
         """The picture. Required."""
 
     @_builtins.property
     def recognizers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the recognizers to ask, as ListRecognizers gives them. Empty: all.
-        The name of a gateway asks everything behind it; "gateway/name" asks one.
-        A leaf accepts its own name only.
+        """Names of the recognizers to call, as in ListRecognizers. Empty: all. The
+        name of a gateway means everything behind it, "gateway/name" just one of
+        them. A leaf accepts only its own name.
         """
 
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[Global___Feature.ValueType]:
-        """What to find. Empty: CELEBRITIES and LABELS. A recognizer does those it
-        can and lists them in performed_features.
+        """What to recognize. Empty: CELEBRITIES and LABELS. A recognizer performs the
+        features that it supports and lists them in performed_features.
         """
 
     @_builtins.property
     def recognizer_options(self) -> _containers.MessageMap[_builtins.str, Global___RecognizerOptions]:
-        """Options for single recognizers, by name."""
+        """Options for individual recognizers, by name."""
 
     def __init__(
         self,
@@ -349,7 +351,7 @@ class Image(_message.Message):
     CONTENT_FIELD_NUMBER: _builtins.int
     S3_OBJECT_FIELD_NUMBER: _builtins.int
     content: _builtins.bytes
-    """The file's bytes, as stored."""
+    """Bytes of the file, as stored."""
     @_builtins.property
     def s3_object(self) -> Global___S3Object:
         """An object that the servers may read (see the setting MARQUEE_S3_ALLOWED)."""
@@ -372,7 +374,7 @@ Global___Image: _TypeAlias = Image  # noqa: Y015
 
 @_typing.final
 class S3Object(_message.Message):
-    """An object in Amazon S3 or in a server that speaks its protocol."""
+    """An object in Amazon S3 or a compatible server."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -380,11 +382,11 @@ class S3Object(_message.Message):
     KEY_FIELD_NUMBER: _builtins.int
     VERSION_ID_FIELD_NUMBER: _builtins.int
     bucket: _builtins.str
-    """The bucket's name, 3 to 63 characters. Required."""
+    """Name of the bucket, 3 to 63 characters. Required."""
     key: _builtins.str
-    """The object's key, 1 to 1024 bytes of UTF-8, not URL-encoded. Required."""
+    """Key of the object, 1 to 1024 bytes of UTF-8, not URL-encoded. Required."""
     version_id: _builtins.str
-    """The version of the object. Empty: the newest."""
+    """Version of the object. Empty: the latest."""
     def __init__(
         self,
         *,
@@ -402,7 +404,7 @@ Global___S3Object: _TypeAlias = S3Object  # noqa: Y015
 
 @_typing.final
 class RecognizerOptions(_message.Message):
-    """What one recognizer should do differently from the rest of the call."""
+    """Options that override the call's for one recognizer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -412,7 +414,7 @@ class RecognizerOptions(_message.Message):
     """Replaces RecognizeImageRequest.min_score for this recognizer: 0 to 1."""
     @_builtins.property
     def timeout(self) -> _duration_pb2.Duration:
-        """How long the recognizer may take; never more than the operator allows."""
+        """Timeout of this recognizer; never longer than the operator allows."""
 
     def __init__(
         self,
@@ -432,7 +434,7 @@ Global___RecognizerOptions: _TypeAlias = RecognizerOptions  # noqa: Y015
 
 @_typing.final
 class RecognizeImageResponse(_message.Message):
-    """What was found, by recognizer and all together."""
+    """Results of each recognizer, and of all of them together."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -446,36 +448,36 @@ class RecognizeImageResponse(_message.Message):
     SAVED_MICRO_USD_FIELD_NUMBER: _builtins.int
     GATEWAY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """The request's, or the one made for it."""
+    """From the request, or generated."""
     cost_micro_usd: _builtins.int
-    """What this call cost in millionths of a US dollar."""
+    """Cost of this call in millionths of a US dollar."""
     saved_micro_usd: _builtins.int
-    """What this call would have cost in addition without the cache, likewise."""
+    """Additional cost without the cache, in millionths of a US dollar."""
     gateway: _builtins.str
-    """The name of the gateway that made this answer. Empty: a leaf made it."""
+    """Name of the gateway that answered. Empty: a leaf answered."""
     @_builtins.property
     def image(self) -> Global___ImageInfo:
-        """What is known about the picture itself."""
+        """Properties of the picture."""
 
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecognizerResult]:
-        """One per asked recognizer, in the order of ListRecognizers. A leaf fills
+        """One per requested recognizer, in the order of ListRecognizers. A leaf fills
         exactly one.
         """
 
     @_builtins.property
     def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Label]:
-        """The recognizers' labels merged by name, best score first. Gateways only."""
+        """Labels of all recognizers merged by name, best score first. Gateways only."""
 
     @_builtins.property
     def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Verdict]:
-        """One per face, from left to right. Gateways only; the outermost gateway's
-        are the ones that count.
+        """One per face, from left to right. Gateways only; those of the outermost
+        gateway count.
         """
 
     @_builtins.property
     def timings(self) -> Global___CallTimings:
-        """Where the time went."""
+        """Duration of the call."""
 
     def __init__(
         self,
@@ -500,7 +502,7 @@ Global___RecognizeImageResponse: _TypeAlias = RecognizeImageResponse  # noqa: Y0
 
 @_typing.final
 class ImageInfo(_message.Message):
-    """A picture's measures, as a recognizer that read it saw them."""
+    """Properties of a picture, from a recognizer that decoded it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -509,11 +511,11 @@ class ImageInfo(_message.Message):
     SHA256_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     width: _builtins.int
-    """Pixels, of the upright picture."""
+    """Width of the upright picture in pixels."""
     height: _builtins.int
-    """Pixels, of the upright picture."""
+    """Height of the upright picture in pixels."""
     sha256: _builtins.str
-    """SHA-256 of the file's bytes, 64 lower-case hexadecimal digits."""
+    """SHA-256 of the file's bytes, 64 lowercase hexadecimal digits."""
     format: _builtins.str
     """"JPEG", "PNG" or "WEBP"."""
     def __init__(
@@ -534,14 +536,14 @@ Global___ImageInfo: _TypeAlias = ImageInfo  # noqa: Y015
 
 @_typing.final
 class CallTimings(_message.Message):
-    """Where a call's time went."""
+    """Durations of a call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     TOTAL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def total(self) -> _duration_pb2.Duration:
-        """From the request's arrival to the answer."""
+        """From the arrival of the request to the response."""
 
     def __init__(
         self,
@@ -558,7 +560,7 @@ Global___CallTimings: _TypeAlias = CallTimings  # noqa: Y015
 
 @_typing.final
 class RecognizerResult(_message.Message):
-    """What one recognizer found."""
+    """Result of one recognizer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -578,57 +580,61 @@ class RecognizerResult(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     PERFORMED_FEATURES_FIELD_NUMBER: _builtins.int
     recognizer: _builtins.str
-    """Its name; "gateway/name" for one behind another gateway."""
+    """Name of the recognizer; "gateway/name" behind another gateway."""
     outcome: Global___Outcome.ValueType
-    """How it ended."""
+    """How the call to the recognizer ended."""
     from_cache: _builtins.bool
-    """Whether this result comes from the cache."""
+    """Whether this result is from the cache."""
     cost_micro_usd: _builtins.int
-    """What this result cost in millionths of a US dollar."""
+    """Cost of this result in millionths of a US dollar."""
     @_builtins.property
     def status(self) -> _status_pb2.Status:
-        """OK unless the outcome is ERROR, TIMEOUT, SHED or SKIPPED."""
+        """OK unless the outcome is ERROR, TIMEOUT or SHED. If it is SKIPPED, the
+        message says why.
+        """
 
     @_builtins.property
     def model(self) -> Global___Model:
-        """The model that was used."""
+        """Model that was used."""
 
     @_builtins.property
     def faces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Face]:
-        """The faces found, from left to right."""
+        """Faces, from left to right."""
 
     @_builtins.property
     def image_candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
-        """People seen in the picture without a place in it, best score first."""
+        """People recognized in the picture as a whole, without a bounding box; best
+        score first.
+        """
 
     @_builtins.property
     def labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___Label]:
-        """Best score first."""
+        """Labels, best score first."""
 
     @_builtins.property
     def texts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Text]:
-        """In reading order."""
+        """Texts, in reading order."""
 
     @_builtins.property
     def moderation_labels(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModerationLabel]:
-        """Best score first."""
+        """Moderation labels, best score first."""
 
     @_builtins.property
     def feature_errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureError]:
-        """Features that failed while others did not."""
+        """Features that failed although others succeeded."""
 
     @_builtins.property
     def timings(self) -> Global___RecognizerTimings:
-        """Where this recognizer's time went."""
+        """Durations of this recognizer's part of the call."""
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What a person should know about this result: "shrunk to fit 5 MB"."""
+        """Human-readable remarks about this result: "shrunk to fit 5 MB"."""
 
     @_builtins.property
     def performed_features(self) -> _containers.RepeatedScalarFieldContainer[Global___Feature.ValueType]:
-        """The asked features that this recognizer did, so that an empty list of
-        faces with CELEBRITIES here means: looked, and found none.
+        """Requested features that this recognizer performed. An empty list of faces
+        with CELEBRITIES in here means that it looked for faces and found none.
         """
 
     def __init__(
@@ -660,7 +666,7 @@ Global___RecognizerResult: _TypeAlias = RecognizerResult  # noqa: Y015
 
 @_typing.final
 class Model(_message.Message):
-    """A model that recognizes."""
+    """A recognition model."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -668,12 +674,12 @@ class Model(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     EVIDENCE_GROUP_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name: "wavelet", "celebrity"."""
+    """Name of the model: "wavelet", "celebrity"."""
     version: _builtins.str
-    """Its version; two different models never share name and version."""
+    """Version of the model. Different models never share name and version."""
     evidence_group: _builtins.str
-    """Models with the same group share a network underneath, so they err
-    together: their agreement counts once. Empty: shares with nobody.
+    """Models with the same group share an underlying network, so their errors are
+    correlated: their agreement counts once. Empty: the model shares none.
     """
     def __init__(
         self,
@@ -692,7 +698,7 @@ Global___Model: _TypeAlias = Model  # noqa: Y015
 
 @_typing.final
 class BoundingBox(_message.Message):
-    """A part of a picture, as shares of the upright picture's width and height:
+    """A region of a picture, as fractions of the upright picture's width and height:
     0 is left or top, 1 is right or bottom.
     """
 
@@ -703,13 +709,13 @@ class BoundingBox(_message.Message):
     WIDTH_FIELD_NUMBER: _builtins.int
     HEIGHT_FIELD_NUMBER: _builtins.int
     left: _builtins.float
-    """The left edge, 0 to 1."""
+    """Left edge, 0 to 1."""
     top: _builtins.float
-    """The top edge, 0 to 1."""
+    """Top edge, 0 to 1."""
     width: _builtins.float
-    """0 to 1 - left."""
+    """Width, 0 to 1 - left."""
     height: _builtins.float
-    """0 to 1 - top."""
+    """Height, 0 to 1 - top."""
     def __init__(
         self,
         *,
@@ -728,7 +734,7 @@ Global___BoundingBox: _TypeAlias = BoundingBox  # noqa: Y015
 
 @_typing.final
 class Face(_message.Message):
-    """A face and who it may be."""
+    """A face and the people whom it may show."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -740,22 +746,24 @@ class Face(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     EMBEDDING_FIELD_NUMBER: _builtins.int
     detection_score: _builtins.float
-    """How sure the detector is that this is a face: 0 to 1, 0 when not told."""
+    """The detector's score that this is a face: 0 to 1; 0 if unknown."""
     @_builtins.property
     def box(self) -> Global___BoundingBox:
-        """Where it is."""
+        """Bounding box of the face."""
 
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
-        """Who it may be, best first. Empty: a face that the recognizer does not know."""
+        """People whom the face may show, best score first. Empty: the recognizer does
+        not know the face.
+        """
 
     @_builtins.property
     def landmarks(self) -> _containers.RepeatedCompositeFieldContainer[Global___Landmark]:
-        """Points of the face."""
+        """Landmarks of the face."""
 
     @_builtins.property
     def quality(self) -> Global___FaceQuality:
-        """How good the picture of the face is."""
+        """Quality of the face in the picture."""
 
     @_builtins.property
     def attributes(self) -> _containers.RepeatedCompositeFieldContainer[Global___FaceAttribute]:
@@ -763,7 +771,7 @@ class Face(_message.Message):
 
     @_builtins.property
     def embedding(self) -> Global___Embedding:
-        """Only with include_embeddings."""
+        """Embedding of the face; only with include_embeddings."""
 
     def __init__(
         self,
@@ -797,12 +805,14 @@ class Candidate(_message.Message):
     person_id: _builtins.str
     """The recognizer's stable identifier of the person."""
     display_name: _builtins.str
-    """A name for people to read."""
+    """Human-readable name."""
     score: _builtins.float
-    """0 to 1."""
+    """Score, 0 to 1."""
     @_builtins.property
     def urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Pages about the person, without or with a scheme, as the recognizer knows them."""
+        """Web pages about the person, with or without a scheme, as the recognizer
+        returns them.
+        """
 
     def __init__(
         self,
@@ -822,7 +832,7 @@ Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
 
 @_typing.final
 class Landmark(_message.Message):
-    """A point of a face, in shares of the upright picture."""
+    """A point of a face, in fractions of the upright picture's width and height."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -830,11 +840,11 @@ class Landmark(_message.Message):
     X_FIELD_NUMBER: _builtins.int
     Y_FIELD_NUMBER: _builtins.int
     type: _builtins.str
-    """"eyeLeft", "eyeRight", "nose", "mouthLeft", "mouthRight" …"""
+    """Type: "eyeLeft", "eyeRight", "nose", "mouthLeft", "mouthRight" …"""
     x: _builtins.float
-    """0 is left, 1 is right."""
+    """Horizontal position; 0 is left, 1 is right."""
     y: _builtins.float
-    """0 is top, 1 is bottom."""
+    """Vertical position; 0 is top, 1 is bottom."""
     def __init__(
         self,
         *,
@@ -852,7 +862,7 @@ Global___Landmark: _TypeAlias = Landmark  # noqa: Y015
 
 @_typing.final
 class FaceQuality(_message.Message):
-    """How good the picture of a face is."""
+    """Quality of a face in a picture."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -860,12 +870,12 @@ class FaceQuality(_message.Message):
     BRIGHTNESS_FIELD_NUMBER: _builtins.int
     POSE_FIELD_NUMBER: _builtins.int
     sharpness: _builtins.float
-    """0 (blurred) to 1 (sharp)."""
+    """Sharpness, 0 (blurred) to 1 (sharp)."""
     brightness: _builtins.float
-    """0 (dark) to 1 (bright)."""
+    """Brightness, 0 (dark) to 1 (bright)."""
     @_builtins.property
     def pose(self) -> Global___Pose:
-        """Where the face looks."""
+        """Direction in which the face looks."""
 
     def __init__(
         self,
@@ -891,7 +901,9 @@ Global___FaceQuality: _TypeAlias = FaceQuality  # noqa: Y015
 
 @_typing.final
 class Pose(_message.Message):
-    """Where a face looks, in degrees, -180 to 180; 0 looks into the camera."""
+    """Direction in which a face looks, in degrees, -180 to 180; 0 is straight into
+    the camera.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -899,11 +911,11 @@ class Pose(_message.Message):
     YAW_FIELD_NUMBER: _builtins.int
     PITCH_FIELD_NUMBER: _builtins.int
     roll: _builtins.float
-    """Tilt towards a shoulder."""
+    """Tilt toward a shoulder."""
     yaw: _builtins.float
-    """Turn to a side."""
+    """Turn to the left or right."""
     pitch: _builtins.float
-    """Up or down."""
+    """Nod up or down."""
     def __init__(
         self,
         *,
@@ -921,7 +933,7 @@ Global___Pose: _TypeAlias = Pose  # noqa: Y015
 
 @_typing.final
 class FaceAttribute(_message.Message):
-    """Something true of a face."""
+    """An attribute of a face."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -929,11 +941,11 @@ class FaceAttribute(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """"Smile", "Eyeglasses", "AgeRange" …"""
+    """Name: "Smile", "Eyeglasses", "AgeRange" …"""
     value: _builtins.str
-    """"true", "false" or a text such as "31-39"."""
+    """Value: "true", "false" or a text such as "31-39"."""
     score: _builtins.float
-    """0 to 1."""
+    """Score, 0 to 1."""
     def __init__(
         self,
         *,
@@ -951,17 +963,17 @@ Global___FaceAttribute: _TypeAlias = FaceAttribute  # noqa: Y015
 
 @_typing.final
 class Embedding(_message.Message):
-    """A face as a vector. Vectors of one model can be compared with each other."""
+    """A face as a vector. Only vectors of the same model can be compared."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     MODEL_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
-    """The network that made it."""
+    """Name of the network that computed it."""
     @_builtins.property
     def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Its values."""
+        """Components of the vector."""
 
     def __init__(
         self,
@@ -979,7 +991,7 @@ Global___Embedding: _TypeAlias = Embedding  # noqa: Y015
 
 @_typing.final
 class Label(_message.Message):
-    """Something that the picture shows."""
+    """Something that a picture shows."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -989,20 +1001,20 @@ class Label(_message.Message):
     CATEGORIES_FIELD_NUMBER: _builtins.int
     INSTANCES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """"Boat"."""
+    """Name: "Boat"."""
     score: _builtins.float
-    """0 to 1."""
+    """Score, 0 to 1."""
     @_builtins.property
     def parents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The labels above it: "Vehicle"."""
+        """Parent labels: "Vehicle"."""
 
     @_builtins.property
     def categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The wider groups that it belongs to: "Transport and Logistics"."""
+        """Categories: "Transport and Logistics"."""
 
     @_builtins.property
     def instances(self) -> _containers.RepeatedCompositeFieldContainer[Global___LabelInstance]:
-        """Where it was found, when the recognizer tells."""
+        """Instances with a bounding box, if the recognizer returns them."""
 
     def __init__(
         self,
@@ -1023,17 +1035,17 @@ Global___Label: _TypeAlias = Label  # noqa: Y015
 
 @_typing.final
 class LabelInstance(_message.Message):
-    """One thing that bears a label."""
+    """One instance of a label."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     BOX_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     score: _builtins.float
-    """0 to 1."""
+    """Score, 0 to 1."""
     @_builtins.property
     def box(self) -> Global___BoundingBox:
-        """Where it is."""
+        """Bounding box of the instance."""
 
     def __init__(
         self,
@@ -1051,7 +1063,7 @@ Global___LabelInstance: _TypeAlias = LabelInstance  # noqa: Y015
 
 @_typing.final
 class Text(_message.Message):
-    """A written text."""
+    """Text in a picture."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1060,14 +1072,14 @@ class Text(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
     content: _builtins.str
-    """The text itself."""
+    """The text."""
     score: _builtins.float
-    """0 to 1."""
+    """Score, 0 to 1."""
     type: Global___TextType.ValueType
-    """A line or a word of one."""
+    """Whether it is a line or a word of a line."""
     @_builtins.property
     def box(self) -> Global___BoundingBox:
-        """Where it is."""
+        """Bounding box of the text."""
 
     def __init__(
         self,
@@ -1087,7 +1099,7 @@ Global___Text: _TypeAlias = Text  # noqa: Y015
 
 @_typing.final
 class ModerationLabel(_message.Message):
-    """A label that a moderator wants to see."""
+    """A label for content moderation."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1095,11 +1107,11 @@ class ModerationLabel(_message.Message):
     PARENT_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """"Alcohol"."""
+    """Name: "Alcohol"."""
     parent: _builtins.str
-    """The label above it; empty at the top."""
+    """Parent label; empty at the top level."""
     score: _builtins.float
-    """0 to 1."""
+    """Score, 0 to 1."""
     def __init__(
         self,
         *,
@@ -1117,7 +1129,7 @@ Global___ModerationLabel: _TypeAlias = ModerationLabel  # noqa: Y015
 
 @_typing.final
 class FeatureError(_message.Message):
-    """A feature that failed while others did not."""
+    """A feature that failed although others succeeded."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1127,7 +1139,7 @@ class FeatureError(_message.Message):
     """The feature."""
     @_builtins.property
     def status(self) -> _status_pb2.Status:
-        """Why."""
+        """Why it failed."""
 
     def __init__(
         self,
@@ -1145,7 +1157,7 @@ Global___FeatureError: _TypeAlias = FeatureError  # noqa: Y015
 
 @_typing.final
 class RecognizerTimings(_message.Message):
-    """Where a recognizer's time went."""
+    """Durations of one recognizer's part of a call."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1158,7 +1170,7 @@ class RecognizerTimings(_message.Message):
 
     @_builtins.property
     def network(self) -> _duration_pb2.Duration:
-        """On the way between gateway and recognizer; set by the gateway."""
+        """In transit between gateway and recognizer; set by the gateway."""
 
     @_builtins.property
     def recognizer(self) -> _duration_pb2.Duration:
@@ -1181,7 +1193,7 @@ Global___RecognizerTimings: _TypeAlias = RecognizerTimings  # noqa: Y015
 
 @_typing.final
 class Verdict(_message.Message):
-    """What is known about one face when every recognizer has been heard."""
+    """Verdict on one face after all recognizers have answered."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1192,17 +1204,19 @@ class Verdict(_message.Message):
     SCORE_FIELD_NUMBER: _builtins.int
     SUPPORT_FIELD_NUMBER: _builtins.int
     state: Global___VerdictState.ValueType
-    """What is known."""
+    """Whether the face is identified."""
     person_id: _builtins.str
-    """The person, for IDENTIFIED: the identifier of the highest-scored support."""
+    """For IDENTIFIED: identifier of the person, from the support with the best
+    score.
+    """
     display_name: _builtins.str
-    """The person's name, for IDENTIFIED."""
+    """For IDENTIFIED: name of the person."""
     score: _builtins.float
-    """For IDENTIFIED: 0 to 1."""
+    """For IDENTIFIED: score, 0 to 1."""
     @_builtins.property
     def box(self) -> Global___BoundingBox:
-        """Where the face is: the box of the most certain support. Absent for
-        NO_FACE and for people seen without a place.
+        """Bounding box of the face, from the support with the best score. Absent for
+        NO_FACE and for people recognized without a bounding box.
         """
 
     @_builtins.property
@@ -1229,7 +1243,7 @@ Global___Verdict: _TypeAlias = Verdict  # noqa: Y015
 
 @_typing.final
 class Support(_message.Message):
-    """A recognizer's word on a face."""
+    """One recognizer's candidate for a face."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1237,12 +1251,12 @@ class Support(_message.Message):
     CANDIDATE_FIELD_NUMBER: _builtins.int
     EVIDENCE_GROUP_FIELD_NUMBER: _builtins.int
     recognizer: _builtins.str
-    """The recognizer."""
+    """Name of the recognizer."""
     evidence_group: _builtins.str
-    """Recognizers of one group count once; see Model.evidence_group."""
+    """Recognizers with the same group count once; see Model.evidence_group."""
     @_builtins.property
     def candidate(self) -> Global___Candidate:
-        """Whom it names."""
+        """The recognizer's best candidate."""
 
     def __init__(
         self,
@@ -1261,7 +1275,7 @@ Global___Support: _TypeAlias = Support  # noqa: Y015
 
 @_typing.final
 class ListRecognizersRequest(_message.Message):
-    """Asks for the recognizers."""
+    """Request for the list of recognizers."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1285,10 +1299,10 @@ class ListRecognizersResponse(_message.Message):
     RECOGNIZERS_FIELD_NUMBER: _builtins.int
     GATEWAY_FIELD_NUMBER: _builtins.int
     gateway: _builtins.str
-    """The name of the gateway that answered. Empty: a leaf did."""
+    """Name of the gateway that answered. Empty: a leaf answered."""
     @_builtins.property
     def recognizers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recognizer]:
-        """In the order in which they are asked."""
+        """In the configured order."""
 
     def __init__(
         self,
@@ -1306,7 +1320,7 @@ Global___ListRecognizersResponse: _TypeAlias = ListRecognizersResponse  # noqa: 
 
 @_typing.final
 class Recognizer(_message.Message):
-    """A recognizer, what it can do and what it costs."""
+    """A recognizer, its features and its prices."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1320,32 +1334,32 @@ class Recognizer(_message.Message):
     EVIDENCE_GROUP_FIELD_NUMBER: _builtins.int
     SPENDING_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """Its name; "gateway/name" for one behind another gateway."""
+    """Name of the recognizer; "gateway/name" behind another gateway."""
     state: Global___RecognizerState.ValueType
-    """Whether it can be used now."""
+    """Whether it is ready."""
     can_enroll: _builtins.bool
     """Whether it serves EnrollmentService."""
     evidence_group: _builtins.str
-    """The group that its models belong to; see Model.evidence_group."""
+    """Group of its models; see Model.evidence_group."""
     @_builtins.property
     def status(self) -> _status_pb2.Status:
         """Why it is UNAVAILABLE."""
 
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[Global___Feature.ValueType]:
-        """What it can do."""
+        """Supported features."""
 
     @_builtins.property
     def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]:
-        """The models it uses."""
+        """Models in use."""
 
     @_builtins.property
     def prices(self) -> _containers.RepeatedCompositeFieldContainer[Global___Price]:
-        """What it costs; empty: nothing."""
+        """Price per feature. Empty: free."""
 
     @_builtins.property
     def spending(self) -> Global___Spending:
-        """Money spent, where it costs money."""
+        """Money spent, if it costs money."""
 
     def __init__(
         self,
@@ -1370,7 +1384,7 @@ Global___Recognizer: _TypeAlias = Recognizer  # noqa: Y015
 
 @_typing.final
 class Price(_message.Message):
-    """What a feature costs."""
+    """Price of a feature."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1381,9 +1395,9 @@ class Price(_message.Message):
     feature: Global___Feature.ValueType
     """The feature."""
     micro_usd: _builtins.int
-    """Millionths of a US dollar a picture."""
+    """Millionths of a US dollar per picture."""
     region: _builtins.str
-    """The region whose price this is."""
+    """Region to which the price applies."""
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
         """When the price was looked up."""
@@ -1418,7 +1432,7 @@ class Spending(_message.Message):
     month_micro_usd: _builtins.int
     """Since the first of the month, UTC."""
     daily_cap_micro_usd: _builtins.int
-    """Most that may be spent a day; absent: no cap."""
+    """Daily spending cap; absent: no cap."""
     def __init__(
         self,
         *,

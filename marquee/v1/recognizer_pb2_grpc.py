@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RecognizerServiceStub(object):
-    """Tells who and what is in a picture.
+    """Recognizes who and what is in a picture.
     """
 
     def __init__(self, channel):
@@ -53,24 +53,24 @@ class RecognizerServiceStub(object):
 
 
 class RecognizerServiceServicer(object):
-    """Tells who and what is in a picture.
+    """Recognizes who and what is in a picture.
     """
 
     def RecognizeImage(self, request, context):
-        """Recognizes one picture and answers when every asked recognizer has
-        answered, failed or run out of time. A recognizer that fails is a result
-        with a status; the call fails only when the request is invalid or nobody
-        could answer. The deadline is 12 s when the caller sets none.
+        """Recognizes one picture. Responds once every requested recognizer has
+        answered, failed or timed out. A recognizer that fails is a result with a
+        status; the call fails only if the request is invalid or no recognizer
+        could answer. The deadline is 12 s if the caller sets none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamRecognizeImage(self, request, context):
-        """The same, with each recognizer's result as soon as it is there. Every
-        message but the last holds one result; the last holds no result but
-        all that needs every one of them: labels, verdicts, timings and costs.
-        Merging all messages gives what RecognizeImage would have answered.
+        """Like RecognizeImage, but streams each recognizer's result as soon as it
+        arrives. Every message but the last holds one result. The last holds no
+        result, but everything that depends on all of them: labels, verdicts,
+        timings and costs. All messages merged are RecognizeImage's response.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,7 +112,7 @@ def add_RecognizerServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RecognizerService(object):
-    """Tells who and what is in a picture.
+    """Recognizes who and what is in a picture.
     """
 
     @staticmethod

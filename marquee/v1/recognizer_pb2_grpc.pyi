@@ -4,10 +4,10 @@ isort:skip_file
 The contract of Marquee: who and what is in a picture.
 
 Everything that recognizes implements RecognizerService: the leaves
-(rekognition, keras, svm) and the gateway that fans a call out to them.
-A client written for one of them works with all of them.
+(rekognition, keras, svm) and the gateway, which fans a call out to them. A
+client written for one of them works with all of them.
 
-Errors are google.rpc.Status. Every error that Marquee raises carries a
+Errors are google.rpc.Status. Every error that Marquee returns carries a
 google.rpc.ErrorInfo with domain "marquee" and a reason in
 UPPER_SNAKE_CASE; docs/errors.md lists the reasons and what to do.
 """
@@ -36,23 +36,23 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RecognizerServiceStub:
-    """Tells who and what is in a picture."""
+    """Recognizes who and what is in a picture."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RecognizerServiceAsyncStub: ...
     RecognizeImage: _grpc.UnaryUnaryMultiCallable[_recognizer_pb2.RecognizeImageRequest, _recognizer_pb2.RecognizeImageResponse]
-    """Recognizes one picture and answers when every asked recognizer has
-    answered, failed or run out of time. A recognizer that fails is a result
-    with a status; the call fails only when the request is invalid or nobody
-    could answer. The deadline is 12 s when the caller sets none.
+    """Recognizes one picture. Responds once every requested recognizer has
+    answered, failed or timed out. A recognizer that fails is a result with a
+    status; the call fails only if the request is invalid or no recognizer
+    could answer. The deadline is 12 s if the caller sets none.
     """
     StreamRecognizeImage: _grpc.UnaryStreamMultiCallable[_recognizer_pb2.RecognizeImageRequest, _recognizer_pb2.RecognizeImageResponse]
-    """The same, with each recognizer's result as soon as it is there. Every
-    message but the last holds one result; the last holds no result but
-    all that needs every one of them: labels, verdicts, timings and costs.
-    Merging all messages gives what RecognizeImage would have answered.
+    """Like RecognizeImage, but streams each recognizer's result as soon as it
+    arrives. Every message but the last holds one result. The last holds no
+    result, but everything that depends on all of them: labels, verdicts,
+    timings and costs. All messages merged are RecognizeImage's response.
     """
     ListRecognizers: _grpc.UnaryUnaryMultiCallable[_recognizer_pb2.ListRecognizersRequest, _recognizer_pb2.ListRecognizersResponse]
     """Lists the recognizers behind this server with their state, features,
@@ -62,20 +62,20 @@ class RecognizerServiceStub:
 
 @_typing.type_check_only
 class RecognizerServiceAsyncStub(RecognizerServiceStub):
-    """Tells who and what is in a picture."""
+    """Recognizes who and what is in a picture."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RecognizeImage: _aio.UnaryUnaryMultiCallable[_recognizer_pb2.RecognizeImageRequest, _recognizer_pb2.RecognizeImageResponse]  # type: ignore[assignment]
-    """Recognizes one picture and answers when every asked recognizer has
-    answered, failed or run out of time. A recognizer that fails is a result
-    with a status; the call fails only when the request is invalid or nobody
-    could answer. The deadline is 12 s when the caller sets none.
+    """Recognizes one picture. Responds once every requested recognizer has
+    answered, failed or timed out. A recognizer that fails is a result with a
+    status; the call fails only if the request is invalid or no recognizer
+    could answer. The deadline is 12 s if the caller sets none.
     """
     StreamRecognizeImage: _aio.UnaryStreamMultiCallable[_recognizer_pb2.RecognizeImageRequest, _recognizer_pb2.RecognizeImageResponse]  # type: ignore[assignment]
-    """The same, with each recognizer's result as soon as it is there. Every
-    message but the last holds one result; the last holds no result but
-    all that needs every one of them: labels, verdicts, timings and costs.
-    Merging all messages gives what RecognizeImage would have answered.
+    """Like RecognizeImage, but streams each recognizer's result as soon as it
+    arrives. Every message but the last holds one result. The last holds no
+    result, but everything that depends on all of them: labels, verdicts,
+    timings and costs. All messages merged are RecognizeImage's response.
     """
     ListRecognizers: _aio.UnaryUnaryMultiCallable[_recognizer_pb2.ListRecognizersRequest, _recognizer_pb2.ListRecognizersResponse]  # type: ignore[assignment]
     """Lists the recognizers behind this server with their state, features,
@@ -84,7 +84,7 @@ class RecognizerServiceAsyncStub(RecognizerServiceStub):
     """
 
 class RecognizerServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Tells who and what is in a picture."""
+    """Recognizes who and what is in a picture."""
 
     @_abc_1.abstractmethod
     def RecognizeImage(
@@ -92,10 +92,10 @@ class RecognizerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recognizer_pb2.RecognizeImageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recognizer_pb2.RecognizeImageResponse, _abc.Awaitable[_recognizer_pb2.RecognizeImageResponse]]:
-        """Recognizes one picture and answers when every asked recognizer has
-        answered, failed or run out of time. A recognizer that fails is a result
-        with a status; the call fails only when the request is invalid or nobody
-        could answer. The deadline is 12 s when the caller sets none.
+        """Recognizes one picture. Responds once every requested recognizer has
+        answered, failed or timed out. A recognizer that fails is a result with a
+        status; the call fails only if the request is invalid or no recognizer
+        could answer. The deadline is 12 s if the caller sets none.
         """
 
     @_abc_1.abstractmethod
@@ -104,10 +104,10 @@ class RecognizerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recognizer_pb2.RecognizeImageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_recognizer_pb2.RecognizeImageResponse], _abc.AsyncIterator[_recognizer_pb2.RecognizeImageResponse]]:
-        """The same, with each recognizer's result as soon as it is there. Every
-        message but the last holds one result; the last holds no result but
-        all that needs every one of them: labels, verdicts, timings and costs.
-        Merging all messages gives what RecognizeImage would have answered.
+        """Like RecognizeImage, but streams each recognizer's result as soon as it
+        arrives. Every message but the last holds one result. The last holds no
+        result, but everything that depends on all of them: labels, verdicts,
+        timings and costs. All messages merged are RecognizeImage's response.
         """
 
     @_abc_1.abstractmethod
