@@ -1,1 +1,1 @@
-"""The Keras recognizer: an adapter beside TensorFlow Serving, and the trainer of its models."""
+"""The Keras recognizer, an adapter beside TensorFlow Serving, and the commands that train, convert and fetch models."""

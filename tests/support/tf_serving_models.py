@@ -1,4 +1,4 @@
-"""Small ONNX models whose scores a test can foretell, and a server that serves them."""
+"""Small ONNX models with predictable scores, and a server for them."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -32,7 +32,7 @@ def write_brightness_model(  # noqa: PLR0913 - what a model can differ in
     only: Sequence[str] = ("bright", "dark"),
     **assets: str,
 ) -> Path:
-    """Writes BASE/VERSION with a model whose scores are [mean of the values · scale, 1 - that], or `only` one of them.
+    """Write BASE/VERSION with a model whose scores are [mean of the values · scale, 1 - that], or `only` one of them.
 
     A version is there whole or not at all. `assets` has more fields of marquee.json.
     """
@@ -40,14 +40,14 @@ def write_brightness_model(  # noqa: PLR0913 - what a model can differ in
     (folder / "assets").mkdir(parents=True)
     onnx.save(_brightness(dtype, shape, scale, only), folder / "model.onnx")
     if labels is not None:
-        told = {"labels": labels, "threshold": threshold} | assets
-        (folder / "assets" / "marquee.json").write_text(json.dumps(told))
+        facts = {"labels": labels, "threshold": threshold} | assets
+        (folder / "assets" / "marquee.json").write_text(json.dumps(facts))
     folder.rename(base / str(version))
     return base
 
 
 def model_source(base: Path, name: str = "celebrity", **config: Any) -> tuple[Source, Servables]:
-    """What is served of BASE, nothing of it loaded yet; `config` has more fields of ModelConfig."""
+    """Return a source of BASE's models, none loaded yet; `config` holds further fields of ModelConfig."""
     servables, configured = Servables(), ModelServerConfig()
     configured.model_config_list.config.add(name=name, base_path=str(base), **config)
     return Source(configured, servables, threads=1), servables
@@ -57,7 +57,7 @@ def model_source(base: Path, name: str = "celebrity", **config: Any) -> tuple[So
 async def serving(
     base: Path, options: ServerOptions | None = None, port: int = 0, name: str = "celebrity"
 ) -> AsyncIterator[int]:
-    """Serves BASE's newest version on the loopback; gives the port."""
+    """Serve BASE's newest version on loopback; yield the port."""
     source, servables = model_source(base, name)
     source.poll()
     source.label(allow_unavailable=False)
@@ -67,7 +67,7 @@ async def serving(
 
 @asynccontextmanager
 async def serving_of(servables: Servables, options: ServerOptions | None = None, port: int = 0) -> AsyncIterator[int]:
-    """Serves what there is, which may change meanwhile; gives the port."""
+    """Serve the models, which may change meanwhile; yield the port."""
     with ThreadPoolExecutor(2) as executor:
         server = await build(servables, executor, options or ServerOptions())
         bound = server.add_insecure_port(f"127.0.0.1:{port}")

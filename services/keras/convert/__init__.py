@@ -1,1 +1,1 @@
-"""The converter of Keras models."""
+"""The command that converts Keras models for TensorFlow Serving."""

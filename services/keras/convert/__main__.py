@@ -42,7 +42,7 @@ def _convert(args: argparse.Namespace) -> None:
         differences = convert(file, read_facts(path, args.assets, overrides), args.samples, args.out)
     text = ", ".join(f"{name} {difference:.1e}" for name, difference in differences.items())
     _console.print(f"{file.path.name}, saved by {file.maker}; scores differ by at most: {text}", markup=False)
-    _console.print(f"Written to {args.out}", markup=False)
+    _console.print(f"written to {args.out}", markup=False)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ from services.keras.assets import PATH, Assets, explain
 from services.keras.convert.model_file import ModelFile, ModelProblem
 from services.keras.convert.source import ASSETS_SUFFIX
 from services.keras.fetch import manifest
+from services.runtime.storage import files
 
 Facts = dict[str, Any]
 """Contents of marquee.json: the assets, and where the model comes from."""
@@ -111,5 +112,4 @@ def _read_json(path: Path) -> Facts:
 
 
 def _write_json(facts: Facts, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"{json.dumps(facts, indent=2, ensure_ascii=False)}\n", encoding="utf-8")
+    files.write(path, f"{json.dumps(facts, indent=2, ensure_ascii=False)}\n")

@@ -1,4 +1,4 @@
-"""Models to convert, from a disk or from S3."""
+"""Models to convert, on disk or in S3."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,14 +10,14 @@ from services.runtime.errors import DomainError
 from services.runtime.storage.s3 import S3, S3Url, is_s3
 
 ASSETS_SUFFIX = ".marquee.json"
-"""MODEL.marquee.json beside MODEL.keras says what its labels are."""
+"""Suffix of the file beside a model that holds its labels: MODEL.marquee.json for MODEL.keras."""
 
 
 @contextmanager
 def local_copy(source: str, endpoint_url: str | None) -> Iterator[Path]:
-    """The file or folder, or a copy of s3://BUCKET/KEY that lasts as long as the context, its assets beside it.
+    """Yield the path of the file or folder, or of a temporary copy of s3://BUCKET/KEY with its assets beside it.
 
-    Raises ModelProblem. Blocks.
+    Raise ModelProblem. Blocks.
     """
     if not is_s3(source):
         yield Path(source)
@@ -37,10 +37,10 @@ def _copy(model: S3Url, folder: Path, s3: S3) -> Path:
     path = PurePosixPath(model.key)
     beside = str(path.with_suffix(ASSETS_SUFFIX))
 
-    def wanted(key: str, _: int) -> bool:
+    def is_part(key: str, _: int) -> bool:
         return key in {model.key, beside} or key.startswith(f"{model.key}/")
 
-    s3.download_all(S3Url(model.bucket, str(path.with_suffix(""))), folder, wanted)
+    s3.download_all(S3Url(model.bucket, str(path.with_suffix(""))), folder, is_part)
     if not (folder / path.name).exists():
-        raise ModelProblem(f"There is no {model}.")
+        raise ModelProblem(f"{model} does not exist.")
     return folder / path.name

@@ -1,1 +1,1 @@
-"""The command that brings models from S3."""
+"""The command that fetches models from S3."""

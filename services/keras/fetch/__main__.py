@@ -1,10 +1,9 @@
-"""Brings a model from S3 to where it is served: `python -m services.keras.fetch s3://BUCKET/PREFIX DIR`.
+"""Fetch a model from S3 to where it is served: `python -m services.keras.fetch s3://BUCKET/PREFIX DIR`.
 
-s3://BUCKET/PREFIX/<version>/ holds what services.keras.convert wrote; DIR gets <version>/ and is what
-TensorFlow Serving has as its model_base_path. Every file is checked against manifest.json before the
-version appears. As an init container it ends after that; with --watch it stays and brings what is
-published later. MARQUEE_S3_ENDPOINT_URL names another S3 than Amazon's. Exits with 2, and says what to
-do, where nothing could be brought.
+s3://BUCKET/PREFIX/<version>/ holds what services.keras.convert wrote. DIR, which is TensorFlow Serving's
+model_base_path, gets <version>/, in which every file has been checked against manifest.json before the version
+appears. As an init container, the command ends after that; with --watch it keeps running and fetches later versions.
+MARQUEE_S3_ENDPOINT_URL sets an S3 other than Amazon's. If nothing could be fetched, exit 2 and say what to do.
 """
 
 import argparse
@@ -24,14 +23,14 @@ logger = structlog.get_logger()
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Brings the newest version, and later ones with --watch; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    """Fetch the newest version, and later ones with --watch; return the exit code."""
+    args = _parser().parse_args(arguments)
     settings = load_settings(LeafSettings)
     configure(settings)
     try:
-        delivery = Delivery(PublishedModel(options.source, settings.s3_endpoint_url), options.folder, options.keep)
-        if options.watch:
-            _watch(delivery, options.watch)
+        delivery = Delivery(PublishedModel(args.source, settings.s3_endpoint_url), args.folder, args.keep)
+        if args.watch:
+            _watch(delivery, args.watch)
         else:
             delivery.deliver()
     except (BucketProblem, DeliveryProblem, OSError) as exc:
@@ -41,28 +40,30 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.keras.fetch", description="Brings a model from S3.")
-    parser.add_argument("source", metavar="s3://BUCKET/PREFIX", help="the folder that holds the versions")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="where it is served from, as DIR/<version>/")
-    parser.add_argument("--keep", type=_count, default=2, help="versions to keep on the disk (%(default)s)")
-    parser.add_argument("--watch", type=_seconds, metavar="SECONDS", help="stay, and look so often for a new version")
+    parser = argparse.ArgumentParser(prog="python -m services.keras.fetch", description="Fetch a model from S3.")
+    parser.add_argument("source", metavar="s3://BUCKET/PREFIX", help="folder that holds the versions")
+    parser.add_argument("folder", type=Path, metavar="DIR", help="folder to serve from, as DIR/<version>/")
+    parser.add_argument("--keep", type=_count, default=2, help="versions to keep on disk (default: %(default)s)")
+    parser.add_argument(
+        "--watch", type=_seconds, metavar="SECONDS", help="keep running and check for a new version at this interval"
+    )
     return parser
 
 
 def _watch(delivery: Delivery, seconds: float) -> None:
-    """Until SIGTERM or SIGINT. What goes wrong is logged once, and tried again."""
+    """Deliver until SIGTERM or SIGINT. Log a failure once, and keep trying."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    told = ""
+    last_reason = ""
     while not stop.is_set():
         try:
             delivery.deliver()
-            told = ""
+            last_reason = ""
         except (BucketProblem, DeliveryProblem, OSError) as exc:
-            if str(exc) != told:
+            if str(exc) != last_reason:
                 logger.warning("no model was fetched; trying again", reason=str(exc), seconds=seconds)
-            told = str(exc)
+            last_reason = str(exc)
         stop.wait(seconds)
 
 

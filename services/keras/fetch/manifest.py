@@ -1,4 +1,4 @@
-"""Which files a version of a model has, with their hashes: written by the converter, checked by `fetch`."""
+"""The manifest: the files of a version with their hashes, written by the converter and checked by `fetch`."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ FILE = "manifest.json"
 def _within(path: str) -> str:
     parts = PurePosixPath(path).parts
     if not parts or "\\" in path or ".." in parts or PurePosixPath(path).is_absolute() or path == FILE:
-        raise ValueError(f"{path!r} is no file of a version's folder")
+        raise ValueError(f"{path!r} is not a file of a version's folder")
     return path
 
 
@@ -27,7 +27,7 @@ class Entry(BaseModel):
 
 
 class Manifest(BaseModel):
-    """All files of a version but the manifest itself, by their paths in its folder."""
+    """All files of a version except the manifest, by their paths in its folder."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,29 +35,29 @@ class Manifest(BaseModel):
 
 
 def describe(folder: Path) -> Manifest:
-    """The manifest of the folder as it is. Blocks: every file is read."""
+    """Return the manifest of the folder's files, all of which are read. Blocks."""
     return Manifest(files={name: _entry(folder / name) for name in _names(folder)})
 
 
 def write(manifest: Manifest, folder: Path) -> None:
-    """Writes FOLDER/manifest.json. Blocks."""
+    """Write FOLDER/manifest.json. Blocks."""
     (folder / FILE).write_text(f"{manifest.model_dump_json(indent=1)}\n", encoding="utf-8")
 
 
 def differences(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """What is missing, of another length or of other content, a sentence each. Blocks."""
-    for name, wanted in manifest.files.items():
+    """Yield what is missing or differs in length or content, one clause per file. Blocks."""
+    for name, entry in manifest.files.items():
         path = folder / name
         if not path.is_file():
             yield f"{name} is missing"
-        elif (size := path.stat().st_size) != wanted.bytes:
-            yield f"{name} has {size} bytes instead of {wanted.bytes}"
-        elif sha256_of(path) != wanted.sha256:
-            yield f"{name} has another SHA-256 than the manifest says"
+        elif (size := path.stat().st_size) != entry.bytes:
+            yield f"{name} has {size} bytes instead of {entry.bytes}"
+        elif sha256_of(path) != entry.sha256:
+            yield f"{name} has a SHA-256 other than the manifest's"
 
 
 def sha256_of(path: Path) -> str:
-    """The file's SHA-256, 64 lower-case hexadecimal digits. Blocks."""
+    """Return the file's SHA-256 as 64 lower-case hexadecimal digits. Blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,1 +1,1 @@
-"""TensorFlow Serving as the recognizer asks it."""
+"""The recognizer's client of TensorFlow Serving."""

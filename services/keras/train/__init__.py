@@ -1,1 +1,1 @@
-"""The trainer of Keras classifiers."""
+"""The command that trains Keras classifiers."""

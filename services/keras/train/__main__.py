@@ -1,8 +1,8 @@
-"""Trains a Keras classifier: `python -m services.keras.train DIR --out MODEL.keras`.
+"""Train a Keras classifier: `python -m services.keras.train DIR --out MODEL.keras`.
 
-DIR has a folder of pictures for each label. Beside MODEL.keras (or .h5) come MODEL.marquee.json, which tells
-services.keras.convert what the labels are, and MODEL.html with what was measured. Runs where the extra `train`
-is installed; the recognizer itself needs none of it. Exits with 2 where the pictures cannot be trained on.
+DIR has a folder of pictures for each label. Beside MODEL.keras (or .h5), write MODEL.marquee.json, which gives
+services.keras.convert the labels, and MODEL.html, a report. Requires the extra `train`; the recognizer itself
+does not. If the pictures cannot be trained on, exit 2.
 """
 
 import argparse
@@ -25,19 +25,19 @@ from services.keras.train.dataset import DataProblem, Dataset, hold_out, read_da
 from services.runtime.storage import files
 
 if TYPE_CHECKING:
-    from services.keras.train.network import Fitted
+    from services.keras.train.network import Fit
 
-Held = npt.NDArray[np.bool_]
-_HELD_SHARE = 0.2
+Mask = npt.NDArray[np.bool_]
+_HELD_OUT_SHARE = 0.2
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Reads, trains, writes; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    """Read, train and write; return the exit code."""
+    args = _parser().parse_args(arguments)
     try:
-        dataset = read_dataset(options.folder, lambda paths: track(paths, "reading", console=_console), options.labels)
-        _train(dataset, hold_out(dataset, _HELD_SHARE, options.seed), options)
+        dataset = read_dataset(args.folder, lambda paths: track(paths, "reading", console=_console), args.labels)
+        _train(dataset, hold_out(dataset, _HELD_OUT_SHARE, args.seed), args)
     except (DataProblem, OSError) as exc:
         _console.print(f"Not trained. {exc}", markup=False, style="red")
         return 2
@@ -45,13 +45,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.keras.train", description="Trains a Keras classifier.")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="DIR/LABEL/*.jpg, for two or more labels")
-    parser.add_argument("--labels", type=_labels, default=(), metavar="A,B,…", help="folders to take, in class order")
-    parser.add_argument("--out", type=_model, required=True, metavar="MODEL", help="file to write: .keras or .h5")
-    parser.add_argument("--weights", type=Path, help="of MobileNetV2 without its top: a head on it is trained")
-    parser.add_argument("--epochs", type=_count, default=20, help="at most so many (%(default)s)")
-    parser.add_argument("--seed", type=int, default=1, help="for split, weights and variations (%(default)s)")
+    parser = argparse.ArgumentParser(prog="python -m services.keras.train", description="Train a Keras classifier.")
+    add = parser.add_argument
+    add("folder", type=Path, metavar="DIR", help="DIR/LABEL/*.jpg, for two or more labels")
+    add("--labels", type=_labels, default=(), metavar="A,B,…", help="folders to read, in class order (default: all)")
+    add("--out", type=_model, required=True, metavar="MODEL", help="file to write: .keras or .h5")
+    add("--weights", type=Path, help="MobileNetV2's weights without its top: train a head on it")
+    add("--epochs", type=_count, default=20, help="maximum number of epochs (default: %(default)s)")
+    add("--seed", type=int, default=1, help="seed of split, weights and variations (default: %(default)s)")
     return parser
 
 
@@ -61,7 +62,7 @@ def _labels(text: str) -> list[str]:
 
 def _model(text: str) -> Path:
     if (path := Path(text)).suffix not in {".keras", ".h5"}:
-        raise argparse.ArgumentTypeError("its name ends with .keras or .h5")
+        raise argparse.ArgumentTypeError("the name must end with .keras or .h5")
     return path
 
 
@@ -71,41 +72,40 @@ def _count(text: str) -> int:
     return count
 
 
-def _train(dataset: Dataset, held: Held, options: argparse.Namespace) -> None:
+def _train(dataset: Dataset, held_out: Mask, args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from services.keras.train import network  # noqa: PLC0415 - seconds of TensorFlow that bad data need not wait for
+    from services.keras.train import network  # noqa: PLC0415 - TensorFlow takes seconds, which bad data need not
 
     classes = len(dataset.labels)
-    if options.weights is None:
-        model = network.build(classes, options.seed)
+    if args.weights is None:
+        model = network.build(classes, args.seed)
     else:
-        model = network.build_on(options.weights, classes, options.seed)
-    with _progress(options.epochs) as tell:
-        fitted = network.fit(model, dataset, held, options.epochs, tell)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    model.save(options.out)
-    facts = {"parameters": model.count_params(), "epochs": len(fitted.curves["loss"]), "seed": options.seed}
-    _tell(dataset, held, fitted, facts, options.out)
+        model = network.build_on(args.weights, classes, args.seed)
+    with _progress(args.epochs) as on_epoch:
+        fit = network.fit(model, dataset, held_out, args.epochs, on_epoch)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    model.save(args.out)
+    facts = {"parameters": model.count_params(), "epochs": len(fit.curves["loss"]), "seed": args.seed}
+    _write_report(dataset, held_out, fit, facts, args.out)
 
 
-def _tell(dataset: Dataset, held: Held, fitted: "Fitted", own: dict[str, Any], out: Path) -> None:
-    """Writes assets and report, and says the gist."""
-    threshold = metrics.best_threshold(fitted.scores, dataset.classes[held])
-    table = metrics.confusion(fitted.scores, dataset.classes[held], threshold)
-    facts = {"labels": dataset.labels, "threshold": threshold, **own, **_measured(dataset, held, table)}
-    text = json.dumps(facts, indent=2, ensure_ascii=False)
-    files.write(out.with_suffix(ASSETS_SUFFIX), f"{text}\n")
-    report.write(out.with_suffix(".html"), facts, fitted.curves, table, dataset.labels)
-    _console.print("{trained_on} pictures trained on, {held_out} held out".format(**facts))
+def _write_report(dataset: Dataset, held_out: Mask, fit: "Fit", training: dict[str, Any], out: Path) -> None:
+    """Write the assets and the report, and print a summary."""
+    threshold = metrics.best_threshold(fit.scores, dataset.classes[held_out])
+    table = metrics.confusion(fit.scores, dataset.classes[held_out], threshold)
+    facts = {"labels": dataset.labels, "threshold": threshold, **training, **_quality(dataset, held_out, table)}
+    files.write(out.with_suffix(ASSETS_SUFFIX), f"{json.dumps(facts, indent=2, ensure_ascii=False)}\n")
+    report.write(out.with_suffix(".html"), facts, fit.curves, table, dataset.labels)
+    _console.print("trained on {trained_on} pictures, held out {held_out}".format(**facts))
     _console.print("accuracy {accuracy}, macro F1 {macro_f1} at the threshold {threshold}".format(**facts))
-    _console.print(f"{own['parameters']} parameters in {out}", markup=False)
+    _console.print(f"{training['parameters']} parameters in {out}", markup=False)
 
 
-def _measured(dataset: Dataset, held: Held, table: metrics.Classes) -> dict[str, Any]:
+def _quality(dataset: Dataset, held_out: Mask, table: metrics.Classes) -> dict[str, Any]:
     return {
         "data_sha256": dataset.sha256,
-        "trained_on": int((~held).sum()),
-        "held_out": int(held.sum()),
+        "trained_on": int((~held_out).sum()),
+        "held_out": int(held_out.sum()),
         "accuracy": round(float(table.diagonal().sum() / table.sum()), 4),
         "macro_f1": round(metrics.macro_f1(table), 4),
     }
@@ -116,11 +116,11 @@ def _progress(epochs: int) -> Iterator[Callable[[int, dict[str, float]], None]]:
     with Progress(console=_console) as progress:
         task = progress.add_task("training", total=epochs)
 
-        def tell(epoch: int, found: dict[str, float]) -> None:
-            text = f"training: loss {found['loss']:.3f}, held-out accuracy {found['val_accuracy']:.3f}"
+        def on_epoch(epoch: int, logs: dict[str, float]) -> None:
+            text = f"training: loss {logs['loss']:.3f}, held-out accuracy {logs['val_accuracy']:.3f}"
             progress.update(task, completed=epoch + 1, description=text)
 
-        yield tell
+        yield on_epoch
 
 
 if __name__ == "__main__":

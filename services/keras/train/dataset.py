@@ -1,4 +1,4 @@
-"""Labelled pictures in folders: what a classifier is trained on and measured with."""
+"""Labelled pictures in folders, to train a classifier on and to measure it with."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
@@ -16,36 +16,35 @@ _SHOWN_PROBLEMS = 10
 
 
 class DataProblem(Exception):
-    """The pictures cannot be trained on; the text says which and why."""
+    """The data cannot be trained on; the text says what and why."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Pictures with their labels, all in memory: 150 KB each."""
+    """Pictures with their labels, in memory: 150 KB each."""
 
     labels: tuple[str, ...]
     """In class order."""
     pixels: Pixels
     """uint8 [N, 224, 224, 3]."""
     classes: npt.NDArray[np.int64]
-    """[N], positions in `labels`."""
+    """[N], indices into `labels`."""
     groups: tuple[str, ...]
-    """[N]; pictures of one group are never parted."""
+    """[N]; pictures of one group stay together."""
     sha256: str
-    """Of all labels and files, whatever the files are called."""
+    """Hash of all labels and files, whatever the files' names."""
 
 
 def read_dataset(
     folder: Path, track: Callable[[list[Path]], Iterable[Path]] = iter, labels: Sequence[str] = ()
 ) -> Dataset:
-    """Reads FOLDER/LABEL/*.jpg and FOLDER/LABEL/GROUP/*.jpg (also .png and .webp).
+    """Read FOLDER/LABEL/*.jpg and FOLDER/LABEL/GROUP/*.jpg (also .png and .webp).
 
     Pictures in one GROUP folder belong together (shots of one scene, variations of one photo); elsewhere
-    only identical files do. `track` goes over the paths, so that a caller can show progress. `labels` are
-    the folders to take, in class order; without them it is all, sorted.
-    Raises DataProblem.
+    only identical files do. `track` iterates over the paths, so that a caller can show progress. `labels` are
+    the folders to read, in class order; by default all, sorted. Raise DataProblem.
     """
-    labels = _asked(folder, labels) if labels else _labels(folder)
+    labels = _checked(folder, labels) if labels else _labels(folder)
     paths = [path for label in labels for path in _pictures(folder / label)]
     pixels, digests, problems = [], [], []
     for path in track(paths):
@@ -55,7 +54,7 @@ def read_dataset(
             problems.append(f"{path}: {exc}")
         digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
     if problems:
-        raise DataProblem(_list(problems))
+        raise DataProblem(_summary(problems))
     owners = [path.relative_to(folder).parts[0] for path in paths]
     return Dataset(
         labels=labels,
@@ -67,22 +66,23 @@ def read_dataset(
 
 
 def hold_out(dataset: Dataset, share: float, seed: int) -> npt.NDArray[np.bool_]:
-    """Which pictures are kept for measuring, [N]: of each label `share` of its groups, one at least.
+    """Return which pictures to hold out for measuring, [N]: `share` of each label's groups, at least one.
 
-    Raises DataProblem where a label has a single group.
+    Raise DataProblem if a label has only one group.
     """
     random = np.random.default_rng(seed)
-    held: set[tuple[int, str]] = set()
-    for position, label in enumerate(dataset.labels):
-        groups = sorted({group for group, own in zip(dataset.groups, dataset.classes, strict=True) if own == position})
+    held_out: set[tuple[int, str]] = set()
+    pairs = list(zip(dataset.classes.tolist(), dataset.groups, strict=True))
+    for index, label in enumerate(dataset.labels):
+        groups = sorted({group for class_, group in pairs if class_ == index})
         if len(groups) == 1:
-            raise DataProblem(f"{label}: two different pictures or groups are needed, one of them to measure with.")
+            raise DataProblem(f"{label}: two different pictures or groups are needed, one of them for measuring.")
         count = max(1, round(share * len(groups)))
-        held.update((position, str(group)) for group in random.permutation(groups)[:count])
-    return np.array([pair in held for pair in zip(dataset.classes.tolist(), dataset.groups, strict=True)])
+        held_out.update((index, str(group)) for group in random.permutation(groups)[:count])
+    return np.array([pair in held_out for pair in pairs])
 
 
-def _asked(folder: Path, labels: Sequence[str]) -> tuple[str, ...]:
+def _checked(folder: Path, labels: Sequence[str]) -> tuple[str, ...]:
     for label in labels:
         if label in {"", ".", ".."} or "/" in label or not any(_pictures(folder / label)):
             raise DataProblem(f"{folder} has no folder {label!r} with pictures.")
@@ -93,11 +93,11 @@ def _asked(folder: Path, labels: Sequence[str]) -> tuple[str, ...]:
 
 def _labels(folder: Path) -> tuple[str, ...]:
     if not folder.is_dir():
-        raise DataProblem(f"{folder} is no folder.")
+        raise DataProblem(f"{folder} is not a folder.")
     labels = tuple(sorted(child.name for child in folder.iterdir() if child.is_dir() and any(_pictures(child))))
     if len(labels) < 2:  # noqa: PLR2004 - a choice needs two
-        found = f"only {labels[0]}" if labels else "none"
-        raise DataProblem(f"{folder} needs a folder with pictures for each of two or more labels; there is {found}.")
+        present = f"only {labels[0]}" if labels else "none"
+        raise DataProblem(f"{folder} needs a folder with pictures for each of two or more labels; there is {present}.")
     return labels
 
 
@@ -111,15 +111,15 @@ def _load(path: Path) -> Pixels:
 
 
 def _group(folder: Path, path: Path, digest: str) -> str:
-    within = path.relative_to(folder).parts[1:-1]
-    return "/".join(within) or digest
+    subfolders = path.relative_to(folder).parts[1:-1]
+    return "/".join(subfolders) or digest
 
 
 def _hash(files: Iterable[tuple[str, str]]) -> str:
     return hashlib.sha256("\n".join(f"{label} {digest}" for label, digest in sorted(files)).encode()).hexdigest()
 
 
-def _list(problems: list[str]) -> str:
+def _summary(problems: list[str]) -> str:
     shown = problems[:_SHOWN_PROBLEMS]
     more = len(problems) - len(shown)
     return "\n".join(["These pictures cannot be read:", *shown, *([f"… and {more} more"] if more else [])])

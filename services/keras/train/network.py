@@ -1,4 +1,4 @@
-"""The networks that are trained: a small one from scratch, or a head on MobileNetV2. Needs Keras with TensorFlow."""
+"""The networks to train: a small one from scratch, or a head on MobileNetV2. Needs Keras with TensorFlow."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,17 +20,17 @@ _PATIENCE = 4
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """How a training went."""
+class Fit:
+    """The course and the outcome of a training."""
 
     curves: dict[str, list[float]]
-    """loss, accuracy, val_loss, val_accuracy: a value an epoch."""
+    """loss, accuracy, val_loss, val_accuracy: a value per epoch."""
     scores: Scores
-    """[held out, classes], of the best epoch's weights."""
+    """[held-out pictures, classes], with the best epoch's weights."""
 
 
 def build(classes: int, seed: int) -> keras.Model:
-    """A network of about 180,000 parameters that looks for what tells a label anywhere in the picture.
+    """Return a network of about 180,000 parameters that finds a label's features anywhere in the picture.
 
     Input `image`: uint8 [N, 224, 224, 3], 0 to 255, RGB; the cast to float is part of the network.
     Output `scores`: float32 [N, classes], softmax.
@@ -48,21 +48,21 @@ def build(classes: int, seed: int) -> keras.Model:
 
 
 def build_on(weights: Path, classes: int, seed: int) -> keras.Model:
-    """A new head on MobileNetV2, whose trained weights stay as they are; input and output as those of `build`.
+    """Return a new head on MobileNetV2, whose weights stay fixed; input and output are those of `build`.
 
-    `weights` is a file of MobileNetV2's weights without its top. Raises DataProblem.
+    `weights` is a file of MobileNetV2's weights without its top. Raise DataProblem.
     """
     keras.utils.set_random_seed(seed)
     if not weights.is_file():
-        raise DataProblem(f"There is no {weights}.")
+        raise DataProblem(f"{weights} does not exist.")
     try:
-        trained = keras.applications.MobileNetV2((*SIZE, 3), include_top=False, weights=str(weights), pooling="avg")
+        base = keras.applications.MobileNetV2((*SIZE, 3), include_top=False, weights=str(weights), pooling="avg")
     except (ValueError, OSError, KeyError) as exc:
         raise DataProblem(f"{weights} does not hold MobileNetV2's weights without its top: {exc}") from exc
-    trained.trainable = False
+    base.trainable = False
     image = keras.Input((*SIZE, 3), dtype="uint8", name="image")
     layer = keras.layers.Rescaling(1 / 127.5, offset=-1, name="rescale")(image)
-    layer = keras.layers.Dropout(0.2)(trained(layer, training=False))
+    layer = keras.layers.Dropout(0.2)(base(layer, training=False))
     scores = keras.layers.Dense(classes, activation="softmax", name="scores")(layer)
     return keras.Model(image, scores)
 
@@ -70,31 +70,31 @@ def build_on(weights: Path, classes: int, seed: int) -> keras.Model:
 def fit(
     model: keras.Model,
     dataset: Dataset,
-    held: npt.NDArray[np.bool_],
+    held_out: npt.NDArray[np.bool_],
     epochs: int,
-    tell: Callable[[int, dict[str, float]], None],
-) -> Fitted:
-    """Trains on pictures that are not held out, and scores those that are.
+    on_epoch: Callable[[int, dict[str, float]], None],
+) -> Fit:
+    """Train on the pictures that are not held out, and score those that are.
 
-    Ends early when the held-out loss no longer falls, and keeps the best epoch's weights. Labels weigh
-    the same however many pictures they have. `tell` hears each epoch's number and measures.
+    Stop early when the held-out loss no longer falls, and keep the best epoch's weights. All labels weigh the
+    same, however many pictures they have. `on_epoch` is called with each epoch's number and metrics.
     """
     pixels, classes = dataset.pixels, dataset.classes
     model.compile(keras.optimizers.Adam(2e-3), keras.losses.SparseCategoricalCrossentropy(), metrics=["accuracy"])
-    measured = tf.data.Dataset.from_tensor_slices((pixels[held], classes[held])).batch(_BATCH)
+    validation = tf.data.Dataset.from_tensor_slices((pixels[held_out], classes[held_out])).batch(_BATCH)
     history = model.fit(
-        _augmented(pixels[~held], classes[~held]),
-        validation_data=measured,
+        _augment(pixels[~held_out], classes[~held_out]),
+        validation_data=validation,
         epochs=epochs,
         shuffle=False,
-        class_weight=_weights(classes[~held]),
+        class_weight=_weights(classes[~held_out]),
         verbose=0,
         callbacks=[
             keras.callbacks.EarlyStopping("val_loss", patience=_PATIENCE, restore_best_weights=True),
-            keras.callbacks.LambdaCallback(on_epoch_end=tell),
+            keras.callbacks.LambdaCallback(on_epoch_end=on_epoch),
         ],
     )
-    return Fitted(history.history, np.asarray(model.predict(pixels[held], verbose=0)))
+    return Fit(history.history, np.asarray(model.predict(pixels[held_out], verbose=0)))
 
 
 def _convolve(layer: Any, filters: int, strides: int) -> Any:
@@ -103,10 +103,10 @@ def _convolve(layer: Any, filters: int, strides: int) -> Any:
     return keras.layers.ReLU()(layer)
 
 
-def _augmented(pixels: Pixels, classes: npt.NDArray[np.int64]) -> tf.data.Dataset:
-    """Every epoch shows every picture otherwise: mirrored, moved, nearer or further away, in another light.
+def _augment(pixels: Pixels, classes: npt.NDArray[np.int64]) -> tf.data.Dataset:
+    """Return batches that vary in every epoch: mirrored, moved, nearer or further away, in another light.
 
-    Without other colours the network learns little else than the few colours of a small data set.
+    Without colour variations the network learns little but the few colours of a small data set.
     """
     colours = {"value_range": (0, 255)}
     layers = (
@@ -120,11 +120,11 @@ def _augmented(pixels: Pixels, classes: npt.NDArray[np.int64]) -> tf.data.Datase
         keras.layers.RandomContrast(0.35, **colours),
     )
 
-    def vary(batch: Any, own: Any) -> tuple[Any, Any]:
-        varied = tf.cast(batch, tf.float32)
+    def vary(batch: Any, batch_classes: Any) -> tuple[Any, Any]:
+        values = tf.cast(batch, tf.float32)
         for layer in layers:
-            varied = layer(varied, training=True)
-        return _as_pixels(varied), own
+            values = layer(values, training=True)
+        return _as_pixels(values), batch_classes
 
     return tf.data.Dataset.from_tensor_slices((pixels, classes)).shuffle(len(pixels)).batch(_BATCH).map(vary)
 

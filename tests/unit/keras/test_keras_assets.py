@@ -17,7 +17,7 @@ def _write(folder: Path, text: str) -> Path:
 
 
 def test_labels_and_threshold(tmp_path: Path) -> None:
-    """Labels keep their order; what else the trainer wrote does not matter."""
+    """Labels keep their order; other fields that the trainer wrote are ignored."""
     folder = _write(tmp_path, '{"labels": ["b", "a"], "threshold": 0.7, "preprocessing": "none", "seed": 1}')
     assets = read_assets(folder, "3")
     assert assets.labels == ("b", "a")
@@ -25,7 +25,7 @@ def test_labels_and_threshold(tmp_path: Path) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    """A version without labels says which file is missing and which setting leads there."""
+    """The error for a version without labels names the missing file and the setting that leads to it."""
     with pytest.raises(Misconfigured, match=r"Version 4 .*4/assets/marquee\.json.*MARQUEE_KERAS_ASSETS"):
         read_assets(tmp_path, "4")
 
@@ -45,13 +45,13 @@ def test_missing_file(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_file(tmp_path: Path, text: str, where: str) -> None:
-    """A file that cannot be used is refused with the field's name."""
+    """The error for an invalid file names the field."""
     with pytest.raises(Misconfigured, match=rf"marquee\.json: {where}"):
         read_assets(_write(tmp_path, text), "3")
 
 
 def test_one_score_for_two_labels() -> None:
-    """A single sigmoid is the last label's score, as Keras numbers classes; the first has the rest to 1."""
+    """A single sigmoid is the last label's score, as Keras numbers classes; the first label gets 1 minus it."""
     assets = Assets(labels=("cats", "dogs"))
     assert assets.fits(1)
     assert assets.by_label(np.array([0.25], np.float32)).tolist() == [0.75, 0.25]
@@ -65,7 +65,7 @@ def test_one_score_for_one_label() -> None:
 
 
 def test_a_score_for_each_label() -> None:
-    """As many scores as labels are theirs in order; any other number does not fit."""
+    """As many scores as labels belong to them in order; any other number does not fit."""
     assets = Assets(labels=("a", "b", "c"))
     scores = np.array([0.5, 0.25, 0.25], np.float32)
     assert assets.by_label(scores) is scores

@@ -1,4 +1,4 @@
-"""The files that TensorFlow Serving is started with in the pod."""
+"""The files with which TensorFlow Serving starts in the pod."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ def _batching() -> Any:
 
 
 def test_batching_fits_the_warmup() -> None:
-    """The allowed sizes grow to the greatest, as TensorFlow Serving demands, and are those of the warmup requests.
+    """The allowed sizes grow up to the maximum, as TensorFlow Serving demands, and are those of the warmup requests.
 
     Another one would fail the loading of every model.
     """
@@ -32,7 +32,7 @@ def test_batching_fits_the_warmup() -> None:
 
 
 def test_the_adapter_sends_no_more_than_the_server_takes() -> None:
-    """A Predict of more pictures than max_batch_size is refused: no setting of the adapter's makes one."""
+    """No setting of the adapter allows a Predict of more pictures than max_batch_size, which would be refused."""
     most = _batching().max_batch_size.value
     assert KerasSettings(keras_max_batch=most).keras_max_batch == most
     with pytest.raises(ValidationError, match="keras_max_batch"):
@@ -40,7 +40,7 @@ def test_the_adapter_sends_no_more_than_the_server_takes() -> None:
 
 
 def test_flags_are_the_servers() -> None:
-    """The local server, whose flags are TensorFlow Serving's, takes them and reads the batching file."""
+    """The local server, which has TensorFlow Serving's flags, accepts them and reads the batching file."""
     args = (FOLDER / "args.txt").read_text().splitlines()
     arguments = [arg.replace("/config", str(FOLDER)) for arg in args if not arg.startswith("--monitoring_config_file=")]
     parsed = options.parse(arguments)
@@ -49,7 +49,7 @@ def test_flags_are_the_servers() -> None:
 
 
 def test_named_files_are_there() -> None:
-    """Every file below /config that a flag names stands in the folder."""
+    """Every file below /config that a flag names is in the folder."""
     args = (FOLDER / "args.txt").read_text().split()
     named = [Path(arg.partition("=")[2]).name for arg in args if "=/config/" in arg]
     assert sorted(named) == ["batching.config", "monitoring.config"]

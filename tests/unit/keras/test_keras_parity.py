@@ -30,7 +30,7 @@ _SIZES = ((224, 224), (96, 128))
 
 
 def _pictures() -> dict[str, bytes]:
-    """Files of every kind, of noise: every wrong pixel shows."""
+    """Return files of every kind, filled with noise, so that every wrong pixel shows."""
     random = np.random.default_rng(8)
     noise = Pillow.fromarray(random.integers(0, 256, (301, 457, 3), dtype=np.uint8))
     alpha = noise.copy()

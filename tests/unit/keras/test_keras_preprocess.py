@@ -1,4 +1,4 @@
-"""Pictures reach the model as Keras's load_img would give them."""
+"""Pictures reach the model as Keras's load_img would load them."""
 
 import io
 
@@ -21,7 +21,7 @@ def _stored(picture: Pillow.Image, file_format: str, **options: object) -> Pillo
 
 
 def _nearest(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The pixel under the centre of each new one: what `load_img` takes, written without Pillow."""
+    """Return the pixels under the centres of the new ones, which `load_img` takes, without Pillow."""
     rows = ((np.arange(height) + 0.5) * rgb.shape[0] / height).astype(int)
     columns = ((np.arange(width) + 0.5) * rgb.shape[1] / width).astype(int)
     return rgb[rows][:, columns]
@@ -64,7 +64,7 @@ def test_alpha_is_dropped_not_blended() -> None:
 
 
 def test_orientation_is_not_applied() -> None:
-    """A picture that its EXIF data turns is taken as the file has it."""
+    """EXIF orientation is ignored: the picture is taken as stored."""
     turned = Pillow.Exif()
     turned[0x0112] = 6
     plain, marked = _stored(_NOISE, "JPEG"), _stored(_NOISE, "JPEG", exif=turned)
@@ -72,14 +72,14 @@ def test_orientation_is_not_applied() -> None:
 
 
 def test_sixteen_bit_grey() -> None:
-    """16-bit grey becomes RGB in the way that Pillow, and so load_img, makes it."""
+    """16-bit grey becomes RGB as Pillow, and so load_img, converts it."""
     values = np.array([[0, 255], [256, 65535]], dtype=np.uint16)
     stored = _stored(Pillow.fromarray(values), "PNG")
     assert np.array_equal(to_pixels(stored, (2, 2))[0], np.asarray(stored.convert("RGB")))
 
 
 def _published(rgb: np.ndarray) -> dict[str, np.ndarray]:
-    """The values of one pixel by the published formulas, in float64."""
+    """Return the values of one pixel by the published formulas, in float64."""
     red, green, blue = rgb.astype(np.float64)
     return {
         "none": np.array([red, green, blue]),
@@ -91,10 +91,10 @@ def _published(rgb: np.ndarray) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("preprocessing", ["none", "tf", "caffe", "rescale"])
 def test_values_for_a_float_model(preprocessing: str) -> None:
-    """A float32 model gets the values that it was trained on; a uint8 model the bytes themselves."""
+    """A float32 model gets values as in its training, a uint8 model the bytes themselves."""
     pixels = np.array([[[[0, 128, 255], [10, 20, 30]]]], np.uint8)
     values = to_input(pixels, np.dtype(np.float32), preprocessing)
     assert values.dtype == np.float32
-    for given, rgb in zip(values[0, 0], pixels[0, 0], strict=True):
-        assert given == pytest.approx(_published(rgb)[preprocessing], abs=1e-5)
+    for value, rgb in zip(values[0, 0], pixels[0, 0], strict=True):
+        assert value == pytest.approx(_published(rgb)[preprocessing], abs=1e-5)
     assert to_input(pixels, np.dtype(np.uint8), preprocessing) is pixels

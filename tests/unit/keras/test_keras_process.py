@@ -23,7 +23,7 @@ _SERVING = health_pb2.HealthCheckResponse.SERVING
 
 
 class Adapter:
-    """The adapter as a process, and a client of it."""
+    """The adapter as a process, with a client."""
 
     def __init__(self, process: subprocess.Popen[bytes], channel: grpc.aio.Channel, port: int) -> None:
         self.process = process
@@ -32,8 +32,8 @@ class Adapter:
         self.served_port = port
 
     async def state(self, service: str = "readiness") -> int:
-        asked = health_pb2.HealthCheckRequest(service=service)
-        return int((await self.health.Check(asked, wait_for_ready=True, timeout=20)).status)
+        check = health_pb2.HealthCheckRequest(service=service)
+        return int((await self.health.Check(check, wait_for_ready=True, timeout=20)).status)
 
     async def until(self, *, ready: bool) -> None:
         async with asyncio.timeout(30):
@@ -75,7 +75,7 @@ async def _adapter(tmp_path: Path) -> AsyncIterator[Adapter]:
 
 
 async def test_model_that_is_not_loaded_yet(adapter: Adapter, tmp_path: Path) -> None:
-    """Before the model is served the adapter is alive and not ready, refuses calls as such, and then mends itself."""
+    """Until the model is served, the adapter is alive but not ready and refuses calls; then it recovers by itself."""
     assert await adapter.state("liveness") == _SERVING
     assert await adapter.state() != _SERVING
     refused = await adapter.refused()
@@ -90,7 +90,7 @@ async def test_model_that_is_not_loaded_yet(adapter: Adapter, tmp_path: Path) ->
 
 
 async def test_server_that_goes_and_comes(adapter: Adapter, tmp_path: Path) -> None:
-    """With its server gone the adapter is not ready and says why, without being asked; it mends itself."""
+    """Without its server, the adapter becomes not ready and says why, with no call made; it recovers by itself."""
     async with serving(tmp_path / "model", port=adapter.served_port):
         await adapter.until(ready=True)
     await adapter.until(ready=False)
@@ -106,7 +106,7 @@ async def test_server_that_goes_and_comes(adapter: Adapter, tmp_path: Path) -> N
 
 
 async def test_tensorflow_is_not_loaded(adapter: Adapter, tmp_path: Path) -> None:
-    """The process has TensorFlow Serving's messages, and not a library of TensorFlow's."""
+    """The process loads TensorFlow Serving's messages and none of TensorFlow's libraries."""
     async with serving(tmp_path / "model", port=adapter.served_port):
         await adapter.until(ready=True)
         await adapter.stub.RecognizeImage(request(), timeout=60)

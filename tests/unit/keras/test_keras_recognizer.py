@@ -59,7 +59,7 @@ def _free_port() -> int:
 
 @pytest.mark.parametrize("as_content", [False, True])
 async def test_best_label(tmp_path: Path, as_content: bool) -> None:  # noqa: FBT001 - a test's parameter
-    """The best label comes back with its score, and with the model and version that gave it."""
+    """The best label is returned with its score, model and version."""
     base = write_brightness_model(tmp_path, version=3)
     async with _loaded(base, as_content=as_content, evidence_group="sight") as recognizer:
         result = await recognizer.recognize(_picture(204), _options())
@@ -71,14 +71,14 @@ async def test_best_label(tmp_path: Path, as_content: bool) -> None:  # noqa: FB
 
 
 async def test_no_label_below_threshold(tmp_path: Path) -> None:
-    """A best score that is not above the model's threshold gives no label, and that is no error."""
+    """A best score that is not above the model's threshold gives no label and no error."""
     async with _loaded(write_brightness_model(tmp_path, threshold=0.85)) as recognizer:
         assert not (await recognizer.recognize(_picture(204), _options())).labels
         assert (await recognizer.recognize(_picture(230), _options())).labels
 
 
 async def test_legacy_float_model_of_another_size(tmp_path: Path) -> None:
-    """A float32 model of another size is asked with values from 0 to 255 in its own size."""
+    """A float32 model of another size gets values from 0 to 255 in that size."""
     base = write_brightness_model(tmp_path, dtype=TensorProto.FLOAT, shape=(None, 96, 128, 3))
     async with _loaded(base) as recognizer:
         [label] = (await recognizer.recognize(_picture(51), _options())).labels
@@ -94,7 +94,7 @@ async def test_version_in_listing(tmp_path: Path) -> None:
 
 
 async def test_waits_for_server(tmp_path: Path) -> None:
-    """Loading takes as long as the server is away, and ends soon after it has come."""
+    """Loading waits while the server is away, and completes soon after it is back."""
     base, port = write_brightness_model(tmp_path), _free_port()
     recognizer = _recognizer(base, port)
     loading = asyncio.create_task(recognizer.load())
@@ -106,7 +106,7 @@ async def test_waits_for_server(tmp_path: Path) -> None:
 
 
 async def test_server_that_comes_back_is_used(tmp_path: Path) -> None:
-    """Without its server a call fails at once as UNAVAILABLE; with the server back, calls succeed again."""
+    """Without the server, a call fails at once as UNAVAILABLE; with it back, calls succeed again."""
     base, port = write_brightness_model(tmp_path), _free_port()
     recognizer = _recognizer(base, port)
     async with serving(base, port=port):
@@ -134,14 +134,14 @@ async def test_another_version_brings_its_labels(tmp_path: Path) -> None:
 
 
 async def test_deadline(tmp_path: Path) -> None:
-    """A call that has no time left ends as a timeout of the server behind."""
+    """A call with no time left ends as a timeout of the server."""
     async with _loaded(write_brightness_model(tmp_path)) as recognizer:
         with pytest.raises(DependencyTimeout):
             await recognizer.recognize(_picture(0), _options(seconds=0))
 
 
 async def test_model_that_is_no_longer_served(tmp_path: Path) -> None:
-    """A model that the server has not is named."""
+    """The error for a model that is not served names it."""
     base, port = write_brightness_model(tmp_path), _free_port()
     recognizer = _recognizer(base, port)
     async with serving(base, port=port):
@@ -183,14 +183,14 @@ async def test_broken_scores_hurt_nobody_else(tmp_path: Path) -> None:
 
 
 async def test_text_as_a_picture(tmp_path: Path) -> None:
-    """What is no picture never reaches the model."""
+    """Bytes that are not a picture never reach the model."""
     async with _loaded(write_brightness_model(tmp_path)) as recognizer:
         with pytest.raises(InvalidImage):
             await recognizer.recognize(Image(b"not a picture"), _options())
 
 
 async def _until_answered(recognizer: KerasRecognizer, seconds: float) -> pb.RecognizerResult:
-    """Retries while the connection is being made anew."""
+    """Retry while the connection is being re-established."""
     end = time.monotonic() + seconds
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The whole picture or its faces, labels or people: what the model's assets ask for."""
+"""The whole picture or its faces, labels or people, as the model's assets say."""
 
 import io
 import subprocess
@@ -64,7 +64,7 @@ def _brightness(picture: Pillow.Image, face: Face) -> float:
 
 
 async def test_person_in_the_picture(tmp_path: Path) -> None:
-    """A network of people for whole pictures gives candidates without a place, each with its id."""
+    """A network that identifies people in whole pictures gives candidates without a box, each with its id."""
     picture = _file(Pillow.new("RGB", (30, 30), (204, 204, 204)))
     result = await _result(tmp_path, picture, labels=_NAMES, kind="identity", threshold=0.1)
     assert not result.labels
@@ -75,20 +75,20 @@ async def test_person_in_the_picture(tmp_path: Path) -> None:
 
 
 async def test_person_in_each_face(tmp_path: Path) -> None:
-    """A network of people for faces is shown each face alone, and names it in its place."""
+    """A network that identifies people by their faces gets each face alone; its candidates have the face's box."""
     result = await _result(tmp_path, _file(_two_faces()), labels=_NAMES, kind="identity", regions="faces", threshold=0)
     faces = HaarFaces().find(np.asarray(_two_faces()))
     assert faces[0].left == pytest.approx(_EILEEN.left, abs=8)
     assert len(result.faces) == len(faces) == 2
-    for told, face in zip(result.faces, faces, strict=True):
-        assert told.box.left == pytest.approx(face.left / 1024)
-        assert told.box.height == pytest.approx(face.height / 512)
-        assert told.candidates[0].person_id == "eileen-collins"
-        assert told.candidates[0].score == pytest.approx(_brightness(_two_faces(), face), abs=1e-5)
+    for result_face, face in zip(result.faces, faces, strict=True):
+        assert result_face.box.left == pytest.approx(face.left / 1024)
+        assert result_face.box.height == pytest.approx(face.height / 512)
+        assert result_face.candidates[0].person_id == "eileen-collins"
+        assert result_face.candidates[0].score == pytest.approx(_brightness(_two_faces(), face), abs=1e-5)
 
 
 async def test_face_that_nobody_has(tmp_path: Path) -> None:
-    """A face whose scores are all below the threshold is there, without a candidate."""
+    """A face whose scores are all below the threshold has no candidate."""
     picture = _file(photo("Eileen Collins"))
     result = await _result(tmp_path, picture, labels=_NAMES, kind="identity", regions="faces", threshold=0.99)
     [face] = result.faces
@@ -96,7 +96,7 @@ async def test_face_that_nobody_has(tmp_path: Path) -> None:
 
 
 async def test_turned_picture(tmp_path: Path) -> None:
-    """Faces are looked for, and boxes told, in the upright picture."""
+    """Faces are detected in the upright picture, which their boxes refer to."""
     exif = Pillow.Exif()
     exif[0x0112] = 6
     lying = photo("Eileen Collins").transpose(Pillow.Transpose.ROTATE_90)
@@ -107,7 +107,7 @@ async def test_turned_picture(tmp_path: Path) -> None:
 
 
 async def test_label_of_faces(tmp_path: Path) -> None:
-    """A network of labels for faces gives each label once, with the faces that have it."""
+    """A network that labels faces gives each label once, with the faces that have it."""
     result = await _result(tmp_path, _file(_two_faces()), regions="faces", threshold=0)
     scores = [_brightness(_two_faces(), face) for face in HaarFaces().find(np.asarray(_two_faces()))]
     bright = [score for score in scores if score > 0.5]
@@ -118,7 +118,7 @@ async def test_label_of_faces(tmp_path: Path) -> None:
 
 
 async def test_no_face(tmp_path: Path) -> None:
-    """Where nobody is seen the model is not asked, and that is no error."""
+    """A picture without a face is not sent to the model, and is no error."""
     result = await _result(tmp_path, _file(scene("coffee.png")), labels=_NAMES, kind="identity", regions="faces")
     assert not result.faces
     assert result.model.version == "1"
@@ -135,7 +135,7 @@ async def test_no_face(tmp_path: Path) -> None:
 async def test_single_score(
     tmp_path: Path, only: tuple[str, ...], labels: tuple[str, ...], expected: tuple[str, float]
 ) -> None:
-    """One sigmoid is the last label's score; the first of two has the rest."""
+    """One sigmoid is the last label's score; the first of two labels gets 1 minus it."""
     picture = _file(Pillow.new("RGB", (30, 30), (204, 204, 204)))
     [label] = (await _result(tmp_path, picture, labels=labels, only=only)).labels
     assert (label.name, round(label.score, 3)) == expected
@@ -149,7 +149,7 @@ def test_opencv_is_loaded_for_faces_alone() -> None:
 
 
 def test_faces_without_opencv() -> None:
-    """Where OpenCV is not installed, a network for faces is refused with what to install."""
+    """Without OpenCV, a network for faces is refused; the error says what to install."""
     code = (
         "import sys; sys.modules['cv2'] = None\n"
         "from services.keras.assets import Assets\n"

@@ -1,4 +1,4 @@
-"""The converter, run where TensorFlow is installed; its ONNX copies are run here, without TensorFlow."""
+"""The converter, run where TensorFlow is installed; its ONNX copies run here, without TensorFlow."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def test_every_kind_converts(conversions: Any) -> None:
 
 @pytest.mark.parametrize("name", GOOD)
 def test_saved_model_scores_as_its_maker(made: Path, conversions: Any, name: str) -> None:
-    """From uint8 pictures the signature gives what Keras's predict gives for pixels that Keras prepared."""
+    """For uint8 pictures the signature gives the scores of Keras's predict for pixels that Keras preprocessed."""
     expected, graph = np.load(made / f"{name}.npy"), conversions["graphs"][name]
     assert graph["input"] == ["image", "uint8", [None, 32, 24, 3]]
     assert graph["output"] == ["scores", "float32", [None, expected.shape[1]]]
@@ -50,7 +50,7 @@ def test_saved_model_scores_as_its_maker(made: Path, conversions: Any, name: str
 
 
 def test_preprocessing_is_keras_to_the_bit(conversions: Any) -> None:
-    """Whatever TensorFlow's optimizer does to the graph, each of the 256 values becomes what Keras makes of it."""
+    """Whatever TensorFlow's optimizer does to the graph, each of the 256 values becomes Keras's own value."""
     assert conversions["preprocessing"] == dict.fromkeys(("none", "tf", "caffe", "rescale"), 0.0)
 
 
@@ -68,7 +68,7 @@ def test_onnx_scores_alike(made: Path, name: str) -> None:
 
 
 def test_assets_come_along(made: Path) -> None:
-    """Options, and the .marquee.json beside the model with options over it, are what the recognizer reads."""
+    """The recognizer reads the options, and the .marquee.json beside the model, which the options override."""
     legacy, sigmoid, modern = (read_assets(made / "out" / name, "1") for name in ("legacy", "sigmoid", "modern"))
     assert (legacy.labels, legacy.preprocessing, legacy.kind) == (("A", "B", "C"), "tf", "identity")
     assert (sigmoid.labels, sigmoid.regions, sigmoid.threshold) == (("No", "Yes"), "faces", 0.5)
@@ -84,7 +84,7 @@ def test_assets_come_along(made: Path) -> None:
 
 @pytest.mark.parametrize("name", GOOD)
 def test_manifest_names_every_file(made: Path, name: str) -> None:
-    """The manifest is true and complete, so that fetch takes all there is."""
+    """The manifest is correct and complete, so that fetch takes every file."""
     folder = made / "out" / name / "1"
     manifest = manifests.Manifest.model_validate_json((folder / manifests.FILE).read_bytes())
     assert list(manifests.differences(folder, manifest)) == []
@@ -94,7 +94,7 @@ def test_manifest_names_every_file(made: Path, name: str) -> None:
 
 
 def test_warmup_asks_every_batch_size(conversions: Any) -> None:
-    """There is a request for each batch size that the batching file allows; TensorFlow reads each whole."""
+    """There is a request for each batch size that the batching file allows; TensorFlow can read each."""
     requests = conversions["graphs"]["legacy"]["warmup"]
     assert [request["shape"] for request in requests] == [[batch, 32, 24, 3] for batch in (1, 2, 4, 8, 16, 32)]
     assert {(request["signature"], request["type"]) for request in requests} == {("serving_default", "uint8")}
@@ -125,7 +125,7 @@ def test_warmup_asks_every_batch_size(conversions: Any) -> None:
     ],
 )
 def test_refused_by_name(made: Path, conversions: Any, name: str, reason: str) -> None:
-    """What is damaged, holds code, or scores otherwise after conversion is refused with its reason; nothing is left."""
+    """A damaged model, one with code, or one that scores differently afterwards is refused; nothing is left."""
     code, text = conversions[name]
     assert code == 2
     assert text.startswith("Not converted. ")
@@ -145,7 +145,7 @@ def test_refused_by_name(made: Path, conversions: Any, name: str, reason: str) -
     ],
 )
 def test_wrong_arguments(made: Path, tmp_path: Path, out: str, arguments: tuple[str, ...], reason: str) -> None:
-    """A wrong place, missing or unusable labels: refused at once, without the wait for TensorFlow."""
+    """A wrong folder, missing or invalid labels are refused at once, without the wait for TensorFlow."""
     done = run_module("services.keras.convert", made / "whole.keras", tmp_path / out, *arguments)
     assert done.returncode == 2
     assert reason in done.stderr
@@ -154,7 +154,7 @@ def test_wrong_arguments(made: Path, tmp_path: Path, out: str, arguments: tuple[
 
 
 def test_what_is_there_stays(made: Path) -> None:
-    """A version is never written over."""
+    """A version is never overwritten."""
     before = manifests.describe(made / "out/legacy/1")
     done = run_module("services.keras.convert", made / "legacy.h5", made / "out/legacy/1", "--labels", "A,B,C")
     assert done.returncode == 2
@@ -163,7 +163,7 @@ def test_what_is_there_stays(made: Path) -> None:
 
 
 def test_model_in_a_bucket(made: Path, tmp_path: Path) -> None:
-    """A model comes out of S3 with the .marquee.json beside it; one that is not there is named."""
+    """A model is read from S3 with the .marquee.json beside it; the error for a missing one names it."""
     with s3_store("trained") as address:
         client = boto3.client("s3", endpoint_url=address)
         for name in ("modern.h5", "modern.marquee.json"):
@@ -172,7 +172,7 @@ def test_model_in_a_bucket(made: Path, tmp_path: Path) -> None:
         missing = run_module("services.keras.convert", "s3://trained/shop/moder.h5", *options)
         done = run_module("services.keras.convert", "s3://trained/shop/modern.h5", *options)
     assert missing.returncode == 2
-    assert "There is no s3://trained/shop/moder.h5." in missing.stderr
+    assert "s3://trained/shop/moder.h5 does not exist." in missing.stderr
     assert done.returncode == 0, done.stderr
     assert read_assets(tmp_path, "2").labels == ("C", "D")
     assert os.listdir(tmp_path) == ["2"]  # noqa: PTH208 - hidden ones count

@@ -1,4 +1,4 @@
-"""Models brought from S3, out of a real server of moto's."""
+"""Models fetched from S3, which is a real server of moto's."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def _client(s3: str) -> Any:
 
 
 def _publish(client: Any, folder: Path, version: int, weights: bytes = b"weights") -> Path:
-    """Publishes a version of three files and its manifest; returns a copy of it on the disk."""
+    """Publish a version of three files and its manifest; return a copy of it on disk."""
     own = folder / f"published-{version}-{len(weights)}"
     for name, content in {
         "saved_model.pb": b"graph",
@@ -70,7 +70,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def test_newest_version_arrives_whole(s3: str, client: Any, tmp_path: Path) -> None:
-    """The highest number, not the last published or the last in the alphabet, arrives file by file as it is."""
+    """The highest number, not the last published or the last in the alphabet, arrives file by file, unchanged."""
     published = _publish(client, tmp_path, 10)
     _publish(client, tmp_path, 9)
     base = tmp_path / "served" / "celebrity"
@@ -80,7 +80,7 @@ def test_newest_version_arrives_whole(s3: str, client: Any, tmp_path: Path) -> N
 
 
 def test_two_versions_stay(s3: str, client: Any, tmp_path: Path) -> None:
-    """When the third version arrives the first goes; the second stays to go back to."""
+    """When the third version arrives, the first is removed; the second stays as a fallback."""
     base = tmp_path / "served"
     delivery = _delivery(s3, base)
     for version in (1, 2, 3):
@@ -90,7 +90,7 @@ def test_two_versions_stay(s3: str, client: Any, tmp_path: Path) -> None:
 
 
 def test_version_is_taken_back(s3: str, client: Any, tmp_path: Path) -> None:
-    """A version that is published no longer goes, so that its predecessor is served again."""
+    """A version that is no longer published is removed, so that its predecessor is served again."""
     base = tmp_path / "served"
     delivery = _delivery(s3, base)
     for version in (1, 2):
@@ -103,22 +103,25 @@ def test_version_is_taken_back(s3: str, client: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"weightz", "variables/v.data has another SHA-256"), (b"weig", "variables/v.data has 4 bytes instead of 7")],
+    [
+        (b"weightz", "variables/v.data has a SHA-256 other than the manifest's"),
+        (b"weig", "variables/v.data has 4 bytes instead of 7"),
+    ],
 )
 def test_corrupt_file_never_appears(s3: str, client: Any, tmp_path: Path, content: bytes, reason: str) -> None:
-    """A changed or cut file is refused by name, and nothing of its version is left, not even hidden."""
+    """The error for a changed or truncated file names it; nothing of its version is left, not even hidden."""
     _publish(client, tmp_path, 1)
     base = tmp_path / "served"
     _delivery(s3, base).deliver()
     _publish(client, tmp_path, 2)
     client.put_object(Bucket=BUCKET, Key="shop/celebrity/2/variables/v.data", Body=content)
-    with pytest.raises(DeliveryProblem, match=f"Version 2 does not arrive as it was published: {reason}"):
+    with pytest.raises(DeliveryProblem, match=f"Version 2 did not arrive as published: {reason}"):
         _delivery(s3, base).deliver()
     assert _names(base) == ["1"]
 
 
 def test_missing_file_never_appears(s3: str, client: Any, tmp_path: Path) -> None:
-    """A file that the manifest names and S3 does not have ends the delivery with its address."""
+    """A file that the manifest names but S3 lacks fails the delivery; the error has its URL."""
     _publish(client, tmp_path, 1)
     client.delete_object(Bucket=BUCKET, Key="shop/celebrity/1/saved_model.pb")
     base = tmp_path / "served"
@@ -128,14 +131,14 @@ def test_missing_file_never_appears(s3: str, client: Any, tmp_path: Path) -> Non
 
 
 def test_version_without_manifest_is_not_ready(s3: str, client: Any, tmp_path: Path) -> None:
-    """While a version is being published, manifest last, the one before it is the newest."""
+    """While a version is being published, manifest last, its predecessor is the newest."""
     _publish(client, tmp_path, 1)
     client.put_object(Bucket=BUCKET, Key="shop/celebrity/2/saved_model.pb", Body=b"graph")
     assert _delivery(s3, tmp_path / "served").deliver() == 1
 
 
 def test_killed_download_leaves_nothing(s3: str, client: Any, tmp_path: Path) -> None:
-    """What a killed process left half done is no version to anybody, and goes with the next delivery."""
+    """What a killed process left behind is nobody's version, and the next delivery removes it."""
     _publish(client, tmp_path, 1)
     base = tmp_path / "served"
     (base / ".fetching-1" / "variables").mkdir(parents=True)
@@ -145,7 +148,7 @@ def test_killed_download_leaves_nothing(s3: str, client: Any, tmp_path: Path) ->
 
 
 def test_damage_on_the_disk_is_mended(s3: str, client: Any, tmp_path: Path) -> None:
-    """A version that is here but damaged, or without manifest, is brought again by the next process."""
+    """A local version that is damaged or has no manifest is fetched again by the next process."""
     published = _publish(client, tmp_path, 1)
     base = tmp_path / "served"
     _delivery(s3, base).deliver()
@@ -158,7 +161,7 @@ def test_damage_on_the_disk_is_mended(s3: str, client: Any, tmp_path: Path) -> N
 
 
 def test_version_that_is_here_is_not_loaded_again(s3: str, client: Any, tmp_path: Path) -> None:
-    """A container that starts anew on the same disk takes what is there: only the manifest is asked for."""
+    """A container restarted on the same disk uses what is there and reads only the manifest from S3."""
     _publish(client, tmp_path, 1)
     base = tmp_path / "served"
     _delivery(s3, base).deliver()
@@ -168,12 +171,12 @@ def test_version_that_is_here_is_not_loaded_again(s3: str, client: Any, tmp_path
 
 @pytest.mark.parametrize("same_process", [True, False])
 def test_changed_version_needs_a_new_number(s3: str, client: Any, tmp_path: Path, same_process: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """TensorFlow Serving would not load it: a number that is published anew is refused, and the old one stays."""
+    """A number published again is refused, since TensorFlow Serving would not load it; the old files stay."""
     published = _publish(client, tmp_path, 1)
     delivery = _delivery(s3, tmp_path / "served")
     delivery.deliver()
     _publish(client, tmp_path, 1, b"other weights")
-    with pytest.raises(DeliveryProblem, match=r"Version 1 has been published anew .* under a higher one"):
+    with pytest.raises(DeliveryProblem, match=r"Version 1 was published again .* under a higher one"):
         (delivery if same_process else _delivery(s3, tmp_path / "served")).deliver()
     assert _contents(tmp_path / "served" / "1") == _contents(published)
 
@@ -183,13 +186,13 @@ def test_manifest_cannot_lead_elsewhere(s3: str, client: Any, tmp_path: Path, na
     """A manifest that names a path outside its version is refused before anything is written."""
     files = {name: {"bytes": 0, "sha256": "0" * 64}}
     client.put_object(Bucket=BUCKET, Key="shop/celebrity/1/manifest.json", Body=json.dumps({"files": files}))
-    with pytest.raises(BucketProblem, match="is no file of a version's folder"):
+    with pytest.raises(BucketProblem, match="is not a file of a version's folder"):
         _delivery(s3, tmp_path / "served").deliver()
     assert not (tmp_path / "served").exists()
 
 
 def test_nothing_published(s3: str, client: Any, tmp_path: Path) -> None:
-    """An empty prefix, a bucket that is not there, an address that is none: each says what is wrong."""
+    """An empty prefix, a missing bucket, an invalid URL: each error says what is wrong."""
     with pytest.raises(BucketProblem, match=r"holds no <version>/manifest\.json"):
         _delivery(s3, tmp_path / "served").deliver()
     with pytest.raises(BucketProblem, match=r"s3://nowhere/x/ cannot be read: .*NoSuchBucket"):
@@ -204,7 +207,7 @@ def _command(*arguments: str | Path) -> list[str]:
 
 
 def test_init_container(s3: str, client: Any, tmp_path: Path) -> None:
-    """Once: ends with 0 when the version is here, with 2 and a sentence where there is none; no TensorFlow, no gRPC."""
+    """Without --watch: exit 0 once the version is here, 2 with a sentence if there is none; no TensorFlow, no gRPC."""
     environment = os.environ | {"MARQUEE_S3_ENDPOINT_URL": s3}
     command = _command(URL, tmp_path / "served")
     failed = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -219,7 +222,7 @@ def test_init_container(s3: str, client: Any, tmp_path: Path) -> None:
 
 
 def test_sidecar(s3: str, client: Any, tmp_path: Path) -> None:
-    """Watching: waits for the first version, brings the next, ends with 0 at SIGTERM."""
+    """With --watch: wait for the first version, fetch the next, exit 0 on SIGTERM."""
     base = tmp_path / "served"
     command = _command(URL, base, "--watch", "0.1")
     environment = os.environ | {"MARQUEE_S3_ENDPOINT_URL": s3, "MARQUEE_LOG_FORMAT": "json"}

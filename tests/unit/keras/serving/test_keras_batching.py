@@ -1,4 +1,4 @@
-"""Pictures that share a Predict."""
+"""Pictures that share a Predict call."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from services.runtime.errors import DependencyTimeout, Misconfigured
 
 
 class Server:
-    """Scores each input with itself; remembers how many came at once; waits while it is told to."""
+    """Scores each input with itself, records the batch sizes, and waits while `go` is not set."""
 
     def __init__(self, most: int = 100) -> None:
         self.sizes: list[int] = []
@@ -43,7 +43,7 @@ async def _scores(batcher: Batcher, *values: int, seconds: float = 5) -> list[fl
 
 
 async def _busy(server: Server, batcher: Batcher) -> "asyncio.Task[list[float]]":
-    """One call that the server works on until it may go on."""
+    """Start a call that keeps the server busy until `go` is set."""
     server.go.clear()
     first = asyncio.create_task(_scores(batcher, 0))
     while not server.sizes:  # noqa: ASYNC110 - the loop's next rounds bring it about
@@ -52,18 +52,18 @@ async def _busy(server: Server, batcher: Batcher) -> "asyncio.Task[list[float]]"
 
 
 async def test_alone_it_does_not_wait() -> None:
-    """A picture is asked about at once while the server is free."""
+    """A picture is sent at once while the server is free."""
     server = Server()
     batcher = Batcher(server.ask, max_batch=8, max_calls=2)
-    asked = asyncio.create_task(_scores(batcher, 7))
+    call = asyncio.create_task(_scores(batcher, 7))
     for _ in range(20):  # rounds of the loop: no time passes in them
         await asyncio.sleep(0)
     assert server.sizes == [1]
-    assert await asked == [7]
+    assert await call == [7]
 
 
 async def test_what_comes_meanwhile_shares_the_next() -> None:
-    """While all calls are running, pictures gather; each caller gets the scores of its own."""
+    """Pictures gather while all calls are running; each caller gets the scores of its own."""
     server = Server()
     batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     first = await _busy(server, batcher)
@@ -75,7 +75,7 @@ async def test_what_comes_meanwhile_shares_the_next() -> None:
 
 
 async def test_most_pictures_a_call() -> None:
-    """A call holds no more pictures than asked for, even when one caller has more."""
+    """A call holds at most `max_batch` pictures, even when one caller has more."""
     server = Server()
     batcher = Batcher(server.ask, max_batch=3, max_calls=1)
     assert await _scores(batcher, *range(7)) == list(range(7))
@@ -83,7 +83,7 @@ async def test_most_pictures_a_call() -> None:
 
 
 async def test_calls_at_once() -> None:
-    """So many calls run at once and no more."""
+    """At most `max_calls` calls run at once."""
     server = Server()
     batcher = Batcher(server.ask, max_batch=1, max_calls=2)
     first = await _busy(server, batcher)
@@ -95,7 +95,7 @@ async def test_calls_at_once() -> None:
 
 
 async def test_deadline_of_each() -> None:
-    """Nobody waits past their deadline, neither in the queue nor for those who share the call."""
+    """No caller waits past its deadline, neither in the queue nor for those who share the call."""
     server = Server()
     batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     first = await _busy(server, batcher)
@@ -110,7 +110,7 @@ async def test_deadline_of_each() -> None:
 
 
 async def test_no_time_left() -> None:
-    """Without time the server is not asked at all."""
+    """Without time left, no call is made."""
     server = Server()
     with pytest.raises(DependencyTimeout):
         await _scores(Batcher(server.ask, max_batch=8, max_calls=1), 1, seconds=0)
@@ -118,7 +118,7 @@ async def test_no_time_left() -> None:
 
 
 async def test_call_ends_with_its_last_caller() -> None:
-    """A call is cancelled when nobody waits for it any more, and makes room for the next."""
+    """A call is cancelled once no caller waits for it, which makes room for the next."""
     server = Server()
     batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     server.go.clear()
@@ -135,7 +135,7 @@ async def test_call_ends_with_its_last_caller() -> None:
 
 
 async def test_server_that_refuses_several() -> None:
-    """Callers who shared a call that the server finds too large are asked about one by one, then and later."""
+    """Pictures of a call that the server refuses as too large are sent one by one, then and later."""
     server = Server(most=1)
     batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     assert await _scores(batcher, 1, 2, 3) == [1, 2, 3]
@@ -144,7 +144,7 @@ async def test_server_that_refuses_several() -> None:
 
 
 async def test_failure_reaches_all() -> None:
-    """What the server raises reaches everybody who shared the call, and the next call is made."""
+    """The server's error reaches every caller who shared the call, and the next call is made."""
     server = Server(most=0)
     batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     outcomes: list[Any] = await asyncio.gather(*(_scores(batcher, value) for value in range(3)), return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What TensorFlow Serving tells about a model."""
+"""A model's signature in TensorFlow Serving's metadata."""
 
 from typing import Any
 
@@ -62,19 +62,19 @@ def test_usable_model(dtype: int, shape: Shape, expected_dtype: type, size: tupl
     ],
 )
 def test_unusable_model(answer: Any, text: str) -> None:
-    """A model that cannot be asked with one picture is refused with the reason."""
+    """A model that does not take one picture is refused with the reason."""
     with pytest.raises(Misconfigured, match=text):
         read_signature(answer)
 
 
 @pytest.mark.parametrize(("shape", "classes"), [((-1, 5), 5), ((-1, 1), 1), ((-1,), 1), ((-1, -1), None)])
 def test_scores_a_picture(shape: tuple[int, ...], classes: int | None) -> None:
-    """A model may give one score a picture, with or without a dimension of its own, or several."""
+    """A model may give one score per picture, with or without a dimension of its own, or several."""
     scores = {"scores": _info(types_pb2.DT_FLOAT, shape)}
     assert read_signature(_answer({"i": _info(types_pb2.DT_UINT8, (-1, 9, 9, 3))}, scores)).classes == classes
 
 
 @pytest.mark.parametrize(("shape", "several"), [((-1, 9, 9, 3), True), ((1, 9, 9, 3), False), (None, True)])
 def test_pictures_at_once(shape: Shape, several: bool) -> None:  # noqa: FBT001 - a test's parameter
-    """A model of one picture a call is known by its input's shape."""
+    """The input's shape says whether a call may have several pictures."""
     assert read_signature(_answer({"i": _info(types_pb2.DT_UINT8, shape)}, _SCORES)).takes_several is several

@@ -16,7 +16,7 @@ def _proto(dtype: int, shape: list[int], **values: object) -> tensor_pb2.TensorP
 @pytest.mark.parametrize("write", [tensors.as_content, tensors.as_values])
 @pytest.mark.parametrize("shape", [(), (0, 3), (2, 3), (1, 2, 2, 3)])
 def test_round_trip(dtype: type, write: object, shape: tuple[int, ...]) -> None:
-    """Both forms give back type, shape and values."""
+    """Both forms preserve type, shape and values."""
     array = np.arange(np.prod(shape, dtype=int), dtype=dtype).reshape(shape)
     back = tensors.to_array(write(array))  # type: ignore[operator] # parametrize knows no types
     assert back.dtype == array.dtype
@@ -24,7 +24,7 @@ def test_round_trip(dtype: type, write: object, shape: tuple[int, ...]) -> None:
 
 
 def test_short_list_is_continued() -> None:
-    """TensorFlow leaves out values at the end that repeat the last one."""
+    """TensorFlow omits trailing values that repeat the last one."""
     proto = _proto(types_pb2.DT_FLOAT, [2, 2], float_val=[1.0, 0.5])
     assert np.array_equal(tensors.to_array(proto), [[1.0, 0.5], [0.5, 0.5]])
 

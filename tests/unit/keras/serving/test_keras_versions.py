@@ -32,7 +32,7 @@ _AWAY = pb.RECOGNIZER_STATE_UNAVAILABLE
 async def _followed(
     base: Path, options: ServerOptions | None = None, config: Any = None, **settings: Any
 ) -> AsyncIterator[tuple[KerasRecognizer, Source]]:
-    """A recognizer that looks often, and what the server has: a test polls it when it wants a change seen."""
+    """Yield a recognizer that polls often, and the server's source, which a test polls to show a change."""
     source, servables = model_source(base, **(config or {}))
     source.poll()
     source.label(allow_unavailable=False)
@@ -64,7 +64,7 @@ def _version(recognizer: KerasRecognizer) -> str:
 
 
 async def test_newer_version_is_noticed_without_a_call(tmp_path: Path) -> None:
-    """A newer version shows in the listing soon after the server has it."""
+    """A newer version is listed soon after the server has it."""
     async with _followed(write_brightness_model(tmp_path)) as (recognizer, source):
         write_brightness_model(tmp_path, 2)
         source.poll()
@@ -72,7 +72,7 @@ async def test_newer_version_is_noticed_without_a_call(tmp_path: Path) -> None:
 
 
 async def test_version_of_another_shape_and_meaning(tmp_path: Path) -> None:
-    """A call that finds its version gone is asked of the new one, with that one's type, size, labels and kind."""
+    """A call whose version has gone uses the new one, with its type, size, labels and kind."""
     async with _followed(write_brightness_model(tmp_path), keras_poll_seconds=60) as (recognizer, source):
         assert recognizer.features == (pb.FEATURE_LABELS,)
         names = ("Ann_Lee", "Bo")
@@ -108,7 +108,7 @@ async def test_calls_during_a_change(tmp_path: Path) -> None:
 
 
 async def test_version_by_label(tmp_path: Path) -> None:
-    """With a label set, the version that bears it is asked, though a newer one is served."""
+    """With a label set, the version that has it is used, even if a newer one is served."""
     for version in (1, 2):
         write_brightness_model(tmp_path, version)
     config = {"model_version_policy": {"all": {}}, "version_labels": {"stable": 1}}
@@ -117,7 +117,7 @@ async def test_version_by_label(tmp_path: Path) -> None:
 
 
 async def test_labels_that_do_not_fit_the_newer_version(tmp_path: Path) -> None:
-    """A newer version without fitting labels is not used while the old one is served; then calls say why."""
+    """A newer version without fitting labels is not used while the old one is served; after that, errors say why."""
     config = {"model_version_policy": {"latest": {"num_versions": 2}}}
     async with _followed(write_brightness_model(tmp_path), config=config) as (recognizer, source):
         write_brightness_model(tmp_path, 2, labels=("a", "b", "c"))
@@ -136,7 +136,7 @@ async def test_labels_that_do_not_fit_the_newer_version(tmp_path: Path) -> None:
 
 
 async def test_model_that_goes_and_comes(tmp_path: Path) -> None:
-    """Without the model the recognizer is not ready and says why; it mends itself when the model is back."""
+    """Without the model, the recognizer is not ready and says why; it recovers once the model is back."""
     base = tmp_path / "model"
     async with _followed(write_brightness_model(base)) as (recognizer, source):
         (base / "1").rename(tmp_path / "away")
@@ -161,7 +161,7 @@ async def test_model_that_goes_and_comes(tmp_path: Path) -> None:
     ],
 )
 async def test_errors_of_the_server(tmp_path: Path, code: grpc.StatusCode, error: type[Exception], text: str) -> None:
-    """What the server answers with becomes an error that says what it was; the next call is not hurt by it."""
+    """The server's status becomes an error that names it; the next call is unaffected."""
     options = ServerOptions()
     async with _followed(write_brightness_model(tmp_path), options) as (recognizer, _):
         options.faults.code = code
@@ -172,7 +172,7 @@ async def test_errors_of_the_server(tmp_path: Path, code: grpc.StatusCode, error
 
 
 async def test_server_with_a_full_queue(tmp_path: Path) -> None:
-    """A server that has enough to do is not taken for one that is away."""
+    """A server with a full queue is not taken for an unavailable one."""
     options = ServerOptions()
     async with _followed(write_brightness_model(tmp_path), options) as (recognizer, _):
         options.faults.code = grpc.StatusCode.UNAVAILABLE

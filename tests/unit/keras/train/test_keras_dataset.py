@@ -44,7 +44,7 @@ def test_hash_knows_content_not_names(tmp_path: Path) -> None:
 
 
 def test_share_of_each_label_is_held_out(tmp_path: Path) -> None:
-    """Of each label the share is held out, the same pictures for the same seed."""
+    """The share of each label is held out, the same pictures for the same seed."""
     _write_labels(tmp_path, count=10)
     dataset = read_dataset(tmp_path)
     held = hold_out(dataset, 0.2, seed=1)
@@ -76,7 +76,7 @@ def test_unreadable_pictures_are_listed(tmp_path: Path) -> None:
 
 def test_no_choice(tmp_path: Path) -> None:
     """No folder, no label, one label, one picture: each is refused with its reason."""
-    with pytest.raises(DataProblem, match="no folder"):
+    with pytest.raises(DataProblem, match="missing is not a folder"):
         read_dataset(tmp_path / "missing")
     with pytest.raises(DataProblem, match="there is none"):
         read_dataset(tmp_path)

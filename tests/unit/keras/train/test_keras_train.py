@@ -34,7 +34,7 @@ def _write_pictures(folder: Path) -> Path:
 
 
 def test_what_is_trained_is_converted(tmp_path: Path) -> None:
-    """One short training gives a file that converts as it is, labels in the order asked for, and a page."""
+    """One short training gives a file that converts as is, labels in the requested order, and a page."""
     pictures, out = _write_pictures(tmp_path / "pictures"), tmp_path / "models" / "light.keras"
     done = _train(pictures, "--labels", "Dark,Bright", "--out", out, "--epochs", "1")
     assert done.returncode == 0, done.stderr
@@ -69,12 +69,12 @@ def test_head_on_trained_weights(tmp_path: Path) -> None:
         (("--out", "m.keras", "--labels", "Bright,Grey"), "has no folder 'Grey' with pictures"),
         (("--out", "m.keras", "--labels", "Bright"), "Two or more different labels"),
         (("--out", "m.keras", "--labels", "Bright,Bright"), "Two or more different labels"),
-        (("--out", "m.pt"), "its name ends with .keras or .h5"),
+        (("--out", "m.pt"), "the name must end with .keras or .h5"),
         (("--out", "m.keras", "--epochs", "0"), "at least 1"),
     ],
 )
 def test_what_cannot_be_trained(tmp_path: Path, arguments: tuple[str, ...], reason: str) -> None:
-    """Ends with 2 and a sentence, without a traceback and without the wait for TensorFlow."""
+    """Exit 2 with a sentence, without a traceback and without the wait for TensorFlow."""
     (tmp_path / "Bright").mkdir()
     Pillow.new("RGB", (8, 8)).save(tmp_path / "Bright" / "1.png")
     begin = time.monotonic()
@@ -87,7 +87,7 @@ def test_what_cannot_be_trained(tmp_path: Path, arguments: tuple[str, ...], reas
 
 
 def test_weights_of_something_else(tmp_path: Path) -> None:
-    """A file that does not hold MobileNetV2's weights is named."""
+    """The error for a file without MobileNetV2's weights names it."""
     wrong = tmp_path / "wrong.h5"
     wrong.write_text("no weights")
     done = _train(_write_pictures(tmp_path / "pictures"), "--out", tmp_path / "m.keras", "--weights", wrong)

@@ -74,14 +74,14 @@ async def test_predict(stub: Any) -> None:
 
 
 async def test_values_by_default(stub: Any) -> None:
-    """Scores stand in float_val, as TensorFlow Serving writes them unless told otherwise."""
+    """Scores are in float_val, as TensorFlow Serving writes them by default."""
     scores = (await stub.Predict(_request())).outputs["scores"]
     assert len(scores.float_val) == 4
     assert not scores.tensor_content
 
 
 async def test_content_when_asked_for(tmp_path: Path) -> None:
-    """With tensor content enabled, scores stand in tensor_content."""
+    """With tensor content enabled, scores are in tensor_content."""
     base = write_brightness_model(tmp_path / "model", shape=(None, 4, 4, 3))
     options = ServerOptions(as_content=True)
     async with serving(base, options) as port, grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -92,13 +92,13 @@ async def test_content_when_asked_for(tmp_path: Path) -> None:
 
 
 async def test_inputs_as_values(stub: Any) -> None:
-    """A picture may come as int_val too."""
+    """A picture may also be sent as int_val."""
     request = _request({"image": as_values(np.full((1, 4, 4, 3), 255, np.uint8))})
     assert to_array((await stub.Predict(request)).outputs["scores"])[0, 0] == pytest.approx(1)
 
 
 async def test_metadata(stub: Any) -> None:
-    """The signature tells names, types and shapes; the batch size is open."""
+    """The signature has names, types and shapes; the batch size is open."""
     request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=_spec(), metadata_field=["signature_def"])
     answer = await stub.GetModelMetadata(request)
     packed = answer.metadata["signature_def"]
@@ -158,7 +158,7 @@ async def test_refused_predict(stub: Any, request_: Any, code: str, text: str) -
 
 
 async def test_wrong_shape(stub: Any) -> None:
-    """A picture of another size is INVALID_ARGUMENT, and the server goes on."""
+    """A picture of another size is INVALID_ARGUMENT; the next call succeeds."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.Predict(_request({"image": as_content(np.zeros((1, 5, 4, 3), np.uint8))}))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -167,7 +167,7 @@ async def test_wrong_shape(stub: Any) -> None:
 
 @pytest.mark.parametrize("fields", [[], ["weights"]])
 async def test_refused_metadata(stub: Any, fields: list[str]) -> None:
-    """Only signature_def is known, and it must be asked for."""
+    """The only metadata field is signature_def, and it must be requested."""
     request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=_spec(), metadata_field=fields)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.GetModelMetadata(request)
@@ -197,7 +197,7 @@ async def test_status_of_what_is_not_served(channel: grpc.aio.Channel, spec: Any
 
 @pytest.mark.parametrize("service", ["", "ModelService", "PredictionService"])
 async def test_health(channel: grpc.aio.Channel, service: str) -> None:
-    """Health is told under TensorFlow Serving's names."""
+    """Health is served under TensorFlow Serving's names."""
     request = health_pb2.HealthCheckRequest(service=service)
     answer = await health_pb2_grpc.HealthStub(channel).Check(request)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING

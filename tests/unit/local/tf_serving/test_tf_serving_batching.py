@@ -23,7 +23,7 @@ from tests.support.tf_serving_models import serving, write_brightness_model
 
 
 class Doubler:
-    """Doubles its input; remembers the sizes of its batches; waits while it is told to."""
+    """Doubles its input, records the batch sizes, and waits while `go` is not set."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -57,14 +57,14 @@ async def _sum(batches: BatchQueue, run: Doubler, *values: int) -> float:
 
 
 async def test_calls_within_the_timeout_run_as_one(executor: ThreadPoolExecutor) -> None:
-    """Calls that come within batch_timeout_micros share a run, and each gets its own rows back."""
+    """Calls within batch_timeout_micros share a run, and each gets its own rows back."""
     run, batches = Doubler(), BatchQueue(executor, _parameters("batch_timeout_micros { value: 100000 }"))
     assert await asyncio.gather(*(_sum(batches, run, *range(n)) for n in (1, 2, 3))) == [0, 2, 6]
     assert run.sizes == [6]
 
 
 async def test_full_batch_does_not_wait(executor: ThreadPoolExecutor) -> None:
-    """A batch of max_batch_size runs at once, and what is more goes into the next."""
+    """A batch of max_batch_size runs at once, and further calls go into the next."""
     text = "batch_timeout_micros { value: 5000000 } max_batch_size { value: 2 }"
     run, batches = Doubler(), BatchQueue(executor, _parameters(text))
     begin = time.monotonic()
@@ -88,7 +88,7 @@ async def test_busy_threads_fill_batches(executor: ThreadPoolExecutor) -> None:
 
 
 async def test_padding_to_allowed_sizes(executor: ThreadPoolExecutor) -> None:
-    """A run has one of allowed_batch_sizes; nobody sees the padding."""
+    """A run has one of allowed_batch_sizes; no caller sees the padding."""
     text = "max_batch_size { value: 8 } allowed_batch_sizes: 4 allowed_batch_sizes: 8"
     run, batches = Doubler(), BatchQueue(executor, _parameters(text))
     assert await _sum(batches, run, 1, 2, 3) == 12
@@ -96,7 +96,7 @@ async def test_padding_to_allowed_sizes(executor: ThreadPoolExecutor) -> None:
 
 
 async def test_too_large_a_task(executor: ThreadPoolExecutor) -> None:
-    """More rows than a batch takes are INVALID_ARGUMENT."""
+    """More rows than max_batch_size are INVALID_ARGUMENT."""
     batches = BatchQueue(executor, _parameters("max_batch_size { value: 2 }"))
     with pytest.raises(Refusal, match="Task size 3 is larger than maximum input batch size 2") as caught:
         await batches.run(Doubler(), _input(1, 2, 3))
@@ -104,7 +104,7 @@ async def test_too_large_a_task(executor: ThreadPoolExecutor) -> None:
 
 
 async def test_full_queue(executor: ThreadPoolExecutor) -> None:
-    """With max_enqueued_batches waiting, another is UNAVAILABLE; those that wait are answered."""
+    """With max_enqueued_batches waiting, another is UNAVAILABLE; those waiting are answered."""
     text = "max_batch_size { value: 1 } max_enqueued_batches { value: 2 } num_batch_threads { value: 1 }"
     run, batches = Doubler(), BatchQueue(executor, _parameters(text))
     run.go.clear()
@@ -121,7 +121,7 @@ async def test_full_queue(executor: ThreadPoolExecutor) -> None:
 
 
 async def test_different_shapes(executor: ThreadPoolExecutor) -> None:
-    """Rows of different shapes in one batch are refused to all of it, as padding is off."""
+    """Rows of different shapes fail their whole batch, as padding is off."""
     batches = BatchQueue(executor, _parameters("batch_timeout_micros { value: 100000 }"))
     wide = {"x": np.zeros((1, 7), np.float32)}
     outcomes = await asyncio.gather(

@@ -25,7 +25,7 @@ def _process(*arguments: str) -> subprocess.Popen[str]:
 
 
 def _end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Exit code and standard error of a process that ends by itself."""
+    """Return exit code and standard error of a process that ends by itself."""
     try:
         _, error = process.communicate(timeout=20)
     finally:
@@ -40,7 +40,7 @@ def _free_port() -> int:
 
 
 def test_reflection_and_graceful_stop(tmp_path: Path) -> None:
-    """Reflection knows both services; SIGTERM ends the process with 0; nothing is printed on standard output."""
+    """Reflection lists both services; the process exits 0 on SIGTERM; nothing is printed to standard output."""
     port = _free_port()
     process = _start(write_brightness_model(tmp_path), port)
     try:
@@ -70,14 +70,14 @@ def test_reflection_and_graceful_stop(tmp_path: Path) -> None:
     ],
 )
 def test_refused_command_line(arguments: list[str], text: str) -> None:
-    """What cannot be served is refused with 2 and a line that says why."""
+    """An invalid command line exits 2 with a line that says why."""
     code, error = _end(_process(*arguments))
     assert code == 2
     assert text in error
 
 
 def test_broken_files(tmp_path: Path) -> None:
-    """A model or a file that cannot be read is refused with its name."""
+    """A model or a file that cannot be read exits 2 with its name."""
     (tmp_path / "1").mkdir()
     code, error = _end(_start(tmp_path, _free_port()))
     assert code == 2
@@ -93,7 +93,7 @@ def test_broken_files(tmp_path: Path) -> None:
 
 
 def test_waits_for_a_version(tmp_path: Path) -> None:
-    """An empty folder is waited for, with the port closed, as TensorFlow Serving does."""
+    """The port stays closed until an empty folder has a version, as with TensorFlow Serving."""
     port = _free_port()
     process = _start(tmp_path / "model", port, "--file_system_poll_wait_seconds=0.1")
     (tmp_path / "model").mkdir()
@@ -111,12 +111,12 @@ def test_waits_for_a_version(tmp_path: Path) -> None:
 
 
 def test_port_that_is_taken(tmp_path: Path) -> None:
-    """A port that another server has is refused with 2, not shared with it."""
-    with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    """A port in use exits 2; it is not shared."""
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
         code, error = _end(_start(write_brightness_model(tmp_path), port))
     assert code == 2
     assert f"127.0.0.1:{port} cannot be listened on" in error

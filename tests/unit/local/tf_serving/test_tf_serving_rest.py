@@ -35,7 +35,7 @@ def _status(version: str) -> dict[str, object]:
     [("celebrity", ["1", "2"]), ("celebrity/versions/2", ["2"]), ("CELEBRITY/versions/2", None)],
 )
 def test_status(url: str, path: str, versions: list[str] | None) -> None:
-    """A model's state is told as TensorFlow Serving writes it; names keep their case."""
+    """A model's state has TensorFlow Serving's form; names are case-sensitive."""
     answer = requests.get(f"{url}/v1/models/{path}", timeout=10)
     if versions is None:
         assert answer.status_code == 404
@@ -44,7 +44,7 @@ def test_status(url: str, path: str, versions: list[str] | None) -> None:
 
 
 def test_metadata(url: str) -> None:
-    """The signature is told with the fields' own names."""
+    """The signature is returned with the fields' own names."""
     answer = requests.get(f"{url}/v1/models/celebrity/labels/canary/metadata", timeout=10).json()
     assert answer["model_spec"]["version"] == "2"
     image = answer["metadata"]["signature_def"]["signature_def"]["serving_default"]["inputs"]["image"]
@@ -74,11 +74,11 @@ def test_predictions_are_asked_for_by_grpc(url: str) -> None:
 
 
 def test_port_that_is_taken() -> None:
-    """A port that another server has is refused."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    """A port in use is refused."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
         with (
             pytest.raises(OSError, match="Address already in use"),
             rest_server(Servables(), "127.0.0.1", port),

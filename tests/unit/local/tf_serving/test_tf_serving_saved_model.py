@@ -1,4 +1,4 @@
-"""The stand-in runs SavedModels where TensorFlow is installed, and says what it needs where it is not."""
+"""The stand-in runs SavedModels if TensorFlow is installed, and else says what it needs."""
 
 import signal
 import subprocess
@@ -67,14 +67,14 @@ def _request(array: np.ndarray) -> Any:
 
 
 def test_predict(stub: Any) -> None:
-    """The SavedModel's scores come back, with the version that gave them."""
+    """The SavedModel's scores are returned with their version."""
     answer = stub.Predict(_request(np.full((2, 4, 4, 3), 51, np.uint8)))
     assert answer.model_spec.version.value == 3
     assert to_array(answer.outputs["scores"]) == pytest.approx(np.array([[0.2, 0.8]] * 2), abs=1e-6)
 
 
 def test_metadata(stub: Any) -> None:
-    """The SavedModel's own signatures are told."""
+    """The SavedModel's own signatures are returned."""
     request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=_SPEC, metadata_field=["signature_def"])
     signatures = get_model_metadata_pb2.SignatureDefMap()
     stub.GetModelMetadata(request).metadata["signature_def"].Unpack(signatures)
@@ -89,7 +89,7 @@ def test_metadata(stub: Any) -> None:
     ],
 )
 def test_wrong_inputs(stub: Any, array: np.ndarray, text: str) -> None:
-    """Another type or shape is INVALID_ARGUMENT, as it is of an ONNX copy."""
+    """A wrong type or shape is INVALID_ARGUMENT, as with an ONNX copy."""
     with pytest.raises(grpc.RpcError) as caught:
         stub.Predict(_request(array))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -97,7 +97,7 @@ def test_wrong_inputs(stub: Any, array: np.ndarray, text: str) -> None:
 
 
 def test_without_tensorflow(base: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Where TensorFlow is not installed, a SavedModel without a copy says what it needs."""
+    """Without TensorFlow, a SavedModel without a copy says what it needs."""
     source, servables = model_source(base)
     with caplog.at_level("ERROR", logger.name):
         source.poll()

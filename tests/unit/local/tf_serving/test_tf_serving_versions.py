@@ -46,8 +46,8 @@ def _request(**spec: Any) -> Any:
 
 
 def _states(servables: Servables) -> dict[str, str]:
-    told = MessageToDict(model_status(model_pb2.ModelSpec(name="celebrity"), servables))
-    return {one["version"]: one["state"] for one in told["model_version_status"]}
+    response = MessageToDict(model_status(model_pb2.ModelSpec(name="celebrity"), servables))
+    return {one["version"]: one["state"] for one in response["model_version_status"]}
 
 
 def _polled(base: Path, **config: Any) -> tuple[Source, Servables]:
@@ -67,7 +67,7 @@ def test_policies(base: Path, policy: Any, versions: set[int]) -> None:
 
 
 async def test_version_by_number_and_label(base: Path) -> None:
-    """A call may name a version or a label; without either the newest answers."""
+    """A call may name a version or a label; by default the newest version answers."""
     source, servables = _polled(base, model_version_policy=_TWO, version_labels={"stable": 1, "canary": 2})
     source.label(allow_unavailable=False)
     async with _client(servables) as stub:
@@ -87,7 +87,7 @@ def test_label_of_a_version_that_is_not_served(base: Path) -> None:
 
 
 def test_new_version_replaces_the_old(base: Path) -> None:
-    """A version that appears is loaded, and the one before goes to its END and is still told of."""
+    """A new version is loaded; its predecessor goes to END and is still listed."""
     shutil.rmtree(base / "3")
     source, servables = _polled(base)
     assert _states(servables) == {"2": "AVAILABLE"}
@@ -97,7 +97,7 @@ def test_new_version_replaces_the_old(base: Path) -> None:
 
 
 def test_broken_version_leaves_the_old_in_service(base: Path) -> None:
-    """A version that cannot be loaded ends with its error, and the one before goes on."""
+    """A version that cannot be loaded ends with its error; its predecessor stays in service."""
     source, servables = _polled(base)
     (base / "4").mkdir()
     (base / "4" / "model.onnx").write_bytes(b"no model")
@@ -109,7 +109,7 @@ def test_broken_version_leaves_the_old_in_service(base: Path) -> None:
 
 
 def test_version_that_comes_back(base: Path) -> None:
-    """With all versions gone nothing answers; one that comes back is served again."""
+    """With all versions gone, no call succeeds; a version that comes back is served again."""
     source, servables = _polled(base)
     base.rename(base.with_name("away"))
     base.mkdir()
@@ -123,7 +123,7 @@ def test_version_that_comes_back(base: Path) -> None:
 
 
 def test_base_path_that_goes_away(base: Path) -> None:
-    """A base path that cannot be seen for a while takes nothing out of service."""
+    """A base path that is missing for a while takes nothing out of service."""
     source, servables = _polled(base)
     base.rename(base.with_name("away"))
     with pytest.raises(FileNotFoundError, match="Could not find base path"):
@@ -132,7 +132,7 @@ def test_base_path_that_goes_away(base: Path) -> None:
 
 
 async def test_injected_errors_and_latency(base: Path) -> None:
-    """Predict fails as it is told to, for as many calls as asked, and Metadata does not."""
+    """Faults are injected into the configured share of Predict calls, and not into GetModelMetadata."""
     _, servables = _polled(base)
     options = ServerOptions()
     options.faults.code, options.faults.share = grpc.StatusCode.UNAVAILABLE, 0.5
