@@ -1,4 +1,4 @@
-"""Writes docs/settings.md and docs/errors.md from the code, or checks that they are what it says.
+"""Generates docs/settings.md and docs/errors.md from the code, or checks that they are current.
 
 usage: PYTHONPATH=. python docs/generate.py [--check]
 """
@@ -19,7 +19,7 @@ KINDS: tuple[type[Settings], ...] = (Settings, LeafSettings, *(kind for name in 
 
 
 def main() -> None:
-    """Writes the files, or with --check tells which are stale."""
+    """Write the files, or with --check exit if any is stale."""
     fresh = {DOCS / "settings.md": settings(), DOCS / "errors.md": errors()}
     stale = [path.name for path, text in fresh.items() if not path.exists() or path.read_text("utf-8") != text]
     if "--check" not in sys.argv[1:]:
@@ -30,12 +30,12 @@ def main() -> None:
 
 
 def settings() -> str:
-    """All settings as Markdown tables."""
+    """Return all settings as Markdown tables."""
     lines = [
         "# Settings",
         "",
-        "Read from the environment at the start. A wrong value is named on standard error, and the exit code is 2.",
-        "An empty value counts as not set. This page is generated: `make docs`.",
+        "Servers read these environment variables at startup. An invalid value is reported on standard error with exit",
+        "code 2; an empty value counts as unset. This page is generated: `make docs`.",
     ]
     for kind in KINDS:
         title = _first_line(kind).removeprefix("Settings of ").rstrip(".")
@@ -43,7 +43,7 @@ def settings() -> str:
             "",
             f"## {title[:1].upper()}{title[1:]}",
             "",
-            "| variable | default | what it does |",
+            "| variable | default | description |",
             "|---|---|---|",
         ]
         lines += _rows(kind)
@@ -51,13 +51,13 @@ def settings() -> str:
 
 
 def errors() -> str:
-    """All reasons of the error table as a Markdown table."""
+    """Return the error table as Markdown."""
     lines = [
         "# Errors",
         "",
         "Every error that Marquee raises is a `google.rpc.Status` whose first detail is a `google.rpc.ErrorInfo`",
         "with domain `marquee`, one of these reasons, and the `request_id` in its metadata where the call got one.",
-        "The message says what to do. Inside an answer, a recognizer's `status` is made the same way.",
+        "The message says what to do. A recognizer's `status` in a response is built the same way.",
         "This page is generated: `make docs`.",
         "",
         "| reason | code | when |",
@@ -66,14 +66,14 @@ def errors() -> str:
     for error, (code, reason) in TABLE.items():
         lines.append(f"| `{reason}` | `{code.name}` | {_first_line(error)} |")
     lines += [
-        "| `RECOGNIZER_UNAVAILABLE` | `UNAVAILABLE` | The gateway cannot reach a recognizer. |",
-        "| `RECOGNIZER_TIMEOUT` | `DEADLINE_EXCEEDED` | A recognizer did not answer within its share of the time. |",
-        "| `RECOGNIZER_FAILED` | as gRPC says | A recognizer's call failed in another way. |",
-        "| `SHED` | `RESOURCE_EXHAUSTED` | A recognizer has as many calls in flight as the gateway gives it. |",
-        "| `NO_RECOGNIZER_ANSWERED` | theirs, or `UNAVAILABLE` | All failed; each status stands in the details. |",
-        "| `INTERNAL` | `INTERNAL` | A fault of the server; its log has the traceback under the request_id. |",
+        "| `RECOGNIZER_UNAVAILABLE` | `UNAVAILABLE` | The gateway cannot reach the recognizer. |",
+        "| `RECOGNIZER_TIMEOUT` | `DEADLINE_EXCEEDED` | The recognizer exceeded its share of the deadline. |",
+        "| `RECOGNIZER_FAILED` | as gRPC says | The call to the recognizer failed in another way. |",
+        "| `SHED` | `RESOURCE_EXHAUSTED` | The recognizer has as many calls in flight as the gateway allows it. |",
+        "| `NO_RECOGNIZER_ANSWERED` | theirs, or `UNAVAILABLE` | All failed; the details hold each status. |",
+        "| `INTERNAL` | `INTERNAL` | A bug in the server; its log has the traceback under the request_id. |",
         "",
-        "A message over 16 MiB is refused by gRPC itself with `RESOURCE_EXHAUSTED` and no details.",
+        "gRPC itself refuses a message over 16 MiB with `RESOURCE_EXHAUSTED` and no details.",
     ]
     return "\n".join([*lines, ""])
 

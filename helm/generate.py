@@ -1,4 +1,4 @@
-"""Writes what follows from the chart and the code, or checks that it does.
+"""Generates what follows from the chart and the code, or checks that it is current.
 
 usage: PYTHONPATH=. python -m helm.generate [--check]
 
@@ -10,7 +10,11 @@ import json
 import sys
 from pathlib import Path
 
-from helm import dashboards, manifests, schema, table
+from grafana_foundation_sdk.builders.dashboard import Dashboard
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+
+from helm import manifests, schema, table
+from helm.dashboards import overview, recognizer, rekognition, serving
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "helm" / "marquee"
@@ -18,7 +22,7 @@ SERVING = ROOT / "deploy" / "tensorflow-serving"
 
 
 def main() -> None:
-    """Writes the files, or with --check tells which are stale."""
+    """Write the files, or with --check exit if any is stale."""
     values_schema = {CHART / "values.schema.json": json.dumps(schema.schema(), indent=2) + "\n"}
     if "--check" not in sys.argv[1:]:
         _write(values_schema)  # rendering reads it
@@ -45,7 +49,16 @@ def _serving() -> dict[Path, str]:
 
 
 def _dashboards() -> dict[Path, str]:
-    return {CHART / "dashboards" / name: text for name, text in dashboards.files().items()}
+    pages = {"overview": overview, "recognizer": recognizer, "rekognition": rekognition, "serving": serving}
+    return {CHART / "dashboards" / f"{name}.json": _grafana(page.dashboard()) for name, page in pages.items()}
+
+
+def _grafana(builder: Dashboard) -> str:
+    """Return the dashboard as JSON, as Grafana imports it."""
+    dashboard = builder.build()
+    for number, panel in enumerate(dashboard.panels or [], start=1):
+        panel.id_val = number  # links to a panel name it, and would break if Grafana assigned numbers itself
+    return JSONEncoder(indent=2, sort_keys=True).encode(dashboard) + "\n"
 
 
 def _k8s() -> dict[Path, str]:
@@ -59,7 +72,7 @@ def _write(files: dict[Path, str]) -> None:
 
 
 def _left_over(fresh: dict[Path, str]) -> list[Path]:
-    """Manifests of components that are gone."""
+    """Return the manifests of components that no longer exist."""
     return [path for path in (ROOT / "k8s").glob("*.yaml") if path not in fresh]
 
 

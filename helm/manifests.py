@@ -1,4 +1,4 @@
-"""The chart's output, without a helm binary."""
+"""The chart's output, rendered without a helm binary."""
 
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ _HEADER = "# The chart's output with its default values, made by `make docs`: ch
 
 
 def render(chart: Path, values: dict[str, Any] | None = None, namespace: str = "default") -> dict[str, str]:
-    """Template → what it renders, as `helm template marquee --skip-tests` does. Raises helm_python.HelmError."""
+    """Return text by template, as `helm template marquee --skip-tests` renders it. Raises helm_python.HelmError."""
     with helm_python.Chart.load(str(chart)) as loaded:
         loaded.validate_schema(values or {})
         rendered = loaded.render(values or {}, name=RELEASE, namespace=namespace)
@@ -20,13 +20,13 @@ def render(chart: Path, values: dict[str, Any] | None = None, namespace: str = "
 
 
 def objects(rendered: dict[str, str]) -> list[dict[str, Any]]:
-    """All objects of a rendering."""
+    """Return all objects of a rendering."""
     loaded = [document for text in rendered.values() for document in YAML(typ="safe", pure=True).load_all(text)]
     return [document for document in loaded if document]
 
 
 def by_component(chart: Path) -> dict[str, str]:
-    """File name → text: a file a component, one for what is of no component, and a kustomization."""
+    """Return text by file name: one file per component, one for the rest, and a kustomization."""
     files: dict[str, str] = {}
     for path, text in sorted(render(chart).items()):
         for document in _documents(text):

@@ -1,4 +1,4 @@
-"""Makes values.schema.json: what is refused in the chart's values. The servers' own settings come from their code."""
+"""Builds values.schema.json. The servers' own settings come from their code."""
 
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,7 +14,7 @@ LEAVES: dict[str, type[LeafSettings]] = {name: settings_of(name)[0] for name in 
 
 
 def schema() -> Schema:
-    """JSON Schema, draft 7, which every helm 3 and 4 reads."""
+    """Return the JSON Schema, draft 7, which every helm 3 and 4 reads."""
     entry = BackendConfig.model_json_schema(ref_template="#/definitions/{model}")
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
@@ -56,7 +56,7 @@ def _alerts() -> Schema:
 
 
 def _recognizers(entry: Schema) -> Schema:
-    """Marquee's own have known settings; others, which may be anybody's, have their own."""
+    """Restrict the settings of Marquee's own recognizers; others may have any."""
     own = {name: _object(**_recognizer(entry, settings)) for name, settings in LEAVES.items()}
     return {
         "type": "object",
@@ -103,16 +103,16 @@ def _workload(*settings: type[Settings]) -> dict[str, Schema]:
 
 
 def _env(*settings: type[Settings]) -> Schema:
-    """Names of variables; those of Marquee are known where `settings` says whose they are."""
-    known = {f"{PREFIX}{name.upper()}" for kind in settings for name in kind.model_fields}
+    """Restrict the names of MARQUEE_ variables to those of `settings`, if given."""
+    variables = {f"{PREFIX}{name.upper()}" for kind in settings for name in kind.model_fields}
     names: Schema = {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
-    if known:
-        names |= {"if": {"pattern": f"^{PREFIX}"}, "then": {"enum": sorted(known)}}
+    if variables:
+        names |= {"if": {"pattern": f"^{PREFIX}"}, "then": {"enum": sorted(variables)}}
     return {"type": "object", "propertyNames": names, "additionalProperties": _ENV_VALUE}
 
 
 def _object(**properties: Schema) -> Schema:
-    """With these keys and no other; one that is a word of Python ends with an underscore here."""
+    """Allow these keys and no others; a key that is a Python keyword has a trailing underscore here."""
     named = {name.rstrip("_"): value for name, value in properties.items()}
     return {"type": "object", "additionalProperties": False, "properties": named}
 
@@ -121,8 +121,8 @@ def _list(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def _integer(least: int, most: int) -> Schema:
-    return {"type": "integer", "minimum": least, "maximum": most}
+def _integer(minimum: int, maximum: int) -> Schema:
+    return {"type": "integer", "minimum": minimum, "maximum": maximum}
 
 
 _BOOLEAN: Schema = {"type": "boolean"}

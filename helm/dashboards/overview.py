@@ -9,7 +9,7 @@ _RECOGNIZE = f'{_CALLS}, grpc_method=~"RecognizeImage|StreamRecognizeImage"'
 
 
 def dashboard() -> Dashboard:
-    """Traffic, errors, latency, outcomes, verdicts, dollars, saturation, versions."""
+    """Build the page: traffic, errors, latency, outcomes, verdicts, dollars, saturation, versions."""
     page = board("overview", "Marquee / Overview", "What callers get, what it costs, and what is about to run out.")
     for part in (_tiles, _traffic, _recognizers, _answers, _saturation, _versions):
         page = part(page)
@@ -26,11 +26,18 @@ def _tiles(page: Dashboard) -> Dashboard:
     errors = f"marquee:gateway_errors:ratio_rate5m{{{HERE}}}"
     return (
         page.with_panel(number("Pictures", "RecognizeImage calls to the gateway.", "reqps", handled))
-        .with_panel(number("Failed", "Calls of the last 5 minutes that failed by our fault.", "percentunit", errors))
-        .with_panel(number("p95", "19 of 20 calls are faster.", "s", f"histogram_quantile(0.95, {seconds})"))
+        .with_panel(
+            number(
+                "Failed",
+                "Calls of the last 5 minutes that Marquee failed.",
+                "percentunit",
+                errors,
+            )
+        )
+        .with_panel(number("p95", "95 % of calls are faster.", "s", f"histogram_quantile(0.95, {seconds})"))
         .with_panel(number("Error budget left", "Of the last 3 days; below 0 it is overdrawn.", "percentunit", left))
-        .with_panel(number("Rekognition", "Dollars of the last 24 hours.", "currencyUSD", spent))
-        .with_panel(number("Pods", "Pods whose metrics can be read.", "short", pods))
+        .with_panel(number("Rekognition", "Dollars in the last 24 hours.", "currencyUSD", spent))
+        .with_panel(number("Pods", "Pods that Prometheus scrapes.", "short", pods))
     )
 
 
@@ -64,7 +71,7 @@ def _recognizers(page: Dashboard) -> Dashboard:
     page = page.with_row(Row("Recognizers, as the gateway sees them"))
     for legend, query in percentiles.items():
         title = f"Latency {legend.rpartition(' ')[2]}"
-        page = page.with_panel(lines(title, "From asking to the answer.", "s", {"{{recognizer}}": query}, 6))
+        page = page.with_panel(lines(title, "From request to response.", "s", {"{{recognizer}}": query}, 6))
     return page.with_panel(
         stacked("Outcomes", "Results by recognizer and outcome.", "reqps", {"{{recognizer}} {{outcome}}": outcomes}, 6)
     )
@@ -76,9 +83,9 @@ def _answers(page: Dashboard) -> Dashboard:
     calls = f"sum by (outcome) (rate(marquee_rekognition_calls_total{{{HERE}}}{RATE}))"
     return (
         page.with_row(Row("Answers and money"))
-        .with_panel(stacked("Verdicts", "Faces by what was said of them.", "short", {"{{state}}": verdicts}))
-        .with_panel(stacked("Dollars an hour", "Rekognition, by operation.", "currencyUSD", {"{{api}}": dollars}))
-        .with_panel(stacked("Calls to Rekognition", "Each attempt is one.", "reqps", {"{{outcome}}": calls}))
+        .with_panel(stacked("Verdicts", "Faces by verdict.", "short", {"{{state}}": verdicts}))
+        .with_panel(stacked("Dollars per hour", "Rekognition, by operation.", "currencyUSD", {"{{api}}": dollars}))
+        .with_panel(stacked("Calls to Rekognition", "Each attempt counts.", "reqps", {"{{outcome}}": calls}))
     )
 
 
@@ -90,7 +97,7 @@ def _saturation(page: Dashboard) -> Dashboard:
     each = "{{component}}"
     return (
         page.with_row(Row("Saturation"))
-        .with_panel(lines("Calls in flight", "Begun and not ended.", "short", {each: flight}, 6))
+        .with_panel(lines("Calls in flight", "Started and not finished.", "short", {each: flight}, 6))
         .with_panel(lines("CPU cores", "Of the busiest pod.", "short", {each: cpu}, 6))
         .with_panel(lines("Memory", "Of the largest pod.", "bytes", {each: memory}, 6))
         .with_panel(lines("Open files", "Share of the limit; connections are files.", "percentunit", {each: files}, 6))
@@ -104,6 +111,6 @@ def _versions(page: Dashboard) -> Dashboard:
     return (
         page.with_row(Row("Versions"))
         .with_panel(listing("Models", "Pods by model in use.", models, ["component", "model", "version"], 12))
-        .with_panel(lines("Pods", "Pods whose metrics can be read.", "short", {"{{component}}": up}, 6))
+        .with_panel(lines("Pods", "Pods that Prometheus scrapes.", "short", {"{{component}}": up}, 6))
         .with_panel(lines("Youngest pod", "Falls to 0 at a restart.", "s", {"{{component}}": started}, 6))
     )

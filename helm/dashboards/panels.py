@@ -1,4 +1,4 @@
-"""Panels as all dashboards draw them: 24 columns wide, 8 rows high, every query of one Prometheus."""
+"""The panels that all dashboards share: 24 columns wide, 8 rows high, one Prometheus."""
 
 from string import ascii_uppercase
 
@@ -27,7 +27,7 @@ _THIRD, _HEIGHT, _TILE = 8, 8, 4
 
 
 def board(name: str, title: str, description: str) -> Dashboard:
-    """An empty dashboard that is linked with the others and asks which installation to show."""
+    """Return an empty dashboard, linked to the others, with a variable for the installation."""
     return (
         Dashboard(title)
         .uid(f"marquee-{name}")
@@ -45,13 +45,13 @@ def board(name: str, title: str, description: str) -> Dashboard:
 
 
 def choice(name: str, label: str, query: str) -> QueryVariable:
-    """A variable whose values Prometheus knows."""
+    """Return a variable whose values come from Prometheus."""
     variable = QueryVariable(name).label(label).datasource(SOURCE).query(query)
     return variable.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_ASC)
 
 
 def lines(title: str, description: str, unit: str, queries: Queries, span: int = _THIRD) -> timeseries.Panel:
-    """Lines over time."""
+    """Return a panel of lines over time."""
     panel = timeseries.Panel().title(title).description(description).datasource(SOURCE).unit(unit)
     panel = panel.min(0).span(span).height(_HEIGHT).fill_opacity(5).legend(_legend()).tooltip(_tooltip())
     for place, (legend, query) in enumerate(queries.items()):
@@ -60,20 +60,20 @@ def lines(title: str, description: str, unit: str, queries: Queries, span: int =
 
 
 def stacked(title: str, description: str, unit: str, queries: Queries, span: int = _THIRD) -> timeseries.Panel:
-    """Areas over time that add up."""
+    """Return a panel of stacked areas over time."""
     panel = lines(title, description, unit, queries, span)
     return panel.fill_opacity(40).stacking(common.StackingConfig().mode(StackingMode.NORMAL))
 
 
 def number(title: str, description: str, unit: str, query: str) -> stat.Panel:
-    """The last value, with its course behind it."""
+    """Return a panel of the latest value over its history."""
     panel = stat.Panel().title(title).description(description).datasource(SOURCE).unit(unit)
     latest = common.ReduceDataOptions().calcs(["lastNotNull"])
     return panel.span(_TILE).height(_TILE).reduce_options(latest).with_target(_query(query).legend_format(title))
 
 
 def heat(title: str, description: str, buckets: str, span: int = _THIRD, unit: str = "s") -> heatmap.Panel:
-    """How values spread, over time; `buckets` is an increase by (le)."""
+    """Return a heatmap of a distribution over time; `buckets` is an increase by (le)."""
     panel = heatmap.Panel().title(title).description(description).datasource(SOURCE).span(span).height(_HEIGHT)
     panel = panel.calculate(calculate=False).y_axis(heatmap.YAxisConfig().unit(unit))
     panel = panel.color(heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64))
@@ -81,16 +81,16 @@ def heat(title: str, description: str, buckets: str, span: int = _THIRD, unit: s
 
 
 def listing(title: str, description: str, query: str, columns: list[str], span: int = _THIRD) -> table.Panel:
-    """Series of this moment as rows: these labels, then the value."""
-    shown = {"indexByName": {name: place for place, name in enumerate([*columns, "Value"])}}
+    """Return a table of the current series: these labels, then the value."""
+    order = {"indexByName": {name: place for place, name in enumerate([*columns, "Value"])}}
     hidden = {"excludeByName": {"Time": True}}
-    order = DataTransformerConfig(id_val="organize", options=hidden | shown)
+    columns_only = DataTransformerConfig(id_val="organize", options=hidden | order)
     panel = table.Panel().title(title).description(description).datasource(SOURCE).span(span).height(_HEIGHT)
-    return panel.with_transformation(order).with_target(_query(query).format(PromQueryFormat.TABLE).instant())
+    return panel.with_transformation(columns_only).with_target(_query(query).format(PromQueryFormat.TABLE).instant())
 
 
 def quantiles(histogram: str, selector: str, by: str = "") -> Queries:
-    """The 50th, 95th and 99th percentile of a histogram, a line each for every value of the label `by`."""
+    """Return queries for the 50th, 95th and 99th percentile of a histogram, by the label `by` if given."""
     labels = f"le, {by}" if by else "le"
     legend = f"{{{{{by}}}}} " if by else ""
     rate = f"sum by ({labels}) (rate({histogram}_bucket{{{selector}}}{RATE}))"

@@ -9,7 +9,7 @@ _CALLS = f"marquee_rekognition_calls_total{{{HERE}}}"
 
 
 def dashboard() -> Dashboard:
-    """Dollars by operation, against the cap, and calls by outcome."""
+    """Build the page: dollars by operation and against the cap, and calls by outcome."""
     page = board("rekognition", "Marquee / Rekognition", "What Amazon Rekognition costs and answers.")
     return _calls(_money(page))
 
@@ -26,10 +26,10 @@ def _money(page: Dashboard) -> Dashboard:
     return (
         page.with_row(Row("Money"))
         .with_panel(number("Last 24 hours", "Dollars.", "currencyUSD", f"sum({day})"))
-        .with_panel(number("Daily cap", "MARQUEE_REKOGNITION_DAILY_CAP_USD, if there is one.", "currencyUSD", cap))
-        .with_panel(number("An hour", "Dollars at the present pace.", "currencyUSD", hourly))
-        .with_panel(number("A picture", "Dollars for each answer.", "currencyUSD", picture))
-        .with_panel(stacked("Dollars of the last hour", "By operation.", "currencyUSD", {"{{api}}": apis}))
+        .with_panel(number("Daily cap", "MARQUEE_REKOGNITION_DAILY_CAP_USD, if set.", "currencyUSD", cap))
+        .with_panel(number("Per hour", "Dollars at the current rate.", "currencyUSD", hourly))
+        .with_panel(number("Per picture", "Dollars per result.", "currencyUSD", picture))
+        .with_panel(stacked("Dollars in the last hour", "By operation.", "currencyUSD", {"{{api}}": apis}))
     )
 
 
@@ -38,7 +38,7 @@ def _calls(page: Dashboard) -> Dashboard:
     apis = f"sum by (api) (rate({_CALLS}{RATE}))"
     throttled = f"marquee:rekognition_throttled:ratio_rate5m{{{HERE}}}"
     return (
-        page.with_row(Row("Calls, each attempt one"))
+        page.with_row(Row("Calls (each attempt counts)"))
         .with_panel(stacked("By outcome", "held_back: not sent, to keep a quota.", "reqps", {"{{outcome}}": outcomes}))
         .with_panel(stacked("By operation", "AWS has a quota for each.", "reqps", {"{{api}}": apis}))
         .with_panel(lines("Throttled", "By AWS, or held back here.", "percentunit", {"share": throttled}))

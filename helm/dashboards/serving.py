@@ -13,7 +13,7 @@ _GPU = 'exported_namespace=~"$namespace|"'
 
 
 def dashboard() -> Dashboard:
-    """Requests, latency, batches, and what the GPU does."""
+    """Build the page: requests, latency, batches and GPU."""
     page = board("serving", "Marquee / TensorFlow Serving and GPU", "The Keras model's server and its GPU.")
     for part in (_requests, _batches, _gpu):
         page = part(page)
@@ -39,7 +39,7 @@ def _batches(page: Dashboard) -> Dashboard:
     sizes = {"pictures and padding": size, "padding": padding}
     return (
         page.with_row(Row("Batches"))
-        .with_panel(lines("Size of a batch", "Mean; padding fills up to an allowed size.", "short", sizes, 12))
+        .with_panel(lines("Batch size", "Mean; padding fills a batch up to an allowed size.", "short", sizes, 12))
         .with_panel(
             lines("Waiting for a batch", "Time in the queue.", "s", _percentiles(f"{_BATCH}:queuing_latency"), 12)
         )
@@ -59,6 +59,6 @@ def _gpu(page: Dashboard) -> Dashboard:
 
 
 def _percentiles(histogram: str) -> dict[str, str]:
-    """In seconds, of a histogram in microseconds."""
+    """Return percentiles in seconds of a histogram in microseconds."""
     rate = f"sum by (le) (rate({histogram}_bucket{{{HERE}}}{RATE}))"
     return {f"p{share}": f"histogram_quantile(0.{share}, {rate}) / {_MICRO:.0f}" for share in (50, 95, 99)}

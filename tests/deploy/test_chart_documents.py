@@ -55,7 +55,7 @@ def test_every_default_is_known_to_the_schema() -> None:
 
 def test_table_shows_defaults() -> None:
     """The README's table has key, default and comment."""
-    assert "| `defaults.replicas` | `2` | How many pods, where nothing scales them. |" in table.markdown(VALUES)
+    assert "| `defaults.replicas` | `2` | Number of pods, unless autoscaling is on. |" in table.markdown(VALUES)
 
 
 @pytest.mark.parametrize("path", sorted((CHART / "files" / "serving").iterdir()), ids=lambda path: path.name)
