@@ -6,10 +6,10 @@ from marquee.cli.commands import app
 
 
 def marquee(*arguments: str, stdin: bytes | None = None) -> Result:
-    """What became of it; tables are as wide as they need, whatever the terminal that the tests run in."""
+    """Run the command and return its result. Tables do not depend on the terminal's width."""
     return CliRunner(env={"COLUMNS": None}).invoke(app, arguments, input=stdin)
 
 
-def lines_of(ran: Result) -> list[str]:
-    """What it printed, each line with single blanks."""
-    return [" ".join(line.split()) for line in ran.stdout.splitlines()]
+def lines_of(result: Result) -> list[str]:
+    """Return the lines of standard output, with single blanks."""
+    return [" ".join(line.split()) for line in result.stdout.splitlines()]

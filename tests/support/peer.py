@@ -1,4 +1,4 @@
-"""The other side of the contract: a server whose answers a test chooses."""
+"""A server whose responses a test chooses."""
 
 import threading
 from collections.abc import Iterator
@@ -18,17 +18,17 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 @dataclass
 class Peer(RecognizerServiceServicer):
-    """Answers every call alike and remembers what it was asked."""
+    """Responds to every call alike and records the requests."""
 
     answer: pb.RecognizeImageResponse = field(default_factory=pb.RecognizeImageResponse)
     listing: pb.ListRecognizersResponse = field(default_factory=pb.ListRecognizersResponse)
     refusals: dict[bytes, status_pb2.Status] = field(default_factory=dict)
-    """Picture → what it is refused with; b"" stands for every other picture."""
+    """Picture → status to refuse it with; b"" stands for every other picture."""
     requests: list[pb.RecognizeImageRequest] = field(default_factory=list)
     hold: threading.Event | None = None
-    """Answers wait for it."""
+    """Delays responses until it is set."""
     address: str = "127.0.0.1:0"
-    """Where to listen; port 0 becomes a free one."""
+    """Address to listen on; port 0 becomes a free one."""
 
     def RecognizeImage(  # noqa: N802 - the contract's name
         self, request: pb.RecognizeImageRequest, context: grpc.ServicerContext
@@ -68,7 +68,7 @@ class Peer(RecognizerServiceServicer):
 
 @contextmanager
 def serving(peer: Peer) -> Iterator[Peer]:
-    """The peer as a server at its `address`."""
+    """Serve the peer at its `address`."""
     server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.max_receive_message_length", 16 * 1024 * 1024)])
     add_RecognizerServiceServicer_to_server(peer, server)
     host, _, _ = peer.address.partition(":")
@@ -81,7 +81,7 @@ def serving(peer: Peer) -> Iterator[Peer]:
 
 
 def refusal(code: int, reason: str, message: str, *causes: status_pb2.Status, **metadata: str) -> status_pb2.Status:
-    """A status as Marquee's servers send it."""
+    """Return a status as Marquee's servers send it."""
     details = [error_details_pb2.ErrorInfo(reason=reason, domain="marquee", metadata=metadata), *causes]
     packed = [any_pb2.Any() for _ in details]
     for target, detail in zip(packed, details, strict=True):
@@ -90,9 +90,9 @@ def refusal(code: int, reason: str, message: str, *causes: status_pb2.Status, **
 
 
 def two_people() -> pb.RecognizeImageResponse:
-    """What a gateway says of a picture with a known and an unknown face, one recognizer having failed."""
-    known = pb.BoundingBox(left=0.1, top=0.2, width=0.25, height=0.4)
-    unknown = pb.BoundingBox(left=0.6, top=0.1, width=0.2, height=0.3)
+    """Return a gateway's response with a known and an unknown face, and one failed recognizer."""
+    left = pb.BoundingBox(left=0.1, top=0.2, width=0.25, height=0.4)
+    right = pb.BoundingBox(left=0.6, top=0.1, width=0.2, height=0.3)
     eileen = pb.Candidate(person_id="p-1", display_name="Eileen Collins", score=0.97, urls=["www.nasa.gov"])
     person = pb.Label(name="Person", score=0.99)
     return pb.RecognizeImageResponse(
@@ -102,7 +102,7 @@ def two_people() -> pb.RecognizeImageResponse:
                 recognizer="rekognition",
                 outcome=pb.OUTCOME_OK,
                 model=pb.Model(name="celebrity", version="1"),
-                faces=[pb.Face(box=known, candidates=[eileen]), pb.Face(box=unknown)],
+                faces=[pb.Face(box=left, candidates=[eileen]), pb.Face(box=right)],
                 labels=[person],
                 timings=pb.RecognizerTimings(recognizer=_milliseconds(120), network=_milliseconds(3)),
                 performed_features=[pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS],
@@ -118,14 +118,14 @@ def two_people() -> pb.RecognizeImageResponse:
         labels=[person],
         verdicts=[
             pb.Verdict(
-                box=known,
+                box=left,
                 state=pb.VERDICT_STATE_IDENTIFIED,
                 person_id="p-1",
                 display_name="Eileen Collins",
                 score=0.97,
                 support=[pb.Support(recognizer="rekognition", candidate=eileen)],
             ),
-            pb.Verdict(box=unknown, state=pb.VERDICT_STATE_UNKNOWN),
+            pb.Verdict(box=right, state=pb.VERDICT_STATE_UNKNOWN),
         ],
         timings=pb.CallTimings(total=_milliseconds(130)),
         cost_micro_usd=2000,

@@ -23,7 +23,7 @@ def peer() -> Iterator[Peer]:
 
 
 async def _both(address: str, source: bytes = b"picture") -> list[Recognition]:
-    """The answer that each of the two clients gets."""
+    """Return the response to each of the two clients."""
     with Client(address) as client:
         answers = [await asyncio.to_thread(client.recognize, source, request_id="r-1")]
     async with AsyncClient(address) as client:
@@ -31,7 +31,7 @@ async def _both(address: str, source: bytes = b"picture") -> list[Recognition]:
 
 
 async def test_both_clients_give_the_same_answer(peer: Peer) -> None:
-    """Sync and async send the same request and read the same recognition; raw is the message."""
+    """Both clients send the same request and return the same recognition; raw is the message."""
     one, other = await _both(peer.address)
     assert one == other
     assert one.request_id == "r-1"
@@ -41,7 +41,7 @@ async def test_both_clients_give_the_same_answer(peer: Peer) -> None:
 
 
 async def test_a_stream_tells_what_is_known_so_far(peer: Peer) -> None:
-    """Each item has one result more; the last is the whole answer. The same in both clients."""
+    """Each item has one more result; the last is the complete response. The same in both clients."""
     with Client(peer.address) as client:
         items = await asyncio.to_thread(lambda: list(client.stream(b"picture", request_id="r-1")))
         whole = await asyncio.to_thread(client.recognize, b"picture", request_id="r-1")
@@ -63,16 +63,16 @@ async def test_recognizers_are_listed(peer: Peer) -> None:
 
 
 async def test_a_refusal_is_raised_by_both_clients(peer: Peer) -> None:
-    """The server's code, reason, message and metadata arrive, and the call's id; in streams too."""
+    """With the server's code, reason, message and metadata, and the request ID; in streams too."""
     peer.refusals[b""] = refusal(code_pb2.INVALID_ARGUMENT, "IMAGE_TOO_LARGE", "Too large.", field="image")
     async with AsyncClient(peer.address) as client:
-        with pytest.raises(marquee.ImageTooLarge, match=r"Too large\.") as caught:
+        with pytest.raises(marquee.ImageTooLarge, match=r"Too large\.") as raised:
             await client.recognize(b"picture", request_id="r-1")
         with pytest.raises(marquee.ImageTooLarge):
             _ = [item async for item in client.stream(b"picture")]
     with Client(peer.address) as client, pytest.raises(marquee.ImageTooLarge):
         await asyncio.to_thread(lambda: list(client.stream(b"picture")))
-    error = caught.value
+    error = raised.value
     assert (error.code, error.reason) == ("INVALID_ARGUMENT", "IMAGE_TOO_LARGE")
     assert (error.metadata, error.request_id) == ({"field": "image"}, "r-1")
 
@@ -86,7 +86,7 @@ def test_no_answer_in_time(peer: Peer) -> None:
 
 
 def test_nothing_answers() -> None:
-    """A server that is not there is told with what to do about it."""
+    """The error names the address and what to do."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -95,7 +95,7 @@ def test_nothing_answers() -> None:
 
 
 def test_a_server_that_comes_back_is_used_again() -> None:
-    """The connection recovers by itself, within seconds of the server's return."""
+    """The connection recovers within seconds of the server's return."""
     with serving(Peer()) as first:
         address = first.address
     with Client(address) as client:
@@ -116,7 +116,7 @@ def _answers(client: Client) -> bool:
 
 
 def test_the_address_is_read_when_a_client_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MARQUEE_ADDRESS counts as it is then; an argument goes before it."""
+    """MARQUEE_ADDRESS is read at that time; an argument takes precedence."""
     monkeypatch.delenv("MARQUEE_ADDRESS", raising=False)
     assert Client().address == "localhost:50051"
     monkeypatch.setenv("MARQUEE_ADDRESS", "elsewhere:1")
@@ -126,7 +126,7 @@ def test_the_address_is_read_when_a_client_is_made(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("code", [code_pb2.UNAVAILABLE, code_pb2.CANCELLED])
 async def test_both_clients_ask_again(peer: Peer, code: "code_pb2.Code.ValueType") -> None:
-    """A server that is going away is asked three times in all, as the published service config says."""
+    """A call to a server that is shutting down is tried three times, as in the published service config."""
     peer.refusals[b""] = status_pb2.Status(code=code, message="going away")
     with pytest.raises(marquee.MarqueeError):
         await _both(peer.address)

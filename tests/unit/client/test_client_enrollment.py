@@ -17,7 +17,7 @@ pytestmark = pytest.mark.usefixtures("portraits_here")
 
 
 async def test_both_clients_enroll(enrolling: EnrollmentServers) -> None:
-    """What one has enrolled the other finds enrolled; each recognizer answers for itself."""
+    """Both clients see the same enrollment, with one result per recognizer."""
     with Client(enrolling.gateway) as client:
         first = await asyncio.to_thread(client.enroll, ["hopper.jpg"], person_id="grace-hopper", request_id="r-1")
     async with AsyncClient(enrolling.gateway) as other:
@@ -36,7 +36,7 @@ async def test_both_clients_enroll(enrolling: EnrollmentServers) -> None:
 
 
 async def test_whoever_was_renamed_is_recognized_under_the_new_name(enrolling: EnrollmentServers) -> None:
-    """A call without pictures renames; the person_id stays."""
+    """A call without pictures renames the person and keeps the person_id."""
     async with AsyncClient(enrolling.gateway) as client:
         await client.enroll([], person_id="grace-hopper", display_name="Adm. Hopper")
         verdict = (await client.recognize("hopper.jpg", recognizers=["svm"])).verdicts[0]
@@ -44,7 +44,7 @@ async def test_whoever_was_renamed_is_recognized_under_the_new_name(enrolling: E
 
 
 def test_a_refused_picture_tells_why_and_the_others_count(enrolling: EnrollmentServers) -> None:
-    """The result is PARTIAL; the refused picture's status has a reason and what to do."""
+    """The result is PARTIAL; the refused picture's status has a reason and advice."""
     with Client(enrolling.gateway) as client:
         result = client.enroll(["both.jpg", Path("hopper.jpg")], person_id="grace-hopper").results[0]
     assert result.outcome is Outcome.PARTIAL
@@ -54,14 +54,14 @@ def test_a_refused_picture_tells_why_and_the_others_count(enrolling: EnrollmentS
 
 
 async def test_refusing_all_pictures_raises_with_each_one_s_reason(enrolling: EnrollmentServers) -> None:
-    """UnfitFace, from a gateway and a recognizer alone: a cause per recognizer, with one per picture, and the answer."""
+    """UnfitFace with one cause per recognizer and picture, and the response; also without a gateway."""
     pictures = ["both.jpg", "coffee.jpg"]
-    with Client(enrolling.gateway) as client, pytest.raises(marquee.UnfitFace) as caught:
+    with Client(enrolling.gateway) as client, pytest.raises(marquee.UnfitFace) as raised:
         await asyncio.to_thread(client.enroll, pictures, display_name="Ada")
     async with AsyncClient(enrolling.svm) as other:
         with pytest.raises(marquee.UnfitFace) as alone:
             await other.enroll(pictures, display_name="Ada")
-    for error in (caught.value, alone.value):
+    for error in (raised.value, alone.value):
         assert (error.code, error.reason) == ("INVALID_ARGUMENT", "NO_FACE_ENROLLED")
         assert error.message.startswith("No picture was enrolled. picture 1: There are 2 faces in the picture.")
         assert [cause.reason for cause in error.causes[0].causes] == ["SEVERAL_FACES", "NO_FACE"]
@@ -71,21 +71,21 @@ async def test_refusing_all_pictures_raises_with_each_one_s_reason(enrolling: En
 
 
 def test_a_single_refused_picture_raises_its_own_reason(enrolling: EnrollmentServers) -> None:
-    """Though another recognizer failed; the answer tells of both."""
-    with Client(enrolling.broken) as client, pytest.raises(marquee.UnfitFace, match="There is no face") as caught:
+    """Even if another recognizer failed: the response has both results."""
+    with Client(enrolling.broken) as client, pytest.raises(marquee.UnfitFace, match="There is no face") as raised:
         client.enroll("coffee.jpg", display_name="Ada")
-    assert caught.value.reason == "NO_FACE"
-    assert caught.value.enrollment is not None
-    assert [result.outcome for result in caught.value.enrollment.results] == [Outcome.PARTIAL, Outcome.ERROR]
+    assert raised.value.reason == "NO_FACE"
+    assert raised.value.enrollment is not None
+    assert [result.outcome for result in raised.value.enrollment.results] == [Outcome.PARTIAL, Outcome.ERROR]
 
 
 def test_another_person_s_face_is_told(enrolling: EnrollmentServers) -> None:
-    """FaceAlreadyEnrolled names that person; allow_similar enrolls all the same."""
+    """FaceAlreadyEnrolled names that person; allow_similar enrolls anyway."""
     with Client(enrolling.gateway) as client:
-        with pytest.raises(marquee.FaceAlreadyEnrolled) as caught:
+        with pytest.raises(marquee.FaceAlreadyEnrolled) as raised:
             client.enroll("hopper.jpg", display_name="Ada Lovelace")
         enrolled = client.enroll("hopper.jpg", display_name="Ada Lovelace", allow_similar=True)
-    assert (caught.value.metadata["person_id"], caught.value.metadata["display_name"]) == (
+    assert (raised.value.metadata["person_id"], raised.value.metadata["display_name"]) == (
         "grace-hopper",
         "Grace Hopper",
     )
@@ -93,13 +93,13 @@ def test_another_person_s_face_is_told(enrolling: EnrollmentServers) -> None:
 
 
 def test_nobody_unknown_is_renamed(enrolling: EnrollmentServers) -> None:
-    """Without pictures the person must be known: PersonNotFound."""
+    """Renaming an unknown person raises PersonNotFound."""
     with Client(enrolling.gateway) as client, pytest.raises(marquee.PersonNotFound):
         client.enroll([], person_id="nobody", display_name="Nobody")
 
 
 async def test_both_clients_remove_and_tell_what_stays(enrolling: EnrollmentServers) -> None:
-    """Removing twice is no error; whom the model was trained on stays known, with a warning."""
+    """Removing twice is no error. People from the training data remain known, with a warning."""
     async with AsyncClient(enrolling.gateway) as client:
         await client.enroll(more_portraits(2), display_name="Ada", allow_similar=True)
         await client.enroll("collins.jpg", person_id="eileen-collins")
@@ -114,7 +114,7 @@ async def test_both_clients_remove_and_tell_what_stays(enrolling: EnrollmentServ
 
 
 async def test_people_are_listed_over_all_pages(enrolling: EnrollmentServers) -> None:
-    """More than a page holds, each once, by person_id; recognizers that do not enroll are SKIPPED. In both clients."""
+    """Both clients list all pages, sorted by person_id; recognizers that do not enroll are SKIPPED."""
     numbers = range(1005)
     people = tuple(EnrolledPerson(f"p-{n:04}", f"Person {n}", "2026-01-02T03:04:05+00:00", ("a",)) for n in numbers)
     rows = np.repeat(np.arange(len(people), dtype=np.float32)[:, np.newaxis], 128, axis=1)
@@ -137,7 +137,7 @@ async def test_people_are_listed_over_all_pages(enrolling: EnrollmentServers) ->
 
 
 def test_a_recognizer_that_does_not_enroll_is_unimplemented(enrolling: EnrollmentServers) -> None:
-    """Asked alone or through a gateway, with what to do about it."""
+    """With advice, with and without a gateway."""
     with Client(enrolling.mute) as client, pytest.raises(marquee.Unimplemented, match="Use another"):
         client.people()
     with Client(enrolling.gateway) as client, pytest.raises(marquee.Unimplemented, match="mute does not enroll"):
@@ -145,7 +145,7 @@ def test_a_recognizer_that_does_not_enroll_is_unimplemented(enrolling: Enrollmen
 
 
 def test_every_option_reaches_the_requests() -> None:
-    """Each option fills its field; a lone picture or name is one; an id is made for calls that change something."""
+    """Each option sets its field; a single picture or name is one; calls that change something get an ID."""
     options = {"collection": "staff", "recognizers": "svm"}
     enrollment = build_enrollment(b"picture", display_name="Ada", person_id="ada", allow_similar=True, **options)
     removal, listing = build_removal("ada", **options), build_listing(**options)
@@ -158,6 +158,6 @@ def test_every_option_reaches_the_requests() -> None:
 
 
 def test_more_than_a_message_holds_is_refused_before_it_is_sent() -> None:
-    """16 MiB in all; the message says from which picture on."""
+    """The limit is 16 MiB in total; the message says which picture exceeds it."""
     with pytest.raises(marquee.InvalidRequest, match=r"first 3 pictures exceed 16 MiB in total"):
         build_enrollment([bytes(6 * 1024 * 1024)] * 4, display_name="Ada")

@@ -1,4 +1,4 @@
-"""Which exception a failed call becomes."""
+"""Exceptions raised for failed calls."""
 
 import pickle
 from collections.abc import Iterator
@@ -45,16 +45,16 @@ def peer() -> Iterator[Peer]:
 
 def _failure(peer: Peer, status: status_pb2.Status) -> MarqueeError:
     peer.refusals[b""] = status
-    with Client(peer.address) as client, pytest.raises(MarqueeError) as caught:
+    with Client(peer.address) as client, pytest.raises(MarqueeError) as raised:
         client.recognize(b"picture", request_id="r-1")
-    return caught.value
+    return raised.value
 
 
 @pytest.mark.parametrize(("code", "reason", "expected"), CASES)
 def test_the_exception_follows_reason_and_code(
     peer: Peer, code: "code_pb2.Code.ValueType", reason: str, expected: type[MarqueeError]
 ) -> None:
-    """A known reason decides, else the code; what the server says arrives as it is."""
+    """A known reason decides, else the code; the server's message is kept."""
     error = _failure(peer, refusal(code, reason, "what is wrong"))
     assert type(error) is expected
     assert (error.code, error.reason, error.message) == (code_pb2.Code.Name(code), reason, "what is wrong")
@@ -62,7 +62,7 @@ def test_the_exception_follows_reason_and_code(
 
 
 def test_the_causes_are_told_where_no_recognizer_answered(peer: Peer) -> None:
-    """Each recognizer's status is among the causes; the error's own reason is the summary's."""
+    """Each recognizer's status is a cause; the error has the reason of the summary."""
     causes = [refusal(code_pb2.UNAVAILABLE, "", "svm: gone"), refusal(code_pb2.NOT_FOUND, "OBJECT_NOT_FOUND", "keras")]
     error = _failure(peer, refusal(code_pb2.UNAVAILABLE, "NO_RECOGNIZER_ANSWERED", "Nobody.", *causes))
     assert type(error) is marquee.Unavailable
@@ -74,7 +74,7 @@ def test_the_causes_are_told_where_no_recognizer_answered(peer: Peer) -> None:
 
 
 def test_causes_of_one_kind_make_the_exception_of_that_kind(peer: Peer) -> None:
-    """Where recognizers refuse a picture for different reasons it is the picture all the same, not the request."""
+    """If recognizers refuse a picture for different reasons, the error is still about the picture."""
 
     def joined(code: "code_pb2.Code.ValueType", *reasons: str) -> type[MarqueeError]:
         causes = [refusal(code, reason, "svm: why") for reason in reasons]
@@ -87,7 +87,7 @@ def test_causes_of_one_kind_make_the_exception_of_that_kind(peer: Peer) -> None:
 
 
 def test_causes_may_have_causes(peer: Peer) -> None:
-    """Of pictures that a recognizer behind a gateway refused, each one's status arrives."""
+    """A cause keeps its own causes."""
     pictures = [refusal(code_pb2.INVALID_ARGUMENT, "NO_FACE", f"picture {number}: none") for number in (1, 2)]
     svm = refusal(code_pb2.INVALID_ARGUMENT, "NO_FACE", "svm: none", *pictures)
     error = _failure(peer, refusal(code_pb2.INVALID_ARGUMENT, "NO_FACE", "none", svm))
@@ -95,7 +95,7 @@ def test_causes_may_have_causes(peer: Peer) -> None:
 
 
 def test_errors_travel_between_processes() -> None:
-    """An error can be pickled with all that it knows."""
+    """An error can be pickled with all its attributes."""
     error = marquee.NotFound("gone", code="NOT_FOUND", reason="OBJECT_NOT_FOUND", metadata={"a": "b"}, request_id="r")
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - made right here
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - generated above
     assert (type(copy), str(copy), vars(copy)) == (marquee.NotFound, "gone", vars(error))

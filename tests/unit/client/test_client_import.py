@@ -1,4 +1,4 @@
-"""What `import marquee` costs and offers."""
+"""What `import marquee` loads and offers."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ def _loaded(statement: str) -> list[str]:
 
 @pytest.mark.parametrize("statement", ["import marquee", "from marquee import Client, AsyncClient, MarqueeError"])
 def test_importing_the_client_loads_nothing_heavy(statement: str) -> None:
-    """Neither a recognizer's libraries nor the command's are loaded by the client."""
+    """The client loads neither a recognizer's libraries nor the command's."""
     assert _loaded(statement) == []
 
 
@@ -27,6 +27,6 @@ def test_every_public_name_is_there() -> None:
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    """A misspelt name fails as it does in any module."""
+    """A misspelled name fails as in any module."""
     with pytest.raises(AttributeError, match="Cleint"):
         _ = marquee.Cleint

@@ -17,7 +17,7 @@ OWN_FORM = ("google.protobuf.Duration", "google.protobuf.Timestamp", "google.rpc
 
 
 def _fill(message: Message) -> None:
-    """Sets every field of the message, and of those in it, to something that is not its default."""
+    """Set every field of the message, recursively, to a non-default value."""
     for field in message.DESCRIPTOR.fields:
         if field.message_type:
             child = getattr(message, field.name)
@@ -34,7 +34,7 @@ def _value(field: Any) -> Any:
 
 
 def _lost(record: Record, descriptor: Any, path: str) -> list[str]:
-    """The contract's fields that the record lacks or has as something empty."""
+    """Return the contract's fields that are missing or empty in the record."""
     lost = []
     for field in descriptor.fields:
         value, name = getattr(record, field.name, None), f"{path}.{field.name}"
@@ -57,7 +57,7 @@ def _lost(record: Record, descriptor: Any, path: str) -> list[str]:
     ],
 )
 def test_every_field_of_the_contract_arrives(kind: type[Record], message: Message) -> None:
-    """A message with everything set loses nothing on its way into dataclasses and is JSON-ready."""
+    """No field gets lost between message and dataclass, and the result can be serialized as JSON."""
     _fill(message)
     record = read(kind, message)
     assert _lost(record, message.DESCRIPTOR, kind.__name__) == []
@@ -65,30 +65,36 @@ def test_every_field_of_the_contract_arrives(kind: type[Record], message: Messag
 
 
 def test_absent_and_empty_differ() -> None:
-    """A box, a model or a measure that was not sent is None; a score is 0."""
+    """An absent box, model or quality is None; an absent score is 0."""
     message = pb.RecognizeImageResponse(verdicts=[pb.Verdict(state=pb.VERDICT_STATE_NO_FACE)])
     message.results.add().faces.add().quality.sharpness = 0
-    found = read(Recognition, message)
-    assert (found.verdicts[0].box, found.results[0].model) == (None, None)
-    assert found.results[0].faces[0].quality is not None
-    assert (found.results[0].faces[0].quality.sharpness, found.results[0].faces[0].quality.brightness) == (0.0, None)
-    assert found.results[0].faces[0].detection_score == 0.0
+    recognition = read(Recognition, message)
+    assert (recognition.verdicts[0].box, recognition.results[0].model) == (None, None)
+    assert recognition.results[0].faces[0].quality is not None
+    assert (recognition.results[0].faces[0].quality.sharpness, recognition.results[0].faces[0].quality.brightness) == (
+        0.0,
+        None,
+    )
+    assert recognition.results[0].faces[0].detection_score == 0.0
 
 
 def test_values_are_in_python_s_terms() -> None:
-    """Durations are seconds, enums strings, scores the digits that were meant."""
+    """Durations are seconds, enums are strings, scores are rounded to what the server meant."""
     message = two_people()
-    found = read(Recognition, message)
-    assert found.timings.total == 0.13
-    assert found.verdicts[0].state == "IDENTIFIED"
-    assert found.verdicts[0].score == 0.97
-    assert found.results[0].performed_features == (Feature.CELEBRITIES, Feature.LABELS)
-    assert found.results[0].outcome is Outcome.OK
-    assert (found.results[0].status.code, found.results[1].status.reason) == ("OK", "DEPENDENCY_UNAVAILABLE")
+    recognition = read(Recognition, message)
+    assert recognition.timings.total == 0.13
+    assert recognition.verdicts[0].state == "IDENTIFIED"
+    assert recognition.verdicts[0].score == 0.97
+    assert recognition.results[0].performed_features == (Feature.CELEBRITIES, Feature.LABELS)
+    assert recognition.results[0].outcome is Outcome.OK
+    assert (recognition.results[0].status.code, recognition.results[1].status.reason) == (
+        "OK",
+        "DEPENDENCY_UNAVAILABLE",
+    )
 
 
 def test_a_newer_server_s_enum_value_is_unspecified() -> None:
-    """A value that this version does not know does not break the answer."""
+    """A value unknown to this version does not break the response."""
     message = pb.RecognizeImageResponse()
     message.ParseFromString(pb.RecognizeImageResponse(results=[pb.RecognizerResult()]).SerializeToString())
     message.results[0].MergeFromString(b"\x18\x63")  # outcome 99

@@ -1,4 +1,4 @@
-"""From what a caller writes to a request."""
+"""Requests built from arguments."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from marquee.v1 import recognizer_pb2 as pb
 
 
 def test_every_option_reaches_the_request() -> None:
-    """Each option fills its field."""
+    """Each option sets its field."""
     request = build_request(
         b"picture",
         recognizers=["svm"],
@@ -38,7 +38,7 @@ def test_every_option_reaches_the_request() -> None:
 
 
 def test_what_is_not_said_is_not_set() -> None:
-    """The server's defaults hold for what a caller leaves out; an id is made, so that errors have one too."""
+    """Omitted options are left to the server; an ID is generated, so that errors have one too."""
     request = build_request(b"picture")
     assert not request.HasField("max_labels")
     assert not request.HasField("min_score")
@@ -46,12 +46,12 @@ def test_what_is_not_said_is_not_set() -> None:
 
 
 def test_a_lone_name_is_one_name() -> None:
-    """recognizers="svm" asks svm, not s, v and m."""
+    """recognizers="svm" means svm, not s, v and m."""
     assert list(build_request(b"picture", recognizers="svm").recognizers) == ["svm"]
 
 
 def test_an_unknown_feature_or_policy_is_refused_with_the_known_ones() -> None:
-    """A misspelt name is told before anything is sent."""
+    """A misspelled name is reported before anything is sent."""
     with pytest.raises(InvalidRequest, match=r"'facs'.*CELEBRITIES, LABELS"):
         build_request(b"picture", features=["facs"])
     with pytest.raises(InvalidRequest, match=r"'some'.*ALL, FIRST_CONFIDENT"):
@@ -67,19 +67,19 @@ def test_an_unknown_feature_or_policy_is_refused_with_the_known_ones() -> None:
     ],
 )
 def test_s3_urls(url: str, expected: pb.S3Object) -> None:
-    """A key is taken as it stands; a version follows ?versionId=."""
+    """The key is taken literally; the version follows ?versionId=."""
     assert build_request(url).image.s3_object == expected
 
 
 @pytest.mark.parametrize("url", ["s3://", "s3://bucket", "s3://bucket/", "s3:///key"])
 def test_an_s3_url_without_bucket_or_key_is_refused(url: str) -> None:
-    """Both are needed."""
+    """Both are required."""
     with pytest.raises(InvalidRequest, match="s3://BUCKET/KEY"):
         build_request(url)
 
 
 def test_a_path_and_its_bytes_are_the_same_picture(tmp_path: Path) -> None:
-    """str, Path, bytes and the like are all sources."""
+    """str, Path and bytes-like objects are all sources."""
     path = tmp_path / "a.jpg"
     path.write_bytes(b"picture")
     sources: list[Source] = [str(path), path, b"picture", bytearray(b"picture"), memoryview(b"picture")]
@@ -87,13 +87,13 @@ def test_a_path_and_its_bytes_are_the_same_picture(tmp_path: Path) -> None:
 
 
 def test_size_is_checked_before_sending(tmp_path: Path) -> None:
-    """15 MiB pass; a byte more is refused, and so is nothing at all, in the server's own terms."""
+    """15 MiB are accepted; one byte more or an empty picture raises, with the server's reason."""
     path = tmp_path / "large.jpg"
     path.write_bytes(bytes(MAX_IMAGE_BYTES + 1))
     assert len(build_request(bytes(MAX_IMAGE_BYTES)).image.content) == MAX_IMAGE_BYTES
-    with pytest.raises(ImageTooLarge, match=r"large\.jpg exceeds the limit of 15 MiB") as caught:
+    with pytest.raises(ImageTooLarge, match=r"large\.jpg exceeds the limit of 15 MiB") as raised:
         build_request(path)
-    assert (caught.value.code, caught.value.reason) == ("INVALID_ARGUMENT", "IMAGE_TOO_LARGE")
+    assert (raised.value.code, raised.value.reason) == ("INVALID_ARGUMENT", "IMAGE_TOO_LARGE")
     with pytest.raises(InvalidImage, match="is empty"):
         build_request(b"")
 

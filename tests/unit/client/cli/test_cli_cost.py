@@ -43,24 +43,24 @@ def cost(peer: Peer, *arguments: str) -> Result:
 
 
 def test_tells_what_pictures_would_cost_and_recognizes_none(peer: Peer, tmp_path: Path) -> None:
-    """Two files at two features each, the prices' region and date, and what may still be spent."""
+    """Two files with two features each, the region and date of prices, and the money left."""
     files = [tmp_path / name for name in ("a.jpg", "b.jpg")]
     for file in files:
         file.write_bytes(b"any")
-    ran = cost(peer, *map(str, files))
-    assert ran.exit_code == 0, ran.output
+    result = cost(peer, *map(str, files))
+    assert result.exit_code == 0, result.output
     for words in ("2 pictures: $0.004", "celebrities", "$0.001", "us-east-1 2026-10-07", "$1.50", "$9.00", "$0.50"):
-        assert words in ran.stdout
-    assert "svm" not in ran.stdout
+        assert words in result.stdout
+    assert "svm" not in result.stdout
     assert not peer.requests
 
 
 def test_what_does_not_fit_into_the_cap_exits_with_1(peer: Peer) -> None:
     """300 pictures at $0.002 are $0.60, and 50 cents are left: enough for 250."""
-    ran = cost(peer, "--pictures", "300")
-    assert ran.exit_code == 1
-    assert "300 pictures: $0.60" in ran.stdout
-    assert "enough for about 250 of these pictures" in ran.stdout
+    result = cost(peer, "--pictures", "300")
+    assert result.exit_code == 1
+    assert "300 pictures: $0.60" in result.stdout
+    assert "enough for about 250 of these pictures" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -75,52 +75,52 @@ def test_what_does_not_fit_into_the_cap_exits_with_1(peer: Peer) -> None:
     ],
 )
 def test_each_face_is_paid_for(peer: Peer, features: list[str], faces: int, expected: int) -> None:
-    """A search costs the listed difference; faces are found once for both features; what has no price is free."""
-    asked = [text for feature in features for text in ("--feature", feature)]
-    told = json.loads(cost(peer, "--pictures", "1", "--faces", str(faces), *asked, "-o", "json").stdout)
-    assert told["micro_usd"] == expected
+    """A search costs the listed difference; detection is charged once; features without a price are free."""
+    options = [text for feature in features for text in ("--feature", feature)]
+    output = json.loads(cost(peer, "--pictures", "1", "--faces", str(faces), *options, "-o", "json").stdout)
+    assert output["micro_usd"] == expected
 
 
 def test_json_has_all_of_it(peer: Peer) -> None:
-    """The estimate by recognizer and feature, whether it fits, and the money spent."""
-    ran = cost(peer, "--pictures", "300", "--output", "json")
-    told = json.loads(ran.stdout)
-    assert ran.exit_code == 1
-    assert (told["pictures"], told["micro_usd"], told["fits"]) == (300, 600_000, False)
-    (estimate,) = told["estimates"]
+    """Estimate by recognizer and feature, whether it fits, and the money spent."""
+    result = cost(peer, "--pictures", "300", "--output", "json")
+    output = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert (output["pictures"], output["micro_usd"], output["fits"]) == (300, 600_000, False)
+    (estimate,) = output["estimates"]
     assert [(item["feature"], item["micro_usd"]) for item in estimate["features"]] == [
         ("CELEBRITIES", 300_000),
         ("LABELS", 300_000),
     ]
     assert estimate["prices"][0]["effective_time"].startswith("2026-10-07")
-    (spending,) = told["spending"]
+    (spending,) = output["spending"]
     assert (spending["today_micro_usd"], spending["left_today_micro_usd"]) == (1_500_000, 500_000)
 
 
 def test_without_pictures_it_tells_what_was_spent(peer: Peer) -> None:
-    """No estimate, and nothing to fit."""
-    ran = cost(peer)
-    assert ran.exit_code == 0
-    assert "$1.50" in ran.stdout
-    assert "pictures" not in ran.stdout
+    """There is no estimate, and exit code 0."""
+    result = cost(peer)
+    assert result.exit_code == 0
+    assert "$1.50" in result.stdout
+    assert "pictures" not in result.stdout
 
 
 def test_one_recognizer_alone(peer: Peer) -> None:
-    """A free one costs nothing; one that is not there is wrong usage."""
+    """A free one costs nothing; an unknown one is a usage error."""
     assert "No recognizer here costs money" in cost(peer, "--recognizer", "svm", "--pictures", "5").stdout
-    ran = cost(peer, "--recognizer", "nobody")
-    assert ran.exit_code == 2
-    assert "choose from rekognition, svm" in ran.stderr
+    result = cost(peer, "--recognizer", "nobody")
+    assert result.exit_code == 2
+    assert "choose from rekognition, svm" in result.stderr
 
 
 def test_files_and_a_number_are_wrong_usage(peer: Peer) -> None:
-    """Which of them should count?"""
+    """It is unclear which one counts. A missing file is a usage error too."""
     assert cost(peer, "s3://pics/a.jpg", "--pictures", "5").exit_code == 2
     assert cost(peer, "nowhere.jpg").exit_code == 2
 
 
 def test_no_server_exits_with_3() -> None:
-    """The same exit code and words as for a picture."""
-    ran = marquee("cost", "--address", "127.0.0.1:1")
-    assert ran.exit_code == 3
-    assert "Cannot connect to 127.0.0.1:1" in ran.stderr
+    """Same exit code and message as for a picture."""
+    result = marquee("cost", "--address", "127.0.0.1:1")
+    assert result.exit_code == 3
+    assert "Cannot connect to 127.0.0.1:1" in result.stderr

@@ -18,12 +18,12 @@ pytestmark = pytest.mark.usefixtures("portraits_here")
 
 
 def test_the_table_tells_what_became_of_each_picture(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """Enrolled, already enrolled, or refused and why; what the recognizer knows now; who does not enroll."""
+    """Enrolled, already enrolled, or refused and why; enrolled faces; recognizers that do not enroll."""
     assert marquee("enroll", "hopper.jpg", *HOPPER).exit_code == 0
     Path("other.jpg").write_bytes(more_portraits(1)[0])
-    ran = marquee("enroll", "hopper.jpg", "both.jpg", "other.jpg", *HOPPER)
-    assert ran.exit_code == 1
-    assert lines_of(ran) == [
+    result = marquee("enroll", "hopper.jpg", "both.jpg", "other.jpg", *HOPPER)
+    assert result.exit_code == 1
+    assert lines_of(result) == [
         "Grace Hopper grace-hopper",
         "Picture Recognizer Result",
         "hopper.jpg svm already enrolled",
@@ -33,11 +33,11 @@ def test_the_table_tells_what_became_of_each_picture(servers: EnrollmentServers)
         "mute skipped: mute does not enroll.",
         "",
     ]
-    assert "\x1b" not in ran.stdout
+    assert "\x1b" not in result.stdout
 
 
 def test_a_new_person_is_known_and_has_an_id_of_the_name(servers: EnrollmentServers) -> None:
-    """--name makes the person_id; --allow-similar takes a face that is another's."""
+    """--name determines the person_id; --allow-similar accepts another person's face."""
     assert marquee("enroll", "hopper.jpg", "--name", "Ada Lovelace", "--allow-similar").exit_code == 0
     with Client(servers.svm) as client:
         people = {person.person_id: person for person in client.people()[0].people}
@@ -45,60 +45,62 @@ def test_a_new_person_is_known_and_has_an_id_of_the_name(servers: EnrollmentServ
 
 
 def test_another_person_s_face_is_told_with_the_options_that_help(servers: EnrollmentServers) -> None:
-    """In the command's words, through a gateway and with a recognizer asked alone."""
+    """Names the command's options, with and without a gateway."""
     for address in (servers.gateway, servers.svm):
-        ran = marquee("enroll", "hopper.jpg", "--name", "Ada", "--address", address)
-        assert ran.exit_code == 1
-        assert "already enrolled as Grace Hopper (grace-hopper)" in ran.stdout
-        assert "--person-id grace-hopper" in ran.stdout
-        assert "--allow-similar" in ran.stdout
+        result = marquee("enroll", "hopper.jpg", "--name", "Ada", "--address", address)
+        assert result.exit_code == 1
+        assert "already enrolled as Grace Hopper (grace-hopper)" in result.stdout
+        assert "--person-id grace-hopper" in result.stdout
+        assert "--allow-similar" in result.stdout
 
 
 def test_pictures_that_are_all_refused_are_told_one_by_one(servers: EnrollmentServers) -> None:
-    """Though the server fails the call then, each picture has its own reason, and no error stands beside."""
+    """Each picture has its own reason, and there is no error on standard error."""
     for address in (servers.gateway, servers.broken):
-        ran = marquee("enroll", "both.jpg", "coffee.jpg", "--name", "Ada", "--address", address)
-        assert ran.exit_code == 1
-        assert "both.jpg svm refused: There are 2 faces in the picture. Crop it to the person's face." in lines_of(ran)
-        assert any(line.startswith("coffee.jpg svm refused: There is no face") for line in lines_of(ran))
-        assert ran.stderr == ""
+        result = marquee("enroll", "both.jpg", "coffee.jpg", "--name", "Ada", "--address", address)
+        assert result.exit_code == 1
+        assert "both.jpg svm refused: There are 2 faces in the picture. Crop it to the person's face." in lines_of(
+            result
+        )
+        assert any(line.startswith("coffee.jpg svm refused: There is no face") for line in lines_of(result))
+        assert result.stderr == ""
 
 
 def test_a_picture_that_cannot_be_read_fails_alone(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """It is told in its place, and the others are enrolled."""
+    """It is reported in its row, and the others are enrolled."""
     Path("empty.jpg").touch()
     Path("large.jpg").write_bytes(bytes(MAX_IMAGE_BYTES + 1))
-    ran = marquee("enroll", "hopper.jpg", "empty.jpg", "large.jpg", *HOPPER)
-    assert ran.exit_code == 1
-    assert lines_of(ran)[2:4] == ["hopper.jpg svm enrolled", "empty.jpg refused: the file is empty."]
-    assert lines_of(ran)[4].startswith("large.jpg refused: the file exceeds the limit of 15 MiB")
+    result = marquee("enroll", "hopper.jpg", "empty.jpg", "large.jpg", *HOPPER)
+    assert result.exit_code == 1
+    assert lines_of(result)[2:4] == ["hopper.jpg svm enrolled", "empty.jpg refused: the file is empty."]
+    assert lines_of(result)[4].startswith("large.jpg refused: the file exceeds the limit of 15 MiB")
 
 
 def test_a_recognizer_that_fails_is_told_and_makes_the_exit_code_1(servers: EnrollmentServers) -> None:
-    """The other one's enrollments stand."""
-    ran = marquee("enroll", "hopper.jpg", *HOPPER, "--address", servers.broken)
-    assert ran.exit_code == 1
-    assert "hopper.jpg svm enrolled" in lines_of(ran)
-    assert "gone error: gone does not answer." in lines_of(ran)
+    """The other recognizer's enrollments are kept."""
+    result = marquee("enroll", "hopper.jpg", *HOPPER, "--address", servers.broken)
+    assert result.exit_code == 1
+    assert "hopper.jpg svm enrolled" in lines_of(result)
+    assert "gone error: gone does not answer." in lines_of(result)
 
 
 def test_many_pictures_are_one_person_s(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """However many calls it takes, there is one table, and the recognizer knows all of them."""
+    """However many calls it takes, there is one table, and all pictures are enrolled."""
     for number, picture in enumerate(more_portraits(MAX_PICTURES + 1)):
         Path(f"{number}.jpg").write_bytes(picture)
-    ran = marquee("enroll", *(f"{number}.jpg" for number in range(MAX_PICTURES + 1)), *HOPPER)
-    assert ran.exit_code == 0
-    assert sum(line.endswith("svm enrolled") for line in lines_of(ran)) == MAX_PICTURES + 1
-    assert lines_of(ran).count("Picture Recognizer Result") == 1
+    result = marquee("enroll", *(f"{number}.jpg" for number in range(MAX_PICTURES + 1)), *HOPPER)
+    assert result.exit_code == 0
+    assert sum(line.endswith("svm enrolled") for line in lines_of(result)) == MAX_PICTURES + 1
+    assert lines_of(result).count("Picture Recognizer Result") == 1
     faces = f"{MAX_PICTURES + 1} enrolled faces of Grace Hopper"
-    assert f"svm has {faces}, in addition to its training data" in lines_of(ran)
+    assert f"svm has {faces}, in addition to its training data" in lines_of(result)
 
 
 def test_a_foreign_face_among_a_persons_is_told(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """Beside the picture that should be looked at."""
-    ran = marquee("enroll", "collins.jpg", "hopper.jpg", "--name", "Two", "--allow-similar")
-    assert ran.exit_code == 0
-    assert lines_of(ran)[2:5] == [
+    """Next to the picture to check."""
+    result = marquee("enroll", "collins.jpg", "hopper.jpg", "--name", "Two", "--allow-similar")
+    assert result.exit_code == 0
+    assert lines_of(result)[2:5] == [
         "collins.jpg svm enrolled",
         "hopper.jpg svm enrolled",
         "This face looks unlike the person's others. Does it show them?",
@@ -106,14 +108,14 @@ def test_a_foreign_face_among_a_persons_is_told(servers: EnrollmentServers) -> N
 
 
 def test_json_has_pictures_and_recognizers(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """One object a person, one a line where there are several."""
-    told = json.loads(marquee("enroll", "hopper.jpg", "both.jpg", *HOPPER, "-o", "json").stdout)
-    assert (told["person_id"], told["display_name"], told["errors"]) == ("grace-hopper", "Grace Hopper", [])
-    assert [(one["picture"], [face["state"] for face in one["faces"]]) for one in told["pictures"]] == [
+    """One object per person, on one line each if there are several."""
+    output = json.loads(marquee("enroll", "hopper.jpg", "both.jpg", *HOPPER, "-o", "json").stdout)
+    assert (output["person_id"], output["display_name"], output["errors"]) == ("grace-hopper", "Grace Hopper", [])
+    assert [(one["picture"], [face["state"] for face in one["faces"]]) for one in output["pictures"]] == [
         ("hopper.jpg", ["ENROLLED"]),
         ("both.jpg", ["REFUSED"]),
     ]
-    assert [(one["recognizer"], one["outcome"]) for one in told["recognizers"]] == [
+    assert [(one["recognizer"], one["outcome"]) for one in output["recognizers"]] == [
         ("svm", "PARTIAL"),
         ("mute", "SKIPPED"),
     ]
@@ -125,11 +127,11 @@ def test_json_has_pictures_and_recognizers(servers: EnrollmentServers) -> None: 
 
 
 def test_without_pictures_a_person_is_renamed(servers: EnrollmentServers) -> None:
-    """--person-id says who, --name how they are called from now on; nobody unknown is made this way."""
+    """--person-id says who, --name gives the new name; this does not create a person."""
     assert marquee("enroll", *HOPPER, "--name", "Adm. Hopper").exit_code == 0
     with Client(servers.svm) as client:
         names = [person.display_name for person in client.people()[0].people]
     assert names == ["Eileen Collins", "Adm. Hopper"]
-    ran = marquee("enroll", "--person-id", "nobody", "--name", "Nobody")
-    assert ran.exit_code == 1
-    assert ran.stderr.startswith("Nobody: There is no person with person_id nobody.")
+    result = marquee("enroll", "--person-id", "nobody", "--name", "Nobody")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Nobody: There is no person with person_id nobody.")

@@ -1,4 +1,4 @@
-"""Which pictures `marquee enroll` takes for whom, in which calls, and what it refuses before any."""
+"""Sources of `marquee enroll`: people and their pictures, calls, and usage errors."""
 
 import shutil
 from pathlib import Path
@@ -14,39 +14,39 @@ pytestmark = pytest.mark.usefixtures("portraits_here")
 
 
 def test_folders_are_people(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """A folder's name is its person's; what is no picture is left out and told; the last line counts all."""
+    """A folder is named after its person; other files are skipped with a note; the last line has totals."""
     for folder, picture in (("Grace_Hopper", "hopper.jpg"), ("eileen collins", "collins.jpg")):
         Path(folder).mkdir()
         shutil.copy(picture, folder)
         shutil.copy("both.jpg", f"{folder}/both.JPG")
     Path("Grace_Hopper/notes.txt").touch()
     Path("Grace_Hopper/.hidden").touch()
-    ran = marquee("enroll", "Grace_Hopper/", "eileen collins")
-    assert ran.exit_code == 1
-    lines = lines_of(ran)
+    result = marquee("enroll", "Grace_Hopper/", "eileen collins")
+    assert result.exit_code == 1
+    lines = lines_of(result)
     assert lines[0] == "Grace Hopper grace-hopper Grace_Hopper/"
     assert lines[2].startswith("both.JPG svm refused")
     assert lines[3] == "hopper.jpg svm enrolled"
     assert "eileen collins eileen-collins eileen collins/" in lines
     assert lines[-1] == "2 people, 4 pictures: 2 enrolled, 2 refused"
-    assert ran.stderr == "Grace_Hopper/: skipped files that do not end in .jpg, .jpeg, .png, .webp: notes.txt\n"
+    assert result.stderr == "Grace_Hopper/: skipped files that do not end in .jpg, .jpeg, .png, .webp: notes.txt\n"
     assert "".join(lines).count("mute skipped") == 1
 
 
 def test_calls_hold_no_more_than_they_may(tmp_path: Path) -> None:
-    """At most eight pictures and 15 MiB each, in order; one that is too large is not sent."""
+    """A call has at most eight pictures and 15 MiB, in order; a picture that is too large is not sent."""
     sizes = [4, 4, 4, 4, 16, *[0.001] * 9]
     names = [str(tmp_path / f"{number}.jpg") for number in range(len(sizes))]
     for name, size in zip(names, sizes, strict=True):
         Path(name).write_bytes(bytes(int(size * 1024 * 1024)))
-    asked = []
+    calls = []
 
     def enroll(sources: object) -> Enrollment:
-        asked.append(sources)
+        calls.append(sources)
         return Enrollment("r", "p", (), "", None)
 
     batches = list(enroll_all(names, enroll))
-    assert [[round(len(source) / 1024 / 1024) for source in sources] for sources in asked] == [
+    assert [[round(len(source) / 1024 / 1024) for source in sources] for sources in calls] == [
         [4, 4, 4],
         [4, *[0] * 7],
         [0, 0],
@@ -71,14 +71,14 @@ def test_calls_hold_no_more_than_they_may(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_usage_exits_with_2_and_says_what_to_do(arguments: str, message: str) -> None:
-    """Before any call: there is no server here."""
+    """Before any call: there is no server."""
     Path("empty").mkdir()
     for name in ("ada", "bea", "ADA"):
         Path("people", name).mkdir(parents=True)
         shutil.copy("hopper.jpg", Path("people", name))
-    ran = marquee("enroll", *arguments.split(), "--address", "127.0.0.1:1")
-    assert ran.exit_code == 2
-    assert message in " ".join(ran.stderr.split())
+    result = marquee("enroll", *arguments.split(), "--address", "127.0.0.1:1")
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_what_is_wrong_for_everybody_is_told_once(
     code: int,
     message: str,
 ) -> None:
-    """The first call ends it, with its exit code and nothing on standard output."""
+    """The first failed call ends the command with its exit code, and nothing on standard output."""
     for folder in ("Ada", "Bea"):
         Path(folder).mkdir()
         shutil.copy("hopper.jpg", folder)
-    ran = marquee("enroll", "Ada", "Bea", *arguments.split())
-    assert (ran.exit_code, ran.stdout) == (code, "")
-    assert message in ran.stderr
-    assert ran.stderr.count("\n") == 1
+    result = marquee("enroll", "Ada", "Bea", *arguments.split())
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1

@@ -27,14 +27,14 @@ def _marquee(
 
 
 def test_help_documents_exit_codes() -> None:
-    """--help tells scripts what to expect."""
-    ran = _marquee("recognize", "--help")
-    assert ran.returncode == 0
-    assert "3  the server is unreachable\n" in ran.stdout
+    """--help lists the exit codes for scripts."""
+    result = _marquee("recognize", "--help")
+    assert result.returncode == 0
+    assert "3  the server is unreachable\n" in result.stdout
 
 
 def test_help_loads_nothing_heavy() -> None:
-    """--help is quick: neither gRPC nor pictures are loaded for it."""
+    """--help is quick: it loads neither gRPC nor Pillow."""
     loaded = _marquee("recognize", "--help", env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr
     assert "typer" in loaded
     assert [
@@ -48,15 +48,15 @@ def test_version() -> None:
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:
-    """Where the extra `cli` is missing the command names it, without a traceback."""
-    ran = subprocess.run([sys.executable, "-c", WITHOUT_TYPER], capture_output=True, text=True, check=False)
-    assert ran.returncode == 1
-    assert ran.stderr.endswith("pip install 'marquee[cli]'\n")
-    assert ran.stderr.count("\n") == 1
+    """Without the extra `cli` the command names it, without a traceback."""
+    result = subprocess.run([sys.executable, "-c", WITHOUT_TYPER], capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.endswith("pip install 'marquee[cli]'\n")
+    assert result.stderr.count("\n") == 1
 
 
 def test_dotenv_gives_the_address_unless_the_environment_does(tmp_path: Path) -> None:
-    """`.env` of the working directory is read; a variable that is set goes before it."""
+    """`.env` of the working directory is read; the environment takes precedence."""
     (tmp_path / "a.jpg").write_bytes(b"picture")
     with serving(Peer(answer=two_people())) as peer:
         (tmp_path / ".env").write_text(f"MARQUEE_ADDRESS={peer.address}\n")

@@ -38,47 +38,47 @@ def _recognize(*arguments: str, stdin: bytes | None = None) -> Result:
 
 
 def test_the_table_tells_verdicts_recognizers_and_failures(peer: Peer) -> None:  # noqa: ARG001 - is the server
-    """One line a verdict and a recognizer; a failed one with its message, and the exit code is 0 all the same."""
-    ran = _recognize("a.jpg")
-    lines = [line.split() for line in ran.stdout.splitlines()]
-    assert ran.exit_code == 0
+    """One line per verdict and recognizer; a failed one has its message, and the exit code is 0 anyway."""
+    result = _recognize("a.jpg")
+    lines = [line.split() for line in result.stdout.splitlines()]
+    assert result.exit_code == 0
     assert lines[0] == ["a.jpg", "640x480", "JPEG,", "130", "ms,", "$0.002"]
     assert ["identified", "Eileen", "Collins", "0.97", "rekognition", "0.97"] in lines
     assert ["rekognition", "ok", "123", "Eileen", "Collins", "0.97,", "an", "unknown", "face"] in lines
     assert ["svm", "error", "UNAVAILABLE:", "svm", "does", "not", "answer."] in lines
     assert ["Labels:", "Person", "0.99"] in lines
-    assert "\x1b" not in ran.stdout
+    assert "\x1b" not in result.stdout
 
 
 def test_strict_makes_a_failed_recognizer_a_failure(peer: Peer) -> None:
-    """--strict exits with 1 where one recognizer failed; SKIPPED is no failure."""
+    """--strict exits with 1 if any recognizer failed; SKIPPED is not a failure."""
     assert _recognize("a.jpg", "--strict").exit_code == 1
     peer.answer.results[1].CopyFrom(pb.RecognizerResult(recognizer="svm", outcome=pb.OUTCOME_SKIPPED))
     assert _recognize("a.jpg", "--strict").exit_code == 0
 
 
 def test_names_cannot_steer_the_terminal(peer: Peer) -> None:
-    """Control characters and markup in what a server sends are shown, not obeyed."""
+    """Control characters and markup from a server are shown, not interpreted."""
     peer.answer.verdicts[0].display_name = "\x1b[31mEve[bold]"
     assert "\ufffd[31mEve[bold]" in _recognize("a.jpg").stdout
 
 
 def test_json_is_one_object_a_picture(peer: Peer) -> None:  # noqa: ARG001 - is the server
-    """One indented object for one picture; for several one a line, in the order given, errors included."""
+    """One indented object for one picture; for several, one line each, in order, including errors."""
     one = json.loads(_recognize("a.jpg", "-o", "json").stdout)
     assert (one["file"], one["verdicts"][0]["display_name"]) == ("a.jpg", "Eileen Collins")
-    ran = _recognize("c.jpg", "bad.jpg", "a.jpg", "-o", "json")
-    several = [json.loads(line) for line in ran.stdout.splitlines()]
-    assert [found["file"] for found in several] == ["c.jpg", "bad.jpg", "a.jpg"]
+    result = _recognize("c.jpg", "bad.jpg", "a.jpg", "-o", "json")
+    several = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [entry["file"] for entry in several] == ["c.jpg", "bad.jpg", "a.jpg"]
     assert several[1]["error"]["reason"] == "INVALID_IMAGE"
-    assert ran.stderr == "bad.jpg: This is no picture.\n"
-    assert ran.exit_code == 1
+    assert result.stderr == "bad.jpg: This is no picture.\n"
+    assert result.exit_code == 1
 
 
 def test_csv_has_a_row_a_face(peer: Peer) -> None:  # noqa: ARG001 - is the server
-    """A header, a row for each verdict with its box, and one for a picture that failed."""
-    ran = _recognize("a.jpg", "bad.jpg", "--output", "csv")
-    rows = list(csv.DictReader(io.StringIO(ran.stdout)))
+    """A header, one row per verdict with its box, and one per failed picture."""
+    result = _recognize("a.jpg", "bad.jpg", "--output", "csv")
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [(row["file"], row["state"], row["name"], row["score"], row["left"]) for row in rows] == [
         ("a.jpg", "IDENTIFIED", "Eileen Collins", "0.97", "0.1"),
         ("a.jpg", "UNKNOWN", "", "", "0.6"),
@@ -88,14 +88,14 @@ def test_csv_has_a_row_a_face(peer: Peer) -> None:  # noqa: ARG001 - is the serv
 
 
 def test_a_recognizer_asked_alone_has_its_faces_as_verdicts(peer: Peer) -> None:
-    """A server that makes no verdicts is shown by its faces."""
+    """Without verdicts, faces are shown."""
     del peer.answer.verdicts[:]
     rows = csv.DictReader(io.StringIO(_recognize("a.jpg", "-o", "csv").stdout))
     assert [(row["state"], row["name"]) for row in rows] == [("IDENTIFIED", "Eileen Collins"), ("UNKNOWN", "")]
 
 
 def test_options_reach_the_server(peer: Peer) -> None:
-    """Each option fills its field of the request."""
+    """Each option sets its field of the request."""
     options = "--recognizer svm --recognizer keras --feature Labels --feature text --max-labels 3 --min-score 0.5"
     assert _recognize("a.jpg", *options.split()).exit_code == 0
     request = peer.requests[0]
@@ -105,21 +105,21 @@ def test_options_reach_the_server(peer: Peer) -> None:
 
 
 def test_standard_input_and_s3_objects_are_pictures(peer: Peer) -> None:
-    """- sends what stands on standard input; s3:// sends the object's name."""
+    """- sends standard input; s3:// sends the object's name."""
     assert _recognize("-", "s3://bucket/key.jpg", "-j", "1", stdin=b"piped").exit_code == 0
     assert peer.requests[0].image.content == b"piped"
     assert peer.requests[1].image.s3_object == pb.S3Object(bucket="bucket", key="key.jpg")
 
 
 def test_pictures_are_in_work_at_once_but_no_more_than_jobs(peer: Peer) -> None:
-    """With two jobs, two of three pictures have been sent while none is answered."""
+    """With two jobs, two of three pictures are sent while there is no response."""
     peer.hold = threading.Event()
     with ThreadPoolExecutor(1) as executor:
-        ran = executor.submit(_recognize, "a.jpg", "b.jpg", "c.jpg", "--jobs", "2")
+        future = executor.submit(_recognize, "a.jpg", "b.jpg", "c.jpg", "--jobs", "2")
         time.sleep(0.5)
         in_work = len(peer.requests)
         peer.hold.set()
-        assert ran.result().exit_code == 0
+        assert future.result().exit_code == 0
     assert (in_work, len(peer.requests)) == (2, 3)
 
 
@@ -140,43 +140,43 @@ def test_pictures_are_in_work_at_once_but_no_more_than_jobs(peer: Peer) -> None:
     ],
 )
 def test_wrong_usage_exits_with_2_before_any_call(peer: Peer, arguments: str, message: str) -> None:
-    """The message names what is wrong, and nothing is sent."""
-    ran = _recognize(*arguments.split())
-    assert ran.exit_code == 2
-    assert message in ran.stderr
+    """The message says what is wrong, and nothing is sent."""
+    result = _recognize(*arguments.split())
+    assert result.exit_code == 2
+    assert message in result.stderr
     assert peer.requests == []
 
 
 def test_what_the_server_calls_wrong_usage_exits_with_2_and_ends(peer: Peer) -> None:
-    """An unknown recognizer is wrong for every picture: told once."""
+    """An unknown recognizer applies to every picture: reported once."""
     peer.refusals[b""] = refusal(code_pb2.INVALID_ARGUMENT, "UNKNOWN_RECOGNIZER", "There is no recognizer 'x'.")
-    ran = _recognize("a.jpg", "b.jpg", "c.jpg", "--recognizer", "x", "-j", "1")
-    assert ran.exit_code == 2
-    assert ran.stderr == "a.jpg: There is no recognizer 'x'.\n"
+    result = _recognize("a.jpg", "b.jpg", "c.jpg", "--recognizer", "x", "-j", "1")
+    assert result.exit_code == 2
+    assert result.stderr == "a.jpg: There is no recognizer 'x'.\n"
 
 
 def test_no_server_exits_with_3_and_says_what_to_do(peer: Peer) -> None:  # noqa: ARG001 - gives the pictures
-    """Told once, however many pictures there are."""
-    ran = _recognize("a.jpg", "b.jpg", "--address", "127.0.0.1:1")
-    assert ran.exit_code == 3
-    assert ran.stderr.startswith(
+    """Reported once, however many pictures there are."""
+    result = _recognize("a.jpg", "b.jpg", "--address", "127.0.0.1:1")
+    assert result.exit_code == 3
+    assert result.stderr.startswith(
         "Cannot connect to 127.0.0.1:1: start a server with `make demo`, or set MARQUEE_ADDRESS."
     )
-    assert ran.stderr.count("\n") == 1
+    assert result.stderr.count("\n") == 1
 
 
 def test_draw_writes_one_picture_each(peer: Peer) -> None:  # noqa: ARG001 - is the server
-    """{stem} stands for the picture's name; a folder takes PNGs."""
+    """{stem} stands for the picture's name; a folder gets PNGs."""
     assert _recognize("a.jpg", "b.jpg", "--draw", "drawn/{stem}.svg").exit_code == 0
     assert _recognize("a.jpg", "b.jpg", "--draw", "drawn/").exit_code == 0
     assert sorted(path.name for path in Path("drawn").iterdir()) == ["a.png", "a.svg", "b.png", "b.svg"]
 
 
 def test_a_file_that_cannot_be_read_fails_alone(peer: Peer) -> None:  # noqa: ARG001 - is the server
-    """Its error names it, the others are recognized, and the exit code is 1."""
+    """The error names it, the others are recognized, and the exit code is 1."""
     with socket.socket(socket.AF_UNIX) as no_file:
         no_file.bind("z.jpg")
-        ran = _recognize("z.jpg", "b.jpg")
-    assert ran.exit_code == 1
-    assert ran.stderr == "z.jpg: No such device or address\n"
-    assert "b.jpg" in ran.stdout
+        result = _recognize("z.jpg", "b.jpg")
+    assert result.exit_code == 1
+    assert result.stderr == "z.jpg: No such device or address\n"
+    assert "b.jpg" in result.stdout

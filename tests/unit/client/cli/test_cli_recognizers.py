@@ -37,9 +37,9 @@ def _recognizers(*arguments: str) -> Result:
 
 
 def test_the_table_tells_state_features_models_prices_and_money_spent(peer: Peer) -> None:
-    """A line a recognizer, with the reason why one is unavailable."""
-    ran = _recognizers("--address", peer.address)
-    assert ran.exit_code == 0
+    """One line per recognizer, with the reason if it is unavailable."""
+    result = _recognizers("--address", peer.address)
+    assert result.exit_code == 0
     for words in (
         "celebrities, face search",
         "celebrity 2026-01",
@@ -49,7 +49,7 @@ def test_the_table_tells_state_features_models_prices_and_money_spent(peer: Peer
         "unavailable: svm does not answer.",
         "free",
     ):
-        assert words in ran.stdout
+        assert words in result.stdout
 
 
 def test_json_is_one_list(peer: Peer) -> None:
@@ -63,7 +63,7 @@ def test_json_is_one_list(peer: Peer) -> None:
 
 
 def test_no_server_exits_with_3() -> None:
-    """The same exit code and words as for a picture."""
-    ran = _recognizers("--address", "127.0.0.1:1")
-    assert ran.exit_code == 3
-    assert "Cannot connect to 127.0.0.1:1" in ran.stderr
+    """Same exit code and message as for a picture."""
+    result = _recognizers("--address", "127.0.0.1:1")
+    assert result.exit_code == 3
+    assert "Cannot connect to 127.0.0.1:1" in result.stderr

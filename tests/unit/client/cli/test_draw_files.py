@@ -47,23 +47,23 @@ def test_png_shows_the_box_in_its_color(tmp_path: Path, kind: str, mode: str) ->
 
 
 def test_a_picture_on_its_side_is_drawn_upright(tmp_path: Path) -> None:
-    """Boxes are of the upright picture: EXIF's turn is applied first, in PNG and in SVG."""
+    """Boxes are in the upright picture: EXIF rotation is applied first, in PNG and in SVG."""
     for name in ("out.png", "out.svg"):
         draw(_picture(orientation=6), _recognition(), STYLE, tmp_path / name)
     drawn = Image.open(tmp_path / "out.png").convert("RGB")
     assert drawn.size == (200, 400)
     assert drawn.getpixel((50, 250)) == (255, 0, 255)
-    svg = ET.parse(tmp_path / "out.svg").getroot()  # noqa: S314 - made right here
+    svg = ET.parse(tmp_path / "out.svg").getroot()  # noqa: S314 - generated above
     assert (svg.get("width"), svg.get("height")) == ("200", "400")
     embedded = _embedded(svg)
     assert (embedded.size, embedded.getexif().get(0x0112, 1)) == ((200, 400), 1)
 
 
 def test_svg_embeds_the_very_file(tmp_path: Path) -> None:
-    """An upright picture's bytes stand in the SVG as they are."""
+    """An SVG embeds the bytes of an upright picture unchanged."""
     content = _picture("PNG")
     draw(content, _recognition(), STYLE, tmp_path / "out.svg")
-    svg = ET.parse(tmp_path / "out.svg").getroot()  # noqa: S314 - made right here
+    svg = ET.parse(tmp_path / "out.svg").getroot()  # noqa: S314 - generated above
     assert _bytes(svg) == content
     boxes = [(r.get("x"), r.get("y"), r.get("width"), r.get("height")) for r in svg.iter(f"{SVG}rect")]
     assert boxes[0] == ("100.0", "100.0", "200.0", "50.0")
@@ -71,9 +71,9 @@ def test_svg_embeds_the_very_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["<script>alert('&')</script>", 'Zoë "Z" Kravitz', "bell\x07", "杨紫琼"])
 def test_names_are_text_in_svg(tmp_path: Path, name: str) -> None:
-    """Whatever a name holds, the SVG is well-formed and shows it as text."""
+    """Whatever a name contains, the SVG is well-formed and shows it as text."""
     draw(_picture(), _recognition(name), STYLE, tmp_path / "out.svg")
-    svg = ET.parse(tmp_path / "out.svg").getroot()  # noqa: S314 - made right here
+    svg = ET.parse(tmp_path / "out.svg").getroot()  # noqa: S314 - generated above
     assert [text.text for text in svg.iter(f"{SVG}text")] == [name.replace("\x07", "\ufffd") + " 98%"]
 
 

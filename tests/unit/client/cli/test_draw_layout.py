@@ -1,4 +1,4 @@
-"""Where boxes and names go."""
+"""Layout of boxes and names."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def _caption(*verdicts: Verdict, position: LabelPosition) -> Caption:
 
 
 def test_boxes_are_shares_of_the_upright_picture() -> None:
-    """0..1 becomes pixels; a verdict without a box is not drawn."""
+    """Fractions become pixels; a verdict without a box is not drawn."""
     marks = _marks(_verdict(Box(0.25, 0.5, 0.5, 0.25)), _verdict(None))
     assert [(m.box.left, m.box.top, m.box.width, m.box.height) for m in marks] == [(100, 150, 200, 75)]
 
@@ -51,7 +51,7 @@ def test_none_draws_no_names() -> None:
 )
 @pytest.mark.parametrize("name", ["Bo", "Wolfeschlegelsteinhausenbergerdorff the Elder of Somewhere"])
 def test_plates_stay_in_the_picture(position: LabelPosition, box: Box, name: str) -> None:
-    """Wherever the face is and however long the name."""
+    """Wherever the face is, and however long the name."""
     plate = _caption(_verdict(box, name), position=position).plate
     assert plate.left >= 0
     assert plate.top >= 0
@@ -60,7 +60,7 @@ def test_plates_stay_in_the_picture(position: LabelPosition, box: Box, name: str
 
 
 def test_plates_of_near_faces_do_not_cover_each_other() -> None:
-    """The later one goes to the next best place."""
+    """The later one moves to the next position."""
     near = [_verdict(Box(0.3, 0.4, 0.3, 0.3)), _verdict(Box(0.35, 0.4, 0.3, 0.3))]
     first, second = (mark.caption for mark in _marks(*near))
     assert first is not None
@@ -69,7 +69,7 @@ def test_plates_of_near_faces_do_not_cover_each_other() -> None:
 
 
 def test_text_grows_with_the_picture() -> None:
-    """Ten times the picture, ten times the letters."""
+    """A picture ten times as large has letters ten times as large."""
     large = lay_out([_verdict(Box(0, 0, 1, 1), "Bo")], (8000, 6000), style_of({}, LabelPosition.TOP))[0].caption
     small = lay_out([_verdict(Box(0, 0, 1, 1), "Bo")], (800, 600), style_of({}, LabelPosition.TOP))[0].caption
     assert large is not None
@@ -78,7 +78,7 @@ def test_text_grows_with_the_picture() -> None:
 
 
 def test_captions_by_state() -> None:
-    """A score for a known person, both names where recognizers disagree, a word for a stranger."""
+    """A score for a known person, both names if recognizers disagree, a word for a stranger."""
     support = tuple(Support("svm", Candidate("p", name, 0.9, ()), "") for name in ("Eve", "Ann", "Eve"))
     assert caption_text(_verdict(None)) == "Eileen Collins 98%"
     assert caption_text(Verdict(None, VerdictState.DISAGREE, "", "", 0, support)) == "Eve or Ann"

@@ -1,4 +1,4 @@
-"""Where drawn pictures go."""
+"""Files that --draw writes to."""
 
 from pathlib import Path
 
@@ -43,6 +43,6 @@ def test_targets(out: str | None, files: list[str], expected: dict[str, str]) ->
     ],
 )
 def test_targets_that_would_lose_something_are_refused(out: str, files: list[str], message: str) -> None:
-    """No picture is drawn over another, or over one that was given."""
+    """No drawing overwrites another one, or an input."""
     with pytest.raises(typer.BadParameter, match=message):
         targets_of(out, files)
