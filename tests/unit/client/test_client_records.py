@@ -70,12 +70,10 @@ def test_absent_and_empty_differ() -> None:
     message.results.add().faces.add().quality.sharpness = 0
     recognition = read(Recognition, message)
     assert (recognition.verdicts[0].box, recognition.results[0].model) == (None, None)
-    assert recognition.results[0].faces[0].quality is not None
-    assert (recognition.results[0].faces[0].quality.sharpness, recognition.results[0].faces[0].quality.brightness) == (
-        0.0,
-        None,
-    )
-    assert recognition.results[0].faces[0].detection_score == 0.0
+    face = recognition.results[0].faces[0]
+    assert face.quality is not None
+    assert (face.quality.sharpness, face.quality.brightness) == (0.0, None)
+    assert face.detection_score == 0.0
 
 
 def test_values_are_in_python_s_terms() -> None:
