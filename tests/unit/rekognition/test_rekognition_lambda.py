@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
-from services.rekognition.lambda_events import objects_of
+from services.rekognition.lambda_function import objects_of
 from tests.support.lambda_runtime import RuntimeApi, running
 from tests.support.processes import ROOT
 from tests.support.rekognition_pictures import demo, printed
