@@ -3,9 +3,7 @@
 import asyncio
 import io
 import json
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
@@ -19,7 +17,7 @@ from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 from tests.support.gateways import gateway, nobody
 from tests.support.leaves import Scripted, leaf, served
-from tests.support.processes import ROOT, wait_until
+from tests.support.processes import spawn, wait_until
 
 _GALLERY = "gallery.npz"
 
@@ -41,26 +39,18 @@ class EnrollmentServers:
         """Nobody is enrolled afterwards."""
         self.gallery.unlink(missing_ok=True)
         with Client(self.svm) as client:
-            end = time.monotonic() + 10
-            while any(person.create_time for person in client.people()[0].people):
-                assert time.monotonic() < end
-                time.sleep(0.02)
+            wait_until(lambda: not any(person.create_time for person in client.people()[0].people))
 
 
 @contextmanager
 def enrollment_servers(folder: Path) -> Iterator[EnrollmentServers]:
     """Serves them in a process of their own: what they log is none of the command's output."""
     told = folder / "servers.json"
-    with (folder / "log").open("wb") as log:
-        command = [sys.executable, "-m", "tests.support.enrollment_servers", str(folder)]
-        process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
-    try:
-        wait_until(lambda: told.exists() or process.poll() is not None, 90)
+    command = [sys.executable, "-m", "tests.support.enrollment_servers", folder]
+    with (folder / "log").open("wb") as log, spawn(command, stdout=log, stderr=log) as process:
+        wait_until(lambda: told.exists() or process.poll() is not None)
         assert process.poll() is None, (folder / "log").read_text()
         yield EnrollmentServers(**json.loads(told.read_text()), gallery=folder / _GALLERY)
-    finally:
-        process.kill()
-        process.wait(10)
 
 
 def portraits(folder: Path) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import queue
-import subprocess
 import sys
 import time
 import uuid
@@ -13,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from tests.support.background import in_background
-from tests.support.processes import ROOT
+from tests.support.processes import PATIENCE, spawn
 
 _BASE = "/2018-06-01/runtime"
 _FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:marquee"
@@ -28,12 +27,12 @@ class RuntimeApi(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.events: queue.Queue[tuple[str, Any]] = queue.Queue()
         self.answers: queue.Queue[tuple[str, Any]] = queue.Queue()
-        self.seconds = 20.0
+        self.seconds = float(PATIENCE)
 
     def invoke(self, event: object) -> tuple[str, Any]:
         """("response", the result) or ("error", what was raised)."""
         self.events.put((uuid.uuid4().hex, event))
-        return self.answers.get(timeout=30)
+        return self.answers.get(timeout=PATIENCE)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -71,9 +70,5 @@ def running(handler: str, **environment: str) -> Iterator[RuntimeApi]:
     with in_background(RuntimeApi()) as api:
         where = {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.server_address[1]}", "AWS_LAMBDA_FUNCTION_NAME": "marquee"}
         command = [sys.executable, "-m", "awslambdaric", handler]
-        process = subprocess.Popen(command, cwd=ROOT, env=os.environ | where | environment)
-        try:
+        with spawn(command, env=os.environ | where | environment):
             yield api
-        finally:
-            process.kill()
-            process.wait(10)

@@ -35,7 +35,7 @@ DEFAULT_FEATURES = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
 
 
 class Scripted:
-    """Answers every picture with `result` or raises `error`, after `seconds` and once the file `until` is there.
+    """Answers every picture with `result` or raises `error`, after `seconds` and once `until` holds.
 
     Remembers what it was asked.
     """
@@ -46,7 +46,7 @@ class Scripted:
         *,
         result: pb.RecognizerResult | None = None,
         seconds: float = 0,
-        until: Path | None = None,
+        until: Callable[[], object] = lambda: True,
         error: Exception | None = None,
         load_seconds: float = 0,
         load_error: DomainError | None = None,
@@ -73,7 +73,7 @@ class Scripted:
         self.asked.append(options)
         try:
             await asyncio.sleep(self.seconds)
-            while self.until and not self.until.exists():  # noqa: ASYNC110 - another process makes it
+            while not self.until():  # noqa: ASYNC110 - a test decides, perhaps in another process
                 await asyncio.sleep(0.01)
         except asyncio.CancelledError:
             self.cancelled += 1
@@ -212,7 +212,7 @@ def main() -> None:
     asked = parser.parse_args()
     recognizer = Scripted(
         seconds=asked.seconds,
-        until=asked.until,
+        until=asked.until.exists if asked.until else lambda: True,
         error=KeyError(asked.error) if asked.error else None,
         load_seconds=asked.load_seconds,
         load_error=Misconfigured(asked.load_error) if asked.load_error else None,

@@ -12,6 +12,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceServicer, add_RecognizerServiceServicer_to_server
+from tests.support.processes import PATIENCE
 
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -59,7 +60,7 @@ class Peer(RecognizerServiceServicer):
     def _receive(self, request: pb.RecognizeImageRequest, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
         if self.hold:
-            self.hold.wait(10)
+            self.hold.wait(PATIENCE)
         refusal = self.refusals.get(request.image.content, self.refusals.get(b""))
         if refusal:
             context.set_trailing_metadata((("grpc-status-details-bin", refusal.SerializeToString()),))

@@ -35,7 +35,7 @@ async def ask(url: str, *features: pb.Feature.ValueType, image: Image | None = N
         return await recognizer.recognize(image or plain, asking(*features))
 
 
-def asking(*features: pb.Feature.ValueType, seconds: float = 30, **own: object) -> Options:
+def asking(*features: pb.Feature.ValueType, seconds: float = 300, **own: object) -> Options:
     """A call that asks for features, celebrities and labels unless told, within so many seconds."""
     asked = {"request_id": "test", "features": features or _DEFAULT, "max_labels": 10, "min_score": 0, "collection": ""}
     return Options(**asked | own, include_embeddings=False, deadline=time.monotonic() + seconds)

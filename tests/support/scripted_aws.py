@@ -112,5 +112,6 @@ def table(client: "DynamoDBClient", name: str, **keys: Literal["HASH", "RANGE"])
 
 
 def settings(url: str, **own: object) -> RekognitionSettings:
-    """Settings for an AWS at the URL, with a rate that no test reaches."""
-    return RekognitionSettings(rekognition_endpoint_url=url, **({"rekognition_rate": 10_000} | own))
+    """Settings for an AWS at the URL, with a rate that no test reaches and the patience of a busy machine."""
+    patient = {"rekognition_connect_timeout_seconds": 60, "rekognition_read_timeout_seconds": 60}
+    return RekognitionSettings(rekognition_endpoint_url=url, **(patient | {"rekognition_rate": 10_000} | own))

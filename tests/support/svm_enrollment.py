@@ -92,7 +92,7 @@ async def names(recognizer: SvmRecognizer, image: Image) -> list[str]:
 
 def options() -> Options:
     """Of a call that asks for names."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     return Options("test", (pb.FEATURE_CELEBRITIES,), 10, 0, "", include_embeddings=False, deadline=deadline)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.support.processes import ROOT, run
 
 
 def train_python() -> str:
@@ -20,4 +20,4 @@ def train_python() -> str:
 def run_module(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     """Run `python -m MODULE ARGUMENTS` there."""
     command = [train_python(), "-m", module, *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False)
+    return run(command)

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,6 +12,7 @@ import marquee
 from marquee import AsyncClient, Client, Recognition
 from marquee.v1 import recognizer_pb2 as pb
 from tests.support.peer import Peer, refusal, serving, two_people
+from tests.support.processes import wait_until
 
 
 @pytest.fixture
@@ -101,10 +101,7 @@ def test_a_server_that_comes_back_is_used_again() -> None:
     with Client(address) as client:
         assert not _answers(client)
         with serving(Peer(address=address)):
-            end = time.monotonic() + 5
-            while not _answers(client) and time.monotonic() < end:
-                time.sleep(0.05)
-            assert _answers(client)
+            wait_until(lambda: _answers(client))
 
 
 def _answers(client: Client) -> bool:

@@ -12,6 +12,7 @@ from marquee import AsyncClient, Client, EnrollmentState, Outcome
 from marquee.requests import build_enrollment, build_listing, build_removal
 from services.svm.gallery.snapshot import Enrolled, EnrolledPerson
 from tests.support.enrollment_servers import EnrollmentServers, more_portraits
+from tests.support.processes import PATIENCE
 
 pytestmark = pytest.mark.usefixtures("portraits_here")
 
@@ -120,7 +121,7 @@ async def test_people_are_listed_over_all_pages(enrolling: EnrollmentServers) ->
     rows = np.repeat(np.arange(len(people), dtype=np.float32)[:, np.newaxis], 128, axis=1)
     enrolling.gallery.write_bytes(Enrolled(people, rows).to_bytes())
     async with AsyncClient(enrolling.gateway) as client:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE):
             while len((svm := (await client.people())[0]).people) < len(people):  # noqa: ASYNC110 - svm tells nobody
                 await asyncio.sleep(0.05)
         listed = await client.people()

@@ -45,7 +45,8 @@ async def test_times_what_it_takes() -> None:
 
 async def test_past_max_in_flight_it_is_shed() -> None:
     """A recognizer with as many calls as it is given is not asked: its result is SHED at once."""
-    slow = Scripted("svm", seconds=0.5)
+    go = asyncio.Event()
+    slow = Scripted("svm", until=go.is_set)
     async with leaf(slow) as target, leaf(Scripted("keras")) as other:
         backends = {"svm": BackendConfig(target=target, max_in_flight=1), "keras": other}
         async with gateway(backends) as address, stub(address) as client:
@@ -54,6 +55,7 @@ async def test_past_max_in_flight_it_is_shed() -> None:
             second = await client.RecognizeImage(request())
             assert outcomes(second) == {"svm": "SHED", "keras": "OK"}
             assert code_and_reason(second.results[0].status) == ("RESOURCE_EXHAUSTED", "SHED")
+            go.set()
             assert outcomes(await first)["svm"] == "OK"
             assert outcomes(await client.RecognizeImage(request()))["svm"] == "OK"
     assert len(slow.asked) == 2

@@ -27,7 +27,7 @@ async def test_a_recognizer_that_comes_back_is_used_again() -> None:
             assert outcomes(await client.RecognizeImage(request(), timeout=60))["svm"] == "OK"
         await asyncio.sleep(0.5)
         assert outcomes(await client.RecognizeImage(request(), timeout=60))["svm"] == "ERROR"
-        async with leaf(Scripted("svm"), port), asyncio.timeout(3):
+        async with leaf(Scripted("svm"), port), asyncio.timeout(30):
             while outcomes(await client.RecognizeImage(request(), timeout=60))["svm"] != "OK":  # noqa: ASYNC110 - or ask again
                 await asyncio.sleep(0.05)
 

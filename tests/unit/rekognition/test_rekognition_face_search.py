@@ -2,6 +2,7 @@
 
 import base64
 import io
+import threading
 import time
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image as Pillow
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import InvalidRequest
 from services.runtime.images.image import Image
+from tests.support.processes import PATIENCE
 from tests.support.rekognition_answers import ANSWERS, LEFT, as_told
 from tests.support.rekognition_calls import ask
 from tests.support.rekognition_pictures import encode
@@ -43,7 +45,7 @@ def crowd(count: int) -> dict[str, object]:
 
 async def test_a_crowd_is_searched_a_few_at_a_time() -> None:
     """The largest faces up to the limit, never more at once than allowed, and a warning about the rest."""
-    running, most = 0, 0
+    running, most, two = 0, 0, threading.Barrier(2)
 
     def script(operation: str, _: dict[str, Any]) -> Answer:
         nonlocal running, most
@@ -51,7 +53,8 @@ async def test_a_crowd_is_searched_a_few_at_a_time() -> None:
             return 200, crowd(9)
         running += 1
         most = max(most, running)
-        time.sleep(0.1)
+        two.wait(PATIENCE)
+        time.sleep(0.1)  # in which a third would come
         running -= 1
         return 200, {"FaceMatches": [], "SearchedFaceBoundingBox": LEFT}
 

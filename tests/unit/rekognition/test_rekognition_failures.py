@@ -2,7 +2,6 @@
 
 import socket
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from services.rekognition.settings import RekognitionSettings
 from services.runtime import errors, status
 from services.runtime.images.image import Image
 from tests.support.leaves import picture
+from tests.support.processes import PATIENCE
 from tests.support.rekognition_calls import asking, recognizing
 from tests.support.scripted_aws import Answer, Script, refusal, scripted_aws
 
@@ -22,15 +22,10 @@ FACES = (200, {"CelebrityFaces": [], "UnrecognizedFaces": [{"BoundingBox": {}, "
 LABELS = (200, {"Labels": [{"Name": "Boat", "Confidence": 80.0}]})
 
 
-def answers(celebrities: Answer, labels: Answer, seconds: float = 0) -> Script:
-    """Each operation's, after so many seconds."""
+def answers(celebrities: Answer, labels: Answer) -> Script:
+    """Return a script with an answer for each operation."""
     told = {"RecognizeCelebrities": celebrities, "DetectLabels": labels}
-
-    def script(operation: str, _: dict[str, Any]) -> Answer:
-        time.sleep(seconds)
-        return told[operation]
-
-    return script
+    return lambda operation, _: told[operation]
 
 
 async def recognize(url: str, **own: float) -> pb.RecognizerResult:
@@ -87,7 +82,7 @@ async def test_both_features_are_asked_at_once() -> None:
     told = answers(FACES, LABELS)
 
     def script(operation: str, body: dict[str, Any]) -> Answer:
-        both_asked.wait(10)
+        both_asked.wait(PATIENCE)
         return told(operation, body)
 
     with scripted_aws(script) as aws:
@@ -98,10 +93,12 @@ async def test_both_features_are_asked_at_once() -> None:
 
 async def test_no_answer_in_time_is_a_timeout() -> None:
     """The read timeout ends the wait, and nothing is asked twice."""
-    with scripted_aws(answers(FACES, LABELS, 0.5)) as aws:
+    go = threading.Event()
+    with scripted_aws(lambda *_: go.wait(PATIENCE) and LABELS) as aws:
         with pytest.raises(errors.DependencyTimeout):
-            await recognize(aws.url, rekognition_read_timeout_seconds=0.1)
-        assert len(aws.asked) == 2
+            await recognize(aws.url, rekognition_read_timeout_seconds=1)
+        go.set()
+    assert len(aws.asked) == 2
 
 
 async def test_nobody_there_is_unavailable() -> None:

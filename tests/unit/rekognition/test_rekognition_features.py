@@ -1,7 +1,6 @@
 """FACES, TEXT and MODERATION, and several features of one call."""
 
 import threading
-import time
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.image import Image
+from tests.support.processes import PATIENCE
 from tests.support.rekognition_answers import as_told
 from tests.support.rekognition_calls import ask, asking, recognizing
 from tests.support.rekognition_pictures import encode
@@ -77,7 +77,7 @@ async def test_all_features_are_asked_at_once() -> None:
     all_asked = threading.Barrier(len(features))
 
     def together(operation: str, body: dict[str, Any]) -> Answer:
-        all_asked.wait(10)
+        all_asked.wait(PATIENCE)
         return as_told(operation, body)
 
     with scripted_aws(together) as aws:
@@ -88,16 +88,18 @@ async def test_all_features_are_asked_at_once() -> None:
 
 async def test_a_feature_that_is_late_leaves_the_others() -> None:
     """At the deadline the answer goes out with what is there; the late feature is named, its money is spent."""
+    go = threading.Event()
 
     def text_late(operation: str, body: dict[str, Any]) -> Answer:
         if operation == "DetectText":
-            time.sleep(2)
+            go.wait(PATIENCE)
         return as_told(operation, body)
 
     with scripted_aws(text_late) as aws:
         async with recognizing(aws.url) as recognizer:
             image = Image(encode(Pillow.new("RGB", (400, 300))))
-            result = await recognizer.recognize(image, asking(pb.FEATURE_LABELS, pb.FEATURE_TEXT, seconds=1))
+            result = await recognizer.recognize(image, asking(pb.FEATURE_LABELS, pb.FEATURE_TEXT, seconds=3))
+            go.set()
     assert [label.name for label in result.labels] == ["Boat"]
     (failure,) = result.feature_errors
     assert (failure.feature, failure.status.code) == (pb.FEATURE_TEXT, code_pb2.DEADLINE_EXCEEDED)

@@ -38,7 +38,7 @@ def pictures() -> dict[str, Pillow.Image]:
 
 
 def asking(*features: Feature) -> Options:
-    return Options("test", features, 10, 0, "", include_embeddings=False, deadline=time.monotonic() + 60)
+    return Options("test", features, 10, 0, "", include_embeddings=False, deadline=time.monotonic() + 600)
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from services.svm import artifact
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 from tests.support.background import in_background
+from tests.support.processes import PATIENCE
 from tests.support.s3_store import s3_store
 
 DEMO = Path("models/svm/demo.skops")
@@ -69,7 +70,7 @@ def version(recognizer: SvmRecognizer) -> str:
 
 
 async def changed(recognizer: SvmRecognizer, before: str) -> str:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while version(recognizer) == before:  # noqa: ASYNC110 - the recognizer tells nobody of its models
             await asyncio.sleep(0.02)
     return version(recognizer)

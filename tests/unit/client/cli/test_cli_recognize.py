@@ -18,6 +18,7 @@ from typer.testing import Result
 from marquee.v1 import recognizer_pb2 as pb
 from tests.support.commands import marquee
 from tests.support.peer import Peer, refusal, serving, two_people
+from tests.support.processes import wait_until
 
 
 @pytest.fixture
@@ -116,7 +117,8 @@ def test_pictures_are_in_work_at_once_but_no_more_than_jobs(peer: Peer) -> None:
     peer.hold = threading.Event()
     with ThreadPoolExecutor(1) as executor:
         future = executor.submit(_recognize, "a.jpg", "b.jpg", "c.jpg", "--jobs", "2")
-        time.sleep(0.5)
+        wait_until(lambda: len(peer.requests) == 2)
+        time.sleep(0.2)  # in which a third would come
         in_work = len(peer.requests)
         peer.hold.set()
         assert future.result().exit_code == 0

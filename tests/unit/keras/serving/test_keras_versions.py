@@ -49,7 +49,7 @@ async def _followed(
 async def _ask(recognizer: KerasRecognizer, grey: int = 204) -> pb.RecognizerResult:
     buffer = io.BytesIO()
     Pillow.new("RGB", (40, 30), (grey, grey, grey)).save(buffer, "PNG")
-    options = Options("t", (pb.FEATURE_LABELS,), 10, 0.0, "", include_embeddings=False, deadline=time.monotonic() + 10)
+    options = Options("t", (pb.FEATURE_LABELS,), 10, 0.0, "", include_embeddings=False, deadline=time.monotonic() + 600)
     return await recognizer.recognize(Image(buffer.getvalue()), options)
 
 

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 from services.runtime import status
 from tests.support import rekognition_servers
-from tests.support.processes import ROOT, free_port, serving, wait_until
+from tests.support.processes import free_port, serving, spawn, wait_until
 
 ID, SECRET, TOKEN = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "FwoGZXIvYXdzEXAMPLETOKEN"
 REGION = "us-east-1"
@@ -56,15 +55,10 @@ def rekognition(folder: Path, url: str, **environment: str) -> Iterator[tuple[st
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "MARQUEE_"))}
-    with log.open("wb") as stderr:
-        command = [sys.executable, "-m", "services.rekognition"]
-        process = subprocess.Popen(command, cwd=ROOT, env=clean | own | environment, stderr=stderr)
-    try:
-        wait_until(lambda: serving(f"127.0.0.1:{port}") or process.poll() is not None, 60)
+    command = [sys.executable, "-m", "services.rekognition"]
+    with log.open("wb") as stderr, spawn(command, env=clean | own | environment, stderr=stderr) as process:
+        wait_until(lambda: serving(f"127.0.0.1:{port}") or process.poll() is not None)
         yield f"127.0.0.1:{port}", log
-    finally:
-        process.kill()
-        process.wait(10)
 
 
 def recognize(address: str) -> status_pb2.Status:
@@ -74,7 +68,7 @@ def recognize(address: str) -> status_pb2.Status:
     request = pb.RecognizeImageRequest(image=pb.Image(content=picture.getvalue()), features=[pb.FEATURE_LABELS])
     with grpc.insecure_channel(address) as channel:
         try:
-            RecognizerServiceStub(channel).RecognizeImage(request, timeout=10)
+            RecognizerServiceStub(channel).RecognizeImage(request, timeout=60)
         except grpc.RpcError as error:
             return status.from_rpc_error(error)
     return status_pb2.Status()

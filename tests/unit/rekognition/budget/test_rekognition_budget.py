@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from datetime import date
 
@@ -19,6 +18,7 @@ from services.runtime import errors, status
 from services.runtime.images.image import Image
 from tests.support.leaves import picture as small_picture
 from tests.support.leaves import until
+from tests.support.processes import PATIENCE
 from tests.support.rekognition_calls import asking
 from tests.support.rekognition_calls import recognizing as replica
 from tests.support.scripted_aws import RESET, TABLE, Answer, dynamodb, refusal, scripted_aws, settings
@@ -106,10 +106,12 @@ async def test_what_never_reached_aws_costs_nothing() -> None:
 
 async def test_an_answer_that_comes_too_late_is_paid_for() -> None:
     """A read timeout leaves it open whether AWS bills, so the money is spent."""
-    with scripted_aws(lambda *_: time.sleep(0.5) or LABELS) as aws:
-        async with replica(aws.url, rekognition_read_timeout_seconds=0.1) as one:
+    go = threading.Event()
+    with scripted_aws(lambda *_: go.wait(PATIENCE) and LABELS) as aws:
+        async with replica(aws.url, rekognition_read_timeout_seconds=1) as one:
             with pytest.raises(errors.DependencyTimeout):
                 await labels(one)
+            go.set()
             assert spent(one) == 1000
     assert len(aws.asked) == 1
 
@@ -117,7 +119,7 @@ async def test_an_answer_that_comes_too_late_is_paid_for() -> None:
 async def test_a_call_whose_caller_has_gone_keeps_its_money_and_its_thread() -> None:
     """One thread: the next call waits until AWS has answered the abandoned one, and both are paid for."""
     go = threading.Event()
-    with scripted_aws(lambda *_: go.wait(10) and LABELS) as aws:
+    with scripted_aws(lambda *_: go.wait(PATIENCE) and LABELS) as aws:
         async with replica(aws.url, rekognition_calls=1) as one:
             gone = labels(one)
             await until(lambda: aws.asked)
@@ -136,7 +138,7 @@ async def test_a_call_whose_caller_has_gone_keeps_its_money_and_its_thread() -> 
 async def test_an_abandoned_call_that_aws_refuses_gives_its_money_back() -> None:
     """Its thread learns how it ended though nobody waits."""
     go = threading.Event()
-    with scripted_aws(lambda *_: go.wait(10) and refusal("ThrottlingException")) as aws:
+    with scripted_aws(lambda *_: go.wait(PATIENCE) and refusal("ThrottlingException")) as aws:
         async with replica(aws.url) as one:
             gone = labels(one)
             await until(lambda: aws.asked)

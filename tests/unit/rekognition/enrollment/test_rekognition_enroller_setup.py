@@ -62,7 +62,7 @@ async def test_waits_until_a_face_is_found(rekognition: SimpleNamespace) -> None
         there = SimpleNamespace(url=scripted.url, table_url=rekognition.table_url)
         async with replica(there, "waiting") as (_, enroller):
             found = await enroller.enroll(asking(PORTRAITS[HOPPER], person_id="early"))
-            async with within(1.5, "rekognition"):
+            async with within(5, "rekognition"):
                 late = await enroller.enroll(asking(PORTRAITS[COLLINS], person_id="late"))
     assert (states(found), found.warnings[:]) == ([ENROLLED], [])
     assert states(late) == [ENROLLED]

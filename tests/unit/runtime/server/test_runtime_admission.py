@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-from pathlib import Path
 from types import FrameType
 
 import grpc
@@ -20,12 +19,12 @@ def in_flight() -> float:
     return REGISTRY.get_sample_value("marquee_in_flight_bytes") or 0
 
 
-async def test_refuses_what_would_be_too_much_together(tmp_path: Path) -> None:
+async def test_refuses_what_would_be_too_much_together() -> None:
     """A call that would bring more than the limit is refused with a reason; those before and after it are answered."""
-    asked = request()
+    asked, go = request(), asyncio.Event()
     most = int(asked.ByteSize() * 1.5)
     async with (
-        served(Leaf(Scripted("svm", until=tmp_path / "go"), LeafSettings()), most_bytes=most) as target,
+        served(Leaf(Scripted("svm", until=go.is_set), LeafSettings()), most_bytes=most) as target,
         stub(target) as svm,
     ):
         first = asyncio.ensure_future(svm.RecognizeImage(asked))
@@ -33,7 +32,7 @@ async def test_refuses_what_would_be_too_much_together(tmp_path: Path) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await svm.RecognizeImage(asked)
         assert status.reason_of(status.from_rpc_error(caught.value)) == "OVERLOADED"
-        (tmp_path / "go").touch()
+        go.set()
         await first
         await svm.RecognizeImage(asked)
     assert in_flight() == 0

@@ -40,7 +40,7 @@ def names(loop: asyncio.Runner, svm: SvmRecognizer, picture: Pillow.Image, kind:
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     asked = Options(
-        "test", (pb.FEATURE_CELEBRITIES,), 10, 0, "", include_embeddings=False, deadline=time.monotonic() + 60
+        "test", (pb.FEATURE_CELEBRITIES,), 10, 0, "", include_embeddings=False, deadline=time.monotonic() + 600
     )
     result = loop.run(svm.recognize(Image(buffer.getvalue()), asked))
     return [face.candidates[0].display_name if face.candidates else "" for face in result.faces]

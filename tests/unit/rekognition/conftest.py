@@ -1,0 +1,18 @@
+"""What Rekognition's tests share."""
+
+from typing import Any
+
+import pytest
+from botocore.config import Config
+
+from tests.support.processes import PATIENCE
+
+
+@pytest.fixture(autouse=True)
+def _patient_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """DynamoDB's stand-in shares the processor with all other tests: give it longer than the two seconds of DynamoDB."""
+
+    def config(**options: Any) -> Config:
+        return Config(**options | {"connect_timeout": PATIENCE, "read_timeout": PATIENCE})
+
+    monkeypatch.setattr("services.rekognition.table.client.Config", config)
