@@ -10,7 +10,7 @@ from tests.support.processes import PATIENCE
 
 @pytest.fixture(autouse=True)
 def _patient_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    """DynamoDB's stand-in shares the processor with all other tests: give it longer than the two seconds of DynamoDB."""
+    """Wait longer for DynamoDB than two seconds: its stand-in shares the processor with all other tests."""
 
     def config(**options: Any) -> Config:
         return Config(**options | {"connect_timeout": PATIENCE, "read_timeout": PATIENCE})
