@@ -26,10 +26,11 @@ from svm_memory import save_model
 
 from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.boxes import iou
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Options
 from services.svm import artifact
-from services.svm.faces.detector import Face, FaceFinder
+from services.svm.faces.detector import FaceFinder
 from services.svm.model import Model
 from services.svm.recipes.recipe import RECIPES
 from services.svm.recognizer import SvmRecognizer
@@ -119,14 +120,6 @@ def detection(faces: list[Labelled]) -> None:
     print(f"| crops found in their photos (IoU >= .5) | {hits} of {len(faces)} ({hits / len(faces):.1%}) |")
     print(f"| all faces found in {len(paths)} photos | {found} |")
     print(f"| finding / the published rule in full size, ten parts of the photos | {told(pairs)} |", flush=True)
-
-
-def iou(one: Face, other: Face) -> float:
-    """Intersection over union."""
-    across = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
-    down = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
-    common = max(0, across) * max(0, down)
-    return common / (one.width * one.height + other.width * other.height - common)
 
 
 async def threads(path: Path) -> str:

@@ -25,9 +25,8 @@ from services.gateway.backend import (
     hops_of,
 )
 from services.gateway.plan import BackendCall, plan_enrollment
-from services.runtime import enrollment_requests, status
+from services.runtime import requests, status
 from services.runtime.errors import InvalidRequest, NotOffered
-from services.runtime.requests import request_id_of
 from services.runtime.server.calls import Context, seconds_left
 
 
@@ -44,8 +43,8 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
     ) -> pb.EnrollFacesResponse:
         """Enroll the person with every recognizer under one person_id."""
         _bind(request)
-        enrollment_requests.check_enrollment(request, self._s3_allowed)
-        request.person_id = enrollment_requests.person_id_of(request)
+        requests.check_enrollment(request, self._s3_allowed)
+        request.person_id = requests.person_id_of(request)
         responses = await _send(self._plan(ENROLL_FACES, request, context))
         return pb.EnrollFacesResponse(
             request_id=request.request_id,
@@ -59,7 +58,7 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
     ) -> pb.RemovePersonResponse:
         """Remove the person from every recognizer."""
         _bind(request)
-        enrollment_requests.check_removal(request)
+        requests.check_removal(request)
         responses = await _send(self._plan(REMOVE_PERSON, request, context))
         results = _results(responses, request.request_id)
         return pb.RemovePersonResponse(request_id=request.request_id, results=results, gateway=self._name)
@@ -68,7 +67,7 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         self, request: pb.ListPeopleRequest, context: Context
     ) -> pb.ListPeopleResponse:
         """Return the next page of every recognizer that has one."""
-        enrollment_requests.page_size_of(request)
+        requests.page_size_of(request)
         tokens = _decode(request.page_token)
         request.ClearField("page_token")
         calls = self._plan(LIST_PEOPLE, request, context)
@@ -86,7 +85,7 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
 
 
 def _bind(request: pb.EnrollFacesRequest | pb.RemovePersonRequest) -> None:
-    request.request_id = request_id_of(request.request_id)
+    request.request_id = requests.request_id_of(request.request_id)
     bind_contextvars(request_id=request.request_id)
 
 

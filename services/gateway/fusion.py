@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.boxes import iou
 
 MIN_OVERLAP = 0.3
 """Minimum IoU of two boxes around one face. Detectors frame faces differently: around one face, a Haar box and a dlib
@@ -40,15 +41,6 @@ def merge_labels(results: Iterable[pb.RecognizerResult], max_labels: int) -> lis
     return list(merged.values())[:max_labels]
 
 
-def overlap(one: pb.BoundingBox, other: pb.BoundingBox) -> float:
-    """Return the intersection over union of two boxes: 0 (apart) to 1 (equal)."""
-    width = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
-    height = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
-    both = max(width, 0.0) * max(height, 0.0)
-    either = one.width * one.height + other.width * other.height - both
-    return both / either if either > 0 else 0.0
-
-
 @dataclass
 class _Group:
     """The faces that recognizers found in one place, by recognizer."""
@@ -57,7 +49,7 @@ class _Group:
     models: dict[str, pb.Model] = field(default_factory=dict)
 
     def overlap(self, face: pb.Face) -> float:
-        return max(overlap(face.box, other.box) for other in self.faces.values())
+        return max(iou(face.box, other.box) for other in self.faces.values())
 
 
 def _group(results: Sequence[pb.RecognizerResult]) -> list[_Group]:

@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition import boxes, results
+from services.rekognition import results
 from services.rekognition.budget.prices import Api
 from services.rekognition.crops import Crop, crop
 from services.rekognition.request import Recognition
-from services.runtime import status
+from services.runtime import boxes, status
 from services.runtime.errors import DomainError, InvalidImage, InvalidRequest
 
 _MAX_MATCHES = 10
@@ -118,7 +118,7 @@ def _is_the_face(response: Any, face: pb.Face, cutout: Crop | None) -> bool:
     """Return whether Rekognition searched the face that was cut out."""
     box = response.get("SearchedFace", {}).get("FaceDetail", {}).get("BoundingBox", {})
     place = results.box(response.get("SearchedFaceBoundingBox", box))
-    return cutout is None or boxes.overlap(cutout.place(place), face.box) >= _SAME_FACE
+    return cutout is None or boxes.iou(cutout.place(place), face.box) >= _SAME_FACE
 
 
 async def _add_names(recognition: Recognition, collection: str, faces: Iterable[pb.Face]) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition import boxes
+from services.runtime.boxes import iou
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import (
@@ -126,7 +126,7 @@ def unite(operations: Iterable[Iterable[pb.Face]]) -> list[pb.Face]:
 
 
 def _same(face: pb.Face, others: Sequence[pb.Face]) -> pb.Face | None:
-    overlaps = [boxes.overlap(face.box, other.box) for other in others]
+    overlaps = [iou(face.box, other.box) for other in others]
     best = max(overlaps, default=0.0)
     return others[overlaps.index(best)] if best >= _SAME_FACE else None
 

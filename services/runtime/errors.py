@@ -1,16 +1,16 @@
-"""What can go wrong that a caller should know about.
+"""Errors that callers are told about.
 
     DomainError
-    ├── InvalidRequest          a field of the request is wrong
+    ├── InvalidRequest          a field of the request is invalid
     │   ├── UnknownRecognizer
     │   └── TooManyHops
     ├── UnsupportedPolicy
-    ├── NotOffered              this server does not do that
+    ├── NotOffered              this server does not support the call
     ├── PersonNotFound
-    ├── InvalidImage            not a picture that Marquee reads
+    ├── InvalidImage            not a picture that Marquee can read
     │   ├── ImageMissing
     │   ├── ImageTooLarge
-    │   └── UnfitFace           a picture that nobody should be enrolled from
+    │   └── UnfitFace           a picture that is not good enough to enroll
     │       ├── NoFace
     │       ├── SeveralFaces
     │       ├── FaceTooSmall
@@ -18,30 +18,30 @@
     │       └── FaceTurned
     ├── FaceAlreadyEnrolled     … for another person
     ├── ObjectNotFound          S3 has no such bucket or object
-    ├── ObjectForbidden         AWS refuses the object
-    │   └── BucketNotAllowed    the operator has not allowed the bucket
-    ├── CollectionNotFound      there is no such collection of faces
-    ├── NotReady                the model cannot be asked yet, or not at the moment
+    ├── ObjectForbidden         S3 refuses access to the object
+    │   └── BucketNotAllowed    the operator does not allow the bucket
+    ├── CollectionNotFound
+    ├── NotReady                the model is not available yet, or not at the moment
     ├── Overloaded              too many calls at once
-    ├── GalleryBusy             others change the gallery all the time
-    ├── DependencyUnavailable   something behind this server does not answer
-    ├── DependencyTimeout       … or not in time
+    ├── GalleryBusy             concurrent changes of the gallery
+    ├── DependencyUnavailable   something behind this server is unavailable
+    ├── DependencyTimeout       … or too slow
     ├── OutOfTime               the call's deadline passed
-    ├── Throttled               a paid service asks to slow down
-    ├── BudgetExhausted         … or today's money is spent
+    ├── Throttled               a paid service limits the rate
+    ├── BudgetExhausted         … or the budget for today is spent
     └── Misconfigured           the operator has to change something
-        ├── CredentialsRefused  … the server's own credentials
-        └── NotPermitted        … what these may do
+        ├── CredentialsRefused  … the server's credentials
+        └── NotPermitted        … their permissions
 
-Nothing here knows gRPC: status.py has the one table from these to codes.
+Nothing here depends on gRPC: status.py has the one table from these to codes.
 Messages are written for the caller: what is wrong and what to do.
 """
 
 
 class DomainError(Exception):
-    """Base of everything that a caller is told; `message` goes to the caller as it is.
+    """Base of all errors that callers are told about; `message` goes to the caller unchanged.
 
-    `retry_after` is in seconds: a call before that meets the same error. None: not known.
+    `retry_after` is in seconds: a call before that fails alike. None: unknown.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None, **metadata: str) -> None:
@@ -52,7 +52,7 @@ class DomainError(Exception):
 
 
 class InvalidRequest(DomainError):
-    """A field of the request is wrong; metadata `field` names it."""
+    """A field of the request is invalid; metadata `field` names it."""
 
 
 class UnknownRecognizer(InvalidRequest):
@@ -60,7 +60,7 @@ class UnknownRecognizer(InvalidRequest):
 
 
 class TooManyHops(InvalidRequest):
-    """The call came through more gateways than allowed: they probably form a ring."""
+    """The call passed through more gateways than allowed; they probably form a loop."""
 
 
 class UnsupportedPolicy(DomainError):
@@ -68,31 +68,31 @@ class UnsupportedPolicy(DomainError):
 
 
 class NotOffered(DomainError):
-    """This server, as it is set up, does not do what is asked."""
+    """This server, as configured, does not support the call."""
 
 
 class PersonNotFound(DomainError):
-    """Nobody of that person_id is known."""
+    """There is no person with this person_id."""
 
 
 class InvalidImage(DomainError):
-    """The bytes are not a picture that Marquee reads."""
+    """The bytes are not a picture that Marquee can read."""
 
 
 class ImageMissing(InvalidImage):
-    """The request holds neither content nor an S3 object, or no bytes at all."""
+    """The request has neither content nor an S3 object, or the picture has 0 bytes."""
 
 
 class ImageTooLarge(InvalidImage):
-    """The picture has more bytes or pixels than the limits allow."""
+    """The picture has more bytes or pixels than allowed."""
 
 
 class UnfitFace(InvalidImage):
-    """Nobody should be enrolled from this picture."""
+    """The picture is not good enough to enroll."""
 
 
 class NoFace(UnfitFace):
-    """The picture shows no face that can be found."""
+    """No face was detected in the picture."""
 
 
 class SeveralFaces(UnfitFace):
@@ -100,7 +100,7 @@ class SeveralFaces(UnfitFace):
 
 
 class FaceTooSmall(UnfitFace):
-    """The face has too few pixels."""
+    """The face is too small, in pixels."""
 
 
 class FaceBlurred(UnfitFace):
@@ -108,11 +108,11 @@ class FaceBlurred(UnfitFace):
 
 
 class FaceTurned(UnfitFace):
-    """The face looks too far away from the camera."""
+    """The face is turned too far from the camera."""
 
 
 class FaceAlreadyEnrolled(DomainError):
-    """The face is known as another person's."""
+    """The face is already enrolled for another person."""
 
 
 class ObjectNotFound(DomainError):
@@ -120,11 +120,11 @@ class ObjectNotFound(DomainError):
 
 
 class ObjectForbidden(DomainError):
-    """The servers may not read the object."""
+    """The servers are not permitted to read the object."""
 
 
 class BucketNotAllowed(ObjectForbidden):
-    """The operator has not allowed the bucket or prefix."""
+    """The operator does not allow the bucket or prefix."""
 
 
 class CollectionNotFound(DomainError):
@@ -132,35 +132,35 @@ class CollectionNotFound(DomainError):
 
 
 class NotReady(DomainError):
-    """The model is still being loaded, or its server is away. Mends itself: try again in a moment."""
+    """The model is still loading, or its server is temporarily unavailable. Try again in a moment."""
 
 
 class Overloaded(DomainError):
-    """The server has as many calls as it takes."""
+    """The server has too many calls in flight."""
 
 
 class GalleryBusy(DomainError):
-    """Others change the gallery at the same time, again and again."""
+    """Concurrent changes of the gallery kept this one from being made. Safe to retry."""
 
 
 class DependencyUnavailable(DomainError):
-    """Something behind this server does not answer."""
+    """Something behind this server is unavailable."""
 
 
 class DependencyTimeout(DomainError):
-    """Something behind this server did not answer in time."""
+    """Something behind this server did not respond in time."""
 
 
 class OutOfTime(DomainError):
-    """The call's deadline passed before the answer was there."""
+    """The call's deadline passed before the response was ready."""
 
 
 class Throttled(DomainError):
-    """A service behind this one asks to slow down."""
+    """A service behind this server limits the rate of calls."""
 
 
 class BudgetExhausted(DomainError):
-    """The money that may be spent today is spent."""
+    """The budget for today is spent."""
 
 
 class Misconfigured(DomainError):
@@ -168,8 +168,8 @@ class Misconfigured(DomainError):
 
 
 class CredentialsRefused(Misconfigured):
-    """A service behind this one does not accept the server's own credentials."""
+    """A service behind this server does not accept the server's credentials."""
 
 
 class NotPermitted(Misconfigured):
-    """A service behind this one does not let the server's identity do this."""
+    """A service behind this server does not permit this to the server's identity."""

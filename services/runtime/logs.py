@@ -1,4 +1,4 @@
-"""One JSON line a request for machines, colour for a person at a terminal."""
+"""Logging: JSON lines for machines, colour on a terminal."""
 
 import logging
 import sys
@@ -11,40 +11,39 @@ from services.runtime.settings import Settings
 
 
 def configure(settings: Settings) -> None:
-    """Sends this project's logs and those of libraries to standard error in one form.
+    """Send the logs of this project and of libraries to standard error in one format.
 
-    Ours do without the standard library's loggers, which would take twice the time for the line of a call.
+    Our own bypass the standard library's loggers, which would double the time for the line of a call.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last = _render(settings)
+    renderers = _renderers(settings)
     structlog.configure(
-        processors=[*shared, *last],
+        processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
         logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _StandardError())),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
     own = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[own, *last]))
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[own, *renderers]))
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     logging.captureWarnings(capture=True)
     for noisy in ("asyncio", "botocore", "boto3", "urllib3", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 
-def _render(settings: Settings) -> list[structlog.typing.Processor]:
-    person = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
-    if person:
+def _renderers(settings: Settings) -> list[structlog.typing.Processor]:
+    if settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty()):
         return [structlog.dev.ConsoleRenderer()]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 
 class _StandardError:
-    """As the standard library's handlers write: a line that finds no room or no reader fails no call."""
+    """Standard error without exceptions: as with the standard library, a full disk or closed pipe fails no call."""
 
     def write(self, text: str) -> None:
         with suppress(OSError):

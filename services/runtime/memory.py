@@ -1,7 +1,7 @@
-"""Keeps the process's memory as small as its work.
+"""glibc's allocator, set to return freed memory.
 
-glibc keeps freed memory for the next need, in one pool for each thread, and takes the size of what was
-freed last as a hint to keep even more. With pictures of many sizes that grows for hours.
+By default glibc keeps freed memory in one pool per thread, and keeps more the larger the freed pieces are. With
+pictures of many sizes the process then grows for hours.
 """
 
 import ctypes
@@ -13,9 +13,9 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 
 def give_back_freed_memory(large: int = 2 * MIB) -> None:
-    """From now on pieces of so many bytes and more go back to the system at once. Does nothing without glibc.
+    """From now on, return freed pieces of at least `large` bytes to the system at once. A no-op without glibc.
 
-    The smaller they may be, the less is kept, and the more time goes into getting pages from the system again.
+    A smaller value keeps less memory and costs more time for getting pages from the system again.
     """
     libc = _glibc()
     if libc:
@@ -25,7 +25,7 @@ def give_back_freed_memory(large: int = 2 * MIB) -> None:
 
 
 def trim() -> None:
-    """Gives back what was freed until now, after work such as loading a model."""
+    """Return the memory freed so far to the system, after work such as loading a model."""
     libc = _glibc()
     if libc:
         libc.malloc_trim(0)

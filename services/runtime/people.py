@@ -1,4 +1,4 @@
-"""How people are named. Pure, and the same in every server."""
+"""Names and identifiers of people, the same in every server. Pure."""
 
 import hashlib
 import re
@@ -6,15 +6,15 @@ import unicodedata
 
 from services.runtime.errors import InvalidRequest
 
-MOST_CHARACTERS = 200
+_MAX_CHARACTERS = 200
 _PERSON_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
 def person_id_of(display_name: str) -> str:
-    """An identifier of the name: "José Núñez" is jose-nunez.
+    """Return an identifier made from the name: "José Núñez" becomes jose-nunez.
 
-    The same for the same name, in the letters that Rekognition takes too. A name of other letters
-    gets digits that stand for it; one without letters and digits gets none.
+    The same name always gives the same identifier, in letters that Rekognition accepts too. A name in other
+    scripts gives a hash; one without letters and digits gives the empty string.
     """
     letters = unicodedata.normalize("NFKD", display_name.casefold())
     plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
@@ -25,16 +25,16 @@ def person_id_of(display_name: str) -> str:
 
 
 def check_person_id(person_id: str) -> None:
-    """Raises InvalidRequest."""
+    """Raise InvalidRequest for an invalid person_id."""
     if not _PERSON_ID.fullmatch(person_id):
-        raise InvalidRequest("person_id has 1 to 128 characters of A-Z a-z 0-9 _ . : -", field="person_id")
+        raise InvalidRequest("person_id must be 1 to 128 characters of A-Z a-z 0-9 _ . : -", field="person_id")
 
 
 def check_display_name(display_name: str) -> None:
-    """Raises InvalidRequest."""
-    if len(display_name) > MOST_CHARACTERS or not display_name.isprintable():
+    """Raise InvalidRequest for an invalid display_name."""
+    if len(display_name) > _MAX_CHARACTERS or not display_name.isprintable():
         raise InvalidRequest(
-            f"display_name has at most {MOST_CHARACTERS} characters, all of them printable.", field="display_name"
+            f"display_name must be at most {_MAX_CHARACTERS} printable characters.", field="display_name"
         )
     if display_name and not display_name.strip():
         raise InvalidRequest("display_name is blank.", field="display_name")

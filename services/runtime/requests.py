@@ -1,13 +1,22 @@
-"""Checks a request before any work is done. Pure, and the same in the gateway and in every leaf."""
+"""Validation of requests, the same in the gateway and in every leaf. Pure."""
 
 import re
 import uuid
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
+from services.runtime import people
 from services.runtime.errors import BucketNotAllowed, ImageMissing, InvalidRequest, UnknownRecognizer, UnsupportedPolicy
-from services.runtime.limits import DEFAULT_MAX_LABELS, MAX_MAX_LABELS, check_size
+from services.runtime.limits import (
+    DEFAULT_MAX_LABELS,
+    DEFAULT_PAGE_SIZE,
+    MAX_ENROLLED_IMAGES,
+    MAX_MAX_LABELS,
+    MAX_PAGE_SIZE,
+    check_size,
+)
 
 Feature: TypeAlias = "pb.Feature.ValueType"
 Policy: TypeAlias = "pb.Policy.ValueType"
@@ -19,41 +28,80 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 def check_request(
     request: pb.RecognizeImageRequest, s3_allowed: Sequence[str], policies: Sequence[Policy] = (pb.POLICY_ALL,)
 ) -> None:
-    """Raises the DomainError that says what is wrong with the request, if anything is."""
+    """Raise the DomainError for the first invalid field, if any."""
     _check_features(request)
     _check_numbers(request)
     _check_policy(request.policy, policies)
-    check_image(request.image, s3_allowed)
+    _check_image(request.image, s3_allowed)
 
 
-def request_id_of(asked: str) -> str:
-    """The id that the request asks for, or a new one where it is empty. Raises InvalidRequest."""
-    if not asked:
+def check_enrollment(request: enrollment_pb2.EnrollFacesRequest, s3_allowed: Sequence[str]) -> None:
+    """Raise the DomainError for the first invalid field, if any."""
+    people.check_display_name(request.display_name)
+    people.check_person_id(person_id_of(request))
+    if len(request.images) > MAX_ENROLLED_IMAGES:
+        raise InvalidRequest(
+            f"images has {len(request.images)} pictures; the limit is {MAX_ENROLLED_IMAGES} per call. "
+            "Send the rest in another call.",
+            field="images",
+        )
+    if not request.images and not request.display_name:
+        raise InvalidRequest("Nothing to do: set images, or display_name to rename the person.", field="images")
+    for image in request.images:
+        _check_image(image, s3_allowed)
+
+
+def check_removal(request: enrollment_pb2.RemovePersonRequest) -> None:
+    """Raise InvalidRequest for an invalid person_id."""
+    people.check_person_id(request.person_id)
+
+
+def check_names(names: Sequence[str], available: Sequence[str], field: str = "recognizers") -> None:
+    """Raise UnknownRecognizer for the first name that is not available; the message lists those that are."""
+    for name in names:
+        if name not in available:
+            raise UnknownRecognizer(
+                f"There is no recognizer {name!r} here. Available: {', '.join(available)}.", field=field
+            )
+
+
+def request_id_of(request_id: str) -> str:
+    """Return the request_id, or a new one if it is empty. Raises InvalidRequest."""
+    if not request_id:
         return uuid.uuid4().hex
-    if not _REQUEST_ID.fullmatch(asked):
-        raise InvalidRequest("request_id has 1 to 128 characters of A-Z a-z 0-9 . _ : -", field="request_id")
-    return asked
+    if not _REQUEST_ID.fullmatch(request_id):
+        raise InvalidRequest("request_id must be 1 to 128 characters of A-Z a-z 0-9 . _ : -", field="request_id")
+    return request_id
 
 
 def features_of(request: pb.RecognizeImageRequest) -> tuple[Feature, ...]:
-    """What is asked for, each feature once, in the order asked."""
+    """Return the requested features, each once, in the request's order."""
     return tuple(dict.fromkeys(request.features)) or DEFAULT_FEATURES
 
 
 def max_labels_of(request: pb.RecognizeImageRequest) -> int:
-    """How many labels are asked for."""
+    """Return the requested number of labels."""
     return request.max_labels if request.HasField("max_labels") else DEFAULT_MAX_LABELS
 
 
-def check_names(asked: Sequence[str], known: Sequence[str], field: str = "recognizers") -> None:
-    """Refuses a name that is not known here, and tells which ones are."""
-    for name in asked:
-        if name not in known:
-            raise UnknownRecognizer(f"There is no recognizer {name!r} here; there is: {', '.join(known)}.", field=field)
+def person_id_of(request: enrollment_pb2.EnrollFacesRequest) -> str:
+    """Return the request's person_id, or the one made from its display_name. Raises InvalidRequest without both."""
+    person_id = request.person_id or people.person_id_of(request.display_name)
+    if not person_id:
+        raise InvalidRequest("Set person_id, or a display_name with letters to make it from.", field="person_id")
+    return person_id
 
 
-def check_image(image: pb.Image, s3_allowed: Sequence[str]) -> None:
-    """Refuses a picture that is missing, too large or not allowed; its bytes are not looked into."""
+def page_size_of(request: enrollment_pb2.ListPeopleRequest) -> int:
+    """Return the requested number of people per page. Raises InvalidRequest."""
+    size = request.page_size if request.HasField("page_size") else DEFAULT_PAGE_SIZE
+    if not 1 <= size <= MAX_PAGE_SIZE:
+        raise InvalidRequest(f"page_size is {size}; it must be 1 to {MAX_PAGE_SIZE}.", field="page_size")
+    return size
+
+
+def _check_image(image: pb.Image, s3_allowed: Sequence[str]) -> None:
+    """Refuse a picture that is missing, too large or not allowed, without looking into its bytes."""
     source = image.WhichOneof("source")
     if source is None:
         raise ImageMissing("The request has no picture: set image.content or image.s3_object.", field="image")
@@ -68,7 +116,7 @@ def _check_object(s3_object: pb.S3Object, s3_allowed: Sequence[str]) -> None:
         raise InvalidRequest("image.s3_object needs a bucket and a key.", field="image.s3_object")
     if not any(_allows(entry, s3_object) for entry in s3_allowed):
         raise BucketNotAllowed(
-            f"Objects of bucket {s3_object.bucket!r} with this key may not be read. "
+            f"Reading this object of bucket {s3_object.bucket!r} is not allowed. "
             "An operator allows buckets and prefixes with MARQUEE_S3_ALLOWED.",
             bucket=s3_object.bucket,
         )
@@ -83,7 +131,8 @@ def _check_features(request: pb.RecognizeImageRequest) -> None:
     for feature in request.features:
         if feature == pb.FEATURE_UNSPECIFIED or feature not in pb.Feature.values():
             raise InvalidRequest(
-                f"features holds {feature}, which is none of: {', '.join(pb.Feature.keys()[1:])}.", field="features"
+                f"features contains {feature}, which is not one of: {', '.join(pb.Feature.keys()[1:])}.",
+                field="features",
             )
 
 
@@ -96,7 +145,9 @@ def _check_numbers(request: pb.RecognizeImageRequest) -> None:
     for name, options in request.recognizer_options.items():
         _check_score(options.min_score, f"recognizer_options[{name}].min_score")
         if options.HasField("timeout") and options.timeout.ToNanoseconds() <= 0:
-            raise InvalidRequest(f"recognizer_options[{name}].timeout must be more than 0.", field="recognizer_options")
+            raise InvalidRequest(
+                f"recognizer_options[{name}].timeout must be greater than 0.", field="recognizer_options"
+            )
 
 
 def _check_score(score: float, field: str) -> None:
@@ -104,9 +155,9 @@ def _check_score(score: float, field: str) -> None:
         raise InvalidRequest(f"{field} is {score}; it must be 0 to 1.", field=field)
 
 
-def _check_policy(policy: Policy, offered: Sequence[Policy]) -> None:
-    if (policy or pb.POLICY_ALL) not in offered:
+def _check_policy(policy: Policy, available: Sequence[Policy]) -> None:
+    if (policy or pb.POLICY_ALL) not in available:
         name = pb.Policy.Name(policy) if policy in pb.Policy.values() else str(policy)
         raise UnsupportedPolicy(
-            f"This server does not offer {name}; it offers: {', '.join(pb.Policy.Name(p) for p in offered)}."
+            f"This server does not offer {name}; it offers: {', '.join(pb.Policy.Name(p) for p in available)}."
         )

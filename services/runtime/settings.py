@@ -16,26 +16,32 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
-    port: int = Field(50051, ge=1, le=65535, description="Port for gRPC.")
-    metrics_port: int = Field(9464, ge=1, le=65535, description="Port for Prometheus, path /metrics.")
+    host: str = Field("127.0.0.1", description="Address to listen on; use 0.0.0.0 in a container.")
+    port: int = Field(50051, ge=1, le=65535, description="gRPC port.")
+    metrics_port: int = Field(9464, ge=1, le=65535, description="Port of the Prometheus metrics, path /metrics.")
     log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="`json`, `console`, or `auto`: console at a terminal, else json."
+        "auto", description="`json`, `console`, or `auto`: console on a terminal, otherwise json."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level that is logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
     s3_allowed: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Comma-separated `bucket` or `bucket/prefix` (a folder ends with `/`) that calls may name.",
+        description="S3 objects that callers may name, comma-separated: `bucket` or `bucket/prefix`; a folder ends "
+        "with `/`. Empty: none.",
     )
     max_in_flight_mib: int = Field(
-        256, ge=16, description="MiB of requests in memory at once; a call that would bring more is refused."
+        256, ge=16, description="Maximum total size of the requests in flight, in MiB; calls beyond it are refused."
     )
     drain_delay_seconds: float = Field(
-        0, ge=0, le=300, description="After SIGTERM: how long to answer NOT_SERVING and still take calls."
+        0,
+        ge=0,
+        le=300,
+        description="Seconds after SIGTERM during which the server reports NOT_SERVING but still accepts calls.",
     )
-    drain_seconds: float = Field(15, ge=0, le=300, description="After that: how long running calls may go on.")
+    drain_seconds: float = Field(
+        15, ge=0, le=300, description="Seconds after that during which running calls may finish."
+    )
     max_connection_age_seconds: int = Field(
-        300, ge=1, description="After how long clients are asked to connect anew, so that new replicas get calls."
+        300, ge=1, description="Seconds after which clients are asked to reconnect, so that new replicas get calls."
     )
 
     @field_validator("s3_allowed", mode="before")
@@ -47,13 +53,22 @@ class Settings(BaseSettings):
 class LeafSettings(Settings):
     """Settings of every recognizer."""
 
-    s3_endpoint_url: str | None = Field(None, description="Another S3 than Amazon's.")
+    s3_endpoint_url: str | None = Field(None, description="URL of an S3-compatible server; unset: Amazon S3.")
     workers: int = Field(
-        default_factory=lambda: os.cpu_count() or 1, ge=1, le=256, description="Threads that work on pictures."
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        le=256,
+        description="Number of threads that process pictures.",
     )
-    queue: int = Field(32, ge=0, le=10_000, description="Pictures that may wait for a thread; more are refused.")
+    queue: int = Field(
+        32,
+        ge=0,
+        le=10_000,
+        description="Maximum number of pictures that wait for a thread; calls beyond it are refused.",
+    )
     evidence_group: str = Field(
-        "", description="Recognizers with the same group count as one witness (the same network underneath)."
+        "",
+        description="Recognizers of one group, such as those built on the same network, count once in a verdict.",
     )
 
 
@@ -61,7 +76,7 @@ S = TypeVar("S", bound=Settings)
 
 
 def load_settings(kind: type[S]) -> S:
-    """The settings; a wrong value names its variable on standard error and exits with 2."""
+    """Return the settings. An invalid value is reported with its variable on standard error, and exits with 2."""
     try:
         return kind()
     except ValidationError as exc:
@@ -72,5 +87,5 @@ def load_settings(kind: type[S]) -> S:
 def _explain(exc: ValidationError) -> Iterable[str]:
     for error in exc.errors():
         name = PREFIX + "_".join(str(part) for part in error["loc"]).upper()
-        given = "" if error["type"] == "missing" else f" (it is {error['input']!r})"
+        given = "" if error["type"] == "missing" else f" (got {error['input']!r})"
         yield f"{name}: {error['msg']}{given}"

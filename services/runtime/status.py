@@ -1,4 +1,4 @@
-"""From domain errors to google.rpc.Status, and back from a failed call to one."""
+"""google.rpc.Status: made from domain errors, and read from failed calls."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ from services.runtime import errors
 DOMAIN = "marquee"
 DETAILS_KEY = "grpc-status-details-bin"
 
-_MOST_CHARACTERS = 500
+_MAX_CHARACTERS = 500
 _Code = grpc.StatusCode
 TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.InvalidRequest: (_Code.INVALID_ARGUMENT, "INVALID_REQUEST"),
@@ -50,7 +50,7 @@ _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class StatusError(Exception):
-    """A ready-made status for the caller, such as one that came from another server."""
+    """A finished status for the caller, such as one from another server."""
 
     def __init__(self, status: status_pb2.Status) -> None:
         super().__init__(status.message)
@@ -58,14 +58,14 @@ class StatusError(Exception):
 
 
 def from_exception(exc: Exception, **metadata: str) -> status_pb2.Status:
-    """The status that a caller sees; an unforeseen exception never shows its text."""
+    """Return the status for the caller, which never has the text of an exception that is no DomainError."""
     if isinstance(exc, StatusError):
         return exc.status
     if not isinstance(exc, errors.DomainError):
         return make(
             _Code.INTERNAL,
             "INTERNAL",
-            "An error on our side. The server's log has it under this request_id.",
+            "Internal error. The server's log has the details under this request_id.",
             **metadata,
         )
     code, reason = TABLE[type(exc)]
@@ -76,9 +76,9 @@ def from_exception(exc: Exception, **metadata: str) -> status_pb2.Status:
 
 
 def make(code: grpc.StatusCode, reason: str, message: str, **metadata: str) -> status_pb2.Status:
-    """A status with an ErrorInfo of this project's domain.
+    """Return a status with an ErrorInfo of this project's domain.
 
-    Texts are cut, since a caller's own words stand in some: past 8 KiB in all, gRPC replaces the status.
+    Texts are truncated, since some quote the caller: gRPC replaces a status over 8 KiB.
     """
     short = {key: _cut(value) for key, value in metadata.items()}
     info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=short)
@@ -98,10 +98,10 @@ def _retry_info(seconds: float) -> any_pb2.Any:
 def join(
     statuses: Mapping[str, status_pb2.Status], summary: str, otherwise: tuple[grpc.StatusCode, str], **metadata: str
 ) -> status_pb2.Status:
-    """One status of several that failed, each of which stands in the details behind its name.
+    """Return one status for several failures, with each of them in the details, prefixed by its name.
 
-    Code, reason and message are theirs where they are alike, else those of `otherwise`, and `summary`
-    with all messages. Metadata that all of them have is the joined one's too.
+    Code, reason and message are the failures' if they agree, otherwise those of `otherwise`, and `summary`
+    followed by all messages. Metadata that all of them share is kept.
     """
     kinds = {(code_of(one), reason_of(one)) for one in statuses.values()}
     codes = {code for code, _ in kinds}
@@ -124,11 +124,11 @@ def join(
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 1]}…"
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[: _MAX_CHARACTERS - 1]}…"
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> status_pb2.Status:
-    """The status behind a failed call; one without details gets what gRPC itself says."""
+    """Return the status of a failed call, or gRPC's own code and text if it has none."""
     for key, value in error.trailing_metadata() or ():
         if key == DETAILS_KEY and isinstance(value, bytes):
             return status_pb2.Status.FromString(value)
@@ -136,17 +136,17 @@ def from_rpc_error(error: grpc.aio.AioRpcError) -> status_pb2.Status:
 
 
 def number(code: grpc.StatusCode) -> int:
-    """The code as google.rpc.Code counts it."""
+    """Return the code as a google.rpc.Code."""
     return int(code.value[0])
 
 
 def code_of(status: status_pb2.Status) -> grpc.StatusCode:
-    """The status's code; UNKNOWN for a number that gRPC does not define."""
+    """Return the status's code, UNKNOWN for a number that gRPC does not define."""
     return _BY_NUMBER.get(status.code, _Code.UNKNOWN)
 
 
 def reason_of(status: status_pb2.Status) -> str:
-    """The ErrorInfo's reason, or the empty string."""
+    """Return the ErrorInfo's reason, or the empty string."""
     return str(_info(status).reason)
 
 

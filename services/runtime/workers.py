@@ -1,4 +1,4 @@
-"""Blocking work, off the event loop and bounded."""
+"""Threads for blocking work, with a bounded queue."""
 
 import asyncio
 import contextvars
@@ -15,10 +15,10 @@ T = TypeVar("T")
 
 
 class Workers:
-    """A fixed number of threads and a bounded queue before them.
+    """A fixed number of threads with a bounded queue.
 
-    A job that is cancelled while it waits never starts. One that runs already runs to its end and
-    keeps its place until then, so the bound holds even when callers go away.
+    A job that is cancelled while queued never starts. A running job runs to its end and counts until then, so
+    the bound holds even when callers go away.
     """
 
     def __init__(self, threads: int, queue: int) -> None:
@@ -28,9 +28,9 @@ class Workers:
         self._places = self._free
 
     async def run(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T, float]:
-        """Runs the job in a thread; returns its result and the seconds it waited. Raises Overloaded."""
+        """Run the job in a thread; return its result and the seconds it was queued. Raises Overloaded."""
         if self._free == 0:
-            raise Overloaded(f"The server has {self._places} pictures in work or waiting. Try again later.")
+            raise Overloaded(f"The server has {self._places} pictures running or queued. Try again later.")
         self._free -= 1
         queued = time.perf_counter()
         context = contextvars.copy_context()
@@ -55,7 +55,7 @@ class Workers:
             done.set_result(future.result())
 
     def close(self) -> None:
-        """Lets running jobs end and starts no further one."""
+        """Let running jobs finish and start no more."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 

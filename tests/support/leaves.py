@@ -23,8 +23,7 @@ from services.runtime.images.image import Image
 from services.runtime.leaf.leaf import Leaf, serve
 from services.runtime.leaf.recognizer import Options
 from services.runtime.limits import MIB
-from services.runtime.server.admission import Admission
-from services.runtime.server.interceptors import CallInterceptor
+from services.runtime.server.calls import CallInterceptor
 from services.runtime.server.server import Service
 from services.runtime.settings import LeafSettings, load_settings
 from tests.support.processes import PATIENCE, free_port, metric, spawn, wait_until
@@ -155,7 +154,7 @@ class LeafProcess:
 @asynccontextmanager
 async def served(service: Service, port: int = 0, most_bytes: int = 64 * MIB) -> AsyncIterator[str]:
     """Serves in this event loop; yields the address."""
-    interceptor = CallInterceptor(Admission(most_bytes))
+    interceptor = CallInterceptor(most_bytes)
     server = grpc.aio.server(interceptors=[interceptor], options=(("grpc.so_reuseport", 0),))
     service.register(server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")

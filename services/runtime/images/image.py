@@ -1,4 +1,4 @@
-"""A picture that is fetched and decoded only when somebody looks at it."""
+"""Pictures, fetched and decoded on first use."""
 
 import hashlib
 import io
@@ -37,7 +37,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 class Image:
-    """One picture of a call: bytes, or an S3 object fetched at the first look.
+    """One picture of a call: bytes, or an S3 object that is fetched on first use.
 
     All methods may block (network, decoding): call them in a worker thread.
     They raise InvalidImage, ImageTooLarge and what `fetch` raises.
@@ -53,13 +53,13 @@ class Image:
         self.s3_object = s3_object
         self._fetch = fetch
         self._fetching = Lock()
-        self._header: tuple[str, tuple[int, int]] | None = None  # format, and width and height as stored
+        self._header: tuple[str, tuple[int, int]] | None = None  # format, width and height as stored
         self._orientation: int | None = None
         self._info: pb.ImageInfo | None = None
 
     @property
     def content(self) -> bytes:
-        """The file's bytes, 1 to 15 MiB of them."""
+        """The file's bytes, 1 to 15 MiB."""
         with self._fetching:  # cached_property's lock would be one for all pictures in Python 3.11
             if self._content is None:
                 self._content = self._read()
@@ -68,18 +68,18 @@ class Image:
 
     @property
     def is_read(self) -> bool:
-        """Whether the bytes are here: given, or fetched already."""
+        """Whether the bytes are in memory: given, or already fetched."""
         return self._content is not None
 
     @property
     def format(self) -> str:
         """JPEG, PNG or WEBP."""
-        stored, _ = self._told
-        return "JPEG" if stored == "MPO" else stored  # cameras put several JPEGs into one file; the first counts
+        stored, _ = self._stored_header
+        return "JPEG" if stored == "MPO" else stored  # an MPO has several JPEGs, of which the first counts
 
     @property
     def orientation(self) -> int:
-        """EXIF's, 1 to 8: 1 is upright (or nothing valid is told), 5 to 8 swap width and height."""
+        """EXIF's orientation, 1 to 8: 1 is upright, or missing or invalid; 5 to 8 swap width and height."""
         if self._orientation is None:
             stored = self._open()
             if stored.format == "PNG":
@@ -89,13 +89,13 @@ class Image:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height in pixels of the upright picture; no JPEG and no WebP is decoded for it."""
-        _, (width, height) = self._told
+        """Width and height in pixels of the upright picture. Does not decode JPEG or WebP."""
+        _, (width, height) = self._stored_header
         return (height, width) if self.orientation >= _SIDEWAYS else (width, height)
 
     @property
     def info(self) -> pb.ImageInfo:
-        """The picture's measures for the answer."""
+        """The picture's facts for the response."""
         if self._info is None:
             width, height = self.size
             sha256 = hashlib.sha256(self.content).hexdigest()
@@ -104,25 +104,25 @@ class Image:
 
     @property
     def is_measured(self) -> bool:
-        """Whether `info` is here already and costs nothing more."""
+        """Whether `info` is known already, and so costs nothing."""
         return self._info is not None
 
     def verify(self) -> None:
-        """Raises InvalidImage where the file is cut short: libjpeg, too, shows a JPEG that has the mark of its end."""
+        """Raise InvalidImage for a truncated file. A JPEG with its end marker is not decoded: libjpeg shows it, too."""
         stored = self._open()
         if stored.format != "JPEG" or not _has_end(self.content, stored):
             _decode(stored)
         self._orientation = _orientation(stored)
 
     def as_stored(self) -> Pillow.Image:
-        """The decoded picture as the file has it: EXIF orientation not applied, mode untouched."""
+        """Return the decoded picture without applying EXIF orientation or changing its mode."""
         stored = self._open()
         _decode(stored)
         self._orientation = _orientation(stored)
         return stored
 
     def upright(self) -> Pixels:
-        """The picture as a person sees it: EXIF orientation applied, uint8 RGB [height, width, 3]."""
+        """Return the picture as people see it: EXIF orientation applied, uint8 RGB [height, width, 3]."""
         stored = self.as_stored()
         turn = _TURNS.get(self.orientation)
         with _refusing("The picture's colours are damaged"):
@@ -134,7 +134,7 @@ class Image:
         return self._fetch(self.s3_object)
 
     @property
-    def _told(self) -> tuple[str, tuple[int, int]]:
+    def _stored_header(self) -> tuple[str, tuple[int, int]]:
         return self._header or _header(self._open())
 
     def _open(self) -> ImageFile.ImageFile:
@@ -153,7 +153,7 @@ def _header(image: Pillow.Image) -> tuple[str, tuple[int, int]]:
 def _check_pixels(width: int, height: int) -> None:
     if width * height > MAX_IMAGE_PIXELS:
         raise ImageTooLarge(
-            f"The picture has {width}x{height} pixels; at most {MAX_IMAGE_PIXELS // 1_000_000} megapixels are accepted."
+            f"The picture has {width}x{height} pixels; the limit is {MAX_IMAGE_PIXELS // 1_000_000} megapixels."
         )
 
 
@@ -163,13 +163,15 @@ def _decode(image: Pillow.Image) -> None:
 
 
 def _has_end(content: bytes, jpeg: ImageFile.ImageFile) -> bool:
-    begin = jpeg.fp.tell() if jpeg.fp else 0  # of the pixels: a preview in EXIF, which ends alike, stands before
-    return content.rfind(_END_OF_JPEG, begin) >= 0
+    start = (
+        jpeg.fp.tell() if jpeg.fp else 0
+    )  # start of the pixels: an EXIF preview before them has an end marker of its own
+    return content.rfind(_END_OF_JPEG, start) >= 0
 
 
 @contextmanager
 def _refusing(what: str) -> Iterator[None]:
-    """Turns what Pillow raises at damaged files into InvalidImage."""
+    """Turn what Pillow raises for damaged files into InvalidImage."""
     try:
         yield
     except UnidentifiedImageError:
@@ -180,16 +182,16 @@ def _refusing(what: str) -> Iterator[None]:
 
 def _orientation(image: Pillow.Image) -> int:
     try:
-        told: Any = image.getexif().get(_EXIF_ORIENTATION)
-    except Exception:  # noqa: BLE001 - whatever Pillow stumbles over in a damaged block, it tells no orientation
+        orientation: Any = image.getexif().get(_EXIF_ORIENTATION)
+    except Exception:  # noqa: BLE001 - whatever Pillow raises for a damaged block, there is no orientation
         return 1
-    return int(told) if told in range(1, 9) else 1
+    return int(orientation) if orientation in range(1, 9) else 1
 
 
 def _flat_rgb(image: Pillow.Image) -> Pillow.Image:
-    """RGB over white where the picture is transparent."""
+    """Return the picture as RGB, transparent parts over white."""
     if image.mode.startswith("I;16"):
-        image = image.point(lambda value: value / 256).convert("L")  # convert alone makes all above 255 white
+        image = image.point(lambda value: value / 256).convert("L")  # convert alone clips at 255
     if image.has_transparency_data:
         image = Pillow.alpha_composite(Pillow.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image.convert("RGB")

@@ -11,7 +11,7 @@ from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import enrollment_pb2, enrollment_pb2_grpc, recognizer_pb2_grpc
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime import enrollment_requests, requests
+from services.runtime import requests
 from services.runtime.errors import NotReady
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Enroller, Enrollment, Options, Page, Recognizer
@@ -158,10 +158,10 @@ class _EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
     ) -> enrollment_pb2.EnrollFacesResponse:
         """Return this recognizer's result, PARTIAL if any picture was refused."""
         request_id = _bind(request)
-        enrollment_requests.check_enrollment(request, self._s3_allowed)
+        requests.check_enrollment(request, self._s3_allowed)
         requests.check_names(request.recognizers, (self._name,))
         enrollment = Enrollment(
-            person_id=enrollment_requests.person_id_of(request),
+            person_id=requests.person_id_of(request),
             display_name=request.display_name,
             images=[self._image(image) for image in request.images],
             collection=request.collection,
@@ -180,7 +180,7 @@ class _EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
     ) -> enrollment_pb2.RemovePersonResponse:
         """Return this recognizer's result, PARTIAL if it has warnings."""
         request_id = _bind(request)
-        enrollment_requests.check_removal(request)
+        requests.check_removal(request)
         requests.check_names(request.recognizers, (self._name,))
         async with within(seconds_left(context), self._name):
             result = await self._enroller.remove(request.person_id, request.collection)
@@ -191,7 +191,7 @@ class _EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
         self, request: enrollment_pb2.ListPeopleRequest, context: Context
     ) -> enrollment_pb2.ListPeopleResponse:
         """Return a page of the people whom this recognizer knows."""
-        size = enrollment_requests.page_size_of(request)
+        size = requests.page_size_of(request)
         requests.check_names(request.recognizers, (self._name,))
         async with within(seconds_left(context), self._name):
             people, token = await self._enroller.people(Page(size, request.page_token, request.collection))

@@ -1,54 +1,53 @@
-"""One way to start a server."""
+"""One way to run a server: bind, load, serve until a signal, drain."""
 
 import asyncio
-import contextlib
 import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import grpc
 import structlog
+from google.protobuf import descriptor_pool
+from google.protobuf.descriptor import FileDescriptor
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 from services.runtime import logs
 from services.runtime.errors import DomainError
 from services.runtime.limits import MAX_MESSAGE_BYTES, MIB
-from services.runtime.server import metrics
-from services.runtime.server.admission import Admission
-from services.runtime.server.health import Health
-from services.runtime.server.interceptors import CallInterceptor
-from services.runtime.server.reflection import add_reflection
+from services.runtime.server import health, metrics
+from services.runtime.server.calls import CallInterceptor
 from services.runtime.settings import Settings
 
 logger = structlog.get_logger()
 RECOGNIZER_SERVICE = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
 ENROLLMENT_SERVICE = enrollment_pb2.DESCRIPTOR.services_by_name["EnrollmentService"].full_name
-_LOOK_SECONDS = 0.5
 
 
 class Service(ABC):
-    """What a server serves, with a life: a leaf, or the gateway."""
+    """What a server serves and its lifecycle: a leaf, or the gateway."""
 
     @abstractmethod
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
-        """Adds its gRPC services; returns their full names."""
+        """Add the gRPC services and return their full names."""
 
     @abstractmethod
     async def load(self) -> None:
-        """Gets ready; the server is NOT_SERVING until this returns, and ends when it raises."""
+        """Prepare. The server is NOT_SERVING until this returns, and exits if it raises."""
 
     def is_ready(self) -> bool:
-        """Whether calls are welcome, once it is loaded; asked for twice a second."""
+        """Return whether to accept calls now. Polled twice a second once loaded."""
         return True
 
     @abstractmethod
     async def close(self) -> None:
-        """Lets go of what it holds."""
+        """Release all resources."""
 
 
 def run(service: Service, settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT, then drains and returns. Exits with 1 where it cannot serve."""
+    """Serve until SIGTERM or SIGINT, then drain and return. Exits with 1 if it cannot serve."""
     logs.configure(settings)
     try:
         asyncio.run(_serve(service, settings))
@@ -58,22 +57,21 @@ def run(service: Service, settings: Settings) -> None:
 
 
 async def _serve(service: Service, settings: Settings) -> None:
-    interceptor = CallInterceptor(Admission(settings.max_in_flight_mib * MIB))
+    interceptor = CallInterceptor(settings.max_in_flight_mib * MIB)
     server = grpc.aio.server(interceptors=[interceptor], options=_options(settings))
-    add_reflection(server, (*service.register(server), "grpc.health.v1.Health"))
-    health = Health(server)
-    await health.live()
+    _add_reflection(server, (*service.register(server), health.SERVICE))
+    checks = health.Health(server)
+    await checks.live()
     _bind(server, settings)
     stop = _stop_on_signals()
     await server.start()
     logger.info("listening", address=f"{settings.host}:{settings.port}", metrics_port=settings.metrics_port)
     try:
-        if await _loaded(service, stop):
-            await _tell_health(service, health, stop)
-            await health.unready()
+        if await _is_loaded(service, stop):
+            await checks.follow(service.is_ready, stop)
             await asyncio.sleep(settings.drain_delay_seconds)
     finally:
-        health.close()
+        checks.close()
         await server.stop(settings.drain_seconds)
         await service.close()
     logger.info("stopped")
@@ -85,11 +83,13 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> None:
     try:
         server.add_insecure_port(address)
     except RuntimeError:
-        raise OSError(f"{address} cannot be listened on. Is the port taken? Set MARQUEE_HOST, MARQUEE_PORT.") from None
+        raise OSError(f"Cannot listen on {address}. Is the port taken? Set MARQUEE_HOST and MARQUEE_PORT.") from None
     try:
         metrics.export(settings.host, settings.metrics_port)
     except OSError as exc:
-        raise OSError(f"Port {settings.metrics_port} for metrics: {exc}. Set MARQUEE_METRICS_PORT.") from exc
+        raise OSError(
+            f"Cannot serve metrics on port {settings.metrics_port}: {exc}. Set MARQUEE_METRICS_PORT."
+        ) from exc
 
 
 def _stop_on_signals() -> asyncio.Event:
@@ -99,8 +99,8 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
-async def _loaded(service: Service, stop: asyncio.Event) -> bool:
-    """Whether the service got ready before somebody asked to stop."""
+async def _is_loaded(service: Service, stop: asyncio.Event) -> bool:
+    """Load the service and return True, or cancel loading and return False when `stop` is set first."""
     loading, stopping = asyncio.ensure_future(service.load()), asyncio.ensure_future(stop.wait())
     await asyncio.wait((loading, stopping), return_when=asyncio.FIRST_COMPLETED)
     if loading.done():
@@ -109,19 +109,6 @@ async def _loaded(service: Service, stop: asyncio.Event) -> bool:
         return True
     loading.cancel()
     return False
-
-
-async def _tell_health(service: Service, health: Health, stop: asyncio.Event) -> None:
-    """Until somebody asks to stop."""
-    told = None
-    while not stop.is_set():
-        ready = service.is_ready()
-        if ready is not told:
-            await (health.ready() if ready else health.unready())
-            logger.info("serving" if ready else "not serving")
-        told = ready
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _LOOK_SECONDS)
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
@@ -135,3 +122,34 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.so_reuseport", 0),
     ]
+
+
+def _add_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
+    """Serve reflection as v1 and as v1alpha, so that grpcurl, ghz and the like need no protos."""
+    servicer = reflection.aio.ReflectionServicer((*services, reflection.SERVICE_NAME), pool=_DescriptorPool())
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
+    info = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        reflection_pb2.ServerReflectionRequest.FromString,
+        reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    # grpcio-reflection has only v1alpha; the messages of v1 are the same
+    v1 = grpc.method_handlers_generic_handler("grpc.reflection.v1.ServerReflection", {"ServerReflectionInfo": info})
+    server.add_generic_rpc_handlers((v1,))
+
+
+class _DescriptorPool:
+    """protobuf's pool, which cannot look up the file of a service's method; ghz asks for that."""
+
+    def __init__(self) -> None:
+        self._pool = descriptor_pool.Default()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pool, name)
+
+    def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:  # noqa: N802 - the pool's name
+        try:
+            return self._pool.FindFileContainingSymbol(symbol)
+        except KeyError:
+            service, _, method = symbol.rpartition(".")
+            return self._pool.FindServiceByName(service).methods_by_name[method].containing_service.file

@@ -4,25 +4,7 @@ import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway import fusion
-from tests.support.findings import LEFT, NEAR_LEFT, RIGHT, Place, box, candidate, face, result, said
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        ((0, 0, 1, 1), (0, 0, 1, 1), 1),
-        ((0, 0, 0.5, 1), (0, 0, 1, 1), 0.5),
-        ((0, 0, 0.5, 0.5), (0.25, 0, 0.5, 0.5), 1 / 3),
-        ((0, 0, 0.5, 0.5), (0.5, 0, 0.5, 0.5), 0),
-        ((0, 0, 0.2, 0.2), (0.7, 0.7, 0.2, 0.2), 0),
-        ((0, 0, 0, 0), (0, 0, 0, 0), 0),
-    ],
-    ids=["equal", "half", "shifted", "touching", "apart", "empty"],
-)
-def test_overlap_is_intersection_over_union(one: Place, other: Place, expected: float) -> None:
-    """Overlap is the boxes' common area over their joint area, the same from both sides."""
-    assert fusion.overlap(box(one), box(other)) == pytest.approx(expected)
-    assert fusion.overlap(box(other), box(one)) == pytest.approx(expected)
+from tests.support.findings import LEFT, NEAR_LEFT, RIGHT, candidate, face, result, said
 
 
 def test_faces_apart_are_two_people() -> None:

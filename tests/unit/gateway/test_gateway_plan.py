@@ -54,7 +54,7 @@ async def test_asks_the_named_in_the_configured_order(backends: Backends) -> Non
 
 async def test_refuses_an_unknown_name(backends: Backends) -> None:
     """An unknown recognizer is refused, and the known ones are told."""
-    with pytest.raises(UnknownRecognizer, match="there is: svm, keras, region") as caught:
+    with pytest.raises(UnknownRecognizer, match="Available: svm, keras, region") as caught:
         planned(backends, recognizers=["svm", "smv"])
     assert caught.value.metadata["field"] == "recognizers"
 

@@ -1,9 +1,7 @@
 """Faces that several operations saw, and what is cut out for a search."""
 
-import pytest
-
 from marquee.v1 import recognizer_pb2 as pb
-from services.rekognition import boxes, results
+from services.rekognition import results
 
 
 def box(left: float, top: float, width: float, height: float) -> pb.BoundingBox:
@@ -12,23 +10,6 @@ def box(left: float, top: float, width: float, height: float) -> pb.BoundingBox:
 
 def face(where: pb.BoundingBox, *people: str, **fields: object) -> pb.Face:
     return pb.Face(box=where, candidates=[pb.Candidate(person_id=person) for person in people], **fields)
-
-
-@pytest.mark.parametrize(
-    ("other", "expected"),
-    [
-        (box(0.1, 0.1, 0.2, 0.2), 1),
-        (box(0.2, 0.1, 0.2, 0.2), 1 / 3),
-        (box(0.3, 0.1, 0.2, 0.2), 0),
-        (box(0.8, 0.8, 0.1, 0.1), 0),
-        (box(0.1, 0.1, 0, 0), 0),
-    ],
-)
-def test_overlap_is_a_share_of_both(other: pb.BoundingBox, expected: float) -> None:
-    """1 for the same box, 0 for boxes side by side, apart or empty."""
-    one = box(0.1, 0.1, 0.2, 0.2)
-    assert boxes.overlap(one, other) == pytest.approx(expected, abs=1e-5)
-    assert boxes.overlap(other, one) == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_face_seen_twice_is_one_with_all_that_was_told() -> None:

@@ -135,7 +135,7 @@ def test_refuses_a_request_id_that_would_spoil_logs(given: str) -> None:
 
 def test_refuses_an_unknown_name_and_tells_the_known() -> None:
     """An unknown recognizer is refused with the names that there are."""
-    with pytest.raises(UnknownRecognizer, match="'smv' here; there is: svm, keras"):
+    with pytest.raises(UnknownRecognizer, match=r"'smv' here\. Available: svm, keras"):
         requests.check_names(["svm", "smv"], ["svm", "keras"])
 
 
