@@ -1,5 +1,7 @@
 """Faces that several operations saw, and what is cut out for a search."""
 
+import pytest
+
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition import results
 
