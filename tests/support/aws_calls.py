@@ -11,7 +11,7 @@ Permission = tuple[str, str]
 """An action, "rekognition:IndexFaces", and the resource's ARN, or "*" where the action knows none."""
 
 
-class Recorded(set[Permission]):
+class Permissions(set[Permission]):
     """The permissions that calls have needed."""
 
     def take(self, params: dict[str, Any], model: Any, **_: Any) -> None:
@@ -21,9 +21,9 @@ class Recorded(set[Permission]):
 
 
 @contextmanager
-def recorded() -> Iterator[Recorded]:
+def recorded() -> Iterator[Permissions]:
     """All calls of all clients that are made in here."""
-    calls = Recorded()
+    calls = Permissions()
     create = botocore.session.Session.create_client
 
     def create_client(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -44,8 +44,8 @@ def _rekognition(operation: str, params: dict[str, Any]) -> Iterator[Permission]
     collection = f"arn:aws:rekognition:{REGION}:{ACCOUNT}:collection/{named}"
     yield f"rekognition:{operation}", collection if named and operation != "CreateCollection" else "*"
     for picture in ("Image", "SourceImage", "TargetImage"):
-        if told := params.get(picture, {}).get("S3Object"):
-            yield _read(told["Bucket"], told["Name"], versioned="Version" in told)
+        if reference := params.get(picture, {}).get("S3Object"):
+            yield _read(reference["Bucket"], reference["Name"], versioned="Version" in reference)
 
 
 def _s3(operation: str, params: dict[str, Any]) -> Iterator[Permission]:

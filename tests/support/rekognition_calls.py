@@ -29,13 +29,14 @@ async def recognizing(url: str, **own: object) -> AsyncIterator[RekognitionRecog
 
 
 async def ask(url: str, *features: pb.Feature.ValueType, image: Image | None = None, **own: object) -> Any:
-    """The result of a call of a recognizer with settings of its own; a plain picture unless told."""
+    """The result of a call of a recognizer with settings of its own; a plain picture unless given."""
     plain = Image(encode(Pillow.new("RGB", (400, 300))))
     async with recognizing(url, **own) as recognizer:
-        return await recognizer.recognize(image or plain, asking(*features))
+        return await recognizer.recognize(image or plain, options(*features))
 
 
-def asking(*features: pb.Feature.ValueType, seconds: float = 300, **own: object) -> Options:
-    """A call that asks for features, celebrities and labels unless told, within so many seconds."""
-    asked = {"request_id": "test", "features": features or _DEFAULT, "max_labels": 10, "min_score": 0, "collection": ""}
-    return Options(**asked | own, include_embeddings=False, deadline=time.monotonic() + seconds)
+def options(*features: pb.Feature.ValueType, seconds: float = 300, **own: object) -> Options:
+    """Options of a call for features, by default celebrities and labels, with a deadline in so many seconds."""
+    features = features or _DEFAULT
+    call = {"request_id": "test", "features": features, "max_labels": 10, "min_score": 0, "collection": ""}
+    return Options(**call | own, include_embeddings=False, deadline=time.monotonic() + seconds)

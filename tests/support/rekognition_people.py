@@ -13,8 +13,8 @@ from services.rekognition.enrollment.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Enrollment
-from tests.support import rekognition_calls, rekognition_pictures
-from tests.support.rekognition_calls import recognizing
+from tests.support import rekognition_pictures
+from tests.support.rekognition_calls import options, recognizing
 from tests.support.rekognition_servers import endpoint
 from tests.support.scripted_aws import TABLE, dynamodb, settings
 
@@ -39,20 +39,22 @@ async def replica(
     aws: SimpleNamespace, collection: str, **own: object
 ) -> AsyncIterator[tuple[RekognitionRecognizer, RekognitionEnroller]]:
     """A recognizer in this event loop, with what enrolls into the collection."""
-    told = {"rekognition_table": TABLE, "dynamodb_endpoint_url": aws.table_url, "rekognition_collection": collection}
-    chosen = told | own
+    table = {"rekognition_table": TABLE, "dynamodb_endpoint_url": aws.table_url, "rekognition_collection": collection}
+    chosen = table | own
     async with recognizing(aws.url, **chosen) as recognizer:
         yield recognizer, RekognitionEnroller(recognizer, settings(aws.url, **chosen))
 
 
-def asking(*pictures: bytes, person_id: str = "grace-hopper", name: str = HOPPER, similar: bool = False) -> Enrollment:
+def enrollment_of(
+    *pictures: bytes, person_id: str = "grace-hopper", name: str = HOPPER, similar: bool = False
+) -> Enrollment:
     """An enrollment."""
     return Enrollment(person_id, name, [Image(one) for one in pictures], "", allow_similar=similar)
 
 
 async def searched(recognizer: RekognitionRecognizer, picture: bytes, **own: Any) -> pb.RecognizerResult:
     """What FACE_SEARCH finds."""
-    return await recognizer.recognize(Image(picture), rekognition_calls.asking(pb.FEATURE_FACE_SEARCH, **own))
+    return await recognizer.recognize(Image(picture), options(pb.FEATURE_FACE_SEARCH, **own))
 
 
 def named(result: pb.RecognizerResult) -> list[list[str]]:

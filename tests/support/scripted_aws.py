@@ -35,14 +35,14 @@ class ScriptedAws(ThreadingHTTPServer):
     def __init__(self, script: Script) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.script = script
-        self.asked: list[tuple[str, dict[str, Any], float]] = []
+        self.requests: list[tuple[str, dict[str, Any], float]] = []
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def times(self, operation: str) -> list[float]:
-        return [when for name, _, when in self.asked if name == operation]
+        return [when for name, _, when in self.requests if name == operation]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -51,15 +51,15 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         operation = self.headers["X-Amz-Target"].removeprefix("RekognitionService.")
-        self.server.asked.append((operation, body, time.monotonic()))
+        self.server.requests.append((operation, body, time.monotonic()))
         answer = self.server.script(operation, body)
         if isinstance(answer, str):
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.connection.close()
             self.close_connection = True
             return
-        status, told = answer
-        content = told.encode() if isinstance(told, str) else json.dumps(told).encode()
+        status, response = answer
+        content = response.encode() if isinstance(response, str) else json.dumps(response).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

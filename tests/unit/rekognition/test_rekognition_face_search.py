@@ -15,9 +15,9 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import InvalidRequest
 from services.runtime.images.image import Image
 from tests.support.processes import PATIENCE
-from tests.support.rekognition_answers import ANSWERS, LEFT, as_told
 from tests.support.rekognition_calls import ask
 from tests.support.rekognition_pictures import encode
+from tests.support.rekognition_responses import LEFT, RESPONSES, respond
 from tests.support.scripted_aws import Answer, refusal, scripted_aws
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
@@ -27,10 +27,10 @@ RIGHT = {"Left": 0.6, "Top": 0.2, "Width": 0.3, "Height": 0.5}
 
 async def test_face_search_needs_a_collection() -> None:
     """The caller is told to name one, and nothing is paid."""
-    with scripted_aws(as_told) as aws:
+    with scripted_aws(respond) as aws:
         with pytest.raises(InvalidRequest, match="MARQUEE_REKOGNITION_COLLECTION"):
             await ask(aws.url, pb.FEATURE_FACE_SEARCH)
-        assert not aws.asked
+        assert not aws.requests
 
 
 def crowd(count: int) -> dict[str, object]:
@@ -110,7 +110,7 @@ async def test_a_match_of_another_face_names_nobody() -> None:
         if operation == "DetectFaces":
             return 200, {"FaceDetails": [{"BoundingBox": LEFT}, {"BoundingBox": RIGHT}]}
         corner = {"Left": 0.0, "Top": 0.0, "Width": 0.1, "Height": 0.1}
-        return 200, {**ANSWERS["SearchFacesByImage"], "SearchedFaceBoundingBox": corner}
+        return 200, {**RESPONSES["SearchFacesByImage"], "SearchedFaceBoundingBox": corner}
 
     with scripted_aws(script) as aws:
         result = await ask(aws.url, pb.FEATURE_FACE_SEARCH, rekognition_collection=COLLECTION)
@@ -119,7 +119,7 @@ async def test_a_match_of_another_face_names_nobody() -> None:
 
 async def test_a_search_that_fails_leaves_the_other_faces() -> None:
     """FACE_SEARCH is named as failed, and what it found about the other face is there."""
-    searches = iter([refusal("InternalServerError", 500), (200, ANSWERS["SearchFacesByImage"])])
+    searches = iter([refusal("InternalServerError", 500), (200, RESPONSES["SearchFacesByImage"])])
 
     def script(operation: str, _: dict[str, Any]) -> Answer:
         if operation == "DetectFaces":

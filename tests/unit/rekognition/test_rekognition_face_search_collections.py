@@ -13,7 +13,7 @@ from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.errors import CollectionNotFound
 from services.runtime.images.image import Image
 from services.runtime.storage.s3 import ObjectStore
-from tests.support.rekognition_calls import asking, recognizing
+from tests.support.rekognition_calls import options, recognizing
 from tests.support.rekognition_pictures import encode
 from tests.support.rekognition_servers import BUCKET, demo_aws
 
@@ -50,7 +50,7 @@ async def test_everybody_in_a_picture_is_found_in_the_collection(
     both = encode(pictures.demo_pictures()["both.jpg"])
     where = pb.S3Object(bucket=BUCKET, key="both.jpg")
     for image in (Image(both), Image(s3_object=where, fetch=ObjectStore(aws.s3_url).fetch)):
-        result = await recognizer.recognize(image, asking(pb.FEATURE_FACE_SEARCH, collection=COLLECTION))
+        result = await recognizer.recognize(image, options(pb.FEATURE_FACE_SEARCH, collection=COLLECTION))
         faces = sorted(result.faces, key=lambda face: face.box.left)
         assert [face.candidates[0].person_id for face in faces] == ["Eileen_Collins", "Grace_Hopper"]
         assert result.cost_micro_usd == 3000
@@ -61,7 +61,7 @@ async def test_one_face_is_searched_without_being_cut_out(
 ) -> None:
     """Two calls that name the S3 object, which is never fetched."""
     image = Image(s3_object=pb.S3Object(bucket=BUCKET, key="hopper.jpg"), fetch=ObjectStore(aws.s3_url).fetch)
-    result = await recognizer.recognize(image, asking(pb.FEATURE_FACE_SEARCH, collection=COLLECTION))
+    result = await recognizer.recognize(image, options(pb.FEATURE_FACE_SEARCH, collection=COLLECTION))
     assert result.faces[0].candidates[0].person_id == "Grace_Hopper"
     assert not image.is_read
     assert result.cost_micro_usd == 2000
@@ -70,7 +70,7 @@ async def test_one_face_is_searched_without_being_cut_out(
 async def test_a_picture_without_faces_costs_no_search(recognizer: RekognitionRecognizer) -> None:
     """DetectFaces says so, and that is all that is paid."""
     image = Image(encode(pictures.demo_pictures()["coffee.jpg"]))
-    result = await recognizer.recognize(image, asking(pb.FEATURE_FACE_SEARCH, collection=COLLECTION))
+    result = await recognizer.recognize(image, options(pb.FEATURE_FACE_SEARCH, collection=COLLECTION))
     assert not result.faces
     assert result.cost_micro_usd == 1000
 
@@ -79,13 +79,13 @@ async def test_a_collection_that_is_not_there(recognizer: RekognitionRecognizer)
     """NOT_FOUND, in words that tell how to see which ones there are."""
     image = Image(encode(pictures.demo_pictures()["hopper.jpg"]))
     with pytest.raises(CollectionNotFound, match="list-collections"):
-        await recognizer.recognize(image, asking(pb.FEATURE_FACE_SEARCH, collection="nobody"))
+        await recognizer.recognize(image, options(pb.FEATURE_FACE_SEARCH, collection="nobody"))
 
 
 async def test_all_six_features_of_a_real_picture(recognizer: RekognitionRecognizer) -> None:
     """One face with its celebrity and its match, labels, and nothing failed."""
     image = Image(encode(pictures.demo_pictures()["hopper.jpg"]))
-    result = await recognizer.recognize(image, asking(*recognizer.features, collection=COLLECTION))
+    result = await recognizer.recognize(image, options(*recognizer.features, collection=COLLECTION))
     assert not result.feature_errors
     (face,) = result.faces
     assert {one.display_name for one in face.candidates} == {"Grace Hopper", "Grace_Hopper"}
@@ -97,6 +97,6 @@ async def test_calls_of_several_features_do_not_mix(recognizer: RekognitionRecog
     """Six searches at once, each with its own people."""
     demo = pictures.demo_pictures()
     names = ["hopper.jpg", "coffee.jpg", "both.jpg"] * 2
-    asked = asking(pb.FEATURE_FACE_SEARCH, pb.FEATURE_FACES, collection=COLLECTION)
-    found = await asyncio.gather(*(recognizer.recognize(Image(encode(demo[name])), asked) for name in names))
-    assert [len(result.faces) for result in found] == [1, 0, 2] * 2
+    call = options(pb.FEATURE_FACE_SEARCH, pb.FEATURE_FACES, collection=COLLECTION)
+    results = await asyncio.gather(*(recognizer.recognize(Image(encode(demo[name])), call) for name in names))
+    assert [len(result.faces) for result in results] == [1, 0, 2] * 2

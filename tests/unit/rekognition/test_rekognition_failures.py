@@ -14,7 +14,7 @@ from services.runtime import errors, status
 from services.runtime.images.image import Image
 from tests.support.leaves import picture
 from tests.support.processes import PATIENCE
-from tests.support.rekognition_calls import asking, recognizing
+from tests.support.rekognition_calls import options, recognizing
 from tests.support.scripted_aws import Answer, Script, refusal, scripted_aws
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
@@ -24,13 +24,13 @@ LABELS = (200, {"Labels": [{"Name": "Boat", "Confidence": 80.0}]})
 
 def answers(celebrities: Answer, labels: Answer) -> Script:
     """Return a script with an answer for each operation."""
-    told = {"RecognizeCelebrities": celebrities, "DetectLabels": labels}
-    return lambda operation, _: told[operation]
+    by_operation = {"RecognizeCelebrities": celebrities, "DetectLabels": labels}
+    return lambda operation, _: by_operation[operation]
 
 
 async def recognize(url: str, **own: float) -> pb.RecognizerResult:
     async with recognizing(url, **own) as recognizer:
-        return await recognizer.recognize(Image(picture((100, 100))), asking())
+        return await recognizer.recognize(Image(picture((100, 100))), options())
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ async def test_each_code_has_its_error(code: str, http_status: int, expected: ty
     with scripted_aws(answers(failure, failure)) as aws:
         with pytest.raises(errors.DomainError) as raised:
             await recognize(aws.url, rekognition_attempts=1)
-        assert sorted(operation for operation, *_ in aws.asked) == ["DetectLabels", "RecognizeCelebrities"]
+        assert sorted(operation for operation, *_ in aws.requests) == ["DetectLabels", "RecognizeCelebrities"]
     assert type(raised.value) is expected
     assert type(raised.value) in status.TABLE
     assert "arn:" not in raised.value.message
@@ -79,11 +79,11 @@ async def test_one_failing_feature_leaves_the_other() -> None:
 async def test_both_features_are_asked_at_once() -> None:
     """Neither question waits for the other's answer: here each is answered only when both are asked."""
     both_asked = threading.Barrier(2)
-    told = answers(FACES, LABELS)
+    respond = answers(FACES, LABELS)
 
     def script(operation: str, body: dict[str, Any]) -> Answer:
         both_asked.wait(PATIENCE)
-        return told(operation, body)
+        return respond(operation, body)
 
     with scripted_aws(script) as aws:
         result = await recognize(aws.url)
@@ -98,7 +98,7 @@ async def test_no_answer_in_time_is_a_timeout() -> None:
         with pytest.raises(errors.DependencyTimeout):
             await recognize(aws.url, rekognition_read_timeout_seconds=1)
         go.set()
-    assert len(aws.asked) == 2
+    assert len(aws.requests) == 2
 
 
 async def test_nobody_there_is_unavailable() -> None:

@@ -10,9 +10,9 @@ from PIL import Image as Pillow
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.image import Image
 from tests.support.processes import PATIENCE
-from tests.support.rekognition_answers import as_told
-from tests.support.rekognition_calls import ask, asking, recognizing
+from tests.support.rekognition_calls import ask, options, recognizing
 from tests.support.rekognition_pictures import encode
+from tests.support.rekognition_responses import respond
 from tests.support.scripted_aws import Answer, scripted_aws
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
@@ -20,9 +20,9 @@ pytestmark = pytest.mark.usefixtures("aws_credentials")
 
 async def test_faces_have_all_that_is_told_of_them() -> None:
     """Landmarks, quality, pose, and attributes with their scores; AgeRange has none."""
-    with scripted_aws(as_told) as aws:
+    with scripted_aws(respond) as aws:
         result = await ask(aws.url, pb.FEATURE_FACES)
-    assert aws.asked[0][1]["Attributes"] == ["ALL"]
+    assert aws.requests[0][1]["Attributes"] == ["ALL"]
     (face,) = result.faces
     assert not face.candidates
     assert (face.landmarks[0].type, face.quality.sharpness, face.quality.pose.yaw) == ("nose", pytest.approx(0.4), 4)
@@ -37,7 +37,7 @@ async def test_faces_have_all_that_is_told_of_them() -> None:
 
 async def test_texts_are_lines_and_words_with_places() -> None:
     """Each with its kind, box and score."""
-    with scripted_aws(as_told) as aws:
+    with scripted_aws(respond) as aws:
         result = await ask(aws.url, pb.FEATURE_TEXT)
     assert [(text.content, text.type) for text in result.texts] == [
         ("STOP", pb.TEXT_TYPE_LINE),
@@ -48,7 +48,7 @@ async def test_texts_are_lines_and_words_with_places() -> None:
 
 async def test_moderation_labels_have_the_one_above() -> None:
     """A moderator sees what kind of alcohol it is."""
-    with scripted_aws(as_told) as aws:
+    with scripted_aws(respond) as aws:
         result = await ask(aws.url, pb.FEATURE_MODERATION)
     assert [(label.name, label.parent) for label in result.moderation_labels] == [
         ("Alcohol", ""),
@@ -58,7 +58,7 @@ async def test_moderation_labels_have_the_one_above() -> None:
 
 async def test_a_face_that_several_features_see_is_one_face() -> None:
     """Its candidates come from celebrities and the collection, all the rest from DetectFaces, asked once."""
-    with scripted_aws(as_told) as aws:
+    with scripted_aws(respond) as aws:
         result = await ask(
             aws.url,
             *(pb.FEATURE_CELEBRITIES, pb.FEATURE_FACE_SEARCH, pb.FEATURE_FACES),
@@ -78,7 +78,7 @@ async def test_all_features_are_asked_at_once() -> None:
 
     def together(operation: str, body: dict[str, Any]) -> Answer:
         all_asked.wait(PATIENCE)
-        return as_told(operation, body)
+        return respond(operation, body)
 
     with scripted_aws(together) as aws:
         result = await ask(aws.url, *features)
@@ -93,12 +93,12 @@ async def test_a_feature_that_is_late_leaves_the_others() -> None:
     def text_late(operation: str, body: dict[str, Any]) -> Answer:
         if operation == "DetectText":
             go.wait(PATIENCE)
-        return as_told(operation, body)
+        return respond(operation, body)
 
     with scripted_aws(text_late) as aws:
         async with recognizing(aws.url) as recognizer:
             image = Image(encode(Pillow.new("RGB", (400, 300))))
-            result = await recognizer.recognize(image, asking(pb.FEATURE_LABELS, pb.FEATURE_TEXT, seconds=3))
+            result = await recognizer.recognize(image, options(pb.FEATURE_LABELS, pb.FEATURE_TEXT, seconds=3))
             go.set()
     assert [label.name for label in result.labels] == ["Boat"]
     (failure,) = result.feature_errors

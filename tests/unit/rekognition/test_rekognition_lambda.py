@@ -27,8 +27,8 @@ RESULTS = "results"
 @pytest.fixture(scope="module")
 def aws() -> Iterator[SimpleNamespace]:
     with demo_aws() as running, dynamodb() as table_url:
-        told = {AWKWARD: demo()["hopper"], "both.jpg": demo()["both"], "text.jpg": printed(["MARQUEE"])}
-        for key, content in (told | {"broken.jpg": b"no picture"}).items():
+        pictures = {AWKWARD: demo()["hopper"], "both.jpg": demo()["both"], "text.jpg": printed(["MARQUEE"])}
+        for key, content in (pictures | {"broken.jpg": b"no picture"}).items():
             running.s3.put_object(Bucket=BUCKET, Key=key, Body=content)
         results = boto3.Session().client("dynamodb", endpoint_url=table_url)
         with table(results, RESULTS, object="HASH", version="RANGE"):
@@ -56,8 +56,8 @@ def created(*keys: str) -> dict[str, Any]:
 
 def queued(**bodies: object) -> dict[str, Any]:
     """Messages of SQS by their ids."""
-    told = {name: body if isinstance(body, str) else json.dumps(body) for name, body in bodies.items()}
-    return {"Records": [{"messageId": name, "eventSource": "aws:sqs", "body": body} for name, body in told.items()]}
+    messages = {name: body if isinstance(body, str) else json.dumps(body) for name, body in bodies.items()}
+    return {"Records": [{"messageId": name, "eventSource": "aws:sqs", "body": body} for name, body in messages.items()]}
 
 
 def written(aws: SimpleNamespace, key: str) -> Any:
@@ -85,10 +85,10 @@ def test_answers_a_direct_call(function: RuntimeApi, aws: SimpleNamespace) -> No
 
 def test_keys_of_notifications_are_decoded(function: RuntimeApi) -> None:
     """Spaces come as plus, brackets as per cent; two objects are two results."""
-    kind, told = function.invoke(created(ENCODED, "both.jpg"))
+    kind, result = function.invoke(created(ENCODED, "both.jpg"))
     assert kind == "response"
-    assert [one["object_name"] for one in told["results"]] == [AWKWARD, "both.jpg"]
-    assert [names(one) for one in told["results"]] == [{"Grace Hopper"}, {"Grace Hopper", "Eileen Collins"}]
+    assert [one["object_name"] for one in result["results"]] == [AWKWARD, "both.jpg"]
+    assert [names(one) for one in result["results"]] == [{"Grace Hopper"}, {"Grace Hopper", "Eileen Collins"}]
 
 
 def test_nobody_is_a_result(function: RuntimeApi) -> None:
@@ -98,17 +98,17 @@ def test_nobody_is_a_result(function: RuntimeApi) -> None:
 
 def test_a_direct_call_that_fails(function: RuntimeApi) -> None:
     """Raises, with the object and what is wrong with it."""
-    for key, told in (("nothing.jpg", "nothing.jpg"), ("broken.jpg", "cannot read this picture")):
+    for key, message in (("nothing.jpg", "nothing.jpg"), ("broken.jpg", "cannot read this picture")):
         kind, error = function.invoke(direct(key))
         assert (kind, error["errorType"]) == ("error", "RecognitionFailed")
-        assert told in error["errorMessage"]
+        assert message in error["errorMessage"]
 
 
 def test_a_picture_that_is_none_is_done_with(function: RuntimeApi, aws: SimpleNamespace) -> None:
     """Trying again would not help, so events report it as a result, in the table too."""
-    kind, told = function.invoke(created("broken.jpg"))
+    kind, result = function.invoke(created("broken.jpg"))
     assert kind == "response"
-    assert "cannot read" in told["results"][0]["error"]
+    assert "cannot read" in result["results"][0]["error"]
     assert "cannot read" in written(aws, "broken.jpg")["error"]["S"]
 
 
@@ -131,17 +131,17 @@ def test_failed_messages_go_back_alone(function: RuntimeApi) -> None:
         strange={"hello": 1},
         text="no JSON",
     )
-    kind, told = function.invoke(batch)
+    kind, result = function.invoke(batch)
     assert kind == "response"
-    failed = [one["itemIdentifier"] for one in told["batchItemFailures"]]
+    failed = [one["itemIdentifier"] for one in result["batchItemFailures"]]
     assert sorted(failed) == ["half", "strange", "text"]
 
 
 def test_events_of_eventbridge() -> None:
     """Their keys are not encoded; versions go along."""
     detail = {"bucket": {"name": BUCKET}, "object": {"key": "a+b%20c.jpg", "version-id": "v1"}}
-    (asked,) = objects_of({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
-    assert (asked.key, asked.version) == ("a+b%20c.jpg", "v1")
+    (url,) = objects_of({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
+    assert (url.key, url.version) == ("a+b%20c.jpg", "v1")
 
 
 def test_deleted_objects_are_left_alone() -> None:

@@ -13,7 +13,7 @@ from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.errors import InvalidImage, ObjectNotFound, OutOfTime
 from services.runtime.images.image import Image
 from services.runtime.storage.s3 import ObjectStore
-from tests.support.rekognition_calls import asking, recognizing
+from tests.support.rekognition_calls import options, recognizing
 from tests.support.rekognition_pictures import encode
 from tests.support.rekognition_servers import BUCKET, demo_aws
 
@@ -34,7 +34,7 @@ async def recognizer(aws: SimpleNamespace) -> AsyncIterator[RekognitionRecognize
 
 async def test_names_faces_and_tells_labels(recognizer: RekognitionRecognizer) -> None:
     """Both features of one call: faces with their candidates, labels, the model, and the price of two calls."""
-    result = await recognizer.recognize(Image(encode(pictures.demo_pictures()["both.jpg"])), asking())
+    result = await recognizer.recognize(Image(encode(pictures.demo_pictures()["both.jpg"])), options())
     faces = sorted(result.faces, key=lambda face: face.box.left)
     assert [face.candidates[0].display_name for face in faces] == ["Eileen Collins", "Grace Hopper"]
     assert {label.name for label in result.labels} == {"Person", "Head", "Face"}
@@ -51,15 +51,15 @@ async def test_names_faces_and_tells_labels(recognizer: RekognitionRecognizer) -
 async def test_asks_and_pays_for_what_is_asked_alone(recognizer: RekognitionRecognizer) -> None:
     """One feature is one call."""
     picture = encode(pictures.demo_pictures()["hopper.jpg"])
-    celebrities = await recognizer.recognize(Image(picture), asking(pb.FEATURE_CELEBRITIES))
-    labels = await recognizer.recognize(Image(picture), asking(pb.FEATURE_LABELS, max_labels=1))
+    celebrities = await recognizer.recognize(Image(picture), options(pb.FEATURE_CELEBRITIES))
+    labels = await recognizer.recognize(Image(picture), options(pb.FEATURE_LABELS, max_labels=1))
     assert (len(celebrities.faces), len(celebrities.labels), celebrities.cost_micro_usd) == (1, 0, 1000)
     assert (len(labels.faces), len(labels.labels), labels.cost_micro_usd) == (0, 1, 1000)
 
 
 async def test_no_face_is_an_empty_result(recognizer: RekognitionRecognizer) -> None:
     """A picture of coffee is recognized, and nobody is in it."""
-    result = await recognizer.recognize(Image(encode(pictures.demo_pictures()["coffee.jpg"])), asking())
+    result = await recognizer.recognize(Image(encode(pictures.demo_pictures()["coffee.jpg"])), options())
     assert not result.faces
     assert result.cost_micro_usd == 2000
 
@@ -67,7 +67,7 @@ async def test_no_face_is_an_empty_result(recognizer: RekognitionRecognizer) -> 
 async def test_s3_objects_go_by_reference(recognizer: RekognitionRecognizer) -> None:
     """The recognizer itself never fetches the object."""
     image = Image(s3_object=pb.S3Object(bucket=BUCKET, key="collins.jpg"))
-    result = await recognizer.recognize(image, asking())
+    result = await recognizer.recognize(image, options())
     assert result.faces[0].candidates[0].display_name == "Eileen Collins"
     assert not image.is_read
 
@@ -78,7 +78,7 @@ async def test_a_missing_object_is_not_found(
 ) -> None:
     """Rekognition does not tell missing from forbidden; S3 is asked."""
     with pytest.raises(ObjectNotFound, match=where.bucket):
-        await recognizer.recognize(Image(s3_object=where, fetch=ObjectStore(aws.s3_url).fetch), asking())
+        await recognizer.recognize(Image(s3_object=where, fetch=ObjectStore(aws.s3_url).fetch), options())
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "PNG"])
@@ -89,7 +89,7 @@ async def test_boxes_are_of_the_upright_picture(recognizer: RekognitionRecognize
     upright = pictures.photo("Grace Hopper")
     sideways = upright.rotate(90, expand=True)
     plain, turned = [
-        (await recognizer.recognize(Image(content), asking(pb.FEATURE_CELEBRITIES))).faces[0].box
+        (await recognizer.recognize(Image(content), options(pb.FEATURE_CELEBRITIES))).faces[0].box
         for content in (encode(upright), encode(sideways, kind, exif=exif))
     ]
     assert (turned.left, turned.top) == pytest.approx((plain.left, plain.top), abs=0.05)
@@ -98,7 +98,7 @@ async def test_boxes_are_of_the_upright_picture(recognizer: RekognitionRecognize
 async def test_a_warning_comes_with_the_result(recognizer: RekognitionRecognizer) -> None:
     """A person can see that the picture was changed on its way."""
     webp = encode(pictures.demo_pictures()["hopper.jpg"], "WEBP")
-    result = await recognizer.recognize(Image(webp), asking())
+    result = await recognizer.recognize(Image(webp), options())
     assert list(result.warnings) == ["converted from WebP to JPEG"]
     assert result.faces[0].candidates[0].display_name == "Grace Hopper"
 
@@ -106,29 +106,29 @@ async def test_a_warning_comes_with_the_result(recognizer: RekognitionRecognizer
 async def test_a_picture_that_rekognition_refuses_is_invalid(recognizer: RekognitionRecognizer) -> None:
     """Both features fail alike, so the call does."""
     with pytest.raises(InvalidImage, match="80 to 10000 pixels"):
-        await recognizer.recognize(Image(encode(Pillow.new("RGB", (40, 40)))), asking())
+        await recognizer.recognize(Image(encode(Pillow.new("RGB", (40, 40)))), options())
 
 
 async def test_nothing_is_asked_after_the_deadline(recognizer: RekognitionRecognizer) -> None:
     """Nobody pays for an answer that nobody waits for."""
     with pytest.raises(OutOfTime):
-        await recognizer.recognize(Image(encode(pictures.photo("Grace Hopper"))), asking(seconds=-1))
+        await recognizer.recognize(Image(encode(pictures.photo("Grace Hopper"))), options(seconds=-1))
 
 
 async def test_calls_at_the_same_time(recognizer: RekognitionRecognizer) -> None:
     """Twelve pictures at once are all answered, each with its own people."""
     demo = pictures.demo_pictures()
     names = ["hopper.jpg", "coffee.jpg"] * 6
-    found = await asyncio.gather(*(recognizer.recognize(Image(encode(demo[name])), asking()) for name in names))
-    assert [len(result.faces) for result in found] == [1, 0] * 6
+    results = await asyncio.gather(*(recognizer.recognize(Image(encode(demo[name])), options()) for name in names))
+    assert [len(result.faces) for result in results] == [1, 0] * 6
 
 
 async def test_tells_prices_before_any_call(recognizer: RekognitionRecognizer) -> None:
     """What ListRecognizers shows: a price for each feature, with its region and date, and the model."""
-    told = recognizer.describe()
+    description = recognizer.describe()
     others = dict.fromkeys(recognizer.features, 1000)
-    assert {price.feature: price.micro_usd for price in told.prices} == others | {pb.FEATURE_FACE_SEARCH: 2000}
-    assert {price.region for price in told.prices} == {"us-east-1"}
-    assert all(price.effective_time.seconds for price in told.prices)
-    assert [model.name for model in told.models] == ["rekognition"]
-    assert told.evidence_group == "net"
+    assert {price.feature: price.micro_usd for price in description.prices} == others | {pb.FEATURE_FACE_SEARCH: 2000}
+    assert {price.region for price in description.prices} == {"us-east-1"}
+    assert all(price.effective_time.seconds for price in description.prices)
+    assert [model.name for model in description.models] == ["rekognition"]
+    assert description.evidence_group == "net"

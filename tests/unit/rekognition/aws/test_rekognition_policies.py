@@ -24,11 +24,10 @@ from services.rekognition.table.people import EnrolledPeople
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Page
 from services.runtime.storage.s3 import ObjectStore
-from tests.support.aws_calls import ACCOUNT, REGION, Recorded, recorded
+from tests.support.aws_calls import ACCOUNT, REGION, Permissions, recorded
 from tests.support.processes import ROOT
-from tests.support.rekognition_calls import asking, recognizing
-from tests.support.rekognition_people import DEMO, replica
-from tests.support.rekognition_people import asking as enrollment
+from tests.support.rekognition_calls import options, recognizing
+from tests.support.rekognition_people import DEMO, enrollment_of, replica
 from tests.support.rekognition_pictures import encode
 from tests.support.rekognition_servers import endpoint
 from tests.support.s3_store import s3_store
@@ -77,8 +76,8 @@ def aws() -> Iterator[SimpleNamespace]:
 
 def statements(name: str) -> list[dict[str, Any]]:
     filled = Template((POLICIES / f"{name}.json").read_text()).substitute(FILLED)
-    found: list[dict[str, Any]] = json.loads(filled)["Statement"]
-    return found
+    policy: list[dict[str, Any]] = json.loads(filled)["Statement"]
+    return policy
 
 
 def allowed(*names: str) -> set[tuple[str, str]]:
@@ -92,11 +91,11 @@ def allowed(*names: str) -> set[tuple[str, str]]:
     }
 
 
-def _list(told: str | list[str]) -> list[str]:
-    return [told] if isinstance(told, str) else told
+def _list(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
-def check(calls: Recorded, *names: str) -> None:
+def check(calls: Permissions, *names: str) -> None:
     """Every call is allowed, and everything that is allowed is called."""
     granted = allowed(*names)
     fitting = {call: [g for g in granted if g[0] == call[0] and fnmatchcase(call[1], g[1])] for call in calls}
@@ -111,9 +110,9 @@ def test_actions_are_awss_and_resources_named(name: str) -> None:
         assert one["Effect"] == "Allow"
         for action in _list(one["Action"]):
             service, _, operation = action.partition(":")
-            known = get_action_data(service, operation)
-            assert known, action
-            formats = {"*"} if action in BY_ADAPTER else {told["resource_arn_format"] for told in known[service]}
+            actions = get_action_data(service, operation)
+            assert actions, action
+            formats = {"*"} if action in BY_ADAPTER else {one["resource_arn_format"] for one in actions[service]}
             for resource in _list(one["Resource"]):
                 assert (resource == "*") == (formats == {"*"}), (action, resource)
                 assert "*" not in resource.removesuffix("*")
@@ -133,11 +132,11 @@ async def test_the_recognizer_with_a_collection(aws: SimpleNamespace) -> None:
         await _recognize(aws, (*PICTURE_FEATURES, pb.FEATURE_FACE_SEARCH))
         for search in ("users", "faces"):
             async with replica(aws, "people", rekognition_search=search) as (recognizer, enroller):
-                await enroller.enroll(enrollment(DEMO["hopper"]))
-                found = await recognizer.recognize(
-                    Image(DEMO["hopper"]), asking(pb.FEATURE_FACE_SEARCH, collection="people")
+                await enroller.enroll(enrollment_of(DEMO["hopper"]))
+                result = await recognizer.recognize(
+                    Image(DEMO["hopper"]), options(pb.FEATURE_FACE_SEARCH, collection="people")
                 )
-                assert found.faces[0].candidates
+                assert result.faces[0].candidates
                 assert (await enroller.people(Page(10, "", "")))[0]
                 await enroller.remove("grace-hopper", "")
     check(calls, "recognizer", "collection")
@@ -175,8 +174,8 @@ def own_logs() -> Iterator[None]:
 def test_the_lambda_function(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
     """Objects with and without version, a shared budget, and results in a table."""
     _environment(aws, monkeypatch, MARQUEE_REKOGNITION_RESULTS_TABLE="results")
-    asked = {"bucket": {"name": "pics"}, "object": {"key": "in/hopper.jpg", "versionId": aws.version}}
-    event = {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": asked}]}
+    notice = {"bucket": {"name": "pics"}, "object": {"key": "in/hopper.jpg", "versionId": aws.version}}
+    event = {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": notice}]}
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: 20_000)
     with recorded() as calls:
         lambda_function.lambda_handler({"bucket": "pics", "object_name": "in/hopper.jpg"}, context)
@@ -194,8 +193,8 @@ def test_the_lambda_template_grants_the_same() -> None:
 
 def test_the_lambda_template_is_valid() -> None:
     """No error and no warning of cfn-lint's, which comes with moto's server; it reads SAM too."""
-    found = cfnlint.lint_all((ROOT / "deploy/lambda/template.yaml").read_text())
-    assert [one for one in found if not one.rule.id.startswith("I")] == []
+    matches = cfnlint.lint_all((ROOT / "deploy/lambda/template.yaml").read_text())
+    assert [one for one in matches if not one.rule.id.startswith("I")] == []
 
 
 class _CloudFormation(yaml.SafeLoader):
@@ -206,12 +205,13 @@ _CloudFormation.add_multi_constructor("!", lambda _, __, node: node.value)
 
 
 def _environment(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, **own: str) -> None:
-    told = {
+    defaults = {
         "MARQUEE_REKOGNITION_ENDPOINT_URL": aws.url,
+        "MARQUEE_REKOGNITION_READ_TIMEOUT_SECONDS": "60",
         "MARQUEE_DYNAMODB_ENDPOINT_URL": aws.table_url,
         "MARQUEE_REKOGNITION_TABLE": TABLE,
     }
-    for name, value in (told | own).items():
+    for name, value in (defaults | own).items():
         monkeypatch.setenv(name, value)
 
 
@@ -220,8 +220,8 @@ async def _recognize(aws: SimpleNamespace, features: tuple[pb.Feature.ValueType,
     stored = {"in/hopper.jpg": aws.version, "in/picture.webp": aws.webp}
     objects = [{"key": key, "version_id": version} for key in stored for version in ("", stored[key])]
     fetch = ObjectStore(aws.s3_url).fetch
-    told = {"rekognition_table": TABLE, "dynamodb_endpoint_url": aws.table_url}
-    async with recognizing(aws.url, **told) as recognizer:
+    shared = {"rekognition_table": TABLE, "dynamodb_endpoint_url": aws.table_url}
+    async with recognizing(aws.url, **shared) as recognizer:
         for image in (Image(DEMO["both"]), *(Image(None, pb.S3Object(bucket="pics", **one), fetch) for one in objects)):
-            result = await recognizer.recognize(image, asking(*features, collection="people"))
+            result = await recognizer.recognize(image, options(*features, collection="people"))
             assert not result.feature_errors

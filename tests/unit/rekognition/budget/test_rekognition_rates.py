@@ -17,7 +17,7 @@ from services.runtime import errors, status
 from services.runtime.images.image import Image
 from tests.support.leaves import picture as small_picture
 from tests.support.leaves import until
-from tests.support.rekognition_calls import asking, recognizing
+from tests.support.rekognition_calls import options, recognizing
 from tests.support.scripted_aws import RESET, TABLE, Answer, dynamodb, refusal, scripted_aws, settings
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
@@ -35,9 +35,9 @@ async def labels(url: str, calls: int = 1, seconds: float = 100, **own: object) 
 
 async def at_once(recognizer: RekognitionRecognizer, calls: int, seconds: float) -> list[object]:
     """Make calls with one deadline at the same time; return what each ended with."""
-    options = asking(pb.FEATURE_LABELS, seconds=seconds)
-    asked = (recognizer.recognize(Image(small_picture((100, 100))), options) for _ in range(calls))
-    return await asyncio.gather(*asked, return_exceptions=True)
+    call = options(pb.FEATURE_LABELS, seconds=seconds)
+    recognitions = (recognizer.recognize(Image(small_picture((100, 100))), call) for _ in range(calls))
+    return await asyncio.gather(*recognitions, return_exceptions=True)
 
 
 def calls_metric(outcome: str) -> float:
@@ -45,8 +45,8 @@ def calls_metric(outcome: str) -> float:
     return REGISTRY.get_sample_value("marquee_rekognition_calls_total", labels) or 0
 
 
-def answers(*told: Answer) -> object:
-    left: Iterator[Answer] = iter(told)
+def answers(*responses: Answer) -> object:
+    left: Iterator[Answer] = iter(responses)
     return lambda *_: next(left)
 
 
@@ -56,7 +56,7 @@ async def test_what_passes_is_tried_again(failure: Answer) -> None:
     with scripted_aws(answers(failure, failure, LABELS)) as aws:
         (result,) = await labels(aws.url)
     assert result.labels[0].name == "Boat"
-    assert len(aws.asked) == 3
+    assert len(aws.requests) == 3
 
 
 async def test_what_does_not_pass_is_not_tried_again() -> None:
@@ -64,7 +64,7 @@ async def test_what_does_not_pass_is_not_tried_again() -> None:
     with scripted_aws(answers(refusal("AccessDeniedException"), LABELS)) as aws:
         (error,) = await labels(aws.url)
     assert isinstance(error, errors.NotPermitted)
-    assert len(aws.asked) == 1
+    assert len(aws.requests) == 1
 
 
 async def test_throttling_that_stays_is_counted_and_told() -> None:
@@ -73,7 +73,7 @@ async def test_throttling_that_stays_is_counted_and_told() -> None:
     with scripted_aws(lambda *_: SLOW_DOWN) as aws:
         (error,) = await labels(aws.url, rekognition_attempts=3)
     answer = status.from_exception(error)
-    assert (status.reason_of(answer), len(aws.asked)) == ("THROTTLED", 3)
+    assert (status.reason_of(answer), len(aws.requests)) == ("THROTTLED", 3)
     retry = error_details_pb2.RetryInfo()
     assert answer.details[1].Unpack(retry)
     assert retry.retry_delay.ToTimedelta().total_seconds() == 1
@@ -94,7 +94,7 @@ async def test_botocore_itself_tries_once() -> None:
     """What is asked is counted: an attempt of ours is one request."""
     with scripted_aws(lambda *_: refusal("InternalServerError", 500)) as aws:
         await labels(aws.url, rekognition_attempts=1)
-    assert len(aws.asked) == 1
+    assert len(aws.requests) == 1
 
 
 async def test_calls_go_out_as_fast_as_the_quota() -> None:
@@ -117,10 +117,10 @@ async def test_what_the_quota_does_not_let_out_in_time_is_refused_at_once() -> N
         async with recognizing(aws.url, rekognition_rates="DetectLabels=0.2") as recognizer:
             calls = [asyncio.ensure_future(at_once(recognizer, calls=1, seconds=9)) for _ in range(10)]
             await until(lambda: sum(call.done() for call in calls) == 9)
-            assert len(aws.asked) == 1
+            assert len(aws.requests) == 1
             ended = [one for call in calls for one in await call]
     refused = [one for one in ended if isinstance(one, errors.Throttled)]
-    assert len(refused) == 10 - len(aws.asked) == calls_metric("held_back") - before == 8
+    assert len(refused) == 10 - len(aws.requests) == calls_metric("held_back") - before == 8
     assert min(one.retry_after for one in refused) > 5
 
 

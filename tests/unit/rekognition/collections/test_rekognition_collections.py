@@ -77,15 +77,15 @@ def test_many_faces_come_in_pages(run: Command) -> None:
     face = {"FaceId": "f", "ExternalImageId": "p"}
     described = {"FaceCount": 2, "FaceModelVersion": "7.0", "CreationTimestamp": 1}
 
-    def script(operation: str, asked: dict[str, object]) -> tuple[int, object]:
+    def script(operation: str, body: dict[str, object]) -> tuple[int, object]:
         if operation == "DescribeCollection":
             return 200, described
-        return 200, {"Faces": [face], **({} if "NextToken" in asked else {"NextToken": "more"})}
+        return 200, {"Faces": [face], **({} if "NextToken" in body else {"NextToken": "more"})}
 
     with scripted_aws(script) as scripted, pytest.MonkeyPatch.context() as patch:
         patch.setenv("MARQUEE_REKOGNITION_ENDPOINT_URL", scripted.url)
         assert len(run.rows("faces", "crew")) == 2
-    assert scripted.asked[-1][1]["NextToken"] == "more"
+    assert scripted.requests[-1][1]["NextToken"] == "more"
 
 
 def test_deleting_asks(run: Command, collection: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,18 +151,20 @@ def test_reconciles(run: Command, collection: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "told"), [("grace", "Line 1 of the listing is not JSON"), ('{"id": 1}', "no person_id")]
+    ("line", "message"), [("grace", "Line 1 of the listing is not JSON"), ('{"id": 1}', "no person_id")]
 )
-def test_refuses_other_listings(run: Command, collection: str, tmp_path: Path, line: str, told: str) -> None:
+def test_refuses_other_listings(run: Command, collection: str, tmp_path: Path, line: str, message: str) -> None:
     """The line is named, and what it takes."""
     listing = tmp_path / "people.jsonl"
     listing.write_text(line)
     run("reconcile", collection, str(listing), status=2)
-    assert told in run.error
+    assert message in run.error
 
 
-@pytest.mark.parametrize(("name", "told"), [("nowhere", "list-collections"), ("no/name", "does not accept this name")])
-def test_tells_what_is_wrong_with_a_name(run: Command, name: str, told: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"), [("nowhere", "list-collections"), ("no/name", "does not accept this name")]
+)
+def test_tells_what_is_wrong_with_a_name(run: Command, name: str, message: str) -> None:
     """In words, with the exit status 2."""
     run("describe", name, status=2)
-    assert told in run.error.replace("\n", " ")
+    assert message in run.error.replace("\n", " ")

@@ -9,12 +9,22 @@ from services.rekognition.table.people import EnrolledPeople
 from services.runtime.errors import CollectionNotFound, NotOffered
 from services.runtime.server.calls import within
 from tests.support.enrollers import ALREADY, ENROLLED, REFUSED, reasons, states
-from tests.support.rekognition_people import COLLINS, DEMO, HOPPER, PORTRAITS, PRICE, asking, named, replica, searched
+from tests.support.rekognition_people import (
+    COLLINS,
+    DEMO,
+    HOPPER,
+    PORTRAITS,
+    PRICE,
+    enrollment_of,
+    named,
+    replica,
+    searched,
+)
 from tests.support.scripted_aws import Answer, scripted_aws
 
 
 @pytest.mark.parametrize(
-    ("reason", "told"),
+    ("reason", "expected"),
     [
         ("EXCEEDS_MAX_FACES", "SEVERAL_FACES"),
         ("EXTREME_POSE", "FACE_TURNED"),
@@ -26,7 +36,7 @@ from tests.support.scripted_aws import Answer, scripted_aws
         ("SOMETHING_NEW", "UNFIT_FACE"),
     ],
 )
-async def test_rekognitions_reasons_are_told(rekognition: SimpleNamespace, reason: str, told: str) -> None:
+async def test_rekognitions_reasons_are_told(rekognition: SimpleNamespace, reason: str, expected: str) -> None:
     """Whatever Rekognition has against a face has a reason of the contract and words that say what to do."""
     answers: dict[str, Answer] = {
         "DescribeCollection": (200, {"FaceCount": 0}),
@@ -37,10 +47,10 @@ async def test_rekognitions_reasons_are_told(rekognition: SimpleNamespace, reaso
     with scripted_aws(lambda operation, _: answers[operation]) as scripted:
         there = SimpleNamespace(url=scripted.url, table_url=rekognition.table_url)
         async with replica(there, "people", rekognition_quality_filter="HIGH") as (_, enroller):
-            result = await enroller.enroll(asking(PORTRAITS[HOPPER]))
-    assert reasons(result) == [told]
+            result = await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
+    assert reasons(result) == [expected]
     assert result.faces[0].status.message.endswith((".", "picture."))
-    assert scripted.asked[-1][1]["QualityFilter"] == "HIGH"
+    assert scripted.requests[-1][1]["QualityFilter"] == "HIGH"
     assert not result.HasField("person")
 
 
@@ -61,10 +71,10 @@ async def test_waits_until_a_face_is_found(rekognition: SimpleNamespace) -> None
     with scripted_aws(script) as scripted:
         there = SimpleNamespace(url=scripted.url, table_url=rekognition.table_url)
         async with replica(there, "waiting") as (_, enroller):
-            found = await enroller.enroll(asking(PORTRAITS[HOPPER], person_id="early"))
+            result = await enroller.enroll(enrollment_of(PORTRAITS[HOPPER], person_id="early"))
             async with within(5, "rekognition"):
-                late = await enroller.enroll(asking(PORTRAITS[COLLINS], person_id="late"))
-    assert (states(found), found.warnings[:]) == ([ENROLLED], [])
+                late = await enroller.enroll(enrollment_of(PORTRAITS[COLLINS], person_id="late"))
+    assert (states(result), result.warnings[:]) == ([ENROLLED], [])
     assert states(late) == [ENROLLED]
     assert "does not list 1" in late.warnings[0]
 
@@ -72,21 +82,21 @@ async def test_waits_until_a_face_is_found(rekognition: SimpleNamespace) -> None
 async def test_other_replicas_know_at_once(rekognition: SimpleNamespace, collection: str) -> None:
     """What one has enrolled, another one finds and names."""
     async with replica(rekognition, collection) as (_, enroller), replica(rekognition, collection) as (other, _):
-        await enroller.enroll(asking(PORTRAITS[HOPPER]))
+        await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
         assert named(await searched(other, DEMO["hopper"])) == [[HOPPER]]
 
 
 async def test_searches_users(rekognition: SimpleNamespace, collection: str) -> None:
     """Where set so: a person's faces become one user, which is found, paid once, and goes with the person."""
     async with replica(rekognition, collection, rekognition_search="users") as (recognizer, enroller):
-        first = await enroller.enroll(asking(PORTRAITS[HOPPER], DEMO["hopper"]))
-        again = await enroller.enroll(asking(PORTRAITS[HOPPER]))
-        found = await searched(recognizer, DEMO["both"])
+        first = await enroller.enroll(enrollment_of(PORTRAITS[HOPPER], DEMO["hopper"]))
+        again = await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
+        result = await searched(recognizer, DEMO["both"])
         removed = await enroller.remove("grace-hopper", "")
     assert (first.cost_micro_usd, again.cost_micro_usd) == (2 * PRICE + 1000, 0)
     assert not first.warnings
-    assert named(found) == [[], [HOPPER]]
-    assert found.cost_micro_usd == 3000
+    assert named(result) == [[], [HOPPER]]
+    assert result.cost_micro_usd == 3000
     assert removed.removed_faces == 2
     described = rekognition.client.describe_collection(CollectionId=collection)
     assert (described["FaceCount"], described["UserCount"]) == (0, 0)
@@ -95,11 +105,11 @@ async def test_searches_users(rekognition: SimpleNamespace, collection: str) -> 
 async def test_the_budget_holds(rekognition: SimpleNamespace, collection: str) -> None:
     """What is not paid for any longer is refused; what was enrolled before stays enrolled."""
     async with replica(rekognition, collection) as (recognizer, enroller):
-        await enroller.enroll(asking(PORTRAITS[HOPPER]))
+        await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
         spent = recognizer.account.ledger.spending().today_micro_usd
     async with replica(rekognition, collection, rekognition_daily_cap_usd=(spent + 3000) / 1e6) as (_, enroller):
-        first = await enroller.enroll(asking(DEMO["hopper"]))
-        second = await enroller.enroll(asking(DEMO["collins"], DEMO["hopper"]))
+        first = await enroller.enroll(enrollment_of(DEMO["hopper"]))
+        second = await enroller.enroll(enrollment_of(DEMO["collins"], DEMO["hopper"]))
     assert (states(first), first.cost_micro_usd) == ([ENROLLED], 3000)
     assert reasons(second) == ["BUDGET_EXHAUSTED", ""]
     assert states(second) == [REFUSED, ALREADY]
@@ -113,7 +123,7 @@ async def test_is_offered_where_there_is_a_collection_and_a_table(
     async with replica(rekognition, collection, **{missing: ""}) as (recognizer, enroller):
         assert not recognizer.describe().can_enroll
         with pytest.raises(NotOffered, match=f"MARQUEE_{missing.upper()}"):
-            await enroller.enroll(asking(PORTRAITS[HOPPER]))
+            await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
 
 
 async def test_no_such_collection(rekognition: SimpleNamespace) -> None:
@@ -121,7 +131,7 @@ async def test_no_such_collection(rekognition: SimpleNamespace) -> None:
     async with replica(rekognition, "nowhere") as (recognizer, enroller):
         before = recognizer.account.ledger.spending().today_micro_usd
         with pytest.raises(CollectionNotFound):
-            await enroller.enroll(asking(PORTRAITS[HOPPER]))
+            await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
         with pytest.raises(CollectionNotFound):
             await enroller.remove("grace-hopper", "")
         assert recognizer.account.ledger.spending().today_micro_usd == before
@@ -130,10 +140,10 @@ async def test_no_such_collection(rekognition: SimpleNamespace) -> None:
 async def test_names_that_cannot_be_looked_up(rekognition: SimpleNamespace, collection: str) -> None:
     """A table that fails costs the names, not the finding."""
     async with replica(rekognition, collection) as (recognizer, enroller):
-        await enroller.enroll(asking(PORTRAITS[HOPPER]))
+        await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
         dynamodb = boto3.client("dynamodb", endpoint_url=rekognition.table_url)
         recognizer.account.people = EnrolledPeople(dynamodb, "nowhere")
-        found = await searched(recognizer, DEMO["hopper"])
+        result = await searched(recognizer, DEMO["hopper"])
         dynamodb.close()
-    assert named(found) == [["grace-hopper"]]
-    assert "person_id" in found.warnings[0]
+    assert named(result) == [["grace-hopper"]]
+    assert "person_id" in result.warnings[0]

@@ -45,29 +45,29 @@ def test_what_is_not_told_stays_unset() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("bounds", "expected"),
     [
         ({"Left": -0.1, "Top": 0.5, "Width": 0.3, "Height": 0.2}, (0, 0.5, 0.2, 0.2)),
         ({"Left": 0.9, "Top": 0.8, "Width": 0.3, "Height": 0.9}, (0.9, 0.8, 0.1, 0.2)),
         ({"Left": 1.2, "Top": -3.0, "Width": 0.3, "Height": 9.0}, (1, 0, 0, 1)),
     ],
 )
-def test_a_box_that_reaches_past_the_picture_is_cut(told: dict, expected: tuple) -> None:
+def test_a_box_that_reaches_past_the_picture_is_cut(bounds: dict, expected: tuple) -> None:
     """Only the part within the picture is left: the contract's boxes end at 0 and 1."""
-    box = results.box(told)
+    box = results.box(bounds)
     assert (box.left, box.top, box.width, box.height) == pytest.approx(expected)
 
 
 def test_a_label_keeps_parents_categories_and_places() -> None:
     """Scores count from 0 to 1, also those of the instances."""
-    told = {
+    response = {
         "Name": "Face",
         "Confidence": 75.0,
         "Parents": [{"Name": "Head"}, {"Name": "Person"}],
         "Categories": [{"Name": "Person Description"}],
         "Instances": [{"BoundingBox": FACE["BoundingBox"], "Confidence": 60.0}],
     }
-    (label,) = results.labels({"Labels": [told]})
+    (label,) = results.labels({"Labels": [response]})
     assert (label.name, label.score) == ("Face", 0.75)
     assert list(label.parents) == ["Head", "Person"]
     assert list(label.categories) == ["Person Description"]

@@ -12,7 +12,7 @@ from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.errors import ImageTooLarge, InvalidImage, ObjectForbidden, ObjectNotFound
 from services.runtime.images.image import Image
 from services.runtime.storage.s3 import ObjectStore
-from tests.support.rekognition_calls import asking, recognizing
+from tests.support.rekognition_calls import options, recognizing
 from tests.support.rekognition_pictures import encode
 from tests.support.rekognition_servers import BUCKET, demo_aws
 from tests.support.scripted_aws import refusal, scripted_aws
@@ -40,7 +40,7 @@ def stored(aws: SimpleNamespace, key: str, content: bytes) -> Image:
 async def test_a_webp_in_s3_is_fetched_and_converted(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
     """Both features are refused the reference; the object is converted once, and each refusal was free."""
     image = stored(aws, "hopper.webp", encode(pictures.demo_pictures()["hopper.jpg"], "WEBP"))
-    result = await recognizer.recognize(image, asking())
+    result = await recognizer.recognize(image, options())
     assert result.faces[0].candidates[0].display_name == "Grace Hopper"
     assert list(result.warnings) == [FETCHED, "converted from WebP to JPEG"]
     assert result.cost_micro_usd == 2000
@@ -52,7 +52,7 @@ async def test_an_object_with_too_many_pixels_is_fetched_and_shrunk(
 ) -> None:
     """Rekognition takes 10,000 pixels a side."""
     image = stored(aws, "wide.jpg", encode(Pillow.new("RGB", (12_000, 200))))
-    result = await recognizer.recognize(image, asking(pb.FEATURE_LABELS))
+    result = await recognizer.recognize(image, options(pb.FEATURE_LABELS))
     assert list(result.warnings) == [FETCHED, "shrunk to 10000 pixels a side"]
 
 
@@ -60,13 +60,13 @@ async def test_an_object_over_15_mib_is_too_large(aws: SimpleNamespace, recogniz
     """The contract's limit holds for S3 objects too."""
     content = encode(Pillow.new("RGB", (200, 200))) + b"\0" * 16_000_000
     with pytest.raises(ImageTooLarge, match="15 MiB"):
-        await recognizer.recognize(stored(aws, "huge.jpg", content), asking())
+        await recognizer.recognize(stored(aws, "huge.jpg", content), options())
 
 
 async def test_a_text_in_s3_is_no_picture(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
     """Fetched once, and refused in our words."""
     with pytest.raises(InvalidImage, match="not a JPEG, PNG or WebP"):
-        await recognizer.recognize(stored(aws, "a.txt", b"no picture"), asking())
+        await recognizer.recognize(stored(aws, "a.txt", b"no picture"), options())
 
 
 async def test_a_bucket_in_another_region_is_read_for_rekognition(aws: SimpleNamespace) -> None:
@@ -81,9 +81,9 @@ async def test_a_bucket_in_another_region_is_read_for_rekognition(aws: SimpleNam
 
     with scripted_aws(script) as elsewhere:
         async with recognizing(elsewhere.url) as made:
-            result = await made.recognize(image, asking())
+            result = await made.recognize(image, options())
     assert list(result.warnings) == [FETCHED]
-    assert len(elsewhere.asked) == 4
+    assert len(elsewhere.requests) == 4
 
 
 async def test_a_jpeg_that_rekognition_does_not_read_is_made_plain(aws: SimpleNamespace) -> None:
@@ -97,7 +97,7 @@ async def test_a_jpeg_that_rekognition_does_not_read_is_made_plain(aws: SimpleNa
 
     with scripted_aws(script) as elsewhere:
         async with recognizing(elsewhere.url) as made:
-            result = await made.recognize(image, asking(pb.FEATURE_LABELS))
+            result = await made.recognize(image, options(pb.FEATURE_LABELS))
     assert list(result.warnings) == [FETCHED, "converted from a JPEG that Rekognition cannot read"]
 
 
@@ -113,7 +113,7 @@ async def test_an_object_that_cannot_be_read(aws: SimpleNamespace, key: str, exp
     image = Image(s3_object=pb.S3Object(bucket=BUCKET, key=key), fetch=fetch)
     async with recognizing(aws.url) as made:
         with pytest.raises(expected, match=f"s3://{BUCKET}/{key}"):
-            await made.recognize(image, asking())
+            await made.recognize(image, options())
 
 
 async def test_the_named_version_is_recognized(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
@@ -123,5 +123,5 @@ async def test_the_named_version_is_recognized(aws: SimpleNamespace, recognizer:
     for kind in ("JPEG", "WEBP"):
         old = stored(aws, f"v.{kind}", encode(demo["hopper.jpg"], kind))
         stored(aws, f"v.{kind}", encode(demo["coffee.jpg"], kind))
-        result = await recognizer.recognize(old, asking(pb.FEATURE_CELEBRITIES))
+        result = await recognizer.recognize(old, options(pb.FEATURE_CELEBRITIES))
         assert result.faces[0].candidates[0].display_name == "Grace Hopper"

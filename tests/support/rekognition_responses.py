@@ -35,7 +35,7 @@ MODERATION = {
         {"Name": "Alcoholic Beverages", "ParentName": "Alcohol", "Confidence": 85.0},
     ]
 }
-ANSWERS: dict[str, object] = {
+RESPONSES: dict[str, object] = {
     "RecognizeCelebrities": {
         "CelebrityFaces": [{"Id": "c1", "Name": "Somebody", "MatchConfidence": 97.0, "Face": {"BoundingBox": LEFT}}],
         "UnrecognizedFaces": [],
@@ -54,6 +54,6 @@ ANSWERS: dict[str, object] = {
 }
 
 
-def as_told(operation: str, _: dict[str, Any]) -> Answer:
+def respond(operation: str, _: dict[str, Any]) -> Answer:
     """A script of these answers."""
-    return 200, ANSWERS[operation]
+    return 200, RESPONSES[operation]
