@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.support.peer import Peer, serving, two_people
 
-WITHOUT_TYPER = "import sys; sys.modules['typer'] = None; from marquee.cli import main; main()"
+WITHOUT_TYPER = "import sys; sys.modules['typer'] = None; from marquee.__main__ import main; main()"
 
 
 def _marquee(
