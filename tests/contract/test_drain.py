@@ -32,7 +32,7 @@ async def test_sigterm_lets_running_calls_end(system: LocalSystem, name: str) ->
     with server(f"services.{name}", system.environment(name)) as alone:
         async with grpc.aio.insecure_channel(alone.address) as channel:
             stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
-            call = asyncio.ensure_future(stub.RecognizeImage(request(), timeout=30))
+            call = asyncio.ensure_future(stub.RecognizeImage(request(), timeout=60))
             await asyncio.to_thread(wait_until, lambda: begun(alone.metrics_url) == 1, 10)
             alone.process.send_signal(signal.SIGTERM)
             answer = await call

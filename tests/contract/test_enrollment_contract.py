@@ -89,7 +89,7 @@ async def test_refuses_pictures(
     stub: EnrollmentServiceStub, image: recognizer_pb2.Image, code: str, reason: str
 ) -> None:
     """A refused picture is an entry of the response with its own status, even the only one; nobody is enrolled."""
-    result = of_svm((await stub.EnrollFaces(twin(image), timeout=20)).results)
+    result = of_svm((await stub.EnrollFaces(twin(image), timeout=60)).results)
     assert (result.outcome, result.status.code) == (recognizer_pb2.OUTCOME_PARTIAL, 0)
     assert states(result) == [REFUSED]
     assert code_and_reason(result.faces[0].status) == (code, reason)
@@ -100,7 +100,7 @@ async def test_refuses_pictures(
 async def test_refuses_a_stranger_with_a_known_face(stub: EnrollmentServiceStub) -> None:
     """Unless allow_similar is set."""
     stranger = pb.EnrollFacesRequest(display_name="A stranger", images=[s3_image("hopper.jpg")])
-    result = of_svm((await stub.EnrollFaces(stranger, timeout=20)).results)
+    result = of_svm((await stub.EnrollFaces(stranger, timeout=60)).results)
     assert result.outcome == recognizer_pb2.OUTCOME_PARTIAL
     assert code_and_reason(result.faces[0].status) == ("ALREADY_EXISTS", "FACE_ALREADY_ENROLLED")
     assert await people(stub) == ["eileen-collins", "grace-hopper"]
@@ -117,7 +117,7 @@ async def test_refuses_a_stranger_with_a_known_face(stub: EnrollmentServiceStub)
 )
 async def test_refuses(stub: EnrollmentServiceStub, request_: pb.EnrollFacesRequest, code: str, reason: str) -> None:
     """All servers report the same error for a wrong request, and nobody is enrolled."""
-    refused = await refusal(stub.EnrollFaces(request_, timeout=20))
+    refused = await refusal(stub.EnrollFaces(request_, timeout=60))
     assert code_and_reason(refused) == (code, reason)
     assert refused.message
     assert await people(stub) == ["eileen-collins", "grace-hopper"]

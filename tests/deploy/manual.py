@@ -3,12 +3,11 @@
 import re
 import shlex
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from helm.generate import ROOT
+from tests.support.processes import run
 
 _NOBODY_THERE = re.compile(r"127\.0\.0\.1:9\b.*(refused|did you specify)")
 
@@ -26,7 +25,7 @@ def commands(page: Path, program: str) -> list[str]:
 
 def check_shell(block: str) -> None:
     """Bash reads the block without finding fault."""
-    checked = subprocess.run(["bash", "-n"], input=block, capture_output=True, text=True, check=False)  # noqa: S607
+    checked = run(["bash", "-n", "-c", block])
     assert (checked.returncode, checked.stderr) == (0, ""), block
 
 
@@ -36,7 +35,7 @@ def check_kubectl(command: str) -> None:
     if kubectl is None:
         pytest.skip("kubectl is missing: apt-get install kubernetes-client")
     asked = [kubectl, *shlex.split(command)[1:], "--server=http://127.0.0.1:9", "--request-timeout=2s"]
-    done = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    done = run(asked)
     assert done.returncode == 0 or _NOBODY_THERE.search(done.stderr), (command, done.stderr)
 
 

@@ -1,7 +1,6 @@
 """A real nginx with the file of deploy/one-host/."""
 
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ import pytest
 
 from helm.generate import ROOT
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
-from tests.support.processes import free_port, wait_until
+from tests.support.processes import free_port, run, spawn, wait_until
 
 FILE = ROOT / "deploy" / "one-host" / "nginx.conf"
 
@@ -45,14 +44,10 @@ def running(folder: Path, gateway: str) -> Iterator[Nginx]:
         pytest.skip("nginx is missing: apt-get install nginx-core")
     port = free_port()
     _lay_out(folder, port, gateway)
-    process = subprocess.Popen([program, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"])
-    try:
-        wait_until(lambda: (folder / "pid").exists() or process.poll() is not None, 20)
+    with spawn([program, "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]) as process:
+        wait_until(lambda: (folder / "pid").exists() or process.poll() is not None)
         assert process.poll() is None, (folder / "error.log").read_text()
         yield Nginx(port, (folder / "fullchain.pem").read_bytes())
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def _lay_out(folder: Path, port: int, gateway: str) -> None:
@@ -77,4 +72,4 @@ def _certificate(folder: Path) -> None:
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     keys = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{folder}/privkey.pem"]
     command = ["openssl", "req", "-x509", "-days", "2", "-out", f"{folder}/fullchain.pem", *names, *keys]
-    subprocess.run(command, check=True, capture_output=True)
+    run(command).check_returncode()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import threading
 import time
 import urllib.error
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.deploy.promtool import program
-from tests.support.processes import free_port, wait_until
+from tests.support.processes import PATIENCE, free_port, spawn, wait_until
 
 
 @dataclass(frozen=True)
@@ -50,14 +49,14 @@ class Prometheus:
     def ready(self) -> bool:
         """Whether it takes queries."""
         try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=2):  # noqa: S310 - our own server
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=PATIENCE):  # noqa: S310 - our own server
                 return True
         except (urllib.error.URLError, ConnectionError):
             return False
 
     def _get(self, what: str, **parameters: str) -> Any:
         url = f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own server
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:  # noqa: S310 - our own server
             return json.load(answer)["data"]
 
 
@@ -68,15 +67,10 @@ def prometheus(folder: Path, targets: Sequence[Target], rules: Path) -> Iterator
     (folder / "prometheus.json").write_text(json.dumps(_configuration(targets, rules)))
     arguments = (f"--config.file={folder}/prometheus.json", f"--storage.tsdb.path={folder}/data")
     command = [program("prometheus"), *arguments, f"--web.listen-address=127.0.0.1:{port}"]
-    with (folder / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
+    with (folder / "prometheus.log").open("wb") as log, spawn(command, stdout=log, stderr=log):
         running = Prometheus(f"http://127.0.0.1:{port}")
-        wait_until(running.ready, 30)
+        wait_until(running.ready)
         yield running
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from helm import manifests
 from helm.generate import CHART
+from tests.support import processes
 
 ALERTS = CHART / "alerts"
 DAILY_CAP_USD = 25
@@ -32,7 +32,7 @@ def write_rules(path: Path, found: list[dict[str, Any]]) -> None:
 
 def run(*arguments: str) -> str:
     """What promtool says; fails the test where it finds fault."""
-    done = subprocess.run([program("promtool"), *arguments], capture_output=True, text=True, timeout=100, check=False)
+    done = processes.run([program("promtool"), *arguments])
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

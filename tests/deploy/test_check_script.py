@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from helm.generate import CHART, ROOT
-from tests.support.processes import LocalSystem, free_port, server
+from tests.support.processes import LocalSystem, free_port, run, server
 
 PICTURE = CHART / "files" / "picture.jpg"
 
@@ -14,7 +14,7 @@ PICTURE = CHART / "files" / "picture.jpg"
 def _check(address: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, CHART / "files" / "check.py", address, PICTURE]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=90, check=False)
+    return run(command, env=environment)
 
 
 def test_healthy_system_passes(system: LocalSystem) -> None:

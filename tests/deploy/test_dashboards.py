@@ -24,7 +24,7 @@ _RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 _EXPOSITIONS = Path(__file__).parent / "expositions"
 _SECONDS_OF_TRAFFIC = 12
 _VARIABLES = {"$__rate_interval": "10s", "$namespace": "marquee", "$recognizer": "rekognition"}
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.slow
 
 
 def _panels(path: Path) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ def watched(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) -> It
             labels = {**here, "component": name, "pod": f"{name}-0", "endpoint": "metrics"}
             targets.append(Target(address, labels))
         running = stack.enter_context(prometheus(folder, targets, folder / "rules.json"))
-        wait_until(lambda: len(running.query("up == 1")) == len(targets), 30)
+        wait_until(lambda: len(running.query("up == 1")) == len(targets))
         _ask(system)
         yield running
 

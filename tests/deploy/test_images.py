@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from helm.generate import ROOT
 from services.names import RECOGNIZERS, SERVERS
+from tests.support.processes import run
 
 SLIM = ROOT / "deploy" / "images" / "slim"
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
@@ -65,7 +65,7 @@ def test_slimming_takes_the_68_point_landmarks(packages: Path) -> None:
     """The landmarks that may not be used commercially go; those with five points and the embedding stay."""
     models = packages / "face_recognition_models" / "models"
     assert (models / "shape_predictor_68_face_landmarks.dat").exists()
-    subprocess.run([SLIM, packages], check=True, timeout=60)
+    run([SLIM, packages]).check_returncode()
     assert sorted(path.name for path in models.glob("*.dat")) == [
         "dlib_face_recognition_resnet_model_v1.dat",
         "shape_predictor_5_face_landmarks.dat",
@@ -74,7 +74,7 @@ def test_slimming_takes_the_68_point_landmarks(packages: Path) -> None:
 
 def test_slimming_keeps_what_servers_read(packages: Path) -> None:
     """The services that are asked stay in botocore, and the cascades in OpenCV."""
-    subprocess.run([SLIM, packages], check=True, timeout=60)
+    run([SLIM, packages]).check_returncode()
     services = {path.name for path in (packages / "botocore" / "data").iterdir() if path.is_dir()}
     assert {"s3", "rekognition", "dynamodb", "sts"} <= services
     assert "ec2" not in services
@@ -85,7 +85,7 @@ def test_slimming_keeps_what_servers_read(packages: Path) -> None:
 def test_slimming_fits_any_set_of_packages(tmp_path: Path) -> None:
     """A service without these packages is slimmed too."""
     (tmp_path / "package" / "tests").mkdir(parents=True)
-    subprocess.run([SLIM, tmp_path], check=True, timeout=60)
+    run([SLIM, tmp_path]).check_returncode()
     assert not (tmp_path / "package" / "tests").exists()
 
 

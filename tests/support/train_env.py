@@ -17,7 +17,7 @@ def train_python() -> str:
     return str(python)
 
 
-def run_module(module: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run_module(module: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m MODULE ARGUMENTS` there."""
     command = [train_python(), "-m", module, *map(str, arguments)]
-    return run(command)
+    return run(command, env=os.environ | environment)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from services.names import SERVERS
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, run
 
 _LAMBDA = "services.rekognition.lambda_function"
 _IN_LAMBDA_RUNTIME = {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
@@ -61,7 +61,7 @@ def _import(module: str, locked: set[str]) -> None:
 
 def _run(module: str, locked: set[str]) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", _HOOK, module, ",".join(locked | {"marquee"})]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return run(command)
 
 
 def _locked(path: str) -> set[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, run
 
 _GENERATED = "_pb2"
 _MODULES, _LINES = 10, 400
@@ -82,9 +82,7 @@ def test_a_wrong_import_is_refused(tmp_path: Path, place: str, text: str) -> Non
 def _lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     environment = os.environ | {"PYTHONPATH": str(folder)}
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
+    return run(command, cwd=folder, env=environment)
 
 
 def _length(path: Path) -> int:

@@ -1,18 +1,18 @@
 """What `import marquee` loads and offers."""
 
-import subprocess
 import sys
 
 import pytest
 
 import marquee
+from tests.support.processes import run
 
 HEAVY = ("boto3", "cv2", "sklearn", "tensorflow", "numpy", "PIL", "rich", "typer")
 
 
 def _loaded(statement: str) -> list[str]:
     code = f"import sys; {statement}; print(*[name for name in {HEAVY} if name in sys.modules])"
-    return subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    return run([sys.executable, "-c", code]).stdout.split()
 
 
 @pytest.mark.parametrize("statement", ["import marquee", "from marquee import Client, AsyncClient, MarqueeError"])

@@ -1,7 +1,6 @@
 """The gateway's configuration file, and how its mistakes are told."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 
 from services.gateway.__main__ import main
 from services.gateway.config import ConfigError, load_config
-from tests.support.processes import ROOT
+from tests.support.processes import run
 
 
 @pytest.fixture
@@ -129,7 +128,7 @@ def test_a_mistake_ends_the_process(path: Path) -> None:
     path.write_text("recognizers:\n  svm: {target: svm}\n")
     environment = os.environ | {"MARQUEE_GATEWAY_CONFIG": str(path)}
     command = [sys.executable, "-m", "services.gateway"]
-    ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    ended = run(command, env=environment)
     assert ended.returncode == 2
     assert ended.stderr.startswith(f"{path}:2: recognizers.svm.target: ")
     assert len(ended.stderr.splitlines()) == 1

@@ -1,7 +1,6 @@
 """The adapter's pixels against those of Keras itself."""
 
 import io
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image as Pillow
 
 from services.keras.preprocess import to_input, to_pixels
 from services.runtime.images.image import Image
+from tests.support.processes import run
 from tests.support.train_env import train_python
 
 _KERAS = """
@@ -70,7 +70,7 @@ def _expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]
     for name, content in _pictures().items():
         (folder / name).write_bytes(content)
     command = [train_python(), "-c", _KERAS, "expected.npz", *_pictures()]
-    subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=110)
+    run(command, cwd=folder).check_returncode()
     return dict(np.load(Path(folder) / "expected.npz"))
 
 

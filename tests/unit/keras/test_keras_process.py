@@ -16,7 +16,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 from services.runtime import status
 from tests.support.leaves import request
-from tests.support.processes import ROOT, free_port
+from tests.support.processes import PATIENCE, free_port, spawn
 from tests.support.tf_serving_models import serving, write_brightness_model
 
 _SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -33,10 +33,10 @@ class Adapter:
 
     async def state(self, service: str = "readiness") -> int:
         check = health_pb2.HealthCheckRequest(service=service)
-        return int((await self.health.Check(check, wait_for_ready=True, timeout=20)).status)
+        return int((await self.health.Check(check, wait_for_ready=True, timeout=PATIENCE)).status)
 
     async def until(self, *, ready: bool) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE):
             while (await self.state() == _SERVING) is not ready:  # noqa: ASYNC110 - another process changes it
                 await asyncio.sleep(0.05)
 
@@ -47,11 +47,6 @@ class Adapter:
 
     async def listed(self) -> pb.Recognizer:
         return (await self.stub.ListRecognizers(pb.ListRecognizersRequest())).recognizers[0]
-
-
-def _started(environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "services.keras"]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
 
 
 @pytest.fixture(name="adapter")
@@ -65,13 +60,12 @@ async def _adapter(tmp_path: Path) -> AsyncIterator[Adapter]:
         "MARQUEE_KERAS_POLL_SECONDS": 0.2,
     }
     environment = os.environ | {name: str(value) for name, value in own.items()}
-    process = _started(environment)
-    try:
+    command = [sys.executable, "-m", "services.keras"]
+    with spawn(command, env=environment, stderr=subprocess.DEVNULL) as process:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             yield Adapter(process, channel, served)
-    finally:
         process.terminate()
-        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert await asyncio.to_thread(process.wait, PATIENCE) == 0
 
 
 async def test_model_that_is_not_loaded_yet(adapter: Adapter, tmp_path: Path) -> None:

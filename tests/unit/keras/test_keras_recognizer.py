@@ -21,6 +21,7 @@ from services.keras.settings import KerasSettings
 from services.runtime.errors import DependencyTimeout, InvalidImage, Misconfigured, NotReady
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Options
+from tests.support.processes import PATIENCE
 from tests.support.tf_serving_models import serving, write_brightness_model
 
 
@@ -30,7 +31,7 @@ def _picture(grey: int) -> Image:
     return Image(buffer.getvalue())
 
 
-def _options(seconds: float = 10) -> Options:
+def _options(seconds: float = 300) -> Options:
     return Options(
         "test", (pb.FEATURE_LABELS,), 10, 0.0, "", include_embeddings=False, deadline=time.monotonic() + seconds
     )
@@ -101,7 +102,7 @@ async def test_waits_for_server(tmp_path: Path) -> None:
     await asyncio.sleep(0.5)
     assert not loading.done()
     async with serving(base, port=port):
-        await asyncio.wait_for(loading, 5)
+        await asyncio.wait_for(loading, PATIENCE)
     await recognizer.close()
 
 
@@ -114,9 +115,9 @@ async def test_server_that_comes_back_is_used(tmp_path: Path) -> None:
     begin = time.monotonic()
     with pytest.raises(NotReady, match=f"127.0.0.1:{port} does not answer"):
         await recognizer.recognize(_picture(0), _options())
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 20
     async with serving(base, port=port):
-        await _until_answered(recognizer, seconds=4)
+        await _until_answered(recognizer)
     await recognizer.close()
 
 
@@ -128,7 +129,7 @@ async def test_another_version_brings_its_labels(tmp_path: Path) -> None:
         await recognizer.load()
     write_brightness_model(base, version=2, labels=("Day", "Night"))
     async with serving(base, port=port):
-        result = await _until_answered(recognizer, seconds=4)
+        result = await _until_answered(recognizer)
     await recognizer.close()
     assert (result.model.version, [label.name for label in result.labels]) == ("2", ["Night"])
 
@@ -148,7 +149,7 @@ async def test_model_that_is_no_longer_served(tmp_path: Path) -> None:
         await recognizer.load()
     async with serving(base, port=port, name="other"):
         with pytest.raises(NotReady, match="does not serve the model 'celebrity'"):
-            await _until_answered(recognizer, seconds=4)
+            await _until_answered(recognizer)
     await recognizer.close()
 
 
@@ -189,9 +190,9 @@ async def test_text_as_a_picture(tmp_path: Path) -> None:
             await recognizer.recognize(Image(b"not a picture"), _options())
 
 
-async def _until_answered(recognizer: KerasRecognizer, seconds: float) -> pb.RecognizerResult:
+async def _until_answered(recognizer: KerasRecognizer) -> pb.RecognizerResult:
     """Retry while the connection is being re-established."""
-    end = time.monotonic() + seconds
+    end = time.monotonic() + PATIENCE
     while True:
         try:
             return await recognizer.recognize(_picture(0), _options())

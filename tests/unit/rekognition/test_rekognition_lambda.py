@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -13,7 +12,7 @@ import pytest
 
 from services.rekognition.lambda_function import objects_of
 from tests.support.lambda_runtime import RuntimeApi, running
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, run
 from tests.support.rekognition_pictures import demo, printed
 from tests.support.rekognition_servers import BUCKET, demo_aws
 from tests.support.scripted_aws import TABLE, dynamodb, table
@@ -185,5 +184,5 @@ for name, packages in importlib.metadata.packages_distributions().items():
 import services.rekognition.lambda_function
 """
     command = [sys.executable, "-c", code, *(packed | runtime)]
-    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    done = run(command)
     assert done.returncode == 0, done.stderr

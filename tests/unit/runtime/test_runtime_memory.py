@@ -1,9 +1,10 @@
 """Memory that goes back to the system."""
 
-import subprocess
 import sys
 
 import pytest
+
+from tests.support.processes import run
 
 _WORK = """
 import numpy as np
@@ -26,7 +27,7 @@ print(resident() - begin)
 def growth(before: str = "", after: str = "") -> int:
     """Bytes that a process still has of 100 MiB that it let go."""
     code = _WORK.format(before=before, after=after)
-    return int(subprocess.check_output([sys.executable, "-c", code], text=True))
+    return int(run([sys.executable, "-c", code]).stdout)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's way of keeping memory")

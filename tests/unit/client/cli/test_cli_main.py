@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.support.peer import Peer, serving, two_people
+from tests.support.processes import ROOT, run
 
 WITHOUT_TYPER = "import sys; sys.modules['typer'] = None; from marquee.__main__ import main; main()"
 
@@ -15,15 +16,8 @@ def _marquee(
     *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if name != "MARQUEE_ADDRESS"}
-    root = str(Path(__file__).parents[4])
-    return subprocess.run(
-        [sys.executable, "-m", "marquee", *arguments],
-        cwd=cwd,
-        env={**inherited, "PYTHONPATH": root, **(env or {})},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {**inherited, "PYTHONPATH": str(ROOT), **(env or {})}
+    return run([sys.executable, "-m", "marquee", *arguments], cwd=cwd or ROOT, env=environment)
 
 
 def test_help_documents_exit_codes() -> None:
@@ -49,7 +43,7 @@ def test_version() -> None:
 
 def test_without_the_extra_it_says_what_to_install() -> None:
     """Without the extra `cli` the command names it, without a traceback."""
-    result = subprocess.run([sys.executable, "-c", WITHOUT_TYPER], capture_output=True, text=True, check=False)
+    result = run([sys.executable, "-c", WITHOUT_TYPER])
     assert result.returncode == 1
     assert result.stderr.endswith("pip install 'marquee[cli]'\n")
     assert result.stderr.count("\n") == 1

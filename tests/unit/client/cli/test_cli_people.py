@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from marquee import Client
 from tests.support.commands import lines_of, marquee
 from tests.support.enrollment_servers import EnrollmentServers, more_portraits
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, run
 
 
 @pytest.fixture(autouse=True)
@@ -128,9 +127,7 @@ def _at_a_terminal(*arguments: str, answer: str) -> tuple[int, str]:
         os.write(person, answer.encode())
         command = [sys.executable, "-m", "marquee", *arguments]
         environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        result = subprocess.run(
-            command, stdin=terminal, capture_output=True, text=True, check=False, env=environment, cwd=Path.cwd()
-        )
+        result = run(command, stdin=terminal, env=environment, cwd=Path.cwd())
     finally:
         os.close(person)
         os.close(terminal)

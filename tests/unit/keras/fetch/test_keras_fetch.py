@@ -3,9 +3,7 @@
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import pytest
 from services.keras.fetch import manifest as manifests
 from services.keras.fetch.bucket import BucketProblem, PublishedModel
 from services.keras.fetch.delivery import Delivery, DeliveryProblem
+from tests.support.processes import PATIENCE, run, spawn, wait_until
 from tests.support.s3_store import s3_store
 
 BUCKET = "models"
@@ -210,12 +209,12 @@ def test_init_container(s3: str, client: Any, tmp_path: Path) -> None:
     """Without --watch: exit 0 once the version is here, 2 with a sentence if there is none; no TensorFlow, no gRPC."""
     environment = os.environ | {"MARQUEE_S3_ENDPOINT_URL": s3}
     command = _command(URL, tmp_path / "served")
-    failed = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    failed = run(command, env=environment)
     assert failed.returncode == 2
     assert failed.stderr.startswith("Not fetched. s3://models/shop/celebrity holds no")
     _publish(client, tmp_path, 1)
     command[1:1] = ["-X", "importtime"]
-    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = run(command, env=environment)
     assert done.returncode == 0, done.stderr
     assert '"event": "fetched a model"' in done.stderr
     assert not {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()} & {"tensorflow", "grpc", "PIL"}
@@ -227,22 +226,12 @@ def test_sidecar(s3: str, client: Any, tmp_path: Path) -> None:
     command = _command(URL, base, "--watch", "0.1")
     environment = os.environ | {"MARQUEE_S3_ENDPOINT_URL": s3, "MARQUEE_LOG_FORMAT": "json"}
     log = tmp_path / "log"
-    with log.open("w") as file, subprocess.Popen(command, env=environment, cwd=ROOT, stderr=file) as process:
-        try:
-            _until(lambda: "no model was fetched" in log.read_text())
-            for version in (1, 2):
-                _publish(client, tmp_path, version)
-                _until(lambda version=version: (base / str(version)).exists())
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(10) == 0
-        finally:
-            process.kill()
+    with log.open("w") as file, spawn(command, env=environment, stderr=file) as process:
+        wait_until(lambda: "no model was fetched" in log.read_text())
+        for version in (1, 2):
+            _publish(client, tmp_path, version)
+            wait_until((base / str(version)).exists)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
     waited = [line for line in log.read_text().splitlines() if "holds no" in line]
     assert len(waited) == 1
-
-
-def _until(true: Any) -> None:
-    end = time.monotonic() + 20
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)

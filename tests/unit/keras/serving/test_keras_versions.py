@@ -22,6 +22,7 @@ from services.keras.settings import KerasSettings
 from services.runtime.errors import DependencyUnavailable, Misconfigured, NotReady, Overloaded
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Options
+from tests.support.processes import PATIENCE
 from tests.support.tf_serving_models import model_source, serving_of, write_brightness_model
 
 _READY = pb.RECOGNIZER_STATE_UNSPECIFIED  # filled in by the leaf
@@ -54,7 +55,7 @@ async def _ask(recognizer: KerasRecognizer, grey: int = 204) -> pb.RecognizerRes
 
 
 async def _until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while not condition():  # noqa: ASYNC110 - the recognizer's watching brings it about
             await asyncio.sleep(0.02)
 

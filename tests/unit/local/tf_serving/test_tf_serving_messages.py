@@ -1,13 +1,12 @@
 """The stand-in's own messages beside those of tensorflow-serving-api, with and without TensorFlow."""
 
-import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, run
 from tests.support.train_env import train_python
 
 _IMPORT = """
@@ -35,5 +34,5 @@ def test_messages_have_room_beside_the_packages(tensorflow: bool) -> None:  # no
     """No name clashes with what server, adapter and converter import, with TensorFlow installed and without."""
     python = train_python() if tensorflow else Path(sys.executable)
     command = [python, "-c", _IMPORT, sysconfig.get_path("purelib")]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env={"PYTHONPATH": str(ROOT)})
+    done = run(command, env={"PYTHONPATH": str(ROOT)})
     assert done.stdout.strip() == f"{tensorflow} {_NAMES}"

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +13,35 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from tests.support.processes import PATIENCE, free_port, run, spawn
 from tests.support.tf_serving_models import write_brightness_model
 
-
-def _start(base: Path, port: int, *more: str) -> subprocess.Popen[str]:
-    return _process(f"--model_base_path={base}", f"--port={port}", *more)
+_COMMAND = [sys.executable, "-m", "local.tf_serving"]
 
 
-def _process(*arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "local.tf_serving", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def _start(base: Path, port: int, *more: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    command = [*_COMMAND, f"--model_base_path={base}", f"--port={port}", *more]
+    return spawn(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
-def _end(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Return exit code and standard error of a process that ends by itself."""
-    try:
-        _, error = process.communicate(timeout=20)
-    finally:
-        process.kill()
-    return process.returncode, error
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+def _refused(*arguments: str) -> str:
+    """Return the standard error of a process that refuses what it is told to serve."""
+    result = run([*_COMMAND, *arguments])
+    assert result.returncode == 2
+    return result.stderr
 
 
 def test_reflection_and_graceful_stop(tmp_path: Path) -> None:
     """Reflection lists both services; the process exits 0 on SIGTERM; nothing is printed to standard output."""
-    port = _free_port()
-    process = _start(write_brightness_model(tmp_path), port)
-    try:
+    port = free_port()
+    with _start(write_brightness_model(tmp_path), port) as process:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            grpc.channel_ready_future(channel).result(timeout=20)
+            grpc.channel_ready_future(channel).result(timeout=PATIENCE)
             services = _services(channel)
             prediction = _methods(channel, "tensorflow.serving.PredictionService")
             status = _methods(channel, "tensorflow.serving.ModelService")
         process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=10)
-    finally:
-        process.kill()
+        output, _ = process.communicate(timeout=PATIENCE)
     assert {"tensorflow.serving.PredictionService", "tensorflow.serving.ModelService"} <= services
     assert {"Predict", "GetModelMetadata"} <= prediction
     assert status == {"GetModelStatus"}
@@ -71,43 +60,36 @@ def test_reflection_and_graceful_stop(tmp_path: Path) -> None:
 )
 def test_refused_command_line(arguments: list[str], text: str) -> None:
     """An invalid command line exits 2 with a line that says why."""
-    code, error = _end(_process(*arguments))
-    assert code == 2
+    error = _refused(*arguments)
     assert text in error
 
 
 def test_broken_files(tmp_path: Path) -> None:
     """A model or a file that cannot be read exits 2 with its name."""
     (tmp_path / "1").mkdir()
-    code, error = _end(_start(tmp_path, _free_port()))
-    assert code == 2
+    error = _refused(f"--model_base_path={tmp_path}", f"--port={free_port()}")
     assert f"{tmp_path}/1 cannot be served: it has neither saved_model.pb nor model.onnx" in error
     (tmp_path / "1" / "model.onnx").write_bytes(b"no model")
-    code, error = _end(_start(tmp_path, _free_port()))
-    assert code == 2
+    error = _refused(f"--model_base_path={tmp_path}", f"--port={free_port()}")
     assert f"Error: {tmp_path}/1/model.onnx cannot be loaded" in error
     (tmp_path / "config").write_text("model_config_list { config { name: 'a' path: 'b' } }")
-    code, error = _end(_process(f"--model_config_file={tmp_path / 'config'}"))
-    assert code == 2
+    error = _refused(f"--model_config_file={tmp_path / 'config'}")
     assert 'has no field named "path"' in error
 
 
 def test_waits_for_a_version(tmp_path: Path) -> None:
     """The port stays closed until an empty folder has a version, as with TensorFlow Serving."""
-    port = _free_port()
-    process = _start(tmp_path / "model", port, "--file_system_poll_wait_seconds=0.1")
+    port = free_port()
     (tmp_path / "model").mkdir()
-    try:
+    with _start(tmp_path / "model", port, "--file_system_poll_wait_seconds=0.1") as process:
         with pytest.raises(grpc.FutureTimeoutError), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             grpc.channel_ready_future(channel).result(timeout=2)
         write_brightness_model(tmp_path / "fresh")
         (tmp_path / "fresh/1").rename(tmp_path / "model/1")
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            grpc.channel_ready_future(channel).result(timeout=20)
+            grpc.channel_ready_future(channel).result(timeout=PATIENCE)
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=10)[0] == ""
-    finally:
-        process.kill()
+        assert process.communicate(timeout=PATIENCE)[0] == ""
 
 
 def test_port_that_is_taken(tmp_path: Path) -> None:
@@ -117,8 +99,7 @@ def test_port_that_is_taken(tmp_path: Path) -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        code, error = _end(_start(write_brightness_model(tmp_path), port))
-    assert code == 2
+        error = _refused(f"--model_base_path={write_brightness_model(tmp_path)}", f"--port={port}")
     assert f"127.0.0.1:{port} cannot be listened on" in error
 
 

@@ -36,7 +36,7 @@ def _status(version: str) -> dict[str, object]:
 )
 def test_status(url: str, path: str, versions: list[str] | None) -> None:
     """A model's state has TensorFlow Serving's form; names are case-sensitive."""
-    answer = requests.get(f"{url}/v1/models/{path}", timeout=10)
+    answer = requests.get(f"{url}/v1/models/{path}", timeout=60)
     if versions is None:
         assert answer.status_code == 404
     else:
@@ -45,7 +45,7 @@ def test_status(url: str, path: str, versions: list[str] | None) -> None:
 
 def test_metadata(url: str) -> None:
     """The signature is returned with the fields' own names."""
-    answer = requests.get(f"{url}/v1/models/celebrity/labels/canary/metadata", timeout=10).json()
+    answer = requests.get(f"{url}/v1/models/celebrity/labels/canary/metadata", timeout=60).json()
     assert answer["model_spec"]["version"] == "2"
     image = answer["metadata"]["signature_def"]["signature_def"]["serving_default"]["inputs"]["image"]
     assert image["dtype"] == "DT_UINT8"
@@ -63,14 +63,14 @@ def test_metadata(url: str) -> None:
 )
 def test_errors(url: str, path: str, code: int, error: str) -> None:
     """Errors have TensorFlow Serving's codes, texts and form."""
-    answer = requests.get(url + path, timeout=10)
+    answer = requests.get(url + path, timeout=60)
     assert (answer.status_code, answer.json()) == (code, {"error": error})
     assert answer.headers["content-type"] == "application/json"
 
 
 def test_predictions_are_asked_for_by_grpc(url: str) -> None:
     """A POST is refused."""
-    assert requests.post(f"{url}/v1/models/celebrity:predict", json={}, timeout=10).status_code == 400
+    assert requests.post(f"{url}/v1/models/celebrity:predict", json={}, timeout=60).status_code == 400
 
 
 def test_port_that_is_taken() -> None:

@@ -15,7 +15,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predict_p
 
 from local.tf_serving.source import logger
 from services.keras.serving.tensors import as_content, to_array
-from tests.support.processes import ROOT, free_port
+from tests.support.processes import PATIENCE, ROOT, free_port, run, spawn
 from tests.support.tf_serving_models import model_source
 from tests.support.train_env import train_python
 
@@ -42,7 +42,7 @@ _SPEC = model_pb2.ModelSpec(name="celebrity")
 def _base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("saved")
     command = [train_python(), "-c", textwrap.dedent(_EXPORT), str(base / "3")]
-    subprocess.run(command, check=True, capture_output=True, timeout=100)
+    run(command).check_returncode()
     return base
 
 
@@ -51,15 +51,12 @@ def _stub(base: Path) -> Iterator[Any]:
     port = free_port()
     flags = (f"--model_base_path={base}", "--model_name=celebrity", f"--port={port}")
     command = [train_python(), "-c", textwrap.dedent(_SERVE), sysconfig.get_path("purelib"), *flags]
-    process = subprocess.Popen(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
-    try:
+    with spawn(command, env={"PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL) as process:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            grpc.channel_ready_future(channel).result(timeout=100)
+            grpc.channel_ready_future(channel).result(timeout=PATIENCE)
             yield prediction_service_pb2_grpc.PredictionServiceStub(channel)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-    finally:
-        process.kill()
+        assert process.wait(PATIENCE) == 0
 
 
 def _request(array: np.ndarray) -> Any:

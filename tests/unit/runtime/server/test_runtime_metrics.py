@@ -57,7 +57,7 @@ async def test_measures_the_time() -> None:
     slow = Counted("grpc_server_handling_seconds_sum", **labels)
     async with leaf(Scripted(seconds=0.1)) as address, stub(address) as client:
         await client.RecognizeImage(request())
-    assert 0.1 <= slow() < 2
+    assert 0.1 <= slow() < 20
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ async def test_counts_errors_by_code(error: Exception, code: str) -> None:
 async def test_counts_cancelled_calls() -> None:
     """A call that its caller cancels is counted as Canceled."""
     cancelled = handled("Canceled")
-    recognizer = Scripted(seconds=30)
+    recognizer = Scripted(seconds=300)
     async with leaf(recognizer) as address, stub(address) as client:
         call = client.RecognizeImage(request())
         await until(lambda: recognizer.asked)
@@ -123,7 +123,7 @@ async def test_counts_streams() -> None:
 async def test_counts_cancelled_streams() -> None:
     """A stream that its caller cancels is counted as well."""
     cancelled = handled("Canceled", "StreamRecognizeImage", "server_stream")
-    recognizer = Scripted(seconds=30)
+    recognizer = Scripted(seconds=300)
     async with leaf(recognizer) as address, stub(address) as client:
         call = client.StreamRecognizeImage(request())
         reading = asyncio.create_task(call.read())
