@@ -81,8 +81,8 @@ def png_bomb(side: int = 10_000) -> bytes:
 @pytest.mark.parametrize("name", ["", "liveness", "readiness", "marquee.v1.RecognizerService"])
 async def test_health_is_serving(channel: grpc.aio.Channel, name: str) -> None:
     """Liveness and readiness are SERVING once the model is loaded."""
-    answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name), timeout=60)
-    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    response = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name), timeout=60)
+    assert response.status == health_pb2.HealthCheckResponse.SERVING
 
 
 async def test_health_of_an_unknown_name(channel: grpc.aio.Channel) -> None:
@@ -95,9 +95,9 @@ async def test_health_of_an_unknown_name(channel: grpc.aio.Channel) -> None:
 async def test_reflection_lists_the_services(channel: grpc.aio.Channel) -> None:
     """Reflection names the contract's service and health, so that grpcurl needs no protos."""
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-    asked = reflection_pb2.ServerReflectionRequest(list_services="")
-    answer = await anext(aiter(stub.ServerReflectionInfo(iter([asked]), timeout=60)))
-    names = {service.name for service in answer.list_services_response.service}
+    message = reflection_pb2.ServerReflectionRequest(list_services="")
+    response = await anext(aiter(stub.ServerReflectionInfo(iter([message]), timeout=60)))
+    names = {service.name for service in response.list_services_response.service}
     assert {"marquee.v1.RecognizerService", "grpc.health.v1.Health"} <= names
 
 
@@ -110,27 +110,29 @@ async def test_reflection_describes(channel: grpc.aio.Channel, version: str, sym
         reflection_pb2.ServerReflectionRequest.SerializeToString,
         reflection_pb2.ServerReflectionResponse.FromString,
     )
-    asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
-    answer = await anext(aiter(call(iter([asked]), timeout=60)))
-    assert answer.file_descriptor_response.file_descriptor_proto
+    message = reflection_pb2.ServerReflectionRequest(file_containing_symbol=symbol)
+    response = await anext(aiter(call(iter([message]), timeout=60)))
+    assert response.file_descriptor_response.file_descriptor_proto
 
 
 async def test_reflection_of_an_unknown_symbol(channel: grpc.aio.Channel) -> None:
     """A symbol that is not there is told as such."""
-    asked = reflection_pb2.ServerReflectionRequest(file_containing_symbol="marquee.v1.RecognizerService.Nothing")
+    message = reflection_pb2.ServerReflectionRequest(file_containing_symbol="marquee.v1.RecognizerService.Nothing")
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
-    answer = await anext(aiter(stub.ServerReflectionInfo(iter([asked]), timeout=60)))
-    assert answer.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
+    response = await anext(aiter(stub.ServerReflectionInfo(iter([message]), timeout=60)))
+    assert response.error_response.error_code == grpc.StatusCode.NOT_FOUND.value[0]
 
 
 async def test_recognizes_bytes(
     stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image, server: str
 ) -> None:
     """A picture's bytes are recognized by every recognizer behind the server."""
-    answer = await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture, request_id="call-1"), timeout=60)
-    assert answer.request_id == "call-1"
-    assert [result.recognizer for result in answer.results] == (list(SERVERS[1:]) if server == "gateway" else [server])
-    assert {result.outcome for result in answer.results} == {pb.OUTCOME_OK}
+    response = await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture, request_id="call-1"), timeout=60)
+    assert response.request_id == "call-1"
+    assert [result.recognizer for result in response.results] == (
+        list(SERVERS[1:]) if server == "gateway" else [server]
+    )
+    assert {result.outcome for result in response.results} == {pb.OUTCOME_OK}
 
 
 async def test_tells_the_pictures_measures(
@@ -138,21 +140,21 @@ async def test_tells_the_pictures_measures(
 ) -> None:
     """The answer has the picture's size and format."""
     size = Image.open(io.BytesIO(system.picture("both.jpg"))).size
-    answer = await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture), timeout=60)
-    assert ((answer.image.width, answer.image.height), answer.image.format) == (size, "JPEG")
+    response = await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture), timeout=60)
+    assert ((response.image.width, response.image.height), response.image.format) == (size, "JPEG")
 
 
 async def test_makes_a_request_id(stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image) -> None:
     """A call without a request_id gets one."""
-    answer = await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture), timeout=60)
-    assert re.fullmatch(r"[0-9a-f]{32}", answer.request_id)
+    response = await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture), timeout=60)
+    assert re.fullmatch(r"[0-9a-f]{32}", response.request_id)
 
 
 async def test_recognizes_an_s3_object(stub: recognizer_pb2_grpc.RecognizerServiceStub) -> None:
     """An object in an allowed bucket is recognized."""
     image = pb.Image(s3_object=pb.S3Object(bucket="marquee-demo", key="hopper.jpg"))
-    answer = await stub.RecognizeImage(pb.RecognizeImageRequest(image=image), timeout=60)
-    assert {result.outcome for result in answer.results} == {pb.OUTCOME_OK}
+    response = await stub.RecognizeImage(pb.RecognizeImageRequest(image=image), timeout=60)
+    assert {result.outcome for result in response.results} == {pb.OUTCOME_OK}
 
 
 async def test_the_stream_merges_into_the_answer(
@@ -169,22 +171,22 @@ async def test_the_stream_merges_into_the_answer(
     assert comparable(merged) == comparable(whole)
 
 
-def comparable(answer: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:
+def comparable(response: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:
     """The answer without what differs from call to call."""
-    answer.ClearField("timings")
-    results = sorted(answer.results, key=lambda result: result.recognizer)
+    response.ClearField("timings")
+    results = sorted(response.results, key=lambda result: result.recognizer)
     for result in results:
         result.ClearField("timings")
-    del answer.results[:]
-    answer.results.extend(results)
-    return answer
+    del response.results[:]
+    response.results.extend(results)
+    return response
 
 
 async def test_lists_its_recognizers(stub: recognizer_pb2_grpc.RecognizerServiceStub, server: str) -> None:
     """ListRecognizers tells name, state, features and model."""
-    answer = await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=60)
-    assert [one.name for one in answer.recognizers] == (list(SERVERS[1:]) if server == "gateway" else [server])
-    assert all(one.state == pb.RECOGNIZER_STATE_READY and one.features and one.models for one in answer.recognizers)
+    response = await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=60)
+    assert [one.name for one in response.recognizers] == (list(SERVERS[1:]) if server == "gateway" else [server])
+    assert all(one.state == pb.RECOGNIZER_STATE_READY and one.features and one.models for one in response.recognizers)
 
 
 async def test_what_a_recognizer_does_not_do_is_skipped(
@@ -193,8 +195,8 @@ async def test_what_a_recognizer_does_not_do_is_skipped(
     """One that can do nothing of what is asked says so and finds nothing; one that lists the feature does it."""
     listed = (await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=60)).recognizers
     message = pb.RecognizeImageRequest(image=picture, features=[pb.FEATURE_MODERATION], recognizers=[])
-    answer = await stub.RecognizeImage(message, timeout=60)
-    assert {result.recognizer: result.outcome for result in answer.results} == {
+    response = await stub.RecognizeImage(message, timeout=60)
+    assert {result.recognizer: result.outcome for result in response.results} == {
         one.name: pb.OUTCOME_OK if pb.FEATURE_MODERATION in one.features else pb.OUTCOME_SKIPPED for one in listed
     }
 
@@ -271,17 +273,17 @@ async def test_survives_cancelled_calls(stub: recognizer_pb2_grpc.RecognizerServ
         call = stub.RecognizeImage(message, timeout=60)
         await asyncio.sleep(0.01)
         call.cancel()
-    answer = await stub.RecognizeImage(message, timeout=60)
-    assert {result.outcome for result in answer.results} == {pb.OUTCOME_OK}
+    response = await stub.RecognizeImage(message, timeout=60)
+    assert {result.outcome for result in response.results} == {pb.OUTCOME_OK}
 
 
 async def test_answers_concurrent_calls(stub: recognizer_pb2_grpc.RecognizerServiceStub, system: LocalSystem) -> None:
-    """Calls at once get each their own answer."""
+    """Calls at once get each their own response."""
     names = ["both.jpg", "coffee.jpg", "hopper.jpg", "collins.jpg"] * 3
     messages = [request(system.picture(name), request_id=f"{number}-{name}") for number, name in enumerate(names)]
-    answers = await asyncio.gather(*(stub.RecognizeImage(message, timeout=60) for message in messages))
-    assert [answer.request_id for answer in answers] == [message.request_id for message in messages]
-    assert all(result.outcome == pb.OUTCOME_OK for answer in answers for result in answer.results)
+    responses = await asyncio.gather(*(stub.RecognizeImage(message, timeout=60) for message in messages))
+    assert [response.request_id for response in responses] == [message.request_id for message in messages]
+    assert all(result.outcome == pb.OUTCOME_OK for response in responses for result in response.results)
 
 
 async def test_metrics_move(

@@ -35,6 +35,6 @@ async def test_sigterm_lets_running_calls_end(system: LocalSystem, name: str) ->
             call = asyncio.ensure_future(stub.RecognizeImage(request(), timeout=60))
             await asyncio.to_thread(wait_until, lambda: begun(alone.metrics_url) == 1, 10)
             alone.process.send_signal(signal.SIGTERM)
-            answer = await call
-        assert {result.outcome for result in answer.results} == {pb.OUTCOME_OK}
+            response = await call
+        assert {result.outcome for result in response.results} == {pb.OUTCOME_OK}
         assert await asyncio.to_thread(alone.process.wait, 20) == 0

@@ -63,17 +63,17 @@ async def test_a_person_is_known_from_one_picture(
     listed = await stub.ListPeople(pb.ListPeopleRequest())
     removals = [await stub.RemovePerson(pb.RemovePersonRequest(person_id=TWIN)) for _ in range(2)]
     states = [of_svm(one.results).faces[0].state for one in (enrolled, again)]
-    found = next(one for one in recognized.results if one.recognizer == "svm").faces[0]
+    face = next(one for one in recognized.results if one.recognizer == "svm").faces[0]
     assert states == [pb.ENROLLMENT_STATE_ENROLLED, pb.ENROLLMENT_STATE_ALREADY_ENROLLED]
-    assert TWIN in [candidate.person_id for candidate in found.candidates]
+    assert TWIN in [candidate.person_id for candidate in face.candidates]
     assert TWIN in [person.person_id for person in of_svm(listed.results).people]
     assert [of_svm(one.results).removed_faces for one in removals] == [1, 0]
 
 
 async def test_pictures_come_from_s3_too(stub: EnrollmentServiceStub) -> None:
     """By reference, as for recognizing."""
-    answer = await stub.EnrollFaces(twin(s3_image("hopper.jpg")))
-    assert of_svm(answer.results).faces[0].state == pb.ENROLLMENT_STATE_ENROLLED
+    response = await stub.EnrollFaces(twin(s3_image("hopper.jpg")))
+    assert of_svm(response.results).faces[0].state == pb.ENROLLMENT_STATE_ENROLLED
 
 
 @pytest.mark.parametrize(

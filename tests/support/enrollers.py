@@ -1,4 +1,4 @@
-"""Enrollers that do what a test tells them, each served beside a recognizer, behind a gateway where asked."""
+"""Scripted enrollers, each served beside a recognizer, optionally behind a gateway."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,7 +25,7 @@ ENROLLED, ALREADY, REFUSED = (
 
 
 class ScriptedEnroller:
-    """Takes every picture, or refuses those that `refuse` numbers, or raises `error`; remembers what it was asked."""
+    """Enrolls every picture, refuses those numbered in `refuse`, or raises `error`; records its calls."""
 
     def __init__(
         self,
@@ -33,13 +33,13 @@ class ScriptedEnroller:
         *,
         refuse: dict[int, Exception] | None = None,
         error: Exception | None = None,
-        known: tuple[str, ...] = (),
+        person_ids: tuple[str, ...] = (),
         warning: str = "",
     ) -> None:
         self.name = name
         self.refuse = refuse or {}
         self.error = error
-        self.known = sorted(known)
+        self.person_ids = sorted(person_ids)
         self.warning = warning
         self.enrolled: list[Enrollment] = []
         self.removed: list[tuple[str, str]] = []
@@ -59,9 +59,9 @@ class ScriptedEnroller:
 
     async def people(self, page: Page) -> tuple[list[pb.Person], str]:
         self._fail()
-        later = [one for one in self.known if one > page.token]
-        shown = later[: page.size]
-        return [pb.Person(person_id=one) for one in shown], shown[-1] if len(later) > page.size else ""
+        later = [one for one in self.person_ids if one > page.token]
+        page_ids = later[: page.size]
+        return [pb.Person(person_id=one) for one in page_ids], page_ids[-1] if len(later) > page.size else ""
 
     def _fail(self) -> None:
         if self.error is not None:
@@ -75,7 +75,7 @@ class ScriptedEnroller:
 
 @asynccontextmanager
 async def enrolling(enroller: ScriptedEnroller | None, name: str = "svm", **settings: object) -> AsyncIterator[str]:
-    """Serves a recognizer with the enroller, or one that enrolls nobody; yields the address."""
+    """Serve a recognizer with the enroller, or one that does not enroll; yield the address."""
     recognizer = Scripted(enroller.name if enroller else name)
     async with served(Leaf(recognizer, LeafSettings(**settings), enroller)) as address:
         yield address
@@ -83,14 +83,14 @@ async def enrolling(enroller: ScriptedEnroller | None, name: str = "svm", **sett
 
 @asynccontextmanager
 async def client(address: str) -> AsyncIterator[EnrollmentServiceStub]:
-    """A client of EnrollmentService there."""
+    """Yield a client of EnrollmentService."""
     async with grpc.aio.insecure_channel(address) as channel:
         yield EnrollmentServiceStub(channel)
 
 
 @asynccontextmanager
 async def through_gateway(*enrollers: ScriptedEnroller, **others: str) -> AsyncIterator[EnrollmentServiceStub]:
-    """A client of a gateway before the enrollers, a recognizer `keras` that enrolls nobody, and others by target."""
+    """Yield a client of a gateway over the enrollers, `keras`, which does not enroll, and others by target."""
     async with AsyncExitStack() as stack:
         backends = {one.name: await stack.enter_async_context(enrolling(one)) for one in enrollers}
         backends["keras"] = await stack.enter_async_context(enrolling(None, "keras"))
@@ -99,28 +99,28 @@ async def through_gateway(*enrollers: ScriptedEnroller, **others: str) -> AsyncI
 
 
 def enrollment(pictures: int = 1, **fields: object) -> pb.EnrollFacesRequest:
-    """A call to enroll Ada from small pictures."""
+    """Return a request to enroll Ada from small pictures."""
     images = [recognizer_pb2.Image(content=picture()) for _ in range(pictures)]
     return pb.EnrollFacesRequest(**{"display_name": "Ada Lovelace", "images": images} | fields)
 
 
 async def refusal(call: grpc.aio.UnaryUnaryCall) -> status_pb2.Status:
-    """The status with which the call fails."""
+    """Return the status with which the call fails."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return status.from_rpc_error(caught.value)
 
 
 def code_and_reason(refused: status_pb2.Status) -> tuple[str, str]:
-    """Of a status."""
+    """Return code and reason of a status."""
     return status.code_of(refused).name, status.reason_of(refused)
 
 
 def states(result: pb.EnrollmentResult) -> list[int]:
-    """Of its faces."""
+    """Return the states of its faces."""
     return [face.state for face in result.faces]
 
 
 def reasons(result: pb.EnrollmentResult) -> list[str]:
-    """Of its faces; empty for one that was not refused."""
+    """Return the reasons of its faces; empty for one that was not refused."""
     return [status.reason_of(face.status) for face in result.faces]

@@ -1,4 +1,4 @@
-"""What recognizers find, written short."""
+"""Results of recognizers, written short."""
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway import fusion
@@ -15,7 +15,7 @@ def box(place: Place) -> pb.BoundingBox:
 
 
 def face(place: Place, name: str = "", score: float = 0.9) -> pb.Face:
-    """A face; without a name one that nobody knows."""
+    """Return a face; without a name, an unknown one."""
     return pb.Face(box=box(place), candidates=[candidate(name, score)] if name else [])
 
 
@@ -24,20 +24,20 @@ def candidate(name: str, score: float = 0.9) -> pb.Candidate:
 
 
 def result(recognizer: str, *faces: pb.Face, group: str = "", **fields: object) -> pb.RecognizerResult:
-    """What a recognizer says that looked for celebrities."""
-    said = pb.RecognizerResult(
+    """Return the result of a recognizer that looked for celebrities."""
+    result = pb.RecognizerResult(
         recognizer=recognizer,
         outcome=pb.OUTCOME_OK,
         faces=faces,
         performed_features=[pb.FEATURE_CELEBRITIES],
         model=pb.Model(evidence_group=group),
     )
-    said.MergeFrom(pb.RecognizerResult(**fields))
-    return said
+    result.MergeFrom(pb.RecognizerResult(**fields))
+    return result
 
 
-def said(*results: pb.RecognizerResult) -> list[tuple[str, str]]:
-    """State and name of each verdict."""
+def summary(*results: pb.RecognizerResult) -> list[tuple[str, str]]:
+    """Return state and name of each verdict."""
     return [
         (pb.VerdictState.Name(one.state).removeprefix("VERDICT_STATE_"), one.display_name)
         for one in fusion.verdicts(results)

@@ -1,4 +1,4 @@
-"""Gateways over real recognizers, in the test's own event loop, and how they answer."""
+"""Gateways over real recognizers in the test's own event loop, and their responses."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,7 +20,7 @@ from tests.support.processes import free_port
 async def gateway(
     backends: Mapping[str, str | BackendConfig], name: str = "gateway", port: int = 0
 ) -> AsyncIterator[str]:
-    """Serves a gateway over the recognizers, given by target or configuration; yields the address."""
+    """Serve a gateway over the recognizers, given by target or configuration; yield the address."""
     recognizers = {
         key: one if isinstance(one, BackendConfig) else BackendConfig(target=one) for key, one in backends.items()
     }
@@ -30,8 +30,8 @@ async def gateway(
 
 
 @asynccontextmanager
-async def asking(*recognizers: Scripted, **others: str | BackendConfig) -> AsyncIterator[Stub]:
-    """A client of a gateway over the recognizers, and over others by target."""
+async def gateway_client(*recognizers: Scripted, **others: str | BackendConfig) -> AsyncIterator[Stub]:
+    """Yield a client of a gateway over the recognizers, and over others by target."""
     async with AsyncExitStack() as stack:
         backends = {one.name: await stack.enter_async_context(leaf(one)) for one in recognizers}
         address = await stack.enter_async_context(gateway(backends | others))
@@ -39,13 +39,13 @@ async def asking(*recognizers: Scripted, **others: str | BackendConfig) -> Async
 
 
 def nobody() -> str:
-    """A target where nobody listens."""
+    """Return a target where nobody listens."""
     return f"127.0.0.1:{free_port()}"
 
 
-async def refusal(client: Stub, asked: pb.RecognizeImageRequest, timeout: float = 60) -> status_pb2.Status:
+async def refusal(client: Stub, message: pb.RecognizeImageRequest, timeout: float = 60) -> status_pb2.Status:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await client.RecognizeImage(asked, timeout=timeout)
+        await client.RecognizeImage(message, timeout=timeout)
     return status.from_rpc_error(caught.value)
 
 
@@ -53,5 +53,5 @@ def code_and_reason(refused: status_pb2.Status) -> tuple[str, str]:
     return status.code_of(refused).name, status.reason_of(refused)
 
 
-def outcomes(answer: pb.RecognizeImageResponse) -> dict[str, str]:
-    return {one.recognizer: pb.Outcome.Name(one.outcome).removeprefix("OUTCOME_") for one in answer.results}
+def outcomes(response: pb.RecognizeImageResponse) -> dict[str, str]:
+    return {one.recognizer: pb.Outcome.Name(one.outcome).removeprefix("OUTCOME_") for one in response.results}

@@ -1,4 +1,4 @@
-"""Recognizers that do what a test tells them, served for real: in the test's own event loop or as a process."""
+"""Scripted recognizers, served for real: in the test's own event loop or as a process."""
 
 import argparse
 import asyncio
@@ -34,12 +34,12 @@ DEFAULT_FEATURES = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
 
 
 class Scripted:
-    """Answers every picture with `result` or raises `error`, after `seconds` and once `until` holds.
+    """Returns `result` for every picture or raises `error`, after `seconds` and once `until` holds.
 
-    Remembers what it was asked.
+    Records its calls.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one thing that a test may want
+    def __init__(  # noqa: PLR0913 - each is something that a test may set
         self,
         name: str = "leaf",
         *,
@@ -59,7 +59,7 @@ class Scripted:
         self.error = error
         self.load_seconds = load_seconds
         self.load_error = load_error
-        self.asked: list[Options] = []
+        self.calls: list[Options] = []
         self.cancelled = 0
 
     async def load(self) -> None:
@@ -69,7 +69,7 @@ class Scripted:
 
     async def recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
         assert image.content
-        self.asked.append(options)
+        self.calls.append(options)
         try:
             await asyncio.sleep(self.seconds)
             while not self.until():  # noqa: ASYNC110 - a test decides, perhaps in another process
@@ -103,20 +103,20 @@ class LeafProcess:
             command = [sys.executable, "-m", "tests.support.leaves", *arguments]
             self.process = self._life.enter_context(spawn(command, env=os.environ | own, stderr=log))
 
-    def told(self) -> list[dict[str, object]]:
-        """The lines on standard error: each is JSON, but for those of gRPC's own core."""
+    def log(self) -> list[dict[str, object]]:
+        """Return the lines of standard error, which are JSON except for those of gRPC's core."""
         lines = self._log.read_text().rpartition("\n")[0].splitlines()
         return [json.loads(line) for line in lines if not re.match(r"[EWI]\d{4} ", line)]
 
     def events(self, event: str) -> list[dict[str, object]]:
-        return [line for line in self.told() if line["event"] == event]
+        return [line for line in self.log() if line["event"] == event]
 
     async def ended(self) -> int:
         return await asyncio.to_thread(self.process.wait, PATIENCE)
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[Stub]:
-        """A client, once the server listens."""
+        """Yield a client once the server listens."""
         async with grpc.aio.insecure_channel(self.address, options=_IMPATIENT) as channel:
             async with asyncio.timeout(PATIENCE):
                 await channel.channel_ready()
@@ -125,8 +125,8 @@ class LeafProcess:
     async def health(self, name: str = "readiness") -> int:
         async with grpc.aio.insecure_channel(self.address, options=_IMPATIENT) as channel:
             stub = health_pb2_grpc.HealthStub(channel)
-            asked = health_pb2.HealthCheckRequest(service=name)
-            return int((await stub.Check(asked, timeout=PATIENCE, wait_for_ready=True)).status)
+            message = health_pb2.HealthCheckRequest(service=name)
+            return int((await stub.Check(message, timeout=PATIENCE, wait_for_ready=True)).status)
 
     async def serving(self) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -137,8 +137,8 @@ class LeafProcess:
         """Send SIGTERM to a server that serves; return when it says that it takes no more calls."""
         async with asyncio.timeout(PATIENCE), grpc.aio.insecure_channel(self.address, options=_IMPATIENT) as channel:
             watched = health_pb2.HealthCheckRequest(service="readiness")
-            async for answer in health_pb2_grpc.HealthStub(channel).Watch(watched):
-                if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            async for response in health_pb2_grpc.HealthStub(channel).Watch(watched):
+                if response.status != health_pb2.HealthCheckResponse.SERVING:
                     return
                 self.process.send_signal(signal.SIGTERM)
 
@@ -153,7 +153,7 @@ class LeafProcess:
 
 @asynccontextmanager
 async def served(service: Service, port: int = 0, most_bytes: int = 64 * MIB) -> AsyncIterator[str]:
-    """Serves in this event loop; yields the address."""
+    """Serve in this event loop; yield the address."""
     interceptor = CallInterceptor(most_bytes)
     server = grpc.aio.server(interceptors=[interceptor], options=(("grpc.so_reuseport", 0),))
     service.register(server)
@@ -169,14 +169,14 @@ async def served(service: Service, port: int = 0, most_bytes: int = 64 * MIB) ->
 
 @asynccontextmanager
 async def leaf(recognizer: Scripted, port: int = 0, **settings: object) -> AsyncIterator[str]:
-    """Serves the recognizer; yields the address."""
+    """Serve the recognizer; yield the address."""
     async with served(Leaf(recognizer, LeafSettings(**settings)), port) as address:
         yield address
 
 
 @asynccontextmanager
 async def stub(address: str) -> AsyncIterator[Stub]:
-    """A client of the server."""
+    """Yield a client of the server."""
     async with grpc.aio.insecure_channel(address) as channel:
         yield Stub(channel)
 
@@ -189,32 +189,32 @@ async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> N
 
 
 def picture(size: tuple[int, int] = (8, 6)) -> bytes:
-    """A small JPEG."""
+    """Return a small JPEG."""
     buffer = io.BytesIO()
     Pillow.new("RGB", size, "teal").save(buffer, "JPEG")
     return buffer.getvalue()
 
 
 def request(**fields: object) -> pb.RecognizeImageRequest:
-    """A call about a small picture."""
+    """Return a request with a small picture."""
     return pb.RecognizeImageRequest(image=pb.Image(content=picture()), **fields)
 
 
 def main() -> None:
-    """Serves one as a process: `python -m tests.support.leaves`."""
+    """Serve one as a process: `python -m tests.support.leaves`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--until", type=Path)
     parser.add_argument("--error")
     parser.add_argument("--load-seconds", type=float, default=0)
     parser.add_argument("--load-error")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     recognizer = Scripted(
-        seconds=asked.seconds,
-        until=asked.until.exists if asked.until else lambda: True,
-        error=KeyError(asked.error) if asked.error else None,
-        load_seconds=asked.load_seconds,
-        load_error=Misconfigured(asked.load_error) if asked.load_error else None,
+        seconds=args.seconds,
+        until=args.until.exists if args.until else lambda: True,
+        error=KeyError(args.error) if args.error else None,
+        load_seconds=args.load_seconds,
+        load_error=Misconfigured(args.load_error) if args.load_error else None,
     )
     serve(recognizer, load_settings(LeafSettings))
 

@@ -4,7 +4,7 @@ import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway import fusion
-from tests.support.findings import LEFT, NEAR_LEFT, box, candidate, face, result, said
+from tests.support.findings import LEFT, NEAR_LEFT, box, candidate, face, result, summary
 
 
 def test_overlapping_faces_of_two_recognizers_are_one() -> None:
@@ -29,7 +29,7 @@ def test_a_face_that_nobody_names_is_unknown() -> None:
 
 def test_who_does_not_know_a_face_does_not_contradict() -> None:
     """One recognizer names the face, another does not know it: it is identified."""
-    assert said(result("svm", face(LEFT)), result("aws", face(LEFT, "Ada"))) == [("IDENTIFIED", "Ada")]
+    assert summary(result("svm", face(LEFT)), result("aws", face(LEFT, "Ada"))) == [("IDENTIFIED", "Ada")]
 
 
 def test_different_names_disagree() -> None:
@@ -47,14 +47,14 @@ def test_different_names_disagree() -> None:
 @pytest.mark.parametrize("other", ["grace hopper", "Grace_Hopper", "  Grace   Hopper ", "GRACE HOPPER"], ids=repr)
 def test_spelling_does_not_make_another_person(other: str) -> None:
     """Names that differ in case, blanks and underscores mean one person."""
-    assert said(result("svm", face(LEFT, other, 0.5)), result("aws", face(LEFT, "Grace Hopper"))) == [
+    assert summary(result("svm", face(LEFT, other, 0.5)), result("aws", face(LEFT, "Grace Hopper"))) == [
         ("IDENTIFIED", "Grace Hopper")
     ]
 
 
 def test_accents_may_be_written_in_two_ways() -> None:
     """A name from macOS's file names, with its accents apart, is the same name."""
-    assert said(result("svm", face(LEFT, "Zoe\u0308", 0.5)), result("aws", face(LEFT, "Zo\u00eb"))) == [
+    assert summary(result("svm", face(LEFT, "Zoe\u0308", 0.5)), result("aws", face(LEFT, "Zo\u00eb"))) == [
         ("IDENTIFIED", "Zo\u00eb")
     ]
 
@@ -62,12 +62,12 @@ def test_accents_may_be_written_in_two_ways() -> None:
 def test_only_the_best_candidate_of_a_recognizer_counts() -> None:
     """A recognizer speaks with its best candidate, wherever that stands in its list."""
     unsure = pb.Face(box=box(LEFT), candidates=[candidate("Bob", 0.2), candidate("Ada", 0.8)])
-    assert said(result("svm", unsure), result("aws", face(LEFT, "Ada"))) == [("IDENTIFIED", "Ada")]
+    assert summary(result("svm", unsure), result("aws", face(LEFT, "Ada"))) == [("IDENTIFIED", "Ada")]
 
 
 def test_an_evidence_group_cannot_outvote() -> None:
     """Two recognizers of one network against a third are one against one: DISAGREE."""
-    assert said(
+    assert summary(
         result("svm", face(LEFT, "Ada"), group="dlib"),
         result("aws", face(LEFT, "Ada"), group="dlib"),
         result("keras", face(LEFT, "Bob", 0.3)),
@@ -76,7 +76,7 @@ def test_an_evidence_group_cannot_outvote() -> None:
 
 def test_an_evidence_group_does_not_disagree_with_itself() -> None:
     """One network under two recognizers speaks once, by the surer of them."""
-    assert said(
+    assert summary(
         result("svm", face(LEFT, "Ada", 0.9), group="dlib"), result("aws", face(LEFT, "Bob", 0.5), group="dlib")
     ) == [("IDENTIFIED", "Ada")]
 

@@ -7,7 +7,7 @@ import pytest
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.config import BackendConfig
 from tests.support.findings import LEFT, NEAR_LEFT, face
-from tests.support.gateways import asking, code_and_reason, gateway, nobody, outcomes, refusal
+from tests.support.gateways import code_and_reason, gateway, gateway_client, nobody, outcomes, refusal
 from tests.support.leaves import Scripted, leaf, request, stub, until
 
 
@@ -16,29 +16,29 @@ async def test_asks_all_and_answers_once() -> None:
     svm = pb.RecognizerResult(faces=[face(LEFT, "Ada", 0.9)], cost_micro_usd=1)
     keras = pb.RecognizerResult(labels=[pb.Label(name="Celebrity", score=0.8)])
     aws = pb.RecognizerResult(faces=[face(NEAR_LEFT, "Ada", 0.7)], cost_micro_usd=1000)
-    recognizers = [Scripted(name, result=found) for name, found in (("svm", svm), ("keras", keras), ("aws", aws))]
-    async with asking(*recognizers) as client:
-        answer = await client.RecognizeImage(request(request_id="mine"))
-    assert list(outcomes(answer).items()) == [("svm", "OK"), ("keras", "OK"), ("aws", "OK")]
-    assert [(one.display_name, len(one.support)) for one in answer.verdicts] == [("Ada", 2)]
-    assert [label.name for label in answer.labels] == ["Celebrity"]
-    assert (answer.cost_micro_usd, answer.image.width, answer.gateway) == (1001, 8, "gateway")
+    recognizers = [Scripted(name, result=result) for name, result in (("svm", svm), ("keras", keras), ("aws", aws))]
+    async with gateway_client(*recognizers) as client:
+        response = await client.RecognizeImage(request(request_id="mine"))
+    assert list(outcomes(response).items()) == [("svm", "OK"), ("keras", "OK"), ("aws", "OK")]
+    assert [(one.display_name, len(one.support)) for one in response.verdicts] == [("Ada", 2)]
+    assert [label.name for label in response.labels] == ["Celebrity"]
+    assert (response.cost_micro_usd, response.image.width, response.gateway) == (1001, 8, "gateway")
 
 
 async def test_all_get_the_same_request_id() -> None:
     """The call's request_id, made where the caller has none, is the one in every recognizer's log."""
     recognizers = [Scripted("svm"), Scripted("keras")]
-    async with asking(*recognizers) as client:
-        answer = await client.RecognizeImage(request())
-    assert {one.asked[0].request_id for one in recognizers} == {answer.request_id}
+    async with gateway_client(*recognizers) as client:
+        response = await client.RecognizeImage(request())
+    assert {one.calls[0].request_id for one in recognizers} == {response.request_id}
 
 
 async def test_times_what_it_takes() -> None:
     """A result tells the recognizer's time and the way there and back apart; the answer tells the total."""
-    async with asking(Scripted("svm", seconds=0.2)) as client:
-        answer = await client.RecognizeImage(request())
-    timings = answer.results[0].timings
-    total = answer.timings.total.ToMilliseconds()
+    async with gateway_client(Scripted("svm", seconds=0.2)) as client:
+        response = await client.RecognizeImage(request())
+    timings = response.results[0].timings
+    total = response.timings.total.ToMilliseconds()
     assert 200 <= timings.recognizer.ToMilliseconds() <= total
     assert 0 < timings.network.ToMicroseconds() <= (total - 199) * 1000
 
@@ -51,22 +51,22 @@ async def test_past_max_in_flight_it_is_shed() -> None:
         backends = {"svm": BackendConfig(target=target, max_in_flight=1), "keras": other}
         async with gateway(backends) as address, stub(address) as client:
             first = client.RecognizeImage(request())
-            await until(lambda: slow.asked)
+            await until(lambda: slow.calls)
             second = await client.RecognizeImage(request())
             assert outcomes(second) == {"svm": "SHED", "keras": "OK"}
             assert code_and_reason(second.results[0].status) == ("RESOURCE_EXHAUSTED", "SHED")
             go.set()
             assert outcomes(await first)["svm"] == "OK"
             assert outcomes(await client.RecognizeImage(request()))["svm"] == "OK"
-    assert len(slow.asked) == 2
+    assert len(slow.calls) == 2
 
 
 async def test_a_cancelled_call_cancels_the_recognizers() -> None:
     """A caller that goes away stops the work everywhere."""
     recognizers = [Scripted("svm", seconds=60), Scripted("keras", seconds=60)]
-    async with asking(*recognizers) as client:
+    async with gateway_client(*recognizers) as client:
         call = client.RecognizeImage(request())
-        await until(lambda: all(one.asked for one in recognizers))
+        await until(lambda: all(one.calls for one in recognizers))
         call.cancel()
         await until(lambda: all(one.cancelled for one in recognizers))
 
@@ -74,9 +74,9 @@ async def test_a_cancelled_call_cancels_the_recognizers() -> None:
 async def test_asks_only_the_named() -> None:
     """Who is not named is neither asked nor listed among the results."""
     svm, keras = Scripted("svm"), Scripted("keras")
-    async with asking(svm, keras) as client:
-        answer = await client.RecognizeImage(request(recognizers=["keras"]))
-    assert (outcomes(answer), svm.asked) == ({"keras": "OK"}, [])
+    async with gateway_client(svm, keras) as client:
+        response = await client.RecognizeImage(request(recognizers=["keras"]))
+    assert (outcomes(response), svm.calls) == ({"keras": "OK"}, [])
 
 
 WRONG = {
@@ -92,29 +92,29 @@ WRONG = {
 async def test_refuses(fields: dict[str, object], expected: tuple[str, str]) -> None:
     """A wrong request fails as a whole, with code and reason, and no recognizer works on it."""
     svm = Scripted("svm")
-    async with asking(svm) as client:
+    async with gateway_client(svm) as client:
         refused = await refusal(client, request(**fields))
-    assert (code_and_reason(refused), svm.asked) == (expected, [])
+    assert (code_and_reason(refused), svm.calls) == (expected, [])
 
 
 async def test_refuses_an_object_before_anyone_is_asked() -> None:
     """The gateway holds the list of allowed buckets itself."""
-    asked = pb.RecognizeImageRequest(image=pb.Image(s3_object=pb.S3Object(bucket="b", key="k")))
-    async with asking(svm=nobody()) as client:
-        refused = await refusal(client, asked)
+    message = pb.RecognizeImageRequest(image=pb.Image(s3_object=pb.S3Object(bucket="b", key="k")))
+    async with gateway_client(svm=nobody()) as client:
+        refused = await refusal(client, message)
     assert code_and_reason(refused) == ("PERMISSION_DENIED", "BUCKET_NOT_ALLOWED")
 
 
 async def test_nobody_able_is_no_failure() -> None:
     """Where nobody can do what is asked, all are SKIPPED, and there is no verdict."""
-    async with asking(Scripted("svm"), Scripted("keras")) as client:
-        answer = await client.RecognizeImage(request(features=[pb.FEATURE_TEXT]))
-    assert outcomes(answer) == {"svm": "SKIPPED", "keras": "SKIPPED"}
-    assert list(answer.verdicts) == []
+    async with gateway_client(Scripted("svm"), Scripted("keras")) as client:
+        response = await client.RecognizeImage(request(features=[pb.FEATURE_TEXT]))
+    assert outcomes(response) == {"svm": "SKIPPED", "keras": "SKIPPED"}
+    assert list(response.verdicts) == []
 
 
 async def test_calls_at_once_keep_apart() -> None:
-    """Twenty calls at once get each their own answer."""
-    async with asking(Scripted("svm", seconds=0.05)) as client:
-        answers = await asyncio.gather(*(client.RecognizeImage(request(request_id=f"r{n}")) for n in range(20)))
-    assert [answer.request_id for answer in answers] == [f"r{n}" for n in range(20)]
+    """Twenty calls at once get each their own response."""
+    async with gateway_client(Scripted("svm", seconds=0.05)) as client:
+        responses = await asyncio.gather(*(client.RecognizeImage(request(request_id=f"r{n}")) for n in range(20)))
+    assert [response.request_id for response in responses] == [f"r{n}" for n in range(20)]

@@ -11,7 +11,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.config import BackendConfig
 from services.runtime import status
 from services.runtime.errors import DependencyUnavailable, NotReady, Throttled
-from tests.support.gateways import asking, code_and_reason, nobody, outcomes, refusal
+from tests.support.gateways import code_and_reason, gateway_client, nobody, outcomes, refusal
 from tests.support.leaves import Scripted, leaf, request
 from tests.support.processes import free_port
 
@@ -22,7 +22,7 @@ STOPPING = status.StatusError(status_pb2.Status(code=code_pb2.CANCELLED, message
 async def test_a_recognizer_that_comes_back_is_used_again() -> None:
     """A recognizer that was away is used within 3 s of its return, without a restart of the gateway."""
     port = free_port()
-    async with asking(Scripted("keras"), svm=f"127.0.0.1:{port}") as client:
+    async with gateway_client(Scripted("keras"), svm=f"127.0.0.1:{port}") as client:
         async with leaf(Scripted("svm"), port):
             assert outcomes(await client.RecognizeImage(request(), timeout=60))["svm"] == "OK"
         await asyncio.sleep(0.5)
@@ -48,32 +48,32 @@ async def test_a_recognizer_that_comes_back_is_used_again() -> None:
 async def test_retries_what_is_unavailable_and_free(priced: bool, error: Exception, calls: int) -> None:  # noqa: FBT001
     """UNAVAILABLE and stopping servers are tried once more, other errors are not, and a call that costs money never."""
     svm = Scripted("svm", error=error)
-    async with leaf(svm) as target, asking(svm=BackendConfig(target=target, priced=priced)) as client:
+    async with leaf(svm) as target, gateway_client(svm=BackendConfig(target=target, priced=priced)) as client:
         await refusal(client, request())
-    assert len(svm.asked) == calls
+    assert len(svm.calls) == calls
 
 
 async def test_a_server_that_stops_is_unavailable() -> None:
     """The caller is not told CANCELLED of a call that it did not cancel."""
     svm = Scripted("svm", error=STOPPING)
-    async with leaf(svm) as target, asking(svm=BackendConfig(target=target, priced=True)) as client:
+    async with leaf(svm) as target, gateway_client(svm=BackendConfig(target=target, priced=True)) as client:
         assert code_and_reason(await refusal(client, request())) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
 
 
 async def test_lists_everybody_also_who_does_not_answer() -> None:
     """ListRecognizers never fails for a recognizer's sake: one that is away is listed as UNAVAILABLE, and why."""
-    async with asking(Scripted("svm"), keras=nobody()) as client:
-        answer = await client.ListRecognizers(pb.ListRecognizersRequest(), timeout=60)
-    assert [(one.name, one.state) for one in answer.recognizers] == [
+    async with gateway_client(Scripted("svm"), keras=nobody()) as client:
+        response = await client.ListRecognizers(pb.ListRecognizersRequest(), timeout=60)
+    assert [(one.name, one.state) for one in response.recognizers] == [
         ("svm", pb.RECOGNIZER_STATE_READY),
         ("keras", pb.RECOGNIZER_STATE_UNAVAILABLE),
     ]
-    assert status.code_of(answer.recognizers[1].status) is grpc.StatusCode.UNAVAILABLE
+    assert status.code_of(response.recognizers[1].status) is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_lists_models_and_features() -> None:
     """What a recognizer tells of itself is passed on."""
-    async with asking(Scripted("svm")) as client:
+    async with gateway_client(Scripted("svm")) as client:
         (one,) = (await client.ListRecognizers(pb.ListRecognizersRequest())).recognizers
     assert [model.name for model in one.models] == ["scripted"]
     assert list(one.features) == [pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS]
@@ -82,7 +82,7 @@ async def test_lists_models_and_features() -> None:
 async def test_counts_results_by_outcome() -> None:
     """Each recognizer's results are counted and timed by outcome, under the configured name."""
     labels = {"recognizer": "counted", "outcome": "ok"}
-    async with asking(Scripted("counted")) as client:
+    async with gateway_client(Scripted("counted")) as client:
         await client.RecognizeImage(request())
     assert REGISTRY.get_sample_value("marquee_backend_results_total", labels) == 1
     assert REGISTRY.get_sample_value("marquee_backend_duration_seconds_count", labels) == 1
@@ -92,6 +92,6 @@ async def test_counts_verdicts_by_state() -> None:
     """Verdicts are counted by state."""
     labels = {"state": "no_face"}
     before = REGISTRY.get_sample_value("marquee_verdicts_total", labels) or 0
-    async with asking(Scripted("svm")) as client:
+    async with gateway_client(Scripted("svm")) as client:
         await client.RecognizeImage(request())
     assert REGISTRY.get_sample_value("marquee_verdicts_total", labels) == before + 1

@@ -90,8 +90,8 @@ def test_tells_a_mistake_with_its_line(path: Path, text: str, line: int, message
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
         load_config(path)
-    told = [one for one in str(caught.value).splitlines() if message in one]
-    assert [one.partition(": ")[0] for one in told] == [f"{path}:{line}"]
+    lines = [text for text in str(caught.value).splitlines() if message in text]
+    assert [text.partition(": ")[0] for text in lines] == [f"{path}:{line}"]
 
 
 def test_tells_all_mistakes_at_once(path: Path) -> None:
@@ -117,10 +117,10 @@ def test_a_missing_file_ends_the_gateway(
     monkeypatch.setenv("MARQUEE_GATEWAY_CONFIG", str(path))
     with pytest.raises(SystemExit) as ended:
         main()
-    told = capsys.readouterr().err
+    stderr = capsys.readouterr().err
     assert ended.value.code == 2
-    assert told.startswith(f"{path}: ")
-    assert "MARQUEE_GATEWAY_CONFIG" in told
+    assert stderr.startswith(f"{path}: ")
+    assert "MARQUEE_GATEWAY_CONFIG" in stderr
 
 
 def test_a_mistake_ends_the_process(path: Path) -> None:

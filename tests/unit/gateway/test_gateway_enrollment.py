@@ -31,10 +31,10 @@ async def test_all_that_enroll_are_told() -> None:
     """Under one person_id and request_id; who does not enroll is skipped and says so."""
     svm, rekognition = ScriptedEnroller("svm"), ScriptedEnroller("rekognition")
     async with through_gateway(svm, rekognition) as stub:
-        answer = await stub.EnrollFaces(enrollment(2, request_id="r1"))
-    assert outcomes(answer.results) == {"svm": "OK", "rekognition": "OK", "keras": "SKIPPED"}
-    assert (answer.person_id, answer.request_id, answer.gateway) == ("ada-lovelace", "r1", "gateway")
-    assert answer.results[2].status.message == "keras does not enroll."
+        response = await stub.EnrollFaces(enrollment(2, request_id="r1"))
+    assert outcomes(response.results) == {"svm": "OK", "rekognition": "OK", "keras": "SKIPPED"}
+    assert (response.person_id, response.request_id, response.gateway) == ("ada-lovelace", "r1", "gateway")
+    assert response.results[2].status.message == "keras does not enroll."
     assert [one.enrolled[0].person_id for one in (svm, rekognition)] == ["ada-lovelace"] * 2
 
 
@@ -42,9 +42,9 @@ async def test_one_that_fails_leaves_the_others() -> None:
     """A recognizer that fails or does not answer is a result with a status; sending the call again is safe."""
     svm = ScriptedEnroller("svm", error=GalleryBusy("Others change the gallery."))
     async with through_gateway(svm, ScriptedEnroller("rekognition"), lost=nobody()) as stub:
-        answer = await stub.EnrollFaces(enrollment(), timeout=60)
-    results = {result.recognizer: result for result in answer.results}
-    assert outcomes(answer.results) == {"svm": "ERROR", "rekognition": "OK", "keras": "SKIPPED", "lost": "ERROR"}
+        response = await stub.EnrollFaces(enrollment(), timeout=60)
+    results = {result.recognizer: result for result in response.results}
+    assert outcomes(response.results) == {"svm": "ERROR", "rekognition": "OK", "keras": "SKIPPED", "lost": "ERROR"}
     assert code_and_reason(results["svm"].status) == ("ABORTED", "GALLERY_BUSY")
     assert code_and_reason(results["lost"].status) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
 
@@ -54,9 +54,9 @@ async def test_every_refused_picture_has_its_own_status() -> None:
     blurred = {number: FaceBlurred(f"Face {number} is blurred. {'x' * 400}") for number in range(32)}
     svm = ScriptedEnroller("svm", refuse={number: NoFace(f"No face in {number}. {'x' * 400}") for number in range(32)})
     async with through_gateway(svm, ScriptedEnroller("rekognition", refuse=blurred)) as stub:
-        answer = await stub.EnrollFaces(enrollment(32))
-    assert outcomes(answer.results) == {"svm": "PARTIAL", "rekognition": "PARTIAL", "keras": "SKIPPED"}
-    svm_result, rekognition_result, _ = answer.results
+        response = await stub.EnrollFaces(enrollment(32))
+    assert outcomes(response.results) == {"svm": "PARTIAL", "rekognition": "PARTIAL", "keras": "SKIPPED"}
+    svm_result, rekognition_result, _ = response.results
     assert (svm_result.status.code, rekognition_result.status.code) == (0, 0)
     assert states(svm_result) == states(rekognition_result) == [REFUSED] * 32
     assert [code_and_reason(face.status) for face in svm_result.faces] == [("INVALID_ARGUMENT", "NO_FACE")] * 32
@@ -78,25 +78,25 @@ async def test_the_call_fails_when_nobody_could_try() -> None:
     assert each.message == "svm: Others change the gallery."
 
 
-@pytest.mark.parametrize("asked", [(), ("keras",)])
-async def test_the_call_fails_where_nobody_enrolls(asked: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("recognizers", [(), ("keras",)])
+async def test_the_call_fails_where_nobody_enrolls(recognizers: tuple[str, ...]) -> None:
     """Because no recognizer is set up for it, or because the asked one is not."""
     svm = ScriptedEnroller("svm", error=NotOffered("svm enrolls only with a gallery."))
     async with through_gateway(svm) as stub:
-        refused = await refusal(stub.EnrollFaces(enrollment(recognizers=asked)))
+        refused = await refusal(stub.EnrollFaces(enrollment(recognizers=recognizers)))
     assert code_and_reason(refused) == ("UNIMPLEMENTED", "NOT_OFFERED")
     assert "keras does not enroll." in refused.message
-    assert ("svm enrolls only with a gallery." in refused.message) == (not asked)
+    assert ("svm enrolls only with a gallery." in refused.message) == (not recognizers)
 
 
 async def test_only_the_asked_ones_are_told() -> None:
     """By name; a name that nobody has is refused."""
     svm, rekognition = ScriptedEnroller("svm"), ScriptedEnroller("rekognition")
     async with through_gateway(svm, rekognition) as stub:
-        answer = await stub.RemovePerson(pb.RemovePersonRequest(person_id="ada", recognizers=["rekognition"]))
+        response = await stub.RemovePerson(pb.RemovePersonRequest(person_id="ada", recognizers=["rekognition"]))
         refused = await refusal(stub.RemovePerson(pb.RemovePersonRequest(person_id="ada", recognizers=["nobody"])))
     assert (svm.removed, rekognition.removed) == ([], [("ada", "")])
-    assert [one.removed_faces for one in answer.results] == [2]
+    assert [one.removed_faces for one in response.results] == [2]
     assert code_and_reason(refused) == ("INVALID_ARGUMENT", "UNKNOWN_RECOGNIZER")
 
 
@@ -110,15 +110,18 @@ async def test_wrong_requests_reach_nobody() -> None:
 
 async def test_pages_lead_through_all_lists() -> None:
     """Each recognizer goes on where its own list stopped; one that is done is not asked again."""
-    svm, rekognition = ScriptedEnroller("svm", known=("a", "b", "c")), ScriptedEnroller("rekognition", known=("x",))
-    found: list[tuple[str, str]] = []
+    svm, rekognition = (
+        ScriptedEnroller("svm", person_ids=("a", "b", "c")),
+        ScriptedEnroller("rekognition", person_ids=("x",)),
+    )
+    people: list[tuple[str, str]] = []
     pages, token = 0, ""
     async with through_gateway(svm, rekognition) as stub:
         while pages == 0 or token:
-            answer = await stub.ListPeople(pb.ListPeopleRequest(page_size=1, page_token=token))
-            found += [(result.recognizer, one.person_id) for result in answer.results for one in result.people]
-            pages, token = pages + 1, answer.next_page_token
-    assert sorted(found) == [("rekognition", "x"), ("svm", "a"), ("svm", "b"), ("svm", "c")]
+            response = await stub.ListPeople(pb.ListPeopleRequest(page_size=1, page_token=token))
+            people += [(result.recognizer, one.person_id) for result in response.results for one in result.people]
+            pages, token = pages + 1, response.next_page_token
+    assert sorted(people) == [("rekognition", "x"), ("svm", "a"), ("svm", "b"), ("svm", "c")]
     assert pages == 3
 
 
@@ -132,7 +135,7 @@ async def test_a_foreign_token_is_refused(token: str) -> None:
 
 async def test_gateways_behind_gateways() -> None:
     """What stands behind another gateway is named outer/inner, asked for by that name, and paged through both."""
-    inner, own = ScriptedEnroller("svm", known=("a", "b")), ScriptedEnroller("svm", known=("x",))
+    inner, own = ScriptedEnroller("svm", person_ids=("a", "b")), ScriptedEnroller("svm", person_ids=("x",))
     async with AsyncExitStack() as stack:
         behind = {"svm": await stack.enter_async_context(enrolling(inner))}
         region = await stack.enter_async_context(gateway(behind, name="west"))

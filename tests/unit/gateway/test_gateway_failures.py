@@ -9,44 +9,45 @@ from services.gateway.config import BackendConfig
 from services.runtime import status
 from services.runtime.errors import InvalidImage, ObjectNotFound, Throttled
 from tests.support.findings import LEFT, face
-from tests.support.gateways import asking, code_and_reason, gateway, nobody, outcomes, refusal
+from tests.support.gateways import code_and_reason, gateway, gateway_client, nobody, outcomes, refusal
 from tests.support.leaves import Scripted, leaf, request, stub, until
 
 
 async def test_one_that_is_down_is_unavailable() -> None:
     """A recognizer that is not there is a result with a status; the others' are intact."""
-    async with asking(Scripted("svm", result=pb.RecognizerResult(faces=[face(LEFT, "Ada")])), keras=nobody()) as client:
-        answer = await client.RecognizeImage(request(), timeout=60)
-    assert outcomes(answer) == {"svm": "OK", "keras": "ERROR"}
-    assert code_and_reason(answer.results[1].status) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
-    assert [one.display_name for one in answer.verdicts] == ["Ada"]
+    svm = Scripted("svm", result=pb.RecognizerResult(faces=[face(LEFT, "Ada")]))
+    async with gateway_client(svm, keras=nobody()) as client:
+        response = await client.RecognizeImage(request(), timeout=60)
+    assert outcomes(response) == {"svm": "OK", "keras": "ERROR"}
+    assert code_and_reason(response.results[1].status) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
+    assert [one.display_name for one in response.verdicts] == ["Ada"]
 
 
 async def test_what_grpc_says_of_the_network_stays_inside() -> None:
     """No caller reads the addresses behind the gateway."""
     target = nobody()
-    async with asking(Scripted("svm"), keras=target) as client:
-        answer = await client.RecognizeImage(request(), timeout=60)
-    assert answer.results[1].status.message == "keras does not answer."
-    assert target not in str(answer)
+    async with gateway_client(Scripted("svm"), keras=target) as client:
+        response = await client.RecognizeImage(request(), timeout=60)
+    assert response.results[1].status.message == "keras does not answer."
+    assert target not in str(response)
 
 
 async def test_one_that_fails_says_why_itself() -> None:
     """A recognizer's own error is its result's status, word for word."""
-    async with asking(Scripted("svm"), Scripted("aws", error=Throttled("Slow down."))) as client:
-        answer = await client.RecognizeImage(request())
-    said = answer.results[1].status
-    assert (*code_and_reason(said), said.message) == ("RESOURCE_EXHAUSTED", "THROTTLED", "Slow down.")
+    async with gateway_client(Scripted("svm"), Scripted("aws", error=Throttled("Slow down."))) as client:
+        response = await client.RecognizeImage(request())
+    aws = response.results[1].status
+    assert (*code_and_reason(aws), aws.message) == ("RESOURCE_EXHAUSTED", "THROTTLED", "Slow down.")
 
 
 async def test_one_that_hangs_costs_no_answer() -> None:
     """A recognizer that hangs is TIMEOUT, and the answer arrives before the caller's deadline."""
     hanging = Scripted("keras", seconds=60)
-    async with asking(Scripted("svm"), hanging) as client:
-        answer = await client.RecognizeImage(request(), timeout=3)
+    async with gateway_client(Scripted("svm"), hanging) as client:
+        response = await client.RecognizeImage(request(), timeout=3)
         await until(lambda: hanging.cancelled == 1)
-    assert outcomes(answer) == {"svm": "OK", "keras": "TIMEOUT"}
-    assert status.code_of(answer.results[1].status) is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert outcomes(response) == {"svm": "OK", "keras": "TIMEOUT"}
+    assert status.code_of(response.results[1].status) is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
 async def test_the_operators_timeout_holds() -> None:
@@ -54,14 +55,14 @@ async def test_the_operators_timeout_holds() -> None:
     async with leaf(Scripted("svm", seconds=60)) as slow, leaf(Scripted("keras")) as quick:
         backends = {"svm": BackendConfig(target=slow, timeout=0.2), "keras": quick}
         async with gateway(backends) as address, stub(address) as client:
-            answer = await client.RecognizeImage(request(), timeout=60)
-    assert outcomes(answer) == {"svm": "TIMEOUT", "keras": "OK"}
+            response = await client.RecognizeImage(request(), timeout=60)
+    assert outcomes(response) == {"svm": "TIMEOUT", "keras": "OK"}
 
 
 async def test_a_common_failure_fails_the_call_alike() -> None:
     """Where all failed for one reason, the call fails with it: a bad picture is INVALID_ARGUMENT."""
     error = InvalidImage("This is no picture.")
-    async with asking(Scripted("svm", error=error), Scripted("keras", error=error)) as client:
+    async with gateway_client(Scripted("svm", error=error), Scripted("keras", error=error)) as client:
         refused = await refusal(client, request())
     assert (*code_and_reason(refused), refused.message) == ("INVALID_ARGUMENT", "INVALID_IMAGE", "This is no picture.")
 
@@ -69,7 +70,7 @@ async def test_a_common_failure_fails_the_call_alike() -> None:
 async def test_different_failures_are_unavailable_with_all_in_the_details() -> None:
     """Where all failed differently, the call is UNAVAILABLE, and the details have every recognizer's status."""
     recognizers = [Scripted("svm", error=ObjectNotFound("gone")), Scripted("aws", error=Throttled("slow"))]
-    async with asking(*recognizers) as client:
+    async with gateway_client(*recognizers) as client:
         refused = await refusal(client, request())
     details = [status_pb2.Status() for _ in range(2)]
     unpacked = [packed.Unpack(one) for packed, one in zip(refused.details[1:], details, strict=True)]
@@ -83,7 +84,7 @@ async def test_different_failures_are_unavailable_with_all_in_the_details() -> N
 
 async def test_nobody_there_is_unavailable() -> None:
     """Where nobody answers the call is UNAVAILABLE, and tells who does not answer."""
-    async with asking(svm=nobody(), keras=nobody()) as client:
+    async with gateway_client(svm=nobody(), keras=nobody()) as client:
         refused = await refusal(client, request())
     assert code_and_reason(refused) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
     assert "svm does not answer." in refused.message
@@ -103,7 +104,7 @@ async def test_one_that_answers_nothing_has_failed() -> None:
     add_RecognizerServiceServicer_to_server(Wordless(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    async with asking(Scripted("svm"), odd=f"127.0.0.1:{port}") as client:
-        answer = await client.RecognizeImage(request())
+    async with gateway_client(Scripted("svm"), odd=f"127.0.0.1:{port}") as client:
+        response = await client.RecognizeImage(request())
     await server.stop(0)
-    assert outcomes(answer) == {"svm": "OK", "odd": "ERROR"}
+    assert outcomes(response) == {"svm": "OK", "odd": "ERROR"}

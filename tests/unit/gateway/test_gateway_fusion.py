@@ -4,12 +4,12 @@ import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway import fusion
-from tests.support.findings import LEFT, NEAR_LEFT, RIGHT, candidate, face, result, said
+from tests.support.findings import LEFT, NEAR_LEFT, RIGHT, candidate, face, result, summary
 
 
 def test_faces_apart_are_two_people() -> None:
     """Faces that do not overlap are judged each for itself."""
-    assert said(result("svm", face(LEFT, "Ada")), result("aws", face(RIGHT, "Bob"))) == [
+    assert summary(result("svm", face(LEFT, "Ada")), result("aws", face(RIGHT, "Bob"))) == [
         ("IDENTIFIED", "Ada"),
         ("IDENTIFIED", "Bob"),
     ]
@@ -17,7 +17,8 @@ def test_faces_apart_are_two_people() -> None:
 
 def test_verdicts_go_from_left_to_right() -> None:
     """Verdicts are ordered by place, whoever found them."""
-    assert said(result("svm", face(RIGHT, "Bob"), face(LEFT, "Ada"))) == [("IDENTIFIED", "Ada"), ("IDENTIFIED", "Bob")]
+    svm = result("svm", face(RIGHT, "Bob"), face(LEFT, "Ada"))
+    assert summary(svm) == [("IDENTIFIED", "Ada"), ("IDENTIFIED", "Bob")]
 
 
 def test_a_recognizers_own_faces_are_never_one() -> None:
@@ -30,7 +31,7 @@ def test_a_face_joins_the_one_that_it_overlaps_most() -> None:
     """Of two neighbours that overlap, the nearer is meant."""
     svm = result("svm", face((0.1, 0.2, 0.2, 0.3), "Ada"), face((0.16, 0.2, 0.2, 0.3), "Bob"))
     aws = result("aws", face((0.15, 0.2, 0.2, 0.3), "Bob"))
-    assert said(svm, aws) == [("IDENTIFIED", "Ada"), ("IDENTIFIED", "Bob")]
+    assert summary(svm, aws) == [("IDENTIFIED", "Ada"), ("IDENTIFIED", "Bob")]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_who_did_not_answer_saw_nothing(outcome: pb.Outcome.ValueType) -> None:
 
 def test_a_partial_answer_counts() -> None:
     """What a recognizer found counts, though another of its features failed."""
-    assert said(result("svm", face(LEFT, "Ada"), outcome=pb.OUTCOME_PARTIAL)) == [("IDENTIFIED", "Ada")]
+    assert summary(result("svm", face(LEFT, "Ada"), outcome=pb.OUTCOME_PARTIAL)) == [("IDENTIFIED", "Ada")]
 
 
 def test_people_without_a_place_come_last() -> None:
@@ -69,7 +70,7 @@ def test_people_without_a_place_come_last() -> None:
 
 def test_a_person_with_a_place_is_not_told_again() -> None:
     """Who has a face is not listed once more without one."""
-    assert said(
+    assert summary(
         result("svm", face(LEFT, "Ada Lovelace")), result("k", image_candidates=[candidate("ada_lovelace")])
     ) == [("IDENTIFIED", "Ada Lovelace")]
 

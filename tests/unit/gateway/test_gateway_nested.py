@@ -41,11 +41,11 @@ async def test_names_what_is_behind_a_gateway() -> None:
     """A recognizer behind the gateway that is configured as `region` is region/NAME, in results and in lists."""
     inner = {"svm": Scripted("svm"), "keras": Scripted("keras")}
     async with world(inner, {"svm": Scripted("svm")}) as client:
-        answer = await client.RecognizeImage(request())
+        response = await client.RecognizeImage(request())
         listed = await client.ListRecognizers(pb.ListRecognizersRequest())
-    assert [one.recognizer for one in answer.results] == ["svm", "region/svm", "region/keras"]
+    assert [one.recognizer for one in response.results] == ["svm", "region/svm", "region/keras"]
     assert [one.name for one in listed.recognizers] == ["svm", "region/svm", "region/keras"]
-    assert (answer.gateway, listed.gateway) == ("world", "world")
+    assert (response.gateway, listed.gateway) == ("world", "world")
 
 
 async def test_the_outermost_judges() -> None:
@@ -53,8 +53,8 @@ async def test_the_outermost_judges() -> None:
     here = pb.RecognizerResult(faces=[face(LEFT, "Ada", 0.9)])
     there = pb.RecognizerResult(faces=[face(NEAR_LEFT, "Ada", 0.8)])
     async with world({"svm": Scripted("svm", result=there)}, {"svm": Scripted("svm", result=here)}) as client:
-        answer = await client.RecognizeImage(request())
-    assert [[one.recognizer for one in verdict.support] for verdict in answer.verdicts] == [["svm", "region/svm"]]
+        response = await client.RecognizeImage(request())
+    assert [[one.recognizer for one in verdict.support] for verdict in response.verdicts] == [["svm", "region/svm"]]
 
 
 async def test_asks_only_one_behind_a_gateway() -> None:
@@ -62,9 +62,9 @@ async def test_asks_only_one_behind_a_gateway() -> None:
     inner = {"svm": Scripted("svm"), "keras": Scripted("keras")}
     own = Scripted("svm")
     async with world(inner, {"svm": own}) as client:
-        answer = await client.RecognizeImage(request(recognizers=["region/svm"]))
-    assert [one.recognizer for one in answer.results] == ["region/svm"]
-    assert (inner["keras"].asked, own.asked) == ([], [])
+        response = await client.RecognizeImage(request(recognizers=["region/svm"]))
+    assert [one.recognizer for one in response.results] == ["region/svm"]
+    assert (inner["keras"].calls, own.calls) == ([], [])
 
 
 async def test_options_reach_one_behind_a_gateway() -> None:
@@ -72,15 +72,15 @@ async def test_options_reach_one_behind_a_gateway() -> None:
     inner, own = Scripted("svm"), Scripted("svm")
     async with world({"svm": inner}, {"svm": own}) as client:
         await client.RecognizeImage(request(recognizer_options={"region/svm": pb.RecognizerOptions(min_score=0.75)}))
-    assert (inner.asked[0].min_score, own.asked[0].min_score) == (0.75, 0)
+    assert (inner.calls[0].min_score, own.calls[0].min_score) == (0.75, 0)
 
 
 async def test_a_failure_behind_a_gateway_is_a_result() -> None:
     """A recognizer that fails there is a result here, under its name."""
     inner = {"svm": Scripted("svm"), "aws": Scripted("aws", error=Throttled("slow"))}
     async with world(inner, {}) as client:
-        answer = await client.RecognizeImage(request())
-    assert [(one.recognizer, one.outcome) for one in answer.results] == [
+        response = await client.RecognizeImage(request())
+    assert [(one.recognizer, one.outcome) for one in response.results] == [
         ("region/svm", pb.OUTCOME_OK),
         ("region/aws", pb.OUTCOME_ERROR),
     ]
@@ -89,8 +89,8 @@ async def test_a_failure_behind_a_gateway_is_a_result() -> None:
 async def test_four_gateways_are_a_way() -> None:
     """A call goes through four gateways."""
     async with chain(4) as client:
-        answer = await client.RecognizeImage(request())
-    assert [one.recognizer for one in answer.results] == ["next/next/next/svm"]
+        response = await client.RecognizeImage(request())
+    assert [one.recognizer for one in response.results] == ["next/next/next/svm"]
 
 
 async def test_five_gateways_are_a_ring() -> None:
@@ -111,8 +111,8 @@ async def test_a_gateway_that_asks_itself_stops() -> None:
     async with leaf(Scripted("svm")) as svm:
         backends = {"self": f"127.0.0.1:{port}", "svm": svm}
         async with gateway(backends, port=port) as address, stub(address) as client:
-            answer = await client.RecognizeImage(request(), timeout=60)
-    names = {one.recognizer for one in answer.results if one.outcome == pb.OUTCOME_OK}
+            response = await client.RecognizeImage(request(), timeout=60)
+    names = {one.recognizer for one in response.results if one.outcome == pb.OUTCOME_OK}
     assert names == {"svm", "self/svm", "self/self/svm", "self/self/self/svm"}
 
 

@@ -1,4 +1,4 @@
-"""Whom the gateway calls, for what, and for how long."""
+"""Which recognizers the gateway calls, with what, and for how long."""
 
 from collections.abc import AsyncIterator
 
@@ -118,7 +118,7 @@ async def test_nobody_sees_what_concerns_others(backends: Backends) -> None:
 
 async def test_all_else_is_passed_on(backends: Backends) -> None:
     """Picture, request_id and all that is asked for reach every recognizer."""
-    asked: dict[str, object] = {
+    fields: dict[str, object] = {
         "image": pb.Image(content=b"bytes"),
         "features": [pb.FEATURE_TEXT],
         "max_labels": 3,
@@ -126,8 +126,8 @@ async def test_all_else_is_passed_on(backends: Backends) -> None:
         "include_embeddings": True,
         "no_cache": True,
     }
-    expected = pb.RecognizeImageRequest(request_id="r", **asked)
-    assert [sent(call) for call in planned(backends, **asked).values()] == [expected] * 3
+    expected = pb.RecognizeImageRequest(request_id="r", **fields)
+    assert [sent(call) for call in planned(backends, **fields).values()] == [expected] * 3
 
 
 async def test_a_name_behind_a_gateway_asks_that_one(backends: Backends) -> None:

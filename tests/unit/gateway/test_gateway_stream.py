@@ -8,27 +8,27 @@ import pytest
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import Throttled
 from tests.support.findings import LEFT, NEAR_LEFT, face
-from tests.support.gateways import asking
+from tests.support.gateways import gateway_client
 from tests.support.leaves import Scripted, request, until
 
 
-def found(name: str) -> pb.RecognizerResult:
+def result_of(name: str) -> pb.RecognizerResult:
     return pb.RecognizerResult(faces=[face(LEFT, name)], labels=[pb.Label(name="Person", score=0.5)], cost_micro_usd=3)
 
 
-def timeless(answer: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:
+def timeless(response: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:
     """The answer without times, its results by name."""
-    answer.ClearField("timings")
-    for result in answer.results:
+    response.ClearField("timings")
+    for result in response.results:
         result.ClearField("timings")
-    answer.results.sort(key=lambda result: result.recognizer)
-    return answer
+    response.results.sort(key=lambda result: result.recognizer)
+    return response
 
 
 async def test_the_quick_one_comes_first() -> None:
     """A quick recognizer's result does not wait for a slow one, whatever their order."""
     go = asyncio.Event()
-    async with asking(Scripted("slow", until=go.is_set), Scripted("quick")) as client:
+    async with gateway_client(Scripted("slow", until=go.is_set), Scripted("quick")) as client:
         call = client.StreamRecognizeImage(request())
         messages = [await call.read()]
         go.set()
@@ -38,8 +38,8 @@ async def test_the_quick_one_comes_first() -> None:
 
 async def test_merged_it_is_the_unary_answer() -> None:
     """All messages merged are what RecognizeImage answers, times apart."""
-    recognizers = [Scripted("svm", result=found("Ada"), seconds=0.05), Scripted("aws", result=found("Bob"))]
-    async with asking(*recognizers) as client:
+    recognizers = [Scripted("svm", result=result_of("Ada"), seconds=0.05), Scripted("aws", result=result_of("Bob"))]
+    async with gateway_client(*recognizers) as client:
         merged = pb.RecognizeImageResponse()
         async for message in client.StreamRecognizeImage(request(request_id="r")):
             merged.MergeFrom(message)
@@ -49,9 +49,9 @@ async def test_merged_it_is_the_unary_answer() -> None:
 
 async def test_the_last_message_judges() -> None:
     """Verdicts, labels and costs come when all have been heard, without a result."""
-    recognizers = [Scripted("svm", result=found("Ada")), Scripted("aws", result=found("ada"))]
+    recognizers = [Scripted("svm", result=result_of("Ada")), Scripted("aws", result=result_of("ada"))]
     recognizers[1].result.faces[0].box.CopyFrom(face(NEAR_LEFT).box)
-    async with asking(*recognizers) as client:
+    async with gateway_client(*recognizers) as client:
         *first, last = [message async for message in client.StreamRecognizeImage(request())]
     assert [(len(one.results), len(one.verdicts), len(one.labels)) for one in first] == [(1, 0, 0), (1, 0, 0)]
     assert (len(last.results), len(last.verdicts), len(last.labels), last.cost_micro_usd) == (0, 1, 1, 6)
@@ -59,7 +59,7 @@ async def test_the_last_message_judges() -> None:
 
 async def test_a_failure_is_a_result_of_the_stream() -> None:
     """A recognizer that fails is one message of the stream."""
-    async with asking(Scripted("svm"), Scripted("aws", error=Throttled("slow"))) as client:
+    async with gateway_client(Scripted("svm"), Scripted("aws", error=Throttled("slow"))) as client:
         messages = [message async for message in client.StreamRecognizeImage(request())]
     assert {(one.recognizer, one.outcome) for message in messages for one in message.results} == {
         ("svm", pb.OUTCOME_OK),
@@ -69,7 +69,7 @@ async def test_a_failure_is_a_result_of_the_stream() -> None:
 
 async def test_where_nobody_answered_the_stream_fails() -> None:
     """After the results that failed the stream ends with the call's status, as the unary call does."""
-    async with asking(Scripted("aws", error=Throttled("slow"))) as client:
+    async with gateway_client(Scripted("aws", error=Throttled("slow"))) as client:
         call = client.StreamRecognizeImage(request())
         assert (await call.read()).results[0].outcome == pb.OUTCOME_ERROR
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -80,7 +80,7 @@ async def test_where_nobody_answered_the_stream_fails() -> None:
 async def test_a_cancelled_stream_cancels_the_recognizers() -> None:
     """A caller that has heard enough after the first result stops the others."""
     slow = Scripted("slow", seconds=60)
-    async with asking(slow, Scripted("quick")) as client:
+    async with gateway_client(slow, Scripted("quick")) as client:
         call = client.StreamRecognizeImage(request())
         assert (await call.read()).results[0].recognizer == "quick"
         call.cancel()
@@ -89,7 +89,7 @@ async def test_a_cancelled_stream_cancels_the_recognizers() -> None:
 
 async def test_a_caller_that_does_not_read_holds_nothing_up() -> None:
     """A caller that pauses after the first message gets the rest when it reads on."""
-    async with asking(Scripted("svm", seconds=0.1), Scripted("keras")) as client:
+    async with gateway_client(Scripted("svm", seconds=0.1), Scripted("keras")) as client:
         call = client.StreamRecognizeImage(request())
         first = await call.read()
         await asyncio.sleep(0.3)

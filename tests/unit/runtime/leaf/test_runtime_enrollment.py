@@ -35,17 +35,17 @@ def metadata(status: status_pb2.Status) -> dict[str, str]:
 
 async def test_a_person_is_enrolled(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
     """The enroller gets what was asked; the answer names recognizer, outcome, request and person."""
-    answer = await svm.EnrollFaces(enrollment(2, request_id="r1", allow_similar=True, collection="staff"))
-    asked = enroller.enrolled[0]
-    assert (asked.person_id, asked.display_name, asked.collection, asked.allow_similar) == (
+    response = await svm.EnrollFaces(enrollment(2, request_id="r1", allow_similar=True, collection="staff"))
+    enrolled = enroller.enrolled[0]
+    assert (enrolled.person_id, enrolled.display_name, enrolled.collection, enrolled.allow_similar) == (
         "ada-lovelace",
         "Ada Lovelace",
         "staff",
         True,
     )
-    assert [image.content for image in asked.images] == [picture(), picture()]
-    result = answer.results[0]
-    assert (answer.request_id, answer.person_id, answer.gateway) == ("r1", "ada-lovelace", "")
+    assert [image.content for image in enrolled.images] == [picture(), picture()]
+    result = response.results[0]
+    assert (response.request_id, response.person_id, response.gateway) == ("r1", "ada-lovelace", "")
     assert (result.recognizer, result.outcome, result.status.code) == ("svm", recognizer_pb2.OUTCOME_OK, 0)
 
 
@@ -124,10 +124,10 @@ async def test_buckets_must_be_allowed(svm: EnrollmentServiceStub) -> None:
 
 async def test_a_person_is_removed(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
     """OK, or PARTIAL where the enroller warns that they stay known."""
-    asked = pb.RemovePersonRequest(person_id="ada", collection="staff")
-    first = (await svm.RemovePerson(asked)).results[0]
+    removal = pb.RemovePersonRequest(person_id="ada", collection="staff")
+    first = (await svm.RemovePerson(removal)).results[0]
     enroller.warning = "Ada stays known."
-    second = (await svm.RemovePerson(asked)).results[0]
+    second = (await svm.RemovePerson(removal)).results[0]
     assert enroller.removed == [("ada", "staff")] * 2
     assert (first.recognizer, first.outcome, first.removed_faces) == ("svm", recognizer_pb2.OUTCOME_OK, 2)
     assert second.outcome == recognizer_pb2.OUTCOME_PARTIAL
@@ -141,7 +141,7 @@ async def test_nobody_is_removed_without_an_id(svm: EnrollmentServiceStub) -> No
 
 async def test_people_are_listed(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
     """A page at a time."""
-    enroller.known = ["ada", "bea", "cat"]
+    enroller.person_ids = ["ada", "bea", "cat"]
     first = await svm.ListPeople(pb.ListPeopleRequest(page_size=2))
     second = await svm.ListPeople(pb.ListPeopleRequest(page_size=2, page_token=first.next_page_token))
     assert [one.person_id for one in first.results[0].people] == ["ada", "bea"]

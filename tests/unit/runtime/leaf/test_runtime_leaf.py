@@ -16,14 +16,14 @@ from tests.support.leaves import Scripted, Stub, leaf, request, stub, until
 
 
 @asynccontextmanager
-async def asking(recognizer: Scripted, **settings: object) -> AsyncIterator[Stub]:
+async def leaf_client(recognizer: Scripted, **settings: object) -> AsyncIterator[Stub]:
     async with leaf(recognizer, **settings) as address, stub(address) as client:
         yield client
 
 
-async def refusal(client: Stub, asked: pb.RecognizeImageRequest, timeout: float = 60) -> grpc.aio.AioRpcError:
+async def refusal(client: Stub, message: pb.RecognizeImageRequest, timeout: float = 60) -> grpc.aio.AioRpcError:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await client.RecognizeImage(asked, timeout=timeout)
+        await client.RecognizeImage(message, timeout=timeout)
     return caught.value
 
 
@@ -33,41 +33,41 @@ def reason(error: grpc.aio.AioRpcError) -> str:
 
 async def test_answers_with_one_result() -> None:
     """A leaf answers with its one result, the picture's measures and the request_id."""
-    async with asking(Scripted("svm")) as client:
-        answer = await client.RecognizeImage(request(request_id="mine"))
-    (result,) = answer.results
-    assert (answer.request_id, result.recognizer, result.outcome) == ("mine", "svm", pb.OUTCOME_OK)
-    assert (answer.image.width, answer.image.height, answer.image.format) == (8, 6, "JPEG")
+    async with leaf_client(Scripted("svm")) as client:
+        response = await client.RecognizeImage(request(request_id="mine"))
+    (result,) = response.results
+    assert (response.request_id, result.recognizer, result.outcome) == ("mine", "svm", pb.OUTCOME_OK)
+    assert (response.image.width, response.image.height, response.image.format) == (8, 6, "JPEG")
 
 
 async def test_makes_no_verdict() -> None:
     """Verdicts and merged labels are a gateway's."""
-    found = pb.RecognizerResult(
+    result = pb.RecognizerResult(
         faces=[pb.Face(candidates=[pb.Candidate(display_name="A", score=1)])], labels=[pb.Label(name="Boat")]
     )
-    async with asking(Scripted(result=found)) as client:
-        answer = await client.RecognizeImage(request())
-    assert (len(answer.verdicts), len(answer.labels), answer.gateway) == (0, 0, "")
+    async with leaf_client(Scripted(result=result)) as client:
+        response = await client.RecognizeImage(request())
+    assert (len(response.verdicts), len(response.labels), response.gateway) == (0, 0, "")
 
 
 async def test_the_stream_has_the_result_and_then_the_rest() -> None:
-    """A leaf's stream is two messages, which merge into the unary answer."""
-    async with asking(Scripted(result=pb.RecognizerResult(cost_micro_usd=7))) as client:
+    """A leaf's stream is two messages, which merge into the unary response."""
+    async with leaf_client(Scripted(result=pb.RecognizerResult(cost_micro_usd=7))) as client:
         first, last = [message async for message in client.StreamRecognizeImage(request(request_id="r"))]
         unary = await client.RecognizeImage(request(request_id="r"))
     assert (len(first.results), len(last.results), last.cost_micro_usd) == (1, 0, 7)
     merged = pb.RecognizeImageResponse()
     merged.MergeFrom(first)
     merged.MergeFrom(last)
-    for answer in (merged, unary):
-        answer.ClearField("timings")
-        answer.results[0].ClearField("timings")
+    for response in (merged, unary):
+        response.ClearField("timings")
+        response.results[0].ClearField("timings")
     assert merged == unary
 
 
 async def test_a_stream_fails_like_a_call() -> None:
     """An error of a stream has code and reason as well."""
-    async with asking(Scripted(error=DependencyUnavailable("down"))) as client:
+    async with leaf_client(Scripted(error=DependencyUnavailable("down"))) as client:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             _ = [message async for message in client.StreamRecognizeImage(request())]
     assert (caught.value.code(), reason(caught.value)) == (grpc.StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE")
@@ -76,7 +76,7 @@ async def test_a_stream_fails_like_a_call() -> None:
 @pytest.mark.parametrize("error", [KeyError("secret"), TimeoutError("secret"), OSError("secret")], ids=repr)
 async def test_an_unforeseen_error_hides_its_text(error: Exception) -> None:
     """Whatever a recognizer stumbles over is INTERNAL, without a word of it."""
-    async with asking(Scripted(error=error)) as client:
+    async with leaf_client(Scripted(error=error)) as client:
         refused = await refusal(client, request())
     assert (refused.code(), reason(refused)) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     assert "secret" not in str(status.from_rpc_error(refused))
@@ -85,7 +85,7 @@ async def test_an_unforeseen_error_hides_its_text(error: Exception) -> None:
 async def test_goes_on_after_an_unforeseen_error() -> None:
     """The call after a crashed one is answered."""
     recognizer = Scripted(error=KeyError("x"))
-    async with asking(recognizer) as client:
+    async with leaf_client(recognizer) as client:
         await refusal(client, request())
         recognizer.error = None
         assert (await client.RecognizeImage(request())).results[0].outcome == pb.OUTCOME_OK
@@ -94,24 +94,24 @@ async def test_goes_on_after_an_unforeseen_error() -> None:
 async def test_a_recognizer_that_cannot_do_what_is_asked_is_skipped() -> None:
     """Nothing that it can do is SKIPPED, and the recognizer is not troubled."""
     recognizer = Scripted()
-    async with asking(recognizer) as client:
-        answer = await client.RecognizeImage(request(features=[pb.FEATURE_TEXT]))
-    assert (answer.results[0].outcome, recognizer.asked) == (pb.OUTCOME_SKIPPED, [])
+    async with leaf_client(recognizer) as client:
+        response = await client.RecognizeImage(request(features=[pb.FEATURE_TEXT]))
+    assert (response.results[0].outcome, recognizer.calls) == (pb.OUTCOME_SKIPPED, [])
 
 
 async def test_passes_on_what_is_asked() -> None:
     """The recognizer gets those features that it can do, and the checked options."""
     recognizer = Scripted()
-    asked = request(
+    message = request(
         features=[pb.FEATURE_TEXT, pb.FEATURE_LABELS],
         max_labels=3,
         min_score=0.25,
         collection="staff",
         include_embeddings=True,
     )
-    async with asking(recognizer) as client:
-        await client.RecognizeImage(asked)
-    (options,) = recognizer.asked
+    async with leaf_client(recognizer) as client:
+        await client.RecognizeImage(message)
+    (options,) = recognizer.calls
     assert (options.features, options.max_labels, options.min_score) == ((pb.FEATURE_LABELS,), 3, 0.25)
     assert (options.collection, options.include_embeddings) == ("staff", True)
 
@@ -120,18 +120,18 @@ async def test_its_own_options_win() -> None:
     """Options under the leaf's name replace those of the call; its timeout can only shorten the deadline."""
     recognizer = Scripted("svm")
     own = {"svm": pb.RecognizerOptions(min_score=0.75, timeout=Duration(seconds=1000))}
-    async with asking(recognizer) as client:
+    async with leaf_client(recognizer) as client:
         await client.RecognizeImage(request(min_score=0.1, recognizer_options=own))
         await client.RecognizeImage(request(recognizer_options=own), timeout=500)
-    assert recognizer.asked[0].min_score == 0.75
-    assert [options.remaining() < limit for options, limit in zip(recognizer.asked, (1000, 600), strict=True)] == [
+    assert recognizer.calls[0].min_score == 0.75
+    assert [options.remaining() < limit for options, limit in zip(recognizer.calls, (1000, 600), strict=True)] == [
         True
     ] * 2
 
 
 async def test_knows_its_own_name_only() -> None:
     """A leaf asked for another recognizer refuses; asked for itself it answers."""
-    async with asking(Scripted("svm")) as client:
+    async with leaf_client(Scripted("svm")) as client:
         refused = await refusal(client, request(recognizers=["keras"]))
         await client.RecognizeImage(request(recognizers=["svm"]))
     assert (refused.code(), reason(refused)) == (grpc.StatusCode.INVALID_ARGUMENT, "UNKNOWN_RECOGNIZER")
@@ -139,26 +139,26 @@ async def test_knows_its_own_name_only() -> None:
 
 async def test_refuses_a_picture_that_is_none() -> None:
     """Text is INVALID_ARGUMENT even where the recognizer itself never decodes."""
-    asked = pb.RecognizeImageRequest(image=pb.Image(content=b"This is text."))
-    async with asking(Scripted()) as client:
-        refused = await refusal(client, asked)
+    message = pb.RecognizeImageRequest(image=pb.Image(content=b"This is text."))
+    async with leaf_client(Scripted()) as client:
+        refused = await refusal(client, message)
     assert (refused.code(), reason(refused)) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_IMAGE")
 
 
 async def test_reads_no_object_that_is_not_allowed() -> None:
     """A leaf holds the list of allowed buckets itself: a caller who goes around the gateway gains nothing."""
     recognizer = Scripted()
-    asked = pb.RecognizeImageRequest(image=pb.Image(s3_object=pb.S3Object(bucket="b", key="private/k")))
-    async with asking(recognizer, s3_allowed=("b/public/",)) as client:
-        refused = await refusal(client, asked)
+    message = pb.RecognizeImageRequest(image=pb.Image(s3_object=pb.S3Object(bucket="b", key="private/k")))
+    async with leaf_client(recognizer, s3_allowed=("b/public/",)) as client:
+        refused = await refusal(client, message)
     assert (refused.code(), reason(refused)) == (grpc.StatusCode.PERMISSION_DENIED, "BUCKET_NOT_ALLOWED")
-    assert recognizer.asked == []
+    assert recognizer.calls == []
 
 
 async def test_ends_at_the_deadline() -> None:
     """A recognizer that is too slow is cancelled when the caller gives up."""
     recognizer = Scripted(seconds=300)
-    async with asking(recognizer) as client:
+    async with leaf_client(recognizer) as client:
         refused = await refusal(client, request(), timeout=1)
         await until(lambda: recognizer.cancelled)
     assert (refused.code(), recognizer.cancelled) == (grpc.StatusCode.DEADLINE_EXCEEDED, 1)
@@ -167,7 +167,7 @@ async def test_ends_at_the_deadline() -> None:
 async def test_its_own_timeout_ends_it_with_a_reason() -> None:
     """A shorter timeout among the options is OUT_OF_TIME."""
     own = {"leaf": pb.RecognizerOptions(timeout=Duration(nanos=100_000_000))}
-    async with asking(Scripted(seconds=300)) as client:
+    async with leaf_client(Scripted(seconds=300)) as client:
         refused = await refusal(client, request(recognizer_options=own))
     assert (refused.code(), reason(refused)) == (grpc.StatusCode.DEADLINE_EXCEEDED, "OUT_OF_TIME")
 
@@ -175,23 +175,23 @@ async def test_its_own_timeout_ends_it_with_a_reason() -> None:
 async def test_a_cancelled_call_cancels_the_recognizer() -> None:
     """A caller that goes away stops the work."""
     recognizer = Scripted(seconds=300)
-    async with asking(recognizer) as client:
+    async with leaf_client(recognizer) as client:
         call = client.RecognizeImage(request())
-        await until(lambda: recognizer.asked)
+        await until(lambda: recognizer.calls)
         call.cancel()
         await until(lambda: recognizer.cancelled == 1)
 
 
 async def test_before_it_is_loaded_it_is_not_ready() -> None:
     """A leaf whose model is still being loaded is listed as LOADING."""
-    answer = await Leaf(Scripted("svm"), LeafSettings()).ListRecognizers(pb.ListRecognizersRequest(), None)
-    assert (answer.recognizers[0].name, answer.recognizers[0].state) == ("svm", pb.RECOGNIZER_STATE_LOADING)
+    response = await Leaf(Scripted("svm"), LeafSettings()).ListRecognizers(pb.ListRecognizersRequest(), None)
+    assert (response.recognizers[0].name, response.recognizers[0].state) == ("svm", pb.RECOGNIZER_STATE_LOADING)
 
 
 async def test_lists_itself() -> None:
     """A loaded leaf tells name, state, features and models, and names no gateway."""
-    async with asking(Scripted("svm")) as client:
-        answer = await client.ListRecognizers(pb.ListRecognizersRequest())
-    (one,) = answer.recognizers
-    assert (one.name, one.state, answer.gateway) == ("svm", pb.RECOGNIZER_STATE_READY, "")
+    async with leaf_client(Scripted("svm")) as client:
+        response = await client.ListRecognizers(pb.ListRecognizersRequest())
+    (one,) = response.recognizers
+    assert (one.name, one.state, response.gateway) == ("svm", pb.RECOGNIZER_STATE_READY, "")
     assert (list(one.features), one.models[0].name) == ([pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS], "scripted")

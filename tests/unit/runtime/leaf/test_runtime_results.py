@@ -11,7 +11,7 @@ from services.runtime.leaf.recognizer import Options
 
 
 def options(**fields: object) -> Options:
-    asked: dict[str, object] = {
+    defaults: dict[str, object] = {
         "request_id": "r",
         "features": (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS),
         "max_labels": 10,
@@ -20,7 +20,7 @@ def options(**fields: object) -> Options:
         "include_embeddings": False,
         "deadline": time.monotonic() + 1,
     }
-    return Options(**asked | fields)
+    return Options(**defaults | fields)
 
 
 def finish(result: pb.RecognizerResult, **fields: object) -> pb.RecognizerResult:
@@ -78,14 +78,14 @@ def test_a_label_keeps_all_it_has() -> None:
 
 def test_low_scores_are_left_out_everywhere() -> None:
     """min_score holds for candidates, labels, moderation labels and texts; a face without a name stays."""
-    found = pb.RecognizerResult(
+    result_ = pb.RecognizerResult(
         faces=[face(0.1, 0.9, 0.3), face(0.5, 0.2)],
         image_candidates=[pb.Candidate(score=0.4), pb.Candidate(score=0.6)],
         labels=labels(0.5, 0.49),
         moderation_labels=[pb.ModerationLabel(score=0.1), pb.ModerationLabel(score=0.7)],
         texts=[pb.Text(score=0.8), pb.Text(score=0.2)],
     )
-    result = finish(found, min_score=0.5)
+    result = finish(result_, min_score=0.5)
     assert [len(one.candidates) for one in result.faces] == [1, 0]
     counts = (result.image_candidates, result.labels, result.moderation_labels, result.texts)
     assert [len(kept) for kept in counts] == [1, 1, 1, 1]

@@ -45,7 +45,7 @@ async def test_counts_a_call_when_it_begins_and_when_it_ends() -> None:
     recognizer = Scripted(seconds=0.2)
     async with leaf(recognizer) as address, stub(address) as client:
         call = client.RecognizeImage(request())
-        await until(lambda: recognizer.asked)
+        await until(lambda: recognizer.calls)
         assert (begun(), ended()) == (1, 0)
         await call
         assert (begun(), ended()) == (1, 1)
@@ -80,7 +80,7 @@ async def test_counts_cancelled_calls() -> None:
     recognizer = Scripted(seconds=300)
     async with leaf(recognizer) as address, stub(address) as client:
         call = client.RecognizeImage(request())
-        await until(lambda: recognizer.asked)
+        await until(lambda: recognizer.calls)
         call.cancel()
         await until(lambda: cancelled() == 1)
 
@@ -127,7 +127,7 @@ async def test_counts_cancelled_streams() -> None:
     async with leaf(recognizer) as address, stub(address) as client:
         call = client.StreamRecognizeImage(request())
         reading = asyncio.create_task(call.read())
-        await until(lambda: recognizer.asked)
+        await until(lambda: recognizer.calls)
         call.cancel()
         await until(lambda: cancelled() == 1)
         await asyncio.gather(reading, return_exceptions=True)

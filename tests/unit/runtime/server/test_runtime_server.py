@@ -79,7 +79,7 @@ async def test_a_model_that_cannot_be_loaded_ends_it(start: Start) -> None:
     server = start("--load-error", "MARQUEE_MODEL names no file.")
     assert await server.ended() == 1
     assert [line["error"] for line in server.events("cannot serve")] == ["MARQUEE_MODEL names no file."]
-    assert "Traceback" not in str(server.told())
+    assert "Traceback" not in str(server.log())
 
 
 @pytest.mark.parametrize("variable", ["MARQUEE_PORT", "MARQUEE_METRICS_PORT"])
