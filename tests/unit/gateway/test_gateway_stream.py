@@ -17,7 +17,7 @@ def result_of(name: str) -> pb.RecognizerResult:
 
 
 def timeless(response: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:
-    """The answer without times, its results by name."""
+    """Return the response without times, its results sorted by name."""
     response.ClearField("timings")
     for result in response.results:
         result.ClearField("timings")
@@ -29,10 +29,10 @@ async def test_the_quick_one_comes_first() -> None:
     """A quick recognizer's result does not wait for a slow one, whatever their order."""
     go = asyncio.Event()
     async with gateway_client(Scripted("slow", until=go.is_set), Scripted("quick")) as client:
-        call = client.StreamRecognizeImage(request())
-        messages = [await call.read()]
-        go.set()
-        messages += [message async for message in call]
+        messages = []
+        async for message in client.StreamRecognizeImage(request()):
+            messages.append(message)
+            go.set()
     assert [[one.recognizer for one in message.results] for message in messages] == [["quick"], ["slow"], []]
 
 
