@@ -1,0 +1,1 @@
+"""Trainers' reports: one HTML page that needs no other file."""
