@@ -17,11 +17,11 @@ import pywt
 from svm_actors import Labelled, labelled, pixels_of, training_set_of, whole
 
 from services.runtime.images.image import Pixels
-from services.svm.calibration import Unseen
 from services.svm.faces.detector import as_dlib
-from services.svm.faces.dlib_faces import DlibFaces, weights
+from services.svm.faces.dlib_faces import WEIGHTS, DlibFaces, weights
 from services.svm.recipes import wavelet
-from services.svm.recipes.embedding import WEIGHTS, Embedding
+from services.svm.recipes.embedding import Embedding
+from services.svm.train.calibration import Trial
 from services.svm.train.fit import fit
 
 RUNS = (("wavelet", "minmax"), ("wavelet", "standard"), ("hog-lbp", ""), ("embedding", ""))
@@ -54,7 +54,7 @@ def measured(faces: list[Labelled], recipe: str, scaler: str) -> Iterable[tuple[
     yield "threshold chosen at 1 % false accepts keeps of the known", f"{report['known_kept']:.1%}"
 
 
-def accepted_at(trial: Unseen, kept: float) -> float:
+def accepted_at(trial: Trial, kept: float) -> float:
     """The share of strangers nearer than the distance that keeps so many of the known."""
     threshold = np.quantile(trial.nearest[~trial.strange], kept)
     return float((trial.nearest[trial.strange] <= threshold).mean())

@@ -8,9 +8,9 @@ import numpy as np
 
 from services.runtime.images.image import Image, Pixels
 from services.svm.faces.detector import Face
-from services.svm.people import person_of
 from services.svm.recipes.recipe import RECIPES
 from services.svm.train.dataset import TrainingSet
+from services.svm.train.pictures import person_of
 
 
 @dataclass(frozen=True)

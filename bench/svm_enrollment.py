@@ -21,7 +21,7 @@ import numpy as np
 
 from local.pictures import demo_pictures, photo
 from marquee.v1 import enrollment_pb2, enrollment_pb2_grpc, recognizer_pb2, recognizer_pb2_grpc
-from services.svm.gallery.snapshot import Enrolled, EnrolledPerson
+from services.svm.gallery.people import EnrolledPerson, Snapshot
 from tests.support.processes import server
 from tests.support.s3_store import s3_store
 from tests.support.svm_enrollment import write_model
@@ -123,11 +123,11 @@ def together(replicas: list[Replica], kind: str, enrolled: bytes) -> None:
     print(f"| gallery on {kind}: {said} |", flush=True)
 
 
-def crowd(faces: int) -> Enrolled:
+def crowd(faces: int) -> Snapshot:
     """So many people with a face each, of random numbers."""
     rows = np.random.default_rng(0).normal(0, 0.13, (faces, 128)).astype(np.float32)
     people = tuple(EnrolledPerson(f"p{number:06}", "", "2026-01-01T00:00:00+00:00", ("f",)) for number in range(faces))
-    return Enrolled(people, rows)
+    return Snapshot(people, rows)
 
 
 def size(replica: Replica, faces: int, enrolled: bytes, asked: bytes) -> None:

@@ -20,6 +20,7 @@ from svm_actors import labelled, training_set_of
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 from services.svm import artifact
+from services.svm.model import Artifact
 from services.svm.recipes.recipe import RECIPES
 from services.svm.train.fit import fit
 from tests.support.processes import memory_mib, server
@@ -49,7 +50,7 @@ def save_model(actors: Path, name: str, folder: Path) -> Path:
     """Trains on the published crops."""
     fitted = fit(training_set_of(labelled(actors), name), false_accepts=0.01 if name == "embedding" else None)
     path = folder / f"{name}.skops"
-    artifact.save(artifact.Artifact(name, fitted.pipeline, fitted.gallery, fitted.calibration, {}, ""), path)
+    artifact.save(Artifact(name, fitted.pipeline, fitted.gallery, fitted.calibration, {}, ""), path)
     return path
 
 

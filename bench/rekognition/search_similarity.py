@@ -12,9 +12,7 @@ import numpy as np
 from local.rekognition.vision.similarity import similarity
 from services.runtime.images.image import Image
 from services.svm.faces.detector import Face, as_dlib
-from services.svm.faces.dlib_faces import DlibFaces, weights
-from services.svm.faces.resnet import ResNet
-from services.svm.recipes.embedding import WEIGHTS
+from services.svm.faces.dlib_faces import WEIGHTS, DlibFaces, ResNet, weights
 
 
 def main() -> None:

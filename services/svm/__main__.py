@@ -9,7 +9,7 @@ from services.svm.settings import SvmSettings
 
 
 def main() -> None:
-    """Serves until SIGTERM."""
+    """Serve until SIGTERM."""
     give_back_freed_memory(256 * 1024)
     settings = load_settings(SvmSettings)
     recognizer = SvmRecognizer(settings)

@@ -1,9 +1,9 @@
-"""The one file that a trained model is: skops, which runs no code when it is read."""
+"""The file of a trained model: skops, which runs no code when it is read."""
 
 import hashlib
 import io
 import zipfile
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,40 +16,20 @@ from sklearn.pipeline import Pipeline
 
 from services.runtime.errors import Misconfigured
 from services.runtime.storage import files
-from services.svm.calibration import Calibration, Sigmoid
 from services.svm.classifiers import CLASSIFIERS
-from services.svm.decisions import decide_with
-from services.svm.gallery.vectors import Gallery
-from services.svm.people import Person
+from services.svm.gallery.people import Gallery, Person
+from services.svm.model import Artifact, Calibration, Sigmoid, decisions_of
 from services.svm.recipes.recipe import RECIPES
 
 FORMAT = "marquee-svm/3"
-MOST_BYTES = 512 * 1024 * 1024
+MAX_BYTES = 512 * 1024 * 1024
 _PACKAGES = ("scikit-learn", "numpy", "opencv-python-headless", "dlib-bin", "onnxruntime")
 
 logger = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class Artifact:
-    """A trained model and what is known of its training."""
-
-    recipe: str
-    pipeline: Pipeline
-    """Scaler and classifier: takes features [faces, length]; its classes are 0, 1 …"""
-    gallery: Gallery
-    """Its people are the classifier's classes, in their order."""
-    calibration: Calibration
-    report: dict[str, Any]
-    """What the trainer measured: faces, folds, accuracy, macro_f1 …"""
-    data_sha256: str
-    """Of the training pictures and whom they show."""
-    version: str = ""
-    """The first 12 digits of the file's SHA-256; empty before it is in a file."""
-
-
 def save(artifact: Artifact, path: Path) -> None:
-    """Writes the file; one that is there is replaced only when the new one is whole."""
+    """Write the file; an existing one is replaced only once the new one is complete."""
     content = {
         "format": FORMAT,
         "recipe": artifact.recipe,
@@ -70,20 +50,20 @@ def model_file(source: str, endpoint_url: str | None = None) -> files.File:
     hint = (
         "Make one with `python -m services.svm.train DIR --out model.skops` and put it there, or set MARQUEE_SVM_MODEL."
     )
-    return files.file_at(source, endpoint_url, name="model", hint=hint, most_bytes=MOST_BYTES)
+    return files.file_at(source, endpoint_url, name="model", hint=hint, most_bytes=MAX_BYTES)
 
 
 def load(source: str | Path, endpoint_url: str | None = None) -> Artifact:
     """Read a file that `save` wrote, from a path, file:///PATH or s3://BUCKET/KEY.
 
-    Raises Misconfigured for anything else, DependencyUnavailable if S3 does not answer.
+    Raise Misconfigured for anything else, and DependencyUnavailable if S3 does not answer.
     """
     artifact, _ = load_marked(model_file(str(source), endpoint_url), str(source))
     return artifact
 
 
 def load_marked(file: files.File, source: str) -> tuple[Artifact, str]:
-    """As `load`, and return the mark of the file that was read; `source` names it in messages."""
+    """Read the file, as `load` does, and also return its mark; `source` names it in messages."""
     content, mark = file.read()
     if not mark:
         raise file.missing()
@@ -91,23 +71,23 @@ def load_marked(file: files.File, source: str) -> tuple[Artifact, str]:
 
 
 def loads(data: bytes, source: str) -> Artifact:
-    """As `load`, of the file's bytes; `source` names it in messages."""
+    """Read the file's bytes, as `load` does; `source` names it in messages."""
     try:
         _check_size(data)
         content = skops.io.loads(data, trusted=[])
         artifact = _artifact(content, hashlib.sha256(data).hexdigest()[:12])
-        _compare(content["versions"], source)
+        _compare_versions(content["versions"], source)
     except Exception as exc:
         # Whatever a damaged or hostile file makes zlib, skops or scikit-learn stumble over.
-        raise Misconfigured(f"{source} is no model of the SVM trainer: {_reason(exc)}.") from exc
+        raise Misconfigured(f"{source} is not a model of the SVM trainer: {_reason(exc)}.") from exc
     return artifact
 
 
 def _check_size(data: bytes) -> None:
-    """Before anything is unpacked: some kilobytes may unpack to more than there is memory."""
+    """Check before anything is unpacked: some kilobytes may unpack to more than there is memory."""
     with zipfile.ZipFile(io.BytesIO(data)) as parts:
-        if sum(part.file_size for part in parts.infolist()) > MOST_BYTES:
-            raise ValueError(f"it unpacks to more than {MOST_BYTES} bytes")
+        if sum(part.file_size for part in parts.infolist()) > MAX_BYTES:
+            raise ValueError(f"it unpacks to more than {MAX_BYTES} bytes")
 
 
 def _reason(exc: Exception) -> str:
@@ -142,40 +122,40 @@ def _calibration(sigmoid: dict[str, float], threshold: float) -> Calibration:
 
 def _check(artifact: Artifact) -> None:
     if artifact.recipe not in RECIPES:
-        raise ValueError(f"its recipe is {artifact.recipe}; known are {', '.join(RECIPES)}")
+        raise ValueError(f"its recipe is {artifact.recipe}, not one of {', '.join(RECIPES)}")
     recipe, people = RECIPES[artifact.recipe], artifact.gallery.people
-    if not all(isinstance(told, str) and told for person in people for told in astuple(person)):
+    if not all(isinstance(name, str) and name for person in people for name in astuple(person)):
         raise ValueError("its people have no names")
     _check_pipeline(artifact.pipeline, recipe.length, len(people))
     _check_gallery(artifact.gallery, len(people) if recipe.compares == "decisions" else recipe.length)
-    _check_numbers(artifact, decide_with(artifact.pipeline)(np.zeros((1, recipe.length))))
+    _check_numbers(artifact, decisions_of(artifact.pipeline, np.zeros((1, recipe.length))))
 
 
 def _check_pipeline(pipeline: Pipeline, length: int, people: int) -> None:
     if list(pipeline.named_steps) != ["scaler", "classifier"] or type(pipeline["classifier"]) not in CLASSIFIERS:
         raise ValueError("it is not a scaler and a classifier that the trainer fits")
     if pipeline.n_features_in_ != length or pipeline.classes_.tolist() != list(range(people)):
-        raise ValueError("its features or people do not fit its classifier")
+        raise ValueError("its features or people do not match its classifier")
 
 
 def _check_gallery(gallery: Gallery, width: int) -> None:
     owners = set(gallery.owners.tolist())
     if gallery.rows.shape != (len(gallery.owners), width) or owners != set(range(len(gallery.people))):
-        raise ValueError("its known faces do not fit its recipe or people")
+        raise ValueError("its known faces do not match its recipe or people")
 
 
 def _check_numbers(artifact: Artifact, decisions: npt.NDArray[np.float64]) -> None:
-    """That it decides at all, and that no number is one with which every comparison fails."""
+    """Check that it decides at all, and that no number is one with which every comparison fails."""
     calibration = artifact.calibration
     scoring = [*astuple(calibration.sigmoid), calibration.threshold]
     if not all(np.isfinite(numbers).all() for numbers in (decisions, artifact.gallery.rows, scoring)):
         raise ValueError("not all of its numbers are finite")
     if decisions.shape != (1, len(artifact.gallery.people)):
-        raise ValueError("its decisions do not fit its people")
+        raise ValueError("its decisions do not match its people")
 
 
-def _compare(trained_with: dict[str, str], source: str) -> None:
-    """Tells of a model made with another scikit-learn, whose inner workings may differ."""
-    made, here = trained_with["scikit-learn"], version("scikit-learn")
-    if made.split(".")[:2] != here.split(".")[:2]:
-        logger.warning("model made with another scikit-learn", model=source, made_with=made, running=here)
+def _compare_versions(versions: dict[str, str], source: str) -> None:
+    """Warn about a model made with another scikit-learn, whose internals may differ."""
+    trained, running = versions["scikit-learn"], version("scikit-learn")
+    if trained.split(".")[:2] != running.split(".")[:2]:
+        logger.warning("model made with another scikit-learn", model=source, made_with=trained, running=running)

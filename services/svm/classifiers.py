@@ -1,4 +1,4 @@
-"""What each recipe fits on its features: scaler and classifier, and the choices tried."""
+"""Scaler and classifier of each recipe, and the choices that training tries."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ Grid = dict[str, Any] | list[dict[str, list[Any]]]
 
 
 def pipeline_of(recipe: str, scaler: str) -> Pipeline:
-    """Unfitted: `scaler`, one of SCALERS, is asked of the wavelet recipe only; the others have their own."""
+    """Return an unfitted pipeline. `scaler`, one of SCALERS, is the wavelet recipe's; the others have their own."""
     match recipe:
         case "wavelet":
             return _pipeline(SCALERS[scaler](), SVC(gamma="auto"))
@@ -30,7 +30,7 @@ def pipeline_of(recipe: str, scaler: str) -> Pipeline:
 
 
 def grid_of(recipe: str) -> Grid:
-    """What cross-validation chooses from; of equally good ones the first."""
+    """Return what cross-validation chooses from; the first of equally good ones wins."""
     match recipe:
         case "wavelet":
             return _published()
@@ -40,7 +40,7 @@ def grid_of(recipe: str) -> Grid:
 
 
 def _published() -> list[dict[str, list[Any]]]:
-    """The published grid, its published winner first."""
+    """Return the published grid, its published winner first."""
     regression = OneVsRestClassifier(LogisticRegression(solver="liblinear", random_state=0))
     return [
         {"classifier__C": [1, 10, 100, 1000], "classifier__kernel": ["linear", "rbf"]},
@@ -54,7 +54,7 @@ def _pipeline(scaler: Any, classifier: Any) -> Pipeline:
 
 
 def _blocks() -> ColumnTransformer:
-    """HOG and LBP each centred and of length 1, so that neither drowns the other."""
+    """Centre HOG and LBP and scale each to length 1, so that neither drowns the other."""
     parts = {"hog": slice(0, hog_lbp.HOG_LENGTH), "lbp": slice(hog_lbp.HOG_LENGTH, hog_lbp.HogLbp.length)}
     centred = Pipeline([("centre", StandardScaler(with_std=False)), ("normalise", Normalizer())])
     return ColumnTransformer([(name, centred, part) for name, part in parts.items()])

@@ -1,69 +1,115 @@
-"""Names faces with a trained artifact, and by those who were enrolled since."""
+"""A trained model, and how it names faces together with those enrolled since."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.pipeline import Pipeline
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.image import Pixels
-from services.svm.artifact import Artifact
-from services.svm.calibration import Sigmoid
-from services.svm.decisions import decide_with
 from services.svm.faces.detector import Face
-from services.svm.gallery.snapshot import Enrolled
-from services.svm.people import Person
+from services.svm.gallery.people import Gallery, Person, Snapshot
 from services.svm.recipes.recipe import Recipe
 
-MOST_CANDIDATES = 5
-_ENROLLED_SCORES = Sigmoid(0.0, -20.0, 12.0)
-"""Even at 0.6, where dlib's authors draw the line between two people; 0.95 at 0.45, the median of one person's."""
+MAX_CANDIDATES = 5
 Numbers = npt.NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Sigmoid:
+    """1 / (1 + exp(-(decision * d + distance * x + intercept)))."""
+
+    decision: float
+    distance: float
+    intercept: float
+
+    def scores(self, decisions: Numbers, distances: Numbers) -> Numbers:
+        """Return the scores, in the arrays' common shape."""
+        # 10 is as far as the scores of some hundred faces can be trusted, and an infinite distance stays one.
+        sums = self.decision * decisions + self.distance * np.minimum(distances, 1e6) + self.intercept
+        return np.asarray(1 / (1 + np.exp(-np.clip(sums, -10, 10))))
+
+
+_ENROLLED_SCORES = Sigmoid(0.0, -20.0, 12.0)
+"""0.5 at 0.6, where dlib's authors draw the line between two people; 0.95 at 0.45, the median of one person's."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How certain a name is. Scores mean the same in every recipe: how often a name with this score is right."""
+
+    sigmoid: Sigmoid
+    threshold: float
+    """Distance beyond which a face is nobody's."""
+
+    def scores(self, decisions: Numbers, distances: Numbers) -> Numbers:
+        """Return the scores of decisions and distances [faces, people]."""
+        return self.sigmoid.scores(decisions, distances)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A trained model and the report of its training."""
+
+    recipe: str
+    pipeline: Pipeline
+    """Scaler and classifier: takes features [faces, length]; its classes are 0, 1 …"""
+    gallery: Gallery
+    """Its people are the classifier's classes, in their order."""
+    calibration: Calibration
+    report: dict[str, Any]
+    """What the trainer measured: faces, folds, accuracy, macro_f1 …"""
+    data_sha256: str
+    """SHA-256 of the training pictures and of whom they show."""
+    version: str = ""
+    """The first 12 digits of the file's SHA-256; empty before it is in a file."""
+
+
 class Model:
-    """Never changed; safe to share between threads."""
+    """Names faces. Immutable and thread-safe."""
 
     def __init__(
         self,
         artifact: Artifact,
         recipe: Recipe,
-        enrolled: Enrolled | None = None,
+        enrolled: Snapshot | None = None,
         enrolled_distance: float = 0.0,
     ) -> None:
         self._artifact = artifact
         self._recipe = recipe
-        self._decide = decide_with(artifact.pipeline)
-        self.enrolled = enrolled or Enrolled()
+        self.enrolled = enrolled or Snapshot()
         self.enrolled_distance = enrolled_distance
-        """The distance from enrolled faces beyond which a face is none of theirs."""
+        """Distance from enrolled faces beyond which a face is none of theirs."""
         self.name = artifact.recipe
         self.version = "+".join(filter(None, (artifact.version, self.enrolled.version)))
 
-    def knowing(self, enrolled: Enrolled) -> "Model":
-        """The same with others enrolled; it has judged once, so that its first call is no slower than the next."""
+    def with_enrolled(self, enrolled: Snapshot) -> "Model":
+        """Return the same model with others enrolled, warmed up so that its first call is no slower than the next."""
         model = Model(self._artifact, self._recipe, enrolled, self.enrolled_distance)
-        model.candidates(np.zeros((self._recipe.asked, self._recipe.length)))
+        model.candidates(np.zeros((self._recipe.view_count, self._recipe.length)))
         return model
 
     @cached_property
     def people(self) -> dict[str, Person]:
-        """All whose names a face may get, by person_id; an enrolled person's name goes before the trained one's."""
-        both = (*self._artifact.gallery.people, *self.enrolled.gallery.people)
-        return {person.person_id: person for person in both}
+        """All whose names a face may get, by person_id; an enrolled person's name overrides the trained one's."""
+        people = (*self._artifact.gallery.people, *self.enrolled.gallery.people)
+        return {person.person_id: person for person in people}
 
     @cached_property
     def trained_ids(self) -> set[str]:
-        """Those of the artifact."""
+        """IDs of the people whom the artifact was trained on."""
         return {person.person_id for person in self._artifact.gallery.people}
 
     def views(self, pixels: Pixels, face: Face) -> Numbers:
-        """The features [views, length] of a face of an RGB picture."""
+        """Return the features [views, length] of a face in an RGB picture."""
         return self._recipe.views(pixels, face)
 
     def distances(self, vector: Numbers) -> dict[str, float]:
-        """How far a face's features [length] are from each person's nearest, by person_id."""
+        """Return the distance of a face's features [length] to each person's nearest, by person_id."""
         nearest: dict[str, float] = {}
         for gallery in (self._artifact.gallery, self.enrolled.gallery):
             for person, distance in zip(gallery.people, gallery.distances(vector[np.newaxis])[0], strict=True):
@@ -71,32 +117,44 @@ class Model:
         return nearest
 
     def candidates(self, views: Numbers) -> list[pb.Candidate]:
-        """The people that a face with these views may be, at most five, best first; none when nobody known."""
+        """Return whom a face with these views may show, at most five, best first; none if it is a stranger's."""
         scores: dict[str, float] = {}
         for person, score in (*self._trained(views), *self._enrolled(views)):
             scores[person.person_id] = max(score, scores.get(person.person_id, 0))
-        best = sorted(scores, key=lambda person_id: -scores[person_id])[:MOST_CANDIDATES]
+        best = sorted(scores, key=lambda person_id: -scores[person_id])[:MAX_CANDIDATES]
         people = self.people if best else {}
         return [pb.Candidate(person_id=one, display_name=people[one].display_name, score=scores[one]) for one in best]
 
     def _trained(self, views: Numbers) -> Iterator[tuple[Person, float]]:
-        """The likeliest of the people that the classifier knows, where one of them is near."""
+        """Yield the likeliest of the people whom the classifier knows, if any of them is near."""
         gallery, calibration = self._artifact.gallery, self._artifact.calibration
-        decisions = self._decide(views).mean(axis=0, keepdims=True)
-        compared = decisions if self._recipe.compares == "decisions" else views.mean(axis=0, keepdims=True)
-        distances = gallery.distances(compared)
+        decisions = decisions_of(self._artifact.pipeline, views).mean(axis=0, keepdims=True)
+        vector = decisions if self._recipe.compares == "decisions" else views.mean(axis=0, keepdims=True)
+        distances = gallery.distances(vector)
         if distances.min() <= calibration.threshold:
             scores = calibration.scores(decisions, distances)[0]
-            for index in np.argsort(-scores, kind="stable")[:MOST_CANDIDATES]:
+            for index in np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]:
                 yield gallery.people[index], float(scores[index])
 
     def _enrolled(self, views: Numbers) -> Iterator[tuple[Person, float]]:
-        """The enrolled people who are near, nearest first."""
+        """Yield the enrolled people who are near, nearest first."""
         gallery = self.enrolled.gallery
         if not gallery.people:
             return
         distances = gallery.distances(views.mean(axis=0, keepdims=True))[0]
         scores = _ENROLLED_SCORES.scores(np.zeros_like(distances), distances)
-        for index in np.argsort(distances, kind="stable")[:MOST_CANDIDATES]:
+        for index in np.argsort(distances, kind="stable")[:MAX_CANDIDATES]:
             if distances[index] <= self.enrolled_distance:
                 yield gallery.people[index], float(scores[index])
+
+
+def decisions_of(pipeline: Pipeline, features: Numbers) -> Numbers:
+    """Return [n, people] for features [n, length], higher for a likelier person; a forest's are probabilities."""
+    if hasattr(pipeline, "decision_function"):
+        return by_person(np.asarray(pipeline.decision_function(features)))
+    return np.asarray(pipeline.predict_proba(features))
+
+
+def by_person(decisions: Numbers) -> Numbers:
+    """Return one column per person. For two people scikit-learn gives one number: above 0 is the second."""
+    return np.column_stack([-decisions, decisions]) if decisions.ndim == 1 else decisions

@@ -10,14 +10,13 @@ from services.runtime.images.image import Image, Pixels
 from services.runtime.leaf.recognizer import Options
 from services.runtime.requests import Feature
 from services.runtime.workers import Workers
-from services.svm.faces.detector import Face, FaceFinder
+from services.svm.faces.detector import Face, FaceFinder, quality
 from services.svm.faces.dlib_faces import NETWORK
-from services.svm.faces.quality import quality
-from services.svm.live_model import CurrentModel
+from services.svm.live_model import LiveModel
 from services.svm.model import Model
 from services.svm.settings import SvmSettings
 
-_NOTHING = np.zeros((96, 96, 3), np.uint8)
+_BLANK = np.zeros((96, 96, 3), np.uint8)
 
 
 class SvmRecognizer:
@@ -30,52 +29,52 @@ class SvmRecognizer:
         self._settings = settings
         self.workers = Workers(settings.workers, settings.queue)
         self.finder = FaceFinder()
-        self.current = CurrentModel(settings)
+        self.live_model = LiveModel(settings)
 
     async def load(self) -> None:
-        """Reads model, gallery and detectors. Raises Misconfigured, DependencyUnavailable."""
+        """Read model, gallery and detectors. Raise Misconfigured or DependencyUnavailable."""
         cv2.setNumThreads(1)  # the workers use the cores; OpenCV's own threads would only wait for each other
-        await self.current.load()
-        await asyncio.gather(*(self.workers.run(self.finder.find, _NOTHING) for _ in range(self._settings.workers)))
+        await self.live_model.load()
+        await asyncio.gather(*(self.workers.run(self.finder.find, _BLANK) for _ in range(self._settings.workers)))
 
     async def recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
-        """All faces, named where CELEBRITIES is asked, with points and quality where FACES is."""
-        model = self.current.model
-        faces, waited = await self.workers.run(self._recognize, image, options, model)
+        """Return all faces, named if CELEBRITIES is requested, with landmarks and quality if FACES is."""
+        model = self.live_model.model
+        faces, waited = await self.workers.run(self._faces, image, options, model)
         result = pb.RecognizerResult(faces=faces, model=self.describe_model(model))
         result.timings.queue.FromNanoseconds(int(waited * 1e9))
         return result
 
     def describe(self) -> pb.Recognizer:
-        """The model; the recognizer costs nothing."""
-        described = self.describe_model(self.current.model)
-        can_enroll = self.current.can_change
-        return pb.Recognizer(models=[described], evidence_group=described.evidence_group, can_enroll=can_enroll)
+        """Return the model; the recognizer costs nothing."""
+        model = self.describe_model(self.live_model.model)
+        can_enroll = self.live_model.can_change
+        return pb.Recognizer(models=[model], evidence_group=model.evidence_group, can_enroll=can_enroll)
 
     async def close(self) -> None:
-        """Stops watching and lets the threads end."""
-        await self.current.close()
+        """Stop watching files and let the threads end."""
+        await self.live_model.close()
         self.workers.close()
 
     def describe_model(self, model: Model) -> pb.Model:
-        """As results name it."""
+        """Return the model as results name it."""
         group = self._settings.evidence_group or (NETWORK if model.name == "embedding" else "")
         return pb.Model(name=model.name, version=model.version, evidence_group=group)
 
-    def _recognize(self, image: Image, options: Options, model: Model) -> list[pb.Face]:
+    def _faces(self, image: Image, options: Options, model: Model) -> list[pb.Face]:
         pixels = image.upright()
         return [self._face(pixels, face, options, model) for face in self.finder.find(pixels)]
 
     def _face(self, pixels: Pixels, face: Face, options: Options, model: Model) -> pb.Face:
-        answer = pb.Face(box=face.box_in(pixels), detection_score=face.score)
+        message = pb.Face(box=face.box_in(pixels), detection_score=face.score)
         if pb.FEATURE_CELEBRITIES in options.features:
             views = model.views(pixels, face)
-            answer.candidates.extend(model.candidates(views))
+            message.candidates.extend(model.candidates(views))
             if options.include_embeddings and model.name == "embedding":
-                answer.embedding.CopyFrom(pb.Embedding(model=NETWORK, values=views.mean(axis=0)))
+                message.embedding.CopyFrom(pb.Embedding(model=NETWORK, values=views.mean(axis=0)))
         if pb.FEATURE_FACES in options.features:
             landmarks = self.finder.landmarks(pixels, face)
-            answer.landmarks.extend(landmarks.messages(pixels.shape[1], pixels.shape[0]))
-            answer.quality.CopyFrom(quality(face.crop(pixels)))
-            answer.quality.pose.CopyFrom(landmarks.pose())
-        return answer
+            message.landmarks.extend(landmarks.messages(pixels.shape[1], pixels.shape[0]))
+            message.quality.CopyFrom(quality(face.crop(pixels)))
+            message.quality.pose.CopyFrom(landmarks.pose())
+        return message

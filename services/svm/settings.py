@@ -1,4 +1,4 @@
-"""What the SVM recognizer reads from the environment."""
+"""Settings of the SVM recognizer."""
 
 from pydantic import Field
 
@@ -6,30 +6,31 @@ from services.runtime.settings import LeafSettings
 
 
 class SvmSettings(LeafSettings):
-    """Settings of the SVM recognizer."""
+    """Every leaf's settings, and the model's and gallery's."""
 
     svm_model: str = Field(
         "models/svm/demo.skops",
-        description="The model that `python -m services.svm.train` made: a path or `s3://bucket/key`.",
+        description="Model made by `python -m services.svm.train`: a path or `s3://bucket/key`.",
     )
     svm_model_poll_seconds: float = Field(
-        10, gt=0, le=3600, description="How often the model is looked at; a changed one is taken over."
+        10, gt=0, le=3600, description="Seconds between checks for a changed model, which is then reloaded."
     )
     svm_gallery: str = Field(
         "",
-        description="Where enrolled faces are kept: a path, `file:///path` or `s3://bucket/key`. Empty: none can be "
-        "enrolled. All replicas share it.",
+        description="File of enrolled faces: a path, `file:///path` or `s3://bucket/key`, shared by all replicas. "
+        "Empty: enrollment is off.",
     )
     svm_gallery_poll_seconds: float = Field(
         1,
         gt=0,
         le=60,
-        description="How often the gallery is looked at, so that replicas know each other's enrollments.",
+        description="Seconds between checks for enrollments by other replicas.",
     )
     svm_enrolled_distance: float = Field(
         0.55,
         gt=0,
         le=2,
-        description="How far (L2) a face may be from an enrolled one to get its name. Less keeps more strangers out, "
-        "which matters the more people are enrolled; dlib's authors draw the line between two people at 0.6.",
+        description="Maximum distance (L2) of a face from an enrolled one to get its name. A smaller value keeps more "
+        "strangers out, which matters more the more people are enrolled; dlib's authors draw the line between two "
+        "people at 0.6.",
     )

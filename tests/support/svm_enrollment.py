@@ -17,11 +17,9 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Enrollment, Options
 from services.svm import artifact
-from services.svm.artifact import Artifact
-from services.svm.calibration import Calibration, Sigmoid
 from services.svm.gallery.enroller import SvmEnroller
-from services.svm.gallery.vectors import Gallery
-from services.svm.people import Person
+from services.svm.gallery.people import Gallery, Person
+from services.svm.model import Artifact, Calibration, Sigmoid
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 

@@ -10,9 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.runtime.images.image import Pixels
-from services.svm.faces.dlib_faces import DetectedFace, DlibFaces, weights
-from services.svm.faces.resnet import LENGTH, ResNet
-from services.svm.recipes.embedding import WEIGHTS
+from services.svm.faces.dlib_faces import LENGTH, WEIGHTS, DetectedFace, DlibFaces, ResNet, weights
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import BoundingBoxTypeDef
@@ -96,7 +94,7 @@ class Vision:
         """Return the faces of 80 pixels and more, or of 40 in pictures that are small or show nobody larger."""
         small = max(pixels.shape[:2]) <= _SMALL
         faces = [] if small else self._faces.detect(pixels)
-        return faces or self._faces.detect(pixels, upsample=1, least_score=_MIN_UPSAMPLED_SCORE)
+        return faces or self._faces.detect(pixels, upsample=1, min_score=_MIN_UPSAMPLED_SCORE)
 
     def embed(self, pixels: Pixels, faces: tuple[DetectedFace, ...]) -> npt.NDArray[np.float32]:
         """Return [faces, 128], equal to dlib's own embeddings."""

@@ -1,16 +1,40 @@
 """Enrolls faces into the SVM's gallery, without training."""
 
 import asyncio
-from datetime import datetime
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
 
 from marquee.v1 import enrollment_pb2 as pb
-from services.runtime.errors import DomainError, NotOffered
+from marquee.v1 import recognizer_pb2
+from services.runtime.errors import DomainError, FaceBlurred, FaceTooSmall, FaceTurned, NotOffered
 from services.runtime.images.image import Image
-from services.runtime.leaf.recognizer import Enrollment, Page
-from services.svm.gallery.changes import Enrolling, Look, Removing
-from services.svm.gallery.portrait import portrait
+from services.runtime.leaf.recognizer import (
+    Enrollment,
+    Page,
+    check_one_face,
+    face_already_enrolled,
+    person_not_found,
+    refused_face,
+)
+from services.svm.faces.detector import Face, FaceFinder, quality
+from services.svm.gallery.people import EnrolledPerson, Snapshot
 from services.svm.model import Model
 from services.svm.recognizer import SvmRecognizer
+
+MIN_SIDE = 48
+"""Pixels. The embedding of a smaller face moves by more than 0.3, half of what separates people."""
+MIN_SHARPNESS = 0.15
+"""Blurred below this, it moves as much (bench/svm_portraits.py); faces of the measured photos have 0.26 and more."""
+MAX_TURN = 40
+"""Degrees aside or up; those photos' faces have up to 30."""
+_UNLIKE = 0.65
+"""Distance to all others of its person beyond which a face gets a warning; one person's, of 110 photos, have 0.63."""
+Vector = npt.NDArray[np.float64]
 
 
 class SvmEnroller:
@@ -18,64 +42,182 @@ class SvmEnroller:
 
     def __init__(self, recognizer: SvmRecognizer) -> None:
         self._recognizer = recognizer
-        self._current = recognizer.current
+        self._live_model = recognizer.live_model
         # The queue before the threads is for calls: pictures of one call would fill it.
-        self._places = asyncio.Semaphore(recognizer.workers.threads)
+        self._slots = asyncio.Semaphore(recognizer.workers.threads)
 
     async def enroll(self, enrollment: Enrollment) -> pb.EnrollmentResult:
-        """Learns each picture's face that is good enough and nobody else's."""
+        """Learn the face of each picture that is good enough and nobody else's."""
         self._check(enrollment.collection)
-        change = Enrolling(enrollment, await asyncio.gather(*map(self._looked, enrollment.images)))
-        model = await self._current.change(change)
+        portraits = await asyncio.gather(*map(self._portrait, enrollment.images))
+        now = datetime.now(UTC)
+        model, faces = await self._live_model.change(lambda model: add_faces(model, enrollment, portraits, now))
         return pb.EnrollmentResult(
-            person=_person(model, enrollment.person_id),
-            faces=change.faces,
-            model=self._recognizer.describe_model(model),
+            person=_person(model, enrollment.person_id), faces=faces, model=self._recognizer.describe_model(model)
         )
 
     async def remove(self, person_id: str, collection: str) -> pb.RemovalResult:
-        """Forgets whoever was enrolled; whom the model was trained on stays known, and the result says so."""
+        """Remove an enrolled person. Whom the model was trained on stays known, and a warning says so."""
         self._check(collection)
-        change = Removing(person_id)
-        model = await self._current.change(change)
-        result = pb.RemovalResult(removed_faces=change.removed)
+        model, count = await self._live_model.change(lambda model: remove_person(model, person_id))
+        result = pb.RemovalResult(removed_faces=count)
         if person_id in model.people:
             result.warnings.append(f"{person_id} is part of the trained model and stays known. Train without them.")
         return result
 
     async def people(self, page: Page) -> tuple[list[pb.Person], str]:
-        """All whom the model knows; the token is the last person_id."""
+        """Return a page of all whom the model knows; the token is the last person_id."""
         self._check(page.collection)
-        model = self._current.model
+        model = self._live_model.model
         later = sorted(person_id for person_id in model.people if person_id > page.token)
-        shown = later[: page.size]
-        people = [person for one in shown if (person := _person(model, one))]
-        return people, shown[-1] if len(later) > page.size else ""
+        ids = later[: page.size]
+        people = [person for person_id in ids if (person := _person(model, person_id))]
+        return people, ids[-1] if len(later) > page.size else ""
 
     def _check(self, collection: str) -> None:
-        if not self._current.can_change:
-            raise NotOffered("svm enrolls only where an operator has set MARQUEE_SVM_GALLERY.")
+        if not self._live_model.can_change:
+            raise NotOffered("svm enrolls only if an operator has set MARQUEE_SVM_GALLERY.")
         if collection:
-            raise NotOffered("svm has one gallery and no collections: leave the collection empty to use it.")
+            raise NotOffered("svm has one gallery and no collections. Leave the collection empty to use it.")
 
-    async def _looked(self, image: Image) -> Look:
-        async with self._places:
-            look, _ = await self._recognizer.workers.run(self._look, image)
-        return look
+    async def _portrait(self, image: Image) -> "Portrait | DomainError":
+        async with self._slots:
+            portrait, _ = await self._recognizer.workers.run(self._portrait_or_error, image)
+        return portrait
 
-    def _look(self, image: Image) -> Look:
+    def _portrait_or_error(self, image: Image) -> "Portrait | DomainError":
         try:
-            return portrait(image, self._recognizer.finder, self._current.model)
+            return portrait_of(image, self._recognizer.finder, self._live_model.model)
         except DomainError as exc:
             return exc
 
 
-def _person(model: Model, person_id: str) -> pb.Person | None:
-    """As the model knows them; None for somebody of whom every picture was refused."""
-    if (named := model.people.get(person_id)) is None:
-        return None
-    answer = pb.Person(person_id=person_id, display_name=named.display_name, trained=person_id in model.trained_ids)
+@dataclass(frozen=True)
+class Portrait:
+    """The one face of a picture that somebody is enrolled from."""
+
+    face_id: str
+    """The same for the same file."""
+    vector: Vector
+    """[128]"""
+    box: recognizer_pb2.BoundingBox
+    quality: recognizer_pb2.FaceQuality
+
+
+def portrait_of(image: Image, finder: FaceFinder, model: Model) -> Portrait:
+    """Find and measure the picture's face. Raise UnfitFace with what to do about it, and what the image raises."""
+    pixels = image.upright()
+    faces = finder.find(pixels)
+    check_one_face(faces)
+    face = faces[0]
+    measures = quality(face.crop(pixels))
+    measures.pose.CopyFrom(finder.landmarks(pixels, face).pose())
+    check_face(face, measures)
+    return Portrait(
+        face_id=hashlib.sha256(image.content).hexdigest()[:32],
+        vector=model.views(pixels, face).mean(axis=0),
+        box=face.box_in(pixels),
+        quality=measures,
+    )
+
+
+def check_face(face: Face, measures: recognizer_pb2.FaceQuality) -> None:
+    """Raise FaceTooSmall, FaceBlurred or FaceTurned unless the face is good enough to enroll."""
+    if min(face.width, face.height) < MIN_SIDE:
+        raise FaceTooSmall(
+            f"The face is {face.width} pixels wide; the minimum is {MIN_SIDE}. Use a larger picture or come closer."
+        )
+    if measures.sharpness < MIN_SHARPNESS:
+        raise FaceBlurred(
+            f"The face is blurred: its sharpness is {measures.sharpness:.2f}; the minimum is {MIN_SHARPNESS}. "
+            "Use a picture in focus."
+        )
+    aside, up = measures.pose.yaw, measures.pose.pitch
+    if max(abs(aside), abs(up)) > MAX_TURN:
+        raise FaceTurned(
+            f"The face is turned {aside:.0f} degrees aside and {up:.0f} up; the maximum is {MAX_TURN}. "
+            "Use a picture in which the person looks into the camera."
+        )
+
+
+def add_faces(
+    model: Model, enrollment: Enrollment, portraits: Sequence[Portrait | DomainError], now: datetime
+) -> tuple[Snapshot, list[pb.EnrolledFace]]:
+    """Return who is enrolled afterwards, and an entry per picture. Raise PersonNotFound. Pure."""
+    person = _enrolled_person(model, enrollment, now)
+    faces: list[pb.EnrolledFace] = []
+    vectors: dict[str, Vector] = {}
+    for portrait in portraits:
+        if isinstance(portrait, DomainError):
+            faces.append(refused_face(portrait))
+            continue
+        face = _enrolled_face(portrait, model, enrollment, person, vectors)
+        if face.state == pb.ENROLLMENT_STATE_ENROLLED:
+            vectors[face.face_id] = portrait.vector
+        faces.append(face)
+    if faces and all(face.state == pb.ENROLLMENT_STATE_REFUSED for face in faces):
+        return model.enrolled, faces
+    name = enrollment.display_name or person.display_name
+    after = replace(person, display_name=name, faces=(*person.faces, *vectors))
+    return model.enrolled if after == person else model.enrolled.with_person(after, list(vectors.values())), faces
+
+
+def remove_person(model: Model, person_id: str) -> tuple[Snapshot, int]:
+    """Return who is enrolled afterwards, and how many faces were removed. Pure."""
+    person = model.enrolled.person(person_id)
+    return (model.enrolled.without(person_id), len(person.faces)) if person else (model.enrolled, 0)
+
+
+def _enrolled_person(model: Model, enrollment: Enrollment, now: datetime) -> EnrolledPerson:
+    """Return the person as enrolled so far. Raise PersonNotFound."""
+    person_id = enrollment.person_id
     if enrolled := model.enrolled.person(person_id):
-        answer.face_count = len(enrolled.faces)
-        answer.create_time.FromDatetime(datetime.fromisoformat(enrolled.created))
-    return answer
+        return enrolled
+    trained = model.people.get(person_id)
+    if not trained and not (enrollment.display_name and enrollment.images):
+        raise person_not_found(person_id)
+    name = trained.display_name if trained else enrollment.display_name
+    return EnrolledPerson(person_id, name, now.isoformat(timespec="seconds"), ())
+
+
+def _enrolled_face(
+    portrait: Portrait,
+    model: Model,
+    enrollment: Enrollment,
+    person: EnrolledPerson,
+    vectors: Mapping[str, Vector],
+) -> pb.EnrolledFace:
+    """Return the entry of a picture; `vectors` are the call's faces before it, by face_id."""
+    face = pb.EnrolledFace(face_id=portrait.face_id, box=portrait.box, quality=portrait.quality)
+    distances = model.distances(portrait.vector)
+    if portrait.face_id in person.faces or portrait.face_id in vectors:
+        face.state = pb.ENROLLMENT_STATE_ALREADY_ENROLLED
+    elif error := _other_owner(distances, model, enrollment):
+        face.MergeFrom(refused_face(error))
+        face.face_id = ""
+    else:
+        face.state = pb.ENROLLMENT_STATE_ENROLLED
+        own = [distances.get(person.person_id, np.inf)]
+        own += [float(np.linalg.norm(portrait.vector - vector)) for vector in vectors.values()]
+        if _UNLIKE < min(own) < np.inf:
+            face.warnings.append("This face looks unlike the person's others. Does it show them?")
+    return face
+
+
+def _other_owner(distances: Mapping[str, float], model: Model, enrollment: Enrollment) -> DomainError | None:
+    """Return what is wrong if the face is taken for another person's."""
+    nearest = min(distances, key=lambda person_id: distances[person_id])
+    if nearest == enrollment.person_id or enrollment.allow_similar or distances[nearest] > model.enrolled_distance:
+        return None
+    return face_already_enrolled(nearest, model.people[nearest].display_name)
+
+
+def _person(model: Model, person_id: str) -> pb.Person | None:
+    """Return the person as the model knows them; None if every picture of somebody new was refused."""
+    if (known := model.people.get(person_id)) is None:
+        return None
+    person = pb.Person(person_id=person_id, display_name=known.display_name, trained=person_id in model.trained_ids)
+    if enrolled := model.enrolled.person(person_id):
+        person.face_count = len(enrolled.faces)
+        person.create_time.FromDatetime(datetime.fromisoformat(enrolled.created))
+    return person

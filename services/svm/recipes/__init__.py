@@ -1,1 +1,1 @@
-"""Ways from a face to features."""
+"""Recipes: from a face to features."""

@@ -12,39 +12,39 @@ from services.svm.faces.detector import Face
 
 SIDE = 96
 CELL = 12
-"""Pixels of a HOG cell; a block has two by two of them."""
+"""Pixels of a HOG cell; a block is two by two cells."""
 PARTS = 6
 """LBP histograms across and down."""
 HOG_LENGTH = (SIDE // CELL - 1) ** 2 * 36
 _UNIFORM = 59
 """The 58 patterns that change at most twice around the circle, and all others as one."""
 _JITTERS = ((-6, 1.06, 0.02, -0.03), (5, 0.95, -0.03, 0.02))
-"""Degrees, scale, and shifts in widths: what two detections of one face differ by."""
+"""Degrees, scale, and shifts in widths: how two detections of one face differ."""
 _AROUND = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))
 
 Numbers = npt.NDArray[np.float64]
 
 
 class HogLbp:
-    """HOG and LBP of a face and of its mirror image."""
+    """HOG and LBP of a face and of its mirror image. Thread-safe."""
 
     name = "hog-lbp"
     length = HOG_LENGTH + PARTS * PARTS * _UNIFORM
     compares = "decisions"
-    asked = 2
+    view_count = 2
 
     def views(self, pixels: Pixels, face: Face) -> Numbers:
-        """[2, length]: the face and its mirror image."""
+        """Return the features [2, length] of the face and of its mirror image."""
         return np.array([features(one) for one in _mirrored(_grey(face.crop(pixels)))])
 
     def training_views(self, pixels: Pixels, face: Face) -> Numbers:
-        """[6, length]: `views`, and each a little turned, sized and shifted in two ways."""
+        """Return [6, length]: `views`, and each a little turned, scaled and shifted in two ways."""
         both = _mirrored(_grey(face.crop(pixels)))
         return np.array([features(one) for one in (*both, *(_jitter(one, *how) for one in both for how in _JITTERS))])
 
 
 def features(grey: Pixels) -> Numbers:
-    """HOG, then LBP, of a grey face [96, 96]."""
+    """Return HOG, then LBP, of a grey face [96, 96]."""
     return np.concatenate([_hog().compute(grey).ravel(), _lbp(grey)]).astype(np.float64)
 
 
@@ -70,7 +70,7 @@ def _hog() -> Any:
 
 
 def _lbp(grey: Pixels) -> Numbers:
-    """The square roots of each part's shares of patterns."""
+    """Return the square roots of each part's shares of patterns."""
     inner = SIDE - 2
     middle = grey[1:-1, 1:-1]
     code = np.zeros((inner, inner), np.uint8)
@@ -83,14 +83,14 @@ def _lbp(grey: Pixels) -> Numbers:
 
 @cache
 def _part() -> npt.NDArray[np.int64]:
-    """The number of the part that each pixel is in."""
+    """Return the number of each pixel's part."""
     line = np.arange(SIDE - 2) * PARTS // (SIDE - 2)
     return line[:, np.newaxis] * PARTS + line
 
 
 @cache
 def _pattern() -> npt.NDArray[np.int64]:
-    """The number, 0 to 58, of each code of eight neighbours."""
+    """Return the number, 0 to 58, of each code of eight neighbours."""
     bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1)
     uniform = (bits != np.roll(bits, 1, axis=1)).sum(axis=1) <= 2  # noqa: PLR2004 - that is what uniform means
     return np.where(uniform, np.cumsum(uniform) - 1, _UNIFORM - 1)

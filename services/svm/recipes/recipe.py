@@ -13,21 +13,21 @@ from services.svm.recipes.wavelet import Wavelet
 
 
 class Recipe(Protocol):
-    """What a recipe does before the scaler."""
+    """From a face to features: everything before the scaler."""
 
     name: str
     length: int
-    """How many numbers the features are."""
+    """Number of features."""
     compares: str
     """What galleries hold: "features", or "decisions" of the classifier about each person."""
-    asked: int
-    """How many views of a face are looked at when recognizing; their decisions are averaged."""
+    view_count: int
+    """Views of a face that are recognized; their decisions are averaged."""
 
     def views(self, pixels: Pixels, face: Face) -> npt.NDArray[np.float64]:
-        """The features [asked, length] of a face of an RGB picture."""
+        """Return the features [view_count, length] of a face in an RGB picture."""
 
     def training_views(self, pixels: Pixels, face: Face) -> npt.NDArray[np.float64]:
-        """The features [asked or more, length] to train on: those of `views` first."""
+        """Return the features [view_count or more, length] to train on, those of `views` first."""
 
 
 RECIPES: dict[str, type[Recipe]] = {kind.name: kind for kind in (Embedding, HogLbp, Wavelet)}

@@ -1,1 +1,1 @@
-"""The trainer."""
+"""The trainer: from a folder of pictures per person to a model and a report."""

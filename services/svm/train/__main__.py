@@ -1,7 +1,7 @@
 """Trains a model for the SVM recognizer: `python -m services.svm.train DIR --out MODEL.skops`.
 
 DIR, or s3://BUCKET/PREFIX, has a folder of pictures per person. Every picture should show one face.
-What cannot be used is left out and listed, and what was measured is written as a page beside the model.
+Unusable pictures are left out and listed, and a page beside the model reports what was measured.
 """
 
 import argparse
@@ -18,116 +18,119 @@ from rich.table import Table
 from services.svm import artifact
 from services.svm.classifiers import SCALERS
 from services.svm.faces.detector import FaceFinder
+from services.svm.model import Artifact
 from services.svm.recipes.recipe import RECIPES
 from services.svm.train import report
-from services.svm.train.cleaning import cleaned
-from services.svm.train.dataset import TrainingError, TrainingSet, alike_only, pictures, training_set
-from services.svm.train.fit import Fitted, fit
-from services.svm.train.holdout import held_out_test
-from services.svm.train.samples import NO_FACE, Looker, Sample
-from services.svm.train.sources import local_folder
+from services.svm.train.cleaning import clean
+from services.svm.train.dataset import TrainingSet, near_duplicate_folders, training_set
+from services.svm.train.fit import Fit, fit, held_out_report
+from services.svm.train.pictures import NO_FACE, FeatureExtractor, Picture, TrainingError, find_pictures, local_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains. Exits with 2, and says what to change, where it cannot."""
-    asked = _parse(arguments)
+    """Train. Exit with 2 and say what to change if that is impossible."""
+    args = _parse(arguments)
     try:
-        with local_folder(asked.source, asked.s3_endpoint_url) as folder:
-            _train(folder, asked, Console(soft_wrap=True))
+        with local_folder(args.source, args.s3_endpoint_url) as folder:
+            _train(folder, args, Console(soft_wrap=True))
     except (TrainingError, OSError) as exc:
         Console(stderr=True, soft_wrap=True).print(f"[red]Not trained.[/] {escape(str(exc))}", highlight=False)
         sys.exit(2)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m services.svm.train", description="Trains an SVM on faces.")
+    parser = argparse.ArgumentParser(prog="python -m services.svm.train", description="Train an SVM on faces.")
     parser.add_argument("source", metavar="DIR", help="pictures in a folder per person, or s3://BUCKET/PREFIX")
-    parser.add_argument("--recipe", choices=RECIPES, default="embedding", help="(%(default)s)")
-    parser.add_argument("--out", type=Path, default=Path("model.skops"), help="file to write (%(default)s)")
-    parser.add_argument("--report", type=Path, help="page to write (the model's name with .html)")
-    parser.add_argument("--scaler", choices=SCALERS, default="minmax", help="of the wavelet recipe (%(default)s)")
+    parser.add_argument("--recipe", choices=RECIPES, default="embedding", help="features (default: %(default)s)")
+    parser.add_argument("--out", type=Path, default=Path("model.skops"), help="output file (default: %(default)s)")
+    parser.add_argument("--report", type=Path, help="report page (default: the model's name with .html)")
+    parser.add_argument(
+        "--scaler", choices=SCALERS, default="minmax", help="scaler of the wavelet recipe (default: %(default)s)"
+    )
     parser.add_argument(
         "--faces",
         choices=("haar", "haar+hog"),
-        help="haar: with two eyes, as published (the wavelet recipe's); haar+hog: as in recognizing (the others')",
+        help="face detector: haar finds faces with two eyes, as published (default for the wavelet recipe); haar+hog "
+        "finds faces as the recognizer does (default for the others)",
     )
     parser.add_argument(
         "--false-accepts",
         type=float,
         metavar="SHARE",
-        help="of held-out strangers' faces that may pass for somebody (embedding: 0.01; the other recipes know "
-        "strangers badly: as many as pass where 19 of 20 known faces do)",
+        help="maximum share of held-out strangers' faces that pass for somebody (default for the embedding recipe: "
+        "0.01; the other recipes detect strangers poorly: by default as many pass as when 19 of 20 known faces do)",
     )
-    parser.add_argument("--s3-endpoint-url", help="another S3 than Amazon's")
-    asked = parser.parse_args(arguments)
-    if asked.recipe == "embedding" and asked.false_accepts is None:
-        asked.false_accepts = 0.01
-    return asked
+    parser.add_argument("--s3-endpoint-url", help="URL of an S3-compatible store other than Amazon's")
+    args = parser.parse_args(arguments)
+    if args.recipe == "embedding" and args.false_accepts is None:
+        args.false_accepts = 0.01
+    return args
 
 
-def _train(folder: Path, asked: argparse.Namespace, console: Console) -> None:
-    _check(asked)
+def _train(folder: Path, args: argparse.Namespace, console: Console) -> None:
+    _check(args)
     begin = time.perf_counter()
-    samples = cleaned(_look(folder, asked, console))
-    looked = time.perf_counter() - begin
-    _show(samples, folder, console)
-    faces = training_set(samples, asked.recipe)
+    pictures = clean(_extract(folder, args, console))
+    seconds = {"seconds_looking": round(time.perf_counter() - begin, 1)}
+    _show(pictures, folder, console)
+    faces = training_set(pictures, args.recipe)
     with console.status("Cross-validating"):
         begin = time.perf_counter()
-        fitted = fit(faces, asked.scaler, asked.false_accepts)
-        held_out = held_out_test(faces, asked.scaler, asked.false_accepts)
-        seconds = {"seconds_looking": round(looked, 1), "seconds_fitting": round(time.perf_counter() - begin, 1)}
-    fitted.report.update(seconds | (held_out.report() if held_out else {}))
-    _save(faces, fitted, asked.out)
-    page = asked.report or asked.out.with_suffix(".html")
-    report.write(page, folder, samples, faces, fitted)
-    _tell(fitted, asked.out, page, console)
+        fitted = fit(faces, args.scaler, args.false_accepts)
+        held_out = held_out_report(faces, args.scaler, args.false_accepts)
+        seconds["seconds_fitting"] = round(time.perf_counter() - begin, 1)
+    fitted.report.update(seconds | held_out)
+    _save(faces, fitted, args.out)
+    page = args.report or args.out.with_suffix(".html")
+    report.write(page, folder, pictures, faces, fitted)
+    _summarize(fitted, args.out, page, console)
 
 
-def _check(asked: argparse.Namespace) -> None:
-    """Before minutes are spent on the pictures."""
-    if asked.false_accepts is not None and not 0 <= asked.false_accepts < 1:
-        raise TrainingError(f"--false-accepts is {asked.false_accepts}; it must be at least 0 and below 1.")
-    for path in filter(None, (asked.out, asked.report)):
+def _check(args: argparse.Namespace) -> None:
+    """Check before minutes are spent on the pictures."""
+    if args.false_accepts is not None and not 0 <= args.false_accepts < 1:
+        raise TrainingError(f"--false-accepts is {args.false_accepts}; it must be at least 0 and below 1.")
+    for path in filter(None, (args.out, args.report)):
         if path.parts[:1] == ("s3:",):
-            raise TrainingError(f"{path} is to be on this machine's disk. Copy it to S3 afterwards.")
+            raise TrainingError(f"{path} must be on this machine's disk. Copy it to S3 afterwards.")
         if path.is_dir():
             raise TrainingError(f"{path} is a folder. Name a file in it, such as {path / 'model.skops'}.")
 
 
-def _look(folder: Path, asked: argparse.Namespace, console: Console) -> list[Sample]:
-    published = (asked.faces or ("haar" if asked.recipe == "wavelet" else "haar+hog")) == "haar"
+def _extract(folder: Path, args: argparse.Namespace, console: Console) -> list[Picture]:
+    detector = args.faces or ("haar" if args.recipe == "wavelet" else "haar+hog")
     finder = FaceFinder()
-    looker = Looker(finder.find_as_published if published else finder.find, RECIPES[asked.recipe]())
-    found = pictures(folder)
-    return [looker.look(one) for one in track(found, "Finding faces", console=console, transient=True)]
+    find = finder.find_as_published if detector == "haar" else finder.find
+    extractor = FeatureExtractor(find, RECIPES[args.recipe]())
+    pictures = track(find_pictures(folder), "Finding faces", console=console, transient=True)
+    return [extractor.extract(picture) for picture in pictures]
 
 
-def _show(samples: Sequence[Sample], folder: Path, console: Console) -> None:
-    """Tells of every picture that is left out, of near-duplicates, and of how many are used."""
-    for sample in samples:
-        if sample.problem:
-            name = escape(str(sample.path.relative_to(folder)))
-            console.print(f"left out, {escape(sample.problem)}: {name}", highlight=False)
-    for name in alike_only(samples):
-        console.print(f"all alike: {escape(name)}'s pictures are near-duplicates; what is measured will be too good")
+def _show(pictures: Sequence[Picture], folder: Path, console: Console) -> None:
+    """Print every picture that is left out, near-duplicates, and how many are used."""
+    for picture in pictures:
+        if picture.problem:
+            name = escape(str(picture.path.relative_to(folder)))
+            console.print(f"left out, {escape(picture.problem)}: {name}", highlight=False)
+    for name in near_duplicate_folders(pictures):
+        console.print(f"all alike: {escape(name)}'s pictures are near-duplicates; measurements will look too good")
     table = Table("person", "pictures", "used", "of different moments", "no face", "other problems", "unreadable")
-    for name in sorted({sample.folder for sample in samples}):
-        table.add_row(escape(name), *_counts([sample for sample in samples if sample.folder == name]))
+    for name in sorted({picture.folder for picture in pictures}):
+        table.add_row(escape(name), *_counts([picture for picture in pictures if picture.folder == name]))
     console.print(table)
 
 
-def _counts(samples: Sequence[Sample]) -> list[str]:
-    used = [sample for sample in samples if sample.usable]
-    no_face = sum(sample.problem == NO_FACE for sample in samples)
-    other = sum(bool(sample.problem) for sample in samples) - no_face
-    unreadable = sum(bool(sample.unreadable) for sample in samples)
-    moments = len({sample.group for sample in used})
-    return [str(count) for count in (len(samples), len(used), moments, no_face, other, unreadable)]
+def _counts(pictures: Sequence[Picture]) -> list[str]:
+    usable = [picture for picture in pictures if picture.usable]
+    no_face = sum(picture.problem == NO_FACE for picture in pictures)
+    other = sum(bool(picture.problem) for picture in pictures) - no_face
+    unreadable = sum(bool(picture.unreadable) for picture in pictures)
+    moments = len({picture.group for picture in usable})
+    return [str(count) for count in (len(pictures), len(usable), moments, no_face, other, unreadable)]
 
 
-def _save(faces: TrainingSet, fitted: Fitted, path: Path) -> None:
-    trained = artifact.Artifact(
+def _save(faces: TrainingSet, fitted: Fit, path: Path) -> None:
+    trained = Artifact(
         recipe=faces.recipe,
         pipeline=fitted.pipeline,
         gallery=fitted.gallery,
@@ -138,7 +141,7 @@ def _save(faces: TrainingSet, fitted: Fitted, path: Path) -> None:
     artifact.save(trained, path)
 
 
-def _tell(fitted: Fitted, path: Path, page: Path, console: Console) -> None:
+def _summarize(fitted: Fit, path: Path, page: Path, console: Console) -> None:
     for name, value in fitted.report.items():
         console.print(f"{name}: {value:.3f}" if isinstance(value, float) else f"{name}: {value}", highlight=False)
     console.print(f"Wrote {escape(str(path))}, {path.stat().st_size / 1e6:.2f} MB, and {escape(str(page))}")

@@ -1,4 +1,4 @@
-"""Fits scaler and classifier, chosen and measured by cross-validation."""
+"""Fits scaler and classifier, chosen and measured by cross-validation, and tests them on held-out faces."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -11,50 +11,86 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
 
-from services.svm.calibration import STRANGER, Calibration, Unseen, calibrate
 from services.svm.classifiers import grid_of, pipeline_of
-from services.svm.decisions import decide_with
-from services.svm.gallery.vectors import Gallery
+from services.svm.gallery.people import Gallery
+from services.svm.model import Artifact, Calibration, Model, decisions_of
 from services.svm.recipes.recipe import RECIPES
-from services.svm.train.dataset import TrainingError, TrainingSet
+from services.svm.train.calibration import STRANGER, Trial, calibrate
+from services.svm.train.dataset import TrainingSet
+from services.svm.train.pictures import TrainingError
 
-MOST_FOLDS = 5
-MOST_TRIALS = 20
+MAX_FOLDS = 5
+MAX_TRIALS = 20
+_HELD_OUT_PARTS = 5
 Columns = npt.NDArray[np.int64]
+Numbers = npt.NDArray[np.float64]
 Splits = list[tuple[Columns, Columns]]
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A classifier, its scores and what was measured."""
+class Fit:
+    """A fitted classifier, its calibration and its measurements."""
 
     pipeline: Pipeline
     gallery: Gallery
     calibration: Calibration
     report: dict[str, Any]
-    known: Unseen
-    """Every face, as a model said that had not seen its group; in the training set's order."""
-    trials: list[Unseen]
-    """For each person left out, all faces as models said that knew neither the person nor the face's group."""
+    known: Trial
+    """Every face, as judged by a model that had not seen its group; in the training set's order."""
+    trials: list[Trial]
+    """For each person left out, all faces as judged by models that knew neither the person nor the face's group."""
 
 
-def fit(faces: TrainingSet, scaler: str = "minmax", false_accepts: float | None = None) -> Fitted:
-    """Fits on all faces what did best in cross-validation (at most five folds).
+def fit(faces: TrainingSet, scaler: str = "minmax", false_accepts: float | None = None) -> Fit:
+    """Fit on all faces what did best in cross-validation (at most five folds).
 
     `scaler` is one of SCALERS; `false_accepts` the share of held-out strangers that may pass for somebody
-    (None: see `calibrate`). Raises TrainingError when the faces cannot be told apart.
+    (None: see `calibrate`). Raise TrainingError if the faces cannot be told apart.
     """
     splits = _splits(faces)
     search = _search(faces, scaler, splits)
     best, everybody = search.best_estimator_, np.arange(len(faces.owners))
-    known = _unseen(faces, best, splits)
-    trials = _trials(faces, best)
+    known = _known_trial(faces, best, splits)
+    trials = _stranger_trials(faces, best)
     calibration = calibrate(known, trials, false_accepts)
     _check_told_apart(calibration)
-    report = {"folds": len(splits)} | _told(search.best_params_) | measure(known, trials, calibration)
+    report = {"folds": len(splits)} | _choice(search.best_params_) | measure(known, trials, calibration)
     if faces.recipe == "wavelet":
         report["scaler"] = scaler
-    return Fitted(best, _gallery(faces, best, everybody), calibration, report, known, trials)
+    return Fit(best, _gallery(faces, best, everybody), calibration, report, known, trials)
+
+
+def held_out_report(faces: TrainingSet, scaler: str, false_accepts: float | None) -> dict[str, Any]:
+    """Fit on four fifths of the groups, name the rest, and return numbers for the report.
+
+    Empty if there are too few groups for it.
+    """
+    splitter = StratifiedGroupKFold(_HELD_OUT_PARTS, shuffle=True, random_state=0)
+    if min(len(np.unique(faces.groups[faces.owners == one])) for one in np.unique(faces.owners)) < _HELD_OUT_PARTS:
+        return {}
+    train, test = next(splitter.split(faces.owners, faces.owners, faces.groups))
+    try:
+        fitted = fit(faces.part(train), scaler, false_accepts)
+    except TrainingError:
+        return {}
+    owners = [faces.people[owner].person_id for owner in faces.owners[test]]
+    return _measure_names(owners, _names(fitted, faces.part(test)))
+
+
+def measure(known: Trial, trials: list[Trial], calibration: Calibration) -> dict[str, Any]:
+    """Return accuracy and macro-F1 of naming, how well strangers are told, and the threshold's effect on both."""
+    names = known.decisions.argmax(axis=1)
+    report = {
+        "faces": len(known.owners),
+        "accuracy": float(accuracy_score(known.owners, names)),
+        "macro_f1": float(f1_score(known.owners, names, average="macro")),
+        "known_kept": float((known.nearest <= calibration.threshold).mean()),
+    }
+    if trials:
+        strangers = np.concatenate([one.nearest[one.strange] for one in trials])
+        report["stranger_auroc"] = float(np.mean([roc_auc_score(one.strange, one.nearest) for one in trials]))
+        report["strangers_accepted"] = float((strangers <= calibration.threshold).mean())
+    return report
 
 
 def _splits(faces: TrainingSet) -> Splits:
@@ -62,81 +98,79 @@ def _splits(faces: TrainingSet) -> Splits:
 
 
 def _folds(faces: TrainingSet) -> int:
-    """Five, or as many as the rarest person has groups of pictures."""
+    """Return five, or as many as the rarest person has groups of pictures."""
     _, first = np.unique(faces.groups, return_index=True)
-    return min(MOST_FOLDS, *Counter(faces.owners[first].tolist()).values())
+    return min(MAX_FOLDS, *Counter(faces.owners[first].tolist()).values())
 
 
 def _search(faces: TrainingSet, scaler: str, splits: Splits) -> GridSearchCV:
     views = faces.features.shape[1]
-    places = np.arange(faces.features.shape[0] * views).reshape(-1, views)
-    of_views = [(places[train].ravel(), places[test].ravel()) for train, test in splits]
-    search = GridSearchCV(pipeline_of(faces.recipe, scaler), grid_of(faces.recipe), cv=of_views)
-    return search.fit(*_flat(faces, np.arange(len(faces.owners))))
+    rows = np.arange(faces.features.shape[0] * views).reshape(-1, views)
+    row_splits = [(rows[train].ravel(), rows[test].ravel()) for train, test in splits]
+    search = GridSearchCV(pipeline_of(faces.recipe, scaler), grid_of(faces.recipe), cv=row_splits)
+    return search.fit(*_rows(faces, np.arange(len(faces.owners))))
 
 
-def _flat(faces: TrainingSet, which: Columns) -> tuple[npt.NDArray[np.float64], Columns]:
-    """All views of some faces as rows, and their owners."""
+def _rows(faces: TrainingSet, which: Columns) -> tuple[Numbers, Columns]:
+    """Return all views of some faces as rows, and their owners."""
     views = faces.features[which]
     return views.reshape(-1, views.shape[2]), np.repeat(faces.owners[which], views.shape[1])
 
 
-def _unseen(faces: TrainingSet, pipeline: Pipeline, splits: Splits) -> Unseen:
-    """Every face as a model of the other folds sees it."""
+def _known_trial(faces: TrainingSet, pipeline: Pipeline, splits: Splits) -> Trial:
+    """Judge every face by a model of the other folds."""
     people = len(np.unique(faces.owners))
     decisions, distances = np.empty((2, len(faces.owners), people))
     for train, test in splits:
-        decisions[test], distances[test] = _ask(faces, pipeline, train, test)
-    return Unseen(decisions, distances, np.unique(faces.owners, return_inverse=True)[1])
+        decisions[test], distances[test] = _judge(faces, pipeline, train, test)
+    return Trial(decisions, distances, np.unique(faces.owners, return_inverse=True)[1])
 
 
-def _trials(faces: TrainingSet, pipeline: Pipeline) -> list[Unseen]:
-    """Each person (of many, some) in turn as a stranger to models of the others, where two or more are left."""
+def _stranger_trials(faces: TrainingSet, pipeline: Pipeline) -> list[Trial]:
+    """Make each person (of many, some) in turn a stranger to models of the others, if two or more are left."""
     people = len(faces.people)
-    if people <= 2 and RECIPES[faces.recipe].compares == "decisions":  # noqa: PLR2004 - as said
+    if people <= 2 and RECIPES[faces.recipe].compares == "decisions":  # noqa: PLR2004 - as the docstring says
         return []
-    chosen = np.unique(np.linspace(0, people - 1, min(people, MOST_TRIALS)).round().astype(int))
-    return [_trial(faces, pipeline, person) for person in chosen.tolist()]
+    strangers = np.unique(np.linspace(0, people - 1, min(people, MAX_TRIALS)).round().astype(int))
+    return [_stranger_trial(faces, pipeline, person) for person in strangers.tolist()]
 
 
-def _trial(faces: TrainingSet, pipeline: Pipeline, person: int) -> Unseen:
-    """The others' faces in cross-validation, and among them the stranger's, a share of them in every fold."""
+def _stranger_trial(faces: TrainingSet, pipeline: Pipeline, person: int) -> Trial:
+    """Judge the others' faces in cross-validation, and among them the stranger's, a share of them in every fold."""
     others, own = np.flatnonzero(faces.owners != person), np.flatnonzero(faces.owners == person)
     rest = faces.part(others)
-    asked = [
-        (_ask(faces, pipeline, others[train], np.concatenate([others[test], own[fold :: _folds(rest)]])), test, fold)
-        for fold, (train, test) in enumerate(_splits(rest))
-    ]
     known = np.unique(rest.owners, return_inverse=True)[1]
-    owners = [np.concatenate([known[test], np.full(len(own[fold :: len(asked)]), STRANGER)]) for _, test, fold in asked]
-    return Unseen(
-        np.vstack([decisions for (decisions, _), _, _ in asked]),
-        np.vstack([distances for (_, distances), _, _ in asked]),
-        np.concatenate(owners),
-    )
+    folds = _folds(rest)
+    parts = []
+    for fold, (train, test) in enumerate(_splits(rest)):
+        strange = own[fold::folds]
+        judged = _judge(faces, pipeline, others[train], np.concatenate([others[test], strange]))
+        parts.append((*judged, np.concatenate([known[test], np.full(len(strange), STRANGER)])))
+    decisions, distances, owners = zip(*parts, strict=True)
+    return Trial(np.vstack(decisions), np.vstack(distances), np.concatenate(owners))
 
 
-def _ask(faces: TrainingSet, pipeline: Pipeline, train: Columns, test: Columns) -> tuple[Any, Any]:
-    """Decisions and distances [test, people] of a model of `train`, about the people it knows."""
-    asked = faces.features[test][:, : RECIPES[faces.recipe].asked]
+def _judge(faces: TrainingSet, pipeline: Pipeline, train: Columns, test: Columns) -> tuple[Numbers, Numbers]:
+    """Return a model's decisions and distances [test, people] about the people of `train`, which it is fitted on."""
+    views = faces.features[test][:, : RECIPES[faces.recipe].view_count]
     owners = np.unique(faces.owners[train])
-    fitted = clone(pipeline).fit(*_flat(faces, train)) if len(owners) > 1 else None
+    fitted = clone(pipeline).fit(*_rows(faces, train)) if len(owners) > 1 else None
     gallery = _gallery(faces, fitted, train)
-    decisions = _mean_decisions(fitted, asked) if fitted else np.zeros((len(test), 1))
-    compared = decisions if RECIPES[faces.recipe].compares == "decisions" else asked.mean(axis=1)
-    return decisions, gallery.distances(compared)[:, owners]
+    decisions = _mean_decisions(fitted, views) if fitted else np.zeros((len(test), 1))
+    vectors = decisions if RECIPES[faces.recipe].compares == "decisions" else views.mean(axis=1)
+    return decisions, gallery.distances(vectors)[:, owners]
 
 
 def _gallery(faces: TrainingSet, pipeline: Pipeline | None, which: Columns) -> Gallery:
-    asked = faces.features[which][:, : RECIPES[faces.recipe].asked]
+    views = faces.features[which][:, : RECIPES[faces.recipe].view_count]
     by_decisions = RECIPES[faces.recipe].compares == "decisions"
-    rows = _mean_decisions(pipeline, asked) if by_decisions else asked.mean(axis=1)
+    rows = _mean_decisions(pipeline, views) if by_decisions else views.mean(axis=1)
     return Gallery(faces.people, rows, faces.owners[which])
 
 
-def _mean_decisions(pipeline: Pipeline | None, views: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    each = decide_with(pipeline)(views.reshape(-1, views.shape[2]))
-    return np.asarray(each.reshape(*views.shape[:2], -1).mean(axis=1))
+def _mean_decisions(pipeline: Pipeline | None, views: Numbers) -> Numbers:
+    decisions = decisions_of(pipeline, views.reshape(-1, views.shape[2]))
+    return np.asarray(decisions.reshape(*views.shape[:2], -1).mean(axis=1))
 
 
 def _check_told_apart(calibration: Calibration) -> None:
@@ -144,24 +178,28 @@ def _check_told_apart(calibration: Calibration) -> None:
         raise TrainingError("In cross-validation the faces could not be told apart. Add pictures of each person.")
 
 
-def _told(chosen: dict[str, Any]) -> dict[str, Any]:
-    """The grid's choice in words and numbers, which is what the artifact may hold."""
-    plain = {name.rpartition("__")[2]: value for name, value in chosen.items()}
+def _choice(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the grid's choice in words and numbers, which is what the artifact may hold."""
+    plain = {name.rpartition("__")[2]: value for name, value in params.items()}
     classifier = plain.pop("classifier", None)
     return plain | ({"classifier": type(classifier).__name__} if classifier is not None else {})
 
 
-def measure(known: Unseen, trials: list[Unseen], calibration: Calibration) -> dict[str, Any]:
-    """Accuracy and macro-F1 of naming; how well strangers are told, and what the threshold makes of both."""
-    named = known.decisions.argmax(axis=1)
-    told = {
-        "faces": len(known.owners),
-        "accuracy": float(accuracy_score(known.owners, named)),
-        "macro_f1": float(f1_score(known.owners, named, average="macro")),
-        "known_kept": float((known.nearest <= calibration.threshold).mean()),
+def _names(fitted: Fit, faces: TrainingSet) -> list[str]:
+    """Return the person_id that each face gets; "" if it is nobody's."""
+    recipe = RECIPES[faces.recipe]
+    artifact = Artifact(faces.recipe, fitted.pipeline, fitted.gallery, fitted.calibration, {}, "")
+    model = Model(artifact, recipe())
+    best = [model.candidates(views[: recipe.view_count])[:1] for views in faces.features]
+    return [candidates[0].person_id if candidates else "" for candidates in best]
+
+
+def _measure_names(owners: list[str], names: list[str]) -> dict[str, Any]:
+    right = [name == owner for name, owner in zip(names, owners, strict=True)]
+    macro = f1_score(owners, names, labels=sorted(set(owners)), average="macro", zero_division=0)
+    return {
+        "held_out_faces": len(right),
+        "held_out_accuracy": float(np.mean(right)),
+        "held_out_macro_f1": float(macro),
+        "held_out_unknown": float(np.mean([not name for name in names])),
     }
-    if trials:
-        strangers = np.concatenate([one.nearest[one.strange] for one in trials])
-        told["stranger_auroc"] = float(np.mean([roc_auc_score(one.strange, one.nearest) for one in trials]))
-        told["strangers_accepted"] = float((strangers <= calibration.threshold).mean())
-    return told

@@ -10,7 +10,7 @@ import pytest
 import marquee
 from marquee import AsyncClient, Client, EnrollmentState, Outcome
 from marquee.requests import build_enrollment, build_listing, build_removal
-from services.svm.gallery.snapshot import Enrolled, EnrolledPerson
+from services.svm.gallery.people import EnrolledPerson, Snapshot
 from tests.support.enrollment_servers import EnrollmentServers, more_portraits
 from tests.support.processes import PATIENCE
 
@@ -119,7 +119,7 @@ async def test_people_are_listed_over_all_pages(enrolling: EnrollmentServers) ->
     numbers = range(1005)
     people = tuple(EnrolledPerson(f"p-{n:04}", f"Person {n}", "2026-01-02T03:04:05+00:00", ("a",)) for n in numbers)
     rows = np.repeat(np.arange(len(people), dtype=np.float32)[:, np.newaxis], 128, axis=1)
-    enrolling.gallery.write_bytes(Enrolled(people, rows).to_bytes())
+    enrolling.gallery.write_bytes(Snapshot(people, rows).to_bytes())
     async with AsyncClient(enrolling.gateway) as client:
         async with asyncio.timeout(PATIENCE):
             while len((svm := (await client.people())[0]).people) < len(people):  # noqa: ASYNC110 - svm tells nobody

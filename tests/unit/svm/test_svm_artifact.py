@@ -21,10 +21,8 @@ from sklearn.svm import SVC
 
 from services.runtime.errors import Misconfigured
 from services.svm import artifact
-from services.svm.artifact import Artifact
-from services.svm.calibration import Calibration, Sigmoid
-from services.svm.gallery.vectors import Gallery
-from services.svm.people import Person
+from services.svm.gallery.people import Gallery, Person
+from services.svm.model import Artifact, Calibration, Sigmoid
 from services.svm.recipes.wavelet import Wavelet
 
 PEOPLE = (Person("ada-lovelace", "Ada Lovelace"), Person("grace-hopper", "Grace Hopper"))
@@ -100,7 +98,7 @@ def test_a_missing_model_says_how_to_make_one(tmp_path: Path) -> None:
 def test_anything_else_is_refused(content: bytes, tmp_path: Path) -> None:
     """A file that is no artifact is the operator's mistake, told in one line."""
     (tmp_path / "model.skops").write_bytes(content)
-    with pytest.raises(Misconfigured, match=r"model\.skops is no model of the SVM trainer"):
+    with pytest.raises(Misconfigured, match=r"model\.skops is not a model of the SVM trainer"):
         artifact.load(tmp_path / "model.skops")
 
 
@@ -141,14 +139,14 @@ def test_no_code_runs(trained: Artifact, node: Schema, tmp_path: Path, monkeypat
     (tmp_path / "elsewhere.py").write_text("class Thing: pass")
     artifact.save(trained, tmp_path / "model.skops")
     hostile = rewritten((tmp_path / "model.skops").read_bytes(), lambda schema: schema["content"].update(report=node))
-    with pytest.raises(Misconfigured, match=r"is no model of the SVM trainer: .*(elsewhere|system|call)"):
+    with pytest.raises(Misconfigured, match=r"is not a model of the SVM trainer: .*(elsewhere|system|call)"):
         artifact.loads(hostile, "model.skops")
     assert "elsewhere" not in sys.modules
 
 
 def test_a_file_that_unpacks_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kilobyte that would take more memory than a model may is not unpacked."""
-    monkeypatch.setattr(artifact, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(artifact, "MAX_BYTES", 2**20)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as parts:
         parts.writestr("schema.json", bytes(2**20 + 1))
@@ -160,7 +158,9 @@ def test_a_message_is_one_line_and_says_what_is_lacking(trained: Artifact, tmp_p
     """Of a part that is not there the name is told."""
     artifact.save(trained, tmp_path / "model.skops")
     less = rewritten((tmp_path / "model.skops").read_bytes(), lambda schema: schema["content"].pop("calibration"))
-    with pytest.raises(Misconfigured, match=r"^model.skops is no model of the SVM trainer: it lacks 'calibration'\.$"):
+    with pytest.raises(
+        Misconfigured, match=r"^model.skops is not a model of the SVM trainer: it lacks 'calibration'\.$"
+    ):
         artifact.loads(less, "model.skops")
 
 

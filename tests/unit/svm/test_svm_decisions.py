@@ -1,4 +1,4 @@
-"""Scaler and classifier in one."""
+"""Decisions of every classifier that the trainer fits."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
-from services.svm.decisions import decide_with, plain_decisions
+from services.svm.model import by_person, decisions_of
 
 
 @pytest.mark.parametrize("people", [2, 3, 6])
@@ -25,13 +25,14 @@ from services.svm.decisions import decide_with, plain_decisions
     ],
     ids=["svc", "rbf", "linear-svc", "regression", "forest"],
 )
-def test_one_matrix_decides_as_scaler_and_classifier(people: int, scaler: type, classifier: object) -> None:
-    """Folded or not, every classifier decides as scikit-learn does, votes included."""
+def test_decisions_are_those_of_scaler_and_classifier(people: int, scaler: type, classifier: object) -> None:
+    """Every classifier decides about each person as scikit-learn does, votes included."""
     random = np.random.default_rng(people)
     owners = np.repeat(np.arange(people), 12)
     features = random.normal(0, 40, (len(owners), 30)) + owners[:, np.newaxis] * random.normal(0, 9, 30)
     pipeline = Pipeline([("scaler", scaler()), ("classifier", classifier)]).fit(features, owners)
-    asked = random.normal(0, 60, (50, 30))
-    decided = decide_with(pipeline)(asked)
-    assert decided.shape == (50, people)
-    assert decided == pytest.approx(plain_decisions(pipeline, asked), abs=1e-9)
+    faces = random.normal(0, 60, (50, 30))
+    decisions = decisions_of(pipeline, faces)
+    method = "decision_function" if hasattr(pipeline, "decision_function") else "predict_proba"
+    assert decisions.shape == (50, people)
+    assert decisions == pytest.approx(by_person(getattr(pipeline, method)(faces)), abs=1e-9)

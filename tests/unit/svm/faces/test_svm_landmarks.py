@@ -5,21 +5,20 @@ import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import DomainError, FaceBlurred, FaceTooSmall, FaceTurned
-from services.svm.faces.detector import Face
-from services.svm.faces.landmarks import Landmarks
-from services.svm.gallery.portrait import check_face
+from services.svm.faces.detector import Face, Landmarks
+from services.svm.gallery.enroller import check_face
 
 AHEAD = np.array([[140, 100], [160, 100], [60, 100], [40, 100], [100, 184]])
 """dlib's order: the eye at the right first, each eye's outer corner first, then the nose's lower end."""
 
 
 def moved(nose: tuple[int, int]) -> Landmarks:
-    return Landmarks.of(np.vstack([AHEAD[:4], AHEAD[4] + nose]))
+    return Landmarks.from_dlib(np.vstack([AHEAD[:4], AHEAD[4] + nose]))
 
 
 def test_a_face_that_looks_ahead_is_not_turned() -> None:
     """All angles are 0, and left is the picture's left."""
-    ahead = Landmarks.of(AHEAD)
+    ahead = Landmarks.from_dlib(AHEAD)
     assert (ahead.pose().roll, ahead.pose().yaw, ahead.pose().pitch) == pytest.approx((0, 0, 0), abs=0.1)
     assert [(point.type, point.x, point.y) for point in ahead.messages(200, 400)] == [
         ("eyeLeft", 0.25, 0.25),
@@ -38,7 +37,7 @@ def test_the_nose_tells_where_the_face_looks() -> None:
 def test_a_tilt_is_no_turn() -> None:
     """A head that lies on a shoulder still looks ahead."""
     quarter = np.array([[0, 1], [-1, 0]])
-    tilted = Landmarks.of((AHEAD - 100) @ quarter[::-1, ::-1] // 2 + 100)
+    tilted = Landmarks.from_dlib((AHEAD - 100) @ quarter[::-1, ::-1] // 2 + 100)
     assert tilted.pose().yaw == pytest.approx(0, abs=3)
 
 

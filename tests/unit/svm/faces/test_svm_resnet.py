@@ -6,10 +6,8 @@ import pytest
 
 from local.pictures import PEOPLE, photo
 from services.runtime.images.image import Pixels
-from services.svm.faces.dlib_faces import DlibFaces, weights
-from services.svm.faces.resnet import LENGTH, ResNet
-from services.svm.faces.resnet_weights import CONVOLUTIONS, read_weights
-from services.svm.recipes.embedding import WEIGHTS
+from services.svm.faces import resnet_graph
+from services.svm.faces.dlib_faces import CONVOLUTIONS, LENGTH, WEIGHTS, DlibFaces, ResNet, read_weights, weights
 
 
 @pytest.fixture(scope="module")
@@ -49,3 +47,8 @@ def test_another_network_is_refused() -> None:
     """The landmarks' file is told to be no ResNet."""
     with pytest.raises(ValueError, match="another network"):
         read_weights(weights("shape_predictor_5_face_landmarks.dat"))
+
+
+def test_the_committed_graph_is_fresh() -> None:
+    """`python -m services.svm.faces.resnet_graph` would write the same file."""
+    assert resnet_graph.PATH.read_bytes() == resnet_graph.graph()

@@ -233,6 +233,6 @@ async def test_other_recipes_have_no_gallery(tmp_path: Path) -> None:
 async def test_a_spoilt_gallery_is_named(model: Path, tmp_path: Path) -> None:
     """At the start it is an error: to begin anew with nobody would lose them all."""
     (tmp_path / "gallery.npz").write_bytes(b"half")
-    with pytest.raises(Misconfigured, match=r"gallery\.npz: it is no gallery.*MARQUEE_SVM_GALLERY"):
+    with pytest.raises(Misconfigured, match=r"gallery\.npz: it is not a gallery.*MARQUEE_SVM_GALLERY"):
         async with replica(model, tmp_path / "gallery.npz"):
             pass

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from services.svm.gallery.vectors import Gallery
-from services.svm.people import Person
+from services.svm.gallery.people import Gallery, Person
 
 ADA, BEA, CAT = (Person(name.lower(), name) for name in ("Ada", "Bea", "Cat"))
 

@@ -17,7 +17,7 @@ def test_a_face_and_its_mirror_image_swap_views() -> None:
     pixels = np.asarray(photo("Eileen Collins"))[66:162, 176:272]
     box = Face(0, 0, 96, 96)
     one, other = HogLbp().views(pixels, box), HogLbp().views(np.ascontiguousarray(pixels[:, ::-1]), box)
-    assert one.shape == (HogLbp.asked, HogLbp.length)
+    assert one.shape == (HogLbp.view_count, HogLbp.length)
     assert one == pytest.approx(other[::-1], abs=1e-6)
 
 

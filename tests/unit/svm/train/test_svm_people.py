@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.svm.people import person_of
+from services.svm.train.pictures import person_of
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.svm.gallery.snapshot import Enrolled, EnrolledPerson
+from services.svm.gallery.people import EnrolledPerson, Snapshot
 
 ADA = EnrolledPerson("ada", "Ada", "2026-11-21T00:00:00+00:00", ("a1", "a2"))
 BEA = EnrolledPerson("bea", "Bea", "2026-11-21T00:00:00+00:00", ("b1",))
@@ -16,8 +16,8 @@ ONE, TWO = np.full(128, 1.0), np.full(128, 2.0)
 
 
 @pytest.fixture
-def both() -> Enrolled:
-    return Enrolled().with_person(BEA, [ONE]).with_person(ADA, [ONE, TWO])
+def both() -> Snapshot:
+    return Snapshot().with_person(BEA, [ONE]).with_person(ADA, [ONE, TWO])
 
 
 def archive(**changes: Any) -> bytes:
@@ -32,9 +32,9 @@ def archive(**changes: Any) -> bytes:
     return buffer.getvalue()
 
 
-def test_what_is_written_is_read(both: Enrolled) -> None:
+def test_what_is_written_is_read(both: Snapshot) -> None:
     """People, faces and version."""
-    read = Enrolled.from_bytes(both.to_bytes())
+    read = Snapshot.from_bytes(both.to_bytes())
     assert read.people == (ADA, BEA)
     assert read.rows.tolist() == [ONE.tolist(), TWO.tolist(), ONE.tolist()]
     assert read.version == both.version
@@ -42,19 +42,19 @@ def test_what_is_written_is_read(both: Enrolled) -> None:
 
 def test_no_file_is_nobody() -> None:
     """And has no version."""
-    assert Enrolled.from_bytes(b"").people == ()
-    assert Enrolled().version == ""
+    assert Snapshot.from_bytes(b"").people == ()
+    assert Snapshot().version == ""
 
 
-def test_everything_counts_for_the_version(both: Enrolled) -> None:
+def test_everything_counts_for_the_version(both: Snapshot) -> None:
     """A face, a name and a person less make other versions; the same makes the same."""
     renamed = both.with_person(EnrolledPerson("bea", "Beatrice", BEA.created, BEA.faces), [])
     others = {both.version, renamed.version, both.without("ada").version, both.with_person(ADA, [ONE]).version}
     assert len(others) == 4
-    assert Enrolled().with_person(ADA, [ONE, TWO]).with_person(BEA, [ONE]).version == both.version
+    assert Snapshot().with_person(ADA, [ONE, TWO]).with_person(BEA, [ONE]).version == both.version
 
 
-def test_removing_takes_the_faces_too(both: Enrolled) -> None:
+def test_removing_takes_the_faces_too(both: Snapshot) -> None:
     """The others keep theirs; somebody unknown is no loss."""
     assert both.without("ada").gallery.rows.tolist() == [ONE.tolist()]
     assert both.without("cat").people == both.people
@@ -76,12 +76,12 @@ def test_removing_takes_the_faces_too(both: Enrolled) -> None:
 )
 def test_anything_else_is_refused(data: bytes) -> None:
     """Cut, foreign, or with parts that do not fit or would have to be unpickled: never half a gallery."""
-    with pytest.raises(ValueError, match="no gallery of the SVM recognizer"):
-        Enrolled.from_bytes(data)
+    with pytest.raises(ValueError, match="not a gallery of the SVM recognizer"):
+        Snapshot.from_bytes(data)
 
 
 def test_numbers_that_are_none_are_refused() -> None:
     """They would be near to nobody and spoil every comparison."""
-    spoilt = Enrolled().with_person(BEA, [np.full(128, np.nan)])
-    with pytest.raises(ValueError, match="rows do not fit"):
-        Enrolled.from_bytes(spoilt.to_bytes())
+    spoilt = Snapshot().with_person(BEA, [np.full(128, np.nan)])
+    with pytest.raises(ValueError, match="rows do not match"):
+        Snapshot.from_bytes(spoilt.to_bytes())

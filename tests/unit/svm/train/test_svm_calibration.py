@@ -3,26 +3,27 @@
 import numpy as np
 import pytest
 
-from services.svm.calibration import STRANGER, Sigmoid, Unseen, by_person, calibrate
+from services.svm.model import Sigmoid, by_person
+from services.svm.train.calibration import STRANGER, Trial, calibrate
 
 
 @pytest.fixture
-def known() -> Unseen:
+def known() -> Trial:
     """400 faces of two people, whose decisions and distances overlap."""
     random = np.random.default_rng(3)
     owners = np.repeat([0, 1], 200)
     distances = random.normal(np.where(np.eye(2, dtype=bool)[owners], 0.4, 0.7), 0.1)
-    return Unseen(by_person(random.normal(np.where(owners == 1, 1, -1), 1)), distances, owners)
+    return Trial(by_person(random.normal(np.where(owners == 1, 1, -1), 1)), distances, owners)
 
 
 @pytest.fixture
-def trial() -> Unseen:
+def trial() -> Trial:
     """200 strangers."""
     random = np.random.default_rng(4)
-    return Unseen(random.normal(0, 1, (200, 2)), random.normal(0.75, 0.05, (200, 2)), np.full(200, STRANGER))
+    return Trial(random.normal(0, 1, (200, 2)), random.normal(0.75, 0.05, (200, 2)), np.full(200, STRANGER))
 
 
-def test_scores_are_how_often_the_name_is_right(known: Unseen) -> None:
+def test_scores_are_how_often_the_name_is_right(known: Trial) -> None:
     """Of the faces that score about 0.8 for a person, about 80 % are that person."""
     scores = calibrate(known, [], None).scores(known.decisions, known.distances)
     about = (scores > 0.7) & (scores < 0.9)
@@ -30,30 +31,30 @@ def test_scores_are_how_often_the_name_is_right(known: Unseen) -> None:
     assert right[about].mean() == pytest.approx(0.8, abs=0.08)
 
 
-def test_as_many_strangers_pass_as_asked(known: Unseen, trial: Unseen) -> None:
+def test_as_many_strangers_pass_as_asked(known: Trial, trial: Trial) -> None:
     """The threshold lets the asked share of the strangers in, and no more."""
-    far = Unseen(known.decisions, known.distances * 2, known.owners)
+    far = Trial(known.decisions, known.distances * 2, known.owners)
     for share in (0.02, 0.2):
         threshold = calibrate(far, [trial], share).threshold
         assert (trial.nearest <= threshold).mean() == pytest.approx(share, abs=0.01)
 
 
-def test_the_threshold_is_no_looser_than_needed(known: Unseen, trial: Unseen) -> None:
+def test_the_threshold_is_no_looser_than_needed(known: Trial, trial: Trial) -> None:
     """Where known faces are near and strangers far, it lies half-way, not at the strangers' edge."""
-    near = Unseen(known.decisions, known.distances / 4, known.owners)
+    near = Trial(known.decisions, known.distances / 4, known.owners)
     threshold = calibrate(near, [trial], 0.01).threshold
     assert np.quantile(near.nearest, 0.99) < threshold < np.quantile(trial.nearest, 0.01) - 0.1
 
 
-def test_without_a_share_nineteen_of_twenty_are_kept(known: Unseen, trial: Unseen) -> None:
+def test_without_a_share_nineteen_of_twenty_are_kept(known: Trial, trial: Trial) -> None:
     """And so it is where no strangers could be held out."""
     for calibration in (calibrate(known, [trial], None), calibrate(known, [], 0.01)):
         assert (known.nearest <= calibration.threshold).mean() == pytest.approx(0.95, abs=0.01)
 
 
-def test_a_far_face_is_never_likelier(known: Unseen) -> None:
+def test_a_far_face_is_never_likelier(known: Trial) -> None:
     """Distances that point the wrong way are left out of the score."""
-    odd = Unseen(known.decisions, 1 - known.distances, known.owners)
+    odd = Trial(known.decisions, 1 - known.distances, known.owners)
     assert calibrate(odd, [], None).sigmoid.distance <= 0
 
 

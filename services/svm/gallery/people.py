@@ -1,0 +1,150 @@
+"""People and their faces as vectors: to compare others with, and as the file of the enrolled holds them."""
+
+import hashlib
+import io
+import json
+import zipfile
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from services.svm.faces.dlib_faces import LENGTH, NETWORK
+
+FORMAT = "marquee-gallery/1"
+_UNREADABLE = (zipfile.BadZipFile, EOFError, LookupError, TypeError, ValueError)
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person whom a model knows."""
+
+    person_id: str
+    """Stays the same however the name is written: "eileen-collins"."""
+    display_name: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Known faces that others are compared with. Immutable."""
+
+    people: tuple[Person, ...]
+    rows: Numbers
+    """[faces, length]: embeddings, or in other recipes the classifier's decisions."""
+    owners: npt.NDArray[np.int64]
+    """[faces]: whose each row is, as an index of `people`."""
+
+    def distances(self, vectors: Numbers) -> Numbers:
+        """Return [n, people] for vectors [n, length]: the distance (L2) to each person's nearest face; inf for none."""
+        rows, squares, present, starts = self._by_person
+        nearest = np.full((len(vectors), len(self.people)), np.inf)
+        if len(rows):
+            apart = (vectors**2).sum(axis=1, keepdims=True) + squares - 2 * vectors @ rows.T
+            nearest[:, present] = np.sqrt(np.maximum(np.minimum.reduceat(apart, starts, axis=1), 0))
+        return nearest
+
+    @cached_property
+    def _by_person(self) -> tuple[Numbers, Numbers, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Rows sorted by person, their squared lengths, who has any, and where each of those people's rows begin."""
+        order = np.argsort(self.owners, kind="stable")
+        rows = self.rows[order]
+        present, starts = np.unique(self.owners[order], return_index=True)
+        return rows, (rows**2).sum(axis=1), present, starts
+
+
+@dataclass(frozen=True)
+class EnrolledPerson:
+    """A person who was enrolled."""
+
+    person_id: str
+    display_name: str
+    created: str
+    """ISO 8601, UTC."""
+    faces: tuple[str, ...]
+    """IDs of the faces, in the order of their rows; empty for a trained person who was only renamed."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everybody enrolled at one moment, as the gallery's file holds them. Immutable: each change makes a new one."""
+
+    people: tuple[EnrolledPerson, ...] = ()
+    """Sorted by person_id."""
+    rows: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, LENGTH), np.float32))
+    """Their embeddings [faces, 128], person by person."""
+
+    @cached_property
+    def version(self) -> str:
+        """12 digits of the content's SHA-256; empty if nobody is enrolled."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()[:12] if self.people else ""
+
+    def person(self, person_id: str) -> EnrolledPerson | None:
+        """Return the person, if enrolled."""
+        index = self._index(person_id)
+        return self.people[index] if self._is_at(index, person_id) else None
+
+    def with_person(self, person: EnrolledPerson, vectors: Sequence[Numbers]) -> "Snapshot":
+        """Return a snapshot with the person as given, their rows followed by the vectors' [128]."""
+        index = self._index(person.person_id)
+        after = index + self._is_at(index, person.person_id)
+        people = (*self.people[:index], person, *self.people[after:])
+        end = sum(len(one.faces) for one in self.people[:after])
+        return Snapshot(people, np.vstack([self.rows[:end], *vectors, self.rows[end:]]).astype(np.float32))
+
+    def without(self, person_id: str) -> "Snapshot":
+        """Return a snapshot of everybody else."""
+        index = self._index(person_id)
+        if not self._is_at(index, person_id):
+            return self
+        begin = sum(len(one.faces) for one in self.people[:index])
+        end = begin + len(self.people[index].faces)
+        people = (*self.people[:index], *self.people[index + 1 :])
+        return Snapshot(people, np.delete(self.rows, slice(begin, end), axis=0))
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        """The enrolled faces, to compare others with."""
+        people = tuple(Person(one.person_id, one.display_name) for one in self.people)
+        owners = np.repeat(np.arange(len(people)), [len(one.faces) for one in self.people])
+        return Gallery(people, self.rows.astype(np.float64), owners)
+
+    def to_bytes(self) -> bytes:
+        """Return the file's content: NumPy's archive of `about`, which is JSON, and `rows`."""
+        about = {"format": FORMAT, "network": NETWORK, "people": [vars(person) for person in self.people]}
+        buffer = io.BytesIO()
+        np.savez(buffer, about=np.frombuffer(json.dumps(about).encode(), np.uint8), rows=self.rows)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Snapshot":
+        """Read what `to_bytes` wrote; no bytes are nobody. Raise ValueError for anything else. Runs no code of it."""
+        if not data:
+            return cls()
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+                about, rows = json.loads(archive["about"].tobytes()), np.asarray(archive["rows"], np.float32)
+            people = tuple(EnrolledPerson(**one | {"faces": tuple(one["faces"])}) for one in about["people"])
+            _check(about, people, rows)
+        except _UNREADABLE as exc:
+            raise ValueError(f"it is not a gallery of the SVM recognizer: {exc}") from exc
+        return cls(people, rows)
+
+    def _index(self, person_id: str) -> int:
+        return bisect_left(self.people, person_id, key=lambda person: person.person_id)
+
+    def _is_at(self, index: int, person_id: str) -> bool:
+        return index < len(self.people) and self.people[index].person_id == person_id
+
+
+def _check(about: dict[str, object], people: Sequence[EnrolledPerson], rows: npt.NDArray[np.float32]) -> None:
+    if about["format"] != FORMAT or about["network"] != NETWORK:
+        raise ValueError(f"it is {about['format']} of {about['network']}, not {FORMAT} of {NETWORK}")
+    if rows.shape != (sum(len(person.faces) for person in people), LENGTH) or not np.isfinite(rows).all():
+        raise ValueError("its rows do not match its people")
+    ids = [person.person_id for person in people]
+    if ids != sorted(set(ids)):
+        raise ValueError("its people are not sorted")

@@ -1,0 +1,77 @@
+"""Fits the calibration: from decisions and distances to scores of 0 to 1, and the threshold for strangers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+
+from services.svm.model import Calibration, Sigmoid
+
+Numbers = npt.NDArray[np.float64]
+STRANGER = -1
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Decisions and distances of models for faces that they were not trained on, known people's and strangers'."""
+
+    decisions: Numbers
+    """[faces, people]"""
+    distances: Numbers
+    """[faces, people]"""
+    owners: npt.NDArray[np.int64]
+    """[faces]: the column of the person that each face shows, or STRANGER."""
+
+    @property
+    def nearest(self) -> Numbers:
+        """[faces]: the distance to the nearest known face."""
+        return np.asarray(self.distances.min(axis=1))
+
+    @property
+    def strange(self) -> npt.NDArray[np.bool_]:
+        """[faces]: which are strangers'."""
+        return np.asarray(self.owners == STRANGER)
+
+
+def calibrate(known: Trial, trials: list[Trial], false_accepts: float | None) -> Calibration:
+    """Fit the scores on all faces, and the threshold.
+
+    `known` shows no strangers; in each of `trials` some faces are STRANGER's. `false_accepts` is the share of those
+    that may pass; None: as many as pass when 19 of 20 known faces do.
+    """
+    everyone = [known, *trials]
+    decisions = _flat(one.decisions for one in everyone)
+    distances = _flat(one.distances for one in everyone)
+    own = _flat(one.owners[:, np.newaxis] == np.arange(one.distances.shape[1]) for one in everyone) > 0
+    sigmoid = Sigmoid(*_sigmoid([decisions, distances], own))
+    if sigmoid.distance > 0:  # distances that tell nothing must not make a far face a likely one
+        slope, intercept = _sigmoid([decisions], own)
+        sigmoid = Sigmoid(slope, 0.0, intercept)
+    return Calibration(sigmoid, _threshold(known, trials, false_accepts))
+
+
+def _flat(parts: Iterable[npt.NDArray[Any]]) -> Numbers:
+    return np.concatenate([part.ravel() for part in parts]).astype(np.float64)
+
+
+def _threshold(known: Trial, trials: list[Trial], false_accepts: float | None) -> float:
+    """Return the distance below which so few strangers come; if known faces need less, half-way to theirs."""
+    strangers = _flat(one.nearest[one.strange] for one in trials) if trials else np.empty(0)
+    if false_accepts is None or not len(strangers):
+        return float(np.quantile(known.nearest, 0.95))
+    limit = float(np.quantile(strangers, false_accepts, method="lower"))
+    return min(limit, (limit + float(np.quantile(known.nearest, 0.99))) / 2)
+
+
+def _sigmoid(inputs: list[Numbers], own: npt.NDArray[np.bool_]) -> tuple[float, ...]:
+    """Fit as Platt did: targets a little inside 0 and 1, by the weights of a face counted as both."""
+    yes, no = int(own.sum()), int((~own).sum())
+    share = np.where(own, (yes + 1) / (yes + 2), 1 / (no + 2))
+    values = np.column_stack(inputs)
+    spread = values.std(axis=0) + 1e-9
+    scaled, target = np.vstack([values, values]) / spread, np.repeat([1, 0], len(values))
+    fit = LogisticRegression(C=1e3).fit(scaled, target, sample_weight=np.concatenate([share, 1 - share]))
+    return (*(float(weight) for weight in fit.coef_[0] / spread), float(fit.intercept_[0]))

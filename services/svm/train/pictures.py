@@ -1,0 +1,156 @@
+"""Pictures to train on: which there are, whom they show, and the features of their faces."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from services.runtime.errors import DomainError, InvalidImage
+from services.runtime.images.image import Image, Pixels
+from services.runtime.limits import MAX_IMAGE_BYTES
+from services.runtime.people import person_id_of
+from services.runtime.storage.s3 import S3, S3Url, is_s3
+from services.svm.faces.detector import Face, quality
+from services.svm.gallery.people import Person
+from services.svm.recipes.embedding import Embedding
+from services.svm.recipes.recipe import Recipe
+
+NO_FACE = "no face"
+BLURRED = "blurred"
+MIN_SHARPNESS = 0.08
+"""The least sharp of 110 good faces measured has 0.26."""
+_THUMBNAIL_SIDE = 96
+Finder = Callable[[Pixels], list[Face]]
+Numbers = npt.NDArray[np.float64]
+
+
+class TrainingError(Exception):
+    """The pictures cannot be trained on; the message says what to change."""
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A picture in the training folder."""
+
+    path: Path
+    folder: str
+    """Name of the person's folder."""
+    sha256: str = ""
+    features: Numbers | None = None
+    """[views, length] of its one face."""
+    identity: Numbers | None = None
+    """[128]: dlib's embedding of the face, in every recipe: for finding duplicates and wrong names."""
+    thumbnail: bytes = b""
+    """The face as a small JPEG."""
+    group: int = -1
+    """Near-duplicates share it."""
+    problem: str = ""
+    """Why it cannot be used: "no face", "2 faces"."""
+    unreadable: str = ""
+    """Why it is not a picture."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether there is something to train on."""
+        return self.features is not None and not self.problem
+
+
+def find_pictures(folder: Path) -> list[Picture]:
+    """Return the files below FOLDER/PERSON except hidden ones, without features yet. Raise TrainingError."""
+    if not folder.is_dir():
+        raise TrainingError(f"{folder} is not a folder.")
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path.relative_to(folder)))
+    pictures = [Picture(path, path.relative_to(folder).parts[0]) for path in paths if path.parent != folder]
+    _check_folders(folder, {picture.folder for picture in pictures})
+    return pictures
+
+
+def person_of(folder: str) -> Person:
+    """Return the person of a folder's name: "Eileen_Collins" is Eileen Collins."""
+    display_name = " ".join(folder.replace("_", " ").split())
+    return Person(person_id_of(display_name), display_name)
+
+
+@contextmanager
+def local_folder(source: str, endpoint_url: str | None) -> Iterator[Path]:
+    """Yield the folder, or a copy of s3://BUCKET/PREFIX that lasts as long as the context. Raise TrainingError."""
+    if not is_s3(source):
+        yield Path(source)
+        return
+    with TemporaryDirectory() as folder:
+        try:
+            S3(endpoint_url).download_all(S3Url.parse_folder(source), Path(folder), _is_wanted)
+        except DomainError as exc:
+            raise TrainingError(f"{source} cannot be read: {exc}") from exc
+        yield Path(folder)
+
+
+class FeatureExtractor:
+    """Reads pictures and computes one recipe's features of their faces."""
+
+    def __init__(self, find: Finder, recipe: Recipe) -> None:
+        self._find = find
+        self._recipe = recipe
+        self._embedding = recipe if isinstance(recipe, Embedding) else Embedding()
+
+    def extract(self, picture: Picture) -> Picture:
+        """Return the picture with the features of its one face, or with what is wrong with it."""
+        try:
+            content = picture.path.read_bytes()
+            pixels = Image(content).upright()
+        except OSError as exc:
+            return replace(picture, unreadable=exc.strerror or str(exc))
+        except InvalidImage as exc:
+            return replace(picture, unreadable=exc.message)
+        picture = replace(picture, sha256=hashlib.sha256(content).hexdigest())
+        faces = self._find(pixels)
+        if len(faces) != 1:
+            return replace(picture, problem=f"{len(faces)} faces" if faces else NO_FACE)
+        return self._with_features(picture, pixels, faces[0])
+
+    def _with_features(self, picture: Picture, pixels: Pixels, face: Face) -> Picture:
+        crop = face.crop(pixels)
+        if quality(crop).sharpness < MIN_SHARPNESS:
+            return replace(picture, problem=BLURRED, thumbnail=_thumbnail(crop))
+        return replace(
+            picture,
+            features=self._recipe.training_views(pixels, face),
+            identity=self._embedding.views(pixels, face)[0],
+            thumbnail=_thumbnail(crop),
+        )
+
+
+def _thumbnail(crop: Pixels) -> bytes:
+    small = cv2.resize(crop, (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
+    return bytes(cv2.imencode(".jpg", small[:, :, ::-1])[1])
+
+
+def _is_wanted(key: str, size: int) -> bool:
+    if size > MAX_IMAGE_BYTES:
+        raise TrainingError(f"{key} has {size} bytes; the maximum is {MAX_IMAGE_BYTES}.")
+    return True
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def _check_folders(folder: Path, names: set[str]) -> None:
+    if not names:
+        raise TrainingError(f"{folder} has no pictures. Put each person's into a folder: {folder}/Ada_Lovelace/1.jpg.")
+    if len(names) == 1:
+        raise TrainingError(f"{folder} has pictures of one person, {min(names)}. A classifier needs two or more.")
+    by_id: dict[str, str] = {}
+    for name in sorted(names):
+        person_id = person_of(name).person_id
+        if not person_id:
+            raise TrainingError(f"The folder name {name!r} has no letter or digit to name a person with.")
+        if person_id in by_id:
+            raise TrainingError(f"The folders {by_id[person_id]!r} and {name!r} are the same person, {person_id}.")
+        by_id[person_id] = name
