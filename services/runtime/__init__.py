@@ -1,1 +1,1 @@
-"""What every server is made of."""
+"""What all servers share."""

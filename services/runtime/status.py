@@ -106,20 +106,20 @@ def join(
     kinds = {(code_of(one), reason_of(one)) for one in statuses.values()}
     codes = {code for code, _ in kinds}
     messages = {one.message for one in statuses.values()}
-    named = [f"{name}: {one.message}" for name, one in statuses.items()]
+    prefixed = [f"{name}: {one.message}" for name, one in statuses.items()]
     shared = dict(set.intersection(*(set(_info(one).metadata.items()) for one in statuses.values())))
     code, reason = kinds.pop() if len(kinds) == 1 else otherwise
     joined = make(
         codes.pop() if len(codes) == 1 else code,
         reason,
-        messages.pop() if len(messages) == 1 else " ".join([summary, *named]),
+        messages.pop() if len(messages) == 1 else " ".join([summary, *prefixed]),
         **shared | metadata,
     )
-    for one, message in zip(statuses.values(), named, strict=True):
-        renamed = status_pb2.Status()
-        renamed.CopyFrom(one)
-        renamed.message = message
-        joined.details.add().Pack(renamed)
+    for one, message in zip(statuses.values(), prefixed, strict=True):
+        copy = status_pb2.Status()
+        copy.CopyFrom(one)
+        copy.message = message
+        joined.details.add().Pack(copy)
     return joined
 
 

@@ -50,7 +50,7 @@ def model_file(source: str, endpoint_url: str | None = None) -> files.File:
     hint = (
         "Make one with `python -m services.svm.train DIR --out model.skops` and put it there, or set MARQUEE_SVM_MODEL."
     )
-    return files.file_at(source, endpoint_url, name="model", hint=hint, most_bytes=MAX_BYTES)
+    return files.file_at(source, endpoint_url, name="model", hint=hint, max_bytes=MAX_BYTES)
 
 
 def load(source: str | Path, endpoint_url: str | None = None) -> Artifact:

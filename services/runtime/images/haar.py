@@ -41,7 +41,7 @@ class Face:
         """Return the face's part of its picture, in colour or grey."""
         return pixels[self.top : self.top + self.height, self.left : self.left + self.width]
 
-    def moved(self, x: float, y: float) -> "Face":
+    def scaled(self, x: float, y: float) -> "Face":
         """Return the same face in a copy of the picture that is `x` times as wide and `y` times as high."""
         left, top = round(self.left * x), round(self.top * y)
         return Face(left, top, round(self.width * x), round(self.height * y), self.score)
@@ -68,7 +68,7 @@ class HaarFaces:
         """Return what may be faces, detected in a copy of at most WORKING_SIDE."""
         small = at_most(pixels, WORKING_SIDE)
         x, y = pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]
-        return [face.moved(x, y) for face in self.boxes(small, _STEP, _MIN_SIDE)]
+        return [face.scaled(x, y) for face in self.boxes(small, _STEP, _MIN_SIDE)]
 
     def has_eyes(self, pixels: Pixels, face: Face) -> bool:
         """Return whether the upper part of the face shows two eyes."""

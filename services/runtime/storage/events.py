@@ -1,4 +1,4 @@
-"""Which objects S3's notifications say were created. Pure.
+"""Event notifications of S3. Pure.
 
 They come from S3 itself, which URL-encodes keys, or through EventBridge, which does not.
 """
@@ -11,14 +11,14 @@ from services.runtime.storage.s3 import S3Url
 
 
 def created_objects(event: Mapping[str, Any]) -> list[S3Url]:
-    """Return the objects, with their versions; none for removals and for S3's test of a queue.
+    """Return the objects that were created, with their versions; none for deletions and for S3's test event.
 
     Raises ValueError if the event is not from S3.
     """
     try:
         return list(_objects(event))
     except (AttributeError, KeyError, TypeError) as exc:
-        raise ValueError(f"The event is not as S3 sends them: {exc}.") from exc
+        raise ValueError(f"The event is not in the format of S3: {exc}.") from exc
 
 
 def _objects(event: Mapping[str, Any]) -> Iterator[S3Url]:

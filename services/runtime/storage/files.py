@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and files at a URL that several servers share."""
+"""Atomic writes of local files, and files at a path or URL that several servers share."""
 
 import fcntl
 import os
@@ -15,9 +15,9 @@ from services.runtime.storage.s3 import S3, Changed, S3Url, is_s3
 
 
 def write(path: Path, content: bytes | str) -> None:
-    """Replace or create the file, and its folder where that is missing. Text is written as UTF-8.
+    """Replace the file atomically, creating its folder if needed. Text is written as UTF-8.
 
-    Whoever reads it meanwhile, or after a crash, sees the old content or the new. Raises OSError. Blocks.
+    Readers, even after a crash, see either the old content or the new. Raises OSError. Blocks.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name[:200]}.{uuid.uuid4().hex}.partial")
@@ -32,19 +32,19 @@ def write(path: Path, content: bytes | str) -> None:
 
 
 class File(ABC):
-    """A file that the operator has named by a path, file:///PATH or s3://BUCKET/KEY.
+    """A file that the operator has configured by path, file:///PATH or s3://BUCKET/KEY.
 
-    Each state of the file has a mark. Methods block; they raise DependencyUnavailable for what may pass by itself,
-    and Misconfigured, with the hint, for anything else.
+    Each state of the file has a mark. Methods block; they raise DependencyUnavailable for transient errors and
+    Misconfigured, with the hint, for all others.
     """
 
-    def __init__(self, url: str, name: str, hint: str, most_bytes: int | None) -> None:
+    def __init__(self, url: str, name: str, hint: str, max_bytes: int | None) -> None:
         self._name = f"The {name} {url}"
         self._hint = hint
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
 
     def mark(self) -> str:
-        """Return the mark of the file as it is now, empty if there is none."""
+        """Return the file's current mark, empty if there is no file."""
         with self._explained():
             return self._mark()
 
@@ -54,12 +54,12 @@ class File(ABC):
             return self._read()
 
     def write(self, content: bytes, mark: str) -> str:
-        """Replace the file, whole or not at all, and return the new mark. Raises Changed unless `mark` is its mark."""
+        """Replace the file atomically and return the new mark. Raises Changed unless `mark` is its current mark."""
         with self._explained():
             return self._write(content, mark)
 
     def missing(self) -> Misconfigured:
-        """Return the error for those who cannot do without the file."""
+        """Return the error for callers that need the file to exist."""
         return self._error("there is no such file")
 
     @abstractmethod
@@ -72,8 +72,8 @@ class File(ABC):
     def _write(self, content: bytes, mark: str) -> str: ...
 
     def _check_length(self, length: int) -> None:
-        if self._most_bytes is not None and length > self._most_bytes:
-            raise OSError(f"it has {length} bytes; at most {self._most_bytes} are read")
+        if self._max_bytes is not None and length > self._max_bytes:
+            raise OSError(f"it has {length} bytes; the limit is {self._max_bytes}")
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -88,23 +88,22 @@ class File(ABC):
         return Misconfigured(f"{self._name} cannot be used: {why}. {self._hint}")
 
 
-def file_at(url: str, endpoint_url: str | None = None, *, name: str, hint: str, most_bytes: int | None = None) -> File:
+def file_at(url: str, endpoint_url: str | None = None, *, name: str, hint: str, max_bytes: int | None = None) -> File:
     """Return the file at a path, file:///PATH or s3://BUCKET/KEY.
 
-    Errors call it by its `name`, as in "model", and end with the hint on what to do. A file of more than `most_bytes`
-    is not read.
+    Errors contain its `name`, such as "model", and end with the hint. A file larger than `max_bytes` is not read.
     """
     if is_s3(url):
-        return _Object(url, endpoint_url, name, hint, most_bytes)
+        return _Object(url, endpoint_url, name, hint, max_bytes)
     path = unquote(url.removeprefix("file://")) if url.startswith("file://") else url
-    return _DiskFile(Path(path), name, hint, most_bytes)
+    return _DiskFile(Path(path), name, hint, max_bytes)
 
 
 class _DiskFile(File):
-    """A file of this machine, or of a file system that several share and that keeps locks, as EFS does."""
+    """A file on this machine, or on a shared file system that supports locks, such as EFS."""
 
-    def __init__(self, path: Path, name: str, hint: str, most_bytes: int | None) -> None:
-        super().__init__(str(path), name, hint, most_bytes)
+    def __init__(self, path: Path, name: str, hint: str, max_bytes: int | None) -> None:
+        super().__init__(str(path), name, hint, max_bytes)
         self._path = path
 
     def _mark(self) -> str:
@@ -133,10 +132,10 @@ class _DiskFile(File):
 
 
 class _Object(File):
-    """An object of S3, written with If-Match."""
+    """An object in S3, written with If-Match."""
 
-    def __init__(self, url: str, endpoint_url: str | None, name: str, hint: str, most_bytes: int | None) -> None:
-        super().__init__(url, name, hint, most_bytes)
+    def __init__(self, url: str, endpoint_url: str | None, name: str, hint: str, max_bytes: int | None) -> None:
+        super().__init__(url, name, hint, max_bytes)
         self._text = url
         self._endpoint_url = endpoint_url
 

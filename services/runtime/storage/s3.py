@@ -1,7 +1,7 @@
 """Objects of S3, or of a server that speaks its protocol.
 
-Light: neither gRPC nor NumPy, and boto3 only when the first object is asked for, so that a downloader, the Lambda
-and a server without S3 can import it.
+Imports neither gRPC nor NumPy, and boto3 only on first use, so that a downloader, the Lambda and servers without S3
+can import it.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,21 +38,21 @@ _TRANSIENT_STATUS = {429, 500, 502, 503, 504}
 
 
 class Changed(Exception):
-    """The file is no longer what its writer read."""
+    """The file changed after its writer read it."""
 
 
 @dataclass(frozen=True)
 class S3Url:
-    """s3://BUCKET/KEY, in which the key stands as it is: "#", "?" and "%" are letters like others."""
+    """s3://BUCKET/KEY. The key is taken literally: "#", "?" and "%" are characters like others."""
 
     bucket: str
     key: str
     version: str = ""
-    """S3's version id, never part of the text; empty: the newest."""
+    """S3's version id, never part of the text; empty: the latest version."""
 
     @classmethod
     def parse(cls, text: str) -> "S3Url":
-        """Return the object's bucket and key. Raises InvalidRequest if either is missing."""
+        """Return the URL of an object. Raises InvalidRequest without a bucket or a key."""
         bucket, _, key = text.removeprefix(_SCHEME).partition("/")
         if not is_s3(text) or not bucket or not key:
             raise InvalidRequest(f"{text!r} is not of the form s3://BUCKET/KEY.")
@@ -60,9 +60,9 @@ class S3Url:
 
     @classmethod
     def parse_folder(cls, text: str) -> "S3Url":
-        """Return s3://BUCKET/PREFIX with one "/" after the prefix; no prefix stands for the whole bucket.
+        """Return s3://BUCKET/PREFIX with one "/" after the prefix; an empty prefix is the whole bucket.
 
-        Raises InvalidRequest if the bucket is missing.
+        Raises InvalidRequest without a bucket.
         """
         bucket, _, prefix = text.removeprefix(_SCHEME).partition("/")
         if not is_s3(text) or not bucket:
@@ -79,42 +79,42 @@ class S3Url:
 
 
 def is_s3(text: str) -> bool:
-    """Return whether the text is meant as the URL of an object in S3."""
+    """Return whether the text begins with s3://."""
     return text.startswith(_SCHEME)
 
 
 class S3:
-    """Objects of the buckets that the operator has set. Thread-safe; methods block.
+    """Objects in buckets that the operator has configured. Thread-safe; methods block.
 
-    Uses the standard credential chain. Methods raise ObjectNotFound if there is no such object,
-    DependencyUnavailable for what may pass by itself, and Misconfigured for what S3 refuses.
+    Uses the standard credential chain. Methods raise ObjectNotFound for a missing object, DependencyUnavailable for
+    transient errors and Misconfigured for all others.
     """
 
     def __init__(self, endpoint_url: str | None = None, **config: Any) -> None:
-        """Reach Amazon's S3 or the one at the endpoint; `config` holds settings of botocore's Config."""
+        """Use Amazon S3, or the server at `endpoint_url`; `config` goes to botocore's Config."""
         self._endpoint_url = endpoint_url
         self._config = config
 
     def read(self, url: S3Url, check_length: Callable[[int], None] | None = None) -> tuple[bytes, str]:
-        """Return the object's bytes and its ETag. Raises what `check_length` raises, before anything is read."""
+        """Return the object's bytes and its ETag. Raises what `check_length` raises, before reading."""
         response = self._call("get_object", url)
         with closing(response["Body"]) as body, self._explained(url):
             if check_length:
                 check_length(response["ContentLength"])
-            return bytes(body.read()), response.get("ETag", "")  # read(amount) would take half an object for the whole
+            return bytes(body.read()), response.get("ETag", "")  # read(amount) does not notice a truncated response
 
     def length(self, url: S3Url) -> int:
         """Return the object's size in bytes."""
         return int(self._call("head_object", url)["ContentLength"])
 
     def etag(self, url: S3Url) -> str:
-        """Return the mark that changes when the object does."""
+        """Return the object's ETag, which changes with its content."""
         return str(self._call("head_object", url)["ETag"])
 
     def write(self, url: S3Url, content: bytes, etag: str) -> str:
-        """Replace the object that has the ETag, or create it where the ETag is empty; return the new ETag.
+        """Replace the object if it still has this ETag, or create it if `etag` is empty; return the new ETag.
 
-        Raises Changed if the object has another ETag by now, or is gone.
+        Raises Changed if the object has another ETag or is gone.
         """
         condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         try:
@@ -123,7 +123,7 @@ class S3:
             raise Changed from None
 
     def folders(self, url: S3Url) -> list[str]:
-        """Return the names of the folders in this one."""
+        """Return the names of the folders directly in this one."""
         with self._explained(url):
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=url.bucket, Prefix=url.key, Delimiter="/"
@@ -138,18 +138,18 @@ class S3:
             try:
                 self.client.download_file(url.bucket, url.key, str(path))
             except Boto3Error as exc:
-                raise _unavailable(url, type(exc).__name__) from exc  # it has tried several times
+                raise _unavailable(url, type(exc).__name__) from exc  # after several attempts
 
-    def download_all(self, prefix: S3Url, folder: Path, wanted: Callable[[str, int], bool]) -> None:
-        """Copy the objects whose keys begin with the prefix's and whose key and size are `wanted`.
+    def download_all(self, prefix: S3Url, folder: Path, select: Callable[[str, int], bool]) -> None:
+        """Copy the objects whose keys begin with the prefix and whose key and size pass `select`.
 
-        A file's path in the folder is what follows the prefix's last slash in the key: of people/ and of people/a,
-        people/anna/1.jpg becomes anna/1.jpg. Keys that end with a slash stand for folders and are no files.
+        A file's path in the folder is its key without the prefix up to the prefix's last slash: for people/ and for
+        people/a, people/anna/1.jpg becomes anna/1.jpg. Keys that end with a slash are folders and are skipped.
         """
         with self._explained(prefix):
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key):
                 for item in page.get("Contents", []):
-                    if not item["Key"].endswith("/") and wanted(item["Key"], item["Size"]):
+                    if not item["Key"].endswith("/") and select(item["Key"], item["Size"]):
                         self.download(replace(prefix, key=item["Key"]), _path_in(folder, item["Key"], prefix.key))
 
     @cached_property
@@ -158,7 +158,7 @@ class S3:
         import boto3  # noqa: PLC0415 - 0.3 s and 35 MiB that a process without S3 objects does not pay
         from botocore.config import Config  # noqa: PLC0415 - as late as boto3
 
-        # Amazon alone can be counted on to have a host name for each bucket.
+        # Only Amazon is sure to have a host name for each bucket.
         config = Config(s3={"addressing_style": "path"} if self._endpoint_url else {}, **self._config)
         return boto3.client("s3", endpoint_url=self._endpoint_url, config=config)
 
@@ -179,7 +179,7 @@ class S3:
             code = exc.response["Error"].get("Code") or str(status)
             raise self._explain(url, code, is_transient=_is_transient(code, status)) from exc
         except BotoCoreError as exc:
-            raise self._explain(url, type(exc).__name__, is_transient=_breaks(exc)) from exc
+            raise self._explain(url, type(exc).__name__, is_transient=_is_connection_error(exc)) from exc
 
     def _explain(self, url: S3Url, code: str, *, is_transient: bool) -> Exception:
         if is_transient:
@@ -195,9 +195,9 @@ class S3:
 
 
 class ObjectStore(S3):
-    """Pictures in the buckets that callers name, so that what S3 refuses is not the operator's fault.
+    """Pictures in buckets that callers name.
 
-    Methods raise ObjectNotFound, ObjectForbidden and DependencyUnavailable.
+    Methods raise ObjectNotFound, ObjectForbidden and DependencyUnavailable, never Misconfigured.
     """
 
     def __init__(self, endpoint_url: str | None = None) -> None:
@@ -217,7 +217,7 @@ class ObjectStore(S3):
         if code == _NO_BUCKET:
             return ObjectNotFound(f"There is no bucket {url.bucket}.", bucket=url.bucket)
         if code in _FORBIDDEN:
-            return ObjectForbidden(f"The servers may not read {url}.", bucket=url.bucket)
+            return ObjectForbidden(f"The servers are not permitted to read {url}.", bucket=url.bucket)
         return DependencyUnavailable(f"S3 refuses {url}: {code}.")
 
 
@@ -234,15 +234,15 @@ def _path_in(folder: Path, key: str, prefix: str) -> Path:
 
 
 def _is_transient(code: str, status: int) -> bool:
-    """Return whether the same request may well succeed a moment later."""
+    """Return whether the same request may succeed a moment later."""
     return code in _TRANSIENT or code.startswith("Throttl") or status in _TRANSIENT_STATUS
 
 
-def _breaks(exc: Exception) -> bool:
-    """Return whether a connection or a time limit broke, to S3 or to whoever gives out its credentials."""
+def _is_connection_error(exc: Exception) -> bool:
+    """Return whether the connection to S3, or to the source of its credentials, failed or timed out."""
     from botocore import exceptions as boto  # noqa: PLC0415 - as late as boto3
 
-    broken = (
+    kinds = (
         boto.HTTPClientError,
         boto.ConnectionError,
         boto.IncompleteReadError,
@@ -250,7 +250,7 @@ def _breaks(exc: Exception) -> bool:
         boto.CredentialRetrievalError,
         boto.MetadataRetrievalError,
     )
-    return isinstance(exc, broken)
+    return isinstance(exc, kinds)
 
 
 def _unavailable(url: S3Url, code: str) -> DependencyUnavailable:

@@ -68,7 +68,7 @@ class FaceFinder:
         small = at_most(pixels, WORKING_SIDE)
         across, down = pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]
         upsample = int(max(small.shape[:2]) <= SMALL_PICTURE)
-        return [_as_haar(face).moved(across, down) for face in self._dlib.detect(small, upsample=upsample)]
+        return [_as_haar(face).scaled(across, down) for face in self._dlib.detect(small, upsample=upsample)]
 
     def _second_opinion(self, pixels: Pixels, face: Face) -> list[Face]:
         """Return what dlib finds around the face, resized to the size that dlib knows."""
@@ -79,7 +79,7 @@ class FaceFinder:
         size = (max(1, round(around.width * scale)), max(1, round(around.height * scale)))
         method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         close_up = np.asarray(cv2.resize(around.crop(pixels), size, interpolation=method), dtype=np.uint8)
-        faces = [_as_haar(one).moved(1 / scale, 1 / scale) for one in self._dlib.detect(close_up)]
+        faces = [_as_haar(one).scaled(1 / scale, 1 / scale) for one in self._dlib.detect(close_up)]
         return [Face(one.left + around.left, one.top + around.top, one.width, one.height, one.score) for one in faces]
 
 

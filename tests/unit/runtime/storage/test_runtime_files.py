@@ -21,15 +21,15 @@ def s3_url() -> Iterator[str]:
         yield url
 
 
-def gallery_at(url: str, s3_url: str | None = None, most_bytes: int | None = None) -> File:
-    return files.file_at(url, s3_url, name="gallery", hint="MARQUEE_SVM_GALLERY names it.", most_bytes=most_bytes)
+def gallery_at(url: str, s3_url: str | None = None, max_bytes: int | None = None) -> File:
+    return files.file_at(url, s3_url, name="gallery", hint="MARQUEE_SVM_GALLERY names it.", max_bytes=max_bytes)
 
 
 @pytest.fixture(params=["path", "file", "s3"])
 def file(request: pytest.FixtureRequest, tmp_path: Path, s3_url: str) -> File:
     path = tmp_path / "folder" / "gallery.npz"
     urls = {"path": str(path), "file": f"file://{path}", "s3": f"s3://galleries{path}"}
-    return gallery_at(urls[request.param], s3_url, most_bytes=5)
+    return gallery_at(urls[request.param], s3_url, max_bytes=5)
 
 
 def test_there_is_nothing_at_first(file: File) -> None:
@@ -58,7 +58,7 @@ def test_who_saw_another_state_writes_nothing(file: File) -> None:
 def test_a_file_over_the_limit_is_not_read(file: File) -> None:
     """The message has its size and the limit."""
     file.write(b"longer", "")
-    with pytest.raises(Misconfigured, match=r"The gallery .* cannot be used: it has 6 bytes; at most 5 are read\."):
+    with pytest.raises(Misconfigured, match=r"The gallery .* cannot be used: it has 6 bytes; the limit is 5\."):
         file.read()
 
 
