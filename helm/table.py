@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-BEGIN = "<!-- made by `make docs` out of values.yaml -->"
+BEGIN = "<!-- Generated from values.yaml by `make docs`. -->"
 _KEY = re.compile(r"( *)([A-Za-z][A-Za-z0-9_]*):")
 
 

@@ -13,7 +13,7 @@ from tests.deploy import charts, manual, promtool
 _CASES = Path(__file__).parent / "alerts"
 _ALERTS = sorted(path.stem for path in promtool.ALERTS.glob("*.yaml"))
 _RUNBOOKS = ROOT / "docs" / "runbooks"
-_SECTIONS = ("## What it means", "## Find out", "## Mend", "## Walked through")
+_SECTIONS = ("## What it means", "## Diagnosis", "## Mitigation", "## Rehearsal")
 
 
 def _alert(name: str) -> dict[str, Any]:
