@@ -19,7 +19,7 @@ from pathlib import Path
 
 import boto3
 import grpc
-from parts import replicas, stub, table, told_by
+from parts import counts_of, replicas, stub, table
 from PIL import Image
 from stub import name_of
 from table import TABLE, create
@@ -83,8 +83,8 @@ def reason(error: grpc.aio.AioRpcError, *, hasty: bool) -> str:
     """Why there is no answer; a deadline counts as its caller's own only where that was short."""
     if hasty and error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
         return "deadline of 200 ms"
-    told = status.from_rpc_error(error)
-    reason = status.reason_of(told) or error.code().name
+    error_status = status.from_rpc_error(error)
+    reason = status.reason_of(error_status) or error.code().name
     return f"{reason} within 200 ms" if hasty and reason != "BUDGET_EXHAUSTED" else reason
 
 
@@ -99,12 +99,12 @@ async def watch(ran: Ran, table_url: str) -> None:
 
 def spending(client: object) -> int:
     """Micro-dollars that the table says are spent or reserved."""
-    found = client.query(
+    response = client.query(
         TableName=TABLE,
         KeyConditionExpression="pk = :pk",
         ExpressionAttributeValues={":pk": {"S": "spending"}},
     )
-    return sum(int(item["micro_usd"]["N"]) for item in found["Items"])
+    return sum(int(item["micro_usd"]["N"]) for item in response["Items"])
 
 
 def picture() -> bytes:
@@ -139,9 +139,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--chart", type=Path)
-    told = parser.parse_args()
+    args = parser.parse_args()
     os.environ.update(CREDENTIALS)
-    cap = told.calls * 600
+    cap = args.calls * 600
     with table() as table_url, stub(**FAULTS) as aws_url:
         create(table_url)
         environment = {
@@ -152,32 +152,32 @@ def main() -> None:
             "MARQUEE_REKOGNITION_RATE": "10000",
         }
         with replicas(2, **environment) as addresses:
-            ran = asyncio.run(call_all(addresses, told.calls, table_url))
-        seen, spent = told_by(aws_url), spending(boto3.client("dynamodb", endpoint_url=table_url))
-    if told.chart:
-        draw(ran, cap, told.chart)
-    sys.exit(report(ran, seen, spent, cap))
+            ran = asyncio.run(call_all(addresses, args.calls, table_url))
+        counts, spent = counts_of(aws_url), spending(boto3.client("dynamodb", endpoint_url=table_url))
+    if args.chart:
+        draw(ran, cap, args.chart)
+    sys.exit(report(ran, counts, spent, cap))
 
 
-def report(ran: Ran, seen: dict, spent: int, cap: int) -> int:
+def report(ran: Ran, counts: dict, spent: int, cap: int) -> int:
     """Prints what was measured; 1 where something is not as it must be."""
-    late = [when - ran.deadlines[name] for name, when in seen.pop("asked") if when > ran.deadlines[name]]
+    late = [when - ran.deadlines[name] for name, when in counts.pop("requests") if when > ran.deadlines[name]]
     most = max(money for *_, money in ran.curve)
     print("| what | measured |\n|---|---|")
     print(f"| calls, seconds | {sum(ran.ends.values())}, {time.monotonic() - ran.begin:.0f} |")
     for end, count in ran.ends.most_common():
         print(f"| {end} | {count} |")
     print(f"| cap; spent or reserved at the end, at most; told in answers | {cap}; {spent}, {most}; {ran.cost} |")
-    print(f"| billed by the stand-in | {seen['billed'] * 1000} |")
-    print(f"| stand-in: answered, throttled, 500, reset | {', '.join(_counts(seen))} |")
+    print(f"| billed by the stand-in | {counts['billed'] * 1000} |")
+    print(f"| stand-in: answered, throttled, 500, reset | {', '.join(_kinds(counts))} |")
     print(f"| requests that came after their caller's deadline | {len(late)}, by {max(late, default=0):.3f} s |")
     fine = {"right", "BUDGET_EXHAUSTED", "deadline of 200 ms"}
     unfit = [end for end in ran.ends if end not in fine and not end.endswith("within 200 ms")]
-    return int(bool(unfit or late or max(spent, most) > cap or seen["billed"] * 1000 > cap))
+    return int(bool(unfit or late or max(spent, most) > cap or counts["billed"] * 1000 > cap))
 
 
-def _counts(seen: dict) -> list[str]:
-    return [str(seen.get(kind, 0)) for kind in ("answered", "throttled", "failed", "reset")]
+def _kinds(counts: dict) -> list[str]:
+    return [str(counts.get(kind, 0)) for kind in ("answered", "throttled", "failed", "reset")]
 
 
 if __name__ == "__main__":

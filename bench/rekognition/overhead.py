@@ -39,15 +39,15 @@ def main() -> None:
     parser.add_argument("--as", dest="role", choices=("boto3", "marquee"))
     parser.add_argument("--at")
     parser.add_argument("--callers", type=int)
-    told = parser.parse_args()
+    args = parser.parse_args()
     os.environ.update(CREDENTIALS)
-    if told.role:
-        print(json.dumps(measure(told.role, told.at, told.callers, told.seconds)))
+    if args.role:
+        print(json.dumps(measure(args.role, args.at, args.callers, args.seconds)))
         return
     print("| stand-in's latency | boto3 p50, c=1 | through Marquee | more | boto3 calls/s, c=32 | Marquee | share |")
     print("|---|---|---|---|---|---|---|")
     for latency in LATENCIES:
-        print(row(latency, told.rounds, told.seconds), flush=True)
+        print(row(latency, args.rounds, args.seconds), flush=True)
 
 
 def row(latency: float, rounds: int, seconds: float) -> str:

@@ -19,8 +19,8 @@ HERE = Path(__file__).resolve().parent
 @contextmanager
 def stub(**faults: float) -> Iterator[str]:
     """The fast stand-in for Rekognition; gives its URL."""
-    told = [text for name, value in faults.items() for text in (f"--{name}", str(value))]
-    with _program(str(HERE / "stub.py"), *told) as url:
+    options = [text for name, value in faults.items() for text in (f"--{name}", str(value))]
+    with _program(str(HERE / "stub.py"), *options) as url:
         yield url
 
 
@@ -48,8 +48,8 @@ def replicas(count: int, **environment: str) -> Iterator[list[str]]:
         yield addresses
 
 
-def told_by(url: str) -> dict[str, Any]:
-    """What the stub has counted."""
+def counts_of(url: str) -> dict[str, Any]:
+    """Return what the stub has counted."""
     with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - our own server
         return dict(json.load(answer))
 

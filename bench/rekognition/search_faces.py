@@ -31,17 +31,17 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--faces", type=int, default=100_000)
     parser.add_argument("--searches", type=int, default=300)
-    told = parser.parse_args()
+    args = parser.parse_args()
     random = np.random.default_rng(7)
-    rows = random.standard_normal((told.faces, 128)).astype(np.float32)
+    rows = random.standard_normal((args.faces, 128)).astype(np.float32)
     rows *= LENGTH / np.linalg.norm(rows, axis=1, keepdims=True)
     with tempfile.TemporaryDirectory() as folder:
         fill(Path(folder), rows)
         index, seconds = load(Path(folder))
-    print(f"{told.faces} faces loaded in {seconds:.2f} s")
-    asked = rows[random.integers(0, told.faces, told.searches)]
-    asked += random.standard_normal(asked.shape).astype(np.float32) * 0.03
-    report(index, rows, asked)
+    print(f"{args.faces} faces loaded in {seconds:.2f} s")
+    queries = rows[random.integers(0, args.faces, args.searches)]
+    queries += random.standard_normal(queries.shape).astype(np.float32) * 0.03
+    report(index, rows, queries)
 
 
 def fill(folder: Path, rows: npt.NDArray[np.float32]) -> None:
@@ -62,22 +62,22 @@ def load(folder: Path) -> tuple[FaceIndex, float]:
     return index, time.perf_counter() - before
 
 
-def report(index: FaceIndex, rows: npt.NDArray[np.float32], asked: npt.NDArray[np.float32]) -> None:
+def report(index: FaceIndex, rows: npt.NDArray[np.float32], queries: npt.NDArray[np.float32]) -> None:
     """Times each search, alone; prints percentiles and how many answers are those of double precision."""
     exact = rows.astype(np.float64)
     wall, processor, right = [], [], 0
-    for embedding in asked:
+    for embedding in queries:
         before, cpu_before = time.perf_counter(), time.process_time()
-        found = index.search(embedding, MOST, 0)
+        matches = index.search(embedding, MOST, 0)
         processor.append(1000 * (time.process_time() - cpu_before))
         wall.append(1000 * (time.perf_counter() - before))
         distances = np.linalg.norm(exact - embedding.astype(np.float64), axis=1)
         nearest = {index.names[row] for row in np.argsort(distances)[:MOST]}
-        right += nearest == {name for name, _ in found}
+        right += nearest == {name for name, _ in matches}
     for what, times in (("wall", wall), ("processor", processor)):
         p95 = statistics.quantiles(times, n=20)[-1]
         print(f"search, {what}: p50 {statistics.median(times):.2f} ms, p95 {p95:.2f} ms")
-    print(f"the same {MOST} faces as in double precision: {right} of {len(asked)}")
+    print(f"the same {MOST} faces as in double precision: {right} of {len(queries)}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 usage: python bench/rekognition/stub.py --port 9000 [--latency 0.05] [--throttle 0.05] [--error 0.01] [--reset 0.01]
 
-`GET /` tells what it has answered, how much of it was billed, and when it was asked for whom (seconds of
+`GET /` returns what it answered, how much of it was billed, and when a request for whom came (seconds of
 the system's monotonic clock). Faults are drawn with a fixed seed; half of the errors and resets are billed.
 """
 
@@ -35,12 +35,12 @@ class Stub:
         self.faults = faults
         self.draws = random.Random(0)  # noqa: S311 - faults, no secrets
         self.counts: Counter[str] = Counter()
-        self.asked: list[tuple[str, float]] = []
+        self.requests: list[tuple[str, float]] = []
 
     async def answer(self, body: bytes) -> tuple[int, dict[str, Any]] | None:
         """HTTP status and body; None: the connection breaks."""
         name = name_of(base64.b64decode(json.loads(body)["Image"]["Bytes"]))
-        self.asked.append((name, time.monotonic()))
+        self.requests.append((name, time.monotonic()))
         draw, half = self.draws.random(), self.draws.random()
         if draw < self.faults.throttle:
             return self._refuse(self.draws.choice(THROTTLES), 400, "throttled")
@@ -74,7 +74,7 @@ class Stub:
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = await reader.readuntil(b"\r\n\r\n")
         if head.startswith(b"GET"):
-            _write(writer, 200, {**self.counts, "asked": self.asked})
+            _write(writer, 200, {**self.counts, "requests": self.requests})
             return True
         if b"100-continue" in head:
             writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -90,8 +90,8 @@ class Stub:
 
 def _celebrity(name: str) -> dict[str, Any]:
     face = {"BoundingBox": {"Left": 0.2, "Top": 0.2, "Width": 0.5, "Height": 0.5}, "Confidence": 99.0}
-    found = {"Id": name, "Name": name, "MatchConfidence": 99.0, "Urls": [], "Face": face}
-    return {"CelebrityFaces": [found], "UnrecognizedFaces": []}
+    celebrity = {"Id": name, "Name": name, "MatchConfidence": 99.0, "Urls": [], "Face": face}
+    return {"CelebrityFaces": [celebrity], "UnrecognizedFaces": []}
 
 
 def _length(head: bytes) -> int:
@@ -99,8 +99,8 @@ def _length(head: bytes) -> int:
     return int(next(line for line in lines if line.startswith(b"content-length:")).partition(b":")[2])
 
 
-def _write(writer: asyncio.StreamWriter, status: int, told: dict[str, Any]) -> None:
-    body = json.dumps(told).encode()
+def _write(writer: asyncio.StreamWriter, status: int, content: dict[str, Any]) -> None:
+    body = json.dumps(content).encode()
     writer.write(b"HTTP/1.1 %d X\r\ncontent-type: application/x-amz-json-1.1\r\n" % status)
     writer.write(b"content-length: %d\r\n\r\n%s" % (len(body), body))
 
@@ -110,10 +110,10 @@ async def _main() -> None:
     parser.add_argument("--port", type=int, required=True)
     for fault in ("latency", "throttle", "error", "reset"):
         parser.add_argument(f"--{fault}", type=float, default=0)
-    told = parser.parse_args()
+    args = parser.parse_args()
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await asyncio.start_server(Stub(told).serve, "127.0.0.1", told.port, limit=1 << 24, backlog=512)
+    await asyncio.start_server(Stub(args).serve, "127.0.0.1", args.port, limit=1 << 24, backlog=512)
     await stop.wait()
 
 
