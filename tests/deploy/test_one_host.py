@@ -87,12 +87,12 @@ def test_message_may_be_too_large(nginx: Nginx) -> None:
 
 
 def test_gateway_may_be_gone(tmp_path: Path) -> None:
-    """While the gateway does not run, callers get UNAVAILABLE, which clients may try again."""
+    """While the gateway is not running, callers get UNAVAILABLE, which clients may retry."""
     with running(tmp_path, f"127.0.0.1:{free_port()}") as nginx:
         code, said = nginx.refused(
             lambda stub: stub.ListRecognizers(pb.ListRecognizersRequest(), metadata=_TOKEN, timeout=60)
         )
-    assert (code, said) == (grpc.StatusCode.UNAVAILABLE, "the gateway does not run")
+    assert (code, said) == (grpc.StatusCode.UNAVAILABLE, "the gateway is not running")
 
 
 def test_callers_are_held_to_their_rate(tmp_path: Path) -> None:
