@@ -24,6 +24,8 @@ PATIENCE = 120
 """Seconds within which an event that a test waits for comes even on a busy machine: a ceiling, not a measure."""
 MISSING_BUCKET = "marquee-missing"
 """Allowed in the settings, but does not exist."""
+_PATIENT = {f"MARQUEE_REKOGNITION_{wait}_TIMEOUT_SECONDS": "60" for wait in ("CONNECT", "READ")}
+"""The stand-in for Rekognition shares the processor with all other tests."""
 
 
 @contextmanager
@@ -114,7 +116,7 @@ def local_system(state: Path) -> Iterator[LocalSystem]:
     """Start the system with its files below `state`; yield it when it serves, stop it afterwards."""
     state.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "local", "--state", state, "--port", str(free_port())]
-    environment = os.environ | {"MARQUEE_S3_ALLOWED": MISSING_BUCKET}
+    environment = os.environ | {"MARQUEE_S3_ALLOWED": MISSING_BUCKET} | _PATIENT
     with (
         (state / "launcher.log").open("wb") as log,
         spawn(command, env=environment, stdout=log, stderr=log) as process,
