@@ -7,9 +7,10 @@ UV := $(BIN)/uv
 SERVICES := $(shell $(PYTHON3) -m services.names)
 PROTOS := $(wildcard protos/marquee/v1/*.proto)
 ARGS ?=
+PYTEST = $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-cluster images lambda check format proto docs lock models train-env clean
+.PHONY: help demo test test-quick test-cluster images lambda check format proto docs lock models train-env clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -18,7 +19,10 @@ demo: $(VENV)/.marquee-local ## Start everything on this machine and recognize p
 	$(BIN)/python -m local --demo $(ARGS)
 
 test: $(VENV)/.marquee-dev $(TRAIN)/.marquee-train ## Run all tests (ARGS="-k fusion": some of them)
-	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+	$(PYTEST) $(ARGS)
+
+test-quick: $(VENV)/.marquee-dev ## Run the tests that take no longer than two minutes together
+	$(PYTEST) -m "not slow and not cluster" $(ARGS)
 
 test-cluster: $(VENV)/.marquee-dev ## Install the chart where KUBECONFIG says and test it (LOAD="command that loads images")
 	$(if $(LOAD),$(LOAD) $(foreach name,$(SERVICES) local,marquee-$(name):dev))

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""What all tests share: how they are spread over processes, and the local system."""
 
 import os
 from collections.abc import Iterator
@@ -8,11 +8,42 @@ import pytest
 from tests.support.processes import LocalSystem, local_system
 
 _REQUIRE_ALL = "MARQUEE_REQUIRE_ALL"
+_ON_THE_SYSTEM = (
+    "tests/contract/",
+    "tests/deploy/test_check_script.py",
+    "tests/deploy/test_dashboards.py",
+    "tests/deploy/test_one_host.py",
+    "tests/e2e/test_local_system.py",
+)
+"""Where the fixture `system` is used: one process runs these, so that one system is started."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Run one process more than there are processors: some always wait."""
+    return (os.cpu_count() or 1) + 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Keep each file's tests in one process, as --dist=loadfile does, and those on the local system in another."""
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - the tests run without xdist, too
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "system" if nodeid.startswith(_ON_THE_SYSTEM) else nodeid.partition("::")[0]
+
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the slow ones, so that none is left for the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> object:
-    """Under MARQUEE_REQUIRE_ALL=1 a test that skips has failed: CI installs everything."""
+    """Under MARQUEE_REQUIRE_ALL=1 a skipped test fails: CI installs everything."""
     report: pytest.TestReport = yield
     if report.skipped and os.environ.get(_REQUIRE_ALL) == "1" and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
@@ -22,6 +53,6 @@ def pytest_runtest_makereport(item: pytest.Item) -> object:
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
-    """The whole system as processes, shared by all tests that leave it as it was."""
+    """Return the whole system as processes, shared by all tests that leave it as it was."""
     with local_system(tmp_path_factory.mktemp("system")) as running:
         yield running

@@ -19,6 +19,8 @@ from marquee.v1 import recognizer_pb2_grpc
 from services.names import SERVERS
 from tests.support.processes import MISSING_BUCKET, LocalSystem, metric
 
+pytestmark = pytest.mark.slow
+
 MIB = 1024 * 1024
 
 

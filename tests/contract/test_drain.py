@@ -13,6 +13,8 @@ from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 from tests.support.processes import LocalSystem, metric, server, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 def begun(metrics_url: str) -> float:
     return metric(metrics_url, "grpc_server_started_total", 'grpc_method="RecognizeImage"')

@@ -11,6 +11,8 @@ from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from tests.support.enrollers import REFUSED, code_and_reason, refusal, states
 from tests.support.processes import LocalSystem
 
+pytestmark = pytest.mark.slow
+
 ENROLLING = ("gateway", "svm")
 ALL = ("gateway", "rekognition", "keras", "svm")
 TWIN = "hoppers-twin"

@@ -10,6 +10,8 @@ from ruamel.yaml import YAML
 from helm.generate import ROOT
 from tests.deploy import charts, manual, promtool
 
+pytestmark = pytest.mark.slow
+
 _CASES = Path(__file__).parent / "alerts"
 _ALERTS = sorted(path.stem for path in promtool.ALERTS.glob("*.yaml"))
 _RUNBOOKS = ROOT / "docs" / "runbooks"

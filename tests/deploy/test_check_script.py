@@ -5,8 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from helm.generate import CHART, ROOT
 from tests.support.processes import LocalSystem, free_port, run, server
+
+pytestmark = pytest.mark.slow
 
 PICTURE = CHART / "files" / "picture.jpg"
 

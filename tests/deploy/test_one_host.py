@@ -23,6 +23,8 @@ from tests.deploy import manual
 from tests.deploy.nginx import Nginx, running
 from tests.support.processes import LocalSystem, free_port, run
 
+pytestmark = pytest.mark.slow
+
 _ONE_HOST = ROOT / "deploy" / "one-host"
 _PAGE = ROOT / "docs" / "one-host.md"
 _TOKEN = (("authorization", "Bearer open-sesame"),)

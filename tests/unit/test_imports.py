@@ -10,6 +10,8 @@ import pytest
 from services.names import SERVERS
 from tests.support.processes import ROOT, run
 
+pytestmark = pytest.mark.slow
+
 _LAMBDA = "services.rekognition.lambda_function"
 _IN_LAMBDA_RUNTIME = {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
 _HOOK = """

@@ -12,6 +12,8 @@ from services.runtime.images.image import Image
 from tests.support.processes import run
 from tests.support.train_env import train_python
 
+pytestmark = pytest.mark.slow
+
 _KERAS = """
 import sys, keras, numpy as np
 files, sizes = sys.argv[2:], ((224, 224), (96, 128))

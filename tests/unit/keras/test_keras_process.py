@@ -19,6 +19,8 @@ from tests.support.leaves import request
 from tests.support.processes import PATIENCE, free_port, spawn
 from tests.support.tf_serving_models import serving, write_brightness_model
 
+pytestmark = pytest.mark.slow
+
 _SERVING = health_pb2.HealthCheckResponse.SERVING
 
 

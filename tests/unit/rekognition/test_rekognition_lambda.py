@@ -17,6 +17,8 @@ from tests.support.rekognition_pictures import demo, printed
 from tests.support.rekognition_servers import BUCKET, demo_aws
 from tests.support.scripted_aws import TABLE, dynamodb, table
 
+pytestmark = pytest.mark.slow
+
 HANDLER = "services.rekognition.lambda_function.lambda_handler"
 AWKWARD = "Sports-celebrity images/Ronaldo/ronaldo_(18).jpg"
 ENCODED = "Sports-celebrity+images/Ronaldo/ronaldo_%2818%29.jpg"

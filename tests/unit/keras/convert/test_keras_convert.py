@@ -15,6 +15,8 @@ from services.keras.fetch import manifest as manifests
 from tests.support.s3_store import s3_store
 from tests.support.train_env import run_module
 
+pytestmark = pytest.mark.slow
+
 GOOD = ("exported", "legacy", "modern", "operations", "sigmoid")
 DAMAGED = "is damaged, or not a model that Keras saved"
 

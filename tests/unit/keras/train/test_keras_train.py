@@ -13,6 +13,8 @@ from services.keras.assets import read_assets
 from tests.support.processes import run
 from tests.support.train_env import ROOT, run_module, train_python
 
+pytestmark = pytest.mark.slow
+
 MAKE_WEIGHTS = """
 import sys, tf_keras
 network = tf_keras.applications.MobileNetV2((224, 224, 3), include_top=False, weights=None)

@@ -16,6 +16,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from tests.support.processes import PATIENCE, free_port, run, spawn
 from tests.support.tf_serving_models import write_brightness_model
 
+pytestmark = pytest.mark.slow
+
 _COMMAND = [sys.executable, "-m", "local.tf_serving"]
 
 

@@ -19,6 +19,8 @@ from tests.support.processes import PATIENCE, ROOT, free_port, run, spawn
 from tests.support.tf_serving_models import model_source
 from tests.support.train_env import train_python
 
+pytestmark = pytest.mark.slow
+
 _EXPORT = """
 import sys, tensorflow as tf
 class Brightness(tf.Module):

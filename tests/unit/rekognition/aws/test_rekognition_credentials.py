@@ -22,6 +22,8 @@ from services.runtime import status
 from tests.support import rekognition_servers
 from tests.support.processes import free_port, serving, spawn, wait_until
 
+pytestmark = pytest.mark.slow
+
 ID, SECRET, TOKEN = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "FwoGZXIvYXdzEXAMPLETOKEN"
 REGION = "us-east-1"
 LABELS = {"Labels": [], "LabelModelVersion": "3.0"}

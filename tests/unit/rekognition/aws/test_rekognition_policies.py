@@ -33,6 +33,8 @@ from tests.support.rekognition_servers import endpoint
 from tests.support.s3_store import s3_store
 from tests.support.scripted_aws import TABLE, dynamodb, table
 
+pytestmark = pytest.mark.slow
+
 POLICIES = ROOT / "deploy/eks/policies"
 NAMES = sorted(path.stem for path in POLICIES.glob("*.json"))
 FILLED = {

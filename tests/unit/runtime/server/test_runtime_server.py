@@ -15,6 +15,8 @@ from services.runtime import status
 from tests.support.leaves import LeafProcess, request
 from tests.support.processes import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 Start = Callable[..., LeafProcess]
 Health = health_pb2.HealthCheckResponse
 

@@ -29,6 +29,8 @@ from tests.support.svm_enrollment import (
     write_model,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -26,6 +26,8 @@ from tests.support.svm_enrollment import (
     write_model,
 )
 
+pytestmark = pytest.mark.slow
+
 _AT_ONCE = 12
 
 

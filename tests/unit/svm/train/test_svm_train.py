@@ -14,6 +14,8 @@ from services.svm import artifact
 from services.svm.train.__main__ import main
 from tests.support.s3_store import s3_store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:

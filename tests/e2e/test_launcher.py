@@ -1,0 +1,61 @@
+"""How the whole system ends, and its demo."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.pictures import write_gallery
+from tests.support.processes import PATIENCE, free_port, local_system, run, wait_until
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_the_launcher_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
+    """Neither Ctrl-C nor a crash of the launcher leaves a process behind."""
+    with local_system(tmp_path) as system:
+        pids = [int(pid) for pid in system.facts["pids"].values()]
+        system.process.send_signal(number)
+        code = system.process.wait(PATIENCE)
+        wait_until(lambda: not any(_runs(pid) for pid in pids))
+    assert code == (-signal.SIGKILL if number is signal.SIGKILL else 0)
+
+
+def test_ctrl_c_after_a_crash_leaves_nothing(tmp_path: Path) -> None:
+    """A part that has just crashed is not started again behind the launcher's back."""
+    with local_system(tmp_path) as system:
+        pids = [int(pid) for pid in system.facts["pids"].values()]
+        os.kill(pids[0], signal.SIGKILL)
+        system.process.send_signal(signal.SIGINT)
+        assert system.process.wait(PATIENCE) == 0
+        assert not any(_runs(pid) for pid in pids)
+
+
+def _runs(pid: int) -> bool:
+    return Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+
+
+def test_the_demo_ends_with_0_when_all_was_right(tmp_path: Path) -> None:
+    """`make demo ARGS=--once` shows each picture with its verdict and exits with 0."""
+    done = _demo(tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert all(word in done.stdout for word in ("both.jpg", "Eileen Collins", "Grace Hopper", "no face", "Celebrity"))
+
+
+def test_the_demo_fails_when_a_verdict_is_wrong(tmp_path: Path) -> None:
+    """Where an independent witness names somebody else the demo exits with 1 and tells what is wrong."""
+    write_gallery(tmp_path / "gallery")
+    (tmp_path / "gallery" / "Grace Hopper").rename(tmp_path / "gallery" / "Somebody Else")
+    done = _demo(tmp_path / "state", "--gallery", str(tmp_path / "gallery"), MARQUEE_EVIDENCE_GROUP="another")
+    assert done.returncode == 1
+    assert "WRONG  hopper.jpg" in done.stdout
+
+
+def _demo(state: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    port = str(free_port())
+    command = [sys.executable, "-m", "local", "--once", "--state", state, "--port", port, *arguments]
+    return run(command, env=os.environ | environment)
