@@ -69,7 +69,8 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         bind_contextvars(request_id=request_id, bytes=len(request.image.content))
         self._check(request)
         image = self._image(request.image)
-        result = await self._recognize(image, self._options(request, request_id, context))
+        timeout = self._timeout(request, context)
+        result = await self._recognize(image, self._options(request, request_id, timeout), timeout)
         bind_contextvars(outcome=pb.Outcome.Name(result.outcome))
         response = pb.RecognizeImageResponse(request_id=request_id, results=[result])
         response.cost_micro_usd = result.cost_micro_usd
@@ -113,12 +114,14 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         requests.check_names(request.recognizers, (self._recognizer.name,))
         requests.check_names(tuple(request.recognizer_options), (self._recognizer.name,), "recognizer_options")
 
-    def _options(self, request: pb.RecognizeImageRequest, request_id: str, context: Context) -> Options:
+    def _timeout(self, request: pb.RecognizeImageRequest, context: Context) -> float:
+        overrides = request.recognizer_options.get(self._recognizer.name, pb.RecognizerOptions())
+        left = seconds_left(context)
+        return min(left, overrides.timeout.ToNanoseconds() / 1e9) if overrides.HasField("timeout") else left
+
+    def _options(self, request: pb.RecognizeImageRequest, request_id: str, timeout: float) -> Options:
         overrides = request.recognizer_options.get(self._recognizer.name, pb.RecognizerOptions())
         features = requests.features_of(request)
-        left = seconds_left(context)
-        if overrides.HasField("timeout"):
-            left = min(left, overrides.timeout.ToNanoseconds() / 1e9)
         return Options(
             request_id=request_id,
             features=tuple(feature for feature in features if feature in self._recognizer.features),
@@ -126,14 +129,14 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
             min_score=overrides.min_score if overrides.HasField("min_score") else request.min_score,
             collection=request.collection,
             include_embeddings=request.include_embeddings,
-            deadline=time.monotonic() + left,
+            deadline=time.monotonic() + timeout,
         )
 
-    async def _recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
+    async def _recognize(self, image: Image, options: Options, timeout: float) -> pb.RecognizerResult:
         if not options.features:
             return skipped_result(self._recognizer.name, "supports none of the requested features")
         begin = time.perf_counter()
-        async with within(options.remaining(), self._recognizer.name):
+        async with within(timeout, self._recognizer.name):
             result = await self._recognizer.recognize(image, options)
         return finish(result, self._recognizer.name, options, time.perf_counter() - begin)
 
