@@ -12,40 +12,40 @@ Object = dict[str, Any]
 
 
 def render(values: Object | None = None) -> list[Object]:
-    """All objects that the values make."""
+    """Return all objects for the values."""
     return manifests.objects(manifests.render(CHART, values))
 
 
 def one(objects: Sequence[Object], kind: str, name: str) -> Object:
-    """The object of this kind and name."""
+    """Return the object of this kind and name."""
     found = [each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name]
     assert len(found) == 1, [(each["kind"], each["metadata"]["name"]) for each in objects]
     return found[0]
 
 
 def names(objects: Sequence[Object], kind: str) -> list[str]:
-    """The names of all objects of this kind, sorted."""
+    """Return the sorted names of all objects of this kind."""
     return sorted(each["metadata"]["name"] for each in objects if each["kind"] == kind)
 
 
 def pod(objects: Sequence[Object], deployment: str) -> Object:
-    """The pod's specification of a Deployment."""
+    """Return the pod specification of a Deployment."""
     found: Object = one(objects, "Deployment", deployment)["spec"]["template"]["spec"]
     return found
 
 
 def containers(specification: Object) -> dict[str, Object]:
-    """Name → container, init containers included."""
+    """Return name → container, init containers included."""
     return {each["name"]: each for each in [*specification.get("initContainers", []), *specification["containers"]]}
 
 
 def environment(container: Object) -> Object:
-    """Name → value, or what stands in its place."""
+    """Return name → value or source of the value."""
     return {each["name"]: each.get("value", each.get("valueFrom")) for each in container.get("env", [])}
 
 
 def refusal(values: Object) -> str:
-    """What helm says of values that it refuses."""
+    """Return Helm's message about values that it refuses."""
     try:
         render(values)
     except helm_python.HelmError as exc:

@@ -1,4 +1,4 @@
-"""What a page of the manual tells people to type."""
+"""The commands on a page of the manual."""
 
 import re
 import shlex
@@ -13,24 +13,24 @@ _NOBODY_THERE = re.compile(r"127\.0\.0\.1:9\b.*(refused|did you specify)")
 
 
 def blocks(page: Path, language: str = "sh") -> list[str]:
-    """The page's blocks in a language: shell commands."""
+    """Return the page's code blocks in a language, shell by default."""
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def commands(page: Path, program: str) -> list[str]:
-    """Every call of the program, also inside another command, up to what ends it."""
+    """Return every call of the program, even inside another command, up to its end."""
     found = re.findall(rf"(?:^|[(;|] *|do ){program} [^\n]*", "\n".join(blocks(page)), re.MULTILINE)
     return [_first(each[each.index(program) :]) for each in found]
 
 
 def check_shell(block: str) -> None:
-    """Bash reads the block without finding fault."""
+    """Check that Bash parses the block without errors."""
     checked = run(["bash", "-n", "-c", block])
     assert (checked.returncode, checked.stderr) == (0, ""), block
 
 
 def check_kubectl(command: str) -> None:
-    """Kubectl knows subcommand and flags: all it misses is a cluster. Skips the test where it is missing."""
+    """Check that kubectl knows the subcommand and its flags, lacking only a cluster. Skip the test without kubectl."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("kubectl is missing: apt-get install kubernetes-client")
@@ -40,7 +40,7 @@ def check_kubectl(command: str) -> None:
 
 
 def _first(text: str) -> str:
-    """The text up to a pipe, a semicolon or a closing parenthesis that stands in no quotes."""
+    """Return the text up to an unquoted pipe, semicolon or closing parenthesis."""
     quote = ""
     for place, character in enumerate(text):
         if quote:

@@ -1,4 +1,4 @@
-"""A real nginx with the file of deploy/one-host/."""
+"""A real nginx with the configuration of deploy/one-host/."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,19 +18,19 @@ FILE = ROOT / "deploy" / "one-host" / "nginx.conf"
 
 @dataclass(frozen=True)
 class Nginx:
-    """A running nginx with the project's file."""
+    """A running nginx with the project's configuration."""
 
     port: int
     certificate: bytes
 
     def channel(self) -> grpc.Channel:
-        """A channel with TLS."""
+        """Return a channel with TLS."""
         credentials = grpc.ssl_channel_credentials(self.certificate)
         options = [("grpc.max_send_message_length", 64 << 20), ("grpc.enable_retries", 0)]
         return grpc.secure_channel(f"localhost:{self.port}", credentials, options)
 
     def refused(self, call: Callable[[RecognizerServiceStub], object]) -> tuple[grpc.StatusCode, str]:
-        """How a call fails."""
+        """Return the code and message with which a call fails."""
         with self.channel() as channel, pytest.raises(grpc.RpcError) as failed:
             call(RecognizerServiceStub(channel))
         return failed.value.code(), failed.value.details() or ""
@@ -38,7 +38,7 @@ class Nginx:
 
 @contextmanager
 def running(folder: Path, gateway: str) -> Iterator[Nginx]:
-    """Nginx before the gateway at host:port, with files in `folder`; skips the test where there is no nginx."""
+    """Run nginx in front of the gateway at host:port, with files in `folder`; skip the test without nginx."""
     program = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/bin")
     if program is None:
         pytest.skip("nginx is missing: apt-get install nginx-core")
@@ -62,7 +62,7 @@ def _lay_out(folder: Path, port: int, gateway: str) -> None:
 
 
 def _moved(text: str, folder: Path, port: int, gateway: str) -> str:
-    """The project's file for a folder, a port and a gateway of the test's."""
+    """Return the project's configuration for the test's folder, port and gateway."""
     text = text.replace("/etc/nginx/marquee/", f"{folder}/").replace("/var/log/nginx/", f"{folder}/")
     text = text.replace("    listen [::]:443 ssl http2;\n", "").replace("listen 443", f"listen 127.0.0.1:{port}")
     return text.replace("server 127.0.0.1:50051", f"server {gateway}")

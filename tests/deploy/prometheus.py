@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes what a test tells it, and pages for it to scrape."""
+"""A real Prometheus, and pages for it to scrape."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from tests.support.processes import PATIENCE, free_port, spawn, wait_until
 
 @dataclass(frozen=True)
 class Target:
-    """What is scraped, and the labels that it gets."""
+    """An address to scrape, and the labels that it gets."""
 
     address: str
     labels: Mapping[str, str]
@@ -33,21 +33,21 @@ class Prometheus:
     url: str
 
     def query(self, expression: str) -> list[dict[str, Any]]:
-        """The series that the expression has now. Raises urllib.error.HTTPError where it is wrong."""
+        """Return the expression's current series. Raises urllib.error.HTTPError if it is invalid."""
         found: list[dict[str, Any]] = self._get("query", query=expression)["result"]
         return found
 
     def metrics(self) -> list[str]:
-        """The names of all metrics."""
+        """Return the names of all metrics."""
         names: list[str] = self._get("label/__name__/values")
         return names
 
     def alerts(self) -> dict[str, str]:
-        """Alert → state, of those that are pending or firing."""
+        """Return alert → state of those that are pending or firing."""
         return {each["labels"]["alertname"]: each["state"] for each in self._get("alerts")["alerts"]}
 
     def ready(self) -> bool:
-        """Whether it takes queries."""
+        """Return whether it accepts queries."""
         try:
             with urllib.request.urlopen(f"{self.url}/-/ready", timeout=PATIENCE):  # noqa: S310 - our own server
                 return True
@@ -62,7 +62,7 @@ class Prometheus:
 
 @contextmanager
 def prometheus(folder: Path, targets: Sequence[Target], rules: Path) -> Iterator[Prometheus]:
-    """Scrapes and evaluates rules every second; ends with the block."""
+    """Run a Prometheus that scrapes and evaluates rules every second."""
     port = free_port()
     (folder / "prometheus.json").write_text(json.dumps(_configuration(targets, rules)))
     arguments = (f"--config.file={folder}/prometheus.json", f"--storage.tsdb.path={folder}/data")
@@ -75,7 +75,7 @@ def prometheus(folder: Path, targets: Sequence[Target], rules: Path) -> Iterator
 
 @contextmanager
 def page(path: Path) -> Iterator[str]:
-    """Serves an exposition at host:port/metrics whose numbers, but those of gauges, grow as time goes on."""
+    """Serve an exposition at host:port/metrics whose numbers grow with time, except those of gauges."""
     text, began = path.read_text(), time.monotonic()
     gauges = set(re.findall(r"# TYPE (\S+) gauge", text))
 
@@ -87,7 +87,7 @@ def page(path: Path) -> Iterator[str]:
             self.wfile.write(f"{body}\n".encode())
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Do not log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

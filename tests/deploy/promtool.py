@@ -1,4 +1,4 @@
-"""What the chart tells Prometheus, and the programs that judge it."""
+"""The chart's rules for Prometheus, and the programs that check them."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ _VALUES = {"alerts": {"enabled": True, "dailyCapUsd": DAILY_CAP_USD}}
 
 
 def groups(alerts: dict[str, Any] | None = None, namespace: str = "marquee") -> list[dict[str, Any]]:
-    """The groups of rules that the chart makes."""
+    """Return the chart's groups of rules."""
     values = {"alerts": _VALUES["alerts"] | (alerts or {})}
     objects = manifests.objects(manifests.render(CHART, values, namespace))
     (rule,) = (each for each in objects if each["kind"] == "PrometheusRule")
@@ -26,19 +26,19 @@ def groups(alerts: dict[str, Any] | None = None, namespace: str = "marquee") -> 
 
 
 def write_rules(path: Path, found: list[dict[str, Any]]) -> None:
-    """Writes groups of rules as Prometheus reads them: JSON is YAML."""
+    """Write groups of rules in the form that Prometheus reads: JSON is YAML."""
     path.write_text(json.dumps({"groups": found}))
 
 
 def run(*arguments: str) -> str:
-    """What promtool says; fails the test where it finds fault."""
+    """Return promtool's output; fail the test if it finds a fault."""
     done = processes.run([program("promtool"), *arguments])
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def program(name: str) -> str:
-    """The path of a program of Debian's package prometheus; skips the test where it is missing."""
+    """Return the path of a program of Debian's package prometheus; skip the test if it is missing."""
     found = shutil.which(name)
     if found is None:
         pytest.skip(f"{name} is missing: apt-get install prometheus")

@@ -28,7 +28,7 @@ def _expressions(groups: list[dict[str, Any]]) -> list[str]:
 
 
 def _with_what_it_reads(alert: str) -> list[dict[str, Any]]:
-    """The alert as the chart makes it, after the recorded rules that it reads; promtool compares all annotations."""
+    """Return the alert, with a description alone, as promtool compares all annotations, after the rules that it reads."""
     rules = [rule for group in promtool.groups() for rule in group["rules"]]
     (wanted,) = (rule for rule in rules if rule.get("alert") == alert)
     wanted["annotations"] = {"description": wanted["annotations"]["description"]}
@@ -37,7 +37,7 @@ def _with_what_it_reads(alert: str) -> list[dict[str, Any]]:
 
 
 def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
-    """All rules that the chart makes parse, and none stands there twice."""
+    """All rules that the chart makes parse, and there are no duplicates."""
     groups = promtool.groups()
     promtool.write_rules(tmp_path / "rules.json", groups)
     said = promtool.run("check", "rules", "--lint=all", "--lint-fatal", str(tmp_path / "rules.json"))
@@ -46,7 +46,7 @@ def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", _ALERTS)
 def test_alert_fires_and_resolves(tmp_path: Path, name: str) -> None:
-    """The alert fires when it should, says what it saw, and is silent otherwise."""
+    """The alert fires when it should, describes what it saw, and is silent otherwise."""
     yaml = YAML(typ="safe", pure=True)
     cases = yaml.load(_CASES / f"{name}.yaml")
     promtool.write_rules(tmp_path / "rules.json", [{"name": name, "rules": _with_what_it_reads(_alert(name)["alert"])}])
@@ -65,7 +65,7 @@ def test_alert_has_cases_of_both_kinds(name: str) -> None:
 
 @pytest.mark.parametrize("name", _ALERTS)
 def test_alert_tells_what_to_do(name: str) -> None:
-    """The alert says what is wrong and what it does to people, and has a runbook that somebody walked through."""
+    """The alert says what is wrong and whom it affects, and has a complete runbook."""
     alert = _alert(name)
     assert alert["labels"]["severity"] in ("critical", "warning")
     assert alert["annotations"].keys() == {"summary", "impact", "description", "runbook_url"}
@@ -76,7 +76,7 @@ def test_alert_tells_what_to_do(name: str) -> None:
 
 @pytest.mark.parametrize("name", _ALERTS)
 def test_runbook_can_be_typed(name: str) -> None:
-    """Bash and kubectl take what the runbook says to type."""
+    """Bash and kubectl accept the runbook's commands."""
     page = _RUNBOOKS / f"{name}.md"
     for block in manual.blocks(page):
         manual.check_shell(block)
@@ -85,12 +85,12 @@ def test_runbook_can_be_typed(name: str) -> None:
 
 
 def test_runbooks_have_alerts() -> None:
-    """No runbook is left of an alert that is gone."""
+    """Every runbook belongs to an alert."""
     assert sorted(path.stem for path in _RUNBOOKS.glob("*.md")) == _ALERTS
 
 
 def test_installations_keep_apart() -> None:
-    """Every rule reads its own installation's namespace alone; two installations do not alert for each other."""
+    """Every rule reads only its own installation's namespace; two installations do not alert for each other."""
     expressions = [text for text in _expressions(promtool.groups(namespace="blue")) if "certmanager_" not in text]
     for expression in expressions:
         selectors = re.findall(r"\{([^}]*)\}", expression)
@@ -99,7 +99,7 @@ def test_installations_keep_apart() -> None:
 
 
 def test_values_reach_the_rules() -> None:
-    """Objectives, the cap, what counts as slow and where runbooks are can be set."""
+    """Objectives, the cap, the latency threshold and the address of the runbooks can be set."""
     wanted = {
         "availability": 0.95,
         "latency": {"within": "1.0", "objective": 0.9},
@@ -128,12 +128,12 @@ def test_values_reach_the_rules() -> None:
     ],
 )
 def test_wrong_values_are_refused(wrong: dict[str, Any], named: str) -> None:
-    """What would alert never, always or nowhere is refused, by its name."""
+    """A value that would alert never, always or nowhere is refused by name."""
     assert named in charts.refusal({"alerts": wrong})
 
 
 def test_cap_comes_from_the_recognizer() -> None:
-    """Without a cap for the alert, the one that the recognizer is told counts; without any, there is no such rule."""
+    """Without a cap for the alert, the recognizer's own applies; without either, the rule does not exist."""
     assert [rule["record"] for rule in promtool.groups({"dailyCapUsd": 0})[0]["rules"]] == [
         "marquee:availability:objective",
         "marquee:latency:objective",
@@ -141,7 +141,7 @@ def test_cap_comes_from_the_recognizer() -> None:
 
 
 def test_calls_in_flight_are_counted(tmp_path: Path) -> None:
-    """What HPA and dashboards read as calls in flight is what has begun and not ended, a pod."""
+    """The calls in flight that the HPA and dashboards read are those started and not handled, per pod."""
     pod = 'job="marquee",namespace="marquee",component="svm",pod="a"'
     service = 'grpc_service="marquee.v1.RecognizerService",grpc_method="RecognizeImage"'
     series = {

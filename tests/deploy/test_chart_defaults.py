@@ -56,7 +56,7 @@ def test_probes_ask_the_servers_health(component: str) -> None:
 
 @pytest.mark.parametrize("component", WORKLOADS)
 def test_grace_period_is_longer_than_the_drain(component: str) -> None:
-    """Kubernetes waits for delay and drain before it kills."""
+    """Kubernetes waits for the drain delay and the drain before it kills."""
     pod = charts.pod(ALL, f"marquee-{component}")
     environment = charts.environment(charts.containers(pod)[component])
     drain = float(environment["MARQUEE_DRAIN_DELAY_SECONDS"]) + float(environment["MARQUEE_DRAIN_SECONDS"])
@@ -65,7 +65,7 @@ def test_grace_period_is_longer_than_the_drain(component: str) -> None:
 
 @pytest.mark.parametrize("component", WORKLOADS)
 def test_connections_end_before_their_server_stops(component: str) -> None:
-    """A connection lives a tenth longer than its age at most, and DNS may name the pod for 5 s more."""
+    """A connection lives up to a tenth longer than its age, and DNS may name the pod for 5 s more."""
     environment = charts.environment(charts.containers(charts.pod(ALL, f"marquee-{component}"))[component])
     oldest = float(environment["MARQUEE_MAX_CONNECTION_AGE_SECONDS"]) * 1.1
     assert float(environment["MARQUEE_DRAIN_DELAY_SECONDS"]) >= oldest + 5
@@ -73,7 +73,7 @@ def test_connections_end_before_their_server_stops(component: str) -> None:
 
 @pytest.mark.parametrize("component", WORKLOADS)
 def test_no_pod_goes_before_the_new_one_is_ready(component: str) -> None:
-    """A wrong image or a broken configuration leaves all old pods."""
+    """A wrong image or a broken configuration leaves all old pods running."""
     strategy = charts.one(ALL, "Deployment", f"marquee-{component}")["spec"]["strategy"]
     assert strategy["rollingUpdate"]["maxUnavailable"] == 0
 
@@ -86,7 +86,7 @@ def test_single_pods_have_no_disruption_budget() -> None:
 
 
 def test_services_are_headless_where_clients_balance() -> None:
-    """Recognizers have addresses of pods behind their name; the gateway has both kinds."""
+    """Recognizers have headless Services; the gateway has both kinds."""
     headless = [each for each in ALL if each["kind"] == "Service" and each["spec"].get("clusterIP") == "None"]
     expected = ["marquee-gateway-headless", "marquee-keras", "marquee-rekognition", "marquee-svm"]
     assert charts.names(headless, "Service") == expected
@@ -94,7 +94,7 @@ def test_services_are_headless_where_clients_balance() -> None:
 
 
 def test_gateways_file_is_one_that_the_gateway_takes(tmp_path: Path) -> None:
-    """The ConfigMap's file is valid for the gateway's own code, and points at the chart's Services."""
+    """The gateway's own code accepts the ConfigMap's file, which points at the chart's Services."""
     file = tmp_path / "gateway.yaml"
     file.write_text(charts.one(ALL, "ConfigMap", "marquee-gateway")["data"]["gateway.yaml"])
     recognizers = load_config(file).recognizers
@@ -105,7 +105,7 @@ def test_gateways_file_is_one_that_the_gateway_takes(tmp_path: Path) -> None:
 
 
 def test_keras_waits_for_a_gpu() -> None:
-    """The pod goes where GPU feature discovery has found a GPU, tolerates its taint, and takes one."""
+    """The pod selects nodes where GPU feature discovery found a GPU, tolerates their taint, and takes one GPU."""
     pod = charts.pod(ALL, "marquee-keras")
     assert pod["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
     assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
@@ -123,7 +123,7 @@ def test_nothing_but_keras_asks_for_a_gpu() -> None:
 
 
 def test_model_is_fetched_before_it_is_served() -> None:
-    """The fetch ends before serving starts; watch and serving go on beside the adapter, of the same folder."""
+    """The fetch ends before serving starts; watch and serving run beside the adapter on the same folder."""
     pod = charts.pod(ALL, "marquee-keras")
     order = [(each["name"], each.get("restartPolicy")) for each in pod["initContainers"]]
     assert order == [("fetch", None), ("watch", "Always"), ("serving", "Always")]
@@ -134,7 +134,7 @@ def test_model_is_fetched_before_it_is_served() -> None:
 
 
 def test_connections_are_those_of_the_design() -> None:
-    """Everything is denied, but: callers → gateway → recognizers, recognizers → AWS, Prometheus → metrics, DNS."""
+    """Everything is denied except callers → gateway → recognizers, recognizers → AWS, Prometheus → metrics, and DNS."""
     deny = charts.one(ALL, "NetworkPolicy", "marquee-default-deny")["spec"]
     assert deny["policyTypes"] == ["Ingress", "Egress"]
     assert not deny.keys() & {"ingress", "egress"}

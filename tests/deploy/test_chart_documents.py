@@ -1,4 +1,4 @@
-"""The chart's values are documented, known to the schema, and rendered alike by helm itself."""
+"""The chart's values are documented and in the schema, and Helm itself renders them alike."""
 
 import json
 import pathlib
@@ -26,12 +26,12 @@ def _leaves(tree: charts.Object, path: Path = ()) -> Iterator[Path]:
 
 
 def _below(path: Path) -> list[Path]:
-    """The path and all above it."""
+    """Return the path and its parents."""
     return [path[:end] for end in range(1, len(path) + 1)]
 
 
 def test_every_value_is_documented() -> None:
-    """Each value has a comment of its own, above it, or under `defaults`, from which it is inherited."""
+    """Each value has a comment, of its own or inherited from `defaults`."""
     said = {path for path, _ in table.comments(VALUES)} - {("defaults",), ("recognizers",)}
     for leaf in _leaves(TREE):
         own = leaf[2:] if leaf[0] == "recognizers" else leaf[1:]
@@ -43,7 +43,7 @@ def test_every_value_is_documented() -> None:
 
 
 def test_every_default_is_known_to_the_schema() -> None:
-    """The schema names each key of values.yaml: what it does not name is refused."""
+    """The schema names each key of values.yaml and refuses any other."""
     for leaf in _leaves(TREE):
         schema = SCHEMA
         for key in leaf:
@@ -60,7 +60,7 @@ def test_table_shows_defaults() -> None:
 
 @pytest.mark.parametrize("path", sorted((CHART / "files" / "serving").iterdir()), ids=lambda path: path.name)
 def test_tensorflow_serving_is_started_as_laid_out(path: pathlib.Path) -> None:
-    """The flags, the environment and the files that the chart carries reach the container, to the letter."""
+    """The chart's flags, environment and files reach the container unchanged."""
     objects = charts.render()
     serving = charts.containers(charts.pod(objects, "marquee-keras"))["serving"]
     config = charts.one(objects, "ConfigMap", "marquee-keras-serving")["data"]

@@ -1,4 +1,4 @@
-"""Scaling, metrics, and the way in from outside: options of the chart that other controllers act on."""
+"""Scaling, metrics and ingress: options of the chart that other controllers act on."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from tests.deploy import charts
 
 
 def test_hpa_scales_on_cpu_and_calls_in_flight() -> None:
-    """The HPA has both metrics, and the Deployment leaves the number of pods to it."""
+    """The HPA has both metrics, and the Deployment leaves the replica count to it."""
     scaling = {"type": "hpa", "minReplicas": 3, "maxReplicas": 9, "cpu": 60, "inFlight": 4}
     objects = charts.render({"gateway": {"autoscaling": scaling}})
     spec = charts.one(objects, "HorizontalPodAutoscaler", "marquee-gateway")["spec"]
@@ -21,7 +21,7 @@ def test_hpa_scales_on_cpu_and_calls_in_flight() -> None:
 
 
 def test_keda_scales_on_prometheus() -> None:
-    """The ScaledObject asks Prometheus for the calls in flight of this component's pods."""
+    """The ScaledObject queries Prometheus for the calls in flight of this component's pods."""
     scaling = {"type": "keda", "cpu": 0, "inFlight": 4, "prometheus": "http://prometheus:9090"}
     objects = charts.render({"recognizers": {"svm": {"autoscaling": scaling}}})
     (trigger,) = charts.one(objects, "ScaledObject", "marquee-svm")["spec"]["triggers"]
@@ -32,7 +32,7 @@ def test_keda_scales_on_prometheus() -> None:
 
 
 def test_scaled_component_has_a_budget_by_its_fewest_pods() -> None:
-    """With at least one pod there is no budget, whatever `replicas` says."""
+    """With a minimum of one pod there is no disruption budget, whatever `replicas` says."""
     objects = charts.render({"gateway": {"autoscaling": {"type": "hpa", "minReplicas": 1}}})
     assert "marquee-gateway" not in charts.names(objects, "PodDisruptionBudget")
 
@@ -45,7 +45,7 @@ def test_scaled_component_has_a_budget_by_its_fewest_pods() -> None:
     ],
 )
 def test_ingress_speaks_grpc(kind: str, annotation: str, value: str) -> None:
-    """Both controllers are told to speak gRPC with the gateway."""
+    """Both controllers are configured to speak gRPC with the gateway."""
     objects = charts.render({"ingress": {"enabled": True, "type": kind, "host": "faces.example.com"}})
     ingress = charts.one(objects, "Ingress", "marquee-gateway")
     assert ingress["metadata"]["annotations"][annotation] == value
@@ -57,7 +57,7 @@ def test_ingress_speaks_grpc(kind: str, annotation: str, value: str) -> None:
 
 
 def test_certificate_is_for_the_ingress_secret() -> None:
-    """cert-manager writes the secret that the Ingress reads."""
+    """cert-manager writes the Secret that the Ingress reads."""
     tls = {"certificate": {"enabled": True}}
     objects = charts.render({"ingress": {"enabled": True, "type": "nginx", "host": "faces.example.com", "tls": tls}})
     certificate = charts.one(objects, "Certificate", "marquee-gateway")["spec"]
@@ -67,7 +67,7 @@ def test_certificate_is_for_the_ingress_secret() -> None:
 
 
 def test_pod_monitor_finds_all_pods_and_tensorflow_serving() -> None:
-    """One PodMonitor for all components, with the path that TensorFlow Serving has its metrics at."""
+    """One PodMonitor covers all components, with the path of TensorFlow Serving's metrics."""
     objects = charts.render({"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}})
     monitor = charts.one(objects, "PodMonitor", "marquee")
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
@@ -76,7 +76,7 @@ def test_pod_monitor_finds_all_pods_and_tensorflow_serving() -> None:
 
 
 def test_callers_can_be_narrowed() -> None:
-    """The list gatewayFrom decides who may call; without network policies there is none."""
+    """The list gatewayFrom decides who may call; network policies can be turned off."""
     peers = [{"namespaceSelector": {"matchLabels": {"team": "photos"}}}]
     objects = charts.render({"networkPolicy": {"gatewayFrom": peers}})
     assert charts.one(objects, "NetworkPolicy", "marquee-gateway")["spec"]["ingress"][0]["from"] == peers
@@ -84,6 +84,6 @@ def test_callers_can_be_narrowed() -> None:
 
 
 def test_custom_resources_are_asked_for_only_when_wanted() -> None:
-    """With default values every object is of Kubernetes itself."""
+    """With default values every object is a built-in kind of Kubernetes."""
     groups = {each["apiVersion"].partition("/")[0] for each in charts.render()}
     assert groups == {"v1", "apps", "policy", "networking.k8s.io"}

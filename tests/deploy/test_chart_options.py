@@ -12,7 +12,7 @@ def _gateway_file(objects: list[charts.Object]) -> charts.Object:
 
 
 def test_fourth_recognizer_is_one_entry() -> None:
-    """An entry makes Deployment, Service, ServiceAccount, budget, policy, and a line in the gateway's file."""
+    """An entry makes a Deployment, Service, ServiceAccount, budget, policy, and a line in the gateway's file."""
     objects = charts.render({"recognizers": {"actors": {"image": {"repository": "actors"}, "gateway": {"timeout": 3}}}})
     for kind in ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "NetworkPolicy"):
         charts.one(objects, kind, "marquee-actors")
@@ -22,27 +22,27 @@ def test_fourth_recognizer_is_one_entry() -> None:
 
 
 def test_recognizer_of_another_place_is_asked_and_not_deployed() -> None:
-    """With `deploy: false` an entry is a target alone: a gateway of another region."""
+    """With `deploy: false` an entry is only a target, such as a gateway in another region."""
     objects = charts.render({"recognizers": {"eu": {"deploy": False, "gateway": {"target": "eu.example.com:50051"}}}})
     assert _gateway_file(objects)["eu"] == {"target": "eu.example.com:50051"}
     assert "marquee-eu" not in charts.names(objects, "Deployment")
 
 
 def test_recognizers_can_be_left_out() -> None:
-    """An entry that is null is nowhere."""
+    """An entry that is null is left out everywhere."""
     objects = charts.render({"recognizers": {"keras": None, "rekognition": None}})
     assert charts.names(objects, "Deployment") == ["marquee-gateway", "marquee-svm"]
     assert list(_gateway_file(objects)) == ["svm"]
 
 
 def test_order_decides_who_is_asked_first() -> None:
-    """Named recognizers come first, in the order given."""
+    """Listed recognizers come first, in that order."""
     objects = charts.render({"gateway": {"order": ["svm", "keras"]}})
     assert list(_gateway_file(objects)) == ["svm", "keras", "rekognition"]
 
 
 def test_changed_recognizers_replace_the_gateways_pods() -> None:
-    """The pods carry the file's checksum: they are rolled when it changes, and only then."""
+    """The pods carry the file's checksum, so they roll if and only if it changes."""
     kept, changed, other = ({}, {"recognizers": {"svm": {"gateway": {"timeout": 3}}}}, {"gateway": {"replicas": 3}})
     checksums = [_checksum(charts.render(values)) for values in (kept, changed, other)]
     assert checksums[0] == checksums[2] != checksums[1]
@@ -55,7 +55,7 @@ def _checksum(objects: list[charts.Object]) -> charts.Object:
 
 
 def test_cpu_takes_another_image_and_any_node() -> None:
-    """One switch: no GPU is asked for, no GPU node selected."""
+    """One switch turns off both the GPU request and the GPU node selector."""
     pod = charts.pod(charts.render({"recognizers": {"keras": {"serving": {"gpu": False}}}}), "marquee-keras")
     serving = charts.containers(pod)["serving"]
     assert not serving["image"].endswith("-gpu")
@@ -64,7 +64,7 @@ def test_cpu_takes_another_image_and_any_node() -> None:
 
 
 def test_model_can_lie_on_a_claim() -> None:
-    """An existing claim takes the place of the volume that goes with the pod; a quiet fetch has no watcher."""
+    """An existing claim replaces the pod's own volume; a fetch without an interval has no watcher."""
     model = {"existingClaim": "models", "watchSeconds": 0, "name": "faces"}
     pod = charts.pod(charts.render({"recognizers": {"keras": {"serving": {"model": model}}}}), "marquee-keras")
     volumes = {each["name"]: each for each in pod["volumes"]}
@@ -74,7 +74,7 @@ def test_model_can_lie_on_a_claim() -> None:
 
 
 def test_environment_wins_over_the_charts_own() -> None:
-    """Settings, numbers and secrets reach the container as given."""
+    """Settings, numbers and secrets reach the container unchanged."""
     secret = {"secretKeyRef": {"name": "aws", "key": "id"}}
     env = {"AWS_ACCESS_KEY_ID": {"valueFrom": secret}, "MARQUEE_QUEUE": 0, "MARQUEE_HOST": "::"}
     pod = charts.pod(charts.render({"recognizers": {"svm": {"env": env}}}), "marquee-svm")
@@ -86,7 +86,7 @@ def test_environment_wins_over_the_charts_own() -> None:
 
 
 def test_large_and_small_numbers_are_written_in_full() -> None:
-    """An environment's numbers are not written as 1e+06 or 3.0."""
+    """Numbers in the environment are not written as 1e+06 or 3.0."""
     env = {"MARQUEE_QUEUE": 10_000_000, "MARQUEE_SVM_ENROLLED_DISTANCE": 0.5}
     pod = charts.pod(charts.render({"recognizers": {"svm": {"env": env}}}), "marquee-svm")
     environment = charts.environment(charts.containers(pod)["svm"])
@@ -95,7 +95,7 @@ def test_large_and_small_numbers_are_written_in_full() -> None:
 
 
 def test_images_come_from_a_registry_by_tag_or_digest() -> None:
-    """registry, tag and digest make the reference."""
+    """Registry, tag and digest make the image reference."""
     digest = f"sha256:{'0' * 64}"
     values = {"images": {"registry": "r.example/", "tag": "1.2"}, "gateway": {"image": {"digest": digest}}}
     objects = charts.render(values)
@@ -105,7 +105,7 @@ def test_images_come_from_a_registry_by_tag_or_digest() -> None:
 
 
 def test_roles_go_to_service_accounts() -> None:
-    """IRSA's annotation stands on the component's own account; an existing account is used as it is."""
+    """IRSA's annotation is on the component's own account; an existing account is used as it is."""
     role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/rekognition"}
     values = {
         "recognizers": {
@@ -120,7 +120,7 @@ def test_roles_go_to_service_accounts() -> None:
 
 
 def test_spread_can_be_strict_or_none() -> None:
-    """Zones and nodes are preferences by default, rules or nothing where asked for."""
+    """Spreading over zones and nodes is a preference by default; it can be required or turned off."""
     strict = charts.render({"gateway": {"zoneSpread": "DoNotSchedule", "antiAffinity": "required"}})
     pod = charts.pod(strict, "marquee-gateway")
     assert pod["topologySpreadConstraints"][0]["whenUnsatisfiable"] == "DoNotSchedule"
@@ -139,6 +139,6 @@ def test_priority_class_is_every_pods_where_it_is_made() -> None:
 
 
 def test_extra_objects_may_hold_templates() -> None:
-    """An object, as YAML or as text, is rendered with the release's values."""
+    """An extra object, as YAML or text, is rendered with the release's values."""
     extra = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-extra"}}
     charts.one(charts.render({"extraObjects": [extra]}), "ConfigMap", "marquee-extra")

@@ -46,5 +46,5 @@ WRONG = [
 
 @pytest.mark.parametrize(("values", "named"), WRONG, ids=[named for _, named in WRONG])
 def test_wrong_value_is_refused_by_name(values: charts.Object, named: str) -> None:
-    """Nothing is rendered, and the message names what is wrong."""
+    """Nothing is rendered, and the message names the fault."""
     assert named in charts.refusal(values)

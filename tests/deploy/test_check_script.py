@@ -22,7 +22,7 @@ def _check(address: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_healthy_system_passes(system: LocalSystem) -> None:
-    """Each recognizer is named as ready and as having done its part."""
+    """Each recognizer is reported as ready and as having answered."""
     done = _check(system.address("gateway"))
     assert done.returncode == 0, done.stderr
     assert "svm RECOGNIZER_STATE_READY" in done.stdout
@@ -31,7 +31,7 @@ def test_healthy_system_passes(system: LocalSystem) -> None:
 
 
 def test_missing_recognizer_fails(system: LocalSystem, tmp_path: Path) -> None:
-    """One that cannot be reached is told, and the test has failed, though the others answer."""
+    """An unreachable recognizer is reported and fails the test, although the others answer."""
     config = tmp_path / "gateway.yaml"
     dead = f"127.0.0.1:{free_port()}"
     config.write_text(f"recognizers: {{svm: {{target: '{system.address('svm')}'}}, gone: {{target: '{dead}'}}}}")

@@ -42,7 +42,7 @@ def _queries() -> list[tuple[str, str]]:
 
 @pytest.fixture(scope="module")
 def watched(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Prometheus with the chart's rules, watching the local system; stand-ins show what runs on GPU machines alone."""
+    """Run Prometheus with the chart's rules on the local system; stand-ins export what only GPU machines have."""
     folder = tmp_path_factory.mktemp("prometheus")
     promtool.write_rules(folder / "rules.json", promtool.groups())
     with ExitStack() as stack:
@@ -88,12 +88,12 @@ def _until_empty(faults: Callable[[], list[str]]) -> None:
 
 
 def _numbers(series: list[dict[str, Any]]) -> list[str]:
-    """The values that are numbers: a quotient by zero is drawn as nothing."""
+    """Return the values that are numbers: a division by zero draws nothing."""
     return [each["value"][1] for each in series if each["value"][1] != "NaN"]
 
 
 def test_every_query_has_data(watched: Prometheus) -> None:
-    """No panel stays empty on a system that runs."""
+    """No panel stays empty on a running system."""
 
     def empty() -> list[str]:
         return [f"{where}: {query}" for where, query in _filled_in() if not _numbers(watched.query(query))]
@@ -109,7 +109,7 @@ def _filled_in() -> Iterator[tuple[str, str]]:
 
 
 def test_every_recorded_rule_has_data(watched: Prometheus) -> None:
-    """Each rule that the chart records comes to a value."""
+    """Each recorded rule of the chart has a value."""
     recorded = {rule["record"] for group in promtool.groups() for rule in group["rules"] if "record" in rule}
     _until_empty(lambda: sorted(recorded - {*watched.metrics()}))
 
@@ -122,7 +122,7 @@ def test_runbooks_queries_are_right(watched: Prometheus, runbook: Path) -> None:
 
 
 def test_variables_have_values(watched: Prometheus) -> None:
-    """What a dashboard asks its reader to choose from is there."""
+    """A dashboard's variables have values to choose from."""
     asked = {
         variable["query"]
         for path in _FILES
@@ -137,7 +137,7 @@ def test_variables_have_values(watched: Prometheus) -> None:
 
 @pytest.mark.parametrize("path", _FILES, ids=lambda path: path.stem)
 def test_dashboard_is_well_formed(path: Path) -> None:
-    """Grafana's own schema reads it without loss; panels have ids, queries names, and each says what it shows."""
+    """Grafana's own schema reads it without loss; panels have ids and descriptions, queries have names."""
     content = json.loads(path.read_text())
     again = json.loads(JSONEncoder().encode(Dashboard.from_json(content)))
     assert again == content

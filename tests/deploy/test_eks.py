@@ -1,4 +1,4 @@
-"""What docs/eks.md and deploy/eks/ say can be done, as far as that is known without an account."""
+"""docs/eks.md and deploy/eks/, as far as they can be checked without an account."""
 
 import json
 import re
@@ -42,13 +42,13 @@ def _gpu_pool() -> dict[str, Any]:
 
 @pytest.mark.parametrize("block", manual.blocks(_PAGE), ids=lambda block: block.split("\n")[0][:40])
 def test_shell_takes_the_block(block: str) -> None:
-    """Bash reads each block without finding fault."""
+    """Bash parses each block without errors."""
     manual.check_shell(block)
 
 
 @pytest.mark.parametrize("command", [each for each in manual.commands(_PAGE, "aws") if "get-login" not in each])
 def test_aws_has_the_command(command: str) -> None:
-    """AWS's own description of the service has the operation, its options, and needs no more of them."""
+    """AWS's own service description has the operation and its options, and requires no others."""
     _, service, operation, *_ = shlex.split(command)
     model = botocore.session.get_session().get_service_model(service.removesuffix("api"))
     named = {xform_name(name, "-"): name for name in model.operation_names}
@@ -62,12 +62,12 @@ def test_aws_has_the_command(command: str) -> None:
 
 @pytest.mark.parametrize("command", manual.commands(_PAGE, "kubectl"))
 def test_kubectl_takes_the_command(command: str) -> None:
-    """Kubectl knows subcommand and flags: all it misses is a cluster."""
+    """Kubectl knows the subcommand and its flags; all that is missing is a cluster."""
     manual.check_kubectl(command)
 
 
 def test_files_that_commands_name_are_there() -> None:
-    """No command names a file of the checkout that is gone."""
+    """Commands name only files that exist in the checkout."""
     named = set(re.findall(r"(?:deploy|helm)/[\w./-]+", "\n".join(manual.blocks(_PAGE))))
     missing = {name for name in named if not (ROOT / name).exists()}
     assert missing <= {"deploy/eks/policies/recognizer.json"}  # comes with the recognizer that needs it
@@ -75,7 +75,7 @@ def test_files_that_commands_name_are_there() -> None:
 
 
 def test_gpu_nodes_are_what_the_chart_asks_for() -> None:
-    """The GPU group of eksctl and the pool of Karpenter have the labels that the Keras pod selects."""
+    """Eksctl's GPU group and Karpenter's pool have the labels that the Keras pod selects."""
     wanted = _pods()["marquee-keras"]["nodeSelector"]
     assert wanted == {"nvidia.com/gpu.present": "true"}
     assert wanted.items() <= _gpu_group()["labels"].items()
@@ -83,7 +83,7 @@ def test_gpu_nodes_are_what_the_chart_asks_for() -> None:
 
 
 def test_keras_alone_stands_the_taint() -> None:
-    """GPU nodes are tainted, and no pod but the one that needs the GPU tolerates that."""
+    """GPU nodes are tainted, and only the pod that needs the GPU tolerates it."""
     assert _gpu_group()["taints"] == [_GPU_TAINT]
     assert _gpu_pool()["spec"]["taints"] == [_GPU_TAINT]
     tolerant = {
@@ -96,7 +96,7 @@ def test_keras_alone_stands_the_taint() -> None:
 
 
 def test_autoscaler_knows_an_empty_gpu_group() -> None:
-    """What a GPU node would have stands on the group's tags too, or it would never be scaled up from zero."""
+    """The group's tags repeat the GPU node's label and taint, or it would never be scaled up from zero."""
     group, prefix = _gpu_group(), "k8s.io/cluster-autoscaler/node-template"
     assert group["tags"][f"{prefix}/label/nvidia.com/gpu.present"] == group["labels"]["nvidia.com/gpu.present"]
     assert group["tags"][f"{prefix}/taint/nvidia.com/gpu"] == "true:NoSchedule"
@@ -104,7 +104,7 @@ def test_autoscaler_knows_an_empty_gpu_group() -> None:
 
 
 def test_roles_fit_the_service_accounts() -> None:
-    """Each role is for an account that the chart makes, and that account names the role."""
+    """Each role is for a service account of the chart, which names the role."""
     (cluster,), (values,) = _yaml("cluster.yaml"), _yaml("values.yaml")
     rendered = charts.render(values)
     for account in cluster["iam"]["serviceAccounts"]:
@@ -116,14 +116,14 @@ def test_roles_fit_the_service_accounts() -> None:
 
 @pytest.mark.parametrize("name", ["models-policy.json", "gallery-policy.json"])
 def test_policy_names_what_it_allows(name: str) -> None:
-    """Policies name buckets and keys, by variables that the manual sets."""
+    """Policies name buckets and keys through variables that the manual sets."""
     text = (_EKS / name).read_text()
     assert {*re.findall(r"\$\{(\w+)\}", text)} <= {"MODELS", "BUCKET", "PREFIX", "SERVICE"}
     assert all("${" in statement["Resource"] for statement in json.loads(text)["Statement"])
 
 
 def test_costs_add_up() -> None:
-    """Each column of the table comes to the sum under it."""
+    """Each column of the table adds up to its total."""
     rows = [
         [int(re.sub(r".*→|\*", "", cell)) for cell in line.split("|")[2:5]]
         for line in _PAGE.read_text().splitlines()

@@ -1,4 +1,4 @@
-"""What goes into images."""
+"""What goes into the images."""
 
 import re
 import shutil
@@ -41,7 +41,7 @@ def test_every_service_is_listed() -> None:
 
 
 def test_images_do_not_run_as_root() -> None:
-    """The last USER of every target is nobody, by number, as runAsNonRoot wants it."""
+    """The last USER of every target is nobody, by number, as runAsNonRoot requires."""
     for target in ("service", "local"):
         users = re.findall(r"^USER (\S+)", _stage("server") + _stage(target), re.MULTILINE)
         assert users[-1] == "65532:65532"
@@ -49,7 +49,7 @@ def test_images_do_not_run_as_root() -> None:
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Path:
-    """Copies of packages that are slimmed."""
+    """Copy the packages that are slimmed."""
     for name in ("face_recognition_models", "botocore", "cv2"):
         (place,) = find_spec(name).submodule_search_locations
         shutil.copytree(place, tmp_path / name, copy_function=_link, ignore=shutil.ignore_patterns("__pycache__"))
@@ -62,7 +62,7 @@ def _link(source: str, target: str) -> str:
 
 
 def test_slimming_takes_the_68_point_landmarks(packages: Path) -> None:
-    """The landmarks that may not be used commercially go; those with five points and the embedding stay."""
+    """The landmark model without a commercial license goes; the five-point one and the embedding stay."""
     models = packages / "face_recognition_models" / "models"
     assert (models / "shape_predictor_68_face_landmarks.dat").exists()
     run([SLIM, packages]).check_returncode()
@@ -73,7 +73,7 @@ def test_slimming_takes_the_68_point_landmarks(packages: Path) -> None:
 
 
 def test_slimming_keeps_what_servers_read(packages: Path) -> None:
-    """The services that are asked stay in botocore, and the cascades in OpenCV."""
+    """Botocore keeps the services in use, and OpenCV its cascades."""
     run([SLIM, packages]).check_returncode()
     services = {path.name for path in (packages / "botocore" / "data").iterdir() if path.is_dir()}
     assert {"s3", "rekognition", "dynamodb", "sts"} <= services
@@ -83,7 +83,7 @@ def test_slimming_keeps_what_servers_read(packages: Path) -> None:
 
 
 def test_slimming_fits_any_set_of_packages(tmp_path: Path) -> None:
-    """A service without these packages is slimmed too."""
+    """A service without these packages can be slimmed, too."""
     (tmp_path / "package" / "tests").mkdir(parents=True)
     run([SLIM, tmp_path]).check_returncode()
     assert not (tmp_path / "package" / "tests").exists()

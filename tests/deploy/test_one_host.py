@@ -1,4 +1,4 @@
-"""One machine behind nginx: what callers see through it, and that files fit each other."""
+"""One machine behind nginx: what callers see, and whether the files fit each other."""
 
 import re
 import shutil
@@ -38,7 +38,7 @@ _SETTINGS: dict[str, type[Settings]] = {
 
 @pytest.fixture(scope="module")
 def nginx(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
-    """Nginx before the local system's gateway."""
+    """Run nginx in front of the local system's gateway."""
     with running(tmp_path_factory.mktemp("nginx"), system.address("gateway")) as started:
         yield started
 
@@ -48,41 +48,41 @@ def _picture(system: LocalSystem) -> pb.RecognizeImageRequest:
 
 
 def test_picture_is_recognized_through_nginx(nginx: Nginx, system: LocalSystem) -> None:
-    """TLS outside, gRPC inside: the answer comes whole, trailers and all."""
+    """TLS outside, gRPC inside: the response arrives complete, trailers included."""
     with nginx.channel() as channel:
         answer = RecognizerServiceStub(channel).RecognizeImage(_picture(system), metadata=_TOKEN, timeout=60)
     assert [verdict.display_name for verdict in answer.verdicts] == ["Grace Hopper"]
 
 
 def test_results_stream_through_nginx(nginx: Nginx, system: LocalSystem) -> None:
-    """A stream's messages come one by one, not when all are there."""
+    """A stream's messages arrive one by one."""
     with nginx.channel() as channel:
         stream = RecognizerServiceStub(channel).StreamRecognizeImage(_picture(system), metadata=_TOKEN, timeout=60)
         assert len(list(stream)) == 4
 
 
 def test_health_is_seen_through_nginx(nginx: Nginx) -> None:
-    """Other services of the gateway are reached too."""
+    """The gateway's other services can be reached, too."""
     with nginx.channel() as channel:
         answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), metadata=_TOKEN, timeout=60)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_errors_keep_their_details(nginx: Nginx) -> None:
-    """A refusal of the gateway's comes through with code and reason."""
+    """An error of the gateway passes through with its code and reason."""
     code, _ = nginx.refused(lambda stub: stub.RecognizeImage(pb.RecognizeImageRequest(), metadata=_TOKEN, timeout=60))
     assert code is grpc.StatusCode.INVALID_ARGUMENT
 
 
 @pytest.mark.parametrize("metadata", [(), (("authorization", "Bearer wrong"),)], ids=["no token", "wrong token"])
 def test_strangers_are_told_to_say_who_they_are(nginx: Nginx, metadata: tuple[tuple[str, str], ...]) -> None:
-    """Without a token on the list nothing reaches the gateway, and the caller learns what is missing."""
+    """Without a listed token nothing reaches the gateway, and the caller learns what is missing."""
     code, said = nginx.refused(lambda stub: stub.ListRecognizers(pb.ListRecognizersRequest(), metadata=metadata))
     assert (code, "authorization: Bearer" in said) == (grpc.StatusCode.UNAUTHENTICATED, True)
 
 
 def test_message_may_be_too_large(nginx: Nginx) -> None:
-    """Past 16 MiB nginx itself refuses, in gRPC's words."""
+    """Above 16 MiB nginx itself refuses, with a gRPC status."""
     large = pb.RecognizeImageRequest(image=pb.Image(content=bytes(17 << 20)))
     code, _ = nginx.refused(lambda stub: stub.RecognizeImage(large, metadata=_TOKEN, timeout=60))
     assert code is grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -98,7 +98,7 @@ def test_gateway_may_be_gone(tmp_path: Path) -> None:
 
 
 def test_callers_are_held_to_their_rate(tmp_path: Path) -> None:
-    """A caller who asks faster than allowed is told so, in gRPC's words."""
+    """A caller who exceeds the rate limit gets a gRPC status that says so."""
     with running(tmp_path, f"127.0.0.1:{free_port()}") as nginx, nginx.channel() as channel:
         asking = RecognizerServiceStub(channel).ListRecognizers
         calls = [asking.future(pb.ListRecognizersRequest(), metadata=_TOKEN, timeout=60) for _ in range(100)]
@@ -109,7 +109,7 @@ def test_callers_are_held_to_their_rate(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("unit", ["marquee@.service", "tensorflow-serving.service"])
 def test_systemd_takes_the_unit(tmp_path: Path, unit: str) -> None:
-    """Systemd finds no fault with the unit, once its programs are where they are going to be."""
+    """Systemd finds no fault with the unit, given that its programs are installed."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is missing: apt-get install systemd")
     text = re.sub(r"(Exec\w+=-?)\S+", r"\1/bin/true", (_ONE_HOST / unit).read_text())
@@ -124,7 +124,7 @@ def test_systemd_takes_the_unit(tmp_path: Path, unit: str) -> None:
 
 @pytest.mark.parametrize("service", _SETTINGS)
 def test_environment_is_what_the_server_reads(service: str) -> None:
-    """Every variable is a setting of the server's, with a value that it takes."""
+    """Every variable is one of the server's settings, with a valid value."""
     values = dotenv_values(_ONE_HOST / "env" / f"{service}.env")
     own = {name.removeprefix(PREFIX).lower(): value for name, value in values.items() if name.startswith(PREFIX)}
     kind = _SETTINGS[service]

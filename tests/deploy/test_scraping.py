@@ -1,4 +1,4 @@
-"""How Prometheus finds the pods: by an operator or without one, with the same labels."""
+"""How Prometheus finds the pods: with an operator or without, with the same labels."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ def _scrape() -> dict[str, Any]:
 
 
 def test_prometheus_takes_the_entry(tmp_path: Path) -> None:
-    """The entry for a Prometheus without operator is one that it reads; Debian's is built without Kubernetes."""
+    """Prometheus accepts the entry for use without an operator; Debian's build lacks Kubernetes support."""
     entry = _scrape()
     assert entry.pop("kubernetes_sd_configs") == [{"role": "pod"}]
     entry["static_configs"] = [{"targets": ["127.0.0.1:9"]}]
@@ -28,7 +28,7 @@ def test_prometheus_takes_the_entry(tmp_path: Path) -> None:
 
 
 def test_both_ways_give_the_same_labels() -> None:
-    """Dashboards and alerts select by job, component, and what the operator adds by itself."""
+    """Dashboards and alerts select by job, component, and the labels that the operator adds."""
     monitor = charts.one(charts.render({"podMonitor": {"enabled": True}}), "PodMonitor", "marquee")
     set_by_operator = {"namespace", "pod", "endpoint"}
     for endpoint in monitor["spec"]["podMetricsEndpoints"]:
@@ -41,7 +41,7 @@ def test_both_ways_give_the_same_labels() -> None:
 
 
 def test_ports_that_are_scraped_are_there() -> None:
-    """Pods have the ports by the names that are scraped."""
+    """The pods' ports have the names that are scraped."""
     rendered = charts.render()
     containers = [
         container
@@ -53,7 +53,7 @@ def test_ports_that_are_scraped_are_there() -> None:
 
 
 def test_manual_lists_every_alert() -> None:
-    """The table of alerts has each with its severity, and nothing else."""
+    """The table of alerts lists each with its severity, and no others."""
     listed = re.findall(
         r"^\| (Marquee\w+) \| (\w+) \| \[.*\]\(runbooks/(.+)\.md\) \|$", _PAGE.read_text(), re.MULTILINE
     )
@@ -65,6 +65,6 @@ def test_manual_lists_every_alert() -> None:
 
 
 def test_manual_can_be_typed() -> None:
-    """Bash takes the commands."""
+    """Bash accepts the commands."""
     for block in manual.blocks(_PAGE):
         manual.check_shell(block)

@@ -1,4 +1,4 @@
-"""How the whole system ends, and its demo."""
+"""How the launcher ends, and its demo."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def test_the_end_of_the_launcher_ends_everything(tmp_path: Path, number: signal.
 
 
 def test_ctrl_c_after_a_crash_leaves_nothing(tmp_path: Path) -> None:
-    """A part that has just crashed is not started again behind the launcher's back."""
+    """A part that has just crashed is not restarted during the shutdown."""
     with local_system(tmp_path) as system:
         pids = [int(pid) for pid in system.facts["pids"].values()]
         os.kill(pids[0], signal.SIGKILL)
@@ -40,14 +40,14 @@ def _runs(pid: int) -> bool:
 
 
 def test_the_demo_ends_with_0_when_all_was_right(tmp_path: Path) -> None:
-    """`make demo ARGS=--once` shows each picture with its verdict and exits with 0."""
+    """`make demo ARGS=--once` shows each picture with its verdict and exits 0."""
     done = _demo(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(word in done.stdout for word in ("both.jpg", "Eileen Collins", "Grace Hopper", "no face", "Celebrity"))
 
 
 def test_the_demo_fails_when_a_verdict_is_wrong(tmp_path: Path) -> None:
-    """Where an independent witness names somebody else the demo exits with 1 and tells what is wrong."""
+    """If an independent recognizer names somebody else, the demo exits 1 and says what is wrong."""
     write_gallery(tmp_path / "gallery")
     (tmp_path / "gallery" / "Grace Hopper").rename(tmp_path / "gallery" / "Somebody Else")
     done = _demo(tmp_path / "state", "--gallery", str(tmp_path / "gallery"), MARQUEE_EVIDENCE_GROUP="another")

@@ -24,7 +24,7 @@ PARTS = {
     "aws-rekognition": "rekognition",
     "tf-serving": "keras",
 }
-"""Part → the recognizer that cannot work without it."""
+"""Part → the recognizer that depends on it."""
 
 
 @pytest.fixture
@@ -46,14 +46,14 @@ def outcomes(answer: Recognition) -> dict[str, Outcome]:
     ],
 )
 def test_names_the_people(client: Client, system: LocalSystem, name: str, people: list[str]) -> None:
-    """Changed pictures of known people get the right verdicts, from left to right."""
+    """Altered pictures of known people get the right verdicts, from left to right."""
     answer = client.recognize(system.picture(name))
     assert [verdict.display_name for verdict in answer.verdicts] == people
     assert {verdict.state for verdict in answer.verdicts} == {VerdictState.IDENTIFIED}
 
 
 def test_rekognition_and_svm_both_support_the_verdict(client: Client, system: LocalSystem) -> None:
-    """Two recognizers that know faces name the same person in the same place."""
+    """Both face recognizers name the same person in the same place."""
     (verdict,) = client.recognize(system.picture("hopper.jpg")).verdicts
     assert {support.recognizer for support in verdict.support} == {"rekognition", "svm"}
 
@@ -65,21 +65,21 @@ def test_keras_calls_a_known_face_a_celebrity(client: Client, system: LocalSyste
 
 
 def test_finds_no_face_where_there_is_none(client: Client, system: LocalSystem) -> None:
-    """A picture without a face has the one verdict NO_FACE."""
+    """A picture without a face has a single verdict, NO_FACE."""
     answer = client.recognize(system.picture("coffee.jpg"))
     assert [verdict.state for verdict in answer.verdicts] == [VerdictState.NO_FACE]
 
 
 @pytest.fixture(scope="module")
 def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
-    """A system that other tests do not use."""
+    """Start a system that no other tests use."""
     with local_system(tmp_path_factory.mktemp("breakable")) as running:
         yield running
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_killed_part_is_missed_alone_and_used_again(breakable: LocalSystem, part: str) -> None:
-    """While a part is gone its recognizer is UNAVAILABLE and the others answer; when it is back it is used."""
+    """While a part is down, only its recognizer is UNAVAILABLE; once it is back, it is used again."""
     picture = breakable.picture("hopper.jpg")
     with Client(breakable.address("gateway")) as client:
 
@@ -105,7 +105,7 @@ def _stopped(process: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def test_who_was_enrolled_outlives_a_kill(breakable: LocalSystem) -> None:
-    """A call that answered is kept: whoever it enrolled is known after kill -9."""
+    """A confirmed enrollment survives kill -9."""
     image = pb.Image(content=breakable.picture("hopper.jpg"))
     asked = EnrollFacesRequest(display_name="Twin", images=[image], allow_similar=True, recognizers=["svm"])
     with grpc.insecure_channel(breakable.address("gateway")) as channel:
@@ -127,7 +127,7 @@ def test_who_was_enrolled_outlives_a_kill(breakable: LocalSystem) -> None:
 
 
 def test_a_killed_gateway_is_back(breakable: LocalSystem) -> None:
-    """A client need not be made anew when the gateway was gone for a while."""
+    """A client keeps working after the gateway was down for a while."""
     picture = breakable.picture("coffee.jpg")
     with Client(breakable.address("gateway")) as client:
         client.recognize(picture)
@@ -136,7 +136,7 @@ def test_a_killed_gateway_is_back(breakable: LocalSystem) -> None:
 
 
 def test_pictures_are_in_s3_again_after_it_was_killed(breakable: LocalSystem) -> None:
-    """S3's stand-in keeps objects in memory; the launcher puts the demo's back."""
+    """The S3 stand-in keeps objects in memory; after a restart the demo's pictures are back."""
     os.kill(int(breakable.facts["pids"]["s3"]), signal.SIGKILL)
     with Client(breakable.address("gateway")) as client:
         wait_until(lambda: _answers(client, "s3://marquee-demo/hopper.jpg"))
