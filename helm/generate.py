@@ -25,7 +25,7 @@ def main() -> None:
     """Write the files, or with --check exit if any is stale."""
     values_schema = {CHART / "values.schema.json": json.dumps(schema.schema(), indent=2) + "\n"}
     if "--check" not in sys.argv[1:]:
-        _write(values_schema)  # rendering reads it
+        _write(values_schema | _serving())  # rendering reads them
     fresh = values_schema | _readme() | _serving() | _dashboards() | _k8s()
     if "--check" not in sys.argv[1:]:
         _write(fresh)

@@ -1,7 +1,5 @@
 """The limits of the contract. Every server enforces them, so they are not settings."""
 
-from services.runtime.errors import ImageMissing, ImageTooLarge
-
 MIB = 1024 * 1024
 MAX_IMAGE_BYTES = 15 * MIB
 MAX_IMAGE_PIXELS = 50_000_000
@@ -13,11 +11,3 @@ MAX_ENROLLED_IMAGES = 32
 DEFAULT_PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
 MAX_HOPS = 4
-
-
-def check_size(length: int) -> None:
-    """Raise ImageMissing for a file of 0 bytes, ImageTooLarge for one over the limit."""
-    if length == 0:
-        raise ImageMissing("The picture has 0 bytes.")
-    if length > MAX_IMAGE_BYTES:
-        raise ImageTooLarge(f"The picture has {length} bytes; the limit is {MAX_IMAGE_BYTES} (15 MiB).")

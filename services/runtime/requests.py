@@ -8,14 +8,21 @@ from typing import TypeAlias
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import people
-from services.runtime.errors import BucketNotAllowed, ImageMissing, InvalidRequest, UnknownRecognizer, UnsupportedPolicy
+from services.runtime.errors import (
+    BucketNotAllowed,
+    ImageMissing,
+    ImageTooLarge,
+    InvalidRequest,
+    UnknownRecognizer,
+    UnsupportedPolicy,
+)
 from services.runtime.limits import (
     DEFAULT_MAX_LABELS,
     DEFAULT_PAGE_SIZE,
     MAX_ENROLLED_IMAGES,
+    MAX_IMAGE_BYTES,
     MAX_MAX_LABELS,
     MAX_PAGE_SIZE,
-    check_size,
 )
 
 Feature: TypeAlias = "pb.Feature.ValueType"
@@ -98,6 +105,14 @@ def page_size_of(request: enrollment_pb2.ListPeopleRequest) -> int:
     if not 1 <= size <= MAX_PAGE_SIZE:
         raise InvalidRequest(f"page_size is {size}; it must be 1 to {MAX_PAGE_SIZE}.", field="page_size")
     return size
+
+
+def check_size(length: int) -> None:
+    """Raise ImageMissing for a picture of 0 bytes, ImageTooLarge for one over the limit."""
+    if length == 0:
+        raise ImageMissing("The picture has 0 bytes.")
+    if length > MAX_IMAGE_BYTES:
+        raise ImageTooLarge(f"The picture has {length} bytes; the limit is {MAX_IMAGE_BYTES} (15 MiB).")
 
 
 def _check_image(image: pb.Image, s3_allowed: Sequence[str]) -> None:

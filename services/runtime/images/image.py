@@ -15,7 +15,8 @@ from PIL import ImageFile, UnidentifiedImageError
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import ImageMissing, ImageTooLarge, InvalidImage
-from services.runtime.limits import MAX_IMAGE_PIXELS, check_size
+from services.runtime.limits import MAX_IMAGE_PIXELS
+from services.runtime.requests import check_size
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 _EXIF_ORIENTATION = 0x0112

@@ -70,7 +70,7 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         self._check(request)
         image = self._image(request.image)
         timeout = self._timeout(request, context)
-        result = await self._recognize(image, self._options(request, request_id, timeout), timeout)
+        result = await self._recognize(image, self._options(request, request_id, timeout))
         bind_contextvars(outcome=pb.Outcome.Name(result.outcome))
         response = pb.RecognizeImageResponse(request_id=request_id, results=[result])
         response.cost_micro_usd = result.cost_micro_usd
@@ -132,11 +132,11 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
             deadline=time.monotonic() + timeout,
         )
 
-    async def _recognize(self, image: Image, options: Options, timeout: float) -> pb.RecognizerResult:
+    async def _recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
         if not options.features:
             return skipped_result(self._recognizer.name, "supports none of the requested features")
         begin = time.perf_counter()
-        async with within(timeout, self._recognizer.name):
+        async with within(options.deadline, self._recognizer.name):
             result = await self._recognizer.recognize(image, options)
         return finish(result, self._recognizer.name, options, time.perf_counter() - begin)
 
@@ -170,7 +170,7 @@ class _EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
             collection=request.collection,
             allow_similar=request.allow_similar,
         )
-        async with within(seconds_left(context), self._name):
+        async with within(time.monotonic() + seconds_left(context), self._name):
             result = await self._enroller.enroll(enrollment)
         refused = any(face.state == enrollment_pb2.ENROLLMENT_STATE_REFUSED for face in result.faces)
         _finish_enrollment(result, self._name, partial=refused)
@@ -185,7 +185,7 @@ class _EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
         request_id = _bind(request)
         requests.check_removal(request)
         requests.check_names(request.recognizers, (self._name,))
-        async with within(seconds_left(context), self._name):
+        async with within(time.monotonic() + seconds_left(context), self._name):
             result = await self._enroller.remove(request.person_id, request.collection)
         _finish_enrollment(result, self._name, partial=bool(result.warnings))
         return enrollment_pb2.RemovePersonResponse(request_id=request_id, results=[result])
@@ -196,7 +196,7 @@ class _EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
         """Return a page of the people whom this recognizer knows."""
         size = requests.page_size_of(request)
         requests.check_names(request.recognizers, (self._name,))
-        async with within(seconds_left(context), self._name):
+        async with within(time.monotonic() + seconds_left(context), self._name):
             people, token = await self._enroller.people(Page(size, request.page_token, request.collection))
         result = enrollment_pb2.PeopleResult(people=people)
         _finish_enrollment(result, self._name, partial=False)

@@ -18,7 +18,7 @@ from services.runtime.errors import (
     ObjectForbidden,
     ObjectNotFound,
 )
-from services.runtime.limits import check_size
+from services.runtime.requests import check_size
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

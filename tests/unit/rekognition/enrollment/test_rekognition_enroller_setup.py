@@ -1,5 +1,6 @@
 """Enrolling as it is set up: several replicas, users, a budget, and what AWS does not have or says of a face."""
 
+import time
 from types import SimpleNamespace
 
 import boto3
@@ -72,7 +73,7 @@ async def test_waits_until_a_face_is_found(rekognition: SimpleNamespace) -> None
         there = SimpleNamespace(url=scripted.url, table_url=rekognition.table_url)
         async with replica(there, "waiting") as (_, enroller):
             result = await enroller.enroll(enrollment_of(PORTRAITS[HOPPER], person_id="early"))
-            async with within(5, "rekognition"):
+            async with within(time.monotonic() + 5, "rekognition"):
                 late = await enroller.enroll(enrollment_of(PORTRAITS[COLLINS], person_id="late"))
     assert (states(result), result.warnings[:]) == ([ENROLLED], [])
     assert states(late) == [ENROLLED]

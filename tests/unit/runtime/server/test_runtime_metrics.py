@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2_grpc
 from services.runtime.errors import ObjectNotFound, Overloaded
-from services.runtime.server import metrics
+from services.runtime.server import calls, metrics
 from services.runtime.server.server import RECOGNIZER_SERVICE, Service
 from tests.support.leaves import Scripted, leaf, request, served, stub, until
 from tests.support.processes import free_port
@@ -145,7 +145,7 @@ async def test_unknown_methods_share_one_name(path: str) -> None:
 
 def test_spells_codes_as_go_does() -> None:
     """Dashboards made for Go servers find every code."""
-    assert {metrics.code_name(code) for code in grpc.StatusCode} == {
+    assert {calls.code_name(code) for code in grpc.StatusCode} == {
         *("OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists"),
         *("PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented"),
         *("Internal", "Unavailable", "DataLoss", "Unauthenticated"),
