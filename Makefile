@@ -5,7 +5,6 @@ PYTHON3 ?= python3
 TRAIN := .venv-train
 UV := $(BIN)/uv
 SERVICES := $(shell $(PYTHON3) -m services.names)
-PROTOS := $(wildcard protos/marquee/v1/*.proto)
 ARGS ?=
 PYTEST = $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
