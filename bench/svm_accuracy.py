@@ -17,10 +17,9 @@ import pywt
 from svm_actors import Labelled, labelled, pixels_of, training_set_of, whole
 
 from services.runtime.images.image import Pixels
-from services.svm.faces.detector import as_dlib
-from services.svm.faces.dlib_faces import WEIGHTS, DlibFaces, weights
+from services.svm.faces import DlibFaces, as_dlib, weights
 from services.svm.recipes import wavelet
-from services.svm.recipes.embedding import Embedding
+from services.svm.recipes.embedding import WEIGHTS, Embedding
 from services.svm.train.calibration import Trial
 from services.svm.train.fit import fit
 

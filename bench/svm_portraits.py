@@ -14,7 +14,7 @@ import numpy.typing as npt
 from svm_actors import Labelled, labelled, pixels_of
 
 from services.runtime.images.image import Pixels
-from services.svm.faces.detector import Face, quality
+from services.svm.faces import Face, quality
 from services.svm.recipes.embedding import Embedding
 
 WIDTHS = (20, 28, 36, 48, 64, 80)

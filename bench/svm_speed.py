@@ -30,7 +30,7 @@ from services.runtime.boxes import iou
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Options
 from services.svm import artifact
-from services.svm.faces.detector import FaceFinder
+from services.svm.faces import FaceFinder
 from services.svm.model import Model
 from services.svm.recipes.recipe import RECIPES
 from services.svm.recognizer import SvmRecognizer

@@ -14,7 +14,7 @@ from local import pictures
 from local.supervisor import Part, grpc_serving, tcp_open
 from services.names import RECOGNIZERS
 from services.runtime.storage import files
-from services.svm.faces.dlib_faces import NETWORK
+from services.svm.recipes.embedding import NETWORK
 
 BUCKET = "marquee-demo"
 GATEWAY_PORT = 50051

@@ -11,8 +11,8 @@ import numpy as np
 
 from local.rekognition.vision.similarity import similarity
 from services.runtime.images.image import Image
-from services.svm.faces.detector import Face, as_dlib
-from services.svm.faces.dlib_faces import WEIGHTS, DlibFaces, ResNet, weights
+from services.svm.faces import DlibFaces, Face, as_dlib, weights
+from services.svm.recipes.embedding import WEIGHTS, ResNet
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from local.rekognition.vision.view import Embedding, Vision
 from local.rekognition.wire.shapes import faults_of, output_shape
 from services.runtime.errors import InvalidImage
 from services.runtime.images.image import Image
-from services.svm.faces.dlib_faces import LENGTH
+from services.svm.recipes.embedding import LENGTH
 
 MAX_DISTANCE = 0.55
 """The distance from which two faces are two people's. dlib's author gives 0.6 for comparing two

@@ -10,10 +10,10 @@ from services.runtime.images.image import Image, Pixels
 from services.runtime.leaf.recognizer import Options
 from services.runtime.requests import Feature
 from services.runtime.workers import Workers
-from services.svm.faces.detector import Face, FaceFinder, quality
-from services.svm.faces.dlib_faces import NETWORK
+from services.svm.faces import Face, FaceFinder, quality
 from services.svm.live_model import LiveModel
 from services.svm.model import Model
+from services.svm.recipes.embedding import NETWORK
 from services.svm.settings import SvmSettings
 
 _BLANK = np.zeros((96, 96, 3), np.uint8)

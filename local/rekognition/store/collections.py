@@ -12,7 +12,7 @@ from local.rekognition.store.database import Database, check_collection
 from local.rekognition.store.index import IndexCache
 from local.rekognition.vision.view import Embedding
 from local.rekognition.wire import errors
-from services.svm.faces.dlib_faces import LENGTH
+from services.svm.recipes.embedding import LENGTH
 
 _INSERT = (
     "INSERT INTO faces (collection, id, image, picture, external, left, top, width, height, confidence, embedding)"

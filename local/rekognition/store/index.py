@@ -10,7 +10,7 @@ import numpy.typing as npt
 from local.rekognition.store.database import Database, check_collection
 from local.rekognition.vision.similarity import similarity
 from local.rekognition.vision.view import Embedding
-from services.svm.faces.dlib_faces import LENGTH
+from services.svm.recipes.embedding import LENGTH
 
 Match = tuple[str, float]
 """The name of an embedding, and its similarity, 0 to 100."""

@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from local.rekognition.vision.view import Eyes, View
-from services.svm.faces.detector import quality
-from services.svm.faces.dlib_faces import DetectedFace
+from services.svm.faces import DetectedFace, quality
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import (

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from services.runtime.images.image import Pixels
-from services.svm.faces.dlib_faces import LENGTH, WEIGHTS, DetectedFace, DlibFaces, ResNet, weights
+from services.svm.faces import DetectedFace, DlibFaces, weights
+from services.svm.recipes.embedding import LENGTH, WEIGHTS, ResNet
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import BoundingBoxTypeDef

@@ -21,7 +21,7 @@ from services.runtime.leaf.recognizer import (
     person_not_found,
     refused_face,
 )
-from services.svm.faces.detector import Face, FaceFinder, quality
+from services.svm.faces import Face, FaceFinder, quality
 from services.svm.gallery.people import EnrolledPerson, Snapshot
 from services.svm.model import Model
 from services.svm.recognizer import SvmRecognizer

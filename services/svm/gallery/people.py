@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from services.svm.faces.dlib_faces import LENGTH, NETWORK
+from services.svm.recipes.embedding import LENGTH, NETWORK
 
 FORMAT = "marquee-gallery/1"
 _UNREADABLE = (zipfile.BadZipFile, EOFError, LookupError, TypeError, ValueError)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.runtime.images.image import Pixels
-from services.svm.faces.detector import Face
+from services.svm.faces import Face
 
 SIDE = 96
 CELL = 12

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pywt
 
 from services.runtime.images.image import Pixels
-from services.svm.faces.detector import Face
+from services.svm.faces import Face
 
 SIDE = 32
 LEVELS = 5

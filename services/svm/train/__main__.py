@@ -17,7 +17,7 @@ from rich.table import Table
 
 from services.svm import artifact
 from services.svm.classifiers import SCALERS
-from services.svm.faces.detector import FaceFinder
+from services.svm.faces import FaceFinder
 from services.svm.model import Artifact
 from services.svm.recipes.recipe import RECIPES
 from services.svm.train import report

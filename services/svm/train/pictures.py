@@ -16,7 +16,7 @@ from services.runtime.images.image import Image, Pixels
 from services.runtime.limits import MAX_IMAGE_BYTES
 from services.runtime.people import person_id_of
 from services.runtime.storage.s3 import S3, S3Url, is_s3
-from services.svm.faces.detector import Face, quality
+from services.svm.faces import Face, quality
 from services.svm.gallery.people import Person
 from services.svm.recipes.embedding import Embedding
 from services.svm.recipes.recipe import Recipe

@@ -18,7 +18,7 @@ from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Options
 from services.runtime.requests import Feature
 from services.svm import artifact
-from services.svm.faces.dlib_faces import NETWORK
+from services.svm.recipes.embedding import NETWORK
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 

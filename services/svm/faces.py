@@ -1,22 +1,31 @@
-"""Finds faces and measures them: boxes, landmarks, pose and quality.
+"""Finds faces and measures them: boxes, landmarks, pose, quality and aligned chips.
 
-Boxes are Haar's, each confirmed by two eyes or else by dlib's detector.
+Boxes are Haar's, each confirmed by two eyes or else by dlib's detector. dlib's weights come from the package
+face-recognition-models, located without importing it: its own module needs pkg_resources. Its 68-point landmarks are
+not free for commercial use and are not read.
 """
 
 import math
+import threading
 from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import cv2
+import dlib
 import numpy as np
 import numpy.typing as npt
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.haar import WORKING_SIDE, Face, HaarFaces, at_most, clipped, distinct, grey
 from services.runtime.images.image import Pixels
-from services.svm.faces.dlib_faces import DetectedFace, DlibFaces
 
-__all__ = ["Face", "FaceFinder", "Landmarks", "as_dlib", "quality"]
+__all__ = ["DetectedFace", "DlibFaces", "Face", "FaceFinder", "Landmarks", "as_dlib", "quality", "weights"]
 
+CHIP_SIDE = 150
+"""Pixels of a chip, the aligned square picture of a face."""
 HOG_SIDE = 100
 """Width in pixels of the face that dlib is shown; it finds faces of 80 and more."""
 HOG_WIDTHS = 1.11
@@ -124,12 +133,72 @@ def quality(face: Pixels) -> pb.FaceQuality:
     return pb.FaceQuality(sharpness=detail / (detail + _HALF_SHARP), brightness=small.mean() / 255)
 
 
+@dataclass(frozen=True)
+class DetectedFace:
+    """A face in pixels of the picture it was found in; it may reach past the picture's edges."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    score: float
+    """The detector's own: above 0, about 1 for a clear frontal face, not a probability."""
+
+
+class DlibFaces:
+    """Detector and landmarks, loaded at first use. Thread-safe, one call at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def detect(self, pixels: Pixels, upsample: int = 0, min_score: float = 0.0) -> list[DetectedFace]:
+        """Return upright faces of about 80 pixels and more (40 when upsampled once), from left to right."""
+        with self._lock:
+            boxes, scores, _ = self._detector.run(pixels, upsample, min_score)
+        faces = [
+            DetectedFace(box.left(), box.top(), box.width(), box.height(), score)
+            for box, score in zip(boxes, scores, strict=True)
+        ]
+        return sorted(faces, key=lambda face: (face.left, face.top))
+
+    def landmarks(self, pixels: Pixels, face: DetectedFace) -> npt.NDArray[np.int64]:
+        """Return five points as [5, 2] pixels (x, y): right eye's outer and inner corner, left eye's, nose."""
+        with self._lock:
+            shape = self._shape(pixels, face)
+        return np.array([(point.x, point.y) for point in shape.parts()])
+
+    def chip(self, pixels: Pixels, face: DetectedFace) -> Pixels:
+        """Return the face turned upright and sized by its landmarks: [150, 150, 3], the ResNet's input."""
+        with self._lock:
+            return np.asarray(dlib.get_face_chip(pixels, self._shape(pixels, face), CHIP_SIDE, 0.25), dtype=np.uint8)
+
+    def _shape(self, pixels: Pixels, face: DetectedFace) -> Any:
+        right, bottom = face.left + face.width - 1, face.top + face.height - 1
+        return self._predictor(pixels, dlib.rectangle(face.left, face.top, right, bottom))
+
+    @cached_property
+    def _detector(self) -> Any:
+        return dlib.get_frontal_face_detector()
+
+    @cached_property
+    def _predictor(self) -> Any:
+        return dlib.shape_predictor(str(weights("shape_predictor_5_face_landmarks.dat")))
+
+
 def as_dlib(face: Face) -> DetectedFace:
     """Return the box that dlib would draw around a Haar face: its landmarks are learnt in such."""
     width, height = face.width / HOG_WIDTHS, face.height / HOG_WIDTHS
     left = face.left + (face.width - width) / 2
     top = face.top + (face.height - height) / 2 + height * HOG_RAISE
     return DetectedFace(round(left), round(top), round(width), round(height), face.score)
+
+
+def weights(name: str) -> Path:
+    """Return the path of a weights file in the package face-recognition-models."""
+    spec = find_spec("face_recognition_models")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError(f"{name}: install the package face-recognition-models")
+    return Path(spec.submodule_search_locations[0]) / "models" / name
 
 
 def _as_haar(face: DetectedFace) -> Face:

@@ -1,6 +1,6 @@
-"""Writes resnet.onnx, the graph of dlib's face ResNet without its weights: `python -m services.svm.faces.resnet_graph`.
+"""Writes resnet.onnx, the graph of dlib's ResNet without its weights: `python -m services.svm.recipes.resnet_graph`.
 
-Needs the package onnx, which servers do not have: they give the weights to onnxruntime (see dlib_faces).
+Needs the package onnx, which servers do not have: they give the weights to onnxruntime (see embedding).
 """
 
 from pathlib import Path
@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, helper, numpy_helper
 
-from services.svm.faces.dlib_faces import LENGTH, SIDE, WEIGHTS, read_weights, weights
+from services.svm.faces import CHIP_SIDE, weights
+from services.svm.recipes.embedding import LENGTH, WEIGHTS, read_weights
 
 PATH = Path(__file__).with_name("resnet.onnx")
 
@@ -51,7 +52,7 @@ class _Network:
         graph = helper.make_graph(
             self.nodes,
             "dlib_face_resnet",
-            [helper.make_tensor_value_info("chips", TensorProto.UINT8, ["faces", SIDE, SIDE, 3])],
+            [helper.make_tensor_value_info("chips", TensorProto.UINT8, ["faces", CHIP_SIDE, CHIP_SIDE, 3])],
             [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["faces", LENGTH])],
             self._initializers,
         )

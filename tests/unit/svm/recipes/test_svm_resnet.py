@@ -6,8 +6,9 @@ import pytest
 
 from local.pictures import PEOPLE, photo
 from services.runtime.images.image import Pixels
-from services.svm.faces import resnet_graph
-from services.svm.faces.dlib_faces import CONVOLUTIONS, LENGTH, WEIGHTS, DlibFaces, ResNet, read_weights, weights
+from services.svm.faces import DlibFaces, weights
+from services.svm.recipes import resnet_graph
+from services.svm.recipes.embedding import CONVOLUTIONS, LENGTH, WEIGHTS, ResNet, read_weights
 
 
 @pytest.fixture(scope="module")
@@ -50,5 +51,5 @@ def test_another_network_is_refused() -> None:
 
 
 def test_the_committed_graph_is_fresh() -> None:
-    """`python -m services.svm.faces.resnet_graph` would write the same file."""
+    """`python -m services.svm.recipes.resnet_graph` would write the same file."""
     assert resnet_graph.PATH.read_bytes() == resnet_graph.graph()
