@@ -54,19 +54,19 @@ def measured(faces: list[Labelled], recipe: str, scaler: str) -> Iterable[tuple[
 
 
 def accepted_at(trial: Trial, kept: float) -> float:
-    """The share of strangers nearer than the distance that keeps so many of the known."""
+    """Return the share of strangers nearer than the distance that keeps so many of the known."""
     threshold = np.quantile(trial.nearest[~trial.strange], kept)
     return float((trial.nearest[trial.strange] <= threshold).mean())
 
 
 def wavelet_difference(faces: list[Labelled]) -> float:
-    """The largest difference of any feature from the published computation."""
+    """Return the largest difference of any feature from the published computation."""
     crops = [pixels_of(face.crop) for face in faces]
     return max(float(np.abs(wavelet.features(crop) - published_features(crop)).max()) for crop in crops)
 
 
 def published_features(face: Pixels) -> npt.NDArray[np.float64]:
-    """The published computation with PyWavelets, on OpenCV's order of channels."""
+    """Return the published computation with PyWavelets, on OpenCV's order of channels."""
     bgr = np.ascontiguousarray(face[:, :, ::-1])
     grey = np.float32(cv2.cvtColor(bgr, cv2.COLOR_RGB2GRAY)) / 255
     levels = pywt.wavedec2(grey, "db1", level=5)
@@ -77,7 +77,7 @@ def published_features(face: Pixels) -> npt.NDArray[np.float64]:
 
 
 def embedding_difference(faces: list[Labelled]) -> float:
-    """The largest difference of any number of any embedding from dlib's."""
+    """Return the largest difference of any number of any embedding from dlib's."""
     ours, aligned = Embedding(), DlibFaces()
     reference = dlib.face_recognition_model_v1(str(weights(WEIGHTS)))
     worst = 0.0

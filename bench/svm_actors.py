@@ -25,7 +25,7 @@ class Labelled:
 
 
 def labelled(folder: Path) -> list[Labelled]:
-    """The rows of faces.tsv."""
+    """Return the rows of faces.tsv."""
     with (folder / "faces.tsv").open() as lines:
         rows = list(csv.DictReader(lines, delimiter="\t"))
     return [
@@ -41,17 +41,17 @@ def labelled(folder: Path) -> list[Labelled]:
 
 
 def pixels_of(path: Path) -> Pixels:
-    """The decoded picture."""
+    """Return the decoded picture."""
     return Image(path.read_bytes()).upright()
 
 
 def whole(pixels: Pixels) -> Face:
-    """A crop's face: all of it."""
+    """Return a crop's face: all of it."""
     return Face(0, 0, pixels.shape[1], pixels.shape[0])
 
 
 def training_set_of(faces: list[Labelled], name: str) -> TrainingSet:
-    """The published crops as a recipe's features, with the published groups."""
+    """Return the published crops as a recipe's features, with the published groups."""
     recipe = RECIPES[name]()
     crops = [pixels_of(face.crop) for face in faces]
     actors = sorted({face.actor for face in faces})

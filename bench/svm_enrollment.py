@@ -87,7 +87,7 @@ def main() -> None:
 
 
 def jpeg(name: str) -> bytes:
-    """The unchanged photo, or another picture of the same person."""
+    """Return the unchanged photo, or another picture of the same person."""
     buffer = io.BytesIO()
     (photo("Eileen Collins") if name == "astronaut" else demo_pictures()[name]).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
@@ -131,7 +131,7 @@ def crowd(faces: int) -> Snapshot:
 
 
 def size(replica: Replica, faces: int, enrolled: bytes, asked: bytes) -> None:
-    """A whole call with so many enrolled, and one more enrollment."""
+    """Return a whole call with so many enrolled, and one more enrollment."""
     begin = time.perf_counter()
     replica.enroll(enrolled)
     enrolling = time.perf_counter() - begin

@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def calls(faces: list[Labelled], paths: dict[str, Path]) -> None:
-    """A whole call with a picture of 1280x960 and one face."""
+    """Return a whole call with a picture of 1280x960 and one face."""
     content, published = one_face(), published_recipe(faces)
     for name, path in paths.items():
         ours = current_recipe(path)
@@ -69,14 +69,14 @@ def calls(faces: list[Labelled], paths: dict[str, Path]) -> None:
 
 
 def one_face() -> bytes:
-    """A JPEG of 1280x960."""
+    """Return a JPEG of 1280x960."""
     buffer = io.BytesIO()
     photo("Eileen Collins").crop((0, 0, 512, 384)).resize((1280, 960)).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 
 def current_recipe(path: Path) -> Callable[[bytes], object]:
-    """What the service does with a picture."""
+    """Return what the service does with a picture."""
     loaded = artifact.load(path)
     model, finder = Model(loaded, RECIPES[loaded.recipe]()), FaceFinder()
 
@@ -88,7 +88,7 @@ def current_recipe(path: Path) -> Callable[[bytes], object]:
 
 
 def published_recipe(faces: list[Labelled]) -> Callable[[bytes], object]:
-    """The recipe as published: full size, PyWavelets, scaler and SVC one after the other."""
+    """Return the recipe as published: full size, PyWavelets, scaler and SVC one after the other."""
     features = [published_features(pixels_of(face.crop)) for face in faces]
     pipeline = make_pipeline(MinMaxScaler(), SVC(kernel="linear"))
     pipeline.fit(features, [face.actor for face in faces])
@@ -123,7 +123,7 @@ def detection(faces: list[Labelled]) -> None:
 
 
 async def threads(path: Path) -> str:
-    """The recognizer with two workers against one, in process."""
+    """Return the recognizer with two workers against one, in process."""
     content = one_face()
     one, two = (SvmRecognizer(SvmSettings(svm_model=str(path), workers=workers, queue=64)) for workers in (1, 2))
     await asyncio.gather(one.load(), two.load())

@@ -155,12 +155,12 @@ def build_listing(*, collection: str = "", recognizers: Sequence[str] = ()) -> e
 
 
 def _names(names: Sequence[str]) -> Sequence[str]:
-    """A single string is one name, not a sequence of letters."""
+    """Return the names; a single string is one name, not a sequence of letters."""
     return (names,) if isinstance(names, str) else names
 
 
 def _sources(sources: Sequence[Source] | Source) -> Sequence[Source]:
-    """A single picture is one source, not a sequence of letters or bytes."""
+    """Return the sources; a single picture is one source, not a sequence of letters or bytes."""
     single = isinstance(sources, str | PathLike | bytes | bytearray | memoryview)
     return (sources,) if single else sources  # type: ignore[return-value]  # mypy does not see the check
 

@@ -12,7 +12,7 @@ _SCENES = ("chelsea.png", "rocket.jpg", "motorcycle_left.png")
 
 
 def write(folder: Path) -> list[Path]:
-    """Writes the pictures; returns their paths, in order."""
+    """Write the pictures; return their paths, in order."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number, (name, picture) in enumerate(_photos()):

@@ -17,7 +17,7 @@ NAME = "bench"
 
 @contextmanager
 def server(model: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The local server: its process and port."""
+    """Return the local server: its process and port."""
     port = free_port()
     flags = ("--model_name", NAME, "--model_base_path", str(model.resolve()), "--enable_grpc_healthcheck_service")
     with running([sys.executable, "-m", "local.tf_serving", *flags, "--port", str(port)], {}, port) as process:
@@ -26,7 +26,7 @@ def server(model: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
 
 @contextmanager
 def adapter(python: str, model: Path, served: int, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The adapter before it: its process and port."""
+    """Return the adapter before it: its process and port."""
     port = free_port()
     own = {
         "MARQUEE_PORT": str(port),
@@ -42,7 +42,7 @@ def adapter(python: str, model: Path, served: int, **settings: str) -> Iterator[
 
 @contextmanager
 def running(command: list[str], environment: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A process, once its health is SERVING."""
+    """Return a process, once its health is SERVING."""
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: serving(f"127.0.0.1:{port}"), 60)
@@ -54,7 +54,7 @@ def running(command: list[str], environment: dict[str, str], port: int) -> Itera
 
 @contextmanager
 def as_in_image(python: str, model: Path, served: int) -> Iterator[dict[str, str]]:
-    """What an adapter's environment needs for its start to be the image's: bytecode of packages, none of our own."""
+    """Return what an adapter's environment needs for its start to be the image's: bytecode of packages, none of our own."""
     with tempfile.TemporaryDirectory() as cache:
         with adapter(python, model, served, PYTHONPYCACHEPREFIX=cache, PYTHONDONTWRITEBYTECODE=""):
             pass

@@ -15,7 +15,7 @@ class Rate:
 
 
 def print_rates(name: str, rates: list[Rate], against: list[Rate] | None = None) -> None:
-    """The medians; and of pairs measured next to each other the shares."""
+    """Return the medians; and of pairs measured next to each other the shares."""
     images, cpu = (statistics.median(values) for values in zip(*((one.images, one.cpu) for one in rates), strict=True))
     text = f"{images:.0f} images/s, {cpu * 1000:.2f} ms CPU an image"
     if against:

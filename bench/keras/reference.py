@@ -20,7 +20,7 @@ _SIZE = (224, 224)
 
 
 def main() -> None:
-    """Writes NumPy arrays into the folder."""
+    """Write NumPy arrays into the folder."""
     {"make": make, "served": served}[sys.argv[1]](Path(sys.argv[2]))
 
 
@@ -40,7 +40,7 @@ def make(folder: Path) -> None:
 
 
 def served(folder: Path) -> None:
-    """The scores of what the converter wrote."""
+    """Return the scores of what the converter wrote."""
     for name in ("legacy.h5", "modern.keras"):
         signature = tf.saved_model.load(str(folder / f"{name}.served" / "1")).signatures["serving_default"]
         pixels = np.load(folder / "ours.npy")

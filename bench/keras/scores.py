@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def pixels_of(path: Path) -> Pixels:
-    """What the recognizer sends."""
+    """Return what the recognizer sends."""
     return to_pixels(Image(path.read_bytes()).as_stored())
 
 

@@ -66,25 +66,25 @@ def main() -> None:
 
 
 def jpeg(side: int, quality: int) -> bytes:
-    """A face, as a square JPEG."""
+    """Return a face, as a square JPEG."""
     buffer = io.BytesIO()
     photo("Eileen Collins").resize((side, side), Pillow.Resampling.BICUBIC).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
 def pixels_of(content: bytes) -> np.ndarray:
-    """The tensor that the adapter makes of it."""
+    """Return the tensor that the adapter makes of it."""
     return to_pixels(Image(content).as_stored())
 
 
 def predict(content: bytes) -> bytes:
-    """The PredictRequest that the adapter makes of it."""
+    """Return the PredictRequest that the adapter makes of it."""
     spec = model_pb2.ModelSpec(name=NAME)
     return predict_request(spec, pixels_of(content), "image", "scores").SerializeToString()
 
 
 def recognize(content: bytes) -> bytes:
-    """The RecognizeImageRequest with it."""
+    """Return the RecognizeImageRequest with it."""
     return pb.RecognizeImageRequest(image=pb.Image(content=content)).SerializeToString()
 
 

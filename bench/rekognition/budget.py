@@ -49,7 +49,7 @@ class Ran:
 
 
 async def call_all(addresses: list[str], calls: int, table_url: str) -> Ran:
-    """Makes the calls, and watches the money."""
+    """Make the calls, and watches the money."""
     ran, numbers = Ran(), iter(range(calls))
     async with asyncio.TaskGroup() as group:
         watching = group.create_task(watch(ran, table_url))
@@ -89,7 +89,7 @@ def reason(error: grpc.aio.AioRpcError, *, hasty: bool) -> str:
 
 
 async def watch(ran: Ran, table_url: str) -> None:
-    """Reads the table twice a second."""
+    """Read the table twice a second."""
     client = boto3.client("dynamodb", endpoint_url=table_url)
     while True:
         spent = await asyncio.to_thread(spending, client)
@@ -108,7 +108,7 @@ def spending(client: object) -> int:
 
 
 def picture() -> bytes:
-    """A small JPEG; what follows its end is nobody's business."""
+    """Return a small JPEG; what follows its end is nobody's business."""
     buffer = io.BytesIO()
     Image.new("RGB", (100, 100), "teal").save(buffer, "JPEG")
     return buffer.getvalue()
@@ -160,7 +160,7 @@ def main() -> None:
 
 
 def report(ran: Ran, counts: dict, spent: int, cap: int) -> int:
-    """Prints what was measured; 1 where something is not as it must be."""
+    """Print what was measured; 1 where something is not as it must be."""
     late = [when - ran.deadlines[name] for name, when in counts.pop("requests") if when > ran.deadlines[name]]
     most = max(money for *_, money in ran.curve)
     print("| what | measured |\n|---|---|")

@@ -70,7 +70,7 @@ def row(latency: float, rounds: int, seconds: float) -> str:
 
 
 def measure(role: str, at: str, callers: int, seconds: float) -> dict[str, float]:
-    """The median call in milliseconds, and calls a second, of so many callers."""
+    """Return the median call in milliseconds, and calls a second, of so many callers."""
     content = picture()
     ask = _boto3(at, callers) if role == "boto3" else _marquee(at)
     ask(content)  # connects
@@ -89,7 +89,7 @@ def measure(role: str, at: str, callers: int, seconds: float) -> dict[str, float
 
 
 def picture() -> bytes:
-    """A JPEG of about 100 KB."""
+    """Return a JPEG of about 100 KB."""
     noise = np.random.default_rng(1).integers(0, 256, (60, 80, 3), np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(noise).resize((960, 720)).save(buffer, "JPEG", quality=90)

@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 
 @contextmanager
 def stub(**faults: float) -> Iterator[str]:
-    """The fast stand-in for Rekognition; gives its URL."""
+    """Return the fast stand-in for Rekognition; return its URL."""
     options = [text for name, value in faults.items() for text in (f"--{name}", str(value))]
     with _program(str(HERE / "stub.py"), *options) as url:
         yield url

@@ -27,7 +27,7 @@ MOST = 80
 
 
 def main() -> None:
-    """Prints the time to load, and of searches."""
+    """Print the time to load, and of searches."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--faces", type=int, default=100_000)
     parser.add_argument("--searches", type=int, default=300)
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def fill(folder: Path, rows: npt.NDArray[np.float32]) -> None:
-    """A collection `c` with a face for each row."""
+    """Return a collection `c` with a face for each row."""
     database = Database(folder)
     indexes = IndexCache(database)
     CollectionStore(database, indexes).create("c")
@@ -56,14 +56,14 @@ def fill(folder: Path, rows: npt.NDArray[np.float32]) -> None:
 
 
 def load(folder: Path) -> tuple[FaceIndex, float]:
-    """The index as the first search after a start loads it, and the seconds that this takes."""
+    """Return the index as the first search after a start loads it, and the seconds that this takes."""
     before = time.perf_counter()
     index = IndexCache(Database(folder)).faces("c")
     return index, time.perf_counter() - before
 
 
 def report(index: FaceIndex, rows: npt.NDArray[np.float32], queries: npt.NDArray[np.float32]) -> None:
-    """Times each search, alone; prints percentiles and how many answers are those of double precision."""
+    """Time each search, alone; print percentiles and how many answers are those of double precision."""
     exact = rows.astype(np.float64)
     wall, processor, right = [], [], 0
     for embedding in queries:

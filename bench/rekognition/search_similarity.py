@@ -41,7 +41,7 @@ def embedded(folder: Path, rows: list[dict[str, str]]):  # noqa: ANN201 - a gene
 
 
 def report(one_person: np.ndarray, two_people: np.ndarray) -> None:
-    """A line a threshold."""
+    """Return a line a threshold."""
     print(f"{len(one_person)} pairs of one person, {len(two_people)} of two")
     for least in (50, 80, 90, 95, 99):
         kept, mistaken = (one_person >= least).mean(), (two_people >= least).mean()

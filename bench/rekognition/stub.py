@@ -24,7 +24,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 def name_of(content: bytes) -> str:
-    """The celebrity whom the stub sees in a picture."""
+    """Return the celebrity whom the stub sees in a picture."""
     return hashlib.sha256(content).hexdigest()[:16]
 
 

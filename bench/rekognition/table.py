@@ -14,7 +14,7 @@ TABLE = "money"
 
 
 def create(url: str) -> None:
-    """Makes the table."""
+    """Make the table."""
     boto3.client("dynamodb", endpoint_url=url).create_table(
         TableName=TABLE,
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],

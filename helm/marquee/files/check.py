@@ -15,7 +15,7 @@ _FINE = (pb.OUTCOME_OK, pb.OUTCOME_PARTIAL)
 
 
 def main() -> int:
-    """Prints a line for each recognizer; returns the exit code."""
+    """Print a line for each recognizer; return the exit code."""
     target, picture = sys.argv[1:]
     with grpc.insecure_channel(target) as channel:
         stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)

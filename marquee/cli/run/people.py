@@ -47,7 +47,7 @@ class _Row:
         return min((person.create_time for person in self.by_recognizer.values() if person.create_time), default=None)
 
     def faces(self, recognizer: str) -> str:
-        """Number of faces; empty if the recognizer does not know the person."""
+        """Return the number of faces; empty if the recognizer does not know the person."""
         return str(self.by_recognizer[recognizer].face_count) if recognizer in self.by_recognizer else ""
 
 

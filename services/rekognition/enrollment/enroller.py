@@ -74,7 +74,7 @@ class RekognitionEnroller:
         return [_message(one) for one in shown], shown[-1].person_id if len(entries) > page.size else ""
 
     def _open(self, collection: str) -> tuple[CollectionFaces, EnrolledPeople, Request]:
-        """Raises NotOffered, NotReady, InvalidRequest."""
+        """Raise NotOffered, NotReady or InvalidRequest."""
         account = self._recognizer.account
         if not self._settings.rekognition_collection:
             raise NotOffered("rekognition enrolls only if an operator sets MARQUEE_REKOGNITION_COLLECTION.")
