@@ -64,7 +64,7 @@ def start_seconds(system: LocalSystem, name: str) -> float:
 
 
 def recognize(system: LocalSystem, calls: int) -> str:
-    """Calls through the gateway with the demo's pictures; p50 and p95 in milliseconds."""
+    """Time calls through the gateway with the demo's pictures; p50 and p95 in milliseconds."""
     pictures = [system.picture(name) for name in ("both.jpg", "coffee.jpg", "collins.jpg", "hopper.jpg")]
     with Client(system.address("gateway")) as client, ThreadPoolExecutor(4) as threads:
 

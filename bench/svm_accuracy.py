@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def measured(faces: list[Labelled], recipe: str, scaler: str) -> Iterable[tuple[str, str]]:
-    """Grouped 5-fold cross-validation, and each actor as a stranger in turn."""
+    """Cross-validate in five grouped folds, and take each actor for a stranger in turn."""
     fitted = fit(training_set_of(faces, recipe), scaler or "minmax", 0.01)
     report = fitted.report
     chosen = ", ".join(f"{key}={report[key]}" for key in ("C", "kernel", "classifier") if key in report)

@@ -54,7 +54,7 @@ def running(command: list[str], environment: dict[str, str], port: int) -> Itera
 
 @contextmanager
 def as_in_image(python: str, model: Path, served: int) -> Iterator[dict[str, str]]:
-    """Return what an adapter's environment needs for its start to be the image's: bytecode of packages, none of our own."""
+    """Return an environment in which an adapter starts as in the image: bytecode of packages, none of our own."""
     with tempfile.TemporaryDirectory() as cache:
         with adapter(python, model, served, PYTHONPYCACHEPREFIX=cache, PYTHONDONTWRITEBYTECODE=""):
             pass

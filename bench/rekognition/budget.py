@@ -135,7 +135,7 @@ def draw(ran: Ran, cap: int, path: Path) -> None:
 
 
 def main() -> None:
-    """Runs, prints a Markdown table, and judges."""
+    """Run, print a Markdown table and judge."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--chart", type=Path)

@@ -16,7 +16,7 @@ from services.svm.recipes.embedding import WEIGHTS, ResNet
 
 
 def main() -> None:
-    """Prints, for each threshold, the share of pairs of one person and of two that reach it."""
+    """Print, for each threshold, the share of pairs of one person and of two that reach it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("faces", type=Path)
     folder = parser.parse_args().faces

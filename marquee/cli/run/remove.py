@@ -75,7 +75,7 @@ def _print(args: RemoveArgs, removal: Removal) -> None:
 
 
 def _print_failures(args: RemoveArgs, removal: Removal) -> Exit:
-    """Count an unknown person as a failure, although it is none for the server."""
+    """Print what failed and return the exit code. An unknown person is a failure here, though not for the server."""
     failures = [
         (f"{result.recognizer} {words(result.outcome)}", f"{result.status.message} It is safe to run this again.")
         for result in removal.results
