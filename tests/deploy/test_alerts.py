@@ -28,7 +28,7 @@ def _expressions(groups: list[dict[str, Any]]) -> list[str]:
 
 
 def _with_what_it_reads(alert: str) -> list[dict[str, Any]]:
-    """Return the alert, with a description alone, as promtool compares all annotations, after the rules that it reads."""
+    """Return the recorded rules that the alert reads, and the alert; promtool compares all annotations."""
     rules = [rule for group in promtool.groups() for rule in group["rules"]]
     (wanted,) = (rule for rule in rules if rule.get("alert") == alert)
     wanted["annotations"] = {"description": wanted["annotations"]["description"]}
