@@ -22,8 +22,8 @@ import numpy as np
 from local.pictures import demo_pictures, photo
 from marquee.v1 import enrollment_pb2, enrollment_pb2_grpc, recognizer_pb2, recognizer_pb2_grpc
 from services.svm.gallery.people import EnrolledPerson, Snapshot
+from tests.support.aws import s3_store
 from tests.support.processes import server
-from tests.support.s3_store import s3_store
 from tests.support.svm_enrollment import write_model
 
 ROUNDS = 10

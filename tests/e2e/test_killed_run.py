@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 _MARK = "TEST_RUN"
 _TEST = """
 import threading
-from tests.support.leaves import LeafProcess
+from tests.support.servers import LeafProcess
 from tests.support.processes import local_system, spawn
 
 def test_that_never_ends(tmp_path):

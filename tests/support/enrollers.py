@@ -14,8 +14,7 @@ from services.runtime import status
 from services.runtime.leaf.leaf import Leaf
 from services.runtime.leaf.recognizer import Enrollment, Page
 from services.runtime.settings import LeafSettings
-from tests.support.gateways import gateway
-from tests.support.leaves import Scripted, picture, served
+from tests.support.servers import Scripted, gateway, picture, served
 
 ENROLLED, ALREADY, REFUSED = (
     pb.ENROLLMENT_STATE_ENROLLED,

@@ -15,9 +15,8 @@ from services.runtime.leaf.leaf import Leaf
 from services.svm.gallery.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
-from tests.support.gateways import gateway, nobody
-from tests.support.leaves import Scripted, leaf, served
 from tests.support.processes import spawn, wait_until
+from tests.support.servers import Scripted, gateway, leaf, nobody, served
 
 _GALLERY = "gallery.npz"
 

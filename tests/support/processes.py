@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,3 +188,17 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
+
+
+def train_python() -> str:
+    """Return its Python; skip the test if it does not exist."""
+    python = os.environ.get("MARQUEE_TRAIN_PYTHON") or ROOT / ".venv-train/bin/python"
+    if not Path(python).exists():
+        pytest.skip(f"{python} is not there: `make train-env` makes it, MARQUEE_TRAIN_PYTHON names another")
+    return str(python)
+
+
+def run_module(module: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m MODULE ARGUMENTS` there."""
+    command = [train_python(), "-m", module, *map(str, arguments)]
+    return run(command, env=os.environ | environment)

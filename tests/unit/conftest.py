@@ -38,9 +38,9 @@ def aws_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def rekognition() -> Iterator[SimpleNamespace]:
     """Rekognition without a gallery, and DynamoDB with the table: `url`, `client` and `table_url`."""
-    from tests.support import rekognition_people  # noqa: PLC0415 - loads moto and dlib, which few tests need
+    from tests.support.rekognition import rekognition_aws  # noqa: PLC0415 - loads moto and dlib, which few tests need
 
-    with rekognition_people.aws() as running:
+    with rekognition_aws() as running:
         yield running
 
 

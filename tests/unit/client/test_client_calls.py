@@ -11,7 +11,7 @@ from google.rpc import code_pb2, status_pb2
 import marquee
 from marquee import AsyncClient, Client, Recognition
 from marquee.v1 import recognizer_pb2 as pb
-from tests.support.peer import Peer, refusal, serving, two_people
+from tests.support.client import Peer, refusal, serving, two_people
 from tests.support.processes import wait_until
 
 

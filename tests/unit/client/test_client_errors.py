@@ -8,7 +8,7 @@ from google.rpc import code_pb2, status_pb2
 
 import marquee
 from marquee import Client, MarqueeError
-from tests.support.peer import Peer, refusal, serving
+from tests.support.client import Peer, refusal, serving
 
 CASES = [
     (code_pb2.INVALID_ARGUMENT, "INVALID_REQUEST", marquee.InvalidRequest),

@@ -11,7 +11,7 @@ from marquee import Enrollment, Feature, Outcome, PeopleResult, Recognition, Rec
 from marquee.records import Record, read
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
-from tests.support.peer import two_people
+from tests.support.client import two_people
 
 OWN_FORM = ("google.protobuf.Duration", "google.protobuf.Timestamp", "google.rpc.Status")
 

@@ -4,7 +4,7 @@ import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway import fusion
-from tests.support.findings import LEFT, NEAR_LEFT, box, candidate, face, result, summary
+from tests.support.servers import LEFT, NEAR_LEFT, box, candidate, face, result, summary
 
 
 def test_overlapping_faces_of_two_recognizers_are_one() -> None:

@@ -6,9 +6,22 @@ import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.config import BackendConfig
-from tests.support.findings import LEFT, NEAR_LEFT, face
-from tests.support.gateways import code_and_reason, gateway, gateway_client, nobody, outcomes, refusal
-from tests.support.leaves import Scripted, leaf, request, stub, until
+from tests.support.servers import (
+    LEFT,
+    NEAR_LEFT,
+    Scripted,
+    code_and_reason,
+    face,
+    gateway,
+    gateway_client,
+    leaf,
+    nobody,
+    outcomes,
+    refusal,
+    request,
+    stub,
+    until,
+)
 
 
 async def test_asks_all_and_answers_once() -> None:

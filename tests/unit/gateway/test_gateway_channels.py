@@ -11,9 +11,8 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.config import BackendConfig
 from services.runtime import status
 from services.runtime.errors import DependencyUnavailable, NotReady, Throttled
-from tests.support.gateways import code_and_reason, gateway_client, nobody, outcomes, refusal
-from tests.support.leaves import Scripted, leaf, request
 from tests.support.processes import free_port
+from tests.support.servers import Scripted, code_and_reason, gateway_client, leaf, nobody, outcomes, refusal, request
 
 STOPPING = status.StatusError(status_pb2.Status(code=code_pb2.CANCELLED, message="CANCELLED"))
 """What gRPC answers to a call that reaches a server while it stops."""

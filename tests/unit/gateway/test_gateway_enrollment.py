@@ -20,7 +20,7 @@ from tests.support.enrollers import (
     states,
     through_gateway,
 )
-from tests.support.gateways import gateway, nobody
+from tests.support.servers import gateway, nobody
 
 
 def outcomes(results: list[pb.EnrollmentResult]) -> dict[str, str]:

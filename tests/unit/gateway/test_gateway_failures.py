@@ -8,9 +8,21 @@ from marquee.v1.recognizer_pb2_grpc import RecognizerServiceServicer, add_Recogn
 from services.gateway.config import BackendConfig
 from services.runtime import status
 from services.runtime.errors import InvalidImage, ObjectNotFound, Throttled
-from tests.support.findings import LEFT, face
-from tests.support.gateways import code_and_reason, gateway, gateway_client, nobody, outcomes, refusal
-from tests.support.leaves import Scripted, leaf, request, stub, until
+from tests.support.servers import (
+    LEFT,
+    Scripted,
+    code_and_reason,
+    face,
+    gateway,
+    gateway_client,
+    leaf,
+    nobody,
+    outcomes,
+    refusal,
+    request,
+    stub,
+    until,
+)
 
 
 async def test_one_that_is_down_is_unavailable() -> None:

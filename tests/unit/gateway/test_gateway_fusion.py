@@ -4,7 +4,7 @@ import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway import fusion
-from tests.support.findings import LEFT, NEAR_LEFT, RIGHT, candidate, face, result, summary
+from tests.support.servers import LEFT, NEAR_LEFT, RIGHT, candidate, face, result, summary
 
 
 def test_faces_apart_are_two_people() -> None:

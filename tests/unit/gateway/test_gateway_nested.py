@@ -9,10 +9,8 @@ import pytest
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
 from services.runtime.errors import Throttled
-from tests.support.findings import LEFT, NEAR_LEFT, face
-from tests.support.gateways import gateway
-from tests.support.leaves import Scripted, Stub, leaf, request, stub
 from tests.support.processes import free_port
+from tests.support.servers import LEFT, NEAR_LEFT, Scripted, Stub, face, gateway, leaf, request, stub
 
 
 @asynccontextmanager

@@ -7,9 +7,7 @@ import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import Throttled
-from tests.support.findings import LEFT, NEAR_LEFT, face
-from tests.support.gateways import gateway_client
-from tests.support.leaves import Scripted, request, until
+from tests.support.servers import LEFT, NEAR_LEFT, Scripted, face, gateway_client, request, until
 
 
 def result_of(name: str) -> pb.RecognizerResult:

@@ -9,8 +9,7 @@ from PIL import Image as Pillow
 
 from services.keras.preprocess import to_input, to_pixels
 from services.runtime.images.image import Image
-from tests.support.processes import run
-from tests.support.train_env import train_python
+from tests.support.processes import run, train_python
 
 pytestmark = pytest.mark.slow
 

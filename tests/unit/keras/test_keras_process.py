@@ -15,8 +15,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 from services.runtime import status
-from tests.support.leaves import request
 from tests.support.processes import PATIENCE, free_port, spawn
+from tests.support.servers import request
 from tests.support.tf_serving_models import serving, write_brightness_model
 
 pytestmark = pytest.mark.slow

@@ -14,11 +14,10 @@ from PIL import Image as Pillow
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import InvalidRequest
 from services.runtime.images.image import Image
+from tests.support.aws import Answer, refusal, scripted_aws
+from tests.support.pictures import encode
 from tests.support.processes import PATIENCE
-from tests.support.rekognition_calls import ask
-from tests.support.rekognition_pictures import encode
-from tests.support.rekognition_responses import LEFT, RESPONSES, respond
-from tests.support.scripted_aws import Answer, refusal, scripted_aws
+from tests.support.rekognition import LEFT, RESPONSES, ask, respond
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 COLLECTION = "people"

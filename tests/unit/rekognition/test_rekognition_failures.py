@@ -12,10 +12,10 @@ from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.settings import RekognitionSettings
 from services.runtime import errors, status
 from services.runtime.images.image import Image
-from tests.support.leaves import picture
+from tests.support.aws import Answer, Script, refusal, scripted_aws
 from tests.support.processes import PATIENCE
-from tests.support.rekognition_calls import options, recognizing
-from tests.support.scripted_aws import Answer, Script, refusal, scripted_aws
+from tests.support.rekognition import options, recognizing
+from tests.support.servers import picture
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 FACES = (200, {"CelebrityFaces": [], "UnrecognizedFaces": [{"BoundingBox": {}, "Confidence": 90.0}]})

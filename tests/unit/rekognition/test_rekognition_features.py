@@ -9,11 +9,10 @@ from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.image import Image
+from tests.support.aws import Answer, scripted_aws
+from tests.support.pictures import encode
 from tests.support.processes import PATIENCE
-from tests.support.rekognition_calls import ask, options, recognizing
-from tests.support.rekognition_pictures import encode
-from tests.support.rekognition_responses import respond
-from tests.support.scripted_aws import Answer, scripted_aws
+from tests.support.rekognition import ask, options, recognizing, respond
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 

@@ -11,11 +11,9 @@ import boto3
 import pytest
 
 from services.rekognition.lambda_function import objects_of
-from tests.support.lambda_runtime import RuntimeApi, running
+from tests.support.aws import BUCKET, TABLE, RuntimeApi, demo_aws, dynamodb, lambda_function, table
+from tests.support.pictures import demo, printed
 from tests.support.processes import ROOT, run
-from tests.support.rekognition_pictures import demo, printed
-from tests.support.rekognition_servers import BUCKET, demo_aws
-from tests.support.scripted_aws import TABLE, dynamodb, table
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +39,7 @@ def aws() -> Iterator[SimpleNamespace]:
 def function(aws: SimpleNamespace) -> Iterator[RuntimeApi]:
     tables = {"MARQUEE_REKOGNITION_TABLE": TABLE, "MARQUEE_REKOGNITION_RESULTS_TABLE": RESULTS}
     where = {"MARQUEE_REKOGNITION_ENDPOINT_URL": aws.url, "MARQUEE_DYNAMODB_ENDPOINT_URL": aws.table_url}
-    with running(HANDLER, **tables, **where, MARQUEE_REKOGNITION_ATTEMPTS="2") as api:
+    with lambda_function(HANDLER, **tables, **where, MARQUEE_REKOGNITION_ATTEMPTS="2") as api:
         yield api
 
 
@@ -163,7 +161,7 @@ def test_other_events_are_refused(function: RuntimeApi, event: object) -> None:
 def test_the_cap_holds(aws: SimpleNamespace) -> None:
     """What today's money does not pay fails, and says until when."""
     where = {"MARQUEE_REKOGNITION_ENDPOINT_URL": aws.url, "MARQUEE_REKOGNITION_DAILY_CAP_USD": "0.001"}
-    with running(HANDLER, **where) as api:
+    with lambda_function(HANDLER, **where) as api:
         assert api.invoke(direct(AWKWARD))[0] == "response"
         kind, error = api.invoke(direct(AWKWARD))
     assert kind == "error"

@@ -10,7 +10,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.picture import MAX_BYTES, MAX_SIDE, prepare
 from services.runtime.errors import ImageMissing, InvalidImage
 from services.runtime.images.image import Image
-from tests.support.rekognition_pictures import encode
+from tests.support.pictures import encode
 
 
 def halves(width: int = 160, height: int = 100) -> Pillow.Image:

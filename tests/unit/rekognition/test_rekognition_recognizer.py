@@ -13,9 +13,9 @@ from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.errors import InvalidImage, ObjectNotFound, OutOfTime
 from services.runtime.images.image import Image
 from services.runtime.storage.s3 import ObjectStore
-from tests.support.rekognition_calls import options, recognizing
-from tests.support.rekognition_pictures import encode
-from tests.support.rekognition_servers import BUCKET, demo_aws
+from tests.support.aws import BUCKET, demo_aws
+from tests.support.pictures import encode
+from tests.support.rekognition import options, recognizing
 
 
 @pytest.fixture(scope="module")

@@ -12,10 +12,9 @@ from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.errors import ImageTooLarge, InvalidImage, ObjectForbidden, ObjectNotFound
 from services.runtime.images.image import Image
 from services.runtime.storage.s3 import ObjectStore
-from tests.support.rekognition_calls import options, recognizing
-from tests.support.rekognition_pictures import encode
-from tests.support.rekognition_servers import BUCKET, demo_aws
-from tests.support.scripted_aws import refusal, scripted_aws
+from tests.support.aws import BUCKET, demo_aws, refusal, scripted_aws
+from tests.support.pictures import encode
+from tests.support.rekognition import options, recognizing
 
 FETCHED = "fetched from S3, because Rekognition in us-east-1 refuses it there"
 

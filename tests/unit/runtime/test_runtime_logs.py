@@ -10,8 +10,8 @@ import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
-from tests.support.leaves import LeafProcess, request, until
 from tests.support.processes import PATIENCE, free_port, spawn
+from tests.support.servers import LeafProcess, request, until
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_a_log_that_nobody_reads_fails_no_call() -> None:
     """Calls are answered although standard error is a pipe whose reader has gone."""
     port = str(free_port())
     own = {"MARQUEE_PORT": port, "MARQUEE_METRICS_PORT": str(free_port())}
-    command = [sys.executable, "-m", "tests.support.leaves"]
+    command = [sys.executable, "-m", "tests.support.servers"]
     with spawn(command, env=os.environ | own, stderr=subprocess.PIPE) as process:
         assert process.stderr is not None
         process.stderr.close()

@@ -7,7 +7,7 @@ import pytest
 from google.rpc import error_details_pb2, status_pb2
 
 from services.runtime import errors, status
-from tests.support.leaves import Scripted, leaf, request, stub
+from tests.support.servers import Scripted, leaf, request, stub
 
 
 def every(kind: type[errors.DomainError]) -> Iterator[type[errors.DomainError]]:

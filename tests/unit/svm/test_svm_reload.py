@@ -22,9 +22,8 @@ from services.runtime.leaf.recognizer import Options
 from services.svm import artifact
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
-from tests.support.background import in_background
+from tests.support.aws import in_background, s3_store
 from tests.support.processes import PATIENCE
-from tests.support.s3_store import s3_store
 
 DEMO = Path("models/svm/demo.skops")
 OPTIONS = Options(

@@ -10,8 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from typer.testing import Result
 
 from marquee.v1 import recognizer_pb2 as pb
-from tests.support.commands import marquee
-from tests.support.peer import Peer, serving
+from tests.support.client import Peer, marquee, serving
 
 PRICES = {
     pb.FEATURE_CELEBRITIES: 1000,

@@ -9,7 +9,7 @@ import pytest
 from marquee import Client
 from marquee.cli.run.enroll import MAX_PICTURES
 from marquee.sources import MAX_IMAGE_BYTES
-from tests.support.commands import lines_of, marquee
+from tests.support.client import lines_of, marquee
 from tests.support.enrollment_servers import EnrollmentServers, more_portraits
 
 HOPPER = ("--person-id", "grace-hopper")

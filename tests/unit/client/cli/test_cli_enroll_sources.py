@@ -7,7 +7,7 @@ import pytest
 
 from marquee import Enrollment, ImageTooLarge
 from marquee.cli.run.enroll import enroll_all
-from tests.support.commands import lines_of, marquee
+from tests.support.client import lines_of, marquee
 from tests.support.enrollment_servers import EnrollmentServers
 
 pytestmark = pytest.mark.usefixtures("portraits_here")

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.peer import Peer, serving, two_people
+from tests.support.client import Peer, serving, two_people
 from tests.support.processes import ROOT, run
 
 WITHOUT_TYPER = "import sys; sys.modules['typer'] = None; from marquee.__main__ import main; main()"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from marquee import Client
-from tests.support.commands import lines_of, marquee
+from tests.support.client import lines_of, marquee
 from tests.support.enrollment_servers import EnrollmentServers, more_portraits
 from tests.support.processes import ROOT, run
 

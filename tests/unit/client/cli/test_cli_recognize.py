@@ -16,8 +16,7 @@ from PIL import Image
 from typer.testing import Result
 
 from marquee.v1 import recognizer_pb2 as pb
-from tests.support.commands import marquee
-from tests.support.peer import Peer, refusal, serving, two_people
+from tests.support.client import Peer, marquee, refusal, serving, two_people
 from tests.support.processes import wait_until
 
 

@@ -8,8 +8,7 @@ from google.rpc import code_pb2
 from typer.testing import Result
 
 from marquee.v1 import recognizer_pb2 as pb
-from tests.support.commands import marquee
-from tests.support.peer import Peer, refusal, serving
+from tests.support.client import Peer, marquee, refusal, serving
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 
 from services.keras.assets import read_assets
 from services.keras.fetch import manifest as manifests
-from tests.support.s3_store import s3_store
-from tests.support.train_env import run_module
+from tests.support.aws import s3_store
+from tests.support.processes import run_module
 
 pytestmark = pytest.mark.slow
 

@@ -14,8 +14,8 @@ import pytest
 from services.keras.fetch import manifest as manifests
 from services.keras.fetch.bucket import BucketProblem, PublishedModel
 from services.keras.fetch.delivery import Delivery, DeliveryProblem
+from tests.support.aws import s3_store
 from tests.support.processes import PATIENCE, run, spawn, wait_until
-from tests.support.s3_store import s3_store
 
 BUCKET = "models"
 URL = f"s3://{BUCKET}/shop/celebrity"

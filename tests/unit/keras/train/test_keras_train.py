@@ -10,8 +10,7 @@ import pytest
 from PIL import Image as Pillow
 
 from services.keras.assets import read_assets
-from tests.support.processes import run
-from tests.support.train_env import ROOT, run_module, train_python
+from tests.support.processes import ROOT, run, run_module, train_python
 
 pytestmark = pytest.mark.slow
 

@@ -17,9 +17,9 @@ from PIL import Image as Pillow
 
 from local import pictures
 from local.stack import CREDENTIALS
+from tests.support.aws import BUCKET, demo_aws, endpoint
+from tests.support.pictures import encode
 from tests.support.processes import PATIENCE, free_port, spawn, wait_until
-from tests.support.rekognition_pictures import encode
-from tests.support.rekognition_servers import BUCKET, demo_aws, endpoint
 
 SIGNED = (
     "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/rekognition/aws4_request, "

@@ -27,11 +27,11 @@ from local.rekognition.wire.errors import AwsError
 from local.rekognition.wire.faults import Faults, Rates
 from local.rekognition.wire.protocol import Handler, operation_handler
 from local.stack import CREDENTIALS
-from tests.support import rekognition_pictures
+from tests.support import pictures
+from tests.support.aws import endpoint, serving
 from tests.support.processes import PATIENCE, free_port, spawn, wait_until
-from tests.support.rekognition_servers import endpoint, serving
 
-DEMO = rekognition_pictures.demo()
+DEMO = pictures.demo()
 LISTING = operation_handler({"ListCollections": lambda _: {"CollectionIds": ["a"]}})
 """A handler with one collection, for tests of what happens before operations run."""
 

@@ -9,9 +9,9 @@ from botocore.exceptions import ClientError
 from PIL import ImageEnhance, ImageFilter
 
 from local import pictures
-from tests.support import rekognition_pictures
+from tests.support import pictures as pictures_of
 
-DEMO = rekognition_pictures.demo()
+DEMO = pictures_of.demo()
 HOPPER, COLLINS, BOTH, COFFEE = ({"Bytes": DEMO[name]} for name in ("hopper", "collins", "both", "coffee"))
 
 
@@ -83,7 +83,7 @@ def test_poor_faces_are_not_indexed(client: Any, collection: str) -> None:
     """A dark and blurred face is refused with both reasons, and kept without a filter."""
     blurred = pictures.photo("Grace Hopper").filter(ImageFilter.GaussianBlur(3))
     poor = ImageEnhance.Brightness(blurred).enhance(0.4)
-    image = {"Bytes": rekognition_pictures.jpeg(poor)}
+    image = {"Bytes": pictures_of.jpeg(poor)}
     answer = client.index_faces(CollectionId=collection, Image=image, QualityFilter="HIGH")
     assert answer["FaceRecords"] == []
     assert {"LOW_BRIGHTNESS", "LOW_SHARPNESS"} <= set(answer["UnindexedFaces"][0]["Reasons"])

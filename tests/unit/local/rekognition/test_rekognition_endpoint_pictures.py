@@ -14,10 +14,10 @@ from PIL import ImageOps
 
 from local import pictures
 from local.rekognition import annotations
-from tests.support import rekognition_pictures
-from tests.support.rekognition_servers import endpoint
+from tests.support import pictures as pictures_of
+from tests.support.aws import endpoint
 
-DEMO = rekognition_pictures.demo()
+DEMO = pictures_of.demo()
 HOPPER, COLLINS, BOTH, COFFEE = ({"Bytes": DEMO[name]} for name in ("hopper", "collins", "both", "coffee"))
 
 
@@ -39,7 +39,7 @@ ANNOTATION = {
     ],
     "ContentTypes": [{"Name": "Illustrated", "Confidence": 80}],
 }
-PAGE = {"Bytes": rekognition_pictures.printed(["Hello World", "GATE 42 Open"])}
+PAGE = {"Bytes": pictures_of.printed(["Hello World", "GATE 42 Open"])}
 TEXTS = [
     text("Hello World", 0, (0.04, 0.2, 0.38), Type="LINE"),
     text("GATE 42 Open", 1, (0.04, 0.58, 0.44), Type="LINE"),
@@ -113,7 +113,7 @@ def test_pose_follows_the_picture(client: Any) -> None:
     photo = pictures.photo("Grace Hopper")
 
     def pose(picture: Any) -> dict[str, float]:
-        image = {"Bytes": rekognition_pictures.jpeg(picture)}
+        image = {"Bytes": pictures_of.jpeg(picture)}
         return client.detect_faces(Image=image)["FaceDetails"][0]["Pose"]
 
     straight = pose(photo)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.processes import ROOT, run
-from tests.support.train_env import train_python
+from tests.support.processes import ROOT, run, train_python
 
 _IMPORT = """
 import sys

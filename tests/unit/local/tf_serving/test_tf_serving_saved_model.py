@@ -15,9 +15,8 @@ from tensorflow_serving.apis import get_model_metadata_pb2, model_pb2, predict_p
 
 from local.tf_serving.source import logger
 from services.keras.serving.tensors import as_content, to_array
-from tests.support.processes import PATIENCE, ROOT, free_port, run, spawn
+from tests.support.processes import PATIENCE, ROOT, free_port, run, spawn, train_python
 from tests.support.tf_serving_models import model_source
-from tests.support.train_env import train_python
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from local.rekognition.wire.protocol import operation_handler
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 from services.runtime import status
-from tests.support import rekognition_servers
+from tests.support.aws import serving as serving_app
 from tests.support.processes import free_port, serving, spawn, wait_until
 
 pytestmark = pytest.mark.slow
@@ -38,7 +38,7 @@ GOOD = {
 @contextmanager
 def guarded(access: Access) -> Iterator[str]:
     """DetectLabels behind the local endpoint's access checks; gives its URL."""
-    with rekognition_servers.serving(create_app(operation_handler({"DetectLabels": lambda _: LABELS}), access)) as url:
+    with serving_app(create_app(operation_handler({"DetectLabels": lambda _: LABELS}), access)) as url:
         yield url
 
 

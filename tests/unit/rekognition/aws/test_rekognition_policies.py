@@ -24,14 +24,10 @@ from services.rekognition.table.people import EnrolledPeople
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Page
 from services.runtime.storage.s3 import ObjectStore
-from tests.support.aws_calls import ACCOUNT, REGION, Permissions, recorded
+from tests.support.aws import ACCOUNT, REGION, TABLE, Permissions, dynamodb, endpoint, recorded, s3_store, table
+from tests.support.pictures import encode
 from tests.support.processes import ROOT
-from tests.support.rekognition_calls import options, recognizing
-from tests.support.rekognition_people import DEMO, enrollment_of, replica
-from tests.support.rekognition_pictures import encode
-from tests.support.rekognition_servers import endpoint
-from tests.support.s3_store import s3_store
-from tests.support.scripted_aws import TABLE, dynamodb, table
+from tests.support.rekognition import DEMO, enrollment_of, options, recognizing, replica
 
 pytestmark = pytest.mark.slow
 

@@ -16,12 +16,12 @@ from services.rekognition.budget.ledger import ProcessLedger, TableLedger
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime import errors, status
 from services.runtime.images.image import Image
-from tests.support.leaves import picture as small_picture
-from tests.support.leaves import until
+from tests.support.aws import RESET, TABLE, Answer, dynamodb, refusal, scripted_aws, settings
 from tests.support.processes import PATIENCE
-from tests.support.rekognition_calls import options
-from tests.support.rekognition_calls import recognizing as replica
-from tests.support.scripted_aws import RESET, TABLE, Answer, dynamodb, refusal, scripted_aws, settings
+from tests.support.rekognition import options
+from tests.support.rekognition import recognizing as replica
+from tests.support.servers import picture as small_picture
+from tests.support.servers import until
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 LABELS = (200, {"Labels": [{"Name": "Boat", "Confidence": 80.0}]})

@@ -15,10 +15,10 @@ from services.rekognition.table.client import connect
 from services.rekognition.table.replicas import Replicas
 from services.runtime import errors, status
 from services.runtime.images.image import Image
-from tests.support.leaves import picture as small_picture
-from tests.support.leaves import until
-from tests.support.rekognition_calls import options, recognizing
-from tests.support.scripted_aws import RESET, TABLE, Answer, dynamodb, refusal, scripted_aws, settings
+from tests.support.aws import RESET, TABLE, Answer, dynamodb, refusal, scripted_aws, settings
+from tests.support.rekognition import options, recognizing
+from tests.support.servers import picture as small_picture
+from tests.support.servers import until
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 LABELS = (200, {"Labels": [{"Name": "Boat", "Confidence": 80.0}]})

@@ -11,8 +11,8 @@ import pytest
 
 from services.rekognition.collections.__main__ import main
 from services.rekognition.table.people import EnrolledPeople
-from tests.support.rekognition_people import DEMO
-from tests.support.scripted_aws import TABLE, scripted_aws
+from tests.support.aws import TABLE, scripted_aws
+from tests.support.rekognition import DEMO
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ from services.runtime.leaf.leaf import Leaf
 from services.runtime.leaf.recognizer import Page
 from services.runtime.settings import LeafSettings
 from tests.support.enrollers import ALREADY, ENROLLED, REFUSED, client, code_and_reason, reasons, states
-from tests.support.leaves import served, stub
-from tests.support.rekognition_people import (
+from tests.support.pictures import jpeg
+from tests.support.rekognition import (
     COLLINS,
     DEMO,
     HOPPER,
@@ -28,7 +28,7 @@ from tests.support.rekognition_people import (
     replica,
     searched,
 )
-from tests.support.rekognition_pictures import jpeg
+from tests.support.servers import served, stub
 
 Pair = tuple[RekognitionRecognizer, RekognitionEnroller]
 

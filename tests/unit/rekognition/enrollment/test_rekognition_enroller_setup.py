@@ -9,8 +9,9 @@ import pytest
 from services.rekognition.table.people import EnrolledPeople
 from services.runtime.errors import CollectionNotFound, NotOffered
 from services.runtime.server.calls import within
+from tests.support.aws import Answer, scripted_aws
 from tests.support.enrollers import ALREADY, ENROLLED, REFUSED, reasons, states
-from tests.support.rekognition_people import (
+from tests.support.rekognition import (
     COLLINS,
     DEMO,
     HOPPER,
@@ -21,7 +22,6 @@ from tests.support.rekognition_people import (
     replica,
     searched,
 )
-from tests.support.scripted_aws import Answer, scripted_aws
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 
 from services.runtime.errors import DomainError, ImageMissing, ImageTooLarge, InvalidImage
 from services.runtime.images.image import Image
-from tests.support.noise_pictures import damaged, encode
+from tests.support.pictures import damaged, encode_noise
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Pillow warns about damaged EXIF blocks; here the damage is the point.
@@ -41,10 +41,10 @@ NO_PICTURES = {
     "one byte": b"\xff",
     "HTML": b"<html><body>404</body></html>",
     "SVG": b'<svg xmlns="http://www.w3.org/2000/svg"/>',
-    "GIF": encode("GIF"),
-    "TIFF": encode("TIFF"),
-    "BMP": encode("BMP"),
-    "a JPEG's first bytes": encode("JPEG")[:20],
+    "GIF": encode_noise("GIF"),
+    "TIFF": encode_noise("TIFF"),
+    "BMP": encode_noise("BMP"),
+    "a JPEG's first bytes": encode_noise("JPEG")[:20],
     "a PNG without size": SIGNATURE + chunk(b"IHDR", bytes(13)),
 }
 
@@ -59,7 +59,7 @@ def test_refuses_what_is_no_picture(content: bytes) -> None:
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_refuses_a_truncated_picture(form: str) -> None:
     """A file that ends in the middle is InvalidImage, never half a picture."""
-    content = encode(form)
+    content = encode_noise(form)
     with pytest.raises(InvalidImage, match="damaged"):
         Image(content[: len(content) // 2]).upright()
 
@@ -67,7 +67,7 @@ def test_refuses_a_truncated_picture(form: str) -> None:
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_verify_refuses_a_truncated_picture(form: str) -> None:
     """verify() refuses it as well, for recognizers that do not decode."""
-    content = encode(form)
+    content = encode_noise(form)
     with pytest.raises(InvalidImage, match="damaged"):
         Image(content[: len(content) // 2]).verify()
 
@@ -81,7 +81,7 @@ def test_refuses_an_empty_file() -> None:
 def test_refuses_a_file_over_15_mib() -> None:
     """A file over the limit is ImageTooLarge, though it begins as a fine picture."""
     with pytest.raises(ImageTooLarge, match="15 MiB"):
-        Image(encode("JPEG") + bytes(15 * 1024 * 1024)).upright()
+        Image(encode_noise("JPEG") + bytes(15 * 1024 * 1024)).upright()
 
 
 def test_refuses_a_bomb_undecoded() -> None:
@@ -126,20 +126,20 @@ EXIF = {
 @pytest.mark.parametrize("exif", EXIF.values(), ids=EXIF)
 def test_damaged_exif_turns_nothing(form: str, exif: bytes) -> None:
     """A picture with a damaged EXIF block is a picture: it is shown as stored."""
-    image = Image(encode(form, exif=b"Exif\0\0" + exif))
+    image = Image(encode_noise(form, exif=b"Exif\0\0" + exif))
     assert (image.upright().shape, image.size) == ((48, 64, 3), (64, 48))
 
 
 def test_damaged_resolution_does_not_hide_the_orientation() -> None:
     """Other tags' damage does not stop a picture from being turned."""
     exif = b"II*\0\x08\0\0\0\x02\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\x1a\x01\x03\0\x05\0\0\0\x08\0\0\0\0\0\0\0"
-    assert Image(encode("JPEG", exif=b"Exif\0\0" + exif)).upright().shape == (64, 48, 3)
+    assert Image(encode_noise("JPEG", exif=b"Exif\0\0" + exif)).upright().shape == (64, 48, 3)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_a_damaged_colour_profile_is_no_matter(form: str) -> None:
     """No colour profile is applied, so a damaged one does no harm."""
-    assert Image(encode(form, icc_profile=b"junk" * 1000)).upright().shape == (48, 64, 3)
+    assert Image(encode_noise(form, icc_profile=b"junk" * 1000)).upright().shape == (48, 64, 3)
 
 
 DAMAGED_CHUNKS = {
@@ -161,7 +161,7 @@ def test_any_damage_is_a_domain_error(form: str) -> None:
     """Whatever bytes are changed, a caller is told of an invalid picture, never of an error on our side."""
     exif = Pillow.Exif()
     exif[0x0112], exif[0x011A] = 6, 72.0
-    sound = encode(form, exif=exif, save_all=form == "MPO")
+    sound = encode_noise(form, exif=exif, save_all=form == "MPO")
     for content in damaged(sound, within=600):
         try:
             _ = Image(content).info

@@ -7,25 +7,25 @@ from PIL import Image as Pillow
 
 from services.runtime.errors import DomainError, InvalidImage
 from services.runtime.images.image import Image
-from tests.support.noise_pictures import damaged, encode
+from tests.support.pictures import damaged, encode_noise
 
 END = b"\xff\xd9"
 
 
 def with_preview() -> bytes:
     """A JPEG with another, whole one within its EXIF block, as cameras write them."""
-    whole = encode(exif=b"Exif\0\0" + encode(quality=20))
+    whole = encode_noise(exif=b"Exif\0\0" + encode_noise(quality=20))
     assert whole.count(END) == 2
     return whole
 
 
 JPEGS = {
-    "baseline": encode(),
-    "progressive": encode(progressive=True),
-    "of low quality": encode(quality=30, subsampling=2),
-    "with restarts": encode(restart_marker_rows=1),
+    "baseline": encode_noise(),
+    "progressive": encode_noise(progressive=True),
+    "of low quality": encode_noise(quality=30, subsampling=2),
+    "with restarts": encode_noise(restart_marker_rows=1),
     "with a preview": with_preview(),
-    "several in one file": encode("MPO", save_all=True, append_images=[Pillow.new("RGB", (8, 8))]),
+    "several in one file": encode_noise("MPO", save_all=True, append_images=[Pillow.new("RGB", (8, 8))]),
 }
 
 
@@ -66,7 +66,7 @@ def test_verifying_first_changes_no_measure(form: str, orientation: int) -> None
     """Format, upright size and info are right and the same whether verify() came before or not."""
     exif = Pillow.Exif()
     exif[0x0112] = orientation
-    content = encode(form, exif=exif)
+    content = encode_noise(form, exif=exif)
     verified = Image(content)
     verified.verify()
     assert (verified.format, verified.size) == (form, (64, 48) if orientation == 1 else (48, 64))
@@ -77,7 +77,7 @@ def test_verifying_first_changes_no_measure(form: str, orientation: int) -> None
 @pytest.mark.parametrize("form", ["JPEG", "MPO"])
 def test_verify_meets_damage_with_a_domain_error(form: str) -> None:
     """Whatever bytes are changed, verify() passes the file or says that it is invalid."""
-    sound = encode(form, save_all=form == "MPO")
+    sound = encode_noise(form, save_all=form == "MPO")
     for content in damaged(sound, within=700):
         try:
             Image(content).verify()

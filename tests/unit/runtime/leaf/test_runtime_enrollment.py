@@ -12,7 +12,7 @@ from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from services.runtime.errors import FaceAlreadyEnrolled, NoFace, NotOffered
 from services.runtime.people import person_id_of
 from tests.support.enrollers import ScriptedEnroller, client, code_and_reason, enrolling, enrollment, refusal
-from tests.support.leaves import picture
+from tests.support.servers import picture
 
 
 @pytest.fixture

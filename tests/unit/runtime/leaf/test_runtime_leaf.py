@@ -12,7 +12,7 @@ from services.runtime import status
 from services.runtime.errors import DependencyUnavailable
 from services.runtime.leaf.leaf import Leaf
 from services.runtime.settings import LeafSettings
-from tests.support.leaves import Scripted, Stub, leaf, request, stub, until
+from tests.support.servers import Scripted, Stub, leaf, request, stub, until
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
 from services.runtime.leaf.leaf import Leaf
 from services.runtime.settings import LeafSettings
-from tests.support.leaves import Scripted, request, served, stub, until
+from tests.support.servers import Scripted, request, served, stub, until
 
 
 def in_flight() -> float:

@@ -12,8 +12,8 @@ from marquee.v1 import recognizer_pb2_grpc
 from services.runtime.errors import ObjectNotFound, Overloaded
 from services.runtime.server import calls, metrics
 from services.runtime.server.server import RECOGNIZER_SERVICE, Service
-from tests.support.leaves import Scripted, leaf, request, served, stub, until
 from tests.support.processes import free_port
+from tests.support.servers import Scripted, leaf, request, served, stub, until
 
 RECOGNIZER = "marquee.v1.RecognizerService"
 

@@ -12,8 +12,8 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
-from tests.support.leaves import LeafProcess, request
 from tests.support.processes import PATIENCE
+from tests.support.servers import LeafProcess, request
 
 pytestmark = pytest.mark.slow
 

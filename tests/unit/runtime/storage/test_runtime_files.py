@@ -11,8 +11,8 @@ from services.runtime.errors import DependencyUnavailable, Misconfigured
 from services.runtime.storage import files
 from services.runtime.storage.files import File
 from services.runtime.storage.s3 import Changed
+from tests.support.aws import s3_store
 from tests.support.processes import free_port
-from tests.support.s3_store import s3_store
 
 
 @pytest.fixture(scope="module")

@@ -20,8 +20,7 @@ from services.runtime.errors import (
 from services.runtime.storage.files import file_at
 from services.runtime.storage.s3 import S3, Changed, ObjectStore, S3Url
 from services.svm import artifact
-from tests.support.background import in_background
-from tests.support.s3_store import s3_store
+from tests.support.aws import in_background, s3_store
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 CLIMBING = "people/../../anna.jpg"

@@ -12,8 +12,8 @@ from prometheus_client import REGISTRY
 from services.runtime.leaf.recognizer import Page
 from services.svm.gallery.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
+from tests.support.aws import s3_store
 from tests.support.processes import PATIENCE
-from tests.support.s3_store import s3_store
 from tests.support.svm_enrollment import (
     COLLINS,
     HOPPER,

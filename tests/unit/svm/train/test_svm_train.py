@@ -12,7 +12,7 @@ from PIL import ImageFilter
 from local.pictures import PEOPLE, photo, scene, variations
 from services.svm import artifact
 from services.svm.train.__main__ import main
-from tests.support.s3_store import s3_store
+from tests.support.aws import s3_store
 
 pytestmark = pytest.mark.slow
 

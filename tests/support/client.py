@@ -1,4 +1,4 @@
-"""A server whose responses a test chooses."""
+"""What the client and its command meet: a server whose answers a test chooses."""
 
 import threading
 from collections.abc import Iterator
@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 import grpc
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+from typer.testing import CliRunner, Result
 
+from marquee.cli.commands import app
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceServicer, add_RecognizerServiceServicer_to_server
 from tests.support.processes import PATIENCE
@@ -138,3 +140,13 @@ def _milliseconds(count: int) -> duration_pb2.Duration:
     duration = duration_pb2.Duration()
     duration.FromMilliseconds(count)
     return duration
+
+
+def marquee(*arguments: str, stdin: bytes | None = None) -> Result:
+    """Run the command and return its result. Tables do not depend on the terminal's width."""
+    return CliRunner(env={"COLUMNS": None}).invoke(app, arguments, input=stdin)
+
+
+def lines_of(result: Result) -> list[str]:
+    """Return the lines of standard output, with single blanks."""
+    return [" ".join(line.split()) for line in result.stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""Scripted recognizers, served for real: in the test's own event loop or as a process."""
+"""Recognizers that do what a test tells them and gateways over them, served for real, and their results."""
 
 import argparse
 import asyncio
@@ -8,16 +8,23 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
 import grpc
+import pytest
+from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
+from services.gateway import fusion
+from services.gateway.config import BackendConfig, GatewayConfig
+from services.gateway.servicer import Gateway
+from services.gateway.settings import GatewaySettings
+from services.runtime import status
 from services.runtime.errors import DomainError, Misconfigured
 from services.runtime.images.image import Image
 from services.runtime.leaf.leaf import Leaf, serve
@@ -91,7 +98,7 @@ class Scripted:
 
 
 class LeafProcess:
-    """`python -m tests.support.leaves` on free ports, its standard error in a file."""
+    """`python -m tests.support.servers` on free ports, its standard error in a file."""
 
     def __init__(self, folder: Path, *arguments: str | Path, **environment: str) -> None:
         own = {"MARQUEE_PORT": str(free_port()), "MARQUEE_METRICS_PORT": str(free_port())} | environment
@@ -100,7 +107,7 @@ class LeafProcess:
         self._log = folder / "stderr"
         self._life = ExitStack()
         with self._log.open("wb") as log:
-            command = [sys.executable, "-m", "tests.support.leaves", *arguments]
+            command = [sys.executable, "-m", "tests.support.servers", *arguments]
             self.process = self._life.enter_context(spawn(command, env=os.environ | own, stderr=log))
 
     def log(self) -> list[dict[str, object]]:
@@ -201,7 +208,7 @@ def request(**fields: object) -> pb.RecognizeImageRequest:
 
 
 def main() -> None:
-    """Serve one as a process: `python -m tests.support.leaves`."""
+    """Serve one as a process: `python -m tests.support.servers`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--until", type=Path)
@@ -221,3 +228,85 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+
+@asynccontextmanager
+async def gateway(
+    backends: Mapping[str, str | BackendConfig], name: str = "gateway", port: int = 0
+) -> AsyncIterator[str]:
+    """Serve a gateway over the recognizers, given by target or configuration; yield the address."""
+    recognizers = {
+        key: one if isinstance(one, BackendConfig) else BackendConfig(target=one) for key, one in backends.items()
+    }
+    config = GatewayConfig(recognizers=recognizers)
+    async with served(Gateway(config, GatewaySettings(gateway_name=name)), port) as address:
+        yield address
+
+
+@asynccontextmanager
+async def gateway_client(*recognizers: Scripted, **others: str | BackendConfig) -> AsyncIterator[Stub]:
+    """Yield a client of a gateway over the recognizers, and over others by target."""
+    async with AsyncExitStack() as stack:
+        backends = {one.name: await stack.enter_async_context(leaf(one)) for one in recognizers}
+        address = await stack.enter_async_context(gateway(backends | others))
+        yield await stack.enter_async_context(stub(address))
+
+
+def nobody() -> str:
+    """Return a target where nobody listens."""
+    return f"127.0.0.1:{free_port()}"
+
+
+async def refusal(client: Stub, message: pb.RecognizeImageRequest, timeout: float = 60) -> status_pb2.Status:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await client.RecognizeImage(message, timeout=timeout)
+    return status.from_rpc_error(caught.value)
+
+
+def code_and_reason(refused: status_pb2.Status) -> tuple[str, str]:
+    return status.code_of(refused).name, status.reason_of(refused)
+
+
+def outcomes(response: pb.RecognizeImageResponse) -> dict[str, str]:
+    return {one.recognizer: pb.Outcome.Name(one.outcome).removeprefix("OUTCOME_") for one in response.results}
+
+
+LEFT = (0.1, 0.2, 0.2, 0.3)
+NEAR_LEFT = (0.12, 0.22, 0.2, 0.3)
+RIGHT = (0.6, 0.2, 0.2, 0.3)
+Place = tuple[float, float, float, float]
+
+
+def box(place: Place) -> pb.BoundingBox:
+    left, top, width, height = place
+    return pb.BoundingBox(left=left, top=top, width=width, height=height)
+
+
+def face(place: Place, name: str = "", score: float = 0.9) -> pb.Face:
+    """Return a face; without a name, an unknown one."""
+    return pb.Face(box=box(place), candidates=[candidate(name, score)] if name else [])
+
+
+def candidate(name: str, score: float = 0.9) -> pb.Candidate:
+    return pb.Candidate(person_id=f"id of {name}", display_name=name, score=score)
+
+
+def result(recognizer: str, *faces: pb.Face, group: str = "", **fields: object) -> pb.RecognizerResult:
+    """Return the result of a recognizer that looked for celebrities."""
+    result = pb.RecognizerResult(
+        recognizer=recognizer,
+        outcome=pb.OUTCOME_OK,
+        faces=faces,
+        performed_features=[pb.FEATURE_CELEBRITIES],
+        model=pb.Model(evidence_group=group),
+    )
+    result.MergeFrom(pb.RecognizerResult(**fields))
+    return result
+
+
+def summary(*results: pb.RecognizerResult) -> list[tuple[str, str]]:
+    """Return state and name of each verdict."""
+    return [
+        (pb.VerdictState.Name(one.state).removeprefix("VERDICT_STATE_"), one.display_name)
+        for one in fusion.verdicts(results)
+    ]

@@ -1,12 +1,33 @@
-"""Pictures for Rekognition's tests."""
+"""Pictures as files: of noise, damaged, printed, and the demo's."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from local import pictures
+
+
+def noise(size: tuple[int, int] = (64, 48)) -> Pillow.Image:
+    return Pillow.fromarray(np.random.default_rng(1).integers(0, 255, (*size[::-1], 3), dtype=np.uint8))
+
+
+def encode_noise(form: str = "JPEG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    noise().save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def damaged(sound: bytes, within: int) -> Iterator[bytes]:
+    """150 copies in which three of the first bytes, `within` so many, are changed."""
+    random = np.random.default_rng(7)
+    for _ in range(150):
+        copy = bytearray(sound)
+        for place in random.integers(0, min(len(copy), within), 3):
+            copy[place] = random.integers(0, 256)
+        yield bytes(copy)
 
 
 def encode(picture: Pillow.Image, kind: str = "JPEG", **options: object) -> bytes:

@@ -1,0 +1,147 @@
+"""Calls of the Rekognition recognizer, people enrolled in it, and what AWS answers where a test says nothing else."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+from PIL import Image as Pillow
+
+from local.pictures import photo
+from marquee.v1 import recognizer_pb2 as pb
+from services.rekognition.enrollment.enroller import RekognitionEnroller
+from services.rekognition.recognizer import RekognitionRecognizer
+from services.runtime.images.image import Image
+from services.runtime.leaf.recognizer import Enrollment, Options
+from tests.support import pictures
+from tests.support.aws import TABLE, Answer, dynamodb, endpoint, settings
+from tests.support.pictures import encode
+
+_DEFAULT = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
+
+
+@asynccontextmanager
+async def recognizing(url: str, **own: object) -> AsyncIterator[RekognitionRecognizer]:
+    """A loaded recognizer that takes the URL for AWS, with settings of its own."""
+    recognizer = RekognitionRecognizer(settings(url, **own))
+    await recognizer.load()
+    try:
+        yield recognizer
+    finally:
+        await recognizer.close()
+
+
+async def ask(url: str, *features: pb.Feature.ValueType, image: Image | None = None, **own: object) -> Any:
+    """The result of a call of a recognizer with settings of its own; a plain picture unless given."""
+    plain = Image(encode(Pillow.new("RGB", (400, 300))))
+    async with recognizing(url, **own) as recognizer:
+        return await recognizer.recognize(image or plain, options(*features))
+
+
+def options(*features: pb.Feature.ValueType, seconds: float = 300, **own: object) -> Options:
+    """Options of a call for features, by default celebrities and labels, with a deadline in so many seconds."""
+    features = features or _DEFAULT
+    call = {"request_id": "test", "features": features, "max_labels": 10, "min_score": 0, "collection": ""}
+    return Options(**call | own, include_embeddings=False, deadline=time.monotonic() + seconds)
+
+
+DEMO = pictures.demo()
+COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
+PORTRAITS = {name: pictures.jpeg(photo(name)) for name in (COLLINS, HOPPER)}
+PRICE = 1000 + 2000
+"""Micro-USD for a picture: DetectFaces, then SearchFacesByImage and IndexFaces."""
+
+
+@contextmanager
+def rekognition_aws() -> Iterator[SimpleNamespace]:
+    """Rekognition without a gallery, DynamoDB with the table; `client` is Rekognition's."""
+    with endpoint(None) as url, dynamodb() as table_url:
+        client = boto3.client("rekognition", endpoint_url=url)
+        yield SimpleNamespace(url=url, table_url=table_url, client=client)
+        client.close()
+
+
+@asynccontextmanager
+async def replica(
+    aws: SimpleNamespace, collection: str, **own: object
+) -> AsyncIterator[tuple[RekognitionRecognizer, RekognitionEnroller]]:
+    """A recognizer in this event loop, with what enrolls into the collection."""
+    table = {"rekognition_table": TABLE, "dynamodb_endpoint_url": aws.table_url, "rekognition_collection": collection}
+    chosen = table | own
+    async with recognizing(aws.url, **chosen) as recognizer:
+        yield recognizer, RekognitionEnroller(recognizer, settings(aws.url, **chosen))
+
+
+def enrollment_of(
+    *pictures: bytes, person_id: str = "grace-hopper", name: str = HOPPER, similar: bool = False
+) -> Enrollment:
+    """An enrollment."""
+    return Enrollment(person_id, name, [Image(one) for one in pictures], "", allow_similar=similar)
+
+
+async def searched(recognizer: RekognitionRecognizer, picture: bytes, **own: Any) -> pb.RecognizerResult:
+    """What FACE_SEARCH finds."""
+    return await recognizer.recognize(Image(picture), options(pb.FEATURE_FACE_SEARCH, **own))
+
+
+def named(result: pb.RecognizerResult) -> list[list[str]]:
+    """The candidates' display names of each face, from left to right."""
+    faces = sorted(result.faces, key=lambda face: face.box.left)
+    return [[candidate.display_name for candidate in face.candidates] for face in faces]
+
+
+LEFT = {"Left": 0.1, "Top": 0.2, "Width": 0.2, "Height": 0.4}
+DETECTED = {
+    "BoundingBox": LEFT,
+    "Confidence": 99.0,
+    "Landmarks": [{"Type": "nose", "X": 0.2, "Y": 0.4}],
+    "Quality": {"Brightness": 80.0, "Sharpness": 40.0},
+    "Pose": {"Yaw": 4.0},
+    "AgeRange": {"Low": 31, "High": 39},
+    "Gender": {"Value": "Female", "Confidence": 97.0},
+    "Eyeglasses": {"Value": False, "Confidence": 95.0},
+    "EyeDirection": {"Yaw": 2.0, "Pitch": -3.0, "Confidence": 90.0},
+    "Emotions": [{"Type": "CALM", "Confidence": 88.0}],
+}
+TEXT = {
+    "TextDetections": [
+        {
+            "DetectedText": "STOP",
+            "Type": kind,
+            "Id": number,
+            "Confidence": 98.0,
+            "Geometry": {"BoundingBox": LEFT},
+        }
+        for number, kind in enumerate(("LINE", "WORD"))
+    ]
+}
+MODERATION = {
+    "ModerationLabels": [
+        {"Name": "Alcohol", "ParentName": "", "Confidence": 90.0},
+        {"Name": "Alcoholic Beverages", "ParentName": "Alcohol", "Confidence": 85.0},
+    ]
+}
+RESPONSES: dict[str, object] = {
+    "RecognizeCelebrities": {
+        "CelebrityFaces": [{"Id": "c1", "Name": "Somebody", "MatchConfidence": 97.0, "Face": {"BoundingBox": LEFT}}],
+        "UnrecognizedFaces": [],
+    },
+    "DetectLabels": {"Labels": [{"Name": "Boat", "Confidence": 80.0}]},
+    "DetectFaces": {"FaceDetails": [DETECTED]},
+    "DetectText": TEXT,
+    "DetectModerationLabels": MODERATION,
+    "SearchFacesByImage": {
+        "SearchedFaceBoundingBox": LEFT,
+        "FaceMatches": [
+            {"Similarity": similarity, "Face": {"FaceId": face, "ExternalImageId": person}}
+            for similarity, face, person in ((91.0, "f1", "anna"), (99.0, "f2", "anna"), (85.0, "f3", "eva"))
+        ],
+    },
+}
+
+
+def respond(operation: str, _: dict[str, Any]) -> Answer:
+    """A script of these answers."""
+    return 200, RESPONSES[operation]
