@@ -1,4 +1,4 @@
-"""An SVM recognizer that enrolls, one that cannot, and gateways before them, served for callers of other threads."""
+"""An SVM recognizer that enrolls, one that cannot, and gateways in front of them, served for callers in other threads."""
 
 import asyncio
 import io
@@ -23,19 +23,19 @@ _GALLERY = "gallery.npz"
 
 @dataclass(frozen=True)
 class EnrollmentServers:
-    """Their addresses, and the file that holds the gallery."""
+    """Addresses of the servers, and the gallery's file."""
 
     svm: str
     mute: str
-    """Does not enroll."""
+    """A recognizer that does not enroll."""
     gateway: str
-    """Before svm and mute."""
+    """A gateway in front of svm and mute."""
     broken: str
-    """A gateway before svm, and gone, which does not answer."""
+    """A gateway in front of svm and of `gone`, which does not answer."""
     gallery: Path
 
     def forget_all(self) -> None:
-        """Nobody is enrolled afterwards."""
+        """Remove everybody who is enrolled."""
         self.gallery.unlink(missing_ok=True)
         with Client(self.svm) as client:
             wait_until(lambda: not any(person.create_time for person in client.people()[0].people))
@@ -43,23 +43,23 @@ class EnrollmentServers:
 
 @contextmanager
 def enrollment_servers(folder: Path) -> Iterator[EnrollmentServers]:
-    """Serves them in a process of their own: what they log is none of the command's output."""
-    told = folder / "servers.json"
+    """Serve them in a process of their own, so that their logs are not part of a command's output."""
+    addresses = folder / "servers.json"
     command = [sys.executable, "-m", "tests.support.enrollment_servers", folder]
     with (folder / "log").open("wb") as log, spawn(command, stdout=log, stderr=log) as process:
-        wait_until(lambda: told.exists() or process.poll() is not None)
+        wait_until(lambda: addresses.exists() or process.poll() is not None)
         assert process.poll() is None, (folder / "log").read_text()
-        yield EnrollmentServers(**json.loads(told.read_text()), gallery=folder / _GALLERY)
+        yield EnrollmentServers(**json.loads(addresses.read_text()), gallery=folder / _GALLERY)
 
 
 def portraits(folder: Path) -> None:
-    """hopper.jpg and collins.jpg with a face each, both.jpg with two, coffee.jpg with none."""
+    """Save hopper.jpg and collins.jpg with a face each, both.jpg with two, coffee.jpg with none."""
     for name, picture in demo_pictures().items():
         picture.save(folder / name)
 
 
 def more_portraits(count: int) -> list[bytes]:
-    """So many different pictures of Grace Hopper."""
+    """Return different pictures of Grace Hopper."""
     pictures = []
     for picture in variations(photo("Grace Hopper"), count, seed=7):
         buffer = io.BytesIO()
@@ -74,13 +74,13 @@ async def _serve(folder: Path) -> None:
     async with AsyncExitStack() as stack:
         svm = await stack.enter_async_context(served(Leaf(recognizer, settings, SvmEnroller(recognizer))))
         mute = await stack.enter_async_context(leaf(Scripted("mute")))
-        told = {
+        addresses = {
             "svm": svm,
             "mute": mute,
             "gateway": await stack.enter_async_context(gateway({"svm": svm, "mute": mute})),
             "broken": await stack.enter_async_context(gateway({"svm": svm, "gone": nobody()})),
         }
-        (folder / "servers.new").write_text(json.dumps(told))
+        (folder / "servers.new").write_text(json.dumps(addresses))
         (folder / "servers.new").rename(folder / "servers.json")
         await asyncio.Event().wait()
 

@@ -1,4 +1,4 @@
-"""A recognizer that knows nobody of the demo's photos, and what to enroll into it."""
+"""A recognizer that knows nobody in the demo's photos, and pictures to enroll."""
 
 import io
 import time
@@ -27,7 +27,7 @@ COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
 
 
 def write_model(folder: Path, recipe: str = "embedding", length: int = 128, seed: int = 0) -> Path:
-    """A model of Ada and Bea, who look like nobody."""
+    """Write a model of Ada and Bea, who look like nobody."""
     owners = np.repeat([0, 1], 4)
     features = np.random.default_rng(seed).normal(3, 0.01, (8, length)) * np.where(owners, 1, -1)[:, np.newaxis]
     pipeline = Pipeline([("scaler", MinMaxScaler()), ("classifier", SVC(kernel="linear"))]).fit(features, owners)
@@ -42,7 +42,7 @@ def write_model(folder: Path, recipe: str = "embedding", length: int = 128, seed
 async def replica(
     model: Path, gallery: Path | str = "", **settings: object
 ) -> AsyncIterator[tuple[SvmRecognizer, SvmEnroller]]:
-    """A recognizer in this event loop, with what enrolls into it."""
+    """Run a recognizer and its enroller in this event loop."""
     own = {"svm_model": str(model), "svm_gallery": str(gallery), "workers": 1} | settings
     recognizer = SvmRecognizer(SvmSettings(**own))
     await recognizer.load()
@@ -53,47 +53,47 @@ async def replica(
 
 
 def portrait(person: str) -> Pillow.Image:
-    """The unchanged photo."""
+    """Return the unchanged photo."""
     return photo(person)
 
 
 def other_picture(person: str) -> Image:
-    """The photo in another light, mirrored, smaller and compressed anew."""
+    """Return the photo in another light, mirrored, smaller and compressed anew."""
     mirrored = portrait(person).transpose(Pillow.Transpose.FLIP_LEFT_RIGHT).point(lambda value: int(value * 0.8))
     return picture(mirrored.resize((mirrored.width * 4 // 5, mirrored.height * 4 // 5)), quality=60)
 
 
 def picture(pixels: Pillow.Image, quality: int = 90) -> Image:
-    """As a JPEG."""
+    """Return a JPEG."""
     buffer = io.BytesIO()
     pixels.save(buffer, "JPEG", quality=quality)
     return Image(buffer.getvalue())
 
 
-def asking(
+def enrollment_of(
     *images: Image | Pillow.Image,
     name: str = COLLINS,
     person_id: str = "p1",
     collection: str = "",
     allow_similar: bool = False,
 ) -> Enrollment:
-    """What a call asks of the enroller."""
-    looked = [one if isinstance(one, Image) else picture(one) for one in images]
-    return Enrollment(person_id, name, looked, collection, allow_similar=allow_similar)
+    """Return what a call hands to the enroller."""
+    pictures = [one if isinstance(one, Image) else picture(one) for one in images]
+    return Enrollment(person_id, name, pictures, collection, allow_similar=allow_similar)
 
 
 async def names(recognizer: SvmRecognizer, image: Image) -> list[str]:
-    """The best candidate's name for each face; empty for a stranger."""
+    """Return the best candidate's name for each face; empty for a stranger."""
     result = await recognizer.recognize(image, options())
     return [face.candidates[0].display_name if face.candidates else "" for face in result.faces]
 
 
 def options() -> Options:
-    """Of a call that asks for names."""
+    """Return the options of a call for names."""
     deadline = time.monotonic() + 600
     return Options("test", (pb.FEATURE_CELEBRITIES,), 10, 0, "", include_embeddings=False, deadline=deadline)
 
 
 def version(recognizer: SvmRecognizer) -> str:
-    """Of the model in use."""
+    """Return the version of the model in use."""
     return recognizer.describe().models[0].version

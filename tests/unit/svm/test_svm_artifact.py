@@ -33,7 +33,7 @@ SYSTEM = {"__class__": "system", "__module__": "os", "__loader__": "FunctionNode
 
 
 class Stranger:
-    """Of no type that skops trusts."""
+    """A type that skops does not trust."""
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_a_missing_model_says_how_to_make_one(tmp_path: Path) -> None:
     ids=["empty", "text", "pickle", "estimator", "format", "incomplete"],
 )
 def test_anything_else_is_refused(content: bytes, tmp_path: Path) -> None:
-    """A file that is no artifact is the operator's mistake, told in one line."""
+    """A file that is no artifact is the operator's mistake, explained in one line."""
     (tmp_path / "model.skops").write_bytes(content)
     with pytest.raises(Misconfigured, match=r"model\.skops is not a model of the SVM trainer"):
         artifact.load(tmp_path / "model.skops")
@@ -134,7 +134,7 @@ def rewritten(whole: bytes, change: Callable[[Schema], None]) -> bytes:
     ids=lambda node: f"{node['__loader__']}-{node['__module__']}",
 )
 def test_no_code_runs(trained: Artifact, node: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file made to run something is refused before a module of its choice is so much as imported."""
+    """A file made to run something is refused before any module of its choice is even imported."""
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "elsewhere.py").write_text("class Thing: pass")
     artifact.save(trained, tmp_path / "model.skops")
@@ -155,7 +155,7 @@ def test_a_file_that_unpacks_without_end_is_refused(monkeypatch: pytest.MonkeyPa
 
 
 def test_a_message_is_one_line_and_says_what_is_lacking(trained: Artifact, tmp_path: Path) -> None:
-    """Of a part that is not there the name is told."""
+    """A missing part is named."""
     artifact.save(trained, tmp_path / "model.skops")
     less = rewritten((tmp_path / "model.skops").read_bytes(), lambda schema: schema["content"].pop("calibration"))
     with pytest.raises(
@@ -164,7 +164,7 @@ def test_a_message_is_one_line_and_says_what_is_lacking(trained: Artifact, tmp_p
         artifact.loads(less, "model.skops")
 
 
-def test_any_damage_is_told_as_such(trained: Artifact, tmp_path: Path) -> None:
+def test_any_damage_is_reported_as_such(trained: Artifact, tmp_path: Path) -> None:
     """Whatever byte is wrong: the file is refused in the same words, or it does not matter."""
     path, random = tmp_path / "model.skops", np.random.default_rng(5)
     artifact.save(trained, path)
@@ -186,7 +186,7 @@ def test_another_format_is_refused(trained: Artifact, tmp_path: Path, monkeypatc
 
 
 def test_a_cut_or_changed_file_is_refused(trained: Artifact, tmp_path: Path) -> None:
-    """Half a download and a flipped bit are found out."""
+    """Half a download and a flipped bit are detected."""
     path = tmp_path / "model.skops"
     artifact.save(trained, path)
     whole = path.read_bytes()

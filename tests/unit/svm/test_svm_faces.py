@@ -1,4 +1,4 @@
-"""Where faces are found."""
+"""Finding faces."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,14 +18,14 @@ def finder() -> FaceFinder:
     return FaceFinder()
 
 
-def near(found: Face, expected: Face) -> bool:
+def near(face: Face, expected: Face) -> bool:
     """Whether edges differ by less than an eighth of the face."""
-    values = [(found.left, expected.left), (found.top, expected.top), (found.width, expected.width)]
+    values = [(face.left, expected.left), (face.top, expected.top), (face.width, expected.width)]
     return all(abs(one - other) < expected.width / 8 for one, other in values)
 
 
 def test_haar_finds_a_face_with_two_eyes(finder: FaceFinder) -> None:
-    """Haar's face is found by the published rule and, nearly alike, when recognizing; Haar tells no score."""
+    """Haar's face is found by the published rule and, nearly alike, when recognizing; Haar gives no score."""
     pixels = np.asarray(photo("Eileen Collins"))
     assert finder.find_as_published(pixels) == [EILEEN]
     (face,) = finder.find(pixels)
@@ -52,7 +52,7 @@ def test_both_detectors_serve_one_picture(finder: FaceFinder) -> None:
 
 
 def test_no_face_in_a_cup_of_coffee(finder: FaceFinder) -> None:
-    """Where nobody is, nobody is found."""
+    """Where there is nobody, nobody is found."""
     assert finder.find(np.asarray(demo_pictures()["coffee.jpg"])) == []
 
 
@@ -74,7 +74,7 @@ def test_a_face_at_the_edge_is_clipped(finder: FaceFinder) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 12_000), (12_000, 3), (20, 20), (24, 24)])
 def test_odd_pictures_have_no_face(finder: FaceFinder, size: tuple[int, int]) -> None:
-    """Pictures too small for any detector are looked at without harm."""
+    """Pictures too small for any detector do no harm."""
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     assert finder.find(noise) == []
 

@@ -52,8 +52,8 @@ def test_a_tilt_is_no_turn() -> None:
         (200, pb.FaceQuality(sharpness=0.9, pose=pb.Pose(roll=60, yaw=40, pitch=-40)), None),
     ],
 )
-def test_limits_are_told_with_what_to_do(side: int, quality: pb.FaceQuality, error: type[DomainError] | None) -> None:
-    """A face at the limit will do; beyond it the message tells the measure and the remedy."""
+def test_errors_say_what_to_do(side: int, quality: pb.FaceQuality, error: type[DomainError] | None) -> None:
+    """A face at the limit is accepted; beyond it the message gives the measure and the remedy."""
     face = Face(0, 0, side, side)
     if error is None:
         check_face(face, quality)

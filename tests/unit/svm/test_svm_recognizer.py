@@ -37,7 +37,7 @@ def pictures() -> dict[str, Pillow.Image]:
     return demo_pictures()
 
 
-def asking(*features: Feature) -> Options:
+def options_for(*features: Feature) -> Options:
     return Options("test", features, 10, 0, "", include_embeddings=False, deadline=time.monotonic() + 600)
 
 
@@ -66,7 +66,7 @@ async def test_the_demo_pictures_are_named(
     svm: SvmRecognizer, pictures: dict[str, Pillow.Image], file: str, expected: list[str]
 ) -> None:
     """The committed model names each person in pictures unlike those it was trained on, and nobody in a cup."""
-    result = await svm.recognize(jpeg(pictures[file]), asking(NAMES))
+    result = await svm.recognize(jpeg(pictures[file]), options_for(NAMES))
     assert names(result) == expected
     for face in result.faces:
         assert face.candidates[0].score > 0.5
@@ -76,7 +76,7 @@ async def test_the_demo_pictures_are_named(
 
 async def test_boxes_are_shares_of_the_picture(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
     """Both faces of one picture lie where they are, 0 to 1."""
-    result = await svm.recognize(jpeg(pictures["both.jpg"]), asking(NAMES))
+    result = await svm.recognize(jpeg(pictures["both.jpg"]), options_for(NAMES))
     left, right = (face.box for face in result.faces)
     assert left.left + left.width / 2 == pytest.approx(0.23, abs=0.02)
     assert left.top + left.height / 2 == pytest.approx(0.29, abs=0.03)
@@ -86,11 +86,11 @@ async def test_boxes_are_shares_of_the_picture(svm: SvmRecognizer, pictures: dic
 
 async def test_faces_without_names(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
     """FACES alone gives boxes and quality, and names nobody; CELEBRITIES alone measures no quality."""
-    only_faces = (await svm.recognize(jpeg(pictures["collins.jpg"]), asking(FACES))).faces[0]
+    only_faces = (await svm.recognize(jpeg(pictures["collins.jpg"]), options_for(FACES))).faces[0]
     assert not only_faces.candidates
     assert 0 < only_faces.quality.sharpness < 1
     assert 0 < only_faces.quality.brightness < 1
-    only_names = (await svm.recognize(jpeg(pictures["collins.jpg"]), asking(NAMES))).faces[0]
+    only_names = (await svm.recognize(jpeg(pictures["collins.jpg"]), options_for(NAMES))).faces[0]
     assert not only_names.HasField("quality")
 
 
@@ -101,15 +101,15 @@ async def test_a_face_below_the_threshold_is_nobody(tmp_path: Path, pictures: di
     artifact.save(strict, tmp_path / "strict.skops")
     recognizer = SvmRecognizer(SvmSettings(svm_model=str(tmp_path / "strict.skops"), workers=1))
     await recognizer.load()
-    result = await recognizer.recognize(jpeg(pictures["collins.jpg"]), asking(NAMES))
+    result = await recognizer.recognize(jpeg(pictures["collins.jpg"]), options_for(NAMES))
     await recognizer.close()
     assert len(result.faces) == 1
     assert not result.faces[0].candidates
 
 
-async def test_the_model_is_told(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
-    """Results and ListRecognizers name the same model and version, and the time in the queue is told."""
-    result = await svm.recognize(jpeg(pictures["coffee.jpg"]), asking(NAMES))
+async def test_results_name_the_model(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
+    """Results and ListRecognizers name the same model and version, and results tell the time in the queue."""
+    result = await svm.recognize(jpeg(pictures["coffee.jpg"]), options_for(NAMES))
     assert result.model == svm.describe().models[0]
     assert (result.model.name, result.model.evidence_group) == ("embedding", NETWORK)
     assert result.model.version == artifact.load(SvmSettings().svm_model).version
@@ -117,36 +117,36 @@ async def test_the_model_is_told(svm: SvmRecognizer, pictures: dict[str, Pillow.
 
 
 async def test_pictures_at_once(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
-    """Calls side by side get what each gets alone."""
+    """Concurrent calls get what each gets alone."""
     files = list(pictures) * 2
-    results = await asyncio.gather(*(svm.recognize(jpeg(pictures[file]), asking(NAMES)) for file in files))
-    found = [names(result) for result in results]
-    assert found[:4] == found[4:] == [["Eileen Collins"], ["Grace Hopper"], ["Eileen Collins", "Grace Hopper"], []]
+    results = await asyncio.gather(*(svm.recognize(jpeg(pictures[file]), options_for(NAMES)) for file in files))
+    faces = [names(result) for result in results]
+    assert faces[:4] == faces[4:] == [["Eileen Collins"], ["Grace Hopper"], ["Eileen Collins", "Grace Hopper"], []]
 
 
 async def test_too_many_pictures_are_refused(pictures: dict[str, Pillow.Image]) -> None:
-    """Past workers and queue a call is refused at once."""
+    """A call beyond workers and queue is refused at once."""
     recognizer = SvmRecognizer(SvmSettings(workers=1, queue=1))
     await recognizer.load()
-    calls = [recognizer.recognize(jpeg(pictures["coffee.jpg"]), asking(NAMES)) for _ in range(4)]
+    calls = [recognizer.recognize(jpeg(pictures["coffee.jpg"]), options_for(NAMES)) for _ in range(4)]
     results = await asyncio.gather(*calls, return_exceptions=True)
     await recognizer.close()
     assert sum(isinstance(result, Overloaded) for result in results) == 2
 
 
 async def test_a_bad_picture_is_the_callers_error(svm: SvmRecognizer) -> None:
-    """What is no picture is refused; the recognizer goes on."""
+    """Bytes that are not a picture are refused; the recognizer carries on."""
     with pytest.raises(InvalidImage):
-        await svm.recognize(Image(b"words"), asking(NAMES))
+        await svm.recognize(Image(b"words"), options_for(NAMES))
     grey = jpeg(demo_pictures()["coffee.jpg"].convert("L"))
-    assert not (await svm.recognize(grey, asking(NAMES))).faces
+    assert not (await svm.recognize(grey, options_for(NAMES))).faces
 
 
 async def test_before_the_model_is_there() -> None:
-    """A call that comes before load is told to wait."""
+    """A call before load fails with NotReady."""
     recognizer = SvmRecognizer(SvmSettings(workers=1))
     with pytest.raises(NotReady):
-        await recognizer.recognize(Image(np.zeros(1).tobytes()), asking(NAMES))
+        await recognizer.recognize(Image(np.zeros(1).tobytes()), options_for(NAMES))
     await recognizer.close()
 
 

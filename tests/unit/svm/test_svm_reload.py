@@ -1,4 +1,4 @@
-"""Models from a disk or from S3, taken over when they change."""
+"""Models from a disk or from S3, reloaded when they change."""
 
 import asyncio
 import io
@@ -56,7 +56,7 @@ def collins() -> Image:
 
 
 @asynccontextmanager
-async def recognizing(source: str, endpoint: str | None = None) -> AsyncIterator[SvmRecognizer]:
+async def running_recognizer(source: str, endpoint: str | None = None) -> AsyncIterator[SvmRecognizer]:
     settings = SvmSettings(svm_model=source, svm_model_poll_seconds=0.05, s3_endpoint_url=endpoint, workers=2)
     recognizer = SvmRecognizer(settings)
     await recognizer.load()
@@ -68,7 +68,7 @@ def version(recognizer: SvmRecognizer) -> str:
     return recognizer.describe().models[0].version
 
 
-async def changed(recognizer: SvmRecognizer, before: str) -> str:
+async def new_version(recognizer: SvmRecognizer, before: str) -> str:
     async with asyncio.timeout(PATIENCE):
         while version(recognizer) == before:  # noqa: ASYNC110 - the recognizer tells nobody of its models
             await asyncio.sleep(0.02)
@@ -76,9 +76,9 @@ async def changed(recognizer: SvmRecognizer, before: str) -> str:
 
 
 async def test_a_changed_file_is_taken_over_under_calls(tmp_path: Path) -> None:
-    """Calls before, while and after get a name; each tells the model that made it; the metric follows."""
+    """Calls before, during and after get a name and the version of their model; the metric follows."""
     path = demo_copy(tmp_path)
-    async with recognizing(str(path)) as recognizer:
+    async with running_recognizer(str(path)) as recognizer:
         before = version(recognizer)
         (tmp_path / "new").write_bytes(other_model(tmp_path))
         (tmp_path / "new").replace(path)
@@ -97,23 +97,23 @@ async def test_a_model_in_s3_is_taken_over(tmp_path: Path, s3_url: str) -> None:
     """s3:// models are read, and read again when their ETag changes."""
     client = boto3.client("s3", endpoint_url=s3_url)
     client.upload_file(str(DEMO), "models", "svm/a.skops")
-    async with recognizing("s3://models/svm/a.skops", s3_url) as recognizer:
+    async with running_recognizer("s3://models/svm/a.skops", s3_url) as recognizer:
         before = version(recognizer)
         client.put_object(Bucket="models", Key="svm/a.skops", Body=other_model(tmp_path))
-        assert await changed(recognizer, before) != before
+        assert await new_version(recognizer, before) != before
 
 
 async def test_a_broken_file_leaves_the_model_in_use(tmp_path: Path) -> None:
-    """Half a file is no reason to stop; the next good one is taken."""
+    """Half a file does not stop the service; the next good one is loaded."""
     path = demo_copy(tmp_path)
-    async with recognizing(f"file://{path}") as recognizer:
+    async with running_recognizer(f"file://{path}") as recognizer:
         before = version(recognizer)
         path.write_bytes(b"half")
         await asyncio.sleep(0.3)
         assert version(recognizer) == before
         path.write_bytes(other_model(tmp_path))
         os.utime(path, (1, 1))
-        await changed(recognizer, before)
+        await new_version(recognizer, before)
 
 
 def test_a_missing_object_says_what_to_do(s3_url: str) -> None:
@@ -133,7 +133,7 @@ class Broken(BaseHTTPRequestHandler):
         self.wfile.write(whole[: len(whole) // 2])
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def broken_url() -> Iterator[str]:
 
 @pytest.mark.usefixtures("aws_credentials")
 def test_half_a_download_is_no_model(broken_url: str) -> None:
-    """A connection that breaks is told as that, not taken for a damaged file."""
+    """A broken connection is reported as such, not as a damaged file."""
     reason = r"S3 is unavailable for s3://models/a\.skops: ResponseStreamingError"
     with pytest.raises(DependencyUnavailable, match=reason):
         artifact.load("s3://models/a.skops", broken_url)
@@ -152,7 +152,7 @@ def test_half_a_download_is_no_model(broken_url: str) -> None:
 
 @pytest.mark.parametrize("key", ["100%.skops", "a b#1?.skops"])
 def test_every_key_is_read(key: str, s3_url: str) -> None:
-    """Signs that mean something in a URL are letters of a key."""
+    """Characters with a meaning in URLs are ordinary ones in a key."""
     boto3.client("s3", endpoint_url=s3_url).put_object(Bucket="models", Key=key, Body=b"model")
     file = artifact.model_file(f"s3://models/{key}", s3_url)
     assert file.read() == (b"model", file.mark())
@@ -160,7 +160,7 @@ def test_every_key_is_read(key: str, s3_url: str) -> None:
 
 
 def test_a_file_url_may_be_quoted(tmp_path: Path) -> None:
-    """file:// has spaces as %20; a plain path is taken as it stands."""
+    """file:// quotes spaces as %20; a plain path is used as it is."""
     for name in ("a b", "a%20b"):
         (tmp_path / name).write_text(name)
     assert artifact.model_file(f"file://{tmp_path}/a%20b").read()[0] == b"a b"
@@ -174,8 +174,8 @@ def test_half_an_address_is_refused(source: str, s3_url: str) -> None:
         artifact.load(source, s3_url)
 
 
-async def test_embeddings_are_told_when_asked() -> None:
+async def test_embeddings_are_returned_on_request() -> None:
     """128 numbers under the network's name."""
-    async with recognizing(str(DEMO)) as recognizer:
+    async with running_recognizer(str(DEMO)) as recognizer:
         face = (await recognizer.recognize(collins(), OPTIONS)).faces[0]
     assert (face.embedding.model, len(face.embedding.values)) == ("dlib-resnet-v1", 128)

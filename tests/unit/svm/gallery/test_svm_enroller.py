@@ -20,7 +20,7 @@ from tests.support.enrollers import ALREADY, ENROLLED, REFUSED, reasons, states
 from tests.support.svm_enrollment import (
     COLLINS,
     HOPPER,
-    asking,
+    enrollment_of,
     names,
     other_picture,
     portrait,
@@ -54,9 +54,9 @@ def enroller(svm: tuple[SvmRecognizer, SvmEnroller]) -> SvmEnroller:
 
 
 async def test_many_pictures_take_no_other_call_s_place(model: Path, tmp_path: Path) -> None:
-    """A call of more pictures than may wait is enrolled, and a picture that comes meanwhile is recognized."""
+    """A call with more pictures than the queue holds succeeds, and a picture that comes meanwhile is recognized."""
     async with replica(model, tmp_path / "gallery.npz", queue=1) as (recognizer, enroller):
-        enrolling = asyncio.create_task(enroller.enroll(asking(*[portrait(COLLINS)] * 6)))
+        enrolling = asyncio.create_task(enroller.enroll(enrollment_of(*[portrait(COLLINS)] * 6)))
         await asyncio.sleep(0)
         assert await names(recognizer, other_picture(HOPPER)) == [""]
         assert states(await enrolling) == [ENROLLED] + [ALREADY] * 5
@@ -66,7 +66,7 @@ async def test_one_picture_is_enough(recognizer: SvmRecognizer, enroller: SvmEnr
     """A stranger gets a name in other pictures as soon as the call has answered; others stay strangers."""
     before = version(recognizer)
     assert await names(recognizer, other_picture(COLLINS)) == [""]
-    result = await enroller.enroll(asking(portrait(COLLINS)))
+    result = await enroller.enroll(enrollment_of(portrait(COLLINS)))
     assert await names(recognizer, other_picture(COLLINS)) == [COLLINS]
     assert await names(recognizer, other_picture(HOPPER)) == [""]
     assert (result.person.person_id, result.person.display_name, result.person.face_count) == ("p1", COLLINS, 1)
@@ -76,7 +76,7 @@ async def test_one_picture_is_enough(recognizer: SvmRecognizer, enroller: SvmEnr
 
 async def test_the_answer_shows_the_face(enroller: SvmEnroller) -> None:
     """Its box, how sharp and bright it is and where it looks."""
-    face = (await enroller.enroll(asking(portrait(COLLINS)))).faces[0]
+    face = (await enroller.enroll(enrollment_of(portrait(COLLINS)))).faces[0]
     assert 0.2 < face.box.left + face.box.width / 2 < 0.6
     assert face.quality.sharpness > 0.3
     assert abs(face.quality.pose.yaw) < 40
@@ -84,10 +84,10 @@ async def test_the_answer_shows_the_face(enroller: SvmEnroller) -> None:
 
 
 async def test_repeating_changes_nothing(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
-    """The same picture again, in the same call or in another, is told and not counted."""
-    first = await enroller.enroll(asking(portrait(COLLINS), portrait(COLLINS)))
+    """The same picture again, in the same call or in another, is reported and not counted."""
+    first = await enroller.enroll(enrollment_of(portrait(COLLINS), portrait(COLLINS)))
     before = version(recognizer)
-    second = await enroller.enroll(asking(portrait(COLLINS)))
+    second = await enroller.enroll(enrollment_of(portrait(COLLINS)))
     assert (states(first), states(second)) == ([ENROLLED, ALREADY], [ALREADY])
     assert (second.person.face_count, version(recognizer)) == (1, before)
     assert first.faces[0].face_id == second.faces[0].face_id
@@ -95,15 +95,15 @@ async def test_repeating_changes_nothing(recognizer: SvmRecognizer, enroller: Sv
 
 async def test_more_pictures_add_up(enroller: SvmEnroller) -> None:
     """Another picture of the same person is another face."""
-    await enroller.enroll(asking(portrait(COLLINS)))
-    result = await enroller.enroll(asking(other_picture(COLLINS)))
+    await enroller.enroll(enrollment_of(portrait(COLLINS)))
+    result = await enroller.enroll(enrollment_of(other_picture(COLLINS)))
     assert (states(result), result.person.face_count) == ([ENROLLED], 2)
 
 
 async def test_a_name_changes_and_the_id_stays(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
     """Without pictures the call renames."""
-    await enroller.enroll(asking(portrait(COLLINS)))
-    result = await enroller.enroll(asking(name="Colonel Collins"))
+    await enroller.enroll(enrollment_of(portrait(COLLINS)))
+    result = await enroller.enroll(enrollment_of(name="Colonel Collins"))
     assert (result.person.display_name, result.person.face_count) == ("Colonel Collins", 1)
     assert await names(recognizer, other_picture(COLLINS)) == ["Colonel Collins"]
 
@@ -129,42 +129,44 @@ async def test_a_bad_picture_is_refused_and_the_others_count(
     enroller: SvmEnroller, spoilt: object, reason: str
 ) -> None:
     """Each with its own reason, and with what to do about it."""
-    result = await enroller.enroll(asking(spoilt(), portrait(COLLINS)))
+    result = await enroller.enroll(enrollment_of(spoilt(), portrait(COLLINS)))
     assert (states(result), reasons(result)[0]) == ([REFUSED, ENROLLED], reason)
     assert result.faces[0].status.message.count(".") >= 2
     assert result.faces[0].face_id == ""
 
 
 async def test_a_damaged_picture_is_refused_alone(enroller: SvmEnroller) -> None:
-    """As one that is none."""
-    result = await enroller.enroll(asking(Image(b"no picture"), portrait(COLLINS)))
+    """Bytes that are not a picture."""
+    result = await enroller.enroll(enrollment_of(Image(b"no picture"), portrait(COLLINS)))
     assert (states(result), reasons(result)[0]) == ([REFUSED, ENROLLED], "INVALID_IMAGE")
 
 
 async def test_where_all_are_refused_nothing_changes(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
     """Nobody new, and no new name."""
-    await enroller.enroll(asking(portrait(COLLINS)))
+    await enroller.enroll(enrollment_of(portrait(COLLINS)))
     before = version(recognizer)
-    result = await enroller.enroll(asking(blurred(), name="Somebody else"))
-    unknown = await enroller.enroll(asking(blurred(), person_id="p2"))
+    result = await enroller.enroll(enrollment_of(blurred(), name="Somebody else"))
+    unknown = await enroller.enroll(enrollment_of(blurred(), person_id="p2"))
     assert (states(result), result.person.display_name, version(recognizer)) == ([REFUSED], COLLINS, before)
     assert not unknown.HasField("person")
 
 
 async def test_a_face_has_one_owner(enroller: SvmEnroller) -> None:
     """Under another person_id it is refused, naming whose it is and what to do; twins are let in on demand."""
-    await enroller.enroll(asking(portrait(COLLINS)))
-    refused = await enroller.enroll(asking(other_picture(COLLINS), name="Twin", person_id="p2"))
+    await enroller.enroll(enrollment_of(portrait(COLLINS)))
+    refused = await enroller.enroll(enrollment_of(other_picture(COLLINS), name="Twin", person_id="p2"))
     assert reasons(refused) == ["FACE_ALREADY_ENROLLED"]
     assert f"already enrolled as {COLLINS} (p1)" in refused.faces[0].status.message
     assert "allow_similar" in refused.faces[0].status.message
-    allowed = await enroller.enroll(asking(other_picture(COLLINS), name="Twin", person_id="p2", allow_similar=True))
+    allowed = await enroller.enroll(
+        enrollment_of(other_picture(COLLINS), name="Twin", person_id="p2", allow_similar=True)
+    )
     assert states(allowed) == [ENROLLED]
 
 
 async def test_a_foreign_face_among_a_persons_is_told(enroller: SvmEnroller) -> None:
-    """It counts, since people change; the warning stands at the picture to look at."""
-    result = await enroller.enroll(asking(portrait(COLLINS), portrait(HOPPER)))
+    """It is enrolled, since people change; the warning is in the picture's entry."""
+    result = await enroller.enroll(enrollment_of(portrait(COLLINS), portrait(HOPPER)))
     assert states(result) == [ENROLLED, ENROLLED]
     assert [list(face.warnings) for face in result.faces] == [
         [],
@@ -173,8 +175,8 @@ async def test_a_foreign_face_among_a_persons_is_told(enroller: SvmEnroller) -> 
 
 
 async def test_who_is_removed_is_a_stranger_again(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
-    """With all faces; a second time there is nothing to forget."""
-    await enroller.enroll(asking(portrait(COLLINS), other_picture(COLLINS)))
+    """All faces go; a second removal is a no-op."""
+    await enroller.enroll(enrollment_of(portrait(COLLINS), other_picture(COLLINS)))
     first, second = await enroller.remove("p1", ""), await enroller.remove("p1", "")
     assert (first.removed_faces, second.removed_faces, list(first.warnings)) == (2, 0, [])
     assert await names(recognizer, other_picture(COLLINS)) == [""]
@@ -183,7 +185,7 @@ async def test_who_is_removed_is_a_stranger_again(recognizer: SvmRecognizer, enr
 
 async def test_the_trained_stay_known(enroller: SvmEnroller) -> None:
     """They can be renamed and given faces; removing takes that back and says that they stay."""
-    await enroller.enroll(asking(portrait(COLLINS), name="Countess Ada", person_id="ada"))
+    await enroller.enroll(enrollment_of(portrait(COLLINS), name="Countess Ada", person_id="ada"))
     people, _ = await enroller.people(Page(10, "", ""))
     removed = await enroller.remove("ada", "")
     after, _ = await enroller.people(Page(10, "", ""))
@@ -196,8 +198,8 @@ async def test_the_trained_stay_known(enroller: SvmEnroller) -> None:
 
 
 async def test_people_are_listed_by_page(enroller: SvmEnroller) -> None:
-    """By person_id; the token leads on to the rest."""
-    await enroller.enroll(asking(portrait(COLLINS), person_id="abe"))
+    """Sorted by person_id; the token leads to the rest."""
+    await enroller.enroll(enrollment_of(portrait(COLLINS), person_id="abe"))
     first, token = await enroller.people(Page(2, "", ""))
     rest, end = await enroller.people(Page(2, token, ""))
     assert ([one.person_id for one in first], [one.person_id for one in rest], end) == (["abe", "ada"], ["bea"], "")
@@ -205,27 +207,27 @@ async def test_people_are_listed_by_page(enroller: SvmEnroller) -> None:
 
 async def test_nobody_is_renamed_or_enrolled_without_a_name(enroller: SvmEnroller) -> None:
     """Somebody new needs pictures and a name."""
-    for wrong in (asking(name="Nobody"), asking(portrait(COLLINS), name="")):
+    for wrong in (enrollment_of(name="Nobody"), enrollment_of(portrait(COLLINS), name="")):
         with pytest.raises(PersonNotFound, match=r"p1\. Send pictures and a display_name"):
             await enroller.enroll(wrong)
 
 
 async def test_collections_are_none_of_its(enroller: SvmEnroller) -> None:
-    """A call that names one is not for this recognizer."""
+    """A call with a collection is not for this recognizer."""
     with pytest.raises(NotOffered, match="no collections"):
-        await enroller.enroll(asking(portrait(COLLINS), collection="staff"))
+        await enroller.enroll(enrollment_of(portrait(COLLINS), collection="staff"))
 
 
 async def test_without_a_gallery_nobody_is_enrolled(model: Path) -> None:
-    """The message names the setting, and ListRecognizers tells beforehand."""
+    """The message names the setting, and ListRecognizers says so beforehand."""
     async with replica(model) as (recognizer, enroller):
         assert not recognizer.describe().can_enroll
         with pytest.raises(NotOffered, match="MARQUEE_SVM_GALLERY"):
-            await enroller.enroll(asking(portrait(COLLINS)))
+            await enroller.enroll(enrollment_of(portrait(COLLINS)))
 
 
 async def test_other_recipes_have_no_gallery(tmp_path: Path) -> None:
-    """Their numbers say nothing of people whom they were not trained on: the server does not start."""
+    """Their features say nothing about people whom they were not trained on: the server does not start."""
     model = write_model(tmp_path, "wavelet", Wavelet.length)
     with pytest.raises(Misconfigured, match=r"wavelet.*MARQUEE_SVM_GALLERY"):
         async with replica(model, tmp_path / "gallery.npz"):
@@ -233,7 +235,7 @@ async def test_other_recipes_have_no_gallery(tmp_path: Path) -> None:
 
 
 async def test_a_spoilt_gallery_is_named(model: Path, tmp_path: Path) -> None:
-    """At the start it is an error: to begin anew with nobody would lose them all."""
+    """It is an error at start-up: starting with an empty gallery would lose everybody."""
     (tmp_path / "gallery.npz").write_bytes(b"half")
     with pytest.raises(Misconfigured, match=r"gallery\.npz: it is not a gallery.*MARQUEE_SVM_GALLERY"):
         async with replica(model, tmp_path / "gallery.npz"):

@@ -16,14 +16,14 @@ def test_distances_are_to_each_persons_nearest_face() -> None:
 def test_distances_are_those_of_numpy() -> None:
     """One product of matrices gives what a difference of each pair gives, within 1e-6."""
     generator = np.random.default_rng(0)
-    rows, asked = generator.normal(size=(40, 128)), generator.normal(size=(5, 128))
+    rows, vectors = generator.normal(size=(40, 128)), generator.normal(size=(5, 128))
     people = tuple(Person(str(number), "") for number in range(40))
-    plain = np.linalg.norm(asked[:, np.newaxis] - rows, axis=2)
-    assert np.abs(Gallery(people, rows, np.arange(40)).distances(asked) - plain).max() < 1e-6
+    plain = np.linalg.norm(vectors[:, np.newaxis] - rows, axis=2)
+    assert np.abs(Gallery(people, rows, np.arange(40)).distances(vectors) - plain).max() < 1e-6
 
 
 def test_who_has_no_face_is_infinitely_far() -> None:
-    """Such people are in a gallery where others are judged without them, or where they were only renamed."""
+    """Such people were left out of a cross-validation's fold, or were only renamed."""
     gallery = Gallery((ADA, BEA, CAT), np.array([[0.0, 0]]), np.array([1]))
     assert gallery.distances(np.array([[3.0, 4]])).tolist() == [[np.inf, 5, np.inf]]
     assert Gallery((ADA,), np.empty((0, 2)), np.empty(0, np.int64)).distances(np.array([[3.0, 4]])).tolist() == [

@@ -17,7 +17,7 @@ from tests.support.processes import PATIENCE
 from tests.support.svm_enrollment import (
     COLLINS,
     HOPPER,
-    asking,
+    enrollment_of,
     names,
     other_picture,
     portrait,
@@ -67,18 +67,18 @@ async def people(enroller: SvmEnroller) -> dict[str, int]:
 async def test_an_enrollment_is_seen_by_all(two: list[tuple[SvmRecognizer, SvmEnroller]]) -> None:
     """Soon the other names the person too, under the same version."""
     (first, enroller), (second, _) = two
-    await enroller.enroll(asking(portrait(COLLINS)))
+    await enroller.enroll(enrollment_of(portrait(COLLINS)))
     await until(lambda: version(second) == version(first))
     assert await names(second, other_picture(COLLINS)) == [COLLINS]
     assert REGISTRY.get_sample_value("marquee_model_info", {"model": "embedding", "version": version(first)}) == 1
 
 
 async def test_enrolling_at_once_loses_nothing(two: list[tuple[SvmRecognizer, SvmEnroller]]) -> None:
-    """Two replicas that write one gallery in the same moment, again and again, both keep what they took."""
+    """Two replicas that write one gallery in the same moment, again and again, both keep what they enrolled."""
     (first, one), (second, other) = two
     picture = portrait(COLLINS)
     calls = [
-        enroller.enroll(asking(picture, person_id=f"{side}-{number}", allow_similar=True))
+        enroller.enroll(enrollment_of(picture, person_id=f"{side}-{number}", allow_similar=True))
         for number in range(_AT_ONCE)
         for side, enroller in (("one", one), ("other", other))
     ]
@@ -89,9 +89,12 @@ async def test_enrolling_at_once_loses_nothing(two: list[tuple[SvmRecognizer, Sv
 
 
 async def test_one_face_is_not_given_to_two_at_once(two: list[tuple[SvmRecognizer, SvmEnroller]]) -> None:
-    """Of two replicas that enroll the same face under two names, one is told that the other was faster."""
+    """If two replicas enroll the same face under two names, one learns that the other was faster."""
     (_, one), (_, other) = two
-    both = (one.enroll(asking(portrait(HOPPER), person_id="a")), other.enroll(asking(portrait(HOPPER), person_id="b")))
+    both = (
+        one.enroll(enrollment_of(portrait(HOPPER), person_id="a")),
+        other.enroll(enrollment_of(portrait(HOPPER), person_id="b")),
+    )
     results = await asyncio.gather(*both)
     assert sorted(result.person.face_count for result in results) == [0, 1]
 
@@ -99,16 +102,16 @@ async def test_one_face_is_not_given_to_two_at_once(two: list[tuple[SvmRecognize
 async def test_removing_and_enrolling_meet(two: list[tuple[SvmRecognizer, SvmEnroller]]) -> None:
     """A removal on one replica does not bring back what the other replica's next enrollment builds on."""
     (_, one), (_, other) = two
-    await one.enroll(asking(portrait(COLLINS), person_id="gone"))
-    await asyncio.gather(one.remove("gone", ""), other.enroll(asking(portrait(HOPPER), person_id="stays")))
-    await one.enroll(asking(other_picture(HOPPER), person_id="stays"))
+    await one.enroll(enrollment_of(portrait(COLLINS), person_id="gone"))
+    await asyncio.gather(one.remove("gone", ""), other.enroll(enrollment_of(portrait(HOPPER), person_id="stays")))
+    await one.enroll(enrollment_of(other_picture(HOPPER), person_id="stays"))
     assert await people(one) == {"ada": 0, "bea": 0, "stays": 2}
 
 
 async def test_the_gallery_outlives_the_server(model: Path, gallery: str, s3_url: str) -> None:
     """A new server knows who was enrolled before, under the same version."""
     async with replica(model, gallery, s3_endpoint_url=s3_url) as (recognizer, enroller):
-        await enroller.enroll(asking(portrait(COLLINS)))
+        await enroller.enroll(enrollment_of(portrait(COLLINS)))
         before = version(recognizer)
     async with replica(model, gallery, s3_endpoint_url=s3_url) as (recognizer, _):
         assert version(recognizer) == before
@@ -116,24 +119,24 @@ async def test_the_gallery_outlives_the_server(model: Path, gallery: str, s3_url
 
 
 async def test_a_gallery_that_gets_spoilt_leaves_the_old_one_in_use(model: Path, tmp_path: Path) -> None:
-    """Reading it fails, and the people stay known; a whole one is taken over again."""
+    """Reading it fails, and the people stay known; a complete one is loaded again."""
     path = tmp_path / "gallery.npz"
     async with replica(model, path, svm_gallery_poll_seconds=0.05) as (recognizer, enroller):
-        await enroller.enroll(asking(portrait(COLLINS)))
+        await enroller.enroll(enrollment_of(portrait(COLLINS)))
         whole, known = path.read_bytes(), version(recognizer)
         path.write_bytes(b"half")
         await asyncio.sleep(0.3)
         assert version(recognizer) == known
         path.write_bytes(whole)
-        await enroller.enroll(asking(portrait(HOPPER), person_id="p2"))
+        await enroller.enroll(enrollment_of(portrait(HOPPER), person_id="p2"))
         assert version(recognizer) != known
 
 
 async def test_a_new_model_keeps_the_enrolled(tmp_path: Path) -> None:
-    """The gallery does not hang on the artifact."""
+    """The gallery does not depend on the artifact."""
     mine = write_model(tmp_path)
     async with replica(mine, tmp_path / "gallery.npz", svm_model_poll_seconds=0.05) as (recognizer, enroller):
-        await enroller.enroll(asking(portrait(COLLINS)))
+        await enroller.enroll(enrollment_of(portrait(COLLINS)))
         before = version(recognizer)
         write_model(tmp_path, seed=1)
         await until(lambda: version(recognizer) != before)
@@ -141,10 +144,10 @@ async def test_a_new_model_keeps_the_enrolled(tmp_path: Path) -> None:
 
 
 async def test_calls_go_on_while_others_enroll(model: Path, tmp_path: Path) -> None:
-    """Recognizing waits for no write; each result tells the version that made it."""
+    """Recognizing waits for no write; each result has the version that made it."""
     async with replica(model, tmp_path / "gallery.npz") as (recognizer, enroller):
         begin = time.monotonic()
-        enrolling = asyncio.create_task(enroller.enroll(asking(portrait(COLLINS))))
+        enrolling = asyncio.create_task(enroller.enroll(enrollment_of(portrait(COLLINS))))
         found = []
         while not enrolling.done() and time.monotonic() < begin + PATIENCE:
             found.append(await names(recognizer, other_picture(COLLINS)))

@@ -1,4 +1,4 @@
-"""Who was enrolled, and the file that says so."""
+"""Snapshots of the enrolled, and their file."""
 
 import io
 import json
@@ -21,7 +21,7 @@ def both() -> Snapshot:
 
 
 def archive(**changes: Any) -> bytes:
-    """A gallery's file of nobody, with other parts."""
+    """Return an empty gallery's file with some parts changed."""
     about = {"format": "marquee-gallery/1", "network": "dlib-resnet-v1", "people": []} | changes.pop("about", {})
     buffer = io.BytesIO()
     np.savez(
@@ -47,7 +47,7 @@ def test_no_file_is_nobody() -> None:
 
 
 def test_everything_counts_for_the_version(both: Snapshot) -> None:
-    """A face, a name and a person less make other versions; the same makes the same."""
+    """Any change of faces, names or people changes the version; equal content has equal versions."""
     renamed = both.with_person(EnrolledPerson("bea", "Beatrice", BEA.created, BEA.faces), [])
     others = {both.version, renamed.version, both.without("ada").version, both.with_person(ADA, [ONE]).version}
     assert len(others) == 4
@@ -55,7 +55,7 @@ def test_everything_counts_for_the_version(both: Snapshot) -> None:
 
 
 def test_removing_takes_the_faces_too(both: Snapshot) -> None:
-    """The others keep theirs; somebody unknown is no loss."""
+    """The others keep theirs; removing somebody unknown is a no-op."""
     assert both.without("ada").gallery.rows.tolist() == [ONE.tolist()]
     assert both.without("cat").people == both.people
 

@@ -13,7 +13,7 @@ FACE = Face(176, 66, 95, 95)
 
 
 def test_a_face_and_its_mirror_image_swap_views() -> None:
-    """What is asked are two views; of the mirrored picture they are the same two."""
+    """There are two views; a mirrored picture has the same two."""
     pixels = np.asarray(photo("Eileen Collins"))[66:162, 176:272]
     box = Face(0, 0, 96, 96)
     one, other = HogLbp().views(pixels, box), HogLbp().views(np.ascontiguousarray(pixels[:, ::-1]), box)
@@ -22,7 +22,7 @@ def test_a_face_and_its_mirror_image_swap_views() -> None:
 
 
 def test_training_adds_four_views_to_those_asked() -> None:
-    """The first two are the ones that recognizing asks."""
+    """The first two are the ones that recognition uses."""
     pixels = np.asarray(photo("Eileen Collins"))
     trained = HogLbp().training_views(pixels, FACE)
     assert trained.shape == (6, HogLbp.length)

@@ -14,16 +14,16 @@ from services.svm.recipes.embedding import CONVOLUTIONS, LENGTH, WEIGHTS, ResNet
 @pytest.fixture(scope="module")
 def chips() -> Pixels:
     """An aligned face of each person, and noise, which makes other values large."""
-    faces, found = DlibFaces(), []
+    faces, chips = DlibFaces(), []
     for person in PEOPLE:
         pixels = np.asarray(photo(person))
-        found.append(faces.chip(pixels, faces.detect(pixels)[0]))
+        chips.append(faces.chip(pixels, faces.detect(pixels)[0]))
     noise = np.random.default_rng(0).integers(0, 256, (150, 150, 3), dtype=np.uint8)
-    return np.stack([*found, noise])
+    return np.stack([*chips, noise])
 
 
 def test_it_equals_dlib(chips: Pixels) -> None:
-    """Every number of every face is dlib's own to 1e-4; measured it is 4e-7."""
+    """Every number of every face is dlib's own to 1e-4; the measured difference is 4e-7."""
     reference = dlib.face_recognition_model_v1(str(weights(WEIGHTS)))
     expected = np.array([reference.compute_face_descriptor(chip) for chip in chips])
     assert np.abs(ResNet(weights(WEIGHTS)).embed(chips) - expected).max() < 1e-4
@@ -45,7 +45,7 @@ def test_all_weights_are_read() -> None:
 
 
 def test_another_network_is_refused() -> None:
-    """The landmarks' file is told to be no ResNet."""
+    """The landmarks' file is rejected."""
     with pytest.raises(ValueError, match="another network"):
         read_weights(weights("shape_predictor_5_face_landmarks.dat"))
 

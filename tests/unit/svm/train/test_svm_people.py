@@ -1,4 +1,4 @@
-"""Who a folder is."""
+"""People of training folders."""
 
 import pytest
 

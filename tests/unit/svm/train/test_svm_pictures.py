@@ -39,10 +39,10 @@ def names(loop: asyncio.Runner, svm: SvmRecognizer, picture: Pillow.Image, kind:
     """The best candidate of each face."""
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
-    asked = Options(
+    call = Options(
         "test", (pb.FEATURE_CELEBRITIES,), 10, 0, "", include_embeddings=False, deadline=time.monotonic() + 600
     )
-    result = loop.run(svm.recognize(Image(buffer.getvalue()), asked))
+    result = loop.run(svm.recognize(Image(buffer.getvalue()), call))
     return [face.candidates[0].display_name if face.candidates else "" for face in result.faces]
 
 
@@ -52,9 +52,9 @@ def sixteen_bit(picture: Pillow.Image) -> Pillow.Image:
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1"])
 def test_every_mode_of_png_is_read(loop: asyncio.Runner, svm: SvmRecognizer, mode: str) -> None:
-    """Grey, alpha and palette pictures name the person; of black and white alone no name is asked."""
-    found = names(loop, svm, photo("Eileen Collins").convert(mode), "PNG")
-    assert found == ["Eileen Collins"] or mode == "1"
+    """Grey, alpha and palette pictures name the person; black and white alone need not."""
+    candidates = names(loop, svm, photo("Eileen Collins").convert(mode), "PNG")
+    assert candidates == ["Eileen Collins"] or mode == "1"
 
 
 def test_sixteen_bits_are_read(loop: asyncio.Runner, svm: SvmRecognizer) -> None:

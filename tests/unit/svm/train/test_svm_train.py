@@ -46,7 +46,7 @@ def copy(people: Path, tmp_path: Path) -> Path:
 
 
 def refused(arguments: Sequence[object], capsys: pytest.CaptureFixture[str]) -> str:
-    """What the trainer says on standard error, having exited with 2."""
+    """Return the trainer's standard error, after checking that it exits with 2."""
     with pytest.raises(SystemExit) as stopped:
         main([str(argument) for argument in arguments])
     assert stopped.value.code == 2
@@ -60,12 +60,12 @@ def test_a_model_is_trained(copy: Path, tmp_path: Path, capsys: pytest.CaptureFi
     photo("Grace Hopper").filter(ImageFilter.GaussianBlur(9)).save(copy / "Grace_Hopper" / "fog.png")
     shutil.copy(copy / "Eileen_Collins" / "0.jpg", copy / "Eileen_Collins" / "again.jpg")
     main([str(copy), "--out", str(tmp_path / "model.skops")])
-    said = capsys.readouterr().out
-    assert "left out, no face: Grace_Hopper/cup.png" in said
-    assert "left out, blurred: Grace_Hopper/fog.png" in said
-    assert "left out, a copy of 0.jpg: Eileen_Collins/again.jpg" in said
-    assert "all alike: Grace_Hopper" in said
-    assert ["5", "3", "1", "1", "1", "0"] in [re.findall(r"\d+", line) for line in said.splitlines()]
+    output = capsys.readouterr().out
+    assert "left out, no face: Grace_Hopper/cup.png" in output
+    assert "left out, blurred: Grace_Hopper/fog.png" in output
+    assert "left out, a copy of 0.jpg: Eileen_Collins/again.jpg" in output
+    assert "all alike: Grace_Hopper" in output
+    assert ["5", "3", "1", "1", "1", "0"] in [re.findall(r"\d+", line) for line in output.splitlines()]
     trained = artifact.load(tmp_path / "model.skops")
     assert [person.person_id for person in trained.gallery.people] == ["eileen-collins", "grace-hopper"]
     assert (trained.recipe, trained.report["faces"], trained.report["accuracy"]) == ("embedding", 6, 1)
@@ -84,7 +84,7 @@ def test_the_page_tells_what_was_measured(copy: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("recipe", ["hog-lbp", "wavelet"])
 def test_every_recipe_is_trained(people: Path, recipe: str, tmp_path: Path) -> None:
-    """The model says its recipe, and its classifier takes that recipe's features."""
+    """The model names its recipe, and its classifier takes that recipe's features."""
     main([str(people), "--recipe", recipe, "--faces", "haar+hog", "--out", str(tmp_path / "model.skops")])
     trained = artifact.load(tmp_path / "model.skops")
     assert trained.recipe == recipe
@@ -92,7 +92,7 @@ def test_every_recipe_is_trained(people: Path, recipe: str, tmp_path: Path) -> N
 
 
 def test_a_face_under_two_names_is_left_out(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A picture in another person's folder is told with whose face it is."""
+    """A picture in another person's folder is listed with its person's name."""
     wrong = next(variations(photo("Grace Hopper"), 1, 99))
     wrong.save(copy / "Eileen_Collins" / "wrong.jpg")
     main([str(copy), "--out", str(tmp_path / "model.skops")])
@@ -101,8 +101,8 @@ def test_a_face_under_two_names_is_left_out(copy: Path, tmp_path: Path, capsys: 
 
 def test_the_published_rule_is_the_wavelet_recipes(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Haar sees two eyes in no picture of one person here: she is left out, and training stops."""
-    said = refused([people, "--recipe", "wavelet"], capsys)
-    assert "Too few: Grace_Hopper (" in said
+    error = refused([people, "--recipe", "wavelet"], capsys)
+    assert "Too few: Grace_Hopper (" in error
 
 
 def test_pictures_come_from_s3(people: Path, tmp_path: Path, s3_url: str) -> None:
@@ -134,9 +134,9 @@ def test_unreadable_files_are_all_named(copy: Path, capsys: pytest.CaptureFixtur
     (copy / "Grace_Hopper" / "notes.txt").write_text("words")
     whole = (copy / "Eileen_Collins" / "0.jpg").read_bytes()
     (copy / "Eileen_Collins" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    said = refused([copy], capsys)
-    assert "notes.txt: This is not a JPEG, PNG or WebP picture." in said
-    assert "cut.jpg: The picture is damaged or cut short" in said
+    error = refused([copy], capsys)
+    assert "notes.txt: This is not a JPEG, PNG or WebP picture." in error
+    assert "cut.jpg: The picture is damaged or cut short" in error
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,16 +168,16 @@ def test_an_impossible_share_is_refused(people: Path, share: str, capsys: pytest
 
 
 def test_a_place_that_cannot_be_written_is_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The model's folder is a file: said without a traceback."""
+    """The model's folder is a file: no traceback."""
     out = copy / "Grace_Hopper" / "0.jpg" / "model.skops"
     assert "Not trained." in refused([copy, "--out", out], capsys)
 
 
 @pytest.mark.parametrize(
-    ("place", "said"), [("", "is a folder. Name a file"), ("s3://models/a.skops", "Copy it to S3")]
+    ("place", "message"), [("", "is a folder. Name a file"), ("s3://models/a.skops", "Copy it to S3")]
 )
-def test_a_wrong_place_is_told_before_the_work(
-    place: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_wrong_place_is_refused_before_the_work(
+    place: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A folder or an S3 address as --out is refused before any picture is looked at."""
-    assert said in refused([tmp_path / "no pictures", "--out", place or tmp_path], capsys)
+    assert message in refused([tmp_path / "no pictures", "--out", place or tmp_path], capsys)
