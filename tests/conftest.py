@@ -8,14 +8,21 @@ import pytest
 from tests.support.processes import LocalSystem, local_system
 
 _REQUIRE_ALL = "MARQUEE_REQUIRE_ALL"
-_ON_THE_SYSTEM = (
-    "tests/contract/",
-    "tests/deploy/test_check_script.py",
-    "tests/deploy/test_dashboards.py",
-    "tests/deploy/test_one_host.py",
-    "tests/e2e/test_local_system.py",
-)
-"""Where the fixture `system` is used: one process runs these, so that one system is started."""
+_TOGETHER = {
+    "the local system": (
+        "tests/contract/",
+        "tests/deploy/test_check_script.py",
+        "tests/deploy/test_dashboards.py",
+        "tests/deploy/test_one_host.py",
+        "tests/e2e/test_local_system.py",
+    ),
+    "the enrollment servers": (
+        "tests/unit/client/test_client_enrollment.py",
+        "tests/unit/client/cli/test_cli_enroll",
+        "tests/unit/client/cli/test_cli_people.py",
+    ),
+}
+"""Which files' tests run in one process, so that what they share is started once."""
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -26,12 +33,13 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Keep each file's tests in one process, as --dist=loadfile does, and those on the local system in another."""
+    """Keep each file's tests in one process, as --dist=loadfile does, and files that share servers together."""
     from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - the tests run without xdist, too
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "system" if nodeid.startswith(_ON_THE_SYSTEM) else nodeid.partition("::")[0]
+            shared = (name for name, files in _TOGETHER.items() if nodeid.startswith(files))
+            return next(shared, nodeid.partition("::")[0])
 
     return Scheduling(config, log)
 

@@ -11,6 +11,8 @@ from helm.generate import ROOT
 from services.names import RECOGNIZERS, SERVERS
 from tests.support.processes import run
 
+pytestmark = pytest.mark.slow
+
 SLIM = ROOT / "deploy" / "images" / "slim"
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 

@@ -9,9 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import boto3
+import pytest
 from mypy_boto3_s3 import S3Client
 
 from tests.support.processes import PATIENCE, free_port, run, spawn, wait_until
+
+pytestmark = pytest.mark.slow
 
 
 @contextmanager

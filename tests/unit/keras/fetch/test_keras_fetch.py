@@ -17,6 +17,8 @@ from services.keras.fetch.delivery import Delivery, DeliveryProblem
 from tests.support.aws import s3_store
 from tests.support.processes import PATIENCE, run, spawn, wait_until
 
+pytestmark = pytest.mark.slow
+
 BUCKET = "models"
 URL = f"s3://{BUCKET}/shop/celebrity"
 ROOT = Path(__file__).parents[4]

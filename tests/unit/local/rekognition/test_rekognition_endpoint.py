@@ -210,6 +210,7 @@ def test_malformed_requests_are_refused(aws: SimpleNamespace, headers: dict, bod
     assert code in content
 
 
+@pytest.mark.slow
 def test_runs_as_a_process(tmp_path: Path) -> None:
     """It names the pictures that it leaves out, reports that it is up, and exits 0 on SIGTERM."""
     pictures.photo("Grace Hopper").save(tmp_path / "stray.jpg")

@@ -217,6 +217,7 @@ def _is_up(port: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_collections_outlive_a_killed_process(tmp_path: Path) -> None:
     """Whatever was confirmed before SIGKILL is kept: the collection, the face, the user and their association."""
     image = {"Bytes": DEMO["hopper"]}
@@ -232,6 +233,7 @@ def test_collections_outlive_a_killed_process(tmp_path: Path) -> None:
         assert (match["Face"]["FaceId"], match["Face"]["UserId"]) == (face, "grace")
 
 
+@pytest.mark.slow
 def test_two_endpoints_on_one_folder_see_each_other(tmp_path: Path) -> None:
     """A face that one adds is found by the other, even if the other has searched before."""
     image = {"Bytes": DEMO["hopper"]}

@@ -30,6 +30,8 @@ from tests.support.rekognition import (
 )
 from tests.support.servers import served, stub
 
+pytestmark = pytest.mark.slow
+
 Pair = tuple[RekognitionRecognizer, RekognitionEnroller]
 
 

@@ -23,6 +23,8 @@ from tests.support.rekognition import (
     searched,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("reason", "expected"),
