@@ -1,4 +1,4 @@
-"""An SVM recognizer that enrolls, one that cannot, and gateways in front of them, served for callers in other threads."""
+"""An SVM recognizer that enrolls, one that cannot, and gateways in front of them, for callers in other threads."""
 
 import asyncio
 import io
