@@ -82,7 +82,7 @@ def current_recipe(path: Path) -> Callable[[bytes], object]:
 
     def call(content: bytes) -> object:
         pixels = Image(content).upright()
-        return [model.candidates(model.views(pixels, face)) for face in finder.find(pixels)]
+        return model.candidates(np.array([model.views(pixels, face) for face in finder.find(pixels)]))
 
     return call
 

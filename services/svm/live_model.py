@@ -116,7 +116,7 @@ class LiveModel:
                 "Unset MARQUEE_SVM_GALLERY or train with --recipe embedding."
             )
         model = Model(trained, recipe, enrolled, self._settings.svm_enrolled_distance)
-        model.candidates(recipe.views(_BLANK, Face(0, 0, 96, 96)))
+        model.candidates(recipe.views(_BLANK, Face(0, 0, 96, 96))[np.newaxis])
         trim()
         return model
 

@@ -1,8 +1,9 @@
 """A trained model, and how it names faces together with those enrolled since."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from services.svm.recipes.recipe import Recipe
 
 MAX_CANDIDATES = 5
 Numbers = npt.NDArray[np.float64]
+Scored = tuple[Person, float]
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Model:
     def with_enrolled(self, enrolled: Snapshot) -> "Model":
         """Return the same model with others enrolled, warmed up so that its first call is no slower than the next."""
         model = Model(self._artifact, self._recipe, enrolled, self.enrolled_distance)
-        model.candidates(np.zeros((self._recipe.view_count, self._recipe.length)))
+        model.candidates(np.zeros((1, self._recipe.view_count, self._recipe.length)))
         return model
 
     @cached_property
@@ -116,36 +118,48 @@ class Model:
                 nearest[person.person_id] = min(float(distance), nearest.get(person.person_id, np.inf))
         return nearest
 
-    def candidates(self, views: Numbers) -> list[pb.Candidate]:
-        """Return whom a face with these views may show, at most five, best first; none if it is a stranger's."""
+    def candidates(self, views: Numbers) -> list[list[pb.Candidate]]:
+        """Return whom each face with these views [faces, views, length] may show, at most five people, best first.
+
+        A stranger's face has none. All faces of a picture together, since scikit-learn takes 1 ms a call.
+        """
+        if not len(views):
+            return []
+        return [self._best(chain(*scores)) for scores in zip(self._trained(views), self._enrolled(views), strict=True)]
+
+    def _best(self, scored: Iterable[Scored]) -> list[pb.Candidate]:
         scores: dict[str, float] = {}
-        for person, score in (*self._trained(views), *self._enrolled(views)):
+        for person, score in scored:
             scores[person.person_id] = max(score, scores.get(person.person_id, 0))
         best = sorted(scores, key=lambda person_id: -scores[person_id])[:MAX_CANDIDATES]
         people = self.people if best else {}
         return [pb.Candidate(person_id=one, display_name=people[one].display_name, score=scores[one]) for one in best]
 
-    def _trained(self, views: Numbers) -> Iterator[tuple[Person, float]]:
-        """Yield the likeliest of the people whom the classifier knows, if any of them is near."""
+    def _trained(self, views: Numbers) -> Iterator[list[Scored]]:
+        """Yield for each face the likeliest of the people whom the classifier knows, if any of them is near."""
         gallery, calibration = self._artifact.gallery, self._artifact.calibration
-        decisions = decisions_of(self._artifact.pipeline, views).mean(axis=0, keepdims=True)
-        vector = decisions if self._recipe.compares == "decisions" else views.mean(axis=0, keepdims=True)
-        distances = gallery.distances(vector)
-        if distances.min() <= calibration.threshold:
-            scores = calibration.scores(decisions, distances)[0]
-            for index in np.argsort(-scores, kind="stable")[:MAX_CANDIDATES]:
-                yield gallery.people[index], float(scores[index])
+        decisions = mean_decisions(self._artifact.pipeline, views)
+        distances = gallery.distances(decisions if self._recipe.compares == "decisions" else views.mean(axis=1))
+        scores = calibration.scores(decisions, distances)
+        for face, nearest in enumerate(distances.min(axis=1)):
+            best = np.argsort(-scores[face], kind="stable")[:MAX_CANDIDATES] if nearest <= calibration.threshold else ()
+            yield [(gallery.people[person], float(scores[face, person])) for person in best]
 
-    def _enrolled(self, views: Numbers) -> Iterator[tuple[Person, float]]:
-        """Yield the enrolled people who are near, nearest first."""
+    def _enrolled(self, views: Numbers) -> Iterator[list[Scored]]:
+        """Yield for each face the enrolled people who are near, nearest first."""
         gallery = self.enrolled.gallery
-        if not gallery.people:
-            return
-        distances = gallery.distances(views.mean(axis=0, keepdims=True))[0]
+        distances = gallery.distances(views.mean(axis=1)) if gallery.people else np.empty((len(views), 0))
         scores = _ENROLLED_SCORES.scores(np.zeros_like(distances), distances)
-        for index in np.argsort(distances, kind="stable")[:MAX_CANDIDATES]:
-            if distances[index] <= self.enrolled_distance:
-                yield gallery.people[index], float(scores[index])
+        for face, row in enumerate(distances):
+            nearest = np.argsort(row, kind="stable")[:MAX_CANDIDATES]
+            near = nearest[row[nearest] <= self.enrolled_distance]
+            yield [(gallery.people[person], float(scores[face, person])) for person in near]
+
+
+def mean_decisions(pipeline: Pipeline, views: Numbers) -> Numbers:
+    """Return [faces, people] for faces with views [faces, views, length]: the mean of their views' decisions."""
+    decisions = decisions_of(pipeline, views.reshape(-1, views.shape[2]))
+    return np.asarray(decisions.reshape(*views.shape[:2], -1).mean(axis=1))
 
 
 def decisions_of(pipeline: Pipeline, features: Numbers) -> Numbers:

@@ -1,6 +1,7 @@
 """Recognizes people with an SVM that was trained on their faces."""
 
 import asyncio
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from services.runtime.requests import Feature
 from services.runtime.workers import Workers
 from services.svm.faces import Face, FaceFinder, quality
 from services.svm.live_model import LiveModel
-from services.svm.model import Model
+from services.svm.model import Model, Numbers
 from services.svm.recipes.embedding import NETWORK
 from services.svm.settings import SvmSettings
 
@@ -63,18 +64,26 @@ class SvmRecognizer:
 
     def _faces(self, image: Image, options: Options, model: Model) -> list[pb.Face]:
         pixels = image.upright()
-        return [self._face(pixels, face, options, model) for face in self.finder.find(pixels)]
-
-    def _face(self, pixels: Pixels, face: Face, options: Options, model: Model) -> pb.Face:
-        message = pb.Face(box=face.box_in(pixels), detection_score=face.score)
+        faces = self.finder.find(pixels)
+        messages = [pb.Face(box=face.box_in(pixels), detection_score=face.score) for face in faces]
         if pb.FEATURE_CELEBRITIES in options.features:
-            views = model.views(pixels, face)
-            message.candidates.extend(model.candidates(views))
-            if options.include_embeddings and model.name == "embedding":
-                message.embedding.CopyFrom(pb.Embedding(model=NETWORK, values=views.mean(axis=0)))
+            views = np.array([model.views(pixels, face) for face in faces])
+            _name(messages, views, model, with_embeddings=options.include_embeddings)
         if pb.FEATURE_FACES in options.features:
-            landmarks = self.finder.landmarks(pixels, face)
-            message.landmarks.extend(landmarks.messages(pixels.shape[1], pixels.shape[0]))
-            message.quality.CopyFrom(quality(face.crop(pixels)))
-            message.quality.pose.CopyFrom(landmarks.pose())
-        return message
+            for face, message in zip(faces, messages, strict=True):
+                self._measure(message, pixels, face)
+        return messages
+
+    def _measure(self, message: pb.Face, pixels: Pixels, face: Face) -> None:
+        landmarks = self.finder.landmarks(pixels, face)
+        message.landmarks.extend(landmarks.messages(pixels.shape[1], pixels.shape[0]))
+        message.quality.CopyFrom(quality(face.crop(pixels)))
+        message.quality.pose.CopyFrom(landmarks.pose())
+
+
+def _name(messages: Sequence[pb.Face], views: Numbers, model: Model, *, with_embeddings: bool) -> None:
+    """Add candidates to faces with these views [faces, views, length], and embeddings if the model has any."""
+    for message, candidates, own in zip(messages, model.candidates(views), views, strict=True):
+        message.candidates.extend(candidates)
+        if with_embeddings and model.name == "embedding":
+            message.embedding.CopyFrom(pb.Embedding(model=NETWORK, values=own.mean(axis=0)))

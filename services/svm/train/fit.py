@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from services.svm.classifiers import grid_of, pipeline_of
 from services.svm.gallery.people import Gallery
-from services.svm.model import Artifact, Calibration, Model, decisions_of
+from services.svm.model import Artifact, Calibration, Model, mean_decisions
 from services.svm.recipes.recipe import RECIPES
 from services.svm.train.calibration import STRANGER, Trial, calibrate
 from services.svm.train.dataset import TrainingSet
@@ -156,7 +156,7 @@ def _judge(faces: TrainingSet, pipeline: Pipeline, train: Columns, test: Columns
     owners = np.unique(faces.owners[train])
     fitted = clone(pipeline).fit(*_rows(faces, train)) if len(owners) > 1 else None
     gallery = _gallery(faces, fitted, train)
-    decisions = _mean_decisions(fitted, views) if fitted else np.zeros((len(test), 1))
+    decisions = mean_decisions(fitted, views) if fitted else np.zeros((len(test), 1))
     vectors = decisions if RECIPES[faces.recipe].compares == "decisions" else views.mean(axis=1)
     return decisions, gallery.distances(vectors)[:, owners]
 
@@ -164,13 +164,8 @@ def _judge(faces: TrainingSet, pipeline: Pipeline, train: Columns, test: Columns
 def _gallery(faces: TrainingSet, pipeline: Pipeline | None, which: Columns) -> Gallery:
     views = faces.features[which][:, : RECIPES[faces.recipe].view_count]
     by_decisions = RECIPES[faces.recipe].compares == "decisions"
-    rows = _mean_decisions(pipeline, views) if by_decisions else views.mean(axis=1)
+    rows = mean_decisions(pipeline, views) if by_decisions else views.mean(axis=1)
     return Gallery(faces.people, rows, faces.owners[which])
-
-
-def _mean_decisions(pipeline: Pipeline | None, views: Numbers) -> Numbers:
-    decisions = decisions_of(pipeline, views.reshape(-1, views.shape[2]))
-    return np.asarray(decisions.reshape(*views.shape[:2], -1).mean(axis=1))
 
 
 def _check_told_apart(calibration: Calibration) -> None:
@@ -190,7 +185,7 @@ def _names(fitted: Fit, faces: TrainingSet) -> list[str]:
     recipe = RECIPES[faces.recipe]
     artifact = Artifact(faces.recipe, fitted.pipeline, fitted.gallery, fitted.calibration, {}, "")
     model = Model(artifact, recipe())
-    best = [model.candidates(views[: recipe.view_count])[:1] for views in faces.features]
+    best = model.candidates(faces.features[:, : recipe.view_count])
     return [candidates[0].person_id if candidates else "" for candidates in best]
 
 
