@@ -1,5 +1,6 @@
 """Processes that tests start: commands, servers and the whole local system. None outlives the test run."""
 
+import atexit
 import functools
 import json
 import os
@@ -76,7 +77,9 @@ def _tell_guard(message: str) -> None:
 def _guard() -> subprocess.Popen[str]:
     """Start a process that kills the process groups it was told of once this process is gone."""
     command = [sys.executable, "-I", "-S", "-c", _GUARD]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
+    guard = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
+    atexit.register(guard.communicate)
+    return guard
 
 
 @dataclass(frozen=True)
