@@ -13,14 +13,12 @@ pytestmark = pytest.mark.slow
 _MARK = "TEST_RUN"
 _TEST = """
 import threading
+from tests.support.processes import spawn
 from tests.support.servers import LeafProcess
-from tests.support.processes import local_system, spawn
 
 def test_that_never_ends(tmp_path):
-    with (
-        local_system(tmp_path / "system"),
-        spawn(["sh", "-c", "sleep 1000 & sleep 1000"]),
-    ):
+    with spawn(["sh", "-c", "sleep 1000 & sleep 1000"]):
+        leaf = LeafProcess(tmp_path)
         (tmp_path.parents[1] / "started").touch()
         threading.Event().wait()
 """
@@ -36,7 +34,7 @@ def test_a_killed_run_leaves_no_process(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log, spawn(command, env=environment, stdout=log, stderr=log) as run:
         wait_until(lambda: list(tmp_path.rglob("started")) or run.poll() is not None)
         assert run.poll() is None, (tmp_path / "log").read_text()
-        assert len(_processes(mark)) >= 12
+        assert len(_processes(mark)) >= 6  # pytest, its worker and its guard, two sleeping, a leaf
         run.kill()
         run.wait()
         wait_until(lambda: not _processes(mark))
