@@ -9,11 +9,6 @@ FROM base AS build
 WORKDIR /build
 COPY deploy/images/packages deploy/images/slim ./
 
-FROM build AS service-packages
-ARG SERVICE
-COPY requirements/${SERVICE}.txt ./
-RUN ./packages ${SERVICE}.txt
-
 FROM build AS local-packages
 COPY requirements/local.txt ./
 RUN ./packages local.txt
@@ -31,15 +26,6 @@ WORKDIR /app
 USER 65532:65532
 EXPOSE 50051 9464
 
-FROM server AS service
-ARG SERVICE
-ENV SERVICE=${SERVICE}
-COPY --from=service-packages /opt/packages /opt/packages
-COPY marquee/v1 marquee/v1
-COPY services/runtime services/runtime
-COPY services/${SERVICE} services/${SERVICE}
-ENTRYPOINT ["/bin/sh", "-c", "exec python -m services.$SERVICE"]
-
 # Stand-ins for S3, Rekognition and TensorFlow Serving, the demo's models and pictures, and the client.
 FROM server AS local
 COPY --from=local-packages /opt/packages /opt/packages
@@ -51,3 +37,18 @@ USER root
 RUN python -m local.pictures demo /app/pictures && python -m local.pictures gallery /app/gallery
 USER 65532:65532
 ENTRYPOINT ["python", "-m"]
+
+# A service. It comes last, since Docker's legacy builder builds every stage before its target.
+FROM build AS service-packages
+ARG SERVICE
+COPY requirements/${SERVICE}.txt ./
+RUN ./packages ${SERVICE}.txt
+
+FROM server AS service
+ARG SERVICE
+ENV SERVICE=${SERVICE}
+COPY --from=service-packages /opt/packages /opt/packages
+COPY marquee/v1 marquee/v1
+COPY services/runtime services/runtime
+COPY services/${SERVICE} services/${SERVICE}
+ENTRYPOINT ["/bin/sh", "-c", "exec python -m services.$SERVICE"]
