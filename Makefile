@@ -1,6 +1,8 @@
 # A virtual environment that is active is used, else .venv is made.
 VENV := $(or $(VIRTUAL_ENV),.venv)
 BIN := $(VENV)/bin
+# Tests start some 300 processes; where this is set, each would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 PYTHON3 ?= python3
 TRAIN := .venv-train
 UV := $(BIN)/uv
