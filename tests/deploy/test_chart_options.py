@@ -1,8 +1,11 @@
 """What the chart's values change."""
 
+import pytest
 from ruamel.yaml import YAML
 
 from tests.deploy import charts
+
+pytestmark = pytest.mark.slow
 
 
 def _gateway_file(objects: list[charts.Object]) -> charts.Object:

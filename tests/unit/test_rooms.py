@@ -54,6 +54,7 @@ def test_few_small_modules_serve_one_other() -> None:
     assert len(lone) <= _SMALL_WITH_ONE_IMPORTER, lone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("place", "text"),
     [

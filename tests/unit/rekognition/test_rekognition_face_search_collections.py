@@ -17,6 +17,8 @@ from tests.support.aws import BUCKET, demo_aws
 from tests.support.pictures import encode
 from tests.support.rekognition import options, recognizing
 
+pytestmark = pytest.mark.slow
+
 COLLECTION = "people"
 
 

@@ -28,6 +28,7 @@ print(has_tensorflow, request.DESCRIPTOR.full_name, batching.DESCRIPTOR.full_nam
 _NAMES = "tensorflow.serving.GetModelStatusRequest tensorflow.serving.BatchingParameters"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tensorflow", [False, True])
 def test_messages_have_room_beside_the_packages(tensorflow: bool) -> None:  # noqa: FBT001 - a test's parameter
     """No name clashes with what server, adapter and converter import, with TensorFlow installed and without."""

@@ -23,7 +23,7 @@ from tests.support.rekognition import recognizing as replica
 from tests.support.servers import picture as small_picture
 from tests.support.servers import until
 
-pytestmark = pytest.mark.usefixtures("aws_credentials")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("aws_credentials")]
 LABELS = (200, {"Labels": [{"Name": "Boat", "Confidence": 80.0}]})
 
 

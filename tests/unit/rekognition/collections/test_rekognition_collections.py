@@ -14,6 +14,8 @@ from services.rekognition.table.people import EnrolledPeople
 from tests.support.aws import TABLE, scripted_aws
 from tests.support.rekognition import DEMO
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def environment(rekognition: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
