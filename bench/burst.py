@@ -1,8 +1,8 @@
-"""Measures what a burst of large pictures costs in memory: the peak of every part of the local system.
+"""Measure the peak memory of every part of the local system during a burst of large pictures.
 
 usage: PYTHONPATH=. python bench/burst.py [--pictures 32] [--mib 64]
 
-All pictures, JPEGs of 13 MB, are sent at once; MIB is the servers' MARQUEE_MAX_IN_FLIGHT_MIB. Prints Markdown rows.
+Sends all pictures, JPEGs of 13 MB, at once. MIB is the servers' MARQUEE_MAX_IN_FLIGHT_MIB. Prints Markdown rows.
 """
 
 import argparse
@@ -23,24 +23,24 @@ PARTS = ("gateway", "svm", "keras", "rekognition")
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=32)
     parser.add_argument("--mib", type=int, default=64)
-    asked = parser.parse_args()
-    os.environ["MARQUEE_MAX_IN_FLIGHT_MIB"] = str(asked.mib)
+    args = parser.parse_args()
+    os.environ["MARQUEE_MAX_IN_FLIGHT_MIB"] = str(args.mib)
     with tempfile.TemporaryDirectory() as folder, local_system(Path(folder)) as system:
         pids = {name: int(system.facts["pids"][name]) for name in PARTS}
         before = {name: memory_mib(pids[name]) for name in PARTS}
-        outcomes = asyncio.run(burst(system.address("gateway"), asked.pictures))
-        print(f"{asked.pictures} pictures: {', '.join(f'{count} {what}' for what, count in outcomes.most_common())}")
+        outcomes = asyncio.run(burst(system.address("gateway"), args.pictures))
+        print(f"{args.pictures} pictures: {', '.join(f'{count} {what}' for what, count in outcomes.most_common())}")
         print("| part | before | peak |\n|---|---|---|")
         for name in PARTS:
             print(f"| {name} | {before[name]:.0f} MiB | {memory_mib(pids[name], 'VmHWM'):.0f} MiB |")
 
 
 async def burst(address: str, count: int) -> Counter[str]:
-    """How the calls end, all begun at once."""
+    """Start all calls at once; return how many end in which outcome."""
     picture = jpeg(3400)
     async with AsyncClient(address) as client:
         return Counter(await asyncio.gather(*(_outcome(client, picture) for _ in range(count))))
@@ -55,7 +55,7 @@ async def _outcome(client: AsyncClient, picture: bytes) -> str:
 
 
 def jpeg(side: int) -> bytes:
-    """Noise, which does not compress."""
+    """Return a square JPEG of noise, which hardly compresses."""
     pixels = np.random.default_rng(0).integers(0, 255, (side, side, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Pillow.fromarray(pixels).save(buffer, "JPEG", quality=95)

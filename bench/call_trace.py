@@ -1,4 +1,4 @@
-"""Runs a module and notes which files of a checkout its calls run through; it imports nothing of the project.
+"""Run a module and record which files of a checkout its calls run through, without importing the project.
 
 usage: python bench/call_trace.py CHECKOUT OUTPUT MODULE [ARGUMENT ...]
 """
@@ -12,27 +12,27 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-_ROOMS = ("marquee", "services")
-_OPTIMIZED = 0x1  # inspect.CO_OPTIMIZED: a function's code; bodies of modules and classes lack it
+_PACKAGES = ("marquee", "services")
+_OPTIMIZED = 0x1  # inspect.CO_OPTIMIZED: set for functions, not for the bodies of modules and classes
 
 
 def main(root: Path, output: Path, module: str, arguments: list[str]) -> None:
-    """Run the module in this process; SIGUSR1 forgets the files, SIGUSR2 and the process's end write them."""
+    """Run the module in this process; SIGUSR1 clears the recorded files, SIGUSR2 and the process's exit write them."""
     files: set[str] = set()
-    rooms = tuple(f"{root / room}{os.sep}" for room in _ROOMS)
+    packages = tuple(f"{root / package}{os.sep}" for package in _PACKAGES)
     generated = str(root / "marquee" / "v1")
 
     def profile(frame: FrameType, event: str, _: object) -> None:
         code = frame.f_code
         path = code.co_filename
         is_call = event == "call" and code.co_flags & _OPTIMIZED
-        if is_call and path.startswith(rooms) and not path.startswith(generated):
+        if is_call and path.startswith(packages) and not path.startswith(generated):
             files.add(path.removeprefix(f"{root}{os.sep}"))
 
     def write(*_: object) -> None:
-        fresh = output.with_suffix(".new")
-        fresh.write_text(json.dumps(sorted(files)))
-        fresh.replace(output)
+        temporary = output.with_suffix(".new")
+        temporary.write_text(json.dumps(sorted(files)))
+        temporary.replace(output)
 
     signal.signal(signal.SIGUSR1, lambda *_: files.clear())
     signal.signal(signal.SIGUSR2, write)

@@ -1,4 +1,4 @@
-"""The servers of any checkout of this project as processes, so that two can be measured side by side."""
+"""Processes that run the servers of any checkout of this project, so that two can be measured side by side."""
 
 import os
 import socket
@@ -16,7 +16,7 @@ _AWS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEF
 
 @dataclass(frozen=True)
 class Checkout:
-    """Running servers: svm, rekognition with a daily cap, and a gateway in front of svm."""
+    """A checkout's running servers: svm, rekognition with a daily cap, and a gateway in front of svm."""
 
     root: Path
     pictures: Path
@@ -27,9 +27,9 @@ class Checkout:
 
 @contextmanager
 def running(root: Path, folder: Path, wrapper: Callable[[str], Sequence[str]] | None = None) -> Iterator[Checkout]:
-    """Start the checkout's servers with their files below `folder`; yield them when they serve.
+    """Start the checkout's servers with their files below `folder`; yield them once they serve.
 
-    `wrapper` makes the command line that runs a server of this name instead of `python -m services.NAME`.
+    `wrapper` returns, for a server's name, the arguments that replace `-m services.NAME`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     pictures, people, config = folder / "pictures", folder / "people", folder / "gateway.yaml"
@@ -63,34 +63,34 @@ def running(root: Path, folder: Path, wrapper: Callable[[str], Sequence[str]] | 
 
 @contextmanager
 def process(root: Path, *command: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run this Python in the checkout until the context ends."""
+    """Run this Python in the checkout until the context exits."""
     own = os.environ | {"PYTHONPATH": str(root)} | _AWS | environment
     silent = subprocess.DEVNULL
-    one = subprocess.Popen([sys.executable, *command], cwd=root, env=own, stdout=silent, stderr=silent)
+    child = subprocess.Popen([sys.executable, *command], cwd=root, env=own, stdout=silent, stderr=silent)
     try:
-        yield one
+        yield child
     finally:
-        one.kill()
-        one.wait(10)
+        child.kill()
+        child.wait(10)
 
 
 def run(root: Path, *command: str) -> None:
-    """Run this Python in the checkout to its end."""
+    """Run this Python in the checkout and wait for it to succeed."""
     environment = os.environ | {"PYTHONPATH": str(root)}
     subprocess.run([sys.executable, *command], cwd=root, env=environment, check=True, timeout=SECONDS)
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for the condition. Raises TimeoutError."""
-    end = time.monotonic() + SECONDS
+    """Wait for the condition; raise TimeoutError after SECONDS."""
+    deadline = time.monotonic() + SECONDS
     while not condition():
-        if time.monotonic() > end:
+        if time.monotonic() > deadline:
             raise TimeoutError(f"not within {SECONDS} s")
         time.sleep(0.05)
 
 
 def _serves(address: str) -> bool:
-    import grpc  # noqa: PLC0415 - a traced process imports this module
+    import grpc  # noqa: PLC0415 - only the health check needs gRPC
     from grpc_health.v1 import health_pb2, health_pb2_grpc  # noqa: PLC0415
 
     with grpc.insecure_channel(address) as channel:

@@ -1,9 +1,9 @@
-"""Times Marquee in the cluster that KUBECONFIG names: its start, and the Keras pod's once a node has a GPU.
+"""Time the start of Marquee in KUBECONFIG's cluster, and that of the Keras pod once a node has a GPU.
 
 usage: PYTHONPATH=. python bench/cluster.py
 
-Images are as for `make test-cluster`. The first node is labelled and its GPU is counted, not used: the stand-in for
-TensorFlow Serving runs. Prints Markdown rows and takes everything away again.
+Needs the same images as `make test-cluster`. The first node is labelled and advertises a GPU that nothing uses: the
+stand-in for TensorFlow Serving runs. Prints Markdown rows and removes everything it installed.
 """
 
 import time
@@ -14,7 +14,7 @@ from tests.support.processes import wait_until
 
 
 def main() -> None:
-    """Installs and measures."""
+    """Install, measure and uninstall."""
     cluster.run("kubectl", "create", "namespace", cluster.NAMESPACE)
     try:
         begin = time.monotonic()
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def _all_run() -> bool:
-    return all(each["status"]["phase"] == "Running" for each in cluster.pods("keras"))
+    return all(pod["status"]["phase"] == "Running" for pod in cluster.pods("keras"))
 
 
 def _print(what: str, begin: float) -> None:

@@ -1,8 +1,8 @@
-"""Measures what the parts weigh: start-up, imports and memory.
+"""Measure the start-up time, imports and memory of the parts.
 
 usage: PYTHONPATH=. python bench/footprint.py [--calls 1000]
 
-Prints a Markdown table. Runs the local system on the loopback for about a minute.
+Prints a Markdown table. Runs the local system on the loopback interface for about a minute.
 """
 
 import argparse
@@ -21,7 +21,7 @@ HEAVY = ("boto3", "cv2", "numpy", "sklearn", "tensorflow", "PIL")
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=1000)
     calls = parser.parse_args().calls
@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def import_seconds() -> float:
-    """Seconds that `import marquee` takes beyond a bare interpreter."""
+    """Return the seconds that `import marquee` adds to the start of an interpreter."""
     code = (
         "import time; begin = time.perf_counter(); import marquee; marquee.Client; print(time.perf_counter() - begin)"
     )
@@ -47,13 +47,13 @@ def import_seconds() -> float:
 
 
 def heavy_modules() -> str:
-    """Which of HEAVY are loaded with the client."""
+    """Return the names of the HEAVY modules that the client loads."""
     code = f"import sys, marquee; marquee.Client; print(' '.join(m for m in {HEAVY} if m in sys.modules))"
     return subprocess.check_output([sys.executable, "-c", code], text=True).strip()
 
 
 def start_seconds(system: LocalSystem, name: str) -> float:
-    """From the process's start to SERVING."""
+    """Return the median seconds from the start of the process to SERVING."""
     environment = system.environment(name)
     seconds = []
     for _ in range(5):
@@ -64,7 +64,7 @@ def start_seconds(system: LocalSystem, name: str) -> float:
 
 
 def recognize(system: LocalSystem, calls: int) -> str:
-    """Time calls through the gateway with the demo's pictures; p50 and p95 in milliseconds."""
+    """Call the gateway with the demo's pictures; return p50 and p95 in milliseconds."""
     pictures = [system.picture(name) for name in ("both.jpg", "coffee.jpg", "collins.jpg", "hopper.jpg")]
     with Client(system.address("gateway")) as client, ThreadPoolExecutor(4) as threads:
 
@@ -78,7 +78,7 @@ def recognize(system: LocalSystem, calls: int) -> str:
 
 
 def maps(system: LocalSystem, name: str, library: str) -> str:
-    """Whether the process has the library mapped."""
+    """Return "yes" if the process has the library mapped, else "no"."""
     return "yes" if library in Path(f"/proc/{system.facts['pids'][name]}/maps").read_text() else "no"
 
 

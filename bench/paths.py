@@ -1,9 +1,10 @@
-"""Compares the CPU time that a call costs each server of two checkouts, their calls interleaved.
+"""Compare the CPU time that a call costs each server of two checkouts, with their calls interleaved.
 
 usage: PYTHONPATH=. python bench/paths.py BEFORE [AFTER] [--rounds 30] [--calls 20]
 
-Both run on this machine at the same time, idle but for the calls of one: gateway and svm for a recognition through
-the gateway, rekognition for one with a daily cap. CPU time is the process's own, from /proc.
+AFTER defaults to this checkout. Both run on this machine at the same time, but only one receives calls at any moment:
+gateway and svm serve a recognition through the gateway, rekognition serves one with a daily cap. The CPU time is each
+process's own, from /proc.
 """
 
 import argparse
@@ -17,11 +18,11 @@ from bench.checkouts import SECONDS, Checkout, running
 from marquee import Client
 
 _PATHS = {"gateway": ("gateway", "svm"), "rekognition": ("rekognition",)}
-"""Which server is called → whose CPU time is read."""
+"""The server that is called → the servers whose CPU time is read."""
 
 
 def main() -> None:
-    """Print a Markdown table, a row a server."""
+    """Print a Markdown table with a row for each server."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkouts", nargs="+", type=Path)
     parser.add_argument("--rounds", type=int, default=30)
@@ -48,9 +49,9 @@ def main() -> None:
 def _compare(
     pair: list[Checkout], called: str, servers: tuple[str, ...], rounds: int, calls: int
 ) -> dict[str, tuple[list[float], list[float]]]:
-    """Return milliseconds of CPU a call by server, a number a round, of either checkout."""
+    """Return, by server, the milliseconds of CPU per call in each round: of the first checkout and of the second."""
     costs: dict[str, tuple[list[float], list[float]]] = {server: ([], []) for server in servers}
-    for number in range(-1, rounds):  # the first round warms
+    for number in range(-1, rounds):  # the first round warms up and does not count
         for side in (0, 1) if number % 2 else (1, 0):
             spent = _spend(pair[side], called, servers, calls)
             for server in servers if number >= 0 else ():
@@ -71,7 +72,7 @@ def _spend(checkout: Checkout, called: str, servers: tuple[str, ...], calls: int
 
 
 def _cpu_seconds(pid: int) -> float:
-    """Return user and system time of a process, in steps of 10 ms."""
+    """Return the user and system time of a process, which /proc counts in steps of 10 ms."""
     user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 

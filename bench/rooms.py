@@ -1,10 +1,10 @@
-"""Counts the project's files whose functions run during one call: how many a reader has to open to follow it.
+"""Count the project's files whose functions run during one call: those that a reader has to open to follow it.
 
 usage: PYTHONPATH=. python bench/rooms.py [--list] [CHECKOUT ...]
 
-Each checkout, by default this one, is run with this Python: its gateway, svm and rekognition as processes of their
-own and the `marquee` command, all with a profile hook. Generated code (marquee/v1) does not count, nor does what
-runs only when a module is imported. Two checkouts are compared by the share that the last has of the first.
+Runs each checkout (by default this one) with this Python and a profile hook: its gateway, svm and rekognition as
+separate processes, and the `marquee` command. Generated code (marquee/v1) does not count, nor does code that runs only
+when a module is imported. With several checkouts, the last count is also given as a share of the first.
 `--list` names the files.
 """
 
@@ -22,12 +22,12 @@ from marquee import Client
 
 _TRACER = Path(__file__).resolve().with_name("call_trace.py")
 _PERSON = "grace-hopper"
-_TIMES = 8
-Files = dict[str, set[str]]
+_REPETITIONS = 8
+_Files = dict[str, set[str]]
 
 
 def main(checkouts: list[Path], *, list_files: bool) -> None:
-    """Print a Markdown table, a row a call."""
+    """Print a Markdown table with a row for each call."""
     counts = [_measure(checkout.resolve()) for checkout in checkouts]
     print("| one call | " + " | ".join(f"files of {checkout.resolve().name}" for checkout in checkouts) + " |")
     print("|---" * (1 + len(checkouts)) + "|")
@@ -39,15 +39,15 @@ def main(checkouts: list[Path], *, list_files: bool) -> None:
         print(json.dumps([{call: sorted(files) for call, files in count.items()} for count in counts], indent=1))
 
 
-def _measure(root: Path) -> Files:
-    """Return the files by call."""
+def _measure(root: Path) -> _Files:
+    """Return the names of the files that run, by call."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
 
-        def traced(server: str) -> list[str]:
+        def tracer(server: str) -> list[str]:
             return [str(_TRACER), str(root), str(folder / f"{server}.json"), f"services.{server}"]
 
-        with running(root, folder, traced) as servers:
+        with running(root, folder, tracer) as servers:
             traces = {
                 server: _Trace(process, folder / f"{server}.json") for server, process in servers.processes.items()
             }
@@ -67,10 +67,10 @@ def _measure(root: Path) -> Files:
 
 
 class _Trace:
-    """A traced process, and the file that it writes."""
+    """A traced process and the file that it writes."""
 
-    def __init__(self, traced: subprocess.Popen[bytes], output: Path) -> None:
-        self._process = traced
+    def __init__(self, server: subprocess.Popen[bytes], output: Path) -> None:
+        self._process = server
         self._output = output
 
     def clear(self) -> None:
@@ -84,16 +84,16 @@ class _Trace:
 
 
 def _during(traces: list[_Trace], call: Callable[[], None], undo: Callable[[], None] = lambda: None) -> set[str]:
-    """Return what runs in the servers while one call does: each time, so that the watchers beside it do not count."""
-    windows = []
-    for _ in range(1 + _TIMES):  # the first call warms
+    """Return the files that run in the servers during every repetition of a call, which leaves out background tasks."""
+    repetitions = []
+    for _ in range(1 + _REPETITIONS):  # the first call warms up and does not count
         for trace in traces:
             trace.clear()
-        time.sleep(0.05)  # the handler runs between two bytecodes
+        time.sleep(0.05)  # the server handles the signal at its next bytecode
         call()
-        windows.append(set().union(*(trace.files() for trace in traces)))
+        repetitions.append(set().union(*(trace.files() for trace in traces)))
         undo()
-    return set.intersection(*windows[1:])
+    return set.intersection(*repetitions[1:])
 
 
 def _recognize(address: str, picture: Path) -> None:
