@@ -1,8 +1,8 @@
-"""Measures how rightly the SVM's recipes name, and how exact their short cuts are.
+"""Measure how accurately the SVM's recipes name faces, and how far their features are from the reference libraries'.
 
 usage: PYTHONPATH=. python bench/svm_accuracy.py ../shared/data/actors
 
-Prints Markdown rows. Pictures of one group are never on both sides of a split. About a minute.
+Prints Markdown rows. Pictures of one group are never on both sides of a split. Takes about a minute.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import dlib
 import numpy as np
 import numpy.typing as npt
 import pywt
-from svm_actors import Labelled, labelled, pixels_of, training_set_of, whole
+from svm_actors import LabelledFace, labelled_faces, pixels_of, training_set_of, whole
 
 from services.runtime.images.image import Pixels
 from services.svm.faces import DlibFaces, as_dlib, weights
@@ -28,45 +28,45 @@ _KEPT = 0.95
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    faces = labelled(parser.parse_args().folder)
+    faces = labelled_faces(parser.parse_args().folder)
     print(f"| on {len(faces)} faces | measured |\n|---|---|")
     print(f"| wavelet features against PyWavelets and cv2, largest difference | {wavelet_difference(faces):.1e} |")
     print(f"| embedding against dlib's own, largest difference | {embedding_difference(faces):.1e} |")
     for recipe, scaler in RUNS:
-        for name, value in measured(faces, recipe, scaler):
+        for name, value in measurements(faces, recipe, scaler):
             print(f"| {recipe} {scaler}, {name} | {value} |", flush=True)
 
 
-def measured(faces: list[Labelled], recipe: str, scaler: str) -> Iterable[tuple[str, str]]:
-    """Cross-validate in five grouped folds, and take each actor for a stranger in turn."""
+def measurements(faces: list[LabelledFace], recipe: str, scaler: str) -> Iterable[tuple[str, str]]:
+    """Cross-validate in five grouped folds, and with each actor in turn as the stranger; yield names and values."""
     fitted = fit(training_set_of(faces, recipe), scaler or "minmax", 0.01)
     report = fitted.report
     chosen = ", ".join(f"{key}={report[key]}" for key in ("C", "kernel", "classifier") if key in report)
     yield f"chosen of the grid: {chosen}; grouped 5-fold accuracy", f"{report['accuracy']:.3f}"
     yield "macro-F1", f"{report['macro_f1']:.3f}"
     yield "strangers, AUROC, mean of the actors left out", f"{report['stranger_auroc']:.3f}"
-    accepted = [accepted_at(trial, _KEPT) for trial in fitted.trials]
+    accepted = [strangers_accepted(trial, _KEPT) for trial in fitted.trials]
     yield f"strangers accepted at {_KEPT:.0%} of known kept, mean of the actors", f"{np.mean(accepted):.1%}"
     yield "threshold chosen at 1 % false accepts keeps of the known", f"{report['known_kept']:.1%}"
 
 
-def accepted_at(trial: Trial, kept: float) -> float:
-    """Return the share of strangers nearer than the distance that keeps so many of the known."""
+def strangers_accepted(trial: Trial, kept: float) -> float:
+    """Return the share of strangers within the distance that keeps the share `kept` of the known."""
     threshold = np.quantile(trial.nearest[~trial.strange], kept)
     return float((trial.nearest[trial.strange] <= threshold).mean())
 
 
-def wavelet_difference(faces: list[Labelled]) -> float:
-    """Return the largest difference of any feature from the published computation."""
+def wavelet_difference(faces: list[LabelledFace]) -> float:
+    """Return the largest difference between any feature and the published computation."""
     crops = [pixels_of(face.crop) for face in faces]
     return max(float(np.abs(wavelet.features(crop) - published_features(crop)).max()) for crop in crops)
 
 
 def published_features(face: Pixels) -> npt.NDArray[np.float64]:
-    """Return the published computation with PyWavelets, on OpenCV's order of channels."""
+    """Return the features as published: with PyWavelets, on OpenCV's order of channels."""
     bgr = np.ascontiguousarray(face[:, :, ::-1])
     grey = np.float32(cv2.cvtColor(bgr, cv2.COLOR_RGB2GRAY)) / 255
     levels = pywt.wavedec2(grey, "db1", level=5)
@@ -76,8 +76,8 @@ def published_features(face: Pixels) -> npt.NDArray[np.float64]:
     return np.concatenate(list(small)).astype(np.float64)
 
 
-def embedding_difference(faces: list[Labelled]) -> float:
-    """Return the largest difference of any number of any embedding from dlib's."""
+def embedding_difference(faces: list[LabelledFace]) -> float:
+    """Return the largest difference between any number of any embedding and dlib's own."""
     ours, aligned = Embedding(), DlibFaces()
     reference = dlib.face_recognition_model_v1(str(weights(WEIGHTS)))
     worst = 0.0

@@ -1,4 +1,4 @@
-"""The measured faces: reads DIR/faces.tsv and what it names, for the svm_* benchmarks."""
+"""The labelled faces that the svm_* benchmarks measure: DIR/faces.tsv and the pictures that it names."""
 
 import csv
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from services.svm.train.pictures import person_of
 
 
 @dataclass(frozen=True)
-class Labelled:
-    """One face: its own picture, and where it was in which photo."""
+class LabelledFace:
+    """One face: its actor and group, its crop, and its box in the photo that the crop comes from."""
 
     actor: str
     group: str
@@ -24,12 +24,12 @@ class Labelled:
     box: Face
 
 
-def labelled(folder: Path) -> list[Labelled]:
-    """Return the rows of faces.tsv."""
+def labelled_faces(folder: Path) -> list[LabelledFace]:
+    """Return a face for each row of faces.tsv."""
     with (folder / "faces.tsv").open() as lines:
         rows = list(csv.DictReader(lines, delimiter="\t"))
     return [
-        Labelled(
+        LabelledFace(
             row["actor"],
             row["group"],
             folder / row["crop"],
@@ -46,12 +46,12 @@ def pixels_of(path: Path) -> Pixels:
 
 
 def whole(pixels: Pixels) -> Face:
-    """Return a crop's face: all of it."""
+    """Return a box around the whole crop."""
     return Face(0, 0, pixels.shape[1], pixels.shape[0])
 
 
-def training_set_of(faces: list[Labelled], name: str) -> TrainingSet:
-    """Return the published crops as a recipe's features, with the published groups."""
+def training_set_of(faces: list[LabelledFace], name: str) -> TrainingSet:
+    """Return the recipe's features of the published crops, with the published groups."""
     recipe = RECIPES[name]()
     crops = [pixels_of(face.crop) for face in faces]
     actors = sorted({face.actor for face in faces})

@@ -1,8 +1,8 @@
-"""Measures time and peak memory of cleaning so many training pictures: synthetic embeddings, without thumbnails.
+"""Measure the time and peak memory of cleaning training pictures: synthetic embeddings, without thumbnails.
 
 usage: PYTHONPATH=. python bench/svm_cleaning.py [PICTURES] [PEOPLE]
 
-Prints a Markdown row. Ten seconds for the default of 2,000 pictures of 100 people.
+Prints a Markdown row. The default of 2,000 pictures of 100 people takes ten seconds.
 """
 
 import resource
@@ -33,7 +33,7 @@ def main(pictures: int = 2000, people: int = 100) -> None:
 
 
 def synthetic(count: int, people: int) -> list[Picture]:
-    """Pictures of people 0.9 apart, each in pairs of one moment; one in 200 lies in another person's folder."""
+    """Return pictures of people 0.9 apart, in pairs of one moment; one in 200 lies in another person's folder."""
     random = np.random.default_rng(0)
     centres = random.normal(0, 0.056, (people, 128))
     moments = random.normal(0, 0.03, (count, 128))

@@ -1,9 +1,9 @@
-"""Measures how soon an enrolled face is recognized, here and by another replica, and what a large gallery costs.
+"""Measure how soon the same and another replica recognize an enrolled face, and what a large gallery costs.
 
 usage: PYTHONPATH=. python bench/svm_enrollment.py
 
-Two replicas as processes share a gallery, once on a disk and once in S3's stand-in. Prints Markdown
-rows. About two minutes.
+Two replicas in separate processes share a gallery, first on disk and then in a stand-in for S3. Prints Markdown rows.
+Takes about two minutes.
 """
 
 import io
@@ -33,7 +33,7 @@ PERSON = "eileen-collins"
 
 
 class Replica:
-    """A running recognizer and its clients."""
+    """A running recognizer with its clients."""
 
     def __init__(self, stack: ExitStack, environment: dict[str, str]) -> None:
         channel = stack.enter_context(
@@ -43,7 +43,7 @@ class Replica:
         self._recognizer = recognizer_pb2_grpc.RecognizerServiceStub(channel)
 
     def enroll(self, picture: bytes, person_id: str = PERSON) -> None:
-        """Enrolls from one picture."""
+        """Enroll a person from one picture."""
         image = recognizer_pb2.Image(content=picture)
         self.enrollment.EnrollFaces(
             enrollment_pb2.EnrollFacesRequest(
@@ -52,24 +52,24 @@ class Replica:
         )
 
     def remove(self) -> None:
-        """Forgets that person."""
+        """Remove PERSON."""
         self.enrollment.RemovePerson(enrollment_pb2.RemovePersonRequest(person_id=PERSON))
 
     def names(self, picture: bytes) -> bool:
-        """Whether the face is named."""
+        """Return whether any face in the picture gets a name."""
         image = recognizer_pb2.Image(content=picture)
-        answer = self._recognizer.RecognizeImage(recognizer_pb2.RecognizeImageRequest(image=image))
-        return any(face.candidates for face in answer.results[0].faces)
+        response = self._recognizer.RecognizeImage(recognizer_pb2.RecognizeImageRequest(image=image))
+        return any(face.candidates for face in response.results[0].faces)
 
     def people(self) -> set[str]:
-        """Everybody's person_id."""
-        listed = self.enrollment.ListPeople(enrollment_pb2.ListPeopleRequest(page_size=1000))
-        return {person.person_id for person in listed.results[0].people}
+        """Return every enrolled person's person_id."""
+        response = self.enrollment.ListPeople(enrollment_pb2.ListPeopleRequest(page_size=1000))
+        return {person.person_id for person in response.results[0].people}
 
 
 def main() -> None:
-    """Measures and prints."""
-    enrolled, asked = jpeg("astronaut"), jpeg("collins.jpg")
+    """Measure and print."""
+    enrolled, query = jpeg("astronaut"), jpeg("collins.jpg")
     print("| what | measured |\n|---|---|")
     with tempfile.TemporaryDirectory() as name, s3_store("galleries") as s3_url:
         folder = Path(name)
@@ -77,68 +77,72 @@ def main() -> None:
         for kind, url in (("disk", str(folder / "gallery.npz")), ("S3", "s3://galleries/gallery.npz")):
             with ExitStack() as stack:
                 replicas = [Replica(stack, own | {"MARQUEE_SVM_GALLERY": url}) for _ in range(2)]
-                seconds(replicas, kind, enrolled, asked)
-                together(replicas, kind, enrolled)
+                measure_delay(replicas, kind, enrolled, query)
+                enroll_at_once(replicas, kind, enrolled)
         for faces in GALLERIES:
             path = folder / f"{faces}.npz"
-            path.write_bytes(crowd(faces).to_bytes() if faces else b"")
+            path.write_bytes(random_gallery(faces).to_bytes() if faces else b"")
             with ExitStack() as stack:
-                size(Replica(stack, own | {"MARQUEE_SVM_GALLERY": str(path)}), faces, enrolled, asked)
+                measure_size(Replica(stack, own | {"MARQUEE_SVM_GALLERY": str(path)}), faces, enrolled, query)
 
 
 def jpeg(name: str) -> bytes:
-    """Return the unchanged photo, or another picture of the same person."""
+    """Return, as a JPEG, the demo picture of this name; "astronaut" is the original photo of the same person."""
     buffer = io.BytesIO()
     (photo("Eileen Collins") if name == "astronaut" else demo_pictures()[name]).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 
-def seconds(replicas: list[Replica], kind: str, enrolled: bytes, asked: bytes) -> None:
-    """From sending EnrollFaces until another picture is named, by the same replica and by the other."""
-    one, other = replicas
+def measure_delay(replicas: list[Replica], kind: str, enrolled: bytes, query: bytes) -> None:
+    """Measure the time from EnrollFaces until the same and the other replica name another picture of the person."""
+    same, other = replicas
     here, there = [], []
     for _ in range(ROUNDS):
         begin = time.perf_counter()
-        one.enroll(enrolled)
-        wait(lambda: one.names(asked))
+        same.enroll(enrolled)
+        wait(lambda: same.names(query))
         here.append(time.perf_counter() - begin)
-        wait(lambda: other.names(asked))
+        wait(lambda: other.names(query))
         there.append(time.perf_counter() - begin)
-        one.remove()
-        wait(lambda: not other.names(asked))
-    print(f"| gallery on {kind}: enrolled and recognized by the same replica | {told(here)} |")
-    print(f"| gallery on {kind}: … by the other replica | {told(there)} |", flush=True)
+        same.remove()
+        wait(lambda: not other.names(query))
+    print(f"| gallery on {kind}: enrolled and recognized by the same replica | {summary(here)} |")
+    print(f"| gallery on {kind}: … by the other replica | {summary(there)} |", flush=True)
 
 
-def together(replicas: list[Replica], kind: str, enrolled: bytes) -> None:
-    """Both replicas enroll at the same time; nobody may be lost."""
+def enroll_at_once(replicas: list[Replica], kind: str, enrolled: bytes) -> None:
+    """Enroll people at both replicas at the same time, and count the lost ones: there must be none."""
     wanted = {f"{side}-{number}" for side in range(2) for number in range(AT_ONCE)}
     begin = time.perf_counter()
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda one: replicas[int(one[0])].enroll(enrolled, one), sorted(wanted, key=lambda s: s[2:])))
+        list(
+            threads.map(
+                lambda person: replicas[int(person[0])].enroll(enrolled, person), sorted(wanted, key=lambda s: s[2:])
+            )
+        )
     spent = time.perf_counter() - begin
     wait(lambda: replicas[0].people() == replicas[1].people())
     lost = len(wanted - replicas[0].people())
-    said = f"{len(wanted)} people by two replicas at once, 8 calls in flight | {spent:.1f} s, {lost} lost"
-    print(f"| gallery on {kind}: {said} |", flush=True)
+    label = f"{len(wanted)} people by two replicas at once, 8 calls in flight | {spent:.1f} s, {lost} lost"
+    print(f"| gallery on {kind}: {label} |", flush=True)
 
 
-def crowd(faces: int) -> Snapshot:
-    """So many people with a face each, of random numbers."""
+def random_gallery(faces: int) -> Snapshot:
+    """Return a gallery of as many people as faces, each face a random vector."""
     rows = np.random.default_rng(0).normal(0, 0.13, (faces, 128)).astype(np.float32)
     people = tuple(EnrolledPerson(f"p{number:06}", "", "2026-01-01T00:00:00+00:00", ("f",)) for number in range(faces))
     return Snapshot(people, rows)
 
 
-def size(replica: Replica, faces: int, enrolled: bytes, asked: bytes) -> None:
-    """Return a whole call with so many enrolled, and one more enrollment."""
+def measure_size(replica: Replica, faces: int, enrolled: bytes, query: bytes) -> None:
+    """Measure a whole recognition, and one more enrollment, in a gallery of this size."""
     begin = time.perf_counter()
     replica.enroll(enrolled)
     enrolling = time.perf_counter() - begin
     spent = []
     for _ in range(20):
         begin = time.perf_counter()
-        replica.names(asked)
+        replica.names(query)
         spent.append(time.perf_counter() - begin)
     middle = statistics.median(spent) * 1000
     print(
@@ -148,7 +152,7 @@ def size(replica: Replica, faces: int, enrolled: bytes, asked: bytes) -> None:
 
 
 def wait(condition: Callable[[], bool]) -> None:
-    """At most ten seconds."""
+    """Wait for the condition for at most ten seconds."""
     deadline = time.monotonic() + 10
     while not condition():
         if time.monotonic() > deadline:
@@ -156,8 +160,8 @@ def wait(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def told(values: list[float]) -> str:
-    """Median and most."""
+def summary(values: list[float]) -> str:
+    """Return the median, the maximum and the number of the values, as text."""
     return f"median {statistics.median(values):.2f} s, most {max(values):.2f} s of {len(values)}"
 
 

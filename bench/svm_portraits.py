@@ -1,8 +1,8 @@
-"""Measures what a picture must be like to enroll somebody from it, and how far a face may be from an enrolled one.
+"""Measure how good a picture must be to enroll a person, and how far a face may be from an enrolled one.
 
 usage: PYTHONPATH=. python bench/svm_portraits.py ../shared/data/actors
 
-Prints Markdown tables. About a minute.
+Prints Markdown tables. Takes about a minute.
 """
 
 import argparse
@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from svm_actors import Labelled, labelled, pixels_of
+from svm_actors import LabelledFace, labelled_faces, pixels_of
 
 from services.runtime.images.image import Pixels
 from services.svm.faces import Face, quality
@@ -19,7 +19,7 @@ from services.svm.recipes.embedding import Embedding
 
 WIDTHS = (20, 28, 36, 48, 64, 80)
 BLURS = (0.01, 0.015, 0.02, 0.03, 0.04)
-"""Gaussian, in widths of the face."""
+"""Standard deviations of a Gaussian blur, in widths of the face."""
 DISTANCES = (0.45, 0.5, 0.55, 0.6)
 PICTURES = (1, 2, 3, 5)
 _DRAWS = 30
@@ -27,65 +27,65 @@ Numbers = npt.NDArray[np.float64]
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    faces = labelled(parser.parse_args().folder)
+    faces = labelled_faces(parser.parse_args().folder)
     embedding = Embedding()
     vectors = np.array([embedding.views(pixels_of(face.photo), face.box)[0] for face in faces])
-    sizes(faces, embedding, vectors)
-    blurs(faces, embedding, vectors)
-    galleries(np.array([face.actor for face in faces]), vectors)
+    print_sizes(faces, embedding, vectors)
+    print_blurs(faces, embedding, vectors)
+    print_galleries(np.array([face.actor for face in faces]), vectors)
 
 
-def sizes(faces: list[Labelled], embedding: Embedding, vectors: Numbers) -> None:
-    """How far the embedding of a shrunken face moves."""
+def print_sizes(faces: list[LabelledFace], embedding: Embedding, vectors: Numbers) -> None:
+    """Print how far shrinking a face moves its embedding."""
     print("| face's width in pixels | faces | moved: median | 95 % | most |\n|---|---|---|---|---|")
     for width in WIDTHS:
-        moved = [
-            np.linalg.norm(embedding.views(*shrunken(pixels_of(face.photo), face.box, width))[0] - vector)
+        distances = [
+            np.linalg.norm(embedding.views(*shrink(pixels_of(face.photo), face.box, width))[0] - vector)
             for face, vector in zip(faces, vectors, strict=True)
             if face.box.width > width
         ]
-        print(f"| {width} | {len(moved)} | {told(moved)} |")
+        print(f"| {width} | {len(distances)} | {summary(distances)} |")
 
 
-def shrunken(pixels: Pixels, box: Face, width: int) -> tuple[Pixels, Face]:
-    """Photo and box, so that the face has this width."""
+def shrink(pixels: Pixels, box: Face, width: int) -> tuple[Pixels, Face]:
+    """Return the photo and the box, shrunk until the face has this width."""
     scale = width / box.width
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
     small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
     return small, Face(round(box.left * scale), round(box.top * scale), width, round(box.height * scale))
 
 
-def blurs(faces: list[Labelled], embedding: Embedding, vectors: Numbers) -> None:
-    """How far the embedding of a blurred face moves, and how sharp it is told to be."""
+def print_blurs(faces: list[LabelledFace], embedding: Embedding, vectors: Numbers) -> None:
+    """Print how far blurring a face moves its embedding, and which sharpness the service measures."""
     print("\n| blur in widths of the face | sharpness: 5 % | median | moved: median | 95 % | most |")
     print("|---|---|---|---|---|---|")
     for blur in (0.0, *BLURS):
-        sharp, moved = [], []
+        sharp, distances = [], []
         for face, vector in zip(faces, vectors, strict=True):
             pixels = pixels_of(face.photo)
             soft = np.asarray(cv2.GaussianBlur(pixels, (0, 0), face.box.width * blur), np.uint8) if blur else pixels
             sharp.append(quality(face.box.crop(soft)).sharpness)
-            moved.append(np.linalg.norm(embedding.views(soft, face.box)[0] - vector))
+            distances.append(np.linalg.norm(embedding.views(soft, face.box)[0] - vector))
         least, middle = np.percentile(sharp, [5, 50])
-        print(f"| {blur} | {least:.2f} | {middle:.2f} | {told(moved)} |")
+        print(f"| {blur} | {least:.2f} | {middle:.2f} | {summary(distances)} |")
 
 
-def galleries(actors: npt.NDArray[np.str_], vectors: Numbers) -> None:
-    """Of faces that are not enrolled: how many come near enough to their own person's, and to another's."""
+def print_galleries(actors: npt.NDArray[np.str_], vectors: Numbers) -> None:
+    """Print how many faces that are not enrolled come near enough to those of their own and of other people."""
     print("\n| pictures a person | " + " | ".join(f"own, others within {one}" for one in DISTANCES) + " |")
     print("|---|" + "---|" * len(DISTANCES))
     apart = np.linalg.norm(vectors[:, np.newaxis] - vectors, axis=2)
     for count in PICTURES:
-        own, others = drawn(actors, apart, count)
+        own, others = draw_distances(actors, apart, count)
         cells = (f"{np.mean(own <= one):.1%}, {np.mean(others <= one):.1%}" for one in DISTANCES)
         print(f"| {count} | " + " | ".join(cells) + " |")
 
 
-def drawn(actors: npt.NDArray[np.str_], apart: Numbers, count: int) -> tuple[Numbers, Numbers]:
-    """Distances to own and to other people's nearest of so many faces a person, drawn anew thirty times."""
+def draw_distances(actors: npt.NDArray[np.str_], apart: Numbers, count: int) -> tuple[Numbers, Numbers]:
+    """Enroll `count` random faces a person, thirty times; return the other faces' distances to own and other people."""
     random = np.random.default_rng(0)
     own, others = [], []
     for _ in range(_DRAWS):
@@ -98,9 +98,9 @@ def drawn(actors: npt.NDArray[np.str_], apart: Numbers, count: int) -> tuple[Num
     return np.concatenate(own), np.concatenate(others)
 
 
-def told(moved: list[float]) -> str:
-    """Median, 95 % and most."""
-    return " | ".join(f"{value:.2f}" for value in np.percentile(moved, [50, 95, 100]))
+def summary(distances: list[float]) -> str:
+    """Return the median, the 95th percentile and the maximum, as table cells."""
+    return " | ".join(f"{value:.2f}" for value in np.percentile(distances, [50, 95, 100]))
 
 
 if __name__ == "__main__":

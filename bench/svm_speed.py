@@ -1,8 +1,8 @@
-"""Measures how fast the SVM finds faces and answers whole calls, on one core and on two.
+"""Measure how fast the SVM finds faces and answers whole calls, on one core and on two.
 
 usage: PYTHONPATH=. python bench/svm_speed.py ../shared/data/actors
 
-Prints Markdown rows: medians of ten interleaved pairs, with the least and the largest. About four minutes.
+Prints Markdown rows: medians of ten interleaved pairs, with the smallest and the largest. Takes about four minutes.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 from sklearn.svm import SVC
 from svm_accuracy import published_features
-from svm_actors import Labelled, labelled, pixels_of
+from svm_actors import LabelledFace, labelled_faces, pixels_of
 from svm_memory import save_model
 
 from local.pictures import photo
@@ -42,7 +42,7 @@ _LEAST_IOU = 0.5
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
     actors = parser.parse_args().folder
@@ -52,31 +52,34 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = {name: save_model(actors, name, Path(folder)) for name in ("hog-lbp", "embedding")}
         os.sched_setaffinity(0, {min(cores)})
-        calls(labelled(actors), paths)
-        detection(labelled(actors))
+        time_calls(labelled_faces(actors), paths)
+        time_detection(labelled_faces(actors))
         os.sched_setaffinity(0, cores)
         for name, path in paths.items():
-            print(f"| {name}, two threads against one, pictures a second | {asyncio.run(threads(path))} |", flush=True)
+            print(
+                f"| {name}, two threads against one, pictures a second | {asyncio.run(compare_threads(path))} |",
+                flush=True,
+            )
 
 
-def calls(faces: list[Labelled], paths: dict[str, Path]) -> None:
-    """Return a whole call with a picture of 1280x960 and one face."""
+def time_calls(faces: list[LabelledFace], paths: dict[str, Path]) -> None:
+    """Time a whole call with a picture of 1280x960 and one face, for each recipe and as published."""
     content, published = one_face(), published_recipe(faces)
     for name, path in paths.items():
         ours = current_recipe(path)
-        pairs = [(seconds(ours, content), seconds(published, content)) for _ in range(PAIRS + 1)][1:]
-        print(f"| {name}, whole call / the published recipe's | {told(pairs)} |", flush=True)
+        pairs = [(cpu_seconds(ours, content), cpu_seconds(published, content)) for _ in range(PAIRS + 1)][1:]
+        print(f"| {name}, whole call / the published recipe's | {summary(pairs)} |", flush=True)
 
 
 def one_face() -> bytes:
-    """Return a JPEG of 1280x960."""
+    """Return a JPEG of 1280x960 with one face."""
     buffer = io.BytesIO()
     photo("Eileen Collins").crop((0, 0, 512, 384)).resize((1280, 960)).save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
 
 
 def current_recipe(path: Path) -> Callable[[bytes], object]:
-    """Return what the service does with a picture."""
+    """Return a function that processes a picture as the service does."""
     loaded = artifact.load(path)
     model, finder = Model(loaded, RECIPES[loaded.recipe]()), FaceFinder()
 
@@ -87,8 +90,8 @@ def current_recipe(path: Path) -> Callable[[bytes], object]:
     return call
 
 
-def published_recipe(faces: list[Labelled]) -> Callable[[bytes], object]:
-    """Return the recipe as published: full size, PyWavelets, scaler and SVC one after the other."""
+def published_recipe(faces: list[LabelledFace]) -> Callable[[bytes], object]:
+    """Return the recipe as published: full size, then PyWavelets, a scaler and an SVC."""
     features = [published_features(pixels_of(face.crop)) for face in faces]
     pipeline = make_pipeline(MinMaxScaler(), SVC(kernel="linear"))
     pipeline.fit(features, [face.actor for face in faces])
@@ -102,10 +105,10 @@ def published_recipe(faces: list[Labelled]) -> Callable[[bytes], object]:
     return call
 
 
-def detection(faces: list[Labelled]) -> None:
-    """Both rules on the same photos, in ten parts of them."""
+def time_detection(faces: list[LabelledFace]) -> None:
+    """Time the service's and the published face detection on the same photos, split into ten parts."""
     paths = sorted({face.photo for face in faces})
-    finder, hits, found, pairs = FaceFinder(), 0, 0, []
+    finder, hits, total, pairs = FaceFinder(), 0, 0, []
     for part in range(PAIRS):
         photos = {path: pixels_of(path) for path in paths[part::PAIRS]}
         begin = time.process_time()
@@ -116,31 +119,31 @@ def detection(faces: list[Labelled]) -> None:
         pairs.append((middle - begin, time.process_time() - middle))
         own = [face for face in faces if face.photo in photos]
         hits += sum(any(iou(face.box, box) >= _LEAST_IOU for box in boxes[face.photo]) for face in own)
-        found += sum(map(len, boxes.values()))
+        total += sum(map(len, boxes.values()))
     print(f"| crops found in their photos (IoU >= .5) | {hits} of {len(faces)} ({hits / len(faces):.1%}) |")
-    print(f"| all faces found in {len(paths)} photos | {found} |")
-    print(f"| finding / the published rule in full size, ten parts of the photos | {told(pairs)} |", flush=True)
+    print(f"| all faces found in {len(paths)} photos | {total} |")
+    print(f"| finding / the published rule in full size, ten parts of the photos | {summary(pairs)} |", flush=True)
 
 
-async def threads(path: Path) -> str:
-    """Return the recognizer with two workers against one, in process."""
+async def compare_threads(path: Path) -> str:
+    """Compare the recognizer with two workers and with one, in this process."""
     content = one_face()
     one, two = (SvmRecognizer(SvmSettings(svm_model=str(path), workers=workers, queue=64)) for workers in (1, 2))
     await asyncio.gather(one.load(), two.load())
     pairs = [(await rate(two, content), await rate(one, content)) for _ in range(PAIRS)]
     await asyncio.gather(one.close(), two.close())
-    return told(pairs, "/s", 1)
+    return summary(pairs, "/s", 1)
 
 
 async def rate(recognizer: SvmRecognizer, content: bytes, count: int = 40) -> float:
-    """Pictures a second."""
+    """Return the pictures recognized per second."""
     begin = time.perf_counter()
     await asyncio.gather(*(recognizer.recognize(Image(content), _OPTIONS) for _ in range(count)))
     return count / (time.perf_counter() - begin)
 
 
-def seconds(call: Callable[[bytes], object], content: bytes) -> float:
-    """Of processor time, the least of three: other work of the machine only ever adds."""
+def cpu_seconds(call: Callable[[bytes], object], content: bytes) -> float:
+    """Return the least CPU time of three calls, because other work on the machine can only add to it."""
     return min(_once(call, content) for _ in range(3))
 
 
@@ -150,8 +153,8 @@ def _once(call: Callable[[bytes], object], content: bytes) -> float:
     return time.process_time() - begin
 
 
-def told(pairs: Sequence[tuple[float, float]], unit: str = " ms", factor: float = 1000) -> str:
-    """Median ratio and its spread, and both medians."""
+def summary(pairs: Sequence[tuple[float, float]], unit: str = " ms", factor: float = 1000) -> str:
+    """Return the median ratio, its spread and both medians, as text."""
     ratios = [ours / other for ours, other in pairs]
     first, second = (statistics.median(pair[side] for pair in pairs) * factor for side in (0, 1))
     spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
