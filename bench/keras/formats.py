@@ -1,4 +1,4 @@
-"""Fifty pictures in every format and mode that recognizers read, made from the demo's photos."""
+"""Fifty pictures, made from the demo's photos, in every format and mode that recognizers read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,15 +16,15 @@ def write(folder: Path) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for number, (name, picture) in enumerate(_photos()):
-        for mode, suffix, how in _ways():
+        for mode, suffix, options in _variants():
             path = folder / f"{number}-{name}-{mode}-{len(paths)}{suffix}"
-            _in_mode(picture, mode).save(path, **how)
+            _in_mode(picture, mode).save(path, **options)
             paths.append(path)
     return paths
 
 
 def _photos() -> Iterator[tuple[str, Image.Image]]:
-    """Five of them, of odd sizes too."""
+    """Yield the names and pictures of five photos, some of odd sizes."""
     for person in pictures.PEOPLE:
         yield person.split()[0], pictures.photo(person)
     for name in _SCENES:
@@ -32,13 +32,13 @@ def _photos() -> Iterator[tuple[str, Image.Image]]:
         yield name.partition(".")[0], picture.resize((picture.width // 2 + 1, picture.height // 3 + 2))
 
 
-def _ways() -> list[tuple[str, str, dict[str, Any]]]:
-    """Ten: mode, suffix, and how to save."""
-    turned = Image.Exif()
-    turned[0x0112] = 6
+def _variants() -> list[tuple[str, str, dict[str, Any]]]:
+    """Return the mode, suffix and save options of ten ways to store a picture."""
+    rotated = Image.Exif()
+    rotated[0x0112] = 6
     return [
         ("RGB", ".jpg", {"quality": 90, "subsampling": 0}),
-        ("RGB", ".jpg", {"quality": 40, "progressive": True, "exif": turned}),
+        ("RGB", ".jpg", {"quality": 40, "progressive": True, "exif": rotated}),
         ("L", ".jpg", {"quality": 75}),
         ("CMYK", ".jpg", {"quality": 85}),
         ("RGB", ".png", {}),

@@ -1,4 +1,4 @@
-"""The local server and the adapter as processes, and what they use."""
+"""Processes that run the local server and the adapter, and the time that they use."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ NAME = "bench"
 
 @contextmanager
 def server(model: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Return the local server: its process and port."""
+    """Run the local server; yield its process and port."""
     port = free_port()
     flags = ("--model_name", NAME, "--model_base_path", str(model.resolve()), "--enable_grpc_healthcheck_service")
     with running([sys.executable, "-m", "local.tf_serving", *flags, "--port", str(port)], {}, port) as process:
@@ -25,13 +25,15 @@ def server(model: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
 
 
 @contextmanager
-def adapter(python: str, model: Path, served: int, **settings: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """Return the adapter before it: its process and port."""
+def adapter(
+    python: str, model: Path, serving_port: int, **settings: str
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """Run the adapter in front of the server; yield its process and port."""
     port = free_port()
     own = {
         "MARQUEE_PORT": str(port),
         "MARQUEE_METRICS_PORT": str(free_port()),
-        "MARQUEE_KERAS_TARGET": f"127.0.0.1:{served}",
+        "MARQUEE_KERAS_TARGET": f"127.0.0.1:{serving_port}",
         "MARQUEE_KERAS_MODEL": NAME,
         "MARQUEE_KERAS_ASSETS": str(model.resolve()),
         "PYTHONPATH": str(ROOT),
@@ -42,7 +44,7 @@ def adapter(python: str, model: Path, served: int, **settings: str) -> Iterator[
 
 @contextmanager
 def running(command: list[str], environment: dict[str, str], port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """Return a process, once its health is SERVING."""
+    """Run a process; yield it once its health is SERVING."""
     process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: serving(f"127.0.0.1:{port}"), 60)
@@ -53,24 +55,24 @@ def running(command: list[str], environment: dict[str, str], port: int) -> Itera
 
 
 @contextmanager
-def as_in_image(python: str, model: Path, served: int) -> Iterator[dict[str, str]]:
-    """Return an environment in which an adapter starts as in the image: bytecode of packages, none of our own."""
+def image_environment(python: str, model: Path, serving_port: int) -> Iterator[dict[str, str]]:
+    """Yield variables for an adapter that starts as in the image: with the bytecode of packages, without our own."""
     with tempfile.TemporaryDirectory() as cache:
-        with adapter(python, model, served, PYTHONPYCACHEPREFIX=cache, PYTHONDONTWRITEBYTECODE=""):
+        with adapter(python, model, serving_port, PYTHONPYCACHEPREFIX=cache, PYTHONDONTWRITEBYTECODE=""):
             pass
-        for own in ("marquee", "services"):
-            shutil.rmtree(Path(cache, *ROOT.parts[1:], own))
+        for package in ("marquee", "services"):
+            shutil.rmtree(Path(cache, *ROOT.parts[1:], package))
         yield {"PYTHONPYCACHEPREFIX": cache, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def started(python: str, model: Path, served: int, **settings: str) -> tuple[float, float]:
-    """Seconds from the adapter's start to SERVING, and those that it computed."""
+def start_seconds(python: str, model: Path, serving_port: int, **settings: str) -> tuple[float, float]:
+    """Return the seconds from the adapter's start to SERVING, and the CPU seconds that it used."""
     begin = time.perf_counter()
-    with adapter(python, model, served, **settings) as (process, _):
+    with adapter(python, model, serving_port, **settings) as (process, _):
         return time.perf_counter() - begin, cpu_seconds(process.pid)
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process."""
+    """Return the user and system time of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

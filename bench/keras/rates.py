@@ -1,4 +1,4 @@
-"""Rates of work, and how they are told."""
+"""Rates of work, and the rows that report them."""
 
 import statistics
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Rate:
-    """What some seconds of work came to."""
+    """The throughput and cost of a few seconds of work."""
 
     images: float
-    """A second that passed."""
+    """Images per second of wall-clock time."""
     cpu: float
-    """Seconds of all processes that took part, callers included, for an image."""
+    """CPU seconds per image of all processes that take part, including the callers."""
 
 
 def print_rates(name: str, rates: list[Rate], against: list[Rate] | None = None) -> None:
-    """Return the medians; and of pairs measured next to each other the shares."""
+    """Print the medians and, with `against`, the ratios of rates that were measured next to each other."""
     images, cpu = (statistics.median(values) for values in zip(*((one.images, one.cpu) for one in rates), strict=True))
     text = f"{images:.0f} images/s, {cpu * 1000:.2f} ms CPU an image"
     if against:

@@ -1,8 +1,9 @@
-"""Measures how far the Keras recognizer's scores are from Keras's own, and whether legacy files convert.
+"""Measure how far the Keras recognizer's scores are from Keras's own, and whether legacy files convert.
 
 usage: PYTHONPATH=. python bench/keras/scores.py [--train-python .venv-train/bin/python]
 
-Prints a Markdown table: 50 pictures in all formats, MobileNetV2 saved by Keras 2 and by Keras 3. About two minutes.
+Prints a Markdown table for 50 pictures in all formats and a MobileNetV2 saved by Keras 2 and by Keras 3. Takes about
+two minutes.
 """
 
 import argparse
@@ -27,7 +28,7 @@ _REFERENCE = str(Path(__file__).with_name("reference.py"))
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--train-python", default=".venv-train/bin/python")
     python = parser.parse_args().train_python
@@ -39,26 +40,26 @@ def main() -> None:
         print(f"| scores of class 0, lowest to highest | {' | '.join(_spread(folder, model) for model in _MODELS)} |")
         ours = np.concatenate([pixels_of(path) for path in sorted((folder / "pictures").iterdir())])
         np.save(folder / "ours.npy", ours)
-        apart = [np.abs(np.load(folder / f"{model}.pixels.npy") - ours).max() for model in _MODELS]
-        print(f"| input tensor, largest difference | {' | '.join(f'{one:g}' for one in apart)} |")
+        differences = [np.abs(np.load(folder / f"{model}.pixels.npy") - ours).max() for model in _MODELS]
+        print(f"| input tensor, largest difference | {' | '.join(f'{one:g}' for one in differences)} |")
         rows = [np.load(folder / f"{model}.together.npy") for model in _MODELS]
         print(f"| Keras itself, 32 at once against one by one, scores | {_differences(folder, rows)} |")
-        told = [_convert(python, folder, model) for model in _MODELS]
-        print(f"| the converter's own check | {' | '.join(told)} |")
+        checks = [_convert(python, folder, model) for model in _MODELS]
+        print(f"| the converter's own check | {' | '.join(checks)} |")
         subprocess.run([python, _REFERENCE, "served", name], check=True)
         rows = [np.load(folder / f"{model}.saved_model.npy") for model in _MODELS]
         print(f"| SavedModel by TensorFlow, one by one, scores | {_differences(folder, rows)} |")
-        rows = [by_server(folder / f"{model}.served", ours) for model in _MODELS]
+        rows = [server_scores(folder / f"{model}.served", ours) for model in _MODELS]
         print(f"| ONNX copy over gRPC from local.tf_serving, one by one, scores | {_differences(folder, rows)} |")
 
 
 def pixels_of(path: Path) -> Pixels:
-    """Return what the recognizer sends."""
+    """Return the pixels that the recognizer sends."""
     return to_pixels(Image(path.read_bytes()).as_stored())
 
 
-def by_server(base: Path, pixels: Pixels) -> npt.NDArray[np.float32]:
-    """Scores from the local server, one call a picture."""
+def server_scores(base: Path, pixels: Pixels) -> npt.NDArray[np.float32]:
+    """Return the local server's scores, from one call per picture."""
     [port] = free_ports(1)
     command = [sys.executable, "-m", "local.tf_serving", "--model_base_path", str(base), "--port", str(port)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:

@@ -1,9 +1,9 @@
-"""Measures the Keras adapter and the local TensorFlow Serving API, each against what it stands on, side by side.
+"""Measure the Keras adapter and the local TensorFlow Serving API, each side by side with the layer beneath it.
 
 usage: PYTHONPATH=. python bench/keras/serving.py MODEL [--seconds 5] [--rounds 5] [--python PYTHON]
 
-MODEL has <version>/model.onnx as services.keras.convert writes it, of a network for uint8 pictures of 224x224;
-its weights may be random. PYTHON, another environment's, runs the adapter. Prints Markdown rows.
+MODEL holds <version>/model.onnx as services.keras.convert writes it: a network for uint8 pictures of 224x224, whose
+weights may be random. PYTHON, from another environment, runs the adapter. Prints Markdown rows.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import grpc
 import numpy as np
 import onnxruntime
 from PIL import Image as Pillow
-from processes import NAME, adapter, as_in_image, cpu_seconds, server, started
+from processes import NAME, adapter, cpu_seconds, image_environment, server, start_seconds
 from rates import Rate, print_rates
 from tensorflow_serving.apis import model_pb2
 
@@ -40,73 +40,78 @@ Call = Callable[[], Awaitable[object]]
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--python", default=sys.executable)
-    asked = parser.parse_args()
+    args = parser.parse_args()
     print("| what | measured |\n|---|---|")
     print(f"| bytes of a Predict, uint8 224x224 | {len(predict(jpeg(224, 90)))} |")
-    with server(asked.model) as (serving_process, served):
-        with as_in_image(asked.python, asked.model, served) as settings:
-            starts = [started(asked.python, asked.model, served, **settings) for _ in range(5)]
+    with server(args.model) as (serving_process, serving_port):
+        with image_environment(args.python, args.model, serving_port) as settings:
+            starts = [start_seconds(args.python, args.model, serving_port, **settings) for _ in range(5)]
         wall, cpu = (statistics.median(column) for column in zip(*starts, strict=True))
         print(f"| adapter, start to SERVING, median of 5: passed / CPU time | {wall:.2f} / {cpu:.2f} s |", flush=True)
-        with adapter(asked.python, asked.model, served) as (process, own):
-            asyncio.run(alone(served, own, process.pid, asked.rounds))
-        print_rates("bare onnxruntime", [onnx_rate(asked.model, asked.seconds) for _ in range(2)])
+        with adapter(args.python, args.model, serving_port) as (process, adapter_port):
+            asyncio.run(measure_one_caller(serving_port, adapter_port, process.pid, args.rounds))
+        print_rates("bare onnxruntime", [onnx_rate(args.model, args.seconds) for _ in range(2)])
         for most in (1, 2, 4, 8, 16):
             settings = {"MARQUEE_KERAS_MAX_BATCH": str(most)}
-            with adapter(asked.python, asked.model, served, **settings) as (process, own):
+            with adapter(args.python, args.model, serving_port, **settings) as (process, adapter_port):
                 pids = (serving_process.pid, process.pid)
-                asyncio.run(together(asked, f"adapter, at most {most} in a Predict", (served, own), pids))
+                asyncio.run(
+                    compare_rates(args, f"adapter, at most {most} in a Predict", (serving_port, adapter_port), pids)
+                )
                 print(f"| its resident memory after that | {memory_mib(process.pid):.0f} MiB |", flush=True)
 
 
 def jpeg(side: int, quality: int) -> bytes:
-    """Return a face, as a square JPEG."""
+    """Return a square JPEG of a face."""
     buffer = io.BytesIO()
     photo("Eileen Collins").resize((side, side), Pillow.Resampling.BICUBIC).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
 def pixels_of(content: bytes) -> np.ndarray:
-    """Return the tensor that the adapter makes of it."""
+    """Return the tensor that the adapter makes from the picture."""
     return to_pixels(Image(content).as_stored())
 
 
 def predict(content: bytes) -> bytes:
-    """Return the PredictRequest that the adapter makes of it."""
+    """Return the serialized PredictRequest that the adapter makes from the picture."""
     spec = model_pb2.ModelSpec(name=NAME)
     return predict_request(spec, pixels_of(content), "image", "scores").SerializeToString()
 
 
 def recognize(content: bytes) -> bytes:
-    """Return the RecognizeImageRequest with it."""
+    """Return a serialized RecognizeImageRequest with the picture."""
     return pb.RecognizeImageRequest(image=pb.Image(content=content)).SerializeToString()
 
 
 @contextmanager
-def calls(served: int, own: int, content: bytes) -> Iterator[tuple[Call, Call]]:
-    """Ways to ask the server and the adapter, with ready bytes: the callers must not be what is measured."""
+def calls(serving_port: int, adapter_port: int, content: bytes) -> Iterator[tuple[Call, Call]]:
+    """Yield functions that call the server and the adapter with prepared bytes, so that callers cost little."""
     with ExitStack() as stack:
-        made = []
-        for port, method, request in ((served, PREDICT, predict(content)), (own, RECOGNIZE, recognize(content))):
+        functions = []
+        for port, path, request in (
+            (serving_port, PREDICT, predict(content)),
+            (adapter_port, RECOGNIZE, recognize(content)),
+        ):
             channel = grpc.aio.insecure_channel(f"127.0.0.1:{port}")
             stack.callback(lambda channel=channel: asyncio.get_running_loop().create_task(channel.close()))
-            ask = channel.unary_unary(method)
-            made.append(lambda ask=ask, request=request: ask(request, timeout=30))
-        yield made[0], made[1]
+            method = channel.unary_unary(path)
+            functions.append(lambda method=method, request=request: method(request, timeout=30))
+        yield functions[0], functions[1]
 
 
-async def alone(served: int, own: int, pid: int, rounds: int) -> None:
-    """One caller: what the adapter adds to a Predict, without decoding; and the latter apart."""
+async def measure_one_caller(serving_port: int, adapter_port: int, pid: int, rounds: int) -> None:
+    """Measure, with one caller, what the adapter adds to a Predict, and the time to decode the picture separately."""
     content = jpeg(640, 92)
     times: dict[str, list[float]] = {"direct": [], "adapter": [], "decode": []}
     cpu = decoding = 0.0
-    with calls(served, own, content) as (direct, through):
+    with calls(serving_port, adapter_port, content) as (direct, through):
         for _ in range(40 * rounds):
             before = cpu_seconds(pid)
             times["adapter"].append(await seconds_of(through))
@@ -133,26 +138,26 @@ async def alone(served: int, own: int, pid: int, rounds: int) -> None:
 
 
 async def seconds_of(call: Call) -> float:
-    """How long an answer takes."""
+    """Return how many seconds a call takes."""
     begin = time.perf_counter()
     await call()
     return time.perf_counter() - begin
 
 
-async def together(asked: argparse.Namespace, name: str, ports: tuple[int, int], pids: tuple[int, ...]) -> None:
-    """Bare onnxruntime, the server, the adapter before it; one after another, again and again."""
+async def compare_rates(args: argparse.Namespace, name: str, ports: tuple[int, int], pids: tuple[int, ...]) -> None:
+    """Compare bare onnxruntime, the server, and the adapter in front of it, in alternation."""
     bare, direct, through = [], [], []
-    for _ in range(asked.rounds):
-        with calls(*ports, jpeg(224, 90)) as (ask, recognize_one):
-            direct.append(await rate(ask, asked.seconds, pids))
-            through.append(await rate(recognize_one, asked.seconds, pids))
-        bare.append(await asyncio.to_thread(onnx_rate, asked.model, asked.seconds))
+    for _ in range(args.rounds):
+        with calls(*ports, jpeg(224, 90)) as (predict_one, recognize_one):
+            direct.append(await rate(predict_one, args.seconds, pids))
+            through.append(await rate(recognize_one, args.seconds, pids))
+        bare.append(await asyncio.to_thread(onnx_rate, args.model, args.seconds))
     print_rates("server alone", direct, bare)
     print_rates(name, through, direct)
 
 
 async def rate(call: Call, seconds: float, pids: tuple[int, ...]) -> Rate:
-    """Of CALLERS callers."""
+    """Return the rate of calls from CALLERS concurrent callers."""
     begin, done = time.perf_counter(), 0
     before = time.process_time() + sum(map(cpu_seconds, pids))
 
@@ -168,7 +173,7 @@ async def rate(call: Call, seconds: float, pids: tuple[int, ...]) -> Rate:
 
 
 def onnx_rate(model: Path, seconds: float) -> Rate:
-    """Of the newest version, as the server runs it: a thread a core, one picture a run."""
+    """Return the rate of the newest version, run as the server runs it: one thread per core, one picture per run."""
     newest = max(model.glob("*/model.onnx"), key=lambda path: int(path.parent.name))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

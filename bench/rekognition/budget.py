@@ -1,9 +1,10 @@
-"""10,000 calls to two replicas, with faults, and money for 6,000: is anything wrong, lost, late or too expensive?
+"""Check that no call is wrong, lost, late or too expensive: 10,000 to two replicas, with faults, and money for 6,000.
 
 usage: PYTHONPATH=. python bench/rekognition/budget.py [--calls 10000] [--chart bench/rekognition/budget.png]
 
-Every picture is another one, and the stand-in names its hash, so that an answer to another call shows.
-Every tenth call has 200 ms only, so that retries meet their deadlines. Exits with 1 where a claim fails.
+Every call sends a different picture and the stand-in names its hash, which exposes an answer to another call. Every
+tenth call has a deadline of 200 ms, so that retries run into it. Exits with 1 if an outcome is unexpected, a request
+is late or the spending exceeds the cap.
 """
 
 import argparse
@@ -35,52 +36,52 @@ FAULTS = {"throttle": 0.05, "error": 0.01, "reset": 0.01, "latency": 0.02}
 
 
 @dataclass
-class Ran:
-    """What became of the calls."""
+class Tally:
+    """The outcomes, deadlines and cost of the calls."""
 
     begin: float = field(default_factory=time.monotonic)
     ends: Counter[str] = field(default_factory=Counter)
     deadlines: dict[str, float] = field(default_factory=dict)
-    """When each picture's caller gives up."""
+    """The time at which each picture's caller gives up."""
     cost: int = 0
-    """Micro-dollars, as the answers tell."""
+    """The sum of the micro-dollars that the answers report."""
     curve: list[tuple[float, int, int, int]] = field(default_factory=list)
-    """Seconds, answers, refusals for want of money, micro-dollars in the table."""
+    """Over time: seconds, right answers, refusals by the budget, micro-dollars in the table."""
 
 
-async def call_all(addresses: list[str], calls: int, table_url: str) -> Ran:
-    """Make the calls, and watches the money."""
-    ran, numbers = Ran(), iter(range(calls))
+async def call_all(addresses: list[str], calls: int, table_url: str) -> Tally:
+    """Make the calls and record the spending meanwhile."""
+    tally, numbers = Tally(), iter(range(calls))
     async with asyncio.TaskGroup() as group:
-        watching = group.create_task(watch(ran, table_url))
+        watching = group.create_task(watch(tally, table_url))
         async with asyncio.TaskGroup() as callers:
             for _, address in zip(range(AT_ONCE), cycle(addresses), strict=False):
-                callers.create_task(call_some(address, numbers, ran))
+                callers.create_task(call_some(address, numbers, tally))
         watching.cancel()
-    return ran
+    return tally
 
 
-async def call_some(address: str, numbers: "iter[int]", ran: Ran) -> None:
-    """One caller: the next number as soon as the last is done."""
+async def call_some(address: str, numbers: "iter[int]", tally: Tally) -> None:
+    """Make one call after another until the numbers run out."""
     blank = picture()
     async with grpc.aio.insecure_channel(address) as channel:
         for number in numbers:
             content = blank + str(number).encode()
             timeout = HASTY if number % 10 == 0 else PATIENT
             request = pb.RecognizeImageRequest(image=pb.Image(content=content), features=[pb.FEATURE_CELEBRITIES])
-            ran.deadlines[name_of(content)] = time.monotonic() + timeout
+            tally.deadlines[name_of(content)] = time.monotonic() + timeout
             try:
-                answer = await RecognizerServiceStub(channel).RecognizeImage(request, timeout=timeout)
+                response = await RecognizerServiceStub(channel).RecognizeImage(request, timeout=timeout)
             except grpc.aio.AioRpcError as error:
-                ran.ends[reason(error, hasty=timeout == HASTY)] += 1
+                tally.ends[reason(error, hasty=timeout == HASTY)] += 1
             else:
-                ran.cost += answer.cost_micro_usd
-                right = answer.results[0].faces[0].candidates[0].display_name == name_of(content)
-                ran.ends["right" if right else "wrong"] += 1
+                tally.cost += response.cost_micro_usd
+                right = response.results[0].faces[0].candidates[0].display_name == name_of(content)
+                tally.ends["right" if right else "wrong"] += 1
 
 
 def reason(error: grpc.aio.AioRpcError, *, hasty: bool) -> str:
-    """Why there is no answer; a deadline counts as its caller's own only where that was short."""
+    """Return why a call failed; only a hasty call's expired deadline counts as its caller's own doing."""
     if hasty and error.code() in (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED):
         return "deadline of 200 ms"
     error_status = status.from_rpc_error(error)
@@ -88,17 +89,17 @@ def reason(error: grpc.aio.AioRpcError, *, hasty: bool) -> str:
     return f"{reason} within 200 ms" if hasty and reason != "BUDGET_EXHAUSTED" else reason
 
 
-async def watch(ran: Ran, table_url: str) -> None:
-    """Read the table twice a second."""
+async def watch(tally: Tally, table_url: str) -> None:
+    """Record the outcomes and the spending twice a second."""
     client = boto3.client("dynamodb", endpoint_url=table_url)
     while True:
         spent = await asyncio.to_thread(spending, client)
-        ran.curve.append((time.monotonic() - ran.begin, ran.ends["right"], ran.ends["BUDGET_EXHAUSTED"], spent))
+        tally.curve.append((time.monotonic() - tally.begin, tally.ends["right"], tally.ends["BUDGET_EXHAUSTED"], spent))
         await asyncio.sleep(0.5)
 
 
 def spending(client: object) -> int:
-    """Micro-dollars that the table says are spent or reserved."""
+    """Return the micro-dollars that the table lists as spent or reserved."""
     response = client.query(
         TableName=TABLE,
         KeyConditionExpression="pk = :pk",
@@ -108,20 +109,20 @@ def spending(client: object) -> int:
 
 
 def picture() -> bytes:
-    """Return a small JPEG; what follows its end is nobody's business."""
+    """Return a small JPEG; decoders ignore bytes appended to it."""
     buffer = io.BytesIO()
     Image.new("RGB", (100, 100), "teal").save(buffer, "JPEG")
     return buffer.getvalue()
 
 
-def draw(ran: Ran, cap: int, path: Path) -> None:
-    """Money and answers over time."""
-    import matplotlib as mpl  # noqa: PLC0415 - the numbers need it not
+def draw(tally: Tally, cap: int, path: Path) -> None:
+    """Draw a chart of the spending and the answers over time."""
+    import matplotlib as mpl  # noqa: PLC0415 - only the chart needs it
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt  # noqa: PLC0415 - likewise
 
-    seconds, right, refused, spent = zip(*ran.curve, strict=True)
+    seconds, right, refused, spent = zip(*tally.curve, strict=True)
     figure, axis = plt.subplots(figsize=(7, 3.6), layout="constrained")
     axis.axhline(cap / 1e6, color="#c0392b", linestyle="--", linewidth=1, label="cap")
     axis.plot(seconds, [micro / 1e6 for micro in spent], color="#c0392b", label="spent or reserved")
@@ -135,7 +136,7 @@ def draw(ran: Ran, cap: int, path: Path) -> None:
 
 
 def main() -> None:
-    """Run, print a Markdown table and judge."""
+    """Run the calls, print a Markdown table, and exit with its verdict."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--calls", type=int, default=10_000)
     parser.add_argument("--chart", type=Path)
@@ -152,28 +153,30 @@ def main() -> None:
             "MARQUEE_REKOGNITION_RATE": "10000",
         }
         with replicas(2, **environment) as addresses:
-            ran = asyncio.run(call_all(addresses, args.calls, table_url))
+            tally = asyncio.run(call_all(addresses, args.calls, table_url))
         counts, spent = counts_of(aws_url), spending(boto3.client("dynamodb", endpoint_url=table_url))
     if args.chart:
-        draw(ran, cap, args.chart)
-    sys.exit(report(ran, counts, spent, cap))
+        draw(tally, cap, args.chart)
+    sys.exit(report(tally, counts, spent, cap))
 
 
-def report(ran: Ran, counts: dict, spent: int, cap: int) -> int:
-    """Print what was measured; 1 where something is not as it must be."""
-    late = [when - ran.deadlines[name] for name, when in counts.pop("requests") if when > ran.deadlines[name]]
-    most = max(money for *_, money in ran.curve)
+def report(tally: Tally, counts: dict, spent: int, cap: int) -> int:
+    """Print the measurements; return 1 if an outcome is unexpected, a request is late or the cap is exceeded."""
+    late = [
+        arrival - tally.deadlines[name] for name, arrival in counts.pop("requests") if arrival > tally.deadlines[name]
+    ]
+    most = max(money for *_, money in tally.curve)
     print("| what | measured |\n|---|---|")
-    print(f"| calls, seconds | {sum(ran.ends.values())}, {time.monotonic() - ran.begin:.0f} |")
-    for end, count in ran.ends.most_common():
+    print(f"| calls, seconds | {sum(tally.ends.values())}, {time.monotonic() - tally.begin:.0f} |")
+    for end, count in tally.ends.most_common():
         print(f"| {end} | {count} |")
-    print(f"| cap; spent or reserved at the end, at most; told in answers | {cap}; {spent}, {most}; {ran.cost} |")
+    print(f"| cap; spent or reserved at the end, at most; told in answers | {cap}; {spent}, {most}; {tally.cost} |")
     print(f"| billed by the stand-in | {counts['billed'] * 1000} |")
     print(f"| stand-in: answered, throttled, 500, reset | {', '.join(_kinds(counts))} |")
     print(f"| requests that came after their caller's deadline | {len(late)}, by {max(late, default=0):.3f} s |")
-    fine = {"right", "BUDGET_EXHAUSTED", "deadline of 200 ms"}
-    unfit = [end for end in ran.ends if end not in fine and not end.endswith("within 200 ms")]
-    return int(bool(unfit or late or max(spent, most) > cap or counts["billed"] * 1000 > cap))
+    expected = {"right", "BUDGET_EXHAUSTED", "deadline of 200 ms"}
+    unexpected = [end for end in tally.ends if end not in expected and not end.endswith("within 200 ms")]
+    return int(bool(unexpected or late or max(spent, most) > cap or counts["billed"] * 1000 > cap))
 
 
 def _kinds(counts: dict) -> list[str]:

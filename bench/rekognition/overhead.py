@@ -1,10 +1,10 @@
-"""What a call through the recognizer costs beyond the same boto3 call made directly.
+"""Measure what a call through the recognizer costs beyond the same call made directly with boto3.
 
 usage: PYTHONPATH=. python bench/rekognition/overhead.py [--seconds 4] [--rounds 5]
 
-One RecognizeCelebrities of a JPEG of 100 KB a call. Direct and through gRPC take turns, round by round, against
-the same stand-in: once with 1 caller (the median of a call), once with 32 callers (calls a second). Direct calls
-come from as many threads as there are callers, in a process of their own.
+Each call is one RecognizeCelebrities of a JPEG of 100 KB. Direct calls and calls through gRPC alternate, round by
+round, against the same stand-in: with 1 caller (for the median call) and with 32 callers (for calls per second).
+Callers are threads of a separate process.
 """
 
 import argparse
@@ -28,11 +28,11 @@ from local.stack import CREDENTIALS
 from marquee import Client
 
 LATENCIES = (0.0, 0.05, 0.2)
-"""Seconds that the stand-in takes; Amazon's is 0.2 and more."""
+"""Seconds that the stand-in takes to answer; Amazon takes 0.2 and more."""
 
 
 def main() -> None:
-    """Measures and prints a Markdown table; with --as, one measurement as JSON."""
+    """Measure and print a Markdown table or, with --as, one measurement as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--rounds", type=int, default=5)
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def row(latency: float, rounds: int, seconds: float) -> str:
-    """One line of the table: medians over the rounds."""
+    """Return one row of the table, with medians over the rounds."""
     environment = {"MARQUEE_REKOGNITION_RATE": "10000", "MARQUEE_QUEUE": "128"}
     with (
         stub(latency=latency) as url,
@@ -70,22 +70,22 @@ def row(latency: float, rounds: int, seconds: float) -> str:
 
 
 def measure(role: str, at: str, callers: int, seconds: float) -> dict[str, float]:
-    """Return the median call in milliseconds, and calls a second, of so many callers."""
+    """Return the median call in milliseconds and the calls per second of this many callers."""
     content = picture()
-    ask = _boto3(at, callers) if role == "boto3" else _marquee(at)
-    ask(content)  # connects
-    took: list[float] = []
+    recognize = _boto3(at, callers) if role == "boto3" else _marquee(at)
+    recognize(content)  # connects
+    durations: list[float] = []
     end = time.perf_counter() + seconds
 
     def call_on(_: int) -> None:
         while (begin := time.perf_counter()) < end:
-            ask(content)
-            took.append(time.perf_counter() - begin)
+            recognize(content)
+            durations.append(time.perf_counter() - begin)
 
     begin = time.perf_counter()
     with ThreadPoolExecutor(callers) as threads:
         list(threads.map(call_on, range(callers)))
-    return {"p50_ms": statistics.median(took) * 1000, "per_second": len(took) / (time.perf_counter() - begin)}
+    return {"p50_ms": statistics.median(durations) * 1000, "per_second": len(durations) / (time.perf_counter() - begin)}
 
 
 def picture() -> bytes:
@@ -108,8 +108,8 @@ def _marquee(address: str) -> "object":
 
 
 def _pairs(url: str, address: str, callers: int, rounds: int, seconds: float) -> list[tuple[dict, dict]]:
-    how = (callers, seconds)
-    return [(_in_a_process("boto3", url, *how), _in_a_process("marquee", address, *how)) for _ in range(rounds)]
+    load = (callers, seconds)
+    return [(_in_a_process("boto3", url, *load), _in_a_process("marquee", address, *load)) for _ in range(rounds)]
 
 
 def _in_a_process(role: str, at: str, callers: int, seconds: float) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The processes of these benchmarks, on free ports of the loopback."""
+"""The processes that these benchmarks start, on free ports of the loopback interface."""
 
 import json
 import os
@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 
 @contextmanager
 def stub(**faults: float) -> Iterator[str]:
-    """Return the fast stand-in for Rekognition; return its URL."""
+    """Run the fast stand-in for Rekognition; yield its URL."""
     options = [text for name, value in faults.items() for text in (f"--{name}", str(value))]
     with _program(str(HERE / "stub.py"), *options) as url:
         yield url
@@ -26,14 +26,14 @@ def stub(**faults: float) -> Iterator[str]:
 
 @contextmanager
 def table() -> Iterator[str]:
-    """DynamoDB; gives its URL."""
+    """Run the stand-in for DynamoDB; yield its URL."""
     with _program(str(HERE / "table.py")) as url:
         yield url
 
 
 @contextmanager
 def replicas(count: int, **environment: str) -> Iterator[list[str]]:
-    """So many `python -m services.rekognition`; gives their addresses."""
+    """Run `count` replicas of services.rekognition; yield their addresses."""
     with ExitStack() as stack:
         addresses = []
         for _ in range(count):
@@ -49,9 +49,9 @@ def replicas(count: int, **environment: str) -> Iterator[list[str]]:
 
 
 def counts_of(url: str) -> dict[str, Any]:
-    """Return what the stub has counted."""
-    with urllib.request.urlopen(url, timeout=30) as answer:  # noqa: S310 - our own server
-        return dict(json.load(answer))
+    """Return the stub's counts."""
+    with urllib.request.urlopen(url, timeout=30) as response:  # noqa: S310 - our own server
+        return dict(json.load(response))
 
 
 @contextmanager

@@ -1,7 +1,9 @@
-"""How fast the local endpoint searches a collection: `PYTHONPATH=. python bench/rekognition/search_faces.py`.
+"""Measure how fast the local endpoint searches a collection.
 
-Embeddings as dlib makes them (random directions, length 1.44) are kept in a collection of the endpoint's
-own, loaded anew, and searched on one core. Every answer is compared with a search in double precision.
+usage: PYTHONPATH=. python bench/rekognition/search_faces.py [--faces 100000] [--searches 300]
+
+Stores embeddings like dlib's (random directions, length 1.44) in one of the endpoint's collections, loads it again and
+searches it on one core. Every answer is compared with that of a search in double precision.
 """
 
 import argparse
@@ -27,7 +29,7 @@ MOST = 80
 
 
 def main() -> None:
-    """Print the time to load, and of searches."""
+    """Print the time to load the collection and to search it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--faces", type=int, default=100_000)
     parser.add_argument("--searches", type=int, default=300)
@@ -45,7 +47,7 @@ def main() -> None:
 
 
 def fill(folder: Path, rows: npt.NDArray[np.float32]) -> None:
-    """Return a collection `c` with a face for each row."""
+    """Create the collection `c` with a face for each row."""
     database = Database(folder)
     indexes = IndexCache(database)
     CollectionStore(database, indexes).create("c")
@@ -56,14 +58,14 @@ def fill(folder: Path, rows: npt.NDArray[np.float32]) -> None:
 
 
 def load(folder: Path) -> tuple[FaceIndex, float]:
-    """Return the index as the first search after a start loads it, and the seconds that this takes."""
+    """Return the index that the first search after a start loads, and the seconds that loading takes."""
     before = time.perf_counter()
     index = IndexCache(Database(folder)).faces("c")
     return index, time.perf_counter() - before
 
 
 def report(index: FaceIndex, rows: npt.NDArray[np.float32], queries: npt.NDArray[np.float32]) -> None:
-    """Time each search, alone; print percentiles and how many answers are those of double precision."""
+    """Time the searches one by one; print percentiles and how many answers equal those in double precision."""
     exact = rows.astype(np.float64)
     wall, processor, right = [], [], 0
     for embedding in queries:

@@ -1,6 +1,8 @@
-"""What the endpoint's similarities mean: `PYTHONPATH=. python bench/rekognition/search_similarity.py FACES`.
+"""Measure how well the endpoint's similarities separate people.
 
-FACES holds faces.tsv as bench/svm_actors.py reads it. Pairs of near-duplicates (one group) are left out.
+usage: PYTHONPATH=. python bench/rekognition/search_similarity.py FACES
+
+FACES holds faces.tsv as bench/svm_actors.py reads it. Pairs of near-duplicates (of one group) are left out.
 """
 
 import argparse
@@ -16,13 +18,13 @@ from services.svm.recipes.embedding import WEIGHTS, ResNet
 
 
 def main() -> None:
-    """Print, for each threshold, the share of pairs of one person and of two that reach it."""
+    """Compute the similarity of every pair and report."""
     parser = argparse.ArgumentParser()
     parser.add_argument("faces", type=Path)
     folder = parser.parse_args().faces
     with (folder / "faces.tsv").open() as lines:
         rows = list(csv.DictReader(lines, delimiter="\t"))
-    embeddings = np.array(list(embedded(folder, rows)))
+    embeddings = np.array(list(embeddings_of(folder, rows)))
     one, other = np.triu_indices(len(rows), 1)
     distances = np.linalg.norm(embeddings[one] - embeddings[other], axis=1)
     alike = np.array([similarity(float(distance)) for distance in distances])
@@ -31,8 +33,8 @@ def main() -> None:
     report(alike[same & ~duplicate], alike[~same])
 
 
-def embedded(folder: Path, rows: list[dict[str, str]]):  # noqa: ANN201 - a generator of [128]
-    """Each face in its photo."""
+def embeddings_of(folder: Path, rows: list[dict[str, str]]):  # noqa: ANN201 - a generator of [128]
+    """Yield the embedding of each face in its photo."""
     faces, network = DlibFaces(), ResNet(weights(WEIGHTS))
     for row in rows:
         pixels = Image((folder / row["raw"]).read_bytes()).upright()
@@ -41,7 +43,7 @@ def embedded(folder: Path, rows: list[dict[str, str]]):  # noqa: ANN201 - a gene
 
 
 def report(one_person: np.ndarray, two_people: np.ndarray) -> None:
-    """Return a line a threshold."""
+    """Print, for each threshold, the share of pairs of one person and of two people that reach it."""
     print(f"{len(one_person)} pairs of one person, {len(two_people)} of two")
     for least in (50, 80, 90, 95, 99):
         kept, mistaken = (one_person >= least).mean(), (two_people >= least).mean()

@@ -1,9 +1,9 @@
-"""A Rekognition that costs almost nothing to ask: AWS's wire protocol, answers made of the picture's own hash.
+"""A stand-in for Rekognition that costs little CPU: AWS's wire protocol, with answers made from the picture's hash.
 
 usage: python bench/rekognition/stub.py --port 9000 [--latency 0.05] [--throttle 0.05] [--error 0.01] [--reset 0.01]
 
-`GET /` returns what it answered, how much of it was billed, and when a request for whom came (seconds of
-the system's monotonic clock). Faults are drawn with a fixed seed; half of the errors and resets are billed.
+`GET /` returns how many requests it answered and billed, and the name and arrival time (on the system's monotonic
+clock) of every request. Faults are drawn with a fixed seed; half of the errors and resets are billed.
 """
 
 import argparse
@@ -24,21 +24,21 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 def name_of(content: bytes) -> str:
-    """Return the celebrity whom the stub sees in a picture."""
+    """Return the name of the celebrity that the stub finds in a picture."""
     return hashlib.sha256(content).hexdigest()[:16]
 
 
 class Stub:
-    """Answers RecognizeCelebrities, and counts."""
+    """A server that answers RecognizeCelebrities and counts its answers."""
 
     def __init__(self, faults: argparse.Namespace) -> None:
         self.faults = faults
-        self.draws = random.Random(0)  # noqa: S311 - faults, no secrets
+        self.draws = random.Random(0)  # noqa: S311 - draws faults, not secrets
         self.counts: Counter[str] = Counter()
         self.requests: list[tuple[str, float]] = []
 
     async def answer(self, body: bytes) -> tuple[int, dict[str, Any]] | None:
-        """HTTP status and body; None: the connection breaks."""
+        """Return the HTTP status and body, or None to reset the connection."""
         name = name_of(base64.b64decode(json.loads(body)["Image"]["Bytes"]))
         self.requests.append((name, time.monotonic()))
         draw, half = self.draws.random(), self.draws.random()
@@ -48,7 +48,7 @@ class Stub:
             await asyncio.sleep(self.faults.latency)
         error = self.faults.throttle + self.faults.error
         reset = error + self.faults.reset
-        self.counts["billed"] += draw >= reset or half < 0.5  # noqa: PLR2004 - half of what fails
+        self.counts["billed"] += draw >= reset or half < 0.5  # noqa: PLR2004 - half of the failures
         if draw < error:
             return self._refuse("InternalServerError", 500, "failed")
         if draw < reset:
@@ -62,12 +62,12 @@ class Stub:
         return status, {"__type": code, "Message": code}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, for as many requests as it lasts."""
+        """Serve the requests of one connection until it ends."""
         try:
             while await self._serve_one(reader, writer):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass  # the client has gone, or the stand-in ends: that is how connections end
+            pass  # the client has disconnected, or the stand-in is stopping
         finally:
             writer.close()
 

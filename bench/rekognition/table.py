@@ -1,6 +1,8 @@
-"""Moto's DynamoDB with a table for the money: python bench/rekognition/table.py --port 8000.
+"""A stand-in for DynamoDB (moto) that holds the table of spending.
 
-One thread: moto checks a condition and writes in two steps, which DynamoDB does in one.
+usage: python bench/rekognition/table.py --port 8000
+
+It serves one request at a time, because moto, unlike DynamoDB, checks a condition and writes in two separate steps.
 """
 
 import argparse
@@ -14,7 +16,7 @@ TABLE = "money"
 
 
 def create(url: str) -> None:
-    """Make the table."""
+    """Create the table."""
     boto3.client("dynamodb", endpoint_url=url).create_table(
         TableName=TABLE,
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
