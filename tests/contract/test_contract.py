@@ -1,4 +1,4 @@
-"""What every server of RecognizerService does alike: the gateway and each recognizer, over a real channel."""
+"""Behaviour that every RecognizerService server shares: the gateway and each recognizer, over a real channel."""
 
 import asyncio
 import io
@@ -53,7 +53,7 @@ def request(content: bytes = b"", **fields: object) -> pb.RecognizeImageRequest:
 async def refusal(
     stub: recognizer_pb2_grpc.RecognizerServiceStub, message: pb.RecognizeImageRequest
 ) -> tuple[str, str]:
-    """The code and the ErrorInfo's reason with which the call is refused."""
+    """Return the status code and the ErrorInfo reason of a call that fails."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.RecognizeImage(message, timeout=60)
     assert caught.value.details()
@@ -71,7 +71,7 @@ def reason(error: grpc.aio.AioRpcError) -> str:
 
 
 def png_bomb(side: int = 10_000) -> bytes:
-    """A small file that unpacks to side x side pixels, 100 megapixels by default."""
+    """Return a small file that unpacks to side x side pixels, 100 megapixels by default."""
     rows = zlib.compress(b"\0" * (side // 8 + 1) * side, 9)
     header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
@@ -88,14 +88,14 @@ async def test_health_is_serving(channel: grpc.aio.Channel, name: str) -> None:
 
 
 async def test_health_of_an_unknown_name(channel: grpc.aio.Channel) -> None:
-    """Health of a name that is not there is NOT_FOUND."""
+    """A health check for an unknown name gets NOT_FOUND."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service="nobody"), timeout=60)
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 async def test_reflection_lists_the_services(channel: grpc.aio.Channel) -> None:
-    """Reflection names the contract's service and health, so that grpcurl needs no protos."""
+    """Reflection lists the contract's service and the health service, so grpcurl needs no protos."""
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
     message = reflection_pb2.ServerReflectionRequest(list_services="")
     response = await anext(aiter(stub.ServerReflectionInfo(iter([message]), timeout=60)))
@@ -106,7 +106,7 @@ async def test_reflection_lists_the_services(channel: grpc.aio.Channel) -> None:
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 @pytest.mark.parametrize("symbol", ["marquee.v1.RecognizerService", "marquee.v1.RecognizerService.RecognizeImage"])
 async def test_reflection_describes(channel: grpc.aio.Channel, version: str, symbol: str) -> None:
-    """A service and a method of it are found in the contract's file, as ghz asks for them."""
+    """Reflection returns the contract's file for a service and for a method of it, which is how ghz queries it."""
     call = channel.stream_stream(
         f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
         reflection_pb2.ServerReflectionRequest.SerializeToString,
@@ -118,7 +118,7 @@ async def test_reflection_describes(channel: grpc.aio.Channel, version: str, sym
 
 
 async def test_reflection_of_an_unknown_symbol(channel: grpc.aio.Channel) -> None:
-    """A symbol that is not there is told as such."""
+    """Reflection answers NOT_FOUND for an unknown symbol."""
     message = reflection_pb2.ServerReflectionRequest(file_containing_symbol="marquee.v1.RecognizerService.Nothing")
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
     response = await anext(aiter(stub.ServerReflectionInfo(iter([message]), timeout=60)))
@@ -128,7 +128,7 @@ async def test_reflection_of_an_unknown_symbol(channel: grpc.aio.Channel) -> Non
 async def test_recognizes_bytes(
     stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image, server: str
 ) -> None:
-    """A picture's bytes are recognized by every recognizer behind the server."""
+    """Every recognizer behind the server recognizes a picture sent as bytes."""
     response = await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture, request_id="call-1"), timeout=60)
     assert response.request_id == "call-1"
     assert [result.recognizer for result in response.results] == (
@@ -137,10 +137,10 @@ async def test_recognizes_bytes(
     assert {result.outcome for result in response.results} == {pb.OUTCOME_OK}
 
 
-async def test_tells_the_pictures_measures(
+async def test_returns_the_pictures_size_and_format(
     stub: recognizer_pb2_grpc.RecognizerServiceStub, system: LocalSystem, picture: pb.Image
 ) -> None:
-    """The answer has the picture's size and format."""
+    """The response has the picture's size and format."""
     size = Image.open(io.BytesIO(system.picture("both.jpg"))).size
     response = await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture), timeout=60)
     assert ((response.image.width, response.image.height), response.image.format) == (size, "JPEG")
@@ -153,7 +153,7 @@ async def test_makes_a_request_id(stub: recognizer_pb2_grpc.RecognizerServiceStu
 
 
 async def test_recognizes_an_s3_object(stub: recognizer_pb2_grpc.RecognizerServiceStub) -> None:
-    """An object in an allowed bucket is recognized."""
+    """A picture in an allowed S3 bucket is recognized."""
     image = pb.Image(s3_object=pb.S3Object(bucket="marquee-demo", key="hopper.jpg"))
     response = await stub.RecognizeImage(pb.RecognizeImageRequest(image=image), timeout=60)
     assert {result.outcome for result in response.results} == {pb.OUTCOME_OK}
@@ -162,7 +162,7 @@ async def test_recognizes_an_s3_object(stub: recognizer_pb2_grpc.RecognizerServi
 async def test_the_stream_merges_into_the_answer(
     stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image
 ) -> None:
-    """A stream has one result a message and ends with the rest; merged it has what the unary call answers."""
+    """A stream has one result per message, then the rest; merged, its messages equal the unary response."""
     message = pb.RecognizeImageRequest(image=picture, request_id="call-2")
     whole = await stub.RecognizeImage(message, timeout=60)
     parts = [part async for part in stub.StreamRecognizeImage(message, timeout=60)]
@@ -174,7 +174,7 @@ async def test_the_stream_merges_into_the_answer(
 
 
 def comparable(response: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:
-    """The answer without what differs from call to call."""
+    """Return the response without the fields that differ between calls."""
     response.ClearField("timings")
     results = sorted(response.results, key=lambda result: result.recognizer)
     for result in results:
@@ -185,16 +185,16 @@ def comparable(response: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse
 
 
 async def test_lists_its_recognizers(stub: recognizer_pb2_grpc.RecognizerServiceStub, server: str) -> None:
-    """ListRecognizers tells name, state, features and model."""
+    """ListRecognizers returns each recognizer's name, state, features and models."""
     response = await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=60)
     assert [one.name for one in response.recognizers] == (list(SERVERS[1:]) if server == "gateway" else [server])
     assert all(one.state == pb.RECOGNIZER_STATE_READY and one.features and one.models for one in response.recognizers)
 
 
-async def test_what_a_recognizer_does_not_do_is_skipped(
+async def test_unsupported_features_are_skipped(
     stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image
 ) -> None:
-    """One that can do nothing of what is asked says so and finds nothing; one that lists the feature does it."""
+    """A recognizer that lists the requested feature performs it; any other returns SKIPPED."""
     listed = (await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=60)).recognizers
     message = pb.RecognizeImageRequest(image=picture, features=[pb.FEATURE_MODERATION], recognizers=[])
     response = await stub.RecognizeImage(message, timeout=60)
@@ -221,7 +221,7 @@ BAD = {
 
 @pytest.mark.parametrize("case", BAD)
 async def test_refuses(stub: recognizer_pb2_grpc.RecognizerServiceStub, case: str) -> None:
-    """Bad input gets a code, a reason and a message, and the server goes on serving."""
+    """Bad input gets a code, a reason and a message, and the server keeps serving."""
     message, code, why = BAD[case]
     assert await refusal(stub, message) == (code, why)
     await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=60)
@@ -230,7 +230,7 @@ async def test_refuses(stub: recognizer_pb2_grpc.RecognizerServiceStub, case: st
 async def test_refuses_a_truncated_picture(
     stub: recognizer_pb2_grpc.RecognizerServiceStub, system: LocalSystem
 ) -> None:
-    """A JPEG cut in the middle is an invalid picture, not half of one."""
+    """A JPEG cut off in the middle is an invalid picture, not half a picture."""
     message = request(system.picture("both.jpg")[:9000])
     assert await refusal(stub, message) == ("INVALID_ARGUMENT", "INVALID_IMAGE")
 
@@ -247,29 +247,29 @@ async def test_refuses_a_truncated_picture(
 async def test_refuses_an_object(
     stub: recognizer_pb2_grpc.RecognizerServiceStub, bucket: str, key: str, expected: tuple[str, str]
 ) -> None:
-    """An object that is missing, not allowed or not named is refused with the reason."""
+    """An object that is missing, not allowed or unnamed is refused with the matching reason."""
     image = pb.Image(s3_object=pb.S3Object(bucket=bucket, key=key))
     assert await refusal(stub, pb.RecognizeImageRequest(image=image)) == expected
 
 
 async def test_refuses_an_oversized_message(stub: recognizer_pb2_grpc.RecognizerServiceStub) -> None:
-    """A message over 16 MiB is RESOURCE_EXHAUSTED before anything reads it."""
+    """A message over 16 MiB gets RESOURCE_EXHAUSTED before anything reads it."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.RecognizeImage(request(b"\xff" * (17 * MIB)), timeout=60)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def test_keeps_the_deadline(stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image) -> None:
-    """A call with too short a deadline ends as DEADLINE_EXCEEDED when it has passed."""
-    begin = asyncio.get_running_loop().time()
+    """A call whose deadline is too short ends with DEADLINE_EXCEEDED once the deadline passes."""
+    start = asyncio.get_running_loop().time()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.RecognizeImage(pb.RecognizeImageRequest(image=picture), timeout=0.001)
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert asyncio.get_running_loop().time() - begin < 20
+    assert asyncio.get_running_loop().time() - start < 20
 
 
 async def test_survives_cancelled_calls(stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image) -> None:
-    """Calls that their caller cancels leave a server that answers the next one."""
+    """After several cancelled calls, the server still answers the next one."""
     message = pb.RecognizeImageRequest(image=picture)
     for _ in range(5):
         call = stub.RecognizeImage(message, timeout=60)
@@ -280,7 +280,7 @@ async def test_survives_cancelled_calls(stub: recognizer_pb2_grpc.RecognizerServ
 
 
 async def test_answers_concurrent_calls(stub: recognizer_pb2_grpc.RecognizerServiceStub, system: LocalSystem) -> None:
-    """Calls at once get each their own response."""
+    """Each of several concurrent calls gets its own response."""
     names = ["both.jpg", "coffee.jpg", "hopper.jpg", "collins.jpg"] * 3
     messages = [request(system.picture(name), request_id=f"{number}-{name}") for number, name in enumerate(names)]
     responses = await asyncio.gather(*(stub.RecognizeImage(message, timeout=60) for message in messages))

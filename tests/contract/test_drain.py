@@ -1,4 +1,4 @@
-"""How every server ends."""
+"""How every server shuts down."""
 
 import asyncio
 import io
@@ -16,12 +16,12 @@ from tests.support.processes import LocalSystem, metric, server, wait_until
 pytestmark = pytest.mark.slow
 
 
-def begun(metrics_url: str) -> float:
+def started_calls(metrics_url: str) -> float:
     return metric(metrics_url, "grpc_server_started_total", 'grpc_method="RecognizeImage"')
 
 
 def request() -> pb.RecognizeImageRequest:
-    """A picture that keeps every server busy for a while: 12 megapixels."""
+    """Return a request with a picture that keeps every server busy for a while: 12 megapixels."""
     pixels = np.random.default_rng(1).integers(0, 255, (300, 400, 3), dtype=np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(pixels).resize((4000, 3000), Image.Resampling.BILINEAR).save(buffer, "JPEG", quality=70)
@@ -30,12 +30,12 @@ def request() -> pb.RecognizeImageRequest:
 
 @pytest.mark.parametrize("name", ["gateway", "rekognition", "keras", "svm"])
 async def test_sigterm_lets_running_calls_end(system: LocalSystem, name: str) -> None:
-    """After SIGTERM a running call is answered, and the process exits with 0."""
+    """After SIGTERM, the server answers its running call and exits with 0."""
     with server(f"services.{name}", system.environment(name)) as alone:
         async with grpc.aio.insecure_channel(alone.address) as channel:
             stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
             call = asyncio.ensure_future(stub.RecognizeImage(request(), timeout=60))
-            await asyncio.to_thread(wait_until, lambda: begun(alone.metrics_url) == 1, 10)
+            await asyncio.to_thread(wait_until, lambda: started_calls(alone.metrics_url) == 1, 10)
             alone.process.send_signal(signal.SIGTERM)
             response = await call
         assert {result.outcome for result in response.results} == {pb.OUTCOME_OK}

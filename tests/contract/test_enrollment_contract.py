@@ -1,4 +1,4 @@
-"""What every server of EnrollmentService does alike: the gateway and each recognizer that learns faces."""
+"""Behaviour that every EnrollmentService server shares: the gateway and each recognizer that learns faces."""
 
 from collections.abc import AsyncIterator
 
@@ -26,14 +26,14 @@ async def channel(request: pytest.FixtureRequest, system: LocalSystem) -> AsyncI
 
 @pytest.fixture
 async def stub(channel: grpc.aio.Channel) -> AsyncIterator[EnrollmentServiceStub]:
-    """A client that leaves the system as it was."""
+    """Yield a client; afterwards, remove the person that tests enroll."""
     stub = EnrollmentServiceStub(channel)
     yield stub
     await stub.RemovePerson(pb.RemovePersonRequest(person_id=TWIN))
 
 
 def twin(image: recognizer_pb2.Image, **fields: object) -> pb.EnrollFacesRequest:
-    """Grace Hopper under another name."""
+    """Return a request that enrolls Grace Hopper under another name."""
     return pb.EnrollFacesRequest(
         person_id=TWIN, display_name="Hopper's twin", images=[image], allow_similar=True, **fields
     )
@@ -44,7 +44,7 @@ def s3_image(key: str) -> recognizer_pb2.Image:
 
 
 async def people(stub: EnrollmentServiceStub) -> list[str]:
-    """Return the ids of the people whom svm knows."""
+    """Return the ids of the people that svm knows."""
     listed = await stub.ListPeople(pb.ListPeopleRequest())
     return [person.person_id for person in of_svm(listed.results).people]
 
@@ -56,7 +56,7 @@ def of_svm(results: list[pb.EnrollmentResult]) -> pb.EnrollmentResult:
 async def test_a_person_is_known_from_one_picture(
     stub: EnrollmentServiceStub, channel: grpc.aio.Channel, system: LocalSystem
 ) -> None:
-    """Named in the next call, listed, and a stranger again once removed; each time safe to repeat."""
+    """One picture suffices for a person to be recognized and listed; enrolling and removing are safe to repeat."""
     image = recognizer_pb2.Image(content=system.picture("hopper.jpg"))
     enrolled, again = await stub.EnrollFaces(twin(image)), await stub.EnrollFaces(twin(image))
     recognized = await recognizer_pb2_grpc.RecognizerServiceStub(channel).RecognizeImage(
@@ -73,7 +73,7 @@ async def test_a_person_is_known_from_one_picture(
 
 
 async def test_pictures_come_from_s3_too(stub: EnrollmentServiceStub) -> None:
-    """By reference, as for recognizing."""
+    """A picture can be enrolled by S3 reference, just as it can be recognized."""
     response = await stub.EnrollFaces(twin(s3_image("hopper.jpg")))
     assert of_svm(response.results).faces[0].state == pb.ENROLLMENT_STATE_ENROLLED
 
@@ -90,7 +90,7 @@ async def test_pictures_come_from_s3_too(stub: EnrollmentServiceStub) -> None:
 async def test_refuses_pictures(
     stub: EnrollmentServiceStub, image: recognizer_pb2.Image, code: str, reason: str
 ) -> None:
-    """A refused picture is an entry of the response with its own status, even the only one; nobody is enrolled."""
+    """A refused picture, even the only one, is a response entry with its own status; nobody is enrolled."""
     result = of_svm((await stub.EnrollFaces(twin(image), timeout=60)).results)
     assert (result.outcome, result.status.code) == (recognizer_pb2.OUTCOME_PARTIAL, 0)
     assert states(result) == [REFUSED]
@@ -100,7 +100,7 @@ async def test_refuses_pictures(
 
 
 async def test_refuses_a_stranger_with_a_known_face(stub: EnrollmentServiceStub) -> None:
-    """Unless allow_similar is set."""
+    """A known face under a new name is refused unless allow_similar is set."""
     stranger = pb.EnrollFacesRequest(display_name="A stranger", images=[s3_image("hopper.jpg")])
     result = of_svm((await stub.EnrollFaces(stranger, timeout=60)).results)
     assert result.outcome == recognizer_pb2.OUTCOME_PARTIAL
@@ -126,8 +126,8 @@ async def test_refuses(stub: EnrollmentServiceStub, request_: pb.EnrollFacesRequ
 
 
 @pytest.mark.parametrize("server", ALL)
-async def test_who_enrolls_says_so(system: LocalSystem, server: str) -> None:
-    """ListRecognizers' can_enroll is true for those that serve EnrollmentService, and for no other."""
+async def test_can_enroll_is_listed(system: LocalSystem, server: str) -> None:
+    """ListRecognizers sets can_enroll for exactly the recognizers that serve EnrollmentService."""
     async with grpc.aio.insecure_channel(system.address(server)) as channel:
         stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
         listed = await stub.ListRecognizers(recognizer_pb2.ListRecognizersRequest())

@@ -25,7 +25,7 @@ def test_that_never_ends(tmp_path):
 
 
 def test_a_killed_run_leaves_no_process(tmp_path: Path) -> None:
-    """After kill -9 of pytest neither its workers, nor servers, nor the processes that these started are left."""
+    """After kill -9 of pytest, its workers, its servers and all their child processes are gone."""
     (tmp_path / "test_endless.py").write_text(_TEST)
     options = ["-n", "1", "--timeout=0", "--basetemp", tmp_path / "temp", "-p", "no:cacheprovider"]
     command = [sys.executable, "-m", "pytest", "-q", tmp_path / "test_endless.py", *options]
@@ -34,7 +34,7 @@ def test_a_killed_run_leaves_no_process(tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as log, spawn(command, env=environment, stdout=log, stderr=log) as run:
         wait_until(lambda: list(tmp_path.rglob("started")) or run.poll() is not None)
         assert run.poll() is None, (tmp_path / "log").read_text()
-        assert len(_processes(mark)) >= 6  # pytest, its worker and its guard, two sleeping, a leaf
+        assert len(_processes(mark)) >= 6  # pytest, its worker and its guard, two sleeps, a leaf
         run.kill()
         run.wait()
         wait_until(lambda: not _processes(mark))
@@ -52,5 +52,5 @@ def _processes(mark: str) -> list[str]:
 def _text(path: Path) -> str:
     try:
         return path.read_text()
-    except OSError:  # it is another user's, or has ended
+    except OSError:  # the process is another user's or has ended
         return ""

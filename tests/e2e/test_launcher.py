@@ -1,4 +1,4 @@
-"""How the launcher ends, and its demo."""
+"""The launcher's shutdown and its demo."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_the_end_of_the_launcher_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
+def test_stopping_the_launcher_stops_everything(tmp_path: Path, number: signal.Signals) -> None:
     """Neither Ctrl-C nor a crash of the launcher leaves a process behind."""
     with local_system(tmp_path) as system:
         pids = [int(pid) for pid in system.facts["pids"].values()]
@@ -39,20 +39,20 @@ def _runs(pid: int) -> bool:
     return Path(f"/proc/{pid}/cmdline").exists() and Path(f"/proc/{pid}/cmdline").read_bytes() != b""
 
 
-def test_the_demo_ends_with_0_when_all_was_right(tmp_path: Path) -> None:
+def test_the_demo_exits_0_when_all_is_right(tmp_path: Path) -> None:
     """`make demo ARGS=--once` shows each picture with its verdict and exits 0."""
-    done = _demo(tmp_path)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert all(word in done.stdout for word in ("both.jpg", "Eileen Collins", "Grace Hopper", "no face", "Celebrity"))
+    result = _demo(tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert all(word in result.stdout for word in ("both.jpg", "Eileen Collins", "Grace Hopper", "no face", "Celebrity"))
 
 
 def test_the_demo_fails_when_a_verdict_is_wrong(tmp_path: Path) -> None:
     """If an independent recognizer names somebody else, the demo exits 1 and says what is wrong."""
     write_gallery(tmp_path / "gallery")
     (tmp_path / "gallery" / "Grace Hopper").rename(tmp_path / "gallery" / "Somebody Else")
-    done = _demo(tmp_path / "state", "--gallery", str(tmp_path / "gallery"), MARQUEE_EVIDENCE_GROUP="another")
-    assert done.returncode == 1
-    assert "WRONG  hopper.jpg" in done.stdout
+    result = _demo(tmp_path / "state", "--gallery", str(tmp_path / "gallery"), MARQUEE_EVIDENCE_GROUP="another")
+    assert result.returncode == 1
+    assert "WRONG  hopper.jpg" in result.stdout
 
 
 def _demo(state: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -78,7 +78,7 @@ def breakable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_killed_part_is_missed_alone_and_used_again(breakable: LocalSystem, part: str) -> None:
+def test_a_killed_part_affects_only_its_recognizer(breakable: LocalSystem, part: str) -> None:
     """While a part is down, only its recognizer is UNAVAILABLE; once it is back, it is used again."""
     picture = breakable.picture("hopper.jpg")
     with Client(breakable.address("gateway")) as client:
@@ -87,7 +87,7 @@ def test_a_killed_part_is_missed_alone_and_used_again(breakable: LocalSystem, pa
             return set(outcomes(client.recognize(picture)).values()) == {Outcome.OK}
 
         wait_until(all_answer)
-        with _stopped(breakable.process):  # or the part might be back before the call ends
+        with _stopped(breakable.process):  # otherwise the part might be back before the call ends
             os.kill(int(breakable.facts["pids"][part]), signal.SIGKILL)
             answer = client.recognize(picture, timeout=PATIENCE)
         lost = {result.recognizer: result.status.code for result in answer.results if result.outcome is not Outcome.OK}
@@ -104,30 +104,30 @@ def _stopped(process: subprocess.Popen[bytes]) -> Iterator[None]:
         process.send_signal(signal.SIGCONT)
 
 
-def test_who_was_enrolled_outlives_a_kill(breakable: LocalSystem) -> None:
+def test_an_enrollment_survives_a_kill(breakable: LocalSystem) -> None:
     """A confirmed enrollment survives kill -9."""
     image = pb.Image(content=breakable.picture("hopper.jpg"))
-    asked = EnrollFacesRequest(display_name="Twin", images=[image], allow_similar=True, recognizers=["svm"])
+    request = EnrollFacesRequest(display_name="Twin", images=[image], allow_similar=True, recognizers=["svm"])
     with grpc.insecure_channel(breakable.address("gateway")) as channel:
         stub = EnrollmentServiceStub(channel)
 
-        def known() -> list[str]:
+        def person_ids() -> list[str]:
             listed = stub.ListPeople(ListPeopleRequest(recognizers=["svm"]), wait_for_ready=True)
             return [person.person_id for person in listed.results[0].people]
 
         def is_back() -> bool:
             try:
-                return "twin" in known()
+                return "twin" in person_ids()
             except grpc.RpcError:
                 return False
 
-        stub.EnrollFaces(asked)
+        stub.EnrollFaces(request)
         os.kill(int(breakable.facts["pids"]["svm"]), signal.SIGKILL)
         wait_until(is_back)
 
 
-def test_a_killed_gateway_is_back(breakable: LocalSystem) -> None:
-    """A client keeps working after the gateway was down for a while."""
+def test_a_killed_gateway_comes_back(breakable: LocalSystem) -> None:
+    """A client works again once a killed gateway is back."""
     picture = breakable.picture("coffee.jpg")
     with Client(breakable.address("gateway")) as client:
         client.recognize(picture)
@@ -135,8 +135,8 @@ def test_a_killed_gateway_is_back(breakable: LocalSystem) -> None:
         wait_until(lambda: _answers(client, picture))
 
 
-def test_pictures_are_in_s3_again_after_it_was_killed(breakable: LocalSystem) -> None:
-    """The S3 stand-in keeps objects in memory; after a restart the demo's pictures are back."""
+def test_pictures_are_back_after_s3_is_killed(breakable: LocalSystem) -> None:
+    """The S3 stand-in keeps objects in memory; after a restart, it has the demo's pictures again."""
     os.kill(int(breakable.facts["pids"]["s3"]), signal.SIGKILL)
     with Client(breakable.address("gateway")) as client:
         wait_until(lambda: _answers(client, "s3://marquee-demo/hopper.jpg"))

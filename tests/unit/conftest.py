@@ -1,4 +1,4 @@
-"""What unit tests share."""
+"""Fixtures that unit tests share."""
 
 import uuid
 from collections.abc import Iterator
@@ -19,14 +19,14 @@ def _enrollment_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[En
 
 @pytest.fixture
 def enrolling(_enrollment_servers: EnrollmentServers) -> Iterator[EnrollmentServers]:
-    """Servers with nobody enrolled; the model was trained on Eileen Collins and Grace Hopper."""
+    """Yield servers with nobody enrolled, whose model was trained on Eileen Collins and Grace Hopper."""
     yield _enrollment_servers
     _enrollment_servers.forget_all()
 
 
 @pytest.fixture
 def aws_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of the stand-ins, and nothing of the machine's own AWS configuration."""
+    """Set the stand-ins' credentials and hide the machine's own AWS configuration."""
     for name in ("AWS_REGION", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     nowhere = str(tmp_path / "none")
@@ -37,7 +37,7 @@ def aws_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def rekognition() -> Iterator[SimpleNamespace]:
-    """Rekognition without a gallery, and DynamoDB with the table: `url`, `client` and `table_url`."""
+    """Yield Rekognition without a gallery and DynamoDB with the table, as `url`, `client` and `table_url`."""
     from tests.support.rekognition import rekognition_aws  # noqa: PLC0415 - loads moto and dlib, which few tests need
 
     with rekognition_aws() as running:
@@ -46,7 +46,7 @@ def rekognition() -> Iterator[SimpleNamespace]:
 
 @pytest.fixture
 def collection(rekognition: SimpleNamespace) -> Iterator[str]:
-    """The name of an empty one."""
+    """Yield the name of an empty collection."""
     name = f"c-{uuid.uuid4().hex}"
     rekognition.client.create_collection(CollectionId=name)
     yield name
@@ -55,13 +55,13 @@ def collection(rekognition: SimpleNamespace) -> Iterator[str]:
 
 @pytest.fixture
 def portraits_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """hopper.jpg, collins.jpg, both.jpg and coffee.jpg in the working directory."""
+    """Put hopper.jpg, collins.jpg, both.jpg and coffee.jpg into the working directory."""
     portraits(tmp_path)
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture
 def servers(enrolling: EnrollmentServers, monkeypatch: pytest.MonkeyPatch) -> EnrollmentServers:
-    """The same, the gateway's address being MARQUEE_ADDRESS."""
+    """Return the enrollment servers, with MARQUEE_ADDRESS set to the gateway's address."""
     monkeypatch.setenv("MARQUEE_ADDRESS", enrolling.gateway)
     return enrolling

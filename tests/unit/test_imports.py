@@ -1,4 +1,4 @@
-"""What an image or the Lambda function lacks is imported by nothing that it runs."""
+"""Each image and the Lambda function have every package that their code imports."""
 
 import re
 import subprocess
@@ -33,22 +33,22 @@ importlib.import_module(module)
 
 @pytest.mark.parametrize("service", SERVERS)
 def test_a_service_imports_what_its_image_has(service: str) -> None:
-    """Its entry point loads with the packages of its lock file alone."""
+    """A service's entry point needs only the packages in its lock file."""
     _import(f"services.{service}.__main__", _locked(f"requirements/{service}.txt"))
 
 
 def test_the_fetcher_imports_what_its_image_has() -> None:
-    """It runs in the Keras image, as an init container."""
+    """The fetcher, an init container, needs only the packages of the Keras image."""
     _import("services.keras.fetch.__main__", _locked("requirements/keras.txt"))
 
 
 def test_the_launcher_imports_what_its_image_has() -> None:
-    """The stand-ins' image has the packages of the whole local system."""
+    """The launcher needs only the packages of the stand-ins' image, which is locked for the whole local system."""
     _import("local.__main__", _locked("requirements/local.txt"))
 
 
 def test_the_lambda_function_imports_what_its_package_has() -> None:
-    """Pictures go by reference: no NumPy, no Pillow and no gRPC."""
+    """The Lambda function passes pictures by reference, so it needs no NumPy, Pillow or gRPC."""
     script = (ROOT / "deploy/lambda/package").read_text()
     packed = set(re.findall(r'^packages="([^"]+)"', script, re.MULTILINE)[0].split())
     _import(_LAMBDA, packed | _IN_LAMBDA_RUNTIME)
@@ -57,8 +57,8 @@ def test_the_lambda_function_imports_what_its_package_has() -> None:
 
 
 def _import(module: str, locked: set[str]) -> None:
-    done = _run(module, locked)
-    assert done.returncode == 0, done.stderr
+    result = _run(module, locked)
+    assert result.returncode == 0, result.stderr
 
 
 def _run(module: str, locked: set[str]) -> subprocess.CompletedProcess[str]:

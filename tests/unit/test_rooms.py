@@ -1,4 +1,4 @@
-"""The house: folders are rooms, modules are nouns, imports point one way."""
+"""The structure of the code: the sizes of folders and modules, and the directions of imports."""
 
 import ast
 import os
@@ -26,19 +26,19 @@ _MODULES_OF = {".".join(path.with_suffix("").parts): path for path in _SOURCES i
 
 
 def test_a_folder_has_at_most_ten_modules() -> None:
-    """Beside __init__ and __main__."""
+    """A folder has at most ten modules, not counting __init__ and __main__."""
     counts = Counter(path.parent for path in _MODULES_OF.values())
     assert {str(folder): count for folder, count in counts.items() if count > _MODULES} == {}
 
 
 def test_a_module_has_at_most_400_lines() -> None:
-    """Longer ones are more than one noun."""
+    """A module has at most 400 lines: a longer one covers more than one thing."""
     lengths = {str(path): _length(path) for path in _SOURCES}
     assert {path: length for path, length in lengths.items() if length > _LINES} == {}
 
 
-def test_packages_hold_a_docstring_alone() -> None:
-    """What a package re-exported would be imported with each of its modules; the client's is its public API."""
+def test_packages_have_only_a_docstring() -> None:
+    """No package but the client re-exports names, which would be imported along with each of its modules."""
     code = {
         str(path): [node for node in ast.parse((ROOT / path).read_text()).body if not _is_text(node)]
         for path in _SOURCES
@@ -47,8 +47,8 @@ def test_packages_hold_a_docstring_alone() -> None:
     assert [path for path, nodes in code.items() if nodes] == []
 
 
-def test_few_small_modules_serve_one_other() -> None:
-    """What a single neighbour imports belongs in that neighbour, unless it is a noun of its own."""
+def test_few_small_modules_have_a_single_importer() -> None:
+    """A small module with a single importer usually belongs in that importer, so only a few exist."""
     importers = Counter(name for path in _SOURCES for name in set(_imports(path)))
     lone = [name for name, path in _MODULES_OF.items() if _length(path) < _SMALL and importers[name] == 1]
     assert len(lone) <= _SMALL_WITH_ONE_IMPORTER, lone
@@ -67,7 +67,7 @@ def test_few_small_modules_serve_one_other() -> None:
     ],
 )
 def test_a_wrong_import_is_refused(tmp_path: Path, place: str, text: str) -> None:
-    """Also one of a service that nobody has listed."""
+    """An import that breaks the rules is refused, even in a service that does not exist yet."""
     for top in ("marquee", "services", "local"):
         shutil.copytree(ROOT / top, tmp_path / top, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -95,7 +95,7 @@ def _is_text(node: ast.stmt) -> bool:
 
 
 def _imports(path: Path) -> Iterator[str]:
-    """The project's modules that a file imports, other than itself."""
+    """Yield the project's modules that a file imports, other than itself."""
     own = ".".join(path.with_suffix("").parts)
     for node in ast.walk(ast.parse((ROOT / path).read_text())):
         if isinstance(node, ast.Import):
