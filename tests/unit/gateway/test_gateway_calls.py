@@ -1,4 +1,4 @@
-"""One call to a gateway with real recognizers behind it."""
+"""Calls to a gateway that has real recognizers behind it."""
 
 import asyncio
 
@@ -12,20 +12,18 @@ from tests.support.servers import (
     Scripted,
     code_and_reason,
     face,
-    gateway,
     gateway_client,
     leaf,
     nobody,
     outcomes,
     refusal,
     request,
-    stub,
     until,
 )
 
 
-async def test_asks_all_and_answers_once() -> None:
-    """Results come in the configured order, with labels, verdicts, costs and the picture's measures."""
+async def test_combines_the_results_of_all() -> None:
+    """The response has results in the configured order, labels, verdicts, costs and the picture's size."""
     svm = pb.RecognizerResult(faces=[face(LEFT, "Ada", 0.9)], cost_micro_usd=1)
     keras = pb.RecognizerResult(labels=[pb.Label(name="Celebrity", score=0.8)])
     aws = pb.RecognizerResult(faces=[face(NEAR_LEFT, "Ada", 0.7)], cost_micro_usd=1000)
@@ -39,15 +37,15 @@ async def test_asks_all_and_answers_once() -> None:
 
 
 async def test_all_get_the_same_request_id() -> None:
-    """The call's request_id, made where the caller has none, is the one in every recognizer's log."""
+    """Every recognizer gets the call's request_id, which the gateway generates if the caller sends none."""
     recognizers = [Scripted("svm"), Scripted("keras")]
     async with gateway_client(*recognizers) as client:
         response = await client.RecognizeImage(request())
     assert {one.calls[0].request_id for one in recognizers} == {response.request_id}
 
 
-async def test_times_what_it_takes() -> None:
-    """A result tells the recognizer's time and the way there and back apart; the answer tells the total."""
+async def test_measures_times() -> None:
+    """A result separates the recognizer's time from the network's; the response has the total time."""
     async with gateway_client(Scripted("svm", seconds=0.2)) as client:
         response = await client.RecognizeImage(request())
     timings = response.results[0].timings
@@ -56,13 +54,13 @@ async def test_times_what_it_takes() -> None:
     assert 0 < timings.network.ToMicroseconds() <= (total - 199) * 1000
 
 
-async def test_past_max_in_flight_it_is_shed() -> None:
-    """A recognizer with as many calls as it is given is not asked: its result is SHED at once."""
+async def test_calls_past_max_in_flight_are_shed() -> None:
+    """A recognizer that already has max_in_flight calls gets no further one: its result is SHED at once."""
     go = asyncio.Event()
     slow = Scripted("svm", until=go.is_set)
     async with leaf(slow) as target, leaf(Scripted("keras")) as other:
-        backends = {"svm": BackendConfig(target=target, max_in_flight=1), "keras": other}
-        async with gateway(backends) as address, stub(address) as client:
+        limited = BackendConfig(target=target, max_in_flight=1)
+        async with gateway_client(svm=limited, keras=other) as client:
             first = client.RecognizeImage(request())
             await until(lambda: slow.calls)
             second = await client.RecognizeImage(request())
@@ -75,7 +73,7 @@ async def test_past_max_in_flight_it_is_shed() -> None:
 
 
 async def test_a_cancelled_call_cancels_the_recognizers() -> None:
-    """A caller that goes away stops the work everywhere."""
+    """When the caller cancels, every recognizer's work is cancelled."""
     recognizers = [Scripted("svm", seconds=60), Scripted("keras", seconds=60)]
     async with gateway_client(*recognizers) as client:
         call = client.RecognizeImage(request())
@@ -84,8 +82,8 @@ async def test_a_cancelled_call_cancels_the_recognizers() -> None:
         await until(lambda: all(one.cancelled for one in recognizers))
 
 
-async def test_asks_only_the_named() -> None:
-    """Who is not named is neither asked nor listed among the results."""
+async def test_calls_only_the_named() -> None:
+    """A recognizer that the request does not name is neither called nor among the results."""
     svm, keras = Scripted("svm"), Scripted("keras")
     async with gateway_client(svm, keras) as client:
         response = await client.RecognizeImage(request(recognizers=["keras"]))
@@ -103,31 +101,31 @@ WRONG = {
 
 @pytest.mark.parametrize(("fields", "expected"), WRONG.values(), ids=WRONG)
 async def test_refuses(fields: dict[str, object], expected: tuple[str, str]) -> None:
-    """A wrong request fails as a whole, with code and reason, and no recognizer works on it."""
+    """An invalid request fails as a whole, with a code and a reason, and reaches no recognizer."""
     svm = Scripted("svm")
     async with gateway_client(svm) as client:
         refused = await refusal(client, request(**fields))
     assert (code_and_reason(refused), svm.calls) == (expected, [])
 
 
-async def test_refuses_an_object_before_anyone_is_asked() -> None:
-    """The gateway holds the list of allowed buckets itself."""
+async def test_refuses_an_object_before_any_call() -> None:
+    """The gateway itself refuses an object whose bucket is not allowed."""
     message = pb.RecognizeImageRequest(image=pb.Image(s3_object=pb.S3Object(bucket="b", key="k")))
     async with gateway_client(svm=nobody()) as client:
         refused = await refusal(client, message)
     assert code_and_reason(refused) == ("PERMISSION_DENIED", "BUCKET_NOT_ALLOWED")
 
 
-async def test_nobody_able_is_no_failure() -> None:
-    """Where nobody can do what is asked, all are SKIPPED, and there is no verdict."""
+async def test_unsupported_features_are_no_failure() -> None:
+    """If no recognizer supports the requested feature, all results are SKIPPED and there is no verdict."""
     async with gateway_client(Scripted("svm"), Scripted("keras")) as client:
         response = await client.RecognizeImage(request(features=[pb.FEATURE_TEXT]))
     assert outcomes(response) == {"svm": "SKIPPED", "keras": "SKIPPED"}
     assert list(response.verdicts) == []
 
 
-async def test_calls_at_once_keep_apart() -> None:
-    """Twenty calls at once get each their own response."""
+async def test_concurrent_calls_stay_separate() -> None:
+    """Each of twenty concurrent calls gets its own response."""
     async with gateway_client(Scripted("svm", seconds=0.05)) as client:
         responses = await asyncio.gather(*(client.RecognizeImage(request(request_id=f"r{n}")) for n in range(20)))
     assert [response.request_id for response in responses] == [f"r{n}" for n in range(20)]

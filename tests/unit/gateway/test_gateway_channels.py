@@ -1,4 +1,4 @@
-"""The gateway's channels: recognizers that come and go, retries, and what is listed."""
+"""The gateway's channels: recognizers that come and go, retries, lists and counters."""
 
 import asyncio
 
@@ -15,11 +15,11 @@ from tests.support.processes import free_port
 from tests.support.servers import Scripted, code_and_reason, gateway_client, leaf, nobody, outcomes, refusal, request
 
 STOPPING = status.StatusError(status_pb2.Status(code=code_pb2.CANCELLED, message="CANCELLED"))
-"""What gRPC answers to a call that reaches a server while it stops."""
+"""gRPC's answer to a call that reaches a server while it stops."""
 
 
 async def test_a_recognizer_that_comes_back_is_used_again() -> None:
-    """A recognizer that was away is used within 3 s of its return, without a restart of the gateway."""
+    """A recognizer that was down is used again once it is back, without a restart of the gateway."""
     port = free_port()
     async with gateway_client(Scripted("keras"), svm=f"127.0.0.1:{port}") as client:
         async with leaf(Scripted("svm"), port):
@@ -27,7 +27,7 @@ async def test_a_recognizer_that_comes_back_is_used_again() -> None:
         await asyncio.sleep(0.5)
         assert outcomes(await client.RecognizeImage(request(), timeout=60))["svm"] == "ERROR"
         async with leaf(Scripted("svm"), port), asyncio.timeout(30):
-            while outcomes(await client.RecognizeImage(request(), timeout=60))["svm"] != "OK":  # noqa: ASYNC110 - or ask again
+            while outcomes(await client.RecognizeImage(request(), timeout=60))["svm"] != "OK":  # noqa: ASYNC110 - each round is a call
                 await asyncio.sleep(0.05)
 
 
@@ -45,7 +45,7 @@ async def test_a_recognizer_that_comes_back_is_used_again() -> None:
     ids=["unavailable", "unavailable and priced", "loading", "stopping", "stopping and priced", "throttled", "crashed"],
 )
 async def test_retries_what_is_unavailable_and_free(priced: bool, error: Exception, calls: int) -> None:  # noqa: FBT001
-    """UNAVAILABLE and stopping servers are tried once more, other errors are not, and a call that costs money never."""
+    """A call to an UNAVAILABLE or stopping server is retried once unless it is priced; other errors are not retried."""
     svm = Scripted("svm", error=error)
     async with leaf(svm) as target, gateway_client(svm=BackendConfig(target=target, priced=priced)) as client:
         await refusal(client, request())
@@ -53,14 +53,14 @@ async def test_retries_what_is_unavailable_and_free(priced: bool, error: Excepti
 
 
 async def test_a_server_that_stops_is_unavailable() -> None:
-    """The caller is not told CANCELLED of a call that it did not cancel."""
+    """A call that reaches a stopping server gets UNAVAILABLE, not CANCELLED, as the caller did not cancel it."""
     svm = Scripted("svm", error=STOPPING)
     async with leaf(svm) as target, gateway_client(svm=BackendConfig(target=target, priced=True)) as client:
         assert code_and_reason(await refusal(client, request())) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
 
 
-async def test_lists_everybody_also_who_does_not_answer() -> None:
-    """ListRecognizers never fails for a recognizer's sake: one that is away is listed as UNAVAILABLE, and why."""
+async def test_lists_recognizers_that_do_not_answer() -> None:
+    """ListRecognizers lists a recognizer that does not answer as UNAVAILABLE, with the reason, and does not fail."""
     async with gateway_client(Scripted("svm"), keras=nobody()) as client:
         response = await client.ListRecognizers(pb.ListRecognizersRequest(), timeout=60)
     assert [(one.name, one.state) for one in response.recognizers] == [
@@ -71,7 +71,7 @@ async def test_lists_everybody_also_who_does_not_answer() -> None:
 
 
 async def test_lists_models_and_features() -> None:
-    """What a recognizer tells of itself is passed on."""
+    """ListRecognizers passes on each recognizer's models and features."""
     async with gateway_client(Scripted("svm")) as client:
         (one,) = (await client.ListRecognizers(pb.ListRecognizersRequest())).recognizers
     assert [model.name for model in one.models] == ["scripted"]
@@ -79,7 +79,7 @@ async def test_lists_models_and_features() -> None:
 
 
 async def test_counts_results_by_outcome() -> None:
-    """Each recognizer's results are counted and timed by outcome, under the configured name."""
+    """The gateway counts and times each recognizer's results by outcome, under its configured name."""
     labels = {"recognizer": "counted", "outcome": "ok"}
     async with gateway_client(Scripted("counted")) as client:
         await client.RecognizeImage(request())
@@ -88,7 +88,7 @@ async def test_counts_results_by_outcome() -> None:
 
 
 async def test_counts_verdicts_by_state() -> None:
-    """Verdicts are counted by state."""
+    """The gateway counts verdicts by state."""
     labels = {"state": "no_face"}
     before = REGISTRY.get_sample_value("marquee_verdicts_total", labels) or 0
     async with gateway_client(Scripted("svm")) as client:

@@ -1,4 +1,4 @@
-"""The gateway's configuration file, and how its mistakes are told."""
+"""The gateway's configuration file, and how its mistakes are reported."""
 
 import os
 import sys
@@ -17,20 +17,20 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_reads_recognizers_in_their_order(path: Path) -> None:
-    """Recognizers keep the file's order, which is the order of answers."""
+    """Recognizers keep the file's order, which is also the order of results."""
     path.write_text("recognizers: {svm: {target: 'svm:1'}, keras: {target: 'keras:2'}, aws: {target: 'aws:3'}}")
     assert list(load_config(path).recognizers) == ["svm", "keras", "aws"]
 
 
 def test_has_defaults(path: Path) -> None:
-    """A target is all that a recognizer needs: 10 s, 64 calls at once, no price."""
+    """A recognizer needs only a target; by default it gets 10 s, 64 concurrent calls and no price."""
     path.write_text("recognizers: {svm: {target: 'svm:50051'}}")
     svm = load_config(path).recognizers["svm"]
     assert (svm.timeout, svm.max_in_flight, svm.priced) == (10, 64, False)
 
 
 @pytest.mark.parametrize(
-    ("target", "read"),
+    ("target", "expected"),
     {
         "svm:50051": "dns:///svm:50051",
         "svm.marquee.svc.cluster.local:1": "dns:///svm.marquee.svc.cluster.local:1",
@@ -40,14 +40,14 @@ def test_has_defaults(path: Path) -> None:
         "unix:/run/svm.sock": "unix:/run/svm.sock",
     }.items(),
 )
-def test_a_target_is_resolved_by_dns(path: Path, target: str, read: str) -> None:
-    """host:port becomes a DNS target, so that every address behind a name gets calls; other targets stay."""
+def test_a_target_is_resolved_by_dns(path: Path, target: str, expected: str) -> None:
+    """A host:port becomes a DNS target, so every address behind the name gets calls; other targets stay as they are."""
     path.write_text(f"recognizers: {{svm: {{target: '{target}'}}}}")
-    assert load_config(path).recognizers["svm"].target == read
+    assert load_config(path).recognizers["svm"].target == expected
 
 
 def test_entries_may_share_a_part(path: Path) -> None:
-    """YAML's anchors and merge keys work."""
+    """Entries can share a part through YAML anchors and merge keys."""
     path.write_text("recognizers:\n  a: &a {target: 'a:1', timeout: 3}\n  b: {<<: *a, target: 'b:1'}\n")
     assert load_config(path).recognizers["b"].timeout == 3
 
@@ -85,8 +85,8 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("text", "line", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_tells_a_mistake_with_its_line(path: Path, text: str, line: int, message: str) -> None:
-    """A mistake is told with file, line, key and reason."""
+def test_reports_a_mistake_with_its_line(path: Path, text: str, line: int, message: str) -> None:
+    """A mistake is reported with its file, line, key and reason."""
     path.write_text(text)
     with pytest.raises(ConfigError) as caught:
         load_config(path)
@@ -94,8 +94,8 @@ def test_tells_a_mistake_with_its_line(path: Path, text: str, line: int, message
     assert [text.partition(": ")[0] for text in lines] == [f"{path}:{line}"]
 
 
-def test_tells_all_mistakes_at_once(path: Path) -> None:
-    """Two mistakes are two lines."""
+def test_reports_all_mistakes_at_once(path: Path) -> None:
+    """Two mistakes are reported as two lines."""
     path.write_text("recognizers:\n  a: {target: a}\n  b: {}\n")
     with pytest.raises(ConfigError) as caught:
         load_config(path)
@@ -103,8 +103,8 @@ def test_tells_all_mistakes_at_once(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"recognizers:\0"], ids=["no UTF-8", "a NUL"])
-def test_tells_that_a_file_is_no_text(path: Path, content: bytes) -> None:
-    """A file that is no text is told by its name, and by the variable that names it."""
+def test_reports_a_file_that_is_not_text(path: Path, content: bytes) -> None:
+    """The error for a file that is not text has the file's name and the variable that sets it."""
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=r"gateway\.yaml: (?s:.)*MARQUEE_GATEWAY_CONFIG"):
         load_config(path)
@@ -113,22 +113,22 @@ def test_tells_that_a_file_is_no_text(path: Path, content: bytes) -> None:
 def test_a_missing_file_ends_the_gateway(
     path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without its file the gateway exits with 2 and names file and variable."""
+    """If its file is missing, the gateway exits with 2 and names the file and the variable."""
     monkeypatch.setenv("MARQUEE_GATEWAY_CONFIG", str(path))
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(SystemExit) as caught:
         main()
     stderr = capsys.readouterr().err
-    assert ended.value.code == 2
+    assert caught.value.code == 2
     assert stderr.startswith(f"{path}: ")
     assert "MARQUEE_GATEWAY_CONFIG" in stderr
 
 
 def test_a_mistake_ends_the_process(path: Path) -> None:
-    """With a mistake `python -m services.gateway` exits with 2 and tells nothing but the mistake."""
+    """Given a mistake, `python -m services.gateway` exits with 2 and prints only the mistake."""
     path.write_text("recognizers:\n  svm: {target: svm}\n")
     environment = os.environ | {"MARQUEE_GATEWAY_CONFIG": str(path)}
     command = [sys.executable, "-m", "services.gateway"]
-    ended = run(command, env=environment)
-    assert ended.returncode == 2
-    assert ended.stderr.startswith(f"{path}:2: recognizers.svm.target: ")
-    assert len(ended.stderr.splitlines()) == 1
+    result = run(command, env=environment)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{path}:2: recognizers.svm.target: ")
+    assert len(result.stderr.splitlines()) == 1

@@ -27,8 +27,8 @@ def outcomes(results: list[pb.EnrollmentResult]) -> dict[str, str]:
     return {one.recognizer: recognizer_pb2.Outcome.Name(one.outcome).removeprefix("OUTCOME_") for one in results}
 
 
-async def test_all_that_enroll_are_told() -> None:
-    """Under one person_id and request_id; who does not enroll is skipped and says so."""
+async def test_all_that_enroll_get_the_call() -> None:
+    """Every enrolling recognizer gets the same person_id and request_id; any other is SKIPPED with a reason."""
     svm, rekognition = ScriptedEnroller("svm"), ScriptedEnroller("rekognition")
     async with through_gateway(svm, rekognition) as stub:
         response = await stub.EnrollFaces(enrollment(2, request_id="r1"))
@@ -38,8 +38,8 @@ async def test_all_that_enroll_are_told() -> None:
     assert [one.enrolled[0].person_id for one in (svm, rekognition)] == ["ada-lovelace"] * 2
 
 
-async def test_one_that_fails_leaves_the_others() -> None:
-    """A recognizer that fails or does not answer is a result with a status; sending the call again is safe."""
+async def test_one_failure_leaves_the_others() -> None:
+    """A recognizer that fails or does not answer becomes a result with its status; repeating the call is safe."""
     svm = ScriptedEnroller("svm", error=GalleryBusy("Others change the gallery."))
     async with through_gateway(svm, ScriptedEnroller("rekognition"), lost=nobody()) as stub:
         response = await stub.EnrollFaces(enrollment(), timeout=60)
@@ -50,7 +50,7 @@ async def test_one_that_fails_leaves_the_others() -> None:
 
 
 async def test_every_refused_picture_has_its_own_status() -> None:
-    """32 pictures that two recognizers refuse fail no call: each of the 64 is an entry with its own status."""
+    """A call in which two recognizers refuse 32 pictures each succeeds, with 64 entries that have their own status."""
     blurred = {number: FaceBlurred(f"Face {number} is blurred. {'x' * 400}") for number in range(32)}
     svm = ScriptedEnroller("svm", refuse={number: NoFace(f"No face in {number}. {'x' * 400}") for number in range(32)})
     async with through_gateway(svm, ScriptedEnroller("rekognition", refuse=blurred)) as stub:
@@ -66,8 +66,8 @@ async def test_every_refused_picture_has_its_own_status() -> None:
         assert rekognition_result.faces[number].status.message.startswith(f"Face {number} is blurred.")
 
 
-async def test_the_call_fails_when_nobody_could_try() -> None:
-    """With their common code, and each one's status in the details."""
+async def test_the_call_fails_when_all_fail() -> None:
+    """A call in which every recognizer fails gets UNAVAILABLE, with each recognizer's status in the details."""
     svm = ScriptedEnroller("svm", error=GalleryBusy("Others change the gallery."))
     other = ScriptedEnroller("rekognition", error=NotReady("Still loading."))
     async with through_gateway(svm, other) as stub:
@@ -80,7 +80,7 @@ async def test_the_call_fails_when_nobody_could_try() -> None:
 
 @pytest.mark.parametrize("recognizers", [(), ("keras",)])
 async def test_the_call_fails_where_nobody_enrolls(recognizers: tuple[str, ...]) -> None:
-    """Because no recognizer is set up for it, or because the asked one is not."""
+    """The call is UNIMPLEMENTED if no recognizer enrolls, or if the named one does not."""
     svm = ScriptedEnroller("svm", error=NotOffered("svm enrolls only with a gallery."))
     async with through_gateway(svm) as stub:
         refused = await refusal(stub.EnrollFaces(enrollment(recognizers=recognizers)))
@@ -89,8 +89,8 @@ async def test_the_call_fails_where_nobody_enrolls(recognizers: tuple[str, ...])
     assert ("svm enrolls only with a gallery." in refused.message) == (not recognizers)
 
 
-async def test_only_the_asked_ones_are_told() -> None:
-    """By name; a name that nobody has is refused."""
+async def test_only_the_named_get_the_call() -> None:
+    """Only recognizers that the request names get the call; an unknown name is refused."""
     svm, rekognition = ScriptedEnroller("svm"), ScriptedEnroller("rekognition")
     async with through_gateway(svm, rekognition) as stub:
         response = await stub.RemovePerson(pb.RemovePersonRequest(person_id="ada", recognizers=["rekognition"]))
@@ -101,7 +101,7 @@ async def test_only_the_asked_ones_are_told() -> None:
 
 
 async def test_wrong_requests_reach_nobody() -> None:
-    """The gateway checks what leaves check."""
+    """The gateway refuses an invalid request before it reaches a recognizer, as a leaf would."""
     svm = ScriptedEnroller("svm")
     async with through_gateway(svm) as stub:
         refused = await refusal(stub.EnrollFaces(enrollment(person_id="a b")))
@@ -109,7 +109,7 @@ async def test_wrong_requests_reach_nobody() -> None:
 
 
 async def test_pages_lead_through_all_lists() -> None:
-    """Each recognizer goes on where its own list stopped; one that is done is not asked again."""
+    """Each page continues every recognizer's list where it stopped; a recognizer that is done is not called again."""
     svm, rekognition = (
         ScriptedEnroller("svm", person_ids=("a", "b", "c")),
         ScriptedEnroller("rekognition", person_ids=("x",)),
@@ -127,14 +127,14 @@ async def test_pages_lead_through_all_lists() -> None:
 
 @pytest.mark.parametrize("token", ["%%", "bm9uc2Vuc2U=", "WzFd", "eyJzdm0iOiAxfQ==", "eyJub2JvZHkiOiAiYSJ9"])
 async def test_a_foreign_token_is_refused(token: str) -> None:
-    """No base64, no JSON, no object, no text, or of a recognizer that is not there."""
+    """A token is refused unless it is a base64 JSON object of strings under the names of recognizers."""
     async with through_gateway(ScriptedEnroller("svm")) as stub:
         refused = await refusal(stub.ListPeople(pb.ListPeopleRequest(page_token=token)))
     assert code_and_reason(refused) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
 
 
-async def test_gateways_behind_gateways() -> None:
-    """What stands behind another gateway is named outer/inner, asked for by that name, and paged through both."""
+async def test_enrolls_behind_another_gateway() -> None:
+    """A recognizer behind another gateway is named and requested as outer/inner, and paged through both gateways."""
     inner, own = ScriptedEnroller("svm", person_ids=("a", "b")), ScriptedEnroller("svm", person_ids=("x",))
     async with AsyncExitStack() as stack:
         behind = {"svm": await stack.enter_async_context(enrolling(inner))}

@@ -1,4 +1,4 @@
-"""What a gateway answers when recognizers are away, hang or fail."""
+"""A gateway's answers when recognizers are down, hang or fail."""
 
 import grpc
 from google.rpc import status_pb2
@@ -13,20 +13,18 @@ from tests.support.servers import (
     Scripted,
     code_and_reason,
     face,
-    gateway,
     gateway_client,
     leaf,
     nobody,
     outcomes,
     refusal,
     request,
-    stub,
     until,
 )
 
 
 async def test_one_that_is_down_is_unavailable() -> None:
-    """A recognizer that is not there is a result with a status; the others' are intact."""
+    """A recognizer that is down is a result with a status; the other results are intact."""
     svm = Scripted("svm", result=pb.RecognizerResult(faces=[face(LEFT, "Ada")]))
     async with gateway_client(svm, keras=nobody()) as client:
         response = await client.RecognizeImage(request(), timeout=60)
@@ -35,8 +33,8 @@ async def test_one_that_is_down_is_unavailable() -> None:
     assert [one.display_name for one in response.verdicts] == ["Ada"]
 
 
-async def test_what_grpc_says_of_the_network_stays_inside() -> None:
-    """No caller reads the addresses behind the gateway."""
+async def test_network_errors_hide_addresses() -> None:
+    """The caller never sees the addresses behind the gateway."""
     target = nobody()
     async with gateway_client(Scripted("svm"), keras=target) as client:
         response = await client.RecognizeImage(request(), timeout=60)
@@ -44,7 +42,7 @@ async def test_what_grpc_says_of_the_network_stays_inside() -> None:
     assert target not in str(response)
 
 
-async def test_one_that_fails_says_why_itself() -> None:
+async def test_an_error_keeps_its_own_words() -> None:
     """A recognizer's own error is its result's status, word for word."""
     async with gateway_client(Scripted("svm"), Scripted("aws", error=Throttled("Slow down."))) as client:
         response = await client.RecognizeImage(request())
@@ -52,8 +50,8 @@ async def test_one_that_fails_says_why_itself() -> None:
     assert (*code_and_reason(aws), aws.message) == ("RESOURCE_EXHAUSTED", "THROTTLED", "Slow down.")
 
 
-async def test_one_that_hangs_costs_no_answer() -> None:
-    """A recognizer that hangs is TIMEOUT, and the answer arrives before the caller's deadline."""
+async def test_one_that_hangs_delays_no_answer() -> None:
+    """A recognizer that hangs becomes TIMEOUT, and the response arrives before the caller's deadline."""
     hanging = Scripted("keras", seconds=60)
     async with gateway_client(Scripted("svm"), hanging) as client:
         response = await client.RecognizeImage(request(), timeout=3)
@@ -63,24 +61,24 @@ async def test_one_that_hangs_costs_no_answer() -> None:
 
 
 async def test_the_operators_timeout_holds() -> None:
-    """A recognizer gets no more time than configured, however patient the caller is."""
+    """A recognizer gets no more time than configured, however long the caller's deadline is."""
     async with leaf(Scripted("svm", seconds=60)) as slow, leaf(Scripted("keras")) as quick:
-        backends = {"svm": BackendConfig(target=slow, timeout=0.2), "keras": quick}
-        async with gateway(backends) as address, stub(address) as client:
+        limited = BackendConfig(target=slow, timeout=0.2)
+        async with gateway_client(svm=limited, keras=quick) as client:
             response = await client.RecognizeImage(request(), timeout=60)
     assert outcomes(response) == {"svm": "TIMEOUT", "keras": "OK"}
 
 
-async def test_a_common_failure_fails_the_call_alike() -> None:
-    """Where all failed for one reason, the call fails with it: a bad picture is INVALID_ARGUMENT."""
+async def test_a_common_failure_becomes_the_calls_failure() -> None:
+    """If all recognizers fail for the same reason, the call fails with it: a bad picture is INVALID_ARGUMENT."""
     error = InvalidImage("This is no picture.")
     async with gateway_client(Scripted("svm", error=error), Scripted("keras", error=error)) as client:
         refused = await refusal(client, request())
     assert (*code_and_reason(refused), refused.message) == ("INVALID_ARGUMENT", "INVALID_IMAGE", "This is no picture.")
 
 
-async def test_different_failures_are_unavailable_with_all_in_the_details() -> None:
-    """Where all failed differently, the call is UNAVAILABLE, and the details have every recognizer's status."""
+async def test_different_failures_are_in_the_details() -> None:
+    """If recognizers fail for different reasons, the call is UNAVAILABLE, with each one's status in the details."""
     recognizers = [Scripted("svm", error=ObjectNotFound("gone")), Scripted("aws", error=Throttled("slow"))]
     async with gateway_client(*recognizers) as client:
         refused = await refusal(client, request())
@@ -95,7 +93,7 @@ async def test_different_failures_are_unavailable_with_all_in_the_details() -> N
 
 
 async def test_nobody_there_is_unavailable() -> None:
-    """Where nobody answers the call is UNAVAILABLE, and tells who does not answer."""
+    """If no recognizer answers, the call is UNAVAILABLE, and its message names each of them."""
     async with gateway_client(svm=nobody(), keras=nobody()) as client:
         refused = await refusal(client, request())
     assert code_and_reason(refused) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
@@ -104,14 +102,14 @@ async def test_nobody_there_is_unavailable() -> None:
 
 
 class Wordless(RecognizerServiceServicer):
-    """A server of the contract that breaks it."""
+    """A server that breaks the contract: its responses have no result."""
 
     async def RecognizeImage(self, request: pb.RecognizeImageRequest, context: object) -> pb.RecognizeImageResponse:  # noqa: N802, ARG002 - gRPC's names
         return pb.RecognizeImageResponse(request_id=request.request_id)
 
 
-async def test_one_that_answers_nothing_has_failed() -> None:
-    """An answer without a result is no success: the recognizer is named with an error."""
+async def test_a_response_without_a_result_is_an_error() -> None:
+    """A recognizer whose response has no result gets an ERROR result."""
     server = grpc.aio.server()
     add_RecognizerServiceServicer_to_server(Wordless(), server)
     port = server.add_insecure_port("127.0.0.1:0")

@@ -10,12 +10,12 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
 from services.runtime.errors import Throttled
 from tests.support.processes import free_port
-from tests.support.servers import LEFT, NEAR_LEFT, Scripted, Stub, face, gateway, leaf, request, stub
+from tests.support.servers import LEFT, NEAR_LEFT, Scripted, Stub, face, gateway, gateway_client, leaf, request, stub
 
 
 @asynccontextmanager
 async def world(inner: dict[str, Scripted], own: dict[str, Scripted]) -> AsyncIterator[Stub]:
-    """A client of a gateway over its own recognizers and over the gateway `region`, which has the inner ones."""
+    """Yield a client of a gateway over its own recognizers and the gateway `region`, which has the inner ones."""
     async with AsyncExitStack() as stack:
         behind = {name: await stack.enter_async_context(leaf(one)) for name, one in inner.items()}
         region = await stack.enter_async_context(gateway(behind, name="west"))
@@ -26,7 +26,7 @@ async def world(inner: dict[str, Scripted], own: dict[str, Scripted]) -> AsyncIt
 
 @asynccontextmanager
 async def chain(gateways: int) -> AsyncIterator[Stub]:
-    """A client of so many gateways, one behind the other, before one recognizer."""
+    """Yield a client of a chain of so many gateways, with one recognizer at its end."""
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(leaf(Scripted("svm")))
         for number in range(gateways):
@@ -36,7 +36,7 @@ async def chain(gateways: int) -> AsyncIterator[Stub]:
 
 
 async def test_names_what_is_behind_a_gateway() -> None:
-    """A recognizer behind the gateway that is configured as `region` is region/NAME, in results and in lists."""
+    """A recognizer behind the gateway configured as `region` is named region/NAME in results and in lists."""
     inner = {"svm": Scripted("svm"), "keras": Scripted("keras")}
     async with world(inner, {"svm": Scripted("svm")}) as client:
         response = await client.RecognizeImage(request())
@@ -46,8 +46,8 @@ async def test_names_what_is_behind_a_gateway() -> None:
     assert (response.gateway, listed.gateway) == ("world", "world")
 
 
-async def test_the_outermost_judges() -> None:
-    """A face seen here and there has one verdict, with both as support."""
+async def test_the_outermost_gateway_makes_the_verdicts() -> None:
+    """A face found by an outer and an inner recognizer has one verdict, which both support."""
     here = pb.RecognizerResult(faces=[face(LEFT, "Ada", 0.9)])
     there = pb.RecognizerResult(faces=[face(NEAR_LEFT, "Ada", 0.8)])
     async with world({"svm": Scripted("svm", result=there)}, {"svm": Scripted("svm", result=here)}) as client:
@@ -55,8 +55,8 @@ async def test_the_outermost_judges() -> None:
     assert [[one.recognizer for one in verdict.support] for verdict in response.verdicts] == [["svm", "region/svm"]]
 
 
-async def test_asks_only_one_behind_a_gateway() -> None:
-    """region/svm asks that one and nobody else, here or there."""
+async def test_calls_only_one_behind_a_gateway() -> None:
+    """A request for region/svm calls that recognizer and no other, outer or inner."""
     inner = {"svm": Scripted("svm"), "keras": Scripted("keras")}
     own = Scripted("svm")
     async with world(inner, {"svm": own}) as client:
@@ -66,7 +66,7 @@ async def test_asks_only_one_behind_a_gateway() -> None:
 
 
 async def test_options_reach_one_behind_a_gateway() -> None:
-    """Options for region/svm are svm's there, and nobody's here."""
+    """Options for region/svm reach svm behind `region` and no outer recognizer."""
     inner, own = Scripted("svm"), Scripted("svm")
     async with world({"svm": inner}, {"svm": own}) as client:
         await client.RecognizeImage(request(recognizer_options={"region/svm": pb.RecognizerOptions(min_score=0.75)}))
@@ -74,7 +74,7 @@ async def test_options_reach_one_behind_a_gateway() -> None:
 
 
 async def test_a_failure_behind_a_gateway_is_a_result() -> None:
-    """A recognizer that fails there is a result here, under its name."""
+    """A recognizer that fails behind `region` is an ERROR result under its name."""
     inner = {"svm": Scripted("svm"), "aws": Scripted("aws", error=Throttled("slow"))}
     async with world(inner, {}) as client:
         response = await client.RecognizeImage(request())
@@ -84,15 +84,15 @@ async def test_a_failure_behind_a_gateway_is_a_result() -> None:
     ]
 
 
-async def test_four_gateways_are_a_way() -> None:
-    """A call goes through four gateways."""
+async def test_four_gateways_are_allowed() -> None:
+    """A call passes through four gateways."""
     async with chain(4) as client:
         response = await client.RecognizeImage(request())
     assert [one.recognizer for one in response.results] == ["next/next/next/svm"]
 
 
-async def test_five_gateways_are_a_ring() -> None:
-    """The fifth gateway refuses: FAILED_PRECONDITION, which the caller gets as it is."""
+async def test_a_fifth_gateway_refuses() -> None:
+    """The fifth gateway refuses with FAILED_PRECONDITION, which reaches the caller unchanged."""
     async with chain(5) as client:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await client.RecognizeImage(request())
@@ -103,8 +103,8 @@ async def test_five_gateways_are_a_ring() -> None:
     )
 
 
-async def test_a_gateway_that_asks_itself_stops() -> None:
-    """A ring ends after a few hops, with the recognizers beside it intact."""
+async def test_a_gateway_that_calls_itself_stops() -> None:
+    """A gateway that calls itself stops after a few hops, and its other recognizers still answer."""
     port = free_port()
     async with leaf(Scripted("svm")) as svm:
         backends = {"self": f"127.0.0.1:{port}", "svm": svm}
@@ -114,9 +114,9 @@ async def test_a_gateway_that_asks_itself_stops() -> None:
     assert names == {"svm", "self/svm", "self/self/svm", "self/self/self/svm"}
 
 
-async def test_nonsense_about_hops_is_no_error_on_our_side() -> None:
-    """A caller that writes a number of 5,000 digits into the metadata is refused, not INTERNAL."""
-    async with leaf(Scripted("svm")) as svm, gateway({"svm": svm}) as address, stub(address) as client:
+async def test_a_nonsensical_hop_count_is_refused() -> None:
+    """A caller that sends a hop count of 5,000 digits gets FAILED_PRECONDITION, not INTERNAL."""
+    async with gateway_client(Scripted("svm")) as client:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await client.RecognizeImage(request(), metadata=(("marquee-hops", "9" * 5000),))
     assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION

@@ -1,4 +1,4 @@
-"""A gateway's stream: each result as soon as it is there."""
+"""A gateway's stream, which sends each result as soon as it arrives."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ def result_of(name: str) -> pb.RecognizerResult:
 
 
 def timeless(response: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:
-    """Return the response without times, its results sorted by name."""
+    """Return the response without times and with its results sorted by name."""
     response.ClearField("timings")
     for result in response.results:
         result.ClearField("timings")
@@ -24,7 +24,7 @@ def timeless(response: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:
 
 
 async def test_the_quick_one_comes_first() -> None:
-    """A quick recognizer's result does not wait for a slow one, whatever their order."""
+    """A quick recognizer's result does not wait for a slow one, whatever their configured order."""
     go = asyncio.Event()
     async with gateway_client(Scripted("slow", until=go.is_set), Scripted("quick")) as client:
         messages = []
@@ -34,8 +34,8 @@ async def test_the_quick_one_comes_first() -> None:
     assert [[one.recognizer for one in message.results] for message in messages] == [["quick"], ["slow"], []]
 
 
-async def test_merged_it_is_the_unary_answer() -> None:
-    """All messages merged are what RecognizeImage answers, times apart."""
+async def test_merged_messages_equal_the_unary_response() -> None:
+    """Merged, the stream's messages equal RecognizeImage's response, except for times."""
     recognizers = [Scripted("svm", result=result_of("Ada"), seconds=0.05), Scripted("aws", result=result_of("Bob"))]
     async with gateway_client(*recognizers) as client:
         merged = pb.RecognizeImageResponse()
@@ -45,8 +45,8 @@ async def test_merged_it_is_the_unary_answer() -> None:
     assert timeless(merged) == timeless(unary)
 
 
-async def test_the_last_message_judges() -> None:
-    """Verdicts, labels and costs come when all have been heard, without a result."""
+async def test_the_last_message_has_the_verdicts() -> None:
+    """The last message has the verdicts, labels and costs, but no result."""
     recognizers = [Scripted("svm", result=result_of("Ada")), Scripted("aws", result=result_of("ada"))]
     recognizers[1].result.faces[0].box.CopyFrom(face(NEAR_LEFT).box)
     async with gateway_client(*recognizers) as client:
@@ -56,7 +56,7 @@ async def test_the_last_message_judges() -> None:
 
 
 async def test_a_failure_is_a_result_of_the_stream() -> None:
-    """A recognizer that fails is one message of the stream."""
+    """A recognizer that fails is an ERROR result in the stream."""
     async with gateway_client(Scripted("svm"), Scripted("aws", error=Throttled("slow"))) as client:
         messages = [message async for message in client.StreamRecognizeImage(request())]
     assert {(one.recognizer, one.outcome) for message in messages for one in message.results} == {
@@ -65,8 +65,8 @@ async def test_a_failure_is_a_result_of_the_stream() -> None:
     }
 
 
-async def test_where_nobody_answered_the_stream_fails() -> None:
-    """After the results that failed the stream ends with the call's status, as the unary call does."""
+async def test_if_all_fail_the_stream_fails() -> None:
+    """If all recognizers fail, the stream sends their results and then fails with the status of the unary call."""
     async with gateway_client(Scripted("aws", error=Throttled("slow"))) as client:
         call = client.StreamRecognizeImage(request())
         assert (await call.read()).results[0].outcome == pb.OUTCOME_ERROR
@@ -76,7 +76,7 @@ async def test_where_nobody_answered_the_stream_fails() -> None:
 
 
 async def test_a_cancelled_stream_cancels_the_recognizers() -> None:
-    """A caller that has heard enough after the first result stops the others."""
+    """When the caller cancels after the first result, the other recognizers are cancelled."""
     slow = Scripted("slow", seconds=60)
     async with gateway_client(slow, Scripted("quick")) as client:
         call = client.StreamRecognizeImage(request())
