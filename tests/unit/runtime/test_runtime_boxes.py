@@ -30,7 +30,7 @@ def box(place: Place) -> pb.BoundingBox:
     ],
 )
 def test_iou_is_intersection_over_union(one: Place, other: Place, expected: float) -> None:
-    """1 for equal boxes, 0 for boxes side by side, apart or empty; the same from both sides."""
+    """IoU is symmetric: 1 for equal boxes and 0 for boxes that are adjacent, apart or empty."""
     assert boxes.iou(box(one), box(other)) == pytest.approx(expected, abs=1e-5)
     assert boxes.iou(box(other), box(one)) == pytest.approx(expected, abs=1e-5)
 
@@ -45,6 +45,6 @@ def test_iou_is_intersection_over_union(one: Place, other: Place, expected: floa
     ],
 )
 def test_share_of_the_smaller_box(one: Place, other: Place, expected: float) -> None:
-    """1 for a box inside another, however small; 0 for boxes that only touch, and for an empty one."""
+    """The share is 1 for a box inside another, however small, and 0 for boxes that only touch or are empty."""
     assert boxes.share_of_smaller(box(one), box(other)) == expected
     assert boxes.share_of_smaller(box(other), box(one)) == expected

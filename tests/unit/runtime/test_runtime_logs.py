@@ -1,4 +1,4 @@
-"""What a server tells on standard error."""
+"""A server's log on standard error."""
 
 import os
 import subprocess
@@ -16,39 +16,39 @@ from tests.support.servers import LeafProcess, request, until
 
 @pytest.fixture(scope="module")
 def crashing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LeafProcess]:
-    """A server whose recognizer fails in a way that nobody foresaw."""
+    """Yield a server whose recognizer fails with an unforeseen error."""
     server = LeafProcess(tmp_path_factory.mktemp("crashing"), "--error", "the secret")
     yield server
     server.close()
 
 
-def calls(server: LeafProcess) -> list[dict[str, object]]:
+def call_lines(server: LeafProcess) -> list[dict[str, object]]:
     return [line for line in server.events("call") if line["request_id"] in {"one", "two"}]
 
 
-async def test_logs_one_line_a_call(crashing: LeafProcess) -> None:
+async def test_logs_one_line_per_call(crashing: LeafProcess) -> None:
     """Each call is one JSON line with request_id, method, code and milliseconds."""
     await crashing.serving()
     async with crashing.client() as client:
         await client.RecognizeImage(request(request_id="one", features=[pb.FEATURE_TEXT]), timeout=60)
         with pytest.raises(grpc.aio.AioRpcError):
             await client.RecognizeImage(request(request_id="two", max_labels=-1), timeout=60)
-    await until(lambda: len(calls(crashing)) == 2)
-    assert [(line["request_id"], line["code"], line["method"]) for line in calls(crashing)] == [
+    await until(lambda: len(call_lines(crashing)) == 2)
+    assert [(line["request_id"], line["code"], line["method"]) for line in call_lines(crashing)] == [
         ("one", "OK", "RecognizeImage"),
         ("two", "INVALID_ARGUMENT", "RecognizeImage"),
     ]
-    assert all(0 < float(str(line["ms"])) < 5000 for line in calls(crashing))
+    assert all(0 < float(str(line["ms"])) < 5000 for line in call_lines(crashing))
 
 
 async def test_logs_no_health_checks(crashing: LeafProcess) -> None:
-    """Kubernetes asks for health every few seconds: no line tells of it."""
+    """Health checks, which Kubernetes makes every few seconds, are not logged."""
     await crashing.serving()
     assert {line["service"] for line in crashing.events("call")} <= {"marquee.v1.RecognizerService"}
 
 
 async def test_logs_a_crash_with_its_traceback(crashing: LeafProcess) -> None:
-    """An unforeseen error is one JSON line with request_id and traceback: what the caller was not told."""
+    """An unforeseen error is one JSON line with request_id and traceback, which the caller does not get."""
     await crashing.serving()
     async with crashing.client() as client:
         with pytest.raises(grpc.aio.AioRpcError):
@@ -58,8 +58,8 @@ async def test_logs_a_crash_with_its_traceback(crashing: LeafProcess) -> None:
     assert "KeyError: 'the secret'" in str(line["exception"])
 
 
-def test_a_log_that_nobody_reads_fails_no_call() -> None:
-    """Calls are answered although standard error is a pipe whose reader has gone."""
+def test_an_unread_log_fails_no_call() -> None:
+    """Calls are answered even if standard error is a pipe whose reader has closed it."""
     port = str(free_port())
     own = {"MARQUEE_PORT": port, "MARQUEE_METRICS_PORT": str(free_port())}
     command = [sys.executable, "-m", "tests.support.servers"]

@@ -1,4 +1,4 @@
-"""Memory that goes back to the system."""
+"""Returning freed memory to the system."""
 
 import sys
 
@@ -13,26 +13,26 @@ from services.runtime.memory import give_back_freed_memory, trim
 {before}
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-begin = resident()
+start = resident()
 large = np.ones(30 * 2**20, np.uint8)
 del large
-held = [np.ones(2**20, np.uint8) for _ in range(100)]
+arrays = [np.ones(2**20, np.uint8) for _ in range(100)]
 behind = bytes(3000)
-del held
+del arrays
 {after}
-print(resident() - begin)
+print(resident() - start)
 """
 
 
 def growth(before: str = "", after: str = "") -> int:
-    """Bytes that a process still has of 100 MiB that it let go."""
+    """Return how many bytes a process still holds of 100 MiB that it freed."""
     code = _WORK.format(before=before, after=after)
     return int(run([sys.executable, "-c", code]).stdout)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's way of keeping memory")
 def test_freed_memory_goes_back() -> None:
-    """What glibc would keep behind a small piece in use goes back at once, or when asked."""
+    """Memory that glibc would keep behind a small piece in use returns at once, or on trim()."""
     assert growth() > 20 * 2**20
     assert growth(before="give_back_freed_memory(256 * 1024)") < 10 * 2**20
     assert growth(after="trim()") < 10 * 2**20

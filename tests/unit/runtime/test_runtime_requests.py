@@ -1,4 +1,4 @@
-"""What is refused before any work is done."""
+"""Checks of a request before any work is done."""
 
 import re
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def request(**fields: object) -> pb.RecognizeImageRequest:
     return pb.RecognizeImageRequest(image=pb.Image(content=b"bytes"), **fields)
 
 
-def about(bucket: str, key: str) -> pb.RecognizeImageRequest:
+def object_request(bucket: str, key: str) -> pb.RecognizeImageRequest:
     return pb.RecognizeImageRequest(image=pb.Image(s3_object=pb.S3Object(bucket=bucket, key=key)))
 
 
@@ -58,14 +58,14 @@ WRONG: dict[str, tuple[pb.RecognizeImageRequest, type[DomainError], str]] = {
         "recognizer_options",
     ),
     "no picture": (pb.RecognizeImageRequest(), ImageMissing, "image"),
-    "an object without a bucket": (about("", "key"), InvalidRequest, "image.s3_object"),
-    "an object without a key": (about("bucket", ""), InvalidRequest, "image.s3_object"),
+    "an object without a bucket": (object_request("", "key"), InvalidRequest, "image.s3_object"),
+    "an object without a key": (object_request("bucket", ""), InvalidRequest, "image.s3_object"),
 }
 
 
 @pytest.mark.parametrize(("wrong", "error", "field"), WRONG.values(), ids=WRONG)
 def test_names_the_wrong_field(wrong: pb.RecognizeImageRequest, error: type[DomainError], field: str) -> None:
-    """Each wrong value is refused with the name of its field, for programs and in the text for people."""
+    """Each invalid value is refused with the name of its field in the error's metadata."""
     with pytest.raises(error) as caught:
         requests.check_request(wrong, s3_allowed=["bucket"])
     assert caught.value.metadata["field"] == field
@@ -75,41 +75,41 @@ def test_names_the_wrong_field(wrong: pb.RecognizeImageRequest, error: type[Doma
     ("content", "error"), [(b"", ImageMissing), (bytes(15 * 1024 * 1024 + 1), ImageTooLarge)], ids=["empty", "large"]
 )
 def test_refuses_by_size(content: bytes, error: type[DomainError]) -> None:
-    """A picture of 0 bytes, or of more than 15 MiB, is refused by its size alone."""
+    """A picture of 0 bytes or of more than 15 MiB is refused by its size alone."""
     with pytest.raises(error, match="bytes"):
         requests.check_request(pb.RecognizeImageRequest(image=pb.Image(content=content)), ())
 
 
 def test_accepts_the_edges() -> None:
-    """The least and the most of every range are accepted."""
+    """The smallest and the largest value of every range are accepted."""
     for most in (1, 1000):
         requests.check_request(request(max_labels=most, min_score=0), ())
     requests.check_request(request(min_score=1, features=pb.Feature.values()[1:]), ())
 
 
 def test_fills_in_the_defaults() -> None:
-    """Nothing asked for is CELEBRITIES and LABELS, ten of them."""
+    """A request without features gets CELEBRITIES and LABELS, with at most ten labels."""
     plain = request()
     assert requests.features_of(plain) == (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
     assert requests.max_labels_of(plain) == 10
 
 
-def test_a_feature_asked_twice_is_done_once() -> None:
-    """Features keep the order asked, each once."""
+def test_a_repeated_feature_is_done_once() -> None:
+    """Each requested feature is performed once, in the requested order."""
     twice = request(features=[pb.FEATURE_TEXT, pb.FEATURE_LABELS, pb.FEATURE_TEXT])
     assert requests.features_of(twice) == (pb.FEATURE_TEXT, pb.FEATURE_LABELS)
 
 
 @pytest.mark.parametrize("policy", [pb.POLICY_FIRST_CONFIDENT, pb.POLICY_CASCADE, 77])
 def test_refuses_a_policy_that_is_not_offered(policy: pb.Policy.ValueType) -> None:
-    """A policy that the server does not offer is refused, never replaced by ALL."""
+    """A policy that the server does not offer is refused, not replaced by ALL."""
     with pytest.raises(UnsupportedPolicy, match="it offers: POLICY_ALL"):
         requests.check_request(request(policy=policy), ())
 
 
 @pytest.mark.parametrize("policy", [pb.POLICY_UNSPECIFIED, pb.POLICY_ALL])
 def test_accepts_the_policy_all(policy: pb.Policy.ValueType) -> None:
-    """No policy is ALL."""
+    """POLICY_ALL is accepted, and so is no policy, which means ALL."""
     requests.check_request(request(policy=policy), ())
 
 
@@ -119,22 +119,22 @@ def test_keeps_a_request_id() -> None:
 
 
 def test_makes_a_request_id() -> None:
-    """Two calls without a request_id get two."""
-    made = {requests.request_id_of("") for _ in range(2)}
-    assert len(made) == 2
-    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in made)
+    """Two calls without a request_id get two different ones."""
+    ids = {requests.request_id_of("") for _ in range(2)}
+    assert len(ids) == 2
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
 
 
-@pytest.mark.parametrize("given", ["x" * 129, "two words", "line\nbreak", "ünder", 'quote"', "trailing\n"])
-def test_refuses_a_request_id_that_would_spoil_logs(given: str) -> None:
-    """A request_id that is too long, or holds anything but letters, digits and . _ : -, is refused."""
+@pytest.mark.parametrize("request_id", ["x" * 129, "two words", "line\nbreak", "ünder", 'quote"', "trailing\n"])
+def test_refuses_a_request_id_that_would_spoil_logs(request_id: str) -> None:
+    """A request_id that is too long or has anything but letters, digits and . _ : - is refused."""
     with pytest.raises(InvalidRequest) as caught:
-        requests.request_id_of(given)
+        requests.request_id_of(request_id)
     assert caught.value.metadata["field"] == "request_id"
 
 
-def test_refuses_an_unknown_name_and_tells_the_known() -> None:
-    """An unknown recognizer is refused with the names that there are."""
+def test_refuses_an_unknown_name_and_lists_the_known() -> None:
+    """An unknown recognizer is refused with a list of the known ones."""
     with pytest.raises(UnknownRecognizer, match=r"'smv' here\. Available: svm, keras"):
         requests.check_names(["svm", "smv"], ["svm", "keras"])
 
@@ -157,25 +157,25 @@ FORBIDDEN = {
 
 @pytest.mark.parametrize(("bucket", "key"), ALLOWED.values(), ids=ALLOWED)
 def test_allows_buckets_and_prefixes(bucket: str, key: str) -> None:
-    """An entry allows a whole bucket, or the keys that begin with its prefix, as prefixes are in S3."""
-    requests.check_request(about(bucket, key), ["pictures", "faces/public"])
+    """An entry allows a whole bucket or, as in S3, all keys that begin with its prefix."""
+    requests.check_request(object_request(bucket, key), ["pictures", "faces/public"])
 
 
 @pytest.mark.parametrize(("bucket", "key"), FORBIDDEN.values(), ids=FORBIDDEN)
 def test_forbids_all_other_objects(bucket: str, key: str) -> None:
-    """What no entry allows is refused, and the refusal tells who could allow it."""
+    """An object that no entry allows is refused, and the error names the setting that could allow it."""
     with pytest.raises(BucketNotAllowed, match="MARQUEE_S3_ALLOWED"):
-        requests.check_request(about(bucket, key), ["pictures", "faces/public"])
+        requests.check_request(object_request(bucket, key), ["pictures", "faces/public"])
 
 
 def test_a_prefix_with_a_slash_is_a_folder() -> None:
-    """An entry that ends with / allows what is in that folder, and nothing that merely begins alike."""
-    requests.check_request(about("faces", "public/a.jpg"), ["faces/public/"])
+    """An entry that ends with / allows only that folder, not other keys that begin alike."""
+    requests.check_request(object_request("faces", "public/a.jpg"), ["faces/public/"])
     with pytest.raises(BucketNotAllowed):
-        requests.check_request(about("faces", "publications.jpg"), ["faces/public/"])
+        requests.check_request(object_request("faces", "publications.jpg"), ["faces/public/"])
 
 
 def test_allows_no_object_by_default() -> None:
-    """Without an entry no object may be read."""
+    """Without entries, no object is allowed."""
     with pytest.raises(BucketNotAllowed):
-        requests.check_request(about("pictures", "a.jpg"), ())
+        requests.check_request(object_request("pictures", "a.jpg"), ())

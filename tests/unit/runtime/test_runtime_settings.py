@@ -13,26 +13,26 @@ def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_has_defaults() -> None:
-    """An empty environment is a working one: loopback, gRPC on 50051, metrics on 9464, no S3."""
+    """An empty environment works: loopback, gRPC on 50051, metrics on 9464, no S3."""
     settings = load_settings(Settings)
     assert (settings.host, settings.port, settings.metrics_port) == ("127.0.0.1", 50051, 9464)
     assert settings.s3_allowed == ()
 
 
 def test_reads_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MARQUEE_ and the field's name in capitals sets a field."""
+    """A field is set by the variable MARQUEE_ plus its name in capitals."""
     monkeypatch.setenv("MARQUEE_PORT", "6000")
     assert load_settings(Settings).port == 6000
 
 
 def test_an_empty_variable_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable set to nothing, as charts leave them, means the default."""
+    """An empty variable, as charts leave them, means the default."""
     monkeypatch.setenv("MARQUEE_PORT", "")
     assert load_settings(Settings).port == 50051
 
 
 def test_splits_a_list_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list has commas, with or without blanks; empty parts are no entries."""
+    """A list is split at commas, with or without blanks; empty parts are dropped."""
     monkeypatch.setenv("MARQUEE_S3_ALLOWED", "one, two/prefix/ ,,")
     assert load_settings(Settings).s3_allowed == ("one", "two/prefix/")
 
@@ -44,7 +44,7 @@ def test_splits_a_list_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_value_names_its_variable(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
 ) -> None:
-    """A wrong value ends the program with 2, and one line names variable and value."""
+    """An invalid value ends the program with 2, and one line names the variable and the value."""
     monkeypatch.setenv(f"MARQUEE_{name}", value)
     with pytest.raises(SystemExit) as caught:
         load_settings(LeafSettings)
@@ -54,18 +54,20 @@ def test_a_wrong_value_names_its_variable(
     assert repr(value) in line
 
 
-def test_all_wrong_values_are_told_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two wrong values are two lines, so that both are mended in one go."""
+def test_all_wrong_values_are_shown_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two invalid values are two lines, so both can be corrected in one go."""
     monkeypatch.setenv("MARQUEE_PORT", "x")
     monkeypatch.setenv("MARQUEE_WORKERS", "x")
     with pytest.raises(SystemExit):
         load_settings(LeafSettings)
-    told = capsys.readouterr().err
-    assert [line.partition(":")[0] for line in told.splitlines()] == ["MARQUEE_PORT", "MARQUEE_WORKERS"]
+    stderr = capsys.readouterr().err
+    assert [line.partition(":")[0] for line in stderr.splitlines()] == ["MARQUEE_PORT", "MARQUEE_WORKERS"]
 
 
 def test_a_missing_value_names_its_variable(capsys: pytest.CaptureFixture[str]) -> None:
-    """A setting without a default that is not set is told by its variable."""
+    """A missing setting without a default is reported under its variable's name."""
 
     class Needy(Settings):
         model: str = Field(description="Has no default.")
@@ -76,6 +78,6 @@ def test_a_missing_value_names_its_variable(capsys: pytest.CaptureFixture[str]) 
 
 
 def test_settings_cannot_be_changed() -> None:
-    """What was read at start stays."""
+    """Settings are frozen once they are read."""
     with pytest.raises(ValueError, match="frozen"):
         Settings().port = 1

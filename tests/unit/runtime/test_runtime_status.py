@@ -1,4 +1,4 @@
-"""Domain errors as callers see them."""
+"""The statuses that domain errors become for callers."""
 
 from collections.abc import Iterator
 
@@ -10,33 +10,33 @@ from services.runtime import errors, status
 from tests.support.servers import Scripted, leaf, request, stub
 
 
-def every(kind: type[errors.DomainError]) -> Iterator[type[errors.DomainError]]:
+def subclasses(kind: type[errors.DomainError]) -> Iterator[type[errors.DomainError]]:
     for one in kind.__subclasses__():
         if one.__module__ == errors.__name__:
             yield one
-            yield from every(one)
+            yield from subclasses(one)
 
 
 def test_every_error_has_a_status() -> None:
     """The table has a code and a reason for every domain error."""
-    assert set(every(errors.DomainError)) == set(status.TABLE)
+    assert set(subclasses(errors.DomainError)) == set(status.TABLE)
 
 
 def test_every_error_has_its_own_reason() -> None:
-    """A reason tells which error it was: no two share one."""
+    """No two errors share a reason, so a reason identifies its error."""
     reasons = [reason for _, reason in status.TABLE.values()]
     assert len(reasons) == len(set(reasons))
 
 
 def test_the_tree_shows_every_error() -> None:
     """The tree at the top of errors.py names every error."""
-    drawn = errors.__doc__ or ""
-    assert [one.__name__ for one in every(errors.DomainError) if one.__name__ not in drawn] == []
+    tree = errors.__doc__ or ""
+    assert [one.__name__ for one in subclasses(errors.DomainError) if one.__name__ not in tree] == []
 
 
 @pytest.mark.parametrize("kind", status.TABLE, ids=lambda kind: kind.__name__)
 def test_an_error_becomes_its_status(kind: type[errors.DomainError]) -> None:
-    """A domain error's message goes to the caller as it is, with code, reason, domain and metadata."""
+    """A domain error's message reaches the caller unchanged, with code, reason, domain and metadata."""
     answer = status.from_exception(kind("What to do.", field="image"), request_id="r")
     code, reason = status.TABLE[kind]
     info = error_details_pb2.ErrorInfo()
@@ -47,20 +47,20 @@ def test_an_error_becomes_its_status(kind: type[errors.DomainError]) -> None:
 
 
 def test_an_unforeseen_exception_never_shows_its_text() -> None:
-    """INTERNAL tells where to look, and nothing of what happened."""
+    """An unforeseen exception becomes INTERNAL, whose message says where to look but not what happened."""
     answer = status.from_exception(KeyError("password=hunter2"), request_id="r")
     assert status.code_of(answer) is grpc.StatusCode.INTERNAL
     assert "hunter2" not in str(answer)
 
 
 def test_a_ready_made_status_passes_unchanged() -> None:
-    """What another server said is passed on as it is."""
-    said = status.make(grpc.StatusCode.NOT_FOUND, "OBJECT_NOT_FOUND", "gone", bucket="b")
-    assert status.from_exception(status.StatusError(said), request_id="r") == said
+    """Another server's status is passed on unchanged."""
+    original = status.make(grpc.StatusCode.NOT_FOUND, "OBJECT_NOT_FOUND", "gone", bucket="b")
+    assert status.from_exception(status.StatusError(original), request_id="r") == original
 
 
 async def test_a_status_survives_a_failed_call() -> None:
-    """A status read from a failed call equals the one that the server made."""
+    """A status that is read from a failed call equals the one that the server made."""
     error = errors.ObjectNotFound("There is no object s3://b/ä.jpg.", bucket="b")
     async with leaf(Scripted(error=error)) as address, stub(address) as client:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -69,7 +69,7 @@ async def test_a_status_survives_a_failed_call() -> None:
 
 
 async def test_a_failure_of_grpc_itself_becomes_a_status() -> None:
-    """Where no server answered, the status has gRPC's own code and no reason."""
+    """If no server answers, the status has gRPC's own code and no reason."""
     async with stub("127.0.0.1:1") as client:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await client.RecognizeImage(request())
@@ -78,7 +78,7 @@ async def test_a_failure_of_grpc_itself_becomes_a_status() -> None:
 
 
 async def test_a_callers_long_words_do_not_hide_the_error() -> None:
-    """An error that repeats 20,000 characters of the request still arrives: gRPC drops statuses over 8 KiB."""
+    """An error about 20,000 characters of the request still arrives, though gRPC drops statuses over 8 KiB."""
     async with leaf(Scripted()) as address, stub(address) as client:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await client.RecognizeImage(request(recognizers=["x" * 20_000]))
@@ -86,5 +86,5 @@ async def test_a_callers_long_words_do_not_hide_the_error() -> None:
 
 
 def test_a_number_that_grpc_does_not_know_is_unknown() -> None:
-    """A status of another system with a code of its own is UNKNOWN."""
+    """A status whose code gRPC does not know, as another system may send, becomes UNKNOWN."""
     assert status.code_of(status_pb2.Status(code=299)) is grpc.StatusCode.UNKNOWN

@@ -15,7 +15,7 @@ WORD: ContextVar[str] = ContextVar("WORD")
 
 
 class Gate:
-    """A job that runs until it is opened."""
+    """A job that runs until the gate is opened."""
 
     def __init__(self) -> None:
         self.started = threading.Event()
@@ -37,42 +37,42 @@ def gate() -> Iterator[Gate]:
     one.open()
 
 
-async def running(workers: Workers, gate: Gate) -> "asyncio.Task[tuple[str, float]]":
-    """A task whose job has begun."""
+async def start(workers: Workers, gate: Gate) -> "asyncio.Task[tuple[str, float]]":
+    """Return a task whose job has started."""
     task = asyncio.create_task(workers.run(gate))
     await asyncio.to_thread(gate.started.wait, PATIENCE)
     return task
 
 
 async def test_gives_the_result() -> None:
-    """A job's result comes back with the time that it waited."""
+    """A job's result comes back with the time that the job waited."""
     result, waited = await Workers(1, 0).run(divmod, 7, 2)
     assert result == (3, 1)
     assert 0 <= waited < PATIENCE
 
 
 async def test_gives_the_exception() -> None:
-    """What a job raises, the caller gets."""
+    """The caller gets the exception that the job raises."""
     with pytest.raises(ZeroDivisionError):
         await Workers(1, 0).run(divmod, 1, 0)
 
 
 async def test_works_off_the_event_loop() -> None:
-    """A job runs in a thread of its own pool."""
+    """A job runs in a thread of the workers' pool, not on the event loop."""
     name, _ = await Workers(1, 0).run(lambda: threading.current_thread().name)
     assert name.startswith("worker")
 
 
 async def test_a_job_sees_the_calls_context() -> None:
-    """Log lines of a job carry the call's request_id: it runs in the call's context."""
+    """A job runs in the call's context, so its log lines have the call's request_id."""
     WORD.set("here")
     assert (await Workers(1, 0).run(WORD.get))[0] == "here"
 
 
 async def test_refuses_when_all_places_are_taken(gate: Gate) -> None:
-    """Past threads and queue a job is refused at once."""
+    """Once all threads are busy and the queue is full, a job is refused at once."""
     workers = Workers(1, 1)
-    first = await running(workers, gate)
+    first = await start(workers, gate)
     second = asyncio.create_task(workers.run(str))
     await asyncio.sleep(0)
     with pytest.raises(Overloaded, match="2 pictures"):
@@ -81,10 +81,10 @@ async def test_refuses_when_all_places_are_taken(gate: Gate) -> None:
     await asyncio.gather(first, second)
 
 
-async def test_tells_how_long_a_job_waited(gate: Gate) -> None:
-    """The time in the queue is told apart from the work."""
+async def test_returns_how_long_a_job_waited(gate: Gate) -> None:
+    """A job's time in the queue is returned separately from its work."""
     workers = Workers(1, 1)
-    first = await running(workers, gate)
+    first = await start(workers, gate)
     second = asyncio.create_task(workers.run(str))
     await asyncio.sleep(0)
     await asyncio.sleep(0.1)
@@ -94,16 +94,16 @@ async def test_tells_how_long_a_job_waited(gate: Gate) -> None:
 
 
 async def test_a_place_is_free_again_after_a_job(gate: Gate) -> None:
-    """A job that has ended makes place for the next."""
+    """A job that has ended makes room for the next."""
     workers = Workers(1, 0)
-    first = await running(workers, gate)
+    first = await start(workers, gate)
     gate.open()
     await first
     assert (await workers.run(str))[0] == ""
 
 
 async def test_a_place_is_free_again_after_a_failed_job() -> None:
-    """A job that fails makes place as well."""
+    """A job that fails also makes room for the next."""
     workers = Workers(1, 0)
     for _ in range(3):
         with pytest.raises(ValueError, match="invalid literal"):
@@ -111,24 +111,24 @@ async def test_a_place_is_free_again_after_a_failed_job() -> None:
 
 
 async def test_a_cancelled_waiting_job_never_starts(gate: Gate) -> None:
-    """A call that is given up while it waits costs no work."""
+    """The job of a call that is cancelled while it waits never runs."""
     workers = Workers(1, 2)
-    first = await running(workers, gate)
-    begun = threading.Event()
-    waiting = asyncio.create_task(workers.run(begun.set))
+    first = await start(workers, gate)
+    started = threading.Event()
+    waiting = asyncio.create_task(workers.run(started.set))
     await asyncio.sleep(0)
     waiting.cancel()
     await asyncio.wait([waiting])
     gate.open()
     await first
     await workers.run(str)
-    assert not begun.is_set()
+    assert not started.is_set()
 
 
 async def test_a_cancelled_waiting_job_gives_up_its_place(gate: Gate) -> None:
-    """The place of a call that was given up while waiting is free for another."""
+    """The place of a call that is cancelled while it waits is free for another."""
     workers = Workers(1, 1)
-    first = await running(workers, gate)
+    first = await start(workers, gate)
     waiting = asyncio.create_task(workers.run(str))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -140,9 +140,9 @@ async def test_a_cancelled_waiting_job_gives_up_its_place(gate: Gate) -> None:
 
 
 async def test_a_running_job_keeps_its_place_when_cancelled(gate: Gate) -> None:
-    """A thread cannot be stopped: its place counts until the work has really ended."""
+    """A cancelled job that is running keeps its place until it ends, as a thread cannot be stopped."""
     workers = Workers(1, 0)
-    first = await running(workers, gate)
+    first = await start(workers, gate)
     first.cancel()
     await asyncio.sleep(0.01)
     with pytest.raises(Overloaded):
@@ -150,9 +150,9 @@ async def test_a_running_job_keeps_its_place_when_cancelled(gate: Gate) -> None:
 
 
 async def test_close_starts_no_further_job(gate: Gate) -> None:
-    """After close() what waits is cancelled."""
+    """After close(), waiting jobs are cancelled and the running one finishes."""
     workers = Workers(1, 1)
-    first = await running(workers, gate)
+    first = await start(workers, gate)
     waiting = asyncio.create_task(workers.run(str))
     await asyncio.sleep(0)
     workers.close()

@@ -1,4 +1,4 @@
-"""Files that are no pictures, damaged pictures, and pictures made to do harm."""
+"""Files that are not pictures, damaged pictures, and pictures made to do harm."""
 
 import struct
 import tracemalloc
@@ -12,7 +12,7 @@ from services.runtime.images.image import Image
 from tests.support.pictures import damaged, encode_noise
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Pillow warns about damaged EXIF blocks; here the damage is the point.
+# Pillow warns about damaged EXIF blocks, which these tests make on purpose.
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 
 
@@ -22,14 +22,14 @@ def chunk(name: bytes, content: bytes) -> bytes:
 
 
 def png(side: int = 8, *, before: bytes = b"", after: bytes = b"", pixels: bytes | None = None) -> bytes:
-    """A grey PNG with extra chunks before or after its pixels."""
+    """Return a grey PNG with extra chunks before or after its pixels."""
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     data = zlib.compress(bytes(side * (side + 1))) if pixels is None else pixels
     return SIGNATURE + chunk(b"IHDR", header) + before + chunk(b"IDAT", data) + after + chunk(b"IEND", b"")
 
 
 def palette_png(transparency: bytes) -> bytes:
-    """A PNG with a palette of one colour, and with transparency for more."""
+    """Return a PNG with a palette of one colour and with transparency for more."""
     header = struct.pack(">IIBBBBB", 4, 4, 8, 3, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"PLTE", bytes(3)), (b"tRNS", transparency)]
     chunks += [(b"IDAT", zlib.compress(bytes(20))), (b"IEND", b"")]
@@ -50,15 +50,15 @@ NO_PICTURES = {
 
 
 @pytest.mark.parametrize("content", NO_PICTURES.values(), ids=NO_PICTURES)
-def test_refuses_what_is_no_picture(content: bytes) -> None:
-    """Anything but JPEG, PNG and WebP is InvalidImage, by the header alone."""
+def test_refuses_what_is_not_a_picture(content: bytes) -> None:
+    """Anything but JPEG, PNG and WebP is refused as InvalidImage by its header alone."""
     with pytest.raises(InvalidImage):
         _ = Image(content).size
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_refuses_a_truncated_picture(form: str) -> None:
-    """A file that ends in the middle is InvalidImage, never half a picture."""
+    """A file that ends in the middle is InvalidImage, not half a picture."""
     content = encode_noise(form)
     with pytest.raises(InvalidImage, match="damaged"):
         Image(content[: len(content) // 2]).upright()
@@ -66,26 +66,26 @@ def test_refuses_a_truncated_picture(form: str) -> None:
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_verify_refuses_a_truncated_picture(form: str) -> None:
-    """verify() refuses it as well, for recognizers that do not decode."""
+    """verify(), for recognizers that do not decode, refuses a truncated file as well."""
     content = encode_noise(form)
     with pytest.raises(InvalidImage, match="damaged"):
         Image(content[: len(content) // 2]).verify()
 
 
 def test_refuses_an_empty_file() -> None:
-    """0 bytes are ImageMissing."""
+    """An empty file is ImageMissing."""
     with pytest.raises(ImageMissing, match="0 bytes"):
         Image(b"").upright()
 
 
 def test_refuses_a_file_over_15_mib() -> None:
-    """A file over the limit is ImageTooLarge, though it begins as a fine picture."""
+    """A file over the limit is ImageTooLarge, even if it begins with a valid picture."""
     with pytest.raises(ImageTooLarge, match="15 MiB"):
         Image(encode_noise("JPEG") + bytes(15 * 1024 * 1024)).upright()
 
 
 def test_refuses_a_bomb_undecoded() -> None:
-    """100 megapixels in a small PNG are ImageTooLarge before a pixel of them is unpacked."""
+    """A small PNG of 100 megapixels is ImageTooLarge before any pixel is unpacked."""
     bomb = png(10_000, pixels=zlib.compress(bytes(10_000 * 10_001), 1))
     tracemalloc.start()
     try:
@@ -125,20 +125,20 @@ EXIF = {
 @pytest.mark.parametrize("form", ["JPEG", "WEBP", "PNG"])
 @pytest.mark.parametrize("exif", EXIF.values(), ids=EXIF)
 def test_damaged_exif_turns_nothing(form: str, exif: bytes) -> None:
-    """A picture with a damaged EXIF block is a picture: it is shown as stored."""
+    """A picture with a damaged EXIF block is still read, and shown as stored."""
     image = Image(encode_noise(form, exif=b"Exif\0\0" + exif))
     assert (image.upright().shape, image.size) == ((48, 64, 3), (64, 48))
 
 
 def test_damaged_resolution_does_not_hide_the_orientation() -> None:
-    """Other tags' damage does not stop a picture from being turned."""
+    """A picture is turned upright even if other EXIF tags are damaged."""
     exif = b"II*\0\x08\0\0\0\x02\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\x1a\x01\x03\0\x05\0\0\0\x08\0\0\0\0\0\0\0"
     assert Image(encode_noise("JPEG", exif=b"Exif\0\0" + exif)).upright().shape == (64, 48, 3)
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
-def test_a_damaged_colour_profile_is_no_matter(form: str) -> None:
-    """No colour profile is applied, so a damaged one does no harm."""
+def test_a_damaged_colour_profile_does_not_matter(form: str) -> None:
+    """A damaged colour profile does no harm, as no colour profile is applied."""
     assert Image(encode_noise(form, icc_profile=b"junk" * 1000)).upright().shape == (48, 64, 3)
 
 
@@ -158,7 +158,7 @@ def test_refuses_damaged_chunks(content: bytes) -> None:
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP", "MPO"])
 def test_any_damage_is_a_domain_error(form: str) -> None:
-    """Whatever bytes are changed, a caller is told of an invalid picture, never of an error on our side."""
+    """Whatever bytes are changed, reading fails, if at all, with an error about the picture, never one on our side."""
     exif = Pillow.Exif()
     exif[0x0112], exif[0x011A] = 6, 72.0
     sound = encode_noise(form, exif=exif, save_all=form == "MPO")

@@ -19,7 +19,7 @@ ORIENTATION = 0x0112
 
 
 def gradient() -> Pillow.Image:
-    """Dark at the top left, brighter to the right and to the bottom: no turn of it looks like another."""
+    """Return a picture that gets brighter to the right and the bottom, so no two orientations look alike."""
     pixels = np.add.outer(np.arange(24) * 5, np.arange(40) * 2).astype(np.uint8)
     return Pillow.fromarray(np.stack([pixels] * 3, axis=2))
 
@@ -31,7 +31,7 @@ def encode(picture: Pillow.Image, form: str = "PNG", **options: object) -> bytes
 
 
 def turned(orientation: int, form: str) -> bytes:
-    """The gradient stored so that EXIF's orientation turns it upright."""
+    """Return the gradient, stored so that EXIF's orientation turns it upright."""
     back = {
         2: Pillow.Transpose.FLIP_LEFT_RIGHT,
         3: Pillow.Transpose.ROTATE_180,
@@ -49,13 +49,13 @@ def turned(orientation: int, form: str) -> bytes:
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_reads_the_three_formats(form: str) -> None:
-    """JPEG, PNG and WebP are decoded to RGB [height, width, 3], and told by name."""
+    """JPEG, PNG and WebP are decoded to RGB [height, width, 3] and recognized by format."""
     image = Image(encode(gradient(), form))
     assert (image.format, image.upright().shape, image.upright().dtype) == (form, (24, 40, 3), np.uint8)
 
 
 def test_several_jpegs_in_one_file_are_a_jpeg() -> None:
-    """What cameras store with a preview in one file (MPO) is told as JPEG, and the first picture counts."""
+    """A camera's file with several pictures (MPO) counts as JPEG, and its first picture is used."""
     image = Image(encode(gradient(), "MPO", save_all=True, append_images=[Pillow.new("RGB", (8, 8))]))
     assert (image.format, image.size) == ("JPEG", SIZE)
 
@@ -63,86 +63,86 @@ def test_several_jpegs_in_one_file_are_a_jpeg() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
 def test_turns_upright(form: str, orientation: int) -> None:
-    """Whatever EXIF's orientation, upright() gives the picture as a person sees it."""
+    """Whatever EXIF's orientation is, upright() returns the picture as a person sees it."""
     assert np.array_equal(Image(turned(orientation, form)).upright(), np.asarray(gradient()))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
 def test_size_is_that_of_the_upright_picture(form: str, orientation: int) -> None:
-    """Width and height are swapped where EXIF turns the picture sideways."""
+    """Width and height are swapped if EXIF turns the picture sideways."""
     assert Image(turned(orientation, form)).size == SIZE
 
 
 def test_as_stored_is_not_turned() -> None:
-    """as_stored() gives the picture as its file has it, EXIF or not."""
+    """as_stored() returns the picture as it is in the file, whatever EXIF says."""
     assert Image(turned(6, "JPEG")).as_stored().size == (24, 40)
 
 
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
 def test_transparent_pixels_are_white(form: str) -> None:
-    """Where the picture is transparent, white shines through, whatever colour hides there."""
+    """Transparent pixels become white, whatever colour they have."""
     picture = Pillow.new("RGBA", SIZE, (255, 0, 0, 0))
     assert (Image(encode(picture, form)).upright() == 255).all()
 
 
 def test_transparent_palette_colours_are_white() -> None:
-    """A palette's transparent colour becomes white as well."""
+    """A palette's transparent colour also becomes white."""
     picture = Pillow.new("P", SIZE, 0)
     picture.putpalette([10, 20, 30, 40, 50, 60])
     assert (Image(encode(picture, transparency=0)).upright() == 255).all()
 
 
 def test_cmyk_becomes_rgb() -> None:
-    """A printer's JPEG is shown in its colours."""
+    """A CMYK JPEG, as for printing, keeps its colours in RGB."""
     red = Image(encode(Pillow.new("CMYK", SIZE, (0, 255, 255, 0)), "JPEG")).upright()
     assert np.abs(red[0, 0].astype(int) - (255, 0, 0)).max() < 5
 
 
 def test_sixteen_bit_grey_keeps_its_shades() -> None:
-    """A scanner's 16-bit grey PNG is shown in 256 shades, not in white."""
+    """A 16-bit grey PNG, as scanners make, becomes 256 shades and not plain white."""
     shades = np.array([[0, 64 << 8, 128 << 8, 255 << 8]], dtype=np.uint16)
     assert Image(encode(Pillow.fromarray(shades))).upright()[0, :, 0].tolist() == [0, 64, 128, 255]
 
 
-def test_info_has_the_files_measures() -> None:
-    """Its info tells size, format and SHA-256 of the file's bytes."""
+def test_info_describes_the_file() -> None:
+    """A picture's info has the size, the format and the SHA-256 of the file's bytes."""
     content = encode(gradient(), "WEBP")
     sha256 = hashlib.sha256(content).hexdigest()
     assert Image(content).info == pb.ImageInfo(width=40, height=24, sha256=sha256, format="WEBP")
 
 
-def test_nothing_to_read_is_missing() -> None:
-    """Neither bytes nor an object is ImageMissing."""
+def test_an_image_without_a_source_is_missing() -> None:
+    """An image with neither bytes nor an S3 object is ImageMissing."""
     with pytest.raises(ImageMissing, match="no picture"):
         _ = Image().content
 
 
 def test_an_object_is_fetched_once() -> None:
-    """Threads that look at the same object at once share one fetch."""
-    fetched: list[str] = []
+    """Threads that read the same object at the same time share one fetch."""
+    keys: list[str] = []
     gate = threading.Barrier(4)
 
     def fetch(s3_object: pb.S3Object) -> bytes:
-        fetched.append(s3_object.key)
+        keys.append(s3_object.key)
         time.sleep(0.05)
         return b"bytes"
 
-    def look() -> None:
+    def read() -> None:
         gate.wait(PATIENCE)
         assert image.content == b"bytes"
 
     image = Image(s3_object=pb.S3Object(bucket="b", key="k"), fetch=fetch)
-    threads = [threading.Thread(target=look) for _ in range(4)]
+    threads = [threading.Thread(target=read) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(PATIENCE)
-    assert fetched == ["k"]
+    assert keys == ["k"]
 
 
 def test_two_objects_are_fetched_at_the_same_time() -> None:
-    """A slow object holds up no other picture: each fetch here waits for the other."""
+    """A slow object delays no other picture: here, each fetch waits for the other."""
     both = threading.Barrier(2)
 
     def fetch(s3_object: pb.S3Object) -> bytes:
@@ -158,14 +158,14 @@ def test_two_objects_are_fetched_at_the_same_time() -> None:
     assert not both.broken
 
 
-def test_a_lazy_picture_is_not_read_until_looked_at() -> None:
-    """An object that nobody looks at is not fetched."""
+def test_an_object_is_fetched_lazily() -> None:
+    """An object is not fetched until it is read."""
     image = Image(s3_object=pb.S3Object(bucket="b", key="k"), fetch=lambda _: b"bytes")
     assert not image.is_read
 
 
-def test_a_failed_fetch_is_told_and_tried_again() -> None:
-    """What the fetch raises comes through, and the next look tries again."""
+def test_a_failed_fetch_is_raised_and_retried() -> None:
+    """A fetch's exception reaches the reader, and the next read fetches again."""
     answers = [ObjectNotFound("gone"), b"bytes"]
 
     def fetch(_: pb.S3Object) -> bytes:
@@ -181,7 +181,7 @@ def test_a_failed_fetch_is_told_and_tried_again() -> None:
 
 
 def test_a_fetched_object_has_limits_too() -> None:
-    """More than 15 MiB out of S3 are refused like more than 15 MiB in a request."""
+    """An object of more than 15 MiB from S3 is refused, like one in a request."""
     image = Image(s3_object=pb.S3Object(bucket="b", key="k"), fetch=lambda _: bytes(15 * 1024 * 1024 + 1))
     with pytest.raises(ImageTooLarge, match="15 MiB"):
         _ = image.content

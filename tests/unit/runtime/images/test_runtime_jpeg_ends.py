@@ -1,4 +1,4 @@
-"""JPEGs that are verified without being decoded: as strictly as if they were."""
+"""Verifying JPEGs without decoding them, as strictly as decoding would."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ END = b"\xff\xd9"
 
 
 def with_preview() -> bytes:
-    """A JPEG with another, whole one within its EXIF block, as cameras write them."""
+    """Return a JPEG with another complete one in its EXIF block, as cameras write them."""
     whole = encode_noise(exif=b"Exif\0\0" + encode_noise(quality=20))
     assert whole.count(END) == 2
     return whole
@@ -29,10 +29,10 @@ JPEGS = {
 }
 
 
-def refuses(content: bytes, look: Callable[[Image], object] = Image.verify) -> bool:
-    """Whether verify(), or another look, says that the file is damaged."""
+def refuses(content: bytes, method: Callable[[Image], object] = Image.verify) -> bool:
+    """Return whether verify(), or another method, says that the file is damaged."""
     try:
-        look(Image(content))
+        method(Image(content))
     except InvalidImage:
         return True
     return False
@@ -40,20 +40,20 @@ def refuses(content: bytes, look: Callable[[Image], object] = Image.verify) -> b
 
 @pytest.mark.parametrize("whole", JPEGS.values(), ids=JPEGS)
 def test_wherever_a_file_is_cut_verify_and_decoding_agree(whole: bytes) -> None:
-    """A file cut anywhere is refused by verify() exactly where decoding refuses it, the whole one by neither."""
+    """verify() refuses a cut file exactly when decoding does, and neither refuses the whole one."""
     for length in [*range(2, len(whole), 37), *range(len(whole) - 8, len(whole) + 1)]:
         assert refuses(whole[:length]) == refuses(whole[:length], Image.as_stored), length
     assert not refuses(whole)
 
 
 @pytest.mark.parametrize("whole", JPEGS.values(), ids=JPEGS)
-def test_what_stands_behind_the_end_is_no_matter(whole: bytes) -> None:
-    """Phones append films and notes to their JPEGs."""
+def test_data_after_the_end_does_not_matter(whole: bytes) -> None:
+    """Data after a JPEG's end, where phones append films and notes, is accepted."""
     assert not refuses(whole + b"\0\0\0\x18ftypmp42" + bytes(100))
 
 
-def test_a_previews_end_is_not_the_pictures() -> None:
-    """A picture without its last bytes is refused though the preview within it is whole."""
+def test_a_previews_end_is_not_the_pictures_end() -> None:
+    """A picture without its last bytes is refused even if the preview in it is complete."""
     cut = with_preview()[:-2]
     assert END in cut
     with pytest.raises(InvalidImage, match="cut short"):
@@ -62,8 +62,8 @@ def test_a_previews_end_is_not_the_pictures() -> None:
 
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
-def test_verifying_first_changes_no_measure(form: str, orientation: int) -> None:
-    """Format, upright size and info are right and the same whether verify() came before or not."""
+def test_verifying_first_changes_no_info(form: str, orientation: int) -> None:
+    """Format, upright size and info are the same whether verify() was called first or not."""
     exif = Pillow.Exif()
     exif[0x0112] = orientation
     content = encode_noise(form, exif=exif)
@@ -73,10 +73,10 @@ def test_verifying_first_changes_no_measure(form: str, orientation: int) -> None
     assert verified.info == Image(content).info
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of damaged EXIF blocks; here the damage is the point
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # about damaged EXIF blocks, made here on purpose
 @pytest.mark.parametrize("form", ["JPEG", "MPO"])
-def test_verify_meets_damage_with_a_domain_error(form: str) -> None:
-    """Whatever bytes are changed, verify() passes the file or says that it is invalid."""
+def test_verify_raises_only_domain_errors(form: str) -> None:
+    """Whatever bytes are changed, verify() accepts the file or raises a domain error."""
     sound = encode_noise(form, save_all=form == "MPO")
     for content in damaged(sound, within=700):
         try:

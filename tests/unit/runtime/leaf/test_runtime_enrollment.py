@@ -1,4 +1,4 @@
-"""EnrollmentService as every leaf serves it."""
+"""EnrollmentService, as every leaf serves it."""
 
 from collections.abc import AsyncIterator
 
@@ -34,7 +34,7 @@ def metadata(status: status_pb2.Status) -> dict[str, str]:
 
 
 async def test_a_person_is_enrolled(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
-    """The enroller gets what was asked; the answer names recognizer, outcome, request and person."""
+    """The enroller gets the request's fields; the response has recognizer, outcome, request_id and person_id."""
     response = await svm.EnrollFaces(enrollment(2, request_id="r1", allow_similar=True, collection="staff"))
     enrolled = enroller.enrolled[0]
     assert (enrolled.person_id, enrolled.display_name, enrolled.collection, enrolled.allow_similar) == (
@@ -62,12 +62,12 @@ async def test_a_person_is_enrolled(svm: EnrollmentServiceStub, enroller: Script
     ],
 )
 def test_names_make_ids(name: str, person_id: str) -> None:
-    """The same name makes the same id, in letters that Rekognition takes; a name without letters makes none."""
+    """A name always makes the same id, in characters that Rekognition accepts; a name without letters makes none."""
     assert person_id_of(name) == person_id
 
 
-async def test_some_refused_is_partial(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
-    """The others count; the refused one keeps its place and its reason."""
+async def test_refusing_some_pictures_is_partial(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
+    """If some pictures are refused, the others count; each refused one keeps its place and its reason."""
     enroller.refuse = {0: NoFace("There is no face.")}
     result = (await svm.EnrollFaces(enrollment(2))).results[0]
     assert result.outcome == recognizer_pb2.OUTCOME_PARTIAL
@@ -108,7 +108,7 @@ async def test_refusing_all_pictures_is_partial(svm: EnrollmentServiceStub, enro
 async def test_wrong_fields_are_named(
     svm: EnrollmentServiceStub, enroller: ScriptedEnroller, fields: dict[str, object], reason: str, field: str
 ) -> None:
-    """Before the enroller is asked."""
+    """An invalid field is refused by name, before the enroller is called."""
     refused = await refusal(svm.EnrollFaces(enrollment(**fields)))
     assert code_and_reason(refused) == ("INVALID_ARGUMENT", reason)
     assert field.encode() in refused.details[0].value
@@ -116,14 +116,14 @@ async def test_wrong_fields_are_named(
 
 
 async def test_buckets_must_be_allowed(svm: EnrollmentServiceStub) -> None:
-    """As they must for recognizing."""
+    """A picture in a bucket that is not allowed is refused, as it is for recognizing."""
     image = recognizer_pb2.Image(s3_object=recognizer_pb2.S3Object(bucket="secret", key="ada.jpg"))
     refused = await refusal(svm.EnrollFaces(enrollment(images=[image])))
     assert code_and_reason(refused) == ("PERMISSION_DENIED", "BUCKET_NOT_ALLOWED")
 
 
 async def test_a_person_is_removed(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
-    """OK, or PARTIAL where the enroller warns that they stay known."""
+    """A removal is OK, or PARTIAL if the enroller warns that the person stays known."""
     removal = pb.RemovePersonRequest(person_id="ada", collection="staff")
     first = (await svm.RemovePerson(removal)).results[0]
     enroller.warning = "Ada stays known."
@@ -134,13 +134,13 @@ async def test_a_person_is_removed(svm: EnrollmentServiceStub, enroller: Scripte
 
 
 async def test_nobody_is_removed_without_an_id(svm: EnrollmentServiceStub) -> None:
-    """An empty person_id is no way to say all."""
+    """A removal without a person_id is refused: it does not mean everybody."""
     refused = await refusal(svm.RemovePerson(pb.RemovePersonRequest()))
     assert code_and_reason(refused) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
 
 
 async def test_people_are_listed(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
-    """A page at a time."""
+    """People are listed a page at a time."""
     enroller.person_ids = ["ada", "bea", "cat"]
     first = await svm.ListPeople(pb.ListPeopleRequest(page_size=2))
     second = await svm.ListPeople(pb.ListPeopleRequest(page_size=2, page_token=first.next_page_token))
@@ -150,13 +150,13 @@ async def test_people_are_listed(svm: EnrollmentServiceStub, enroller: ScriptedE
 
 @pytest.mark.parametrize("size", [0, -1, 1001])
 async def test_page_sizes_have_limits(svm: EnrollmentServiceStub, size: int) -> None:
-    """1 to 1000."""
+    """A page size outside 1 to 1000 is refused."""
     refused = await refusal(svm.ListPeople(pb.ListPeopleRequest(page_size=size)))
     assert code_and_reason(refused) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
 
 
-async def test_what_the_enroller_refuses_is_told(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
-    """With its own code."""
+async def test_the_enrollers_errors_are_passed_on(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
+    """A call that the enroller refuses fails with the enroller's own code and reason."""
     enroller.error = NotOffered("Not here.")
     for call in (
         svm.EnrollFaces(enrollment()),
@@ -167,7 +167,7 @@ async def test_what_the_enroller_refuses_is_told(svm: EnrollmentServiceStub, enr
 
 
 async def test_a_recognizer_that_does_not_enroll_has_no_such_service() -> None:
-    """The call is UNIMPLEMENTED, and ListRecognizers tells beforehand."""
+    """Without an enroller, the call is UNIMPLEMENTED, which ListRecognizers announces beforehand."""
     async with enrolling(None) as address, client(address) as stub:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await stub.EnrollFaces(enrollment())

@@ -1,4 +1,4 @@
-"""A recognizer as its callers see it."""
+"""A leaf's answers to its callers."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,7 +32,7 @@ def reason(error: grpc.aio.AioRpcError) -> str:
 
 
 async def test_answers_with_one_result() -> None:
-    """A leaf answers with its one result, the picture's measures and the request_id."""
+    """A leaf answers with its single result, the picture's size and format, and the request_id."""
     async with leaf_client(Scripted("svm")) as client:
         response = await client.RecognizeImage(request(request_id="mine"))
     (result,) = response.results
@@ -41,7 +41,7 @@ async def test_answers_with_one_result() -> None:
 
 
 async def test_makes_no_verdict() -> None:
-    """Verdicts and merged labels are a gateway's."""
+    """A leaf returns no verdicts and no merged labels, which are the gateway's task."""
     result = pb.RecognizerResult(
         faces=[pb.Face(candidates=[pb.Candidate(display_name="A", score=1)])], labels=[pb.Label(name="Boat")]
     )
@@ -51,7 +51,7 @@ async def test_makes_no_verdict() -> None:
 
 
 async def test_the_stream_has_the_result_and_then_the_rest() -> None:
-    """A leaf's stream is two messages, which merge into the unary response."""
+    """A leaf's stream has two messages, which merge into the unary response."""
     async with leaf_client(Scripted(result=pb.RecognizerResult(cost_micro_usd=7))) as client:
         first, last = [message async for message in client.StreamRecognizeImage(request(request_id="r"))]
         unary = await client.RecognizeImage(request(request_id="r"))
@@ -66,7 +66,7 @@ async def test_the_stream_has_the_result_and_then_the_rest() -> None:
 
 
 async def test_a_stream_fails_like_a_call() -> None:
-    """An error of a stream has code and reason as well."""
+    """A failed stream has a code and a reason, as a failed call does."""
     async with leaf_client(Scripted(error=DependencyUnavailable("down"))) as client:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             _ = [message async for message in client.StreamRecognizeImage(request())]
@@ -75,15 +75,15 @@ async def test_a_stream_fails_like_a_call() -> None:
 
 @pytest.mark.parametrize("error", [KeyError("secret"), TimeoutError("secret"), OSError("secret")], ids=repr)
 async def test_an_unforeseen_error_hides_its_text(error: Exception) -> None:
-    """Whatever a recognizer stumbles over is INTERNAL, without a word of it."""
+    """An unforeseen error in a recognizer becomes INTERNAL, without the error's text."""
     async with leaf_client(Scripted(error=error)) as client:
         refused = await refusal(client, request())
     assert (refused.code(), reason(refused)) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     assert "secret" not in str(status.from_rpc_error(refused))
 
 
-async def test_goes_on_after_an_unforeseen_error() -> None:
-    """The call after a crashed one is answered."""
+async def test_keeps_serving_after_an_unforeseen_error() -> None:
+    """A leaf answers the call after one that crashed."""
     recognizer = Scripted(error=KeyError("x"))
     async with leaf_client(recognizer) as client:
         await refusal(client, request())
@@ -91,16 +91,16 @@ async def test_goes_on_after_an_unforeseen_error() -> None:
         assert (await client.RecognizeImage(request())).results[0].outcome == pb.OUTCOME_OK
 
 
-async def test_a_recognizer_that_cannot_do_what_is_asked_is_skipped() -> None:
-    """Nothing that it can do is SKIPPED, and the recognizer is not troubled."""
+async def test_unsupported_features_are_skipped() -> None:
+    """A request without a supported feature is SKIPPED, and the recognizer is not called."""
     recognizer = Scripted()
     async with leaf_client(recognizer) as client:
         response = await client.RecognizeImage(request(features=[pb.FEATURE_TEXT]))
     assert (response.results[0].outcome, recognizer.calls) == (pb.OUTCOME_SKIPPED, [])
 
 
-async def test_passes_on_what_is_asked() -> None:
-    """The recognizer gets those features that it can do, and the checked options."""
+async def test_passes_on_features_and_options() -> None:
+    """The recognizer gets the features that it supports, and the checked options."""
     recognizer = Scripted()
     message = request(
         features=[pb.FEATURE_TEXT, pb.FEATURE_LABELS],
@@ -117,7 +117,7 @@ async def test_passes_on_what_is_asked() -> None:
 
 
 async def test_its_own_options_win() -> None:
-    """Options under the leaf's name replace those of the call; its timeout can only shorten the deadline."""
+    """Options under the leaf's name replace the call's; their timeout can only shorten the deadline."""
     recognizer = Scripted("svm")
     own = {"svm": pb.RecognizerOptions(min_score=0.75, timeout=Duration(seconds=1000))}
     async with leaf_client(recognizer) as client:
@@ -130,15 +130,15 @@ async def test_its_own_options_win() -> None:
 
 
 async def test_knows_its_own_name_only() -> None:
-    """A leaf asked for another recognizer refuses; asked for itself it answers."""
+    """A leaf answers a request that names it, and refuses one that names another recognizer."""
     async with leaf_client(Scripted("svm")) as client:
         refused = await refusal(client, request(recognizers=["keras"]))
         await client.RecognizeImage(request(recognizers=["svm"]))
     assert (refused.code(), reason(refused)) == (grpc.StatusCode.INVALID_ARGUMENT, "UNKNOWN_RECOGNIZER")
 
 
-async def test_refuses_a_picture_that_is_none() -> None:
-    """Text is INVALID_ARGUMENT even where the recognizer itself never decodes."""
+async def test_refuses_what_is_not_a_picture() -> None:
+    """Text instead of a picture is INVALID_ARGUMENT, even if the recognizer itself never decodes."""
     message = pb.RecognizeImageRequest(image=pb.Image(content=b"This is text."))
     async with leaf_client(Scripted()) as client:
         refused = await refusal(client, message)
@@ -146,7 +146,7 @@ async def test_refuses_a_picture_that_is_none() -> None:
 
 
 async def test_reads_no_object_that_is_not_allowed() -> None:
-    """A leaf holds the list of allowed buckets itself: a caller who goes around the gateway gains nothing."""
+    """A leaf itself checks the allowed buckets, so a caller gains nothing by bypassing the gateway."""
     recognizer = Scripted()
     message = pb.RecognizeImageRequest(image=pb.Image(s3_object=pb.S3Object(bucket="b", key="private/k")))
     async with leaf_client(recognizer, s3_allowed=("b/public/",)) as client:
@@ -156,7 +156,7 @@ async def test_reads_no_object_that_is_not_allowed() -> None:
 
 
 async def test_ends_at_the_deadline() -> None:
-    """A recognizer that is too slow is cancelled when the caller gives up."""
+    """A recognizer that is too slow is cancelled at the caller's deadline."""
     recognizer = Scripted(seconds=300)
     async with leaf_client(recognizer) as client:
         refused = await refusal(client, request(), timeout=1)
@@ -164,8 +164,8 @@ async def test_ends_at_the_deadline() -> None:
     assert (refused.code(), recognizer.cancelled) == (grpc.StatusCode.DEADLINE_EXCEEDED, 1)
 
 
-async def test_its_own_timeout_ends_it_with_a_reason() -> None:
-    """A shorter timeout among the options is OUT_OF_TIME."""
+async def test_a_timeout_in_the_options_has_a_reason() -> None:
+    """A call that exceeds the timeout in its options fails with OUT_OF_TIME."""
     own = {"leaf": pb.RecognizerOptions(timeout=Duration(nanos=100_000_000))}
     async with leaf_client(Scripted(seconds=300)) as client:
         refused = await refusal(client, request(recognizer_options=own))
@@ -173,7 +173,7 @@ async def test_its_own_timeout_ends_it_with_a_reason() -> None:
 
 
 async def test_a_cancelled_call_cancels_the_recognizer() -> None:
-    """A caller that goes away stops the work."""
+    """When the caller cancels, the recognizer's work is cancelled."""
     recognizer = Scripted(seconds=300)
     async with leaf_client(recognizer) as client:
         call = client.RecognizeImage(request())
@@ -182,14 +182,14 @@ async def test_a_cancelled_call_cancels_the_recognizer() -> None:
         await until(lambda: recognizer.cancelled == 1)
 
 
-async def test_before_it_is_loaded_it_is_not_ready() -> None:
-    """A leaf whose model is still being loaded is listed as LOADING."""
+async def test_lists_itself_as_loading_at_first() -> None:
+    """A leaf lists itself as LOADING until its model is loaded."""
     response = await Leaf(Scripted("svm"), LeafSettings()).ListRecognizers(pb.ListRecognizersRequest(), None)
     assert (response.recognizers[0].name, response.recognizers[0].state) == ("svm", pb.RECOGNIZER_STATE_LOADING)
 
 
 async def test_lists_itself() -> None:
-    """A loaded leaf tells name, state, features and models, and names no gateway."""
+    """A loaded leaf lists its name, state, features and models, and no gateway."""
     async with leaf_client(Scripted("svm")) as client:
         response = await client.ListRecognizers(pb.ListRecognizersRequest())
     (one,) = response.recognizers

@@ -1,4 +1,4 @@
-"""What the runtime does to every recognizer's result."""
+"""How the runtime completes every recognizer's result."""
 
 import time
 
@@ -37,7 +37,7 @@ def labels(*scores: float) -> list[pb.Label]:
 
 
 def test_fills_in_what_all_results_have() -> None:
-    """Name, outcome, status, features done and time are the runtime's."""
+    """The runtime sets a result's name, outcome, status, performed features and time."""
     result = finish(pb.RecognizerResult())
     assert (result.recognizer, result.outcome, result.status.code) == ("svm", pb.OUTCOME_OK, code_pb2.OK)
     assert result.performed_features == [pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS]
@@ -45,39 +45,39 @@ def test_fills_in_what_all_results_have() -> None:
 
 
 def test_a_failed_feature_makes_it_partial() -> None:
-    """A feature that failed is not among those done, and the result is PARTIAL."""
+    """A failed feature is not among the performed ones, and the result is PARTIAL."""
     result = finish(pb.RecognizerResult(feature_errors=[pb.FeatureError(feature=pb.FEATURE_LABELS)]))
     assert (result.outcome, list(result.performed_features)) == (pb.OUTCOME_PARTIAL, [pb.FEATURE_CELEBRITIES])
 
 
 def test_faces_go_from_left_to_right() -> None:
-    """Faces are sorted by place."""
+    """Faces are sorted from left to right."""
     result = finish(pb.RecognizerResult(faces=[face(0.6), face(0.1), face(0.3)]))
     assert [one.box.left for one in result.faces] == pytest.approx([0.1, 0.3, 0.6])
 
 
 def test_a_faces_candidates_stay_with_it() -> None:
-    """Sorting faces and filtering their candidates mixes nothing up: best score first in each face."""
+    """When faces are sorted, each keeps its own candidates, best score first."""
     result = finish(pb.RecognizerResult(faces=[face(0.6, 0.2, 0.9), face(0.1, 0.3, 0.8)]))
     names = [[candidate.display_name for candidate in one.candidates] for one in result.faces]
     assert names == [["0.8", "0.3"], ["0.9", "0.2"]]
 
 
-def test_labels_come_best_first_and_no_more_than_asked() -> None:
+def test_the_best_labels_come_first() -> None:
     """Labels are sorted by score before they are cut."""
     result = finish(pb.RecognizerResult(labels=labels(0.2, 0.9, 0.5)), max_labels=2)
     assert [label.name for label in result.labels] == ["0.9", "0.5"]
 
 
-def test_a_label_keeps_all_it_has() -> None:
-    """Sorting loses nothing of a label."""
+def test_a_label_keeps_all_its_fields() -> None:
+    """Sorting keeps all of a label's fields."""
     boat = pb.Label(name="Boat", score=0.5, parents=["Vehicle"], instances=[pb.LabelInstance(score=0.4)])
     result = finish(pb.RecognizerResult(labels=[*labels(0.1), boat, *labels(0.9)]))
     assert result.labels[1] == boat
 
 
 def test_low_scores_are_left_out_everywhere() -> None:
-    """min_score holds for candidates, labels, moderation labels and texts; a face without a name stays."""
+    """min_score applies to candidates, labels, moderation labels and texts; a face left without candidates stays."""
     result_ = pb.RecognizerResult(
         faces=[face(0.1, 0.9, 0.3), face(0.5, 0.2)],
         image_candidates=[pb.Candidate(score=0.4), pb.Candidate(score=0.6)],
@@ -87,8 +87,8 @@ def test_low_scores_are_left_out_everywhere() -> None:
     )
     result = finish(result_, min_score=0.5)
     assert [len(one.candidates) for one in result.faces] == [1, 0]
-    counts = (result.image_candidates, result.labels, result.moderation_labels, result.texts)
-    assert [len(kept) for kept in counts] == [1, 1, 1, 1]
+    filtered = (result.image_candidates, result.labels, result.moderation_labels, result.texts)
+    assert [len(entries) for entries in filtered] == [1, 1, 1, 1]
 
 
 def test_texts_keep_their_reading_order() -> None:
@@ -97,8 +97,8 @@ def test_texts_keep_their_reading_order() -> None:
     assert [text.content for text in finish(pb.RecognizerResult(texts=texts)).texts] == ["first", "then"]
 
 
-def test_a_skipped_result_tells_why_and_claims_nothing() -> None:
-    """SKIPPED has a reason for people, and no feature done."""
+def test_a_skipped_result_has_a_reason() -> None:
+    """A SKIPPED result has a human-readable reason and no performed features."""
     result = leaf.skipped_result("keras", "supports none of the features")
     assert (result.outcome, result.status.code) == (pb.OUTCOME_SKIPPED, code_pb2.OK)
     assert result.status.message == "supports none of the features"

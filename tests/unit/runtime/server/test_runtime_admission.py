@@ -1,4 +1,4 @@
-"""Requests in memory: how many a server takes at once, and that it lets them go."""
+"""Requests in memory: how many a server takes at once, and that it releases them."""
 
 import asyncio
 import gc
@@ -19,27 +19,27 @@ def in_flight() -> float:
     return REGISTRY.get_sample_value("marquee_in_flight_bytes") or 0
 
 
-async def test_refuses_what_would_be_too_much_together() -> None:
-    """A call that would bring more than the limit is refused with a reason; those before and after it are answered."""
-    asked, go = request(), asyncio.Event()
-    most = int(asked.ByteSize() * 1.5)
+async def test_refuses_requests_over_the_limit_together() -> None:
+    """A call that would exceed the memory limit is refused with a reason; calls before and after it are answered."""
+    message, go = request(), asyncio.Event()
+    most = int(message.ByteSize() * 1.5)
     async with (
         served(Leaf(Scripted("svm", until=go.is_set), LeafSettings()), most_bytes=most) as target,
         stub(target) as svm,
     ):
-        first = asyncio.ensure_future(svm.RecognizeImage(asked))
+        first = asyncio.ensure_future(svm.RecognizeImage(message))
         await until(lambda: in_flight() > 0)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await svm.RecognizeImage(asked)
+            await svm.RecognizeImage(message)
         assert status.reason_of(status.from_rpc_error(caught.value)) == "OVERLOADED"
         go.set()
         await first
-        await svm.RecognizeImage(asked)
+        await svm.RecognizeImage(message)
     assert in_flight() == 0
 
 
-async def test_a_refused_request_is_let_go_at_once() -> None:
-    """Nothing that waits for the garbage collector holds a picture: large ones would fill the memory until then."""
+async def test_a_refused_request_is_released_at_once() -> None:
+    """No cyclic garbage holds a refused request: large pictures would fill the memory until it is collected."""
     async with served(Leaf(Scripted("svm"), LeafSettings())) as target, stub(target) as svm:
         gc.collect()
         gc.disable()
@@ -52,7 +52,7 @@ async def test_a_refused_request_is_let_go_at_once() -> None:
 
 
 def _held_by_garbage() -> list[str]:
-    """Which functions' frames in cycles have a request."""
+    """Return the names of functions whose frames are cyclic garbage and hold a request."""
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
         gc.collect()

@@ -1,4 +1,4 @@
-"""What Prometheus reads of every server."""
+"""The metrics that every server exports to Prometheus."""
 
 import asyncio
 import urllib.request
@@ -19,7 +19,7 @@ RECOGNIZER = "marquee.v1.RecognizerService"
 
 
 class Counted:
-    """How much a series has grown since this was made."""
+    """The growth of a series since this object was made."""
 
     def __init__(self, name: str, **labels: str) -> None:
         self._read: Callable[[], float] = lambda: REGISTRY.get_sample_value(name, labels) or 0
@@ -40,19 +40,19 @@ def started(method: str = "RecognizeImage", kind: str = "unary", service: str = 
 
 
 async def test_counts_a_call_when_it_begins_and_when_it_ends() -> None:
-    """A running call is started and not handled; when it ends it is both."""
-    begun, ended = started(), handled("OK")
+    """A running call is counted as started; once it ends, it is also counted as handled."""
+    starts, ends = started(), handled("OK")
     recognizer = Scripted(seconds=0.2)
     async with leaf(recognizer) as address, stub(address) as client:
         call = client.RecognizeImage(request())
         await until(lambda: recognizer.calls)
-        assert (begun(), ended()) == (1, 0)
+        assert (starts(), ends()) == (1, 0)
         await call
-        assert (begun(), ended()) == (1, 1)
+        assert (starts(), ends()) == (1, 1)
 
 
 async def test_measures_the_time() -> None:
-    """A call's seconds are in the histogram."""
+    """The histogram has a call's duration in seconds."""
     labels = {"grpc_type": "unary", "grpc_service": RECOGNIZER, "grpc_method": "RecognizeImage"}
     slow = Counted("grpc_server_handling_seconds_sum", **labels)
     async with leaf(Scripted(seconds=0.1)) as address, stub(address) as client:
@@ -86,7 +86,7 @@ async def test_counts_cancelled_calls() -> None:
 
 
 class Heedless(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
-    """A service that keeps no deadline itself."""
+    """A service that does not enforce deadlines itself."""
 
     def register(self, server: grpc.aio.Server) -> tuple[str]:
         recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(self, server)
@@ -104,7 +104,7 @@ class Heedless(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
 
 
 async def test_counts_calls_past_their_deadline() -> None:
-    """A call whose deadline passes is DeadlineExceeded, not Canceled, though gRPC cancels it."""
+    """A call past its deadline is counted as DeadlineExceeded, not Canceled, although gRPC cancels it."""
     late = handled("DeadlineExceeded")
     async with served(Heedless()) as address, stub(address) as client:
         with pytest.raises(grpc.aio.AioRpcError):
@@ -113,7 +113,7 @@ async def test_counts_calls_past_their_deadline() -> None:
 
 
 async def test_counts_streams() -> None:
-    """A stream is one call of the type server_stream."""
+    """A stream is counted as one call of type server_stream."""
     streamed = handled("OK", "StreamRecognizeImage", "server_stream")
     async with leaf(Scripted()) as address, stub(address) as client:
         _ = [message async for message in client.StreamRecognizeImage(request())]
@@ -121,7 +121,7 @@ async def test_counts_streams() -> None:
 
 
 async def test_counts_cancelled_streams() -> None:
-    """A stream that its caller cancels is counted as well."""
+    """A stream that its caller cancels is counted as Canceled."""
     cancelled = handled("Canceled", "StreamRecognizeImage", "server_stream")
     recognizer = Scripted(seconds=300)
     async with leaf(recognizer) as address, stub(address) as client:
@@ -135,7 +135,7 @@ async def test_counts_cancelled_streams() -> None:
 
 @pytest.mark.parametrize("path", ["/marquee.v1.RecognizerService/Guess", "/any.Service/Method"])
 async def test_unknown_methods_share_one_name(path: str) -> None:
-    """A method that is not there is counted as unknown, so that no caller makes a label."""
+    """Any method that does not exist is counted as unknown, so callers cannot create labels."""
     unknown = handled("Unimplemented", "unknown", "unary", "unknown")
     async with leaf(Scripted()) as address, grpc.aio.insecure_channel(address) as channel:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -144,7 +144,7 @@ async def test_unknown_methods_share_one_name(path: str) -> None:
 
 
 def test_spells_codes_as_go_does() -> None:
-    """Dashboards made for Go servers find every code."""
+    """Every code has Go's spelling, so dashboards for Go servers find it."""
     assert {calls.code_name(code) for code in grpc.StatusCode} == {
         *("OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists"),
         *("PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented"),
@@ -152,14 +152,14 @@ def test_spells_codes_as_go_does() -> None:
     }
 
 
-async def test_tells_the_model() -> None:
-    """A loaded recognizer's model is told by name and version."""
+async def test_exports_the_model() -> None:
+    """The metrics have the name and version of a loaded recognizer's model."""
     async with leaf(Scripted()):
         assert REGISTRY.get_sample_value("marquee_model_info", {"model": "scripted", "version": "1"}) == 1
 
 
 def test_forgets_a_model_that_is_no_longer_used() -> None:
-    """When the version changes, the old one is no longer told."""
+    """Once a model's version changes, the old version is no longer exported."""
     metrics.show_models({"celebrity": "1"})
     metrics.show_models({"celebrity": "2"})
     values = [REGISTRY.get_sample_value("marquee_model_info", {"model": "celebrity", "version": v}) for v in "12"]
@@ -168,7 +168,7 @@ def test_forgets_a_model_that_is_no_longer_used() -> None:
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the exporter lives as long as its process
 def test_exports_what_it_counts() -> None:
-    """GET /metrics has the series by the names that go-grpc-middleware gives them."""
+    """GET /metrics returns the series under go-grpc-middleware's names."""
     port = free_port()
     metrics.export("127.0.0.1", port)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:

@@ -1,4 +1,4 @@
-"""A server's life as a process: start, loading, serving, end."""
+"""The life of a server process: start, loading, serving and end."""
 
 import signal
 import socket
@@ -23,7 +23,7 @@ Health = health_pb2.HealthCheckResponse
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts servers that end with the test."""
+    """Return a function that starts a server, which ends with the test."""
     started: list[LeafProcess] = []
 
     def start(*arguments: str | Path, **environment: str) -> LeafProcess:
@@ -37,21 +37,21 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def loading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LeafProcess]:
-    """A server whose model takes ten minutes to load."""
+    """Yield a server whose model takes ten minutes to load."""
     server = LeafProcess(tmp_path_factory.mktemp("loading"), "--load-seconds", "600")
     yield server
     server.close()
 
 
-async def test_while_loading_it_is_alive_and_not_ready(loading: LeafProcess) -> None:
-    """A loading server must not be restarted, nor get calls."""
+async def test_while_loading_it_is_alive_but_not_ready(loading: LeafProcess) -> None:
+    """A loading server is alive but not ready, so it is neither restarted nor called."""
     names = ("liveness", "readiness", "", "marquee.v1.RecognizerService")
     states = [await loading.health(name) for name in names]
     assert states == [Health.SERVING, Health.NOT_SERVING, Health.NOT_SERVING, Health.NOT_SERVING]
 
 
 async def test_while_loading_it_refuses_calls(loading: LeafProcess) -> None:
-    """A call that comes too early is told to try again: UNAVAILABLE, MODEL_NOT_READY."""
+    """A call before loading ends gets UNAVAILABLE, MODEL_NOT_READY."""
     async with loading.client() as client:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await client.RecognizeImage(request(), timeout=PATIENCE)
@@ -69,7 +69,7 @@ async def test_once_loaded_it_serves(start: Start) -> None:
 
 
 async def test_sigterm_while_loading_ends_it(start: Start) -> None:
-    """A server that is stopped before it is ready stops in order."""
+    """A server that is stopped before it is ready exits with 0."""
     server = start("--load-seconds", "600")
     assert await server.health("liveness") == Health.SERVING
     server.process.send_signal(signal.SIGTERM)
@@ -77,7 +77,7 @@ async def test_sigterm_while_loading_ends_it(start: Start) -> None:
 
 
 async def test_a_model_that_cannot_be_loaded_ends_it(start: Start) -> None:
-    """A domain error while loading is told in one line, without a traceback, and the process exits with 1."""
+    """A domain error while loading is logged as one line without a traceback, and the process exits with 1."""
     server = start("--load-error", "MARQUEE_MODEL names no file.")
     assert await server.ended() == 1
     assert [line["error"] for line in server.events("cannot serve")] == ["MARQUEE_MODEL names no file."]
@@ -86,7 +86,7 @@ async def test_a_model_that_cannot_be_loaded_ends_it(start: Start) -> None:
 
 @pytest.mark.parametrize("variable", ["MARQUEE_PORT", "MARQUEE_METRICS_PORT"])
 async def test_a_taken_port_ends_it(start: Start, variable: str) -> None:
-    """A port that somebody else has is told with the variable that changes it, and the process exits with 1."""
+    """If a port is taken, the log names the variable that changes it, and the process exits with 1."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -97,7 +97,7 @@ async def test_a_taken_port_ends_it(start: Start, variable: str) -> None:
 
 
 async def test_sigterm_lets_a_running_call_end(start: Start, tmp_path: Path) -> None:
-    """After SIGTERM a running call is answered, and the process exits with 0."""
+    """After SIGTERM, the server answers its running call and exits with 0."""
     go = tmp_path / "go"
     server = start("--until", go)
     await server.serving()
@@ -124,7 +124,7 @@ async def test_draining_has_an_end(start: Start) -> None:
 
 
 async def test_before_draining_it_still_takes_calls(start: Start) -> None:
-    """For MARQUEE_DRAIN_DELAY_SECONDS it says NOT_SERVING and answers those who have not heard yet."""
+    """For MARQUEE_DRAIN_DELAY_SECONDS, the server is NOT_SERVING but answers callers that have not noticed yet."""
     server = start(MARQUEE_DRAIN_DELAY_SECONDS="300")
     await server.serving()
     async with server.client() as client:
@@ -133,35 +133,36 @@ async def test_before_draining_it_still_takes_calls(start: Start) -> None:
 
 
 async def test_a_watcher_does_not_hold_up_the_end(start: Start) -> None:
-    """Somebody who watches the health hears NOT_SERVING and is let go at once, not after the whole drain."""
+    """A health watcher gets NOT_SERVING, and its stream ends at once, not after the whole drain."""
     server = start(MARQUEE_DRAIN_SECONDS="300")
     await server.serving()
     async with grpc.aio.insecure_channel(server.address) as channel:
-        asked = health_pb2.HealthCheckRequest(service="readiness")
-        heard = [answer.status async for answer in _after(server, HealthStub(channel).Watch(asked, timeout=PATIENCE))]
-    assert heard == [Health.SERVING, Health.NOT_SERVING]
+        message = health_pb2.HealthCheckRequest(service="readiness")
+        responses = HealthStub(channel).Watch(message, timeout=PATIENCE)
+        statuses = [response.status async for response in _stopping(server, responses)]
+    assert statuses == [Health.SERVING, Health.NOT_SERVING]
     assert await server.ended() == 0
 
 
-async def _after(
-    server: LeafProcess, watch: AsyncIterable[health_pb2.HealthCheckResponse]
+async def _stopping(
+    server: LeafProcess, responses: AsyncIterable[health_pb2.HealthCheckResponse]
 ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-    """What the watcher hears when the server is asked to end after the first answer."""
-    async for answer in watch:
-        yield answer
-        if answer.status == Health.SERVING:
+    """Yield the responses of Watch; stop the server after the first one."""
+    async for response in responses:
+        yield response
+        if response.status == Health.SERVING:
             server.process.send_signal(signal.SIGTERM)
 
 
 async def test_it_listens_on_an_ipv6_address(start: Start) -> None:
-    """MARQUEE_HOST takes ::1 without brackets."""
+    """MARQUEE_HOST accepts ::1 without brackets."""
     if not _has_ipv6():
         pytest.skip("this machine has no IPv6 loopback")
     server = start(MARQUEE_HOST="::1")
     async with grpc.aio.insecure_channel(server.address.replace("127.0.0.1", "[::1]")) as channel:
-        asked = health_pb2.HealthCheckRequest(service="liveness")
-        answer = await HealthStub(channel).Check(asked, timeout=PATIENCE, wait_for_ready=True)
-    assert answer.status == Health.SERVING
+        message = health_pb2.HealthCheckRequest(service="liveness")
+        response = await HealthStub(channel).Check(message, timeout=PATIENCE, wait_for_ready=True)
+    assert response.status == Health.SERVING
 
 
 def _has_ipv6() -> bool:

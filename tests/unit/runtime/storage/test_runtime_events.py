@@ -1,4 +1,4 @@
-"""What S3's notifications say was created. The Lambda's tests have whole events."""
+"""Reading created objects from S3's notifications. The Lambda's tests have complete events."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ def bridged(key: str, kind: str = "Object Created") -> dict[str, Any]:
 
 
 def test_s3_encodes_keys_and_event_bridge_does_not() -> None:
-    """Versions go along."""
+    """Keys from S3 are decoded, keys from EventBridge are not, and both keep their versions."""
     assert created_objects({"Records": [record("a+b%20%231.jpg")]}) == [S3Url("b", "a b #1.jpg", "v1")]
     assert created_objects(bridged("a+b%20c.jpg")) == [S3Url("b", "a+b%20c.jpg", "v1")]
 
 
 def test_an_event_has_all_its_records() -> None:
-    """In their order."""
+    """An event's records all become objects, in their order."""
     keys = ["b.jpg", "a.jpg"]
     assert [url.key for url in created_objects({"Records": [record(key) for key in keys]})] == keys
 
@@ -38,8 +38,8 @@ def test_an_event_has_all_its_records() -> None:
         {"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"},
     ],
 )
-def test_nothing_was_created(event: dict[str, Any]) -> None:
-    """By a removal, or by S3's test of a queue."""
+def test_other_s3_events_create_nothing(event: dict[str, Any]) -> None:
+    """A removal and S3's test message create no objects."""
     assert created_objects(event) == []
 
 
@@ -57,6 +57,6 @@ def test_nothing_was_created(event: dict[str, Any]) -> None:
     ],
 )
 def test_other_events_are_refused(event: dict[str, Any]) -> None:
-    """With S3's name, whatever is missing or of another type."""
+    """Any other event is refused with an error that mentions S3, whatever is missing or of another type."""
     with pytest.raises(ValueError, match="S3"):
         created_objects(event)

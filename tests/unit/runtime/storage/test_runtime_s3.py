@@ -1,4 +1,4 @@
-"""Objects of S3: how they are named, what a working S3 gives, and what is made of each way to fail."""
+"""S3 objects: their URLs, reading and writing them, and the error for each failure."""
 
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,7 +27,7 @@ CLIMBING = "people/../../anna.jpg"
 
 
 class Answer(BaseHTTPRequestHandler):
-    """Answers each request as its key says: STATUS-CODE is an error of S3, length-N promises N bytes and sends ten."""
+    """Answers as the key says: STATUS-CODE is an error of S3, length-N promises N bytes and sends ten."""
 
     def do_GET(self) -> None:
         kind, _, value = self.path.partition("?")[0].rpartition("/")[2].partition("-")
@@ -69,8 +69,8 @@ def s3_url() -> Iterator[str]:
 @pytest.mark.parametrize(
     "key", ["a.jpg", "a#1.jpg", "a?versionId=2", "100%.jpg", "a%20b", "a b+c", "Åse/ünï.jpg", "/a//b/", "s3://c/d"]
 )
-def test_every_sign_is_a_letter_of_the_key(key: str) -> None:
-    """Nothing is decoded, cut or taken for a URL's query or fragment."""
+def test_every_character_belongs_to_the_key(key: str) -> None:
+    """No character of a key is decoded, cut off or taken for a URL's query or fragment."""
     url = S3Url.parse(f"s3://bucket/{key}")
     assert (url.bucket, url.key, url.version) == ("bucket", key, "")
     assert str(url) == f"s3://bucket/{key}"
@@ -79,8 +79,8 @@ def test_every_sign_is_a_letter_of_the_key(key: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "bucket/key", "s3:/bucket/key", "s3://", "s3://bucket", "s3://bucket/", "s3:///k"]
 )
-def test_half_an_object_is_refused(text: str) -> None:
-    """An object has a bucket and a key; the form is told."""
+def test_an_incomplete_url_is_refused(text: str) -> None:
+    """A URL without a bucket or a key is refused, and the error shows the expected form."""
     with pytest.raises(InvalidRequest, match="is not of the form s3://BUCKET/KEY"):
         S3Url.parse(text)
 
@@ -90,14 +90,14 @@ def test_half_an_object_is_refused(text: str) -> None:
     [("s3://b", ""), ("s3://b/", ""), ("s3://b/a", "a/"), ("s3://b/a/", "a/"), ("s3://b/a#?/ü", "a#?/ü/")],
 )
 def test_a_folder_ends_with_one_slash(text: str, prefix: str) -> None:
-    """However it is written; an empty one is the whole bucket."""
+    """A folder's prefix ends with one slash, however it is written; an empty prefix is the whole bucket."""
     assert S3Url.parse_folder(text) == S3Url("b", prefix)
     assert S3Url.parse_folder(text).child("c/d") == S3Url("b", f"{prefix}c/d")
 
 
 @pytest.mark.parametrize("text", ["", "b/a", "s3://", "s3:///a"])
 def test_a_folder_needs_a_bucket(text: str) -> None:
-    """The form is told."""
+    """A folder URL without a bucket is refused, and the error shows the expected form."""
     with pytest.raises(InvalidRequest, match="is not of the form s3://BUCKET/PREFIX"):
         S3Url.parse_folder(text)
 
@@ -119,8 +119,8 @@ FAILURES = {
 
 
 @pytest.mark.parametrize(("key", "error"), FAILURES.items(), ids=FAILURES)
-def test_tells_what_went_wrong(store: ObjectStore, key: str, error: type[DomainError]) -> None:
-    """Each way to fail has its error: missing, forbidden, empty, too large, ended half way, anything else."""
+def test_each_failure_has_its_error(store: ObjectStore, key: str, error: type[DomainError]) -> None:
+    """Each failure has its error: missing, forbidden, empty, too large, cut off half way, anything else."""
     with pytest.raises(DomainError) as caught:
         store.fetch(pb.S3Object(bucket="b", key=key))
     assert type(caught.value) is error
@@ -156,7 +156,7 @@ def download(url: str, key: str) -> None:
 
 USES = (gallery, written_gallery, model, model_mark, picture, checked_picture, download)
 BY_HEAD = (model_mark, checked_picture, download)
-"""An answer to HEAD has no body, so its status is all there is."""
+"""Uses that send HEAD, whose response has no body: only its status tells the error."""
 BY_CODE = ("400-RequestTimeout", "400-Throttling", "400-ThrottlingException", "409-OperationAborted")
 BY_STATUS = (
     *("503-SlowDown", "500-InternalError", "503-ServiceUnavailable", "429-TooManyRequests"),
@@ -167,14 +167,14 @@ TRANSIENT = [(use, key) for use in USES for key in BY_STATUS + (() if use in BY_
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """boto3 waits for nothing before it tries again."""
+    """Make boto3 retry without waiting."""
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
 
 
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize(("use", "key"), TRANSIENT, ids=[f"{use.__name__}-{key}" for use, key in TRANSIENT])
-def test_what_passes_by_itself_is_unavailable(url: str, key: str, use: Callable[[str, str], object]) -> None:
-    """For pictures, galleries, models and downloads alike."""
+def test_transient_failures_are_unavailable(url: str, key: str, use: Callable[[str, str], object]) -> None:
+    """A transient failure is DependencyUnavailable for pictures, galleries, models and downloads alike."""
     with pytest.raises(DependencyUnavailable, match=f"S3 is unavailable for s3://b/{key}: "):
         use(url, key)
 
@@ -182,7 +182,7 @@ def test_what_passes_by_itself_is_unavailable(url: str, key: str, use: Callable[
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 def test_an_s3_that_is_not_there_is_unavailable(use: Callable[[str, str], object]) -> None:
-    """Nobody listening is UNAVAILABLE, not an error on our side."""
+    """An S3 that does not listen is UNAVAILABLE, not an error on our side."""
     with pytest.raises(DependencyUnavailable, match="S3 is unavailable for s3://b/a: EndpointConnectionError"):
         use("http://127.0.0.1:1", "a")
 
@@ -190,16 +190,16 @@ def test_an_s3_that_is_not_there_is_unavailable(use: Callable[[str, str], object
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("key", ["403-AccessDenied", "403-RequestTimeTooSkewed", "501-NotImplemented", "400-BadDigest"])
 @pytest.mark.parametrize("use", [gallery, written_gallery, model, download], ids=lambda use: use.__name__)
-def test_what_s3_refuses_is_the_operators(url: str, key: str, use: Callable[[str, str], object]) -> None:
-    """A wrong clock, right or server does not pass by itself."""
+def test_lasting_refusals_are_misconfigured(url: str, key: str, use: Callable[[str, str], object]) -> None:
+    """A refusal that does not pass by itself (clock, permissions, wrong server) is Misconfigured."""
     code = key[:3] if use is download else key[4:]
     with pytest.raises(Misconfigured, match=f"S3 refuses s3://b/{key}: {code}"):
         use(url, key)
 
 
 @pytest.mark.usefixtures("impatient")
-def test_missing_credentials_are_the_operators(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They do not come by themselves."""
+def test_missing_credentials_are_misconfigured(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Missing credentials, which do not appear by themselves, are Misconfigured."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -215,9 +215,9 @@ def files(folder: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("endpoint_url", "host"), [(None, "pictures.s3.amazonaws.com"), ("http://minio:9000", "minio:9000/pictures")]
 )
-def test_another_s3_is_asked_by_path(s3_url: str, endpoint_url: str | None, host: str) -> None:
-    """Amazon has a host name for each bucket, another S3 the bucket in the path."""
-    del s3_url  # whose credentials are set
+def test_another_s3_has_the_bucket_in_the_path(s3_url: str, endpoint_url: str | None, host: str) -> None:
+    """Amazon's URLs have the bucket in the host name; those of another S3 have it in the path."""
+    del s3_url  # the fixture sets credentials
     where = {"Bucket": "pictures", "Key": "a.jpg"}
     url = S3(endpoint_url).client.generate_presigned_url("get_object", Params=where)
     assert url.partition("://")[2].startswith(f"{host}/a.jpg?")
@@ -240,8 +240,8 @@ def test_paths_are_what_follows_the_last_slash(
     assert files(tmp_path) == expected
 
 
-def test_only_what_is_wanted_is_copied(tmp_path: Path, s3_url: str) -> None:
-    """By key and by size."""
+def test_only_wanted_objects_are_copied(tmp_path: Path, s3_url: str) -> None:
+    """The filter, which gets each key and size, decides which objects are copied."""
     sizes = {}
 
     def wanted(key: str, size: int) -> bool:
@@ -254,7 +254,7 @@ def test_only_what_is_wanted_is_copied(tmp_path: Path, s3_url: str) -> None:
 
 
 def test_a_key_cannot_leave_the_folder(tmp_path: Path, s3_url: str) -> None:
-    """One that climbs out is refused by name, and nothing is written above the folder."""
+    """A key that leads out of the folder is refused by name, and nothing is written above the folder."""
     folder = tmp_path / "one" / "two"
     folder.mkdir(parents=True)
     with pytest.raises(Misconfigured, match=r"The key 'people/\.\./\.\./anna\.jpg' leads out of its folder"):
@@ -262,20 +262,20 @@ def test_a_key_cannot_leave_the_folder(tmp_path: Path, s3_url: str) -> None:
     assert files(tmp_path) == {}
 
 
-def test_what_s3_says_is_told(tmp_path: Path, s3_url: str) -> None:
-    """A bucket that is not there is S3's own word."""
+def test_s3s_error_code_is_reported(tmp_path: Path, s3_url: str) -> None:
+    """A missing bucket is reported with S3's own error code."""
     with pytest.raises(Misconfigured, match="NoSuchBucket"):
         S3(s3_url).download_all(S3Url("nowhere", "people/"), tmp_path, lambda *_: True)
 
 
 def test_folders_are_listed(s3_url: str) -> None:
-    """The names of those right in the folder."""
+    """Only the folder's direct subfolders are listed, by name."""
     assert S3(s3_url).folders(S3Url("copied", "people/")) == ["..", "anna"]
     assert S3(s3_url).folders(S3Url("copied", "")) == ["people"]
 
 
 def test_a_version_is_read(s3_url: str) -> None:
-    """The one that the URL has, or the newest."""
+    """A read returns the version in the URL, or the newest one."""
     s3 = S3(s3_url)
     s3.client.create_bucket(Bucket="versions")
     s3.client.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
@@ -286,7 +286,7 @@ def test_a_version_is_read(s3_url: str) -> None:
 
 
 def test_writing_needs_the_etag(s3_url: str) -> None:
-    """Of what is there: empty for nothing."""
+    """A write needs the current object's ETag, which is empty if there is none."""
     s3, url = S3(s3_url), S3Url("copied", "written")
     etag = s3.write(url, b"one", "")
     assert s3.etag(url) == etag
