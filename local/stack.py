@@ -102,7 +102,7 @@ def _demo_gallery(state: Path) -> Path:
 def _gateway_config(state: Path, servers: dict[str, str]) -> Path:
     template = Path(__file__).with_name("gateway.yaml").read_text("utf-8")
     path = state / "gateway.yaml"
-    path.write_text(Template(template).substitute(servers), "utf-8")
+    files.write(path, Template(template).substitute(servers))
     return path
 
 

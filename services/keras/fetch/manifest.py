@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from services.runtime.storage import files
+
 FILE = "manifest.json"
 
 
@@ -41,7 +43,7 @@ def describe(folder: Path) -> Manifest:
 
 def write(manifest: Manifest, folder: Path) -> None:
     """Write FOLDER/manifest.json. Blocks."""
-    (folder / FILE).write_text(f"{manifest.model_dump_json(indent=1)}\n", encoding="utf-8")
+    files.write(folder / FILE, f"{manifest.model_dump_json(indent=1)}\n")
 
 
 def differences(folder: Path, manifest: Manifest) -> Iterator[str]:

@@ -11,6 +11,8 @@ from typing import ClassVar, TypeAlias
 
 import jinja2
 
+from services.runtime.storage import files
+
 WIDTH, HEIGHT = 360, 240
 """Pixels of a chart without its margins."""
 
@@ -44,7 +46,7 @@ class Line:
 
     @property
     def pixels(self) -> str:
-        """The points as SVG has them."""
+        """The points in SVG's notation."""
         return " ".join(f"{WIDTH * x:.1f},{HEIGHT * (1 - y):.1f}" for x, y in self.points)
 
 
@@ -70,7 +72,7 @@ class Figure:
 
     @property
     def base64(self) -> str:
-        """The picture as a data URL has it."""
+        """The picture in base64, for a data URL."""
         return base64.b64encode(self.jpeg).decode()
 
 
@@ -86,12 +88,11 @@ class Section:
 
 
 def write(path: Path, title: str, summary: Sequence[Block], sections: Sequence[Section]) -> None:
-    """Write the page; missing folders are made."""
+    """Write the page, creating its folder if needed."""
     folder = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
         loader=folder, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     page = environment.get_template("page.html.j2")
     text = page.render(title=title, sections=[Section("", summary), *sections], width=WIDTH, height=HEIGHT)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    files.write(path, text)
