@@ -1,4 +1,4 @@
-"""Names the people in objects of S3, as an AWS Lambda function: `services.rekognition.lambda_function.lambda_handler`.
+"""Name the people in objects of S3, as an AWS Lambda function: `services.rekognition.lambda_function.lambda_handler`.
 
 Pictures go to Rekognition by reference and are never fetched, so the function needs neither Pillow nor NumPy:
 JPEG and PNG of at most 15 MB, in Rekognition's region. Cap, prices, rates and attempts are the recognizer's.
@@ -120,7 +120,7 @@ def _message(body: str) -> Mapping[str, Any]:
 
 
 async def _recognize_all(objects: Sequence[S3Url], deadline: float) -> list[_Outcome]:
-    await asyncio.to_thread(_account().step)
+    await asyncio.to_thread(_account().refresh)
     return list(await asyncio.gather(*(_recognize(one, deadline) for one in objects)))
 
 

@@ -1,4 +1,4 @@
-"""Recognizes celebrities, labels, faces, enrolled people, text and unsafe content with Amazon Rekognition."""
+"""Recognition of celebrities, labels, faces, enrolled people, text and unsafe content with Amazon Rekognition."""
 
 import asyncio
 import time
@@ -24,7 +24,7 @@ _Outcome: TypeAlias = pb.RecognizerResult | BaseException
 
 
 class RekognitionRecognizer:
-    """Asks Rekognition for all features of a call at the same time; each is one or more calls that cost money."""
+    """Recognizer that calls Rekognition for all features at once; each takes one or more calls that cost money."""
 
     name = "rekognition"
 
@@ -37,7 +37,7 @@ class RekognitionRecognizer:
     async def load(self) -> None:
         """Find region, credentials and the table, if one is set. Raises Misconfigured, DependencyUnavailable."""
         self._account = await asyncio.to_thread(Account, self._settings)
-        self._account.keep_up()
+        self._account.start_refreshing()
 
     async def recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
         """Return the features' results. One that fails or is late leaves the others'; if all fail, raise."""

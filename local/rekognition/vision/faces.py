@@ -55,7 +55,7 @@ _DOWN, _FORWARD = 48.7, 22.0
 
 
 @dataclass(frozen=True)
-class Bar:
+class Thresholds:
     """What a face must reach to pass a quality filter."""
 
     confidence: float
@@ -67,14 +67,14 @@ class Bar:
     """Degrees to either side."""
 
 
-_MEDIUM = Bar(confidence=75, side=40, brightness=15, sharpness=10, max_yaw=60)
-BARS = {
-    "LOW": Bar(confidence=60, side=24, brightness=8, sharpness=4, max_yaw=75),
+_MEDIUM = Thresholds(confidence=75, side=40, brightness=15, sharpness=10, max_yaw=60)
+THRESHOLDS = {
+    "LOW": Thresholds(confidence=60, side=24, brightness=8, sharpness=4, max_yaw=75),
     "MEDIUM": _MEDIUM,
     "AUTO": _MEDIUM,
-    "HIGH": Bar(confidence=95, side=64, brightness=25, sharpness=30, max_yaw=40),
+    "HIGH": Thresholds(confidence=95, side=64, brightness=25, sharpness=30, max_yaw=40),
 }
-"""By QualityFilter; NONE accepts every face. Amazon does not publish its bars; these are the endpoint's own."""
+"""By QualityFilter; NONE accepts every face. Amazon does not publish its thresholds; these are the endpoint's own."""
 
 
 def compared_face(view: View, index: int) -> "ComparedFaceTypeDef":
@@ -112,22 +112,22 @@ def good_faces(view: View, quality_filter: str) -> list[int]:
 
 def quality_faults(view: View, index: int, quality_filter: str) -> list[str]:
     """Return Rekognition's reasons why the face fails the quality filter; none if it passes."""
-    bar = BARS.get(quality_filter)
-    return list(_faults(view, index, bar)) if bar else []
+    thresholds = THRESHOLDS.get(quality_filter)
+    return list(_faults(view, index, thresholds)) if thresholds else []
 
 
-def _faults(view: View, index: int, bar: Bar) -> Iterator[str]:
+def _faults(view: View, index: int, thresholds: Thresholds) -> Iterator[str]:
     face = view.faces[index]
     measured = _quality(view, face)
-    if confidence(face) < bar.confidence:
+    if confidence(face) < thresholds.confidence:
         yield "LOW_CONFIDENCE"
-    if min(face.width, face.height) * view.scale < bar.side:
+    if min(face.width, face.height) * view.scale < thresholds.side:
         yield "SMALL_BOUNDING_BOX"
-    if measured["Brightness"] < bar.brightness:
+    if measured["Brightness"] < thresholds.brightness:
         yield "LOW_BRIGHTNESS"
-    if measured["Sharpness"] < bar.sharpness:
+    if measured["Sharpness"] < thresholds.sharpness:
         yield "LOW_SHARPNESS"
-    if abs(_pose(view.eyes[index])["Yaw"]) > bar.max_yaw:
+    if abs(_pose(view.eyes[index])["Yaw"]) > thresholds.max_yaw:
         yield "EXTREME_POSE"
 
 

@@ -14,7 +14,7 @@ from services.rekognition.table.replicas import Replicas
 from services.runtime.errors import DomainError
 
 logger = structlog.get_logger()
-_STEP_SECONDS = 5
+_REFRESH_SECONDS = 5
 
 
 class Account:
@@ -32,34 +32,34 @@ class Account:
             self.people = EnrolledPeople(table, settings.rekognition_table)
             self._replicas = Replicas(table, settings.rekognition_table)
         self.calls = Calls(client, settings, self.ledger, self._rates)
-        self._sync: asyncio.Task[None] | None = None
-        self.step()
+        self._refreshing: asyncio.Task[None] | None = None
+        self.refresh()
 
-    def step(self) -> None:
-        """Read what others have spent and how many replicas there are. Blocks; raises as the constructor."""
+    def refresh(self) -> None:
+        """Read what others have spent and how many replicas there are. Blocks; raises what the constructor does."""
         self.ledger.refresh()
         if self._replicas is not None:
             self._rates.share(self._replicas.beat())
 
-    def keep_up(self) -> None:
-        """Take a step every few seconds from now on."""
-        self._sync = asyncio.create_task(self._keep_up())
+    def start_refreshing(self) -> None:
+        """Refresh every few seconds from now on."""
+        self._refreshing = asyncio.create_task(self._refresh_forever())
 
     async def close(self) -> None:
         """Leave this replica's share to the others; running calls end by themselves."""
-        if self._sync is not None:
-            self._sync.cancel()
+        if self._refreshing is not None:
+            self._refreshing.cancel()
             with suppress(asyncio.CancelledError):
-                await self._sync
+                await self._refreshing
         if self._replicas is not None:
             with suppress(DomainError):  # the others notice within half a minute
                 await asyncio.to_thread(self._replicas.leave)
         self.calls.close()
 
-    async def _keep_up(self) -> None:
+    async def _refresh_forever(self) -> None:
         while True:
-            await asyncio.sleep(_STEP_SECONDS)
+            await asyncio.sleep(_REFRESH_SECONDS)
             try:
-                await asyncio.to_thread(self.step)
+                await asyncio.to_thread(self.refresh)
             except DomainError as exc:
                 logger.warning("not in step with other replicas", error=exc.message)

@@ -55,7 +55,7 @@ class _Portrait:
 
 
 class Indexing:
-    """Indexes the pictures of one call, each new one by DetectFaces, SearchFacesByImage, IndexFaces.
+    """Indexing of one call's pictures, each new one by DetectFaces, SearchFacesByImage and IndexFaces.
 
     Who and how many people are in a picture is checked first, so that nothing enters the collection that
     would have to be removed. Pictures that were enrolled before cost nothing.
@@ -107,7 +107,7 @@ class Indexing:
         detection = await self._request.ask("DetectFaces", "FaceDetails", portrait.picture, Attributes=["DEFAULT"])
         check_one_face(detection["FaceDetails"])
         if not self._enrollment.allow_similar:
-            await self._check_not_another(portrait)
+            await self._check_owner(portrait)
         response = await self._request.ask(
             "IndexFaces",
             "FaceRecords",
@@ -123,7 +123,7 @@ class Indexing:
         state = pb.ENROLLMENT_STATE_ENROLLED
         return pb.EnrolledFace(face_id=record["Face"]["FaceId"], state=state, box=face.box, quality=face.quality)
 
-    async def _check_not_another(self, portrait: _Portrait) -> None:
+    async def _check_owner(self, portrait: _Portrait) -> None:
         """Raise FaceAlreadyEnrolled if the face resembles another person's."""
         response: Any = await self._request.ask(
             "SearchFacesByImage",
@@ -169,7 +169,7 @@ def _unknown(reasons: Sequence[str]) -> _Refusal:
 def _in_order(
     portraits: Sequence[_Portrait | DomainError], faces: Mapping[str, pb.EnrolledFace]
 ) -> list[pb.EnrolledFace]:
-    """Return one face per picture; the second time that a picture comes, it is already enrolled."""
+    """Return one face per picture; a picture that comes twice is already enrolled the second time."""
     ordered, digests = [], set()
     for portrait in portraits:
         face = refused_face(portrait) if isinstance(portrait, DomainError) else pb.EnrolledFace()

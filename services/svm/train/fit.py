@@ -1,4 +1,4 @@
-"""Fits scaler and classifier, chosen and measured by cross-validation, and tests them on held-out faces."""
+"""Fitting of scaler and classifier, chosen and measured by cross-validation, and tested on held-out faces."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -42,10 +42,10 @@ class Fit:
 
 
 def fit(faces: TrainingSet, scaler: str = "minmax", false_accepts: float | None = None) -> Fit:
-    """Fit on all faces what did best in cross-validation (at most five folds).
+    """Fit on all faces the choice that did best in cross-validation (at most five folds).
 
-    `scaler` is one of SCALERS; `false_accepts` the share of held-out strangers that may pass for somebody
-    (None: see `calibrate`). Raise TrainingError if the faces cannot be told apart.
+    `scaler` is one of SCALERS; `false_accepts` the share of held-out strangers that may be taken for somebody
+    (None: see `calibrate`). Raises TrainingError if the faces cannot be told apart.
     """
     splits = _splits(faces)
     search = _search(faces, scaler, splits)
@@ -53,7 +53,7 @@ def fit(faces: TrainingSet, scaler: str = "minmax", false_accepts: float | None 
     known = _known_trial(faces, best, splits)
     trials = _stranger_trials(faces, best)
     calibration = calibrate(known, trials, false_accepts)
-    _check_told_apart(calibration)
+    _check_separation(calibration)
     report = {"folds": len(splits)} | _choice(search.best_params_) | measure(known, trials, calibration)
     if faces.recipe == "wavelet":
         report["scaler"] = scaler
@@ -78,7 +78,7 @@ def held_out_report(faces: TrainingSet, scaler: str, false_accepts: float | None
 
 
 def measure(known: Trial, trials: list[Trial], calibration: Calibration) -> dict[str, Any]:
-    """Return accuracy and macro-F1 of naming, how well strangers are told, and the threshold's effect on both."""
+    """Return accuracy and macro-F1 of naming, how well strangers are detected, and the threshold's effect on both."""
     names = known.decisions.argmax(axis=1)
     report = {
         "faces": len(known.owners),
@@ -168,7 +168,7 @@ def _gallery(faces: TrainingSet, pipeline: Pipeline | None, which: Columns) -> G
     return Gallery(faces.people, rows, faces.owners[which])
 
 
-def _check_told_apart(calibration: Calibration) -> None:
+def _check_separation(calibration: Calibration) -> None:
     if calibration.sigmoid.decision <= 0 and calibration.sigmoid.distance >= 0:
         raise TrainingError("In cross-validation the faces could not be told apart. Add pictures of each person.")
 
