@@ -1,7 +1,7 @@
-# A virtual environment that is active is used, else .venv is made.
+# Use the active virtual environment, else create .venv.
 VENV := $(or $(VIRTUAL_ENV),.venv)
 BIN := $(VENV)/bin
-# Tests start some 300 processes; where this is set, each would compile every module anew.
+# Tests start some 300 processes; if this is set, each of them compiles every module.
 unexport PYTHONDONTWRITEBYTECODE
 PYTHON3 ?= python3
 TRAIN := .venv-train
@@ -22,14 +22,14 @@ demo: $(VENV)/.marquee-local ## Start everything on this machine and recognize p
 test: $(VENV)/.marquee-dev $(TRAIN)/.marquee-train ## Run all tests (ARGS="-k fusion": some of them)
 	$(PYTEST) $(ARGS)
 
-test-quick: $(VENV)/.marquee-dev ## Run the tests that take no longer than two minutes together
+test-quick: $(VENV)/.marquee-dev ## Run the quick tests, in under two minutes
 	$(PYTEST) -m "not slow and not cluster" $(ARGS)
 
-test-cluster: $(VENV)/.marquee-dev ## Install the chart where KUBECONFIG says and test it (LOAD="command that loads images")
+test-cluster: $(VENV)/.marquee-dev ## Install the chart into KUBECONFIG's cluster and test it (LOAD="command that loads images")
 	$(if $(LOAD),$(LOAD) $(foreach name,$(SERVICES) local,marquee-$(name):dev))
 	$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
 
-images: ## Build an image a service (REGISTRY=… TAG=… DOCKER_ARGS=…)
+images: ## Build one image per service (REGISTRY=… TAG=… DOCKER_ARGS=…)
 	deploy/images/build $(SERVICES) local
 
 check: $(VENV)/.marquee-dev ## Lint, check types, imports, contract and generated files, as CI does
@@ -41,11 +41,11 @@ check: $(VENV)/.marquee-dev ## Lint, check types, imports, contract and generate
 	PYTHONPATH=. $(BIN)/python docs/generate.py --check
 	$(BIN)/python -m helm.generate --check
 
-format: $(VENV)/.marquee-dev ## Format the code and mend what can be mended by itself
+format: $(VENV)/.marquee-dev ## Format the code and fix what can be fixed automatically
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-proto: $(VENV)/.marquee-dev ## Generate marquee/v1 from protos/
+proto: $(VENV)/.marquee-dev ## Generate Python from protos/
 	$(BIN)/python protos/generate.py
 
 docs: $(VENV)/.marquee-dev ## Generate the tables of settings and errors, the chart's schema and table, and k8s/
@@ -58,12 +58,12 @@ lock: $(VENV)/.marquee-dev ## Lock the newest versions that pyproject.toml allow
 lambda: $(UV) ## Package the Lambda function as dist/marquee-lambda.zip
 	deploy/lambda/package $(UV) $(BIN)/python
 
-models: $(VENV)/.marquee-local $(TRAIN)/.marquee-train ## Make the demo's models anew
+models: $(VENV)/.marquee-local $(TRAIN)/.marquee-train ## Rebuild the demo's models
 	local/make-models $(BIN)/python $(TRAIN)/bin/python
 
-train-env: $(TRAIN)/.marquee-train ## Make .venv-train, which has TensorFlow, for training Keras models
+train-env: $(TRAIN)/.marquee-train ## Create .venv-train with TensorFlow, for training Keras models
 
-clean: ## Remove what make has made
+clean: ## Remove what make has built
 	rm -rf .venv $(TRAIN) .local build dist .mypy_cache .pytest_cache .ruff_cache
 
 $(UV): requirements/tools.txt

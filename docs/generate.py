@@ -1,4 +1,4 @@
-"""Generates docs/settings.md and docs/errors.md from the code, or checks that they are current.
+"""Generate docs/settings.md and docs/errors.md from the code, or check that they are current.
 
 usage: PYTHONPATH=. python docs/generate.py [--check]
 """
@@ -19,7 +19,7 @@ KINDS: tuple[type[Settings], ...] = (Settings, LeafSettings, *(kind for name in 
 
 
 def main() -> None:
-    """Write the files, or with --check exit if any is stale."""
+    """Write the files; with --check exit 1 if any is stale."""
     fresh = {DOCS / "settings.md": settings(), DOCS / "errors.md": errors()}
     stale = [path.name for path, text in fresh.items() if not path.exists() or path.read_text("utf-8") != text]
     if "--check" not in sys.argv[1:]:
@@ -56,7 +56,7 @@ def errors() -> str:
         "# Errors",
         "",
         "Every error that Marquee raises is a `google.rpc.Status` whose first detail is a `google.rpc.ErrorInfo`",
-        "with domain `marquee`, one of these reasons, and the `request_id` in its metadata where the call got one.",
+        "with domain `marquee`, one of these reasons, and the `request_id` in its metadata if the call has one.",
         "The message says what to do. A recognizer's `status` in a response is built the same way.",
         "This page is generated: `make docs`.",
         "",
@@ -68,7 +68,7 @@ def errors() -> str:
     lines += [
         "| `RECOGNIZER_UNAVAILABLE` | `UNAVAILABLE` | The gateway cannot reach the recognizer. |",
         "| `RECOGNIZER_TIMEOUT` | `DEADLINE_EXCEEDED` | The recognizer exceeded its share of the deadline. |",
-        "| `RECOGNIZER_FAILED` | as gRPC says | The call to the recognizer failed in another way. |",
+        "| `RECOGNIZER_FAILED` | as gRPC reports | The call to the recognizer failed in another way. |",
         "| `SHED` | `RESOURCE_EXHAUSTED` | The recognizer has as many calls in flight as the gateway allows it. |",
         "| `NO_RECOGNIZER_ANSWERED` | theirs, or `UNAVAILABLE` | All failed; the details hold each status. |",
         "| `INTERNAL` | `INTERNAL` | A bug in the server; its log has the traceback under the request_id. |",

@@ -1,4 +1,4 @@
-"""Generates what follows from the chart and the code, or checks that it is current.
+"""Generate what follows from the chart and the code, or check that it is current.
 
 usage: PYTHONPATH=. python -m helm.generate [--check]
 
@@ -22,7 +22,7 @@ SERVING = ROOT / "deploy" / "tensorflow-serving"
 
 
 def main() -> None:
-    """Write the files, or with --check exit if any is stale."""
+    """Write the files; with --check exit 1 if any is stale."""
     values_schema = {CHART / "values.schema.json": json.dumps(schema.schema(), indent=2) + "\n"}
     if "--check" not in sys.argv[1:]:
         _write(values_schema | _serving())  # rendering reads them

@@ -1,4 +1,4 @@
-"""Builds values.schema.json. The servers' own settings come from their code."""
+"""The content of values.schema.json. The servers' own settings come from their code."""
 
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,7 +10,7 @@ from services.runtime.server.metrics import BUCKETS
 from services.runtime.settings import PREFIX, LeafSettings, Settings
 
 Schema: TypeAlias = dict[str, Any]
-LEAVES: dict[str, type[LeafSettings]] = {name: settings_of(name)[0] for name in sorted(RECOGNIZERS, reverse=True)}
+LEAVES: dict[str, type[LeafSettings]] = {name: settings_of(name)[0] for name in RECOGNIZERS}
 
 
 def schema() -> Schema:

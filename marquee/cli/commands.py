@@ -123,8 +123,8 @@ def cost(
 
     \b
     Exit codes:
-      0  the pictures fit into what may be spent today
-      1  they do not fit, or the call failed
+      0  the estimate is within what is left to spend today
+      1  it is not, or the call failed
       2  usage error
       3  the server is unreachable
     """

@@ -17,12 +17,15 @@ class KerasSettings(LeafSettings):
     )
     keras_assets: Path = Field(
         Path("models/keras/celebrity"),
-        description="Folder that is served; `<version>/assets/marquee.json` in it holds labels and threshold.",
+        description="Folder of the model's versions; `<version>/assets/marquee.json` holds labels and threshold.",
     )
     keras_poll_seconds: float = Field(
-        2, gt=0, le=60, description="Seconds between checks for another model version and for an unavailable server."
+        2, gt=0, le=60, description="Seconds between checks for a new model version or an unavailable server."
     )
     keras_at_once: int = Field(
-        2, ge=1, le=64, description="Maximum concurrent Predict calls; pictures that arrive meanwhile share the next."
+        2,
+        ge=1,
+        le=64,
+        description="Maximum concurrent Predict calls; pictures that arrive meanwhile share the next one.",
     )
     keras_max_batch: int = Field(4, ge=1, le=32, description="Maximum pictures per Predict call; 1: no batching.")

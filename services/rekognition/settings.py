@@ -20,7 +20,7 @@ class RekognitionSettings(LeafSettings):
         None, description="AWS region. Default: `AWS_REGION`, `AWS_DEFAULT_REGION` or the AWS profile's."
     )
     rekognition_endpoint_url: str | None = Field(
-        None, pattern="^https?://.", description="Rekognition endpoint other than Amazon's."
+        None, pattern="^https?://.", description="URL of a Rekognition-compatible server. Default: Amazon Rekognition."
     )
     rekognition_calls: int = Field(32, ge=1, le=1000, description="Maximum concurrent calls to Rekognition.")
     rekognition_connect_timeout_seconds: float = Field(
@@ -30,13 +30,13 @@ class RekognitionSettings(LeafSettings):
         8,
         gt=0,
         le=60,
-        description="Timeout for a response. A caller may give up earlier; the call keeps its thread until then.",
+        description="Timeout for a response. A call keeps its thread that long even if its caller gives up earlier.",
     )
     rekognition_attempts: int = Field(
-        5, ge=1, le=20, description="Maximum attempts of a call with transient failures, within the caller's deadline."
+        5, ge=1, le=20, description="Maximum attempts per call if failures are transient, within the caller's deadline."
     )
     rekognition_rate: float = Field(
-        50, gt=0, le=10_000, description="Calls a second that the account's AWS quota allows for each operation."
+        50, gt=0, le=10_000, description="AWS's quota of the account for each operation, in calls per second."
     )
     rekognition_rates: Annotated[dict[Api, PositiveFloat], NoDecode] = Field(
         {}, description="Operations with a different quota: `DetectText=5,DetectFaces=25`."
@@ -56,7 +56,7 @@ class RekognitionSettings(LeafSettings):
         "keys are the strings `pk`, `sk`. Default: each replica counts for itself, and nobody can be enrolled.",
     )
     dynamodb_endpoint_url: str | None = Field(
-        None, pattern="^https?://.", description="DynamoDB endpoint other than Amazon's."
+        None, pattern="^https?://.", description="URL of a DynamoDB-compatible server. Default: Amazon DynamoDB."
     )
     rekognition_face_attributes: Literal["ALL", "DEFAULT"] = Field(
         "ALL", description="What FACES returns: `ALL`, or `DEFAULT`: only landmarks, quality and pose."
@@ -111,7 +111,7 @@ class RekognitionSettings(LeafSettings):
 
 
 class LambdaSettings(RekognitionSettings):
-    """Settings of the Lambda function, beside Rekognition's."""
+    """Settings of the Lambda function, which also has the Rekognition recognizer's."""
 
     rekognition_results_table: str = Field(
         "",

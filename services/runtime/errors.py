@@ -1,4 +1,4 @@
-"""Errors that callers are told about.
+"""Errors that callers see.
 
     DomainError
     ├── InvalidRequest          a field of the request is invalid
@@ -16,7 +16,7 @@
     │       ├── FaceTooSmall
     │       ├── FaceBlurred
     │       └── FaceTurned
-    ├── FaceAlreadyEnrolled     … for another person
+    ├── FaceAlreadyEnrolled     as another person
     ├── ObjectNotFound          S3 has no such bucket or object
     ├── ObjectForbidden         S3 refuses access to the object
     │   └── BucketNotAllowed    the operator does not allow the bucket
@@ -39,9 +39,9 @@ Messages are written for the caller: what is wrong and what to do.
 
 
 class DomainError(Exception):
-    """Base of all errors that callers are told about; `message` goes to the caller unchanged.
+    """Base class of all errors that callers see; `message` goes to the caller unchanged.
 
-    `retry_after` is in seconds: a call before that fails alike. None: unknown.
+    `retry_after` is in seconds: a call before that fails the same way. None: unknown.
     """
 
     def __init__(self, message: str, *, retry_after: float | None = None, **metadata: str) -> None:
@@ -112,7 +112,7 @@ class FaceTurned(UnfitFace):
 
 
 class FaceAlreadyEnrolled(DomainError):
-    """The face is already enrolled for another person."""
+    """The face is already enrolled as another person."""
 
 
 class ObjectNotFound(DomainError):
@@ -172,4 +172,4 @@ class CredentialsRefused(Misconfigured):
 
 
 class NotPermitted(Misconfigured):
-    """A service behind this server does not permit this to the server's identity."""
+    """A service behind this server denies this to the server's identity."""

@@ -76,7 +76,7 @@ S = TypeVar("S", bound=Settings)
 
 
 def load_settings(kind: type[S]) -> S:
-    """Return the settings. An invalid value is reported with its variable on standard error, and exits with 2."""
+    """Return the settings. For an invalid value, name its variable on standard error and exit 2."""
     try:
         return kind()
     except ValidationError as exc:

@@ -6,7 +6,7 @@ from services.runtime.settings import LeafSettings
 
 
 class SvmSettings(LeafSettings):
-    """Every leaf's settings, and the model's and gallery's."""
+    """Settings of the SVM recognizer."""
 
     svm_model: str = Field(
         "models/svm/demo.skops",

@@ -1,6 +1,6 @@
-"""Run by `helm test`: recognizes a picture through the gateway and looks at every recognizer.
+"""Recognize a picture through the gateway and check every recognizer; run by `helm test`.
 
-usage: check.py TARGET PICTURE. Exits with 1 where a recognizer is not ready or did not do its part.
+usage: check.py TARGET PICTURE. Exit 1 if any recognizer is not ready or did not do its part.
 """
 
 import sys
@@ -19,12 +19,12 @@ def main() -> int:
     target, picture = sys.argv[1:]
     with grpc.insecure_channel(target) as channel:
         stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
-        listed = stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=30, wait_for_ready=True)
+        listing = stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=30, wait_for_ready=True)
         request = pb.RecognizeImageRequest(image=pb.Image(content=Path(picture).read_bytes()))
-        answer = stub.RecognizeImage(request, timeout=60)
-    ready = [_is_ready(one) for one in listed.recognizers]
-    fine = [_is_fine(result) for result in answer.results]
-    for verdict in answer.verdicts:
+        response = stub.RecognizeImage(request, timeout=60)
+    ready = [_is_ready(one) for one in listing.recognizers]
+    fine = [_is_fine(result) for result in response.results]
+    for verdict in response.verdicts:
         print("verdict", pb.VerdictState.Name(verdict.state), verdict.display_name)
     return 0 if ready and all(ready) and all(fine) and len(fine) == len(ready) else 1
 

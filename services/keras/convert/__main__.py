@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--regions", choices=("image", "faces"), help="what the network takes (default: image)")
     add("--kind", choices=("label", "identity"), help="what the labels are (default: label)")
     add("--samples", type=Path, metavar="DIR", help="pictures to compare scores on (default: generated noise)")
-    add("--s3-endpoint-url", help="endpoint of an S3 other than Amazon's")
+    add("--s3-endpoint-url", help="URL of an S3-compatible server (default: Amazon S3)")
     return parser
 
 

@@ -3,7 +3,7 @@
 s3://BUCKET/PREFIX/<version>/ holds what services.keras.convert wrote. DIR, which is TensorFlow Serving's
 model_base_path, gets <version>/, in which every file has been checked against manifest.json before the version
 appears. As an init container, the command ends after that; with --watch it keeps running and fetches later versions.
-MARQUEE_S3_ENDPOINT_URL sets an S3 other than Amazon's. If nothing could be fetched, exit 2 and say what to do.
+MARQUEE_S3_ENDPOINT_URL is the URL of an S3-compatible server. If nothing could be fetched, exit 2 and say what to do.
 """
 
 import argparse
@@ -69,13 +69,13 @@ def _watch(delivery: Delivery, seconds: float) -> None:
 
 def _count(text: str) -> int:
     if (count := int(text)) < 1:
-        raise argparse.ArgumentTypeError("at least 1")
+        raise argparse.ArgumentTypeError("must be at least 1")
     return count
 
 
 def _seconds(text: str) -> float:
     if not 0 < (seconds := float(text)) < float("inf"):
-        raise argparse.ArgumentTypeError("more than 0")
+        raise argparse.ArgumentTypeError("must be greater than 0")
     return seconds
 
 

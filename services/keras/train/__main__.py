@@ -62,13 +62,13 @@ def _labels(text: str) -> list[str]:
 
 def _model(text: str) -> Path:
     if (path := Path(text)).suffix not in {".keras", ".h5"}:
-        raise argparse.ArgumentTypeError("the name must end with .keras or .h5")
+        raise argparse.ArgumentTypeError("must end in .keras or .h5")
     return path
 
 
 def _count(text: str) -> int:
     if (count := int(text)) < 1:
-        raise argparse.ArgumentTypeError("at least 1")
+        raise argparse.ArgumentTypeError("must be at least 1")
     return count
 
 

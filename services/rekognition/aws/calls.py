@@ -28,8 +28,10 @@ from services.runtime.workers import Workers
 if TYPE_CHECKING:
     from mypy_boto3_rekognition import RekognitionClient
 
-_cost = Counter("marquee_rekognition_cost_dollars", "US dollars that Rekognition billed or may have billed.", ("api",))
-_calls = Counter("marquee_rekognition_calls", "Calls to Rekognition; each attempt counts.", ("api", "outcome"))
+_cost = Counter(
+    "marquee_rekognition_cost_dollars", "Total US dollars that Rekognition billed or may have billed.", ("api",)
+)
+_calls = Counter("marquee_rekognition_calls", "Total attempts to call Rekognition, by outcome.", ("api", "outcome"))
 _TOO_LATE = "The call's deadline passed before Rekognition was called."
 _WAIT = wait_random_exponential(multiplier=0.1, max=2)
 _BURST_SECONDS = 0.1
@@ -83,22 +85,22 @@ class Usage:
 
 
 class TokenBucket:
-    """Lets `rate` calls a second through, evenly, first come first served. For one event loop."""
+    """Token bucket of `rate` calls a second, spread evenly, first come first served. For one event loop."""
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
         self._next = 0.0
 
-    def take(self, longest: float) -> float:
+    def take(self, max_wait: float) -> float:
         """Take the next token; return the seconds until it may be used.
 
-        Raises Throttled, and takes none, if that is later than in `longest` seconds.
+        Raises Throttled, and takes none, if that is more than `max_wait` seconds.
         """
         now = time.monotonic()
         burst = max(0.0, _BURST_SECONDS - 1 / self.rate)
         at = max(self._next, now - burst)
         wait = max(0.0, at - now)
-        if wait > longest:
+        if wait > max_wait:
             raise Throttled(
                 f"Rekognition's quota of {self.rate:g} calls a second is used up until after the call's deadline. "
                 "Try again later, or ask AWS for a higher quota.",
@@ -121,9 +123,9 @@ class Rates:
         for api, bucket in self._buckets.items():
             bucket.rate = self._quotas[api] / max(1, replicas)
 
-    def take(self, api: Api, longest: float) -> float:
+    def take(self, api: Api, max_wait: float) -> float:
         """Return the seconds until the operation may be called. Raises Throttled; see TokenBucket.take."""
-        return self._buckets[api].take(longest)
+        return self._buckets[api].take(max_wait)
 
 
 class Calls:

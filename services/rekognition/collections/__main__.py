@@ -1,4 +1,4 @@
-"""Manages collections: `python -m services.rekognition.collections --help`.
+"""Manage collections: `python -m services.rekognition.collections --help`.
 
 Region, credentials, endpoint, table, cap and rates are the recognizer's, from the same environment variables.
 Calls that Rekognition bills are paid from the same budget.
@@ -49,9 +49,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "recognizer's, from the same environment variables.",
     )
     every = argparse.ArgumentParser(add_help=False)
-    every.add_argument("--output", choices=("table", "json"), default="table", help="output format (%(default)s)")
     every.add_argument(
-        "--timeout", type=float, default=600, metavar="SECONDS", help="for the whole command (%(default)g)"
+        "--output", choices=("table", "json"), default="table", help="output format (default: %(default)s)"
+    )
+    every.add_argument(
+        "--timeout",
+        type=float,
+        default=600,
+        metavar="SECONDS",
+        help="timeout of the whole command (default: %(default)g)",
     )
     sub = parser.add_subparsers(required=True, metavar="COMMAND")
     named = argparse.ArgumentParser(add_help=False, parents=[every])
@@ -69,7 +75,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     compare.add_argument("source", metavar="PICTURE", help=_PICTURE)
     compare.add_argument("target", metavar="OTHER", help=_PICTURE)
     compare.add_argument(
-        "--similarity", type=float, default=80, metavar="0-100", help="minimum similarity (%(default)g)"
+        "--similarity", type=float, default=80, metavar="0-100", help="minimum similarity (default: %(default)g)"
     )
     reconcile = _add(sub, "reconcile", Commands.reconcile, "compare the people of a collection with a listing", named)
     reconcile.add_argument(

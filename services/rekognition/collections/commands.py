@@ -172,7 +172,7 @@ def _image(location: str) -> dict[str, Any]:
 
 def _confirm(description: Mapping[str, Any]) -> None:
     if not sys.stdin.isatty():
-        raise InvalidRequest("There is no terminal to ask at: add --yes to delete.")
+        raise InvalidRequest("Cannot ask for confirmation without a terminal: add --yes to delete.")
     name, faces, users = description["collection"], description["faces"], description["users"]
     question = f"{name} has {faces} faces and {users} users. Type its name to delete it: "
     if Console(stderr=True).input(escape(question)) != name:

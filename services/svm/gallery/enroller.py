@@ -1,4 +1,4 @@
-"""Enrolls faces into the SVM's gallery, without training."""
+"""Enrollment into the SVM's gallery, without training."""
 
 import asyncio
 import hashlib
@@ -31,14 +31,14 @@ MIN_SIDE = 48
 MIN_SHARPNESS = 0.15
 """Blurred below this, it moves as much (bench/svm_portraits.py); faces of the measured photos have 0.26 and more."""
 MAX_TURN = 40
-"""Degrees aside or up; those photos' faces have up to 30."""
+"""Degrees sideways or up; those photos' faces have up to 30."""
 _UNLIKE = 0.65
 """Distance to all others of its person beyond which a face gets a warning; one person's, of 110 photos, have 0.63."""
 Vector = npt.NDArray[np.float64]
 
 
 class SvmEnroller:
-    """Learns faces for a recognizer, and for all others that share its gallery."""
+    """Enroller of a recognizer, and of all others that share its gallery."""
 
     def __init__(self, recognizer: SvmRecognizer) -> None:
         self._recognizer = recognizer
@@ -105,7 +105,7 @@ class Portrait:
 
 
 def portrait_of(image: Image, finder: FaceFinder, model: Model) -> Portrait:
-    """Find and measure the picture's face. Raise UnfitFace with what to do about it, and what the image raises."""
+    """Find and measure the picture's face. Raises UnfitFace with what to do about it, and what the image raises."""
     pixels = image.upright()
     faces = finder.find(pixels)
     check_one_face(faces)
@@ -135,7 +135,7 @@ def check_face(face: Face, measures: recognizer_pb2.FaceQuality) -> None:
     aside, up = measures.pose.yaw, measures.pose.pitch
     if max(abs(aside), abs(up)) > MAX_TURN:
         raise FaceTurned(
-            f"The face is turned {aside:.0f} degrees aside and {up:.0f} up; the maximum is {MAX_TURN}. "
+            f"The face is turned {aside:.0f} degrees sideways and {up:.0f} up; the maximum is {MAX_TURN}. "
             "Use a picture in which the person looks into the camera."
         )
 
@@ -143,7 +143,7 @@ def check_face(face: Face, measures: recognizer_pb2.FaceQuality) -> None:
 def add_faces(
     model: Model, enrollment: Enrollment, portraits: Sequence[Portrait | DomainError], now: datetime
 ) -> tuple[Snapshot, list[pb.EnrolledFace]]:
-    """Return who is enrolled afterwards, and an entry per picture. Raise PersonNotFound. Pure."""
+    """Return who is enrolled afterwards, and an entry per picture. Raises PersonNotFound. Pure."""
     person = _enrolled_person(model, enrollment, now)
     faces: list[pb.EnrolledFace] = []
     vectors: dict[str, Vector] = {}
@@ -169,7 +169,7 @@ def remove_person(model: Model, person_id: str) -> tuple[Snapshot, int]:
 
 
 def _enrolled_person(model: Model, enrollment: Enrollment, now: datetime) -> EnrolledPerson:
-    """Return the person as enrolled so far. Raise PersonNotFound."""
+    """Return the person as enrolled so far. Raises PersonNotFound."""
     person_id = enrollment.person_id
     if enrolled := model.enrolled.person(person_id):
         return enrolled

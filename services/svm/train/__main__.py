@@ -1,4 +1,4 @@
-"""Trains a model for the SVM recognizer: `python -m services.svm.train DIR --out MODEL.skops`.
+"""Train a model for the SVM recognizer: `python -m services.svm.train DIR --out MODEL.skops`.
 
 DIR, or s3://BUCKET/PREFIX, has a folder of pictures per person. Every picture should show one face.
 Unusable pictures are left out and listed, and a page beside the model reports what was measured.
@@ -28,7 +28,7 @@ from services.svm.train.pictures import NO_FACE, FeatureExtractor, Picture, Trai
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Train. Exit with 2 and say what to change if that is impossible."""
+    """Train; exit 2 and say what to change if that is impossible."""
     args = _parse(arguments)
     try:
         with local_folder(args.source, args.s3_endpoint_url) as folder:
@@ -57,10 +57,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--false-accepts",
         type=float,
         metavar="SHARE",
-        help="maximum share of held-out strangers' faces that pass for somebody (default for the embedding recipe: "
-        "0.01; the other recipes detect strangers poorly: by default as many pass as when 19 of 20 known faces do)",
+        help="maximum share of held-out strangers' faces that may be taken for a known person (default: 0.01 for the "
+        "embedding recipe; for the others, which detect strangers poorly, whatever lets 95 %% of known faces through)",
     )
-    parser.add_argument("--s3-endpoint-url", help="URL of an S3-compatible store other than Amazon's")
+    parser.add_argument("--s3-endpoint-url", help="URL of an S3-compatible server (default: Amazon S3)")
     args = parser.parse_args(arguments)
     if args.recipe == "embedding" and args.false_accepts is None:
         args.false_accepts = 0.01
