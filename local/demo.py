@@ -1,4 +1,4 @@
-"""The demo: recognizes its pictures with the running system and checks the results."""
+"""The demo: its pictures, recognized by the running system, and a check of the results."""
 
 from pathlib import Path
 

@@ -37,7 +37,7 @@ class PartFailed(Exception):
 
 
 class Supervisor:
-    """Runs parts until it is closed. Their output goes to LOGS/NAME.log."""
+    """Runner of parts, until it is closed. Their output goes to LOGS/NAME.log."""
 
     def __init__(self, parts: Sequence[Part], logs: Path, report: Callable[[str], None]) -> None:
         self.parts = parts

@@ -214,7 +214,7 @@ def check_enrolled(enrollment: "Enrollment") -> "Enrollment":
 
 
 def _from_rpc_error(error: grpc.RpcError, address: str, request_id: str) -> MarqueeError:
-    """By the server's reason, else by the code."""
+    """Return the exception for the reason in the server's status, else for gRPC's code."""
     details = _status_details(error)
     if details is None:
         return _from_grpc(error, address, request_id)
@@ -248,7 +248,7 @@ def _unreachable(address: str, details: str) -> str:
 
 
 def _kind(status: Status) -> type[MarqueeError]:
-    """By reason, else what all causes have in common if that is more specific than the code."""
+    """Return the class for the reason, else what all causes have in common if that is more specific than the code."""
     if kind := _BY_REASON.get(status.reason):
         return kind
     by_code = _BY_CODE.get(status.code, MarqueeError)
@@ -262,7 +262,7 @@ def _numbered(statuses: Sequence[Status]) -> dict[str, Status]:
 
 
 def _join(statuses: Mapping[str, Status]) -> Status:
-    """One status for several refusals by name: what they have in common, and each of them as a cause."""
+    """Join refusals, by name, into one status: what they have in common, and each of them as a cause."""
     codes = {status.code for status in statuses.values()}
     reasons = {status.reason for status in statuses.values()}
     messages = {status.message for status in statuses.values()}

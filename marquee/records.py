@@ -47,7 +47,7 @@ R = TypeVar("R", bound=Record)
 
 def read(kind: type[R], message: Message) -> R:
     """Convert a message to a record. A field `raw` holds the message itself."""
-    hints = _hints(cast("Any", kind))  # as above
+    hints = _hints(cast("Any", kind))  # as in to_dict
     return kind(**{name: message if name == "raw" else _field(hint, message, name) for name, hint in hints.items()})
 
 

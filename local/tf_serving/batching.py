@@ -47,7 +47,7 @@ class BatchQueue:
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self, run: Run, inputs: Mapping[str, Array]) -> list[Array]:
-        """Return the model's outputs for inputs whose first dimension is the batch's. Raise Refusal."""
+        """Return the model's outputs for inputs whose first dimension is the batch's. Raises Refusal."""
         task = _Task(run, inputs, _size(inputs), asyncio.get_running_loop().create_future())
         if task.size > self._max_size:
             raise invalid(f"Task size {task.size} is larger than maximum input batch size {self._max_size}")

@@ -74,7 +74,7 @@ class Options:
 
 
 def parse(arguments: list[str] | None = None) -> Options:
-    """Parse the command line; exit 2 if it is invalid. Raise OSError for files that cannot be read."""
+    """Parse the command line; exit 2 if it is invalid. Raises OSError for files that cannot be read."""
     parser = _parser()
     args = parser.parse_args(arguments)
     if not args.model_base_path and not args.model_config_file:
@@ -128,14 +128,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _flag(text: str) -> bool:
-    """Parse as tensorflow::Flag parses `--name=true`. Raise ArgumentTypeError."""
+    """Parse as tensorflow::Flag parses `--name=true`. Raises ArgumentTypeError."""
     if text.lower() not in {"true", "1", "false", "0"}:
         raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
     return text.lower() in {"true", "1"}
 
 
 def _error(text: str) -> tuple[grpc.StatusCode, float]:
-    """Parse `CODE` or `CODE:SHARE`. Raise ArgumentTypeError."""
+    """Parse `CODE` or `CODE:SHARE`. Raises ArgumentTypeError."""
     name, _, number = text.partition(":")
     try:
         code, share = grpc.StatusCode[name], float(number or 1)

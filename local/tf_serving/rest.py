@@ -45,7 +45,7 @@ def application(servables: Servables) -> Starlette:
 
 @contextmanager
 def rest_server(servables: Servables, host: str, port: int) -> Iterator[None]:
-    """Serve REST in a thread: in the main one uvicorn would take the signals. Raise OSError if the port is taken."""
+    """Serve REST in a thread: in the main one uvicorn would take the signals. Raises OSError if the port is taken."""
     server = uvicorn.Server(uvicorn.Config(application(servables), log_level="warning"))
     with socket.create_server((host, port)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],), name="rest", daemon=True)

@@ -48,7 +48,7 @@ class Servables:
         self.set(name, number, replace(self.versions(name)[number], state=State.END, model=None))
 
     def label(self, name: str, labels: Mapping[str, int], *, allow_unavailable: bool) -> None:
-        """Label versions. Raise Refusal as `ServerCore::UpdateModelVersionLabelMap` in server_core.cc does."""
+        """Label versions. Raises Refusal as `ServerCore::UpdateModelVersionLabelMap` in server_core.cc does."""
         for number in labels.values():
             if number not in self.available(name) and not allow_unavailable:
                 raise Refusal(
@@ -59,7 +59,7 @@ class Servables:
         self._labels[name] = dict(labels)
 
     def find(self, spec: Any) -> tuple[int, Model]:
-        """Return the number and model of the version that a ModelSpec names. Raise Refusal.
+        """Return the number and model of the version that a ModelSpec names. Raises Refusal.
 
         Texts: `ServerCore::ServableRequestFromModelSpec` in model_servers/server_core.cc,
         `BasicManager::ServingMap::GetUntypedServableHandle` in core/basic_manager.cc and

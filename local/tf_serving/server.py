@@ -36,7 +36,7 @@ async def serve(options: Options) -> None:
     """Serve until SIGTERM or SIGINT, then let running calls complete.
 
     Listen only once each model has an available version, as `ServerCore::Create` in
-    model_servers/server_core.cc does. Raise OSError or Refusal if it cannot start.
+    model_servers/server_core.cc does. Raises OSError or Refusal if it cannot start.
     """
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,4 +1,4 @@
-"""Loads and unloads versions as they come and go below the models' base paths.
+"""Loading and unloading of versions as they come and go below the models' base paths.
 
 Rules: sources/storage_path/file_system_storage_path_source.cc (which versions are served) and
 core/availability_preserving_policy.cc (a version goes only when another is available) in TensorFlow Serving.
@@ -33,13 +33,13 @@ class Source:
     def poll(self) -> None:
         """Load new versions, unload removed ones. Blocks.
 
-        Raise OSError if a base path does not exist. A version that cannot be loaded says so in its status.
+        Raises OSError if a base path does not exist. A version that cannot be loaded says so in its status.
         """
         for model in self._models:
             self._update(model.name, configured_versions(model))
 
     def label(self, *, allow_unavailable: bool) -> None:
-        """Assign the configured labels. Raise Refusal."""
+        """Assign the configured labels. Raises Refusal."""
         for model in self._models:
             self._servables.label(model.name, model.version_labels, allow_unavailable=allow_unavailable)
 
@@ -74,7 +74,7 @@ class Source:
 def configured_versions(model: ModelConfig) -> dict[int, Path]:
     """Return the folders of the versions that the policy selects, by number, newest first.
 
-    Raise FileNotFoundError if the base path does not exist, worded as in `PollFileSystemForServable`.
+    Raises FileNotFoundError if the base path does not exist, worded as in `PollFileSystemForServable`.
     """
     base, policy = Path(model.base_path), model.model_version_policy
     if not base.is_dir():
@@ -93,7 +93,7 @@ def configured_versions(model: ModelConfig) -> dict[int, Path]:
 
 
 def load(folder: Path, threads: int) -> Model:
-    """Load a version: its SavedModel if TensorFlow is installed, else an ONNX copy. Raise OSError. Blocks."""
+    """Load a version: its SavedModel if TensorFlow is installed, else an ONNX copy. Raises OSError. Blocks."""
     is_saved_model = (folder / SAVED_MODEL).exists()
     if is_saved_model and find_spec("tensorflow.python"):
         from local.tf_serving.models.saved_model import SavedModel  # noqa: PLC0415 - TensorFlow takes seconds

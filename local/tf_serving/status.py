@@ -29,7 +29,7 @@ class ModelService(ModelServiceServicer):
 
 
 def model_status(spec: Any, servables: Servables) -> GetModelStatusResponse:
-    """Return the response for a ModelSpec; a label is ignored, as in TensorFlow Serving. Raise Refusal."""
+    """Return the response for a ModelSpec; a label is ignored, as in TensorFlow Serving. Raises Refusal."""
     response = GetModelStatusResponse()
     for number, version in sorted(_versions(spec, servables).items()):
         status = response.model_version_status.add(version=number, state=version.state)

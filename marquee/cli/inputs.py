@@ -102,7 +102,7 @@ def _skipped_files(folder: str, files: Sequence[str]) -> str:
 
 
 def _check_unique_names(enrollees: Sequence[Enrollee], folders: Sequence[str]) -> None:
-    """Two folders of the same name would become one person."""
+    """Refuse folders of the same name, which would become one person."""
     names = [enrollee.display_name.casefold() for enrollee in enrollees]
     counts = Counter(names)
     same = [folder for folder, name in zip(folders, names, strict=True) if counts[name] > 1]

@@ -160,7 +160,7 @@ def _csv_printer() -> Printer:
 
 
 def _csv_row(verdict: Verdict) -> Mapping[str, object]:
-    """Cells without a value, such as the box or score of some verdicts, are empty."""
+    """Return the cells of a row; those without a value, such as the box of some verdicts, are empty."""
     return {
         "state": verdict.state,
         "name": name_of(verdict),
@@ -258,7 +258,7 @@ def _label_list(labels: Sequence[Label]) -> str:
 
 
 def _milliseconds(timings: RecognizerTimings) -> str:
-    """Sum of what was measured: queue, network, recognizer."""
+    """Return the sum of what was measured: queue, network, recognizer."""
     parts = [seconds for seconds in (timings.queue, timings.network, timings.recognizer) if seconds is not None]
     return f"{sum(parts) * 1000:.0f}" if parts else ""
 

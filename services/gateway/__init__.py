@@ -1,1 +1,1 @@
-"""The gateway: one call in, every recognizer asked, one answer out."""
+"""The gateway: one call in, one to every recognizer, one response out."""

@@ -132,7 +132,7 @@ class Backend:
 
 
 def hops_of(context: Context) -> int:
-    """Return the number of gateways that the call has passed through, this one included. Raise TooManyHops."""
+    """Return the number of gateways that the call has passed through, this one included. Raises TooManyHops."""
     value = str(dict(context.invocation_metadata() or ()).get(HOPS_KEY, "0"))
     hops = int(value[:3]) + 1 if value.isdecimal() else 1
     if hops > MAX_HOPS:

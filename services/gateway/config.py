@@ -64,7 +64,7 @@ class GatewayConfig(BaseModel):
 
 
 def load_config(path: Path) -> GatewayConfig:
-    """Read the file. Raise ConfigError."""
+    """Read the file. Raises ConfigError."""
     tree = _read(path)
     try:
         return GatewayConfig.model_validate(tree)

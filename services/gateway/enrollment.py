@@ -31,7 +31,7 @@ from services.runtime.server.calls import Context, seconds_left
 
 
 class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
-    """Implements EnrollmentService over other servers of it."""
+    """EnrollmentService, implemented by calling other servers of it."""
 
     def __init__(self, name: str, backends: Mapping[str, Backend], s3_allowed: Sequence[str]) -> None:
         self._name = name
@@ -94,7 +94,7 @@ async def _send(calls: Sequence[BackendCall]) -> list[Any]:
 
 
 def _results(responses: Sequence[Any], request_id: str = "") -> list[Any]:
-    """Return all results. Raise StatusError if all recognizers failed, NotOffered if none of them enrolls."""
+    """Return all results. Raises StatusError if all recognizers failed, NotOffered if none of them enrolls."""
     results = [result for response in responses for result in response.results]
     for result in results:
         _skip_unimplemented(result)
@@ -116,7 +116,7 @@ def _skip_unimplemented(result: Result) -> None:
 
 
 def _pages(calls: Sequence[BackendCall], tokens: Mapping[str, str]) -> list[BackendCall]:
-    """Return the calls of the recognizers that have a next page, each with its own token. Raise InvalidRequest."""
+    """Return the calls of the recognizers that have a next page, each with its own token. Raises InvalidRequest."""
     pages = {name: pb.ListPeopleRequest(page_token=token).SerializeToString() for name, token in tokens.items()}
     calls = [call for call in calls if call.backend.name in pages]
     if not calls:
@@ -131,7 +131,7 @@ def _encode(tokens: Mapping[str, str]) -> str:
 
 
 def _decode(page_token: str) -> dict[str, str]:
-    """Return each recognizer's token. Raise InvalidRequest for a page_token that `_encode` did not make."""
+    """Return each recognizer's token. Raises InvalidRequest for a page_token that `_encode` did not make."""
     if not page_token:
         return {}
     try:

@@ -34,7 +34,7 @@ def plan_recognition(
     """Return a call for each recognizer that the request names, in the configured order.
 
     `left` are the seconds until the caller gives up; each recognizer gets a little less, so that the response leaves
-    in time even if one of them hangs. Raise UnknownRecognizer.
+    in time even if one of them hangs. Raises UnknownRecognizer.
     """
     check_names([_outer(name) for name in request.recognizer_options], tuple(backends), "recognizer_options")
     messages, calls = _Messages(request, "image"), []
@@ -50,7 +50,7 @@ def plan_enrollment(
 ) -> list[BackendCall]:
     """Return a call of an EnrollmentService method for each recognizer that the request names.
 
-    Many pictures take long: a recognizer gets all of the caller's time, not the timeout for one picture. Raise
+    Many pictures take long: a recognizer gets all of the caller's time, not the timeout for one picture. Raises
     UnknownRecognizer.
     """
     messages, calls = _Messages(request, "images"), []
@@ -83,7 +83,7 @@ class _Messages:
 
 
 def _select(names: Sequence[str], backends: Mapping[str, Backend]) -> list[Backend]:
-    """Return the named backends in the configured order; all if there are no names. Raise UnknownRecognizer."""
+    """Return the named backends in the configured order; all if there are no names. Raises UnknownRecognizer."""
     check_names([_outer(name) for name in names], tuple(backends))
     outer = {_outer(name) for name in names} or set(backends)
     return [backend for name, backend in backends.items() if name in outer]

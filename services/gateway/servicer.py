@@ -34,7 +34,7 @@ _verdicts = Counter("marquee_verdicts", "Total verdicts by state.", ("state",))
 
 
 class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
-    """Implements RecognizerService over other servers of it."""
+    """RecognizerService, implemented by calling other servers of it."""
 
     def __init__(self, config: GatewayConfig, settings: GatewaySettings) -> None:
         self._name = settings.gateway_name

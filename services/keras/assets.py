@@ -50,7 +50,7 @@ class Assets(BaseModel):
 
 
 def read_assets(folder: Path, version: str) -> Assets:
-    """Read FOLDER/VERSION/assets/marquee.json. Raise Misconfigured. Blocks."""
+    """Read FOLDER/VERSION/assets/marquee.json. Raises Misconfigured. Blocks."""
     path = folder / version / PATH
     try:
         return Assets.model_validate_json(path.read_bytes())

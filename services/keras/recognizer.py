@@ -27,7 +27,7 @@ _TRANSIENT = (NotReady, DependencyUnavailable, DependencyTimeout)
 
 
 class KerasRecognizer:
-    """Recognizes labels or people, in the picture or in each face, as the model's assets say."""
+    """Recognizer of labels or people, in the whole picture or in each face, as the model's assets say."""
 
     name = "keras"
 
@@ -40,7 +40,7 @@ class KerasRecognizer:
         self._polling: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
-        """Wait for TensorFlow Serving to serve the model. Raise Misconfigured if it cannot be used."""
+        """Wait for TensorFlow Serving to serve the model. Raises Misconfigured if it cannot be used."""
         await self._wait_for_model()
         self._polling = asyncio.create_task(self._poll())
 

@@ -31,7 +31,7 @@ class Regions:
 
 
 def prepare(assets: Assets) -> None:
-    """Load the face detector if the model needs one. Raise Misconfigured if it is not installed."""
+    """Load the face detector if the model needs one. Raises Misconfigured if it is not installed."""
     if assets.regions == "image":
         return
     try:
@@ -43,7 +43,7 @@ def prepare(assets: Assets) -> None:
 
 
 def regions_of(image: Image, signature: Signature, assets: Assets) -> Regions:
-    """Return the stored picture, as Keras takes it, or the faces of the upright one. Raise InvalidImage."""
+    """Return the stored picture, as Keras takes it, or the faces of the upright one. Raises InvalidImage."""
     if assets.regions == "image":
         pixels, boxes = to_pixels(image.as_stored(), signature.size), None
     else:

@@ -1,4 +1,4 @@
-"""Serves the Rekognition recognizer: `python -m services.rekognition`."""
+"""Serve the Rekognition recognizer: `python -m services.rekognition`."""
 
 from services.rekognition.enrollment.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer

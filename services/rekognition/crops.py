@@ -1,4 +1,4 @@
-"""Cuts single faces out of a picture, since SearchFacesByImage looks only at the largest. Pure."""
+"""Single faces cut out of a picture, since SearchFacesByImage looks only at the largest. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

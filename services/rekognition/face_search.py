@@ -1,4 +1,4 @@
-"""Searches every face of a picture in a collection.
+"""Search for every face of a picture in a collection.
 
 SearchFacesByImage, like SearchUsersByImage, looks only at the largest face of a picture. So faces are
 detected first, and each is cut out and searched by itself; a picture with a single face is searched as it is.

@@ -1,4 +1,4 @@
-"""Converts Rekognition's responses to the contract's messages, and unites the faces of several. Pure.
+"""Conversion of Rekognition's responses to the contract's messages, and union of the faces of several. Pure.
 
 Rekognition's confidence is 0 to 100, and its boxes may reach past the picture.
 """

@@ -1,4 +1,4 @@
-"""Serves the SVM recognizer: `python -m services.svm`."""
+"""Serve the SVM recognizer: `python -m services.svm`."""
 
 from services.runtime.leaf.leaf import serve
 from services.runtime.memory import give_back_freed_memory

@@ -56,7 +56,7 @@ def model_file(source: str, endpoint_url: str | None = None) -> files.File:
 def load(source: str | Path, endpoint_url: str | None = None) -> Artifact:
     """Read a file that `save` wrote, from a path, file:///PATH or s3://BUCKET/KEY.
 
-    Raise Misconfigured for anything else, and DependencyUnavailable if S3 does not answer.
+    Raises Misconfigured for anything else, and DependencyUnavailable if S3 does not answer.
     """
     artifact, _ = load_marked(model_file(str(source), endpoint_url), str(source))
     return artifact

@@ -1,4 +1,4 @@
-"""Finds faces and measures them: boxes, landmarks, pose, quality and aligned chips.
+"""Detection and measurement of faces: boxes, landmarks, pose, quality and aligned chips.
 
 Boxes are Haar's, each confirmed by two eyes or else by dlib's detector. dlib's weights come from the package
 face-recognition-models, located without importing it: its own module needs pkg_resources. Its 68-point landmarks are
@@ -55,8 +55,8 @@ class FaceFinder:
     def find(self, pixels: Pixels) -> list[Face]:
         """Return all faces of an RGB picture [height, width, 3], from left to right.
 
-        Haar's boxes count if they have two eyes. dlib takes a close look at those without, and a look at the
-        whole picture if none is left.
+        Haar's boxes count if they have two eyes. dlib checks those without, and searches the whole picture if
+        none is left.
         """
         faces = [face for box in self._haar.candidates(pixels) for face in self._confirmed(pixels, box)]
         return distinct(clipped(faces or self._in_whole_picture(pixels), pixels))

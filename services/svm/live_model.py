@@ -28,7 +28,7 @@ _MAX_PAUSE = 0.2
 
 
 class LiveModel:
-    """Holds the one Model that calls use; a change replaces it, and running calls keep theirs."""
+    """The one Model that calls use; a change replaces it, and running calls keep theirs."""
 
     def __init__(self, settings: SvmSettings) -> None:
         self._settings = settings
@@ -43,7 +43,7 @@ class LiveModel:
 
     @property
     def model(self) -> Model:
-        """The model in use. Raise NotReady before there is one."""
+        """The model in use. Raises NotReady before there is one."""
         if self._model is None:
             raise NotReady("svm is still loading its model. Try again in a moment.")
         return self._model
@@ -54,7 +54,7 @@ class LiveModel:
         return self._gallery_file is not None
 
     async def load(self) -> None:
-        """Read model and gallery, and watch both from then on. Raise Misconfigured or DependencyUnavailable."""
+        """Read model and gallery, and watch both from then on. Raises Misconfigured or DependencyUnavailable."""
         trained, self._artifact_mark = await asyncio.to_thread(self._read_artifact)
         enrolled, self._gallery_mark = await asyncio.to_thread(self._read_gallery)
         self._use(await asyncio.to_thread(self._warm_model, trained, enrolled))
@@ -66,7 +66,7 @@ class LiveModel:
         """Change who is enrolled, here and in all replicas; return the new model and the change's result.
 
         `change` is a pure function from a model to who is enrolled from now on and a result. It is called again,
-        in another thread, with a newer model each time another replica was faster. Raise what it raises,
+        in another thread, with a newer model each time another replica was faster. Raises what it raises,
         GalleryBusy, and what the gallery's file raises.
         """
         file = self._gallery_file
@@ -152,7 +152,7 @@ def _gallery_file(settings: SvmSettings) -> File | None:
 
 
 def _apply(change: Callable[[Model], tuple[Snapshot, T]], model: Model, file: File, mark: str) -> tuple[Model, T, str]:
-    """Return the changed model, the change's result and the gallery's mark, once it is written. Raise Changed."""
+    """Return the changed model, the change's result and the gallery's mark, once it is written. Raises Changed."""
     enrolled, result = change(model)
     if enrolled is model.enrolled:
         return model, result, mark
@@ -161,7 +161,7 @@ def _apply(change: Callable[[Model], tuple[Snapshot, T]], model: Model, file: Fi
 
 
 async def _repeat(reload: Callable[[], Awaitable[None]], seconds: float) -> None:
-    """Log each failure once, not at every repetition."""
+    """Reload at this interval. Log each failure once, not at every repetition."""
     failure = ""
     while True:
         await asyncio.sleep(seconds)

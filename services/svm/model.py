@@ -72,7 +72,7 @@ class Artifact:
 
 
 class Model:
-    """Names faces. Immutable and thread-safe."""
+    """Model that names faces. Immutable and thread-safe."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class Model:
 
     @cached_property
     def people(self) -> dict[str, Person]:
-        """All whose names a face may get, by person_id; an enrolled person's name overrides the trained one's."""
+        """Everybody whom a face may show, by person_id; an enrolled person's name overrides the trained one's."""
         people = (*self._artifact.gallery.people, *self.enrolled.gallery.people)
         return {person.person_id: person for person in people}
 

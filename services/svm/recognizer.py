@@ -1,4 +1,4 @@
-"""Recognizes people with an SVM that was trained on their faces."""
+"""Recognition of people with an SVM that was trained on their faces."""
 
 import asyncio
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ _BLANK = np.zeros((96, 96, 3), np.uint8)
 
 
 class SvmRecognizer:
-    """Finds faces and names each one that the model knows."""
+    """Recognizer that finds faces and names each one that the model knows."""
 
     name = "svm"
     features: tuple[Feature, ...] = (pb.FEATURE_CELEBRITIES, pb.FEATURE_FACES)
@@ -33,7 +33,7 @@ class SvmRecognizer:
         self.live_model = LiveModel(settings)
 
     async def load(self) -> None:
-        """Read model, gallery and detectors. Raise Misconfigured or DependencyUnavailable."""
+        """Read model, gallery and detectors. Raises Misconfigured or DependencyUnavailable."""
         cv2.setNumThreads(1)  # the workers use the cores; OpenCV's own threads would only wait for each other
         await self.live_model.load()
         await asyncio.gather(*(self.workers.run(self.finder.find, _BLANK) for _ in range(self._settings.workers)))

@@ -23,7 +23,7 @@ _MAX_SIDE = 10_000
 
 
 class ImageLoader:
-    """Turns an operation's `Image` into a view. Safe to share between threads."""
+    """Loader of views from the `Image` of operations. Safe to share between threads."""
 
     def __init__(self, vision: Vision, store: ObjectStore) -> None:
         self._vision = vision

@@ -113,7 +113,7 @@ class _CallCounts:
 
 
 class _Protocol(H11Protocol):
-    """Gives each request its connection, which ASGI does not."""
+    """HTTP/1.1 that gives each request its connection, which ASGI does not."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)

@@ -19,7 +19,7 @@ class Model(Protocol):
         """SignatureDefs by name, as GetModelMetadata returns them."""
 
     def run(self, signature: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        """Return the outputs of those names. Raise Refusal for inputs of a wrong type or shape."""
+        """Return the outputs of those names. Raises Refusal for inputs of a wrong type or shape."""
 
 
 def check_types(inputs: Mapping[str, Array], definition: Any) -> None:

@@ -38,7 +38,7 @@ class OnnxModel:
         self.signatures: Mapping[str, Any] = {SIGNATURE: _signature(self._session)}
 
     def run(self, signature: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        """Return the outputs of those names. Raise Refusal for inputs of a wrong type or shape.
+        """Return the outputs of those names. Raises Refusal for inputs of a wrong type or shape.
 
         TensorFlow's text for a wrong shape depends on the first kernel that fails, so the text is
         onnxruntime's own, with the same code.

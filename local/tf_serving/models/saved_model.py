@@ -25,7 +25,7 @@ class SavedModel:
         self.signatures: Mapping[str, Any] = dict(graph.signature_def)
 
     def run(self, signature: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
-        """Return the outputs of those names. Raise Refusal with TensorFlow's own text.
+        """Return the outputs of those names. Raises Refusal with TensorFlow's own text.
 
         A wrong shape has the text of its Python API, which checks before any kernel does; the code is the same.
         """

@@ -116,7 +116,7 @@ def _enroll(names: Sequence[str], sources: Sequence[Source], enroll: Callable[[S
 
 
 def _total_bytes(sources: Sequence[Source]) -> int:
-    """S3 objects are not sent."""
+    """Return the number of bytes to send; S3 objects are not sent."""
     return sum(len(source) for source in sources if isinstance(source, bytes))
 
 

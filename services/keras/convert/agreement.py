@@ -27,7 +27,7 @@ Scores = npt.NDArray[np.float32]
 def sample_pictures(size: tuple[int, int], folder: Path | None) -> Pixels:
     """Return the folder's pictures as Keras loads them, or generated ones: noise of growing grain.
 
-    Their shape is uint8 [N, *size, 3]. Raise ModelProblem.
+    Their shape is uint8 [N, *size, 3]. Raises ModelProblem.
     """
     if folder is None:
         return _noise(size)
@@ -38,7 +38,7 @@ def sample_pictures(size: tuple[int, int], folder: Path | None) -> Pixels:
 
 
 def expected_scores(model: LoadedModel, pixels: Pixels, preprocessing: Preprocessing) -> Scores:
-    """Return the original's scores for pixels as Keras itself preprocesses them. Raise ModelProblem."""
+    """Return the original's scores for pixels as Keras itself preprocesses them. Raises ModelProblem."""
     values = pixels if model.dtype == "uint8" else _preprocess(pixels, preprocessing)
     scores = _by_batches(model.predict, values)
     if not np.isfinite(scores).all():

@@ -30,7 +30,7 @@ def check_out(out: Path) -> None:
 def read_facts(model: Path, assets: Path | None, overrides: Mapping[str, Any]) -> Facts:
     """Return the facts in the file at `assets`, by default the model's .marquee.json, with the overrides.
 
-    Raise ModelProblem.
+    Raises ModelProblem.
     """
     beside = model.with_suffix(ASSETS_SUFFIX)
     facts = _read_json(assets or beside) if assets or beside.is_file() else {}
@@ -45,7 +45,7 @@ def read_facts(model: Path, assets: Path | None, overrides: Mapping[str, Any]) -
 def convert(file: ModelFile, facts: Facts, samples: Path | None, out: Path) -> dict[str, float]:
     """Write the version whole or not at all; return the maximum difference of scores by format.
 
-    Scores are compared on the pictures in `samples`, by default on noise. Raise ModelProblem.
+    Scores are compared on the pictures in `samples`, by default on noise. Raises ModelProblem.
     """
     partial = out.with_name(f".converting-{out.name}")
     shutil.rmtree(partial, ignore_errors=True)

@@ -44,7 +44,7 @@ class LoadedModel:
 
 
 def load(file: ModelFile) -> LoadedModel:
-    """Load the model without its optimizer. Raise ModelProblem.
+    """Load the model without its optimizer. Raises ModelProblem.
 
     tf-keras, the continuation of Keras 2, loads what that saved: Keras 3 no longer knows some layers' settings.
     """

@@ -34,7 +34,7 @@ class ModelFile:
 
 
 def inspect(path: Path) -> ModelFile:
-    """Read what the file holds. Raise ModelProblem if it is damaged, holds code, or is not a whole model."""
+    """Read what the file holds. Raises ModelProblem if it is damaged, holds code, or is not a whole model."""
     if path.is_dir():
         return _saved_model(path)
     if not path.exists():

@@ -17,7 +17,7 @@ ASSETS_SUFFIX = ".marquee.json"
 def local_copy(source: str, endpoint_url: str | None) -> Iterator[Path]:
     """Yield the path of the file or folder, or of a temporary copy of s3://BUCKET/KEY with its assets beside it.
 
-    Raise ModelProblem. Blocks.
+    Raises ModelProblem. Blocks.
     """
     if not is_s3(source):
         yield Path(source)

@@ -20,7 +20,7 @@ class DeliveryProblem(Exception):
 
 
 class Delivery:
-    """Keeps FOLDER/<version>/ as published. Only one delivery may work on a folder at a time."""
+    """Delivery of a model to FOLDER/<version>/. Only one may work on a folder at a time."""
 
     def __init__(self, model: PublishedModel, folder: Path, keep: int) -> None:
         self._model = model
@@ -32,7 +32,7 @@ class Delivery:
         """Make the newest published version the folder's newest; return its number.
 
         Remove older versions until `keep` remain, and newer ones that are no longer published: that is how a
-        version is withdrawn. Raise DeliveryProblem, BucketProblem or OSError; TensorFlow Serving then sees what it
+        version is withdrawn. Raises DeliveryProblem, BucketProblem or OSError; TensorFlow Serving then sees what it
         saw before. Blocks.
         """
         version, manifest = self._model.newest()

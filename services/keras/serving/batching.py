@@ -27,7 +27,7 @@ class _Picture:
 
 
 class Batcher:
-    """Sends one picture per call while the server is free, and all that wait while it is busy.
+    """Queue of pictures, sent one per call while the server is free, and all that wait after it was busy.
 
     `predict` takes inputs [N, …] and seconds, and returns scores [N, classes]. At most `max_calls` of its calls
     run at once, with at most `max_batch` pictures each. No picture waits for others to come, nor past its own
@@ -43,7 +43,7 @@ class Batcher:
         self._running: set[asyncio.Task[None]] = set()
 
     async def predict(self, inputs: Inputs, seconds: float) -> Scores:
-        """Return scores [N, classes] of N > 0 pictures. Raise DependencyTimeout, or what `predict` raises."""
+        """Return scores [N, classes] of N > 0 pictures. Raises DependencyTimeout, or what `predict` raises."""
         if seconds <= 0:
             raise DependencyTimeout("No time is left for the model server.")
         if self._free_calls and not self._queue and len(inputs) == 1:

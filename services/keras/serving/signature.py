@@ -33,7 +33,7 @@ class Signature:
 
 
 def read_signature(response: Any) -> Signature:
-    """Return the signature in a GetModelMetadataResponse. Raise Misconfigured if it is unusable."""
+    """Return the signature in a GetModelMetadataResponse. Raises Misconfigured if it is unusable."""
     signatures = get_model_metadata_pb2.SignatureDefMap()
     response.metadata["signature_def"].Unpack(signatures)
     if NAME not in signatures.signature_def:

@@ -41,7 +41,7 @@ def as_values(array: Array) -> Any:
 def to_array(proto: Any) -> Array:
     """Return the tensor in either form; a short list is continued with its last value.
 
-    Raise TensorError. Source: `Tensor::FromProto` in tensorflow/core/framework/tensor.cc.
+    Raises TensorError. Source: `Tensor::FromProto` in tensorflow/core/framework/tensor.cc.
     """
     kind, field = _kind(proto.dtype)
     shape = [dimension.size for dimension in proto.tensor_shape.dim]
@@ -56,12 +56,12 @@ def to_array(proto: Any) -> Array:
 
 
 def dtype_of(number: int) -> np.dtype[Any]:
-    """Return NumPy's type for TensorFlow's. Raise TensorError."""
+    """Return NumPy's type for TensorFlow's. Raises TensorError."""
     return np.dtype(_kind(number)[0])
 
 
 def number_of(dtype: np.dtype[Any]) -> int:
-    """Return TensorFlow's type for NumPy's. Raise TensorError."""
+    """Return TensorFlow's type for NumPy's. Raises TensorError."""
     if dtype not in _NUMBERS:
         raise TensorError(f"The type {dtype} is not supported.")
     return _NUMBERS[dtype]

@@ -30,7 +30,7 @@ class Version:
     batcher: Batcher
 
     async def scores(self, inputs: Inputs, seconds: float) -> Scores:
-        """Return scores [N, labels], 0 to 1, of N pictures. Raise Misconfigured if the model's are not such."""
+        """Return scores [N, labels], 0 to 1, of N pictures. Raises Misconfigured if the model's are not such."""
         if not len(inputs):
             return np.empty((0, len(self.assets.labels)), np.float32)
         scores = await self.batcher.predict(inputs, seconds)
@@ -41,7 +41,7 @@ class Version:
 
 
 class Versions:
-    """Follows the served model from version to version. Use it in one event loop."""
+    """The version in use, kept in step with the served model. Use it in one event loop."""
 
     def __init__(self, served: ServedModel, folder: Path, batcher: Callable[[Signature], Batcher]) -> None:
         self._served = served
@@ -55,7 +55,7 @@ class Versions:
         """Why the last refresh failed."""
 
     async def refresh(self, stale: Version | None = None) -> Version:
-        """Return the version to use now. Raise what prevents it, and remember it as `problem`.
+        """Return the version to use now. Raises what prevents it, and remember it as `problem`.
 
         If another caller has replaced `stale` since, return that one's version.
         """

@@ -42,7 +42,7 @@ def read_dataset(
 
     Pictures in one GROUP folder belong together (shots of one scene, variations of one photo); elsewhere
     only identical files do. `track` iterates over the paths, so that a caller can show progress. `labels` are
-    the folders to read, in class order; by default all, sorted. Raise DataProblem.
+    the folders to read, in class order; by default all, sorted. Raises DataProblem.
     """
     labels = _checked(folder, labels) if labels else _labels(folder)
     paths = [path for label in labels for path in _pictures(folder / label)]
@@ -68,7 +68,7 @@ def read_dataset(
 def hold_out(dataset: Dataset, share: float, seed: int) -> npt.NDArray[np.bool_]:
     """Return which pictures to hold out for measuring, [N]: `share` of each label's groups, at least one.
 
-    Raise DataProblem if a label has only one group.
+    Raises DataProblem if a label has only one group.
     """
     random = np.random.default_rng(seed)
     held_out: set[tuple[int, str]] = set()

@@ -50,7 +50,7 @@ def build(classes: int, seed: int) -> keras.Model:
 def build_on(weights: Path, classes: int, seed: int) -> keras.Model:
     """Return a new head on MobileNetV2, whose weights stay fixed; input and output are those of `build`.
 
-    `weights` is a file of MobileNetV2's weights without its top. Raise DataProblem.
+    `weights` is a file of MobileNetV2's weights without its top. Raises DataProblem.
     """
     keras.utils.set_random_seed(seed)
     if not weights.is_file():

@@ -29,7 +29,7 @@ class Reservation:
 
 
 class Ledger(Protocol):
-    """Keeps count of the money. Safe to share between threads; all methods but `spending` may block."""
+    """Count of the money. Safe to share between threads; all methods but `spending` may block."""
 
     def reserve(self, micro_usd: int) -> Reservation:
         """Take the money from today's budget. Raises BudgetExhausted, and takes nothing, if too little is left."""

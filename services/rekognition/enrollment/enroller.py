@@ -1,4 +1,4 @@
-"""Enrolls people into a collection of Rekognition's.
+"""Enrollment into a collection of Rekognition's.
 
 A face is indexed with the person_id as its ExternalImageId, so that FACE_SEARCH names it and any other
 program can read whose it is; the display name is in the table, where it can change.
@@ -23,7 +23,7 @@ _SAVING_SECONDS = 0.3
 
 
 class RekognitionEnroller:
-    """Enrolls faces for a recognizer, and for all others that share its collection and table."""
+    """Enroller of a recognizer, and of all others that share its collection and table."""
 
     def __init__(self, recognizer: RekognitionRecognizer, settings: RekognitionSettings) -> None:
         self._recognizer = recognizer

@@ -14,7 +14,7 @@ _ALIVE_SECONDS = 30
 
 
 class Replicas:
-    """Counts the live replicas, this one among them."""
+    """The live replicas, this one among them."""
 
     def __init__(self, client: "DynamoDBClient", table: str) -> None:
         self._client = client

@@ -164,9 +164,8 @@ def _decode(image: Pillow.Image) -> None:
 
 
 def _has_end(content: bytes, jpeg: ImageFile.ImageFile) -> bool:
-    start = (
-        jpeg.fp.tell() if jpeg.fp else 0
-    )  # start of the pixels: an EXIF preview before them has an end marker of its own
+    # From the pixels on: an EXIF preview before them has an end marker of its own.
+    start = jpeg.fp.tell() if jpeg.fp else 0
     return content.rfind(_END_OF_JPEG, start) >= 0
 
 

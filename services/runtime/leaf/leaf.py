@@ -28,7 +28,7 @@ def serve(recognizer: Recognizer, settings: LeafSettings, enroller: Enroller | N
 
 
 class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
-    """Validates requests, runs the recognizer, and fills in what all responses have in common."""
+    """Servicer of a recognizer: validates requests, and fills in what all responses have in common."""
 
     def __init__(self, recognizer: Recognizer, settings: LeafSettings, enroller: Enroller | None = None) -> None:
         self._recognizer = recognizer
@@ -142,7 +142,7 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
 
 
 class _EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
-    """Validates requests, calls the enroller, and fills in what all results have in common."""
+    """Servicer of an enroller: validates requests, and fills in what all results have in common."""
 
     def __init__(
         self,

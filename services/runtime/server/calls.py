@@ -65,7 +65,7 @@ def deadline() -> float:
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
-    """Wraps every method of a server, and counts calls of unknown ones.
+    """Interceptor of every method of a server; calls of unknown methods are counted, too.
 
     Refuses a call whose request would bring the requests in memory over `max_bytes`, so that many large pictures
     do not end the process.

@@ -47,7 +47,7 @@ class Service(ABC):
 
 
 def run(service: Service, settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain and return. Exits with 1 if it cannot serve."""
+    """Serve until SIGTERM or SIGINT, then drain and return. Exits 1 if it cannot serve."""
     logs.configure(settings)
     try:
         asyncio.run(_serve(service, settings))

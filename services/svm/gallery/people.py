@@ -49,7 +49,7 @@ class Gallery:
 
     @cached_property
     def _by_person(self) -> tuple[Numbers, Numbers, npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Rows sorted by person, their squared lengths, who has any, and where each of those people's rows begin."""
+        """Rows sorted by person, their squared lengths, the people who have any, and where the rows of each begin."""
         order = np.argsort(self.owners, kind="stable")
         rows = self.rows[order]
         present, starts = np.unique(self.owners[order], return_index=True)
@@ -121,7 +121,7 @@ class Snapshot:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Snapshot":
-        """Read what `to_bytes` wrote; no bytes are nobody. Raise ValueError for anything else. Runs no code of it."""
+        """Read what `to_bytes` wrote; no bytes are nobody. Raises ValueError for anything else. Runs no code of it."""
         if not data:
             return cls()
         try:

@@ -91,7 +91,7 @@ class Weights:
 
 
 def read_weights(path: Path) -> Weights:
-    """Read `dlib_face_recognition_resnet_model_v1.dat`. Raise ValueError for another file.
+    """Read `dlib_face_recognition_resnet_model_v1.dat`. Raises ValueError for another file.
 
     The format is that of dlib's serialize: an integer has its length in the low bits and its sign in the top bit
     of a first byte; a tensor is a version, four sizes and float32 values. Layers follow each other in the order

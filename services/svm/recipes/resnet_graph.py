@@ -1,4 +1,4 @@
-"""Writes resnet.onnx, the graph of dlib's ResNet without its weights: `python -m services.svm.recipes.resnet_graph`.
+"""Write resnet.onnx, the graph of dlib's ResNet without its weights: `python -m services.svm.recipes.resnet_graph`.
 
 Needs the package onnx, which servers do not have: they give the weights to onnxruntime (see embedding).
 """
@@ -48,7 +48,7 @@ class _Network:
         self._convolutions = 0
 
     def model(self) -> bytes:
-        """The whole."""
+        """Return the graph, serialized."""
         graph = helper.make_graph(
             self.nodes,
             "dlib_face_resnet",

@@ -1,4 +1,4 @@
-"""Fits the calibration: from decisions and distances to scores of 0 to 1, and the threshold for strangers."""
+"""Fitting of the calibration: from decisions and distances to scores of 0 to 1, and the threshold for strangers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -58,7 +58,7 @@ def _flat(parts: Iterable[npt.NDArray[Any]]) -> Numbers:
 
 
 def _threshold(known: Trial, trials: list[Trial], false_accepts: float | None) -> float:
-    """Return the distance below which so few strangers come; if known faces need less, half-way to theirs."""
+    """Return the distance that keeps out enough strangers, reduced halfway to what known faces need if that is less."""
     strangers = _flat(one.nearest[one.strange] for one in trials) if trials else np.empty(0)
     if false_accepts is None or not len(strangers):
         return float(np.quantile(known.nearest, 0.95))
@@ -67,7 +67,7 @@ def _threshold(known: Trial, trials: list[Trial], false_accepts: float | None) -
 
 
 def _sigmoid(inputs: list[Numbers], own: npt.NDArray[np.bool_]) -> tuple[float, ...]:
-    """Fit as Platt did: targets a little inside 0 and 1, by the weights of a face counted as both."""
+    """Fit by Platt's method: targets lie a little inside 0 and 1, since each face counts as both, with two weights."""
     yes, no = int(own.sum()), int((~own).sum())
     share = np.where(own, (yes + 1) / (yes + 2), 1 / (no + 2))
     values = np.column_stack(inputs)

@@ -1,4 +1,4 @@
-"""Finds near-duplicates and faces under a wrong name by the distances between embeddings.
+"""Detection of near-duplicates, and of faces under a wrong name, by the distances between embeddings.
 
 Measured on 110 faces of four people: pictures of one moment are 0.05 to 0.27 apart, others of one
 person 0.28 to 0.6, those of two people 0.57 and more.
@@ -38,7 +38,7 @@ def clean(pictures: Sequence[Picture]) -> list[Picture]:
 def _without_wrong_names(
     pictures: Sequence[Picture], distances: Numbers, names: npt.NDArray[np.str_], owners: npt.NDArray[np.int64]
 ) -> list[Picture]:
-    """A face as near to another folder's faces as to its own, and near at all, is one face under two names."""
+    """Refuse a face that is near another folder's faces, and no nearer its own: it is one face under two names."""
     means = _nearest_means(distances, owners)
     faces = np.arange(len(pictures))
     own = means[faces, owners]
@@ -65,7 +65,7 @@ def _nearest_means(distances: Numbers, owners: npt.NDArray[np.int64]) -> Numbers
 
 
 def _without_copies(pictures: Sequence[Picture]) -> list[Picture]:
-    """Of files with the same bytes in one folder only the first is used."""
+    """Refuse all but the first of the files in one folder that have the same bytes."""
     firsts: dict[tuple[str, str], Picture] = {}
     cleaned = []
     for picture in pictures:

@@ -38,7 +38,7 @@ class TrainingSet:
 
 
 def training_set(pictures: Sequence[Picture], recipe: str) -> TrainingSet:
-    """Return the faces of the usable pictures. Raise TrainingError."""
+    """Return the faces of the usable pictures. Raises TrainingError."""
     _check_readable(pictures)
     folders = sorted({picture.folder for picture in pictures})
     usable = [picture for picture in pictures if picture.usable]

@@ -1,4 +1,4 @@
-"""Pictures to train on: which there are, whom they show, and the features of their faces."""
+"""Training pictures: their files, the people whom they show, and the features of their faces."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ class Picture:
 
 
 def find_pictures(folder: Path) -> list[Picture]:
-    """Return the files below FOLDER/PERSON except hidden ones, without features yet. Raise TrainingError."""
+    """Return the files below FOLDER/PERSON except hidden ones, without features yet. Raises TrainingError."""
     if not folder.is_dir():
         raise TrainingError(f"{folder} is not a folder.")
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path.relative_to(folder)))
@@ -79,7 +79,7 @@ def person_of(folder: str) -> Person:
 
 @contextmanager
 def local_folder(source: str, endpoint_url: str | None) -> Iterator[Path]:
-    """Yield the folder, or a copy of s3://BUCKET/PREFIX that lasts as long as the context. Raise TrainingError."""
+    """Yield the folder, or a copy of s3://BUCKET/PREFIX that lasts as long as the context. Raises TrainingError."""
     if not is_s3(source):
         yield Path(source)
         return
@@ -92,7 +92,7 @@ def local_folder(source: str, endpoint_url: str | None) -> Iterator[Path]:
 
 
 class FeatureExtractor:
-    """Reads pictures and computes one recipe's features of their faces."""
+    """Reader of pictures, which computes one recipe's features of their faces."""
 
     def __init__(self, find: Finder, recipe: Recipe) -> None:
         self._find = find
