@@ -1,4 +1,4 @@
-"""Client and AsyncClient against a real server."""
+"""Tests of Client and AsyncClient against a real server."""
 
 import asyncio
 import socket
@@ -23,14 +23,14 @@ def peer() -> Iterator[Peer]:
 
 
 async def _both(address: str, source: bytes = b"picture") -> list[Recognition]:
-    """Return the response to each of the two clients."""
+    """Call the server with both clients; return their responses."""
     with Client(address) as client:
         answers = [await asyncio.to_thread(client.recognize, source, request_id="r-1")]
     async with AsyncClient(address) as client:
         return [*answers, await client.recognize(source, request_id="r-1")]
 
 
-async def test_both_clients_give_the_same_answer(peer: Peer) -> None:
+async def test_both_clients_return_the_same_response(peer: Peer) -> None:
     """Both clients send the same request and return the same recognition; raw is the message."""
     one, other = await _both(peer.address)
     assert one == other
@@ -40,8 +40,8 @@ async def test_both_clients_give_the_same_answer(peer: Peer) -> None:
     assert peer.requests[0] == peer.requests[1]
 
 
-async def test_a_stream_tells_what_is_known_so_far(peer: Peer) -> None:
-    """Each item has one more result; the last is the complete response. The same in both clients."""
+async def test_a_stream_yields_the_results_so_far(peer: Peer) -> None:
+    """In both clients, each item has one more result, and the last is the complete response."""
     with Client(peer.address) as client:
         items = await asyncio.to_thread(lambda: list(client.stream(b"picture", request_id="r-1")))
         whole = await asyncio.to_thread(client.recognize, b"picture", request_id="r-1")
@@ -54,7 +54,7 @@ async def test_a_stream_tells_what_is_known_so_far(peer: Peer) -> None:
 
 
 async def test_recognizers_are_listed(peer: Peer) -> None:
-    """ListRecognizers through both clients."""
+    """Both clients return the recognizers of ListRecognizers."""
     with Client(peer.address) as client:
         listed = await asyncio.to_thread(client.recognizers)
     async with AsyncClient(peer.address) as client:
@@ -63,7 +63,7 @@ async def test_recognizers_are_listed(peer: Peer) -> None:
 
 
 async def test_a_refusal_is_raised_by_both_clients(peer: Peer) -> None:
-    """With the server's code, reason, message and metadata, and the request ID; in streams too."""
+    """The error, in streams too, has the server's code, reason, message and metadata, and the request ID."""
     peer.refusals[b""] = refusal(code_pb2.INVALID_ARGUMENT, "IMAGE_TOO_LARGE", "Too large.", field="image")
     async with AsyncClient(peer.address) as client:
         with pytest.raises(marquee.ImageTooLarge, match=r"Too large\.") as raised:
@@ -77,16 +77,16 @@ async def test_a_refusal_is_raised_by_both_clients(peer: Peer) -> None:
     assert (error.metadata, error.request_id) == ({"field": "image"}, "r-1")
 
 
-def test_no_answer_in_time(peer: Peer) -> None:
-    """A timeout is DeadlineExceeded and names the server."""
+def test_no_response_in_time(peer: Peer) -> None:
+    """A timeout raises DeadlineExceeded, which names the server."""
     peer.hold = threading.Event()
     with Client(peer.address) as client, pytest.raises(marquee.DeadlineExceeded, match=peer.address):
         client.recognize(b"picture", timeout=0.1)
     peer.hold.set()
 
 
-def test_nothing_answers() -> None:
-    """The error names the address and what to do."""
+def test_no_server() -> None:
+    """Without a server, the error names the address and says what to do."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -112,8 +112,8 @@ def _answers(client: Client) -> bool:
     return True
 
 
-def test_the_address_is_read_when_a_client_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """MARQUEE_ADDRESS is read at that time; an argument takes precedence."""
+def test_the_address_is_read_when_a_client_is_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MARQUEE_ADDRESS is read when the client is created; an argument takes precedence."""
     monkeypatch.delenv("MARQUEE_ADDRESS", raising=False)
     assert Client().address == "localhost:50051"
     monkeypatch.setenv("MARQUEE_ADDRESS", "elsewhere:1")
@@ -122,8 +122,8 @@ def test_the_address_is_read_when_a_client_is_made(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("code", [code_pb2.UNAVAILABLE, code_pb2.CANCELLED])
-async def test_both_clients_ask_again(peer: Peer, code: "code_pb2.Code.ValueType") -> None:
-    """A call to a server that is shutting down is tried three times, as in the published service config."""
+async def test_both_clients_retry(peer: Peer, code: "code_pb2.Code.ValueType") -> None:
+    """A call to a server that is shutting down is tried three times, as the published service config says."""
     peer.refusals[b""] = status_pb2.Status(code=code, message="going away")
     with pytest.raises(marquee.MarqueeError):
         await _both(peer.address)

@@ -1,4 +1,4 @@
-"""Enrolling, listing and removing people through the client, against a real recognizer behind a real gateway."""
+"""Tests of enrolling, listing and removing people through the client, with a real recognizer and gateway."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ async def test_both_clients_enroll(enrolling: EnrollmentServers) -> None:
     assert again.raw.results[0].person.face_count == 1
 
 
-async def test_whoever_was_renamed_is_recognized_under_the_new_name(enrolling: EnrollmentServers) -> None:
+async def test_a_renamed_person_is_recognized_under_the_new_name(enrolling: EnrollmentServers) -> None:
     """A call without pictures renames the person and keeps the person_id."""
     async with AsyncClient(enrolling.gateway) as client:
         await client.enroll([], person_id="grace-hopper", display_name="Adm. Hopper")
@@ -44,8 +44,8 @@ async def test_whoever_was_renamed_is_recognized_under_the_new_name(enrolling: E
     assert (verdict.person_id, verdict.display_name) == ("grace-hopper", "Adm. Hopper")
 
 
-def test_a_refused_picture_tells_why_and_the_others_count(enrolling: EnrollmentServers) -> None:
-    """The result is PARTIAL; the refused picture's status has a reason and advice."""
+def test_a_refused_picture_has_a_reason_and_the_others_count(enrolling: EnrollmentServers) -> None:
+    """If one picture is refused, the result is PARTIAL and that picture's status has a reason and advice."""
     with Client(enrolling.gateway) as client:
         result = client.enroll(["both.jpg", Path("hopper.jpg")], person_id="grace-hopper").results[0]
     assert result.outcome is Outcome.PARTIAL
@@ -54,8 +54,8 @@ def test_a_refused_picture_tells_why_and_the_others_count(enrolling: EnrollmentS
     assert "Crop it to the person's face." in result.faces[0].status.message
 
 
-async def test_refusing_all_pictures_raises_with_each_one_s_reason(enrolling: EnrollmentServers) -> None:
-    """UnfitFace with one cause per recognizer and picture, and the response; also without a gateway."""
+async def test_refusing_all_pictures_raises_with_each_reason(enrolling: EnrollmentServers) -> None:
+    """With or without a gateway, UnfitFace has the response and one cause per recognizer and picture."""
     pictures = ["both.jpg", "coffee.jpg"]
     with Client(enrolling.gateway) as client, pytest.raises(marquee.UnfitFace) as raised:
         await asyncio.to_thread(client.enroll, pictures, display_name="Ada")
@@ -72,7 +72,7 @@ async def test_refusing_all_pictures_raises_with_each_one_s_reason(enrolling: En
 
 
 def test_a_single_refused_picture_raises_its_own_reason(enrolling: EnrollmentServers) -> None:
-    """Even if another recognizer failed: the response has both results."""
+    """A single refused picture raises its own reason, even if another recognizer failed; both results are returned."""
     with Client(enrolling.broken) as client, pytest.raises(marquee.UnfitFace, match="There is no face") as raised:
         client.enroll("coffee.jpg", display_name="Ada")
     assert raised.value.reason == "NO_FACE"
@@ -80,8 +80,8 @@ def test_a_single_refused_picture_raises_its_own_reason(enrolling: EnrollmentSer
     assert [result.outcome for result in raised.value.enrollment.results] == [Outcome.PARTIAL, Outcome.ERROR]
 
 
-def test_another_person_s_face_is_told(enrolling: EnrollmentServers) -> None:
-    """FaceAlreadyEnrolled names that person; allow_similar enrolls anyway."""
+def test_another_persons_face_is_refused(enrolling: EnrollmentServers) -> None:
+    """FaceAlreadyEnrolled names the person who has the face; allow_similar enrolls it anyway."""
     with Client(enrolling.gateway) as client:
         with pytest.raises(marquee.FaceAlreadyEnrolled) as raised:
             client.enroll("hopper.jpg", display_name="Ada Lovelace")
@@ -93,14 +93,14 @@ def test_another_person_s_face_is_told(enrolling: EnrollmentServers) -> None:
     assert (enrolled.person_id, enrolled.results[0].outcome) == ("ada-lovelace", Outcome.OK)
 
 
-def test_nobody_unknown_is_renamed(enrolling: EnrollmentServers) -> None:
+def test_an_unknown_person_cannot_be_renamed(enrolling: EnrollmentServers) -> None:
     """Renaming an unknown person raises PersonNotFound."""
     with Client(enrolling.gateway) as client, pytest.raises(marquee.PersonNotFound):
         client.enroll([], person_id="nobody", display_name="Nobody")
 
 
-async def test_both_clients_remove_and_tell_what_stays(enrolling: EnrollmentServers) -> None:
-    """Removing twice is no error. People from the training data remain known, with a warning."""
+async def test_both_clients_remove_and_warn_about_trained_people(enrolling: EnrollmentServers) -> None:
+    """Removing a person twice is not an error; people from the training data remain known, with a warning."""
     async with AsyncClient(enrolling.gateway) as client:
         await client.enroll(more_portraits(2), display_name="Ada", allow_similar=True)
         await client.enroll("collins.jpg", person_id="eileen-collins")
@@ -114,7 +114,7 @@ async def test_both_clients_remove_and_tell_what_stays(enrolling: EnrollmentServ
     assert "trained model" in trained.results[0].warnings[0]
 
 
-async def test_people_are_listed_over_all_pages(enrolling: EnrollmentServers) -> None:
+async def test_people_are_listed_across_all_pages(enrolling: EnrollmentServers) -> None:
     """Both clients list all pages, sorted by person_id; recognizers that do not enroll are SKIPPED."""
     numbers = range(1005)
     people = tuple(EnrolledPerson(f"p-{n:04}", f"Person {n}", "2026-01-02T03:04:05+00:00", ("a",)) for n in numbers)
@@ -122,7 +122,7 @@ async def test_people_are_listed_over_all_pages(enrolling: EnrollmentServers) ->
     enrolling.gallery.write_bytes(Snapshot(people, rows).to_bytes())
     async with AsyncClient(enrolling.gateway) as client:
         async with asyncio.timeout(PATIENCE):
-            while len((svm := (await client.people())[0]).people) < len(people):  # noqa: ASYNC110 - svm tells nobody
+            while len((svm := (await client.people())[0]).people) < len(people):  # noqa: ASYNC110 - svm sends no event
                 await asyncio.sleep(0.05)
         listed = await client.people()
     with Client(enrolling.gateway) as other:
@@ -138,7 +138,7 @@ async def test_people_are_listed_over_all_pages(enrolling: EnrollmentServers) ->
 
 
 def test_a_recognizer_that_does_not_enroll_is_unimplemented(enrolling: EnrollmentServers) -> None:
-    """With advice, with and without a gateway."""
+    """A recognizer that cannot enroll raises Unimplemented with advice, with and without a gateway."""
     with Client(enrolling.mute) as client, pytest.raises(marquee.Unimplemented, match="Use another"):
         client.people()
     with Client(enrolling.gateway) as client, pytest.raises(marquee.Unimplemented, match="mute does not enroll"):
@@ -146,7 +146,7 @@ def test_a_recognizer_that_does_not_enroll_is_unimplemented(enrolling: Enrollmen
 
 
 def test_every_option_reaches_the_requests() -> None:
-    """Each option sets its field; a single picture or name is one; calls that change something get an ID."""
+    """Each option sets its field, a single picture or name becomes a list, and calls that make changes get an ID."""
     options = {"collection": "staff", "recognizers": "svm"}
     enrollment = build_enrollment(b"picture", display_name="Ada", person_id="ada", allow_similar=True, **options)
     removal, listing = build_removal("ada", **options), build_listing(**options)
@@ -158,7 +158,7 @@ def test_every_option_reaches_the_requests() -> None:
     assert enrollment.request_id != removal.request_id != ""
 
 
-def test_more_than_a_message_holds_is_refused_before_it_is_sent() -> None:
-    """The limit is 16 MiB in total; the message says which picture exceeds it."""
+def test_pictures_over_the_message_limit_are_not_sent() -> None:
+    """Pictures over 16 MiB in total are refused, and the message says where the limit is exceeded."""
     with pytest.raises(marquee.InvalidRequest, match=r"first 3 pictures exceed 16 MiB in total"):
         build_enrollment([bytes(6 * 1024 * 1024)] * 4, display_name="Ada")

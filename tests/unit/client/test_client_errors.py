@@ -1,4 +1,4 @@
-"""Exceptions raised for failed calls."""
+"""Tests of the exceptions that failed calls raise."""
 
 import pickle
 from collections.abc import Iterator
@@ -54,15 +54,15 @@ def _failure(peer: Peer, status: status_pb2.Status) -> MarqueeError:
 def test_the_exception_follows_reason_and_code(
     peer: Peer, code: "code_pb2.Code.ValueType", reason: str, expected: type[MarqueeError]
 ) -> None:
-    """A known reason decides, else the code; the server's message is kept."""
+    """A known reason decides the exception's type, otherwise the code does; the server's message is kept."""
     error = _failure(peer, refusal(code, reason, "what is wrong"))
     assert type(error) is expected
     assert (error.code, error.reason, error.message) == (code_pb2.Code.Name(code), reason, "what is wrong")
     assert error.request_id == "r-1"
 
 
-def test_the_causes_are_told_where_no_recognizer_answered(peer: Peer) -> None:
-    """Each recognizer's status is a cause; the error has the reason of the summary."""
+def test_each_failed_recognizer_is_a_cause(peer: Peer) -> None:
+    """If no recognizer answered, each recognizer's status is a cause and the error has the summary's reason."""
     causes = [refusal(code_pb2.UNAVAILABLE, "", "svm: gone"), refusal(code_pb2.NOT_FOUND, "OBJECT_NOT_FOUND", "keras")]
     error = _failure(peer, refusal(code_pb2.UNAVAILABLE, "NO_RECOGNIZER_ANSWERED", "Nobody.", *causes))
     assert type(error) is marquee.Unavailable
@@ -73,7 +73,7 @@ def test_the_causes_are_told_where_no_recognizer_answered(peer: Peer) -> None:
     ]
 
 
-def test_causes_of_one_kind_make_the_exception_of_that_kind(peer: Peer) -> None:
+def test_causes_of_one_kind_raise_that_kind(peer: Peer) -> None:
     """If recognizers refuse a picture for different reasons, the error is still about the picture."""
 
     def joined(code: "code_pb2.Code.ValueType", *reasons: str) -> type[MarqueeError]:
@@ -94,7 +94,7 @@ def test_causes_may_have_causes(peer: Peer) -> None:
     assert [cause.message for cause in error.causes[0].causes] == ["picture 1: none", "picture 2: none"]
 
 
-def test_errors_travel_between_processes() -> None:
+def test_errors_can_be_pickled() -> None:
     """An error can be pickled with all its attributes."""
     error = marquee.NotFound("gone", code="NOT_FOUND", reason="OBJECT_NOT_FOUND", metadata={"a": "b"}, request_id="r")
     copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - generated above

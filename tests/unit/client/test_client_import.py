@@ -1,4 +1,4 @@
-"""What `import marquee` loads and offers."""
+"""Tests of what `import marquee` loads and provides."""
 
 import sys
 
@@ -21,12 +21,12 @@ def test_importing_the_client_loads_nothing_heavy(statement: str) -> None:
     assert _loaded(statement) == []
 
 
-def test_every_public_name_is_there() -> None:
-    """Each name of `__all__` is an object of that name."""
+def test_every_public_name_exists() -> None:
+    """Each name in `__all__` refers to an object of that name."""
     assert [name for name in marquee.__all__ if getattr(marquee, name).__name__ != name] == []
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    """A misspelled name fails as in any module."""
+    """A misspelled name raises AttributeError, as in any module."""
     with pytest.raises(AttributeError, match="Cleint"):
         _ = marquee.Cleint

@@ -1,4 +1,4 @@
-"""Messages as dataclasses."""
+"""Tests of the dataclasses that messages become."""
 
 import json
 from typing import Any
@@ -33,17 +33,17 @@ def _value(field: Any) -> Any:
     return special.get(field.type, 1)
 
 
-def _lost(record: Record, descriptor: Any, path: str) -> list[str]:
+def _missing(record: Record, descriptor: Any, path: str) -> list[str]:
     """Return the contract's fields that are missing or empty in the record."""
-    lost = []
+    missing = []
     for field in descriptor.fields:
         value, name = getattr(record, field.name, None), f"{path}.{field.name}"
         value = value[0] if isinstance(value, tuple) and value else value
         if not value:
-            lost.append(name)
+            missing.append(name)
         elif field.message_type and field.message_type.full_name not in OWN_FORM:
-            lost += _lost(value, field.message_type, name)
-    return lost
+            missing += _missing(value, field.message_type, name)
+    return missing
 
 
 @pytest.mark.parametrize(
@@ -57,10 +57,10 @@ def _lost(record: Record, descriptor: Any, path: str) -> list[str]:
     ],
 )
 def test_every_field_of_the_contract_arrives(kind: type[Record], message: Message) -> None:
-    """No field gets lost between message and dataclass, and the result can be serialized as JSON."""
+    """No field is lost between message and dataclass, and the result can be serialized as JSON."""
     _fill(message)
     record = read(kind, message)
-    assert _lost(record, message.DESCRIPTOR, kind.__name__) == []
+    assert _missing(record, message.DESCRIPTOR, kind.__name__) == []
     assert json.loads(json.dumps(record.to_dict())) == record.to_dict()
 
 
@@ -76,8 +76,8 @@ def test_absent_and_empty_differ() -> None:
     assert face.detection_score == 0.0
 
 
-def test_values_are_in_python_s_terms() -> None:
-    """Durations are seconds, enums are strings, scores are rounded to what the server meant."""
+def test_values_are_python_values() -> None:
+    """Durations are seconds, enums are strings, and scores are rounded to the precision that the server meant."""
     message = two_people()
     recognition = read(Recognition, message)
     assert recognition.timings.total == 0.13
@@ -91,8 +91,8 @@ def test_values_are_in_python_s_terms() -> None:
     )
 
 
-def test_a_newer_server_s_enum_value_is_unspecified() -> None:
-    """A value unknown to this version does not break the response."""
+def test_an_unknown_enum_value_is_unspecified() -> None:
+    """An enum value from a newer server becomes UNSPECIFIED and does not break the response."""
     message = pb.RecognizeImageResponse()
     message.ParseFromString(pb.RecognizeImageResponse(results=[pb.RecognizerResult()]).SerializeToString())
     message.results[0].MergeFromString(b"\x18\x63")  # outcome 99

@@ -1,4 +1,4 @@
-"""Requests built from arguments."""
+"""Tests of the requests that the client builds from arguments."""
 
 from pathlib import Path
 
@@ -37,21 +37,21 @@ def test_every_option_reaches_the_request() -> None:
     assert not keras.HasField("min_score")
 
 
-def test_what_is_not_said_is_not_set() -> None:
-    """Omitted options are left to the server; an ID is generated, so that errors have one too."""
+def test_omitted_options_are_not_set() -> None:
+    """Omitted options are left to the server; a request ID is generated so that errors have one too."""
     request = build_request(b"picture")
     assert not request.HasField("max_labels")
     assert not request.HasField("min_score")
     assert request.request_id != build_request(b"picture").request_id
 
 
-def test_a_lone_name_is_one_name() -> None:
-    """recognizers="svm" means svm, not s, v and m."""
+def test_a_single_name_is_one_name() -> None:
+    """The argument recognizers="svm" means svm, not s, v and m."""
     assert list(build_request(b"picture", recognizers="svm").recognizers) == ["svm"]
 
 
 def test_an_unknown_feature_or_policy_is_refused_with_the_known_ones() -> None:
-    """A misspelled name is reported before anything is sent."""
+    """An unknown feature or policy is refused before anything is sent, and the error lists the known ones."""
     with pytest.raises(InvalidRequest, match=r"'facs'.*CELEBRITIES, LABELS"):
         build_request(b"picture", features=["facs"])
     with pytest.raises(InvalidRequest, match=r"'some'.*ALL, FIRST_CONFIDENT"):
@@ -73,13 +73,13 @@ def test_s3_urls(url: str, expected: pb.S3Object) -> None:
 
 @pytest.mark.parametrize("url", ["s3://", "s3://bucket", "s3://bucket/", "s3:///key"])
 def test_an_s3_url_without_bucket_or_key_is_refused(url: str) -> None:
-    """Both are required."""
+    """An S3 URL requires both a bucket and a key."""
     with pytest.raises(InvalidRequest, match="s3://BUCKET/KEY"):
         build_request(url)
 
 
 def test_a_path_and_its_bytes_are_the_same_picture(tmp_path: Path) -> None:
-    """str, Path and bytes-like objects are all sources."""
+    """A str, a Path and bytes-like objects are all valid sources."""
     path = tmp_path / "a.jpg"
     path.write_bytes(b"picture")
     sources: list[Source] = [str(path), path, b"picture", bytearray(b"picture"), memoryview(b"picture")]
@@ -87,7 +87,7 @@ def test_a_path_and_its_bytes_are_the_same_picture(tmp_path: Path) -> None:
 
 
 def test_size_is_checked_before_sending(tmp_path: Path) -> None:
-    """15 MiB are accepted; one byte more or an empty picture raises, with the server's reason."""
+    """A picture of 15 MiB is accepted; a larger or empty one raises the server's reason."""
     path = tmp_path / "large.jpg"
     path.write_bytes(bytes(MAX_IMAGE_BYTES + 1))
     assert len(build_request(bytes(MAX_IMAGE_BYTES)).image.content) == MAX_IMAGE_BYTES
@@ -99,6 +99,6 @@ def test_size_is_checked_before_sending(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_an_os_error() -> None:
-    """As with `open`."""
+    """A missing file raises FileNotFoundError, as `open` does."""
     with pytest.raises(FileNotFoundError):
         build_request("no/such/file.jpg")

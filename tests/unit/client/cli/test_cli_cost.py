@@ -1,4 +1,4 @@
-"""`marquee cost`, against a real server."""
+"""Tests of `marquee cost`, with a real server."""
 
 import json
 from collections.abc import Iterator
@@ -41,8 +41,8 @@ def cost(peer: Peer, *arguments: str) -> Result:
     return marquee("cost", "--address", peer.address, *arguments)
 
 
-def test_tells_what_pictures_would_cost_and_recognizes_none(peer: Peer, tmp_path: Path) -> None:
-    """Two files with two features each, the region and date of prices, and the money left."""
+def test_the_estimate_recognizes_no_picture(peer: Peer, tmp_path: Path) -> None:
+    """The output has the cost of two files with two features each, the prices' region and date, and the money left."""
     files = [tmp_path / name for name in ("a.jpg", "b.jpg")]
     for file in files:
         file.write_bytes(b"any")
@@ -54,8 +54,8 @@ def test_tells_what_pictures_would_cost_and_recognizes_none(peer: Peer, tmp_path
     assert not peer.requests
 
 
-def test_what_does_not_fit_into_the_cap_exits_with_1(peer: Peer) -> None:
-    """300 pictures at $0.002 are $0.60, and 50 cents are left: enough for 250."""
+def test_an_estimate_above_the_cap_exits_with_1(peer: Peer) -> None:
+    """300 pictures at $0.002 cost $0.60, but only 50 cents are left, which is enough for 250."""
     result = cost(peer, "--pictures", "300")
     assert result.exit_code == 1
     assert "300 pictures: $0.60" in result.stdout
@@ -74,14 +74,14 @@ def test_what_does_not_fit_into_the_cap_exits_with_1(peer: Peer) -> None:
     ],
 )
 def test_each_face_is_paid_for(peer: Peer, features: list[str], faces: int, expected: int) -> None:
-    """A search costs the listed difference; detection is charged once; features without a price are free."""
+    """A search costs the listed difference, detection is charged once, and features without a price are free."""
     options = [text for feature in features for text in ("--feature", feature)]
     output = json.loads(cost(peer, "--pictures", "1", "--faces", str(faces), *options, "-o", "json").stdout)
     assert output["micro_usd"] == expected
 
 
-def test_json_has_all_of_it(peer: Peer) -> None:
-    """Estimate by recognizer and feature, whether it fits, and the money spent."""
+def test_json_is_complete(peer: Peer) -> None:
+    """The JSON has the estimate by recognizer and feature, whether it fits the cap, and the money spent."""
     result = cost(peer, "--pictures", "300", "--output", "json")
     output = json.loads(result.stdout)
     assert result.exit_code == 1
@@ -96,30 +96,30 @@ def test_json_has_all_of_it(peer: Peer) -> None:
     assert (spending["today_micro_usd"], spending["left_today_micro_usd"]) == (1_500_000, 500_000)
 
 
-def test_without_pictures_it_tells_what_was_spent(peer: Peer) -> None:
-    """There is no estimate, and exit code 0."""
+def test_without_pictures_it_shows_the_money_spent(peer: Peer) -> None:
+    """Without pictures there is no estimate, and the exit code is 0."""
     result = cost(peer)
     assert result.exit_code == 0
     assert "$1.50" in result.stdout
     assert "pictures" not in result.stdout
 
 
-def test_one_recognizer_alone(peer: Peer) -> None:
-    """A free one costs nothing; an unknown one is a usage error."""
+def test_a_single_recognizer(peer: Peer) -> None:
+    """A free recognizer costs nothing; an unknown one is a usage error."""
     assert "No recognizer here costs money" in cost(peer, "--recognizer", "svm", "--pictures", "5").stdout
     result = cost(peer, "--recognizer", "nobody")
     assert result.exit_code == 2
     assert "choose from rekognition, svm" in result.stderr
 
 
-def test_files_and_a_number_are_wrong_usage(peer: Peer) -> None:
-    """It is unclear which one counts. A missing file is a usage error too."""
+def test_files_with_a_number_are_a_usage_error(peer: Peer) -> None:
+    """Files together with --pictures are ambiguous and therefore a usage error, as is a missing file."""
     assert cost(peer, "s3://pics/a.jpg", "--pictures", "5").exit_code == 2
     assert cost(peer, "nowhere.jpg").exit_code == 2
 
 
 def test_no_server_exits_with_3() -> None:
-    """Same exit code and message as for a picture."""
+    """A missing server gives the same exit code and message as for `marquee recognize`."""
     result = marquee("cost", "--address", "127.0.0.1:1")
     assert result.exit_code == 3
     assert "Cannot connect to 127.0.0.1:1" in result.stderr

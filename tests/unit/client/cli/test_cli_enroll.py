@@ -1,4 +1,4 @@
-"""`marquee enroll`, against a real recognizer behind a real gateway."""
+"""Tests of `marquee enroll`, with a real recognizer and gateway."""
 
 import json
 import shutil
@@ -17,8 +17,8 @@ HOPPER = ("--person-id", "grace-hopper")
 pytestmark = pytest.mark.usefixtures("portraits_here")
 
 
-def test_the_table_tells_what_became_of_each_picture(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """Enrolled, already enrolled, or refused and why; enrolled faces; recognizers that do not enroll."""
+def test_the_table_shows_the_result_of_each_picture(servers: EnrollmentServers) -> None:  # noqa: ARG001 - sets MARQUEE_ADDRESS
+    """The table shows each picture's result, the enrolled faces, and the recognizers that do not enroll."""
     assert marquee("enroll", "hopper.jpg", *HOPPER).exit_code == 0
     Path("other.jpg").write_bytes(more_portraits(1)[0])
     result = marquee("enroll", "hopper.jpg", "both.jpg", "other.jpg", *HOPPER)
@@ -36,16 +36,16 @@ def test_the_table_tells_what_became_of_each_picture(servers: EnrollmentServers)
     assert "\x1b" not in result.stdout
 
 
-def test_a_new_person_is_known_and_has_an_id_of_the_name(servers: EnrollmentServers) -> None:
-    """--name determines the person_id; --allow-similar accepts another person's face."""
+def test_a_new_person_gets_an_id_from_the_name(servers: EnrollmentServers) -> None:
+    """The option --name determines the person_id; --allow-similar accepts another person's face."""
     assert marquee("enroll", "hopper.jpg", "--name", "Ada Lovelace", "--allow-similar").exit_code == 0
     with Client(servers.svm) as client:
         people = {person.person_id: person for person in client.people()[0].people}
     assert (people["ada-lovelace"].display_name, people["ada-lovelace"].face_count) == ("Ada Lovelace", 1)
 
 
-def test_another_person_s_face_is_told_with_the_options_that_help(servers: EnrollmentServers) -> None:
-    """Names the command's options, with and without a gateway."""
+def test_another_persons_face_is_refused_with_advice(servers: EnrollmentServers) -> None:
+    """The message suggests the command's options, with and without a gateway."""
     for address in (servers.gateway, servers.svm):
         result = marquee("enroll", "hopper.jpg", "--name", "Ada", "--address", address)
         assert result.exit_code == 1
@@ -54,8 +54,8 @@ def test_another_person_s_face_is_told_with_the_options_that_help(servers: Enrol
         assert "--allow-similar" in result.stdout
 
 
-def test_pictures_that_are_all_refused_are_told_one_by_one(servers: EnrollmentServers) -> None:
-    """Each picture has its own reason, and there is no error on standard error."""
+def test_refused_pictures_are_reported_one_by_one(servers: EnrollmentServers) -> None:
+    """Each refused picture has its own reason, and nothing is written to standard error."""
     for address in (servers.gateway, servers.broken):
         result = marquee("enroll", "both.jpg", "coffee.jpg", "--name", "Ada", "--address", address)
         assert result.exit_code == 1
@@ -66,8 +66,8 @@ def test_pictures_that_are_all_refused_are_told_one_by_one(servers: EnrollmentSe
         assert result.stderr == ""
 
 
-def test_a_picture_that_cannot_be_read_fails_alone(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """It is reported in its row, and the others are enrolled."""
+def test_a_picture_that_cannot_be_read_fails_alone(servers: EnrollmentServers) -> None:  # noqa: ARG001 - sets MARQUEE_ADDRESS
+    """An unreadable picture is reported in its own row, and the others are enrolled."""
     Path("empty.jpg").touch()
     Path("large.jpg").write_bytes(bytes(MAX_IMAGE_BYTES + 1))
     result = marquee("enroll", "hopper.jpg", "empty.jpg", "large.jpg", *HOPPER)
@@ -76,16 +76,16 @@ def test_a_picture_that_cannot_be_read_fails_alone(servers: EnrollmentServers) -
     assert lines_of(result)[4].startswith("large.jpg refused: the file exceeds the limit of 15 MiB")
 
 
-def test_a_recognizer_that_fails_is_told_and_makes_the_exit_code_1(servers: EnrollmentServers) -> None:
-    """The other recognizer's enrollments are kept."""
+def test_a_failed_recognizer_is_reported_with_exit_code_1(servers: EnrollmentServers) -> None:
+    """A failed recognizer is reported, and the other recognizer's enrollments are kept."""
     result = marquee("enroll", "hopper.jpg", *HOPPER, "--address", servers.broken)
     assert result.exit_code == 1
     assert "hopper.jpg svm enrolled" in lines_of(result)
     assert "gone error: gone does not answer." in lines_of(result)
 
 
-def test_many_pictures_are_one_person_s(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """However many calls it takes, there is one table, and all pictures are enrolled."""
+def test_many_pictures_of_one_person_make_one_table(servers: EnrollmentServers) -> None:  # noqa: ARG001 - sets MARQUEE_ADDRESS
+    """All pictures are enrolled and shown in one table, however many calls that takes."""
     for number, picture in enumerate(more_portraits(MAX_PICTURES + 1)):
         Path(f"{number}.jpg").write_bytes(picture)
     result = marquee("enroll", *(f"{number}.jpg" for number in range(MAX_PICTURES + 1)), *HOPPER)
@@ -96,8 +96,8 @@ def test_many_pictures_are_one_person_s(servers: EnrollmentServers) -> None:  # 
     assert f"svm has {faces}, in addition to its training data" in lines_of(result)
 
 
-def test_a_foreign_face_among_a_persons_is_told(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """Next to the picture to check."""
+def test_a_face_unlike_the_others_is_reported(servers: EnrollmentServers) -> None:  # noqa: ARG001 - sets MARQUEE_ADDRESS
+    """The question about a face unlike the person's others follows the picture to check."""
     result = marquee("enroll", "collins.jpg", "hopper.jpg", "--name", "Two", "--allow-similar")
     assert result.exit_code == 0
     assert lines_of(result)[2:5] == [
@@ -107,8 +107,8 @@ def test_a_foreign_face_among_a_persons_is_told(servers: EnrollmentServers) -> N
     ]
 
 
-def test_json_has_pictures_and_recognizers(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """One object per person, on one line each if there are several."""
+def test_json_has_pictures_and_recognizers(servers: EnrollmentServers) -> None:  # noqa: ARG001 - sets MARQUEE_ADDRESS
+    """The output has one JSON object per person, each on one line if there are several people."""
     output = json.loads(marquee("enroll", "hopper.jpg", "both.jpg", *HOPPER, "-o", "json").stdout)
     assert (output["person_id"], output["display_name"], output["errors"]) == ("grace-hopper", "Grace Hopper", [])
     assert [(one["picture"], [face["state"] for face in one["faces"]]) for one in output["pictures"]] == [
@@ -127,7 +127,7 @@ def test_json_has_pictures_and_recognizers(servers: EnrollmentServers) -> None: 
 
 
 def test_without_pictures_a_person_is_renamed(servers: EnrollmentServers) -> None:
-    """--person-id says who, --name gives the new name; this does not create a person."""
+    """Without pictures, --name renames the person that --person-id names, and does not create one."""
     assert marquee("enroll", *HOPPER, "--name", "Adm. Hopper").exit_code == 0
     with Client(servers.svm) as client:
         names = [person.display_name for person in client.people()[0].people]

@@ -1,4 +1,4 @@
-"""Sources of `marquee enroll`: people and their pictures, calls, and usage errors."""
+"""Tests of the sources of `marquee enroll`: people and their pictures, calls, and usage errors."""
 
 import shutil
 from pathlib import Path
@@ -13,8 +13,8 @@ from tests.support.enrollment_servers import EnrollmentServers
 pytestmark = pytest.mark.usefixtures("portraits_here")
 
 
-def test_folders_are_people(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """A folder is named after its person; other files are skipped with a note; the last line has totals."""
+def test_folders_are_people(servers: EnrollmentServers) -> None:  # noqa: ARG001 - sets MARQUEE_ADDRESS
+    """A folder is named after its person, other files are skipped with a note, and the last line has totals."""
     for folder, picture in (("Grace_Hopper", "hopper.jpg"), ("eileen collins", "collins.jpg")):
         Path(folder).mkdir()
         shutil.copy(picture, folder)
@@ -33,7 +33,7 @@ def test_folders_are_people(servers: EnrollmentServers) -> None:  # noqa: ARG001
     assert "".join(lines).count("mute skipped") == 1
 
 
-def test_calls_hold_no_more_than_they_may(tmp_path: Path) -> None:
+def test_calls_stay_within_the_limits(tmp_path: Path) -> None:
     """A call has at most eight pictures and 15 MiB, in order; a picture that is too large is not sent."""
     sizes = [4, 4, 4, 4, 16, *[0.001] * 9]
     names = [str(tmp_path / f"{number}.jpg") for number in range(len(sizes))]
@@ -70,8 +70,8 @@ def test_calls_hold_no_more_than_they_may(tmp_path: Path) -> None:
         ("hopper.jpg --name Ada --timeout 0", "greater than 0"),
     ],
 )
-def test_wrong_usage_exits_with_2_and_says_what_to_do(arguments: str, message: str) -> None:
-    """Before any call: there is no server."""
+def test_a_usage_error_exits_with_2_and_says_what_to_do(arguments: str, message: str) -> None:
+    """A usage error is found before any call: the test has no server."""
     Path("empty").mkdir()
     for name in ("ada", "bea", "ADA"):
         Path("people", name).mkdir(parents=True)
@@ -89,13 +89,13 @@ def test_wrong_usage_exits_with_2_and_says_what_to_do(arguments: str, message: s
         ("--address 127.0.0.1:1", 3, "Cannot connect to 127.0.0.1:1"),
     ],
 )
-def test_what_is_wrong_for_everybody_is_told_once(
-    servers: EnrollmentServers,  # noqa: ARG001 - at MARQUEE_ADDRESS
+def test_an_error_that_affects_everybody_is_reported_once(
+    servers: EnrollmentServers,  # noqa: ARG001 - sets MARQUEE_ADDRESS
     arguments: str,
     code: int,
     message: str,
 ) -> None:
-    """The first failed call ends the command with its exit code, and nothing on standard output."""
+    """The first failed call ends the command with its exit code and nothing on standard output."""
     for folder in ("Ada", "Bea"):
         Path(folder).mkdir()
         shutil.copy("hopper.jpg", folder)

@@ -1,4 +1,4 @@
-"""The `marquee` command as a process."""
+"""Tests of the `marquee` command as a process."""
 
 import os
 import re
@@ -21,14 +21,14 @@ def _marquee(
 
 
 def test_help_documents_exit_codes() -> None:
-    """--help lists the exit codes for scripts."""
+    """The output of --help lists the exit codes for scripts."""
     result = _marquee("recognize", "--help")
     assert result.returncode == 0
     assert "3  the server is unreachable\n" in result.stdout
 
 
 def test_help_loads_nothing_heavy() -> None:
-    """--help is quick: it loads neither gRPC nor Pillow."""
+    """The command starts quickly with --help: it loads neither gRPC nor Pillow."""
     loaded = _marquee("recognize", "--help", env={"PYTHONPROFILEIMPORTTIME": "1"}).stderr
     assert "typer" in loaded
     assert [
@@ -37,20 +37,20 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_version() -> None:
-    """--version prints the package's version."""
+    """The option --version prints the package's version."""
     assert _marquee("--version").stdout == "marquee 0.1.0\n"
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:
-    """Without the extra `cli` the command names it, without a traceback."""
+    """Without the extra `cli`, the command says how to install it, without a traceback."""
     result = run([sys.executable, "-c", WITHOUT_TYPER])
     assert result.returncode == 1
     assert result.stderr.endswith("pip install 'marquee[cli]'\n")
     assert result.stderr.count("\n") == 1
 
 
-def test_dotenv_gives_the_address_unless_the_environment_does(tmp_path: Path) -> None:
-    """`.env` of the working directory is read; the environment takes precedence."""
+def test_dotenv_sets_the_address_unless_the_environment_does(tmp_path: Path) -> None:
+    """The `.env` file in the working directory is read; the environment takes precedence."""
     (tmp_path / "a.jpg").write_bytes(b"picture")
     with serving(Peer(answer=two_people())) as peer:
         (tmp_path / ".env").write_text(f"MARQUEE_ADDRESS={peer.address}\n")

@@ -1,4 +1,4 @@
-"""`marquee people` and `marquee remove`, against a real recognizer behind a real gateway."""
+"""Tests of `marquee people` and `marquee remove`, with a real recognizer and gateway."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from tests.support.processes import ROOT, run
 
 @pytest.fixture(autouse=True)
 def _ada(request: pytest.FixtureRequest) -> None:
-    """Ada is enrolled from two pictures, if there are servers."""
+    """Enroll Ada from two pictures if the test has servers."""
     if "servers" in request.fixturenames:
         with Client(request.getfixturevalue("servers").svm) as client:
             client.enroll(more_portraits(2), person_id="ada", display_name="Ada Lovelace", allow_similar=True)
@@ -28,8 +28,8 @@ def _person_ids(servers: EnrollmentServers) -> list[str]:
         return [person.person_id for person in client.people()[0].people]
 
 
-def test_people_are_one_table(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """Name, ID, enrolled faces per recognizer, trained, since; sorted by ID. Lists who does not enroll."""
+def test_people_are_one_table(servers: EnrollmentServers) -> None:  # noqa: ARG001 - sets MARQUEE_ADDRESS
+    """The table, sorted by ID, has each person's enrolled faces, training and date, and skipped recognizers."""
     result = marquee("people")
     header, ada, collins, hopper, skipped = lines_of(result)
     assert result.exit_code == 0
@@ -48,8 +48,8 @@ def test_a_recognizer_that_fails_makes_the_list_incomplete(servers: EnrollmentSe
     assert marquee("people", "--address", servers.broken, "--recognizer", "svm").exit_code == 0
 
 
-def test_json_is_each_recognizer_s_list(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """All fields of ListPeople."""
+def test_json_has_a_list_per_recognizer(servers: EnrollmentServers) -> None:  # noqa: ARG001 - sets MARQUEE_ADDRESS
+    """The JSON has all fields of ListPeople."""
     svm, mute = json.loads(marquee("people", "-o", "json").stdout)
     assert [(one["person_id"], one["face_count"], one["trained"]) for one in svm["people"]] == [
         ("ada", 2, False),
@@ -61,14 +61,14 @@ def test_json_is_each_recognizer_s_list(servers: EnrollmentServers) -> None:  # 
 
 @pytest.mark.parametrize("command", [["people"], ["remove", "ada", "--yes"]])
 def test_no_server_exits_with_3(command: list[str]) -> None:
-    """Same exit code and message as for a picture."""
+    """A missing server gives the same exit code and message as for `marquee recognize`."""
     result = marquee(*command, "--address", "127.0.0.1:1")
     assert result.exit_code == 3
     assert "Cannot connect to 127.0.0.1:1" in result.stderr
 
 
-def test_remove_tells_how_many_faces_are_forgotten(servers: EnrollmentServers) -> None:
-    """Exit code 0. The second time there is nobody: exit code 1, with advice."""
+def test_remove_reports_how_many_faces_it_removed(servers: EnrollmentServers) -> None:
+    """The first removal exits with 0; a second finds nobody and exits with 1 and advice."""
     result = marquee("remove", "ada", "--yes")
     assert (result.exit_code, lines_of(result)) == (
         0,
@@ -80,29 +80,29 @@ def test_remove_tells_how_many_faces_are_forgotten(servers: EnrollmentServers) -
     assert "Nobody is enrolled as ada. `marquee people`" in again.stderr
 
 
-def test_who_stays_known_from_training_is_told(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """Exit code 1, even if enrolled faces were removed."""
+def test_a_person_from_the_training_data_stays_known(servers: EnrollmentServers) -> None:  # noqa: ARG001 - sets MARQUEE_ADDRESS
+    """The exit code is 1 for a person from the training data, even if enrolled faces were removed."""
     result = marquee("remove", "grace-hopper", "-y")
     assert result.exit_code == 1
     assert result.stderr == "svm: grace-hopper is part of the trained model and stays known. Train without them.\n"
 
 
-def test_a_removal_that_one_recognizer_missed_is_to_be_repeated(servers: EnrollmentServers) -> None:
-    """Exit code 1, although the others removed the person."""
+def test_a_partial_removal_should_be_repeated(servers: EnrollmentServers) -> None:
+    """If one recognizer fails, the exit code is 1 although the others removed the person."""
     result = marquee("remove", "ada", "-y", "--address", servers.broken)
     assert result.exit_code == 1
     assert lines_of(result)[0] == "svm removed 2 faces of ada"
     assert result.stderr == "gone error: gone does not answer. It is safe to run this again.\n"
 
 
-def test_remove_as_json_is_the_whole_answer(servers: EnrollmentServers) -> None:  # noqa: ARG001 - at MARQUEE_ADDRESS
-    """One object."""
+def test_remove_as_json_is_the_whole_response(servers: EnrollmentServers) -> None:  # noqa: ARG001 - sets MARQUEE_ADDRESS
+    """The JSON is one object with all results."""
     output = json.loads(marquee("remove", "ada", "-y", "-o", "json").stdout)
     assert [(one["recognizer"], one["removed_faces"]) for one in output["results"]] == [("svm", 2), ("mute", 0)]
 
 
-def test_away_from_a_terminal_remove_needs_yes(servers: EnrollmentServers) -> None:
-    """Without --yes it is a usage error, and nothing is removed. So is an invalid ID."""
+def test_without_a_terminal_remove_needs_yes(servers: EnrollmentServers) -> None:
+    """Without --yes it is a usage error and nothing is removed; an invalid ID is a usage error too."""
     result = marquee("remove", "ada")
     assert result.exit_code == 2
     assert "pass --yes" in result.stderr
@@ -111,7 +111,7 @@ def test_away_from_a_terminal_remove_needs_yes(servers: EnrollmentServers) -> No
 
 
 def test_at_a_terminal_remove_asks(servers: EnrollmentServers) -> None:
-    """The question names the person; only yes removes them."""
+    """The question names the person, and only yes removes them."""
     code, stderr = _at_a_terminal("remove", "ada", answer="n\n")
     assert code == 1
     assert "Remove Ada Lovelace (2 faces in svm)? [y/N]" in stderr
@@ -121,7 +121,7 @@ def test_at_a_terminal_remove_asks(servers: EnrollmentServers) -> None:
 
 
 def _at_a_terminal(*arguments: str, answer: str) -> tuple[int, str]:
-    """Return the exit code and standard error."""
+    """Run the command at a terminal; return its exit code and standard error."""
     person, terminal = pty.openpty()
     try:
         os.write(person, answer.encode())

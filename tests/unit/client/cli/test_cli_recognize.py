@@ -1,4 +1,4 @@
-"""`marquee recognize`, against a real server."""
+"""Tests of `marquee recognize`, with a real server."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ from tests.support.processes import wait_until
 
 @pytest.fixture
 def peer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Peer]:
-    """A server at MARQUEE_ADDRESS, and pictures a.jpg, b.jpg, c.jpg and bad.jpg in the working directory."""
+    """Run a server at MARQUEE_ADDRESS, with a.jpg, b.jpg, c.jpg and bad.jpg in the working directory."""
     monkeypatch.chdir(tmp_path)
     for number, name in enumerate("abc"):
         Image.new("RGB", (64, 48), (80 * number, 90, 90)).save(f"{name}.jpg")
@@ -37,8 +37,8 @@ def _recognize(*arguments: str, stdin: bytes | None = None) -> Result:
     return marquee("recognize", *arguments, stdin=stdin)
 
 
-def test_the_table_tells_verdicts_recognizers_and_failures(peer: Peer) -> None:  # noqa: ARG001 - is the server
-    """One line per verdict and recognizer; a failed one has its message, and the exit code is 0 anyway."""
+def test_the_table_shows_verdicts_recognizers_and_failures(peer: Peer) -> None:  # noqa: ARG001 - starts the server
+    """The table has a line per verdict and recognizer; a failed one has its message, but the exit code is 0."""
     result = _recognize("a.jpg")
     lines = [line.split() for line in result.stdout.splitlines()]
     assert result.exit_code == 0
@@ -51,20 +51,20 @@ def test_the_table_tells_verdicts_recognizers_and_failures(peer: Peer) -> None: 
 
 
 def test_strict_makes_a_failed_recognizer_a_failure(peer: Peer) -> None:
-    """--strict exits with 1 if any recognizer failed; SKIPPED is not a failure."""
+    """With --strict, a failed recognizer makes the exit code 1; SKIPPED is not a failure."""
     assert _recognize("a.jpg", "--strict").exit_code == 1
     peer.answer.results[1].CopyFrom(pb.RecognizerResult(recognizer="svm", outcome=pb.OUTCOME_SKIPPED))
     assert _recognize("a.jpg", "--strict").exit_code == 0
 
 
-def test_names_cannot_steer_the_terminal(peer: Peer) -> None:
+def test_names_cannot_control_the_terminal(peer: Peer) -> None:
     """Control characters and markup from a server are shown, not interpreted."""
     peer.answer.verdicts[0].display_name = "\x1b[31mEve[bold]"
     assert "\ufffd[31mEve[bold]" in _recognize("a.jpg").stdout
 
 
-def test_json_is_one_object_a_picture(peer: Peer) -> None:  # noqa: ARG001 - is the server
-    """One indented object for one picture; for several, one line each, in order, including errors."""
+def test_json_is_one_object_per_picture(peer: Peer) -> None:  # noqa: ARG001 - starts the server
+    """One picture gives an indented object; several give one line each, in order, including errors."""
     one = json.loads(_recognize("a.jpg", "-o", "json").stdout)
     assert (one["file"], one["verdicts"][0]["display_name"]) == ("a.jpg", "Eileen Collins")
     result = _recognize("c.jpg", "bad.jpg", "a.jpg", "-o", "json")
@@ -75,8 +75,8 @@ def test_json_is_one_object_a_picture(peer: Peer) -> None:  # noqa: ARG001 - is 
     assert result.exit_code == 1
 
 
-def test_csv_has_a_row_a_face(peer: Peer) -> None:  # noqa: ARG001 - is the server
-    """A header, one row per verdict with its box, and one per failed picture."""
+def test_csv_has_a_row_per_face(peer: Peer) -> None:  # noqa: ARG001 - starts the server
+    """The CSV has a header, a row per verdict with its box, and a row per failed picture."""
     result = _recognize("a.jpg", "bad.jpg", "--output", "csv")
     rows = list(csv.DictReader(io.StringIO(result.stdout)))
     assert [(row["file"], row["state"], row["name"], row["score"], row["left"]) for row in rows] == [
@@ -87,8 +87,8 @@ def test_csv_has_a_row_a_face(peer: Peer) -> None:  # noqa: ARG001 - is the serv
     assert rows[2]["error"] == "This is no picture."
 
 
-def test_a_recognizer_asked_alone_has_its_faces_as_verdicts(peer: Peer) -> None:
-    """Without verdicts, faces are shown."""
+def test_faces_are_shown_without_verdicts(peer: Peer) -> None:
+    """Without verdicts, the recognizer's faces are shown."""
     del peer.answer.verdicts[:]
     rows = csv.DictReader(io.StringIO(_recognize("a.jpg", "-o", "csv").stdout))
     assert [(row["state"], row["name"]) for row in rows] == [("IDENTIFIED", "Eileen Collins"), ("UNKNOWN", "")]
@@ -105,23 +105,23 @@ def test_options_reach_the_server(peer: Peer) -> None:
 
 
 def test_standard_input_and_s3_objects_are_pictures(peer: Peer) -> None:
-    """- sends standard input; s3:// sends the object's name."""
+    """The argument - sends standard input, and an s3:// URL sends the object's name."""
     assert _recognize("-", "s3://bucket/key.jpg", "-j", "1", stdin=b"piped").exit_code == 0
     assert peer.requests[0].image.content == b"piped"
     assert peer.requests[1].image.s3_object == pb.S3Object(bucket="bucket", key="key.jpg")
 
 
-def test_pictures_are_in_work_at_once_but_no_more_than_jobs(peer: Peer) -> None:
-    """With two jobs, two of three pictures are sent while there is no response."""
+def test_jobs_limits_the_pictures_in_flight(peer: Peer) -> None:
+    """With two jobs, two of three pictures are sent before there is a response."""
     peer.hold = threading.Event()
     with ThreadPoolExecutor(1) as executor:
         future = executor.submit(_recognize, "a.jpg", "b.jpg", "c.jpg", "--jobs", "2")
         wait_until(lambda: len(peer.requests) == 2)
-        time.sleep(0.2)  # in which a third would come
-        in_work = len(peer.requests)
+        time.sleep(0.2)  # enough for a third to arrive
+        in_flight = len(peer.requests)
         peer.hold.set()
         assert future.result().exit_code == 0
-    assert (in_work, len(peer.requests)) == (2, 3)
+    assert (in_flight, len(peer.requests)) == (2, 3)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_pictures_are_in_work_at_once_but_no_more_than_jobs(peer: Peer) -> None:
         ("s3://bucket/key --draw out.png", "Download it first"),
     ],
 )
-def test_wrong_usage_exits_with_2_before_any_call(peer: Peer, arguments: str, message: str) -> None:
+def test_a_usage_error_exits_with_2_before_any_call(peer: Peer, arguments: str, message: str) -> None:
     """The message says what is wrong, and nothing is sent."""
     result = _recognize(*arguments.split())
     assert result.exit_code == 2
@@ -148,16 +148,16 @@ def test_wrong_usage_exits_with_2_before_any_call(peer: Peer, arguments: str, me
     assert peer.requests == []
 
 
-def test_what_the_server_calls_wrong_usage_exits_with_2_and_ends(peer: Peer) -> None:
-    """An unknown recognizer applies to every picture: reported once."""
+def test_a_usage_error_from_the_server_exits_with_2_at_once(peer: Peer) -> None:
+    """An unknown recognizer applies to every picture, so it is reported once."""
     peer.refusals[b""] = refusal(code_pb2.INVALID_ARGUMENT, "UNKNOWN_RECOGNIZER", "There is no recognizer 'x'.")
     result = _recognize("a.jpg", "b.jpg", "c.jpg", "--recognizer", "x", "-j", "1")
     assert result.exit_code == 2
     assert result.stderr == "a.jpg: There is no recognizer 'x'.\n"
 
 
-def test_no_server_exits_with_3_and_says_what_to_do(peer: Peer) -> None:  # noqa: ARG001 - gives the pictures
-    """Reported once, however many pictures there are."""
+def test_no_server_exits_with_3_and_says_what_to_do(peer: Peer) -> None:  # noqa: ARG001 - writes the pictures
+    """A missing server is reported once, however many pictures there are."""
     result = _recognize("a.jpg", "b.jpg", "--address", "127.0.0.1:1")
     assert result.exit_code == 3
     assert result.stderr.startswith(
@@ -166,15 +166,15 @@ def test_no_server_exits_with_3_and_says_what_to_do(peer: Peer) -> None:  # noqa
     assert result.stderr.count("\n") == 1
 
 
-def test_draw_writes_one_picture_each(peer: Peer) -> None:  # noqa: ARG001 - is the server
-    """{stem} stands for the picture's name; a folder gets PNGs."""
+def test_draw_writes_one_file_per_picture(peer: Peer) -> None:  # noqa: ARG001 - starts the server
+    """In the target, {stem} stands for the picture's name; a folder gets PNGs."""
     assert _recognize("a.jpg", "b.jpg", "--draw", "drawn/{stem}.svg").exit_code == 0
     assert _recognize("a.jpg", "b.jpg", "--draw", "drawn/").exit_code == 0
     assert sorted(path.name for path in Path("drawn").iterdir()) == ["a.png", "a.svg", "b.png", "b.svg"]
 
 
-def test_a_file_that_cannot_be_read_fails_alone(peer: Peer) -> None:  # noqa: ARG001 - is the server
-    """The error names it, the others are recognized, and the exit code is 1."""
+def test_a_file_that_cannot_be_read_fails_alone(peer: Peer) -> None:  # noqa: ARG001 - starts the server
+    """The error names the unreadable file, the others are recognized, and the exit code is 1."""
     with socket.socket(socket.AF_UNIX) as no_file:
         no_file.bind("z.jpg")
         result = _recognize("z.jpg", "b.jpg")

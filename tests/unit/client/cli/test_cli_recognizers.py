@@ -1,4 +1,4 @@
-"""`marquee recognizers`, against a real server."""
+"""Tests of `marquee recognizers`, with a real server."""
 
 import json
 from collections.abc import Iterator
@@ -35,8 +35,8 @@ def _recognizers(*arguments: str) -> Result:
     return marquee("recognizers", *arguments)
 
 
-def test_the_table_tells_state_features_models_prices_and_money_spent(peer: Peer) -> None:
-    """One line per recognizer, with the reason if it is unavailable."""
+def test_the_table_shows_every_column(peer: Peer) -> None:
+    """The table has a line per recognizer: state, features, models, prices, spending, and why it is unavailable."""
     result = _recognizers("--address", peer.address)
     assert result.exit_code == 0
     for words in (
@@ -52,7 +52,7 @@ def test_the_table_tells_state_features_models_prices_and_money_spent(peer: Peer
 
 
 def test_json_is_one_list(peer: Peer) -> None:
-    """All fields of ListRecognizers."""
+    """The JSON has all fields of ListRecognizers."""
     listed = json.loads(_recognizers("--address", peer.address, "--output", "json").stdout)
     assert [(recognizer["name"], recognizer["state"]) for recognizer in listed] == [
         ("rekognition", "READY"),
@@ -62,7 +62,7 @@ def test_json_is_one_list(peer: Peer) -> None:
 
 
 def test_no_server_exits_with_3() -> None:
-    """Same exit code and message as for a picture."""
+    """A missing server gives the same exit code and message as for `marquee recognize`."""
     result = _recognizers("--address", "127.0.0.1:1")
     assert result.exit_code == 3
     assert "Cannot connect to 127.0.0.1:1" in result.stderr

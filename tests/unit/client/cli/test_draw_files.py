@@ -1,4 +1,4 @@
-"""What --draw writes."""
+"""Tests of the files that --draw writes."""
 
 import base64
 import io
@@ -27,7 +27,7 @@ def _recognition(name: str = "Eileen Collins") -> Recognition:
 
 
 def _picture(kind: str = "JPEG", orientation: int = 1, mode: str = "RGB") -> bytes:
-    """400x200 as stored."""
+    """Return a picture that is stored as 400x200."""
     exif = Image.Exif()
     exif[0x0112] = orientation
     buffer = io.BytesIO()
@@ -39,15 +39,15 @@ def _picture(kind: str = "JPEG", orientation: int = 1, mode: str = "RGB") -> byt
     ("kind", "mode"), [("JPEG", "RGB"), ("JPEG", "CMYK"), ("PNG", "RGBA"), ("PNG", "L"), ("WEBP", "RGB")]
 )
 def test_png_shows_the_box_in_its_color(tmp_path: Path, kind: str, mode: str) -> None:
-    """Every kind of picture becomes a PNG of the same size with the box drawn on its edge."""
+    """A picture of any format and mode becomes a PNG of the same size, with the box in its color."""
     draw(_picture(kind, mode=mode), _recognition(), STYLE, tmp_path / "out.png")
     drawn = Image.open(tmp_path / "out.png").convert("RGB")
     assert drawn.size == (400, 200)
     assert drawn.getpixel((100, 125)) == (255, 0, 255)
 
 
-def test_a_picture_on_its_side_is_drawn_upright(tmp_path: Path) -> None:
-    """Boxes are in the upright picture: EXIF rotation is applied first, in PNG and in SVG."""
+def test_a_sideways_picture_is_drawn_upright(tmp_path: Path) -> None:
+    """EXIF rotation is applied before drawing, in PNG and in SVG, because boxes refer to the upright picture."""
     for name in ("out.png", "out.svg"):
         draw(_picture(orientation=6), _recognition(), STYLE, tmp_path / name)
     drawn = Image.open(tmp_path / "out.png").convert("RGB")
@@ -59,7 +59,7 @@ def test_a_picture_on_its_side_is_drawn_upright(tmp_path: Path) -> None:
     assert (embedded.size, embedded.getexif().get(0x0112, 1)) == ((200, 400), 1)
 
 
-def test_svg_embeds_the_very_file(tmp_path: Path) -> None:
+def test_svg_embeds_the_file_unchanged(tmp_path: Path) -> None:
     """An SVG embeds the bytes of an upright picture unchanged."""
     content = _picture("PNG")
     draw(content, _recognition(), STYLE, tmp_path / "out.svg")

@@ -1,4 +1,4 @@
-"""Layout of boxes and names."""
+"""Tests of the layout of boxes and names."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def _caption(*verdicts: Verdict, position: LabelPosition) -> Caption:
     return caption
 
 
-def test_boxes_are_shares_of_the_upright_picture() -> None:
+def test_boxes_are_fractions_of_the_upright_picture() -> None:
     """Fractions become pixels; a verdict without a box is not drawn."""
     marks = _marks(_verdict(Box(0.25, 0.5, 0.5, 0.25)), _verdict(None))
     assert [(m.box.left, m.box.top, m.box.width, m.box.height) for m in marks] == [(100, 150, 200, 75)]
@@ -33,15 +33,15 @@ def test_boxes_are_shares_of_the_upright_picture() -> None:
     ("position", "expected"),
     [(LabelPosition.TOP, "above"), (LabelPosition.BOTTOM, "below"), (LabelPosition.INSIDE, "in")],
 )
-def test_the_name_stands_where_it_is_wanted(position: LabelPosition, expected: str) -> None:
-    """Above, below or inside its box."""
+def test_the_name_is_at_the_requested_position(position: LabelPosition, expected: str) -> None:
+    """The name is above, below or inside its box."""
     plate = _caption(_verdict(Box(0.2, 0.3, 0.5, 0.4)), position=position).plate
     where = "above" if plate.bottom <= 90 else "below" if plate.top >= 210 else "in"
     assert where == expected
 
 
 def test_none_draws_no_names() -> None:
-    """Only the boxes."""
+    """Position NONE draws only the boxes."""
     assert _marks(_verdict(Box(0.2, 0.3, 0.5, 0.4)), position=LabelPosition.NONE)[0].caption is None
 
 
@@ -51,7 +51,7 @@ def test_none_draws_no_names() -> None:
 )
 @pytest.mark.parametrize("name", ["Bo", "Wolfeschlegelsteinhausenbergerdorff the Elder of Somewhere"])
 def test_plates_stay_in_the_picture(position: LabelPosition, box: Box, name: str) -> None:
-    """Wherever the face is, and however long the name."""
+    """A plate stays inside the picture, wherever the face is and however long the name."""
     plate = _caption(_verdict(box, name), position=position).plate
     assert plate.left >= 0
     assert plate.top >= 0
@@ -59,10 +59,10 @@ def test_plates_stay_in_the_picture(position: LabelPosition, box: Box, name: str
     assert plate.bottom <= SIZE[1]
 
 
-def test_plates_of_near_faces_do_not_cover_each_other() -> None:
-    """The later one moves to the next position."""
-    near = [_verdict(Box(0.3, 0.4, 0.3, 0.3)), _verdict(Box(0.35, 0.4, 0.3, 0.3))]
-    first, second = (mark.caption for mark in _marks(*near))
+def test_plates_of_close_faces_do_not_overlap() -> None:
+    """The plate that comes later moves to the next position."""
+    close = [_verdict(Box(0.3, 0.4, 0.3, 0.3)), _verdict(Box(0.35, 0.4, 0.3, 0.3))]
+    first, second = (mark.caption for mark in _marks(*close))
     assert first is not None
     assert second is not None
     assert not first.plate.overlaps(second.plate)
@@ -78,7 +78,7 @@ def test_text_grows_with_the_picture() -> None:
 
 
 def test_captions_by_state() -> None:
-    """A score for a known person, both names if recognizers disagree, a word for a stranger."""
+    """A known person has a score, a disagreement shows both names, and an unknown person is "unknown"."""
     support = tuple(Support("svm", Candidate("p", name, 0.9, ()), "") for name in ("Eve", "Ann", "Eve"))
     assert caption_text(_verdict(None)) == "Eileen Collins 98%"
     assert caption_text(Verdict(None, VerdictState.DISAGREE, "", "", 0, support)) == "Eve or Ann"
@@ -86,7 +86,7 @@ def test_captions_by_state() -> None:
 
 
 def test_colors_replace_the_defaults_of_their_states() -> None:
-    """Hex, short hex and names are colors; other states keep theirs."""
+    """Hex, short hex and names are valid colors; other states keep their defaults."""
     style = style_of(parse_colors("identified=#2a2, Unknown=orange"), LabelPosition.TOP)
     assert style.color(VerdictState.IDENTIFIED) == "#22aa22"
     assert style.color(VerdictState.UNKNOWN) == "#ffa500"
@@ -94,5 +94,5 @@ def test_colors_replace_the_defaults_of_their_states() -> None:
 
 
 def test_text_is_legible_on_any_color() -> None:
-    """Black on light plates, white on dark ones."""
+    """Text is black on light plates and white on dark ones."""
     assert (text_color("#ffff00"), text_color("#000080")) == ("#000000", "#ffffff")

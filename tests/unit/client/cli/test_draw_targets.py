@@ -1,4 +1,4 @@
-"""Files that --draw writes to."""
+"""Tests of the files that --draw writes to."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_targets(out: str | None, files: list[str], expected: dict[str, str]) -> None:
-    """A file, a pattern, or a folder that exists or ends in /."""
+    """The target is a file, a pattern, or a folder that exists or ends in /."""
     assert targets_of(out, files) == {file: Path(target) for file, target in expected.items()}
 
 
@@ -42,7 +42,7 @@ def test_targets(out: str | None, files: list[str], expected: dict[str, str]) ->
         ("out.png", ["s3://bucket/a.jpg"], "Download it first"),
     ],
 )
-def test_targets_that_would_lose_something_are_refused(out: str, files: list[str], message: str) -> None:
-    """No drawing overwrites another one, or an input."""
+def test_targets_that_would_overwrite_a_file_are_refused(out: str, files: list[str], message: str) -> None:
+    """A drawing never overwrites another drawing or an input; other invalid targets are refused too."""
     with pytest.raises(typer.BadParameter, match=message):
         targets_of(out, files)
