@@ -1,4 +1,4 @@
-"""Labels that come with a model."""
+"""Tests of the labels that come with a model."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_labels_and_threshold(tmp_path: Path) -> None:
 
 
 def test_missing_file(tmp_path: Path) -> None:
-    """The error for a version without labels names the missing file and the setting that leads to it."""
+    """The error for a version without labels names the missing file and the setting for its folder."""
     with pytest.raises(Misconfigured, match=r"Version 4 .*4/assets/marquee\.json.*MARQUEE_KERAS_ASSETS"):
         read_assets(tmp_path, "4")
 
@@ -58,14 +58,14 @@ def test_one_score_for_two_labels() -> None:
 
 
 def test_one_score_for_one_label() -> None:
-    """One label alone has the single score."""
+    """A single label gets the single score."""
     assets = Assets(labels=("Celebrity",))
     assert assets.fits(1)
     assert assets.by_label(np.array([0.25], np.float32)).tolist() == [0.25]
 
 
 def test_a_score_for_each_label() -> None:
-    """As many scores as labels belong to them in order; any other number does not fit."""
+    """As many scores as labels are assigned in order; any other number of scores does not fit."""
     assets = Assets(labels=("a", "b", "c"))
     scores = np.array([0.5, 0.25, 0.25], np.float32)
     assert assets.by_label(scores) is scores

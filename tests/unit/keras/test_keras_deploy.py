@@ -1,4 +1,4 @@
-"""The files with which TensorFlow Serving starts in the pod."""
+"""Tests of the files with which TensorFlow Serving starts in the pod."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from services.keras.settings import KerasSettings
 
 FOLDER = Path(__file__).parents[3] / "deploy" / "tensorflow-serving"
 WARMUP_BATCHES = [1, 2, 4, 8, 16, 32]
-"""test_keras_convert.py holds the converter to the same."""
+"""The batch sizes that test_keras_convert.py also expects from the converter."""
 
 
 def _batching() -> Any:
@@ -21,9 +21,9 @@ def _batching() -> Any:
 
 
 def test_batching_fits_the_warmup() -> None:
-    """The allowed sizes grow up to the maximum, as TensorFlow Serving demands, and are those of the warmup requests.
+    """The allowed sizes rise to the maximum, as TensorFlow Serving requires, and match the warmup requests.
 
-    Another one would fail the loading of every model.
+    A request of any other size would prevent every model from loading.
     """
     batching = _batching()
     assert list(batching.allowed_batch_sizes) == WARMUP_BATCHES
@@ -31,16 +31,16 @@ def test_batching_fits_the_warmup() -> None:
     assert batching.num_batch_threads.value >= 1
 
 
-def test_the_adapter_sends_no_more_than_the_server_takes() -> None:
-    """No setting of the adapter allows a Predict of more pictures than max_batch_size, which would be refused."""
-    most = _batching().max_batch_size.value
-    assert KerasSettings(keras_max_batch=most).keras_max_batch == most
+def test_the_adapter_stays_within_the_servers_batch_size() -> None:
+    """No setting of the adapter allows a Predict with more pictures than max_batch_size, which would be refused."""
+    limit = _batching().max_batch_size.value
+    assert KerasSettings(keras_max_batch=limit).keras_max_batch == limit
     with pytest.raises(ValidationError, match="keras_max_batch"):
-        KerasSettings(keras_max_batch=most + 1)
+        KerasSettings(keras_max_batch=limit + 1)
 
 
-def test_flags_are_the_servers() -> None:
-    """The local server, which has TensorFlow Serving's flags, accepts them and reads the batching file."""
+def test_server_accepts_the_flags() -> None:
+    """The local server, which has TensorFlow Serving's flags, accepts the flags and reads the batching file."""
     args = (FOLDER / "args.txt").read_text().splitlines()
     arguments = [arg.replace("/config", str(FOLDER)) for arg in args if not arg.startswith("--monitoring_config_file=")]
     parsed = options.parse(arguments)
@@ -48,8 +48,8 @@ def test_flags_are_the_servers() -> None:
     assert (parsed.server.health, parsed.server.as_content, parsed.rest_port) == (True, True, 8501)
 
 
-def test_named_files_are_there() -> None:
-    """Every file below /config that a flag names is in the folder."""
+def test_named_files_exist() -> None:
+    """Every file under /config that a flag names is in the folder."""
     args = (FOLDER / "args.txt").read_text().split()
     named = [Path(arg.partition("=")[2]).name for arg in args if "=/config/" in arg]
     assert sorted(named) == ["batching.config", "monitoring.config"]

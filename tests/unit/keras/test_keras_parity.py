@@ -1,4 +1,4 @@
-"""The adapter's pixels against those of Keras itself."""
+"""Tests that compare the adapter's pixels with Keras's own."""
 
 import io
 from pathlib import Path
@@ -31,20 +31,20 @@ _SIZES = ((224, 224), (96, 128))
 
 
 def _pictures() -> dict[str, bytes]:
-    """Return files of every kind, filled with noise, so that every wrong pixel shows."""
+    """Return files of every kind, filled with noise so that every wrong pixel shows."""
     random = np.random.default_rng(8)
     noise = Pillow.fromarray(random.integers(0, 256, (301, 457, 3), dtype=np.uint8))
     alpha = noise.copy()
     alpha.putalpha(Pillow.fromarray(random.integers(0, 256, (301, 457), dtype=np.uint8)))
-    turned = Pillow.Exif()
-    turned[0x0112] = 6
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
     palette = noise.quantize(32)
     return {
         "rgb.jpg": _file(noise, "JPEG", quality=90),
         "progressive.jpg": _file(noise, "JPEG", progressive=True, subsampling=0),
         "grey.jpg": _file(noise.convert("L"), "JPEG"),
         "cmyk.jpg": _file(noise.convert("CMYK"), "JPEG"),
-        "turned.jpg": _file(noise, "JPEG", exif=turned),
+        "turned.jpg": _file(noise, "JPEG", exif=exif),
         "rgb.png": _file(noise, "PNG"),
         "grey.png": _file(noise.convert("L"), "PNG"),
         "grey-alpha.png": _file(alpha.convert("LA"), "PNG"),
@@ -66,7 +66,7 @@ def _file(picture: Pillow.Image, kind: str, **options: object) -> bytes:
 
 @pytest.fixture(scope="module", name="expected")
 def _expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:
-    """Keras's own values for the pictures."""
+    """Return Keras's own values for the pictures."""
     folder = tmp_path_factory.mktemp("parity")
     for name, content in _pictures().items():
         (folder / name).write_bytes(content)
@@ -78,13 +78,13 @@ def _expected(tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]
 @pytest.mark.parametrize("size", _SIZES)
 @pytest.mark.parametrize("name", _pictures())
 def test_pixels(expected: dict[str, np.ndarray], name: str, size: tuple[int, int]) -> None:
-    """Every kind of file gives the pixels of `load_img` and `img_to_array`, to the bit."""
+    """Every kind of file gives exactly the pixels of `load_img` and `img_to_array`."""
     pixels = to_pixels(Image(_pictures()[name]).as_stored(), size)
     assert np.array_equal(pixels[0].astype(np.float32), expected[f"{name} {size}"])
 
 
 @pytest.mark.parametrize("preprocessing", ["tf", "caffe", "rescale"])
 def test_values(expected: dict[str, np.ndarray], preprocessing: str) -> None:
-    """A float32 model gets the values of Keras's `preprocess_input` and Rescaling(1 / 255), to the bit."""
+    """A float32 model gets exactly the values of Keras's `preprocess_input` and Rescaling(1 / 255)."""
     pixels = to_pixels(Image(_pictures()["rgb.jpg"]).as_stored())
     assert np.array_equal(to_input(pixels, np.dtype(np.float32), preprocessing)[0], expected[preprocessing])

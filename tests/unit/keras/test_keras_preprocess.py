@@ -1,4 +1,4 @@
-"""Pictures reach the model as Keras's load_img would load them."""
+"""Tests that pictures reach the model as Keras's load_img would load them."""
 
 import io
 
@@ -21,7 +21,7 @@ def _stored(picture: Pillow.Image, file_format: str, **options: object) -> Pillo
 
 
 def _nearest(rgb: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Return the pixels under the centres of the new ones, which `load_img` takes, without Pillow."""
+    """Return the pixels under the centers of the new ones, as `load_img` does, but without Pillow."""
     rows = ((np.arange(height) + 0.5) * rgb.shape[0] / height).astype(int)
     columns = ((np.arange(width) + 0.5) * rgb.shape[1] / width).astype(int)
     return rgb[rows][:, columns]
@@ -49,7 +49,7 @@ def _with_alpha() -> Pillow.Image:
 )
 @pytest.mark.parametrize("size", [(224, 224), (96, 128), (301, 457), (640, 480)])
 def test_nearest_pixels(picture: Pillow.Image, file_format: str, size: tuple[int, int]) -> None:
-    """Whatever the file's mode, the tensor holds the nearest RGB pixels, as uint8 [1, height, width, 3]."""
+    """Whatever the file's mode, the tensor has the nearest RGB pixels, as uint8 [1, height, width, 3]."""
     stored = _stored(picture, file_format)
     pixels = to_pixels(stored, size)
     assert pixels.dtype == np.uint8
@@ -58,28 +58,28 @@ def test_nearest_pixels(picture: Pillow.Image, file_format: str, size: tuple[int
 
 
 def test_alpha_is_dropped_not_blended() -> None:
-    """A transparent picture keeps the colours under the transparency, as load_img keeps them."""
+    """A transparent picture keeps the colors under the transparency, as with load_img."""
     picture = Pillow.new("RGBA", (8, 8), (200, 10, 20, 0))
     assert np.array_equal(to_pixels(_stored(picture, "PNG"), (2, 2)), np.full((1, 2, 2, 3), (200, 10, 20)))
 
 
 def test_orientation_is_not_applied() -> None:
-    """EXIF orientation is ignored: the picture is taken as stored."""
-    turned = Pillow.Exif()
-    turned[0x0112] = 6
-    plain, marked = _stored(_NOISE, "JPEG"), _stored(_NOISE, "JPEG", exif=turned)
+    """EXIF orientation is ignored: the picture is used as stored."""
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    plain, marked = _stored(_NOISE, "JPEG"), _stored(_NOISE, "JPEG", exif=exif)
     assert np.array_equal(to_pixels(plain), to_pixels(marked))
 
 
 def test_sixteen_bit_grey() -> None:
-    """16-bit grey becomes RGB as Pillow, and so load_img, converts it."""
+    """16-bit gray becomes RGB as in Pillow, and therefore as in load_img."""
     values = np.array([[0, 255], [256, 65535]], dtype=np.uint16)
     stored = _stored(Pillow.fromarray(values), "PNG")
     assert np.array_equal(to_pixels(stored, (2, 2))[0], np.asarray(stored.convert("RGB")))
 
 
 def _published(rgb: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the values of one pixel by the published formulas, in float64."""
+    """Return one pixel's values by the published formulas, in float64."""
     red, green, blue = rgb.astype(np.float64)
     return {
         "none": np.array([red, green, blue]),
@@ -91,7 +91,7 @@ def _published(rgb: np.ndarray) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("preprocessing", ["none", "tf", "caffe", "rescale"])
 def test_values_for_a_float_model(preprocessing: str) -> None:
-    """A float32 model gets values as in its training, a uint8 model the bytes themselves."""
+    """A float32 model gets values as in its training, and a uint8 model gets the bytes themselves."""
     pixels = np.array([[[[0, 128, 255], [10, 20, 30]]]], np.uint8)
     values = to_input(pixels, np.dtype(np.float32), preprocessing)
     assert values.dtype == np.float32

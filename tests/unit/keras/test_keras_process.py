@@ -1,4 +1,4 @@
-"""`python -m services.keras` beside a TensorFlow Serving that comes and goes."""
+"""Tests of `python -m services.keras` next to a TensorFlow Serving that stops and starts."""
 
 import asyncio
 import os
@@ -42,12 +42,12 @@ class Adapter:
             while (await self.state() == _SERVING) is not ready:  # noqa: ASYNC110 - another process changes it
                 await asyncio.sleep(0.05)
 
-    async def refused(self) -> Any:
+    async def refusal(self) -> Any:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await self.stub.RecognizeImage(request(), timeout=60)
         return status.from_rpc_error(caught.value)
 
-    async def listed(self) -> pb.Recognizer:
+    async def listing(self) -> pb.Recognizer:
         return (await self.stub.ListRecognizers(pb.ListRecognizersRequest())).recognizers[0]
 
 
@@ -74,35 +74,35 @@ async def test_model_that_is_not_loaded_yet(adapter: Adapter, tmp_path: Path) ->
     """Until the model is served, the adapter is alive but not ready and refuses calls; then it recovers by itself."""
     assert await adapter.state("liveness") == _SERVING
     assert await adapter.state() != _SERVING
-    refused = await adapter.refused()
-    assert (status.code_of(refused), status.reason_of(refused)) == (grpc.StatusCode.UNAVAILABLE, "MODEL_NOT_READY")
-    assert (await adapter.listed()).state == pb.RECOGNIZER_STATE_LOADING
+    refusal = await adapter.refusal()
+    assert (status.code_of(refusal), status.reason_of(refusal)) == (grpc.StatusCode.UNAVAILABLE, "MODEL_NOT_READY")
+    assert (await adapter.listing()).state == pb.RECOGNIZER_STATE_LOADING
     async with serving(tmp_path / "model", port=adapter.served_port):
         await adapter.until(ready=True)
         answer = await adapter.stub.RecognizeImage(request(), timeout=60)
         assert answer.results[0].outcome == pb.OUTCOME_OK
-        listed = await adapter.listed()
-        assert (listed.state, list(listed.features)) == (pb.RECOGNIZER_STATE_READY, [pb.FEATURE_LABELS])
+        listing = await adapter.listing()
+        assert (listing.state, list(listing.features)) == (pb.RECOGNIZER_STATE_READY, [pb.FEATURE_LABELS])
 
 
-async def test_server_that_goes_and_comes(adapter: Adapter, tmp_path: Path) -> None:
-    """Without its server, the adapter becomes not ready and says why, with no call made; it recovers by itself."""
+async def test_server_that_stops_and_starts(adapter: Adapter, tmp_path: Path) -> None:
+    """Without its server, the adapter becomes not ready even without calls and says why; then it recovers by itself."""
     async with serving(tmp_path / "model", port=adapter.served_port):
         await adapter.until(ready=True)
     await adapter.until(ready=False)
     assert await adapter.state("liveness") == _SERVING
-    refused = await adapter.refused()
-    assert (status.code_of(refused), status.reason_of(refused)) == (grpc.StatusCode.UNAVAILABLE, "MODEL_NOT_READY")
-    listed = await adapter.listed()
-    assert listed.state == pb.RECOGNIZER_STATE_UNAVAILABLE
-    assert "does not answer" in listed.status.message
+    refusal = await adapter.refusal()
+    assert (status.code_of(refusal), status.reason_of(refusal)) == (grpc.StatusCode.UNAVAILABLE, "MODEL_NOT_READY")
+    listing = await adapter.listing()
+    assert listing.state == pb.RECOGNIZER_STATE_UNAVAILABLE
+    assert "does not answer" in listing.status.message
     async with serving(tmp_path / "model", port=adapter.served_port):
         await adapter.until(ready=True)
         assert (await adapter.stub.RecognizeImage(request(), timeout=60)).results[0].labels
 
 
 async def test_tensorflow_is_not_loaded(adapter: Adapter, tmp_path: Path) -> None:
-    """The process loads TensorFlow Serving's messages and none of TensorFlow's libraries."""
+    """The process loads TensorFlow Serving's messages but none of TensorFlow's libraries."""
     async with serving(tmp_path / "model", port=adapter.served_port):
         await adapter.until(ready=True)
         await adapter.stub.RecognizeImage(request(), timeout=60)

@@ -1,4 +1,4 @@
-"""The Keras recognizer against a real TF-Serving-API server."""
+"""Tests of the Keras recognizer against a real server of the TF Serving API."""
 
 import asyncio
 import io
@@ -53,14 +53,14 @@ async def _loaded(base: Path, *, as_content: bool = False, **settings: Any) -> A
 
 
 def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 @pytest.mark.parametrize("as_content", [False, True])
 async def test_best_label(tmp_path: Path, as_content: bool) -> None:  # noqa: FBT001 - a test's parameter
-    """The best label is returned with its score, model and version."""
+    """The result has the best label with its score, model and version."""
     base = write_brightness_model(tmp_path, version=3)
     async with _loaded(base, as_content=as_content, evidence_group="sight") as recognizer:
         result = await recognizer.recognize(_picture(204), _options())
@@ -79,7 +79,7 @@ async def test_no_label_below_threshold(tmp_path: Path) -> None:
 
 
 async def test_legacy_float_model_of_another_size(tmp_path: Path) -> None:
-    """A float32 model of another size gets values from 0 to 255 in that size."""
+    """A float32 model of another size gets values from 0 to 255 at that size."""
     base = write_brightness_model(tmp_path, dtype=TensorProto.FLOAT, shape=(None, 96, 128, 3))
     async with _loaded(base) as recognizer:
         [label] = (await recognizer.recognize(_picture(51), _options())).labels
@@ -95,7 +95,7 @@ async def test_version_in_listing(tmp_path: Path) -> None:
 
 
 async def test_waits_for_server(tmp_path: Path) -> None:
-    """Loading waits while the server is away, and completes soon after it is back."""
+    """Loading waits while the server is down and completes soon after it is back."""
     base, port = write_brightness_model(tmp_path), _free_port()
     recognizer = _recognizer(base, port)
     loading = asyncio.create_task(recognizer.load())
@@ -107,7 +107,7 @@ async def test_waits_for_server(tmp_path: Path) -> None:
 
 
 async def test_server_that_comes_back_is_used(tmp_path: Path) -> None:
-    """Without the server, a call fails at once as UNAVAILABLE; with it back, calls succeed again."""
+    """Without the server, a call fails quickly as UNAVAILABLE; when it is back, calls succeed again."""
     base, port = write_brightness_model(tmp_path), _free_port()
     recognizer = _recognizer(base, port)
     async with serving(base, port=port):
@@ -122,7 +122,7 @@ async def test_server_that_comes_back_is_used(tmp_path: Path) -> None:
 
 
 async def test_another_version_brings_its_labels(tmp_path: Path) -> None:
-    """When the server serves a newer version, results carry that version and its labels."""
+    """When the server serves a newer version, results have that version and its labels."""
     base, port = write_brightness_model(tmp_path), _free_port()
     recognizer = _recognizer(base, port)
     async with serving(base, port=port):
@@ -135,7 +135,7 @@ async def test_another_version_brings_its_labels(tmp_path: Path) -> None:
 
 
 async def test_deadline(tmp_path: Path) -> None:
-    """A call with no time left ends as a timeout of the server."""
+    """A call with no time left fails as a timeout of the server."""
     async with _loaded(write_brightness_model(tmp_path)) as recognizer:
         with pytest.raises(DependencyTimeout):
             await recognizer.recognize(_picture(0), _options(seconds=0))
@@ -155,28 +155,28 @@ async def test_model_that_is_no_longer_served(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("labels", [None, ("a", "b", "c")], ids=["none", "too many"])
 async def test_labels_that_do_not_fit(tmp_path: Path, labels: tuple[str, ...] | None) -> None:
-    """Without labels that fit the model's scores, loading fails and says so."""
+    """Loading fails if the labels are missing or do not fit the model's scores."""
     with pytest.raises(Misconfigured, match="labels"):
         async with _loaded(write_brightness_model(tmp_path, labels=labels)):
             pass
 
 
-async def test_scores_that_are_no_numbers(tmp_path: Path) -> None:
+async def test_scores_that_are_not_numbers(tmp_path: Path) -> None:
     """NaN scores are an error of the model, not a picture without a label."""
     async with _loaded(write_brightness_model(tmp_path, scale=np.nan)) as recognizer:
         with pytest.raises(Misconfigured, match="scores are not numbers; its weights are broken"):
             await recognizer.recognize(_picture(0), _options())
 
 
-async def test_scores_that_are_no_probabilities(tmp_path: Path) -> None:
-    """Scores past 1, such as those of a network without softmax, are an error of the model."""
+async def test_scores_that_are_not_probabilities(tmp_path: Path) -> None:
+    """Scores outside 0 to 1, such as those of a network without softmax, are an error of the model."""
     async with _loaded(write_brightness_model(tmp_path, scale=1)) as recognizer:
         with pytest.raises(Misconfigured, match="from -254 to 255; they must be 0 to 1"):
             await recognizer.recognize(_picture(255), _options())
 
 
-async def test_broken_scores_hurt_nobody_else(tmp_path: Path) -> None:
-    """Of pictures in one Predict only those fail whose own scores are broken."""
+async def test_broken_scores_fail_only_their_own_picture(tmp_path: Path) -> None:
+    """In one Predict, only the pictures whose own scores are broken fail."""
     async with _loaded(write_brightness_model(tmp_path, scale=1 / 200), keras_at_once=1) as recognizer:
         calls = (recognizer.recognize(_picture(grey), _options()) for grey in (0, 100, 255, 150, 255, 200))
         outcomes = await asyncio.gather(*calls, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""The whole picture or its faces, labels or people, as the model's assets say."""
+"""Tests of models for whole pictures or faces, and for labels or people, as the assets say."""
 
 import io
 import sys
@@ -27,7 +27,7 @@ _NAMES = ("Eileen_Collins", "Somebody Else")
 
 
 def _two_faces() -> Pillow.Image:
-    """Eileen Collins twice, the second time darker and mirrored."""
+    """Return a picture of Eileen Collins twice, the second time darker and mirrored."""
     eileen = photo("Eileen Collins")
     both = Pillow.new("RGB", (2 * eileen.width, eileen.height))
     both.paste(eileen, (0, 0))
@@ -63,7 +63,7 @@ def _brightness(picture: Pillow.Image, face: Face) -> float:
 
 
 async def test_person_in_the_picture(tmp_path: Path) -> None:
-    """A network that identifies people in whole pictures gives candidates without a box, each with its id."""
+    """A network that identifies people in whole pictures gives candidates without a box, each with its ID."""
     picture = _file(Pillow.new("RGB", (30, 30), (204, 204, 204)))
     result = await _result(tmp_path, picture, labels=_NAMES, kind="identity", threshold=0.1)
     assert not result.labels
@@ -86,7 +86,7 @@ async def test_person_in_each_face(tmp_path: Path) -> None:
         assert result_face.candidates[0].score == pytest.approx(_brightness(_two_faces(), face), abs=1e-5)
 
 
-async def test_face_that_nobody_has(tmp_path: Path) -> None:
+async def test_face_below_the_threshold(tmp_path: Path) -> None:
     """A face whose scores are all below the threshold has no candidate."""
     picture = _file(photo("Eileen Collins"))
     result = await _result(tmp_path, picture, labels=_NAMES, kind="identity", regions="faces", threshold=0.99)
@@ -94,19 +94,19 @@ async def test_face_that_nobody_has(tmp_path: Path) -> None:
     assert not face.candidates
 
 
-async def test_turned_picture(tmp_path: Path) -> None:
+async def test_rotated_picture(tmp_path: Path) -> None:
     """Faces are detected in the upright picture, which their boxes refer to."""
     exif = Pillow.Exif()
     exif[0x0112] = 6
-    lying = photo("Eileen Collins").transpose(Pillow.Transpose.ROTATE_90)
-    result = await _result(tmp_path, _file(lying, exif=exif), labels=_NAMES, kind="identity", regions="faces")
+    sideways = photo("Eileen Collins").transpose(Pillow.Transpose.ROTATE_90)
+    result = await _result(tmp_path, _file(sideways, exif=exif), labels=_NAMES, kind="identity", regions="faces")
     [face] = result.faces
     assert face.box.left == pytest.approx(_EILEEN.left / 512, abs=0.02)
     assert face.box.top == pytest.approx(_EILEEN.top / 512, abs=0.02)
 
 
 async def test_label_of_faces(tmp_path: Path) -> None:
-    """A network that labels faces gives each label once, with the faces that have it."""
+    """A network that labels faces returns each label once, with the faces that have it."""
     result = await _result(tmp_path, _file(_two_faces()), regions="faces", threshold=0)
     scores = [_brightness(_two_faces(), face) for face in HaarFaces().find(np.asarray(_two_faces()))]
     bright = [score for score in scores if score > 0.5]
@@ -117,7 +117,7 @@ async def test_label_of_faces(tmp_path: Path) -> None:
 
 
 async def test_no_face(tmp_path: Path) -> None:
-    """A picture without a face is not sent to the model, and is no error."""
+    """A picture without a face is not sent to the model, and is not an error."""
     result = await _result(tmp_path, _file(scene("coffee.png")), labels=_NAMES, kind="identity", regions="faces")
     assert not result.faces
     assert result.model.version == "1"
@@ -134,14 +134,14 @@ async def test_no_face(tmp_path: Path) -> None:
 async def test_single_score(
     tmp_path: Path, only: tuple[str, ...], labels: tuple[str, ...], expected: tuple[str, float]
 ) -> None:
-    """One sigmoid is the last label's score; the first of two labels gets 1 minus it."""
+    """A single sigmoid is the last label's score; the first of two labels gets 1 minus it."""
     picture = _file(Pillow.new("RGB", (30, 30), (204, 204, 204)))
     [label] = (await _result(tmp_path, picture, labels=labels, only=only)).labels
     assert (label.name, round(label.score, 3)) == expected
 
 
-def test_opencv_is_loaded_for_faces_alone() -> None:
-    """Neither OpenCV nor boto3 nor TensorFlow's runtime is loaded for a network for whole pictures."""
+def test_opencv_is_loaded_only_for_faces() -> None:
+    """A network for whole pictures loads neither OpenCV nor boto3 nor TensorFlow's runtime."""
     code = "import sys, services.keras.__main__; print(*{'boto3', 'cv2', 'tensorflow.python'} & sys.modules.keys())"
     done = run([sys.executable, "-c", code])
     assert done.stdout.strip() == ""

@@ -1,4 +1,4 @@
-"""The converter, run where TensorFlow is installed; its ONNX copies run here, without TensorFlow."""
+"""Tests of the converter, which runs where TensorFlow is installed; its ONNX copies run here, without TensorFlow."""
 
 import json
 import os
@@ -35,15 +35,15 @@ def _conversions(made: Path) -> Any:
 
 
 def test_every_kind_converts(conversions: Any) -> None:
-    """Keras 2's .h5, also with TensorFlow operations in it, Keras 3's .h5 and .keras, and a SavedModel."""
+    """The converter takes Keras 2's .h5, also with TensorFlow operations, Keras 3's .h5 and .keras, and SavedModels."""
     assert {name: conversions[name][0] for name in GOOD} == dict.fromkeys(GOOD, 0)
     assert "legacy.h5, saved by Keras 2; scores differ by at most: SavedModel" in conversions["legacy"][1]
     assert "sigmoid.keras, saved by Keras 3" in conversions["sigmoid"][1]
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_saved_model_scores_as_its_maker(made: Path, conversions: Any, name: str) -> None:
-    """For uint8 pictures the signature gives the scores of Keras's predict for pixels that Keras preprocessed."""
+def test_saved_model_scores_match_keras(made: Path, conversions: Any, name: str) -> None:
+    """For uint8 pictures, the signature gives the scores of Keras's predict for pixels that Keras preprocessed."""
     expected, graph = np.load(made / f"{name}.npy"), conversions["graphs"][name]
     assert graph["input"] == ["image", "uint8", [None, 32, 24, 3]]
     assert graph["output"] == ["scores", "float32", [None, expected.shape[1]]]
@@ -51,26 +51,26 @@ def test_saved_model_scores_as_its_maker(made: Path, conversions: Any, name: str
     assert np.ptp(expected, axis=0).max() > 1e-3
 
 
-def test_preprocessing_is_keras_to_the_bit(conversions: Any) -> None:
-    """Whatever TensorFlow's optimizer does to the graph, each of the 256 values becomes Keras's own value."""
+def test_preprocessing_matches_keras_exactly(conversions: Any) -> None:
+    """Each of the 256 values becomes Keras's own value, whatever TensorFlow's optimizer does to the graph."""
     assert conversions["preprocessing"] == dict.fromkeys(("none", "tf", "caffe", "rescale"), 0.0)
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_onnx_scores_alike(made: Path, name: str) -> None:
-    """The ONNX copy has the same names and gives the same scores, one by one and together."""
+def test_onnx_scores_match_keras(made: Path, name: str) -> None:
+    """The ONNX copy has the same names and gives the same scores, both one by one and in a batch."""
     session = onnxruntime.InferenceSession(made / "out" / name / "1" / "model.onnx", providers=["CPUExecutionProvider"])
     pixels, expected = np.load(made / "pixels.npy"), np.load(made / f"{name}.npy")
-    [together] = session.run(["scores"], {"image": pixels})
-    np.testing.assert_allclose(together, expected, rtol=0, atol=1e-5)
+    [batch] = session.run(["scores"], {"image": pixels})
+    np.testing.assert_allclose(batch, expected, rtol=0, atol=1e-5)
     one_by_one = [
         session.run(["scores"], {"image": pixels[number : number + 1]})[0][0] for number in range(len(pixels))
     ]
     np.testing.assert_allclose(one_by_one, expected, rtol=0, atol=1e-5)
 
 
-def test_assets_come_along(made: Path) -> None:
-    """The recognizer reads the options, and the .marquee.json beside the model, which the options override."""
+def test_assets_are_written(made: Path) -> None:
+    """The assets hold the options and the .marquee.json next to the model, which the options override."""
     legacy, sigmoid, modern = (read_assets(made / "out" / name, "1") for name in ("legacy", "sigmoid", "modern"))
     assert (legacy.labels, legacy.preprocessing, legacy.kind) == (("A", "B", "C"), "tf", "identity")
     assert (sigmoid.labels, sigmoid.regions, sigmoid.threshold) == (("No", "Yes"), "faces", 0.5)
@@ -86,7 +86,7 @@ def test_assets_come_along(made: Path) -> None:
 
 @pytest.mark.parametrize("name", GOOD)
 def test_manifest_names_every_file(made: Path, name: str) -> None:
-    """The manifest is correct and complete, so that fetch takes every file."""
+    """The manifest is correct and complete, so fetch downloads every file."""
     folder = made / "out" / name / "1"
     manifest = manifests.Manifest.model_validate_json((folder / manifests.FILE).read_bytes())
     assert list(manifests.differences(folder, manifest)) == []
@@ -95,8 +95,8 @@ def test_manifest_names_every_file(made: Path, name: str) -> None:
     assert {"saved_model.pb", "model.onnx", "assets/marquee.json"} <= files
 
 
-def test_warmup_asks_every_batch_size(conversions: Any) -> None:
-    """There is a request for each batch size that the batching file allows; TensorFlow can read each."""
+def test_warmup_covers_every_batch_size(conversions: Any) -> None:
+    """There is a request for each batch size that the batching file allows, and TensorFlow can read each."""
     requests = conversions["graphs"]["legacy"]["warmup"]
     assert [request["shape"] for request in requests] == [[batch, 32, 24, 3] for batch in (1, 2, 4, 8, 16, 32)]
     assert {(request["signature"], request["type"]) for request in requests} == {("serving_default", "uint8")}
@@ -126,8 +126,8 @@ def test_warmup_asks_every_batch_size(conversions: Any) -> None:
         ("random", "The SavedModel's scores differ by"),
     ],
 )
-def test_refused_by_name(made: Path, conversions: Any, name: str, reason: str) -> None:
-    """A damaged model, one with code, or one that scores differently afterwards is refused; nothing is left."""
+def test_refused_model(made: Path, conversions: Any, name: str, reason: str) -> None:
+    """A model that is damaged, has code, or scores differently when converted is refused; nothing is left behind."""
     code, text = conversions[name]
     assert code == 2
     assert text.startswith("Not converted. ")
@@ -147,7 +147,7 @@ def test_refused_by_name(made: Path, conversions: Any, name: str, reason: str) -
     ],
 )
 def test_wrong_arguments(made: Path, tmp_path: Path, out: str, arguments: tuple[str, ...], reason: str) -> None:
-    """A wrong folder, missing or invalid labels are refused at once, without the wait for TensorFlow."""
+    """A wrong folder and missing or invalid labels are refused immediately, without waiting for TensorFlow."""
     done = run_module("services.keras.convert", made / "whole.keras", tmp_path / out, *arguments)
     assert done.returncode == 2
     assert reason in done.stderr
@@ -155,8 +155,8 @@ def test_wrong_arguments(made: Path, tmp_path: Path, out: str, arguments: tuple[
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_there_stays(made: Path) -> None:
-    """A version is never overwritten."""
+def test_existing_version_is_kept(made: Path) -> None:
+    """An existing version is never overwritten."""
     before = manifests.describe(made / "out/legacy/1")
     done = run_module("services.keras.convert", made / "legacy.h5", made / "out/legacy/1", "--labels", "A,B,C")
     assert done.returncode == 2
@@ -165,7 +165,7 @@ def test_what_is_there_stays(made: Path) -> None:
 
 
 def test_model_in_a_bucket(made: Path, tmp_path: Path) -> None:
-    """A model is read from S3 with the .marquee.json beside it; the error for a missing one names it."""
+    """A model is read from S3 with the .marquee.json next to it; the error for a missing model names it."""
     with s3_store("trained") as address:
         client = boto3.client("s3", endpoint_url=address)
         for name in ("modern.h5", "modern.marquee.json"):
@@ -177,4 +177,4 @@ def test_model_in_a_bucket(made: Path, tmp_path: Path) -> None:
     assert "s3://trained/shop/moder.h5 does not exist." in missing.stderr
     assert done.returncode == 0, done.stderr
     assert read_assets(tmp_path, "2").labels == ("C", "D")
-    assert os.listdir(tmp_path) == ["2"]  # noqa: PTH208 - hidden ones count
+    assert os.listdir(tmp_path) == ["2"]  # noqa: PTH208 - includes hidden files

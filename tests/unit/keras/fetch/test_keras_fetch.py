@@ -1,4 +1,4 @@
-"""Models fetched from S3, which is a real server of moto's."""
+"""Tests of fetching models from S3, with moto's server."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def _s3() -> Iterator[str]:
 
 @pytest.fixture(name="client")
 def _client(s3: str) -> Any:
-    """An S3 with an empty bucket."""
+    """Return a client of an S3 with an empty bucket."""
     client = boto3.client("s3", endpoint_url=s3)
     client.create_bucket(Bucket=BUCKET)
     listed = client.list_objects_v2(Bucket=BUCKET).get("Contents", [])
@@ -42,7 +42,7 @@ def _client(s3: str) -> Any:
 
 
 def _publish(client: Any, folder: Path, version: int, weights: bytes = b"weights") -> Path:
-    """Publish a version of three files and its manifest; return a copy of it on disk."""
+    """Publish a version of three files and its manifest; return its copy on disk."""
     own = folder / f"published-{version}-{len(weights)}"
     for name, content in {
         "saved_model.pb": b"graph",
@@ -70,8 +70,8 @@ def _names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_newest_version_arrives_whole(s3: str, client: Any, tmp_path: Path) -> None:
-    """The highest number, not the last published or the last in the alphabet, arrives file by file, unchanged."""
+def test_newest_version_arrives_complete(s3: str, client: Any, tmp_path: Path) -> None:
+    """The highest number, not the last published or the last in the alphabet, arrives with every file unchanged."""
     published = _publish(client, tmp_path, 10)
     _publish(client, tmp_path, 9)
     base = tmp_path / "served" / "celebrity"
@@ -80,8 +80,8 @@ def test_newest_version_arrives_whole(s3: str, client: Any, tmp_path: Path) -> N
     assert _names(base) == ["10"]
 
 
-def test_two_versions_stay(s3: str, client: Any, tmp_path: Path) -> None:
-    """When the third version arrives, the first is removed; the second stays as a fallback."""
+def test_two_versions_are_kept(s3: str, client: Any, tmp_path: Path) -> None:
+    """When the third version arrives, the first is removed and the second is kept as a fallback."""
     base = tmp_path / "served"
     delivery = _delivery(s3, base)
     for version in (1, 2, 3):
@@ -90,8 +90,8 @@ def test_two_versions_stay(s3: str, client: Any, tmp_path: Path) -> None:
     assert _names(base) == ["2", "3"]
 
 
-def test_version_is_taken_back(s3: str, client: Any, tmp_path: Path) -> None:
-    """A version that is no longer published is removed, so that its predecessor is served again."""
+def test_version_is_withdrawn(s3: str, client: Any, tmp_path: Path) -> None:
+    """A version that is no longer published is removed, so its predecessor is served again."""
     base = tmp_path / "served"
     delivery = _delivery(s3, base)
     for version in (1, 2):
@@ -110,7 +110,7 @@ def test_version_is_taken_back(s3: str, client: Any, tmp_path: Path) -> None:
     ],
 )
 def test_corrupt_file_never_appears(s3: str, client: Any, tmp_path: Path, content: bytes, reason: str) -> None:
-    """The error for a changed or truncated file names it; nothing of its version is left, not even hidden."""
+    """The error names a changed or truncated file, and nothing of its version is left, not even hidden files."""
     _publish(client, tmp_path, 1)
     base = tmp_path / "served"
     _delivery(s3, base).deliver()
@@ -122,7 +122,7 @@ def test_corrupt_file_never_appears(s3: str, client: Any, tmp_path: Path, conten
 
 
 def test_missing_file_never_appears(s3: str, client: Any, tmp_path: Path) -> None:
-    """A file that the manifest names but S3 lacks fails the delivery; the error has its URL."""
+    """A file that is in the manifest but not in S3 fails the delivery, and the error has its URL."""
     _publish(client, tmp_path, 1)
     client.delete_object(Bucket=BUCKET, Key="shop/celebrity/1/saved_model.pb")
     base = tmp_path / "served"
@@ -132,14 +132,14 @@ def test_missing_file_never_appears(s3: str, client: Any, tmp_path: Path) -> Non
 
 
 def test_version_without_manifest_is_not_ready(s3: str, client: Any, tmp_path: Path) -> None:
-    """While a version is being published, manifest last, its predecessor is the newest."""
+    """While a version is being published, with its manifest last, its predecessor is the newest."""
     _publish(client, tmp_path, 1)
     client.put_object(Bucket=BUCKET, Key="shop/celebrity/2/saved_model.pb", Body=b"graph")
     assert _delivery(s3, tmp_path / "served").deliver() == 1
 
 
 def test_killed_download_leaves_nothing(s3: str, client: Any, tmp_path: Path) -> None:
-    """What a killed process left behind is nobody's version, and the next delivery removes it."""
+    """The remains of a killed process do not count as a version, and the next delivery removes them."""
     _publish(client, tmp_path, 1)
     base = tmp_path / "served"
     (base / ".fetching-1" / "variables").mkdir(parents=True)
@@ -148,7 +148,7 @@ def test_killed_download_leaves_nothing(s3: str, client: Any, tmp_path: Path) ->
     assert _names(base) == ["1"]
 
 
-def test_damage_on_the_disk_is_mended(s3: str, client: Any, tmp_path: Path) -> None:
+def test_damaged_local_version_is_repaired(s3: str, client: Any, tmp_path: Path) -> None:
     """A local version that is damaged or has no manifest is fetched again by the next process."""
     published = _publish(client, tmp_path, 1)
     base = tmp_path / "served"
@@ -161,8 +161,8 @@ def test_damage_on_the_disk_is_mended(s3: str, client: Any, tmp_path: Path) -> N
     assert _contents(base / "1") == _contents(published)
 
 
-def test_version_that_is_here_is_not_loaded_again(s3: str, client: Any, tmp_path: Path) -> None:
-    """A container restarted on the same disk uses what is there and reads only the manifest from S3."""
+def test_local_version_is_not_fetched_again(s3: str, client: Any, tmp_path: Path) -> None:
+    """A container that restarts on the same disk uses the local files and reads only the manifest from S3."""
     _publish(client, tmp_path, 1)
     base = tmp_path / "served"
     _delivery(s3, base).deliver()
@@ -171,8 +171,8 @@ def test_version_that_is_here_is_not_loaded_again(s3: str, client: Any, tmp_path
 
 
 @pytest.mark.parametrize("same_process", [True, False])
-def test_changed_version_needs_a_new_number(s3: str, client: Any, tmp_path: Path, same_process: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """A number published again is refused, since TensorFlow Serving would not load it; the old files stay."""
+def test_changed_version_needs_a_new_number(s3: str, client: Any, tmp_path: Path, same_process: bool) -> None:  # noqa: FBT001 - a test's parameter
+    """A number published again is refused, because TensorFlow Serving would not load it; the old files are kept."""
     published = _publish(client, tmp_path, 1)
     delivery = _delivery(s3, tmp_path / "served")
     delivery.deliver()
@@ -183,7 +183,7 @@ def test_changed_version_needs_a_new_number(s3: str, client: Any, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["../evil", "/evil", "a/../../evil", "manifest.json", ""])
-def test_manifest_cannot_lead_elsewhere(s3: str, client: Any, tmp_path: Path, name: str) -> None:
+def test_manifest_cannot_name_outside_paths(s3: str, client: Any, tmp_path: Path, name: str) -> None:
     """A manifest that names a path outside its version is refused before anything is written."""
     files = {name: {"bytes": 0, "sha256": "0" * 64}}
     client.put_object(Bucket=BUCKET, Key="shop/celebrity/1/manifest.json", Body=json.dumps({"files": files}))
@@ -193,7 +193,7 @@ def test_manifest_cannot_lead_elsewhere(s3: str, client: Any, tmp_path: Path, na
 
 
 def test_nothing_published(s3: str, client: Any, tmp_path: Path) -> None:
-    """An empty prefix, a missing bucket, an invalid URL: each error says what is wrong."""
+    """An empty prefix, a missing bucket and an invalid URL each get an error that says what is wrong."""
     with pytest.raises(BucketProblem, match=r"holds no <version>/manifest\.json"):
         _delivery(s3, tmp_path / "served").deliver()
     with pytest.raises(BucketProblem, match=r"s3://nowhere/x/ cannot be read: .*NoSuchBucket"):
@@ -208,7 +208,7 @@ def _command(*arguments: str | Path) -> list[str]:
 
 
 def test_init_container(s3: str, client: Any, tmp_path: Path) -> None:
-    """Without --watch: exit 0 once the version is here, 2 with a sentence if there is none; no TensorFlow, no gRPC."""
+    """Without --watch, fetch exits 0 once the version is there and 2 if there is none, without TensorFlow or gRPC."""
     environment = os.environ | {"MARQUEE_S3_ENDPOINT_URL": s3}
     command = _command(URL, tmp_path / "served")
     failed = run(command, env=environment)
@@ -223,7 +223,7 @@ def test_init_container(s3: str, client: Any, tmp_path: Path) -> None:
 
 
 def test_sidecar(s3: str, client: Any, tmp_path: Path) -> None:
-    """With --watch: wait for the first version, fetch the next, exit 0 on SIGTERM."""
+    """With --watch, fetch waits for the first version, downloads the next, and exits 0 on SIGTERM."""
     base = tmp_path / "served"
     command = _command(URL, base, "--watch", "0.1")
     environment = os.environ | {"MARQUEE_S3_ENDPOINT_URL": s3, "MARQUEE_LOG_FORMAT": "json"}

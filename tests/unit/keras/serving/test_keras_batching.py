@@ -1,4 +1,4 @@
-"""Pictures that share a Predict call."""
+"""Tests of pictures that share a Predict call."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from services.runtime.errors import DependencyTimeout, Misconfigured
 
 
 class Server:
-    """Scores each input with itself, records the batch sizes, and waits while `go` is not set."""
+    """A server that scores each input with itself, records batch sizes, and waits while `go` is not set."""
 
     def __init__(self, most: int = 100) -> None:
         self.sizes: list[int] = []
@@ -43,7 +43,7 @@ async def _scores(batcher: Batcher, *values: int, seconds: float = 60) -> list[f
 
 
 async def _rounds() -> None:
-    """Let the loop do all that takes no time."""
+    """Let the event loop run everything that is ready."""
     for _ in range(20):
         await asyncio.sleep(0)
 
@@ -52,13 +52,13 @@ async def _busy(server: Server, batcher: Batcher) -> "asyncio.Task[list[float]]"
     """Start a call that keeps the server busy until `go` is set."""
     server.go.clear()
     first = asyncio.create_task(_scores(batcher, 0))
-    while not server.sizes:  # noqa: ASYNC110 - the loop's next rounds bring it about
+    while not server.sizes:  # noqa: ASYNC110 - set within a few rounds of the loop
         await asyncio.sleep(0)
     return first
 
 
-async def test_alone_it_does_not_wait() -> None:
-    """A picture is sent at once while the server is free."""
+async def test_single_picture_does_not_wait() -> None:
+    """A picture is sent immediately while the server is free."""
     server = Server()
     batcher = Batcher(server.ask, max_batch=8, max_calls=2)
     call = asyncio.create_task(_scores(batcher, 7))
@@ -67,8 +67,8 @@ async def test_alone_it_does_not_wait() -> None:
     assert await call == [7]
 
 
-async def test_what_comes_meanwhile_shares_the_next() -> None:
-    """Pictures gather while all calls are running; each caller gets the scores of its own."""
+async def test_waiting_pictures_share_the_next_call() -> None:
+    """Pictures gather while all calls are running, and each caller gets its own pictures' scores."""
     server = Server()
     batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     first = await _busy(server, batcher)
@@ -79,15 +79,15 @@ async def test_what_comes_meanwhile_shares_the_next() -> None:
     assert server.sizes == [1, 5]
 
 
-async def test_most_pictures_a_call() -> None:
-    """A call holds at most `max_batch` pictures, even when one caller has more."""
+async def test_maximum_pictures_per_call() -> None:
+    """A call has at most `max_batch` pictures, even if one caller has more."""
     server = Server()
     batcher = Batcher(server.ask, max_batch=3, max_calls=1)
     assert await _scores(batcher, *range(7)) == list(range(7))
     assert server.sizes == [3, 3, 1]
 
 
-async def test_calls_at_once() -> None:
+async def test_maximum_calls_at_once() -> None:
     """At most `max_calls` calls run at once."""
     server = Server()
     batcher = Batcher(server.ask, max_batch=1, max_calls=2)
@@ -99,23 +99,23 @@ async def test_calls_at_once() -> None:
     assert await asyncio.gather(first, *rest) == [[0], [1], [2]]
 
 
-async def test_deadline_of_each() -> None:
-    """No caller waits past its deadline, neither in the queue nor for those who share the call."""
+async def test_each_caller_has_its_deadline() -> None:
+    """No caller waits past its deadline, either in the queue or for others in the same call."""
     server = Server()
     batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     first = await _busy(server, batcher)
-    hurried = asyncio.create_task(_scores(batcher, 1, seconds=0.05))
-    patient = asyncio.create_task(_scores(batcher, 2, seconds=500))
+    short = asyncio.create_task(_scores(batcher, 1, seconds=0.05))
+    long = asyncio.create_task(_scores(batcher, 2, seconds=500))
     with pytest.raises(DependencyTimeout):
-        await hurried
+        await short
     server.go.set()
-    assert await asyncio.gather(first, patient) == [[0], [2]]
+    assert await asyncio.gather(first, long) == [[0], [2]]
     assert server.sizes == [1, 1]
     assert 300 < server.seconds[1] < 500
 
 
 async def test_no_time_left() -> None:
-    """Without time left, no call is made."""
+    """A caller with no time left makes no call."""
     server = Server()
     with pytest.raises(DependencyTimeout):
         await _scores(Batcher(server.ask, max_batch=8, max_calls=1), 1, seconds=0)
@@ -123,7 +123,7 @@ async def test_no_time_left() -> None:
 
 
 async def test_call_ends_with_its_last_caller() -> None:
-    """A call is cancelled once no caller waits for it, which makes room for the next."""
+    """A call is cancelled when no caller waits for it anymore, which makes room for the next."""
     server = Server()
     batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     server.go.clear()
@@ -139,8 +139,8 @@ async def test_call_ends_with_its_last_caller() -> None:
     assert await _scores(batcher, 4) == [4]
 
 
-async def test_server_that_refuses_several() -> None:
-    """Pictures of a call that the server refuses as too large are sent one by one, then and later."""
+async def test_server_that_refuses_batches() -> None:
+    """If the server refuses a call as too large, its pictures and all later ones are sent one by one."""
     server = Server(most=1)
     batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     assert await _scores(batcher, 1, 2, 3) == [1, 2, 3]
@@ -149,7 +149,7 @@ async def test_server_that_refuses_several() -> None:
 
 
 async def test_failure_reaches_all() -> None:
-    """The server's error reaches every caller who shared the call, and the next call is made."""
+    """The server's error reaches every caller that shared the call, and the next call is still made."""
     server = Server(most=0)
     batcher = Batcher(server.ask, max_batch=8, max_calls=1)
     outcomes: list[Any] = await asyncio.gather(*(_scores(batcher, value) for value in range(3)), return_exceptions=True)

@@ -1,4 +1,4 @@
-"""A model's signature in TensorFlow Serving's metadata."""
+"""Tests of reading a model's signature from TensorFlow Serving's metadata."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ _SCORES = {"scores": _info(types_pb2.DT_FLOAT, (-1, 2))}
     ],
 )
 def test_usable_model(dtype: int, shape: Shape, expected_dtype: type, size: tuple[int, int]) -> None:
-    """Names, type and size come from the model; a free size is 224x224."""
+    """Names, type and size come from the model, and an open size becomes 224x224."""
     signature = read_signature(_answer({"input_1": _info(dtype, shape)}, _SCORES))
     assert (signature.input, signature.output, signature.version) == ("input_1", "scores", "7")
     assert (signature.dtype, signature.size, signature.classes) == (np.dtype(expected_dtype), size, 2)
@@ -62,19 +62,19 @@ def test_usable_model(dtype: int, shape: Shape, expected_dtype: type, size: tupl
     ],
 )
 def test_unusable_model(answer: Any, text: str) -> None:
-    """A model that does not take one picture is refused with the reason."""
+    """A model that does not take a single picture tensor is refused with the reason."""
     with pytest.raises(Misconfigured, match=text):
         read_signature(answer)
 
 
 @pytest.mark.parametrize(("shape", "classes"), [((-1, 5), 5), ((-1, 1), 1), ((-1,), 1), ((-1, -1), None)])
-def test_scores_a_picture(shape: tuple[int, ...], classes: int | None) -> None:
-    """A model may give one score per picture, with or without a dimension of its own, or several."""
+def test_scores_per_picture(shape: tuple[int, ...], classes: int | None) -> None:
+    """A model may give one score per picture, with or without its own dimension, or several."""
     scores = {"scores": _info(types_pb2.DT_FLOAT, shape)}
     assert read_signature(_answer({"i": _info(types_pb2.DT_UINT8, (-1, 9, 9, 3))}, scores)).classes == classes
 
 
 @pytest.mark.parametrize(("shape", "several"), [((-1, 9, 9, 3), True), ((1, 9, 9, 3), False), (None, True)])
-def test_pictures_at_once(shape: Shape, several: bool) -> None:  # noqa: FBT001 - a test's parameter
+def test_pictures_per_call(shape: Shape, several: bool) -> None:  # noqa: FBT001 - a test's parameter
     """The input's shape says whether a call may have several pictures."""
     assert read_signature(_answer({"i": _info(types_pb2.DT_UINT8, shape)}, _SCORES)).takes_several is several

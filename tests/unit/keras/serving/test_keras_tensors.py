@@ -1,4 +1,4 @@
-"""Arrays in TensorFlow's messages."""
+"""Tests of arrays in TensorFlow's messages."""
 
 import numpy as np
 import pytest
@@ -18,13 +18,13 @@ def _proto(dtype: int, shape: list[int], **values: object) -> tensor_pb2.TensorP
 def test_round_trip(dtype: type, write: object, shape: tuple[int, ...]) -> None:
     """Both forms preserve type, shape and values."""
     array = np.arange(np.prod(shape, dtype=int), dtype=dtype).reshape(shape)
-    back = tensors.to_array(write(array))  # type: ignore[operator] # parametrize knows no types
+    back = tensors.to_array(write(array))  # type: ignore[operator] # parametrize is untyped
     assert back.dtype == array.dtype
     assert np.array_equal(back, array)
 
 
-def test_short_list_is_continued() -> None:
-    """TensorFlow omits trailing values that repeat the last one."""
+def test_short_list_is_extended() -> None:
+    """TensorFlow omits trailing values that repeat the last one, and they are restored."""
     proto = _proto(types_pb2.DT_FLOAT, [2, 2], float_val=[1.0, 0.5])
     assert np.array_equal(tensors.to_array(proto), [[1.0, 0.5], [0.5, 0.5]])
 
@@ -42,6 +42,6 @@ def test_short_list_is_continued() -> None:
     ids=["too many", "none", "cut short", "open shape", "string", "unknown type"],
 )
 def test_broken_tensor(proto: tensor_pb2.TensorProto) -> None:
-    """A message that does not hold what it announces is refused."""
+    """A message whose values do not match its declared type and shape is refused."""
     with pytest.raises(tensors.TensorError):
         tensors.to_array(proto)

@@ -1,4 +1,4 @@
-"""Labelled pictures in folders."""
+"""Tests of labeled pictures in folders."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def _write_labels(folder: Path, count: int = 5) -> None:
 
 
 def test_labels_in_order(tmp_path: Path) -> None:
-    """Labels are the folders' names in order; each picture has the class of its folder."""
+    """Labels are the folders' names in order, and each picture has its folder's class."""
     _write_labels(tmp_path)
     (tmp_path / "cats" / "notes.txt").write_text("no picture")
     (tmp_path / "empty").mkdir()
@@ -33,8 +33,8 @@ def test_labels_in_order(tmp_path: Path) -> None:
     assert dataset.pixels.dtype == np.uint8
 
 
-def test_hash_knows_content_not_names(tmp_path: Path) -> None:
-    """The data's hash changes with a picture or its label, not with a file's name."""
+def test_hash_covers_content_and_labels_not_names(tmp_path: Path) -> None:
+    """The data's hash changes with a picture or its label, but not with a file's name."""
     _write_labels(tmp_path)
     before = read_dataset(tmp_path).sha256
     (tmp_path / "cats" / "0.png").rename(tmp_path / "cats" / "renamed.png")
@@ -44,7 +44,7 @@ def test_hash_knows_content_not_names(tmp_path: Path) -> None:
 
 
 def test_share_of_each_label_is_held_out(tmp_path: Path) -> None:
-    """The share of each label is held out, the same pictures for the same seed."""
+    """The same share of each label is held out, and the same seed selects the same pictures."""
     _write_labels(tmp_path, count=10)
     dataset = read_dataset(tmp_path)
     held = hold_out(dataset, 0.2, seed=1)
@@ -53,8 +53,8 @@ def test_share_of_each_label_is_held_out(tmp_path: Path) -> None:
     assert not np.array_equal(held, hold_out(dataset, 0.2, seed=2))
 
 
-def test_groups_are_not_parted(tmp_path: Path) -> None:
-    """Pictures of one group folder, and identical files, are all trained on or all held out."""
+def test_groups_are_not_split(tmp_path: Path) -> None:
+    """Pictures of one group folder, and identical files, are either all trained on or all held out."""
     for group in range(4):
         for shot in range(3):
             _write(tmp_path / "cats" / f"scene{group}" / f"{shot}.png", 10 * group + shot)
@@ -74,8 +74,8 @@ def test_unreadable_pictures_are_listed(tmp_path: Path) -> None:
         read_dataset(tmp_path)
 
 
-def test_no_choice(tmp_path: Path) -> None:
-    """No folder, no label, one label, one picture: each is refused with its reason."""
+def test_too_little_data(tmp_path: Path) -> None:
+    """No folder, no label, a single label and a single picture are each refused with a reason."""
     with pytest.raises(DataProblem, match="missing is not a folder"):
         read_dataset(tmp_path / "missing")
     with pytest.raises(DataProblem, match="there is none"):

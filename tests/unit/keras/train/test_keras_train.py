@@ -1,4 +1,4 @@
-"""The trainer, run where TensorFlow is installed; what it writes is converted and served."""
+"""Tests of the trainer, which runs where TensorFlow is installed; its output is converted and served."""
 
 import json
 import re
@@ -35,8 +35,8 @@ def _write_pictures(folder: Path) -> Path:
     return folder
 
 
-def test_what_is_trained_is_converted(tmp_path: Path) -> None:
-    """One short training gives a file that converts as is, labels in the requested order, and a page."""
+def test_trained_model_converts(tmp_path: Path) -> None:
+    """A short training writes a file that converts as is, labels in the requested order, and a page."""
     pictures, out = _write_pictures(tmp_path / "pictures"), tmp_path / "models" / "light.keras"
     done = _train(pictures, "--labels", "Dark,Bright", "--out", out, "--epochs", "1")
     assert done.returncode == 0, done.stderr
@@ -53,7 +53,7 @@ def test_what_is_trained_is_converted(tmp_path: Path) -> None:
 
 
 def test_head_on_trained_weights(tmp_path: Path) -> None:
-    """MobileNetV2's weights as Keras 2 saved them, with a head of classes x 1281 numbers on them, make an .h5."""
+    """MobileNetV2's weights, as saved by Keras 2, with a head of classes x 1281 parameters on top, make an .h5."""
     weights, out = tmp_path / "no_top.h5", tmp_path / "light.h5"
     run([train_python(), "-c", MAKE_WEIGHTS, weights]).check_returncode()
     pictures = _write_pictures(tmp_path / "pictures")
@@ -75,8 +75,8 @@ def test_head_on_trained_weights(tmp_path: Path) -> None:
         (("--out", "m.keras", "--epochs", "0"), "at least 1"),
     ],
 )
-def test_what_cannot_be_trained(tmp_path: Path, arguments: tuple[str, ...], reason: str) -> None:
-    """Exit 2 with a sentence, without a traceback and without the wait for TensorFlow."""
+def test_wrong_arguments(tmp_path: Path, arguments: tuple[str, ...], reason: str) -> None:
+    """Wrong arguments exit 2 with a message, without a traceback and without waiting for TensorFlow."""
     (tmp_path / "Bright").mkdir()
     Pillow.new("RGB", (8, 8)).save(tmp_path / "Bright" / "1.png")
     done = run_module("services.keras.train", tmp_path, *arguments, PYTHONPROFILEIMPORTTIME="1")
@@ -87,7 +87,7 @@ def test_what_cannot_be_trained(tmp_path: Path, arguments: tuple[str, ...], reas
     assert not re.search(r"\| +tensorflow$", done.stderr, re.MULTILINE)
 
 
-def test_weights_of_something_else(tmp_path: Path) -> None:
+def test_weights_of_another_network(tmp_path: Path) -> None:
     """The error for a file without MobileNetV2's weights names it."""
     wrong = tmp_path / "wrong.h5"
     wrong.write_text("no weights")
