@@ -1,4 +1,4 @@
-"""S3 on this machine, with folders as buckets."""
+"""Tests of the S3 server on this machine, which serves folders as buckets."""
 
 import signal
 import socket
@@ -31,24 +31,24 @@ def _client(port: int) -> "S3Client":
 
 
 def test_folder_is_a_bucket(tmp_path: Path) -> None:
-    """A file's key is its path; whoever can connect finds all of them; SIGTERM ends the server."""
+    """A file's key is its path, any credentials can read it, and SIGTERM ends the server."""
     (tmp_path / "deep").mkdir()
     (tmp_path / "deep" / "a.txt").write_text("a")
     with _serving(f"bucket={tmp_path}") as (process, port):
-        wait_until(lambda: _listens(port))
+        wait_until(lambda: _is_listening(port))
         with _client(port).get_object(Bucket="bucket", Key="deep/a.txt")["Body"] as body:
             assert body.read() == b"a"
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
 
 
-def test_folder_must_be_there(tmp_path: Path) -> None:
+def test_folder_must_exist(tmp_path: Path) -> None:
     """A missing folder is refused with the right form, and nothing is served."""
     result = run([sys.executable, "-m", "local.s3", f"bucket={tmp_path / 'none'}"])
     assert result.returncode == 2
     assert "must be BUCKET=FOLDER with an existing folder" in result.stderr
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
+def _is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -1,4 +1,4 @@
-"""The local Rekognition endpoint, called by unmodified boto3."""
+"""Tests of the local Rekognition endpoint with unmodified boto3."""
 
 import http.client
 import os
@@ -54,7 +54,7 @@ def check_shape(client: object, operation: str, answer: dict) -> None:
 
 
 @pytest.mark.parametrize("name", PEOPLE)
-def test_names_the_people_of_the_gallery(aws: SimpleNamespace, demo: dict[str, bytes], name: str) -> None:
+def test_people_of_the_gallery_are_named(aws: SimpleNamespace, demo: dict[str, bytes], name: str) -> None:
     """The demo's pictures differ from the gallery's, but everybody in them is named."""
     answer = aws.rekognition.recognize_celebrities(Image={"Bytes": demo[name]})
     celebrities = sorted(answer["CelebrityFaces"], key=lambda one: one["Face"]["BoundingBox"]["Left"])
@@ -65,7 +65,7 @@ def test_names_the_people_of_the_gallery(aws: SimpleNamespace, demo: dict[str, b
 
 
 def test_a_stranger_is_an_unrecognized_face(demo: dict[str, bytes], tmp_path: Path) -> None:
-    """A face too far from everybody in the gallery is found but not named."""
+    """A face unlike anybody's in the gallery is detected but not named."""
     (tmp_path / "Grace Hopper").mkdir()
     pictures.photo("Grace Hopper").save(tmp_path / "Grace Hopper" / "1.jpg")
     with endpoint(tmp_path) as url:
@@ -77,7 +77,7 @@ def test_a_stranger_is_an_unrecognized_face(demo: dict[str, bytes], tmp_path: Pa
     assert {point["Type"] for point in answer["UnrecognizedFaces"][0]["Landmarks"]} == {"eyeLeft", "eyeRight", "nose"}
 
 
-def test_faces_make_people_labels(aws: SimpleNamespace, demo: dict[str, bytes]) -> None:
+def test_faces_give_people_labels(aws: SimpleNamespace, demo: dict[str, bytes]) -> None:
     """Two faces are two instances of Person and Face, and every parent is a label too."""
     answer = aws.rekognition.detect_labels(Image={"Bytes": demo["both.jpg"]})
     labels = {label["Name"]: label for label in answer["Labels"]}
@@ -87,8 +87,8 @@ def test_faces_make_people_labels(aws: SimpleNamespace, demo: dict[str, bytes]) 
     check_shape(aws.rekognition, "DetectLabels", answer)
 
 
-def test_no_face_makes_no_label(aws: SimpleNamespace, demo: dict[str, bytes]) -> None:
-    """A cup of coffee has no face, so there is no label."""
+def test_no_face_gives_no_label(aws: SimpleNamespace, demo: dict[str, bytes]) -> None:
+    """A picture of a cup of coffee has no face and therefore no label."""
     assert aws.rekognition.detect_labels(Image={"Bytes": demo["coffee.jpg"]})["Labels"] == []
 
 
@@ -111,7 +111,7 @@ def test_labels_are_filtered(
     assert {label["Name"] for label in answer["Labels"]} == expected
 
 
-def test_boxes_are_of_the_upright_jpeg(aws: SimpleNamespace) -> None:
+def test_boxes_refer_to_the_upright_jpeg(aws: SimpleNamespace) -> None:
     """A photo stored sideways gives the same boxes as the upright one."""
     exif = Pillow.Exif()
     exif[0x0112] = 6
@@ -125,7 +125,7 @@ def test_boxes_are_of_the_upright_jpeg(aws: SimpleNamespace) -> None:
 
 
 def test_a_pngs_orientation_is_ignored(aws: SimpleNamespace) -> None:
-    """AWS reads EXIF only in JPEG; so the detector sees the face sideways and does not find it."""
+    """AWS reads EXIF only in JPEG, so the detector sees the face sideways and does not find it."""
     exif = Pillow.Exif()
     exif[0x0112] = 6
     sideways = encode(pictures.photo("Grace Hopper").rotate(90, expand=True), "PNG", exif=exif)
@@ -134,7 +134,7 @@ def test_a_pngs_orientation_is_ignored(aws: SimpleNamespace) -> None:
 
 
 def test_large_pictures_keep_their_boxes(aws: SimpleNamespace) -> None:
-    """Boxes are shares of the original picture, even if the detector sees a smaller one."""
+    """Boxes are fractions of the original picture, even if the detector sees a smaller one."""
     photo = pictures.photo("Grace Hopper")
     large = photo.resize((photo.width * 4, photo.height * 4))
     (small_box,), (large_box,) = (
@@ -144,8 +144,8 @@ def test_large_pictures_keep_their_boxes(aws: SimpleNamespace) -> None:
     assert large_box == pytest.approx(small_box, abs=0.05)
 
 
-def test_reads_s3_objects(aws: SimpleNamespace, demo: dict[str, bytes]) -> None:
-    """An S3 object gives the same result as its bytes, and so does an old version."""
+def test_s3_objects_are_read(aws: SimpleNamespace, demo: dict[str, bytes]) -> None:
+    """An S3 object gives the same result as its bytes, and an old version can be named."""
     aws.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     old = aws.s3.put_object(Bucket=BUCKET, Key="a b.jpg", Body=demo["hopper.jpg"])["VersionId"]
     aws.s3.put_object(Bucket=BUCKET, Key="a b.jpg", Body=demo["coffee.jpg"])
@@ -169,8 +169,8 @@ BAD_IMAGES = {
 
 
 @pytest.mark.parametrize("case", BAD_IMAGES)
-def test_refuses_with_awss_codes(aws: SimpleNamespace, case: str) -> None:
-    """What AWS refuses is refused with AWS's code, HTTP 400 and a request id."""
+def test_refusals_have_awss_codes(aws: SimpleNamespace, case: str) -> None:
+    """Pictures that AWS refuses are refused with AWS's code, HTTP 400 and a request ID."""
     image, code = BAD_IMAGES[case]
     with pytest.raises(ClientError) as refusal:
         aws.rekognition.detect_labels(Image=image)
@@ -180,8 +180,8 @@ def test_refuses_with_awss_codes(aws: SimpleNamespace, case: str) -> None:
     assert answer["ResponseMetadata"]["RequestId"]
 
 
-def test_an_unsupported_operation_says_so(aws: SimpleNamespace) -> None:
-    """It is an error, not an empty success."""
+def test_an_unsupported_operation_is_an_error(aws: SimpleNamespace) -> None:
+    """An unsupported operation gets an error, not an empty success."""
     with pytest.raises(ClientError, match=r"UnknownOperationException.*ListDatasetEntries is not supported"):
         aws.rekognition.list_dataset_entries(DatasetArn=DATASET)
 
@@ -199,7 +199,7 @@ def test_an_unsupported_operation_says_so(aws: SimpleNamespace) -> None:
     ],
 )
 def test_malformed_requests_are_refused(aws: SimpleNamespace, headers: dict, body: str, code: bytes) -> None:
-    """A request without SigV4 or a JSON object gets AWS's code."""
+    """A request without SigV4 or without a JSON object gets AWS's code."""
     connection = http.client.HTTPConnection(aws.url.removeprefix("http://"))
     target = {"X-Amz-Target": "RekognitionService.DetectLabels"}
     connection.request("POST", "/", body, target | headers)
@@ -212,7 +212,7 @@ def test_malformed_requests_are_refused(aws: SimpleNamespace, headers: dict, bod
 
 @pytest.mark.slow
 def test_runs_as_a_process(tmp_path: Path) -> None:
-    """It names the pictures that it leaves out, reports that it is up, and exits 0 on SIGTERM."""
+    """The process names the pictures that it skips, reports that it is up, and exits 0 on SIGTERM."""
     pictures.photo("Grace Hopper").save(tmp_path / "stray.jpg")
     for name, picture in {"Nobody": pictures.scene("coffee.png"), "Grace": pictures.photo("Grace Hopper")}.items():
         (tmp_path / name).mkdir()

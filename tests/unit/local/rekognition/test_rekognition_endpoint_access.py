@@ -1,4 +1,4 @@
-"""Access keys, fault injection, recordings and durability of the local Rekognition endpoint."""
+"""Tests of the local Rekognition endpoint's access keys, fault injection, recordings and durability."""
 
 import datetime as dt
 import json
@@ -33,10 +33,10 @@ from tests.support.processes import PATIENCE, free_port, spawn, wait_until
 
 DEMO = pictures.demo()
 LISTING = operation_handler({"ListCollections": lambda _: {"CollectionIds": ["a"]}})
-"""A handler with one collection, for tests of what happens before operations run."""
+"""A handler with one collection, for tests of the checks before operations run."""
 
 
-def client_of(url: str, key: str = "local", secret: str = "local", region: str = "us-east-1") -> Any:  # noqa: S107 - the endpoint's
+def client_of(url: str, key: str = "local", secret: str = "local", region: str = "us-east-1") -> Any:  # noqa: S107 - the local endpoint
     return boto3.client(
         "rekognition",
         endpoint_url=url,
@@ -48,12 +48,12 @@ def client_of(url: str, key: str = "local", secret: str = "local", region: str =
 
 
 def get(url: str) -> bytes:
-    with urllib.request.urlopen(url) as answer:  # noqa: S310 - an http address of our own
+    with urllib.request.urlopen(url) as answer:  # noqa: S310 - our own http address
         return answer.read()
 
 
 def outcome(call: Callable[[], Any]) -> str:
-    """The error's code, `reset` for a lost connection, or `ok`."""
+    """Return the error's code, `reset` for a lost connection, or `ok`."""
     try:
         call()
     except ClientError as exc:
@@ -74,7 +74,7 @@ def outcome(call: Callable[[], Any]) -> str:
     ],
 )
 def test_signatures_are_checked_against_keys(parameters: dict, expected: str) -> None:
-    """boto3's signature is accepted with the right key, secret and region, else refused with AWS's code."""
+    """A signature with the right key, secret and region is accepted; any other is refused with AWS's code."""
     access = Access({"local": "local", "old": "local"}, frozenset({"old"}), region="us-east-1")
     with serving(create_app(LISTING, access)) as url:
         assert outcome(client_of(url, **parameters).list_collections) == expected
@@ -94,7 +94,7 @@ def _change_body(request: Any, **_: Any) -> None:
 
 
 def test_an_old_signature_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Six minutes are too old, as for AWS."""
+    """A signature that is six minutes old is refused, as by AWS."""
     then = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=6)
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: then)
     app = create_app(LISTING, Access({"local": "local"}))
@@ -102,8 +102,8 @@ def test_an_old_signature_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         client_of(url).list_collections()
 
 
-def test_an_operation_may_be_denied() -> None:
-    """AccessDeniedException names the action that a policy must allow."""
+def test_an_operation_can_be_denied() -> None:
+    """The AccessDeniedException names the action that a policy must allow."""
     app = create_app(LISTING, Access(denied=frozenset({"ListCollections"})))
     with (
         serving(app) as url,
@@ -121,7 +121,7 @@ def outcomes(rates: Rates, seed: int, count: int) -> list[str]:
 
 
 def test_faults_follow_their_rates_and_the_seed() -> None:
-    """Of 200 requests each fault hits about its share, and the same requests again only with the same seed."""
+    """Each fault hits about its share of 200 requests, and only the same seed hits the same requests again."""
     rates = Rates(throttle=0.2, error=0.1, reset=0.1)
     first = outcomes(rates, 1, 200)
     kinds = {kind: first.count(kind) for kind in set(first)}
@@ -136,7 +136,7 @@ def test_faults_follow_their_rates_and_the_seed() -> None:
 
 
 def test_calls_are_counted_by_outcome() -> None:
-    """A request that ran is billed even if its response is lost, and counts as both."""
+    """A request that ran is billed even if its response is lost, so it counts as both."""
     with serving(create_app(LISTING, faults=Faults(Rates(reset=1), seed=3))) as url:
         client = client_of(url)
         assert {outcome(client.list_collections) for _ in range(20)} == {"reset"}
@@ -168,7 +168,7 @@ def recorder(folder: Path, aws: str) -> Iterator[Any]:
 
 @pytest.mark.usefixtures("aws_credentials")
 def test_recordings_are_replayed(tmp_path: Path) -> None:
-    """The same parameters get their response or error again; others get an error."""
+    """The same parameters get their response or error again; other parameters get an error."""
     image = {"Bytes": DEMO["hopper"]}
     with endpoint(None) as aws, recorder(tmp_path, aws) as client:
         faces = client.detect_faces(Image=image)["FaceDetails"]
@@ -189,7 +189,7 @@ def test_recordings_are_replayed(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("aws_credentials")
 @pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredTokenException"])
 def test_transient_errors_are_not_recorded(tmp_path: Path, code: str) -> None:
-    """The caller gets the error, and no recording is made."""
+    """The caller gets the transient error, and no recording is made."""
 
     def fail(*_: Any) -> Any:
         raise AwsError(code, "not now")
@@ -219,7 +219,7 @@ def _is_up(port: int) -> bool:
 
 @pytest.mark.slow
 def test_collections_outlive_a_killed_process(tmp_path: Path) -> None:
-    """Whatever was confirmed before SIGKILL is kept: the collection, the face, the user and their association."""
+    """Everything confirmed before SIGKILL is kept: the collection, the face, the user and their association."""
     image = {"Bytes": DEMO["hopper"]}
     with process("--collections", str(tmp_path / "kept")) as (running, client):
         client.create_collection(CollectionId="c")
@@ -234,8 +234,8 @@ def test_collections_outlive_a_killed_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_endpoints_on_one_folder_see_each_other(tmp_path: Path) -> None:
-    """A face that one adds is found by the other, even if the other has searched before."""
+def test_two_endpoints_share_a_folder(tmp_path: Path) -> None:
+    """A face that one endpoint adds is found by the other, even if the other has already searched."""
     image = {"Bytes": DEMO["hopper"]}
     with (
         endpoint(None, "http://127.0.0.1:9", collections=tmp_path) as one,
@@ -262,7 +262,7 @@ def test_two_endpoints_on_one_folder_see_each_other(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_command_line_is_refused(args: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """It exits 2 and names the option and the value that it requires."""
+    """An invalid command line exits 2, and the message names the option and the required value."""
     with pytest.raises(SystemExit) as exit_info:
         parse(args)
     assert exit_info.value.code == 2

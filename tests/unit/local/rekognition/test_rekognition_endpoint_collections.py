@@ -1,4 +1,4 @@
-"""Collections, faces and users of the local Rekognition endpoint, by plain boto3 calls."""
+"""Tests of collections, faces and users of the local Rekognition endpoint, with plain boto3 calls."""
 
 import uuid
 from types import SimpleNamespace
@@ -20,7 +20,8 @@ def client(rekognition: SimpleNamespace) -> Any:
     return rekognition.client
 
 
-def refused(code: str, call: Any, **parameters: Any) -> str:
+def expect_error(code: str, call: Any, **parameters: Any) -> str:
+    """Make a call that must fail with AWS's code; return the error's message."""
     with pytest.raises(ClientError) as refusal:
         call(**parameters)
     assert refusal.value.response["Error"]["Code"] == code
@@ -32,36 +33,36 @@ def index(client: Any, collection: str, image: dict, **parameters: Any) -> list[
     return [record["Face"]["FaceId"] for record in records]
 
 
-def test_a_collection_is_created_described_listed_and_deleted(client: Any) -> None:
-    """It exists from creation to deletion; before and after, AWS's codes say that it does not."""
+def test_collection_lifecycle(client: Any) -> None:
+    """A collection exists from creation to deletion; before and after, AWS's codes say that it does not."""
     created = client.create_collection(CollectionId="people")
     assert created["StatusCode"] == 200
     assert created["CollectionArn"].endswith(":123456789012:collection/people")
-    refused("ResourceAlreadyExistsException", client.create_collection, CollectionId="people")
+    expect_error("ResourceAlreadyExistsException", client.create_collection, CollectionId="people")
     described = client.describe_collection(CollectionId="people")
     assert (described["FaceCount"], described["UserCount"]) == (0, 0)
     assert described["CollectionARN"] == "arn:aws:rekognition:us-east-1:123456789012:collection/people"
     assert "people" in client.list_collections()["CollectionIds"]
     assert client.delete_collection(CollectionId="people")["StatusCode"] == 200
     for call in (client.delete_collection, client.describe_collection, client.list_faces):
-        assert "people does not exist" in refused("ResourceNotFoundException", call, CollectionId="people")
+        assert "people does not exist" in expect_error("ResourceNotFoundException", call, CollectionId="people")
 
 
-def test_collections_come_in_pages(client: Any) -> None:
-    """boto3's paginator yields every collection once, in order; a made-up token is refused."""
+def test_collections_are_paginated(client: Any) -> None:
+    """The paginator of boto3 yields every collection once, in order; a made-up token is refused."""
     names = [f"page-{number}" for number in range(5)]
     for name in names:
         client.create_collection(CollectionId=name)
     pages = list(client.get_paginator("list_collections").paginate(PaginationConfig={"PageSize": 2}))
     assert [name for page in pages for name in page["CollectionIds"]] == names
     assert all(len(page["CollectionIds"]) == len(page["FaceModelVersions"]) <= 2 for page in pages)
-    refused("InvalidPaginationTokenException", client.list_collections, NextToken="%%%")
+    expect_error("InvalidPaginationTokenException", client.list_collections, NextToken="%%%")
     for name in names:
         client.delete_collection(CollectionId=name)
 
 
 def test_indexing_keeps_the_largest_faces_and_reports_the_others(client: Any, collection: str) -> None:
-    """Of two faces MaxFaces=1 keeps the larger, Hopper's on the right; the other is returned with its reason."""
+    """Of two faces, MaxFaces=1 keeps the larger, Hopper's on the right; the other is returned with its reason."""
     answer = client.index_faces(CollectionId=collection, Image=BOTH, ExternalImageId="both.jpg", MaxFaces=1)
     (record,), (other,) = answer["FaceRecords"], answer["UnindexedFaces"]
     assert record["Face"]["BoundingBox"]["Left"] > 0.5 > other["FaceDetail"]["BoundingBox"]["Left"]
@@ -71,8 +72,8 @@ def test_indexing_keeps_the_largest_faces_and_reports_the_others(client: Any, co
     assert client.describe_collection(CollectionId=collection)["FaceCount"] == 1
 
 
-def test_a_picture_indexed_again_makes_no_second_face(client: Any, collection: str) -> None:
-    """As with AWS, the same picture and external id store no duplicate in a collection; another id does."""
+def test_a_picture_indexed_again_adds_no_face(client: Any, collection: str) -> None:
+    """As with AWS, the same picture and external ID add no duplicate to a collection; another ID does."""
     first = index(client, collection, BOTH, ExternalImageId="a")
     assert index(client, collection, BOTH, ExternalImageId="a") == first
     assert not set(index(client, collection, BOTH, ExternalImageId="b")) & set(first)
@@ -80,7 +81,7 @@ def test_a_picture_indexed_again_makes_no_second_face(client: Any, collection: s
 
 
 def test_poor_faces_are_not_indexed(client: Any, collection: str) -> None:
-    """A dark and blurred face is refused with both reasons, and kept without a filter."""
+    """A dark and blurred face is refused with both reasons, but kept without a filter."""
     blurred = pictures.photo("Grace Hopper").filter(ImageFilter.GaussianBlur(3))
     poor = ImageEnhance.Brightness(blurred).enhance(0.4)
     image = {"Bytes": pictures_of.jpeg(poor)}
@@ -90,17 +91,17 @@ def test_poor_faces_are_not_indexed(client: Any, collection: str) -> None:
     assert len(index(client, collection, image, QualityFilter="NONE")) == 1
 
 
-def test_listing_faces_in_pages_and_by_id(client: Any, collection: str) -> None:
+def test_faces_are_listed_in_pages_and_by_id(client: Any, collection: str) -> None:
     """The paginator yields every face once; FaceIds selects some of them."""
     ids = index(client, collection, BOTH) + index(client, collection, HOPPER)
     pages = client.get_paginator("list_faces").paginate(CollectionId=collection, PaginationConfig={"PageSize": 2})
     assert [face["FaceId"] for page in pages for face in page["Faces"]] == ids
     selection = client.list_faces(CollectionId=collection, FaceIds=[ids[2], str(uuid.uuid4())])["Faces"]
     assert [face["FaceId"] for face in selection] == [ids[2]]
-    refused("InvalidPaginationTokenException", client.list_faces, CollectionId=collection, NextToken="eA==")
+    expect_error("InvalidPaginationTokenException", client.list_faces, CollectionId=collection, NextToken="eA==")
 
 
-def test_searching_by_face_finds_the_same_person_elsewhere(client: Any, collection: str) -> None:
+def test_search_by_face_finds_the_person_elsewhere(client: Any, collection: str) -> None:
     """Hopper's face finds her other picture, not itself or Collins; with threshold 0 it finds all others."""
     hopper = index(client, collection, HOPPER, ExternalImageId="hopper")[0]
     index(client, collection, BOTH, ExternalImageId="both")
@@ -112,22 +113,24 @@ def test_searching_by_face_finds_the_same_person_elsewhere(client: Any, collecti
     every = client.search_faces(CollectionId=collection, FaceId=hopper, FaceMatchThreshold=0)["FaceMatches"]
     assert [one["Similarity"] for one in every] == sorted((one["Similarity"] for one in every), reverse=True)
     assert every[-1]["Similarity"] < 60
-    refused("ResourceNotFoundException", client.search_faces, CollectionId=collection, FaceId=str(uuid.uuid4()))
+    expect_error("ResourceNotFoundException", client.search_faces, CollectionId=collection, FaceId=str(uuid.uuid4()))
 
 
-def test_searching_by_picture_uses_only_the_largest_face(client: Any, collection: str) -> None:
-    """In a collection with only Collins, a picture with a larger Hopper finds nobody."""
+def test_search_by_picture_uses_only_the_largest_face(client: Any, collection: str) -> None:
+    """If the collection has only Collins, a picture in which Hopper's face is larger finds nobody."""
     index(client, collection, COLLINS)
     answer = client.search_faces_by_image(CollectionId=collection, Image=BOTH)
     assert answer["SearchedFaceBoundingBox"]["Left"] > 0.5
     assert answer["FaceMatches"] == []
     assert len(client.search_faces_by_image(CollectionId=collection, Image=COLLINS)["FaceMatches"]) == 1
-    message = refused("InvalidParameterException", client.search_faces_by_image, CollectionId=collection, Image=COFFEE)
+    message = expect_error(
+        "InvalidParameterException", client.search_faces_by_image, CollectionId=collection, Image=COFFEE
+    )
     assert "no faces in the image" in message
 
 
-def test_deleting_faces(client: Any, collection: str) -> None:
-    """A deleted face is no longer found; one that does not exist is reported."""
+def test_faces_are_deleted(client: Any, collection: str) -> None:
+    """A deleted face is no longer found, and a missing face is reported."""
     hopper = index(client, collection, HOPPER)
     both = index(client, collection, BOTH)
     missing = str(uuid.uuid4())
@@ -138,11 +141,11 @@ def test_deleting_faces(client: Any, collection: str) -> None:
     assert [match["Face"]["FaceId"] for match in matches] == both[:1]
 
 
-def test_a_users_life(client: Any, collection: str) -> None:
+def test_user_lifecycle(client: Any, collection: str) -> None:
     """A user is created, gets faces, is found by face and picture, keeps its faces, and is deleted without them."""
     hopper, collins = index(client, collection, BOTH)
     client.create_user(CollectionId=collection, UserId="grace")
-    refused("ConflictException", client.create_user, CollectionId=collection, UserId="grace")
+    expect_error("ConflictException", client.create_user, CollectionId=collection, UserId="grace")
     assert client.list_users(CollectionId=collection)["Users"] == [{"UserId": "grace", "UserStatus": "CREATED"}]
     association = client.associate_faces(CollectionId=collection, UserId="grace", FaceIds=[hopper])
     assert association["AssociatedFaces"] == [{"FaceId": hopper}]
@@ -157,12 +160,12 @@ def test_a_users_life(client: Any, collection: str) -> None:
     failures = client.delete_faces(CollectionId=collection, FaceIds=[hopper])["UnsuccessfulFaceDeletions"]
     assert failures[0]["Reasons"] == ["ASSOCIATED_TO_AN_EXISTING_USER"]
     client.delete_user(CollectionId=collection, UserId="grace")
-    refused("ResourceNotFoundException", client.delete_user, CollectionId=collection, UserId="grace")
+    expect_error("ResourceNotFoundException", client.delete_user, CollectionId=collection, UserId="grace")
     assert client.delete_faces(CollectionId=collection, FaceIds=[hopper])["DeletedFaces"] == [hopper]
 
 
 def test_faces_that_a_user_cannot_have(client: Any, collection: str) -> None:
-    """Faces that are too different, another user's or unknown are each returned with their reason."""
+    """A face that is too different, another user's or unknown is returned with its reason."""
     hopper, collins = index(client, collection, BOTH)
     (again,) = index(client, collection, HOPPER)
     for user in ("grace", "eileen"):
@@ -190,16 +193,16 @@ def test_users_are_found_by_users(client: Any, collection: str) -> None:
     answer = client.search_users(CollectionId=collection, UserId="grace")
     assert [match["User"]["UserId"] for match in answer["UserMatches"]] == ["admiral"]
     assert answer["SearchedUser"] == {"UserId": "grace"}
-    refused("InvalidParameterException", client.search_users, CollectionId=collection)
-    refused("ResourceNotFoundException", client.search_users, CollectionId=collection, UserId="nobody")
+    expect_error("InvalidParameterException", client.search_users, CollectionId=collection)
+    expect_error("ResourceNotFoundException", client.search_users, CollectionId=collection, UserId="nobody")
 
 
 def test_a_repeated_request_runs_once(client: Any, collection: str) -> None:
-    """The same ClientRequestToken gets the same response; with other parameters it is refused."""
+    """The same ClientRequestToken gets the same response, but is refused with other parameters."""
     parameters = {"CollectionId": collection, "UserId": "grace", "ClientRequestToken": "once"}
     client.create_user(**parameters)
     client.create_user(**parameters)
-    refused("IdempotentParameterMismatchException", client.create_user, **parameters | {"UserId": "eileen"})
+    expect_error("IdempotentParameterMismatchException", client.create_user, **parameters | {"UserId": "eileen"})
     assert [user["UserId"] for user in client.list_users(CollectionId=collection)["Users"]] == ["grace"]
 
 
@@ -214,5 +217,5 @@ def test_a_repeated_request_runs_once(client: Any, collection: str) -> None:
     ],
 )
 def test_invalid_parameters_are_refused(client: Any, operation: str, parameters: dict, message: str) -> None:
-    """boto3 checks no patterns, enums or maximum lengths: the endpoint does, in AWS's words."""
-    assert message in refused("ValidationException", getattr(client, operation), **parameters)
+    """The endpoint checks patterns, enums and maximum lengths, which boto3 does not, with AWS's messages."""
+    assert message in expect_error("ValidationException", getattr(client, operation), **parameters)

@@ -1,4 +1,4 @@
-"""Faces, comparison and annotations of the local Rekognition endpoint, by plain boto3 calls."""
+"""Tests of faces, comparison and annotations of the local Rekognition endpoint, with plain boto3 calls."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ HOPPER, COLLINS, BOTH, COFFEE = ({"Bytes": DEMO[name]} for name in ("hopper", "c
 
 
 def text(string: str, number: int, corner: tuple[float, float, float], **members: Any) -> dict[str, Any]:
-    """A text detection at [left, top, width], in shares of the picture."""
+    """Return a text detection at [left, top, width], in fractions of the picture."""
     left, top, width = corner
     box = {"Left": left, "Top": top, "Width": width, "Height": 0.15}
     return {"DetectedText": string, "Id": number, "Confidence": 99, "Geometry": {"BoundingBox": box}, **members}
@@ -54,7 +54,7 @@ FACES = [{"Smile": {"Value": True, "Confidence": 98}, "AgeRange": {"Low": 30, "H
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Annotations in both forms: beside the picture, and by its SHA-256."""
+    """Write annotations in both forms, by file name next to the picture and by SHA-256; return their folder."""
     folder = tmp_path_factory.mktemp("annotations")
     (folder / "coffee.jpg").write_bytes(COFFEE["Bytes"])
     (folder / "coffee.jpg.json").write_text(json.dumps(ANNOTATION))
@@ -83,7 +83,7 @@ def points(face: dict) -> dict[str, tuple[float, float]]:
 
 
 def test_a_celebrity_has_an_id(client: Any) -> None:
-    """GetCelebrityInfo returns about.json for the id from RecognizeCelebrities."""
+    """GetCelebrityInfo returns about.json for the ID from RecognizeCelebrities."""
     (face,) = client.recognize_celebrities(Image=HOPPER)["CelebrityFaces"]
     assert face["Urls"] == ["hopper.example"]
     person = client.get_celebrity_info(Id=face["Id"])
@@ -97,7 +97,7 @@ def test_a_celebrity_has_an_id(client: Any) -> None:
 
 
 def test_faces_have_landmarks_quality_and_pose(client: Any) -> None:
-    """The eyes are in the face's upper half, the nose between and below them; a frontal face looks ahead."""
+    """The eyes are in the face's upper half, the nose is between and below them, and a frontal face looks ahead."""
     (face,) = client.detect_faces(Image=HOPPER)["FaceDetails"]
     marks, box = points(face), face["BoundingBox"]
     assert set(marks) == {"eyeLeft", "eyeRight", "nose"}
@@ -109,7 +109,7 @@ def test_faces_have_landmarks_quality_and_pose(client: Any) -> None:
 
 
 def test_pose_follows_the_picture(client: Any) -> None:
-    """A picture rotated by 10 degrees changes the roll by as much; mirrored, the face looks to the other side."""
+    """Rotating a picture by 10 degrees changes the roll by 10, and mirroring it reverses the yaw."""
     photo = pictures.photo("Grace Hopper")
 
     def pose(picture: Any) -> dict[str, float]:
@@ -122,7 +122,7 @@ def test_pose_follows_the_picture(client: Any) -> None:
 
 
 def test_attributes_come_from_annotations_on_request(client: Any) -> None:
-    """The left face has the attributes that are annotated and requested; the right one's are unknown."""
+    """The left face has the attributes that are both annotated and requested; the right face has no annotation."""
     left, right = client.detect_faces(Image=BOTH, Attributes=["SMILE"])["FaceDetails"]
     assert left["Smile"] == {"Value": True, "Confidence": 98}
     assert "AgeRange" not in left
@@ -133,7 +133,7 @@ def test_attributes_come_from_annotations_on_request(client: Any) -> None:
 
 
 def test_annotated_labels_pass_the_same_filters(client: Any) -> None:
-    """They come surest first, with parents and instances, and obey MinConfidence and filters."""
+    """Annotated labels are sorted by confidence, have parents and instances, and obey MinConfidence and filters."""
     labels = client.detect_labels(Image=COFFEE)["Labels"]
     assert [label["Name"] for label in labels] == ["Coffee", "Cup"]
     assert labels[1]["Parents"] == [{"Name": "Crockery"}]
@@ -142,8 +142,8 @@ def test_annotated_labels_pass_the_same_filters(client: Any) -> None:
     assert [label["Name"] for label in client.detect_labels(Image=COFFEE, Settings=filters)["Labels"]] == ["Cup"]
 
 
-def test_moderation_is_what_annotations_say(client: Any) -> None:
-    """The default MinConfidence is 50; a picture without an annotation has no label."""
+def test_moderation_comes_from_annotations(client: Any) -> None:
+    """The default MinConfidence is 50, and a picture without an annotation has no label."""
     answer = client.detect_moderation_labels(Image=COFFEE)
     assert [label["Name"] for label in answer["ModerationLabels"]] == ["Alcohol"]
     assert answer["ContentTypes"] == ANNOTATION["ContentTypes"]
@@ -164,7 +164,7 @@ def test_moderation_is_what_annotations_say(client: Any) -> None:
     ],
 )
 def test_invalid_annotations_are_named(tmp_path: Path, name: str, content: str, message: str) -> None:
-    """The message names the file and its fault."""
+    """The error for an invalid annotation names the file and what is wrong."""
     (tmp_path / "coffee.jpg").write_bytes(b"x")
     (tmp_path / name).write_text(content)
     with pytest.raises(annotations.InvalidAnnotation, match=message) as refusal:
@@ -172,7 +172,7 @@ def test_invalid_annotations_are_named(tmp_path: Path, name: str, content: str, 
     assert name in str(refusal.value)
 
 
-def test_text_is_what_annotations_say(client: Any) -> None:
+def test_text_comes_from_annotations(client: Any) -> None:
     """Lines come first, then their words with their parents; a picture without an annotation has no text."""
     texts = client.detect_text(Image=PAGE)["TextDetections"]
     lines = {one["Id"]: one["DetectedText"] for one in texts if one["Type"] == "LINE"}
@@ -187,7 +187,7 @@ def test_text_is_what_annotations_say(client: Any) -> None:
 
 
 def test_text_is_filtered(client: Any) -> None:
-    """Regions, sizes and confidence select words; a line without any of its words is dropped."""
+    """Regions, sizes and confidence select words, and a line without any of its words is dropped."""
 
     def words(filters: dict) -> list[str]:
         texts = client.detect_text(Image=PAGE, Filters=filters)["TextDetections"]

@@ -1,4 +1,4 @@
-"""The stand-in for TensorFlow Serving answers and refuses as TensorFlow Serving does."""
+"""Tests that the stand-in accepts and refuses the same requests as TensorFlow Serving."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -66,7 +66,7 @@ async def _status(channel: grpc.aio.Channel, spec: Any) -> Any:
 
 
 async def test_predict(stub: Any) -> None:
-    """Predict runs the newest version on the batch and names model, version and signature."""
+    """Predict runs the newest version on the batch and names the model, version and signature."""
     answer = await stub.Predict(_request())
     assert answer.model_spec == _spec(version=10, signature_name="serving_default")
     assert list(answer.outputs) == ["scores"]
@@ -80,7 +80,7 @@ async def test_values_by_default(stub: Any) -> None:
     assert not scores.tensor_content
 
 
-async def test_content_when_asked_for(tmp_path: Path) -> None:
+async def test_content_when_enabled(tmp_path: Path) -> None:
     """With tensor content enabled, scores are in tensor_content."""
     base = write_brightness_model(tmp_path / "model", shape=(None, 4, 4, 3))
     options = ServerOptions(as_content=True)
@@ -98,7 +98,7 @@ async def test_inputs_as_values(stub: Any) -> None:
 
 
 async def test_metadata(stub: Any) -> None:
-    """The signature has names, types and shapes; the batch size is open."""
+    """The signature has names, types and shapes, and its batch size is open."""
     request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=_spec(), metadata_field=["signature_def"])
     answer = await stub.GetModelMetadata(request)
     packed = answer.metadata["signature_def"]
@@ -158,7 +158,7 @@ async def test_refused_predict(stub: Any, request_: Any, code: str, text: str) -
 
 
 async def test_wrong_shape(stub: Any) -> None:
-    """A picture of another size is INVALID_ARGUMENT; the next call succeeds."""
+    """A picture of another size gets INVALID_ARGUMENT, and the next call succeeds."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.Predict(_request({"image": as_content(np.zeros((1, 5, 4, 3), np.uint8))}))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -167,7 +167,7 @@ async def test_wrong_shape(stub: Any) -> None:
 
 @pytest.mark.parametrize("fields", [[], ["weights"]])
 async def test_refused_metadata(stub: Any, fields: list[str]) -> None:
-    """The only metadata field is signature_def, and it must be requested."""
+    """The only supported metadata field is signature_def, and it must be requested."""
     request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=_spec(), metadata_field=fields)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await stub.GetModelMetadata(request)
@@ -175,7 +175,7 @@ async def test_refused_metadata(stub: Any, fields: list[str]) -> None:
 
 
 async def test_status(channel: grpc.aio.Channel) -> None:
-    """The served version is AVAILABLE."""
+    """The served version has state AVAILABLE."""
     [status] = (await _status(channel, _spec())).model_version_status
     assert (status.version, status.state) == (10, ModelVersionStatus.AVAILABLE)
     assert status.status.error_code == 0
@@ -188,8 +188,8 @@ async def test_status(channel: grpc.aio.Channel) -> None:
         (_spec(version=2), "Could not find version 2 of model celebrity"),
     ],
 )
-async def test_status_of_what_is_not_served(channel: grpc.aio.Channel, spec: Any, text: str) -> None:
-    """A model or version that is not served is NOT_FOUND."""
+async def test_status_of_an_unserved_model(channel: grpc.aio.Channel, spec: Any, text: str) -> None:
+    """A model or version that is not served gets NOT_FOUND."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await _status(channel, spec)
     assert (caught.value.code(), caught.value.details()) == (grpc.StatusCode.NOT_FOUND, text)
@@ -197,7 +197,7 @@ async def test_status_of_what_is_not_served(channel: grpc.aio.Channel, spec: Any
 
 @pytest.mark.parametrize("service", ["", "ModelService", "PredictionService"])
 async def test_health(channel: grpc.aio.Channel, service: str) -> None:
-    """Health is served under TensorFlow Serving's names."""
+    """The health check answers for each of TensorFlow Serving's service names."""
     request = health_pb2.HealthCheckRequest(service=service)
     answer = await health_pb2_grpc.HealthStub(channel).Check(request)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING

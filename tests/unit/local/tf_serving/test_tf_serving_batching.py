@@ -1,4 +1,4 @@
-"""Batching in the stand-in for TensorFlow Serving."""
+"""Tests of batching in the stand-in for TensorFlow Serving."""
 
 import asyncio
 import threading
@@ -23,7 +23,7 @@ from tests.support.tf_serving_models import serving, write_brightness_model
 
 
 class Doubler:
-    """Doubles its input, records the batch sizes, and waits while `go` is not set."""
+    """A model that doubles its input, records the batch sizes, and waits while `go` is not set."""
 
     def __init__(self) -> None:
         self.sizes: list[int] = []
@@ -57,14 +57,14 @@ async def _sum(batches: BatchQueue, run: Doubler, *values: int) -> float:
 
 
 async def test_calls_within_the_timeout_run_as_one(executor: ThreadPoolExecutor) -> None:
-    """Calls within batch_timeout_micros share a run, and each gets its own rows back."""
+    """Calls within batch_timeout_micros share a run, and each gets its own rows."""
     run, batches = Doubler(), BatchQueue(executor, _parameters("batch_timeout_micros { value: 100000 }"))
     assert await asyncio.gather(*(_sum(batches, run, *range(n)) for n in (1, 2, 3))) == [0, 2, 6]
     assert run.sizes == [6]
 
 
 async def test_full_batch_does_not_wait(executor: ThreadPoolExecutor) -> None:
-    """A batch of max_batch_size runs at once, and further calls go into the next."""
+    """A batch of max_batch_size runs immediately, and further calls go into the next."""
     text = "batch_timeout_micros { value: 300000000 } max_batch_size { value: 2 }"
     run, batches = Doubler(), BatchQueue(executor, _parameters(text))
     async with asyncio.timeout(PATIENCE):
@@ -87,15 +87,15 @@ async def test_busy_threads_fill_batches(executor: ThreadPoolExecutor) -> None:
 
 
 async def test_padding_to_allowed_sizes(executor: ThreadPoolExecutor) -> None:
-    """A run has one of allowed_batch_sizes; no caller sees the padding."""
+    """A run is padded to one of allowed_batch_sizes, and no caller sees the padding."""
     text = "max_batch_size { value: 8 } allowed_batch_sizes: 4 allowed_batch_sizes: 8"
     run, batches = Doubler(), BatchQueue(executor, _parameters(text))
     assert await _sum(batches, run, 1, 2, 3) == 12
     assert run.sizes == [4]
 
 
-async def test_too_large_a_task(executor: ThreadPoolExecutor) -> None:
-    """More rows than max_batch_size are INVALID_ARGUMENT."""
+async def test_task_that_is_too_large(executor: ThreadPoolExecutor) -> None:
+    """A call with more rows than max_batch_size gets INVALID_ARGUMENT."""
     batches = BatchQueue(executor, _parameters("max_batch_size { value: 2 }"))
     with pytest.raises(Refusal, match="Task size 3 is larger than maximum input batch size 2") as caught:
         await batches.run(Doubler(), _input(1, 2, 3))
@@ -103,12 +103,12 @@ async def test_too_large_a_task(executor: ThreadPoolExecutor) -> None:
 
 
 async def test_full_queue(executor: ThreadPoolExecutor) -> None:
-    """With max_enqueued_batches waiting, another is UNAVAILABLE; those waiting are answered."""
+    """While max_enqueued_batches are waiting, another call gets UNAVAILABLE; the waiting calls are answered."""
     text = "max_batch_size { value: 1 } max_enqueued_batches { value: 2 } num_batch_threads { value: 1 }"
     run, batches = Doubler(), BatchQueue(executor, _parameters(text))
     run.go.clear()
     calls = [asyncio.create_task(_sum(batches, run, 1))]
-    while not run.sizes:  # noqa: ASYNC110 - likewise
+    while not run.sizes:  # noqa: ASYNC110 - the executor's thread changes it
         await asyncio.sleep(0.01)
     calls += [asyncio.create_task(_sum(batches, run, 1)) for _ in range(2)]
     await asyncio.sleep(0.05)
@@ -120,7 +120,7 @@ async def test_full_queue(executor: ThreadPoolExecutor) -> None:
 
 
 async def test_different_shapes(executor: ThreadPoolExecutor) -> None:
-    """Rows of different shapes fail their whole batch, as padding is off."""
+    """Rows of different shapes fail their whole batch, because variable-length padding is off."""
     batches = BatchQueue(executor, _parameters("batch_timeout_micros { value: 100000 }"))
     wide = {"x": np.zeros((1, 7), np.float32)}
     outcomes = await asyncio.gather(
@@ -130,7 +130,7 @@ async def test_different_shapes(executor: ThreadPoolExecutor) -> None:
 
 
 async def test_predict_in_batches(tmp_path: Path) -> None:
-    """Over the wire each call gets the scores of its own picture."""
+    """Each call over gRPC gets the scores of its own picture."""
     base = write_brightness_model(tmp_path, shape=(None, 4, 4, 3))
     options = ServerOptions(batching=_parameters("max_batch_size { value: 4 } batch_timeout_micros { value: 20000 }"))
 

@@ -1,4 +1,4 @@
-"""The stand-in's own messages beside those of tensorflow-serving-api, with and without TensorFlow."""
+"""Tests of the stand-in's messages alongside those of tensorflow-serving-api, with and without TensorFlow."""
 
 import sys
 import sysconfig
@@ -30,8 +30,8 @@ _NAMES = "tensorflow.serving.GetModelStatusRequest tensorflow.serving.BatchingPa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tensorflow", [False, True])
-def test_messages_have_room_beside_the_packages(tensorflow: bool) -> None:  # noqa: FBT001 - a test's parameter
-    """No name clashes with what server, adapter and converter import, with TensorFlow installed and without."""
+def test_messages_do_not_clash(tensorflow: bool) -> None:  # noqa: FBT001 - a test's parameter
+    """No name clashes with what the server, adapter and converter import, with or without TensorFlow installed."""
     python = train_python() if tensorflow else Path(sys.executable)
     command = [python, "-c", _IMPORT, sysconfig.get_path("purelib")]
     done = run(command, env={"PYTHONPATH": str(ROOT)})

@@ -1,4 +1,4 @@
-"""`python -m local.tf_serving` as a process."""
+"""Tests of `python -m local.tf_serving` as a process."""
 
 import signal
 import socket
@@ -26,15 +26,15 @@ def _start(base: Path, port: int, *more: str) -> AbstractContextManager[subproce
     return spawn(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
-def _refused(*arguments: str) -> str:
-    """Return the standard error of a process that refuses what it is told to serve."""
+def _refusal(*arguments: str) -> str:
+    """Run the server with arguments that it refuses; return its standard error."""
     result = run([*_COMMAND, *arguments])
     assert result.returncode == 2
     return result.stderr
 
 
 def test_reflection_and_graceful_stop(tmp_path: Path) -> None:
-    """Reflection lists both services; the process exits 0 on SIGTERM; nothing is printed to standard output."""
+    """Reflection lists both services, SIGTERM makes the process exit 0, and standard output stays empty."""
     port = free_port()
     with _start(write_brightness_model(tmp_path), port) as process:
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -61,26 +61,26 @@ def test_reflection_and_graceful_stop(tmp_path: Path) -> None:
     ],
 )
 def test_refused_command_line(arguments: list[str], text: str) -> None:
-    """An invalid command line exits 2 with a line that says why."""
-    error = _refused(*arguments)
+    """An invalid command line exits 2 with a message that says why."""
+    error = _refusal(*arguments)
     assert text in error
 
 
 def test_broken_files(tmp_path: Path) -> None:
-    """A model or a file that cannot be read exits 2 with its name."""
+    """An unreadable model or file exits 2 with its name in the message."""
     (tmp_path / "1").mkdir()
-    error = _refused(f"--model_base_path={tmp_path}", f"--port={free_port()}")
+    error = _refusal(f"--model_base_path={tmp_path}", f"--port={free_port()}")
     assert f"{tmp_path}/1 cannot be served: it has neither saved_model.pb nor model.onnx" in error
     (tmp_path / "1" / "model.onnx").write_bytes(b"no model")
-    error = _refused(f"--model_base_path={tmp_path}", f"--port={free_port()}")
+    error = _refusal(f"--model_base_path={tmp_path}", f"--port={free_port()}")
     assert f"Error: {tmp_path}/1/model.onnx cannot be loaded" in error
     (tmp_path / "config").write_text("model_config_list { config { name: 'a' path: 'b' } }")
-    error = _refused(f"--model_config_file={tmp_path / 'config'}")
+    error = _refusal(f"--model_config_file={tmp_path / 'config'}")
     assert 'has no field named "path"' in error
 
 
 def test_waits_for_a_version(tmp_path: Path) -> None:
-    """The port stays closed until an empty folder has a version, as with TensorFlow Serving."""
+    """Until an empty folder has a version, the port stays closed, as with TensorFlow Serving."""
     port = free_port()
     (tmp_path / "model").mkdir()
     with _start(tmp_path / "model", port, "--file_system_poll_wait_seconds=0.1") as process:
@@ -94,14 +94,14 @@ def test_waits_for_a_version(tmp_path: Path) -> None:
         assert process.communicate(timeout=PATIENCE)[0] == ""
 
 
-def test_port_that_is_taken(tmp_path: Path) -> None:
-    """A port in use exits 2; it is not shared."""
+def test_port_in_use(tmp_path: Path) -> None:
+    """A port in use makes the process exit 2; the port is not shared."""
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]
-        error = _refused(f"--model_base_path={write_brightness_model(tmp_path)}", f"--port={port}")
+        error = _refusal(f"--model_base_path={write_brightness_model(tmp_path)}", f"--port={port}")
     assert f"127.0.0.1:{port} cannot be listened on" in error
 
 

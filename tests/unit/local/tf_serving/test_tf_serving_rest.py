@@ -1,4 +1,4 @@
-"""The stand-in's REST API."""
+"""Tests of the stand-in's REST API."""
 
 import socket
 from collections.abc import Iterator
@@ -68,12 +68,12 @@ def test_errors(url: str, path: str, code: int, error: str) -> None:
     assert answer.headers["content-type"] == "application/json"
 
 
-def test_predictions_are_asked_for_by_grpc(url: str) -> None:
-    """A POST is refused."""
+def test_predict_over_rest_is_refused(url: str) -> None:
+    """A POST is refused, because predictions are only served over gRPC."""
     assert requests.post(f"{url}/v1/models/celebrity:predict", json={}, timeout=60).status_code == 400
 
 
-def test_port_that_is_taken() -> None:
+def test_port_in_use() -> None:
     """A port in use is refused."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))

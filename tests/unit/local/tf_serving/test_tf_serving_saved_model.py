@@ -1,4 +1,4 @@
-"""The stand-in runs SavedModels if TensorFlow is installed, and else says what it needs."""
+"""Tests that the stand-in runs SavedModels if TensorFlow is installed, and otherwise says what it needs."""
 
 import signal
 import subprocess
@@ -32,7 +32,7 @@ tf.saved_model.save(model, sys.argv[1], signatures={"serving_default": model.sco
 """
 _SERVE = """
 import runpy, sys
-sys.path.append(sys.argv[1])  # behind TensorFlow's own: gRPC, TensorFlow Serving's messages, starlette
+sys.path.append(sys.argv[1])  # after TensorFlow's own, for gRPC, TensorFlow Serving's messages and starlette
 sys.argv = ["local.tf_serving", *sys.argv[2:]]
 runpy.run_module("local.tf_serving", run_name="__main__", alter_sys=True)
 """
@@ -65,14 +65,14 @@ def _request(array: np.ndarray) -> Any:
 
 
 def test_predict(stub: Any) -> None:
-    """The SavedModel's scores are returned with their version."""
+    """Predict returns the SavedModel's scores with its version."""
     answer = stub.Predict(_request(np.full((2, 4, 4, 3), 51, np.uint8)))
     assert answer.model_spec.version.value == 3
     assert to_array(answer.outputs["scores"]) == pytest.approx(np.array([[0.2, 0.8]] * 2), abs=1e-6)
 
 
 def test_metadata(stub: Any) -> None:
-    """The SavedModel's own signatures are returned."""
+    """GetModelMetadata returns the SavedModel's own signatures."""
     request = get_model_metadata_pb2.GetModelMetadataRequest(model_spec=_SPEC, metadata_field=["signature_def"])
     signatures = get_model_metadata_pb2.SignatureDefMap()
     stub.GetModelMetadata(request).metadata["signature_def"].Unpack(signatures)
@@ -87,7 +87,7 @@ def test_metadata(stub: Any) -> None:
     ],
 )
 def test_wrong_inputs(stub: Any, array: np.ndarray, text: str) -> None:
-    """A wrong type or shape is INVALID_ARGUMENT, as with an ONNX copy."""
+    """A wrong type or shape gets INVALID_ARGUMENT, as with an ONNX copy."""
     with pytest.raises(grpc.RpcError) as caught:
         stub.Predict(_request(array))
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
@@ -95,7 +95,7 @@ def test_wrong_inputs(stub: Any, array: np.ndarray, text: str) -> None:
 
 
 def test_without_tensorflow(base: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Without TensorFlow, a SavedModel without a copy says what it needs."""
+    """Without TensorFlow, the error for a SavedModel without an ONNX copy says what it needs."""
     source, servables = model_source(base)
     with caplog.at_level("ERROR", logger.name):
         source.poll()

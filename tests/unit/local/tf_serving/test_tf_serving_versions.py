@@ -1,4 +1,4 @@
-"""Several versions of a model, as TensorFlow Serving serves them: policies, labels, coming and going."""
+"""Tests of several versions of a model, as TensorFlow Serving serves them: policies, labels, additions, removals."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -50,7 +50,7 @@ def _states(servables: Servables) -> dict[str, str]:
     return {one["version"]: one["state"] for one in response["model_version_status"]}
 
 
-def _polled(base: Path, **config: Any) -> tuple[Source, Servables]:
+def _poll(base: Path, **config: Any) -> tuple[Source, Servables]:
     source, servables = model_source(base, **config)
     source.poll()
     return source, servables
@@ -61,14 +61,14 @@ def _polled(base: Path, **config: Any) -> tuple[Source, Servables]:
     [(None, {3}), ({"latest": {"num_versions": 2}}, {2, 3}), ({"all": {}}, {1, 2, 3}), (_TWO, {1, 2})],
 )
 def test_policies(base: Path, policy: Any, versions: set[int]) -> None:
-    """The newest version is served, or those that the policy names."""
-    _, servables = _polled(base, model_version_policy=policy)
+    """The newest version is served, or the versions that the policy names."""
+    _, servables = _poll(base, model_version_policy=policy)
     assert set(servables.available("celebrity")) == versions
 
 
 async def test_version_by_number_and_label(base: Path) -> None:
     """A call may name a version or a label; by default the newest version answers."""
-    source, servables = _polled(base, model_version_policy=_TWO, version_labels={"stable": 1, "canary": 2})
+    source, servables = _poll(base, model_version_policy=_TWO, version_labels={"stable": 1, "canary": 2})
     source.label(allow_unavailable=False)
     async with _client(servables) as stub:
         answers = [await stub.Predict(_request(**spec)) for spec in ({}, {"version": 1}, {"version_label": "stable"})]
@@ -77,8 +77,8 @@ async def test_version_by_number_and_label(base: Path) -> None:
 
 
 def test_label_of_a_version_that_is_not_served(base: Path) -> None:
-    """Such a label is refused, unless labels for unavailable versions are allowed."""
-    source, servables = _polled(base, version_labels={"stable": 1})
+    """A label for an unserved version is refused unless labels for unavailable versions are allowed."""
+    source, servables = _poll(base, version_labels={"stable": 1})
     with pytest.raises(Refusal, match="Request to assign label to version 1 of model celebrity, which is not current"):
         source.label(allow_unavailable=False)
     source.label(allow_unavailable=True)
@@ -87,9 +87,9 @@ def test_label_of_a_version_that_is_not_served(base: Path) -> None:
 
 
 def test_new_version_replaces_the_old(base: Path) -> None:
-    """A new version is loaded; its predecessor goes to END and is still listed."""
+    """A new version is loaded, and its predecessor goes to END but is still listed."""
     shutil.rmtree(base / "3")
-    source, servables = _polled(base)
+    source, servables = _poll(base)
     assert _states(servables) == {"2": "AVAILABLE"}
     write_brightness_model(base, 4, shape=(None, 4, 4, 3))
     source.poll()
@@ -97,8 +97,8 @@ def test_new_version_replaces_the_old(base: Path) -> None:
 
 
 def test_broken_version_leaves_the_old_in_service(base: Path) -> None:
-    """A version that cannot be loaded ends with its error; its predecessor stays in service."""
-    source, servables = _polled(base)
+    """A version that cannot be loaded ends with an error, and its predecessor stays in service."""
+    source, servables = _poll(base)
     (base / "4").mkdir()
     (base / "4" / "model.onnx").write_bytes(b"no model")
     source.poll()
@@ -108,9 +108,9 @@ def test_broken_version_leaves_the_old_in_service(base: Path) -> None:
     assert status.error_code
 
 
-def test_version_that_comes_back(base: Path) -> None:
-    """With all versions gone, no call succeeds; a version that comes back is served again."""
-    source, servables = _polled(base)
+def test_version_that_returns(base: Path) -> None:
+    """With all versions gone, no call succeeds; a version that returns is served again."""
+    source, servables = _poll(base)
     base.rename(base.with_name("away"))
     base.mkdir()
     source.poll()
@@ -122,9 +122,9 @@ def test_version_that_comes_back(base: Path) -> None:
     assert _states(servables) == {"3": "AVAILABLE"}
 
 
-def test_base_path_that_goes_away(base: Path) -> None:
-    """A base path that is missing for a while takes nothing out of service."""
-    source, servables = _polled(base)
+def test_missing_base_path(base: Path) -> None:
+    """A base path that is missing for a while takes no version out of service."""
+    source, servables = _poll(base)
     base.rename(base.with_name("away"))
     with pytest.raises(FileNotFoundError, match="Could not find base path"):
         source.poll()
@@ -132,8 +132,8 @@ def test_base_path_that_goes_away(base: Path) -> None:
 
 
 async def test_injected_errors_and_latency(base: Path) -> None:
-    """Faults are injected into the configured share of Predict calls, and not into GetModelMetadata."""
-    _, servables = _polled(base)
+    """Faults are injected into the configured share of Predict calls, but not into GetModelMetadata."""
+    _, servables = _poll(base)
     options = ServerOptions()
     options.faults.code, options.faults.share = grpc.StatusCode.UNAVAILABLE, 0.5
     outcomes = []
