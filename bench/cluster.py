@@ -20,13 +20,13 @@ def main() -> None:
         begin = time.monotonic()
         cluster.helm("install", str(CHART), *cluster.values(), "--wait", "--timeout=180s")
         _print("`helm install --wait` until everything is ready, images present", begin)
-        gpu.ask_for_one()
+        gpu.request_one()
         wait_until(lambda: bool(gpu.unschedulable()), 60)
         with gpu.gpu_node():
             begin = time.monotonic()
             wait_until(_all_run, 120)
             _print("Keras pod: from the node's first GPU until its containers run", begin)
-            cluster.rolled_out("keras")
+            cluster.wait_for_rollout("keras")
             _print("… until it is ready, its model fetched and loaded", begin)
     finally:
         cluster.run("kubectl", "delete", "namespace", cluster.NAMESPACE, "--timeout=120s")

@@ -1,4 +1,4 @@
-"""A Kubernetes that KUBECONFIG names, spoken to with kubectl and helm."""
+"""Access to the Kubernetes cluster that KUBECONFIG names, with kubectl and helm."""
 
 import json
 import os
@@ -21,7 +21,7 @@ Object = dict[str, Any]
 
 
 def run(*command: str, check: bool = True, stdin: str | None = None, seconds: float = 300) -> str:
-    """What the command prints; a failure shows it."""
+    """Return the command's output; fail with it if the command fails."""
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=seconds, check=False)
     assert not check or done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -30,60 +30,60 @@ def run(*command: str, check: bool = True, stdin: str | None = None, seconds: fl
 def kubectl(
     *arguments: str, check: bool = True, stdin: str | None = None, seconds: float = 300, namespace: str = NAMESPACE
 ) -> str:
-    """Runs kubectl in the tests' namespace, or another."""
+    """Run kubectl in the tests' namespace, or another."""
     return run("kubectl", "--namespace", namespace, *arguments, check=check, stdin=stdin, seconds=seconds)
 
 
 def helm(command: str, *arguments: str, check: bool = True) -> str:
-    """A helm command on the tests' release."""
+    """Run a helm command on the tests' release."""
     return run("helm", command, RELEASE, *arguments, "--namespace", NAMESPACE, check=check)
 
 
 def values(*files: object) -> list[str]:
-    """Arguments that give the local values, more files, and the registry where one is set."""
-    given = [f"--values={file}" for file in (LOCAL, *files)]
+    """Return the arguments for the local values, more files, and the registry if one is set."""
+    arguments = [f"--values={file}" for file in (LOCAL, *files)]
     if registry := os.environ.get("REGISTRY"):
-        given.append(f"--set=images.registry={registry.rstrip('/')}")
-        given.append(f"--set=recognizers.keras.serving.image.cpu={registry.rstrip('/')}/marquee-local:dev")
-    return given
+        arguments.append(f"--set=images.registry={registry.rstrip('/')}")
+        arguments.append(f"--set=recognizers.keras.serving.image.cpu={registry.rstrip('/')}/marquee-local:dev")
+    return arguments
 
 
 def get(kind: str, *arguments: str, namespace: str = NAMESPACE) -> list[Object]:
-    """All objects of a kind."""
-    found: list[Object] = json.loads(kubectl("get", kind, "--output=json", *arguments, namespace=namespace))["items"]
-    return found
+    """Return all objects of a kind."""
+    objects: list[Object] = json.loads(kubectl("get", kind, "--output=json", *arguments, namespace=namespace))["items"]
+    return objects
 
 
 def pods(component: str = "", namespace: str = NAMESPACE) -> list[Object]:
-    """The pods that are not about to go, of a component or of all."""
+    """Return the pods that are not being deleted, of one component or of all."""
     selector = [f"--selector=app.kubernetes.io/component={component}"] if component else []
-    found = get("pods", *selector, namespace=namespace)
-    return [each for each in found if "deletionTimestamp" not in each["metadata"]]
+    objects = get("pods", *selector, namespace=namespace)
+    return [each for each in objects if "deletionTimestamp" not in each["metadata"]]
 
 
 def pod_names(component: str) -> list[str]:
-    """Their names."""
+    """Return the names of the component's pods."""
     return [each["metadata"]["name"] for each in pods(component)]
 
 
 def containers(component: str) -> dict[str, Object]:
-    """Name → container of the component's Deployment, init containers included."""
+    """Return name → container of the component's Deployment, init containers included."""
     (deployment,) = get("deployments", f"--field-selector=metadata.name=marquee-{component}")
     pod = deployment["spec"]["template"]["spec"]
     return {each["name"]: each for each in [*pod.get("initContainers", []), *pod["containers"]]}
 
 
-def rolled_out(component: str, seconds: int = READY_SECONDS) -> None:
-    """Waits until all of the component's pods are new and ready."""
+def wait_for_rollout(component: str, seconds: int = READY_SECONDS) -> None:
+    """Wait until all of the component's pods are new and ready."""
     kubectl("rollout", "status", f"deployment/marquee-{component}", f"--timeout={seconds}s", seconds=seconds + 10)
 
 
 @contextmanager
-def forwarded(target: str, port: int) -> Iterator[str]:
-    """host:port of the loopback that leads to a Service or pod."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        local = one.getsockname()[1]
+def port_forward(target: str, port: int) -> Iterator[str]:
+    """Yield the host:port on this machine that leads to a Service or pod."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        local = probe.getsockname()[1]
     command = ["kubectl", "--namespace", NAMESPACE, "port-forward", target, f"{local}:{port}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
@@ -95,13 +95,13 @@ def forwarded(target: str, port: int) -> Iterator[str]:
 
 
 def _open(port: int) -> bool:
-    with socket.socket() as one:
-        return one.connect_ex(("127.0.0.1", port)) == 0
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def missing() -> str:
-    """What these tests lack, and how to get it; nothing where all is there."""
+    """Return what these tests lack and how to get it, or an empty string if nothing is missing."""
     if not os.environ.get("KUBECONFIG"):
         return "KUBECONFIG names no cluster; start one (kind, minikube) and set it"
-    lacking = [program for program in ("kubectl", "helm") if not shutil.which(program)]
-    return f"{' and '.join(lacking)} not on PATH; install from Kubernetes and Helm" if lacking else ""
+    programs = [program for program in ("kubectl", "helm") if not shutil.which(program)]
+    return f"{' and '.join(programs)} not on PATH; install from Kubernetes and Helm" if programs else ""

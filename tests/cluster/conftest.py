@@ -1,4 +1,4 @@
-"""The release that the cluster's tests share."""
+"""The release that the cluster tests share."""
 
 import json
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from tests.cluster import cluster
 
 @pytest.fixture(scope="session")
 def release() -> Iterator[None]:
-    """Marquee with the local values, in a namespace of its own that takes restricted pods alone."""
-    if lacking := cluster.missing():
-        pytest.skip(lacking)
+    """Install Marquee with the local values, in its own namespace that admits only restricted pods."""
+    if reason := cluster.missing():
+        pytest.skip(reason)
     cluster.run("kubectl", "apply", "--filename=-", stdin=json.dumps(_namespace()))
     cluster.helm("install", str(CHART), *cluster.values(), "--wait", f"--timeout={cluster.READY_SECONDS}s")
     yield

@@ -1,4 +1,4 @@
-"""A node that gets a GPU to count, and the Keras pod that waits for it."""
+"""Functions that give a node a simulated GPU, and inspect the Keras pod that waits for it."""
 
 import json
 from collections.abc import Iterator
@@ -11,32 +11,32 @@ _GPU = "nvidia.com/gpu"
 _LABEL = f"{_GPU}.present"
 
 
-def ask_for_one() -> None:
-    """Upgrades the release to a Keras pod that wants a GPU; the stand-in for TensorFlow Serving stays."""
+def request_one() -> None:
+    """Upgrade the release so that the Keras pod requests a GPU; the stand-in for TensorFlow Serving stays."""
     image = cluster.containers("keras")["serving"]["image"]
     arguments = ("--set=recognizers.keras.serving.gpu=true", f"--set=recognizers.keras.serving.image.gpu={image}")
     cluster.helm("upgrade", str(CHART), *cluster.values(), *arguments)
 
 
 def unschedulable() -> list[str]:
-    """Why Keras pods wait."""
-    conditions = [one for each in cluster.pods("keras") for one in each["status"].get("conditions", [])]
-    return [one["message"] for one in conditions if one.get("reason") == "Unschedulable"]
+    """Return the messages that say why Keras pods are unschedulable."""
+    conditions = [condition for pod in cluster.pods("keras") for condition in pod["status"].get("conditions", [])]
+    return [each["message"] for each in conditions if each.get("reason") == "Unschedulable"]
 
 
 @contextmanager
 def gpu_node() -> Iterator[None]:
-    """The first node gets the label of a GPU node and one GPU to count; both go again."""
+    """Give the first node a GPU node's label and one allocatable GPU; remove both afterwards."""
     name = json.loads(cluster.run("kubectl", "get", "nodes", "--output=json"))["items"][0]["metadata"]["name"]
     cluster.run("kubectl", "label", "node", name, f"{_LABEL}=true")
-    _offer(name, "1")
+    _set_gpus(name, "1")
     try:
         yield
     finally:
         cluster.run("kubectl", "label", "node", name, f"{_LABEL}-")
-        _offer(name, None)
+        _set_gpus(name, None)
 
 
-def _offer(node: str, gpus: str | None) -> None:
+def _set_gpus(node: str, gpus: str | None) -> None:
     status = {"status": {"capacity": {_GPU: gpus}, "allocatable": {_GPU: gpus}}}
     cluster.run("kubectl", "patch", "node", node, "--subresource=status", "--type=merge", "--patch", json.dumps(status))

@@ -1,7 +1,7 @@
-"""Calls at a steady rate for a while and counts what failed. Runs in the cluster, in the stand-ins' image.
+"""Send calls at a steady rate and count failures; runs in the cluster, in the stand-ins' image.
 
-usage: load.py TARGET PICTURE RATE SECONDS RECOGNIZER. Prints one JSON object. What is retried is what the published
-service config says; with RETRIES=0 in the environment nothing is.
+usage: load.py TARGET PICTURE RATE SECONDS RECOGNIZER. Prints one JSON object. Calls are retried as the published
+service config says; RETRIES=0 in the environment turns retries off.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _OPTIONS = (
 
 
 async def main(target: str, picture: bytes, rate: float, seconds: float, recognizer: str) -> None:
-    """Sends each call at its time, whether or not others have been answered."""
+    """Send each call at its time, whether or not earlier calls have been answered."""
     request = pb.RecognizeImageRequest(image=pb.Image(content=picture), recognizers=[recognizer])
     async with grpc.aio.insecure_channel(target, options=_OPTIONS) as channel:
         stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
@@ -45,21 +45,21 @@ async def _call(
     start = time.monotonic()
     try:
         answer = await stub.RecognizeImage(request, timeout=20)
-        how = pb.Outcome.Name(answer.results[0].outcome)
+        outcome = pb.Outcome.Name(answer.results[0].outcome)
     except grpc.aio.AioRpcError as exc:
-        how = f"{exc.code().name}: {exc.details()}"
-    return how, time.monotonic() - start, start - begin
+        outcome = f"{exc.code().name}: {exc.details()}"
+    return outcome, time.monotonic() - start, start - begin
 
 
 def _report(calls: list[tuple[str, float, float]]) -> None:
-    took = sorted(seconds for _, seconds, _ in calls)
-    failed = [(round(at, 1), how) for how, _, at in calls if how != "OUTCOME_OK"]
+    durations = sorted(seconds for _, seconds, _ in calls)
+    failed = [(round(at, 1), outcome) for outcome, _, at in calls if outcome != "OUTCOME_OK"]
     facts = {
         "calls": len(calls),
-        "outcomes": Counter(how for how, _, _ in calls),
+        "outcomes": Counter(outcome for outcome, _, _ in calls),
         "failed": failed[:20],
-        "p50_ms": round(took[len(took) // 2] * 1000),
-        "p99_ms": round(took[int(len(took) * 0.99)] * 1000),
+        "p50_ms": round(durations[len(durations) // 2] * 1000),
+        "p99_ms": round(durations[int(len(durations) * 0.99)] * 1000),
     }
     print(json.dumps(facts), flush=True)
 

@@ -1,4 +1,4 @@
-"""Load from inside the cluster: a Job that calls steadily and counts what failed."""
+"""Load from inside the cluster: a Job that sends calls at a steady rate and counts failures."""
 
 import base64
 import json
@@ -13,9 +13,10 @@ _TARGET = "dns:///marquee-gateway-headless:50051"
 
 
 def under_load(name: str, seconds: int, disturb: Callable[[], object]) -> cluster.Object:
-    """What the Job counted while `disturb` did its worst. MARQUEE_LOAD_RATE are the calls a second.
+    """Return the Job's report of its calls while `disturb` ran.
 
-    MARQUEE_LOAD_RETRIES=0 leaves out the retries of the published service config.
+    MARQUEE_LOAD_RATE is the number of calls per second; MARQUEE_LOAD_RETRIES=0 turns off the retries of the published
+    service config.
     """
     rate = os.environ.get("MARQUEE_LOAD_RATE", "50")
     cluster.kubectl("delete", "job,configmap", name, "--ignore-not-found")
@@ -26,11 +27,11 @@ def under_load(name: str, seconds: int, disturb: Callable[[], object]) -> cluste
     time.sleep(5)
     disturb()
     (load,) = cluster.get("jobs", f"--field-selector=metadata.name={name}")
-    assert load["status"].get("active"), "the load ended before the disturbance did; let it go on for longer"
+    assert load["status"].get("active"), "the load ended before the disturbance did; increase the load's seconds"
     cluster.kubectl("wait", f"job/{name}", "--for=condition=Complete", f"--timeout={seconds + 90}s")
-    counted: cluster.Object = json.loads(cluster.kubectl("logs", f"job/{name}").splitlines()[-1])
-    assert counted["calls"] == int(float(rate) * seconds)
-    return counted
+    report: cluster.Object = json.loads(cluster.kubectl("logs", f"job/{name}").splitlines()[-1])
+    assert report["calls"] == int(float(rate) * seconds)
+    return report
 
 
 def _config(name: str) -> cluster.Object:

@@ -1,4 +1,4 @@
-"""Marquee while it is changed, moved and hurt, under load."""
+"""Tests of Marquee during upgrades, moves and failures, under load."""
 
 import json
 import shutil
@@ -12,63 +12,63 @@ from tests.cluster.loads import under_load
 from tests.support.processes import metric, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.mark.timeout(900)]
-_SHARE = 5  # calls
+_CALLS_PER_POD = 5
 
 
 def test_upgrade_and_rollback_lose_no_call() -> None:
-    """`helm upgrade` and `helm rollback` replace pods of the gateway and recognizers; every call is answered."""
+    """Every call is answered while `helm upgrade` and `helm rollback` replace pods of the gateway and recognizers."""
 
     def change() -> None:
         cluster.helm("upgrade", str(CHART), *cluster.values(cluster.CHANGED), "--wait", "--timeout=180s")
         cluster.helm("rollback", "--wait", "--timeout=180s")
 
     before = cluster.pod_names("gateway")
-    counted = under_load("upgrade", 120, change)
-    assert counted["failed"] == [], counted
+    report = under_load("upgrade", 120, change)
+    assert report["failed"] == [], report
     assert not set(before) & set(cluster.pod_names("gateway"))
 
 
 def test_restart_of_a_recognizer_loses_no_call() -> None:
-    """The recognizer that is asked is replaced while it is asked."""
+    """Every call is answered while the recognizer that gets the calls is replaced."""
 
     def restart() -> None:
         cluster.kubectl("rollout", "restart", "deployment/marquee-keras")
-        cluster.rolled_out("keras")
+        cluster.wait_for_rollout("keras")
 
-    counted = under_load("restart", 60, restart)
-    assert counted["failed"] == [], counted
+    report = under_load("restart", 60, restart)
+    assert report["failed"] == [], report
 
 
 def test_deleted_and_evicted_pods_lose_no_call() -> None:
-    """A gateway pod is deleted, another evicted through the API; the budget lets one go at a time."""
+    """Every call is answered while a gateway pod is deleted, then another evicted by the API, within the budget."""
 
     def disturb() -> None:
         deleted, evicted = cluster.pod_names("gateway")
         cluster.kubectl("delete", "pod", deleted)
-        cluster.rolled_out("gateway")
+        cluster.wait_for_rollout("gateway")
         _evict(evicted)
-        cluster.rolled_out("gateway")
+        cluster.wait_for_rollout("gateway")
 
-    counted = under_load("moved", 75, disturb)
-    assert counted["failed"] == [], counted
+    report = under_load("moved", 75, disturb)
+    assert report["failed"] == [], report
 
 
 def test_scaling_loses_no_call() -> None:
-    """From one gateway to three, all of which are asked within 30 seconds, and back."""
+    """Every call is answered while the gateway scales from one pod to three, all called within 30 seconds, and back."""
 
     def scale() -> None:
         for replicas in (1, 3):
             cluster.kubectl("scale", "deployment/marquee-gateway", f"--replicas={replicas}")
-            cluster.rolled_out("gateway")
-        wait_until(lambda: all(_calls(name) >= _SHARE for name in cluster.pod_names("gateway")), 30)
+            cluster.wait_for_rollout("gateway")
+        wait_until(lambda: all(_calls(name) >= _CALLS_PER_POD for name in cluster.pod_names("gateway")), 30)
         cluster.kubectl("scale", "deployment/marquee-gateway", "--replicas=1")
-        cluster.rolled_out("gateway")
+        cluster.wait_for_rollout("gateway")
         time.sleep(10)
 
-    counted = under_load("scaled", 120, scale)
+    report = under_load("scaled", 120, scale)
     cluster.kubectl("scale", "deployment/marquee-gateway", "--replicas=2")
-    cluster.rolled_out("gateway")
-    assert counted["failed"] == [], counted
+    cluster.wait_for_rollout("gateway")
+    assert report["failed"] == [], report
 
 
 @pytest.mark.parametrize(
@@ -77,22 +77,22 @@ def test_scaling_loses_no_call() -> None:
     ids=["image", "configuration"],
 )
 def test_wrong_release_leaves_the_old_pods(wrong: str) -> None:
-    """A wrong image or a broken configuration never becomes ready, and the pods before it go on serving."""
-    before = set(cluster.pod_names("gateway"))
+    """A wrong image or a broken configuration never becomes ready, and the old pods keep serving."""
+    old = set(cluster.pod_names("gateway"))
     cluster.helm("upgrade", str(CHART), *cluster.values(), f"--set={wrong}")
     try:
         wait_until(lambda: any(_is_stuck(each) for each in cluster.pods("gateway")), 90)
-        assert before <= set(cluster.pod_names("gateway"))
-        assert all(_is_ready(each) for each in cluster.pods("gateway") if each["metadata"]["name"] in before)
+        assert old <= set(cluster.pod_names("gateway"))
+        assert all(_is_ready(each) for each in cluster.pods("gateway") if each["metadata"]["name"] in old)
     finally:
         cluster.helm("rollback", "--wait", "--timeout=180s")
 
 
 @pytest.mark.parametrize("component", ["gateway", "keras", "rekognition", "svm"])
-def test_killed_processes_come_back(component: str) -> None:
-    """Every container of a pod is killed with SIGKILL; the same pod is ready again."""
+def test_killed_processes_restart(component: str) -> None:
+    """After SIGKILL to every container of a pod, the same pod becomes ready again."""
     if not shutil.which("node-ctr"):
-        pytest.skip("node-ctr not on PATH: a process can be killed from its node alone")
+        pytest.skip("node-ctr is not on PATH: a process can only be killed from its node")
     name = cluster.pod_names(component)[0]
     for container in _running(name):
         cluster.run("node-ctr", "tasks", "kill", "--signal", "SIGKILL", container)
@@ -101,8 +101,8 @@ def test_killed_processes_come_back(component: str) -> None:
 
 
 def _calls(pod: str) -> float:
-    """How many pictures the pod has been asked about."""
-    with cluster.forwarded(f"pod/{pod}", 9464) as address:
+    """Return how many pictures the pod has received."""
+    with cluster.port_forward(f"pod/{pod}", 9464) as address:
         return metric(f"http://{address}/metrics", "grpc_server_started_total", 'grpc_method="RecognizeImage"')
 
 
@@ -113,8 +113,8 @@ def _evict(name: str) -> None:
 
 
 def _pod(name: str) -> cluster.Object:
-    found: cluster.Object = json.loads(cluster.kubectl("get", "pod", name, "--output=json"))
-    return found
+    pod: cluster.Object = json.loads(cluster.kubectl("get", "pod", name, "--output=json"))
+    return pod
 
 
 def _is_ready(pod: cluster.Object) -> bool:

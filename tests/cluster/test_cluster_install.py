@@ -1,4 +1,4 @@
-"""Marquee as helm has installed it."""
+"""Tests of Marquee as installed by helm."""
 
 import json
 import urllib.request
@@ -30,19 +30,19 @@ CUSTOM = {
 
 
 def test_helm_test_recognizes_a_picture() -> None:
-    """`helm test` finds every recognizer ready, and each does its part."""
-    said = cluster.helm("test", "--logs", "--timeout=120s")
-    assert "Phase:          Succeeded" in said
+    """In `helm test`, every recognizer is ready and returns a result."""
+    output = cluster.helm("test", "--logs", "--timeout=120s")
+    assert "Phase:          Succeeded" in output
     for name in ("keras", "rekognition", "svm"):
-        assert f"{name} RECOGNIZER_STATE_READY" in said
-        assert f"{name} OUTCOME_OK" in said
-    assert "VERDICT_STATE_IDENTIFIED Grace Hopper" in said
+        assert f"{name} RECOGNIZER_STATE_READY" in output
+        assert f"{name} OUTCOME_OK" in output
+    assert "VERDICT_STATE_IDENTIFIED Grace Hopper" in output
 
 
 def test_picture_is_recognized_through_a_port_forward() -> None:
-    """The Python client gets an answer of all three through `kubectl port-forward`."""
+    """Through `kubectl port-forward`, the Python client gets a response from all three recognizers."""
     picture = (CHART / "files" / "picture.jpg").read_bytes()
-    with cluster.forwarded("service/marquee-gateway", 50051) as address, Client(address) as client:
+    with cluster.port_forward("service/marquee-gateway", 50051) as address, Client(address) as client:
         answer = client.recognize(picture)
     assert {each.recognizer: each.outcome for each in answer.results} == dict.fromkeys(
         ("keras", "rekognition", "svm"), Outcome.OK
@@ -51,40 +51,40 @@ def test_picture_is_recognized_through_a_port_forward() -> None:
 
 
 @pytest.mark.parametrize("component", ["gateway", "keras", "rekognition", "svm"])
-def test_pods_show_metrics(component: str) -> None:
-    """Every pod answers Prometheus, and has counted the probes' calls."""
+def test_pods_export_metrics(component: str) -> None:
+    """Every pod exports metrics, and has counted the probes' calls."""
     for name in cluster.pod_names(component):
         with (
-            cluster.forwarded(f"pod/{name}", 9464) as address,
+            cluster.port_forward(f"pod/{name}", 9464) as address,
             urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as page,
         ):
             assert 'grpc_server_handled_total{grpc_code="OK",grpc_method="Check"' in page.read().decode()
 
 
 @pytest.mark.parametrize("component", ["gateway", "keras", "rekognition", "svm"])
-def test_images_hold_no_68_point_landmarks(component: str) -> None:
-    """The landmarks that may not be used commercially are in no image, and the root cannot be written."""
+def test_images_have_no_68_point_landmarks(component: str) -> None:
+    """No image has the landmarks without a commercial license, and the root is read-only."""
     script = (
         "import pathlib; print([str(path) for path in pathlib.Path('/').rglob('*68_face_landmarks*')]);"
         "pathlib.Path('/written').touch()"
     )
     deployment = f"deployment/marquee-{component}"
-    said = cluster.kubectl("exec", deployment, "--container", component, "--", "python", "-c", script, check=False)
-    assert said.strip() == "[]"
-    tried = cluster.kubectl(
+    output = cluster.kubectl("exec", deployment, "--container", component, "--", "python", "-c", script, check=False)
+    assert output.strip() == "[]"
+    write_output = cluster.kubectl(
         "exec", deployment, "--container", component, "--", "sh", "-c", "touch /written 2>&1", check=False
     )
-    assert "Read-only file system" in tried
+    assert "Read-only file system" in write_output
 
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
-def test_api_server_takes_the_charts_objects(values: cluster.Object) -> None:
+def test_api_server_accepts_the_charts_objects(values: cluster.Object) -> None:
     """Each object passes the API server's own validation."""
     _dry_run(manifests.objects(manifests.render(CHART, values)))
 
 
-def test_api_server_takes_custom_resources() -> None:
-    """PodMonitor, ScaledObject and Certificate too, where their definitions are there."""
+def test_api_server_accepts_custom_resources() -> None:
+    """PodMonitor, ScaledObject and Certificate pass validation if their definitions are installed."""
     known = cluster.run("kubectl", "get", "crd", "--output=name")
     objects = manifests.objects(manifests.render(CHART, CUSTOM))
     custom = {"ScaledObject": "scaledobjects", "PodMonitor": "podmonitors", "Certificate": "certificates"}
@@ -93,19 +93,19 @@ def test_api_server_takes_custom_resources() -> None:
 
 
 def test_kustomize_applies_k8s() -> None:
-    """`kubectl apply -k k8s` is accepted."""
-    said = cluster.kubectl("apply", "--dry-run=server", "--kustomize", str(ROOT / "k8s"))
-    assert "deployment.apps/marquee-keras" in said
+    """The API server accepts `kubectl apply -k k8s`."""
+    output = cluster.kubectl("apply", "--dry-run=server", "--kustomize", str(ROOT / "k8s"))
+    assert "deployment.apps/marquee-keras" in output
 
 
-def test_helm_renders_what_k8s_holds() -> None:
-    """The helm binary makes the same objects as the library that wrote k8s/."""
+def test_helm_renders_the_objects_in_k8s() -> None:
+    """The helm binary renders the same objects as the library that wrote k8s/."""
     text = cluster.run("helm", "template", "marquee", str(CHART), "--skip-tests", "--kube-version=1.34.0")
-    theirs = [each for each in YAML(typ="safe", pure=True).load_all(text) if each]
-    assert sorted(theirs, key=str) == sorted(manifests.objects(manifests.render(CHART)), key=str)
+    objects = [each for each in YAML(typ="safe", pure=True).load_all(text) if each]
+    assert sorted(objects, key=str) == sorted(manifests.objects(manifests.render(CHART)), key=str)
 
 
 def _dry_run(objects: list[cluster.Object]) -> None:
     items = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-    said = cluster.kubectl("apply", "--dry-run=server", "--filename=-", stdin=items)
-    assert said.count("(server dry run)") == len(objects)
+    output = cluster.kubectl("apply", "--dry-run=server", "--filename=-", stdin=items)
+    assert output.count("(server dry run)") == len(objects)

@@ -1,4 +1,4 @@
-"""Where pods are put among many nodes. The nodes are simulated by kwok: bindings are real, nothing runs."""
+"""Tests of how pods are placed on many nodes, which kwok simulates: bindings are real, but nothing runs."""
 
 import json
 import os
@@ -16,45 +16,45 @@ from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 _NAMESPACE = "marquee-nodes"
-_MINE = "marquee.test/simulated"
+_NODE_LABEL = "marquee.test/simulated"
 _ZONES = ("a", "b", "c")
-_NODES_A_ZONE = 10
+_NODES_PER_ZONE = 10
 _GATEWAYS = 60
 _GPU_NODE = "simulated-gpu"
 
 
 @pytest.fixture(scope="module")
-def _placed() -> Iterator[None]:
-    """The chart with its default values and 60 gateways, all on simulated nodes, of which one has a GPU."""
-    if lacking := cluster.missing():
-        pytest.skip(lacking)
+def _installed() -> Iterator[None]:
+    """Install the chart with default values and 60 gateways, all on simulated nodes, of which one has a GPU."""
+    if reason := cluster.missing():
+        pytest.skip(reason)
     with _simulation():
         arguments = [
             f"--set=gateway.replicas={_GATEWAYS}",
-            f"--set-string=defaults.nodeSelector.{_escaped(_MINE)}=true",
+            f"--set-string=defaults.nodeSelector.{_escaped(_NODE_LABEL)}=true",
         ]
-        arguments.append(f"--set-string=recognizers.keras.serving.nodeSelector.{_escaped(_MINE)}=true")
-        placing = ["--create-namespace", "--wait", "--timeout=180s", *arguments]
-        cluster.run("helm", "install", "marquee", str(CHART), f"--namespace={_NAMESPACE}", *placing)
+        arguments.append(f"--set-string=recognizers.keras.serving.nodeSelector.{_escaped(_NODE_LABEL)}=true")
+        options = ["--create-namespace", "--wait", "--timeout=180s", *arguments]
+        cluster.run("helm", "install", "marquee", str(CHART), f"--namespace={_NAMESPACE}", *options)
         yield
 
 
-@pytest.mark.usefixtures("_placed")
-def test_gateways_are_spread_and_move_when_a_zone_goes() -> None:
-    """60 pods on 30 nodes: zones differ by one at most; once a zone is emptied the other two take all."""
+@pytest.mark.usefixtures("_installed")
+def test_gateways_are_spread_and_move_when_a_zone_is_emptied() -> None:
+    """On 30 nodes, zones differ by at most one of 60 pods; when a zone is emptied, the others take all pods."""
     spread = _gateways_by_zone()
     assert sum(spread.values()) == _GATEWAYS
     assert max(spread.values()) - min(spread[zone] for zone in _ZONES) <= 1
     cluster.run("kubectl", "cordon", f"--selector=topology.kubernetes.io/zone={_ZONES[0]}")
-    there = [pod["metadata"]["name"] for pod in cluster.pods(namespace=_NAMESPACE) if _zone(pod) == _ZONES[0]]
-    cluster.kubectl("delete", "pod", *there, "--wait=false", namespace=_NAMESPACE)
+    removed = [pod["metadata"]["name"] for pod in cluster.pods(namespace=_NAMESPACE) if _zone(pod) == _ZONES[0]]
+    cluster.kubectl("delete", "pod", *removed, "--wait=false", namespace=_NAMESPACE)
     wait_until(lambda: sum(_gateways_by_zone().values()) == _GATEWAYS, 120)
     assert _gateways_by_zone()[_ZONES[0]] == 0
 
 
-@pytest.mark.usefixtures("_placed")
+@pytest.mark.usefixtures("_installed")
 def test_only_keras_is_on_the_gpu_node() -> None:
-    """Its taint keeps the others away."""
+    """The GPU node's taint keeps other pods away."""
     on_gpu = [pod for pod in cluster.pods(namespace=_NAMESPACE) if pod["spec"].get("nodeName") == _GPU_NODE]
     assert {pod["metadata"]["labels"]["app.kubernetes.io/component"] for pod in on_gpu} == {"keras"}
 
@@ -63,7 +63,7 @@ def test_only_keras_is_on_the_gpu_node() -> None:
 def _simulation() -> Iterator[None]:
     kwok = shutil.which("kwok")
     if kwok is None:
-        pytest.skip("kwok not on PATH: it simulates nodes; install it from kwok.sigs.k8s.io")
+        pytest.skip("kwok is not on PATH: it simulates nodes; install it from kwok.sigs.k8s.io")
     selector = "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake"
     command = [kwok, f"--kubeconfig={os.environ['KUBECONFIG']}", selector]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -72,41 +72,41 @@ def _simulation() -> Iterator[None]:
         yield
     finally:
         cluster.run("kubectl", "delete", "namespace", _NAMESPACE, "--ignore-not-found", "--timeout=120s")
-        cluster.run("kubectl", "delete", "nodes", f"--selector={_MINE}")
+        cluster.run("kubectl", "delete", "nodes", f"--selector={_NODE_LABEL}")
         process.terminate()
         process.wait(10)
 
 
 def _make_nodes() -> None:
-    nodes = [_node(f"simulated-{zone}-{number}", zone) for zone in _ZONES for number in range(_NODES_A_ZONE)]
+    nodes = [_node(f"simulated-{zone}-{number}", zone) for zone in _ZONES for number in range(_NODES_PER_ZONE)]
     gpu = _node(_GPU_NODE, _ZONES[1])
     gpu["metadata"]["labels"]["nvidia.com/gpu.present"] = "true"
     gpu["spec"]["taints"] = [{"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}]
     items = {"apiVersion": "v1", "kind": "List", "items": [*nodes, gpu]}
     cluster.run("kubectl", "apply", "--filename=-", stdin=json.dumps(items))
-    cluster.run("kubectl", "wait", "nodes", f"--selector={_MINE}", "--for=condition=Ready", "--timeout=60s")
+    cluster.run("kubectl", "wait", "nodes", f"--selector={_NODE_LABEL}", "--for=condition=Ready", "--timeout=60s")
     one = {"nvidia.com/gpu": "1"}
     status = json.dumps({"status": {"capacity": one, "allocatable": one}})
     cluster.run("kubectl", "patch", "node", _GPU_NODE, "--subresource=status", "--type=merge", "--patch", status)
 
 
 def _node(name: str, zone: str) -> cluster.Object:
-    labels = {_MINE: "true", "kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone}
+    labels = {_NODE_LABEL: "true", "kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone}
     metadata = {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}}
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}}
 
 
 def _gateways_by_zone() -> Counter[str]:
-    """Zone → running gateways."""
+    """Return zone → number of running gateways."""
     return Counter(_zone(pod) for pod in cluster.pods("gateway", _NAMESPACE) if pod["status"]["phase"] == "Running")
 
 
 def _zone(pod: cluster.Object) -> str:
-    """The name of a simulated node tells its zone."""
+    """Return the pod's zone, which is part of a simulated node's name."""
     zone: str = pod["spec"].get("nodeName", "-nowhere").split("-")[1]
     return zone
 
 
 def _escaped(label: str) -> str:
-    """As helm's --set wants a key with dots."""
+    """Return the label with its dots escaped, as helm's --set requires."""
     return label.replace(".", r"\.")

@@ -1,4 +1,4 @@
-"""A real Prometheus, on this machine, that scrapes the cluster's pods. It has to reach their addresses."""
+"""Tests with a real Prometheus on this machine, which must reach the addresses of the cluster's pods."""
 
 from collections.abc import Iterator
 
@@ -17,8 +17,8 @@ _DOWN = "MarqueeRecognizerDown"
 
 
 @pytest.fixture(scope="module")
-def watching(release: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:  # noqa: ARG001 - what is watched
-    """Prometheus with the chart's rules, which needs 5 s instead of minutes to be sure of an alert."""
+def monitoring(release: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:  # noqa: ARG001 - installs the pods
+    """Run Prometheus with the chart's rules, with alerts that fire after 5 s instead of minutes."""
     folder = tmp_path_factory.mktemp("prometheus")
     groups = promtool.groups(namespace=cluster.NAMESPACE)
     for rule in (rule for group in groups for rule in group["rules"] if "for" in rule):
@@ -29,29 +29,29 @@ def watching(release: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield running
 
 
-def test_every_pod_is_scraped(watching: Prometheus) -> None:
-    """Each is up, and a picture shows in the numbers of the gateway and of all recognizers."""
+def test_every_pod_is_scraped(monitoring: Prometheus) -> None:
+    """Each pod is up, and the metrics of the gateway and all recognizers count a picture."""
     pods = {pod for component in _COMPONENTS for pod in cluster.pod_names(component)}
-    wait_until(lambda: {each["metric"]["pod"] for each in watching.query("up == 1")} == pods, 30)
-    with cluster.forwarded("service/marquee-gateway", 50051) as address, Client(address) as client:
+    wait_until(lambda: {each["metric"]["pod"] for each in monitoring.query("up == 1")} == pods, 30)
+    with cluster.port_forward("service/marquee-gateway", 50051) as address, Client(address) as client:
         client.recognize((CHART / "files" / "picture.jpg").read_bytes())
-    answered = 'sum by (component) (grpc_server_handled_total{grpc_method="RecognizeImage",grpc_code="OK"}) > 0'
-    wait_until(lambda: {each["metric"]["component"] for each in watching.query(answered)} == set(_COMPONENTS), 30)
+    query = 'sum by (component) (grpc_server_handled_total{grpc_method="RecognizeImage",grpc_code="OK"}) > 0'
+    wait_until(lambda: {each["metric"]["component"] for each in monitoring.query(query)} == set(_COMPONENTS), 30)
 
 
-def test_a_recognizer_without_pods_is_told(watching: Prometheus) -> None:
-    """The alert fires while nothing is left of the recognizer."""
-    wait_until(lambda: bool(watching.query('up{component="svm"} == 1')), 30)
+def test_a_recognizer_without_pods_raises_an_alert(monitoring: Prometheus) -> None:
+    """The alert fires while the recognizer has no pods."""
+    wait_until(lambda: bool(monitoring.query('up{component="svm"} == 1')), 30)
     cluster.kubectl("scale", "deployment/marquee-svm", "--replicas=0")
     try:
-        wait_until(lambda: watching.alerts().get(_DOWN) == "firing", 120)
+        wait_until(lambda: monitoring.alerts().get(_DOWN) == "firing", 120)
     finally:
         cluster.kubectl("scale", "deployment/marquee-svm", "--replicas=1")
-        cluster.rolled_out("svm")
+        cluster.wait_for_rollout("svm")
 
 
 def _targets(component: str) -> list[Target]:
-    """The addresses and labels that deploy/prometheus/scrape.yaml gives to the component's pods."""
+    """Return the component's pods as targets, with the labels that deploy/prometheus/scrape.yaml gives them."""
     here = {"job": "marquee", "namespace": cluster.NAMESPACE, "component": component, "endpoint": "metrics"}
     return [
         Target(f"{pod['status']['podIP']}:9464", {**here, "pod": pod["metadata"]["name"]})

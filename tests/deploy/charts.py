@@ -1,4 +1,4 @@
-"""The chart, rendered for tests."""
+"""Functions that render the chart and find objects in it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,9 +18,9 @@ def render(values: Object | None = None) -> list[Object]:
 
 def one(objects: Sequence[Object], kind: str, name: str) -> Object:
     """Return the object of this kind and name."""
-    found = [each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name]
-    assert len(found) == 1, [(each["kind"], each["metadata"]["name"]) for each in objects]
-    return found[0]
+    matches = [each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name]
+    assert len(matches) == 1, [(each["kind"], each["metadata"]["name"]) for each in objects]
+    return matches[0]
 
 
 def names(objects: Sequence[Object], kind: str) -> list[str]:
@@ -30,8 +30,8 @@ def names(objects: Sequence[Object], kind: str) -> list[str]:
 
 def pod(objects: Sequence[Object], deployment: str) -> Object:
     """Return the pod specification of a Deployment."""
-    found: Object = one(objects, "Deployment", deployment)["spec"]["template"]["spec"]
-    return found
+    specification: Object = one(objects, "Deployment", deployment)["spec"]["template"]["spec"]
+    return specification
 
 
 def containers(specification: Object) -> dict[str, Object]:
@@ -40,12 +40,12 @@ def containers(specification: Object) -> dict[str, Object]:
 
 
 def environment(container: Object) -> Object:
-    """Return name → value or source of the value."""
+    """Return name → value, or the value's source."""
     return {each["name"]: each.get("value", each.get("valueFrom")) for each in container.get("env", [])}
 
 
 def refusal(values: Object) -> str:
-    """Return Helm's message about values that it refuses."""
+    """Return Helm's error message for values that it refuses."""
     try:
         render(values)
     except helm_python.HelmError as exc:

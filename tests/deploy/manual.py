@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.processes import run
 
-_NOBODY_THERE = re.compile(r"127\.0\.0\.1:9\b.*(refused|did you specify)")
+_NO_SERVER = re.compile(r"127\.0\.0\.1:9\b.*(refused|did you specify)")
 
 
 def blocks(page: Path, language: str = "sh") -> list[str]:
@@ -18,25 +18,25 @@ def blocks(page: Path, language: str = "sh") -> list[str]:
 
 
 def commands(page: Path, program: str) -> list[str]:
-    """Return every call of the program, even inside another command, up to its end."""
-    found = re.findall(rf"(?:^|[(;|] *|do ){program} [^\n]*", "\n".join(blocks(page)), re.MULTILINE)
-    return [_first(each[each.index(program) :]) for each in found]
+    """Return every call of the program, even within another command, up to its end."""
+    matches = re.findall(rf"(?:^|[(;|] *|do ){program} [^\n]*", "\n".join(blocks(page)), re.MULTILINE)
+    return [_first(each[each.index(program) :]) for each in matches]
 
 
 def check_shell(block: str) -> None:
     """Check that Bash parses the block without errors."""
-    checked = run(["bash", "-n", "-c", block])
-    assert (checked.returncode, checked.stderr) == (0, ""), block
+    done = run(["bash", "-n", "-c", block])
+    assert (done.returncode, done.stderr) == (0, ""), block
 
 
 def check_kubectl(command: str) -> None:
-    """Check that kubectl knows the subcommand and its flags, lacking only a cluster. Skip the test without kubectl."""
+    """Check that kubectl accepts the command and only lacks a cluster; skip the test if kubectl is missing."""
     kubectl = shutil.which("kubectl")
     if kubectl is None:
         pytest.skip("kubectl is missing: apt-get install kubernetes-client")
-    asked = [kubectl, *shlex.split(command)[1:], "--server=http://127.0.0.1:9", "--request-timeout=2s"]
-    done = run(asked)
-    assert done.returncode == 0 or _NOBODY_THERE.search(done.stderr), (command, done.stderr)
+    arguments = [kubectl, *shlex.split(command)[1:], "--server=http://127.0.0.1:9", "--request-timeout=2s"]
+    done = run(arguments)
+    assert done.returncode == 0 or _NO_SERVER.search(done.stderr), (command, done.stderr)
 
 
 def _first(text: str) -> str:

@@ -20,7 +20,7 @@ from tests.support.processes import PATIENCE, free_port, spawn, wait_until
 
 @dataclass(frozen=True)
 class Target:
-    """An address to scrape, and the labels that it gets."""
+    """An address to scrape, and its labels."""
 
     address: str
     labels: Mapping[str, str]
@@ -34,8 +34,8 @@ class Prometheus:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """Return the expression's current series. Raises urllib.error.HTTPError if it is invalid."""
-        found: list[dict[str, Any]] = self._get("query", query=expression)["result"]
-        return found
+        series: list[dict[str, Any]] = self._get("query", query=expression)["result"]
+        return series
 
     def metrics(self) -> list[str]:
         """Return the names of all metrics."""
@@ -43,11 +43,11 @@ class Prometheus:
         return names
 
     def alerts(self) -> dict[str, str]:
-        """Return alert → state of those that are pending or firing."""
+        """Return alert → state of the alerts that are pending or firing."""
         return {each["labels"]["alertname"]: each["state"] for each in self._get("alerts")["alerts"]}
 
     def ready(self) -> bool:
-        """Return whether it accepts queries."""
+        """Return whether the server accepts queries."""
         try:
             with urllib.request.urlopen(f"{self.url}/-/ready", timeout=PATIENCE):  # noqa: S310 - our own server
                 return True
@@ -75,13 +75,13 @@ def prometheus(folder: Path, targets: Sequence[Target], rules: Path) -> Iterator
 
 @contextmanager
 def page(path: Path) -> Iterator[str]:
-    """Serve an exposition at host:port/metrics whose numbers grow with time, except those of gauges."""
-    text, began = path.read_text(), time.monotonic()
+    """Serve an exposition at host:port/metrics; its numbers grow with time, except for gauges."""
+    text, start = path.read_text(), time.monotonic()
     gauges = set(re.findall(r"# TYPE (\S+) gauge", text))
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = "\n".join(_grown(line, gauges, time.monotonic() - began) for line in text.splitlines())
+            body = "\n".join(_grown(line, gauges, time.monotonic() - start) for line in text.splitlines())
             self.send_response(200)
             self.end_headers()
             self.wfile.write(f"{body}\n".encode())

@@ -21,25 +21,25 @@ def groups(alerts: dict[str, Any] | None = None, namespace: str = "marquee") -> 
     values = {"alerts": _VALUES["alerts"] | (alerts or {})}
     objects = manifests.objects(manifests.render(CHART, values, namespace))
     (rule,) = (each for each in objects if each["kind"] == "PrometheusRule")
-    found: list[dict[str, Any]] = rule["spec"]["groups"]
-    return found
+    groups: list[dict[str, Any]] = rule["spec"]["groups"]
+    return groups
 
 
-def write_rules(path: Path, found: list[dict[str, Any]]) -> None:
-    """Write groups of rules in the form that Prometheus reads: JSON is YAML."""
-    path.write_text(json.dumps({"groups": found}))
+def write_rules(path: Path, groups: list[dict[str, Any]]) -> None:
+    """Write groups of rules as Prometheus reads them; JSON is valid YAML."""
+    path.write_text(json.dumps({"groups": groups}))
 
 
 def run(*arguments: str) -> str:
-    """Return promtool's output; fail the test if it finds a fault."""
+    """Return promtool's output; fail the test if promtool reports an error."""
     done = processes.run([program("promtool"), *arguments])
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def program(name: str) -> str:
-    """Return the path of a program of Debian's package prometheus; skip the test if it is missing."""
-    found = shutil.which(name)
-    if found is None:
+    """Return the path of a program from Debian's package prometheus; skip the test if it is missing."""
+    path = shutil.which(name)
+    if path is None:
         pytest.skip(f"{name} is missing: apt-get install prometheus")
-    return found
+    return path

@@ -1,4 +1,4 @@
-"""Alerts fire when they should, and tell what to do."""
+"""Tests that alerts fire when they should, and say what to do."""
 
 import re
 from pathlib import Path
@@ -27,8 +27,8 @@ def _expressions(groups: list[dict[str, Any]]) -> list[str]:
     return [rule["expr"] for group in groups for rule in group["rules"]]
 
 
-def _with_what_it_reads(alert: str) -> list[dict[str, Any]]:
-    """Return the recorded rules that the alert reads, and the alert; promtool compares all annotations."""
+def _with_recorded_rules(alert: str) -> list[dict[str, Any]]:
+    """Return the recording rules that the alert reads, and the alert; promtool compares all annotations."""
     rules = [rule for group in promtool.groups() for rule in group["rules"]]
     (wanted,) = (rule for rule in rules if rule.get("alert") == alert)
     wanted["annotations"] = {"description": wanted["annotations"]["description"]}
@@ -36,27 +36,29 @@ def _with_what_it_reads(alert: str) -> list[dict[str, Any]]:
     return [rule for rule in rules if rule.get("record") in read] + [wanted]
 
 
-def test_prometheus_takes_the_rules(tmp_path: Path) -> None:
-    """All rules that the chart makes parse, and there are no duplicates."""
+def test_prometheus_accepts_the_rules(tmp_path: Path) -> None:
+    """All rules that the chart renders are valid, and there are no duplicates."""
     groups = promtool.groups()
     promtool.write_rules(tmp_path / "rules.json", groups)
-    said = promtool.run("check", "rules", "--lint=all", "--lint-fatal", str(tmp_path / "rules.json"))
-    assert f"{len(_expressions(groups))} rules found" in said
+    output = promtool.run("check", "rules", "--lint=all", "--lint-fatal", str(tmp_path / "rules.json"))
+    assert f"{len(_expressions(groups))} rules found" in output
 
 
 @pytest.mark.parametrize("name", _ALERTS)
 def test_alert_fires_and_resolves(tmp_path: Path, name: str) -> None:
-    """The alert fires when it should, describes what it saw, and is silent otherwise."""
+    """The alert fires when it should, describes its cause, and is silent otherwise."""
     yaml = YAML(typ="safe", pure=True)
     cases = yaml.load(_CASES / f"{name}.yaml")
-    promtool.write_rules(tmp_path / "rules.json", [{"name": name, "rules": _with_what_it_reads(_alert(name)["alert"])}])
+    promtool.write_rules(
+        tmp_path / "rules.json", [{"name": name, "rules": _with_recorded_rules(_alert(name)["alert"])}]
+    )
     yaml.dump({"rule_files": ["rules.json"]} | cases, tmp_path / "cases.yaml")
     promtool.run("test", "rules", str(tmp_path / "cases.yaml"))
 
 
 @pytest.mark.parametrize("name", _ALERTS)
 def test_alert_has_cases_of_both_kinds(name: str) -> None:
-    """The alert's cases show it firing and silent, and no other alert."""
+    """The alert's cases show it both firing and silent, and test no other alert."""
     cases = YAML(typ="safe", pure=True).load(_CASES / f"{name}.yaml")
     checks = [check for test in cases["tests"] for check in test["alert_rule_test"]]
     assert {check["alertname"] for check in checks} == {_alert(name)["alert"]}
@@ -64,8 +66,8 @@ def test_alert_has_cases_of_both_kinds(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", _ALERTS)
-def test_alert_tells_what_to_do(name: str) -> None:
-    """The alert says what is wrong and whom it affects, and has a complete runbook."""
+def test_alert_says_what_to_do(name: str) -> None:
+    """The alert says what is wrong and who is affected, and has a complete runbook."""
     alert = _alert(name)
     assert alert["labels"]["severity"] in ("critical", "warning")
     assert alert["annotations"].keys() == {"summary", "impact", "description", "runbook_url"}
@@ -75,7 +77,7 @@ def test_alert_tells_what_to_do(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", _ALERTS)
-def test_runbook_can_be_typed(name: str) -> None:
+def test_runbook_commands_are_valid(name: str) -> None:
     """Bash and kubectl accept the runbook's commands."""
     page = _RUNBOOKS / f"{name}.md"
     for block in manual.blocks(page):
@@ -89,8 +91,8 @@ def test_runbooks_have_alerts() -> None:
     assert sorted(path.stem for path in _RUNBOOKS.glob("*.md")) == _ALERTS
 
 
-def test_installations_keep_apart() -> None:
-    """Every rule reads only its own installation's namespace; two installations do not alert for each other."""
+def test_installations_are_separate() -> None:
+    """Every rule reads only its own installation's namespace, so one installation triggers no alerts for another."""
     expressions = [text for text in _expressions(promtool.groups(namespace="blue")) if "certmanager_" not in text]
     for expression in expressions:
         selectors = re.findall(r"\{([^}]*)\}", expression)
@@ -99,7 +101,7 @@ def test_installations_keep_apart() -> None:
 
 
 def test_values_reach_the_rules() -> None:
-    """Objectives, the cap, the latency threshold and the address of the runbooks can be set."""
+    """Objectives, the cap, the latency threshold and the runbooks' address are configurable."""
     wanted = {
         "availability": 0.95,
         "latency": {"within": "1.0", "objective": 0.9},
@@ -128,12 +130,12 @@ def test_values_reach_the_rules() -> None:
     ],
 )
 def test_wrong_values_are_refused(wrong: dict[str, Any], named: str) -> None:
-    """A value that would alert never, always or nowhere is refused by name."""
+    """A value with which an alert would fire never, always or nowhere is refused by name."""
     assert named in charts.refusal({"alerts": wrong})
 
 
 def test_cap_comes_from_the_recognizer() -> None:
-    """Without a cap for the alert, the recognizer's own applies; without either, the rule does not exist."""
+    """Without a cap for the alert, the recognizer's own applies; without either, there is no rule."""
     assert [rule["record"] for rule in promtool.groups({"dailyCapUsd": 0})[0]["rules"]] == [
         "marquee:availability:objective",
         "marquee:latency:objective",
@@ -141,7 +143,7 @@ def test_cap_comes_from_the_recognizer() -> None:
 
 
 def test_calls_in_flight_are_counted(tmp_path: Path) -> None:
-    """The calls in flight that the HPA and dashboards read are those started and not handled, per pod."""
+    """The calls in flight, which the HPA and dashboards read, are those started but not handled, per pod."""
     pod = 'job="marquee",namespace="marquee",component="svm",pod="a"'
     service = 'grpc_service="marquee.v1.RecognizerService",grpc_method="RecognizeImage"'
     series = {

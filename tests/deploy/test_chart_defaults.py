@@ -1,4 +1,4 @@
-"""The chart with its default values."""
+"""Tests of the chart with its default values."""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -16,11 +16,11 @@ ALL = charts.render()
 
 
 def test_k8s_is_the_charts_output() -> None:
-    """k8s/ holds exactly what the chart makes with its default values, each object once, listed for kustomize."""
+    """The folder k8s/ has each object that the chart renders by default exactly once, listed for kustomize."""
     yaml = YAML(typ="safe", pure=True)
     kustomization = yaml.load(ROOT / "k8s" / "kustomization.yaml")
-    read = [yaml.load_all(ROOT / "k8s" / name) for name in kustomization["resources"]]
-    assert _sorted(chain.from_iterable(map(list, read))) == _sorted(ALL)
+    files = [yaml.load_all(ROOT / "k8s" / name) for name in kustomization["resources"]]
+    assert _sorted(chain.from_iterable(map(list, files))) == _sorted(ALL)
 
 
 def _sorted(objects: Iterable[charts.Object]) -> list[charts.Object]:
@@ -29,7 +29,7 @@ def _sorted(objects: Iterable[charts.Object]) -> list[charts.Object]:
 
 @pytest.mark.parametrize("component", WORKLOADS)
 def test_pods_are_restricted(component: str) -> None:
-    """Every container fits the Pod Security Standard `restricted`, cannot write its root, and has no API token."""
+    """Every container meets the Pod Security Standard `restricted`, has a read-only root, and no API token."""
     pod = charts.pod(ALL, f"marquee-{component}")
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -43,11 +43,11 @@ def test_pods_are_restricted(component: str) -> None:
 
 
 @pytest.mark.parametrize("component", WORKLOADS)
-def test_probes_ask_the_servers_health(component: str) -> None:
-    """Startup and liveness ask for `liveness`, which holds while a model loads; readiness asks for `readiness`."""
+def test_probes_check_the_servers_health(component: str) -> None:
+    """Startup and liveness probes check `liveness`, which holds while a model loads; readiness checks `readiness`."""
     server = charts.containers(charts.pod(ALL, f"marquee-{component}"))[component]
-    asked = {probe: server[f"{probe}Probe"]["grpc"] for probe in ("startup", "liveness", "readiness")}
-    assert asked == {
+    probes = {probe: server[f"{probe}Probe"]["grpc"] for probe in ("startup", "liveness", "readiness")}
+    assert probes == {
         "startup": {"port": 50051, "service": "liveness"},
         "liveness": {"port": 50051, "service": "liveness"},
         "readiness": {"port": 50051, "service": "readiness"},
@@ -56,7 +56,7 @@ def test_probes_ask_the_servers_health(component: str) -> None:
 
 @pytest.mark.parametrize("component", WORKLOADS)
 def test_grace_period_is_longer_than_the_drain(component: str) -> None:
-    """Kubernetes waits for the drain delay and the drain before it kills."""
+    """Kubernetes waits for the drain delay and the drain before it kills the pod."""
     pod = charts.pod(ALL, f"marquee-{component}")
     environment = charts.environment(charts.containers(pod)[component])
     drain = float(environment["MARQUEE_DRAIN_DELAY_SECONDS"]) + float(environment["MARQUEE_DRAIN_SECONDS"])
@@ -65,36 +65,36 @@ def test_grace_period_is_longer_than_the_drain(component: str) -> None:
 
 @pytest.mark.parametrize("component", WORKLOADS)
 def test_connections_end_before_their_server_stops(component: str) -> None:
-    """A connection lives up to a tenth longer than its age, and DNS may name the pod for 5 s more."""
+    """The drain delay covers a connection's maximum age plus a tenth, and 5 s in which DNS still names the pod."""
     environment = charts.environment(charts.containers(charts.pod(ALL, f"marquee-{component}"))[component])
     oldest = float(environment["MARQUEE_MAX_CONNECTION_AGE_SECONDS"]) * 1.1
     assert float(environment["MARQUEE_DRAIN_DELAY_SECONDS"]) >= oldest + 5
 
 
 @pytest.mark.parametrize("component", WORKLOADS)
-def test_no_pod_goes_before_the_new_one_is_ready(component: str) -> None:
+def test_no_pod_stops_before_its_successor_is_ready(component: str) -> None:
     """A wrong image or a broken configuration leaves all old pods running."""
     strategy = charts.one(ALL, "Deployment", f"marquee-{component}")["spec"]["strategy"]
     assert strategy["rollingUpdate"]["maxUnavailable"] == 0
 
 
 def test_single_pods_have_no_disruption_budget() -> None:
-    """A budget of one pod would never let its node be emptied: keras, with one, has none."""
+    """A budget for a single pod would block draining its node, so keras, which has one pod, has no budget."""
     assert charts.names(ALL, "PodDisruptionBudget") == ["marquee-gateway", "marquee-rekognition", "marquee-svm"]
     budget = charts.one(ALL, "PodDisruptionBudget", "marquee-svm")
     assert budget["spec"]["maxUnavailable"] == 1
 
 
 def test_services_are_headless_where_clients_balance() -> None:
-    """Recognizers have headless Services; the gateway has both kinds."""
+    """Recognizers have headless Services, and the gateway has both kinds."""
     headless = [each for each in ALL if each["kind"] == "Service" and each["spec"].get("clusterIP") == "None"]
     expected = ["marquee-gateway-headless", "marquee-keras", "marquee-rekognition", "marquee-svm"]
     assert charts.names(headless, "Service") == expected
     assert charts.one(ALL, "Service", "marquee-gateway")["spec"]["type"] == "ClusterIP"
 
 
-def test_gateways_file_is_one_that_the_gateway_takes(tmp_path: Path) -> None:
-    """The gateway's own code accepts the ConfigMap's file, which points at the chart's Services."""
+def test_gateway_accepts_its_file(tmp_path: Path) -> None:
+    """The gateway's own code accepts the ConfigMap's file, which points to the chart's Services."""
     file = tmp_path / "gateway.yaml"
     file.write_text(charts.one(ALL, "ConfigMap", "marquee-gateway")["data"]["gateway.yaml"])
     recognizers = load_config(file).recognizers
@@ -105,7 +105,7 @@ def test_gateways_file_is_one_that_the_gateway_takes(tmp_path: Path) -> None:
 
 
 def test_keras_waits_for_a_gpu() -> None:
-    """The pod selects nodes where GPU feature discovery found a GPU, tolerates their taint, and takes one GPU."""
+    """The pod selects nodes on which GPU feature discovery found a GPU, tolerates their taint, and requests one GPU."""
     pod = charts.pod(ALL, "marquee-keras")
     assert pod["nodeSelector"] == {"nvidia.com/gpu.present": "true"}
     assert pod["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
@@ -114,7 +114,7 @@ def test_keras_waits_for_a_gpu() -> None:
     assert serving["image"].endswith("-gpu")
 
 
-def test_nothing_but_keras_asks_for_a_gpu() -> None:
+def test_only_keras_requests_a_gpu() -> None:
     """The other pods neither select GPU nodes nor tolerate their taint."""
     for component in ("gateway", "rekognition", "svm"):
         pod = charts.pod(ALL, f"marquee-{component}")
@@ -123,7 +123,7 @@ def test_nothing_but_keras_asks_for_a_gpu() -> None:
 
 
 def test_model_is_fetched_before_it_is_served() -> None:
-    """The fetch ends before serving starts; watch and serving run beside the adapter on the same folder."""
+    """The fetch ends before serving starts; watch and serving run next to the adapter and share its folder."""
     pod = charts.pod(ALL, "marquee-keras")
     order = [(each["name"], each.get("restartPolicy")) for each in pod["initContainers"]]
     assert order == [("fetch", None), ("watch", "Always"), ("serving", "Always")]
@@ -133,8 +133,8 @@ def test_model_is_fetched_before_it_is_served() -> None:
     assert charts.environment(containers["keras"])["MARQUEE_KERAS_ASSETS"] == "/models/celebrity"
 
 
-def test_connections_are_those_of_the_design() -> None:
-    """Everything is denied except callers → gateway → recognizers, recognizers → AWS, Prometheus → metrics, and DNS."""
+def test_network_policies_allow_only_designed_connections() -> None:
+    """Only callers → gateway → recognizers, recognizers → AWS, Prometheus → metrics, and DNS are allowed."""
     deny = charts.one(ALL, "NetworkPolicy", "marquee-default-deny")["spec"]
     assert deny["policyTypes"] == ["Ingress", "Egress"]
     assert not deny.keys() & {"ingress", "egress"}

@@ -1,4 +1,4 @@
-"""The chart's values are documented and in the schema, and Helm itself renders them alike."""
+"""Tests that the chart's values are documented and in the schema, and that TensorFlow Serving gets its files."""
 
 import json
 import pathlib
@@ -32,17 +32,17 @@ def _below(path: Path) -> list[Path]:
 
 def test_every_value_is_documented() -> None:
     """Each value has a comment, of its own or inherited from `defaults`."""
-    said = {path for path, _ in table.comments(VALUES)} - {("defaults",), ("recognizers",)}
+    documented = {path for path, _ in table.comments(VALUES)} - {("defaults",), ("recognizers",)}
     for leaf in _leaves(TREE):
         own = leaf[2:] if leaf[0] == "recognizers" else leaf[1:]
         inherited = [("defaults", *path) for path in _below(own)] if leaf[0] in {"recognizers", "gateway"} else []
         shared = [("recognizers", "svm", *path) for path in _below(own)] + [
             ("recognizers", "keras", *path) for path in _below(own)
         ]
-        assert said & {*_below(leaf), *inherited, *shared}, ".".join(leaf)
+        assert documented & {*_below(leaf), *inherited, *shared}, ".".join(leaf)
 
 
-def test_every_default_is_known_to_the_schema() -> None:
+def test_every_default_is_in_the_schema() -> None:
     """The schema names each key of values.yaml and refuses any other."""
     for leaf in _leaves(TREE):
         schema = SCHEMA
@@ -54,16 +54,16 @@ def test_every_default_is_known_to_the_schema() -> None:
 
 
 def test_table_shows_defaults() -> None:
-    """The README's table has key, default and comment."""
+    """The README's table has the key, default and comment of each value."""
     assert "| `defaults.replicas` | `2` | Number of pods, unless autoscaling is on. |" in table.markdown(VALUES)
 
 
 @pytest.mark.parametrize("path", sorted((CHART / "files" / "serving").iterdir()), ids=lambda path: path.name)
-def test_tensorflow_serving_is_started_as_laid_out(path: pathlib.Path) -> None:
+def test_tensorflow_serving_gets_the_charts_files(path: pathlib.Path) -> None:
     """The chart's flags, environment and files reach the container unchanged."""
     objects = charts.render()
     serving = charts.containers(charts.pod(objects, "marquee-keras"))["serving"]
     config = charts.one(objects, "ConfigMap", "marquee-keras-serving")["data"]
     environment = [f"{name}={value}" for name, value in charts.environment(serving).items()]
-    found = {"args.txt": serving["args"], "gpu.env": environment}.get(path.name) or config[path.name].splitlines()
-    assert found == path.read_text("utf-8").splitlines()
+    content = {"args.txt": serving["args"], "gpu.env": environment}.get(path.name) or config[path.name].splitlines()
+    assert content == path.read_text("utf-8").splitlines()

@@ -1,4 +1,4 @@
-"""Scaling, metrics and ingress: options of the chart that other controllers act on."""
+"""Tests of scaling, metrics and ingress: the chart's options that other controllers act on."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def test_keda_scales_on_prometheus() -> None:
     assert "HorizontalPodAutoscaler" not in {each["kind"] for each in objects}
 
 
-def test_scaled_component_has_a_budget_by_its_fewest_pods() -> None:
+def test_budget_depends_on_the_minimum_of_pods() -> None:
     """With a minimum of one pod there is no disruption budget, whatever `replicas` says."""
     objects = charts.render({"gateway": {"autoscaling": {"type": "hpa", "minReplicas": 1}}})
     assert "marquee-gateway" not in charts.names(objects, "PodDisruptionBudget")
@@ -45,7 +45,7 @@ def test_scaled_component_has_a_budget_by_its_fewest_pods() -> None:
     ],
 )
 def test_ingress_speaks_grpc(kind: str, annotation: str, value: str) -> None:
-    """Both controllers are configured to speak gRPC with the gateway."""
+    """Both controllers are configured to speak gRPC to the gateway."""
     objects = charts.render({"ingress": {"enabled": True, "type": kind, "host": "faces.example.com"}})
     ingress = charts.one(objects, "Ingress", "marquee-gateway")
     assert ingress["metadata"]["annotations"][annotation] == value
@@ -56,8 +56,8 @@ def test_ingress_speaks_grpc(kind: str, annotation: str, value: str) -> None:
     assert service == {"name": "marquee-gateway", "port": {"name": "grpc"}}
 
 
-def test_certificate_is_for_the_ingress_secret() -> None:
-    """cert-manager writes the Secret that the Ingress reads."""
+def test_certificate_is_in_the_ingress_secret() -> None:
+    """The Secret that cert-manager writes is the one that the Ingress reads."""
     tls = {"certificate": {"enabled": True}}
     objects = charts.render({"ingress": {"enabled": True, "type": "nginx", "host": "faces.example.com", "tls": tls}})
     certificate = charts.one(objects, "Certificate", "marquee-gateway")["spec"]
@@ -71,19 +71,19 @@ def test_pod_monitor_finds_all_pods_and_tensorflow_serving() -> None:
     objects = charts.render({"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}}})
     monitor = charts.one(objects, "PodMonitor", "marquee")
     assert monitor["metadata"]["labels"]["release"] == "prometheus"
-    found = {each["port"]: each["path"] for each in monitor["spec"]["podMetricsEndpoints"]}
-    assert found == {"metrics": "/metrics", "serving-http": "/monitoring/prometheus/metrics"}
+    endpoints = {each["port"]: each["path"] for each in monitor["spec"]["podMetricsEndpoints"]}
+    assert endpoints == {"metrics": "/metrics", "serving-http": "/monitoring/prometheus/metrics"}
 
 
-def test_callers_can_be_narrowed() -> None:
-    """The list gatewayFrom decides who may call; network policies can be turned off."""
+def test_callers_can_be_restricted() -> None:
+    """The list gatewayFrom decides which pods may call, and network policies can be turned off."""
     peers = [{"namespaceSelector": {"matchLabels": {"team": "photos"}}}]
     objects = charts.render({"networkPolicy": {"gatewayFrom": peers}})
     assert charts.one(objects, "NetworkPolicy", "marquee-gateway")["spec"]["ingress"][0]["from"] == peers
     assert not charts.names(charts.render({"networkPolicy": {"enabled": False}}), "NetworkPolicy")
 
 
-def test_custom_resources_are_asked_for_only_when_wanted() -> None:
-    """With default values every object is a built-in kind of Kubernetes."""
+def test_custom_resources_are_optional() -> None:
+    """With default values, every object is of a built-in kind."""
     groups = {each["apiVersion"].partition("/")[0] for each in charts.render()}
     assert groups == {"v1", "apps", "policy", "networking.k8s.io"}

@@ -1,4 +1,4 @@
-"""What the chart's values change."""
+"""Tests of the effects of the chart's values."""
 
 import pytest
 from ruamel.yaml import YAML
@@ -10,12 +10,12 @@ pytestmark = pytest.mark.slow
 
 def _gateway_file(objects: list[charts.Object]) -> charts.Object:
     text = charts.one(objects, "ConfigMap", "marquee-gateway")["data"]["gateway.yaml"]
-    found: charts.Object = YAML(typ="safe", pure=True).load(text)["recognizers"]
-    return found
+    recognizers: charts.Object = YAML(typ="safe", pure=True).load(text)["recognizers"]
+    return recognizers
 
 
 def test_fourth_recognizer_is_one_entry() -> None:
-    """An entry makes a Deployment, Service, ServiceAccount, budget, policy, and a line in the gateway's file."""
+    """An entry creates a Deployment, Service, ServiceAccount, budget and policy, and a line in the gateway's file."""
     objects = charts.render({"recognizers": {"actors": {"image": {"repository": "actors"}, "gateway": {"timeout": 3}}}})
     for kind in ("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget", "NetworkPolicy"):
         charts.one(objects, kind, "marquee-actors")
@@ -24,40 +24,40 @@ def test_fourth_recognizer_is_one_entry() -> None:
     assert "actors" in peers["matchExpressions"][0]["values"]
 
 
-def test_recognizer_of_another_place_is_asked_and_not_deployed() -> None:
-    """With `deploy: false` an entry is only a target, such as a gateway in another region."""
+def test_remote_recognizer_is_a_target_only() -> None:
+    """With `deploy: false`, an entry is only a target, such as a gateway in another region."""
     objects = charts.render({"recognizers": {"eu": {"deploy": False, "gateway": {"target": "eu.example.com:50051"}}}})
     assert _gateway_file(objects)["eu"] == {"target": "eu.example.com:50051"}
     assert "marquee-eu" not in charts.names(objects, "Deployment")
 
 
-def test_recognizers_can_be_left_out() -> None:
-    """An entry that is null is left out everywhere."""
+def test_recognizers_can_be_omitted() -> None:
+    """An entry that is null is omitted everywhere."""
     objects = charts.render({"recognizers": {"keras": None, "rekognition": None}})
     assert charts.names(objects, "Deployment") == ["marquee-gateway", "marquee-svm"]
     assert list(_gateway_file(objects)) == ["svm"]
 
 
-def test_order_decides_who_is_asked_first() -> None:
+def test_order_decides_which_recognizer_is_first() -> None:
     """Listed recognizers come first, in that order."""
     objects = charts.render({"gateway": {"order": ["svm", "keras"]}})
     assert list(_gateway_file(objects)) == ["svm", "keras", "rekognition"]
 
 
 def test_changed_recognizers_replace_the_gateways_pods() -> None:
-    """The pods carry the file's checksum, so they roll if and only if it changes."""
-    kept, changed, other = ({}, {"recognizers": {"svm": {"gateway": {"timeout": 3}}}}, {"gateway": {"replicas": 3}})
-    checksums = [_checksum(charts.render(values)) for values in (kept, changed, other)]
+    """The pods have the file's checksum, so they are replaced if and only if it changes."""
+    default, changed, other = ({}, {"recognizers": {"svm": {"gateway": {"timeout": 3}}}}, {"gateway": {"replicas": 3}})
+    checksums = [_checksum(charts.render(values)) for values in (default, changed, other)]
     assert checksums[0] == checksums[2] != checksums[1]
 
 
 def _checksum(objects: list[charts.Object]) -> charts.Object:
     template = charts.one(objects, "Deployment", "marquee-gateway")["spec"]["template"]
-    found: charts.Object = template["metadata"]["annotations"]
-    return found
+    annotations: charts.Object = template["metadata"]["annotations"]
+    return annotations
 
 
-def test_cpu_takes_another_image_and_any_node() -> None:
+def test_cpu_uses_another_image_and_any_node() -> None:
     """One switch turns off both the GPU request and the GPU node selector."""
     pod = charts.pod(charts.render({"recognizers": {"keras": {"serving": {"gpu": False}}}}), "marquee-keras")
     serving = charts.containers(pod)["serving"]
@@ -66,8 +66,8 @@ def test_cpu_takes_another_image_and_any_node() -> None:
     assert not pod.keys() & {"nodeSelector", "tolerations"}
 
 
-def test_model_can_lie_on_a_claim() -> None:
-    """An existing claim replaces the pod's own volume; a fetch without an interval has no watcher."""
+def test_model_can_be_on_a_claim() -> None:
+    """An existing claim replaces the pod's own volume, and a fetch without an interval has no watcher."""
     model = {"existingClaim": "models", "watchSeconds": 0, "name": "faces"}
     pod = charts.pod(charts.render({"recognizers": {"keras": {"serving": {"model": model}}}}), "marquee-keras")
     volumes = {each["name"]: each for each in pod["volumes"]}
@@ -76,7 +76,7 @@ def test_model_can_lie_on_a_claim() -> None:
     assert "--model_name=faces" in charts.containers(pod)["serving"]["args"]
 
 
-def test_environment_wins_over_the_charts_own() -> None:
+def test_environment_overrides_the_charts_own() -> None:
     """Settings, numbers and secrets reach the container unchanged."""
     secret = {"secretKeyRef": {"name": "aws", "key": "id"}}
     env = {"AWS_ACCESS_KEY_ID": {"valueFrom": secret}, "MARQUEE_QUEUE": 0, "MARQUEE_HOST": "::"}
@@ -98,7 +98,7 @@ def test_large_and_small_numbers_are_written_in_full() -> None:
 
 
 def test_images_come_from_a_registry_by_tag_or_digest() -> None:
-    """Registry, tag and digest make the image reference."""
+    """The image reference consists of registry and tag or digest."""
     digest = f"sha256:{'0' * 64}"
     values = {"images": {"registry": "r.example/", "tag": "1.2"}, "gateway": {"image": {"digest": digest}}}
     objects = charts.render(values)
@@ -108,7 +108,7 @@ def test_images_come_from_a_registry_by_tag_or_digest() -> None:
 
 
 def test_roles_go_to_service_accounts() -> None:
-    """IRSA's annotation is on the component's own account; an existing account is used as it is."""
+    """The annotation for IRSA is on the component's own account, and an existing account is used as is."""
     role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/rekognition"}
     values = {
         "recognizers": {
@@ -123,7 +123,7 @@ def test_roles_go_to_service_accounts() -> None:
 
 
 def test_spread_can_be_strict_or_none() -> None:
-    """Spreading over zones and nodes is a preference by default; it can be required or turned off."""
+    """Spreading across zones and nodes is preferred by default; it can be required or turned off."""
     strict = charts.render({"gateway": {"zoneSpread": "DoNotSchedule", "antiAffinity": "required"}})
     pod = charts.pod(strict, "marquee-gateway")
     assert pod["topologySpreadConstraints"][0]["whenUnsatisfiable"] == "DoNotSchedule"
@@ -132,8 +132,8 @@ def test_spread_can_be_strict_or_none() -> None:
     assert not none.keys() & {"topologySpreadConstraints", "affinity"}
 
 
-def test_priority_class_is_every_pods_where_it_is_made() -> None:
-    """One PriorityClass for all; a component may name another."""
+def test_priority_class_applies_to_every_pod() -> None:
+    """If the chart creates a PriorityClass, every pod has it unless its component names another."""
     values = {"priorityClass": {"create": True}, "gateway": {"priorityClassName": "mine"}}
     objects = charts.render(values)
     assert charts.one(objects, "PriorityClass", "marquee")["value"] == 100_000

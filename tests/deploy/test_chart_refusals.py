@@ -1,10 +1,10 @@
-"""Values that the chart refuses."""
+"""Tests of values that the chart refuses."""
 
 import pytest
 
 from tests.deploy import charts
 
-_AT_SVM = "/recognizers/svm"
+_SVM_PATH = "/recognizers/svm"
 WRONG = [
     ({"gatway": {}}, "'gatway' not allowed"),
     ({"gateway": {"replica": 2}}, "at '/gateway': additional properties 'replica'"),
@@ -23,10 +23,10 @@ WRONG = [
     ({"defaults": {"drain": {"seconds": 301}}}, "/defaults/drain/seconds"),
     ({"recognizers": {"svm": {"env": {"MARQUEE_SVM_MODLE": "x"}}}}, "MARQUEE_SVM_MODLE"),
     ({"recognizers": {"svm": {"env": {"A-B": "x"}}}}, "A-B"),
-    ({"recognizers": {"svm": {"gateway": {"timeot": 3}}}}, f"{_AT_SVM}/gateway': additional properties 'timeot'"),
-    ({"recognizers": {"svm": {"gateway": {"timeout": 0}}}}, f"{_AT_SVM}/gateway/timeout"),
-    ({"recognizers": {"svm": {"gateway": {"max_in_flight": 0}}}}, f"{_AT_SVM}/gateway/max_in_flight"),
-    ({"recognizers": {"svm": {"autoscaling": {"type": "vpa"}}}}, f"{_AT_SVM}/autoscaling/type"),
+    ({"recognizers": {"svm": {"gateway": {"timeot": 3}}}}, f"{_SVM_PATH}/gateway': additional properties 'timeot'"),
+    ({"recognizers": {"svm": {"gateway": {"timeout": 0}}}}, f"{_SVM_PATH}/gateway/timeout"),
+    ({"recognizers": {"svm": {"gateway": {"max_in_flight": 0}}}}, f"{_SVM_PATH}/gateway/max_in_flight"),
+    ({"recognizers": {"svm": {"autoscaling": {"type": "vpa"}}}}, f"{_SVM_PATH}/autoscaling/type"),
     ({"recognizers": {"svm": {"autoscaling": {"type": "hpa", "cpu": 0}}}}, "svm: autoscaling needs cpu"),
     ({"recognizers": {"svm": {"autoscaling": {"type": "hpa", "minReplicas": 20}}}}, "svm: autoscaling.minReplicas"),
     ({"recognizers": {"Svm": {}}}, "'Svm'"),
@@ -46,5 +46,5 @@ WRONG = [
 
 @pytest.mark.parametrize(("values", "named"), WRONG, ids=[named for _, named in WRONG])
 def test_wrong_value_is_refused_by_name(values: charts.Object, named: str) -> None:
-    """Nothing is rendered, and the message names the fault."""
+    """A wrong value renders nothing, and the message names the value."""
     assert named in charts.refusal(values)

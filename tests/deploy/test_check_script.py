@@ -1,4 +1,4 @@
-"""The script that `helm test` runs."""
+"""Tests of the script that `helm test` runs."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ def _check(address: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_healthy_system_passes(system: LocalSystem) -> None:
-    """Each recognizer is reported as ready and as having answered."""
+    """Each recognizer is reported as ready, and its result as OK."""
     done = _check(system.address("gateway"))
     assert done.returncode == 0, done.stderr
     assert "svm RECOGNIZER_STATE_READY" in done.stdout
@@ -31,7 +31,7 @@ def test_healthy_system_passes(system: LocalSystem) -> None:
 
 
 def test_missing_recognizer_fails(system: LocalSystem, tmp_path: Path) -> None:
-    """An unreachable recognizer is reported and fails the test, although the others answer."""
+    """An unreachable recognizer is reported and fails the check, although the others answer."""
     config = tmp_path / "gateway.yaml"
     dead = f"127.0.0.1:{free_port()}"
     config.write_text(f"recognizers: {{svm: {{target: '{system.address('svm')}'}}, gone: {{target: '{dead}'}}}}")

@@ -1,4 +1,4 @@
-"""Dashboards show something: every query of every panel has data while there is traffic."""
+"""Tests of the dashboards: every query of every panel has data while there is traffic."""
 
 import json
 import re
@@ -41,8 +41,8 @@ def _queries() -> list[tuple[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def watched(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Run Prometheus with the chart's rules on the local system; stand-ins export what only GPU machines have."""
+def monitoring(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Run Prometheus with the chart's rules on the local system, with stand-ins for metrics that need a GPU."""
     folder = tmp_path_factory.mktemp("prometheus")
     promtool.write_rules(folder / "rules.json", promtool.groups())
     with ExitStack() as stack:
@@ -62,82 +62,84 @@ def watched(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @contextmanager
 def _traffic(system: LocalSystem) -> Iterator[None]:
-    """Ask the gateway again and again while the block runs."""
+    """Call the gateway repeatedly while the block runs."""
     end = threading.Event()
 
-    def ask() -> None:
+    def call() -> None:
         with marquee.Client(system.address("gateway")) as client:
             while not end.is_set():
                 client.recognize(system.picture("both.jpg"), timeout=PATIENCE)
                 client.recognize(system.picture("coffee.jpg"), timeout=PATIENCE)
 
     with ThreadPoolExecutor(1) as executor:
-        asking = executor.submit(ask)
+        calls = executor.submit(call)
         try:
             yield
         finally:
             end.set()
-        asking.result()
+        calls.result()
 
 
 def _until_empty(faults: Callable[[], list[str]]) -> None:
-    """Give Prometheus time to gather what it lacks; fail the test with what it still lacks then."""
+    """Wait until Prometheus has all data; fail the test with what is still missing."""
     with suppress(AssertionError):
         wait_until(lambda: not faults())
     assert faults() == []
 
 
 def _numbers(series: list[dict[str, Any]]) -> list[str]:
-    """Return the values that are numbers: a division by zero draws nothing."""
+    """Return the values that are numbers, because a division by zero draws nothing."""
     return [each["value"][1] for each in series if each["value"][1] != "NaN"]
 
 
-def test_every_query_has_data(watched: Prometheus) -> None:
-    """No panel stays empty on a running system."""
+def test_every_query_has_data(monitoring: Prometheus) -> None:
+    """No panel is empty on a running system."""
 
     def empty() -> list[str]:
-        return [f"{where}: {query}" for where, query in _filled_in() if not _numbers(watched.query(query))]
+        return [
+            f"{where}: {query}" for where, query in _queries_with_variables() if not _numbers(monitoring.query(query))
+        ]
 
     _until_empty(empty)
 
 
-def _filled_in() -> Iterator[tuple[str, str]]:
+def _queries_with_variables() -> Iterator[tuple[str, str]]:
     for where, query in _queries():
         for variable, value in _VARIABLES.items():
-            query = query.replace(variable, value)  # noqa: PLW2901 - one expression, filled in step by step
+            query = query.replace(variable, value)  # noqa: PLW2901 - replaces one variable after another
         yield where, query
 
 
-def test_every_recorded_rule_has_data(watched: Prometheus) -> None:
-    """Each recorded rule of the chart has a value."""
+def test_every_recorded_rule_has_data(monitoring: Prometheus) -> None:
+    """Each recording rule of the chart has a value."""
     recorded = {rule["record"] for group in promtool.groups() for rule in group["rules"] if "record" in rule}
-    _until_empty(lambda: sorted(recorded - {*watched.metrics()}))
+    _until_empty(lambda: sorted(recorded - {*monitoring.metrics()}))
 
 
 @pytest.mark.parametrize("runbook", _RUNBOOKS, ids=lambda path: path.stem)
-def test_runbooks_queries_are_right(watched: Prometheus, runbook: Path) -> None:
-    """Whoever follows a runbook at night gets results from its queries, as far as the system has the metrics."""
+def test_runbook_queries_have_results(monitoring: Prometheus, runbook: Path) -> None:
+    """A runbook's queries return results, as far as the system has the metrics."""
     queries = manual.blocks(runbook, "promql")
-    _until_empty(lambda: [query for query in queries if not watched.query(query) and "certmanager_" not in query])
+    _until_empty(lambda: [query for query in queries if not monitoring.query(query) and "certmanager_" not in query])
 
 
-def test_variables_have_values(watched: Prometheus) -> None:
+def test_variables_have_values(monitoring: Prometheus) -> None:
     """A dashboard's variables have values to choose from."""
-    asked = {
+    queries = {
         variable["query"]
         for path in _FILES
         for variable in json.loads(path.read_text())["templating"]["list"]
         if variable["type"] == "query"
     }
-    for query in asked:
-        matched = re.fullmatch(r"label_values\((.+), (\w+)\)", query)
-        assert matched, query
-        assert watched.query(f"count by ({matched[2]}) ({matched[1].replace('$namespace', 'marquee')})"), query
+    for query in queries:
+        match = re.fullmatch(r"label_values\((.+), (\w+)\)", query)
+        assert match, query
+        assert monitoring.query(f"count by ({match[2]}) ({match[1].replace('$namespace', 'marquee')})"), query
 
 
 @pytest.mark.parametrize("path", _FILES, ids=lambda path: path.stem)
 def test_dashboard_is_well_formed(path: Path) -> None:
-    """Grafana's own schema reads it without loss; panels have ids and descriptions, queries have names."""
+    """Grafana's own schema reads it without loss; panels have IDs and descriptions, and queries have names."""
     content = json.loads(path.read_text())
     again = json.loads(JSONEncoder().encode(Dashboard.from_json(content)))
     assert again == content
@@ -149,8 +151,8 @@ def test_dashboard_is_well_formed(path: Path) -> None:
         assert len(set(names)) == len(names), panel["title"]
 
 
-def test_dashboards_have_names_of_their_own() -> None:
-    """Grafana keeps one dashboard a uid."""
+def test_dashboards_have_their_own_uids() -> None:
+    """Each dashboard has its own uid, because Grafana keeps only one dashboard per uid."""
     uids = [json.loads(path.read_text())["uid"] for path in _FILES]
     assert uids == [f"marquee-{path.stem}" for path in _FILES]
 
@@ -158,10 +160,10 @@ def test_dashboards_have_names_of_their_own() -> None:
 def test_sidecar_finds_the_dashboards() -> None:
     """Each dashboard is a ConfigMap with the label that Grafana's sidecar looks for."""
     rendered = manifests.objects(manifests.render(CHART, {"dashboards": {"enabled": True}}))
-    found = {
+    dashboards = {
         name: json.loads(text)
         for each in rendered
         if each["metadata"]["labels"].get("grafana_dashboard") == "1"
         for name, text in each["data"].items()
     }
-    assert found == {f"marquee-{path.name}": json.loads(path.read_text()) for path in _FILES}
+    assert dashboards == {f"marquee-{path.name}": json.loads(path.read_text()) for path in _FILES}

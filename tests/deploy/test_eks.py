@@ -1,4 +1,4 @@
-"""docs/eks.md and deploy/eks/, as far as they can be checked without an account."""
+"""Tests of docs/eks.md and deploy/eks/, as far as possible without an account."""
 
 import json
 import re
@@ -41,49 +41,49 @@ def _gpu_pool() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("block", manual.blocks(_PAGE), ids=lambda block: block.split("\n")[0][:40])
-def test_shell_takes_the_block(block: str) -> None:
+def test_shell_accepts_the_block(block: str) -> None:
     """Bash parses each block without errors."""
     manual.check_shell(block)
 
 
 @pytest.mark.parametrize("command", [each for each in manual.commands(_PAGE, "aws") if "get-login" not in each])
 def test_aws_has_the_command(command: str) -> None:
-    """AWS's own service description has the operation and its options, and requires no others."""
+    """The operation and its options are in AWS's own service description, which requires no others."""
     _, service, operation, *_ = shlex.split(command)
     model = botocore.session.get_session().get_service_model(service.removesuffix("api"))
     named = {xform_name(name, "-"): name for name in model.operation_names}
     shape = model.operation_model(named[operation]).input_shape
     members = {xform_name(name, "-") for name in shape.members} if shape else set()
     required = {xform_name(name, "-") for name in shape.required_members} if shape else set()
-    given = set(re.findall(r"(?<=\s--)[a-z-]+", command))
-    assert given - _EVERYWHERE <= members
-    assert required <= given
+    options = set(re.findall(r"(?<=\s--)[a-z-]+", command))
+    assert options - _EVERYWHERE <= members
+    assert required <= options
 
 
 @pytest.mark.parametrize("command", manual.commands(_PAGE, "kubectl"))
-def test_kubectl_takes_the_command(command: str) -> None:
-    """Kubectl knows the subcommand and its flags; all that is missing is a cluster."""
+def test_kubectl_accepts_the_command(command: str) -> None:
+    """The command's subcommand and flags are known to kubectl, and only a cluster is missing."""
     manual.check_kubectl(command)
 
 
-def test_files_that_commands_name_are_there() -> None:
+def test_named_files_exist() -> None:
     """Commands name only files that exist in the checkout."""
     named = set(re.findall(r"(?:deploy|helm)/[\w./-]+", "\n".join(manual.blocks(_PAGE))))
     missing = {name for name in named if not (ROOT / name).exists()}
-    assert missing <= {"deploy/eks/policies/recognizer.json"}  # comes with the recognizer that needs it
+    assert missing <= {"deploy/eks/policies/recognizer.json"}  # to be added with the recognizer that needs it
     assert named >= {"deploy/eks/cluster.yaml", "deploy/eks/karpenter.yaml", "deploy/eks/values.yaml", "helm/marquee"}
 
 
-def test_gpu_nodes_are_what_the_chart_asks_for() -> None:
-    """Eksctl's GPU group and Karpenter's pool have the labels that the Keras pod selects."""
+def test_gpu_nodes_have_the_charts_labels() -> None:
+    """The GPU group of eksctl and the pool of Karpenter have the labels that the Keras pod selects."""
     wanted = _pods()["marquee-keras"]["nodeSelector"]
     assert wanted == {"nvidia.com/gpu.present": "true"}
     assert wanted.items() <= _gpu_group()["labels"].items()
     assert wanted.items() <= _gpu_pool()["metadata"]["labels"].items()
 
 
-def test_keras_alone_stands_the_taint() -> None:
-    """GPU nodes are tainted, and only the pod that needs the GPU tolerates it."""
+def test_only_keras_tolerates_the_taint() -> None:
+    """GPU nodes are tainted, and only the pod that needs the GPU tolerates the taint."""
     assert _gpu_group()["taints"] == [_GPU_TAINT]
     assert _gpu_pool()["spec"]["taints"] == [_GPU_TAINT]
     tolerant = {
@@ -96,22 +96,24 @@ def test_keras_alone_stands_the_taint() -> None:
 
 
 def test_autoscaler_knows_an_empty_gpu_group() -> None:
-    """The group's tags repeat the GPU node's label and taint, or it would never be scaled up from zero."""
+    """The group's tags repeat the GPU node's label and taint; without them it would never scale up from zero."""
     group, prefix = _gpu_group(), "k8s.io/cluster-autoscaler/node-template"
     assert group["tags"][f"{prefix}/label/nvidia.com/gpu.present"] == group["labels"]["nvidia.com/gpu.present"]
     assert group["tags"][f"{prefix}/taint/nvidia.com/gpu"] == "true:NoSchedule"
     assert group["minSize"] == 0
 
 
-def test_roles_fit_the_service_accounts() -> None:
-    """Each role is for a service account of the chart, which names the role."""
+def test_roles_match_the_service_accounts() -> None:
+    """Each role is for a service account of the chart, whose annotation names the role."""
     (cluster,), (values,) = _yaml("cluster.yaml"), _yaml("values.yaml")
     rendered = charts.render(values)
     for account in cluster["iam"]["serviceAccounts"]:
         if account["metadata"]["namespace"] != "marquee":
             continue
-        made = charts.one(rendered, "ServiceAccount", account["metadata"]["name"])
-        assert made["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].endswith(f":role/{account['roleName']}")
+        service_account = charts.one(rendered, "ServiceAccount", account["metadata"]["name"])
+        assert service_account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].endswith(
+            f":role/{account['roleName']}"
+        )
 
 
 @pytest.mark.parametrize("name", ["models-policy.json", "gallery-policy.json"])

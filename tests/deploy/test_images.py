@@ -1,4 +1,4 @@
-"""What goes into the images."""
+"""Tests of the images' contents."""
 
 import re
 import shutil
@@ -17,10 +17,10 @@ SLIM = ROOT / "deploy" / "images" / "slim"
 DOCKERFILE = (ROOT / "Dockerfile").read_text("utf-8")
 
 
-def test_the_image_of_a_service_has_what_it_needs_alone() -> None:
+def test_a_services_image_has_only_what_it_needs() -> None:
     """A service's image has its own packages and code, the contract and the runtime, and nothing else."""
-    copied = re.findall(r"^COPY (?:--from=(\S+) )?(\S+)", _stage("service"), re.MULTILINE)
-    assert copied == [
+    copies = re.findall(r"^COPY (?:--from=(\S+) )?(\S+)", _stage("service"), re.MULTILINE)
+    assert copies == [
         ("service-packages", "/opt/packages"),
         ("", "marquee/v1"),
         ("", "services/runtime"),
@@ -31,19 +31,19 @@ def test_the_image_of_a_service_has_what_it_needs_alone() -> None:
 
 @pytest.mark.parametrize("service", SERVERS)
 def test_every_service_has_its_lock_file(service: str) -> None:
-    """What is in the list of services can be built: it is a folder that runs, with locked packages."""
+    """Every listed service can be built: its folder has a __main__.py, and its packages are locked."""
     assert (ROOT / "services" / service / "__main__.py").exists()
     assert (ROOT / "requirements" / f"{service}.txt").exists()
 
 
 def test_every_service_is_listed() -> None:
-    """A folder that runs as a server is in the list, by which it is built, locked, documented and tested."""
+    """Every folder with a recognizer is in the list by which services are built, locked, documented and tested."""
     folders = {path.parent.name for path in (ROOT / "services").glob("*/recognizer.py")}
     assert folders == set(RECOGNIZERS)
 
 
 def test_images_do_not_run_as_root() -> None:
-    """The last USER of every target is nobody, by number, as runAsNonRoot requires."""
+    """Every target's last USER is nobody, as a number, because runAsNonRoot requires one."""
     for target in ("service", "local"):
         users = re.findall(r"^USER (\S+)", _stage("server") + _stage(target), re.MULTILINE)
         assert users[-1] == "65532:65532"
@@ -51,7 +51,7 @@ def test_images_do_not_run_as_root() -> None:
 
 @pytest.fixture
 def packages(tmp_path: Path) -> Path:
-    """Copy the packages that are slimmed."""
+    """Link the packages to slim into a folder, and return it."""
     for name in ("face_recognition_models", "botocore", "cv2"):
         (place,) = find_spec(name).submodule_search_locations
         shutil.copytree(place, tmp_path / name, copy_function=_link, ignore=shutil.ignore_patterns("__pycache__"))
@@ -63,8 +63,8 @@ def _link(source: str, target: str) -> str:
     return target
 
 
-def test_slimming_takes_the_68_point_landmarks(packages: Path) -> None:
-    """The landmark model without a commercial license goes; the five-point one and the embedding stay."""
+def test_slimming_removes_the_68_point_landmarks(packages: Path) -> None:
+    """The landmark model without a commercial license is removed; the five-point model and the embedding are kept."""
     models = packages / "face_recognition_models" / "models"
     assert (models / "shape_predictor_68_face_landmarks.dat").exists()
     run([SLIM, packages]).check_returncode()
@@ -74,8 +74,8 @@ def test_slimming_takes_the_68_point_landmarks(packages: Path) -> None:
     ]
 
 
-def test_slimming_keeps_what_servers_read(packages: Path) -> None:
-    """Botocore keeps the services in use, and OpenCV its cascades."""
+def test_slimming_keeps_what_servers_use(packages: Path) -> None:
+    """In botocore the services in use are kept, and in OpenCV its cascades."""
     run([SLIM, packages]).check_returncode()
     services = {path.name for path in (packages / "botocore" / "data").iterdir() if path.is_dir()}
     assert {"s3", "rekognition", "dynamodb", "sts"} <= services
@@ -84,8 +84,8 @@ def test_slimming_keeps_what_servers_read(packages: Path) -> None:
     assert (packages / "cv2" / "data" / "haarcascade_eye.xml").exists()
 
 
-def test_slimming_fits_any_set_of_packages(tmp_path: Path) -> None:
-    """A service without these packages can be slimmed, too."""
+def test_slimming_accepts_any_packages(tmp_path: Path) -> None:
+    """An image without these packages can be slimmed too."""
     (tmp_path / "package" / "tests").mkdir(parents=True)
     run([SLIM, tmp_path]).check_returncode()
     assert not (tmp_path / "package" / "tests").exists()

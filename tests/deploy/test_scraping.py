@@ -1,4 +1,4 @@
-"""How Prometheus finds the pods: with an operator or without, with the same labels."""
+"""Tests of how Prometheus finds the pods: with and without an operator, with the same labels."""
 
 import re
 from pathlib import Path
@@ -18,17 +18,17 @@ def _scrape() -> dict[str, Any]:
     return loaded
 
 
-def test_prometheus_takes_the_entry(tmp_path: Path) -> None:
-    """Prometheus accepts the entry for use without an operator; Debian's build lacks Kubernetes support."""
+def test_prometheus_accepts_the_entry(tmp_path: Path) -> None:
+    """Prometheus accepts the entry for use without an operator."""
     entry = _scrape()
-    assert entry.pop("kubernetes_sd_configs") == [{"role": "pod"}]
+    assert entry.pop("kubernetes_sd_configs") == [{"role": "pod"}]  # which Debian's build does not support
     entry["static_configs"] = [{"targets": ["127.0.0.1:9"]}]
     YAML(typ="safe", pure=True).dump({"scrape_configs": [entry]}, tmp_path / "prometheus.yaml")
     promtool.run("check", "config", str(tmp_path / "prometheus.yaml"))
 
 
 def test_both_ways_give_the_same_labels() -> None:
-    """Dashboards and alerts select by job, component, and the labels that the operator adds."""
+    """With and without an operator, targets have the labels that dashboards and alerts select by."""
     monitor = charts.one(charts.render({"podMonitor": {"enabled": True}}), "PodMonitor", "marquee")
     set_by_operator = {"namespace", "pod", "endpoint"}
     for endpoint in monitor["spec"]["podMetricsEndpoints"]:
@@ -40,8 +40,8 @@ def test_both_ways_give_the_same_labels() -> None:
     assert entry["job_name"] == "marquee"
 
 
-def test_ports_that_are_scraped_are_there() -> None:
-    """The pods' ports have the names that are scraped."""
+def test_scraped_ports_exist() -> None:
+    """The pods have ports with the scraped names."""
     rendered = charts.render()
     containers = [
         container
@@ -53,18 +53,14 @@ def test_ports_that_are_scraped_are_there() -> None:
 
 
 def test_manual_lists_every_alert() -> None:
-    """The table of alerts lists each with its severity, and no others."""
-    listed = re.findall(
-        r"^\| (Marquee\w+) \| (\w+) \| \[.*\]\(runbooks/(.+)\.md\) \|$", _PAGE.read_text(), re.MULTILINE
-    )
+    """The table of alerts has each alert with its severity, and no others."""
+    rows = re.findall(r"^\| (Marquee\w+) \| (\w+) \| \[.*\]\(runbooks/(.+)\.md\) \|$", _PAGE.read_text(), re.MULTILINE)
     yaml = YAML(typ="safe", pure=True)
     files = {path.stem: yaml.load(path) for path in (CHART / "alerts").glob("*.yaml")}
-    assert sorted(listed) == sorted(
-        (alert["alert"], alert["labels"]["severity"], name) for name, alert in files.items()
-    )
+    assert sorted(rows) == sorted((alert["alert"], alert["labels"]["severity"], name) for name, alert in files.items())
 
 
-def test_manual_can_be_typed() -> None:
-    """Bash accepts the commands."""
+def test_manual_commands_are_valid() -> None:
+    """Bash accepts the manual's commands."""
     for block in manual.blocks(_PAGE):
         manual.check_shell(block)
