@@ -1,4 +1,4 @@
-"""What the client and its command meet: a server whose answers a test chooses."""
+"""A server whose responses a test chooses, for tests of the client and its command."""
 
 import threading
 from collections.abc import Iterator
@@ -21,15 +21,15 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 @dataclass
 class Peer(RecognizerServiceServicer):
-    """Responds to every call alike and records the requests."""
+    """Gives every call the same response and records the requests."""
 
     answer: pb.RecognizeImageResponse = field(default_factory=pb.RecognizeImageResponse)
     listing: pb.ListRecognizersResponse = field(default_factory=pb.ListRecognizersResponse)
     refusals: dict[bytes, status_pb2.Status] = field(default_factory=dict)
-    """Picture → status to refuse it with; b"" stands for every other picture."""
+    """Picture → status to refuse it with; b"" means every other picture."""
     requests: list[pb.RecognizeImageRequest] = field(default_factory=list)
     hold: threading.Event | None = None
-    """Delays responses until it is set."""
+    """Event that delays responses until it is set."""
     address: str = "127.0.0.1:0"
     """Address to listen on; port 0 becomes a free one."""
 
@@ -143,7 +143,7 @@ def _milliseconds(count: int) -> duration_pb2.Duration:
 
 
 def marquee(*arguments: str, stdin: bytes | None = None) -> Result:
-    """Run the command and return its result. Tables do not depend on the terminal's width."""
+    """Run the command, with tables that do not depend on the terminal's width; return its result."""
     return CliRunner(env={"COLUMNS": None}).invoke(app, arguments, input=stdin)
 
 

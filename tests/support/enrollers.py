@@ -111,7 +111,7 @@ async def refusal(call: grpc.aio.UnaryUnaryCall) -> status_pb2.Status:
 
 
 def code_and_reason(refused: status_pb2.Status) -> tuple[str, str]:
-    """Return code and reason of a status."""
+    """Return the code and the reason of a status."""
     return status.code_of(refused).name, status.reason_of(refused)
 
 

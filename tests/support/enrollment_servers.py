@@ -35,7 +35,7 @@ class EnrollmentServers:
     gallery: Path
 
     def forget_all(self) -> None:
-        """Remove everybody who is enrolled."""
+        """Remove everybody who is enrolled from the SVM recognizer."""
         self.gallery.unlink(missing_ok=True)
         with Client(self.svm) as client:
             wait_until(lambda: not any(person.create_time for person in client.people()[0].people))
@@ -43,7 +43,7 @@ class EnrollmentServers:
 
 @contextmanager
 def enrollment_servers(folder: Path) -> Iterator[EnrollmentServers]:
-    """Serve them in a process of their own, so that their logs are not part of a command's output."""
+    """Run the servers in a process of their own, so that a command's output does not contain their logs."""
     addresses = folder / "servers.json"
     command = [sys.executable, "-m", "tests.support.enrollment_servers", folder]
     with (folder / "log").open("wb") as log, spawn(command, stdout=log, stderr=log) as process:

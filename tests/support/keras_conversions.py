@@ -1,9 +1,9 @@
-"""Make models of all kinds, good and bad, and convert them: run by test_keras_convert.py where TensorFlow is.
+"""Make models of all kinds, good and bad, and convert them; test_keras_convert.py runs this with TensorFlow.
 
 usage: python -m tests.support.keras_conversions DIR
 
-Leave in DIR pixels.npy, NAME.npy with the original model's scores of them, out/NAME/1 with the converted model, and
-conversions.json: exit code and text of each conversion, and what TensorFlow reads in its files.
+Write to DIR pixels.npy, NAME.npy with the original model's scores for them, out/NAME/1 with the converted model, and
+conversions.json with each conversion's exit code and text, and with what TensorFlow reads from its files.
 """
 
 import contextlib
@@ -46,7 +46,7 @@ def main(folder: Path) -> None:
 
 
 def _good(folder: Path) -> dict[str, list[str | Path]]:
-    """Models that convert, with the arguments of each."""
+    """Save models that can be converted; return each one's arguments."""
     legacy = _network(tf_keras, 3, "softmax")
     legacy.save(folder / "legacy.h5")
     _expect(folder, "legacy", legacy.predict(preprocess_input(VALUES.copy(), mode="tf"), verbose=0))
@@ -113,7 +113,7 @@ def _prepared_by_operations() -> Any:
 
 
 def _bad(folder: Path) -> dict[str, Path | str]:
-    """Models that do not convert."""
+    """Save models that cannot be converted; return their files."""
     legacy = _network(tf_keras, 2, "softmax")
     legacy.save_weights(folder / "weights.h5")
     legacy.save(folder / "whole.h5")
@@ -205,7 +205,7 @@ def _describe(folder: Path) -> dict[str, Any]:
 
 
 def _max_difference(mode: str) -> float:
-    """Return the maximum difference of the 256 preprocessed values from Keras's."""
+    """Return the maximum difference between the 256 preprocessed values and Keras's."""
     every = np.arange(256, dtype=np.float32).reshape(1, 16, 16, 1).repeat(3, axis=3)
     graph = tf.function(lambda values: tf.identity(export.preprocess(values, mode)), autograph=False)
     expected = {

@@ -1,4 +1,4 @@
-"""Pictures as files: of noise, damaged, printed, and the demo's."""
+"""Pictures as files: noise, damaged copies, printed text and the demo's pictures."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ def encode_noise(form: str = "JPEG", **options: object) -> bytes:
 
 
 def damaged(sound: bytes, within: int) -> Iterator[bytes]:
-    """150 copies in which three of the first bytes, `within` so many, are changed."""
+    """Yield 150 copies in which three of the first `within` bytes are changed."""
     random = np.random.default_rng(7)
     for _ in range(150):
         copy = bytearray(sound)
@@ -43,7 +43,7 @@ def jpeg(picture: Pillow.Image, quality: int = 92) -> bytes:
 
 
 def demo() -> dict[str, bytes]:
-    """Return the demo's pictures as JPEG: collins, hopper, both and coffee."""
+    """Return the demo's pictures as JPEG files by name: collins, hopper, both and coffee."""
     return {name.removesuffix(".jpg"): jpeg(picture) for name, picture in pictures.demo_pictures().items()}
 
 

@@ -23,11 +23,11 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120
-"""Seconds within which an event that a test waits for comes even on a busy machine: a ceiling, not a measure."""
+"""Seconds that a test waits for an event at most, even on a busy machine: a ceiling, not a measurement."""
 MISSING_BUCKET = "marquee-missing"
-"""Allowed in the settings, but does not exist."""
+"""Bucket that the settings allow but that does not exist."""
 _PATIENT = {f"MARQUEE_REKOGNITION_{wait}_TIMEOUT_SECONDS": "60" for wait in ("CONNECT", "READ")}
-"""The stand-in for Rekognition shares the processor with all other tests."""
+"""Longer timeouts, because the stand-in for Rekognition shares the processor with all other tests."""
 
 
 @contextmanager
@@ -35,16 +35,16 @@ def spawn(command: Sequence[str | Path], *, cwd: Path = ROOT, **options: Any) ->
     """Start a process; yield it, and kill it and its children afterwards, even if this process is killed."""
     options = {"stdin": subprocess.DEVNULL} | options
     with subprocess.Popen(command, cwd=cwd, start_new_session=True, **options) as process:
-        _tell_guard(f"+{process.pid}")
+        _notify_guard(f"+{process.pid}")
         try:
             yield process
         finally:
             _kill_group(process.pid)
-            _tell_guard(f"-{process.pid}")
+            _notify_guard(f"-{process.pid}")
 
 
 def run(command: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end; return its exit code and what it printed."""
+    """Run a command to its end; return its exit code and output."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with spawn(command, **pipes | options) as process:
         output, error = process.communicate()
@@ -69,13 +69,13 @@ for group in groups:
 """
 
 
-def _tell_guard(message: str) -> None:
+def _notify_guard(message: str) -> None:
     print(message, file=_guard().stdin, flush=True)
 
 
 @functools.cache
 def _guard() -> subprocess.Popen[str]:
-    """Start a process that kills the process groups it was told of once this process is gone."""
+    """Start a process that kills the process groups reported to it once this process is gone."""
     command = [sys.executable, "-I", "-S", "-c", _GUARD]
     guard = subprocess.Popen(command, stdin=subprocess.PIPE, text=True, start_new_session=True)
     atexit.register(guard.communicate)
@@ -136,7 +136,7 @@ def local_system(state: Path) -> Iterator[LocalSystem]:
 
 @dataclass(frozen=True)
 class Server:
-    """A server that runs by itself."""
+    """A server that runs without the rest of the system."""
 
     process: subprocess.Popen[bytes]
     address: str
@@ -155,7 +155,7 @@ def server(module: str, environment: dict[str, str]) -> Iterator[Server]:
 
 
 def serving(address: str) -> bool:
-    """Whether a gRPC server there reports SERVING."""
+    """Return whether a gRPC server at the address reports SERVING."""
     with grpc.insecure_channel(address) as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         try:
@@ -182,7 +182,7 @@ def metric(url: str, name: str, labels: str) -> float:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on, below those that the kernel gives to whoever asks for any."""
+    """Return a loopback port that nobody listens on, below the range that the kernel assigns automatically."""
     while True:
         port = random.SystemRandom().randrange(20_000, 32_000)
         with socket.socket() as probe:
@@ -194,7 +194,7 @@ def free_port() -> int:
 
 
 def train_python() -> str:
-    """Return its Python; skip the test if it does not exist."""
+    """Return the training environment's Python; skip the test if it does not exist."""
     python = os.environ.get("MARQUEE_TRAIN_PYTHON") or ROOT / ".venv-train/bin/python"
     if not Path(python).exists():
         pytest.skip(f"{python} is not there: `make train-env` makes it, MARQUEE_TRAIN_PYTHON names another")
@@ -202,6 +202,6 @@ def train_python() -> str:
 
 
 def run_module(module: str, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run `python -m MODULE ARGUMENTS` there."""
+    """Run `python -m MODULE ARGUMENTS` in the training environment."""
     command = [train_python(), "-m", module, *map(str, arguments)]
     return run(command, env=os.environ | environment)

@@ -1,4 +1,4 @@
-"""Recognizers that do what a test tells them and gateways over them, served for real, and their results."""
+"""Scripted recognizers and gateways in front of them, on real servers, and helpers for their results."""
 
 import argparse
 import asyncio
@@ -46,7 +46,7 @@ class Scripted:
     Records its calls.
     """
 
-    def __init__(  # noqa: PLR0913 - each is something that a test may set
+    def __init__(  # noqa: PLR0913 - a test may set each of them
         self,
         name: str = "leaf",
         *,
@@ -137,11 +137,11 @@ class LeafProcess:
 
     async def serving(self) -> None:
         async with asyncio.timeout(PATIENCE):
-            while await self.health() != health_pb2.HealthCheckResponse.SERVING:  # noqa: ASYNC110 - it is another process that changes
+            while await self.health() != health_pb2.HealthCheckResponse.SERVING:  # noqa: ASYNC110 - the status changes in another process
                 await asyncio.sleep(0.05)
 
     async def stop(self) -> None:
-        """Send SIGTERM to a server that serves; return when it says that it takes no more calls."""
+        """Send SIGTERM to a running server; return once its readiness says that it accepts no more calls."""
         async with asyncio.timeout(PATIENCE), grpc.aio.insecure_channel(self.address, options=_IMPATIENT) as channel:
             watched = health_pb2.HealthCheckRequest(service="readiness")
             async for response in health_pb2_grpc.HealthStub(channel).Watch(watched):
@@ -191,7 +191,7 @@ async def stub(address: str) -> AsyncIterator[Stub]:
 async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> None:
     """Wait for the condition; fail the test if it does not come true."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - what is waited for is on the other side of a channel
+        while not condition():  # noqa: ASYNC110 - the condition depends on the other side of a channel
             await asyncio.sleep(0.01)
 
 
@@ -208,7 +208,7 @@ def request(**fields: object) -> pb.RecognizeImageRequest:
 
 
 def main() -> None:
-    """Serve one as a process: `python -m tests.support.servers`."""
+    """Serve a scripted recognizer as a process: `python -m tests.support.servers`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--until", type=Path)
@@ -253,7 +253,7 @@ async def gateway_client(*recognizers: Scripted, **others: str | BackendConfig) 
 
 
 def nobody() -> str:
-    """Return a target where nobody listens."""
+    """Return a target on which nobody listens."""
     return f"127.0.0.1:{free_port()}"
 
 
@@ -305,7 +305,7 @@ def result(recognizer: str, *faces: pb.Face, group: str = "", **fields: object) 
 
 
 def summary(*results: pb.RecognizerResult) -> list[tuple[str, str]]:
-    """Return state and name of each verdict."""
+    """Return the state and the name of each verdict."""
     return [
         (pb.VerdictState.Name(one.state).removeprefix("VERDICT_STATE_"), one.display_name)
         for one in fusion.verdicts(results)

@@ -1,4 +1,4 @@
-"""A recognizer that knows nobody in the demo's photos, and pictures to enroll."""
+"""An SVM recognizer that knows nobody in the demo's photos, and pictures to enroll."""
 
 import io
 import time
@@ -42,7 +42,7 @@ def write_model(folder: Path, recipe: str = "embedding", length: int = 128, seed
 async def replica(
     model: Path, gallery: Path | str = "", **settings: object
 ) -> AsyncIterator[tuple[SvmRecognizer, SvmEnroller]]:
-    """Run a recognizer and its enroller in this event loop."""
+    """Run a recognizer and its enroller in this event loop; yield both."""
     own = {"svm_model": str(model), "svm_gallery": str(gallery), "workers": 1} | settings
     recognizer = SvmRecognizer(SvmSettings(**own))
     await recognizer.load()
@@ -58,13 +58,13 @@ def portrait(person: str) -> Pillow.Image:
 
 
 def other_picture(person: str) -> Image:
-    """Return the photo in another light, mirrored, smaller and compressed anew."""
+    """Return the photo darkened, mirrored, shrunk and compressed again."""
     mirrored = portrait(person).transpose(Pillow.Transpose.FLIP_LEFT_RIGHT).point(lambda value: int(value * 0.8))
     return picture(mirrored.resize((mirrored.width * 4 // 5, mirrored.height * 4 // 5)), quality=60)
 
 
 def picture(pixels: Pillow.Image, quality: int = 90) -> Image:
-    """Return a JPEG."""
+    """Return the pixels as a JPEG image."""
     buffer = io.BytesIO()
     pixels.save(buffer, "JPEG", quality=quality)
     return Image(buffer.getvalue())

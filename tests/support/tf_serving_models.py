@@ -20,7 +20,7 @@ from local.tf_serving.source import Source
 Sizes = Sequence[int | None]
 
 
-def write_brightness_model(  # noqa: PLR0913 - what a model can differ in
+def write_brightness_model(  # noqa: PLR0913 - models differ in each of them
     base: Path,
     version: int = 1,
     *,
@@ -34,7 +34,7 @@ def write_brightness_model(  # noqa: PLR0913 - what a model can differ in
 ) -> Path:
     """Write BASE/VERSION with a model whose scores are [mean of the values · scale, 1 - that], or `only` one of them.
 
-    A version is there whole or not at all. `assets` has more fields of marquee.json.
+    The version appears complete or not at all. `assets` has more fields of marquee.json.
     """
     folder = base / f"{version}.part"
     (folder / "assets").mkdir(parents=True)
@@ -67,7 +67,7 @@ async def serving(
 
 @asynccontextmanager
 async def serving_of(servables: Servables, options: ServerOptions | None = None, port: int = 0) -> AsyncIterator[int]:
-    """Serve the models, which may change meanwhile; yield the port."""
+    """Serve the models, which may change while they are served; yield the port."""
     with ThreadPoolExecutor(2) as executor:
         server = await build(servables, executor, options or ServerOptions())
         bound = server.add_insecure_port(f"127.0.0.1:{port}")
