@@ -1,4 +1,4 @@
-"""The file of a model."""
+"""The file that stores a model."""
 
 import contextlib
 import io
@@ -27,7 +27,7 @@ from services.svm.recipes.wavelet import Wavelet
 
 PEOPLE = (Person("ada-lovelace", "Ada Lovelace"), Person("grace-hopper", "Grace Hopper"))
 Schema = dict[str, Any]
-OF_ELSEWHERE = {"__class__": "Thing", "__module__": "elsewhere"}
+FOREIGN = {"__class__": "Thing", "__module__": "elsewhere"}
 NOTHING = {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode", "content": []}
 SYSTEM = {"__class__": "system", "__module__": "os", "__loader__": "FunctionNode"}
 
@@ -47,8 +47,8 @@ def trained() -> Artifact:
     return Artifact("wavelet", pipeline, gallery, calibration, {"accuracy": 1.0}, "ab12")
 
 
-def test_what_is_saved_is_loaded(trained: Artifact, tmp_path: Path) -> None:
-    """People, calibration, report and decisions survive the file; the version is new."""
+def test_a_saved_model_is_loaded(trained: Artifact, tmp_path: Path) -> None:
+    """People, calibration, report and decisions survive saving and loading; the file gives the version."""
     artifact.save(trained, tmp_path / "folder" / "model.skops")
     loaded = artifact.load(tmp_path / "folder" / "model.skops")
     faces = np.random.default_rng(1).uniform(0, 255, (3, Wavelet.length))
@@ -67,7 +67,7 @@ def test_what_is_saved_is_loaded(trained: Artifact, tmp_path: Path) -> None:
 
 
 def test_two_models_have_two_versions(trained: Artifact, tmp_path: Path) -> None:
-    """Another threshold is another model."""
+    """A different threshold gives the model a different version."""
     versions = set()
     for threshold in (0.5, 0.6):
         artifact.save(
@@ -96,21 +96,21 @@ def test_a_missing_model_says_how_to_make_one(tmp_path: Path) -> None:
     ids=["empty", "text", "pickle", "estimator", "format", "incomplete"],
 )
 def test_anything_else_is_refused(content: bytes, tmp_path: Path) -> None:
-    """A file that is no artifact is the operator's mistake, explained in one line."""
+    """A file that is not an artifact is the operator's mistake and is explained in one line."""
     (tmp_path / "model.skops").write_bytes(content)
     with pytest.raises(Misconfigured, match=r"model\.skops is not a model of the SVM trainer"):
         artifact.load(tmp_path / "model.skops")
 
 
 def test_types_from_elsewhere_are_refused(trained: Artifact, tmp_path: Path) -> None:
-    """A type that skops does not trust is named and never built, even in a file that is right otherwise."""
+    """A type that skops does not trust is named and never built, even in an otherwise valid file."""
     artifact.save(replace(trained, report={"note": Stranger()}), tmp_path / "model.skops")
     with pytest.raises(Misconfigured, match="Stranger"):
         artifact.load(tmp_path / "model.skops")
 
 
-def rewritten(whole: bytes, change: Callable[[Schema], None]) -> bytes:
-    """The file with another schema: what somebody would make who knows the format."""
+def with_schema(whole: bytes, change: Callable[[Schema], None]) -> bytes:
+    """Return the file with another schema, as an attacker who knows the format would write it."""
     old, new = zipfile.ZipFile(io.BytesIO(whole)), io.BytesIO()
     schema = json.loads(old.read("schema.json"))
     change(schema)
@@ -123,29 +123,29 @@ def rewritten(whole: bytes, change: Callable[[Schema], None]) -> bytes:
 @pytest.mark.parametrize(
     "node",
     [
-        OF_ELSEWHERE | {"__loader__": "ObjectNode"},
-        OF_ELSEWHERE | {"__loader__": "FunctionNode"},
-        OF_ELSEWHERE | {"__loader__": "ListNode", "content": []},
-        OF_ELSEWHERE | {"__loader__": "ConstructorFromReduceNode", "content": NOTHING},
-        OF_ELSEWHERE | {"__loader__": "NoSuchNode"},
+        FOREIGN | {"__loader__": "ObjectNode"},
+        FOREIGN | {"__loader__": "FunctionNode"},
+        FOREIGN | {"__loader__": "ListNode", "content": []},
+        FOREIGN | {"__loader__": "ConstructorFromReduceNode", "content": NOTHING},
+        FOREIGN | {"__loader__": "NoSuchNode"},
         SYSTEM,
         {"__class__": "call", "__module__": "operator", "__loader__": "OperatorFuncNode", "attrs": NOTHING},
     ],
     ids=lambda node: f"{node['__loader__']}-{node['__module__']}",
 )
 def test_no_code_runs(trained: Artifact, node: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file made to run something is refused before any module of its choice is even imported."""
+    """A file made to run code is refused before any module of its choice is imported."""
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "elsewhere.py").write_text("class Thing: pass")
     artifact.save(trained, tmp_path / "model.skops")
-    hostile = rewritten((tmp_path / "model.skops").read_bytes(), lambda schema: schema["content"].update(report=node))
+    hostile = with_schema((tmp_path / "model.skops").read_bytes(), lambda schema: schema["content"].update(report=node))
     with pytest.raises(Misconfigured, match=r"is not a model of the SVM trainer: .*(elsewhere|system|call)"):
         artifact.loads(hostile, "model.skops")
     assert "elsewhere" not in sys.modules
 
 
-def test_a_file_that_unpacks_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kilobyte that would take more memory than a model may is not unpacked."""
+def test_a_zip_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small file that would unpack to more than a model's maximum is not unpacked."""
     monkeypatch.setattr(artifact, "MAX_BYTES", 2**20)
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as parts:
@@ -154,10 +154,10 @@ def test_a_file_that_unpacks_without_end_is_refused(monkeypatch: pytest.MonkeyPa
         artifact.loads(content.getvalue(), "model.skops")
 
 
-def test_a_message_is_one_line_and_says_what_is_lacking(trained: Artifact, tmp_path: Path) -> None:
-    """A missing part is named."""
+def test_a_missing_part_is_named(trained: Artifact, tmp_path: Path) -> None:
+    """The message is one line and names the missing part."""
     artifact.save(trained, tmp_path / "model.skops")
-    less = rewritten((tmp_path / "model.skops").read_bytes(), lambda schema: schema["content"].pop("calibration"))
+    less = with_schema((tmp_path / "model.skops").read_bytes(), lambda schema: schema["content"].pop("calibration"))
     with pytest.raises(
         Misconfigured, match=r"^model.skops is not a model of the SVM trainer: it lacks 'calibration'\.$"
     ):
@@ -165,7 +165,7 @@ def test_a_message_is_one_line_and_says_what_is_lacking(trained: Artifact, tmp_p
 
 
 def test_any_damage_is_reported_as_such(trained: Artifact, tmp_path: Path) -> None:
-    """Whatever byte is wrong: the file is refused in the same words, or it does not matter."""
+    """A file with any wrong bytes is refused with Misconfigured, unless the bytes do not matter."""
     path, random = tmp_path / "model.skops", np.random.default_rng(5)
     artifact.save(trained, path)
     whole = path.read_bytes()
@@ -177,7 +177,7 @@ def test_any_damage_is_reported_as_such(trained: Artifact, tmp_path: Path) -> No
 
 
 def test_another_format_is_refused(trained: Artifact, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A later format is refused by its name, not half understood."""
+    """A later format is refused by its name instead of being half understood."""
     with monkeypatch.context() as later:
         later.setattr(artifact, "FORMAT", "marquee-svm/99")
         artifact.save(trained, tmp_path / "model.skops")

@@ -1,4 +1,4 @@
-"""Decisions of every classifier that the trainer fits."""
+"""The decisions of every kind of classifier that the trainer fits."""
 
 import numpy as np
 import pytest
@@ -25,8 +25,8 @@ from services.svm.model import by_person, decisions_of
     ],
     ids=["svc", "rbf", "linear-svc", "regression", "forest"],
 )
-def test_decisions_are_those_of_scaler_and_classifier(people: int, scaler: type, classifier: object) -> None:
-    """Every classifier decides about each person as scikit-learn does, votes included."""
+def test_decisions_equal_scikit_learns(people: int, scaler: type, classifier: object) -> None:
+    """Every classifier's decision about each person equals scikit-learn's, votes included."""
     random = np.random.default_rng(people)
     owners = np.repeat(np.arange(people), 12)
     features = random.normal(0, 40, (len(owners), 30)) + owners[:, np.newaxis] * random.normal(0, 9, 30)

@@ -1,4 +1,4 @@
-"""Finding faces."""
+"""Detection of faces in pictures."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,13 +19,13 @@ def finder() -> FaceFinder:
 
 
 def near(face: Face, expected: Face) -> bool:
-    """Whether edges differ by less than an eighth of the face."""
+    """Return whether the edges differ by less than an eighth of the face."""
     values = [(face.left, expected.left), (face.top, expected.top), (face.width, expected.width)]
     return all(abs(one - other) < expected.width / 8 for one, other in values)
 
 
 def test_haar_finds_a_face_with_two_eyes(finder: FaceFinder) -> None:
-    """Haar's face is found by the published rule and, nearly alike, when recognizing; Haar gives no score."""
+    """The published rule and the recognizer find Haar's face in nearly the same place; Haar gives no score."""
     pixels = np.asarray(photo("Eileen Collins"))
     assert finder.find_as_published(pixels) == [EILEEN]
     (face,) = finder.find(pixels)
@@ -33,8 +33,8 @@ def test_haar_finds_a_face_with_two_eyes(finder: FaceFinder) -> None:
     assert face.score == 0
 
 
-def test_dlib_is_asked_where_haar_sees_one_eye(finder: FaceFinder) -> None:
-    """Behind Grace Hopper's glasses Haar sees one eye: the published rule has no face, dlib finds it."""
+def test_dlib_finds_a_face_with_one_visible_eye(finder: FaceFinder) -> None:
+    """Haar sees one eye behind Grace Hopper's glasses, so that the published rule finds no face but dlib does."""
     pixels = np.asarray(photo("Grace Hopper"))
     assert finder.find_as_published(pixels) == []
     (face,) = finder.find(pixels)
@@ -42,8 +42,8 @@ def test_dlib_is_asked_where_haar_sees_one_eye(finder: FaceFinder) -> None:
     assert 0 < face.score <= 1
 
 
-def test_both_detectors_serve_one_picture(finder: FaceFinder) -> None:
-    """A two-eyed face beside a one-eyed one: both are found once, from left to right."""
+def test_both_detectors_are_used_in_one_picture(finder: FaceFinder) -> None:
+    """A face with two visible eyes and another with only one are each found once, from left to right."""
     both = np.asarray(demo_pictures()["both.jpg"])
     left, right = finder.find(both)
     assert near(left, Face(116, 66, 97, 97))
@@ -52,12 +52,12 @@ def test_both_detectors_serve_one_picture(finder: FaceFinder) -> None:
 
 
 def test_no_face_in_a_cup_of_coffee(finder: FaceFinder) -> None:
-    """Where there is nobody, nobody is found."""
+    """A picture without people has no faces."""
     assert finder.find(np.asarray(demo_pictures()["coffee.jpg"])) == []
 
 
-def test_a_large_picture_is_looked_through_small_and_boxes_are_full_size(finder: FaceFinder) -> None:
-    """Boxes are pixels of the given picture, whatever size it is looked at in."""
+def test_boxes_of_a_large_picture_are_full_size(finder: FaceFinder) -> None:
+    """Boxes are in pixels of the given picture, whatever size it is searched in."""
     large = photo("Eileen Collins").resize((2048, 2048))
     (face,) = finder.find(np.asarray(large))
     assert near(face, Face(*(4 * value for value in (EILEEN.left, EILEEN.top, EILEEN.width, EILEEN.height))))
@@ -74,19 +74,19 @@ def test_a_face_at_the_edge_is_clipped(finder: FaceFinder) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 12_000), (12_000, 3), (20, 20), (24, 24)])
 def test_odd_pictures_have_no_face(finder: FaceFinder, size: tuple[int, int]) -> None:
-    """Pictures too small for any detector do no harm."""
+    """Pictures too small for any detector have no face and raise no error."""
     noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     assert finder.find(noise) == []
 
 
 def test_a_small_picture_of_a_face_has_a_face(finder: FaceFinder) -> None:
-    """A crop of 60 pixels, in which Haar sees no eyes and dlib no face of its size, is looked at closely."""
+    """A crop of 60 pixels, in which Haar sees no eyes and dlib no face of its size, is searched in more detail."""
     small = photo("Grace Hopper").crop((130, 60, 410, 380)).resize((60, 68))
     assert len(finder.find(np.asarray(small))) == 1
 
 
 def wall(columns: int, rows: int) -> np.ndarray:
-    """One face again and again, every second one mirrored."""
+    """Return a picture that repeats one face, every second time mirrored."""
     head = photo("Eileen Collins").crop((140, 20, 300, 220))
     picture = Image.new("RGB", (160 * columns, 200 * rows))
     for number in range(columns * rows):
@@ -96,19 +96,19 @@ def wall(columns: int, rows: int) -> np.ndarray:
 
 
 def test_forty_faces_are_found(finder: FaceFinder) -> None:
-    """A wall of 40 faces, 48 pixels each where they are looked for."""
+    """All of 40 faces are found, which are 48 pixels wide in the size that is searched."""
     assert len(finder.find(wall(8, 5))) == 40
 
 
 def test_many_faces_come_from_left_to_right(finder: FaceFinder) -> None:
-    """Twelve faces in one picture are twelve faces, each found once."""
+    """Each of twelve faces in one picture is found once."""
     faces = finder.find(wall(4, 3))
     assert len(faces) == 12
     assert [face.left for face in faces] == sorted(face.left for face in faces)
 
 
 def test_threads_share_a_finder(finder: FaceFinder) -> None:
-    """Looking from several threads at once gives what one thread finds."""
+    """Concurrent threads find the same faces as a single thread."""
     pictures = [np.asarray(picture) for picture in demo_pictures().values()] * 3
     alone = [finder.find(pixels) for pixels in pictures]
     with ThreadPoolExecutor(4) as threads:

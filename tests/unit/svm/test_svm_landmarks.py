@@ -1,4 +1,4 @@
-"""Where a face looks, and whether that is good enough to enroll it."""
+"""The pose of a face, and whether the face is good enough to enroll."""
 
 import numpy as np
 import pytest
@@ -9,15 +9,15 @@ from services.svm.faces import Face, Landmarks
 from services.svm.gallery.enroller import check_face
 
 AHEAD = np.array([[140, 100], [160, 100], [60, 100], [40, 100], [100, 184]])
-"""dlib's order: the eye at the right first, each eye's outer corner first, then the nose's lower end."""
+"""Landmarks in dlib's order: the eye at the right first, each from its outer corner, then the nose's lower end."""
 
 
-def moved(nose: tuple[int, int]) -> Landmarks:
-    return Landmarks.from_dlib(np.vstack([AHEAD[:4], AHEAD[4] + nose]))
+def with_nose_at(offset: tuple[int, int]) -> Landmarks:
+    return Landmarks.from_dlib(np.vstack([AHEAD[:4], AHEAD[4] + offset]))
 
 
-def test_a_face_that_looks_ahead_is_not_turned() -> None:
-    """All angles are 0, and left is the picture's left."""
+def test_a_face_that_looks_ahead_has_no_angles() -> None:
+    """All angles of a face that looks ahead are 0, and left means the picture's left."""
     ahead = Landmarks.from_dlib(AHEAD)
     assert (ahead.pose().roll, ahead.pose().yaw, ahead.pose().pitch) == pytest.approx((0, 0, 0), abs=0.1)
     assert [(point.type, point.x, point.y) for point in ahead.messages(200, 400)] == [
@@ -27,15 +27,15 @@ def test_a_face_that_looks_ahead_is_not_turned() -> None:
     ]
 
 
-def test_the_nose_tells_where_the_face_looks() -> None:
-    """Nearer to the eye at the right: positive yaw; nearer to both: positive pitch."""
-    assert moved((55, 0)).pose().yaw == pytest.approx(45, abs=1)
-    assert moved((-55, 0)).pose().yaw == pytest.approx(-45, abs=1)
-    assert moved((0, -55)).pose().pitch == pytest.approx(45, abs=1)
+def test_the_nose_gives_yaw_and_pitch() -> None:
+    """A nose nearer to the eye at the right gives a positive yaw, one nearer to both eyes a positive pitch."""
+    assert with_nose_at((55, 0)).pose().yaw == pytest.approx(45, abs=1)
+    assert with_nose_at((-55, 0)).pose().yaw == pytest.approx(-45, abs=1)
+    assert with_nose_at((0, -55)).pose().pitch == pytest.approx(45, abs=1)
 
 
-def test_a_tilt_is_no_turn() -> None:
-    """A head that lies on a shoulder still looks ahead."""
+def test_a_tilt_is_not_a_turn() -> None:
+    """A head tilted towards a shoulder has no yaw."""
     quarter = np.array([[0, 1], [-1, 0]])
     tilted = Landmarks.from_dlib((AHEAD - 100) @ quarter[::-1, ::-1] // 2 + 100)
     assert tilted.pose().yaw == pytest.approx(0, abs=3)
@@ -53,7 +53,7 @@ def test_a_tilt_is_no_turn() -> None:
     ],
 )
 def test_errors_say_what_to_do(side: int, quality: pb.FaceQuality, error: type[DomainError] | None) -> None:
-    """A face at the limit is accepted; beyond it the message gives the measure and the remedy."""
+    """A face at the limit is accepted; beyond it the message gives the measured value and the remedy."""
     face = Face(0, 0, side, side)
     if error is None:
         check_face(face, quality)

@@ -1,4 +1,4 @@
-"""The recognizer with its committed model."""
+"""The SVM recognizer with its committed model."""
 
 import asyncio
 import io
@@ -65,7 +65,7 @@ def names(result: pb.RecognizerResult) -> list[str]:
 async def test_the_demo_pictures_are_named(
     svm: SvmRecognizer, pictures: dict[str, Pillow.Image], file: str, expected: list[str]
 ) -> None:
-    """The committed model names each person in pictures unlike those it was trained on, and nobody in a cup."""
+    """The committed model names each person in pictures unlike its training pictures, and nobody in a cup."""
     result = await svm.recognize(jpeg(pictures[file]), options_for(NAMES))
     assert names(result) == expected
     for face in result.faces:
@@ -75,7 +75,7 @@ async def test_the_demo_pictures_are_named(
 
 
 async def test_boxes_are_shares_of_the_picture(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
-    """Both faces of one picture lie where they are, 0 to 1."""
+    """The boxes of both faces have the right place and size as shares of 0 to 1."""
     result = await svm.recognize(jpeg(pictures["both.jpg"]), options_for(NAMES))
     left, right = (face.box for face in result.faces)
     assert left.left + left.width / 2 == pytest.approx(0.23, abs=0.02)
@@ -84,8 +84,8 @@ async def test_boxes_are_shares_of_the_picture(svm: SvmRecognizer, pictures: dic
     assert right.top + right.height < 1
 
 
-async def test_faces_without_names(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
-    """FACES alone gives boxes and quality, and names nobody; CELEBRITIES alone measures no quality."""
+async def test_features_are_separate(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
+    """FACES alone gives boxes and quality but no names; CELEBRITIES alone gives no quality."""
     only_faces = (await svm.recognize(jpeg(pictures["collins.jpg"]), options_for(FACES))).faces[0]
     assert not only_faces.candidates
     assert 0 < only_faces.quality.sharpness < 1
@@ -95,7 +95,7 @@ async def test_faces_without_names(svm: SvmRecognizer, pictures: dict[str, Pillo
 
 
 async def test_a_face_below_the_threshold_is_nobody(tmp_path: Path, pictures: dict[str, Pillow.Image]) -> None:
-    """A face that is unlike everybody known is a face without candidates."""
+    """A face unlike all known people has no candidates."""
     demo = artifact.load(SvmSettings().svm_model)
     strict = replace(demo, calibration=replace(demo.calibration, threshold=0.0))
     artifact.save(strict, tmp_path / "strict.skops")
@@ -108,7 +108,7 @@ async def test_a_face_below_the_threshold_is_nobody(tmp_path: Path, pictures: di
 
 
 async def test_results_name_the_model(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
-    """Results and ListRecognizers name the same model and version, and results tell the time in the queue."""
+    """Results and ListRecognizers name the same model and version, and results contain the time in the queue."""
     result = await svm.recognize(jpeg(pictures["coffee.jpg"]), options_for(NAMES))
     assert result.model == svm.describe().models[0]
     assert (result.model.name, result.model.evidence_group) == ("embedding", NETWORK)
@@ -116,8 +116,8 @@ async def test_results_name_the_model(svm: SvmRecognizer, pictures: dict[str, Pi
     assert result.timings.HasField("queue")
 
 
-async def test_pictures_at_once(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
-    """Concurrent calls get what each gets alone."""
+async def test_concurrent_calls(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
+    """Concurrent calls get the same results as single calls."""
     files = list(pictures) * 2
     results = await asyncio.gather(*(svm.recognize(jpeg(pictures[file]), options_for(NAMES)) for file in files))
     faces = [names(result) for result in results]
@@ -135,23 +135,23 @@ async def test_too_many_pictures_are_refused(pictures: dict[str, Pillow.Image]) 
 
 
 async def test_a_bad_picture_is_the_callers_error(svm: SvmRecognizer) -> None:
-    """Bytes that are not a picture are refused; the recognizer carries on."""
+    """Bytes that are not a picture raise InvalidImage, and the recognizer carries on."""
     with pytest.raises(InvalidImage):
         await svm.recognize(Image(b"words"), options_for(NAMES))
     grey = jpeg(demo_pictures()["coffee.jpg"].convert("L"))
     assert not (await svm.recognize(grey, options_for(NAMES))).faces
 
 
-async def test_before_the_model_is_there() -> None:
-    """A call before load fails with NotReady."""
+async def test_a_call_before_load_is_not_ready() -> None:
+    """A call before the model is loaded raises NotReady."""
     recognizer = SvmRecognizer(SvmSettings(workers=1))
     with pytest.raises(NotReady):
         await recognizer.recognize(Image(np.zeros(1).tobytes()), options_for(NAMES))
     await recognizer.close()
 
 
-async def test_a_wrong_model_stops_the_start(tmp_path: Path) -> None:
-    """A path without a model is the operator's mistake."""
+async def test_a_missing_model_stops_the_start(tmp_path: Path) -> None:
+    """A path without a model is the operator's mistake and raises Misconfigured."""
     recognizer = SvmRecognizer(SvmSettings(svm_model=str(tmp_path / "nothing.skops"), workers=1))
     with pytest.raises(Misconfigured):
         await recognizer.load()

@@ -1,4 +1,4 @@
-"""Models from a disk or from S3, reloaded when they change."""
+"""Models on disk or in S3, reloaded when they change."""
 
 import asyncio
 import io
@@ -38,7 +38,7 @@ def s3_url() -> Iterator[str]:
 
 
 def other_model(tmp_path: Path) -> bytes:
-    """The demo's model under another version."""
+    """Return the demo's model with another version."""
     demo = artifact.load(DEMO)
     demo.report["note"] = "another"
     artifact.save(demo, tmp_path / "other.skops")
@@ -70,13 +70,13 @@ def version(recognizer: SvmRecognizer) -> str:
 
 async def new_version(recognizer: SvmRecognizer, before: str) -> str:
     async with asyncio.timeout(PATIENCE):
-        while version(recognizer) == before:  # noqa: ASYNC110 - the recognizer tells nobody of its models
+        while version(recognizer) == before:  # noqa: ASYNC110 - the recognizer has no event for a new model
             await asyncio.sleep(0.02)
     return version(recognizer)
 
 
-async def test_a_changed_file_is_taken_over_under_calls(tmp_path: Path) -> None:
-    """Calls before, during and after get a name and the version of their model; the metric follows."""
+async def test_a_changed_file_is_loaded_during_calls(tmp_path: Path) -> None:
+    """Calls before, during and after the change get a name and their model's version; the metric follows."""
     path = demo_copy(tmp_path)
     async with running_recognizer(str(path)) as recognizer:
         before = version(recognizer)
@@ -93,8 +93,8 @@ async def test_a_changed_file_is_taken_over_under_calls(tmp_path: Path) -> None:
     assert REGISTRY.get_sample_value("marquee_model_info", {"model": "embedding", "version": before}) is None
 
 
-async def test_a_model_in_s3_is_taken_over(tmp_path: Path, s3_url: str) -> None:
-    """s3:// models are read, and read again when their ETag changes."""
+async def test_a_changed_model_in_s3_is_loaded(tmp_path: Path, s3_url: str) -> None:
+    """A model in S3 is read again when its ETag changes."""
     client = boto3.client("s3", endpoint_url=s3_url)
     client.upload_file(str(DEMO), "models", "svm/a.skops")
     async with running_recognizer("s3://models/svm/a.skops", s3_url) as recognizer:
@@ -104,7 +104,7 @@ async def test_a_model_in_s3_is_taken_over(tmp_path: Path, s3_url: str) -> None:
 
 
 async def test_a_broken_file_leaves_the_model_in_use(tmp_path: Path) -> None:
-    """Half a file does not stop the service; the next good one is loaded."""
+    """A truncated file does not stop the service; the next valid one is loaded."""
     path = demo_copy(tmp_path)
     async with running_recognizer(f"file://{path}") as recognizer:
         before = version(recognizer)
@@ -122,8 +122,8 @@ def test_a_missing_object_says_what_to_do(s3_url: str) -> None:
         artifact.load("s3://models/nothing", s3_url)
 
 
-class Broken(BaseHTTPRequestHandler):
-    """An S3 whose connection breaks half-way through an object."""
+class BrokenS3(BaseHTTPRequestHandler):
+    """S3 whose connection breaks half-way through an object."""
 
     def do_GET(self) -> None:
         whole = DEMO.read_bytes()
@@ -138,13 +138,13 @@ class Broken(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def broken_url() -> Iterator[str]:
-    with in_background(ThreadingHTTPServer(("127.0.0.1", 0), Broken)) as server:
+    with in_background(ThreadingHTTPServer(("127.0.0.1", 0), BrokenS3)) as server:
         yield f"http://127.0.0.1:{server.server_port}"
 
 
 @pytest.mark.usefixtures("aws_credentials")
-def test_half_a_download_is_no_model(broken_url: str) -> None:
-    """A broken connection is reported as such, not as a damaged file."""
+def test_a_broken_download_is_reported(broken_url: str) -> None:
+    """A broken connection is reported as S3 being unavailable, not as a damaged file."""
     reason = r"S3 is unavailable for s3://models/a\.skops: ResponseStreamingError"
     with pytest.raises(DependencyUnavailable, match=reason):
         artifact.load("s3://models/a.skops", broken_url)
@@ -152,7 +152,7 @@ def test_half_a_download_is_no_model(broken_url: str) -> None:
 
 @pytest.mark.parametrize("key", ["100%.skops", "a b#1?.skops"])
 def test_every_key_is_read(key: str, s3_url: str) -> None:
-    """Characters with a meaning in URLs are ordinary ones in a key."""
+    """Characters with a special meaning in URLs are ordinary ones in a key."""
     boto3.client("s3", endpoint_url=s3_url).put_object(Bucket="models", Key=key, Body=b"model")
     file = artifact.model_file(f"s3://models/{key}", s3_url)
     assert file.read() == (b"model", file.mark())
@@ -160,7 +160,7 @@ def test_every_key_is_read(key: str, s3_url: str) -> None:
 
 
 def test_a_file_url_may_be_quoted(tmp_path: Path) -> None:
-    """file:// quotes spaces as %20; a plain path is used as it is."""
+    """%20 in a file:// URL is a space; a plain path is used unchanged."""
     for name in ("a b", "a%20b"):
         (tmp_path / name).write_text(name)
     assert artifact.model_file(f"file://{tmp_path}/a%20b").read()[0] == b"a b"
@@ -168,14 +168,14 @@ def test_a_file_url_may_be_quoted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("source", ["s3://", "s3://models", "s3:///key"])
-def test_half_an_address_is_refused(source: str, s3_url: str) -> None:
-    """An S3 address needs bucket and key."""
+def test_an_incomplete_s3_address_is_refused(source: str, s3_url: str) -> None:
+    """An S3 address without a bucket or a key raises Misconfigured."""
     with pytest.raises(Misconfigured, match=source):
         artifact.load(source, s3_url)
 
 
 async def test_embeddings_are_returned_on_request() -> None:
-    """128 numbers under the network's name."""
+    """An embedding has 128 numbers and the network's name."""
     async with running_recognizer(str(DEMO)) as recognizer:
         face = (await recognizer.recognize(collins(), OPTIONS)).faces[0]
     assert (face.embedding.model, len(face.embedding.values)) == ("dlib-resnet-v1", 128)

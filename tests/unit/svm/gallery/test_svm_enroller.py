@@ -1,4 +1,4 @@
-"""Enrolling into the SVM's gallery."""
+"""Enrolling into the SVM recognizer's gallery."""
 
 import asyncio
 import time
@@ -53,8 +53,8 @@ def enroller(svm: tuple[SvmRecognizer, SvmEnroller]) -> SvmEnroller:
     return svm[1]
 
 
-async def test_many_pictures_take_no_other_call_s_place(model: Path, tmp_path: Path) -> None:
-    """A call with more pictures than the queue holds succeeds, and a picture that comes meanwhile is recognized."""
+async def test_many_pictures_leave_room_for_other_calls(model: Path, tmp_path: Path) -> None:
+    """A call with more pictures than the queue holds succeeds, and a concurrent call is still served."""
     async with replica(model, tmp_path / "gallery.npz", queue=1) as (recognizer, enroller):
         enrolling = asyncio.create_task(enroller.enroll(enrollment_of(*[portrait(COLLINS)] * 6)))
         await asyncio.sleep(0)
@@ -63,7 +63,7 @@ async def test_many_pictures_take_no_other_call_s_place(model: Path, tmp_path: P
 
 
 async def test_one_picture_is_enough(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
-    """A stranger gets a name in other pictures as soon as the call has answered; others stay strangers."""
+    """A stranger is named in other pictures as soon as the call has returned; others stay strangers."""
     before = version(recognizer)
     assert await names(recognizer, other_picture(COLLINS)) == [""]
     result = await enroller.enroll(enrollment_of(portrait(COLLINS)))
@@ -74,8 +74,8 @@ async def test_one_picture_is_enough(recognizer: SvmRecognizer, enroller: SvmEnr
     assert result.model.version == version(recognizer) == f"{before}+{result.model.version.partition('+')[2]}"
 
 
-async def test_the_answer_shows_the_face(enroller: SvmEnroller) -> None:
-    """Its box, how sharp and bright it is and where it looks."""
+async def test_the_result_describes_the_face(enroller: SvmEnroller) -> None:
+    """The entry has the face's box, its sharpness and its pose."""
     face = (await enroller.enroll(enrollment_of(portrait(COLLINS)))).faces[0]
     assert 0.2 < face.box.left + face.box.width / 2 < 0.6
     assert face.quality.sharpness > 0.3
@@ -84,7 +84,7 @@ async def test_the_answer_shows_the_face(enroller: SvmEnroller) -> None:
 
 
 async def test_repeating_changes_nothing(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
-    """The same picture again, in the same call or in another, is reported and not counted."""
+    """The same picture, repeated in one call or in another, is reported but not counted."""
     first = await enroller.enroll(enrollment_of(portrait(COLLINS), portrait(COLLINS)))
     before = version(recognizer)
     second = await enroller.enroll(enrollment_of(portrait(COLLINS)))
@@ -101,7 +101,7 @@ async def test_more_pictures_add_up(enroller: SvmEnroller) -> None:
 
 
 async def test_a_name_changes_and_the_id_stays(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
-    """Without pictures the call renames."""
+    """A call without pictures renames the person."""
     await enroller.enroll(enrollment_of(portrait(COLLINS)))
     result = await enroller.enroll(enrollment_of(name="Colonel Collins"))
     assert (result.person.display_name, result.person.face_count) == ("Colonel Collins", 1)
@@ -117,7 +117,7 @@ def small() -> Pillow.Image:
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "reason"),
+    ("bad_picture", "reason"),
     [
         (lambda: scene("coffee.png"), "NO_FACE"),
         (lambda: demo_pictures()["both.jpg"], "SEVERAL_FACES"),
@@ -126,23 +126,23 @@ def small() -> Pillow.Image:
     ],
 )
 async def test_a_bad_picture_is_refused_and_the_others_count(
-    enroller: SvmEnroller, spoilt: object, reason: str
+    enroller: SvmEnroller, bad_picture: object, reason: str
 ) -> None:
-    """Each with its own reason, and with what to do about it."""
-    result = await enroller.enroll(enrollment_of(spoilt(), portrait(COLLINS)))
+    """The refused picture has its reason and what to do about it; the other one is enrolled."""
+    result = await enroller.enroll(enrollment_of(bad_picture(), portrait(COLLINS)))
     assert (states(result), reasons(result)[0]) == ([REFUSED, ENROLLED], reason)
     assert result.faces[0].status.message.count(".") >= 2
     assert result.faces[0].face_id == ""
 
 
-async def test_a_damaged_picture_is_refused_alone(enroller: SvmEnroller) -> None:
-    """Bytes that are not a picture."""
+async def test_only_a_damaged_picture_is_refused(enroller: SvmEnroller) -> None:
+    """Bytes that are not a picture are refused; the other picture is enrolled."""
     result = await enroller.enroll(enrollment_of(Image(b"no picture"), portrait(COLLINS)))
     assert (states(result), reasons(result)[0]) == ([REFUSED, ENROLLED], "INVALID_IMAGE")
 
 
-async def test_where_all_are_refused_nothing_changes(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
-    """Nobody new, and no new name."""
+async def test_if_all_pictures_are_refused_nothing_changes(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
+    """Refused pictures create nobody and rename nobody."""
     await enroller.enroll(enrollment_of(portrait(COLLINS)))
     before = version(recognizer)
     result = await enroller.enroll(enrollment_of(blurred(), name="Somebody else"))
@@ -151,8 +151,8 @@ async def test_where_all_are_refused_nothing_changes(recognizer: SvmRecognizer, 
     assert not unknown.HasField("person")
 
 
-async def test_a_face_has_one_owner(enroller: SvmEnroller) -> None:
-    """Under another person_id it is refused, naming whose it is and what to do; twins are let in on demand."""
+async def test_a_face_belongs_to_one_person(enroller: SvmEnroller) -> None:
+    """Under another person_id the refusal names the owner and what to do; allow_similar lets twins in."""
     await enroller.enroll(enrollment_of(portrait(COLLINS)))
     refused = await enroller.enroll(enrollment_of(other_picture(COLLINS), name="Twin", person_id="p2"))
     assert reasons(refused) == ["FACE_ALREADY_ENROLLED"]
@@ -164,8 +164,8 @@ async def test_a_face_has_one_owner(enroller: SvmEnroller) -> None:
     assert states(allowed) == [ENROLLED]
 
 
-async def test_a_foreign_face_among_a_persons_is_told(enroller: SvmEnroller) -> None:
-    """It is enrolled, since people change; the warning is in the picture's entry."""
+async def test_a_dissimilar_face_gets_a_warning(enroller: SvmEnroller) -> None:
+    """A face unlike the person's others is enrolled, since people change, with a warning in its entry."""
     result = await enroller.enroll(enrollment_of(portrait(COLLINS), portrait(HOPPER)))
     assert states(result) == [ENROLLED, ENROLLED]
     assert [list(face.warnings) for face in result.faces] == [
@@ -174,8 +174,8 @@ async def test_a_foreign_face_among_a_persons_is_told(enroller: SvmEnroller) -> 
     ]
 
 
-async def test_who_is_removed_is_a_stranger_again(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
-    """All faces go; a second removal is a no-op."""
+async def test_a_removed_person_is_a_stranger_again(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
+    """Removing deletes all of the person's faces; a second removal is a no-op."""
     await enroller.enroll(enrollment_of(portrait(COLLINS), other_picture(COLLINS)))
     first, second = await enroller.remove("p1", ""), await enroller.remove("p1", "")
     assert (first.removed_faces, second.removed_faces, list(first.warnings)) == (2, 0, [])
@@ -183,8 +183,8 @@ async def test_who_is_removed_is_a_stranger_again(recognizer: SvmRecognizer, enr
     assert "+" not in version(recognizer)
 
 
-async def test_the_trained_stay_known(enroller: SvmEnroller) -> None:
-    """They can be renamed and given faces; removing takes that back and says that they stay."""
+async def test_trained_people_stay_known(enroller: SvmEnroller) -> None:
+    """Trained people can be renamed and given faces; removing undoes that and says that they stay known."""
     await enroller.enroll(enrollment_of(portrait(COLLINS), name="Countess Ada", person_id="ada"))
     people, _ = await enroller.people(Page(10, "", ""))
     removed = await enroller.remove("ada", "")
@@ -198,28 +198,28 @@ async def test_the_trained_stay_known(enroller: SvmEnroller) -> None:
 
 
 async def test_people_are_listed_by_page(enroller: SvmEnroller) -> None:
-    """Sorted by person_id; the token leads to the rest."""
+    """People are sorted by person_id; the token gives the next page."""
     await enroller.enroll(enrollment_of(portrait(COLLINS), person_id="abe"))
     first, token = await enroller.people(Page(2, "", ""))
     rest, end = await enroller.people(Page(2, token, ""))
     assert ([one.person_id for one in first], [one.person_id for one in rest], end) == (["abe", "ada"], ["bea"], "")
 
 
-async def test_nobody_is_renamed_or_enrolled_without_a_name(enroller: SvmEnroller) -> None:
-    """Somebody new needs pictures and a name."""
+async def test_a_new_person_needs_a_name_and_pictures(enroller: SvmEnroller) -> None:
+    """A name alone or pictures alone raise PersonNotFound."""
     for wrong in (enrollment_of(name="Nobody"), enrollment_of(portrait(COLLINS), name="")):
         with pytest.raises(PersonNotFound, match=r"p1\. Send pictures and a display_name"):
             await enroller.enroll(wrong)
 
 
-async def test_collections_are_none_of_its(enroller: SvmEnroller) -> None:
-    """A call with a collection is not for this recognizer."""
+async def test_collections_are_not_offered(enroller: SvmEnroller) -> None:
+    """A call with a collection raises NotOffered."""
     with pytest.raises(NotOffered, match="no collections"):
         await enroller.enroll(enrollment_of(portrait(COLLINS), collection="staff"))
 
 
 async def test_without_a_gallery_nobody_is_enrolled(model: Path) -> None:
-    """The message names the setting, and ListRecognizers says so beforehand."""
+    """The message names the setting, and ListRecognizers shows can_enroll as false."""
     async with replica(model) as (recognizer, enroller):
         assert not recognizer.describe().can_enroll
         with pytest.raises(NotOffered, match="MARQUEE_SVM_GALLERY"):
@@ -227,15 +227,15 @@ async def test_without_a_gallery_nobody_is_enrolled(model: Path) -> None:
 
 
 async def test_other_recipes_have_no_gallery(tmp_path: Path) -> None:
-    """Their features say nothing about people whom they were not trained on: the server does not start."""
+    """A gallery stops the start, since their features say nothing about people outside the training data."""
     model = write_model(tmp_path, "wavelet", Wavelet.length)
     with pytest.raises(Misconfigured, match=r"wavelet.*MARQUEE_SVM_GALLERY"):
         async with replica(model, tmp_path / "gallery.npz"):
             pass
 
 
-async def test_a_spoilt_gallery_is_named(model: Path, tmp_path: Path) -> None:
-    """It is an error at start-up: starting with an empty gallery would lose everybody."""
+async def test_a_damaged_gallery_stops_the_start(model: Path, tmp_path: Path) -> None:
+    """The error names the file; starting with an empty gallery would lose everybody."""
     (tmp_path / "gallery.npz").write_bytes(b"half")
     with pytest.raises(Misconfigured, match=r"gallery\.npz: it is not a gallery.*MARQUEE_SVM_GALLERY"):
         async with replica(model, tmp_path / "gallery.npz"):

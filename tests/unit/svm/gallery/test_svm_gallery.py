@@ -1,4 +1,4 @@
-"""The known faces."""
+"""Distances to the known faces."""
 
 import numpy as np
 
@@ -8,13 +8,13 @@ ADA, BEA, CAT = (Person(name.lower(), name) for name in ("Ada", "Bea", "Cat"))
 
 
 def test_distances_are_to_each_persons_nearest_face() -> None:
-    """Of several faces of one person the nearest counts, in whatever order the rows are."""
+    """The nearest of a person's faces counts, whatever the order of the rows."""
     gallery = Gallery((ADA, BEA), np.array([[3, 4], [0.0, 0], [0, 1]]), np.array([1, 0, 1]))
     assert gallery.distances(np.array([[0.0, 0], [3, 4]])).tolist() == [[0, 1], [5, 0]]
 
 
 def test_distances_are_those_of_numpy() -> None:
-    """One product of matrices gives what a difference of each pair gives, within 1e-6."""
+    """One matrix product gives the same distances as the difference of each pair, within 1e-6."""
     generator = np.random.default_rng(0)
     rows, vectors = generator.normal(size=(40, 128)), generator.normal(size=(5, 128))
     people = tuple(Person(str(number), "") for number in range(40))
@@ -22,8 +22,8 @@ def test_distances_are_those_of_numpy() -> None:
     assert np.abs(Gallery(people, rows, np.arange(40)).distances(vectors) - plain).max() < 1e-6
 
 
-def test_who_has_no_face_is_infinitely_far() -> None:
-    """Such people were left out of a cross-validation's fold, or were only renamed."""
+def test_people_without_faces_are_infinitely_far() -> None:
+    """A person without faces, left out of a cross-validation fold or only renamed, has an infinite distance."""
     gallery = Gallery((ADA, BEA, CAT), np.array([[0.0, 0]]), np.array([1]))
     assert gallery.distances(np.array([[3.0, 4]])).tolist() == [[np.inf, 5, np.inf]]
     assert Gallery((ADA,), np.empty((0, 2)), np.empty(0, np.int64)).distances(np.array([[3.0, 4]])).tolist() == [

@@ -1,4 +1,4 @@
-"""Replicas that share a gallery."""
+"""Replicas that share one gallery."""
 
 import asyncio
 import time
@@ -56,7 +56,7 @@ async def two(model: Path, gallery: str, s3_url: str) -> AsyncIterator[list[tupl
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not condition():  # noqa: ASYNC110 - a recognizer tells nobody of its gallery
+        while not condition():  # noqa: ASYNC110 - a recognizer has no event for a new gallery
             await asyncio.sleep(0.02)
 
 
@@ -64,8 +64,8 @@ async def people(enroller: SvmEnroller) -> dict[str, int]:
     return {one.person_id: one.face_count for one in (await enroller.people(Page(1000, "", "")))[0]}
 
 
-async def test_an_enrollment_is_seen_by_all(two: list[tuple[SvmRecognizer, SvmEnroller]]) -> None:
-    """Soon the other names the person too, under the same version."""
+async def test_an_enrollment_reaches_all_replicas(two: list[tuple[SvmRecognizer, SvmEnroller]]) -> None:
+    """The other replica soon names the person too, under the same version."""
     (first, enroller), (second, _) = two
     await enroller.enroll(enrollment_of(portrait(COLLINS)))
     await until(lambda: version(second) == version(first))
@@ -73,8 +73,8 @@ async def test_an_enrollment_is_seen_by_all(two: list[tuple[SvmRecognizer, SvmEn
     assert REGISTRY.get_sample_value("marquee_model_info", {"model": "embedding", "version": version(first)}) == 1
 
 
-async def test_enrolling_at_once_loses_nothing(two: list[tuple[SvmRecognizer, SvmEnroller]]) -> None:
-    """Two replicas that write one gallery in the same moment, again and again, both keep what they enrolled."""
+async def test_concurrent_enrollments_lose_nothing(two: list[tuple[SvmRecognizer, SvmEnroller]]) -> None:
+    """Two replicas that repeatedly write one gallery at the same time both keep what they enroll."""
     (first, one), (second, other) = two
     picture = portrait(COLLINS)
     calls = [
@@ -88,8 +88,8 @@ async def test_enrolling_at_once_loses_nothing(two: list[tuple[SvmRecognizer, Sv
     assert len(await people(one)) == len(await people(other)) == 2 * _AT_ONCE + 2
 
 
-async def test_one_face_is_not_given_to_two_at_once(two: list[tuple[SvmRecognizer, SvmEnroller]]) -> None:
-    """If two replicas enroll the same face under two names, one learns that the other was faster."""
+async def test_one_face_is_not_enrolled_twice_concurrently(two: list[tuple[SvmRecognizer, SvmEnroller]]) -> None:
+    """If two replicas enroll the same face under two person_ids at once, one of them refuses it."""
     (_, one), (_, other) = two
     both = (
         one.enroll(enrollment_of(portrait(HOPPER), person_id="a")),
@@ -99,8 +99,8 @@ async def test_one_face_is_not_given_to_two_at_once(two: list[tuple[SvmRecognize
     assert sorted(result.person.face_count for result in results) == [0, 1]
 
 
-async def test_removing_and_enrolling_meet(two: list[tuple[SvmRecognizer, SvmEnroller]]) -> None:
-    """A removal on one replica does not bring back what the other replica's next enrollment builds on."""
+async def test_concurrent_removing_and_enrolling(two: list[tuple[SvmRecognizer, SvmEnroller]]) -> None:
+    """A person removed on one replica does not come back with the other replica's concurrent enrollment."""
     (_, one), (_, other) = two
     await one.enroll(enrollment_of(portrait(COLLINS), person_id="gone"))
     await asyncio.gather(one.remove("gone", ""), other.enroll(enrollment_of(portrait(HOPPER), person_id="stays")))
@@ -118,8 +118,8 @@ async def test_the_gallery_outlives_the_server(model: Path, gallery: str, s3_url
         assert await names(recognizer, other_picture(COLLINS)) == [COLLINS]
 
 
-async def test_a_gallery_that_gets_spoilt_leaves_the_old_one_in_use(model: Path, tmp_path: Path) -> None:
-    """Reading it fails, and the people stay known; a complete one is loaded again."""
+async def test_a_damaged_gallery_leaves_the_old_one_in_use(model: Path, tmp_path: Path) -> None:
+    """People stay known while the file is damaged; a complete one is loaded again."""
     path = tmp_path / "gallery.npz"
     async with replica(model, path, svm_gallery_poll_seconds=0.05) as (recognizer, enroller):
         await enroller.enroll(enrollment_of(portrait(COLLINS)))
@@ -132,8 +132,8 @@ async def test_a_gallery_that_gets_spoilt_leaves_the_old_one_in_use(model: Path,
         assert version(recognizer) != known
 
 
-async def test_a_new_model_keeps_the_enrolled(tmp_path: Path) -> None:
-    """The gallery does not depend on the artifact."""
+async def test_a_new_model_keeps_enrolled_people(tmp_path: Path) -> None:
+    """Enrolled people stay known under a new model, because the gallery does not depend on it."""
     mine = write_model(tmp_path)
     async with replica(mine, tmp_path / "gallery.npz", svm_model_poll_seconds=0.05) as (recognizer, enroller):
         await enroller.enroll(enrollment_of(portrait(COLLINS)))
@@ -143,15 +143,15 @@ async def test_a_new_model_keeps_the_enrolled(tmp_path: Path) -> None:
         assert await names(recognizer, other_picture(COLLINS)) == [COLLINS]
 
 
-async def test_calls_go_on_while_others_enroll(model: Path, tmp_path: Path) -> None:
-    """Recognizing waits for no write; each result has the version that made it."""
+async def test_recognition_continues_during_enrollment(model: Path, tmp_path: Path) -> None:
+    """Recognition does not wait for a write, and each result is from before or after the enrollment."""
     async with replica(model, tmp_path / "gallery.npz") as (recognizer, enroller):
         begin = time.monotonic()
         enrolling = asyncio.create_task(enroller.enroll(enrollment_of(portrait(COLLINS))))
-        found = []
+        results = []
         while not enrolling.done() and time.monotonic() < begin + PATIENCE:
-            found.append(await names(recognizer, other_picture(COLLINS)))
+            results.append(await names(recognizer, other_picture(COLLINS)))
         await enrolling
-        found.append(await names(recognizer, other_picture(COLLINS)))
-    assert found[-1] == [COLLINS]
-    assert all(one in ([""], [COLLINS]) for one in found)
+        results.append(await names(recognizer, other_picture(COLLINS)))
+    assert results[-1] == [COLLINS]
+    assert all(one in ([""], [COLLINS]) for one in results)

@@ -1,4 +1,4 @@
-"""Snapshots of the enrolled, and their file."""
+"""Snapshots of the enrolled people, and their file."""
 
 import io
 import json
@@ -32,30 +32,30 @@ def archive(**changes: Any) -> bytes:
     return buffer.getvalue()
 
 
-def test_what_is_written_is_read(both: Snapshot) -> None:
-    """People, faces and version."""
-    read = Snapshot.from_bytes(both.to_bytes())
-    assert read.people == (ADA, BEA)
-    assert read.rows.tolist() == [ONE.tolist(), TWO.tolist(), ONE.tolist()]
-    assert read.version == both.version
+def test_a_written_snapshot_is_read(both: Snapshot) -> None:
+    """People, faces and version survive writing and reading."""
+    copy = Snapshot.from_bytes(both.to_bytes())
+    assert copy.people == (ADA, BEA)
+    assert copy.rows.tolist() == [ONE.tolist(), TWO.tolist(), ONE.tolist()]
+    assert copy.version == both.version
 
 
-def test_no_file_is_nobody() -> None:
-    """And has no version."""
+def test_an_absent_file_is_an_empty_snapshot() -> None:
+    """A snapshot of nobody has no people and no version."""
     assert Snapshot.from_bytes(b"").people == ()
     assert Snapshot().version == ""
 
 
-def test_everything_counts_for_the_version(both: Snapshot) -> None:
-    """Any change of faces, names or people changes the version; equal content has equal versions."""
+def test_any_change_changes_the_version(both: Snapshot) -> None:
+    """A change of faces, names or people changes the version; equal content has equal versions."""
     renamed = both.with_person(EnrolledPerson("bea", "Beatrice", BEA.created, BEA.faces), [])
     others = {both.version, renamed.version, both.without("ada").version, both.with_person(ADA, [ONE]).version}
     assert len(others) == 4
     assert Snapshot().with_person(ADA, [ONE, TWO]).with_person(BEA, [ONE]).version == both.version
 
 
-def test_removing_takes_the_faces_too(both: Snapshot) -> None:
-    """The others keep theirs; removing somebody unknown is a no-op."""
+def test_removing_a_person_removes_their_faces(both: Snapshot) -> None:
+    """Other people keep theirs; removing an unknown person is a no-op."""
     assert both.without("ada").gallery.rows.tolist() == [ONE.tolist()]
     assert both.without("cat").people == both.people
 
@@ -75,13 +75,13 @@ def test_removing_takes_the_faces_too(both: Snapshot) -> None:
     ],
 )
 def test_anything_else_is_refused(data: bytes) -> None:
-    """Cut, foreign, or with parts that do not fit or would have to be unpickled: never half a gallery."""
+    """A file that is truncated, foreign, inconsistent or pickled is refused as a whole."""
     with pytest.raises(ValueError, match="not a gallery of the SVM recognizer"):
         Snapshot.from_bytes(data)
 
 
-def test_numbers_that_are_none_are_refused() -> None:
-    """They would be near to nobody and spoil every comparison."""
-    spoilt = Snapshot().with_person(BEA, [np.full(128, np.nan)])
+def test_nan_is_refused() -> None:
+    """A row of NaN is refused, because it would be near to nobody and spoil every comparison."""
+    snapshot = Snapshot().with_person(BEA, [np.full(128, np.nan)])
     with pytest.raises(ValueError, match="rows do not match"):
-        Snapshot.from_bytes(spoilt.to_bytes())
+        Snapshot.from_bytes(snapshot.to_bytes())

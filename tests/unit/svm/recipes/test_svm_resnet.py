@@ -13,7 +13,7 @@ from services.svm.recipes.embedding import CONVOLUTIONS, LENGTH, WEIGHTS, ResNet
 
 @pytest.fixture(scope="module")
 def chips() -> Pixels:
-    """An aligned face of each person, and noise, which makes other values large."""
+    """Return an aligned face of each person, and noise, which makes other values large."""
     faces, chips = DlibFaces(), []
     for person in PEOPLE:
         pixels = np.asarray(photo(person))
@@ -23,21 +23,21 @@ def chips() -> Pixels:
 
 
 def test_it_equals_dlib(chips: Pixels) -> None:
-    """Every number of every face is dlib's own to 1e-4; the measured difference is 4e-7."""
+    """Every number of every face equals dlib's within 1e-4; the measured difference is 4e-7."""
     reference = dlib.face_recognition_model_v1(str(weights(WEIGHTS)))
     expected = np.array([reference.compute_face_descriptor(chip) for chip in chips])
     assert np.abs(ResNet(weights(WEIGHTS)).embed(chips) - expected).max() < 1e-4
 
 
-def test_faces_together_are_faces_alone(chips: Pixels) -> None:
-    """A batch gives what each gives by itself."""
+def test_a_batch_equals_single_faces(chips: Pixels) -> None:
+    """A batch of faces gives the same embeddings as each face by itself."""
     network = ResNet(weights(WEIGHTS))
     alone = np.concatenate([network.embed(chip[np.newaxis]) for chip in chips])
     assert network.embed(chips) == pytest.approx(alone, abs=1e-5)
 
 
 def test_all_weights_are_read() -> None:
-    """29 convolutions and the matrix, 5.6 million numbers."""
+    """The file yields 29 convolutions and the matrix, 5.6 million numbers."""
     read = read_weights(weights(WEIGHTS))
     assert len(read.convolutions) == CONVOLUTIONS
     assert read.matrix.shape == (256, LENGTH)
@@ -45,7 +45,7 @@ def test_all_weights_are_read() -> None:
 
 
 def test_another_network_is_refused() -> None:
-    """The landmarks' file is rejected."""
+    """The file of the landmarks is rejected."""
     with pytest.raises(ValueError, match="another network"):
         read_weights(weights("shape_predictor_5_face_landmarks.dat"))
 

@@ -1,4 +1,4 @@
-"""People of training folders."""
+"""People named by training folders."""
 
 import pytest
 
@@ -17,6 +17,6 @@ from services.svm.train.pictures import person_of
     ],
 )
 def test_a_folder_names_a_person(folder: str, person_id: str, display_name: str) -> None:
-    """Underscores are spaces; the identifier is lower case with hyphens, in letters that any system takes."""
+    """Underscores become spaces; the identifier is in lower case with hyphens, in letters that every system accepts."""
     person = person_of(folder)
     assert (person.person_id, person.display_name) == (person_id, display_name)

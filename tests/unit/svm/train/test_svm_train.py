@@ -1,4 +1,4 @@
-"""The trainer, from a folder to a model or to what is wrong."""
+"""The trainer, from a folder to a model or an error message."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three pictures of each of two people."""
+    """Return a folder with three pictures of each of two people."""
     folder = tmp_path_factory.mktemp("people")
     for seed, person in enumerate(PEOPLE):
         (folder / person.replace(" ", "_")).mkdir()
@@ -29,8 +29,8 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The trainer writes into the working directory unless told otherwise."""
+def _working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Change to an empty directory, because the trainer writes there by default."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -45,16 +45,16 @@ def copy(people: Path, tmp_path: Path) -> Path:
     return shutil.copytree(people, tmp_path / "people")
 
 
-def refused(arguments: Sequence[object], capsys: pytest.CaptureFixture[str]) -> str:
+def error_of(arguments: Sequence[object], capsys: pytest.CaptureFixture[str]) -> str:
     """Return the trainer's standard error, after checking that it exits with 2."""
-    with pytest.raises(SystemExit) as stopped:
+    with pytest.raises(SystemExit) as exit_info:
         main([str(argument) for argument in arguments])
-    assert stopped.value.code == 2
+    assert exit_info.value.code == 2
     return capsys.readouterr().err
 
 
 def test_a_model_is_trained(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A folder per person becomes a model; pictures left out are named with the reason, in a table too."""
+    """A folder per person becomes a model; pictures left out are listed with the reason and counted in a table."""
     (copy / "Grace_Hopper" / ".hidden").write_text("not looked at")
     scene("coffee.png").save(copy / "Grace_Hopper" / "cup.png")
     photo("Grace Hopper").filter(ImageFilter.GaussianBlur(9)).save(copy / "Grace_Hopper" / "fog.png")
@@ -72,8 +72,8 @@ def test_a_model_is_trained(copy: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert 0.3 < trained.calibration.threshold < 0.6
 
 
-def test_the_page_tells_what_was_measured(copy: Path, tmp_path: Path) -> None:
-    """One file with the numbers, the confusion matrix, the strangers' curve and what was left out."""
+def test_the_page_shows_the_measurements(copy: Path, tmp_path: Path) -> None:
+    """The page is one file with the numbers, the confusion matrix, the strangers' curve and the rejected pictures."""
     scene("coffee.png").save(copy / "Grace_Hopper" / "cup <1>.png")
     main([str(copy), "--out", str(tmp_path / "model.skops"), "--report", str(tmp_path / "page.html")])
     page = (tmp_path / "page.html").read_text()
@@ -84,7 +84,7 @@ def test_the_page_tells_what_was_measured(copy: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("recipe", ["hog-lbp", "wavelet"])
 def test_every_recipe_is_trained(people: Path, recipe: str, tmp_path: Path) -> None:
-    """The model names its recipe, and its classifier takes that recipe's features."""
+    """The model names its recipe, and its classifier accepts that recipe's features."""
     main([str(people), "--recipe", recipe, "--faces", "haar+hog", "--out", str(tmp_path / "model.skops")])
     trained = artifact.load(tmp_path / "model.skops")
     assert trained.recipe == recipe
@@ -92,21 +92,21 @@ def test_every_recipe_is_trained(people: Path, recipe: str, tmp_path: Path) -> N
 
 
 def test_a_face_under_two_names_is_left_out(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A picture in another person's folder is listed with its person's name."""
+    """A picture in the wrong person's folder is listed with the name of the person it shows."""
     wrong = next(variations(photo("Grace Hopper"), 1, 99))
     wrong.save(copy / "Eileen_Collins" / "wrong.jpg")
     main([str(copy), "--out", str(tmp_path / "model.skops")])
     assert "left out, the face of Grace_Hopper: Eileen_Collins/wrong.jpg" in capsys.readouterr().out
 
 
-def test_the_published_rule_is_the_wavelet_recipes(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Haar sees two eyes in no picture of one person here: she is left out, and training stops."""
-    error = refused([people, "--recipe", "wavelet"], capsys)
+def test_the_wavelet_recipe_uses_the_published_rule(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Haar sees two eyes in none of one person's pictures, so she is left out and training stops."""
+    error = error_of([people, "--recipe", "wavelet"], capsys)
     assert "Too few: Grace_Hopper (" in error
 
 
 def test_pictures_come_from_s3(people: Path, tmp_path: Path, s3_url: str) -> None:
-    """s3://BUCKET/PREFIX is read as a folder is: the data hash is the same."""
+    """Pictures under s3://BUCKET/PREFIX give the same data hash as those in a folder."""
     bucket = boto3.resource("s3", endpoint_url=s3_url).Bucket("faces")
     bucket.create()
     for path in people.rglob("*.jpg"):
@@ -118,7 +118,7 @@ def test_pictures_come_from_s3(people: Path, tmp_path: Path, s3_url: str) -> Non
 
 
 def test_the_model_knows_its_data(copy: Path, tmp_path: Path) -> None:
-    """The same pictures give the same data hash, one picture fewer another."""
+    """The same pictures give the same data hash; one picture fewer gives another."""
     hashes = []
     for _ in range(2):
         main([str(copy), "--out", str(tmp_path / "model.skops")])
@@ -130,54 +130,54 @@ def test_the_model_knows_its_data(copy: Path, tmp_path: Path) -> None:
 
 
 def test_unreadable_files_are_all_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A text and a cut picture stop the training; both are named with what is wrong."""
+    """A text and a truncated picture stop the training; the message names both and says what is wrong."""
     (copy / "Grace_Hopper" / "notes.txt").write_text("words")
     whole = (copy / "Eileen_Collins" / "0.jpg").read_bytes()
     (copy / "Eileen_Collins" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    error = refused([copy], capsys)
+    error = error_of([copy], capsys)
     assert "notes.txt: This is not a JPEG, PNG or WebP picture." in error
     assert "cut.jpg: The picture is damaged or cut short" in error
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The message says what a training folder looks like."""
-    assert "Put each person's into a folder" in refused([tmp_path], capsys)
+    assert "Put each person's into a folder" in error_of([tmp_path], capsys)
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The message names the folder."""
-    assert "nothing is not a folder" in refused([tmp_path / "nothing"], capsys)
+    assert "nothing is not a folder" in error_of([tmp_path / "nothing"], capsys)
 
 
 def test_one_person_is_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A classifier between one person and nobody cannot be trained."""
+    """A classifier cannot be trained on a single person."""
     shutil.rmtree(copy / "Grace_Hopper")
-    assert "pictures of one person, Eileen_Collins" in refused([copy], capsys)
+    assert "pictures of one person, Eileen_Collins" in error_of([copy], capsys)
 
 
 def test_one_person_under_two_names_is_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Folders whose names give one identifier are named."""
+    """The message names both folders that give the same identifier."""
     shutil.copytree(copy / "Grace_Hopper", copy / "grace hopper")
-    assert "'Grace_Hopper' and 'grace hopper' are the same person, grace-hopper" in refused([copy], capsys)
+    assert "'Grace_Hopper' and 'grace hopper' are the same person, grace-hopper" in error_of([copy], capsys)
 
 
 @pytest.mark.parametrize("share", ["-0.1", "1", "nan"])
 def test_an_impossible_share_is_refused(people: Path, share: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """--false-accepts is a share."""
-    assert "--false-accepts is" in refused([people, "--false-accepts", share], capsys)
+    """--false-accepts has to be a share."""
+    assert "--false-accepts is" in error_of([people, "--false-accepts", share], capsys)
 
 
-def test_a_place_that_cannot_be_written_is_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The model's folder is a file: no traceback."""
+def test_an_unwritable_output_is_refused(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file in place of the model's folder gives a message without a traceback."""
     out = copy / "Grace_Hopper" / "0.jpg" / "model.skops"
-    assert "Not trained." in refused([copy, "--out", out], capsys)
+    assert "Not trained." in error_of([copy, "--out", out], capsys)
 
 
 @pytest.mark.parametrize(
     ("place", "message"), [("", "is a folder. Name a file"), ("s3://models/a.skops", "Copy it to S3")]
 )
-def test_a_wrong_place_is_refused_before_the_work(
+def test_a_wrong_output_is_refused_before_training(
     place: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A folder or an S3 address as --out is refused before any picture is looked at."""
-    assert message in refused([tmp_path / "no pictures", "--out", place or tmp_path], capsys)
+    """A folder or an S3 address as --out is refused before any picture is read."""
+    assert message in error_of([tmp_path / "no pictures", "--out", place or tmp_path], capsys)
