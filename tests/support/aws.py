@@ -1,4 +1,4 @@
-"""What boto3 and Lambda's runtime take for AWS: servers on this machine, answers of a test's choice, recorded calls."""
+"""Stand-ins for AWS: servers on this machine, responses scripted by a test, and a record of the permissions needed."""
 
 import json
 import os
@@ -43,7 +43,7 @@ Server = TypeVar("Server", bound=HTTPServer)
 
 @contextmanager
 def in_background(server: Server) -> Iterator[Server]:
-    """Answers in a thread of its own, and is closed afterwards."""
+    """Run the server in a thread of its own; yield it, and close it afterwards."""
     with server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -56,9 +56,9 @@ def in_background(server: Server) -> Iterator[Server]:
 
 @contextmanager
 def s3_store(*buckets: str) -> Iterator[str]:
-    """Its address, with these buckets, and with credentials in the environment.
+    """Serve S3 with these buckets and put credentials into the environment; yield its URL.
 
-    All stores of a process have the same buckets.
+    All stores of a process share their buckets.
     """
     server = make_server("127.0.0.1", 0, _OneAtATime(), threaded=True, request_handler=_Quiet)
     with in_background(server), mock.patch.dict(os.environ, CREDENTIALS):
@@ -75,7 +75,7 @@ def _create(buckets: Sequence[str], url: str) -> None:
 
 
 class _OneAtATime:
-    """It looks at If-Match first and writes later; S3 itself lets nobody come between."""
+    """Moto behind a lock: it checks If-Match before it writes, whereas S3 does both in one step."""
 
     def __init__(self) -> None:
         self._moto = DomainDispatcherApplication(create_backend_app)
@@ -92,14 +92,14 @@ class _Quiet(WSGIRequestHandler):
 
 
 RESET = "reset"
-"""An answer that is none: the connection breaks."""
+"""An answer that breaks the connection instead of responding."""
 Answer = tuple[int, object] | str
 Script = Callable[[str, dict[str, Any]], Answer]
 TABLE = "money"
 
 
 class ScriptedAws(ThreadingHTTPServer):
-    """Asks the script for each answer, JSON or a text as it is; remembers what it was asked, and when."""
+    """Answers each request from the script, with JSON or a text, and records the requests and their times."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -147,7 +147,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def scripted_aws(script: Script) -> Iterator[ScriptedAws]:
-    """A running ScriptedAws."""
+    """Run a ScriptedAws; yield it."""
     with in_background(ScriptedAws(script)) as server:
         yield server
 
@@ -158,7 +158,10 @@ def refusal(code: str, http_status: int = 400) -> Answer:
 
 @contextmanager
 def dynamodb() -> Iterator[str]:
-    """Moto's DynamoDB with the table; gives its URL. One thread, since moto checks and writes in two steps."""
+    """Serve moto's DynamoDB with the table; yield its URL.
+
+    It has one thread, since moto checks and writes in two steps.
+    """
     server = make_server("127.0.0.1", 0, create_backend_app("dynamodb"), threaded=False)
     with in_background(server):
         url = f"http://127.0.0.1:{server.server_port}"
@@ -170,7 +173,7 @@ def dynamodb() -> Iterator[str]:
 
 @contextmanager
 def table(client: "DynamoDBClient", name: str, **keys: Literal["HASH", "RANGE"]) -> Iterator[None]:
-    """An empty one with these keys of texts."""
+    """Create an empty table with these string keys; delete it afterwards."""
     client.create_table(
         TableName=name,
         KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
@@ -184,7 +187,7 @@ def table(client: "DynamoDBClient", name: str, **keys: Literal["HASH", "RANGE"])
 
 
 def settings(url: str, **own: object) -> RekognitionSettings:
-    """Settings for an AWS at the URL, with a rate that no test reaches and the patience of a busy machine."""
+    """Return settings for an AWS at the URL, with a rate that no test reaches and timeouts for a busy machine."""
     patient = {"rekognition_connect_timeout_seconds": 60, "rekognition_read_timeout_seconds": 60}
     return RekognitionSettings(rekognition_endpoint_url=url, **(patient | {"rekognition_rate": 10_000} | own))
 
@@ -208,7 +211,7 @@ def demo_aws() -> Iterator[SimpleNamespace]:
 def endpoint(folder: Path | None, s3_url: str = NOWHERE, **fields: Any) -> Iterator[str]:
     """Serve the local Rekognition endpoint with a gallery and other fields of its Backend.
 
-    Yields its URL, with credentials in the environment.
+    Yields its URL and puts credentials into the environment.
     """
     vision = Vision()
     people, _ = gallery.read(folder, vision) if folder else (gallery.Gallery(), [])
@@ -219,7 +222,7 @@ def endpoint(folder: Path | None, s3_url: str = NOWHERE, **fields: Any) -> Itera
 
 @contextmanager
 def serving(app: Starlette) -> Iterator[str]:
-    """Serve an app of the endpoint; yields its URL."""
+    """Serve an app of the endpoint; yield its URL."""
     running = server(app)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=running.run, args=([listening],))
@@ -235,21 +238,21 @@ def serving(app: Starlette) -> Iterator[str]:
 
 REGION, ACCOUNT = "us-east-1", "123456789012"
 Permission = tuple[str, str]
-"""An action, "rekognition:IndexFaces", and the resource's ARN, or "*" where the action knows none."""
+"""An action, "rekognition:IndexFaces", and the resource's ARN, or "*" if the action has none."""
 
 
 class Permissions(set[Permission]):
-    """The permissions that calls have needed."""
+    """The permissions that the recorded calls need."""
 
     def take(self, params: dict[str, Any], model: Any, **_: Any) -> None:
-        """A handler of `provide-client-params`."""
+        """Handle `provide-client-params`: add the permissions of the call."""
         service, operation = str(model.service_model.service_name), str(model.name)
         self.update({"rekognition": _rekognition, "s3": _s3, "dynamodb": _dynamodb}[service](operation, params))
 
 
 @contextmanager
-def recorded() -> Iterator[Permissions]:
-    """All calls of all clients that are made in here."""
+def record_permissions() -> Iterator[Permissions]:
+    """Record the permissions for all calls of the clients created inside the context."""
     calls = Permissions()
     create = botocore.session.Session.create_client
 
@@ -266,7 +269,7 @@ def recorded() -> Iterator[Permissions]:
 
 
 def _rekognition(operation: str, params: dict[str, Any]) -> Iterator[Permission]:
-    """Rekognition reads S3 objects with the caller's own permissions."""
+    """Yield the call's permissions; Rekognition reads S3 objects with those of the caller."""
     named = params.get("CollectionId")
     collection = f"arn:aws:rekognition:{REGION}:{ACCOUNT}:collection/{named}"
     yield f"rekognition:{operation}", collection if named and operation != "CreateCollection" else "*"
@@ -294,7 +297,7 @@ _FUNCTION = "arn:aws:lambda:us-east-1:123456789012:function:marquee"
 
 
 class RuntimeApi(ThreadingHTTPServer):
-    """Hands the function one event at a time, and gives back what it answers."""
+    """Lambda's runtime API: hands the function one event at a time and returns its response."""
 
     daemon_threads = True
 
@@ -305,7 +308,7 @@ class RuntimeApi(ThreadingHTTPServer):
         self.seconds = float(PATIENCE)
 
     def invoke(self, event: object) -> tuple[str, Any]:
-        """("response", the result) or ("error", what was raised)."""
+        """Return ("response", the result) or ("error", the exception)."""
         self.events.put((uuid.uuid4().hex, event))
         return self.answers.get(timeout=PATIENCE)
 
@@ -341,7 +344,7 @@ class _RuntimeHandler(BaseHTTPRequestHandler):
 
 @contextmanager
 def lambda_function(handler: str, **environment: str) -> Iterator[RuntimeApi]:
-    """The function in AWS's own runtime client."""
+    """Run the function in AWS's own runtime client; yield the API that invokes it."""
     with in_background(RuntimeApi()) as api:
         where = {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.server_address[1]}", "AWS_LAMBDA_FUNCTION_NAME": "marquee"}
         command = [sys.executable, "-m", "awslambdaric", handler]

@@ -1,8 +1,8 @@
-"""Calls of the Rekognition recognizer, people enrolled in it, and what AWS answers where a test says nothing else."""
+"""Helpers that call the Rekognition recognizer and enroll people in it, and AWS's default responses."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,11 +20,13 @@ from tests.support.aws import TABLE, Answer, dynamodb, endpoint, settings
 from tests.support.pictures import encode
 
 _DEFAULT = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
+Replica = tuple[RekognitionRecognizer, RekognitionEnroller]
+OpenReplica = Callable[..., AbstractAsyncContextManager[Replica]]
 
 
 @asynccontextmanager
-async def recognizing(url: str, **own: object) -> AsyncIterator[RekognitionRecognizer]:
-    """A loaded recognizer that takes the URL for AWS, with settings of its own."""
+async def running_recognizer(url: str, **own: object) -> AsyncIterator[RekognitionRecognizer]:
+    """Load a recognizer with AWS at the URL and settings of its own; yield it."""
     recognizer = RekognitionRecognizer(settings(url, **own))
     await recognizer.load()
     try:
@@ -33,15 +35,15 @@ async def recognizing(url: str, **own: object) -> AsyncIterator[RekognitionRecog
         await recognizer.close()
 
 
-async def ask(url: str, *features: pb.Feature.ValueType, image: Image | None = None, **own: object) -> Any:
-    """The result of a call of a recognizer with settings of its own; a plain picture unless given."""
+async def recognize(url: str, *features: pb.Feature.ValueType, image: Image | None = None, **own: object) -> Any:
+    """Return the result of a call to a recognizer with settings of its own, by default for a plain picture."""
     plain = Image(encode(Pillow.new("RGB", (400, 300))))
-    async with recognizing(url, **own) as recognizer:
+    async with running_recognizer(url, **own) as recognizer:
         return await recognizer.recognize(image or plain, options(*features))
 
 
 def options(*features: pb.Feature.ValueType, seconds: float = 300, **own: object) -> Options:
-    """Options of a call for features, by default celebrities and labels, with a deadline in so many seconds."""
+    """Return a call's options for features, by default celebrities and labels, with a deadline in `seconds`."""
     features = features or _DEFAULT
     call = {"request_id": "test", "features": features, "max_labels": 10, "min_score": 0, "collection": ""}
     return Options(**call | own, include_embeddings=False, deadline=time.monotonic() + seconds)
@@ -51,12 +53,12 @@ DEMO = pictures.demo()
 COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
 PORTRAITS = {name: pictures.jpeg(photo(name)) for name in (COLLINS, HOPPER)}
 PRICE = 1000 + 2000
-"""Micro-USD for a picture: DetectFaces, then SearchFacesByImage and IndexFaces."""
+"""Price of enrolling a picture in micro-USD: DetectFaces, then SearchFacesByImage and IndexFaces."""
 
 
 @contextmanager
 def rekognition_aws() -> Iterator[SimpleNamespace]:
-    """Rekognition without a gallery, DynamoDB with the table; `client` is Rekognition's."""
+    """Serve Rekognition without a gallery and DynamoDB with the table; `client` is one of Rekognition."""
     with endpoint(None) as url, dynamodb() as table_url:
         client = boto3.client("rekognition", endpoint_url=url)
         yield SimpleNamespace(url=url, table_url=table_url, client=client)
@@ -64,30 +66,28 @@ def rekognition_aws() -> Iterator[SimpleNamespace]:
 
 
 @asynccontextmanager
-async def replica(
-    aws: SimpleNamespace, collection: str, **own: object
-) -> AsyncIterator[tuple[RekognitionRecognizer, RekognitionEnroller]]:
-    """A recognizer in this event loop, with what enrolls into the collection."""
+async def replica(aws: SimpleNamespace, collection: str, **own: object) -> AsyncIterator[Replica]:
+    """Run a recognizer, and an enroller for the collection, in this event loop; yield both."""
     table = {"rekognition_table": TABLE, "dynamodb_endpoint_url": aws.table_url, "rekognition_collection": collection}
     chosen = table | own
-    async with recognizing(aws.url, **chosen) as recognizer:
+    async with running_recognizer(aws.url, **chosen) as recognizer:
         yield recognizer, RekognitionEnroller(recognizer, settings(aws.url, **chosen))
 
 
 def enrollment_of(
     *pictures: bytes, person_id: str = "grace-hopper", name: str = HOPPER, similar: bool = False
 ) -> Enrollment:
-    """An enrollment."""
+    """Return what a call hands to the enroller."""
     return Enrollment(person_id, name, [Image(one) for one in pictures], "", allow_similar=similar)
 
 
-async def searched(recognizer: RekognitionRecognizer, picture: bytes, **own: Any) -> pb.RecognizerResult:
-    """What FACE_SEARCH finds."""
+async def search_faces(recognizer: RekognitionRecognizer, picture: bytes, **own: Any) -> pb.RecognizerResult:
+    """Return the result of FACE_SEARCH."""
     return await recognizer.recognize(Image(picture), options(pb.FEATURE_FACE_SEARCH, **own))
 
 
-def named(result: pb.RecognizerResult) -> list[list[str]]:
-    """The candidates' display names of each face, from left to right."""
+def candidate_names(result: pb.RecognizerResult) -> list[list[str]]:
+    """Return the candidates' display names for each face, from left to right."""
     faces = sorted(result.faces, key=lambda face: face.box.left)
     return [[candidate.display_name for candidate in face.candidates] for face in faces]
 
@@ -143,5 +143,5 @@ RESPONSES: dict[str, object] = {
 
 
 def respond(operation: str, _: dict[str, Any]) -> Answer:
-    """A script of these answers."""
+    """Answer an operation from RESPONSES, as a script of ScriptedAws does."""
     return 200, RESPONSES[operation]

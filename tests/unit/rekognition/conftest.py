@@ -1,4 +1,4 @@
-"""What Rekognition's tests share."""
+"""Fixtures of the Rekognition tests."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from tests.support.processes import PATIENCE
 
 @pytest.fixture(autouse=True)
 def _patient_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait longer for DynamoDB than two seconds: its stand-in shares the processor with all other tests."""
+    """Raise DynamoDB's timeouts from two seconds: its stand-in shares the processor with all other tests."""
 
     def config(**options: Any) -> Config:
         return Config(**options | {"connect_timeout": PATIENCE, "read_timeout": PATIENCE})

@@ -1,4 +1,4 @@
-"""Faces that several operations saw, and what is cut out for a search."""
+"""Uniting the faces that several operations detect."""
 
 import pytest
 
@@ -14,8 +14,8 @@ def face(where: pb.BoundingBox, *people: str, **fields: object) -> pb.Face:
     return pb.Face(box=where, candidates=[pb.Candidate(person_id=person) for person in people], **fields)
 
 
-def test_a_face_seen_twice_is_one_with_all_that_was_told() -> None:
-    """Candidates of both, the better score, the landmarks of whoever tells more, each attribute once."""
+def test_detections_of_one_face_are_united() -> None:
+    """The face has the candidates of both, the better score, the longer list of landmarks, and each attribute once."""
     detailed = face(
         box(0.1, 0.1, 0.2, 0.2),
         detection_score=0.9,
@@ -39,14 +39,14 @@ def test_a_face_seen_twice_is_one_with_all_that_was_told() -> None:
 
 
 def test_faces_of_one_operation_stay_apart() -> None:
-    """However near they are: Rekognition says that they are two."""
+    """Faces from one operation are not united, however near they are: Rekognition says that they are two."""
     near = [face(box(0.1, 0.1, 0.2, 0.2), "anna"), face(box(0.11, 0.1, 0.2, 0.2), "eva")]
     assert len(results.unite([near])) == 2
     third = face(box(0.1, 0.1, 0.2, 0.2), "ada")
     assert [len(one.candidates) for one in results.unite([near, [third]])] == [2, 1]
 
 
-def test_a_face_that_one_operation_alone_sees_is_kept() -> None:
-    """Detectors need not agree."""
+def test_a_face_of_only_one_operation_is_kept() -> None:
+    """A face is kept even if the other operation does not detect it."""
     here, there = face(box(0.1, 0.1, 0.2, 0.2)), face(box(0.6, 0.1, 0.2, 0.2), "eva")
     assert results.unite([[here], [there]]) == [here, there]

@@ -1,4 +1,4 @@
-"""FACE_SEARCH by a script: which faces are searched, how they are cut out, and what becomes of the matches."""
+"""FACE_SEARCH against scripted answers: which faces it searches, how it crops them, and how it uses the matches."""
 
 import base64
 import io
@@ -17,7 +17,7 @@ from services.runtime.images.image import Image
 from tests.support.aws import Answer, refusal, scripted_aws
 from tests.support.pictures import encode
 from tests.support.processes import PATIENCE
-from tests.support.rekognition import LEFT, RESPONSES, ask, respond
+from tests.support.rekognition import LEFT, RESPONSES, recognize, respond
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 COLLECTION = "people"
@@ -25,15 +25,15 @@ RIGHT = {"Left": 0.6, "Top": 0.2, "Width": 0.3, "Height": 0.5}
 
 
 async def test_face_search_needs_a_collection() -> None:
-    """The caller is told to name one, and nothing is paid."""
+    """The error names the setting, and the call costs nothing."""
     with scripted_aws(respond) as aws:
         with pytest.raises(InvalidRequest, match="MARQUEE_REKOGNITION_COLLECTION"):
-            await ask(aws.url, pb.FEATURE_FACE_SEARCH)
+            await recognize(aws.url, pb.FEATURE_FACE_SEARCH)
         assert not aws.requests
 
 
 def crowd(count: int) -> dict[str, object]:
-    """A row of faces, the one on the left the largest."""
+    """Return a row of faces, the largest on the left."""
     return {
         "FaceDetails": [
             {"BoundingBox": {"Left": number / count, "Top": 0.2, "Width": 0.8 / count, "Height": 0.6 - number / 100}}
@@ -43,7 +43,7 @@ def crowd(count: int) -> dict[str, object]:
 
 
 async def test_a_crowd_is_searched_a_few_at_a_time() -> None:
-    """The largest faces up to the limit, never more at once than allowed, and a warning about the rest."""
+    """The largest faces up to the limit are searched, never more at once than allowed; a warning mentions the rest."""
     running, most, two = 0, 0, threading.Barrier(2)
 
     def script(operation: str, _: dict[str, Any]) -> Answer:
@@ -53,12 +53,12 @@ async def test_a_crowd_is_searched_a_few_at_a_time() -> None:
         running += 1
         most = max(most, running)
         two.wait(PATIENCE)
-        time.sleep(0.1)  # in which a third would come
+        time.sleep(0.1)  # time for a third search to start
         running -= 1
         return 200, {"FaceMatches": [], "SearchedFaceBoundingBox": LEFT}
 
     with scripted_aws(script) as aws:
-        result = await ask(
+        result = await recognize(
             aws.url,
             pb.FEATURE_FACE_SEARCH,
             rekognition_collection=COLLECTION,
@@ -72,7 +72,7 @@ async def test_a_crowd_is_searched_a_few_at_a_time() -> None:
 
 
 async def test_each_search_shows_its_own_face_alone() -> None:
-    """A crop has the face with some margin, and the neighbour that reaches into it is painted over."""
+    """A crop contains the face with some margin; a neighbour that reaches into it is painted over."""
     canvas = np.zeros((300, 400, 3), np.uint8)
     canvas[60:180, 100:180] = (255, 0, 0)
     canvas[40:200, 190:290] = (0, 0, 255)
@@ -80,30 +80,30 @@ async def test_each_search_shows_its_own_face_alone() -> None:
         {"BoundingBox": {"Left": left / 400, "Top": top / 300, "Width": width / 400, "Height": height / 300}}
         for left, top, width, height in ((100, 60, 80, 120), (190, 40, 100, 160))
     ]
-    sent = []
+    crops = []
 
     def script(operation: str, body: dict[str, Any]) -> Answer:
         if operation == "DetectFaces":
             return 200, {"FaceDetails": faces}
-        sent.append(np.asarray(Pillow.open(io.BytesIO(base64.b64decode(body["Image"]["Bytes"])))).astype(int))
+        crops.append(np.asarray(Pillow.open(io.BytesIO(base64.b64decode(body["Image"]["Bytes"])))).astype(int))
         return refusal("InvalidParameterException")
 
     image = Image(encode(Pillow.fromarray(canvas), "PNG"))
     with scripted_aws(script) as aws:
-        result = await ask(aws.url, pb.FEATURE_FACE_SEARCH, image=image, rekognition_collection=COLLECTION)
+        result = await recognize(aws.url, pb.FEATURE_FACE_SEARCH, image=image, rekognition_collection=COLLECTION)
     assert len(result.faces) == 2
     assert not any(face.candidates for face in result.faces)
-    reds = [int(((crop[:, :, 0] > 200) & (crop[:, :, 2] < 60)).sum()) for crop in sent]
-    blues = [int(((crop[:, :, 2] > 200) & (crop[:, :, 0] < 60)).sum()) for crop in sent]
+    reds = [int(((crop[:, :, 0] > 200) & (crop[:, :, 2] < 60)).sum()) for crop in crops]
+    blues = [int(((crop[:, :, 2] > 200) & (crop[:, :, 0] < 60)).sum()) for crop in crops]
     (red,) = [number for number in range(2) if reds[number]]
     assert reds[red] == pytest.approx(80 * 120, rel=0.05)
     assert blues[red] == reds[1 - red] == 0
     assert blues[1 - red] == pytest.approx(100 * 160, rel=0.05)
-    assert min(min(crop.shape[:2]) for crop in sent) >= 160
+    assert min(min(crop.shape[:2]) for crop in crops) >= 160
 
 
 async def test_a_match_of_another_face_names_nobody() -> None:
-    """Rekognition tells which face it searched; a crop's largest face may not be the one that was meant."""
+    """Matches are dropped if Rekognition searched another face: a crop's largest face may not be the intended one."""
 
     def script(operation: str, _: dict[str, Any]) -> Answer:
         if operation == "DetectFaces":
@@ -112,12 +112,12 @@ async def test_a_match_of_another_face_names_nobody() -> None:
         return 200, {**RESPONSES["SearchFacesByImage"], "SearchedFaceBoundingBox": corner}
 
     with scripted_aws(script) as aws:
-        result = await ask(aws.url, pb.FEATURE_FACE_SEARCH, rekognition_collection=COLLECTION)
+        result = await recognize(aws.url, pb.FEATURE_FACE_SEARCH, rekognition_collection=COLLECTION)
     assert [len(face.candidates) for face in result.faces] == [0, 0]
 
 
 async def test_a_search_that_fails_leaves_the_other_faces() -> None:
-    """FACE_SEARCH is named as failed, and what it found about the other face is there."""
+    """The result names FACE_SEARCH as failed and still contains the matches of the other face."""
     searches = iter([refusal("InternalServerError", 500), (200, RESPONSES["SearchFacesByImage"])])
 
     def script(operation: str, _: dict[str, Any]) -> Answer:
@@ -128,7 +128,9 @@ async def test_a_search_that_fails_leaves_the_other_faces() -> None:
         return status, {**answer, "SearchedFaceBoundingBox": whole}
 
     with scripted_aws(script) as aws:
-        result = await ask(aws.url, pb.FEATURE_FACE_SEARCH, rekognition_collection=COLLECTION, rekognition_attempts=1)
+        result = await recognize(
+            aws.url, pb.FEATURE_FACE_SEARCH, rekognition_collection=COLLECTION, rekognition_attempts=1
+        )
     assert sorted(len(face.candidates) for face in result.faces) == [0, 2]
     (failure,) = result.feature_errors
     assert (failure.feature, failure.status.code) == (pb.FEATURE_FACE_SEARCH, code_pb2.UNAVAILABLE)

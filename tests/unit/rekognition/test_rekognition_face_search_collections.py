@@ -1,4 +1,4 @@
-"""FACE_SEARCH in a collection of the local endpoint's, alone and beside the other features."""
+"""FACE_SEARCH in a collection of the local endpoint, alone and together with other features."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +15,7 @@ from services.runtime.images.image import Image
 from services.runtime.storage.s3 import ObjectStore
 from tests.support.aws import BUCKET, demo_aws
 from tests.support.pictures import encode
-from tests.support.rekognition import options, recognizing
+from tests.support.rekognition import options, running_recognizer
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ COLLECTION = "people"
 
 @pytest.fixture(scope="module")
 def aws() -> Iterator[SimpleNamespace]:
-    """The local endpoint with both demo people in a collection, and both in one picture in S3."""
+    """Serve the local endpoint with both demo people in a collection, and S3 with a picture of both."""
     with demo_aws() as running:
         client = boto3.Session().client("rekognition", endpoint_url=running.url)
         client.create_collection(CollectionId=COLLECTION)
@@ -41,14 +41,14 @@ def aws() -> Iterator[SimpleNamespace]:
 
 @pytest.fixture
 async def recognizer(aws: SimpleNamespace) -> AsyncIterator[RekognitionRecognizer]:
-    async with recognizing(aws.url) as made:
-        yield made
+    async with running_recognizer(aws.url) as recognizer:
+        yield recognizer
 
 
 async def test_everybody_in_a_picture_is_found_in_the_collection(
     aws: SimpleNamespace, recognizer: RekognitionRecognizer
 ) -> None:
-    """Both faces, though SearchFacesByImage looks at one; from bytes and from S3 alike."""
+    """Both faces are found, from bytes and from S3, although SearchFacesByImage searches only one."""
     both = encode(pictures.demo_pictures()["both.jpg"])
     where = pb.S3Object(bucket=BUCKET, key="both.jpg")
     for image in (Image(both), Image(s3_object=where, fetch=ObjectStore(aws.s3_url).fetch)):
@@ -58,10 +58,10 @@ async def test_everybody_in_a_picture_is_found_in_the_collection(
         assert result.cost_micro_usd == 3000
 
 
-async def test_one_face_is_searched_without_being_cut_out(
+async def test_a_single_face_is_searched_without_cropping(
     aws: SimpleNamespace, recognizer: RekognitionRecognizer
 ) -> None:
-    """Two calls that name the S3 object, which is never fetched."""
+    """Both calls refer to the S3 object, which is never fetched."""
     image = Image(s3_object=pb.S3Object(bucket=BUCKET, key="hopper.jpg"), fetch=ObjectStore(aws.s3_url).fetch)
     result = await recognizer.recognize(image, options(pb.FEATURE_FACE_SEARCH, collection=COLLECTION))
     assert result.faces[0].candidates[0].person_id == "Grace_Hopper"
@@ -70,22 +70,22 @@ async def test_one_face_is_searched_without_being_cut_out(
 
 
 async def test_a_picture_without_faces_costs_no_search(recognizer: RekognitionRecognizer) -> None:
-    """DetectFaces says so, and that is all that is paid."""
+    """DetectFaces reports no face, and the call costs only its price."""
     image = Image(encode(pictures.demo_pictures()["coffee.jpg"]))
     result = await recognizer.recognize(image, options(pb.FEATURE_FACE_SEARCH, collection=COLLECTION))
     assert not result.faces
     assert result.cost_micro_usd == 1000
 
 
-async def test_a_collection_that_is_not_there(recognizer: RekognitionRecognizer) -> None:
-    """NOT_FOUND, in words that tell how to see which ones there are."""
+async def test_a_missing_collection_is_not_found(recognizer: RekognitionRecognizer) -> None:
+    """The message says how to list the collections that exist."""
     image = Image(encode(pictures.demo_pictures()["hopper.jpg"]))
     with pytest.raises(CollectionNotFound, match="list-collections"):
         await recognizer.recognize(image, options(pb.FEATURE_FACE_SEARCH, collection="nobody"))
 
 
 async def test_all_six_features_of_a_real_picture(recognizer: RekognitionRecognizer) -> None:
-    """One face with its celebrity and its match, labels, and nothing failed."""
+    """The result has one face with its celebrity and its match, and labels; no feature fails."""
     image = Image(encode(pictures.demo_pictures()["hopper.jpg"]))
     result = await recognizer.recognize(image, options(*recognizer.features, collection=COLLECTION))
     assert not result.feature_errors
@@ -96,7 +96,7 @@ async def test_all_six_features_of_a_real_picture(recognizer: RekognitionRecogni
 
 
 async def test_calls_of_several_features_do_not_mix(recognizer: RekognitionRecognizer) -> None:
-    """Six searches at once, each with its own people."""
+    """Each of six concurrent searches returns its own picture's people."""
     demo = pictures.demo_pictures()
     names = ["hopper.jpg", "coffee.jpg", "both.jpg"] * 2
     call = options(pb.FEATURE_FACE_SEARCH, pb.FEATURE_FACES, collection=COLLECTION)

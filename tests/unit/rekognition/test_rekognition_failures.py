@@ -1,4 +1,4 @@
-"""What the Rekognition recognizer makes of AWS's failures, against a server that answers as AWS does."""
+"""How the Rekognition recognizer reports AWS's failures, against a server that answers as AWS does."""
 
 import socket
 import threading
@@ -14,7 +14,7 @@ from services.runtime import errors, status
 from services.runtime.images.image import Image
 from tests.support.aws import Answer, Script, refusal, scripted_aws
 from tests.support.processes import PATIENCE
-from tests.support.rekognition import options, recognizing
+from tests.support.rekognition import options, running_recognizer
 from tests.support.servers import picture
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
@@ -29,7 +29,7 @@ def answers(celebrities: Answer, labels: Answer) -> Script:
 
 
 async def recognize(url: str, **own: float) -> pb.RecognizerResult:
-    async with recognizing(url, **own) as recognizer:
+    async with running_recognizer(url, **own) as recognizer:
         return await recognizer.recognize(Image(picture((100, 100))), options())
 
 
@@ -54,7 +54,7 @@ async def recognize(url: str, **own: float) -> pb.RecognizerResult:
     ],
 )
 async def test_each_code_has_its_error(code: str, http_status: int, expected: type[errors.DomainError]) -> None:
-    """Callers get a domain error in our words; AWS's words name accounts and users."""
+    """Callers get a domain error in our own words, because AWS's messages name accounts and users."""
     failure = refusal(code, http_status)
     with scripted_aws(answers(failure, failure)) as aws:
         with pytest.raises(errors.DomainError) as raised:
@@ -76,13 +76,13 @@ async def test_one_failing_feature_leaves_the_other() -> None:
     assert result.cost_micro_usd == 1000
 
 
-async def test_both_features_are_asked_at_once() -> None:
-    """Neither question waits for the other's answer: here each is answered only when both are asked."""
-    both_asked = threading.Barrier(2)
+async def test_features_are_requested_concurrently() -> None:
+    """Neither request waits for the other's response: the server responds only once it has both."""
+    both_sent = threading.Barrier(2)
     respond = answers(FACES, LABELS)
 
     def script(operation: str, body: dict[str, Any]) -> Answer:
-        both_asked.wait(PATIENCE)
+        both_sent.wait(PATIENCE)
         return respond(operation, body)
 
     with scripted_aws(script) as aws:
@@ -92,7 +92,7 @@ async def test_both_features_are_asked_at_once() -> None:
 
 
 async def test_no_answer_in_time_is_a_timeout() -> None:
-    """The read timeout ends the wait, and nothing is asked twice."""
+    """The read timeout ends the wait, and neither request is repeated."""
     go = threading.Event()
     with scripted_aws(lambda *_: go.wait(PATIENCE) and LABELS) as aws:
         with pytest.raises(errors.DependencyTimeout):
@@ -101,45 +101,45 @@ async def test_no_answer_in_time_is_a_timeout() -> None:
     assert len(aws.requests) == 2
 
 
-async def test_nobody_there_is_unavailable() -> None:
-    """A refused connection is told as such."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+async def test_a_refused_connection_is_unavailable() -> None:
+    """A connection that nobody accepts raises DependencyUnavailable."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
     with pytest.raises(errors.DependencyUnavailable):
         await recognize(f"http://127.0.0.1:{port}")
 
 
 @pytest.mark.parametrize("page", ["<html>Welcome</html>", {}])
 async def test_another_server_is_no_empty_success(page: object) -> None:
-    """A wrong endpoint that says 200 is not taken for Rekognition with nothing found."""
+    """A response with status 200 from a server other than Rekognition is not an empty result."""
     wrong = pytest.raises(errors.DependencyUnavailable, match="does not respond as Rekognition")
     with scripted_aws(answers((200, page), (200, page))) as aws, wrong:
         await recognize(aws.url)
 
 
-async def test_no_credentials_end_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server says what to set before it takes a call."""
+async def test_missing_credentials_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says that there are no credentials before the server takes calls."""
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with pytest.raises(errors.Misconfigured, match="no AWS credentials"):
         await RekognitionRecognizer(RekognitionSettings()).load()
 
 
-async def test_half_credentials_end_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key without its secret is named."""
+async def test_half_credentials_stop_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error for a key without its secret names the secret's variable."""
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(errors.Misconfigured, match="AWS_SECRET_ACCESS_KEY"):
         await RekognitionRecognizer(RekognitionSettings()).load()
 
 
-async def test_no_region_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no default region: a wrong one would be billed and found out late."""
+async def test_a_missing_region_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no default region: calls to a wrong one would be billed, and the mistake noticed late."""
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(errors.Misconfigured, match="AWS_REGION"):
         await RekognitionRecognizer(RekognitionSettings()).load()
 
 
 async def test_aws_region_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What EKS and Lambda set is enough."""
+    """AWS_REGION, which EKS and Lambda set, is enough."""
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     recognizer = RekognitionRecognizer(RekognitionSettings())

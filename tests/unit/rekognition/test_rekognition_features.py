@@ -1,4 +1,4 @@
-"""FACES, TEXT and MODERATION, and several features of one call."""
+"""FACES, TEXT and MODERATION, and several features in one call."""
 
 import threading
 from typing import Any
@@ -12,15 +12,15 @@ from services.runtime.images.image import Image
 from tests.support.aws import Answer, scripted_aws
 from tests.support.pictures import encode
 from tests.support.processes import PATIENCE
-from tests.support.rekognition import ask, options, recognizing, respond
+from tests.support.rekognition import options, recognize, respond, running_recognizer
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 
 
-async def test_faces_have_all_that_is_told_of_them() -> None:
-    """Landmarks, quality, pose, and attributes with their scores; AgeRange has none."""
+async def test_faces_keep_all_details() -> None:
+    """A face has landmarks, quality, pose, and attributes with their scores; AgeRange has no score."""
     with scripted_aws(respond) as aws:
-        result = await ask(aws.url, pb.FEATURE_FACES)
+        result = await recognize(aws.url, pb.FEATURE_FACES)
     assert aws.requests[0][1]["Attributes"] == ["ALL"]
     (face,) = result.faces
     assert not face.candidates
@@ -34,10 +34,10 @@ async def test_faces_have_all_that_is_told_of_them() -> None:
     ]
 
 
-async def test_texts_are_lines_and_words_with_places() -> None:
-    """Each with its kind, box and score."""
+async def test_texts_are_lines_and_words_with_boxes() -> None:
+    """Each text has its kind, box and score."""
     with scripted_aws(respond) as aws:
-        result = await ask(aws.url, pb.FEATURE_TEXT)
+        result = await recognize(aws.url, pb.FEATURE_TEXT)
     assert [(text.content, text.type) for text in result.texts] == [
         ("STOP", pb.TEXT_TYPE_LINE),
         ("STOP", pb.TEXT_TYPE_WORD),
@@ -45,20 +45,20 @@ async def test_texts_are_lines_and_words_with_places() -> None:
     assert result.texts[0].box.left == pytest.approx(0.1)
 
 
-async def test_moderation_labels_have_the_one_above() -> None:
-    """A moderator sees what kind of alcohol it is."""
+async def test_moderation_labels_have_a_parent() -> None:
+    """A moderation label names its parent, so that a moderator sees which kind of alcohol it is."""
     with scripted_aws(respond) as aws:
-        result = await ask(aws.url, pb.FEATURE_MODERATION)
+        result = await recognize(aws.url, pb.FEATURE_MODERATION)
     assert [(label.name, label.parent) for label in result.moderation_labels] == [
         ("Alcohol", ""),
         ("Alcoholic Beverages", "Alcohol"),
     ]
 
 
-async def test_a_face_that_several_features_see_is_one_face() -> None:
-    """Its candidates come from celebrities and the collection, all the rest from DetectFaces, asked once."""
+async def test_a_face_of_several_features_is_one_face() -> None:
+    """Its candidates come from celebrities and the collection, the rest from a single DetectFaces call."""
     with scripted_aws(respond) as aws:
-        result = await ask(
+        result = await recognize(
             aws.url,
             *(pb.FEATURE_CELEBRITIES, pb.FEATURE_FACE_SEARCH, pb.FEATURE_FACES),
             rekognition_collection="people",
@@ -70,23 +70,23 @@ async def test_a_face_that_several_features_see_is_one_face() -> None:
     assert result.cost_micro_usd == 3000
 
 
-async def test_all_features_are_asked_at_once() -> None:
-    """No question waits for another's answer: here each is answered only when all five are asked."""
+async def test_all_features_are_requested_concurrently() -> None:
+    """No request waits for another's response: the server responds only once it has all five."""
     features = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS, pb.FEATURE_FACES, pb.FEATURE_TEXT, pb.FEATURE_MODERATION)
-    all_asked = threading.Barrier(len(features))
+    all_sent = threading.Barrier(len(features))
 
     def together(operation: str, body: dict[str, Any]) -> Answer:
-        all_asked.wait(PATIENCE)
+        all_sent.wait(PATIENCE)
         return respond(operation, body)
 
     with scripted_aws(together) as aws:
-        result = await ask(aws.url, *features)
+        result = await recognize(aws.url, *features)
     assert result.cost_micro_usd == 5000
     assert (len(result.faces), len(result.labels), len(result.texts), len(result.moderation_labels)) == (1, 1, 2, 2)
 
 
-async def test_a_feature_that_is_late_leaves_the_others() -> None:
-    """At the deadline the answer goes out with what is there; the late feature is named, its money is spent."""
+async def test_a_late_feature_leaves_the_others() -> None:
+    """At the deadline the result contains the finished features; the late one is named as failed and still paid for."""
     go = threading.Event()
 
     def text_late(operation: str, body: dict[str, Any]) -> Answer:
@@ -95,7 +95,7 @@ async def test_a_feature_that_is_late_leaves_the_others() -> None:
         return respond(operation, body)
 
     with scripted_aws(text_late) as aws:
-        async with recognizing(aws.url) as recognizer:
+        async with running_recognizer(aws.url) as recognizer:
             image = Image(encode(Pillow.new("RGB", (400, 300))))
             result = await recognizer.recognize(image, options(pb.FEATURE_LABELS, pb.FEATURE_TEXT, seconds=3))
             go.set()

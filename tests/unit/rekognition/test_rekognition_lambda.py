@@ -48,18 +48,18 @@ def direct(key: str) -> dict[str, str]:
 
 
 def created(*keys: str) -> dict[str, Any]:
-    """S3's notification, whose keys are encoded."""
+    """Return an S3 notification of new objects, whose keys are URL-encoded."""
     records = [{"s3": {"bucket": {"name": BUCKET}, "object": {"key": key}}} for key in keys]
     return {"Records": [one | {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put"} for one in records]}
 
 
 def queued(**bodies: object) -> dict[str, Any]:
-    """Messages of SQS by their ids."""
+    """Return an SQS event with these bodies by message id."""
     messages = {name: body if isinstance(body, str) else json.dumps(body) for name, body in bodies.items()}
     return {"Records": [{"messageId": name, "eventSource": "aws:sqs", "body": body} for name, body in messages.items()]}
 
 
-def written(aws: SimpleNamespace, key: str) -> Any:
+def stored_item(aws: SimpleNamespace, key: str) -> Any:
     item = {"object": {"S": f"s3://{BUCKET}/{key}"}, "version": {"S": "null"}}
     return aws.results.get_item(TableName=RESULTS, Key=item).get("Item")
 
@@ -68,8 +68,8 @@ def names(result: dict[str, Any]) -> set[str]:
     return {one["name"] for one in result["names"]}
 
 
-def test_answers_a_direct_call(function: RuntimeApi, aws: SimpleNamespace) -> None:
-    """With names and confidence; the key is taken as it is, and the result is written to the table."""
+def test_a_direct_call_returns_names(function: RuntimeApi, aws: SimpleNamespace) -> None:
+    """The result has names and confidence and is written to the table; the key is not decoded."""
     kind, result = function.invoke(direct(AWKWARD))
     assert kind == "response"
     assert (result["bucket"], result["object_name"]) == (BUCKET, AWKWARD)
@@ -77,50 +77,50 @@ def test_answers_a_direct_call(function: RuntimeApi, aws: SimpleNamespace) -> No
     assert one["name"] == "Grace Hopper"
     assert 80 < one["confidence"] <= 100
     assert result["cost_micro_usd"] == 1000
-    item = written(aws, AWKWARD)
+    item = stored_item(aws, AWKWARD)
     assert item["names"]["L"][0]["M"]["name"] == {"S": "Grace Hopper"}
     assert item["recognized"]["S"].endswith("+00:00")
 
 
 def test_keys_of_notifications_are_decoded(function: RuntimeApi) -> None:
-    """Spaces come as plus, brackets as per cent; two objects are two results."""
+    """A plus becomes a space and percent-codes become brackets; two objects give two results."""
     kind, result = function.invoke(created(ENCODED, "both.jpg"))
     assert kind == "response"
     assert [one["object_name"] for one in result["results"]] == [AWKWARD, "both.jpg"]
     assert [names(one) for one in result["results"]] == [{"Grace Hopper"}, {"Grace Hopper", "Eileen Collins"}]
 
 
-def test_nobody_is_a_result(function: RuntimeApi) -> None:
-    """A picture without a face has no names."""
+def test_a_picture_of_nobody_is_a_result(function: RuntimeApi) -> None:
+    """A picture without a face gives an empty list of names."""
     assert function.invoke(direct("text.jpg"))[1]["names"] == []
 
 
-def test_a_direct_call_that_fails(function: RuntimeApi) -> None:
-    """Raises, with the object and what is wrong with it."""
+def test_a_failing_direct_call_raises(function: RuntimeApi) -> None:
+    """The error names the object or says what is wrong with it."""
     for key, message in (("nothing.jpg", "nothing.jpg"), ("broken.jpg", "cannot read this picture")):
         kind, error = function.invoke(direct(key))
         assert (kind, error["errorType"]) == ("error", "RecognitionFailed")
         assert message in error["errorMessage"]
 
 
-def test_a_picture_that_is_none_is_done_with(function: RuntimeApi, aws: SimpleNamespace) -> None:
-    """Trying again would not help, so events report it as a result, in the table too."""
+def test_an_unreadable_picture_is_not_retried(function: RuntimeApi, aws: SimpleNamespace) -> None:
+    """A retry would not help, so the event's result and the table contain the error."""
     kind, result = function.invoke(created("broken.jpg"))
     assert kind == "response"
     assert "cannot read" in result["results"][0]["error"]
-    assert "cannot read" in written(aws, "broken.jpg")["error"]["S"]
+    assert "cannot read" in stored_item(aws, "broken.jpg")["error"]["S"]
 
 
-def test_what_may_succeed_later_fails_the_event(function: RuntimeApi) -> None:
-    """So that Lambda sends it again; the message names the object that failed and no other."""
+def test_a_passing_failure_fails_the_event(function: RuntimeApi) -> None:
+    """The event fails so that Lambda sends it again; the message names only the object that failed."""
     kind, error = function.invoke(created("both.jpg", "nothing.jpg"))
     assert kind == "error"
     assert "nothing.jpg" in error["errorMessage"]
     assert "both.jpg" not in error["errorMessage"]
 
 
-def test_failed_messages_go_back_alone(function: RuntimeApi) -> None:
-    """Of a batch from SQS: what failed or is not understood; S3's message to try the queue is well."""
+def test_only_failed_messages_go_back(function: RuntimeApi) -> None:
+    """An SQS batch returns the messages that fail or are not understood; S3's test message counts as processed."""
     batch = queued(
         good=created(ENCODED),
         half=created("both.jpg", "nothing.jpg"),
@@ -136,15 +136,15 @@ def test_failed_messages_go_back_alone(function: RuntimeApi) -> None:
     assert sorted(failed) == ["half", "strange", "text"]
 
 
-def test_events_of_eventbridge() -> None:
-    """Their keys are not encoded; versions go along."""
+def test_eventbridge_keys_are_not_decoded() -> None:
+    """EventBridge does not encode keys, so they are used unchanged, with their versions."""
     detail = {"bucket": {"name": BUCKET}, "object": {"key": "a+b%20c.jpg", "version-id": "v1"}}
     (url,) = objects_of({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
     assert (url.key, url.version) == ("a+b%20c.jpg", "v1")
 
 
-def test_deleted_objects_are_left_alone() -> None:
-    """A notification of a removal asks for nothing."""
+def test_deleted_objects_are_ignored() -> None:
+    """A notification of a removal leads to no recognition."""
     event = created("gone.jpg")
     event["Records"][0]["eventName"] = "ObjectRemoved:Delete"
     assert objects_of(event) == []
@@ -152,14 +152,14 @@ def test_deleted_objects_are_left_alone() -> None:
 
 @pytest.mark.parametrize("event", [{}, {"bucket": "b"}, {"bucket": "b", "object_name": 1}, {"Records": [{}]}])
 def test_other_events_are_refused(function: RuntimeApi, event: object) -> None:
-    """With the form that a call has."""
+    """The error shows the forms that an event may have."""
     kind, error = function.invoke(event)
     assert (kind, error["errorType"]) == ("error", "ValueError")
     assert "S3" in error["errorMessage"] or "object_name" in error["errorMessage"]
 
 
 def test_the_cap_holds(aws: SimpleNamespace) -> None:
-    """What today's money does not pay fails, and says until when."""
+    """A call beyond today's budget fails with a message that says until when."""
     where = {"MARQUEE_REKOGNITION_ENDPOINT_URL": aws.url, "MARQUEE_REKOGNITION_DAILY_CAP_USD": "0.001"}
     with lambda_function(HANDLER, **where) as api:
         assert api.invoke(direct(AWKWARD))[0] == "response"
@@ -168,12 +168,12 @@ def test_the_cap_holds(aws: SimpleNamespace) -> None:
     assert "midnight" in error["errorMessage"]
 
 
-def test_the_package_has_all_that_the_function_imports() -> None:
-    """It loads where there is nothing but the packages of the zip and boto3's, which Lambda's Python has."""
+def test_the_package_contains_all_imports() -> None:
+    """The function loads with only the packages of the zip and those of boto3, which Lambda's Python has."""
     script = (ROOT / "deploy/lambda/package").read_text()
-    wanted = re.search(r'packages="([^"]*)"', script)
-    assert wanted
-    packed = set(wanted[1].split())
+    packages = re.search(r'packages="([^"]*)"', script)
+    assert packages
+    packed = set(packages[1].split())
     runtime = {"boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3"}
     code = """
 import importlib.metadata, sys
@@ -184,5 +184,5 @@ for name, packages in importlib.metadata.packages_distributions().items():
 import services.rekognition.lambda_function
 """
     command = [sys.executable, "-c", code, *(packed | runtime)]
-    done = run(command)
-    assert done.returncode == 0, done.stderr
+    result = run(command)
+    assert result.returncode == 0, result.stderr

@@ -1,4 +1,4 @@
-"""What is sent to Rekognition."""
+"""Preparing the picture that is sent to Rekognition."""
 
 import io
 
@@ -14,13 +14,13 @@ from tests.support.pictures import encode
 
 
 def halves(width: int = 160, height: int = 100) -> Pillow.Image:
-    """Red on the left, blue on the right."""
+    """Return a picture that is red on the left and blue on the right."""
     picture = Pillow.new("RGB", (width, height), "red")
     picture.paste("blue", (width // 2, 0, width, height))
     return picture
 
 
-def turned(orientation: int) -> Pillow.Exif:
+def exif_with(orientation: int) -> Pillow.Exif:
     exif = Pillow.Exif()
     exif[0x0112] = orientation
     return exif
@@ -31,7 +31,7 @@ def noise(width: int, height: int) -> Pillow.Image:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-def test_what_rekognition_takes_is_sent_as_it_is(kind: str) -> None:
+def test_supported_formats_are_sent_unchanged(kind: str) -> None:
     """JPEG and PNG up to 5 MB go out byte for byte."""
     content = encode(halves(), kind)
     picture = prepare(Image(content))
@@ -39,15 +39,15 @@ def test_what_rekognition_takes_is_sent_as_it_is(kind: str) -> None:
     assert picture.warnings == ()
 
 
-def test_a_turned_jpeg_is_sent_as_it_is() -> None:
+def test_a_turned_jpeg_is_sent_unchanged() -> None:
     """Rekognition turns JPEGs upright itself, so its boxes are those of the upright picture."""
-    content = encode(halves(), "JPEG", exif=turned(6))
+    content = encode(halves(), "JPEG", exif=exif_with(6))
     assert prepare(Image(content)).parameter == {"Bytes": content}
 
 
 def test_a_turned_png_is_sent_upright() -> None:
-    """Rekognition does not heed a PNG's EXIF; without our turning its boxes would lie on their side."""
-    picture = prepare(Image(encode(halves(), "PNG", exif=turned(3))))
+    """Rekognition ignores a PNG's EXIF, so it would return boxes of the sideways picture."""
+    picture = prepare(Image(encode(halves(), "PNG", exif=exif_with(3))))
     sent = Pillow.open(io.BytesIO(picture.parameter["Bytes"]))
     red, _, blue = sent.getpixel((sent.width - 5, 50))
     assert red > blue
@@ -55,15 +55,15 @@ def test_a_turned_png_is_sent_upright() -> None:
 
 
 def test_webp_is_sent_as_jpeg() -> None:
-    """Rekognition takes no WebP."""
+    """A WebP is converted, because Rekognition does not accept it."""
     picture = prepare(Image(encode(halves(), "WEBP")))
     sent = Pillow.open(io.BytesIO(picture.parameter["Bytes"]))
     assert (sent.format, sent.size) == ("JPEG", (160, 100))
     assert picture.warnings == ("converted from WebP to JPEG",)
 
 
-def test_too_many_bytes_are_shrunk_with_a_warning() -> None:
-    """What is sent has at most 5 MB and the same proportions."""
+def test_a_picture_with_too_many_bytes_is_shrunk() -> None:
+    """The sent picture has at most 5 MB and the same proportions; a warning says so."""
     picture = prepare(Image(encode(noise(3600, 2700), "JPEG", quality=90)))
     sent = Pillow.open(io.BytesIO(picture.parameter["Bytes"]))
     assert len(picture.parameter["Bytes"]) <= MAX_BYTES
@@ -72,15 +72,15 @@ def test_too_many_bytes_are_shrunk_with_a_warning() -> None:
     assert picture.warnings == ("shrunk to fit 5 MB",)
 
 
-def test_a_large_png_keeps_its_pixels_where_a_jpeg_of_them_fits() -> None:
-    """Small faces stay as large as they are."""
+def test_a_large_png_keeps_its_pixels_as_jpeg() -> None:
+    """If a JPEG with all its pixels fits, small faces keep their size."""
     picture = prepare(Image(encode(noise(1600, 1200), "PNG")))
     assert Pillow.open(io.BytesIO(picture.parameter["Bytes"])).size == (1600, 1200)
     assert picture.warnings == ("shrunk to fit 5 MB",)
 
 
 def test_too_long_sides_are_shrunk() -> None:
-    """DetectLabels takes at most 10,000 pixels a side."""
+    """A picture has at most 10,000 pixels a side, the limit of DetectLabels."""
     picture = prepare(Image(encode(halves(12_000, 120), "PNG")))
     assert Pillow.open(io.BytesIO(picture.parameter["Bytes"])).size == (MAX_SIDE, 100)
     assert picture.warnings == ("shrunk to 10000 pixels a side",)
@@ -88,14 +88,14 @@ def test_too_long_sides_are_shrunk() -> None:
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_a_picture_cut_short_is_refused(kind: str) -> None:
-    """Nobody pays for a damaged picture."""
+    """A truncated picture raises InvalidImage, so that nobody pays for it."""
     content = encode(noise(200, 200), kind)
     with pytest.raises(InvalidImage):
         prepare(Image(content[: len(content) // 2]))
 
 
 def test_no_picture_is_refused() -> None:
-    """Neither text nor nothing at all is sent."""
+    """Text raises InvalidImage, and no bytes at all raise ImageMissing."""
     with pytest.raises(InvalidImage):
         prepare(Image(b"no picture"))
     with pytest.raises(ImageMissing):
@@ -103,7 +103,7 @@ def test_no_picture_is_refused() -> None:
 
 
 def test_an_s3_object_goes_by_reference() -> None:
-    """The object is not fetched, and its version is named when the caller named one."""
+    """The object is not fetched, and its version is passed on if the caller gives one."""
     where = pb.S3Object(bucket="pics", key="a b.jpg")
     named = {"Bucket": "pics", "Name": "a b.jpg"}
     assert prepare(Image(s3_object=where)).parameter == {"S3Object": named}
@@ -111,7 +111,7 @@ def test_an_s3_object_goes_by_reference() -> None:
     assert prepare(Image(s3_object=where)).parameter == {"S3Object": named | {"Version": "v1"}}
 
 
-def test_quality_goes_before_pixels() -> None:
+def test_quality_is_reduced_before_size() -> None:
     """A picture that fits at quality 80 keeps every pixel, and so its small faces."""
     content = encode(noise(2400, 1800), "JPEG", quality=97)
     assert len(content) > MAX_BYTES
@@ -119,16 +119,16 @@ def test_quality_goes_before_pixels() -> None:
     assert Pillow.open(io.BytesIO(sent)).size == (2400, 1800)
 
 
-def test_no_picture_is_made_smaller_than_rekognition_looks() -> None:
-    """The worst picture there is, noise of 15 MiB: faces of 40 in 1920 pixels are still found in what is sent."""
+def test_no_picture_is_shrunk_below_1920_pixels() -> None:
+    """Even noise of 15 MiB, the worst case, keeps 1920 pixels, in which Rekognition detects faces of 40."""
     content = encode(noise(3700, 3700), "JPEG", quality=90)
     assert 10_000_000 < len(content) < 15 * 1024 * 1024
     sent = prepare(Image(content)).parameter["Bytes"]
     assert max(Pillow.open(io.BytesIO(sent)).size) >= 1920
 
 
-def test_what_rekognition_has_refused_is_made_plain() -> None:
-    """A JPEG of a kind that AWS does not read goes as an ordinary one."""
+def test_a_refused_jpeg_is_converted() -> None:
+    """A JPEG of a kind that AWS cannot read is sent as an ordinary one."""
     picture = prepare(Image(encode(Pillow.new("CMYK", (100, 100)), "JPEG")), refused=True)
     assert Pillow.open(io.BytesIO(picture.parameter["Bytes"])).mode == "RGB"
     assert picture.warnings == ("converted from a JPEG that Rekognition cannot read",)

@@ -15,7 +15,7 @@ from services.runtime.images.image import Image
 from services.runtime.storage.s3 import ObjectStore
 from tests.support.aws import BUCKET, demo_aws
 from tests.support.pictures import encode
-from tests.support.rekognition import options, recognizing
+from tests.support.rekognition import options, running_recognizer
 
 
 @pytest.fixture(scope="module")
@@ -28,12 +28,12 @@ def aws() -> Iterator[SimpleNamespace]:
 
 @pytest.fixture
 async def recognizer(aws: SimpleNamespace) -> AsyncIterator[RekognitionRecognizer]:
-    async with recognizing(aws.url, s3_endpoint_url=aws.s3_url, evidence_group="net") as made:
-        yield made
+    async with running_recognizer(aws.url, s3_endpoint_url=aws.s3_url, evidence_group="net") as recognizer:
+        yield recognizer
 
 
-async def test_names_faces_and_tells_labels(recognizer: RekognitionRecognizer) -> None:
-    """Both features of one call: faces with their candidates, labels, the model, and the price of two calls."""
+async def test_faces_are_named_and_labels_returned(recognizer: RekognitionRecognizer) -> None:
+    """A call for both features returns faces with candidates, labels, the model, and the price of two calls."""
     result = await recognizer.recognize(Image(encode(pictures.demo_pictures()["both.jpg"])), options())
     faces = sorted(result.faces, key=lambda face: face.box.left)
     assert [face.candidates[0].display_name for face in faces] == ["Eileen Collins", "Grace Hopper"]
@@ -48,8 +48,8 @@ async def test_names_faces_and_tells_labels(recognizer: RekognitionRecognizer) -
     assert not result.warnings
 
 
-async def test_asks_and_pays_for_what_is_asked_alone(recognizer: RekognitionRecognizer) -> None:
-    """One feature is one call."""
+async def test_only_requested_features_are_paid_for(recognizer: RekognitionRecognizer) -> None:
+    """Each requested feature makes one call to AWS, and no other call is made."""
     picture = encode(pictures.demo_pictures()["hopper.jpg"])
     celebrities = await recognizer.recognize(Image(picture), options(pb.FEATURE_CELEBRITIES))
     labels = await recognizer.recognize(Image(picture), options(pb.FEATURE_LABELS, max_labels=1))
@@ -58,7 +58,7 @@ async def test_asks_and_pays_for_what_is_asked_alone(recognizer: RekognitionReco
 
 
 async def test_no_face_is_an_empty_result(recognizer: RekognitionRecognizer) -> None:
-    """A picture of coffee is recognized, and nobody is in it."""
+    """A picture of coffee gives a result without faces."""
     result = await recognizer.recognize(Image(encode(pictures.demo_pictures()["coffee.jpg"])), options())
     assert not result.faces
     assert result.cost_micro_usd == 2000
@@ -76,14 +76,14 @@ async def test_s3_objects_go_by_reference(recognizer: RekognitionRecognizer) -> 
 async def test_a_missing_object_is_not_found(
     aws: SimpleNamespace, recognizer: RekognitionRecognizer, where: pb.S3Object
 ) -> None:
-    """Rekognition does not tell missing from forbidden; S3 is asked."""
+    """Rekognition does not distinguish missing from forbidden objects, so the recognizer asks S3."""
     with pytest.raises(ObjectNotFound, match=where.bucket):
         await recognizer.recognize(Image(s3_object=where, fetch=ObjectStore(aws.s3_url).fetch), options())
 
 
 @pytest.mark.parametrize("kind", ["WEBP", "PNG"])
-async def test_boxes_are_of_the_upright_picture(recognizer: RekognitionRecognizer, kind: str) -> None:
-    """Also where Rekognition takes the format not at all, or does not heed its EXIF."""
+async def test_boxes_refer_to_the_upright_picture(recognizer: RekognitionRecognizer, kind: str) -> None:
+    """Boxes fit the upright picture even if Rekognition does not accept the format or ignores its EXIF."""
     exif = Pillow.Exif()
     exif[0x0112] = 6
     upright = pictures.photo("Grace Hopper")
@@ -95,8 +95,8 @@ async def test_boxes_are_of_the_upright_picture(recognizer: RekognitionRecognize
     assert (turned.left, turned.top) == pytest.approx((plain.left, plain.top), abs=0.05)
 
 
-async def test_a_warning_comes_with_the_result(recognizer: RekognitionRecognizer) -> None:
-    """A person can see that the picture was changed on its way."""
+async def test_the_result_carries_warnings(recognizer: RekognitionRecognizer) -> None:
+    """A warning shows that the picture was changed before it was sent."""
     webp = encode(pictures.demo_pictures()["hopper.jpg"], "WEBP")
     result = await recognizer.recognize(Image(webp), options())
     assert list(result.warnings) == ["converted from WebP to JPEG"]
@@ -104,27 +104,27 @@ async def test_a_warning_comes_with_the_result(recognizer: RekognitionRecognizer
 
 
 async def test_a_picture_that_rekognition_refuses_is_invalid(recognizer: RekognitionRecognizer) -> None:
-    """Both features fail alike, so the call does."""
+    """If both features fail with the same error, the call fails with it."""
     with pytest.raises(InvalidImage, match="80 to 10000 pixels"):
         await recognizer.recognize(Image(encode(Pillow.new("RGB", (40, 40)))), options())
 
 
-async def test_nothing_is_asked_after_the_deadline(recognizer: RekognitionRecognizer) -> None:
-    """Nobody pays for an answer that nobody waits for."""
+async def test_no_call_is_made_after_the_deadline(recognizer: RekognitionRecognizer) -> None:
+    """A call past its deadline raises OutOfTime, so that nobody pays for a result that comes too late."""
     with pytest.raises(OutOfTime):
         await recognizer.recognize(Image(encode(pictures.photo("Grace Hopper"))), options(seconds=-1))
 
 
-async def test_calls_at_the_same_time(recognizer: RekognitionRecognizer) -> None:
-    """Twelve pictures at once are all answered, each with its own people."""
+async def test_concurrent_calls(recognizer: RekognitionRecognizer) -> None:
+    """Each of twelve concurrent calls returns its own picture's people."""
     demo = pictures.demo_pictures()
     names = ["hopper.jpg", "coffee.jpg"] * 6
     results = await asyncio.gather(*(recognizer.recognize(Image(encode(demo[name])), options()) for name in names))
     assert [len(result.faces) for result in results] == [1, 0] * 6
 
 
-async def test_tells_prices_before_any_call(recognizer: RekognitionRecognizer) -> None:
-    """What ListRecognizers shows: a price for each feature, with its region and date, and the model."""
+async def test_prices_are_known_before_any_call(recognizer: RekognitionRecognizer) -> None:
+    """The description has a price for each feature, with its region and date, and the model."""
     description = recognizer.describe()
     others = dict.fromkeys(recognizer.features, 1000)
     assert {price.feature: price.micro_usd for price in description.prices} == others | {pb.FEATURE_FACE_SEARCH: 2000}

@@ -1,4 +1,4 @@
-"""S3 objects by reference, fetched only when Rekognition refuses them."""
+"""S3 objects sent by reference, and fetched only if Rekognition refuses them."""
 
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
@@ -14,7 +14,7 @@ from services.runtime.images.image import Image
 from services.runtime.storage.s3 import ObjectStore
 from tests.support.aws import BUCKET, demo_aws, refusal, scripted_aws
 from tests.support.pictures import encode
-from tests.support.rekognition import options, recognizing
+from tests.support.rekognition import options, running_recognizer
 
 FETCHED = "fetched from S3, because Rekognition in us-east-1 refuses it there"
 
@@ -27,8 +27,8 @@ def aws() -> Iterator[SimpleNamespace]:
 
 @pytest.fixture
 async def recognizer(aws: SimpleNamespace) -> AsyncIterator[RekognitionRecognizer]:
-    async with recognizing(aws.url) as made:
-        yield made
+    async with running_recognizer(aws.url) as recognizer:
+        yield recognizer
 
 
 def stored(aws: SimpleNamespace, key: str, content: bytes) -> Image:
@@ -37,7 +37,7 @@ def stored(aws: SimpleNamespace, key: str, content: bytes) -> Image:
 
 
 async def test_a_webp_in_s3_is_fetched_and_converted(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
-    """Both features are refused the reference; the object is converted once, and each refusal was free."""
+    """Rekognition refuses the reference for both features, for free; the object is converted once."""
     image = stored(aws, "hopper.webp", encode(pictures.demo_pictures()["hopper.jpg"], "WEBP"))
     result = await recognizer.recognize(image, options())
     assert result.faces[0].candidates[0].display_name == "Grace Hopper"
@@ -49,27 +49,27 @@ async def test_a_webp_in_s3_is_fetched_and_converted(aws: SimpleNamespace, recog
 async def test_an_object_with_too_many_pixels_is_fetched_and_shrunk(
     aws: SimpleNamespace, recognizer: RekognitionRecognizer
 ) -> None:
-    """Rekognition takes 10,000 pixels a side."""
+    """The object is shrunk to Rekognition's limit of 10,000 pixels a side."""
     image = stored(aws, "wide.jpg", encode(Pillow.new("RGB", (12_000, 200))))
     result = await recognizer.recognize(image, options(pb.FEATURE_LABELS))
     assert list(result.warnings) == [FETCHED, "shrunk to 10000 pixels a side"]
 
 
 async def test_an_object_over_15_mib_is_too_large(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
-    """The contract's limit holds for S3 objects too."""
+    """The contract's limit also applies to S3 objects."""
     content = encode(Pillow.new("RGB", (200, 200))) + b"\0" * 16_000_000
     with pytest.raises(ImageTooLarge, match="15 MiB"):
         await recognizer.recognize(stored(aws, "huge.jpg", content), options())
 
 
-async def test_a_text_in_s3_is_no_picture(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
-    """Fetched once, and refused in our words."""
+async def test_a_text_in_s3_is_refused(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
+    """The object is fetched once, and the error is in our own words."""
     with pytest.raises(InvalidImage, match="not a JPEG, PNG or WebP"):
         await recognizer.recognize(stored(aws, "a.txt", b"no picture"), options())
 
 
-async def test_a_bucket_in_another_region_is_read_for_rekognition(aws: SimpleNamespace) -> None:
-    """Rekognition refuses the reference; its bytes, as they are, are no trouble."""
+async def test_an_object_in_another_region_is_fetched(aws: SimpleNamespace) -> None:
+    """Rekognition refuses the reference but accepts the object's unchanged bytes."""
     content = encode(Pillow.new("RGB", (200, 200)))
     image = stored(aws, "far.jpg", content)
 
@@ -78,15 +78,15 @@ async def test_a_bucket_in_another_region_is_read_for_rekognition(aws: SimpleNam
             return refusal("InvalidS3ObjectException")
         return 200, {"Labels": [], "CelebrityFaces": []}
 
-    with scripted_aws(script) as elsewhere:
-        async with recognizing(elsewhere.url) as made:
-            result = await made.recognize(image, options())
+    with scripted_aws(script) as aws_elsewhere:
+        async with running_recognizer(aws_elsewhere.url) as recognizer:
+            result = await recognizer.recognize(image, options())
     assert list(result.warnings) == [FETCHED]
-    assert len(elsewhere.requests) == 4
+    assert len(aws_elsewhere.requests) == 4
 
 
-async def test_a_jpeg_that_rekognition_does_not_read_is_made_plain(aws: SimpleNamespace) -> None:
-    """Pillow reads more kinds of JPEG than AWS: what is refused as it is goes as an ordinary one."""
+async def test_a_jpeg_that_rekognition_cannot_read_is_converted(aws: SimpleNamespace) -> None:
+    """Pillow reads more kinds of JPEG than AWS: a refused one is sent again as an ordinary one."""
     image = stored(aws, "cmyk.jpg", encode(Pillow.new("CMYK", (200, 200))))
 
     def script(_: str, body: dict) -> object:
@@ -94,15 +94,15 @@ async def test_a_jpeg_that_rekognition_does_not_read_is_made_plain(aws: SimpleNa
             return refusal("InvalidImageFormatException")
         return 200, {"Labels": []}
 
-    with scripted_aws(script) as elsewhere:
-        async with recognizing(elsewhere.url) as made:
-            result = await made.recognize(image, options(pb.FEATURE_LABELS))
+    with scripted_aws(script) as aws_elsewhere:
+        async with running_recognizer(aws_elsewhere.url) as recognizer:
+            result = await recognizer.recognize(image, options(pb.FEATURE_LABELS))
     assert list(result.warnings) == [FETCHED, "converted from a JPEG that Rekognition cannot read"]
 
 
 @pytest.mark.parametrize(("key", "expected"), [("gone.jpg", ObjectNotFound), ("secret.jpg", ObjectForbidden)])
 async def test_an_object_that_cannot_be_read(aws: SimpleNamespace, key: str, expected: type[Exception]) -> None:
-    """Rekognition tells neither from the other; S3 does."""
+    """The error comes from S3, because Rekognition does not distinguish missing from forbidden objects."""
 
     def fetch(s3_object: pb.S3Object) -> bytes:
         if key == "secret.jpg":
@@ -110,13 +110,13 @@ async def test_an_object_that_cannot_be_read(aws: SimpleNamespace, key: str, exp
         return aws.store.fetch(s3_object)
 
     image = Image(s3_object=pb.S3Object(bucket=BUCKET, key=key), fetch=fetch)
-    async with recognizing(aws.url) as made:
+    async with running_recognizer(aws.url) as recognizer:
         with pytest.raises(expected, match=f"s3://{BUCKET}/{key}"):
-            await made.recognize(image, options())
+            await recognizer.recognize(image, options())
 
 
-async def test_the_named_version_is_recognized(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
-    """By reference and, where that is refused, when it is fetched."""
+async def test_the_requested_version_is_recognized(aws: SimpleNamespace, recognizer: RekognitionRecognizer) -> None:
+    """The version counts both by reference and, if the reference is refused, when the object is fetched."""
     aws.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     demo = pictures.demo_pictures()
     for kind in ("JPEG", "WEBP"):

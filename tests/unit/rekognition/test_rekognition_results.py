@@ -1,4 +1,4 @@
-"""From Rekognition's answers to the contract's messages."""
+"""Converting Rekognition's responses to the contract's messages."""
 
 import pytest
 
@@ -17,7 +17,7 @@ CELEBRITY = {"Id": "1SK7cR8M", "Name": "Somebody", "MatchConfidence": 98.0, "Url
 
 
 def test_a_celebrity_is_a_face_with_one_candidate() -> None:
-    """Name, id, pages and the confidence of the match become the face's candidate, 0 to 1."""
+    """Name, id, pages and the match's confidence, as a score of 0 to 1, become the face's candidate."""
     (face,) = results.faces({"CelebrityFaces": [CELEBRITY], "UnrecognizedFaces": []})
     (candidate,) = face.candidates
     assert (candidate.person_id, candidate.display_name) == ("1SK7cR8M", "Somebody")
@@ -27,7 +27,7 @@ def test_a_celebrity_is_a_face_with_one_candidate() -> None:
 
 
 def test_an_unrecognized_face_has_no_candidate_and_keeps_the_rest() -> None:
-    """Landmarks, quality, pose and attributes are those of the answer."""
+    """Landmarks, quality, pose and attributes are those of the response."""
     (face,) = results.faces({"CelebrityFaces": [], "UnrecognizedFaces": [FACE]})
     assert not face.candidates
     assert (face.landmarks[0].type, face.landmarks[0].x) == ("nose", pytest.approx(0.25))
@@ -37,8 +37,8 @@ def test_an_unrecognized_face_has_no_candidate_and_keeps_the_rest() -> None:
     assert [(one.name, one.value) for one in face.attributes] == [("Smile", "true"), ("Emotion", "HAPPY")]
 
 
-def test_what_is_not_told_stays_unset() -> None:
-    """A face without quality says nothing of it, rather than 0."""
+def test_absent_values_stay_unset() -> None:
+    """A face without quality in the response leaves the fields unset rather than 0."""
     (face,) = results.faces({"CelebrityFaces": [], "UnrecognizedFaces": [{"BoundingBox": {}}]})
     assert not face.quality.HasField("sharpness")
     assert not face.quality.HasField("pose")
@@ -52,14 +52,14 @@ def test_what_is_not_told_stays_unset() -> None:
         ({"Left": 1.2, "Top": -3.0, "Width": 0.3, "Height": 9.0}, (1, 0, 0, 1)),
     ],
 )
-def test_a_box_that_reaches_past_the_picture_is_cut(bounds: dict, expected: tuple) -> None:
-    """Only the part within the picture is left: the contract's boxes end at 0 and 1."""
+def test_a_box_is_clipped_to_the_picture(bounds: dict, expected: tuple) -> None:
+    """Only the part within the picture remains: the contract's boxes end at 0 and 1."""
     box = results.box(bounds)
     assert (box.left, box.top, box.width, box.height) == pytest.approx(expected)
 
 
-def test_a_label_keeps_parents_categories_and_places() -> None:
-    """Scores count from 0 to 1, also those of the instances."""
+def test_a_label_keeps_parents_categories_and_instances() -> None:
+    """A label's score and those of its instances range from 0 to 1."""
     response = {
         "Name": "Face",
         "Confidence": 75.0,

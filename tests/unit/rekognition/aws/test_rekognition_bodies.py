@@ -1,4 +1,4 @@
-"""Request bodies that are written past botocore's JSON encoder: Rekognition reads the same from them."""
+"""Request bodies written without botocore's JSON encoder carry the same content as botocore's own."""
 
 import json
 from typing import Any
@@ -20,16 +20,16 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-class Sent(Exception):
-    """Stands for the answer: what would have been sent."""
+class CapturedRequest(Exception):
+    """Raised instead of sending a request; holds the body that would have been sent."""
 
     def __init__(self, request: Any, **_: Any) -> None:
         super().__init__()
         self.body = request.body
 
 
-def sent(call: str, parameters: dict[str, Any], *, ours: bool, monkeypatch: pytest.MonkeyPatch) -> Sent:
-    """What our client sends, or a plain one of boto3."""
+def capture(call: str, parameters: dict[str, Any], *, ours: bool, monkeypatch: pytest.MonkeyPatch) -> CapturedRequest:
+    """Return the request that our client sends, or the one that a plain boto3 client sends."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     settings = RekognitionSettings(rekognition_region="us-east-1")
@@ -37,25 +37,25 @@ def sent(call: str, parameters: dict[str, Any], *, ours: bool, monkeypatch: pyte
     client: Any = connect(settings) if ours else plain.client("rekognition")
 
     def stop(request: Any, **_: Any) -> None:
-        raise Sent(request)
+        raise CapturedRequest(request)
 
     client.meta.events.register("before-send.rekognition", stop)
-    with pytest.raises(Sent) as caught:
+    with pytest.raises(CapturedRequest) as caught:
         getattr(client, call)(**parameters)
     return caught.value
 
 
 @pytest.mark.parametrize("case", CALLS)
-def test_a_body_tells_what_botocores_own_would(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every operation's body reads as the same JSON, whatever stands beside the picture."""
+def test_a_body_equals_botocores(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every operation's body decodes to the same JSON, whatever parameters accompany the picture."""
     call, parameters = CALLS[case]
-    written, plain = (sent(call, parameters, ours=ours, monkeypatch=monkeypatch) for ours in (True, False))
-    assert json.loads(written.body) == json.loads(plain.body)
+    own, plain = (capture(call, parameters, ours=ours, monkeypatch=monkeypatch) for ours in (True, False))
+    assert json.loads(own.body) == json.loads(plain.body)
 
 
-def test_the_parameters_stay_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A caller who asks again, or another operation, with the same parameters finds the picture there."""
+def test_the_parameters_are_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A caller can use the same parameters for another request: they still contain the picture."""
     parameters = {"Image": {"Bytes": PICTURE}}
-    first, second = (sent("detect_text", parameters, ours=True, monkeypatch=monkeypatch) for _ in range(2))
+    first, second = (capture("detect_text", parameters, ours=True, monkeypatch=monkeypatch) for _ in range(2))
     assert first.body == second.body
     assert parameters == {"Image": {"Bytes": PICTURE}}

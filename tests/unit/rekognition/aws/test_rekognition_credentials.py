@@ -1,4 +1,4 @@
-"""Wrong or missing credentials, permissions and regions, against the local endpoint's checks of signatures."""
+"""Wrong or missing credentials, permissions and regions, against the local endpoint's signature checks."""
 
 import io
 import json
@@ -36,15 +36,15 @@ GOOD = {
 
 
 @contextmanager
-def guarded(access: Access) -> Iterator[str]:
-    """DetectLabels behind the local endpoint's access checks; gives its URL."""
+def guarded_endpoint(access: Access) -> Iterator[str]:
+    """Serve DetectLabels behind the local endpoint's access checks; yield its URL."""
     with serving_app(create_app(operation_handler({"DetectLabels": lambda _: LABELS}), access)) as url:
         yield url
 
 
 @contextmanager
 def rekognition(folder: Path, url: str, **environment: str) -> Iterator[tuple[str, Path]]:
-    """`python -m services.rekognition` with these credentials; gives its address and its log."""
+    """Run `python -m services.rekognition` with these credentials; yield its address and its log."""
     port, log = free_port(), folder / "stderr"
     nowhere = str(folder / "none")
     own = {
@@ -64,7 +64,7 @@ def rekognition(folder: Path, url: str, **environment: str) -> Iterator[tuple[st
 
 
 def recognize(address: str) -> status_pb2.Status:
-    """How a call ends."""
+    """Return the status with which a call ends."""
     picture = io.BytesIO()
     Pillow.new("RGB", (100, 100)).save(picture, "JPEG")
     request = pb.RecognizeImageRequest(image=pb.Image(content=picture.getvalue()), features=[pb.FEATURE_LABELS])
@@ -87,21 +87,23 @@ def recognize(address: str) -> status_pb2.Status:
     ],
     ids=["wrong secret", "unknown key", "expired token", "no permission", "wrong region"],
 )
-def test_refused_by_aws(tmp_path: Path, access: Access, environment: dict[str, str], code: int, fix: str) -> None:
-    """The caller is told what an operator has to do; the server stays ready, and its log has no secret."""
-    with guarded(access) as url, rekognition(tmp_path, url, **GOOD | environment) as (address, log):
-        answers = [recognize(address) for _ in range(3)]
-        assert {answer.code for answer in answers} == {code}
-        assert fix in answers[0].message
+def test_aws_refusals_are_explained(
+    tmp_path: Path, access: Access, environment: dict[str, str], code: int, fix: str
+) -> None:
+    """The error says what an operator has to do; the server stays ready, and its log contains no secret."""
+    with guarded_endpoint(access) as url, rekognition(tmp_path, url, **GOOD | environment) as (address, log):
+        statuses = [recognize(address) for _ in range(3)]
+        assert {one.code for one in statuses} == {code}
+        assert fix in statuses[0].message
         assert serving(address)
         text = log.read_text()
-    assert not [word for word in (SECRET, TOKEN, "Signature=") if word in text + str(answers)]
-    failed = [json.loads(line) for line in text.splitlines() if '"rekognition failed"' in line]
-    assert len(failed) == 3
+    assert not [word for word in (SECRET, TOKEN, "Signature=") if word in text + str(statuses)]
+    failures = [json.loads(line) for line in text.splitlines() if '"rekognition failed"' in line]
+    assert len(failures) == 3
 
 
 def test_right_credentials_are_accepted(tmp_path: Path) -> None:
-    """The counter-test: the same server with what the endpoint knows."""
+    """The same server succeeds with the credentials and the region that the endpoint knows."""
     access = Access({ID: SECRET}, region=REGION)
-    with guarded(access) as url, rekognition(tmp_path, url, **GOOD) as (address, _):
+    with guarded_endpoint(access) as url, rekognition(tmp_path, url, **GOOD) as (address, _):
         assert recognize(address) == status_pb2.Status()

@@ -1,4 +1,4 @@
-"""The IAM policies against AWS's table of actions, and against the calls that the code makes: neither has more."""
+"""IAM policies name only actions that AWS knows, and grant exactly the permissions that the code's calls need."""
 
 import json
 import logging
@@ -24,10 +24,20 @@ from services.rekognition.table.people import EnrolledPeople
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Page
 from services.runtime.storage.s3 import ObjectStore
-from tests.support.aws import ACCOUNT, REGION, TABLE, Permissions, dynamodb, endpoint, recorded, s3_store, table
+from tests.support.aws import (
+    ACCOUNT,
+    REGION,
+    TABLE,
+    Permissions,
+    dynamodb,
+    endpoint,
+    record_permissions,
+    s3_store,
+    table,
+)
 from tests.support.pictures import encode
 from tests.support.processes import ROOT
-from tests.support.rekognition import DEMO, enrollment_of, options, recognizing, replica
+from tests.support.rekognition import DEMO, enrollment_of, options, replica, running_recognizer
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +53,7 @@ FILLED = {
     "COLLECTION": "people",
 }
 BY_ADAPTER = {"rekognition:DetectModerationLabels"}
-"""AWS names a resource for calls with a custom adapter alone, and the code makes none."""
+"""AWS names a resource for these actions only with a custom adapter, which the code does not use."""
 PICTURE_FEATURES = (
     *(pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS, pb.FEATURE_FACES),
     *(pb.FEATURE_TEXT, pb.FEATURE_MODERATION),
@@ -79,7 +89,7 @@ def statements(name: str) -> list[dict[str, Any]]:
 
 
 def allowed(*names: str) -> set[tuple[str, str]]:
-    """Pairs of action and resource pattern."""
+    """Return the pairs of action and resource pattern that the policies grant."""
     return {
         (action, resource)
         for name in names
@@ -94,16 +104,18 @@ def _list(value: str | list[str]) -> list[str]:
 
 
 def check(calls: Permissions, *names: str) -> None:
-    """Every call is allowed, and everything that is allowed is called."""
-    granted = allowed(*names)
-    fitting = {call: [g for g in granted if g[0] == call[0] and fnmatchcase(call[1], g[1])] for call in calls}
-    assert [call for call, fits in fitting.items() if not fits] == []
-    assert granted - {grant for fits in fitting.values() for grant in fits} == set()
+    """Check that the policies allow every call and that the calls use every permission."""
+    permissions = allowed(*names)
+    grants_by_call = {
+        call: [g for g in permissions if g[0] == call[0] and fnmatchcase(call[1], g[1])] for call in calls
+    }
+    assert [call for call, grants in grants_by_call.items() if not grants] == []
+    assert permissions - {grant for grants in grants_by_call.values() for grant in grants} == set()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_actions_are_awss_and_resources_named(name: str) -> None:
-    """No action has a wildcard or is unknown to AWS, and "*" is the resource of those alone that AWS names none for."""
+def test_actions_exist_and_resources_are_named(name: str) -> None:
+    """AWS knows every action, none has a wildcard, and only actions without resources in AWS have "*" as theirs."""
     for one in statements(name):
         assert one["Effect"] == "Allow"
         for action in _list(one["Action"]):
@@ -118,15 +130,15 @@ def test_actions_are_awss_and_resources_named(name: str) -> None:
 
 
 async def test_the_recognizer(aws: SimpleNamespace) -> None:
-    """Recognizes bytes and objects with and without version, fetches what AWS refuses, shares a budget."""
-    with recorded() as calls:
+    """The policy covers bytes, objects with and without a version, the fetch of refused objects, and the budget."""
+    with record_permissions() as calls:
         await _recognize(aws, PICTURE_FEATURES)
     check(calls, "recognizer")
 
 
 async def test_the_recognizer_with_a_collection(aws: SimpleNamespace) -> None:
-    """Enrolls, searches faces and users, lists and removes as well."""
-    with recorded() as calls:
+    """Together with the collection's policy it also covers enrolling, both searches, listing and removing."""
+    with record_permissions() as calls:
         await _recognize(aws, (*PICTURE_FEATURES, pb.FEATURE_FACE_SEARCH))
         for search in ("users", "faces"):
             async with replica(aws, "people", rekognition_search=search) as (recognizer, enroller):
@@ -141,7 +153,7 @@ async def test_the_recognizer_with_a_collection(aws: SimpleNamespace) -> None:
 
 
 def test_the_operator(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """All commands on collections."""
+    """The policy covers all commands on collections."""
     monkeypatch.setitem(FILLED, "COLLECTION", "crew")
     _environment(aws, monkeypatch)
     listing = tmp_path / "listing"
@@ -149,7 +161,7 @@ def test_the_operator(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp
     aws.people.save("crew", "somebody", "Somebody", {})
     commands = [["create", "crew"], ["list"], ["describe", "crew"], ["faces", "crew"]]
     commands += [["compare", "s3://pics/in/hopper.jpg", "s3://pics/in/both.jpg"], ["reconcile", "crew", str(listing)]]
-    with recorded() as calls:
+    with record_permissions() as calls:
         for command in (*commands, ["delete", "crew", "--yes"]):
             with pytest.raises(SystemExit):
                 collections.main(command)
@@ -159,7 +171,7 @@ def test_the_operator(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp
 
 @pytest.fixture
 def own_logs() -> Iterator[None]:
-    """The function sets up the process's logs, which is the tests' here."""
+    """Restore the logging of this process, which the function sets up as its own."""
     before = logging.root.handlers[:], logging.root.level, structlog.get_config()
     yield
     logging.root.handlers[:] = before[0]
@@ -170,12 +182,12 @@ def own_logs() -> Iterator[None]:
 
 @pytest.mark.usefixtures("own_logs")
 def test_the_lambda_function(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Objects with and without version, a shared budget, and results in a table."""
+    """The policy covers objects with and without a version, a shared budget, and results in a table."""
     _environment(aws, monkeypatch, MARQUEE_REKOGNITION_RESULTS_TABLE="results")
     notice = {"bucket": {"name": "pics"}, "object": {"key": "in/hopper.jpg", "versionId": aws.version}}
     event = {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": notice}]}
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: 20_000)
-    with recorded() as calls:
+    with record_permissions() as calls:
         lambda_function.lambda_handler({"bucket": "pics", "object_name": "in/hopper.jpg"}, context)
         lambda_function.lambda_handler(event, context)
     check(calls, "lambda")
@@ -185,18 +197,18 @@ def test_the_lambda_template_grants_the_same() -> None:
     """The actions of deploy/lambda/template.yaml are those of the policy."""
     template = yaml.load((ROOT / "deploy/lambda/template.yaml").read_text(), _CloudFormation)  # noqa: S506 - a SafeLoader
     (policy,) = template["Resources"]["Recognize"]["Properties"]["Policies"]
-    granted = sorted(action for one in policy["Statement"] for action in _list(one["Action"]))
-    assert granted == sorted(action for one in statements("lambda") for action in _list(one["Action"]))
+    actions = sorted(action for one in policy["Statement"] for action in _list(one["Action"]))
+    assert actions == sorted(action for one in statements("lambda") for action in _list(one["Action"]))
 
 
 def test_the_lambda_template_is_valid() -> None:
-    """No error and no warning of cfn-lint's, which comes with moto's server; it reads SAM too."""
+    """cfn-lint, which comes with moto's server and also reads SAM, reports no error and no warning."""
     matches = cfnlint.lint_all((ROOT / "deploy/lambda/template.yaml").read_text())
     assert [one for one in matches if not one.rule.id.startswith("I")] == []
 
 
 class _CloudFormation(yaml.SafeLoader):
-    """YAML whose tags, !Ref and the like, are left out."""
+    """YAML loader that drops CloudFormation's tags, such as !Ref."""
 
 
 _CloudFormation.add_multi_constructor("!", lambda _, __, node: node.value)
@@ -214,12 +226,12 @@ def _environment(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, **own: s
 
 
 async def _recognize(aws: SimpleNamespace, features: tuple[pb.Feature.ValueType, ...]) -> None:
-    """Bytes, objects by reference, and one that AWS refuses, so that it is fetched."""
+    """Recognize bytes, objects by reference, and an object that AWS refuses and the recognizer fetches."""
     stored = {"in/hopper.jpg": aws.version, "in/picture.webp": aws.webp}
     objects = [{"key": key, "version_id": version} for key in stored for version in ("", stored[key])]
     fetch = ObjectStore(aws.s3_url).fetch
     shared = {"rekognition_table": TABLE, "dynamodb_endpoint_url": aws.table_url}
-    async with recognizing(aws.url, **shared) as recognizer:
+    async with running_recognizer(aws.url, **shared) as recognizer:
         for image in (Image(DEMO["both"]), *(Image(None, pb.S3Object(bucket="pics", **one), fetch) for one in objects)):
             result = await recognizer.recognize(image, options(*features, collection="people"))
             assert not result.feature_errors

@@ -1,4 +1,4 @@
-"""Money is reserved before a call, kept unless AWS surely did not bill, and never more than the cap."""
+"""The budget reserves money before a call, returns it only if AWS did not bill, and never exceeds the cap."""
 
 import asyncio
 import socket
@@ -19,7 +19,7 @@ from services.runtime.images.image import Image
 from tests.support.aws import RESET, TABLE, Answer, dynamodb, refusal, scripted_aws, settings
 from tests.support.processes import PATIENCE
 from tests.support.rekognition import options
-from tests.support.rekognition import recognizing as replica
+from tests.support.rekognition import running_recognizer as replica
 from tests.support.servers import picture as small_picture
 from tests.support.servers import until
 
@@ -46,8 +46,8 @@ def cost_metric(api: str) -> float:
     return REGISTRY.get_sample_value("marquee_rekognition_cost_dollars_total", {"api": api}) or 0
 
 
-async def test_over_the_cap_nothing_is_asked() -> None:
-    """The call that would pass the cap is RESOURCE_EXHAUSTED until midnight UTC, and AWS does not hear of it."""
+async def test_no_call_exceeds_the_cap() -> None:
+    """A call that would exceed the cap gets BUDGET_EXHAUSTED until midnight UTC and does not reach AWS."""
     with scripted_aws(lambda *_: LABELS) as aws:
         async with replica(aws.url, rekognition_daily_cap_usd=0.0025) as one:
             assert [(await labels(one)).cost_micro_usd for _ in range(2)] == [1000, 1000]
@@ -63,8 +63,8 @@ async def test_over_the_cap_nothing_is_asked() -> None:
     assert 0 < retry.retry_delay.seconds <= 24 * 3600
 
 
-async def test_a_cap_of_nothing_lets_nothing_through() -> None:
-    """0 is a cap, not the lack of one."""
+async def test_a_cap_of_zero_allows_no_call() -> None:
+    """0 is a cap rather than the absence of one."""
     with scripted_aws(lambda *_: LABELS) as aws:
         async with replica(aws.url, rekognition_daily_cap_usd=0) as one:
             with pytest.raises(errors.BudgetExhausted):
@@ -83,8 +83,8 @@ async def test_a_cap_of_nothing_lets_nothing_through() -> None:
         (RESET, 1000),
     ],
 )
-async def test_money_is_given_back_only_where_aws_surely_did_not_bill(answer: Answer, kept: int) -> None:
-    """Refusals cost nothing; an error of AWS's own or a broken connection may have been billed."""
+async def test_money_is_returned_only_if_aws_did_not_bill(answer: Answer, kept: int) -> None:
+    """Refusals cost nothing; AWS may bill a call that ends in an internal error or a broken connection."""
     before = cost_metric("DetectLabels")
     with scripted_aws(lambda *_: answer) as aws:
         async with replica(aws.url, rekognition_attempts=1) as one:
@@ -94,18 +94,18 @@ async def test_money_is_given_back_only_where_aws_surely_did_not_bill(answer: An
     assert cost_metric("DetectLabels") - before == pytest.approx(kept / 1e6)
 
 
-async def test_what_never_reached_aws_costs_nothing() -> None:
-    """Nobody listens at the address: the money is there again."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+async def test_a_call_that_never_reaches_aws_costs_nothing() -> None:
+    """The money is returned if nobody listens at the address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
     async with replica(f"http://127.0.0.1:{port}", rekognition_attempts=1) as one:
         with pytest.raises(errors.DependencyUnavailable):
             await labels(one)
         assert spent(one) == 0
 
 
-async def test_an_answer_that_comes_too_late_is_paid_for() -> None:
-    """A read timeout leaves it open whether AWS bills, so the money is spent."""
+async def test_a_late_response_is_paid_for() -> None:
+    """After a read timeout AWS may still bill, so the money counts as spent."""
     go = threading.Event()
     with scripted_aws(lambda *_: go.wait(PATIENCE) and LABELS) as aws:
         async with replica(aws.url, rekognition_read_timeout_seconds=1) as one:
@@ -116,16 +116,16 @@ async def test_an_answer_that_comes_too_late_is_paid_for() -> None:
     assert len(aws.requests) == 1
 
 
-async def test_a_call_whose_caller_has_gone_keeps_its_money_and_its_thread() -> None:
-    """One thread: the next call waits until AWS has answered the abandoned one, and both are paid for."""
+async def test_an_abandoned_call_keeps_its_money_and_its_thread() -> None:
+    """With one thread the next call waits until AWS responds to the abandoned one, and both are paid for."""
     go = threading.Event()
     with scripted_aws(lambda *_: go.wait(PATIENCE) and LABELS) as aws:
         async with replica(aws.url, rekognition_calls=1) as one:
-            gone = labels(one)
+            abandoned = labels(one)
             await until(lambda: aws.requests)
-            gone.cancel()
+            abandoned.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await gone
+                await abandoned
             assert spent(one) == 1000
             following = labels(one)
             await asyncio.sleep(0.2)
@@ -135,21 +135,21 @@ async def test_a_call_whose_caller_has_gone_keeps_its_money_and_its_thread() -> 
             assert spent(one) == 2000
 
 
-async def test_an_abandoned_call_that_aws_refuses_gives_its_money_back() -> None:
-    """Its thread learns how it ended though nobody waits."""
+async def test_an_abandoned_call_that_aws_refuses_returns_its_money() -> None:
+    """Its thread handles the refusal although nobody waits for the result."""
     go = threading.Event()
     with scripted_aws(lambda *_: go.wait(PATIENCE) and refusal("ThrottlingException")) as aws:
         async with replica(aws.url) as one:
-            gone = labels(one)
+            abandoned = labels(one)
             await until(lambda: aws.requests)
-            gone.cancel()
+            abandoned.cancel()
             go.set()
             await until(lambda: spent(one) == 0)
     assert len(aws.requests) == 1
 
 
-async def test_the_result_tells_all_that_it_cost() -> None:
-    """Two attempts, of which the first may have been billed, and the money of both in the result."""
+async def test_the_result_contains_the_cost_of_all_attempts() -> None:
+    """The result's cost includes a first attempt that AWS may have billed."""
     answers = iter([refusal("InternalServerError", 500), LABELS])
     with scripted_aws(lambda *_: next(answers)) as aws:
         async with replica(aws.url) as one:
@@ -157,8 +157,8 @@ async def test_the_result_tells_all_that_it_cost() -> None:
             assert (result.cost_micro_usd, spent(one)) == (2000, 2000)
 
 
-async def test_own_prices_count() -> None:
-    """What the operator pays elsewhere replaces the list, in the cap and in ListRecognizers."""
+async def test_configured_prices_replace_the_list() -> None:
+    """The operator's prices apply to calls, the cap and ListRecognizers."""
     with scripted_aws(lambda *_: LABELS) as aws:
         async with replica(aws.url, rekognition_prices="DetectLabels=1300") as one:
             assert (await labels(one)).cost_micro_usd == 1300
@@ -167,21 +167,21 @@ async def test_own_prices_count() -> None:
 
 
 async def test_replicas_share_one_cap(table_url: str) -> None:
-    """Sixty calls of two replicas at once, money for forty: forty answers, and each replica knows the sum."""
+    """Of sixty concurrent calls to two replicas with money for forty, forty succeed; each replica knows the sum."""
     shared = {"dynamodb_endpoint_url": table_url, "rekognition_table": TABLE, "rekognition_daily_cap_usd": 0.04}
     shared |= {"rekognition_calls": 4}  # moto writes one item at a time, and the client waits 2 s
     with scripted_aws(lambda *_: LABELS) as aws:
         async with replica(aws.url, queue=64, **shared) as one, replica(aws.url, queue=64, **shared) as other:
-            ended = await asyncio.gather(
+            outcomes = await asyncio.gather(
                 *(labels(recognizer) for recognizer in [one, other] * 30), return_exceptions=True
             )
-            assert len(aws.requests) == sum(isinstance(one, pb.RecognizerResult) for one in ended) == 40
-            assert sum(isinstance(one, errors.BudgetExhausted) for one in ended) == 20
+            assert len(aws.requests) == sum(isinstance(one, pb.RecognizerResult) for one in outcomes) == 40
+            assert sum(isinstance(one, errors.BudgetExhausted) for one in outcomes) == 20
             assert max(spent(one), spent(other)) == 40_000
 
 
-async def test_a_table_that_does_not_answer_lets_nothing_through(table_url: str) -> None:
-    """What cannot be counted is not spent."""
+async def test_no_call_is_made_without_the_table(table_url: str) -> None:
+    """A call whose cost cannot be recorded is not made."""
     shared = {"dynamodb_endpoint_url": table_url, "rekognition_table": TABLE, "rekognition_daily_cap_usd": 1}
     with scripted_aws(lambda *_: LABELS) as aws:
         async with replica(aws.url, **shared) as one:
@@ -191,11 +191,11 @@ async def test_a_table_that_does_not_answer_lets_nothing_through(table_url: str)
                 with pytest.raises(errors.DomainError, match=TABLE):
                     await labels(one)
             finally:
-                _make_again(client)
+                _recreate(client)
     assert not aws.requests
 
 
-def _make_again(client: object) -> None:
+def _recreate(client: object) -> None:
     client.create_table(
         TableName=TABLE,
         KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
@@ -205,8 +205,8 @@ def _make_again(client: object) -> None:
     client.close()
 
 
-async def test_a_table_that_stumbles_is_asked_again() -> None:
-    """One failed reservation loses no call; it may count twice, never too little."""
+async def test_a_failed_reservation_is_repeated() -> None:
+    """One failed reservation loses no call; it may be counted twice, but never too little."""
     sums = iter([refusal("InternalServerError", 500), (200, {"Attributes": {"micro_usd": {"N": "2000"}}})])
 
     def table(operation: str, _: dict[str, object]) -> Answer:
@@ -219,8 +219,8 @@ async def test_a_table_that_stumbles_is_asked_again() -> None:
     assert len(aws.requests) == 1
 
 
-async def test_a_missing_table_ends_the_start(table_url: str) -> None:
-    """The operator is told what to make."""
+async def test_a_missing_table_stops_the_start(table_url: str) -> None:
+    """The error says which table to create."""
     one = RekognitionRecognizer(
         settings("http://127.0.0.1:9", dynamodb_endpoint_url=table_url, rekognition_table="nowhere")
     )
@@ -229,7 +229,7 @@ async def test_a_missing_table_ends_the_start(table_url: str) -> None:
 
 
 def test_a_new_day_has_its_own_budget() -> None:
-    """Money taken yesterday is given back to yesterday; the month is the sum of its days."""
+    """Money reserved yesterday is returned to yesterday; the month is the sum of its days."""
     days = iter([date(2026, 11, 29), date(2026, 11, 30), date(2026, 11, 30), date(2026, 12, 1)])
     ledger = ProcessLedger(1000, lambda: next(days))
     first = ledger.reserve(1000)
@@ -240,7 +240,7 @@ def test_a_new_day_has_its_own_budget() -> None:
 
 
 def test_the_table_keeps_days_apart(table_url: str) -> None:
-    """Another replica, started later, reads today and the month from the table."""
+    """A replica that starts later reads the spending of today and the month from the table."""
     client = boto3.Session().client("dynamodb", endpoint_url=table_url)
     for day, amount in ((date(2026, 10, 31), 7), (date(2026, 11, 1), 30), (date(2026, 11, 2), 500)):
         TableLedger(client, TABLE, 500, lambda day=day: day).reserve(amount)

@@ -23,17 +23,17 @@ def environment(rekognition: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -
 
 
 class Command:
-    """Runs the command; keeps what it said."""
+    """Runs the command and keeps its standard error."""
 
     def __init__(self, captured: pytest.CaptureFixture[str]) -> None:
         self._captured = captured
         self.error = ""
 
     def __call__(self, *arguments: str, status: int = 0) -> str:
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as exit_info:
             main(arguments)
         out, self.error = self._captured.readouterr()
-        assert ended.value.code == status, self.error
+        assert exit_info.value.code == status, self.error
         return out
 
     def rows(self, *arguments: str, status: int = 0) -> list[dict[str, object]]:
@@ -52,8 +52,8 @@ def people(rekognition: SimpleNamespace, collection: str) -> None:
         rekognition.client.index_faces(CollectionId=collection, Image={"Bytes": DEMO[picture]}, ExternalImageId=person)
 
 
-def test_a_collections_life(run: Command, rekognition: SimpleNamespace) -> None:
-    """Created once, described, listed, deleted; each tells the same row."""
+def test_the_life_of_a_collection(run: Command, rekognition: SimpleNamespace) -> None:
+    """A collection is created once, described, listed and deleted; describing and deleting show the same row."""
     assert run.rows("create", "crew")[0]["collection"] == "crew"
     run("create", "crew", status=2)
     assert "Collection 'crew' already exists." in run.error
@@ -65,8 +65,8 @@ def test_a_collections_life(run: Command, rekognition: SimpleNamespace) -> None:
 
 
 @pytest.mark.usefixtures("people")
-def test_faces(run: Command, collection: str) -> None:
-    """All, or a person's; for a person as a table."""
+def test_faces_are_listed(run: Command, collection: str) -> None:
+    """The command lists all faces or one person's, as JSON or, for people to read, as a table."""
     assert [row["person_id"] for row in run.rows("faces", collection)] == ["grace", "eileen"]
     assert [row["person_id"] for row in run.rows("faces", collection, "--person", "grace")] == ["grace"]
     table = run("faces", collection)
@@ -74,14 +74,14 @@ def test_faces(run: Command, collection: str) -> None:
     assert "eileen" in table
 
 
-def test_many_faces_come_in_pages(run: Command) -> None:
-    """All pages are read, each behind the token of the one before."""
+def test_all_pages_of_faces_are_read(run: Command) -> None:
+    """Each page is requested with the token of the one before."""
     face = {"FaceId": "f", "ExternalImageId": "p"}
-    described = {"FaceCount": 2, "FaceModelVersion": "7.0", "CreationTimestamp": 1}
+    description = {"FaceCount": 2, "FaceModelVersion": "7.0", "CreationTimestamp": 1}
 
     def script(operation: str, body: dict[str, object]) -> tuple[int, object]:
         if operation == "DescribeCollection":
-            return 200, described
+            return 200, description
         return 200, {"Faces": [face], **({} if "NextToken" in body else {"NextToken": "more"})}
 
     with scripted_aws(script) as scripted, pytest.MonkeyPatch.context() as patch:
@@ -90,23 +90,23 @@ def test_many_faces_come_in_pages(run: Command) -> None:
     assert scripted.requests[-1][1]["NextToken"] == "more"
 
 
-def test_deleting_asks(run: Command, collection: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a terminal nothing is deleted, nor where another name is typed."""
+def test_deleting_needs_confirmation(run: Command, collection: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is deleted without a terminal or if another name is typed."""
     monkeypatch.setattr(sys, "stdin", io.StringIO())
     run("delete", collection, status=2)
     assert "--yes" in run.error
-    typed = io.StringIO("other\n")
-    monkeypatch.setattr(typed, "isatty", lambda: True)
-    monkeypatch.setattr(sys, "stdin", typed)
+    terminal = io.StringIO("other\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
     run("delete", collection, status=2)
     assert "nothing was deleted" in run.error
     assert run.rows("describe", collection)
 
 
-def test_deleting_forgets_the_names(
+def test_deleting_removes_the_names(
     run: Command, rekognition: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A collection of the same name later knows nobody of it; other collections keep theirs."""
+    """The deleted collection's people leave the table; other collections keep theirs."""
     monkeypatch.setenv("MARQUEE_REKOGNITION_TABLE", TABLE)
     monkeypatch.setenv("MARQUEE_DYNAMODB_ENDPOINT_URL", rekognition.table_url)
     client = boto3.client("dynamodb", endpoint_url=rekognition.table_url)
@@ -119,8 +119,8 @@ def test_deleting_forgets_the_names(
     client.close()
 
 
-def test_compares_pictures(run: Command, tmp_path: Path) -> None:
-    """Matches with their similarity and place, from files; what it cost is told, and is the budget's."""
+def test_pictures_are_compared(run: Command, tmp_path: Path) -> None:
+    """The command shows matches with similarity and place, and the cost, which counts against the budget."""
     paths = [tmp_path / name for name in ("hopper.jpg", "both.jpg")]
     for path in paths:
         path.write_bytes(DEMO[path.stem])
@@ -139,8 +139,8 @@ def test_compares_pictures(run: Command, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("people")
-def test_reconciles(run: Command, collection: str, tmp_path: Path) -> None:
-    """Who is in the collection alone and who in the listing alone; the exit status tells whether anybody is."""
+def test_a_listing_is_reconciled(run: Command, collection: str, tmp_path: Path) -> None:
+    """The rows show who is only in the collection or only in the listing; the exit status is 1 if anybody is."""
     listing = tmp_path / "people.jsonl"
     listing.write_text('"grace"\n\n{"person_id": "ada", "display_name": "Ada"}\n')
     assert run.rows("reconcile", collection, str(listing), status=1) == [
@@ -155,8 +155,8 @@ def test_reconciles(run: Command, collection: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"), [("grace", "Line 1 of the listing is not JSON"), ('{"id": 1}', "no person_id")]
 )
-def test_refuses_other_listings(run: Command, collection: str, tmp_path: Path, line: str, message: str) -> None:
-    """The line is named, and what it takes."""
+def test_invalid_listings_are_refused(run: Command, collection: str, tmp_path: Path, line: str, message: str) -> None:
+    """The error says what is wrong with the listing's line."""
     listing = tmp_path / "people.jsonl"
     listing.write_text(line)
     run("reconcile", collection, str(listing), status=2)
@@ -166,7 +166,7 @@ def test_refuses_other_listings(run: Command, collection: str, tmp_path: Path, l
 @pytest.mark.parametrize(
     ("name", "message"), [("nowhere", "list-collections"), ("no/name", "does not accept this name")]
 )
-def test_tells_what_is_wrong_with_a_name(run: Command, name: str, message: str) -> None:
-    """In words, with the exit status 2."""
+def test_wrong_names_are_explained(run: Command, name: str, message: str) -> None:
+    """The error says what is wrong with the name, and the exit status is 2."""
     run("describe", name, status=2)
     assert message in run.error.replace("\n", " ")

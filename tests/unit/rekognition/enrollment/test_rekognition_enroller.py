@@ -1,6 +1,5 @@
-"""Enrolling into a collection of Rekognition's, against the local endpoint and moto's DynamoDB."""
+"""Enrolling into a Rekognition collection, against the local endpoint and moto's DynamoDB."""
 
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
 import pytest
@@ -23,36 +22,17 @@ from tests.support.rekognition import (
     HOPPER,
     PORTRAITS,
     PRICE,
+    candidate_names,
     enrollment_of,
-    named,
-    replica,
-    searched,
+    search_faces,
 )
 from tests.support.servers import served, stub
 
 pytestmark = pytest.mark.slow
 
-Pair = tuple[RekognitionRecognizer, RekognitionEnroller]
 
-
-@pytest.fixture
-async def both(rekognition: SimpleNamespace, collection: str) -> AsyncIterator[Pair]:
-    async with replica(rekognition, collection) as made:
-        yield made
-
-
-@pytest.fixture
-def recognizer(both: Pair) -> RekognitionRecognizer:
-    return both[0]
-
-
-@pytest.fixture
-def enroller(both: Pair) -> RekognitionEnroller:
-    return both[1]
-
-
-async def test_who_is_enrolled_is_named(enroller: RekognitionEnroller, recognizer: RekognitionRecognizer) -> None:
-    """FACE_SEARCH tells the name in other pictures, of each face; the collection keeps the person_id with the face."""
+async def test_enrolled_people_are_named(enroller: RekognitionEnroller, recognizer: RekognitionRecognizer) -> None:
+    """FACE_SEARCH names each enrolled person in other pictures; the collection stores the person_id with the face."""
     result = await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
     await enroller.enroll(enrollment_of(PORTRAITS[COLLINS], person_id="c-1", name=COLLINS))
     assert states(result) == [ENROLLED]
@@ -65,13 +45,15 @@ async def test_who_is_enrolled_is_named(enroller: RekognitionEnroller, recognize
     )
     assert result.cost_micro_usd == PRICE
     assert result.model.name == "rekognition"
-    search = await searched(recognizer, DEMO["both"])
-    assert named(search) == [[COLLINS], [HOPPER]]
+    search = await search_faces(recognizer, DEMO["both"])
+    assert candidate_names(search) == [[COLLINS], [HOPPER]]
     assert {face.candidates[0].person_id for face in search.faces} == {"c-1", "grace-hopper"}
 
 
-async def test_is_safe_to_repeat(enroller: RekognitionEnroller, rekognition: SimpleNamespace, collection: str) -> None:
-    """A file counts once, costs once, and has one face, however often it is sent, in one call or several."""
+async def test_enrolling_is_safe_to_repeat(
+    enroller: RekognitionEnroller, rekognition: SimpleNamespace, collection: str
+) -> None:
+    """A file counts once, costs once and has one face, however often it is sent, in one call or several."""
     first = await enroller.enroll(enrollment_of(PORTRAITS[HOPPER], PORTRAITS[HOPPER]))
     again = await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
     assert (states(first), states(again)) == ([ENROLLED, ALREADY], [ALREADY])
@@ -81,10 +63,10 @@ async def test_is_safe_to_repeat(enroller: RekognitionEnroller, rekognition: Sim
     assert rekognition.client.describe_collection(CollectionId=collection)["FaceCount"] == 1
 
 
-async def test_what_somebody_else_deleted_is_enrolled_again(
+async def test_a_face_deleted_elsewhere_is_enrolled_again(
     enroller: RekognitionEnroller, rekognition: SimpleNamespace, collection: str
 ) -> None:
-    """The table alone is not believed."""
+    """A face counts as enrolled only if the collection has it, not if the table alone does."""
     first = await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
     rekognition.client.delete_faces(CollectionId=collection, FaceIds=[first.faces[0].face_id])
     again = await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
@@ -94,10 +76,10 @@ async def test_what_somebody_else_deleted_is_enrolled_again(
     assert states(await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))) == [ALREADY]
 
 
-async def test_each_picture_is_refused_alone(
+async def test_each_picture_is_refused_by_itself(
     enroller: RekognitionEnroller, rekognition: SimpleNamespace, collection: str
 ) -> None:
-    """No face, several, blurred, no picture: each tells its reason, and nothing of them is indexed."""
+    """No face, several faces, a blurred face or no picture at all: each has its own reason, and none is indexed."""
     blurred = jpeg(photo(COLLINS).filter(ImageFilter.GaussianBlur(2)))
     pictures = (DEMO["coffee"], DEMO["both"], blurred, b"no picture", PORTRAITS[HOPPER])
     result = await enroller.enroll(enrollment_of(*pictures))
@@ -106,8 +88,10 @@ async def test_each_picture_is_refused_alone(
     assert rekognition.client.describe_collection(CollectionId=collection)["FaceCount"] == 1
 
 
-async def test_anothers_face_is_refused(enroller: RekognitionEnroller, recognizer: RekognitionRecognizer) -> None:
-    """Unless the caller knows that they are two; the refusal names the other."""
+async def test_a_face_of_somebody_else_is_refused(
+    enroller: RekognitionEnroller, recognizer: RekognitionRecognizer
+) -> None:
+    """The refusal names the other person; a caller who knows that they are two people can allow it."""
     await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
     twin = {"person_id": "twin", "name": "Her twin"}
     refused = await enroller.enroll(enrollment_of(DEMO["hopper"], **twin))
@@ -115,16 +99,16 @@ async def test_anothers_face_is_refused(enroller: RekognitionEnroller, recognize
     assert HOPPER in refused.faces[0].status.message
     assert refused.cost_micro_usd == 2000
     assert states(await enroller.enroll(enrollment_of(DEMO["hopper"], **twin, similar=True))) == [ENROLLED]
-    assert sorted(named(await searched(recognizer, DEMO["hopper"]))[0]) == [HOPPER, "Her twin"]
+    assert sorted(candidate_names(await search_faces(recognizer, DEMO["hopper"]))[0]) == [HOPPER, "Her twin"]
 
 
-async def test_renames(enroller: RekognitionEnroller, recognizer: RekognitionRecognizer) -> None:
-    """Without pictures, without cost, and at once for this replica's searches."""
+async def test_people_are_renamed(enroller: RekognitionEnroller, recognizer: RekognitionRecognizer) -> None:
+    """A call without pictures renames for free, and this replica's searches use the new name at once."""
     await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
-    assert named(await searched(recognizer, DEMO["hopper"])) == [[HOPPER]]
+    assert candidate_names(await search_faces(recognizer, DEMO["hopper"])) == [[HOPPER]]
     renamed = await enroller.enroll(enrollment_of(name="Rear Admiral Hopper"))
     assert (renamed.person.display_name, renamed.cost_micro_usd) == ("Rear Admiral Hopper", 0)
-    assert named(await searched(recognizer, DEMO["hopper"])) == [["Rear Admiral Hopper"]]
+    assert candidate_names(await search_faces(recognizer, DEMO["hopper"])) == [["Rear Admiral Hopper"]]
     assert (
         await enroller.enroll(enrollment_of(PORTRAITS[HOPPER], name=""))
     ).person.display_name == "Rear Admiral Hopper"
@@ -132,27 +116,27 @@ async def test_renames(enroller: RekognitionEnroller, recognizer: RekognitionRec
 
 @pytest.mark.parametrize("enrollment", [enrollment_of(name="New"), enrollment_of(PORTRAITS[HOPPER], name="")])
 async def test_somebody_new_needs_a_name_and_pictures(enroller: RekognitionEnroller, enrollment: object) -> None:
-    """Nobody is made of half of it, and nothing is paid."""
+    """A name alone or pictures alone create nobody and cost nothing."""
     with pytest.raises(PersonNotFound, match="pictures and a display_name"):
         await enroller.enroll(enrollment)
 
 
-async def test_removes(
+async def test_people_are_removed(
     enroller: RekognitionEnroller, recognizer: RekognitionRecognizer, rekognition: SimpleNamespace, collection: str
 ) -> None:
-    """All faces of the person, those that another program indexed under the id too; twice is once."""
+    """Removing deletes all faces with the id, even those indexed by another program; repeating it is a no-op."""
     await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
     await enroller.enroll(enrollment_of(PORTRAITS[COLLINS], person_id="c-1", name=COLLINS))
     stray = {"ExternalImageId": "grace-hopper", "Image": {"Bytes": DEMO["hopper"]}}
     rekognition.client.index_faces(CollectionId=collection, **stray)
     removals = [await enroller.remove("grace-hopper", "") for _ in range(2)]
     assert [one.removed_faces for one in removals] == [2, 0]
-    assert named(await searched(recognizer, DEMO["both"])) == [[COLLINS], []]
+    assert candidate_names(await search_faces(recognizer, DEMO["both"])) == [[COLLINS], []]
     assert [one.person_id for one in (await enroller.people(Page(10, "", "")))[0]] == ["c-1"]
 
 
-async def test_lists_in_pages(enroller: RekognitionEnroller) -> None:
-    """By person_id, with names, faces and dates; a token goes on behind the page before."""
+async def test_people_are_listed_in_pages(enroller: RekognitionEnroller) -> None:
+    """People are sorted by person_id, with names, face counts and dates; a token continues after the previous page."""
     people = {"c": COLLINS, "a": "A", "b": HOPPER}
     for person_id, name in people.items():
         await enroller.enroll(enrollment_of(PORTRAITS[HOPPER], person_id=person_id, name=name, similar=True))
@@ -170,10 +154,10 @@ async def test_lists_in_pages(enroller: RekognitionEnroller) -> None:
         await enroller.people(Page(2, "/", ""))
 
 
-async def test_tells_of_faces_that_another_user_has(
+async def test_removal_warns_about_faces_of_another_user(
     enroller: RekognitionEnroller, rekognition: SimpleNamespace, collection: str
 ) -> None:
-    """Rekognition does not delete them, so the removal is partial and says what to do."""
+    """Rekognition does not delete such faces, so the removal is partial and says what to do."""
     face = (await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))).faces[0].face_id
     rekognition.client.create_user(CollectionId=collection, UserId="other")
     rekognition.client.associate_faces(CollectionId=collection, UserId="other", FaceIds=[face])
@@ -182,26 +166,26 @@ async def test_tells_of_faces_that_another_user_has(
     assert "Disassociate" in removed.warnings[0]
 
 
-async def test_a_name_that_no_collection_has(recognizer: RekognitionRecognizer) -> None:
-    """Is refused here, in words about collections."""
+async def test_an_invalid_collection_name_is_refused(recognizer: RekognitionRecognizer) -> None:
+    """The recognizer itself refuses the name, with a message about collections."""
     with pytest.raises(InvalidRequest, match="A collection's name has 1 to 255"):
-        await searched(recognizer, DEMO["hopper"], collection="no such/name")
+        await search_faces(recognizer, DEMO["hopper"], collection="no such/name")
 
 
 async def test_over_grpc(recognizer: RekognitionRecognizer, enroller: RekognitionEnroller) -> None:
-    """The service that all recognizers share: enrolled, listed, removed; a refused picture is an entry."""
+    """The shared EnrollmentService enrolls, lists and removes; a refused picture is an entry in the response."""
     async with served(Leaf(recognizer, LeafSettings(), enroller)) as address, client(address) as enrollment:
         image = recognizer_pb2.Image(content=PORTRAITS[HOPPER])
         enrolled = await enrollment.EnrollFaces(pb.EnrollFacesRequest(display_name=HOPPER, images=[image]))
-        listed = await enrollment.ListPeople(pb.ListPeopleRequest())
+        listing = await enrollment.ListPeople(pb.ListPeopleRequest())
         coffee = recognizer_pb2.Image(content=DEMO["coffee"])
         refused = await enrollment.EnrollFaces(pb.EnrollFacesRequest(display_name="Nobody", images=[coffee]))
         removed = await enrollment.RemovePerson(pb.RemovePersonRequest(person_id="grace-hopper"))
         async with stub(address) as plain:
-            shown = await plain.ListRecognizers(recognizer_pb2.ListRecognizersRequest())
+            servers = await plain.ListRecognizers(recognizer_pb2.ListRecognizersRequest())
     assert (enrolled.person_id, enrolled.results[0].recognizer) == ("grace-hopper", "rekognition")
-    assert [one.display_name for one in listed.results[0].people] == [HOPPER]
+    assert [one.display_name for one in listing.results[0].people] == [HOPPER]
     assert refused.results[0].outcome == recognizer_pb2.OUTCOME_PARTIAL
     assert code_and_reason(refused.results[0].faces[0].status) == ("INVALID_ARGUMENT", "NO_FACE")
     assert removed.results[0].removed_faces == 1
-    assert shown.recognizers[0].can_enroll
+    assert servers.recognizers[0].can_enroll

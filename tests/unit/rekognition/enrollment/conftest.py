@@ -1,0 +1,33 @@
+"""Fixtures of the tests that enroll into a Rekognition collection."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+
+from services.rekognition.enrollment.enroller import RekognitionEnroller
+from services.rekognition.recognizer import RekognitionRecognizer
+from tests.support.rekognition import OpenReplica, Replica, replica
+
+
+@pytest.fixture
+def open_replica(rekognition: SimpleNamespace, collection: str) -> OpenReplica:
+    """Return a function that opens a replica on the collection, with settings of its own."""
+    return partial(replica, rekognition, collection)
+
+
+@pytest.fixture
+async def default_replica(open_replica: OpenReplica) -> AsyncIterator[Replica]:
+    async with open_replica() as opened:
+        yield opened
+
+
+@pytest.fixture
+def recognizer(default_replica: Replica) -> RekognitionRecognizer:
+    return default_replica[0]
+
+
+@pytest.fixture
+def enroller(default_replica: Replica) -> RekognitionEnroller:
+    return default_replica[1]
