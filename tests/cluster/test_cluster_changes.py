@@ -7,6 +7,7 @@ import time
 import pytest
 
 from helm.generate import CHART
+from services.names import SERVERS
 from tests.cluster import cluster
 from tests.cluster.loads import under_load
 from tests.support.processes import metric, wait_until
@@ -88,7 +89,7 @@ def test_wrong_release_leaves_the_old_pods(wrong: str) -> None:
         cluster.helm("rollback", "--wait", "--timeout=180s")
 
 
-@pytest.mark.parametrize("component", ["gateway", "keras", "rekognition", "svm"])
+@pytest.mark.parametrize("component", SERVERS)
 def test_killed_processes_restart(component: str) -> None:
     """After SIGKILL to every container of a pod, the same pod becomes ready again."""
     if not shutil.which("node-ctr"):

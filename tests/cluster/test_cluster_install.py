@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from helm import manifests
 from helm.generate import CHART, ROOT
 from marquee import Client, Outcome
+from services.names import RECOGNIZERS, SERVERS
 from tests.cluster import cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.mark.timeout(600)]
@@ -33,7 +34,7 @@ def test_helm_test_recognizes_a_picture() -> None:
     """In `helm test`, every recognizer is ready and returns a result."""
     output = cluster.helm("test", "--logs", "--timeout=120s")
     assert "Phase:          Succeeded" in output
-    for name in ("keras", "rekognition", "svm"):
+    for name in RECOGNIZERS:
         assert f"{name} RECOGNIZER_STATE_READY" in output
         assert f"{name} OUTCOME_OK" in output
     assert "VERDICT_STATE_IDENTIFIED Grace Hopper" in output
@@ -44,13 +45,11 @@ def test_picture_is_recognized_through_a_port_forward() -> None:
     picture = (CHART / "files" / "picture.jpg").read_bytes()
     with cluster.port_forward("service/marquee-gateway", 50051) as address, Client(address) as client:
         answer = client.recognize(picture)
-    assert {each.recognizer: each.outcome for each in answer.results} == dict.fromkeys(
-        ("keras", "rekognition", "svm"), Outcome.OK
-    )
+    assert {each.recognizer: each.outcome for each in answer.results} == dict.fromkeys(RECOGNIZERS, Outcome.OK)
     assert [each.display_name for each in answer.verdicts] == ["Grace Hopper"]
 
 
-@pytest.mark.parametrize("component", ["gateway", "keras", "rekognition", "svm"])
+@pytest.mark.parametrize("component", SERVERS)
 def test_pods_export_metrics(component: str) -> None:
     """Every pod exports metrics, and has counted the probes' calls."""
     for name in cluster.pod_names(component):
@@ -61,7 +60,7 @@ def test_pods_export_metrics(component: str) -> None:
             assert 'grpc_server_handled_total{grpc_code="OK",grpc_method="Check"' in page.read().decode()
 
 
-@pytest.mark.parametrize("component", ["gateway", "keras", "rekognition", "svm"])
+@pytest.mark.parametrize("component", SERVERS)
 def test_images_have_no_68_point_landmarks(component: str) -> None:
     """No image has the landmarks without a commercial license, and the root is read-only."""
     script = (

@@ -6,13 +6,13 @@ import pytest
 
 from helm.generate import CHART
 from marquee import Client
+from services.names import SERVERS
 from tests.cluster import cluster
 from tests.deploy import promtool
 from tests.deploy.prometheus import Prometheus, Target, prometheus
 from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.mark.timeout(300)]
-_COMPONENTS = ("gateway", "keras", "rekognition", "svm")
 _DOWN = "MarqueeRecognizerDown"
 
 
@@ -24,19 +24,19 @@ def monitoring(release: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
     for rule in (rule for group in groups for rule in group["rules"] if "for" in rule):
         rule["for"] = "5s"
     promtool.write_rules(folder / "rules.json", groups)
-    targets = [target for component in _COMPONENTS for target in _targets(component)]
+    targets = [target for component in SERVERS for target in _targets(component)]
     with prometheus(folder, targets, folder / "rules.json") as running:
         yield running
 
 
 def test_every_pod_is_scraped(monitoring: Prometheus) -> None:
     """Each pod is up, and the metrics of the gateway and all recognizers count a picture."""
-    pods = {pod for component in _COMPONENTS for pod in cluster.pod_names(component)}
+    pods = {pod for component in SERVERS for pod in cluster.pod_names(component)}
     wait_until(lambda: {each["metric"]["pod"] for each in monitoring.query("up == 1")} == pods, 30)
     with cluster.port_forward("service/marquee-gateway", 50051) as address, Client(address) as client:
         client.recognize((CHART / "files" / "picture.jpg").read_bytes())
     query = 'sum by (component) (grpc_server_handled_total{grpc_method="RecognizeImage",grpc_code="OK"}) > 0'
-    wait_until(lambda: {each["metric"]["component"] for each in monitoring.query(query)} == set(_COMPONENTS), 30)
+    wait_until(lambda: {each["metric"]["component"] for each in monitoring.query(query)} == set(SERVERS), 30)
 
 
 def test_a_recognizer_without_pods_raises_an_alert(monitoring: Prometheus) -> None:

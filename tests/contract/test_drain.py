@@ -11,7 +11,8 @@ from PIL import Image
 
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
-from tests.support.processes import LocalSystem, metric, server, wait_until
+from services.names import SERVERS
+from tests.support.processes import PATIENCE, LocalSystem, metric, server, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -28,15 +29,15 @@ def request() -> pb.RecognizeImageRequest:
     return pb.RecognizeImageRequest(image=pb.Image(content=buffer.getvalue()))
 
 
-@pytest.mark.parametrize("name", ["gateway", "rekognition", "keras", "svm"])
+@pytest.mark.parametrize("name", SERVERS)
 async def test_sigterm_lets_running_calls_end(system: LocalSystem, name: str) -> None:
     """After SIGTERM, the server answers its running call and exits with 0."""
     with server(f"services.{name}", system.environment(name)) as alone:
         async with grpc.aio.insecure_channel(alone.address) as channel:
             stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
             call = asyncio.ensure_future(stub.RecognizeImage(request(), timeout=60))
-            await asyncio.to_thread(wait_until, lambda: started_calls(alone.metrics_url) == 1, 10)
+            await asyncio.to_thread(wait_until, lambda: started_calls(alone.metrics_url) == 1)
             alone.process.send_signal(signal.SIGTERM)
             response = await call
         assert {result.outcome for result in response.results} == {pb.OUTCOME_OK}
-        assert await asyncio.to_thread(alone.process.wait, 20) == 0
+        assert await asyncio.to_thread(alone.process.wait, PATIENCE) == 0

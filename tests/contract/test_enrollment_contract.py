@@ -8,13 +8,13 @@ import pytest
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2, recognizer_pb2_grpc
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
+from services.names import SERVERS
 from tests.support.enrollers import REFUSED, code_and_reason, refusal, states
 from tests.support.processes import LocalSystem
 
 pytestmark = pytest.mark.slow
 
 ENROLLING = ("gateway", "svm")
-ALL = ("gateway", "rekognition", "keras", "svm")
 TWIN = "hoppers-twin"
 
 
@@ -125,7 +125,7 @@ async def test_refuses(stub: EnrollmentServiceStub, request_: pb.EnrollFacesRequ
     assert await people(stub) == ["eileen-collins", "grace-hopper"]
 
 
-@pytest.mark.parametrize("server", ALL)
+@pytest.mark.parametrize("server", SERVERS)
 async def test_can_enroll_is_listed(system: LocalSystem, server: str) -> None:
     """ListRecognizers sets can_enroll for exactly the recognizers that serve EnrollmentService."""
     async with grpc.aio.insecure_channel(system.address(server)) as channel:

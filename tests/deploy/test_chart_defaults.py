@@ -9,9 +9,10 @@ from ruamel.yaml import YAML
 
 from helm.generate import ROOT
 from services.gateway.config import load_config
+from services.names import RECOGNIZERS, SERVERS
 from tests.deploy import charts
 
-WORKLOADS = ("gateway", "keras", "rekognition", "svm")
+WORKLOADS = sorted(SERVERS)
 ALL = charts.render()
 
 
@@ -99,7 +100,7 @@ def test_gateway_accepts_its_file(tmp_path: Path) -> None:
     file.write_text(charts.one(ALL, "ConfigMap", "marquee-gateway")["data"]["gateway.yaml"])
     recognizers = load_config(file).recognizers
     assert {name: each.target for name, each in recognizers.items()} == {
-        name: f"dns:///marquee-{name}:50051" for name in ("keras", "rekognition", "svm")
+        name: f"dns:///marquee-{name}:50051" for name in RECOGNIZERS
     }
     assert [name for name, each in recognizers.items() if each.priced] == ["rekognition"]
 

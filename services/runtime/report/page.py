@@ -1,6 +1,6 @@
 """An HTML page of text, tables, charts and pictures, rendered from page.html.j2.
 
-Only trainers import this: no server renders a page, and the package jinja2 comes with trainers alone.
+Only trainers import this and the package jinja2: no server renders a page.
 """
 
 import base64
