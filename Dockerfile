@@ -20,7 +20,7 @@ LABEL org.opencontainers.image.title="Marquee" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-# /tmp is the one folder that is written to; mount a volume there where the root is read-only.
+# /tmp is the one folder that is written to; mount a volume there if the root is read-only.
 ENV PYTHONPATH=/opt/packages:/app HOME=/tmp MARQUEE_HOST=0.0.0.0 MARQUEE_LOG_FORMAT=json
 WORKDIR /app
 USER 65532:65532

@@ -1,4 +1,4 @@
-"""A picture on its way to Rekognition: by reference where AWS accepts that, otherwise as bytes.
+"""A picture on its way to Rekognition: by reference if AWS accepts that, otherwise as bytes.
 
 Rekognition's limits: https://docs.aws.amazon.com/rekognition/latest/dg/limits.html. Its boxes are fractions of
 the picture's sides, so they stay right when the picture is shrunk.

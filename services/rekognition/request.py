@@ -33,7 +33,7 @@ class Request:
     async def ask(
         self, api: Api, key: str, picture: "Picture | None" = None, *, ignore: str = "", **parameters: Any
     ) -> Mapping[str, Any]:
-        """Return the operation's response, which has the key; {} where AWS refuses with the code `ignore`.
+        """Return the operation's response, which has the key; {} if AWS refuses with the code `ignore`.
 
         The picture goes by reference or, if AWS refuses that, as bytes. Raises DomainErrors.
         """

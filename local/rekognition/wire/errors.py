@@ -20,7 +20,7 @@ def invalid_parameter(message: str = "Request has invalid parameters") -> AwsErr
 
 
 def no_face() -> AwsError:
-    """Refuse a picture without a face where one is required."""
+    """Refuse a picture without a face if one is required."""
     return invalid_parameter("There are no faces in the image. Should be at least 1.")
 
 

@@ -1,4 +1,4 @@
-"""Calls to Rekognition: within the account's quotas and the day's budget, and retried where that helps."""
+"""Calls to Rekognition: within the account's quotas and the day's budget, and retried if that helps."""
 
 import asyncio
 import math
@@ -51,7 +51,7 @@ def connect(settings: RekognitionSettings) -> "RekognitionClient":
         max_pool_connections=settings.rekognition_calls,
         retries={"total_max_attempts": 1},  # botocore's own retries sleep past deadlines and are billed unseen
         parameter_validation=False,  # it would miss the picture; AWS refuses bad parameters unbilled
-        user_agent=f"Boto3/{boto3.__version__} marquee",  # botocore builds its own anew, twice a call
+        user_agent=f"Boto3/{boto3.__version__} marquee",  # botocore would build one twice per call
     )
     try:
         client = open_session(settings).client(
