@@ -71,8 +71,8 @@ def test_head_on_trained_weights(tmp_path: Path) -> None:
         (("--out", "m.keras", "--labels", "Bright,Grey"), "has no folder 'Grey' with pictures"),
         (("--out", "m.keras", "--labels", "Bright"), "Two or more different labels"),
         (("--out", "m.keras", "--labels", "Bright,Bright"), "Two or more different labels"),
-        (("--out", "m.pt"), "the name must end with .keras or .h5"),
-        (("--out", "m.keras", "--epochs", "0"), "at least 1"),
+        (("--out", "m.pt"), "must end in .keras or .h5"),
+        (("--out", "m.keras", "--epochs", "0"), "must be at least 1"),
     ],
 )
 def test_wrong_arguments(tmp_path: Path, arguments: tuple[str, ...], reason: str) -> None:
