@@ -87,7 +87,7 @@ def port_forward(target: str, port: int) -> Iterator[str]:
     command = ["kubectl", "--namespace", NAMESPACE, "port-forward", target, f"{local}:{port}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        wait_until(lambda: _open(local), 20)
+        wait_until(lambda: _open(local))
         yield f"127.0.0.1:{local}"
     finally:
         process.terminate()

@@ -55,13 +55,13 @@ def test_deleted_and_evicted_pods_lose_no_call() -> None:
 
 
 def test_scaling_loses_no_call() -> None:
-    """Every call is answered while the gateway scales from one pod to three, all called within 30 seconds, and back."""
+    """Every call is answered while the gateway scales from one pod to three, all of which get calls, and back."""
 
     def scale() -> None:
         for replicas in (1, 3):
             cluster.kubectl("scale", "deployment/marquee-gateway", f"--replicas={replicas}")
             cluster.wait_for_rollout("gateway")
-        wait_until(lambda: all(_calls(name) >= _CALLS_PER_POD for name in cluster.pod_names("gateway")), 30)
+        wait_until(lambda: all(_calls(name) >= _CALLS_PER_POD for name in cluster.pod_names("gateway")))
         cluster.kubectl("scale", "deployment/marquee-gateway", "--replicas=1")
         cluster.wait_for_rollout("gateway")
         time.sleep(10)
@@ -82,7 +82,7 @@ def test_wrong_release_leaves_the_old_pods(wrong: str) -> None:
     old = set(cluster.pod_names("gateway"))
     cluster.helm("upgrade", str(CHART), *cluster.values(), f"--set={wrong}")
     try:
-        wait_until(lambda: any(_is_stuck(each) for each in cluster.pods("gateway")), 90)
+        wait_until(lambda: any(_is_stuck(each) for each in cluster.pods("gateway")))
         assert old <= set(cluster.pod_names("gateway"))
         assert all(_is_ready(each) for each in cluster.pods("gateway") if each["metadata"]["name"] in old)
     finally:
@@ -97,8 +97,8 @@ def test_killed_processes_restart(component: str) -> None:
     name = cluster.pod_names(component)[0]
     for container in _running(name):
         cluster.run("node-ctr", "tasks", "kill", "--signal", "SIGKILL", container)
-    wait_until(lambda: not _is_ready(_pod(name)) or _restarts(name) > 0, 30)
-    wait_until(lambda: _is_ready(_pod(name)), 120)
+    wait_until(lambda: not _is_ready(_pod(name)) or _restarts(name) > 0)
+    wait_until(lambda: _is_ready(_pod(name)))
 
 
 def _calls(pod: str) -> float:

@@ -16,7 +16,7 @@ def test_pod_waits_for_a_gpu_node_and_says_why() -> None:
         pytest.skip("node-ctr is not on PATH: this test changes a node, so it runs only on a test cluster")
     gpu.request_one()
     try:
-        wait_until(lambda: any("node affinity/selector" in message for message in gpu.unschedulable()), 60)
+        wait_until(lambda: any("node affinity/selector" in message for message in gpu.unschedulable()))
         assert any(each["status"]["phase"] == "Running" for each in cluster.pods("keras"))
         with gpu.gpu_node():
             cluster.wait_for_rollout("keras", 90)

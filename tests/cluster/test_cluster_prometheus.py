@@ -32,19 +32,19 @@ def monitoring(release: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
 def test_every_pod_is_scraped(monitoring: Prometheus) -> None:
     """Each pod is up, and the metrics of the gateway and all recognizers count a picture."""
     pods = {pod for component in SERVERS for pod in cluster.pod_names(component)}
-    wait_until(lambda: {each["metric"]["pod"] for each in monitoring.query("up == 1")} == pods, 30)
+    wait_until(lambda: {each["metric"]["pod"] for each in monitoring.query("up == 1")} == pods)
     with cluster.port_forward("service/marquee-gateway", 50051) as address, Client(address) as client:
         client.recognize((CHART / "files" / "picture.jpg").read_bytes())
     query = 'sum by (component) (grpc_server_handled_total{grpc_method="RecognizeImage",grpc_code="OK"}) > 0'
-    wait_until(lambda: {each["metric"]["component"] for each in monitoring.query(query)} == set(SERVERS), 30)
+    wait_until(lambda: {each["metric"]["component"] for each in monitoring.query(query)} == set(SERVERS))
 
 
 def test_a_recognizer_without_pods_raises_an_alert(monitoring: Prometheus) -> None:
     """The alert fires while the recognizer has no pods."""
-    wait_until(lambda: bool(monitoring.query('up{component="svm"} == 1')), 30)
+    wait_until(lambda: bool(monitoring.query('up{component="svm"} == 1')))
     cluster.kubectl("scale", "deployment/marquee-svm", "--replicas=0")
     try:
-        wait_until(lambda: monitoring.alerts().get(_DOWN) == "firing", 120)
+        wait_until(lambda: monitoring.alerts().get(_DOWN) == "firing")
     finally:
         cluster.kubectl("scale", "deployment/marquee-svm", "--replicas=1")
         cluster.wait_for_rollout("svm")

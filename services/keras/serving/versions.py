@@ -55,7 +55,7 @@ class Versions:
         """Why the last refresh failed."""
 
     async def refresh(self, stale: Version | None = None) -> Version:
-        """Return the version to use now. Raises what prevents it, and remember it as `problem`.
+        """Return the version to use now. Raises what prevents it, which `problem` then holds.
 
         If another caller has replaced `stale` since, return that one's version.
         """
