@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from services.runtime.images.haar import Face
 from services.runtime.images.image import Image, Pixels
-from services.svm.faces import Face
 from services.svm.recipes.recipe import RECIPES
 from services.svm.train.dataset import TrainingSet
 from services.svm.train.pictures import person_of

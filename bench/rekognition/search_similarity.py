@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from local.rekognition.vision.similarity import similarity
+from services.runtime.images.haar import Face
 from services.runtime.images.image import Image
-from services.svm.faces import DlibFaces, Face, as_dlib, weights
+from services.svm.faces import DlibFaces, as_dlib, weights
 from services.svm.recipes.embedding import WEIGHTS, ResNet
 
 

@@ -22,8 +22,6 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.haar import WORKING_SIDE, Face, HaarFaces, at_most, clipped, distinct, grey
 from services.runtime.images.image import Pixels
 
-__all__ = ["DetectedFace", "DlibFaces", "Face", "FaceFinder", "Landmarks", "as_dlib", "quality", "weights"]
-
 CHIP_SIDE = 150
 """Pixels of a chip, the aligned square picture of a face."""
 HOG_SIDE = 100

@@ -9,12 +9,12 @@ import numpy as np
 import structlog
 
 from services.runtime.errors import DomainError, GalleryBusy, Misconfigured, NotReady
+from services.runtime.images.haar import Face
 from services.runtime.memory import trim
 from services.runtime.server import metrics
 from services.runtime.storage.files import File, file_at
 from services.runtime.storage.s3 import Changed
 from services.svm import artifact
-from services.svm.faces import Face
 from services.svm.gallery.people import Snapshot
 from services.svm.model import Artifact, Model
 from services.svm.recipes.recipe import RECIPES, Recipe

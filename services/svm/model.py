@@ -11,8 +11,8 @@ import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
 from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.images.haar import Face
 from services.runtime.images.image import Pixels
-from services.svm.faces import Face
 from services.svm.gallery.people import Gallery, Person, Snapshot
 from services.svm.recipes.recipe import Recipe
 

@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 
 from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.images.haar import Face
 from services.runtime.images.image import Image, Pixels
 from services.runtime.leaf.recognizer import Options
 from services.runtime.requests import Feature
 from services.runtime.workers import Workers
-from services.svm.faces import Face, FaceFinder, quality
+from services.svm.faces import FaceFinder, quality
 from services.svm.live_model import LiveModel
 from services.svm.model import Model, Numbers
 from services.svm.recipes.embedding import NETWORK

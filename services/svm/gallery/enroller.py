@@ -12,6 +12,7 @@ import numpy.typing as npt
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.runtime.errors import DomainError, FaceBlurred, FaceTooSmall, FaceTurned, NotOffered
+from services.runtime.images.haar import Face
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import (
     Enrollment,
@@ -21,7 +22,7 @@ from services.runtime.leaf.recognizer import (
     person_not_found,
     refused_face,
 )
-from services.svm.faces import Face, FaceFinder, quality
+from services.svm.faces import FaceFinder, quality
 from services.svm.gallery.people import EnrolledPerson, Snapshot
 from services.svm.model import Model
 from services.svm.recognizer import SvmRecognizer

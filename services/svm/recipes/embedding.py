@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from services.runtime.images.haar import Face
 from services.runtime.images.image import Pixels
-from services.svm.faces import DlibFaces, Face, as_dlib, weights
+from services.svm.faces import DlibFaces, as_dlib, weights
 
 NETWORK = "dlib-resnet-v1"
 """Evidence group of models built on this embedding."""

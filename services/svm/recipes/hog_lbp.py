@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from services.runtime.images.haar import Face
 from services.runtime.images.image import Pixels
-from services.svm.faces import Face
 
 SIDE = 96
 CELL = 12

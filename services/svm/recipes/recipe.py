@@ -5,8 +5,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from services.runtime.images.haar import Face
 from services.runtime.images.image import Pixels
-from services.svm.faces import Face
 from services.svm.recipes.embedding import Embedding
 from services.svm.recipes.hog_lbp import HogLbp
 from services.svm.recipes.wavelet import Wavelet

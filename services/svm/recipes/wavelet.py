@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pywt
 
+from services.runtime.images.haar import Face
 from services.runtime.images.image import Pixels
-from services.svm.faces import Face
 
 SIDE = 32
 LEVELS = 5

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from services.runtime.errors import DomainError, InvalidImage
+from services.runtime.images.haar import Face
 from services.runtime.images.image import Image, Pixels
 from services.runtime.limits import MAX_IMAGE_BYTES
 from services.runtime.people import person_id_of
 from services.runtime.storage.s3 import S3, S3Url, is_s3
-from services.svm.faces import Face, quality
+from services.svm.faces import quality
 from services.svm.gallery.people import Person
 from services.svm.recipes.embedding import Embedding
 from services.svm.recipes.recipe import Recipe

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image, ImageOps
 
 from local.pictures import demo_pictures, photo
-from services.svm.faces import Face, FaceFinder
+from services.runtime.images.haar import Face
+from services.svm.faces import FaceFinder
 
 EILEEN = Face(176, 66, 95, 95)
 GRACE = Face(147, 102, 239, 239)

@@ -5,7 +5,8 @@ import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import DomainError, FaceBlurred, FaceTooSmall, FaceTurned
-from services.svm.faces import Face, Landmarks
+from services.runtime.images.haar import Face
+from services.svm.faces import Landmarks
 from services.svm.gallery.enroller import check_face
 
 AHEAD = np.array([[140, 100], [160, 100], [60, 100], [40, 100], [100, 184]])

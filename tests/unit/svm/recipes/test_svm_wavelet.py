@@ -7,8 +7,8 @@ import pytest
 import pywt
 
 from local.pictures import photo
+from services.runtime.images.haar import Face
 from services.runtime.images.image import Pixels
-from services.svm.faces import Face
 from services.svm.recipes import wavelet
 
 Features = npt.NDArray[np.float64]
