@@ -4,6 +4,8 @@ import pytest
 
 from tests.deploy import charts
 
+pytestmark = pytest.mark.slow
+
 
 def test_hpa_scales_on_cpu_and_calls_in_flight() -> None:
     """The HPA has both metrics, and the Deployment leaves the replica count to it."""

@@ -13,6 +13,8 @@ from ruamel.yaml import YAML
 from helm.generate import ROOT
 from tests.deploy import charts, manual
 
+pytestmark = pytest.mark.slow
+
 _PAGE = ROOT / "docs" / "eks.md"
 _EKS = ROOT / "deploy" / "eks"
 _EVERYWHERE = {"region", "query", "output"}

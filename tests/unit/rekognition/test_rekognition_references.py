@@ -16,6 +16,8 @@ from tests.support.aws import BUCKET, demo_aws, refusal, scripted_aws
 from tests.support.pictures import encode
 from tests.support.rekognition import options, running_recognizer
 
+pytestmark = pytest.mark.slow
+
 FETCHED = "fetched from S3, because Rekognition in us-east-1 refuses it there"
 
 

@@ -25,6 +25,8 @@ from services.svm.settings import SvmSettings
 from tests.support.aws import in_background, s3_store
 from tests.support.processes import PATIENCE
 
+pytestmark = pytest.mark.slow
+
 DEMO = Path("models/svm/demo.skops")
 OPTIONS = Options(
     "test", (pb.FEATURE_CELEBRITIES,), 10, 0, "", include_embeddings=True, deadline=time.monotonic() + 600

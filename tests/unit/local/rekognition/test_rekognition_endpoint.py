@@ -21,6 +21,8 @@ from tests.support.aws import BUCKET, demo_aws, endpoint
 from tests.support.pictures import encode
 from tests.support.processes import PATIENCE, free_port, spawn, wait_until
 
+pytestmark = pytest.mark.slow
+
 SIGNED = (
     "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/rekognition/aws4_request, "
     f"SignedHeaders=host;x-amz-date, Signature={'0' * 64}"

@@ -31,6 +31,8 @@ from tests.support import pictures
 from tests.support.aws import endpoint, serving
 from tests.support.processes import PATIENCE, free_port, spawn, wait_until
 
+pytestmark = pytest.mark.slow
+
 DEMO = pictures.demo()
 LISTING = operation_handler({"ListCollections": lambda _: {"CollectionIds": ["a"]}})
 """A handler with one collection, for tests of the checks before operations run."""

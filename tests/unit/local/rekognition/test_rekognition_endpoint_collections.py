@@ -11,6 +11,8 @@ from PIL import ImageEnhance, ImageFilter
 from local import pictures
 from tests.support import pictures as pictures_of
 
+pytestmark = pytest.mark.slow
+
 DEMO = pictures_of.demo()
 HOPPER, COLLINS, BOTH, COFFEE = ({"Bytes": DEMO[name]} for name in ("hopper", "collins", "both", "coffee"))
 

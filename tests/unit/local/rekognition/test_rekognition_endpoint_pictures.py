@@ -17,6 +17,8 @@ from local.rekognition import annotations
 from tests.support import pictures as pictures_of
 from tests.support.aws import endpoint
 
+pytestmark = pytest.mark.slow
+
 DEMO = pictures_of.demo()
 HOPPER, COLLINS, BOTH, COFFEE = ({"Bytes": DEMO[name]} for name in ("hopper", "collins", "both", "coffee"))
 

@@ -9,6 +9,8 @@ import pytest
 from services.rekognition.aws.calls import connect
 from services.rekognition.settings import RekognitionSettings
 
+pytestmark = pytest.mark.slow
+
 PICTURE = bytes(range(256)) * 9 + b"\xff"
 CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "a picture alone": ("recognize_celebrities", {"Image": {"Bytes": PICTURE}}),

@@ -17,6 +17,8 @@ from services.runtime.leaf.recognizer import Options
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 
+pytestmark = pytest.mark.slow
+
 _SIDEWAYS = 6
 _ORIENTATION = 0x0112
 
