@@ -36,7 +36,7 @@ class RekognitionSettings(LeafSettings):
         5, ge=1, le=20, description="Maximum attempts per call if failures are transient, within the caller's deadline."
     )
     rekognition_rate: float = Field(
-        50, gt=0, le=10_000, description="AWS's quota of the account for each operation, in calls per second."
+        50, gt=0, le=10_000, description="The account's AWS quota for each operation, in calls per second."
     )
     rekognition_rates: Annotated[dict[Api, PositiveFloat], NoDecode] = Field(
         {}, description="Operations with a different quota: `DetectText=5,DetectFaces=25`."

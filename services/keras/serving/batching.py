@@ -27,7 +27,7 @@ class _Picture:
 
 
 class Batcher:
-    """Queue of pictures, sent one per call while the server is free, and all that wait after it was busy.
+    """Queue of pictures: one per call while the server is free; once it was busy, all that wait share a call.
 
     `predict` takes inputs [N, …] and seconds, and returns scores [N, classes]. At most `max_calls` of its calls
     run at once, with at most `max_batch` pictures each. No picture waits for others to come, nor past its own
