@@ -3,10 +3,16 @@
 import os
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from tests.support.processes import LocalSystem, local_system
 
+# The same examples each time, however slow the machine: a failure is always the change's.
+hypothesis.settings.register_profile(
+    "marquee", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("marquee")
 _REQUIRE_ALL = "MARQUEE_REQUIRE_ALL"
 _TOGETHER = {
     "the local system": (
