@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pb2, message_factory
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
@@ -17,6 +18,7 @@ from PIL import Image
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 from services.names import SERVERS
+from services.runtime.server import health
 from tests.support.processes import MISSING_BUCKET, LocalSystem, metric
 
 pytestmark = pytest.mark.slow
@@ -94,13 +96,41 @@ async def test_health_of_an_unknown_name(channel: grpc.aio.Channel) -> None:
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+async def test_every_service_has_a_health(channel: grpc.aio.Channel) -> None:
+    """Health's List has every service of Marquee by its full name, beside liveness and readiness, all SERVING."""
+    health_list = channel.unary_unary(
+        "/grpc.health.v1.Health/List",
+        response_deserializer=message_factory.GetMessageClass(
+            health.POOL.FindMessageTypeByName("grpc.health.v1.HealthListResponse")
+        ).FromString,
+    )
+    statuses = (await health_list(b"", timeout=60)).statuses
+    services = {name for name in await _services(channel) if name.startswith("marquee.")}
+    assert set(statuses) == services | {"", "liveness", "readiness"}
+    assert {one.status for one in statuses.values()} == {health_pb2.HealthCheckResponse.SERVING}
+
+
+async def test_reflection_describes_the_whole_health_service(channel: grpc.aio.Channel) -> None:
+    """Reflection's health service has List, so that grpcurl can call it."""
+    stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+    message = reflection_pb2.ServerReflectionRequest(file_containing_symbol="grpc.health.v1.Health.List")
+    response = await anext(aiter(stub.ServerReflectionInfo(iter([message]), timeout=60)))
+    (file,) = map(
+        descriptor_pb2.FileDescriptorProto.FromString, response.file_descriptor_response.file_descriptor_proto
+    )
+    assert [method.name for method in file.service[0].method] == ["Check", "Watch", "List"]
+
+
 async def test_reflection_lists_the_services(channel: grpc.aio.Channel) -> None:
     """Reflection lists the contract's service and the health service, so grpcurl needs no protos."""
+    assert {"marquee.v1.RecognizerService", "grpc.health.v1.Health"} <= await _services(channel)
+
+
+async def _services(channel: grpc.aio.Channel) -> set[str]:
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)
     message = reflection_pb2.ServerReflectionRequest(list_services="")
     response = await anext(aiter(stub.ServerReflectionInfo(iter([message]), timeout=60)))
-    names = {service.name for service in response.list_services_response.service}
-    assert {"marquee.v1.RecognizerService", "grpc.health.v1.Health"} <= names
+    return {service.name for service in response.list_services_response.service}
 
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])

@@ -1,12 +1,18 @@
-"""gRPC health checking, with liveness and readiness apart."""
+"""gRPC health checking, with liveness and readiness apart.
+
+Source: https://github.com/grpc/grpc-proto/blob/master/grpc/health/v1/health.proto
+"""
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeAlias
 
 import grpc
 import structlog
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from google.protobuf import descriptor_pool, message_factory, text_format
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.runtime.server.calls import Context
 
@@ -14,23 +20,24 @@ logger = structlog.get_logger()
 SERVICE = "grpc.health.v1.Health"
 LIVENESS = "liveness"
 """SERVING from the start: a server that loads or drains must not be restarted."""
-READINESS = ("", "readiness", "marquee.v1.RecognizerService")
-"""NOT_SERVING until the model is loaded, and while draining."""
+READINESS = ("", "readiness")
+"""NOT_SERVING until the model is loaded, and while draining; so is every service by its full name."""
 _POLL_SECONDS = 0.5
 _Status = health_pb2.HealthCheckResponse
+_Statuses: TypeAlias = "dict[str, health_pb2.HealthCheckResponse.ServingStatus.ValueType]"
 
 
 class Health:
     """The health service of one server: alive from the start, ready while `follow` says so."""
 
-    def __init__(self, server: grpc.aio.Server) -> None:
-        self._servicer = _Servicer()
+    def __init__(self, server: grpc.aio.Server, services: Sequence[str]) -> None:
+        self._readiness = (*READINESS, *services)
+        self._servicer = _Servicer({LIVENESS: _Status.SERVING} | dict.fromkeys(self._readiness, _Status.NOT_SERVING))
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
-
-    async def live(self) -> None:
-        """Report that the process is alive and not yet ready."""
-        await self._servicer.set(LIVENESS, _Status.SERVING)
-        await self._set_readiness(_Status.NOT_SERVING)
+        health_list = grpc.unary_unary_rpc_method_handler(
+            self._servicer.List, _ListRequest.FromString, _ListResponse.SerializeToString
+        )
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"List": health_list}),))
 
     async def follow(self, is_ready: Callable[[], bool], stop: asyncio.Event) -> None:
         """Report readiness until `stop` is set, and NOT_SERVING from then on."""
@@ -38,31 +45,107 @@ class Health:
         while not stop.is_set():
             ready = is_ready()
             if ready is not was_ready:
-                await self._set_readiness(_Status.SERVING if ready else _Status.NOT_SERVING)
+                self._set_readiness(_Status.SERVING if ready else _Status.NOT_SERVING)
                 logger.info("serving" if ready else "not serving")
             was_ready = ready
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _POLL_SECONDS)
-        await self._set_readiness(_Status.NOT_SERVING)
+        self._set_readiness(_Status.NOT_SERVING)
 
     def close(self) -> None:
         """End all watches: each would delay the server's end for as long as calls may drain."""
-        self._servicer.closing.set()
+        self._servicer.close()
 
-    async def _set_readiness(self, status: "health_pb2.HealthCheckResponse.ServingStatus.ValueType") -> None:
-        for name in READINESS:
-            await self._servicer.set(name, status)
+    def _set_readiness(self, status: "health_pb2.HealthCheckResponse.ServingStatus.ValueType") -> None:
+        self._servicer.update(dict.fromkeys(self._readiness, status))
 
 
-class _Servicer(health.aio.HealthServicer):  # type: ignore[misc] # gRPC publishes no types for it
-    def __init__(self) -> None:
-        super().__init__()
-        self.closing = asyncio.Event()
+class _Servicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # gRPC publishes no types for it
+    """The service over `statuses`, by name.
 
-    async def Watch(self, request: health_pb2.HealthCheckRequest, context: Context) -> None:  # noqa: N802 - gRPC's name
-        tasks = [asyncio.ensure_future(wait) for wait in (super().Watch(request, context), self.closing.wait())]
-        try:
-            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
+    Not the package's own: that lacks List, and when one of several watches of a name ends, the others hear no more.
+    """
+
+    def __init__(self, statuses: _Statuses) -> None:
+        self.statuses = statuses
+        self._changed = asyncio.Event()
+        self._closed = False
+
+    def update(self, statuses: _Statuses) -> None:
+        self.statuses |= statuses
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+    def close(self) -> None:
+        self._closed = True
+        self.update({})
+
+    async def Check(  # noqa: N802 - gRPC's name
+        self, request: health_pb2.HealthCheckRequest, context: Context
+    ) -> health_pb2.HealthCheckResponse:
+        """Return the status of the name. Aborts with NOT_FOUND."""
+        if request.service not in self.statuses:
+            names = ", ".join(filter(None, self.statuses))
+            await context.abort(grpc.StatusCode.NOT_FOUND, f"No health is kept under this name. Names: {names}.")
+        return health_pb2.HealthCheckResponse(status=self.statuses[request.service])
+
+    async def List(self, request: Any, context: Context) -> Any:  # noqa: ARG002, N802 - gRPC's signature
+        """Return the status of every name."""
+        response = _ListResponse()
+        for name, status in self.statuses.items():
+            response.statuses[name].status = status
+        return response
+
+    async def Watch(  # noqa: N802 - gRPC's name
+        self,
+        request: health_pb2.HealthCheckRequest,
+        context: Context,  # noqa: ARG002 - gRPC's signature
+    ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
+        """Yield the status of the name, SERVICE_UNKNOWN if there is none, now and whenever it changes."""
+        last = None
+        while not self._closed:
+            changed = self._changed
+            status = self.statuses.get(request.service, _Status.SERVICE_UNKNOWN)
+            if status != last:
+                yield health_pb2.HealthCheckResponse(status=status)
+            last = status
+            await changed.wait()
+
+
+def _file() -> FileDescriptorProto:
+    """Return health.proto with List, which the releases of grpcio-health-checking for protobuf 6 lack."""
+    file = FileDescriptorProto()
+    health_pb2.DESCRIPTOR.CopyToProto(file)
+    if "List" not in health_pb2.DESCRIPTOR.services_by_name["Health"].methods_by_name:
+        text_format.Merge(_LIST_MESSAGES, file)
+        file.service[0].method.add(
+            name="List",
+            input_type=".grpc.health.v1.HealthListRequest",
+            output_type=".grpc.health.v1.HealthListResponse",
+        )
+    return file
+
+
+_LIST_MESSAGES = """
+message_type { name: "HealthListRequest" }
+message_type {
+  name: "HealthListResponse"
+  field {
+    name: "statuses"
+    number: 1
+    label: LABEL_REPEATED
+    type_name: ".grpc.health.v1.HealthListResponse.StatusesEntry"
+  }
+  nested_type {
+    name: "StatusesEntry"
+    field { name: "key" number: 1 label: LABEL_OPTIONAL type: TYPE_STRING }
+    field { name: "value" number: 2 label: LABEL_OPTIONAL type_name: ".grpc.health.v1.HealthCheckResponse" }
+    options { map_entry: true }
+  }
+}
+"""
+POOL = descriptor_pool.DescriptorPool()
+"""Describes the service, List included, to reflection."""
+POOL.Add(_file())
+_ListRequest: Any = message_factory.GetMessageClass(POOL.FindMessageTypeByName("grpc.health.v1.HealthListRequest"))
+_ListResponse: Any = message_factory.GetMessageClass(POOL.FindMessageTypeByName("grpc.health.v1.HealthListResponse"))

@@ -5,19 +5,15 @@ import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
 
 import grpc
 import structlog
-from google.protobuf import descriptor_pool
-from google.protobuf.descriptor import FileDescriptor
-from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 from services.runtime import logs
 from services.runtime.errors import DomainError
 from services.runtime.limits import MAX_MESSAGE_BYTES, MIB
-from services.runtime.server import health, metrics
+from services.runtime.server import health, metrics, reflection
 from services.runtime.server.calls import CallInterceptor
 from services.runtime.settings import Settings
 
@@ -59,9 +55,9 @@ def run(service: Service, settings: Settings) -> None:
 async def _serve(service: Service, settings: Settings) -> None:
     interceptor = CallInterceptor(settings.max_in_flight_mib * MIB)
     server = grpc.aio.server(interceptors=[interceptor], options=_options(settings))
-    _add_reflection(server, (*service.register(server), health.SERVICE))
-    checks = health.Health(server)
-    await checks.live()
+    services = service.register(server)
+    checks = health.Health(server, services)
+    reflection.add(server, (*services, health.SERVICE))
     _bind(server, settings)
     stop = _stop_on_signals()
     await server.start()
@@ -122,34 +118,3 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.keepalive_permit_without_calls", 1),
         ("grpc.so_reuseport", 0),
     ]
-
-
-def _add_reflection(server: grpc.aio.Server, services: Sequence[str]) -> None:
-    """Serve reflection as v1 and as v1alpha, so that grpcurl, ghz and the like need no protos."""
-    servicer = reflection.aio.ReflectionServicer((*services, reflection.SERVICE_NAME), pool=_DescriptorPool())
-    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(servicer, server)
-    info = grpc.stream_stream_rpc_method_handler(
-        servicer.ServerReflectionInfo,
-        reflection_pb2.ServerReflectionRequest.FromString,
-        reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    # grpcio-reflection has only v1alpha; the messages of v1 are the same
-    v1 = grpc.method_handlers_generic_handler("grpc.reflection.v1.ServerReflection", {"ServerReflectionInfo": info})
-    server.add_generic_rpc_handlers((v1,))
-
-
-class _DescriptorPool:
-    """protobuf's pool, which cannot look up the file of a service's method; ghz asks for that."""
-
-    def __init__(self) -> None:
-        self._pool = descriptor_pool.Default()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._pool, name)
-
-    def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:  # noqa: N802 - the pool's name
-        try:
-            return self._pool.FindFileContainingSymbol(symbol)
-        except KeyError:
-            service, _, method = symbol.rpartition(".")
-            return self._pool.FindServiceByName(service).methods_by_name[method].containing_service.file

@@ -132,6 +132,20 @@ async def test_before_draining_it_still_takes_calls(start: Start) -> None:
         assert (await client.RecognizeImage(request(), timeout=PATIENCE)).results[0].outcome == pb.OUTCOME_OK
 
 
+async def test_a_watch_outlives_another_of_the_same_name(start: Start) -> None:
+    """When one of two watches of a name ends, the other still gets every change."""
+    server = start(MARQUEE_DRAIN_DELAY_SECONDS="300")
+    await server.serving()
+    message = health_pb2.HealthCheckRequest(service="readiness")
+    async with grpc.aio.insecure_channel(server.address) as channel:
+        first, second = (HealthStub(channel).Watch(message) for _ in range(2))
+        assert (await first.read()).status == (await second.read()).status == Health.SERVING
+        first.cancel()
+        await HealthStub(channel).Check(message)
+        server.process.send_signal(signal.SIGTERM)
+        assert (await second.read()).status == Health.NOT_SERVING
+
+
 async def test_a_watcher_does_not_hold_up_the_end(start: Start) -> None:
     """A health watcher gets NOT_SERVING, and its stream ends at once, not after the whole drain."""
     server = start(MARQUEE_DRAIN_SECONDS="300")
