@@ -13,7 +13,7 @@ from local.rekognition.vision.view import View, Vision
 from local.rekognition.wire import errors
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import DomainError, ImageTooLarge, InvalidImage
-from services.runtime.images.image import Image, Pixels
+from services.runtime.images.image import Image, Pixels, eight_bit
 from services.runtime.storage.s3 import ObjectStore
 
 MAX_VIEWS = 32
@@ -84,7 +84,8 @@ def _decode(content: bytes) -> Pixels:
         if image.format == "WEBP":
             raise errors.invalid_image_format()
         if image.format == "PNG":
-            return np.array(image.as_stored().convert("RGB"))  # AWS, too, ignores the EXIF orientation of a PNG
+            # AWS, too, ignores the EXIF orientation of a PNG.
+            return np.array(eight_bit(image.as_stored()).convert("RGB"))
         return image.upright()
     except ImageTooLarge as exc:
         raise errors.image_too_large(exc.message) from None

@@ -147,6 +147,11 @@ class Image:
         return image
 
 
+def eight_bit(image: Pillow.Image) -> Pillow.Image:
+    """Return a grey picture of 16 bits, as scanners make, with 8; any other unchanged. Pillow's convert alone clips."""
+    return image.point(lambda value: value / 256).convert("L") if image.mode.startswith("I;16") else image
+
+
 def _header(image: Pillow.Image) -> tuple[str, tuple[int, int]]:
     return image.format or "", image.size
 
@@ -190,8 +195,7 @@ def _orientation(image: Pillow.Image) -> int:
 
 def _flat_rgb(image: Pillow.Image) -> Pillow.Image:
     """Return the picture as RGB, transparent parts over white."""
-    if image.mode.startswith("I;16"):
-        image = image.point(lambda value: value / 256).convert("L")  # convert alone clips at 255
+    image = eight_bit(image)
     if image.has_transparency_data:
         image = Pillow.alpha_composite(Pillow.new("RGBA", image.size, "white"), image.convert("RGBA"))
     return image.convert("RGB")

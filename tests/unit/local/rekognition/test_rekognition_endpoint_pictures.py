@@ -10,6 +10,7 @@ import boto3
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
+from PIL import Image as Pillow
 from PIL import ImageOps
 
 from local import pictures
@@ -108,6 +109,14 @@ def test_faces_have_landmarks_quality_and_pose(client: Any) -> None:
     assert all(abs(face["Pose"][angle]) < 20 for angle in ("Roll", "Yaw", "Pitch"))
     assert 20 < face["Quality"]["Brightness"] < 80
     assert "Smile" not in face
+
+
+def test_sixteen_bit_grey_is_seen_as_eight_bit(client: Any) -> None:
+    """A grey PNG of 16 bits shows the same faces as its copy of 8 bits."""
+    grey = pictures.photo("Grace Hopper").convert("L")
+    deep = Pillow.fromarray(np.asarray(grey, np.uint16) * 257)
+    faces = [client.detect_faces(Image={"Bytes": pictures_of.encode(one, "PNG")}) for one in (grey, deep)]
+    assert faces[0]["FaceDetails"] == faces[1]["FaceDetails"] != []
 
 
 def test_pose_follows_the_picture(client: Any) -> None:
