@@ -67,7 +67,8 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         self, request: pb.ListPeopleRequest, context: Context
     ) -> pb.ListPeopleResponse:
         """Return the next page of every recognizer that has one."""
-        requests.page_size_of(request)
+        requests.check_listing(request)
+        request.page_size = requests.page_size_of(request)
         tokens = _decode(request.page_token)
         request.ClearField("page_token")
         calls = self._plan(LIST_PEOPLE, request, context)

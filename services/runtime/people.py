@@ -5,9 +5,9 @@ import re
 import unicodedata
 
 from services.runtime.errors import InvalidRequest
+from services.runtime.limits import MAX_DISPLAY_NAME, MAX_NAME
 
-_MAX_CHARACTERS = 200
-_PERSON_ID = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+_PERSON_ID = re.compile(rf"[A-Za-z0-9_.:-]{{1,{MAX_NAME}}}")
 
 
 def person_id_of(display_name: str) -> str:
@@ -20,21 +20,27 @@ def person_id_of(display_name: str) -> str:
     plain = "".join(letter for letter in letters if not unicodedata.combining(letter))
     words = re.sub(r"[\W_]+", "-", plain).strip("-")
     if words.isascii():
-        return words[:128].rstrip("-")
+        return words[:MAX_NAME].rstrip("-")
     return f"person-{hashlib.sha256(words.encode()).hexdigest()[:16]}"
 
 
 def check_person_id(person_id: str) -> None:
     """Raise InvalidRequest for an invalid person_id."""
     if not _PERSON_ID.fullmatch(person_id):
-        raise InvalidRequest("person_id must be 1 to 128 characters of A-Z a-z 0-9 _ . : -", field="person_id")
+        raise InvalidRequest(f"person_id must be 1 to {MAX_NAME} characters of A-Z a-z 0-9 _ . : -", field="person_id")
+
+
+def check_page_token(token: str) -> None:
+    """Raise InvalidRequest for a page_token that is not the last person_id of a page."""
+    if token and not _PERSON_ID.fullmatch(token):
+        raise InvalidRequest("Invalid page_token.", field="page_token")
 
 
 def check_display_name(display_name: str) -> None:
     """Raise InvalidRequest for an invalid display_name."""
-    if len(display_name) > _MAX_CHARACTERS or not display_name.isprintable():
+    if len(display_name) > MAX_DISPLAY_NAME or not display_name.isprintable():
         raise InvalidRequest(
-            f"display_name must be at most {_MAX_CHARACTERS} printable characters.", field="display_name"
+            f"display_name must be at most {MAX_DISPLAY_NAME} printable characters.", field="display_name"
         )
     if display_name and not display_name.strip():
         raise InvalidRequest("display_name is blank.", field="display_name")

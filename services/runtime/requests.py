@@ -5,9 +5,12 @@ import uuid
 from collections.abc import Sequence
 from typing import TypeAlias
 
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime import people
+from services.runtime import limits, people
 from services.runtime.errors import (
     BucketNotAllowed,
     ImageMissing,
@@ -19,9 +22,9 @@ from services.runtime.errors import (
 from services.runtime.limits import (
     DEFAULT_MAX_LABELS,
     DEFAULT_PAGE_SIZE,
-    MAX_ENROLLED_IMAGES,
     MAX_IMAGE_BYTES,
     MAX_MAX_LABELS,
+    MAX_NAME,
     MAX_PAGE_SIZE,
 )
 
@@ -29,13 +32,19 @@ Feature: TypeAlias = "pb.Feature.ValueType"
 Policy: TypeAlias = "pb.Policy.ValueType"
 
 DEFAULT_FEATURES = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_REQUEST_ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{MAX_NAME}}}")
+_COLLECTION = re.compile(r"[A-Za-z0-9_.-]*")
+_MAX_SECONDS = 315_576_000_000
+_MAX_NANOS = 999_999_999
+"""Of a Duration, by its definition."""
 
 
 def check_request(
     request: pb.RecognizeImageRequest, s3_allowed: Sequence[str], policies: Sequence[Policy] = (pb.POLICY_ALL,)
 ) -> None:
     """Raise the DomainError for the first invalid field, if any."""
+    _check_limits(request)
+    _check_collection(request.collection)
     _check_features(request)
     _check_numbers(request)
     _check_policy(request.policy, policies)
@@ -44,14 +53,10 @@ def check_request(
 
 def check_enrollment(request: enrollment_pb2.EnrollFacesRequest, s3_allowed: Sequence[str]) -> None:
     """Raise the DomainError for the first invalid field, if any."""
+    _check_limits(request)
+    _check_collection(request.collection)
     people.check_display_name(request.display_name)
     people.check_person_id(person_id_of(request))
-    if len(request.images) > MAX_ENROLLED_IMAGES:
-        raise InvalidRequest(
-            f"images has {len(request.images)} pictures; the limit is {MAX_ENROLLED_IMAGES} per call. "
-            "Send the rest in another call.",
-            field="images",
-        )
     if not request.images and not request.display_name:
         raise InvalidRequest("Nothing to do: set images, or display_name to rename the person.", field="images")
     for image in request.images:
@@ -59,8 +64,18 @@ def check_enrollment(request: enrollment_pb2.EnrollFacesRequest, s3_allowed: Seq
 
 
 def check_removal(request: enrollment_pb2.RemovePersonRequest) -> None:
-    """Raise InvalidRequest for an invalid person_id."""
+    """Raise InvalidRequest for the first invalid field, if any."""
+    _check_limits(request)
+    _check_collection(request.collection)
     people.check_person_id(request.person_id)
+
+
+def check_listing(request: enrollment_pb2.ListPeopleRequest) -> None:
+    """Raise InvalidRequest for the first invalid field, if any."""
+    _check_limits(request)
+    _check_collection(request.collection)
+    if request.page_size < 0:
+        raise InvalidRequest(f"page_size is {request.page_size}; it must not be negative.", field="page_size")
 
 
 def check_names(names: Sequence[str], available: Sequence[str], field: str = "recognizers") -> None:
@@ -77,7 +92,9 @@ def request_id_of(request_id: str) -> str:
     if not request_id:
         return uuid.uuid4().hex
     if not _REQUEST_ID.fullmatch(request_id):
-        raise InvalidRequest("request_id must be 1 to 128 characters of A-Z a-z 0-9 . _ : -", field="request_id")
+        raise InvalidRequest(
+            f"request_id must be 1 to {MAX_NAME} characters of A-Z a-z 0-9 . _ : -", field="request_id"
+        )
     return request_id
 
 
@@ -100,11 +117,8 @@ def person_id_of(request: enrollment_pb2.EnrollFacesRequest) -> str:
 
 
 def page_size_of(request: enrollment_pb2.ListPeopleRequest) -> int:
-    """Return the requested number of people per page. Raises InvalidRequest."""
-    size = request.page_size if request.HasField("page_size") else DEFAULT_PAGE_SIZE
-    if not 1 <= size <= MAX_PAGE_SIZE:
-        raise InvalidRequest(f"page_size is {size}; it must be 1 to {MAX_PAGE_SIZE}.", field="page_size")
-    return size
+    """Return the number of people per page: the default for 0, and never more than the limit (AIP-158)."""
+    return min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
 
 
 def check_size(length: int) -> None:
@@ -113,6 +127,16 @@ def check_size(length: int) -> None:
         raise ImageMissing("The picture has 0 bytes.")
     if length > MAX_IMAGE_BYTES:
         raise ImageTooLarge(f"The picture has {length} bytes; the limit is {MAX_IMAGE_BYTES} (15 MiB).")
+
+
+def _check_limits(request: Message) -> None:
+    if excess := limits.excess(request):
+        raise InvalidRequest(excess.message, field=excess.field)
+
+
+def _check_collection(collection: str) -> None:
+    if not _COLLECTION.fullmatch(collection):
+        raise InvalidRequest("collection must be of A-Z a-z 0-9 _ . -", field="collection")
 
 
 def _check_image(image: pb.Image, s3_allowed: Sequence[str]) -> None:
@@ -159,10 +183,15 @@ def _check_numbers(request: pb.RecognizeImageRequest) -> None:
     _check_score(request.min_score, "min_score")
     for name, options in request.recognizer_options.items():
         _check_score(options.min_score, f"recognizer_options[{name}].min_score")
-        if options.HasField("timeout") and options.timeout.ToNanoseconds() <= 0:
+        if options.HasField("timeout") and not _is_positive(options.timeout):
             raise InvalidRequest(
-                f"recognizer_options[{name}].timeout must be greater than 0.", field="recognizer_options"
+                f"recognizer_options[{name}].timeout must be a duration greater than 0.", field="recognizer_options"
             )
+
+
+def _is_positive(duration: Duration) -> bool:
+    is_valid = 0 <= duration.seconds <= _MAX_SECONDS and 0 <= duration.nanos <= _MAX_NANOS
+    return is_valid and duration.ToNanoseconds() > 0
 
 
 def _check_score(score: float, field: str) -> None:

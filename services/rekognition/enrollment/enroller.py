@@ -13,9 +13,9 @@ from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.request import Request
 from services.rekognition.settings import RekognitionSettings
 from services.rekognition.table.people import EnrolledPeople, EnrolledPerson
-from services.runtime import people as person_ids
-from services.runtime.errors import DomainError, InvalidRequest, NotOffered
+from services.runtime.errors import DomainError, NotOffered
 from services.runtime.leaf.recognizer import Enrollment, Page, person_not_found
+from services.runtime.people import check_page_token
 from services.runtime.server.calls import deadline
 
 _SAVING_SECONDS = 0.3
@@ -67,8 +67,7 @@ class RekognitionEnroller:
     async def people(self, page: Page) -> tuple[list[pb.Person], str]:
         """Return the people who were enrolled through Marquee; the token is the last person_id."""
         faces, people, _ = self._open(page.collection)
-        if page.token:
-            _check_token(page.token)
+        check_page_token(page.token)
         entries = await asyncio.to_thread(people.page, faces.name, page.token, page.size + 1)
         shown = entries[: page.size]
         return [_message(one) for one in shown], shown[-1].person_id if len(entries) > page.size else ""
@@ -119,13 +118,6 @@ def _name(enrollment: Enrollment, person: EnrolledPerson | None) -> str:
     if person is None and not (enrollment.display_name and enrollment.images):
         raise person_not_found(enrollment.person_id)
     return enrollment.display_name or (person.display_name if person else "")
-
-
-def _check_token(token: str) -> None:
-    try:
-        person_ids.check_person_id(token)
-    except InvalidRequest:
-        raise InvalidRequest("Invalid page_token.", field="page_token") from None
 
 
 def _message(person: EnrolledPerson) -> pb.Person:

@@ -194,10 +194,12 @@ class _EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
         self, request: enrollment_pb2.ListPeopleRequest, context: Context
     ) -> enrollment_pb2.ListPeopleResponse:
         """Return a page of the people whom this recognizer knows."""
-        size = requests.page_size_of(request)
+        requests.check_listing(request)
         requests.check_names(request.recognizers, (self._name,))
         async with within(time.monotonic() + seconds_left(context), self._name):
-            people, token = await self._enroller.people(Page(size, request.page_token, request.collection))
+            people, token = await self._enroller.people(
+                Page(requests.page_size_of(request), request.page_token, request.collection)
+            )
         result = enrollment_pb2.PeopleResult(people=people)
         _finish_enrollment(result, self._name, partial=False)
         return enrollment_pb2.ListPeopleResponse(results=[result], next_page_token=token)

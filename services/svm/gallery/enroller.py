@@ -22,6 +22,7 @@ from services.runtime.leaf.recognizer import (
     person_not_found,
     refused_face,
 )
+from services.runtime.people import check_page_token
 from services.svm.faces import FaceFinder, quality
 from services.svm.gallery.people import EnrolledPerson, Snapshot
 from services.svm.model import Model
@@ -69,6 +70,7 @@ class SvmEnroller:
     async def people(self, page: Page) -> tuple[list[pb.Person], str]:
         """Return a page of all whom the model knows; the token is the last person_id."""
         self._check(page.collection)
+        check_page_token(page.token)
         model = self._live_model.model
         later = sorted(person_id for person_id in model.people if person_id > page.token)
         ids = later[: page.size]

@@ -148,9 +148,19 @@ async def test_people_are_listed(svm: EnrollmentServiceStub, enroller: ScriptedE
     assert ([one.person_id for one in second.results[0].people], second.next_page_token) == (["cat"], "")
 
 
-@pytest.mark.parametrize("size", [0, -1, 1001])
-async def test_page_sizes_have_limits(svm: EnrollmentServiceStub, size: int) -> None:
-    """A page size outside 1 to 1000 is refused."""
+@pytest.mark.parametrize(("size", "count"), [(0, 100), (1, 1), (1000, 1000), (1001, 1000), (2**31 - 1, 1000)])
+async def test_page_sizes_are_made_to_fit(
+    svm: EnrollmentServiceStub, enroller: ScriptedEnroller, size: int, count: int
+) -> None:
+    """A page size of 0 is the default, and one over 1000 is lowered, as AIP-158 has it."""
+    enroller.person_ids = [f"person-{number:04}" for number in range(1001)]
+    response = await svm.ListPeople(pb.ListPeopleRequest(page_size=size))
+    assert len(response.results[0].people) == count
+
+
+@pytest.mark.parametrize("size", [-1, -(2**31)])
+async def test_negative_page_sizes_are_refused(svm: EnrollmentServiceStub, size: int) -> None:
+    """A negative page size is refused."""
     refused = await refusal(svm.ListPeople(pb.ListPeopleRequest(page_size=size)))
     assert code_and_reason(refused) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
 
