@@ -15,6 +15,7 @@ from PIL import ImageFile, UnidentifiedImageError
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import ImageMissing, ImageTooLarge, InvalidImage
+from services.runtime.images import formats
 from services.runtime.limits import MAX_IMAGE_PIXELS
 from services.runtime.requests import check_size
 
@@ -141,7 +142,10 @@ class Image:
     def _open(self) -> ImageFile.ImageFile:
         content = self.content
         with _refusing("The picture's header is damaged"):
-            image = Pillow.open(io.BytesIO(content), formats=FORMATS)
+            try:
+                image = Pillow.open(io.BytesIO(content), formats=FORMATS)
+            except UnidentifiedImageError:
+                raise InvalidImage(formats.refusal(content)) from None
         _check_pixels(*image.size)
         self._header = _header(image)
         return image
@@ -179,8 +183,6 @@ def _refusing(what: str) -> Iterator[None]:
     """Turn what Pillow raises for damaged files into InvalidImage."""
     try:
         yield
-    except UnidentifiedImageError:
-        raise InvalidImage("This is not a JPEG, PNG or WebP picture.") from None
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, struct.error, MemoryError) as exc:
         raise InvalidImage(f"{what}: {exc}.") from exc
 

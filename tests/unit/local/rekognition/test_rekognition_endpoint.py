@@ -227,7 +227,7 @@ def test_runs_as_a_process(tmp_path: Path) -> None:
         wait_until(lambda: _is_up(port))
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
-    assert "2.jpg: This is not a JPEG" in lines[0]
+    assert "2.jpg: This is a text file;" in lines[0]
     assert "Nobody/1.jpg: shows 0 faces" in lines[1]
     assert lines[2].startswith("1 known faces")
 
