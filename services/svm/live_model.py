@@ -105,7 +105,10 @@ class LiveModel:
         try:
             return Snapshot.from_bytes(data), mark
         except ValueError as exc:
-            raise Misconfigured(f"{self._settings.svm_gallery}: {exc}. Check MARQUEE_SVM_GALLERY.") from exc
+            raise Misconfigured(
+                f"{self._settings.svm_gallery}: {exc}. Put an earlier version of the file back, remove it to begin "
+                "with nobody, or correct MARQUEE_SVM_GALLERY."
+            ) from exc
 
     def _warm_model(self, trained: Artifact, enrolled: Snapshot) -> Model:
         """Return a model that has run once, so that its first call is no slower than the next."""

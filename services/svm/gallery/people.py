@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import zipfile
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +14,6 @@ import numpy.typing as npt
 from services.svm.recipes.embedding import LENGTH, NETWORK
 
 FORMAT = "marquee-gallery/1"
-_UNREADABLE = (zipfile.BadZipFile, EOFError, LookupError, TypeError, ValueError)
 Numbers = npt.NDArray[np.float64]
 
 
@@ -129,8 +127,9 @@ class Snapshot:
                 about, rows = json.loads(archive["about"].tobytes()), np.asarray(archive["rows"], np.float32)
             people = tuple(EnrolledPerson(**one | {"faces": tuple(one["faces"])}) for one in about["people"])
             _check(about, people, rows)
-        except _UNREADABLE as exc:
-            raise ValueError(f"it is not a gallery of the SVM recognizer: {exc}") from exc
+        except Exception as exc:  # whatever a damaged file makes zipfile, zlib, NumPy's tokenizer or json stumble over
+            reason = " ".join(str(exc).split()) or type(exc).__name__
+            raise ValueError(f"it is not a gallery of the SVM recognizer, or damaged: {reason}") from exc
         return cls(people, rows)
 
     def _index(self, person_id: str) -> int:

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 from prometheus_client import REGISTRY
 
+from services.runtime.errors import Misconfigured
 from services.runtime.leaf.recognizer import Page
 from services.svm.gallery.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
@@ -130,6 +132,22 @@ async def test_a_damaged_gallery_leaves_the_old_one_in_use(model: Path, tmp_path
         path.write_bytes(whole)
         await enroller.enroll(enrollment_of(portrait(HOPPER), person_id="p2"))
         assert version(recognizer) != known
+
+
+async def test_nothing_is_written_over_a_damaged_gallery(model: Path, tmp_path: Path) -> None:
+    """With bytes wrong inside the file's compression, an enrollment says which file it is and leaves it as it is."""
+    path = tmp_path / "gallery.npz"
+    async with replica(model, path, svm_gallery_poll_seconds=0.05) as (recognizer, enroller):
+        await enroller.enroll(enrollment_of(portrait(COLLINS)))
+        known = version(recognizer)
+        with np.load(path) as parts:
+            np.savez_compressed(path, **parts)
+        damaged = bytearray(path.read_bytes())
+        damaged[len(damaged) // 2] ^= 255
+        path.write_bytes(damaged)
+        with pytest.raises(Misconfigured, match=r"gallery\.npz: it is not a gallery of the SVM recognizer, or damaged"):
+            await enroller.enroll(enrollment_of(portrait(HOPPER), person_id="p2"))
+        assert (version(recognizer), path.read_bytes()) == (known, damaged)
 
 
 async def test_a_new_model_keeps_enrolled_people(tmp_path: Path) -> None:

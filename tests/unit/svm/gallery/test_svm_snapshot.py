@@ -1,7 +1,9 @@
 """Snapshots of the enrolled people, and their file."""
 
+import contextlib
 import io
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -78,6 +80,27 @@ def test_anything_else_is_refused(data: bytes) -> None:
     """A file that is truncated, foreign, inconsistent or pickled is refused as a whole."""
     with pytest.raises(ValueError, match="not a gallery of the SVM recognizer"):
         Snapshot.from_bytes(data)
+
+
+def compressed(snapshot: Snapshot) -> bytes:
+    """Return the file as somebody who wanted it smaller would have saved it."""
+    with np.load(io.BytesIO(snapshot.to_bytes())) as parts:
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **parts)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("written", [Snapshot.to_bytes, compressed])
+def test_any_damage_is_reported_or_harmless(both: Snapshot, written: Callable[[Snapshot], bytes]) -> None:
+    """A file with a flipped bit anywhere, or cut anywhere, is refused with ValueError or has the same content."""
+    whole = written(both)
+    assert Snapshot.from_bytes(whole).version == both.version
+    for place in range(0, len(whole), 3):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << place % 8
+        for damaged in (bytes(flipped), whole[: place + 1]):
+            with contextlib.suppress(ValueError):
+                assert Snapshot.from_bytes(damaged).version == both.version
 
 
 def test_nan_is_refused() -> None:
