@@ -15,8 +15,10 @@ MIB = 1024 * 1024
 MAX_IMAGE_BYTES = 15 * MIB
 MAX_IMAGE_PIXELS = 50_000_000
 MAX_MESSAGE_BYTES = 16 * MIB
-MAX_OTHER_BYTES = 64 * 1024
-"""Of a request, everything but the bytes of its pictures."""
+MAX_ENVELOPE_BYTES = 64 * 1024
+"""Of a request: all of it but the bytes of its pictures."""
+MAX_ENVELOPE_FIELDS = 1024
+"""Those of its pictures included, each entry of a repeated string or message counting as one."""
 DEFAULT_DEADLINE_SECONDS = 12.0
 DEFAULT_MAX_LABELS = 10
 MAX_MAX_LABELS = 1000
