@@ -73,19 +73,19 @@ class EnrollFacesRequest(_message.Message):
     RECOGNIZERS_FIELD_NUMBER: _builtins.int
     ALLOW_SIMILAR_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """As in RecognizeImageRequest."""
+    """As in RecognizeImageRequest. At most 128 characters."""
     person_id: _builtins.str
-    """Permanent identifier of the person: 1 to 128 characters of
-    A-Z a-z 0-9 _ . : -. Empty: derived from display_name, always the same for
-    the same name ("Grace Hopper" becomes grace-hopper).
+    """Permanent identifier of the person, of A-Z a-z 0-9 _ . : -. Empty: derived
+    from display_name, always the same for the same name ("Grace Hopper"
+    becomes grace-hopper). At most 128 characters.
     """
     display_name: _builtins.str
-    """Human-readable name, at most 200 characters. Required for a new person. A
-    different name for a known person_id renames the person.
+    """Human-readable name, printable. Required for a new person. A different name
+    for a known person_id renames the person. At most 200 characters.
     """
     collection: _builtins.str
     """Collection to enroll into. Empty: the operator's default. A recognizer
-    without collections skips a call that names one.
+    without collections skips a call that names one. At most 128 characters.
     """
     allow_similar: _builtins.bool
     """Whether to enroll a face that is taken for another person's, such as a
@@ -93,13 +93,15 @@ class EnrollFacesRequest(_message.Message):
     """
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[_recognizer_pb2.Image]:
-        """Pictures with exactly one face each: 0 to 32, 16 MiB in total. Without
-        pictures the person must be known, and is renamed.
+        """Pictures with exactly one face each, 16 MiB in total. Without pictures the
+        person must be known, and is renamed. At most 32 entries.
         """
 
     @_builtins.property
     def recognizers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """As in RecognizeImageRequest. Empty: all that can enroll."""
+        """As in RecognizeImageRequest. Empty: all that can enroll. At most 64 entries
+        of 128 characters.
+        """
 
     def __init__(
         self,
@@ -131,14 +133,16 @@ class EnrollFacesResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     GATEWAY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """From the request, or generated."""
+    """From the request, or generated. At most 128 characters."""
     person_id: _builtins.str
-    """From the request, or derived from display_name."""
+    """From the request, or derived from display_name. At most 128 characters."""
     gateway: _builtins.str
-    """Name of the gateway that answered. Empty: a leaf answered."""
+    """Name of the gateway that answered. Empty: a leaf answered. At most 128
+    characters.
+    """
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnrollmentResult]:
-        """One per requested recognizer; a leaf fills exactly one."""
+        """One per requested recognizer; a leaf fills exactly one. At most 64 entries."""
 
     def __init__(
         self,
@@ -171,7 +175,9 @@ class EnrollmentResult(_message.Message):
     COST_MICRO_USD_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     recognizer: _builtins.str
-    """Name of the recognizer; "gateway/name" behind another gateway."""
+    """Name of the recognizer; "gateway/name" behind another gateway. At most 128
+    characters.
+    """
     outcome: _recognizer_pb2.Outcome.ValueType
     """OK, or PARTIAL if any picture was refused, even if all of them were; then
     every entry of faces is REFUSED. SKIPPED: this recognizer does not enroll.
@@ -192,7 +198,7 @@ class EnrollmentResult(_message.Message):
 
     @_builtins.property
     def faces(self) -> _containers.RepeatedCompositeFieldContainer[Global___EnrolledFace]:
-        """One per picture, in the request's order."""
+        """One per picture, in the request's order. At most 32 entries."""
 
     @_builtins.property
     def model(self) -> _recognizer_pb2.Model:
@@ -200,7 +206,9 @@ class EnrollmentResult(_message.Message):
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Human-readable remarks about this result."""
+        """Human-readable remarks about this result. At most 64 entries of 2000
+        characters.
+        """
 
     def __init__(
         self,
@@ -236,7 +244,7 @@ class EnrolledFace(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     face_id: _builtins.str
     """The recognizer's identifier of the face, unique for the person. Empty if
-    the picture was refused.
+    the picture was refused. At most 128 characters.
     """
     state: Global___EnrollmentState.ValueType
     """Whether the face is enrolled."""
@@ -254,7 +262,9 @@ class EnrolledFace(_message.Message):
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Human-readable remarks about a face that is enrolled all the same."""
+        """Human-readable remarks about a face that is enrolled all the same. At most
+        64 entries of 2000 characters.
+        """
 
     def __init__(
         self,
@@ -286,9 +296,11 @@ class Person(_message.Message):
     TRAINED_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
-    """Permanent identifier; does not change with the name."""
+    """Permanent identifier; does not change with the name. At most 128
+    characters.
+    """
     display_name: _builtins.str
-    """Human-readable name."""
+    """Human-readable name. At most 200 characters."""
     face_count: _builtins.int
     """Number of enrolled faces, not counting those that the model was trained on."""
     trained: _builtins.bool
@@ -327,14 +339,18 @@ class RemovePersonRequest(_message.Message):
     COLLECTION_FIELD_NUMBER: _builtins.int
     RECOGNIZERS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """As in RecognizeImageRequest."""
+    """As in RecognizeImageRequest. At most 128 characters."""
     person_id: _builtins.str
-    """Identifier of the person. Required."""
+    """Identifier of the person. Required. At most 128 characters."""
     collection: _builtins.str
-    """Collection to remove from. Empty: the operator's default."""
+    """Collection to remove from. Empty: the operator's default. At most 128
+    characters.
+    """
     @_builtins.property
     def recognizers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """As in RecognizeImageRequest. Empty: all that can enroll."""
+        """As in RecognizeImageRequest. Empty: all that can enroll. At most 64 entries
+        of 128 characters.
+        """
 
     def __init__(
         self,
@@ -362,12 +378,14 @@ class RemovePersonResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     GATEWAY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """From the request, or generated."""
+    """From the request, or generated. At most 128 characters."""
     gateway: _builtins.str
-    """Name of the gateway that answered. Empty: a leaf answered."""
+    """Name of the gateway that answered. Empty: a leaf answered. At most 128
+    characters.
+    """
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RemovalResult]:
-        """One per requested recognizer; a leaf fills exactly one."""
+        """One per requested recognizer; a leaf fills exactly one. At most 64 entries."""
 
     def __init__(
         self,
@@ -396,7 +414,9 @@ class RemovalResult(_message.Message):
     REMOVED_FACES_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     recognizer: _builtins.str
-    """Name of the recognizer; "gateway/name" behind another gateway."""
+    """Name of the recognizer; "gateway/name" behind another gateway. At most 128
+    characters.
+    """
     outcome: _recognizer_pb2.Outcome.ValueType
     """OK, or PARTIAL if the person remains known from training."""
     removed_faces: _builtins.int
@@ -409,7 +429,9 @@ class RemovalResult(_message.Message):
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Human-readable remarks about this result."""
+        """Human-readable remarks about this result. At most 64 entries of 2000
+        characters.
+        """
 
     def __init__(
         self,
@@ -439,18 +461,21 @@ class ListPeopleRequest(_message.Message):
     COLLECTION_FIELD_NUMBER: _builtins.int
     RECOGNIZERS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Maximum number of people per recognizer in a response: 1 to 1000. Default
-    100.
+    """Maximum number of people per recognizer in a response. 0 or absent: 100.
+    More than 1000: lowered to 1000. Negative numbers are invalid.
     """
     page_token: _builtins.str
     """next_page_token of the previous response, to continue after it. All other
-    fields must be the same as in the previous call. Empty: the first page.
+    fields must be the same as in the previous call. Empty: the first page. At
+    most 32768 characters.
     """
     collection: _builtins.str
-    """Collection to list. Empty: the operator's default."""
+    """Collection to list. Empty: the operator's default. At most 128 characters."""
     @_builtins.property
     def recognizers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """As in RecognizeImageRequest. Empty: all that can enroll."""
+        """As in RecognizeImageRequest. Empty: all that can enroll. At most 64 entries
+        of 128 characters.
+        """
 
     def __init__(
         self,
@@ -480,13 +505,17 @@ class ListPeopleResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     GATEWAY_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Token of the next page. Empty: this is the last page."""
+    """Token of the next page. Empty: this is the last page. At most 32768
+    characters.
+    """
     gateway: _builtins.str
-    """Name of the gateway that answered. Empty: a leaf answered."""
+    """Name of the gateway that answered. Empty: a leaf answered. At most 128
+    characters.
+    """
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___PeopleResult]:
         """One per requested recognizer with people left to list; a leaf fills exactly
-        one.
+        one. At most 64 entries.
         """
 
     def __init__(
@@ -515,7 +544,9 @@ class PeopleResult(_message.Message):
     OUTCOME_FIELD_NUMBER: _builtins.int
     PEOPLE_FIELD_NUMBER: _builtins.int
     recognizer: _builtins.str
-    """Name of the recognizer; "gateway/name" behind another gateway."""
+    """Name of the recognizer; "gateway/name" behind another gateway. At most 128
+    characters.
+    """
     outcome: _recognizer_pb2.Outcome.ValueType
     """OK, or why people is empty."""
     @_builtins.property
@@ -526,7 +557,7 @@ class PeopleResult(_message.Message):
 
     @_builtins.property
     def people(self) -> _containers.RepeatedCompositeFieldContainer[Global___Person]:
-        """Sorted by person_id."""
+        """Sorted by person_id. At most 1000 entries."""
 
     def __init__(
         self,

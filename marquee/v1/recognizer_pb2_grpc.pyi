@@ -10,6 +10,12 @@ client written for one of them works with all of them.
 Errors are google.rpc.Status. Every error that Marquee returns carries a
 google.rpc.ErrorInfo with domain "marquee" and a reason in
 UPPER_SNAKE_CASE; docs/errors.md lists the reasons and what to do.
+
+A message has at most 16 MiB. Clients and recognizers must allow as much to
+be sent and received: gRPC's own default is 4 MiB. A request has at most
+64 KiB and 1024 fields besides the bytes of its pictures. Each string and
+each repeated field has a limit of its own, which its comment states. What is
+over a limit is INVALID_ARGUMENT; docs/limits.md has them all.
 """
 
 from collections import abc as _abc

@@ -2,10 +2,12 @@
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 from marquee.v1 import recognizer_pb2 as pb
+from protos import generate
 from services.runtime.limits import MIB, TABLE, excess
 
 MESSAGES: list[Descriptor] = [
@@ -100,3 +102,28 @@ def test_the_limits_themselves_are_allowed() -> None:
 def test_a_picture_is_not_looked_at() -> None:
     """A picture's bytes are not limited here: they have an error of their own."""
     assert excess(pb.RecognizeImageRequest(image=pb.Image(content=bytes(16 * MIB)))) is None
+
+
+@pytest.fixture(scope="module")
+def comments(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the comment of each of the contract's fields by its full name, as one line."""
+    image = tmp_path_factory.mktemp("contract") / "image.binpb"
+    generate.protoc(generate.CONTRACT, "--include_source_info", f"--descriptor_set_out={image}")
+    files = FileDescriptorSet.FromString(image.read_bytes()).file
+    return {
+        f"{file.message_type[path[1]].name}.{file.message_type[path[1]].field[path[3]].name}": " ".join(
+            location.leading_comments.split()
+        )
+        for file in files
+        for location in file.source_code_info.location
+        if len(path := location.path) == 4 and path[::2] == [4, 2]  # message_type of a file, field of a message
+    }
+
+
+@pytest.mark.parametrize("message", TABLE)
+def test_the_comments_state_the_limits(comments: dict[str, str], message: str) -> None:
+    """The protos' comments state each field's limit."""
+    missing = {
+        field: str(limit) for field, limit in TABLE[message].items() if str(limit) not in comments[f"{message}.{field}"]
+    }
+    assert missing == {}
