@@ -38,11 +38,11 @@ _REFERENCE_REFUSALS = (_BAD_FORMAT, "ImageTooLargeException", "InvalidS3ObjectEx
 class Picture:
     """One call's picture, made ready in worker threads once for all operations."""
 
-    def __init__(self, image: Image, workers: Workers) -> None:
+    def __init__(self, image: Image, workers: Workers, payload: "Payload | None" = None) -> None:
         self.image = image
         self.queue_seconds = 0.0
         self._workers = workers
-        self._payload: Payload | None = None
+        self._payload = payload
         self._lock = asyncio.Lock()
         self._region = ""
         self._failure: DomainError | None = None

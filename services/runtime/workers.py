@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
@@ -12,6 +12,7 @@ from services.runtime.errors import Overloaded
 
 P = ParamSpec("P")
 T = TypeVar("T")
+U = TypeVar("U")
 
 
 class Workers:
@@ -22,19 +23,42 @@ class Workers:
     """
 
     def __init__(self, threads: int, queue: int) -> None:
-        self.threads = threads
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="worker")
-        self._free = threads + queue
-        self._places = self._free
+        self._count = threads + queue
+        self._places = asyncio.Semaphore(self._count)
+        self._mapping = asyncio.Semaphore(threads)
 
     async def run(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T, float]:
         """Run the job in a thread; return its result and the seconds it was queued. Raises Overloaded."""
-        if self._free == 0:
-            raise Overloaded(f"The server has {self._places} pictures running or queued. Try again later.")
-        self._free -= 1
+        if self._places.locked():
+            raise Overloaded(f"The server has {self._count} pictures running or queued. Try again later.")
+        await self._places.acquire()
+        return await self._submit(functools.partial(job, *args, **kwargs))
+
+    async def map(self, job: Callable[[U], T], items: Iterable[U]) -> list[T]:
+        """Run the job on every item of one call; wait for places instead of raising Overloaded.
+
+        The queue is for other calls: all maps together have as many places as there are threads. If a job raises,
+        the others are cancelled, and then its exception is raised.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._run_in_turn(job, item)) for item in items]
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from None
+        return [task.result() for task in tasks]
+
+    async def _run_in_turn(self, job: Callable[[U], T], item: U) -> T:
+        async with self._mapping:
+            await self._places.acquire()
+            result, _ = await self._submit(functools.partial(job, item))
+        return result
+
+    async def _submit(self, job: Callable[[], T]) -> tuple[T, float]:
+        """Run the job, which has a place, and give the place back."""
         queued = time.perf_counter()
         context = contextvars.copy_context()
-        call = functools.partial(context.run, _timed, functools.partial(job, *args, **kwargs))
+        call = functools.partial(context.run, _timed, job)
         loop = asyncio.get_running_loop()
         done: asyncio.Future[tuple[T, float]] = loop.create_future()
         future = self._executor.submit(call)
@@ -44,7 +68,7 @@ class Workers:
         return result, started - queued
 
     def _leave(self, future: "Future[tuple[T, float]]", done: "asyncio.Future[tuple[T, float]]") -> None:
-        self._free += 1
+        self._places.release()
         if done.done():
             return
         if future.cancelled():

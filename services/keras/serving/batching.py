@@ -69,6 +69,9 @@ class Batcher:
                 return np.stack(await asyncio.gather(*(picture.scores for picture in pictures)))
         except TimeoutError:
             raise DependencyTimeout("The model server did not answer in time.") from None
+        finally:
+            for picture in pictures:  # if one failed, nobody waits for the others
+                picture.scores.cancel()
 
     def _start_calls(self) -> None:
         while self._free_calls and (batch := self._next_batch()):

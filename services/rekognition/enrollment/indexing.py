@@ -4,12 +4,13 @@ import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from marquee.v1 import enrollment_pb2 as pb
 from services.rekognition import results
 from services.rekognition.enrollment.collection import CollectionFaces
-from services.rekognition.picture import Picture
+from services.rekognition.picture import Picture, prepare
 from services.rekognition.request import Request
 from services.rekognition.settings import RekognitionSettings
 from services.rekognition.table.people import EnrolledPeople
@@ -82,12 +83,13 @@ class Indexing:
 
     async def run(self, enrolled: Mapping[str, str], workers: Workers) -> list[pb.EnrolledFace]:
         """Return a face for each picture; `enrolled` has the person's FaceIds, by digests, until now."""
-        portraits = await asyncio.gather(*(_portrait(image, workers) for image in self._enrollment.images))
+        portraits = await workers.map(partial(_portrait, workers), self._enrollment.images)
         by_digest = {one.digest: one for one in portraits if isinstance(one, _Portrait)}
         faces = await self._enrolled({digest: enrolled[digest] for digest in by_digest if digest in enrolled})
         fresh = [portrait for digest, portrait in by_digest.items() if digest not in faces]
-        indexed = await asyncio.gather(*(self._index_or_refuse(portrait) for portrait in fresh))
-        faces |= {portrait.digest: face for portrait, face in zip(fresh, indexed, strict=True)}
+        async with asyncio.TaskGroup() as group:
+            indexed = {portrait.digest: group.create_task(self._index_or_refuse(portrait)) for portrait in fresh}
+        faces |= {digest: task.result() for digest, task in indexed.items()}
         return _in_order(portraits, faces)
 
     async def _enrolled(self, enrolled: Mapping[str, str]) -> dict[str, pb.EnrolledFace]:
@@ -140,14 +142,12 @@ class Indexing:
         raise face_already_enrolled(nearest, names.get(nearest, nearest))
 
 
-async def _portrait(image: Image, workers: Workers) -> _Portrait | DomainError:
-    picture = Picture(image, workers)
+def _portrait(workers: Workers, image: Image) -> _Portrait | DomainError:
     try:
-        digest = await picture.work(lambda: hashlib.sha256(image.content).hexdigest()[:32])
-        await picture.prepare()
+        digest = hashlib.sha256(image.content).hexdigest()[:32]
+        return _Portrait(Picture(image, workers, prepare(image)), digest)
     except DomainError as exc:
         return exc
-    return _Portrait(picture, digest)
 
 
 def _record(response: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -1,6 +1,5 @@
 """Enrollment into the SVM's gallery, without training."""
 
-import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -45,13 +44,11 @@ class SvmEnroller:
     def __init__(self, recognizer: SvmRecognizer) -> None:
         self._recognizer = recognizer
         self._live_model = recognizer.live_model
-        # The queue before the threads is for calls: pictures of one call would fill it.
-        self._slots = asyncio.Semaphore(recognizer.workers.threads)
 
     async def enroll(self, enrollment: Enrollment) -> pb.EnrollmentResult:
         """Learn the face of each picture that is good enough and nobody else's."""
         self._check(enrollment.collection)
-        portraits = await asyncio.gather(*map(self._portrait, enrollment.images))
+        portraits = await self._recognizer.workers.map(self._portrait, enrollment.images)
         now = datetime.now(UTC)
         model, faces = await self._live_model.change(lambda model: add_faces(model, enrollment, portraits, now))
         return pb.EnrollmentResult(
@@ -83,12 +80,7 @@ class SvmEnroller:
         if collection:
             raise NotOffered("svm has one gallery and no collections. Leave the collection empty to use it.")
 
-    async def _portrait(self, image: Image) -> "Portrait | DomainError":
-        async with self._slots:
-            portrait, _ = await self._recognizer.workers.run(self._portrait_or_error, image)
-        return portrait
-
-    def _portrait_or_error(self, image: Image) -> "Portrait | DomainError":
+    def _portrait(self, image: Image) -> "Portrait | DomainError":
         try:
             return portrait_of(image, self._recognizer.finder, self._live_model.model)
         except DomainError as exc:

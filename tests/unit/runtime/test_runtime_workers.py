@@ -160,3 +160,57 @@ async def test_close_starts_no_further_job(gate: Gate) -> None:
     assert (await first)[0] == "done"
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+async def test_a_map_waits_for_places(gate: Gate) -> None:
+    """With more items than places, and every place taken, a map waits and returns the results in order."""
+    workers = Workers(1, 1)
+    first = await start(workers, gate)
+    queued = asyncio.create_task(workers.run(str))
+    mapping = asyncio.create_task(workers.map(abs, range(-5, 0)))
+    await asyncio.sleep(0.01)
+    assert not mapping.done()
+    gate.open()
+    await asyncio.gather(first, queued)
+    assert await mapping == [5, 4, 3, 2, 1]
+
+
+async def test_a_map_leaves_the_queue_to_others(gate: Gate) -> None:
+    """While many items wait for a thread, another call still finds a place in the queue."""
+    workers = Workers(1, 1)
+    mapping = asyncio.create_task(workers.map(lambda _: gate(), range(4)))
+    await asyncio.to_thread(gate.started.wait, PATIENCE)
+    other = asyncio.create_task(workers.run(str))
+    await asyncio.sleep(0.01)
+    gate.open()
+    assert (await other)[0] == ""
+    assert await mapping == ["done"] * 4
+
+
+async def test_a_failed_map_starts_nothing_more() -> None:
+    """The job's exception is raised as it is, and items that have not started never do."""
+    workers, started = Workers(1, 0), []
+
+    def job(number: int) -> None:
+        started.append(number)
+        raise ValueError(number)
+
+    with pytest.raises(ValueError, match="0"):
+        await workers.map(job, range(5))
+    await workers.run(str)
+    assert started == [0]
+
+
+async def test_a_cancelled_map_gives_up_its_places(gate: Gate) -> None:
+    """When the caller of a map goes away, its waiting items never run and all places are free again."""
+    workers = Workers(1, 0)
+    first = await start(workers, gate)
+    started = threading.Event()
+    mapping = asyncio.create_task(workers.map(lambda _: started.set(), range(3)))
+    await asyncio.sleep(0.01)
+    mapping.cancel()
+    await asyncio.wait([mapping])
+    gate.open()
+    await first
+    await workers.run(str)
+    assert not started.is_set()

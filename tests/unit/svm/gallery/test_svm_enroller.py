@@ -1,6 +1,7 @@
 """Enrolling into the SVM recognizer's gallery."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from services.svm.gallery.enroller import SvmEnroller
 from services.svm.recipes.wavelet import Wavelet
 from services.svm.recognizer import SvmRecognizer
 from tests.support.enrollers import ALREADY, ENROLLED, REFUSED, reasons, states
+from tests.support.processes import PATIENCE
 from tests.support.svm_enrollment import (
     COLLINS,
     HOPPER,
@@ -60,6 +62,20 @@ async def test_many_pictures_leave_room_for_other_calls(model: Path, tmp_path: P
         await asyncio.sleep(0)
         assert await names(recognizer, other_picture(HOPPER)) == [""]
         assert states(await enrolling) == [ENROLLED] + [ALREADY] * 5
+
+
+async def test_a_full_queue_delays_an_enrollment(model: Path, tmp_path: Path) -> None:
+    """An enrollment that finds every place taken by other calls waits for one instead of failing as a whole."""
+    async with replica(model, tmp_path / "gallery.npz", queue=0) as (recognizer, enroller):
+        over = threading.Event()
+        busy = asyncio.create_task(recognizer.workers.run(over.wait, PATIENCE))
+        await asyncio.sleep(0)
+        enrolling = asyncio.create_task(enroller.enroll(enrollment_of(*[portrait(COLLINS)] * 2)))
+        await asyncio.sleep(0.05)
+        assert not enrolling.done()
+        over.set()
+        await busy
+        assert states(await enrolling) == [ENROLLED, ALREADY]
 
 
 async def test_one_picture_is_enough(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
