@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.keras.assets import Assets
-from services.keras.preprocess import to_input, to_pixels
+from services.keras.preprocess import Pixels, to_input, to_pixels
 from services.keras.serving.signature import Signature
 from services.runtime.errors import Misconfigured
 from services.runtime.images.image import Image
@@ -25,7 +25,7 @@ class Regions:
     """One picture as model input."""
 
     inputs: npt.NDArray[Any]
-    """[N, height, width, 3]: the whole picture, or one face each; N may be 0."""
+    """[N, height, width, channels]: the whole picture, or one face each; N may be 0."""
     boxes: Sequence[pb.BoundingBox] | None
     """The faces' boxes from left to right; None for the whole picture."""
 
@@ -45,18 +45,23 @@ def prepare(assets: Assets) -> None:
 def regions_of(image: Image, signature: Signature, assets: Assets) -> Regions:
     """Return the stored picture, as Keras takes it, or the faces of the upright one. Raises InvalidImage."""
     if assets.regions == "image":
-        pixels, boxes = to_pixels(image.as_stored(), signature.size), None
+        pixels, boxes = _pixels(image.as_stored(), signature, assets), None
     else:
-        pixels, boxes = _faces(image, signature.size)
+        pixels, boxes = _faces(image, signature, assets)
     _ = image.info  # the leaf needs it, and would need another thread to read it
     return Regions(to_input(pixels, signature.dtype, assets.preprocessing), boxes)
 
 
-def _faces(image: Image, size: tuple[int, int]) -> tuple[npt.NDArray[np.uint8], list[pb.BoundingBox]]:
+def _pixels(picture: Pillow.Image, signature: Signature, assets: Assets) -> Pixels:
+    return to_pixels(picture, signature.size, signature.channels, assets.interpolation, assets.fit)
+
+
+def _faces(image: Image, signature: Signature, assets: Assets) -> tuple[Pixels, list[pb.BoundingBox]]:
     upright = image.upright()
     faces = _detector().find(upright)
-    crops = [to_pixels(Pillow.fromarray(np.ascontiguousarray(face.crop(upright))), size) for face in faces]
-    pixels = np.concatenate(crops) if crops else np.empty((0, *size, 3), np.uint8)
+    crops = (Pillow.fromarray(np.ascontiguousarray(face.crop(upright))) for face in faces)
+    none = np.empty((0, *signature.size, signature.channels), np.uint8)
+    pixels = np.concatenate([none, *(_pixels(crop, signature, assets) for crop in crops)])
     return pixels, [face.box_in(upright) for face in faces]
 
 

@@ -20,7 +20,7 @@ def features_of(assets: Assets) -> tuple[Feature, ...]:
 
 
 def result_of(scores: Scores, boxes: Boxes | None, assets: Assets) -> pb.RecognizerResult:
-    """Return the result for scores [N, labels]: of N faces, or of the whole picture if `boxes` is None."""
+    """Return the result for scores [N, classes]: of N faces, or of the whole picture if `boxes` is None."""
     if boxes is None:
         return _of_image(scores[0], assets)
     return _people(scores, boxes, assets) if assets.kind == "identity" else _labels(scores, boxes, assets)
@@ -29,7 +29,7 @@ def result_of(scores: Scores, boxes: Boxes | None, assets: Assets) -> pb.Recogni
 def _of_image(scores: Scores, assets: Assets) -> pb.RecognizerResult:
     if assets.kind == "identity":
         return pb.RecognizerResult(image_candidates=_candidates(scores, assets))
-    return pb.RecognizerResult(labels=[pb.Label(name=name, score=score) for name, score in _best(scores, assets)])
+    return pb.RecognizerResult(labels=[pb.Label(name=name, score=score) for name, score in assets.counting(scores)])
 
 
 def _people(scores: Scores, boxes: Boxes, assets: Assets) -> pb.RecognizerResult:
@@ -42,10 +42,10 @@ def _people(scores: Scores, boxes: Boxes, assets: Assets) -> pb.RecognizerResult
 
 
 def _labels(scores: Scores, boxes: Boxes, assets: Assets) -> pb.RecognizerResult:
-    """Return each label once, with all faces whose best label it is as instances."""
+    """Return each label once, with all faces for which it counts as instances."""
     instances: dict[str, list[pb.LabelInstance]] = {}
     for box, face_scores in zip(boxes, scores, strict=True):
-        for name, score in _best(face_scores, assets):
+        for name, score in assets.counting(face_scores):
             instances.setdefault(name, []).append(pb.LabelInstance(box=box, score=score))
     return pb.RecognizerResult(
         labels=[
@@ -55,15 +55,10 @@ def _labels(scores: Scores, boxes: Boxes, assets: Assets) -> pb.RecognizerResult
     )
 
 
-def _best(scores: Scores, assets: Assets) -> list[tuple[str, float]]:
-    best = int(scores.argmax())
-    return [(assets.labels[best], float(scores[best]))] if scores[best] > assets.threshold else []
-
-
 def _candidates(scores: Scores, assets: Assets) -> Iterable[pb.Candidate]:
     names = (label.replace("_", " ") for label in assets.labels)
     return [
         pb.Candidate(person_id=person_id_of(name), display_name=name, score=float(score))
-        for name, score in zip(names, scores, strict=True)
+        for name, score in zip(names, assets.by_label(scores), strict=True)
         if score > assets.threshold
     ]

@@ -11,7 +11,9 @@ from services.keras.serving import tensors
 from services.runtime.errors import Misconfigured
 
 NAME = "serving_default"
-_CHANNELS = 3
+COLOURS = 3
+_CHANNELS = {1: 1, COLOURS: COLOURS, -1: COLOURS}
+"""Channels of the pictures by the input's last dimension."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Signature:
     """uint8, or float32 for older exports; values are 0 to 255 in both."""
     size: tuple[int, int]
     """Height and width; 224x224 if the model takes any."""
+    channels: int
+    """1 for grey pictures, 3 for RGB."""
     takes_several: bool
     """Whether one call may have several pictures."""
     output: str
@@ -46,6 +50,7 @@ def read_signature(response: Any) -> Signature:
         input=input_name,
         dtype=_dtype(input_info),
         size=_size(input_info),
+        channels=_channels(input_info),
         takes_several=_takes_several(input_info),
         output=output_name,
         classes=_classes(output_info),
@@ -70,13 +75,33 @@ def _dtype(info: Any) -> np.dtype[Any]:
 
 
 def _size(info: Any) -> tuple[int, int]:
-    shape = [dimension.size for dimension in info.tensor_shape.dim]
     if info.tensor_shape.unknown_rank:
         return SIZE
-    if len(shape) != 4 or shape[3] not in {_CHANNELS, -1} or shape[0] not in {1, -1}:  # noqa: PLR2004 - N, H, W, C
-        raise Misconfigured(f"The model's input has the shape {shape}; it must be [N, height, width, 3].")
+    shape = _shape(info)
+    if len(shape) != 4 or shape[0] not in {1, -1}:  # noqa: PLR2004 - N, height, width, channels
+        raise _misshapen(shape)
     height, width = (size if size > 0 else default for size, default in zip(shape[1:3], SIZE, strict=True))
     return height, width
+
+
+def _channels(info: Any) -> int:
+    if info.tensor_shape.unknown_rank:
+        return COLOURS
+    shape = _shape(info)
+    if shape[-1] not in _CHANNELS:
+        raise _misshapen(shape)
+    return _CHANNELS[shape[-1]]
+
+
+def _misshapen(shape: list[int]) -> Misconfigured:
+    return Misconfigured(
+        f"The model's input has the shape {shape}; it must be [N, height, width, 3] for colour pictures or "
+        "[N, height, width, 1] for grey ones."
+    )
+
+
+def _shape(info: Any) -> list[int]:
+    return [dimension.size for dimension in info.tensor_shape.dim]
 
 
 def _takes_several(info: Any) -> bool:
@@ -84,7 +109,7 @@ def _takes_several(info: Any) -> bool:
 
 
 def _classes(info: Any) -> int | None:
-    shape = [dimension.size for dimension in info.tensor_shape.dim]
+    shape = _shape(info)
     if len(shape) == 1:
         return 1  # [N]: one score per picture
     return shape[-1] if shape and shape[-1] > 0 else None

@@ -30,14 +30,14 @@ class Version:
     batcher: Batcher
 
     async def scores(self, inputs: Inputs, seconds: float) -> Scores:
-        """Return scores [N, labels], 0 to 1, of N pictures. Raises Misconfigured if the model's are not such."""
+        """Return scores [N, classes], 0 to 1, of N pictures. Raises Misconfigured if the model's are not such."""
         if not len(inputs):
             return np.empty((0, len(self.assets.labels)), np.float32)
         scores = await self.batcher.predict(inputs, seconds)
         if not self.assets.fits(scores.shape[1]):
             raise _misfit(self.signature.version, scores.shape[1], self.assets)
         _check_range(scores)
-        return np.stack([self.assets.by_label(row) for row in scores.clip(0, 1)])
+        return scores.clip(0, 1)
 
 
 class Versions:
@@ -95,6 +95,7 @@ class Versions:
         assets = await asyncio.to_thread(read_assets, self._folder, signature.version)
         if signature.classes is not None and not assets.fits(signature.classes):
             raise _misfit(signature.version, signature.classes, assets)
+        assets.check_channels(signature.channels)
         await asyncio.to_thread(prepare, assets)
         logger.info("using a model", model=self._served.model, version=signature.version)
         return Version(signature, assets, self._batcher(signature))

@@ -39,7 +39,7 @@ def test_missing_file(tmp_path: Path) -> None:
         ('{"labels": ["a", "a"]}', "labels"),
         ('{"labels": ["a", ""]}', r"labels\.1"),
         ('{"labels": ["a", "b"], "threshold": 2}', "threshold"),
-        ('{"labels": ["a", "b"], "preprocessing": "torch"}', "preprocessing"),
+        ('{"labels": ["a", "b"], "preprocessing": "pytorch"}', "preprocessing"),
         ('{"labels": ["a", "b"], "regions": "hands"}', "regions"),
         ('{"labels": ["a", "b"], "kind": "name"}', "kind"),
     ],
