@@ -3,8 +3,8 @@
 Pictures go to Rekognition by reference and are never fetched, so the function needs neither Pillow nor NumPy:
 JPEG and PNG of at most 15 MB, in Rekognition's region. Cap, prices, rates and attempts are the recognizer's.
 
-Events come from a caller ({"bucket", "object_name"}), from S3 or EventBridge, and from SQS, whose messages contain
-one of the others.
+Events come from a caller ({"bucket", "object_name"}, and "version" if need be), from S3, EventBridge or SNS, from SQS,
+whose messages contain one of the others, and from S3 Batch Operations.
 """
 
 import asyncio
@@ -21,9 +21,10 @@ from services.rekognition import results
 from services.rekognition.aws.account import Account
 from services.rekognition.request import Request
 from services.rekognition.settings import LambdaSettings
+from services.rekognition.sources import batch, queue
 from services.rekognition.table.client import connect, explained
 from services.runtime import logs
-from services.runtime.errors import DomainError, InvalidImage
+from services.runtime.errors import BudgetExhausted, DomainError, InvalidImage, InvalidRequest, ObjectForbidden
 from services.runtime.storage.events import created_objects
 from services.runtime.storage.s3 import S3Url
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 logger = structlog.get_logger()
 _RESPONSE_SECONDS = 1.0
 """Kept back of the function's time, to write and return what was paid for."""
+_DIRECT = 'To name one object, send {"bucket": "BUCKET", "object_name": "KEY"}, and "version" if you mean an old one.'
 _Result: TypeAlias = dict[str, Any]
 _Outcome: TypeAlias = _Result | DomainError
 
@@ -41,17 +43,37 @@ class RecognitionFailed(Exception):
     """Some objects, which the message names, could not be recognized now. Lambda and its sources try again."""
 
 
-def lambda_handler(event: Mapping[str, Any], context: Any) -> _Result:
+def lambda_handler(event: Any, context: Any) -> _Result:
     """Recognize all objects of the event.
 
     Returns {"bucket", "object_name", "names": [{"name", "confidence"}], "cost_micro_usd"} for a direct call,
-    {"results": [...]} for S3 and EventBridge, {"batchItemFailures": [...]} for SQS; confidence is 0 to 100.
-    Raises RecognitionFailed for what may succeed later; a picture that can never be read is a result with an
-    `error` instead, unless the call is direct.
+    {"results": [...]} for S3, EventBridge and SNS, {"batchItemFailures": [...]} for SQS and the results of tasks for
+    S3 Batch Operations; confidence is 0 to 100. Raises RecognitionFailed for what may succeed later; a picture that
+    can never be read is a result with an `error` instead, unless the call is direct. Raises ValueError for an event
+    of no known form.
     """
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _RESPONSE_SECONDS
-    if _is_queued(event):
-        return asyncio.run(_recognize_messages(event, deadline))
+    if isinstance(event, list):  # EventBridge Pipes sends the messages of SQS without a frame
+        event = {"Records": event}
+    if queue.is_queued(event):
+        return asyncio.run(_recognize_messages(queue.messages(event), deadline))
+    if batch.is_job(event):
+        return batch.response(event, asyncio.run(_recognize_all(batch.objects(event), deadline)))
+    return _respond(event, deadline)
+
+
+def objects_of(event: Any) -> list[S3Url]:
+    """Return the objects that an event asks for or reports as created. Raises ValueError."""
+    if _is_direct(event):
+        return [S3Url(_text(event, "bucket"), _text(event, "object_name"), _text(event, "version", required=False))]
+    try:
+        return created_objects(event)
+    except ValueError as exc:
+        raise ValueError(f"{exc} {_DIRECT}") from None
+
+
+def _respond(event: Any, deadline: float) -> _Result:
+    """Respond to a caller, or to S3, EventBridge or SNS."""
     objects = objects_of(event)
     outcomes = asyncio.run(_recognize_all(objects, deadline))
     recognized = [one for one in outcomes if not isinstance(one, DomainError)]
@@ -60,93 +82,100 @@ def lambda_handler(event: Mapping[str, Any], context: Any) -> _Result:
     return recognized[0] if _is_direct(event) else {"results": recognized}
 
 
-def objects_of(event: Mapping[str, Any]) -> list[S3Url]:
-    """Return the objects that an event asks for or reports as created; none for S3's test of a queue.
-
-    Raises ValueError.
-    """
-    if _is_direct(event):
-        return [S3Url(_text(event, "bucket"), _text(event, "object_name"))]
-    if event.get("source") != "aws.s3" and event.get("Event") != "s3:TestEvent" and "Records" not in event:
-        raise ValueError(
-            'The event has neither "bucket" and "object_name" nor Records of S3 or SQS. '
-            'Send {"bucket": "BUCKET", "object_name": "KEY"}.'
-        )
-    return created_objects(event)
-
-
-def _is_direct(event: Mapping[str, Any]) -> bool:
+def _is_direct(event: Any) -> bool:
     """Return whether a caller asks for one object and waits for the response."""
-    return "bucket" in event or "object_name" in event
+    return isinstance(event, Mapping) and ("bucket" in event or "object_name" in event)
 
 
-def _text(event: Mapping[str, Any], name: str) -> str:
-    value = event.get(name)
-    if not isinstance(value, str) or not value:
-        raise ValueError(f'The event needs "{name}", a string. Send {{"bucket": "BUCKET", "object_name": "KEY"}}.')
+def _text(event: Mapping[str, Any], name: str, *, required: bool = True) -> str:
+    value = event.get(name) or ""
+    if not isinstance(value, str) or (required and not value):
+        raise ValueError(f'"{name}" must be a string. {_DIRECT}')
     return value
 
 
-def _is_queued(event: Mapping[str, Any]) -> bool:
-    """Return whether the event has messages from SQS, which takes them back one by one."""
-    return any(record.get("eventSource") == "aws:sqs" for record in event.get("Records", ()))
-
-
-async def _recognize_messages(event: Mapping[str, Any], deadline: float) -> _Result:
-    """Return the failed messages, so that SQS sends them again, or to its dead-letter queue."""
-    failures, owners, objects = [], list[str](), list[S3Url]()
-    for record in event["Records"]:
-        message_id = record["messageId"]
+async def _recognize_messages(messages: Sequence[queue.Message], deadline: float) -> _Result:
+    """Return the failed messages, which stay in the queue; those beyond today's budget come back when it renews."""
+    failed, owners, objects = [], list[queue.Message](), list[S3Url]()
+    for message in messages:
         try:
-            contents = objects_of(_message(record["body"]))
+            contents = objects_of(_json(message.body))
         except ValueError as exc:
-            logger.warning("message not understood", message_id=message_id, error=str(exc))
-            failures.append(message_id)
+            logger.warning("message not understood", message_id=message.id, error=str(exc))
+            failed.append(message)
         else:
             objects += contents
-            owners += [message_id] * len(contents)
-    outcomes = await _recognize_all(objects, deadline)
-    failures += [owner for owner, one in zip(owners, outcomes, strict=True) if isinstance(one, DomainError)]
-    return {"batchItemFailures": [{"itemIdentifier": one} for one in dict.fromkeys(failures)]}
+            owners += [message] * len(contents)
+    outcomes = list(zip(owners, await _recognize_all(objects, deadline), strict=True))
+    await asyncio.to_thread(_put_off, outcomes)
+    return queue.failures([*failed, *(owner for owner, one in outcomes if isinstance(one, DomainError))])
 
 
-def _message(body: str) -> Mapping[str, Any]:
-    """Return the message as JSON; {} if it is no JSON object."""
+def _put_off(outcomes: Sequence[tuple[queue.Message, _Outcome]]) -> None:
+    """Hide the messages that today's budget does not pay for; otherwise they use up their receipts in vain."""
+    late = [(owner, one.retry_after or 0) for owner, one in outcomes if isinstance(one, BudgetExhausted)]
+    if late:
+        messages = list(dict.fromkeys(owner for owner, _ in late))
+        seconds = max(seconds for _, seconds in late)
+        logger.warning("budget spent, messages put off", messages=len(messages), seconds=round(seconds))
+        queue.hide(messages, seconds)
+
+
+def _json(body: str) -> Any:
+    """Return the message's JSON; None, which is no event, if it is none."""
     try:
-        message = json.loads(body)
-    except json.JSONDecodeError:
-        return {}
-    return message if isinstance(message, dict) else {}
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None
 
 
 async def _recognize_all(objects: Sequence[S3Url], deadline: float) -> list[_Outcome]:
+    if not objects:
+        return []
     await asyncio.to_thread(_account().refresh)
     return list(await asyncio.gather(*(_recognize(one, deadline) for one in objects)))
 
 
 async def _recognize(url: S3Url, deadline: float) -> _Outcome:
     result: _Result = {"bucket": url.bucket, "object_name": url.key}
+    if url.version:
+        result["version"] = url.version
     try:
         result |= await _names(url, deadline)
         await asyncio.to_thread(_write, url, result)
     except DomainError as exc:
         logger.warning("not recognized", object=str(url), version=url.version, error=exc.message)
         return exc
-    logger.info("recognized", object=str(url), version=url.version, **result)
+    if "error" in result:
+        logger.warning("not recognized, and not tried again", **result)
+    else:
+        logger.info("recognized", object=str(url), **result)
     return result
 
 
 async def _names(url: S3Url, deadline: float) -> _Result:
+    """Return the names and what they cost, or the `error` of an object that can never be recognized."""
     version = {"Version": url.version} if url.version else {}
     image = {"S3Object": {"Bucket": url.bucket, "Name": url.key, **version}}
     request = Request(_account().calls, deadline)
     try:
         response: Any = await request.ask("RecognizeCelebrities", "CelebrityFaces", Image=image)
-    except InvalidImage as exc:
+    except ObjectForbidden:
+        return {"names": [], "error": _unreadable(url, _account().calls.region)}
+    except (InvalidImage, InvalidRequest) as exc:
         return {"names": [], "error": exc.message}
     candidates = (candidate for face in results.faces(response) for candidate in face.candidates)
     names = [{"name": one.display_name, "confidence": round(100 * one.score, 2)} for one in candidates]
     return {"names": names, "cost_micro_usd": request.usage.micro_usd}
+
+
+def _unreadable(url: S3Url, region: str) -> str:
+    """Return what to check; AWS does not say which of these it is."""
+    version, action = (f" (version {url.version})", "s3:GetObjectVersion") if url.version else ("", "s3:GetObject")
+    return (
+        f"Rekognition in {region} cannot read {url}{version}. Check that the object exists, that its bucket is in "
+        f"{region}, too, and that the function's role has {action} for it (and kms:Decrypt, if a key encrypts it)."
+    )
 
 
 def _write(url: S3Url, result: _Result) -> None:

@@ -20,6 +20,7 @@ from unittest import mock
 
 import boto3
 import botocore.session
+import yaml
 from moto.server import DomainDispatcherApplication, create_backend_app
 from starlette.applications import Starlette
 from werkzeug.serving import WSGIRequestHandler, make_server
@@ -33,7 +34,7 @@ from local.rekognition.wire.protocol import operation_handler
 from local.stack import CREDENTIALS
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.storage.s3 import ObjectStore
-from tests.support.processes import PATIENCE, spawn
+from tests.support.processes import PATIENCE, ROOT, spawn
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -247,7 +248,9 @@ class Permissions(set[Permission]):
     def take(self, params: dict[str, Any], model: Any, **_: Any) -> None:
         """Handle `provide-client-params`: add the permissions of the call."""
         service, operation = str(model.service_model.service_name), str(model.name)
-        self.update({"rekognition": _rekognition, "s3": _s3, "dynamodb": _dynamodb}[service](operation, params))
+        self.update(
+            {"rekognition": _rekognition, "s3": _s3, "dynamodb": _dynamodb, "sqs": _sqs}[service](operation, params)
+        )
 
 
 @contextmanager
@@ -290,6 +293,11 @@ def _read(bucket: str, key: str, *, versioned: bool) -> Permission:
 def _dynamodb(operation: str, params: dict[str, Any]) -> Iterator[Permission]:
     for table in params.get("RequestItems", [params.get("TableName")]):
         yield f"dynamodb:{operation}", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}"
+
+
+def _sqs(operation: str, params: dict[str, Any]) -> Iterator[Permission]:
+    account, name = params["QueueUrl"].split("/")[-2:]
+    yield f"sqs:{operation.removesuffix('Batch')}", f"arn:aws:sqs:{REGION}:{account}:{name}"
 
 
 _BASE = "/2018-06-01/runtime"
@@ -340,6 +348,20 @@ class _RuntimeHandler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+class _CloudFormation(yaml.SafeLoader):
+    """YAML loader that drops CloudFormation's tags, such as !Ref."""
+
+
+_CloudFormation.add_multi_constructor("!", lambda _, __, node: node.value)
+
+
+def lambda_template() -> dict[str, Any]:
+    """Return the function's template; of !Ref and the like only the value is left."""
+    text = (ROOT / "deploy/lambda/template.yaml").read_text()
+    template: dict[str, Any] = yaml.load(text, _CloudFormation)  # noqa: S506 - a SafeLoader
+    return template
 
 
 @contextmanager

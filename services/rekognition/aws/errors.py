@@ -19,6 +19,7 @@ from services.runtime.errors import (
     InvalidRequest,
     Misconfigured,
     NotPermitted,
+    ObjectForbidden,
     Throttled,
 )
 
@@ -79,6 +80,13 @@ _BY_CODE: dict[str, _Explanation] = {
     "InvalidParameterException": (
         InvalidImage,
         "Rekognition refuses this picture: it accepts 80 to 10000 pixels a side.",
+    ),
+    "InvalidS3ObjectException": (
+        ObjectForbidden,
+        (
+            "Rekognition cannot read this object: it does not exist, its bucket is in another region than Rekognition, "
+            "or the server's AWS identity lacks s3:GetObject for it."
+        ),
     ),
     "InvalidSignatureException": _CREDENTIALS,
     "LimitExceededException": _SLOW_DOWN,

@@ -1,6 +1,5 @@
 """The Lambda function in AWS's own runtime client, against the local endpoint, moto's S3 and moto's DynamoDB."""
 
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from typing import Any
 import boto3
 import pytest
 
-from services.rekognition.lambda_function import objects_of
 from tests.support.aws import BUCKET, TABLE, RuntimeApi, demo_aws, dynamodb, lambda_function, table
 from tests.support.pictures import demo, printed
 from tests.support.processes import ROOT, run
@@ -53,12 +51,6 @@ def created(*keys: str) -> dict[str, Any]:
     return {"Records": [one | {"eventSource": "aws:s3", "eventName": "ObjectCreated:Put"} for one in records]}
 
 
-def queued(**bodies: object) -> dict[str, Any]:
-    """Return an SQS event with these bodies by message id."""
-    messages = {name: body if isinstance(body, str) else json.dumps(body) for name, body in bodies.items()}
-    return {"Records": [{"messageId": name, "eventSource": "aws:sqs", "body": body} for name, body in messages.items()]}
-
-
 def stored_item(aws: SimpleNamespace, key: str) -> Any:
     item = {"object": {"S": f"s3://{BUCKET}/{key}"}, "version": {"S": "null"}}
     return aws.results.get_item(TableName=RESULTS, Key=item).get("Item")
@@ -97,65 +89,19 @@ def test_a_picture_of_nobody_is_a_result(function: RuntimeApi) -> None:
 
 def test_a_failing_direct_call_raises(function: RuntimeApi) -> None:
     """The error names the object or says what is wrong with it."""
-    for key, message in (("nothing.jpg", "nothing.jpg"), ("broken.jpg", "cannot read this picture")):
+    for key, message in (("nothing.jpg", f"s3://{BUCKET}/nothing.jpg"), ("broken.jpg", "cannot read this picture")):
         kind, error = function.invoke(direct(key))
         assert (kind, error["errorType"]) == ("error", "RecognitionFailed")
         assert message in error["errorMessage"]
 
 
-def test_an_unreadable_picture_is_not_retried(function: RuntimeApi, aws: SimpleNamespace) -> None:
+@pytest.mark.parametrize("key", ["broken.jpg", "nothing.jpg"])
+def test_what_can_never_be_read_is_not_retried(function: RuntimeApi, aws: SimpleNamespace, key: str) -> None:
     """A retry would not help, so the event's result and the table contain the error."""
-    kind, result = function.invoke(created("broken.jpg"))
+    kind, result = function.invoke(created(key))
     assert kind == "response"
     assert "cannot read" in result["results"][0]["error"]
-    assert "cannot read" in stored_item(aws, "broken.jpg")["error"]["S"]
-
-
-def test_a_passing_failure_fails_the_event(function: RuntimeApi) -> None:
-    """The event fails so that Lambda sends it again; the message names only the object that failed."""
-    kind, error = function.invoke(created("both.jpg", "nothing.jpg"))
-    assert kind == "error"
-    assert "nothing.jpg" in error["errorMessage"]
-    assert "both.jpg" not in error["errorMessage"]
-
-
-def test_only_failed_messages_go_back(function: RuntimeApi) -> None:
-    """An SQS batch returns the messages that fail or are not understood; S3's test message counts as processed."""
-    batch = queued(
-        good=created(ENCODED),
-        half=created("both.jpg", "nothing.jpg"),
-        plain=direct(AWKWARD),
-        broken=created("broken.jpg"),
-        trial={"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": BUCKET},
-        strange={"hello": 1},
-        text="no JSON",
-    )
-    kind, result = function.invoke(batch)
-    assert kind == "response"
-    failed = [one["itemIdentifier"] for one in result["batchItemFailures"]]
-    assert sorted(failed) == ["half", "strange", "text"]
-
-
-def test_eventbridge_keys_are_not_decoded() -> None:
-    """EventBridge does not encode keys, so they are used unchanged, with their versions."""
-    detail = {"bucket": {"name": BUCKET}, "object": {"key": "a+b%20c.jpg", "version-id": "v1"}}
-    (url,) = objects_of({"source": "aws.s3", "detail-type": "Object Created", "detail": detail})
-    assert (url.key, url.version) == ("a+b%20c.jpg", "v1")
-
-
-def test_deleted_objects_are_ignored() -> None:
-    """A notification of a removal leads to no recognition."""
-    event = created("gone.jpg")
-    event["Records"][0]["eventName"] = "ObjectRemoved:Delete"
-    assert objects_of(event) == []
-
-
-@pytest.mark.parametrize("event", [{}, {"bucket": "b"}, {"bucket": "b", "object_name": 1}, {"Records": [{}]}])
-def test_other_events_are_refused(function: RuntimeApi, event: object) -> None:
-    """The error shows the forms that an event may have."""
-    kind, error = function.invoke(event)
-    assert (kind, error["errorType"]) == ("error", "ValueError")
-    assert "S3" in error["errorMessage"] or "object_name" in error["errorMessage"]
+    assert "cannot read" in stored_item(aws, key)["error"]["S"]
 
 
 def test_the_cap_holds(aws: SimpleNamespace) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import boto3
 import pytest
 import structlog
-import yaml
 from cfnlint import api as cfnlint
 from policy_sentry.querying.actions import get_action_data
 
@@ -26,11 +25,13 @@ from services.runtime.leaf.recognizer import Page
 from services.runtime.storage.s3 import ObjectStore
 from tests.support.aws import (
     ACCOUNT,
+    NOWHERE,
     REGION,
     TABLE,
     Permissions,
     dynamodb,
     endpoint,
+    lambda_template,
     record_permissions,
     s3_store,
     table,
@@ -50,6 +51,7 @@ FILLED = {
     "PREFIX": "in/",
     "TABLE": TABLE,
     "RESULTS_TABLE": "results",
+    "QUEUE": "pictures",
     "COLLECTION": "people",
 }
 BY_ADAPTER = {"rekognition:DetectModerationLabels"}
@@ -182,21 +184,25 @@ def own_logs() -> Iterator[None]:
 
 @pytest.mark.usefixtures("own_logs")
 def test_the_lambda_function(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The policy covers objects with and without a version, a shared budget, and results in a table."""
-    _environment(aws, monkeypatch, MARQUEE_REKOGNITION_RESULTS_TABLE="results")
-    notice = {"bucket": {"name": "pics"}, "object": {"key": "in/hopper.jpg", "versionId": aws.version}}
-    event = {"Records": [{"eventSource": "aws:s3", "eventName": "ObjectCreated:Put", "s3": notice}]}
+    """The policy covers objects with and without a version, a shared budget, results, and messages put off."""
+    _environment(aws, monkeypatch, MARQUEE_REKOGNITION_RESULTS_TABLE="results", AWS_ENDPOINT_URL_SQS=NOWHERE)
+    direct = {"bucket": "pics", "object_name": "in/hopper.jpg"}
+    message = {"messageId": "1", "body": json.dumps(direct), "receiptHandle": "r"}
+    queued = message | {"eventSource": "aws:sqs", "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:pictures"}
     context = SimpleNamespace(get_remaining_time_in_millis=lambda: 20_000)
     with record_permissions() as calls:
-        lambda_function.lambda_handler({"bucket": "pics", "object_name": "in/hopper.jpg"}, context)
-        lambda_function.lambda_handler(event, context)
+        lambda_function.lambda_handler(direct, context)
+        lambda_function.lambda_handler(direct | {"version": aws.version}, context)
+        for cached in (lambda_function._settings, lambda_function._account):
+            cached.cache_clear()
+        monkeypatch.setenv("MARQUEE_REKOGNITION_DAILY_CAP_USD", "0")
+        assert lambda_function.lambda_handler({"Records": [queued]}, context)["batchItemFailures"]
     check(calls, "lambda")
 
 
 def test_the_lambda_template_grants_the_same() -> None:
     """The actions of deploy/lambda/template.yaml are those of the policy."""
-    template = yaml.load((ROOT / "deploy/lambda/template.yaml").read_text(), _CloudFormation)  # noqa: S506 - a SafeLoader
-    (policy,) = template["Resources"]["Recognize"]["Properties"]["Policies"]
+    (policy,) = lambda_template()["Resources"]["Recognize"]["Properties"]["Policies"]
     actions = sorted(action for one in policy["Statement"] for action in _list(one["Action"]))
     assert actions == sorted(action for one in statements("lambda") for action in _list(one["Action"]))
 
@@ -205,13 +211,6 @@ def test_the_lambda_template_is_valid() -> None:
     """cfn-lint, which comes with moto's server and also reads SAM, reports no error and no warning."""
     matches = cfnlint.lint_all((ROOT / "deploy/lambda/template.yaml").read_text())
     assert [one for one in matches if not one.rule.id.startswith("I")] == []
-
-
-class _CloudFormation(yaml.SafeLoader):
-    """YAML loader that drops CloudFormation's tags, such as !Ref."""
-
-
-_CloudFormation.add_multi_constructor("!", lambda _, __, node: node.value)
 
 
 def _environment(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, **own: str) -> None:

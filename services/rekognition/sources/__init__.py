@@ -1,0 +1,1 @@
+"""Sources of the Lambda function's events that want a response of their own form."""
