@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 import grpc
 
-from marquee.channels import DEFAULT_TIMEOUT, default_address, open_aio_channel
+from marquee.channels import DEFAULT_TIMEOUT, check_address, default_address, open_aio_channel, parsed, rpc_errors
 from marquee.client import join_pages, join_parts
 from marquee.enrollment import Enrollment, PeopleResult, Removal
-from marquee.errors import check_enrolled, rpc_errors
+from marquee.errors import check_enrolled
 from marquee.records import read
 from marquee.requests import (
     CallOptions,
@@ -39,7 +39,7 @@ class AsyncClient:
     """Client for asyncio; see Client, whose methods it has."""
 
     def __init__(self, address: str | None = None) -> None:
-        self.address = address or default_address()
+        self.address = check_address(address or default_address())
 
     async def recognize(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
@@ -47,7 +47,7 @@ class AsyncClient:
         """Recognize a picture: a path, bytes, or "s3://bucket/key"."""
         request = await asyncio.to_thread(build_request, source, **options)
         with rpc_errors(self.address, request.request_id):
-            return read(Recognition, await self._recognition.RecognizeImage(request, timeout=timeout))
+            return read(Recognition, parsed(await self._recognition.RecognizeImage(request, timeout=timeout)))
 
     async def stream(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
@@ -59,7 +59,7 @@ class AsyncClient:
         try:
             with rpc_errors(self.address, request.request_id):
                 async for part in call:
-                    response = join_parts(response, part)
+                    response = join_parts(response, parsed(part))
                     yield read(Recognition, response)
         finally:
             call.cancel()
@@ -67,7 +67,7 @@ class AsyncClient:
     async def recognizers(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> tuple[Recognizer, ...]:
         """Return the recognizers behind the server, in the order in which they are called."""
         with rpc_errors(self.address):
-            response = await self._recognition.ListRecognizers(pb.ListRecognizersRequest(), timeout=timeout)
+            response = parsed(await self._recognition.ListRecognizers(pb.ListRecognizersRequest(), timeout=timeout))
         return tuple(read(Recognizer, recognizer) for recognizer in response.recognizers)
 
     async def enroll(
@@ -80,7 +80,7 @@ class AsyncClient:
         """Enroll one person's face, without training, from pictures that show nobody else; see Client.enroll."""
         request = await asyncio.to_thread(build_enrollment, sources, **options)
         with rpc_errors(self.address, request.request_id):
-            response = await self._enrollment.EnrollFaces(request, timeout=timeout)
+            response = parsed(await self._enrollment.EnrollFaces(request, timeout=timeout))
         return check_enrolled(read(Enrollment, response))
 
     async def remove_person(
@@ -89,7 +89,7 @@ class AsyncClient:
         """Remove a person's enrolled faces. Removing an unknown person is a no-op."""
         request = build_removal(person_id, **options)
         with rpc_errors(self.address, request.request_id):
-            return read(Removal, await self._enrollment.RemovePerson(request, timeout=timeout))
+            return read(Removal, parsed(await self._enrollment.RemovePerson(request, timeout=timeout)))
 
     async def people(
         self, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[PeopleOptions]
@@ -99,7 +99,7 @@ class AsyncClient:
         pages: list[ListPeopleResponse] = []
         with rpc_errors(self.address):
             while not pages or request.page_token:
-                pages.append(await self._enrollment.ListPeople(request, timeout=timeout))
+                pages.append(parsed(await self._enrollment.ListPeople(request, timeout=timeout)))
                 request.page_token = pages[-1].next_page_token
         return join_pages(pages)
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self, Unpack
 
-from marquee.channels import DEFAULT_TIMEOUT, default_address, open_channel
+from marquee.channels import DEFAULT_TIMEOUT, check_address, default_address, open_channel, rpc_errors
 from marquee.enrollment import Enrollment, PeopleResult, Removal
-from marquee.errors import check_enrolled, rpc_errors
+from marquee.errors import check_enrolled
 from marquee.records import read
 from marquee.requests import (
     CallOptions,
@@ -30,13 +30,13 @@ from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 class Client:
     """A connection to the server at "host:port". Threads may share it.
 
-    Default address: MARQUEE_ADDRESS in the environment, else localhost:50051. Nothing is sent
-    before the first call. Methods raise MarqueeError, and OSError for a file that cannot be read.
-    `timeout` is in seconds; None sets no deadline.
+    Default address: MARQUEE_ADDRESS in the environment, else localhost:50051. Raises InvalidAddress.
+    Nothing is sent before the first call. Methods raise MarqueeError, and OSError for a file that
+    cannot be read. `timeout` is in seconds; None sets no deadline.
     """
 
     def __init__(self, address: str | None = None) -> None:
-        self.address = address or default_address()
+        self.address = check_address(address or default_address())
         self._channel = open_channel(self.address)
         self._recognition = RecognizerServiceStub(self._channel)
         self._enrollment = EnrollmentServiceStub(self._channel)

@@ -2,6 +2,7 @@
 
     MarqueeError
     ├── InvalidRequest          a field of the request is invalid
+    │   ├── InvalidAddress      not HOST:PORT
     │   ├── UnknownRecognizer
     │   └── InvalidImage        not a picture that Marquee can read
     │       ├── ImageTooLarge
@@ -25,20 +26,14 @@
 A file that cannot be read raises OSError, as `open` does.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
-
-import grpc
-from google.rpc import status_pb2
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from marquee.enums import EnrollmentState
-from marquee.records import Status, read_status
+from marquee.records import Status
 
 if TYPE_CHECKING:
     from marquee.enrollment import Enrollment
-
-_DETAILS_KEY = "grpc-status-details-bin"
 
 
 class MarqueeError(Exception):
@@ -75,6 +70,10 @@ class MarqueeError(Exception):
 
 class InvalidRequest(MarqueeError):
     """A field of the request is invalid; metadata `field` names it."""
+
+
+class InvalidAddress(InvalidRequest):
+    """The server's address is not HOST:PORT; the message says what to write. Raised when a client is created."""
 
 
 class UnknownRecognizer(InvalidRequest):
@@ -191,13 +190,17 @@ _BY_CODE: dict[str, type[MarqueeError]] = {
 }
 
 
-@contextmanager
-def rpc_errors(address: str, request_id: str = "") -> Iterator[None]:
-    """Turn gRPC errors within the block into MarqueeErrors."""
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise _from_rpc_error(error, address, request_id) from error
+def error_of(status: Status, request_id: str, enrollment: "Enrollment | None" = None) -> MarqueeError:
+    """Return the exception for a status's reason, else for its code."""
+    return _kind(status)(
+        status.message,
+        code=status.code,
+        reason=status.reason,
+        metadata=status.metadata,
+        request_id=request_id,
+        causes=status.causes,
+        enrollment=enrollment,
+    )
 
 
 def check_enrolled(enrollment: "Enrollment") -> "Enrollment":
@@ -209,42 +212,7 @@ def check_enrolled(enrollment: "Enrollment") -> "Enrollment":
     if {face.state for result in results for face in result.faces} != {EnrollmentState.REFUSED}:
         return enrollment
     causes = {result.recognizer: _join(_numbered([face.status for face in result.faces])) for result in results}
-    status = _join(causes)
-    raise _error(_kind(status), status, enrollment.request_id, enrollment)
-
-
-def _from_rpc_error(error: grpc.RpcError, address: str, request_id: str) -> MarqueeError:
-    """Return the exception for the reason in the server's status, else for gRPC's code."""
-    details = _status_details(error)
-    if details is None:
-        return _from_grpc(error, address, request_id)
-    status = read_status(details)
-    return _error(_kind(status), status, request_id)
-
-
-def _status_details(error: grpc.RpcError) -> status_pb2.Status | None:
-    trailing: Any = error.trailing_metadata() or ()  # pairs; the published types say otherwise
-    statuses = (value for key, value in trailing if key == _DETAILS_KEY)
-    return next((status_pb2.Status.FromString(value) for value in statuses), None)
-
-
-def _from_grpc(error: grpc.RpcError, address: str, request_id: str) -> MarqueeError:
-    code, details = error.code().name, error.details() or ""
-    if code == "UNAVAILABLE":
-        return _error(Unreachable, Status(code, _unreachable(address, details)), request_id)
-    if code == "DEADLINE_EXCEEDED":
-        details = f"No response from {address} in time; use a longer timeout."
-    if code == "UNIMPLEMENTED" and details == "Method not found!":
-        details = (
-            f"The server at {address} does not support this call. Use another one, such as the gateway, or update it."
-        )
-    return _error(_BY_CODE.get(code, MarqueeError), Status(code, details), request_id)
-
-
-def _unreachable(address: str, details: str) -> str:
-    if details.startswith(("connections to all backends failing", "DNS resolution failed")):
-        return f"Cannot connect to {address}: start a server with `make demo`, or set MARQUEE_ADDRESS. ({details})"
-    return f"Lost the connection to {address}: {details}"
+    raise error_of(_join(causes), enrollment.request_id, enrollment)
 
 
 def _kind(status: Status) -> type[MarqueeError]:
@@ -274,18 +242,4 @@ def _join(statuses: Mapping[str, Status]) -> Status:
         reason=reasons.pop() if len(reasons) == 1 else "NO_FACE_ENROLLED",
         metadata=dict(set.intersection(*metadata)) or None,
         causes=tuple(statuses.values()),
-    )
-
-
-def _error(
-    kind: type[MarqueeError], status: Status, request_id: str, enrollment: "Enrollment | None" = None
-) -> MarqueeError:
-    return kind(
-        status.message,
-        code=status.code,
-        reason=status.reason,
-        metadata=status.metadata,
-        request_id=request_id,
-        causes=status.causes,
-        enrollment=enrollment,
     )

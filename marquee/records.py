@@ -1,6 +1,8 @@
 """Messages of the contract as frozen dataclasses with the same field names."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
@@ -8,7 +10,7 @@ from types import NoneType
 from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from google.protobuf.duration_pb2 import Duration
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
@@ -23,7 +25,10 @@ class Record:
     __slots__ = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert to what `json.dumps` takes: dicts, lists, strings, numbers, None. Times become ISO 8601."""
+        """Convert to what `json.dumps` takes: dicts, lists, strings, numbers, None.
+
+        Times become ISO 8601. NaN and infinity, for which JSON has no number, become None.
+        """
         kind: Any = type(self)  # mypy takes the record's __hash__ for its type's
         return {name: _plain(getattr(self, name)) for name in _data_fields(kind)}
 
@@ -43,6 +48,9 @@ class Status(Record):
 
 
 R = TypeVar("R", bound=Record)
+M = TypeVar("M", bound=Message)
+_MAX_DEPTH = 8
+"""Of statuses within statuses; a chain of gateways is shorter."""
 
 
 def read(kind: type[R], message: Message) -> R:
@@ -53,11 +61,25 @@ def read(kind: type[R], message: Message) -> R:
 
 def read_status(status: status_pb2.Status) -> Status:
     """Convert a google.rpc.Status with its details: an ErrorInfo, and the statuses of its parts."""
-    info, part = error_details_pb2.ErrorInfo(), status_pb2.Status()
-    next((detail for detail in status.details if detail.Unpack(info)), None)
+    return _status(status, _MAX_DEPTH)
+
+
+def _status(status: status_pb2.Status, depth: int) -> Status:
+    infos = _details(status, error_details_pb2.ErrorInfo)
+    parts = _details(status, status_pb2.Status) if depth else ()
+    info = next(infos, error_details_pb2.ErrorInfo())
     code = code_pb2.Code.DESCRIPTOR.values_by_number.get(status.code)
-    causes = tuple(read_status(part) for detail in status.details if detail.Unpack(part))
+    causes = tuple(_status(part, depth - 1) for part in parts)
     return Status(code.name if code else "UNKNOWN", status.message, info.reason, dict(info.metadata) or None, causes)
+
+
+def _details(status: status_pb2.Status, kind: type[M]) -> Iterator[M]:
+    """Yield the details of that kind, without those that do not parse."""
+    for detail in status.details:
+        message = kind()
+        with suppress(DecodeError):
+            if detail.Unpack(message):
+                yield message
 
 
 @cache
@@ -92,11 +114,18 @@ def _message(hint: Any, message: Message) -> Any:
         case Duration():
             return message.ToNanoseconds() / 1e9
         case Timestamp():
-            return message.ToDatetime(UTC)
+            return _time(message)
         case status_pb2.Status():
             return read_status(message)
         case _:
             return read(hint, message)
+
+
+def _time(message: Timestamp) -> datetime | None:
+    try:
+        return message.ToDatetime(UTC)
+    except (OverflowError, ValueError):  # a server that sends a time after the year 9999 does not know it either
+        return None
 
 
 def _enum_name(enum: Any, number: int) -> str:
@@ -117,5 +146,7 @@ def _plain(value: Any) -> Any:
             return value.isoformat()
         case str():
             return str(value)
+        case float():
+            return value if math.isfinite(value) else None
         case _:
             return value

@@ -1,0 +1,161 @@
+"""Connections that end at something other than a Marquee server: each error says what was there and what to do."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import grpc
+import pytest
+
+import marquee
+from marquee import AsyncClient, Client, MarqueeError
+from tests.support.client import Peer, serving
+
+WEB_SERVER = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+SSH = b"SSH-2.0-OpenSSH_9.2\r\n"
+TLS_ALERT = bytes.fromhex("15030100020246")
+
+
+@pytest.fixture(autouse=True)
+def direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away the environment's own proxies."""
+    for name in ("grpc_proxy", "https_proxy", "http_proxy", "no_grpc_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@contextmanager
+def _listening(answer: bytes) -> Iterator[str]:
+    """Answer each connection's first bytes with these, and close it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(answer)
+                    connection.shutdown(socket.SHUT_WR)
+                    connection.recv(65536)
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def _failure(address: str) -> MarqueeError:
+    with Client(address) as client, pytest.raises(MarqueeError) as raised:
+        client.recognizers()
+    return raised.value
+
+
+@pytest.mark.parametrize("answer", [WEB_SERVER, SSH], ids=["web server", "SSH"])
+def test_a_server_that_is_not_grpc(answer: bytes) -> None:
+    """The error says that it is no gRPC server and names the address."""
+    with _listening(answer) as address:
+        error = _failure(address)
+    assert type(error) is marquee.Unreachable
+    assert error.message.startswith(f"What answers at {address} is no gRPC server")
+
+
+@pytest.mark.parametrize("answer", [b"", TLS_ALERT], ids=["closes", "TLS"])
+def test_a_server_that_closes_the_connection(answer: bytes) -> None:
+    """A server that wants TLS closes a plaintext connection; the error says so."""
+    with _listening(answer) as address:
+        error = _failure(address)
+    assert type(error) is marquee.Unreachable
+    assert "TLS" in error.message
+
+
+def test_a_host_that_does_not_exist() -> None:
+    """An unknown name is told from a server that is down."""
+    assert _failure("no-such-host.invalid:50051").message.startswith(
+        "Cannot find the host of no-such-host.invalid:50051: check the name"
+    )
+
+
+@contextmanager
+def _grpc_server(method: Callable[[bytes, grpc.ServicerContext], Any] | None) -> Iterator[str]:
+    """Serve every method with one function from bytes to bytes; None: serve nothing."""
+
+    class Handler(grpc.GenericRpcHandler):
+        def service(
+            self, handler_call_details: grpc.HandlerCallDetails
+        ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
+            del handler_call_details
+            return grpc.unary_unary_rpc_method_handler(method) if method else None
+
+    server = grpc.server(ThreadPoolExecutor(2), handlers=[Handler()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+def test_a_grpc_server_that_is_not_marquee() -> None:
+    """A gRPC server without the service is said to be something else, or too old."""
+    with _grpc_server(None) as address:
+        error = _failure(address)
+    assert type(error) is marquee.Unimplemented
+    assert f"{address} does not support this call: perhaps it is not Marquee" in error.message
+
+
+async def test_a_response_that_does_not_parse() -> None:
+    """Both clients raise InternalError for bytes that are no message of the contract."""
+    with _grpc_server(lambda _request, _context: b"\xff\xff") as address:
+        error = await asyncio.to_thread(_failure, address)
+        async with AsyncClient(address) as client:
+            calls = (client.recognize(b"x"), client.recognizers(), client.people(), client.enroll(b"x"))
+            errors = await asyncio.gather(*calls, client.remove_person("p"), return_exceptions=True)
+    assert {type(one) for one in (error, *errors)} == {marquee.InternalError}
+    assert "cannot be read" in error.message
+
+
+@pytest.mark.parametrize("details", [b"\xff\xff", b"\x08\x00"], ids=["garbage", "code OK"])
+def test_details_that_say_nothing_leave_grpcs_status(details: bytes) -> None:
+    """An error whose details do not parse, or say OK, is raised with gRPC's code and text."""
+
+    def refuse(_request: bytes, context: grpc.ServicerContext) -> None:
+        context.set_trailing_metadata((("grpc-status-details-bin", details),))
+        context.abort(grpc.StatusCode.PERMISSION_DENIED, "No.")
+
+    with _grpc_server(refuse) as address:
+        error = _failure(address)
+    assert (type(error), error.message) == (marquee.PermissionDenied, "No.")
+
+
+FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\n\r\n"
+
+
+@pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
+def test_a_proxy_is_named(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a proxy stands between and refuses, the error names it and its variable, without its password."""
+    with serving(Peer()) as peer, _listening(FORBIDDEN) as proxy:
+        monkeypatch.setenv(variable, f"http://ada:secret@{proxy}")
+        error = _failure(peer.address)
+    assert type(error) is marquee.Unreachable
+    assert f"The variable {variable} names the proxy {proxy}" in error.message
+    assert "add 127.0.0.1 to no_proxy" in error.message
+    assert "secret" not in error.message
+
+
+def test_a_proxy_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timeout mentions the proxy, too."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with Client("127.0.0.1:1") as client, pytest.raises(marquee.DeadlineExceeded, match="http_proxy"):
+            client.recognizers(timeout=0.2)
+
+
+@pytest.mark.parametrize("entry", ["127.0.0.1", "example.com, 127.0.0.1", "127.0.0.0/8"])
+def test_a_proxy_that_is_not_used_is_not_named(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the host in no_proxy, a server that is down is just that."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", entry)
+    assert _failure("127.0.0.1:1").message.startswith("Cannot connect to 127.0.0.1:1: start a server")
