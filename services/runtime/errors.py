@@ -2,6 +2,7 @@
 
     DomainError
     ├── InvalidRequest          a field of the request is invalid
+    │   ├── MalformedRequest    … or its bytes are no request at all
     │   ├── UnknownRecognizer
     │   └── TooManyHops
     ├── UnsupportedPolicy
@@ -53,6 +54,10 @@ class DomainError(Exception):
 
 class InvalidRequest(DomainError):
     """A field of the request is invalid; metadata `field` names it."""
+
+
+class MalformedRequest(InvalidRequest):
+    """The request's bytes cannot be parsed."""
 
 
 class UnknownRecognizer(InvalidRequest):

@@ -15,6 +15,7 @@ _MAX_CHARACTERS = 500
 _Code = grpc.StatusCode
 TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.InvalidRequest: (_Code.INVALID_ARGUMENT, "INVALID_REQUEST"),
+    errors.MalformedRequest: (_Code.INVALID_ARGUMENT, "MALFORMED_REQUEST"),
     errors.UnknownRecognizer: (_Code.INVALID_ARGUMENT, "UNKNOWN_RECOGNIZER"),
     errors.TooManyHops: (_Code.FAILED_PRECONDITION, "TOO_MANY_HOPS"),
     errors.UnsupportedPolicy: (_Code.UNIMPLEMENTED, "UNSUPPORTED_POLICY"),

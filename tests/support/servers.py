@@ -31,7 +31,7 @@ from services.runtime.leaf.leaf import Leaf, serve
 from services.runtime.leaf.recognizer import Options
 from services.runtime.limits import MIB
 from services.runtime.server.calls import CallInterceptor
-from services.runtime.server.server import Service
+from services.runtime.server.server import LIMITS, Service
 from services.runtime.settings import LeafSettings, load_settings
 from tests.support.processes import PATIENCE, free_port, metric, spawn, wait_until
 
@@ -162,7 +162,7 @@ class LeafProcess:
 async def served(service: Service, port: int = 0, most_bytes: int = 64 * MIB) -> AsyncIterator[str]:
     """Serve in this event loop; yield the address."""
     interceptor = CallInterceptor(most_bytes)
-    server = grpc.aio.server(interceptors=[interceptor], options=(("grpc.so_reuseport", 0),))
+    server = grpc.aio.server(interceptors=[interceptor], options=(*LIMITS, ("grpc.so_reuseport", 0)))
     service.register(server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
     await service.load()

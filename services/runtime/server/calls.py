@@ -1,10 +1,9 @@
 """What every call of a server has: a deadline, admission, a status for its errors, metrics and one log line."""
 
 import asyncio
-import inspect
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -12,21 +11,21 @@ from typing import Any, TypeAlias, cast
 
 import grpc
 import structlog
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from services.runtime import status
-from services.runtime.errors import OutOfTime, Overloaded
-from services.runtime.limits import DEFAULT_DEADLINE_SECONDS, MIB
+from services.runtime.errors import MalformedRequest, OutOfTime
+from services.runtime.limits import DEFAULT_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
+from services.runtime.server.admission import Admission
 from services.runtime.server.metrics import BUCKETS
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-_Behavior: TypeAlias = Callable[..., Any]
 logger = structlog.get_logger()
-_QUIET = ("grpc.health.", "grpc.reflection.")
+_HEALTH, _REFLECTION = "grpc.health.", "grpc.reflection."
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 # The names are those of go-grpc-middleware, so that its dashboards fit.
 _started = Counter("grpc_server_started", "Total RPCs started on the server.", _METHOD)
@@ -34,14 +33,14 @@ _handled = Counter("grpc_server_handled", "Total RPCs completed on the server, b
 _seconds = Histogram(
     "grpc_server_handling_seconds", "Duration of RPCs handled by the server, in seconds.", _METHOD, buckets=BUCKETS
 )
-_in_flight = Gauge("marquee_in_flight_bytes", "Total size of the requests in flight, in bytes.")
+_FAREWELL_SECONDS = 1.0
 _deadline: ContextVar[float] = ContextVar("deadline")
 
 
 def seconds_left(context: Context) -> float:
-    """Return the seconds until the caller's deadline, 0 if it has passed; the default if there is no deadline."""
+    """Return the seconds until the caller's deadline, or without one until the default; 0 if it has passed."""
     left = cast("float | None", context.time_remaining())
-    return DEFAULT_DEADLINE_SECONDS if left is None else left
+    return max(0.0, deadline() - time.monotonic()) if left is None else left
 
 
 @asynccontextmanager
@@ -67,12 +66,16 @@ def deadline() -> float:
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Interceptor of every method of a server; calls of unknown methods are counted, too.
 
-    Refuses a call whose request would bring the requests in memory over `max_bytes`, so that many large pictures
-    do not end the process.
+    Every request is received as a stream of messages, of which the first is read when there is room for it (see
+    `admission`). On the wire that is the same. Health and reflection have places of their own, and no deadline.
     """
 
     def __init__(self, max_bytes: int) -> None:
-        self._admission = _Admission(max_bytes)
+        self._admissions = {
+            _HEALTH: Admission(MAX_MESSAGE_BYTES, places=1, patience=0.02),
+            _REFLECTION: Admission(MAX_MESSAGE_BYTES, places=1),
+            "": Admission(max_bytes),
+        }
         self._wrap = cache(self._wrapped)
 
     async def intercept_service(
@@ -90,39 +93,94 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         return self._wrap(handler, method)
 
     def _wrapped(self, handler: Handler, method: "Method") -> Handler:
-        kind = "stream" if handler.request_streaming else "unary"
-        kind += "_stream" if handler.response_streaming else "_unary"
-        wrap = _wrap_stream if handler.response_streaming else _wrap_unary
-        behavior = wrap(getattr(handler, kind), method, self._admission)
-        make = getattr(grpc, f"{kind}_rpc_method_handler")
-        return cast("Handler", make(behavior, handler.request_deserializer, handler.response_serializer))
+        admission = next(each for prefix, each in self._admissions.items() if method.service.startswith(prefix))
+        kinds = [
+            "stream" if streaming else "unary" for streaming in (handler.request_streaming, handler.response_streaming)
+        ]
+        call = _Call(
+            behavior=getattr(handler, "_".join(kinds)),
+            parse=_parser(handler.request_deserializer),
+            respond=_write if handler.response_streaming else _answer,
+            admission=admission,
+        )
+        run = _observing(method, call.of_messages if handler.request_streaming else call.of_message)
+        make = getattr(grpc, f"stream_{kinds[1]}_rpc_method_handler")
+        return cast("Handler", make(run, None, handler.response_serializer))
 
 
-class _Admission:
-    """The requests in memory, `max_bytes` of them at most."""
+@dataclass(frozen=True)
+class _Call:
+    """How a method's requests are received and answered. Nothing here keeps a request: it is large."""
 
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._bytes = 0
+    behavior: Callable[..., Any]
+    parse: Callable[[bytes], Message]
+    respond: Callable[[Any, Context], Awaitable[Any]]
+    admission: Admission
 
-    @contextmanager
-    def admitted(self, request: Any) -> Iterator[None]:
-        """Count the request until its call ends. Raises Overloaded."""
-        size = request.ByteSize() if isinstance(request, Message) else 0
-        if self._bytes + size > self._max_bytes:
-            raise Overloaded(
-                f"The server has {self._bytes / MIB:.0f} MiB of requests in flight; "
-                f"the limit is {self._max_bytes / MIB:.0f} MiB. Try again later."
-            )
-        self._add(size)
+    async def of_message(self, messages: AsyncIterator[bytes], context: Context) -> Any:
+        """Answer the first message."""
+        del messages  # `receive` reads from the context
+        with self.admission.holding() as holding:
+            message = await self.admission.receive(context, holding)
+            if message is grpc.aio.EOF:  # gRPC never answers a call without a request
+                await asyncio.sleep(deadline() - time.monotonic())
+                raise OutOfTime("The call's request did not come.")
+            request = [self.parse(message)]
+            del message
+            return await self.respond(self.behavior(request.pop(), context), context)
+
+    async def of_messages(self, messages: AsyncIterator[bytes], context: Context) -> Any:
+        """Answer all messages, in a place: whether another is arriving cannot be told."""
+        async with self.admission.place(context):
+            requests = (self.parse(message) async for message in messages)
+            return await self.respond(self.behavior(requests, context), context)
+
+
+def _observing(method: "Method", call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    async def run(messages: AsyncIterator[bytes], context: Context) -> Any:
         try:
-            yield
-        finally:
-            self._add(-size)
+            async with _observed(method, context), _timed(method, context):
+                return await call(messages, context)
+        except grpc.aio.AbortError as aborted:
+            raise _stripped(aborted) from None
 
-    def _add(self, size: int) -> None:
-        self._bytes += size
-        _in_flight.set(self._bytes)
+    return run
+
+
+async def _answer(response: Awaitable[Any], context: Context) -> Any:
+    del context
+    return await response
+
+
+async def _write(responses: AsyncGenerator[Any], context: Context) -> None:
+    async with aclosing(responses):
+        async for response in responses:
+            await context.write(response)
+
+
+def _parser(deserialize: Any) -> Callable[[bytes], Message]:
+    """Return the message's FromString, but raising MalformedRequest."""
+    name = deserialize.__self__.DESCRIPTOR.full_name
+
+    def parse(message: bytes) -> Message:
+        try:
+            return cast("Message", deserialize(message))
+        except DecodeError:
+            raise MalformedRequest(
+                f"The request is no {name}. Was it made from another version of the protos?"
+            ) from None
+
+    return parse
+
+
+@asynccontextmanager
+async def _timed(method: "Method", context: Context) -> AsyncIterator[None]:
+    """End the call at its deadline, streams of health and reflection excepted."""
+    if method.is_quiet and "stream" in method.type:
+        yield
+        return
+    async with within(time.monotonic() + seconds_left(context), method.name):
+        yield
 
 
 @dataclass(frozen=True)
@@ -132,6 +190,11 @@ class Method:
     type: str
     service: str
     name: str
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is a probe's or a tool's, which asks often."""
+        return self.service.startswith((_HEALTH, _REFLECTION))
 
     @classmethod
     def of(cls, path: str, handler: "Handler | None") -> "Method":
@@ -160,37 +223,6 @@ def code_name(code: grpc.StatusCode) -> str:
     return "".join(word.capitalize() for word in code.name.split("_"))
 
 
-def _wrap_unary(behavior: _Behavior, method: Method, admission: _Admission) -> _Behavior:
-    async def call(request: Any, context: Context) -> Any:
-        try:
-            async with _observed(method, context):
-                with admission.admitted(request):
-                    return await behavior(request, context)
-        except grpc.aio.AbortError as aborted:
-            del request
-            raise _stripped(aborted) from None
-
-    return call
-
-
-def _wrap_stream(behavior: _Behavior, method: Method, admission: _Admission) -> _Behavior:
-    async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-        try:
-            async with _observed(method, context):
-                with admission.admitted(request):
-                    responses = behavior(request, context)
-                    if inspect.isawaitable(responses):  # gRPC's own health servicer writes to the context instead
-                        await responses
-                        return
-                    async for response in responses:
-                        yield response
-        except grpc.aio.AbortError as aborted:
-            del request
-            raise _stripped(aborted) from None
-
-    return call
-
-
 def _stripped(aborted: grpc.aio.AbortError) -> grpc.aio.AbortError:
     """Return the error without frames and causes: gRPC keeps it until the next garbage collection, and the request."""
     aborted.__context__ = None
@@ -215,16 +247,28 @@ async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
     except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets a status
         answer = _status_of(exc)
         code = status.code_of(answer)
-        await context.abort(code, answer.message, ((status.DETAILS_KEY, answer.SerializeToString()),))
+        await _abort(context, answer)
     finally:
         seconds = time.perf_counter() - begin
         method.end(code, seconds)
         _log(method, code, seconds)
 
 
+async def _abort(context: Context, answer: status_pb2.Status) -> None:
+    details = ((status.DETAILS_KEY, answer.SerializeToString()),)
+    try:
+        async with asyncio.timeout(_FAREWELL_SECONDS):
+            await context.abort(status.code_of(answer), answer.message, details)
+    except TimeoutError:  # the caller does not read; gRPC sends the status when it does
+        raise asyncio.CancelledError from None
+
+
 def _status_of(exc: Exception) -> status_pb2.Status:
     request_id = get_contextvars().get("request_id")
-    answer = status.from_exception(exc, **({"request_id": request_id} if request_id else {}))
+    metadata = {"request_id": request_id} if request_id else {}
+    answer = status.from_exception(exc, **metadata)
+    if status.code_of(answer) is grpc.StatusCode.OK:  # gRPC would never end the call
+        answer = status.from_exception(ValueError("A failure has the status OK."), **metadata)
     if answer.code == status.number(grpc.StatusCode.INTERNAL):
         logger.error("unforeseen", exc_info=exc)
     bind_contextvars(reason=status.reason_of(answer), error=answer.message)
@@ -232,7 +276,7 @@ def _status_of(exc: Exception) -> status_pb2.Status:
 
 
 def _log(method: Method, code: grpc.StatusCode, seconds: float) -> None:
-    log = logger.debug if method.service.startswith(_QUIET) else logger.info
+    log = logger.debug if method.is_quiet else logger.info
     log("call", service=method.service, method=method.name, code=code.name, ms=round(seconds * 1000, 2))
 
 

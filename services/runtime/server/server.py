@@ -20,6 +20,19 @@ from services.runtime.settings import Settings
 logger = structlog.get_logger()
 RECOGNIZER_SERVICE = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
 ENROLLMENT_SERVICE = enrollment_pb2.DESCRIPTOR.services_by_name["EnrollmentService"].full_name
+LIMITS = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # Requests wait at the client until they are read (see admission): by default gRPC takes in whole messages before.
+    ("grpc.http2.bdp_probe", 0),
+    ("grpc.http2.lookahead_bytes", 64 * 1024),
+    # More calls than these wait at the client until others end.
+    ("grpc.max_concurrent_streams", 1000),
+    # More metadata than this gets RESOURCE_EXHAUSTED.
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.absolute_max_metadata_size", 16 * 1024),
+)
+"""What gRPC itself bounds."""
 
 
 class Service(ABC):
@@ -109,8 +122,7 @@ async def _is_loaded(service: Service, stop: asyncio.Event) -> bool:
 
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
-        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        *LIMITS,
         ("grpc.max_connection_age_ms", settings.max_connection_age_seconds * 1000),
         ("grpc.max_connection_age_grace_ms", 30_000),
         ("grpc.keepalive_time_ms", 60_000),

@@ -1,0 +1,211 @@
+"""Memory for requests: places for those being received, and the bytes of those being answered.
+
+gRPC tells neither the size of a message nor how much of it is there before all of it is. So a request is read only in
+a place, which stands for the 16 MiB that it may have. Until then gRPC takes in 64 KiB, and the rest stays at the
+client. Places are for all: a request that arrives slowly gives its place up when others wait for one.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import grpc
+from prometheus_client import Gauge
+
+from services.runtime.errors import OutOfTime, Overloaded
+from services.runtime.limits import MAX_MESSAGE_BYTES, MIB
+
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+PLACES = 4
+"""Places that do not count against the limit, so that a server full of requests still receives small ones."""
+_PATIENCE_SECONDS = 0.25
+_SLOW_SECONDS = 5.0
+_RECEIPT_SECONDS = 60.0
+_WAIT_SECONDS = 3.0
+_MAX_WAITING = 256
+_in_flight = Gauge(
+    "marquee_in_flight_bytes",
+    "Memory for requests in flight, in bytes: 16 MiB for each that is being received, and what is held of the others.",
+)
+
+
+@dataclass(eq=False)
+class _Receipt:
+    """A request that is being received, or waits for a place."""
+
+    host: str
+    place: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    limit: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
+    begin: float = 0.0
+    gave_way: bool = False
+
+
+class Admission:
+    """Room for requests.
+
+    At most `max_bytes` are held by those being answered, and by those being received beyond the first `places`. Once
+    one has waited for `patience` seconds, another that has had its place for as long may lose it: of the host that
+    has most places the one that came last, since the others will be done sooner, or the first one if it has taken 5 s.
+    A freed place goes to the host that has fewest, and to the call that came last: a small one does not wait behind
+    many that stall.
+    """
+
+    def __init__(self, max_bytes: int, places: int = PLACES, patience: float = _PATIENCE_SECONDS) -> None:
+        self._max_bytes = max_bytes
+        self._places = places
+        self._patience = patience
+        self._held = 0
+        self._receiving: dict[_Receipt, None] = {}
+        self._waiting: dict[_Receipt, None] = {}
+        self._last_loss = 0.0
+
+    @contextmanager
+    def holding(self) -> Iterator["Holding"]:
+        """Count until the end what the call adds."""
+        holding = Holding(self)
+        token = _holding.set(holding)
+        try:
+            yield holding
+        finally:
+            _holding.reset(token)
+            self._add(-holding.size)
+            self._give_places()
+
+    async def receive(self, context: _Context, holding: "Holding") -> Any:
+        """Return the call's next message, grpc.aio.EOF if there is none. Raises Overloaded, OutOfTime."""
+        async with self.place(context, _RECEIPT_SECONDS) as receipt:
+            message = await context.read()
+            self._leave(receipt)
+            if message is not grpc.aio.EOF:
+                holding.add(len(message))
+            return message
+
+    @asynccontextmanager
+    async def place(self, context: _Context, seconds: float | None = None) -> AsyncIterator[_Receipt]:
+        """Wait for a place, then run the body in it, for `seconds` at most. Raises Overloaded, OutOfTime."""
+        receipt = _Receipt(_host(context))
+        try:
+            await self._wait(receipt)
+            async with receipt.limit:
+                receipt.limit.reschedule(seconds and receipt.begin + seconds)
+                yield receipt
+        except TimeoutError:
+            if not receipt.limit.expired():
+                raise
+            raise _ending(receipt) from None
+        finally:
+            self._leave(receipt)
+            self._give_places()
+
+    def add(self, size: int) -> None:
+        """Count bytes as held. Raises Overloaded; a single request is always admitted."""
+        if self._held and self._taken + size > self._max_bytes:
+            raise Overloaded(
+                f"The server has {self._held / MIB:.0f} MiB of requests in flight; "
+                f"the limit is {self._max_bytes / MIB:.0f} MiB. Try again later."
+            )
+        self._add(size)
+
+    def _add(self, size: int) -> None:
+        self._held += size
+        _in_flight.inc(size)
+
+    @property
+    def _taken(self) -> int:
+        return self._held + max(0, len(self._receiving) - self._places) * MAX_MESSAGE_BYTES
+
+    def _has_room(self) -> bool:
+        return len(self._receiving) < self._places or self._taken + MAX_MESSAGE_BYTES <= self._max_bytes
+
+    async def _wait(self, receipt: _Receipt) -> None:
+        if self._has_room():
+            self._enter(receipt)
+            return
+        self._waiting[receipt] = None
+        if len(self._waiting) > _MAX_WAITING:
+            self._dismiss(next(iter(self._waiting)))
+        for _ in range(round(_WAIT_SECONDS / self._patience)):
+            await asyncio.wait((receipt.place,), timeout=self._patience)
+            if receipt.place.done():
+                break
+            self._free_a_place()
+        if not (receipt.place.done() and receipt.place.result()):
+            raise Overloaded("The server is receiving as many requests as it has room for. Try again later.")
+
+    def _enter(self, receipt: _Receipt) -> None:
+        receipt.begin = asyncio.get_running_loop().time()
+        self._receiving[receipt] = None
+        _in_flight.inc(MAX_MESSAGE_BYTES)
+
+    def _leave(self, receipt: _Receipt) -> None:
+        self._waiting.pop(receipt, None)
+        if receipt in self._receiving:
+            del self._receiving[receipt]
+            _in_flight.dec(MAX_MESSAGE_BYTES)
+
+    def _dismiss(self, receipt: _Receipt) -> None:
+        del self._waiting[receipt]
+        receipt.place.set_result(False)
+
+    def _give_places(self) -> None:
+        while self._waiting and self._has_room():
+            shares = Counter(each.host for each in self._receiving)
+            receipt = min(reversed(self._waiting), key=lambda each: shares[each.host])
+            del self._waiting[receipt]
+            self._enter(receipt)
+            receipt.place.set_result(True)
+
+    def _free_a_place(self) -> None:
+        """Make a slow receipt give way, one within the time that a call waits: others may end by themselves."""
+        now = asyncio.get_running_loop().time()
+        slow = [each for each in self._receiving if now - each.begin >= self._patience]
+        if not slow or now - self._last_loss < self._patience:
+            return
+        shares = Counter(each.host for each in self._receiving)
+        receipt = max(slow, key=lambda each: (shares[each.host], _urgency(now - each.begin)))
+        receipt.gave_way = True
+        receipt.limit.reschedule(now)
+        self._last_loss = now
+
+
+class Holding:
+    """What one call holds."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+        self.size = 0
+        """Bytes."""
+
+    def add(self, size: int) -> None:
+        """Count more bytes. Raises Overloaded."""
+        self._admission.add(size)
+        self.size += size
+
+
+_holding: ContextVar[Holding | None] = ContextVar("holding", default=None)
+
+
+def hold(size: int) -> None:
+    """Count bytes that the current call keeps until it ends, such as a copy of a picture. Raises Overloaded."""
+    holding = _holding.get()
+    if holding is not None:
+        holding.add(size)
+
+
+def _host(context: _Context) -> str:
+    """Return the caller's address without its port. All callers behind one proxy are one host."""
+    return context.peer().rpartition(":")[0]
+
+
+def _urgency(age: float) -> float:
+    return age if age >= _SLOW_SECONDS else -age
+
+
+def _ending(receipt: _Receipt) -> Overloaded | OutOfTime:
+    if receipt.gave_way:
+        return Overloaded("The request arrived so slowly that it gave way to others. Try again later.")
+    return OutOfTime(f"The request did not arrive within {_RECEIPT_SECONDS:.0f} s.")

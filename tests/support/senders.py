@@ -1,0 +1,132 @@
+"""A caller of gRPC that is in no hurry, or keeps to no rule: it writes HTTP/2's frames itself.
+
+Source: https://datatracker.ietf.org/doc/html/rfc9113
+"""
+
+import asyncio
+import contextlib
+import struct
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+RECOGNIZE_IMAGE = "/marquee.v1.RecognizerService/RecognizeImage"
+_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
+_END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
+_INITIAL_WINDOW_SIZE = 4
+_FRAME = 16_000
+
+
+class Connection:
+    """One connection, and the calls on it by the numbers of their streams."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._initial = 65_535
+        self._windows: defaultdict[int, int] = defaultdict(int, {0: 65_535})
+        self._changed = asyncio.Condition()
+        self._last = -1
+        self.sent = 0
+        """Bytes of requests."""
+        self.ended: set[int] = set()
+        """Calls that the server has answered or reset."""
+
+    def call(self, path: str = RECOGNIZE_IMAGE, **headers: str) -> int:
+        """Begin a call; return its number."""
+        self._last += 2
+        self._windows[self._last] = self._initial
+        pseudo = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "test"}
+        fields = pseudo | {"content-type": "application/grpc", "te": "trailers"} | headers
+        self._write(_HEADERS, _END_HEADERS, self._last, b"".join(_literal(*each) for each in fields.items()))
+        return self._last
+
+    async def send(self, call: int, data: bytes, *, end: bool = False) -> None:
+        """Send part of a call's request as the server makes room for it; return early if the call ends."""
+        for start in range(0, len(data), _FRAME):
+            frame = data[start : start + _FRAME]
+            await self._room(call, len(frame))
+            if call in self.ended:
+                return
+            self._windows[0] -= len(frame)
+            self._windows[call] -= len(frame)
+            self._write(_DATA, 0, call, frame)
+            self.sent += len(frame)
+            await self._writer.drain()
+        if end and call not in self.ended:
+            self._write(_DATA, _END_STREAM, call, b"")
+
+    async def until_ended(self, *calls: int) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self.ended.issuperset(calls))
+
+    async def _room(self, call: int, size: int) -> None:
+        async with self._changed:
+            await self._changed.wait_for(
+                lambda: call in self.ended or min(self._windows[0], self._windows[call]) >= size
+            )
+
+    def _write(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        self._writer.write(struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload)
+
+    async def _listen(self) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                head = await self._reader.readexactly(9)
+                kind, flags, stream = struct.unpack(">BBI", head[3:])
+                payload = await self._reader.readexactly(int.from_bytes(head[:3]))
+                async with self._changed:
+                    self._take(kind, flags, stream, payload)
+                    self._changed.notify_all()
+
+    def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
+        if kind == _WINDOW_UPDATE:
+            self._windows[stream] += int.from_bytes(payload)
+        elif kind == _RST_STREAM or (kind in {_DATA, _HEADERS} and flags & _END_STREAM):
+            self.ended.add(stream)
+        elif kind == _PING and not flags & _ACK:
+            self._write(_PING, _ACK, 0, payload)
+        elif kind == _SETTINGS and not flags & _ACK:
+            for name, value in struct.iter_unpack(">HI", payload):
+                if name == _INITIAL_WINDOW_SIZE:
+                    for each in self._windows.keys() - {0}:
+                        self._windows[each] += value - self._initial
+                    self._initial = value
+            self._write(_SETTINGS, _ACK, 0, b"")
+
+
+@asynccontextmanager
+async def connection(address: str, local: str = "127.0.0.1") -> AsyncIterator[Connection]:
+    """Connect from the local address; yield the connection."""
+    host, _, port = address.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port), local_addr=(local, 0))
+    opened = Connection(reader, writer)
+    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    opened._write(_SETTINGS, 0, 0, b"")  # noqa: SLF001 - its own
+    listening = asyncio.create_task(opened._listen())  # noqa: SLF001 - its own
+    try:
+        yield opened
+    finally:
+        listening.cancel()
+        writer.close()
+
+
+def message(body: bytes) -> bytes:
+    """Return the body as gRPC frames it."""
+    return struct.pack(">BI", 0, len(body)) + body
+
+
+def _literal(name: str, value: str) -> bytes:
+    """Return a header that is neither indexed nor compressed (RFC 7541, 6.2.2)."""
+    return b"\x00" + b"".join(_number(len(text)) + text.encode() for text in (name, value))
+
+
+def _number(value: int) -> bytes:
+    """Return a length of 7 bits, or longer (RFC 7541, 5.1)."""
+    if value < 127:
+        return bytes([value])
+    value -= 127
+    return b"\x7f" + b"".join(
+        bytes([value >> shift & 0x7F | (0x80 if value >> shift + 7 else 0)])
+        for shift in range(0, max(7, value.bit_length()), 7)
+    )
