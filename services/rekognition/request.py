@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from services.rekognition.aws import errors
 from services.rekognition.aws.account import Account
@@ -12,6 +12,7 @@ from services.rekognition.aws.calls import Calls, Usage
 from services.rekognition.budget.prices import Api
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.errors import DependencyUnavailable
+from services.runtime.storage.failures import ERRORS, code_of
 
 if TYPE_CHECKING:  # both import NumPy and Pillow, which the Lambda function lacks
     from services.rekognition.picture import Picture
@@ -43,12 +44,12 @@ class Request:
             try:
                 response = await self._calls.call(api, self.usage, self.deadline, parameters)
             except ClientError as exc:
-                code = errors.code_of(exc)
+                code = code_of(exc)
                 if code == ignore:
                     return {}
                 if picture is None or not await picture.fetch(parameters["Image"], code, self._calls.region):
                     raise errors.explain(exc) from exc
-            except BotoCoreError as exc:
+            except ERRORS as exc:
                 raise errors.explain(exc) from exc
             else:
                 return _checked(response, key)

@@ -35,12 +35,13 @@ def _download(source: str, folder: Path, s3: S3) -> Path:
 
 def _copy(model: S3Url, folder: Path, s3: S3) -> Path:
     path = PurePosixPath(model.key)
-    beside = str(path.with_suffix(ASSETS_SUFFIX))
+    stem = model.key.removesuffix(path.suffix)  # a path would lose the slashes of a//model.h5
+    beside = f"{stem}{ASSETS_SUFFIX}"
 
     def is_part(key: str, _: int) -> bool:
         return key in {model.key, beside} or key.startswith(f"{model.key}/")
 
-    s3.download_all(S3Url(model.bucket, str(path.with_suffix(""))), folder, is_part)
+    s3.download_all(S3Url(model.bucket, stem), folder, is_part)
     if not (folder / path.name).exists():
         raise ModelProblem(f"{model} does not exist.")
     return folder / path.name

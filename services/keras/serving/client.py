@@ -29,12 +29,16 @@ _OPTIONS = [
 _REFUSED = {
     grpc.StatusCode.INVALID_ARGUMENT,
     grpc.StatusCode.FAILED_PRECONDITION,
+    grpc.StatusCode.OUT_OF_RANGE,
     grpc.StatusCode.UNIMPLEMENTED,
     grpc.StatusCode.PERMISSION_DENIED,
     grpc.StatusCode.UNAUTHENTICATED,
 }
 _QUEUE_FULL = "queue to which this task was submitted"
 """Part of every text with which shared_batch_scheduler.h refuses calls, as UNAVAILABLE, because its queue is full."""
+
+_TOO_LARGE = "larger than max"
+"""Part of gRPC's text about a message over a limit: it is RESOURCE_EXHAUSTED, too, but lasts."""
 
 
 class ServedModel:
@@ -96,7 +100,10 @@ class ServedModel:
             return NotReady(f"{server} does not serve the model {self.model!r} now: {exc.details()}.")
         if code is grpc.StatusCode.UNAVAILABLE:
             return self._unavailable(exc, server)
-        if code in _REFUSED:
+        is_too_large = _TOO_LARGE in (exc.details() or "")
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED and not is_too_large:
+            return Overloaded(f"{server} has too much to do. Try again later.")
+        if code in _REFUSED or is_too_large:
             return Misconfigured(f"{server} refuses calls for the model {self.model!r}: {code.name}: {exc.details()}.")
         return DependencyUnavailable(f"{server} failed ({code.name}).")
 

@@ -23,6 +23,7 @@ from services.rekognition.budget.ledger import Ledger, Reservation
 from services.rekognition.budget.prices import FEATURES, MICRO_USD, Api
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.errors import DependencyUnavailable, Misconfigured, OutOfTime, Throttled
+from services.runtime.storage.failures import ERRORS
 from services.runtime.workers import Workers
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ class Calls:
         except OutOfTime:  # it was never sent, so it counts as no call
             billed = False
             raise
-        except (BotoCoreError, ClientError) as exc:
+        except ERRORS as exc:
             billed = not is_surely_not_billed(exc)
             _calls.labels(api, _outcome(exc)).inc()
             raise
@@ -225,7 +226,7 @@ def _is_retriable(exc: BaseException) -> bool:
     return is_transient(exc) or isinstance(exc, DependencyUnavailable)  # the latter: the ledger's table
 
 
-def _outcome(exc: BotoCoreError | ClientError) -> str:
+def _outcome(exc: Exception) -> str:
     if is_throttling(exc):
         return "throttled"
     return "refused" if is_surely_not_billed(exc) and isinstance(exc, ClientError) else "failed"

@@ -22,31 +22,15 @@ from services.runtime.errors import (
     ObjectForbidden,
     Throttled,
 )
+from services.runtime.storage import failures
+from services.runtime.storage.failures import Kind, code_of, kind_of
 
 logger = structlog.get_logger()
 _Explanation = tuple[type[DomainError], str]
 
-_SLOW_DOWN: _Explanation = (
-    Throttled,
-    "Rekognition throttles the account. Try again later, or ask AWS for a higher quota.",
-)
 _BAD_NAME: _Explanation = (
     InvalidRequest,
     "Rekognition does not accept this name of a bucket, a key or a collection.",
-)
-_CREDENTIALS: _Explanation = (
-    CredentialsRefused,
-    (
-        "The server's AWS credentials are missing, wrong or expired. An operator has to renew them: the role of its "
-        "service account, AWS_PROFILE, or AWS_ACCESS_KEY_ID with its secret and token."
-    ),
-)
-_NOT_ALLOWED: _Explanation = (
-    NotPermitted,
-    (
-        "The server's AWS identity may not call this operation of Rekognition, or not for this collection. "
-        "An operator has to allow it in the identity's IAM policy."
-    ),
 )
 _NO_COLLECTION: _Explanation = (
     CollectionNotFound,
@@ -65,17 +49,11 @@ _OTHER_REGION: _Explanation = (
 )
 
 _BY_CODE: dict[str, _Explanation] = {
-    "AccessDenied": _NOT_ALLOWED,
-    "AccessDeniedException": _NOT_ALLOWED,
     "ConflictException": (
         GalleryBusy,
         "Another request is changing this user of the collection. Try again in a moment.",
     ),
-    "ExpiredToken": _CREDENTIALS,
-    "ExpiredTokenException": _CREDENTIALS,
     "ImageTooLargeException": (ImageTooLarge, "Rekognition accepts pictures of at most 15 MB from S3."),
-    "IncompleteSignatureException": _CREDENTIALS,
-    "InvalidClientTokenId": _CREDENTIALS,
     "InvalidImageFormatException": (InvalidImage, "Rekognition cannot read this picture: it accepts JPEG and PNG."),
     "InvalidParameterException": (
         InvalidImage,
@@ -88,38 +66,40 @@ _BY_CODE: dict[str, _Explanation] = {
             "or the server's AWS identity lacks s3:GetObject for it."
         ),
     ),
-    "InvalidSignatureException": _CREDENTIALS,
-    "LimitExceededException": _SLOW_DOWN,
-    "MissingAuthenticationTokenException": _CREDENTIALS,
-    "OptInRequired": _NOT_ALLOWED,
-    "ProvisionedThroughputExceededException": _SLOW_DOWN,
     "ResourceNotFoundException": _NO_COLLECTION,
     "ServiceQuotaExceededException": (
         InvalidRequest,
         "This collection is full: Rekognition keeps at most 20 million faces, and 100 faces a user.",
     ),
-    "SubscriptionRequiredException": _NOT_ALLOWED,
-    "Throttling": _SLOW_DOWN,
-    "ThrottlingException": _SLOW_DOWN,
-    "TooManyRequestsException": _SLOW_DOWN,
     "UnknownOperationException": _NO_OPERATION,
-    "UnrecognizedClientException": _CREDENTIALS,
     "ValidationException": _BAD_NAME,
 }
+"""Rekognition's own codes; all others are told apart as those of every service are."""
 _BY_CLASS: tuple[tuple[type[BotoCoreError], _Explanation], ...] = (
-    (boto.ReadTimeoutError, (DependencyTimeout, "Rekognition did not respond in time.")),
-    (boto.NoCredentialsError, _CREDENTIALS),
-    (boto.PartialCredentialsError, _CREDENTIALS),
-    (boto.CredentialRetrievalError, _CREDENTIALS),
-    (boto.TokenRetrievalError, _CREDENTIALS),
-    (boto.UnauthorizedSSOTokenError, _CREDENTIALS),
     (boto.ParamValidationError, _BAD_NAME),
     (boto.UnknownEndpointError, _NO_OPERATION),
     (BotoCoreError, (DependencyUnavailable, "Rekognition cannot be reached.")),
 )
-_SERVER_ERROR = 500
-_RETRY_SECONDS = 1.0
-"""Quotas count by the second."""
+_BY_KIND: dict[Kind, _Explanation] = {
+    Kind.THROTTLED: (
+        Throttled,
+        "Rekognition throttles the account. Try again later, or ask AWS for a higher quota.",
+    ),
+    Kind.TIMEOUT: (DependencyTimeout, "Rekognition did not respond in time."),
+    Kind.NO_CREDENTIALS_NOW: (
+        DependencyUnavailable,
+        "The source of the server's AWS credentials does not respond.",
+    ),
+    Kind.CREDENTIALS: (CredentialsRefused, failures.CREDENTIALS_ADVICE),
+    Kind.CLOCK: (CredentialsRefused, failures.CLOCK_ADVICE),
+    Kind.FORBIDDEN: (
+        NotPermitted,
+        (
+            "The server's AWS identity may not call this operation of Rekognition, or not for this collection. "
+            "An operator has to allow it in the identity's IAM policy."
+        ),
+    ),
+}
 _NEVER_SENT = (
     boto.ConnectTimeoutError,
     boto.EndpointConnectionError,
@@ -132,17 +112,11 @@ _NEVER_SENT = (
     boto.ProxyConnectionError,
     boto.SSLError,
 )
-_CONNECTION_ERRORS = (boto.ConnectTimeoutError, boto.EndpointConnectionError, boto.ConnectionClosedError)
-
-
-def code_of(exc: BotoCoreError | ClientError) -> str:
-    """Return AWS's code, or the exception's own name if AWS did not respond."""
-    return str(exc.response["Error"].get("Code", "")) if isinstance(exc, ClientError) else type(exc).__name__
 
 
 def is_throttling(exc: BaseException) -> bool:
     """Return whether AWS asks to slow down."""
-    return isinstance(exc, ClientError) and _BY_CODE.get(code_of(exc)) is _SLOW_DOWN
+    return kind_of(exc) is Kind.THROTTLED
 
 
 def is_transient(exc: BaseException) -> bool:
@@ -150,45 +124,42 @@ def is_transient(exc: BaseException) -> bool:
 
     A read timeout does not count: it took all the time that a response is given.
     """
-    if is_throttling(exc) or isinstance(exc, _CONNECTION_ERRORS):
-        return True
-    return isinstance(exc, ClientError) and _is_server_error(exc)
+    kind = kind_of(exc)
+    return kind in failures.TRANSIENT and kind is not Kind.TIMEOUT
 
 
-def is_surely_not_billed(exc: BotoCoreError | ClientError) -> bool:
+def is_surely_not_billed(exc: Exception) -> bool:
     """Return whether the call never reached AWS, or AWS refused it before looking at the picture.
 
     A server error, a broken connection and a timeout leave it open.
     """
-    if isinstance(exc, _NEVER_SENT) or is_throttling(exc):
+    if isinstance(exc, _NEVER_SENT):
         return True
-    return isinstance(exc, ClientError) and not _is_server_error(exc)
+    return isinstance(exc, ClientError) and kind_of(exc) is not Kind.SERVER
 
 
-def explain(exc: BotoCoreError | ClientError) -> DomainError:
+def explain(exc: Exception) -> DomainError:
     """Return the error that the caller sees; log AWS's code and request id."""
-    code = code_of(exc)
+    code, kind = code_of(exc), kind_of(exc)
     logger.warning("rekognition failed", code=code, aws_request_id=_request_id(exc))
-    if isinstance(exc, ClientError):
-        kind, message = _OTHER_REGION if _is_other_region(exc) else _BY_CODE.get(code, _unknown(code))
+    if _is_other_region(exc):
+        error, message = _OTHER_REGION
     else:
-        kind, message = next(explanation for cause, explanation in _BY_CLASS if isinstance(exc, cause))
-    return kind(message, retry_after=_RETRY_SECONDS if kind is Throttled else None)
+        error, message = _BY_CODE.get(code) or _BY_KIND.get(kind) or _unknown(exc, code)
+    return error(message, retry_after=failures.retry_after(exc))
 
 
-def _is_other_region(exc: ClientError) -> bool:
+def _is_other_region(exc: Exception) -> bool:
     """Return whether AWS complains of a signature for another region; it has no code of its own for that."""
-    message = str(exc.response["Error"].get("Message", ""))
-    return code_of(exc) == "InvalidSignatureException" and "valid region" in message
+    if not isinstance(exc, ClientError) or code_of(exc) != "InvalidSignatureException":
+        return False
+    return "valid region" in str(exc.response["Error"].get("Message", ""))
 
 
-def _unknown(code: str) -> _Explanation:
-    return DependencyUnavailable, f"Rekognition failed with {code}."
+def _unknown(exc: Exception, code: str) -> _Explanation:
+    failed = (DependencyUnavailable, f"Rekognition failed with {code}.")
+    return next((explanation for cause, explanation in _BY_CLASS if isinstance(exc, cause)), failed)
 
 
-def _is_server_error(exc: ClientError) -> bool:
-    return int(exc.response["ResponseMetadata"].get("HTTPStatusCode", _SERVER_ERROR)) >= _SERVER_ERROR
-
-
-def _request_id(exc: BotoCoreError | ClientError) -> str | None:
+def _request_id(exc: Exception) -> str | None:
     return exc.response["ResponseMetadata"].get("RequestId") if isinstance(exc, ClientError) else None

@@ -11,7 +11,7 @@ import structlog
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.table.client import ConditionFailed, explained, query
-from services.runtime.errors import BudgetExhausted, DependencyUnavailable
+from services.runtime.errors import BudgetExhausted, DomainError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -115,7 +115,7 @@ class TableLedger:
         """See Ledger; if the table does not respond, the money stays spent."""
         try:
             self._add(reservation.day, -reservation.micro_usd, {}, {})
-        except DependencyUnavailable as exc:
+        except DomainError as exc:
             logger.warning("money not given back", micro_usd=reservation.micro_usd, error=exc.message)
 
     def refresh(self) -> None:

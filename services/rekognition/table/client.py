@@ -1,19 +1,39 @@
 """Access to DynamoDB tables, and the errors raised if one cannot be used."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, IncompleteReadError
+from botocore.parsers import ResponseParserError
 
-from services.rekognition.aws.errors import code_of
 from services.rekognition.aws.session import open_session
 from services.rekognition.settings import RekognitionSettings
-from services.runtime.errors import DependencyUnavailable, Misconfigured
+from services.runtime.errors import CredentialsRefused, DependencyUnavailable, Misconfigured, NotPermitted
+from services.runtime.storage.failures import (
+    CLOCK_ADVICE,
+    CREDENTIALS_ADVICE,
+    ERRORS,
+    TRANSIENT,
+    Kind,
+    code_of,
+    kind_of,
+    retry_after,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+
+_NO_TABLE = ("ResourceNotFoundException", "ValidationException")
+_TOO_LARGE = "Item size"
+"""Part of the texts of the other ValidationException that the code can meet."""
+_LASTING: Mapping[Kind, tuple[type[Misconfigured], str]] = {
+    Kind.CREDENTIALS: (CredentialsRefused, CREDENTIALS_ADVICE),
+    Kind.CLOCK: (CredentialsRefused, CLOCK_ADVICE),
+    Kind.FORBIDDEN: (NotPermitted, "An operator has to allow it in the IAM policy of the server's AWS identity."),
+}
 
 
 class ConditionFailed(Exception):
@@ -32,9 +52,11 @@ def connect(settings: RekognitionSettings) -> "DynamoDBClient":
         retries={"total_max_attempts": 1},  # adding a second time would count money twice
     )
     try:
-        return open_session(settings).client("dynamodb", endpoint_url=settings.dynamodb_endpoint_url, config=config)
+        client = open_session(settings).client("dynamodb", endpoint_url=settings.dynamodb_endpoint_url, config=config)
     except BotoCoreError as exc:
         raise Misconfigured(f"The AWS configuration cannot be used: {exc}") from exc
+    client.meta.events.register("before-parse.dynamodb", _check_response)
+    return client
 
 
 def query(client: "DynamoDBClient", table: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -43,19 +65,33 @@ def query(client: "DynamoDBClient", table: str, **parameters: Any) -> list[dict[
     return [dict(item) for page in pages for item in page["Items"]]
 
 
+def _check_response(response_dict: Mapping[str, Any], **_: Any) -> None:
+    """Refuse what botocore takes for an empty response, and so for no item: a body cut short, or no JSON at all."""
+    body = response_dict["body"]
+    length = int(response_dict["headers"].get("content-length", len(body)))
+    if length != len(body):
+        raise IncompleteReadError(actual_bytes=len(body), expected_bytes=length)
+    if response_dict["status_code"] == HTTPStatus.OK and not body.startswith(b"{"):
+        raise ResponseParserError("not the JSON that DynamoDB answers with")
+
+
 @contextmanager
 def explained(
     table: str, content: str, keys: str = "pk and sk", setting: str = "MARQUEE_REKOGNITION_TABLE"
 ) -> Iterator[None]:
-    """Raise ConditionFailed, Misconfigured if there is no such table, and DependencyUnavailable otherwise."""
+    """Raise ConditionFailed, DependencyUnavailable for what passes by itself, and Misconfigured for all else."""
     try:
         yield
-    except (BotoCoreError, ClientError) as exc:
-        code = code_of(exc)
+    except ERRORS as exc:
+        code, kind = code_of(exc), kind_of(exc)
         if code == "ConditionalCheckFailedException":
             raise ConditionFailed from exc
-        if code in ("ResourceNotFoundException", "ValidationException"):
+        failed = f"The table {table!r}, which keeps {content}, cannot be used: {code}."
+        if kind in TRANSIENT:
+            raise DependencyUnavailable(failed, retry_after=retry_after(exc)) from exc
+        if code in _NO_TABLE and _TOO_LARGE not in str(exc):
             raise Misconfigured(
                 f"DynamoDB has no table {table!r} with the string keys {keys}. Create it, or set another {setting}."
             ) from exc
-        raise DependencyUnavailable(f"The table {table!r}, which keeps {content}, cannot be used: {code}.") from exc
+        error, advice = _LASTING.get(kind, (Misconfigured, ""))
+        raise error(f"{failed} {advice}".rstrip()) from exc

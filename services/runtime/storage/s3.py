@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from services.runtime.errors import (
+    CredentialsRefused,
     DependencyUnavailable,
     InvalidRequest,
     Misconfigured,
@@ -24,17 +25,14 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from marquee.v1 import recognizer_pb2 as pb
+    from services.runtime.storage.failures import Kind
 
 _SCHEME = "s3://"
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
 _NO_BUCKET = "NoSuchBucket"
-_FORBIDDEN = {"403", "AccessDenied", "AllAccessDisabled", "Forbidden"}
 _CHANGED = {"412", "ConditionalRequestConflict", "PreconditionFailed"}
-_TRANSIENT = {
-    *("BandwidthLimitExceeded", "InternalError", "OperationAborted", "RequestLimitExceeded", "RequestTimeout"),
-    *("RequestTimeoutException", "ServiceUnavailable", "SlowDown", "TooManyRequestsException"),
-}
-_TRANSIENT_STATUS = {429, 500, 502, 503, 504}
+_ARCHIVED = "InvalidObjectState"
+_BAD_NAME = {"InvalidBucketName", "InvalidURI", "KeyTooLongError", "ParamValidationError"}
 
 
 class Changed(Exception):
@@ -143,6 +141,8 @@ class S3:
     def download_all(self, prefix: S3Url, folder: Path, select: Callable[[str, int], bool]) -> None:
         """Copy the objects whose keys begin with the prefix and whose key and size pass `select`.
 
+        Raises Misconfigured for a key that cannot be a file in the folder, such as one that begins with "/" if the
+        prefix is empty.
         A file's path in the folder is its key without the prefix up to the prefix's last slash: for people/ and for
         people/a, people/anna/1.jpg becomes anna/1.jpg. Keys that end with a slash are folders and are skipped.
         """
@@ -150,7 +150,15 @@ class S3:
             for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=prefix.bucket, Prefix=prefix.key):
                 for item in page.get("Contents", []):
                     if not item["Key"].endswith("/") and select(item["Key"], item["Size"]):
-                        self.download(replace(prefix, key=item["Key"]), _path_in(folder, item["Key"], prefix.key))
+                        self._copy(replace(prefix, key=item["Key"]), _path_in(folder, item["Key"], prefix.key))
+
+    def _copy(self, url: S3Url, path: Path) -> None:
+        """Write the object to a file in a folder of its own making. Raises Misconfigured if the disk refuses it."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.download(url, path)
+        except OSError as exc:  # the name is too long, or is a file's and a folder's at once
+            raise Misconfigured(f"The key {url.key!r} cannot be a file: {exc.strerror or exc}.") from exc
 
     @cached_property
     def client(self) -> "S3Client":
@@ -170,34 +178,40 @@ class S3:
 
     @contextmanager
     def _explained(self, url: S3Url) -> Iterator[None]:
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - as late as boto3
+        from services.runtime.storage import failures  # noqa: PLC0415 - as late as boto3
 
         try:
             yield
-        except ClientError as exc:
-            status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-            code = exc.response["Error"].get("Code") or str(status)
-            raise self._explain(url, code, is_transient=_is_transient(code, status)) from exc
-        except BotoCoreError as exc:
-            raise self._explain(url, type(exc).__name__, is_transient=_is_connection_error(exc)) from exc
+        except failures.ERRORS as exc:
+            code, kind = failures.code_of(exc), failures.kind_of(exc)
+            if kind in failures.TRANSIENT:
+                raise _unavailable(url, code, failures.retry_after(exc)) from exc
+            raise self._lasting(url, code, kind) from exc
 
-    def _explain(self, url: S3Url, code: str, *, is_transient: bool) -> Exception:
-        if is_transient:
-            return _unavailable(url, code)
+    def _lasting(self, url: S3Url, code: str, kind: "Kind") -> Exception:
+        """Return the error for a failure that does not pass by itself."""
+        from services.runtime.storage import failures  # noqa: PLC0415 - as late as boto3
+
         if code in _CHANGED:
             return Changed()
         if code in _MISSING:
             return ObjectNotFound(f"There is no object {url}.", bucket=url.bucket)
-        return self._refused(url, code)
+        if kind is failures.Kind.CREDENTIALS:
+            return CredentialsRefused(f"S3 refuses {url}: {code}. {failures.CREDENTIALS_ADVICE}")
+        if kind is failures.Kind.CLOCK:
+            return CredentialsRefused(f"S3 refuses {url}: {code}. {failures.CLOCK_ADVICE}")
+        return self._refused(url, code, is_forbidden=kind is failures.Kind.FORBIDDEN)
 
-    def _refused(self, url: S3Url, code: str) -> Exception:
+    def _refused(self, url: S3Url, code: str, *, is_forbidden: bool) -> Exception:
+        del is_forbidden
         return Misconfigured(f"S3 refuses {url}: {code}.")
 
 
 class ObjectStore(S3):
     """Pictures in buckets that callers name.
 
-    Methods raise ObjectNotFound, ObjectForbidden and DependencyUnavailable, never Misconfigured.
+    Methods raise ObjectNotFound, ObjectForbidden, InvalidRequest for a name that no object can have, CredentialsRefused
+    and DependencyUnavailable.
     """
 
     def __init__(self, endpoint_url: str | None = None) -> None:
@@ -213,11 +227,15 @@ class ObjectStore(S3):
         """Raise what `fetch` would raise, without reading the object."""
         check_size(self.length(_url_of(s3_object)))
 
-    def _refused(self, url: S3Url, code: str) -> Exception:
+    def _refused(self, url: S3Url, code: str, *, is_forbidden: bool) -> Exception:
         if code == _NO_BUCKET:
             return ObjectNotFound(f"There is no bucket {url.bucket}.", bucket=url.bucket)
-        if code in _FORBIDDEN:
+        if is_forbidden:
             return ObjectForbidden(f"The servers are not permitted to read {url}.", bucket=url.bucket)
+        if code == _ARCHIVED:
+            return ObjectForbidden(f"{url} is archived in S3 Glacier. Restore it first.", bucket=url.bucket)
+        if code in _BAD_NAME:
+            return InvalidRequest(f"S3 does not accept the bucket or the key of {url}.", field="image.s3_object")
         return DependencyUnavailable(f"S3 refuses {url}: {code}.")
 
 
@@ -226,32 +244,13 @@ def _url_of(s3_object: "pb.S3Object") -> S3Url:
 
 
 def _path_in(folder: Path, key: str, prefix: str) -> Path:
-    path = folder / PurePosixPath(key).relative_to(prefix.rpartition("/")[0])
-    if ".." in path.parts:
+    """Return where the object goes: its key without the prefix up to the prefix's last slash. Raises Misconfigured."""
+    name = key.removeprefix(prefix.rpartition("/")[0]).lstrip("/") if prefix else key
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\0" in name:
         raise Misconfigured(f"The key {key!r} leads out of its folder.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
+    return folder / path
 
 
-def _is_transient(code: str, status: int) -> bool:
-    """Return whether the same request may succeed a moment later."""
-    return code in _TRANSIENT or code.startswith("Throttl") or status in _TRANSIENT_STATUS
-
-
-def _is_connection_error(exc: Exception) -> bool:
-    """Return whether the connection to S3, or to the source of its credentials, failed or timed out."""
-    from botocore import exceptions as boto  # noqa: PLC0415 - as late as boto3
-
-    kinds = (
-        boto.HTTPClientError,
-        boto.ConnectionError,
-        boto.IncompleteReadError,
-        boto.FlexibleChecksumError,
-        boto.CredentialRetrievalError,
-        boto.MetadataRetrievalError,
-    )
-    return isinstance(exc, kinds)
-
-
-def _unavailable(url: S3Url, code: str) -> DependencyUnavailable:
-    return DependencyUnavailable(f"S3 is unavailable for {url}: {code}.")
+def _unavailable(url: S3Url, code: str, retry_after: float | None = None) -> DependencyUnavailable:
+    return DependencyUnavailable(f"S3 is unavailable for {url}: {code}.", retry_after=retry_after)

@@ -1,6 +1,9 @@
 """S3 objects: their URLs, reading and writing them, and the error for each failure."""
 
+import re
+import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from tests.support.aws import in_background, s3_store
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 CLIMBING = "people/../../anna.jpg"
+ODD_KEYS = ("/anna.jpg", "//a", "a//b", "./a", "a/../b", "a b+c", "Åse", "a?b=1#c", "100%", "/", "a/")
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -260,6 +264,46 @@ def test_a_key_cannot_leave_the_folder(tmp_path: Path, s3_url: str) -> None:
     with pytest.raises(Misconfigured, match=r"The key 'people/\.\./\.\./anna\.jpg' leads out of its folder"):
         S3(s3_url).download_all(S3Url("copied", "people/."), folder, lambda *_: True)
     assert files(tmp_path) == {}
+
+
+@pytest.mark.parametrize("key", ODD_KEYS)
+def test_every_key_is_read_and_written(s3_url: str, key: str) -> None:
+    """A key that is no path of a file, such as one that begins with a slash, is an object like others."""
+    s3, url = S3(s3_url), S3Url.parse(f"s3://odd/{key}")
+    with suppress(s3.client.exceptions.BucketAlreadyOwnedByYou):
+        s3.client.create_bucket(Bucket="odd")
+    etag = s3.write(url, key.encode(), "")
+    assert s3.read(url) == (key.encode(), etag)
+    assert s3.length(url) == len(key.encode())
+
+
+@pytest.mark.parametrize(
+    ("prefix", "key", "path"),
+    [
+        ("", "anna/1.jpg", "anna/1.jpg"),
+        ("/people/", "/people/anna/1.jpg", "anna/1.jpg"),
+        ("/mo", "/model.h5", "model.h5"),
+        ("people/", "people//anna//1.jpg", "anna/1.jpg"),
+        ("//a/", "//a/1.jpg", "1.jpg"),
+        ("", "/anna/1.jpg", ""),
+        ("", "//anna/1.jpg", ""),
+        ("", "../1.jpg", ""),
+        ("people/", "people/anna/../../../1.jpg", ""),
+        ("people/", f"people/{300 * 'a'}.jpg", ""),
+    ],
+)
+def test_a_key_is_copied_or_named(tmp_path: Path, s3_url: str, prefix: str, key: str, path: str) -> None:
+    """A key with a place in the folder is copied there; another one is an error that names it."""
+    s3, folder = S3(s3_url), tmp_path / "folder"
+    s3.client.create_bucket(Bucket=(bucket := f"copy-{uuid.uuid4().hex}"))
+    s3.client.put_object(Bucket=bucket, Key=key, Body=b"picture")
+    if path:
+        s3.download_all(S3Url(bucket, prefix), folder, lambda *_: True)
+        assert files(folder) == {path: "picture"}
+    else:
+        with pytest.raises(Misconfigured, match=f"The key {re.escape(repr(key))} "):
+            s3.download_all(S3Url(bucket, prefix), folder, lambda *_: True)
+        assert files(tmp_path) == {}
 
 
 def test_s3s_error_code_is_reported(tmp_path: Path, s3_url: str) -> None:
