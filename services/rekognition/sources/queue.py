@@ -15,7 +15,7 @@ import structlog
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from services.rekognition.aws.errors import code_of
+from services.runtime.storage.failures import code_of
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
