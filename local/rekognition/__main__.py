@@ -1,6 +1,7 @@
 """Serve the endpoint: `python -m local.rekognition --port 9000`."""
 
 import argparse
+import logging
 import signal
 import sqlite3
 import sys
@@ -19,6 +20,7 @@ from services.runtime.storage.s3 import ObjectStore
 
 def main() -> None:
     """Read the endpoint's data, then serve until SIGTERM."""
+    logging.basicConfig(format="local.rekognition: %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once it has stopped
     options = parse()
     rates = Rates(options.throttle, options.error, options.reset, options.latency_rate, options.latency)

@@ -25,6 +25,15 @@ OPERATIONS = {
     "FaceDetails": "DetectFaces",
 }
 """The members of an annotation, and the operation whose response has them."""
+_REQUIRED = {
+    "Labels": ("Name", "Confidence"),
+    "ModerationLabels": ("Name", "Confidence"),
+    "ContentTypes": ("Name", "Confidence"),
+    "TextDetections": ("DetectedText", "Type", "Confidence", "Geometry"),
+}
+"""What every entry needs: programs read it, and the endpoint cannot make it up."""
+_NEEDS = {"Confidence": "a Confidence, 0 to 100", "Type": "a Type, LINE or WORD"}
+_BOX = ("Left", "Top", "Width", "Height")
 _SHA256 = re.compile("[0-9a-f]{64}")
 Annotation = Mapping[str, Any]
 
@@ -62,6 +71,10 @@ def _digest(path: Path) -> str:
     raise InvalidAnnotation(f"{path}: there is no {picture.name} beside it, and the name is not a SHA-256.")
 
 
+def _has_box(text: Annotation) -> bool:
+    return all(side in text["Geometry"].get("BoundingBox", {}) for side in _BOX)
+
+
 def _members(path: Path) -> Annotation:
     try:
         members = json.loads(path.read_bytes())
@@ -73,6 +86,9 @@ def _members(path: Path) -> Annotation:
         faults = faults_of(value, member_shape(OPERATIONS[name], name), name)
         if faults:
             raise InvalidAnnotation(f"{path}: {faults[0]}")
-        if name != "FaceDetails" and any("Confidence" not in entry for entry in value):
-            raise InvalidAnnotation(f"{path}: {name}: every entry needs a Confidence, 0 to 100.")
+        lacking = [member for entry in value for member in _REQUIRED.get(name, ()) if member not in entry]
+        if lacking:
+            raise InvalidAnnotation(f"{path}: {name}: every entry needs {_NEEDS.get(lacking[0], lacking[0])}.")
+        if name == "TextDetections" and any(not _has_box(entry) for entry in value):
+            raise InvalidAnnotation(f"{path}: {name}: every Geometry needs a BoundingBox of {', '.join(_BOX)}.")
     return members

@@ -24,6 +24,7 @@ MAX_DISTANCE = 0.55
 pictures; a gallery holds many people, so its limit is stricter. The demo's people differ by 0.66
 and more from each other and by 0.21 at most from themselves."""
 ABOUT = "about.json"
+_UNKNOWN: Mapping[str, Any] = {"Urls": [], "KnownGender": {"Type": "Unlisted"}}
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,8 @@ class Person:
     """A person in the gallery."""
 
     name: str
-    about: Mapping[str, Any] = field(default_factory=dict, compare=False)
-    """`Urls` and `KnownGender`, if about.json has them."""
+    about: Mapping[str, Any] = field(default_factory=lambda: _UNKNOWN, compare=False)
+    """`Urls` and `KnownGender`: Amazon always tells both, and its samples read them."""
 
     @property
     def id(self) -> str:
@@ -98,14 +99,14 @@ def read(folder: Path, vision: Vision) -> tuple[Gallery, list[str]]:
 
 def _about(path: Path) -> Mapping[str, Any]:
     if not path.exists():
-        return {}
+        return _UNKNOWN
     about = json.loads(path.read_bytes())
     if not isinstance(about, dict) or not about.keys() <= {"Urls", "KnownGender"}:
         raise ValueError("must be an object with Urls and KnownGender")
     faults = faults_of(about, output_shape("GetCelebrityInfo"), "about")
     if faults:
         raise ValueError(faults[0])
-    return about
+    return {**_UNKNOWN, **about}
 
 
 def _pictures(folder: Path) -> Iterator[Path]:

@@ -22,7 +22,7 @@ import boto3
 import botocore.session
 import yaml
 from moto.server import DomainDispatcherApplication, create_backend_app
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from local import pictures
@@ -222,7 +222,7 @@ def endpoint(folder: Path | None, s3_url: str = NOWHERE, **fields: Any) -> Itera
 
 
 @contextmanager
-def serving(app: Starlette) -> Iterator[str]:
+def serving(app: ASGIApp) -> Iterator[str]:
     """Serve an app of the endpoint; yield its URL."""
     running = server(app)
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -7,7 +7,7 @@ import numpy as np
 
 from local.rekognition.annotations import Annotations
 from local.rekognition.gallery import Gallery
-from local.rekognition.vision.faces import compared_face, confidence, face_detail, good_faces
+from local.rekognition.vision.faces import celebrity_face, compared_face, confidence, face_detail, good_faces
 from local.rekognition.vision.loader import ImageLoader
 from local.rekognition.vision.similarity import similarity
 from local.rekognition.vision.view import View
@@ -26,11 +26,16 @@ _MIN_MODERATION_CONFIDENCE = 50
 _MIN_LABEL_CONFIDENCE = 55
 _MAX_LABELS = 1000
 _MIN_SIMILARITY = 80
-_MAX_COMPARED = 100
+_MAX_CELEBRITIES = 64
+_MAX_FACES = 100
 _PEOPLE: dict[str, tuple[str, ...]] = {"Person": (), "Head": ("Person",), "Face": ("Head", "Person")}
 """Names and parents of Rekognition's own labels; as there, a label's parents are labels of the picture, too."""
 _ALIASES = {"Person": ("Human",)}
 _WITH_BOXES = {"Person", "Face"}
+_LABEL: Mapping[str, Any] = {"Instances": [], "Parents": [], "Aliases": [], "Categories": []}
+_EVERYWHERE: Mapping[str, Any] = {"Left": 0.0, "Top": 0.0, "Width": 1.0, "Height": 1.0}
+_MODERATION_LABEL: Mapping[str, Any] = {"ParentName": "", "TaxonomyLevel": 1}
+"""Members that Amazon's responses always have, and programs read, though an annotation may leave them out."""
 Request = Mapping[str, Any]
 Response = dict[str, Any]
 
@@ -44,9 +49,10 @@ class ImageOperations:
         self._annotations = annotations
 
     def recognize_celebrities(self, request: Request) -> Response:
-        """Return every face, as a person of the gallery or unrecognized."""
+        """Return the 64 largest faces, each as a person of the gallery or unrecognized."""
         view = self._loader.view(request["Image"])
-        faces = [self._celebrity(view, index) for index in range(len(view.faces))]
+        annotations = self._annotations.of_faces(view.digest, len(view.faces))
+        faces = [self._celebrity(view, i, annotations[i]) for i in view.largest(_MAX_CELEBRITIES)]
         return {
             "CelebrityFaces": [face for face in faces if "Face" in face],
             "UnrecognizedFaces": [face for face in faces if "Face" not in face],
@@ -60,18 +66,19 @@ class ImageOperations:
         return {"Name": person.name, **person.about}
 
     def detect_faces(self, request: Request) -> Response:
-        """Return every face, with attributes from its annotation."""
+        """Return the 100 largest faces, with attributes from their annotations."""
         view = self._loader.view(request["Image"])
         annotations = self._annotations.of_faces(view.digest, len(view.faces))
         attributes = request.get("Attributes", ())
-        return {"FaceDetails": [face_detail(view, i, attributes, one) for i, one in enumerate(annotations)]}
+        largest = view.largest(_MAX_FACES)
+        return {"FaceDetails": [face_detail(view, i, attributes, annotations[i]) for i in largest]}
 
     def compare_faces(self, request: Request) -> Response:
         """Compare the source's largest face with the target's 100 largest."""
         quality_filter = request.get("QualityFilter", "NONE")
         source, target = (self._loader.view(request[name]) for name in ("SourceImage", "TargetImage"))
         largest = next(iter(good_faces(source, quality_filter)), None)
-        others = good_faces(target, quality_filter)[:_MAX_COMPARED]
+        others = good_faces(target, quality_filter)[:_MAX_FACES]
         if largest is None or not others:
             raise errors.no_face()
         similarities = {other: _similarity(source, largest, target, other) for other in others}
@@ -90,13 +97,14 @@ class ImageOperations:
             raise errors.invalid_parameter("IMAGE_PROPERTIES is not supported by this endpoint; use GENERAL_LABELS.")
         view = self._loader.view(request["Image"])
         annotation = self._annotations.of(view.digest).get("Labels")
-        labels = _people_labels(view) if annotation is None else annotation
-        return {"Labels": _select_labels(labels, request), "LabelModelVersion": MODEL_VERSION}
+        labels = _select_labels(_people_labels(view) if annotation is None else annotation, request)
+        return {"Labels": [_complete_label(label) for label in labels], "LabelModelVersion": MODEL_VERSION}
 
     def detect_text(self, request: Request) -> Response:
         """Return the annotated text as far as the request's filters allow; without an annotation none."""
         view = self._loader.view(request["Image"])
-        texts = self._annotations.of(view.digest).get("TextDetections", ())
+        annotation = self._annotations.of(view.digest).get("TextDetections", ())
+        texts = [_complete_text(number, text) for number, text in enumerate(annotation)]
         return {"TextDetections": _select_texts(texts, request.get("Filters", {})), "TextModelVersion": MODEL_VERSION}
 
     def detect_moderation_labels(self, request: Request) -> Response:
@@ -105,18 +113,19 @@ class ImageOperations:
             raise errors.invalid_parameter("Human review and adapters are not supported by this endpoint.")
         annotation = self._annotations.of(self._loader.view(request["Image"]).digest)
         minimum = request.get("MinConfidence", _MIN_MODERATION_CONFIDENCE)
+        labels = [{**_MODERATION_LABEL, **label} for label in annotation.get("ModerationLabels", ())]
         return {
-            "ModerationLabels": [one for one in annotation.get("ModerationLabels", ()) if one["Confidence"] >= minimum],
+            "ModerationLabels": [label for label in labels if label["Confidence"] >= minimum],
             "ContentTypes": list(annotation.get("ContentTypes", ())),
             "ModerationModelVersion": MODEL_VERSION,
         }
 
-    def _celebrity(self, view: View, index: int) -> Response:
-        face = dict(compared_face(view, index))
+    def _celebrity(self, view: View, index: int, annotation: Mapping[str, Any]) -> Response:
+        face = dict(celebrity_face(view, index, annotation))
         match = self._gallery.find(view.embeddings[index])
         if match is None:
             return face
-        person = {"Name": match.person.name, "Id": match.person.id, "Urls": [], **match.person.about}
+        person = {"Name": match.person.name, "Id": match.person.id, **match.person.about}
         return {**person, "MatchConfidence": match.confidence, "Face": face}
 
 
@@ -161,6 +170,23 @@ def _allows(names: set[str], filters: Mapping[str, Sequence[str]], kind: str) ->
     return (not include or not names.isdisjoint(include)) and names.isdisjoint(exclude)
 
 
+def _complete_label(label: "LabelTypeDef") -> dict[str, Any]:
+    instances = [
+        {**instance, "BoundingBox": {**_EVERYWHERE, **instance.get("BoundingBox", {})}}
+        for instance in label.get("Instances", ())
+    ]
+    return {**_LABEL, **dict(label), "Instances": instances}
+
+
+def _complete_text(number: int, text: "TextDetectionTypeDef") -> "TextDetectionTypeDef":
+    """Return the text with its place in the list as Id and its box's corners as polygon, unless it has its own."""
+    geometry = text["Geometry"]
+    box = geometry["BoundingBox"]
+    xs, ys = (box["Left"], box["Left"] + box["Width"]), (box["Top"], box["Top"] + box["Height"])
+    corners = [{"X": xs[right], "Y": ys[down]} for right, down in ((0, 0), (1, 0), (1, 1), (0, 1))]
+    return {"Id": number, **text, "Geometry": {"Polygon": corners, **geometry}}  # type: ignore[typeddict-item]  # checked when it leaves
+
+
 def _select_texts(texts: "Iterable[TextDetectionTypeDef]", filters: Mapping[str, Any]) -> "list[TextDetectionTypeDef]":
     """Filter words by confidence, size and region; a line passes if one of its words does."""
     texts = list(texts)
@@ -189,7 +215,7 @@ def _is_in(box: "BoundingBoxTypeDef", regions: Iterable[Mapping[str, Any]]) -> b
 def _bounds(region: Mapping[str, Any]) -> tuple[float, float, float, float]:
     """Return left, top, right and bottom of the region, or around its polygon."""
     if "BoundingBox" in region:
-        box = {"Left": 0.0, "Top": 0.0, "Width": 1.0, "Height": 1.0} | region["BoundingBox"]
+        box = {**_EVERYWHERE, **region["BoundingBox"]}
         return box["Left"], box["Top"], box["Left"] + box["Width"], box["Top"] + box["Height"]
     xs, ys = ([point[axis] for point in region["Polygon"]] for axis in ("X", "Y"))
     return min(xs), min(ys), max(xs), max(ys)

@@ -78,7 +78,7 @@ THRESHOLDS = {
 
 
 def compared_face(view: View, index: int) -> "ComparedFaceTypeDef":
-    """Return a face as CompareFaces and RecognizeCelebrities describe it."""
+    """Return a face as CompareFaces describes it."""
     face, eyes = view.faces[index], view.eyes[index]
     return {
         "BoundingBox": view.box(face),
@@ -89,6 +89,11 @@ def compared_face(view: View, index: int) -> "ComparedFaceTypeDef":
     }
 
 
+def celebrity_face(view: View, index: int, annotation: Mapping[str, Any]) -> "ComparedFaceTypeDef":
+    """Return a face as RecognizeCelebrities describes it, which always tells a smile and emotions."""
+    return {**compared_face(view, index), **_attributes({"Emotions", "Smile"}, annotation)}  # type: ignore[typeddict-item]  # checked against the model when it leaves
+
+
 def face_detail(
     view: View, index: int, attributes: Collection[str] = (), annotation: Mapping[str, Any] | None = None
 ) -> "FaceDetailTypeDef":
@@ -97,7 +102,18 @@ def face_detail(
     members = set(ATTRIBUTES.values()) if everything else {ATTRIBUTES[one] for one in attributes if one in ATTRIBUTES}
     detail: dict[str, Any] = {**compared_face(view, index)}
     detail["Landmarks"] = list(_landmarks(view, view.eyes[index], corners=everything))
-    return {**detail, **{name: (annotation or {}).get(name, _UNKNOWN[name]) for name in sorted(members)}}  # type: ignore[typeddict-item]  # checked against the model when it leaves
+    return {**detail, **_attributes(members, annotation or {})}  # type: ignore[typeddict-item]  # checked against the model when it leaves
+
+
+def _attributes(members: Collection[str], annotation: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _complete(_UNKNOWN[name], annotation.get(name)) for name in sorted(members)}
+
+
+def _complete(unknown: Any, annotated: Any) -> Any:
+    """Return what is annotated of an attribute, and what is not as unknown."""
+    if isinstance(annotated, Mapping):
+        return {**unknown, **annotated}
+    return unknown if annotated is None else annotated
 
 
 def confidence(face: DetectedFace) -> float:

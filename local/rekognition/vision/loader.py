@@ -1,6 +1,7 @@
 """The pictures of requests: fetched, checked as Amazon checks them, and viewed once."""
 
 import hashlib
+import logging
 from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import Future
@@ -16,6 +17,7 @@ from services.runtime.errors import DomainError, ImageTooLarge, InvalidImage
 from services.runtime.images.image import Image, Pixels, eight_bit
 from services.runtime.storage.s3 import ObjectStore
 
+_log = logging.getLogger(__name__)
 MAX_VIEWS = 32
 """Number of views kept, of at most 3 MiB each."""
 _MIN_SIDE = 80
@@ -65,8 +67,9 @@ class ImageLoader:
             raise errors.image_too_large("Image in S3 exceeds 15 MB") from None
         except InvalidImage:
             raise errors.invalid_image_format() from None
-        except DomainError:
-            raise errors.invalid_s3_object() from None
+        except DomainError as exc:
+            _log.warning("InvalidS3ObjectException: %s", exc.message)
+            raise errors.invalid_s3_object(exc.message) from None
 
 
 def _check(pixels: Pixels) -> Pixels:

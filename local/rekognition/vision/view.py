@@ -61,6 +61,10 @@ class View:
         """Return the indexes of the faces, largest first."""
         return sorted(range(len(self.faces)), key=self._area, reverse=True)
 
+    def largest(self, count: int) -> list[int]:
+        """Return the indexes of so many largest faces, from left to right."""
+        return sorted(self.by_area()[:count])
+
     def box(self, face: DetectedFace) -> "BoundingBoxTypeDef":
         """Return the face's box in shares of the picture; like AWS's, it may reach past the edges."""
         height, width = self.pixels.shape[:2]

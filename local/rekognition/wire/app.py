@@ -1,6 +1,7 @@
 """The endpoint as an HTTP server: every request passes the access check, then injected faults, then the handler."""
 
 import asyncio
+import json
 import socket
 import struct
 import uuid
@@ -11,11 +12,14 @@ from typing import Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from local.rekognition.wire import shapes
 from local.rekognition.wire.access import Access, SignedRequest
 from local.rekognition.wire.errors import AwsError
 from local.rekognition.wire.faults import Faults, Reset
@@ -24,22 +28,51 @@ from local.rekognition.wire.protocol import Handler, Reply, error_reply
 _TARGET = "RekognitionService."
 _RESET_AT_ONCE = struct.pack("ii", 1, 0)
 _THROTTLING = ("ThrottlingException", "ProvisionedThroughputExceededException")
+_MAX_BODY = 16 * 1024 * 1024
+"""Bytes: CompareFaces' two pictures of 5 MB are 13.3 MB in base64."""
+_BILLED = {
+    *("CompareFaces", "DetectFaces", "DetectLabels", "DetectModerationLabels", "DetectText", "RecognizeCelebrities"),
+    *("IndexFaces", "SearchFaces", "SearchFacesByImage", "SearchUsers", "SearchUsersByImage"),
+    *("AssociateFaces", "DisassociateFaces"),
+}
+"""Operations with a price on https://aws.amazon.com/rekognition/pricing/; the others are free, and so are errors."""
+_BUG = error_reply(AwsError("InternalServerError", "Internal server error", 500))
+_ABOUT = """This is Marquee's stand-in for Amazon Rekognition. It answers AWS's SDKs and command line:
+
+    AWS_ENDPOINT_URL_REKOGNITION={url} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \\
+        AWS_REGION=us-east-1 aws rekognition list-collections
+
+GET /calls counts the calls, and what AWS would have billed. docs/rekognition-endpoint.md tells more.
+"""
 
 
-def create_app(handler: Handler, access: Access | None = None, faults: Faults | None = None) -> Starlette:
-    """Serve operations at `POST /`, health at `GET /healthz` and request counts at `GET /calls`."""
+def create_app(handler: Handler, access: Access | None = None, faults: Faults | None = None) -> ASGIApp:
+    """Serve operations at `POST /`, health at `GET /healthz` and request counts at `GET /calls`.
+
+    Pages of any origin may call it, as they may call Amazon.
+    """
     service = _Service(handler, access or Access(), faults or Faults())
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", service.call, methods=["POST"]),
+            Route("/", _about),
             Route("/healthz", _healthz),
             Route("/calls", service.calls),
         ],
         exception_handlers={Exception: _internal_error},
     )
+    return CORSMiddleware(  # around the app's errors, too
+        app,
+        allow_origins=["*"],
+        allow_methods=["GET", "POST"],
+        allow_headers=["*"],
+        allow_private_network=True,
+        expose_headers=["x-amzn-RequestId", "Date"],
+        max_age=172_800,
+    )
 
 
-def server(app: Starlette, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Server:
+def server(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Server:
     """Return a server for the app. It keeps connections open as long as boto3 wants."""
     config = uvicorn.Config(
         app,
@@ -64,13 +97,17 @@ class _Service:
 
     async def call(self, request: Request) -> Response:
         name = request.headers.get("x-amz-target", "").removeprefix(_TARGET)
-        body = await request.body()
         try:
+            body = await _body(request)
             self._access.check(name, SignedRequest(str(request.url), dict(request.headers), body))
             return await self._handle(request, name, body)
         except AwsError as exc:
-            self._counts.add(name, _kind(exc))
-            return _response(error_reply(exc))
+            reply = error_reply(exc)
+            self._counts.add(name, reply)
+            return _response(reply)
+        except Exception:
+            self._counts.add(name, _BUG)
+            raise
 
     async def calls(self, _: Request) -> Response:
         return JSONResponse(self._counts.by_operation())
@@ -83,11 +120,11 @@ class _Service:
         if fault.reset is Reset.BEFORE:
             return self._reset(request, name)
         reply = await run_in_threadpool(self._handler, name, body)
-        self._counts.add(name, "billed" if reply.http_status < 400 else "refused")  # noqa: PLR2004 - HTTP's errors
+        self._counts.add(name, reply)
         return self._reset(request, name) if fault.reset else _response(reply)
 
     def _reset(self, request: Request, name: str) -> Response:
-        self._counts.add(name, "reset")
+        self._counts.add_reset(name)
         _reset_connection(request)
         return Response()  # reaches nobody
 
@@ -95,16 +132,23 @@ class _Service:
 class _CallCounts:
     """Requests by operation and outcome. Safe to share between threads."""
 
-    KINDS = ("billed", "refused", "throttled", "failed", "reset")
-    """Billed requests ran, even if their response was lost."""
+    KINDS = ("billed", "free", "refused", "throttled", "failed", "reset")
+    """Billed are requests with a price that ran, even if their response was lost; free are those without a price."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._counts: Counter[tuple[str, str]] = Counter()
 
-    def add(self, operation: str, kind: str) -> None:
+    def add(self, operation: str, reply: Reply) -> None:
+        self._add(operation, _kind(operation, reply))
+
+    def add_reset(self, operation: str) -> None:
+        self._add(operation, "reset")
+
+    def _add(self, operation: str, kind: str) -> None:
+        known = operation in shapes.service_model().operation_names
         with self._lock:
-            self._counts[operation, kind] += 1
+            self._counts[operation if known else "unknown", kind] += 1
 
     def by_operation(self) -> dict[str, dict[str, int]]:
         with self._lock:
@@ -129,10 +173,26 @@ def _reset_connection(request: Request) -> None:
     transport.abort()
 
 
-def _kind(exc: AwsError) -> str:
-    if exc.http_status >= 500:  # noqa: PLR2004 - HTTP's errors of the server
+def _kind(operation: str, reply: Reply) -> str:
+    if reply.http_status < 400:  # noqa: PLR2004 - HTTP's errors
+        return "billed" if operation in _BILLED else "free"
+    if reply.http_status >= 500:  # noqa: PLR2004 - HTTP's errors of the server
         return "failed"
-    return "throttled" if exc.code in _THROTTLING else "refused"
+    return "throttled" if json.loads(reply.body or b"{}").get("__type") in _THROTTLING else "refused"
+
+
+async def _body(request: Request) -> bytes:
+    """Return the request's body. Raises AwsError once all of one that is too large has passed by."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part[: _MAX_BODY + 1 - len(body)]
+    if len(body) > _MAX_BODY:
+        raise AwsError("RequestEntityTooLargeException", f"The body has more than {_MAX_BODY} bytes.", 413)
+    return bytes(body)
+
+
+async def _about(request: Request) -> Response:
+    return PlainTextResponse(_ABOUT.format(url=str(request.base_url).rstrip("/")))
 
 
 async def _healthz(_: Request) -> Response:
@@ -140,7 +200,7 @@ async def _healthz(_: Request) -> Response:
 
 
 async def _internal_error(_: Request, __: Exception) -> Response:
-    return _response(error_reply(AwsError("InternalServerError", "Internal server error", 500)))
+    return _response(_BUG)
 
 
 def _response(reply: Reply) -> Response:

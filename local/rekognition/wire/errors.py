@@ -34,11 +34,11 @@ def image_too_large(message: str) -> AwsError:
     return AwsError("ImageTooLargeException", message)
 
 
-def invalid_s3_object() -> AwsError:
-    """Refuse an object that cannot be read; AWS does not say why."""
+def invalid_s3_object(reason: str) -> AwsError:
+    """Refuse an object that cannot be read. AWS does not say why; this endpoint does, after AWS's own words."""
     return AwsError(
         "InvalidS3ObjectException",
-        "Unable to get object metadata from S3. Check object key, region and/or access permissions.",
+        f"Unable to get object metadata from S3. Check object key, region and/or access permissions. ({reason})",
     )
 
 

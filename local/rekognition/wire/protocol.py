@@ -38,7 +38,10 @@ def operation_handler(operations: Mapping[str, Operation]) -> Handler:
     def handle(name: str, body: bytes) -> Reply:
         if name not in operations:
             raise AwsError("UnknownOperationException", _unknown(name, operations))
-        response = operations[name](read_parameters(name, body))
+        try:
+            response = operations[name](read_parameters(name, body))
+        except UnicodeEncodeError:  # JSON can hold half of a surrogate pair, which is no text
+            raise _not_serialized(name) from None
         faults = shapes.faults_of(response, shapes.output_shape(name), name)
         if faults:
             _log.error("%s returned a response that botocore's model rejects: %s", name, "; ".join(faults))
@@ -57,16 +60,32 @@ def read_parameters(operation: str, body: bytes) -> dict[str, Any]:
     """Return the request's parameters, with base64 decoded. Raises AwsError unless they fit the operation's shape."""
     shape = shapes.input_shape(operation)
     try:
-        parameters = dict(json.loads(body))
+        parameters = _object(body)
         images = [parameters[name] for name in _image_members(shape) if name in parameters]
         for image in images:
             _decode(image)
-    except (ValueError, TypeError):  # binascii.Error is a ValueError
-        raise AwsError("SerializationException", f"The body is not a JSON object for {operation}.") from None
+    except (ValueError, TypeError, RecursionError):  # binascii.Error is a ValueError
+        raise _not_serialized(operation) from None
     _check(parameters, shape)
     if any(len(image) != 1 for image in images):
         raise invalid_parameter()
     return parameters
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object, which has no NaN and no infinity. Raises ValueError."""
+    value = json.loads(body, parse_constant=_refuse)
+    if not isinstance(value, dict):
+        raise ValueError("no object")  # noqa: TRY004 - as all that is wrong with a body
+    return value
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
+
+
+def _not_serialized(operation: str) -> AwsError:
+    return AwsError("SerializationException", f"The body is not a JSON object for {operation}.")
 
 
 def _unknown(name: str, operations: Mapping[str, Operation]) -> str:

@@ -12,6 +12,8 @@ from local.rekognition.wire import errors
 
 MAX_TOKENS = 10_000
 """Number of client request tokens kept; they live as long as the process."""
+_MAX_NUMBER = 2**63
+"""SQLite's integers end here."""
 Item = TypeVar("Item")
 Response = dict[str, Any]
 
@@ -33,9 +35,12 @@ def page_start_number(request: Mapping[str, Any]) -> int:
     Raises InvalidPaginationTokenException.
     """
     try:
-        return int(page_start(request) or 0)
+        number = int(page_start(request) or 0)
     except ValueError:
         raise errors.bad_page() from None
+    if not 0 <= number < _MAX_NUMBER:
+        raise errors.bad_page()
+    return number
 
 
 def paginate(items: Sequence[Item], limit: int, key: Callable[[Item], str]) -> tuple[list[Item], dict[str, str]]:

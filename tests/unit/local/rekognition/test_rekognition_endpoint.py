@@ -23,10 +23,6 @@ from tests.support.processes import PATIENCE, free_port, spawn, wait_until
 
 pytestmark = pytest.mark.slow
 
-SIGNED = (
-    "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/rekognition/aws4_request, "
-    f"SignedHeaders=host;x-amz-date, Signature={'0' * 64}"
-)
 DATASET = "arn:aws:rekognition:us-east-1:123456789012:project/p/dataset/train/1"
 PEOPLE = {
     "collins.jpg": ["Eileen Collins"],
@@ -182,34 +178,27 @@ def test_refusals_have_awss_codes(aws: SimpleNamespace, case: str) -> None:
     assert answer["ResponseMetadata"]["RequestId"]
 
 
+@pytest.mark.parametrize(
+    ("bucket", "key", "reason"),
+    [
+        (BUCKET, "no such.jpg", f"There is no object s3://{BUCKET}/no such.jpg."),
+        ("nowhere", "x.jpg", "There is no bucket nowhere."),
+    ],
+)
+def test_a_missing_object_is_said_and_logged(
+    aws: SimpleNamespace, caplog: pytest.LogCaptureFixture, bucket: str, key: str, reason: str
+) -> None:
+    """Both the caller, after AWS's words, and whoever runs the endpoint learn which object it could not read."""
+    with pytest.raises(ClientError, match=r"Check object key, region and/or access permissions\.") as refusal:
+        aws.rekognition.detect_faces(Image={"S3Object": {"Bucket": bucket, "Name": key}})
+    assert reason in str(refusal.value)
+    assert reason in caplog.text
+
+
 def test_an_unsupported_operation_is_an_error(aws: SimpleNamespace) -> None:
     """An unsupported operation gets an error, not an empty success."""
     with pytest.raises(ClientError, match=r"UnknownOperationException.*ListDatasetEntries is not supported"):
         aws.rekognition.list_dataset_entries(DatasetArn=DATASET)
-
-
-@pytest.mark.parametrize(
-    ("headers", "body", "code"),
-    [
-        ({}, "{}", b"MissingAuthenticationTokenException"),
-        ({"Authorization": "Bearer x"}, "{}", b"IncompleteSignatureException"),
-        (
-            {"Authorization": SIGNED},
-            "[1]",
-            b"SerializationException",
-        ),
-    ],
-)
-def test_malformed_requests_are_refused(aws: SimpleNamespace, headers: dict, body: str, code: bytes) -> None:
-    """A request without SigV4 or without a JSON object gets AWS's code."""
-    connection = http.client.HTTPConnection(aws.url.removeprefix("http://"))
-    target = {"X-Amz-Target": "RekognitionService.DetectLabels"}
-    connection.request("POST", "/", body, target | headers)
-    answer = connection.getresponse()
-    content = answer.read()
-    connection.close()
-    assert answer.status == 400
-    assert code in content
 
 
 @pytest.mark.slow

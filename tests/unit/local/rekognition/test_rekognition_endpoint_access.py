@@ -137,14 +137,16 @@ def test_faults_follow_their_rates_and_the_seed() -> None:
     assert outcomes(rates, 1, 60) == first[:60] != outcomes(rates, 2, 60)
 
 
-def test_calls_are_counted_by_outcome() -> None:
+def test_a_lost_response_is_billed() -> None:
     """A request that ran is billed even if its response is lost, so it counts as both."""
-    with serving(create_app(LISTING, faults=Faults(Rates(reset=1), seed=3))) as url:
+    faces: Handler = operation_handler({"DetectFaces": lambda _: {"FaceDetails": []}})
+    with serving(create_app(faces, faults=Faults(Rates(reset=1), seed=3))) as url:
         client = client_of(url)
-        assert {outcome(client.list_collections) for _ in range(20)} == {"reset"}
+        assert {outcome(lambda: client.detect_faces(Image={"Bytes": b"x"})) for _ in range(20)} == {"reset"}
         (counts,) = json.loads(get(f"{url}/calls")).values()
     assert counts["reset"] == 20
     assert 0 < counts["billed"] < 20
+    assert counts["free"] == 0
 
 
 def test_latency_follows_its_rate() -> None:
