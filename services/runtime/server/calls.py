@@ -19,6 +19,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, get_conte
 from services.runtime import status
 from services.runtime.errors import MalformedRequest, OutOfTime
 from services.runtime.limits import DEFAULT_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
+from services.runtime.server import envelope
 from services.runtime.server.admission import Admission
 from services.runtime.server.metrics import BUCKETS
 
@@ -159,15 +160,16 @@ async def _write(responses: AsyncGenerator[Any], context: Context) -> None:
 
 
 def _parser(deserialize: Any) -> Callable[[bytes], Message]:
-    """Return the message's FromString, but raising MalformedRequest."""
-    name = deserialize.__self__.DESCRIPTOR.full_name
+    """Return the message's FromString, but raising MalformedRequest, and InvalidRequest for a large envelope."""
+    kind = deserialize.__self__.DESCRIPTOR
 
     def parse(message: bytes) -> Message:
         try:
+            envelope.check(message, kind)
             return cast("Message", deserialize(message))
         except DecodeError:
             raise MalformedRequest(
-                f"The request is no {name}. Was it made from another version of the protos?"
+                f"The request is no {kind.full_name}. Was it made from another version of the protos?"
             ) from None
 
     return parse

@@ -1,0 +1,278 @@
+"""Requests that no well-meaning caller sends, each with the status that every server answers."""
+
+import ssl
+from contextlib import suppress
+from typing import NamedTuple
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
+from marquee.v1 import enrollment_pb2
+from marquee.v1 import recognizer_pb2 as pb
+
+MIB = 1024 * 1024
+RECOGNIZE = "/marquee.v1.RecognizerService/RecognizeImage"
+STREAM = "/marquee.v1.RecognizerService/StreamRecognizeImage"
+LIST = "/marquee.v1.RecognizerService/ListRecognizers"
+ENROLL = "/marquee.v1.EnrollmentService/EnrollFaces"
+REMOVE = "/marquee.v1.EnrollmentService/RemovePerson"
+LIST_PEOPLE = "/marquee.v1.EnrollmentService/ListPeople"
+NAN, INFINITY = float("nan"), float("inf")
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+
+class Hostile(NamedTuple):
+    """A serialized request, and the status that it gets."""
+
+    method: str
+    data: bytes
+    code: str
+    reason: str
+    metadata: Metadata = ()
+
+
+def varint(value: int) -> bytes:
+    """Return the number as protobuf writes it."""
+    return bytes([value & 0x7F | 0x80]) + varint(value >> 7) if value > 0x7F else bytes([value])
+
+
+def field(number: int, value: bytes = b"") -> bytes:
+    """Return a length-delimited field."""
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def invalid(message: Message | bytes, method: str = RECOGNIZE, reason: str = "INVALID_REQUEST") -> Hostile:
+    """Return the request with the expectation of INVALID_ARGUMENT."""
+    data = message if isinstance(message, bytes) else message.SerializeToString()
+    return Hostile(method, data, "INVALID_ARGUMENT", reason)
+
+
+def request(image: pb.Image | None = None, **fields: object) -> pb.RecognizeImageRequest:
+    return pb.RecognizeImageRequest(image=image or pb.Image(content=b"x"), **fields)
+
+
+def stored(bucket: str = "marquee-demo", key: str = "hopper.jpg", version_id: str = "") -> pb.RecognizeImageRequest:
+    return request(pb.Image(s3_object=pb.S3Object(bucket=bucket, key=key, version_id=version_id)))
+
+
+def option(name: str = "svm", **fields: object) -> pb.RecognizeImageRequest:
+    return request(recognizer_options={name: pb.RecognizerOptions(**fields)})
+
+
+def timeout(seconds: int, nanos: int = 0) -> pb.RecognizeImageRequest:
+    return option(timeout=Duration(seconds=seconds, nanos=nanos))
+
+
+def options(count: int) -> pb.RecognizeImageRequest:
+    return request(recognizer_options={f"r{number}": pb.RecognizerOptions() for number in range(count)})
+
+
+IMAGE = field(2, field(1, b"x"))
+"""A picture, as it stands in a RecognizeImageRequest."""
+
+RECOGNITIONS = {
+    "4,000,000 features": invalid(request(features=[pb.FEATURE_TEXT] * 4_000_000)),
+    "17 features": invalid(request(features=[pb.FEATURE_TEXT] * 17)),
+    "an unspecified feature": invalid(request(features=[0])),
+    "an unknown feature": invalid(request(features=[99])),
+    "a negative feature": invalid(request(features=[-1])),
+    "a feature of 64 bits": invalid(IMAGE + b"\x20" + varint(2**63)),
+    "1,000,000 empty names": invalid(IMAGE + field(3) * 1_000_000),
+    "1,025 empty names": invalid(IMAGE + field(3) * 1025),
+    "65 names": invalid(request(recognizers=["svm"] * 65)),
+    "a long name": invalid(request(recognizers=["x" * 129])),
+    "an empty name": invalid(request(recognizers=[""]), reason="UNKNOWN_RECOGNIZER"),
+    "a name of control characters": invalid(request(recognizers=["\r\n\0\x1b[2J"]), reason="UNKNOWN_RECOGNIZER"),
+    "a name with a bidi override": invalid(request(recognizers=["\u202esvm"]), reason="UNKNOWN_RECOGNIZER"),
+    "a path as a name": invalid(request(recognizers=["../svm"]), reason="UNKNOWN_RECOGNIZER"),
+    "65 options": invalid(options(65)),
+    "100,000 options": invalid(options(100_000)),
+    "options under a long name": invalid(option("x" * 129)),
+    "options under no name": invalid(option(""), reason="UNKNOWN_RECOGNIZER"),
+    "options of nobody": invalid(option("nobody\n"), reason="UNKNOWN_RECOGNIZER"),
+    "an option's NaN": invalid(option(min_score=NAN)),
+    "an option's infinity": invalid(option(min_score=INFINITY)),
+    "a timeout of 0": invalid(timeout(0)),
+    "a negative timeout": invalid(timeout(-1)),
+    "a timeout of 10^15 s": invalid(timeout(10**15)),
+    "a timeout of 2^63 s": invalid(timeout(2**63 - 1)),
+    "a timeout of -2^63 s": invalid(timeout(-(2**63))),
+    "a timeout's nanoseconds out of range": invalid(timeout(1, 2**31 - 1)),
+    "a timeout's signs mixed": invalid(timeout(1, -1)),
+    "NaN": invalid(request(min_score=NAN)),
+    "infinity": invalid(request(min_score=INFINITY)),
+    "minus infinity": invalid(request(min_score=-INFINITY)),
+    "a score over 1": invalid(request(min_score=1.0001)),
+    "a score below 0": invalid(request(min_score=-1e-9)),
+    "no labels": invalid(request(max_labels=0)),
+    "-2^31 labels": invalid(request(max_labels=-(2**31))),
+    "2^31 labels": invalid(request(max_labels=2**31 - 1)),
+    "an unknown policy": Hostile(
+        RECOGNIZE, request(policy=77).SerializeToString(), "UNIMPLEMENTED", "UNSUPPORTED_POLICY"
+    ),
+    "a negative policy": Hostile(
+        RECOGNIZE, request(policy=-1).SerializeToString(), "UNIMPLEMENTED", "UNSUPPORTED_POLICY"
+    ),
+    "a request_id of spaces": invalid(request(request_id="   ")),
+    "a request_id that adds a log line": invalid(request(request_id='a\n{"event": "call"}')),
+    "a request_id that clears the screen": invalid(request(request_id="\x1b[2J")),
+    "a long request_id": invalid(request(request_id="x" * 129)),
+    "a request_id of 1 MiB": invalid(request(request_id="x" * MIB)),
+    "a path as a collection": invalid(request(collection="../../etc/passwd")),
+    "a collection of control characters": invalid(request(collection="a\r\nb")),
+    "a long collection": invalid(request(collection="x" * 129)),
+    "no picture": invalid(b"", reason="IMAGE_MISSING"),
+    "a picture without a source": invalid(field(2), reason="IMAGE_MISSING"),
+    "0 bytes": invalid(field(2, field(1)), reason="IMAGE_MISSING"),
+    "a picture that is a number": invalid(b"\x10\x05", reason="IMAGE_MISSING"),
+    "a byte": invalid(IMAGE, reason="INVALID_IMAGE"),
+    "content twice": invalid(field(2, field(1, b"x") * 2)),
+    "content beside an object": invalid(field(2, field(1, b"x") + field(2, field(1, b"marquee-demo")))),
+    "two pictures": invalid(IMAGE * 2),
+    "1,000,000 empty contents": invalid(field(2, field(1) * 1_000_000)),
+    "1,000,000 empty pictures": invalid(field(2) * 1_000_000),
+    "an object without a bucket": invalid(stored(bucket="")),
+    "an object without a key": invalid(stored(key="")),
+    "a long bucket": invalid(stored(bucket="b" * 64)),
+    "a long key": invalid(stored(key="ü" * 513)),
+    "a long version": invalid(stored(version_id="v" * 1025)),
+    **{
+        f"the bucket {bucket!r}": Hostile(
+            RECOGNIZE, stored(bucket).SerializeToString(), "PERMISSION_DENIED", "BUCKET_NOT_ALLOWED"
+        )
+        for bucket in ("a", "..", "marquee-demo/", "Marquee-Demo", "marquee-demo\0", "marquee-demo\n", "a:b@c")
+    },
+    **{
+        f"the key {key!r}": Hostile(RECOGNIZE, stored(key=key).SerializeToString(), "NOT_FOUND", "OBJECT_NOT_FOUND")
+        for key in ("/hopper.jpg", "../hopper.jpg", "hopper%2Ejpg", "?versions", "\u202e", "a//b", " ")
+    },
+    "random bytes": invalid(b"\xff" * 100, reason="MALFORMED_REQUEST"),
+    "a truncated picture": invalid(IMAGE[:-1], reason="MALFORMED_REQUEST"),
+    "a length past the end": invalid(b"\x12" + varint(2**62), reason="MALFORMED_REQUEST"),
+    "field 0": invalid(IMAGE + b"\x02\x00", reason="MALFORMED_REQUEST"),
+    "nested groups": invalid(b"\xa3\x06" * 10_000, reason="MALFORMED_REQUEST"),
+    "a surrogate": invalid(IMAGE + field(1, b"\xed\xa0\x80"), reason="MALFORMED_REQUEST"),
+    "invalid UTF-8": invalid(IMAGE + field(3, b"\xc3\x28"), reason="MALFORMED_REQUEST"),
+    "JSON": invalid(b'{"image": {"content": ""}}', reason="MALFORMED_REQUEST"),
+    "another message": invalid(b"GET / HTTP/1.1\r\n\r\n", reason="MALFORMED_REQUEST"),
+    "1 MiB of an unknown field": invalid(IMAGE + field(1000, bytes(MIB))),
+    "1,000,000 unknown fields": invalid(IMAGE + b"\x98\x3f\x00" * 1_000_000),
+    "unknown fields in a picture": invalid(field(2, b"\x98\x3f\x00" * 1_000_000)),
+    "4,000,000 features to a stream": invalid(request(features=[1] * 4_000_000), STREAM),
+    "random bytes to a stream": invalid(b"\xff" * 100, STREAM, "MALFORMED_REQUEST"),
+    "random bytes to a list": invalid(b"\xff" * 100, LIST, "MALFORMED_REQUEST"),
+    "1 MiB to a list": invalid(field(1, bytes(MIB)), LIST),
+    "metadata over 16 KiB": Hostile(RECOGNIZE, b"", "RESOURCE_EXHAUSTED", "", (("x", "y" * 17_000),)),
+    "an unknown method": Hostile("/marquee.v1.RecognizerService/Nothing", b"", "UNIMPLEMENTED", ""),
+    "an unknown service": Hostile("/marquee.v2.RecognizerService/RecognizeImage", b"", "UNIMPLEMENTED", ""),
+    "a path without a method": Hostile("/", b"", "UNIMPLEMENTED", ""),
+    "a health check of 1 MiB": invalid(field(1, b"x" * MIB), "/grpc.health.v1.Health/Check"),
+    "random bytes to a health check": invalid(b"\xff" * 100, "/grpc.health.v1.Health/Check", "MALFORMED_REQUEST"),
+}
+
+PERSON = field(3, b"Ada")
+"""A display_name, as it stands in an EnrollFacesRequest."""
+
+
+def enrollment(**fields: object) -> enrollment_pb2.EnrollFacesRequest:
+    named = {"display_name": "Ada", "images": [pb.Image(content=b"x")]} | fields
+    return enrollment_pb2.EnrollFacesRequest(**named)
+
+
+PAGE_TOKENS = ("\0", "../ada", "W10=", "é", "bnVsbA==")
+"""Neither a leaf nor a gateway made them."""
+
+ENROLLMENTS = {
+    "33 pictures": invalid(enrollment(images=[pb.Image(content=b"x")] * 33), ENROLL),
+    "1,000,000 empty pictures": invalid(PERSON + field(4) * 1_000_000, ENROLL),
+    "a picture without a source": invalid(enrollment(images=[pb.Image()]), ENROLL, "IMAGE_MISSING"),
+    "content beside an object": invalid(PERSON + field(4, field(1, b"x") + field(2)), ENROLL),
+    "nobody": invalid(enrollment(display_name=""), ENROLL),
+    "a name without letters": invalid(enrollment(display_name="!?"), ENROLL),
+    "a long name": invalid(enrollment(display_name="x" * 201), ENROLL),
+    "a name of two lines": invalid(enrollment(display_name="Ada\nLovelace"), ENROLL),
+    "a name with a bidi override": invalid(enrollment(display_name="\u202eAda"), ENROLL),
+    "a blank name": invalid(enrollment(person_id="ada", display_name="  "), ENROLL),
+    "a path as a person_id": invalid(enrollment(person_id="../ada"), ENROLL),
+    "a long person_id": invalid(enrollment(person_id="x" * 129), ENROLL),
+    "a path as a collection": invalid(enrollment(collection="../ada"), ENROLL),
+    "65 recognizers": invalid(enrollment(recognizers=["svm"] * 65), ENROLL),
+    "1 MiB of a name": invalid(enrollment(display_name="x" * MIB), ENROLL),
+    "random bytes": invalid(b"\xff" * 100, ENROLL, "MALFORMED_REQUEST"),
+    "no removal": invalid(b"", REMOVE),
+    "a removal by path": invalid(enrollment_pb2.RemovePersonRequest(person_id="a/b"), REMOVE),
+    "a removal from a path": invalid(enrollment_pb2.RemovePersonRequest(person_id="a", collection="a/b"), REMOVE),
+    "a removal by a long id": invalid(enrollment_pb2.RemovePersonRequest(person_id="x" * 129), REMOVE),
+    "a negative page size": invalid(enrollment_pb2.ListPeopleRequest(page_size=-1), LIST_PEOPLE),
+    "a long page token": invalid(enrollment_pb2.ListPeopleRequest(page_token="x" * 32_769), LIST_PEOPLE),
+    **{
+        f"the page token {token[:8]!r}": invalid(enrollment_pb2.ListPeopleRequest(page_token=token), LIST_PEOPLE)
+        for token in PAGE_TOKENS
+    },
+    "a list of a path": invalid(enrollment_pb2.ListPeopleRequest(collection="a/b"), LIST_PEOPLE),
+    "a list of 65 recognizers": invalid(enrollment_pb2.ListPeopleRequest(recognizers=["a"] * 65), LIST_PEOPLE),
+}
+
+
+def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
+    """Return an HTTP/2 frame."""
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+
+def headers(stream: int, flags: int = 0x4, **others: str) -> bytes:
+    """Return the HEADERS frame of a call of RecognizeImage; its flags default to END_HEADERS."""
+    pairs = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": RECOGNIZE,
+        ":authority": "x",
+        "te": "trailers",
+        "content-type": "application/grpc",
+    } | {name.replace("_", "-"): value for name, value in others.items()}
+    texts = [text.encode() for pair in pairs.items() for text in pair]
+    block = b"".join((b"\0" if place % 2 == 0 else b"") + bytes([len(text)]) + text for place, text in enumerate(texts))
+    return frame(_HEADERS, flags, stream, block)
+
+
+def client_hello() -> bytes:
+    """Return the first bytes that a TLS client sends."""
+    outgoing = ssl.MemoryBIO()
+    client = ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="marquee")
+    with suppress(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()
+
+
+_DATA, _HEADERS, _RESET, _SETTINGS, _PING, _CONTINUATION = 0, 1, 3, 4, 6, 9
+_OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(_SETTINGS)
+_STREAMS = range(1, 2001, 2)
+_MESSAGE = frame(_DATA, 1, 1, b"\0\0\0\0\0")
+
+CONNECTIONS = {
+    "nothing": b"",
+    "HTTP/1.1": b"GET / HTTP/1.1\r\nHost: marquee\r\n\r\n",
+    "TLS": client_hello(),
+    "half a preface": _OPENING[:10],
+    "every byte": bytes(range(256)) * 100,
+    "every byte after the preface": _OPENING + bytes(range(256)) * 100,
+    "a frame over the limit": _OPENING + b"\xff\xff\xff\0\0\0\0\0\1",
+    "frames of an unknown kind": _OPENING + frame(77, payload=b"x") * 1000,
+    "10,000 pings": _OPENING + frame(_PING, payload=bytes(8)) * 10_000,
+    "10,000 settings": _OPENING + frame(_SETTINGS) * 10_000,
+    "1,000 calls, each reset at once": _OPENING
+    + b"".join(headers(stream) + frame(_RESET, stream=stream, payload=b"\0\0\0\x08") for stream in _STREAMS),
+    "headers without an end": _OPENING + headers(1, flags=0) + frame(_CONTINUATION, 0, 1, b"\0\1x\1y" * 100) * 1000,
+    "a header table of nothing": _OPENING + frame(_HEADERS, 0x4, 1, b"\xff" * 100),
+    "data without a call": _OPENING + frame(_DATA, 1, 1, b"x"),
+    "a JSON call": _OPENING + headers(1, content_type="application/json") + frame(_DATA, 1, 1, b"{}"),
+    "gRPC with JSON": _OPENING + headers(1, content_type="application/grpc+json") + frame(_DATA, 1, 1, b"\0\0\0\0\2{}"),
+    "a GET": _OPENING + headers(1, **{":method": "GET"}) + _MESSAGE,
+    "a compression that nobody has": _OPENING + headers(1, grpc_encoding="brotli") + frame(_DATA, 1, 1, b"\1\0\0\0\1x"),
+    "a message of 4 GiB": _OPENING + headers(1) + frame(_DATA, 0, 1, b"\0\xff\xff\xff\xffx"),
+    "a deadline of nothing": _OPENING + headers(1, grpc_timeout="xyz") + _MESSAGE,
+    "a deadline of 10,000 years": _OPENING + headers(1, grpc_timeout="99999999H") + _MESSAGE,
+    "hops that are no number": _OPENING + headers(1, marquee_hops="٣") + _MESSAGE,
+    "hops of 100 digits": _OPENING + headers(1, marquee_hops="9" * 100) + _MESSAGE,
+    "binary metadata that is not base64": _OPENING + headers(1, x_bin="%%%") + _MESSAGE,
+}
+"""What is sent on a connection of its own."""
