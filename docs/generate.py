@@ -1,4 +1,4 @@
-"""Generate docs/settings.md and docs/errors.md from the code, or check that they are current.
+"""Generate docs/settings.md, docs/errors.md and docs/limits.md from the code, or check that they are current.
 
 usage: PYTHONPATH=. python docs/generate.py [--check]
 """
@@ -11,6 +11,22 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from services.names import SERVERS, settings_of
+from services.runtime.limits import (
+    DEFAULT_DEADLINE_SECONDS,
+    DEFAULT_MAX_LABELS,
+    DEFAULT_PAGE_SIZE,
+    MAX_ENVELOPE_BYTES,
+    MAX_ENVELOPE_FIELDS,
+    MAX_HOPS,
+    MAX_IMAGE_BYTES,
+    MAX_IMAGE_PIXELS,
+    MAX_MAX_LABELS,
+    MAX_MESSAGE_BYTES,
+    MAX_PAGE_SIZE,
+    MIB,
+)
+from services.runtime.limits import TABLE as FIELDS
+from services.runtime.server.server import LIMITS
 from services.runtime.settings import PREFIX, LeafSettings, Settings
 from services.runtime.status import TABLE
 
@@ -20,7 +36,7 @@ KINDS: tuple[type[Settings], ...] = (Settings, LeafSettings, *(kind for name in 
 
 def main() -> None:
     """Write the files; with --check exit 1 if any is stale."""
-    fresh = {DOCS / "settings.md": settings(), DOCS / "errors.md": errors()}
+    fresh = {DOCS / "settings.md": settings(), DOCS / "errors.md": errors(), DOCS / "limits.md": limits()}
     stale = [path.name for path, text in fresh.items() if not path.exists() or path.read_text("utf-8") != text]
     if "--check" not in sys.argv[1:]:
         for path, text in fresh.items():
@@ -76,6 +92,60 @@ def errors() -> str:
         "gRPC itself refuses a message over 16 MiB with `RESOURCE_EXHAUSTED` and no details.",
     ]
     return "\n".join([*lines, ""])
+
+
+def limits() -> str:
+    """Return the limits of the contract as Markdown."""
+    lines = [
+        "# Limits",
+        "",
+        "Every server enforces these, the gateway and the recognizers alike; they are no settings. What is over a",
+        "limit is refused with `INVALID_ARGUMENT` unless said otherwise, before any work is done on it, and the",
+        "message names the field, what it has and its limit. This page is generated: `make docs`.",
+        "",
+        "## Calls",
+        "",
+        "| what | limit |",
+        "|---|---|",
+        *(f"| {what} | {limit} |" for what, limit in _CALLS.items()),
+        "",
+        "Clients and recognizers in other languages have to allow messages of 16 MiB: gRPC itself receives 4 MiB at",
+        "most. In Go that is `grpc.MaxCallRecvMsgSize` and `grpc.MaxRecvMsgSize`, in Java `maxInboundMessageSize`,",
+        "elsewhere the channel argument `grpc.max_receive_message_length` or its namesake. Marquee's own client,",
+        "command and servers do.",
+        "",
+        "A server receives a request only where there is room for it: the rest waits at the client, and a request that",
+        "arrives slowly while others wait gives way to them with `RESOURCE_EXHAUSTED`. How much room there is says",
+        "`MARQUEE_MAX_IN_FLIGHT_MIB` in the [settings](settings.md).",
+        "",
+        "## Fields",
+        "",
+        "A request over one of these is refused, and so is a recognizer's answer. A map's length is its keys'.",
+        "",
+        "| message | field | limit |",
+        "|---|---|---|",
+        *(
+            f"| {message} | `{field}` | {str(limit).removeprefix('At most ').rstrip('.')} |"
+            for message, fields in FIELDS.items()
+            for field, limit in fields.items()
+        ),
+    ]
+    return "\n".join([*lines, ""])
+
+
+_BY_GRPC = "gRPC answers `RESOURCE_EXHAUSTED` without details"
+_TRANSPORT = dict(LIMITS)
+_CALLS = {
+    "message, either way": f"{MAX_MESSAGE_BYTES // MIB} MiB; {_BY_GRPC}",
+    "request besides the bytes of its pictures": f"{MAX_ENVELOPE_BYTES // 1024} KiB and {MAX_ENVELOPE_FIELDS} fields",
+    "picture": f"{MAX_IMAGE_BYTES // MIB} MiB and {MAX_IMAGE_PIXELS // 1_000_000} megapixels",
+    "`max_labels`": f"1 to {MAX_MAX_LABELS}; default {DEFAULT_MAX_LABELS}",
+    "`page_size`": f"lowered to {MAX_PAGE_SIZE}; 0 is the default, {DEFAULT_PAGE_SIZE}",
+    "deadline": f"{DEFAULT_DEADLINE_SECONDS:.0f} s if the caller sets none",
+    "gateways behind one another": f"{MAX_HOPS}; more are `FAILED_PRECONDITION`",
+    "metadata of a call": f"{_TRANSPORT['grpc.max_metadata_size'] // 1024} KiB; {_BY_GRPC}",
+    "calls at a time on a connection": f"{_TRANSPORT['grpc.max_concurrent_streams']}; others wait at the client",
+}
 
 
 def _rows(kind: type[Settings]) -> Iterator[str]:
