@@ -16,6 +16,9 @@ from tests.support.processes import LocalSystem
 pytestmark = pytest.mark.slow
 
 ENROLLING = ("gateway", "svm")
+SOON = 5
+"""Seconds: a ceiling for a busy machine. bench/hostile.py measures it, and four million features took tens of them."""
+_ALONE = [("grpc.use_local_subchannel_pool", 1)]
 _OPTIONS = [("grpc.max_send_message_length", 64 << 20), ("grpc.max_metadata_size", 1 << 20)]
 
 
@@ -50,6 +53,21 @@ async def test_hostile_connections_harm_no_other(address: str, channel: grpc.aio
             await reader.read(1)
             alive[case] = await is_alive(channel)
     assert alive == dict.fromkeys(CONNECTIONS, True)
+
+
+async def test_liveness_answers_beside_hostile_requests(address: str, channel: grpc.aio.Channel) -> None:
+    """While all of the requests are in flight, liveness is answered soon: none of them keeps the server busy."""
+    waits = []
+    clock = asyncio.get_running_loop().time
+    async with grpc.aio.insecure_channel(address, options=_ALONE) as own:
+        calls = asyncio.gather(*(answer(channel, hostile) for hostile in RECOGNITIONS.values()))
+        while not calls.done():
+            begin = clock()
+            assert await is_alive(own)
+            waits.append(clock() - begin)
+            await asyncio.sleep(0.05)
+        await calls
+    assert max(waits) < SOON
 
 
 @asynccontextmanager
