@@ -24,18 +24,16 @@ from local.rekognition.wire.access import Access, SignedRequest
 from local.rekognition.wire.errors import AwsError
 from local.rekognition.wire.faults import Faults, Reset
 from local.rekognition.wire.protocol import Handler, Reply, error_reply
+from services.rekognition.budget.prices import MICRO_USD
 
 _TARGET = "RekognitionService."
 _RESET_AT_ONCE = struct.pack("ii", 1, 0)
 _THROTTLING = ("ThrottlingException", "ProvisionedThroughputExceededException")
 _MAX_BODY = 16 * 1024 * 1024
 """Bytes: CompareFaces' two pictures of 5 MB are 13.3 MB in base64."""
-_BILLED = {
-    *("CompareFaces", "DetectFaces", "DetectLabels", "DetectModerationLabels", "DetectText", "RecognizeCelebrities"),
-    *("IndexFaces", "SearchFaces", "SearchFacesByImage", "SearchUsers", "SearchUsersByImage"),
-    *("AssociateFaces", "DisassociateFaces"),
-}
-"""Operations with a price on https://aws.amazon.com/rekognition/pricing/; the others are free, and so are errors."""
+_BILLED = {api for api, price in MICRO_USD.items() if price} | {"SearchFaces", "SearchUsers", "DisassociateFaces"}
+"""Operations with a price on https://aws.amazon.com/rekognition/pricing/; the others are free, and so are errors:
+https://repost.aws/questions/QUC3Mnx3QoQ32eHoGTitjAsw."""
 _BUG = error_reply(AwsError("InternalServerError", "Internal server error", 500))
 _ABOUT = """This is Marquee's stand-in for Amazon Rekognition. It answers AWS's SDKs and command line:
 

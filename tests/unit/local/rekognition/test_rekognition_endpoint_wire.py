@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from local.rekognition.wire.app import create_app
 from local.rekognition.wire.errors import AwsError
 from local.rekognition.wire.protocol import operation_handler
 from tests.support.aws import serving
+from tests.support.processes import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -163,3 +165,11 @@ def test_only_what_aws_bills_is_counted_as_billed() -> None:
         "ListCollections": {"free": 1},
         "unknown": {"refused": 2},
     }
+
+
+def test_the_documentations_program_runs_as_it_stands(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pasted with another port only, without credentials of any account, the example prints the collections."""
+    text = (ROOT / "docs/rekognition-endpoint.md").read_text()
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(program.replace("http://127.0.0.1:9000", url), {})  # noqa: S102 - our own documentation
+    assert capsys.readouterr().out == "[]\n"
