@@ -1,17 +1,40 @@
-"""google.rpc.Status: made from domain errors, and read from failed calls."""
+"""google.rpc.Status: made from domain errors, read from failed calls, and kept small enough to arrive.
 
-from collections.abc import Mapping
+By default a gRPC client takes 8 KiB of metadata at the end of a call. A failed call has its status in there twice: the
+message, percent-encoded, and all of the status in base64, which is a third longer. Whatever is over 8 KiB becomes
+RESOURCE_EXHAUSTED at the client, and the cause is lost.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote
 
 import grpc
-from google.protobuf import any_pb2
+from google.protobuf import any_pb2, json_format, message_factory
+from google.protobuf.message import DecodeError, Message
 from google.rpc import error_details_pb2, status_pb2
 
 from services.runtime import errors
+from services.runtime.limits import MAX_HOPS
 
 DOMAIN = "marquee"
 DETAILS_KEY = "grpc-status-details-bin"
+MAX_STATUS_BYTES = 4500
+"""Maximum size of a serialized status. In base64, beside the longest message, it leaves 600 of the 8192 bytes."""
 
 _MAX_CHARACTERS = 500
+_MIN_CHARACTERS = 30
+_MAX_NAME_CHARACTERS = 64
+_MAX_ENCODED_BYTES = 1500
+_MAX_METADATA = 16
+_PACKED_BYTES = 50
+"""What a status needs more as a detail: the name of its type."""
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_UNENCODED = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
+_KINDS: dict[str, type[Message]] = {
+    kind.full_name: message_factory.GetMessageClass(kind)
+    for kind in (status_pb2.Status.DESCRIPTOR, *error_details_pb2.DESCRIPTOR.message_types_by_name.values())
+}
 _Code = grpc.StatusCode
 TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.InvalidRequest: (_Code.INVALID_ARGUMENT, "INVALID_REQUEST"),
@@ -61,7 +84,7 @@ class StatusError(Exception):
 def from_exception(exc: Exception, **metadata: str) -> status_pb2.Status:
     """Return the status for the caller, which never has the text of an exception that is no DomainError."""
     if isinstance(exc, StatusError):
-        return exc.status
+        return bounded(exc.status)
     if not isinstance(exc, errors.DomainError):
         return make(
             _Code.INTERNAL,
@@ -73,26 +96,25 @@ def from_exception(exc: Exception, **metadata: str) -> status_pb2.Status:
     answer = make(code, reason, exc.message, **metadata | exc.metadata)
     if exc.retry_after is not None:
         answer.details.append(_retry_info(exc.retry_after))
-    return answer
+    return bounded(answer)
 
 
 def make(code: grpc.StatusCode, reason: str, message: str, **metadata: str) -> status_pb2.Status:
-    """Return a status with an ErrorInfo of this project's domain.
-
-    Texts are truncated, since some quote the caller: gRPC replaces a status over 8 KiB.
-    """
+    """Return a status with an ErrorInfo of this project's domain. Texts are truncated, since some quote the caller."""
     short = {key: _cut(value) for key, value in metadata.items()}
     info = error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=short)
-    detail = any_pb2.Any()
-    detail.Pack(info)
-    return status_pb2.Status(code=number(code), message=_cut(message), details=[detail])
+    return status_pb2.Status(code=number(code), message=_cut(message), details=[_packed(info)])
 
 
 def _retry_info(seconds: float) -> any_pb2.Any:
     info = error_details_pb2.RetryInfo()
     info.retry_delay.FromNanoseconds(int(seconds * 1e9))
+    return _packed(info)
+
+
+def _packed(message: Message) -> any_pb2.Any:
     detail = any_pb2.Any()
-    detail.Pack(info)
+    detail.Pack(message)
     return detail
 
 
@@ -102,7 +124,8 @@ def join(
     """Return one status for several failures, with each of them in the details, prefixed by its name.
 
     Code, reason and message are the failures' if they agree, otherwise those of `otherwise`, and `summary`
-    followed by all messages. Metadata that all of them share is kept.
+    followed by all messages. Metadata that all of them share is kept. Each gets an equal share of MAX_STATUS_BYTES;
+    of more failures than have room, the last are left out.
     """
     kinds = {(code_of(one), reason_of(one)) for one in statuses.values()}
     codes = {code for code, _ in kinds}
@@ -110,30 +133,102 @@ def join(
     prefixed = [f"{name}: {one.message}" for name, one in statuses.items()]
     shared = dict(set.intersection(*(set(_info(one).metadata.items()) for one in statuses.values())))
     code, reason = kinds.pop() if len(kinds) == 1 else otherwise
-    joined = make(
-        codes.pop() if len(codes) == 1 else code,
-        reason,
-        messages.pop() if len(messages) == 1 else " ".join([summary, *prefixed]),
-        **shared | metadata,
+    joined = bounded(
+        make(
+            codes.pop() if len(codes) == 1 else code,
+            reason,
+            messages.pop() if len(messages) == 1 else _sentences(summary, prefixed),
+            **shared | metadata,
+        ),
+        MAX_STATUS_BYTES // 2,
     )
+    share = (MAX_STATUS_BYTES - joined.ByteSize()) // len(statuses) - _PACKED_BYTES
     for one, message in zip(statuses.values(), prefixed, strict=True):
-        copy = status_pb2.Status()
-        copy.CopyFrom(one)
-        copy.message = message
-        joined.details.add().Pack(copy)
+        copy = status_pb2.Status(code=one.code, message=message, details=one.details)
+        joined.details.append(_packed(bounded(copy, share)))
+    while joined.ByteSize() > MAX_STATUS_BYTES:
+        del joined.details[-1]
     return joined
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _MAX_CHARACTERS else f"{text[: _MAX_CHARACTERS - 1]}…"
+def _sentences(summary: str, messages: Sequence[str]) -> str:
+    """Return the summary and all messages, each with its first words at least."""
+    room = max(_MIN_CHARACTERS, (_MAX_CHARACTERS - len(summary)) // len(messages) - 1)
+    whole = " ".join([summary, *messages])
+    return whole if len(whole) <= _MAX_CHARACTERS else " ".join([summary, *(_cut(one, room) for one in messages)])
+
+
+def bounded(original: status_pb2.Status, limit: int = MAX_STATUS_BYTES, depth: int = MAX_HOPS) -> status_pb2.Status:
+    """Return the status in at most `limit` bytes, and fit for every client, whoever made it.
+
+    A status that is so already stays as it is. The code becomes one that gRPC defines. Details are those of google.rpc
+    that parse, the ErrorInfo first; statuses in them lie at most `depth` deep. What is too much is cut: further details
+    first, then the ErrorInfo's metadata, then the end of the message; code, reason and first words stay.
+    """
+    status = status_pb2.Status(code=number(code_of(original)), message=_cut(original.message))
+    status.details.extend(_fit_details(original.details, depth))
+    while status.ByteSize() > limit and len(status.details) > 1:
+        del status.details[-1]
+    if status.ByteSize() > limit and (info := _info(status)).metadata:
+        info.metadata.clear()
+        status.details[0].Pack(info)
+    while status.ByteSize() > limit and len(status.message) > _MIN_CHARACTERS:
+        status.message = _cut(status.message, len(status.message) * 3 // 4)
+    return status
+
+
+def _fit_details(details: Iterable[any_pb2.Any], depth: int) -> list[any_pb2.Any]:
+    fit = (one for detail in details if (one := _fit_detail(detail, depth)) is not None)
+    return sorted(fit, key=lambda detail: not detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR))
+
+
+def _fit_detail(detail: any_pb2.Any, depth: int) -> any_pb2.Any | None:
+    """Return the detail with its texts cut; None if it is none of google.rpc's or no client could show it."""
+    try:
+        message = _KINDS[detail.TypeName()].FromString(detail.value)
+        if isinstance(message, status_pb2.Status):
+            return _packed(bounded(message, depth=depth - 1)) if depth else None
+        json_format.MessageToDict(message)
+    except (KeyError, ValueError, DecodeError, json_format.Error):
+        return None
+    if isinstance(message, error_details_pb2.ErrorInfo) and message != (info := _fit_info(message)):
+        return _packed(info)
+    return detail
+
+
+def _fit_info(info: error_details_pb2.ErrorInfo) -> error_details_pb2.ErrorInfo:
+    metadata = {
+        _cut(key, _MAX_NAME_CHARACTERS): _cut(value) for key, value in sorted(info.metadata.items())[:_MAX_METADATA]
+    }
+    return error_details_pb2.ErrorInfo(
+        reason=_cut(info.reason, _MAX_NAME_CHARACTERS),
+        domain=_cut(info.domain, _MAX_NAME_CHARACTERS),
+        metadata=metadata,
+    )
+
+
+def _cut(text: str, characters: int = _MAX_CHARACTERS) -> str:
+    """Return the beginning of the text, without control characters, and short in gRPC's percent-encoding, too."""
+    short = _CONTROL.sub(" ", text.encode("utf-8", "replace").decode())
+    if len(short) > characters:
+        short = f"{short[: characters - 1]}…"
+    while not short.isascii() and len(quote(short, safe=_UNENCODED)) > _MAX_ENCODED_BYTES:
+        short = f"{short[: len(short) * 3 // 4]}…"
+    return short
 
 
 def from_rpc_error(error: grpc.aio.AioRpcError) -> status_pb2.Status:
-    """Return the status of a failed call, or gRPC's own code and text if it has none."""
-    for key, value in error.trailing_metadata() or ():
-        if key == DETAILS_KEY and isinstance(value, bytes):
-            return status_pb2.Status.FromString(value)
-    return status_pb2.Status(code=number(error.code()), message=error.details() or "")
+    """Return the status of a failed call, or gRPC's own code and text if it has none that parses and agrees."""
+    own = status_pb2.Status(code=number(error.code()), message=_cut(error.details() or ""))
+    statuses = (_parsed(value) for key, value in error.trailing_metadata() or () if key == DETAILS_KEY)
+    return next((bounded(one) for one in statuses if one is not None and one.code == own.code), own)
+
+
+def _parsed(value: str | bytes) -> status_pb2.Status | None:
+    try:
+        return status_pb2.Status.FromString(value) if isinstance(value, bytes) else None
+    except DecodeError:
+        return None
 
 
 def number(code: grpc.StatusCode) -> int:
@@ -152,6 +247,8 @@ def reason_of(status: status_pb2.Status) -> str:
 
 
 def _info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:
-    info = error_details_pb2.ErrorInfo()
-    next((detail for detail in status.details if detail.Unpack(info)), None)
-    return info
+    packed = (detail for detail in status.details if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR))
+    try:
+        return error_details_pb2.ErrorInfo.FromString(next(packed, any_pb2.Any()).value)
+    except DecodeError:
+        return error_details_pb2.ErrorInfo()
