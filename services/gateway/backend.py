@@ -8,24 +8,34 @@ from typing import Any, Protocol
 import grpc
 import structlog
 from google.rpc import status_pb2
+from prometheus_client import Counter
 from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
+from services.gateway import answer
 from services.gateway.config import BackendConfig
 from services.runtime import status
-from services.runtime.errors import TooManyHops
+from services.runtime.errors import InvalidAnswer, TooManyHops
 from services.runtime.limits import MAX_HOPS, MAX_MESSAGE_BYTES
 from services.runtime.server.calls import Context
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
 
 logger = structlog.get_logger()
+_results = Counter(
+    "marquee_backend_results",
+    "Total results by recognizer and outcome; of calls other than RecognizeImage, failures only.",
+    ("recognizer", "outcome"),
+)
 HOPS_KEY = "marquee-hops"
 """Metadata key of the number of gateways that a call has passed through."""
 _Code = grpc.StatusCode
-_REASONS = {_Code.UNAVAILABLE: "RECOGNIZER_UNAVAILABLE", _Code.DEADLINE_EXCEEDED: "RECOGNIZER_TIMEOUT"}
-_MESSAGES = {_Code.UNAVAILABLE: "{} does not answer.", _Code.DEADLINE_EXCEEDED: "{} did not answer in time."}
+_NETWORK = {
+    _Code.UNAVAILABLE: ("RECOGNIZER_UNAVAILABLE", "does not answer."),
+    _Code.DEADLINE_EXCEEDED: ("RECOGNIZER_TIMEOUT", "did not answer in time."),
+}
 _ANSWERED = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL))
+_MAX_STATUS_METADATA_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -66,10 +76,8 @@ class Backend:
         self._max_in_flight = config.max_in_flight
         self._in_flight = 0
         self._channel = grpc.aio.insecure_channel(config.target, options=_options(config))
-        self._stubs: dict[Method, Any] = {
-            method: self._channel.unary_unary(method.path, response_deserializer=method.response.FromString)
-            for method in _METHODS
-        }
+        # Without a deserializer: gRPC turns an answer that does not parse into None.
+        self._stubs: dict[Method, Any] = {method: self._channel.unary_unary(method.path) for method in _METHODS}
 
     async def call(self, method: Method, request: bytes, timeout: float, hops: int) -> Any:
         """Return the response to a serialized request, its results named as this gateway names them.
@@ -81,40 +89,29 @@ class Backend:
             return self._failure(method, status.make(_Code.RESOURCE_EXHAUSTED, "SHED", message), pb.OUTCOME_SHED)
         self._in_flight += method.places
         try:
-            response = await self._stubs[method](request, timeout=timeout, metadata=((HOPS_KEY, str(hops)),))
+            data = await self._stubs[method](request, timeout=timeout, metadata=((HOPS_KEY, str(hops)),))
+            return await answer.read(method.response, data, self.name)
         except grpc.aio.AioRpcError as exc:
             return self._failure(method, self._status(exc))
+        except InvalidAnswer as exc:
+            logger.warning("invalid answer", recognizer=self.name, error=exc.message)
+            return self._failure(method, status.from_exception(exc, recognizer=self.name))
+        except Exception:
+            logger.exception("unforeseen", recognizer=self.name)
+            message = f"{self.name} could not be called, or its answer not be read. The gateway's log has the details."
+            return self._failure(method, status.make(_Code.INTERNAL, "RECOGNIZER_FAILED", message))
         finally:
             self._in_flight -= method.places
-        return self._named(method, response)
 
     async def close(self) -> None:
         """Close the channel."""
         await self._channel.close()
 
-    def _named(self, method: Method, response: Any) -> Any:
-        entries = response and (response.recognizers if method is LIST_RECOGNIZERS else response.results)
-        if not entries:  # grpc.aio turns an undecodable response into None
-            message = f"{self.name} returned no result."
-            return self._failure(method, status.make(_Code.INTERNAL, "RECOGNIZER_FAILED", message))
-        for entry in entries:
-            if method is LIST_RECOGNIZERS:
-                entry.name = self._name(entry.name, response.gateway)
-            else:
-                entry.recognizer = self._name(entry.recognizer, response.gateway)
-        return response
-
-    def _name(self, inner: str, gateway: str) -> str:
-        return f"{self.name}/{inner}" if gateway else self.name
-
     def _failure(self, method: Method, why: status_pb2.Status, outcome: pb.Outcome.ValueType = pb.OUTCOME_ERROR) -> Any:
-        response = method.response()
-        if method is LIST_RECOGNIZERS:
-            response.recognizers.add(name=self.name, state=pb.RECOGNIZER_STATE_UNAVAILABLE, status=why)
-            return response
         if status.code_of(why) is _Code.DEADLINE_EXCEEDED:
             outcome = pb.OUTCOME_TIMEOUT
-        response.results.add(recognizer=self.name, outcome=outcome, status=why)
+        response = method.response()
+        answer.fail(answer.entries_of(response).add(), self.name, why, outcome)
         return response
 
     def _status(self, error: grpc.aio.AioRpcError) -> status_pb2.Status:
@@ -127,17 +124,23 @@ class Backend:
             code = _Code.UNAVAILABLE
         if code is not _Code.UNIMPLEMENTED:  # recognizers that do not enroll answer so
             logger.warning("recognizer failed", recognizer=self.name, code=code.name, error=original.message)
-        message = _MESSAGES.get(code, "{} failed: " + original.message).format(self.name)
-        return status.make(code, _REASONS.get(code, "RECOGNIZER_FAILED"), message, recognizer=self.name)
+        reason, words = _NETWORK.get(code, ("RECOGNIZER_FAILED", f"failed: {original.message}"))
+        return status.make(code, reason, f"{self.name} {words}", recognizer=self.name)
 
 
 def hops_of(context: Context) -> int:
     """Return the number of gateways that the call has passed through, this one included. Raises TooManyHops."""
-    value = str(dict(context.invocation_metadata() or ()).get(HOPS_KEY, "0"))
-    hops = int(value[:3]) + 1 if value.isdecimal() else 1
+    values = [str(value) for key, value in context.invocation_metadata() or () if key == HOPS_KEY]
+    numbers = [value.lstrip("0") or "0" for value in values if value.isdecimal()]
+    hops = 1 + max((int(number[:3]) for number in numbers), default=0)
     if hops > MAX_HOPS:
         raise TooManyHops(f"The call passed through more than {MAX_HOPS} gateways. Do they call each other in a loop?")
     return hops
+
+
+def count(recognizer: str, outcome: pb.Outcome.ValueType) -> None:
+    """Count a result. Of calls other than RecognizeImage only failures count: successes would hide that it fails."""
+    _results.labels(recognizer.partition("/")[0], outcome_name(outcome)).inc()
 
 
 def check_answered(results: Sequence[Result], request_id: str = "") -> None:
@@ -165,6 +168,11 @@ def _options(config: BackendConfig) -> list[tuple[str, int | str]]:
         ("grpc.service_config", json.dumps(_service_config(config))),
         ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
         ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        # A recognizer may tell more of its failure than the 8 KiB that this gateway passes on.
+        ("grpc.max_metadata_size", _MAX_STATUS_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", _MAX_STATUS_METADATA_BYTES),
+        # Recognizers are the operator's: an address in http_proxy is for the way out.
+        ("grpc.enable_http_proxy", 0),
         # A recognizer that comes back, or a new replica, is used within 2 s.
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.min_reconnect_backoff_ms", 1000),

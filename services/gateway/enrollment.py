@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +13,7 @@ from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2
+from services.gateway import answer
 from services.gateway.backend import (
     ENROLL_FACES,
     LIST_PEOPLE,
@@ -22,12 +22,16 @@ from services.gateway.backend import (
     Method,
     Result,
     check_answered,
+    count,
     hops_of,
 )
 from services.gateway.plan import BackendCall, plan_enrollment
 from services.runtime import requests, status
-from services.runtime.errors import InvalidRequest, NotOffered
+from services.runtime.errors import InvalidAnswer, InvalidRequest, NotOffered
 from services.runtime.server.calls import Context, seconds_left
+
+_MAX_TOKENS_BYTES = 20 * 1024
+"""Maximum size of the tokens of all recognizers, which make one page_token of at most 32 KiB."""
 
 
 class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
@@ -69,14 +73,14 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         """Return the next page of every recognizer that has one."""
         requests.check_listing(request)
         request.page_size = requests.page_size_of(request)
-        tokens = _decode(request.page_token)
+        pages = _decode(request.page_token)
         request.ClearField("page_token")
         calls = self._plan(LIST_PEOPLE, request, context)
-        if tokens:
-            calls = _pages(calls, tokens)
+        if pages:
+            calls = _paged(calls, pages)
         responses = await _send(calls)
         names = (call.backend.name for call in calls)
-        next_tokens = {name: one.next_page_token for name, one in zip(names, responses, strict=True)}
+        next_tokens = {name: _token_of(one, len(calls)) for name, one in zip(names, responses, strict=True)}
         return pb.ListPeopleResponse(
             results=_results(responses), next_page_token=_encode(next_tokens), gateway=self._name
         )
@@ -97,8 +101,11 @@ async def _send(calls: Sequence[BackendCall]) -> list[Any]:
 def _results(responses: Sequence[Any], request_id: str = "") -> list[Any]:
     """Return all results. Raises StatusError if all recognizers failed, NotOffered if none of them enrolls."""
     results = [result for response in responses for result in response.results]
+    answer.make_room(results)
     for result in results:
         _skip_unimplemented(result)
+        if result.outcome not in answer.SUCCESSES:
+            count(result.recognizer, result.outcome)
     check_answered(results, request_id)
     if all(result.outcome == recognizer_pb2.OUTCOME_SKIPPED for result in results):
         reasons = " ".join(dict.fromkeys(result.status.message for result in results))
@@ -116,29 +123,44 @@ def _skip_unimplemented(result: Result) -> None:
     result.outcome = recognizer_pb2.OUTCOME_SKIPPED
 
 
-def _pages(calls: Sequence[BackendCall], tokens: Mapping[str, str]) -> list[BackendCall]:
+def _paged(calls: Sequence[BackendCall], pages: Mapping[str, bytes]) -> list[BackendCall]:
     """Return the calls of the recognizers that have a next page, each with its own token. Raises InvalidRequest."""
-    pages = {name: pb.ListPeopleRequest(page_token=token).SerializeToString() for name, token in tokens.items()}
     calls = [call for call in calls if call.backend.name in pages]
     if not calls:
-        raise InvalidRequest("Invalid page_token.", field="page_token")
+        raise _invalid_token()
     return [replace(call, request=call.request + pages[call.backend.name]) for call in calls]
+
+
+def _token_of(response: pb.ListPeopleResponse, recognizers: int) -> str:
+    """Return the token of a recognizer's next page; fail its results if it leaves no room for the others' tokens."""
+    room = _MAX_TOKENS_BYTES // recognizers
+    if len(response.next_page_token.encode()) <= room:
+        return response.next_page_token
+    error = InvalidAnswer(f"The next_page_token has more than {room} bytes.")
+    for result in response.results:
+        answer.fail(result, result.recognizer, status.from_exception(error))
+    return ""
 
 
 def _encode(tokens: Mapping[str, str]) -> str:
     """Return one page_token that holds those of all recognizers; empty if none has a next page."""
     pages = {name: token for name, token in tokens.items() if token}
-    return base64.urlsafe_b64encode(json.dumps(pages).encode()).decode() if pages else ""
+    return base64.urlsafe_b64encode(json.dumps(pages, ensure_ascii=False).encode()).decode() if pages else ""
 
 
-def _decode(page_token: str) -> dict[str, str]:
-    """Return each recognizer's token. Raises InvalidRequest for a page_token that `_encode` did not make."""
+def _decode(page_token: str) -> dict[str, bytes]:
+    """Return the token of each recognizer as a serialized field of its request.
+
+    Raises InvalidRequest for a page_token that `_encode` did not make.
+    """
     if not page_token:
         return {}
     try:
         tokens = json.loads(base64.b64decode(page_token, altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError) as exc:
-        raise InvalidRequest("Invalid page_token.", field="page_token") from exc
-    if not isinstance(tokens, dict) or not all(isinstance(token, str) for token in tokens.values()):
-        raise InvalidRequest("Invalid page_token.", field="page_token")
-    return tokens
+        return {name: pb.ListPeopleRequest(page_token=token).SerializeToString() for name, token in tokens.items()}
+    except (ValueError, TypeError, AttributeError, RecursionError):  # JSON nests without end, and has no surrogates
+        raise _invalid_token() from None
+
+
+def _invalid_token() -> InvalidRequest:
+    return InvalidRequest("Invalid page_token. Send the previous response's next_page_token.", field="page_token")

@@ -4,16 +4,25 @@ Faces of different recognizers are one face if their boxes overlap. People are o
 equal except for case, spaces and underscores, because identifiers differ from recognizer to recognizer.
 """
 
+import math
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.boxes import iou
 
 MIN_OVERLAP = 0.3
 """Minimum IoU of two boxes around one face. Detectors frame faces differently: around one face, a Haar box and a dlib
 box measure 0.5 to 0.7; boxes of neighbours measure 0."""
+_LEVELS = math.ceil(-math.log2(MIN_OVERLAP))
+_SMALLEST = 1e-6
+_MAX_BOXES = 4
+"""Maximum number of a group's boxes that further faces are compared with."""
+_MAX_COMPARED = 1000
+"""Maximum number of boxes around a face that it is compared with. Real faces have tens around them."""
 _FACE_FEATURES = frozenset((pb.FEATURE_CELEBRITIES, pb.FEATURE_FACES, pb.FEATURE_FACE_SEARCH))
 _VALID = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL))
 
@@ -48,28 +57,88 @@ class _Group:
     faces: dict[str, pb.Face] = field(default_factory=dict)
     models: dict[str, pb.Model] = field(default_factory=dict)
 
-    def overlap(self, face: pb.Face) -> float:
-        return max(iou(face.box, other.box) for other in self.faces.values())
+
+class _Box(NamedTuple):
+    """A BoundingBox that is quick to compare."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    area: float
+
+    @classmethod
+    def of(cls, box: pb.BoundingBox) -> "_Box":
+        left, top, width, height = box.left, box.top, box.width, box.height
+        return cls(left, top, left + width, top + height, width * height)
+
+
+class _Places:
+    """The groups by place and size, so that a face is compared with those around it only.
+
+    The cells of each level are half as long as those of the level before. A box is in the cell of its center, on the
+    last level whose cells are not shorter than the box. Boxes that overlap enough are few levels apart, since their
+    IoU is at most the shorter width over the longer one, and likewise the height.
+    """
+
+    def __init__(self) -> None:
+        self._cells: dict[tuple[int, int, int], list[tuple[_Box, _Group]]] = defaultdict(list)
+
+    def add(self, box: _Box, group: _Group) -> None:
+        """Add a box of the group."""
+        level = _level(box)
+        x, y = (box.left + box.right) / 2 * 2**level, (box.top + box.bottom) / 2 * 2**level
+        self._cells[level, math.floor(x), math.floor(y)].append((box, group))
+
+    def home(self, box: _Box, recognizer: str) -> _Group | None:
+        """Return the group that overlaps most, and enough, and has no face of this recognizer yet."""
+        left, top, right, bottom, area = box
+        best, most = None, MIN_OVERLAP
+        for (x, y, end, base, other), group in islice(self._around(box), _MAX_COMPARED):
+            # As boxes.iou, but in a fifth of its time; min and max would double it.
+            width = (right if right < end else end) - (left if left > x else x)  # noqa: FURB136
+            height = (bottom if bottom < base else base) - (top if top > y else y)  # noqa: FURB136
+            if width > 0 and height > 0 and recognizer not in group.faces:
+                common = width * height
+                overlap = common / (area + other - common)
+                if overlap > most or (overlap == most and best is None):
+                    best, most = group, overlap
+        return best
+
+    def _around(self, box: _Box) -> Iterator[tuple[_Box, _Group]]:
+        own = _level(box)
+        for level in range(own - _LEVELS, own + _LEVELS + 1):
+            scale = 2.0**level
+            # The centers of boxes that overlap are apart by half of each at most; half of the other is half a cell.
+            rows = _cells(box.top * scale - 0.5, box.bottom * scale + 0.5)
+            for column in _cells(box.left * scale - 0.5, box.right * scale + 0.5):
+                for row in rows:
+                    yield from self._cells.get((level, column, row), ())
+
+
+def _level(box: _Box) -> int:
+    return math.floor(-math.log2(max(box.right - box.left, box.bottom - box.top, _SMALLEST)))
+
+
+def _cells(first: float, last: float) -> range:
+    return range(math.floor(first), math.floor(last) + 1)
 
 
 def _group(results: Sequence[pb.RecognizerResult]) -> list[_Group]:
     groups: list[_Group] = []
+    places = _Places()
     for result in results:
         for face in result.faces:
-            group = _home(groups, result.recognizer, face)
+            box = _Box.of(face.box)
+            group = places.home(box, result.recognizer)
+            if group is None:
+                group = _Group()
+                groups.append(group)
+            if len(group.faces) < _MAX_BOXES:
+                places.add(box, group)
             group.faces[result.recognizer] = face
             group.models[result.recognizer] = result.model
     return groups
-
-
-def _home(groups: list[_Group], recognizer: str, face: pb.Face) -> _Group:
-    """Return the group that overlaps most and has no face of this recognizer yet, or a new one."""
-    free = [group for group in groups if recognizer not in group.faces]
-    best = max(free, key=lambda group: group.overlap(face), default=None)
-    if best is None or best.overlap(face) < MIN_OVERLAP:
-        best = _Group()
-        groups.append(best)
-    return best
 
 
 def _judge(group: _Group) -> pb.Verdict:

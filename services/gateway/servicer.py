@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from functools import partial
 
 import grpc
 from prometheus_client import Counter, Histogram
@@ -11,25 +12,27 @@ from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2_grpc
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway import fusion
-from services.gateway.backend import LIST_RECOGNIZERS, Backend, check_answered, hops_of, outcome_name
+from services.gateway import answer, fusion
+from services.gateway.backend import LIST_RECOGNIZERS, Backend, check_answered, count, hops_of, outcome_name
 from services.gateway.config import GatewayConfig
 from services.gateway.enrollment import EnrollmentGateway
 from services.gateway.plan import BackendCall, plan_recognition
 from services.gateway.settings import GatewaySettings
 from services.runtime import requests
+from services.runtime.limits import MAX_MESSAGE_BYTES
 from services.runtime.server.calls import Context, seconds_left
 from services.runtime.server.metrics import BUCKETS
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE, Service
 
 _LIST_SECONDS = 2.0
+_QUICK_ENTRIES = 200
+"""Maximum number of faces and labels that are fused in the event loop, in a few milliseconds."""
 _seconds = Histogram(
     "marquee_backend_duration_seconds",
     "Duration of calls to a recognizer as the gateway sees it, by outcome.",
     ("recognizer", "outcome"),
     buckets=BUCKETS,
 )
-_results = Counter("marquee_backend_results", "Total results by recognizer and outcome.", ("recognizer", "outcome"))
 _verdicts = Counter("marquee_verdicts", "Total verdicts by state.", ("state",))
 
 
@@ -65,7 +68,12 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         calls = self._plan(request, context)
         async with aclosing(_fan_out(calls)) as stream:
             responses = [response async for response in stream]
-        return self._response(request, calls, responses, begin)
+        results = _in_order(responses, calls)
+        merged = await self._merged(request, results, responses, begin)
+        for result in results:
+            count(result.recognizer, result.outcome)
+        check_answered(results, request.request_id)
+        return merged
 
     async def StreamRecognizeImage(  # noqa: N802 - the contract's name
         self, request: pb.RecognizeImageRequest, context: Context
@@ -77,9 +85,13 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         async with aclosing(_fan_out(calls)) as stream:
             async for response in stream:
                 responses.append(response)
+                answer.make_room(response.results)
                 for result in response.results:
+                    count(result.recognizer, result.outcome)
                     yield pb.RecognizeImageResponse(request_id=request.request_id, results=[result])
-        last = self._response(request, calls, responses, begin)
+        results = _in_order(responses, calls)
+        last = await self._merged(request, results, responses, begin)
+        check_answered(results, request.request_id)
         last.ClearField("results")
         yield last
 
@@ -91,6 +103,10 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         timeout = min(_LIST_SECONDS, seconds_left(context) * 0.8)
         calls = (backend.call(LIST_RECOGNIZERS, message, timeout, hops) for backend in self._backends.values())
         recognizers = [one for response in await asyncio.gather(*calls) for one in response.recognizers]
+        answer.make_room(recognizers)
+        for one in recognizers:
+            if one.state == pb.RECOGNIZER_STATE_UNAVAILABLE:
+                count(one.name, pb.OUTCOME_ERROR)
         return pb.ListRecognizersResponse(recognizers=recognizers, gateway=self._name)
 
     def _plan(self, request: pb.RecognizeImageRequest, context: Context) -> list[BackendCall]:
@@ -99,29 +115,49 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         requests.check_request(request, self._s3_allowed)
         return plan_recognition(request, self._backends, seconds_left(context), hops_of(context))
 
-    def _response(
+    async def _merged(
         self,
         request: pb.RecognizeImageRequest,
-        calls: Sequence[BackendCall],
+        results: Sequence[pb.RecognizerResult],
         responses: Sequence[pb.RecognizeImageResponse],
         begin: float,
     ) -> pb.RecognizeImageResponse:
-        results = _in_order([result for response in responses for result in response.results], calls)
-        check_answered(results, request.request_id)
+        """Return the response. The largest results become failures if it would be too large."""
+        answer.make_room(results)
+        merged = await self._fused(request, results, responses, begin)
+        while (excess := merged.ByteSize() - MAX_MESSAGE_BYTES) > 0:
+            answer.make_room(results, sum(result.ByteSize() for result in results) - excess)
+            merged = await self._fused(request, results, responses, begin)
+        for verdict in merged.verdicts:
+            _verdicts.labels(pb.VerdictState.Name(verdict.state).removeprefix("VERDICT_STATE_").lower()).inc()
+        return merged
+
+    async def _fused(
+        self,
+        request: pb.RecognizeImageRequest,
+        results: Sequence[pb.RecognizerResult],
+        responses: Sequence[pb.RecognizeImageResponse],
+        begin: float,
+    ) -> pb.RecognizeImageResponse:
+        fuse = partial(_fuse, results, requests.max_labels_of(request))
+        is_quick = sum(len(result.faces) + len(result.labels) for result in results) <= _QUICK_ENTRIES
+        labels, verdicts = fuse() if is_quick else await asyncio.to_thread(fuse)
         merged = pb.RecognizeImageResponse(
             request_id=request.request_id,
             image=next((response.image for response in responses if response.HasField("image")), None),
             results=results,
-            labels=fusion.merge_labels(results, requests.max_labels_of(request)),
-            verdicts=fusion.verdicts(results),
+            labels=labels,
+            verdicts=verdicts,
             cost_micro_usd=sum(response.cost_micro_usd for response in responses),
             saved_micro_usd=sum(response.saved_micro_usd for response in responses),
             gateway=self._name,
         )
-        for verdict in merged.verdicts:
-            _verdicts.labels(pb.VerdictState.Name(verdict.state).removeprefix("VERDICT_STATE_").lower()).inc()
         merged.timings.total.FromNanoseconds(int((time.perf_counter() - begin) * 1e9))
         return merged
+
+
+def _fuse(results: Sequence[pb.RecognizerResult], max_labels: int) -> tuple[list[pb.Label], list[pb.Verdict]]:
+    return fusion.merge_labels(results, max_labels), fusion.verdicts(results)
 
 
 async def _fan_out(calls: Sequence[BackendCall]) -> AsyncGenerator[pb.RecognizeImageResponse]:
@@ -141,15 +177,17 @@ async def _send(call: BackendCall) -> pb.RecognizeImageResponse:
     response: pb.RecognizeImageResponse = await call.send()
     seconds = time.perf_counter() - begin
     for result in response.results:
-        labels = (call.backend.name, outcome_name(result.outcome))
-        _results.labels(*labels).inc()
-        _seconds.labels(*labels).observe(seconds)
+        _seconds.labels(call.backend.name, outcome_name(result.outcome)).observe(seconds)
         if response.HasField("timings") and not response.gateway:  # a gateway has measured its own
             network = int(seconds * 1e9) - response.timings.total.ToNanoseconds()
             result.timings.network.FromNanoseconds(max(0, network))
     return response
 
 
-def _in_order(results: Sequence[pb.RecognizerResult], calls: Sequence[BackendCall]) -> list[pb.RecognizerResult]:
+def _in_order(
+    responses: Sequence[pb.RecognizeImageResponse], calls: Sequence[BackendCall]
+) -> list[pb.RecognizerResult]:
+    """Return all results in the configured order."""
     positions = {call.backend.name: position for position, call in enumerate(calls)}
+    results = [result for response in responses for result in response.results]
     return sorted(results, key=lambda result: positions[result.recognizer.partition("/")[0]])

@@ -28,6 +28,8 @@
     ├── DependencyUnavailable   something behind this server is unavailable
     ├── DependencyTimeout       … or too slow
     ├── OutOfTime               the call's deadline passed
+    ├── InvalidAnswer           a recognizer's answer breaks the contract
+    ├── AnswerTooLarge          … or is too large to pass on beside the others
     ├── Throttled               a paid service limits the rate
     ├── BudgetExhausted         … or the budget for today is spent
     └── Misconfigured           the operator has to change something
@@ -158,6 +160,14 @@ class DependencyTimeout(DomainError):
 
 class OutOfTime(DomainError):
     """The call's deadline passed before the response was ready."""
+
+
+class InvalidAnswer(DomainError):
+    """A recognizer's answer breaks the contract; none of it is used."""
+
+
+class AnswerTooLarge(DomainError):
+    """The recognizer's answer was left out: with it the response would be over 16 MiB."""
 
 
 class Throttled(DomainError):

@@ -67,7 +67,7 @@ _FEATURES = Limit(16)
 _LABELS = Limit(MAX_MAX_LABELS)
 _FACES = Limit(256)
 _TITLES = Limit(16, MAX_DISPLAY_NAME)
-_WARNINGS = Limit(64, 2000)
+_WARNINGS = Limit(10_000, 2000)
 _IMAGES = Limit(32)
 
 TABLE: Mapping[str, Mapping[str, Limit]] = {

@@ -64,6 +64,8 @@ TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.DependencyUnavailable: (_Code.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"),
     errors.DependencyTimeout: (_Code.DEADLINE_EXCEEDED, "DEPENDENCY_TIMEOUT"),
     errors.OutOfTime: (_Code.DEADLINE_EXCEEDED, "OUT_OF_TIME"),
+    errors.InvalidAnswer: (_Code.INTERNAL, "INVALID_ANSWER"),
+    errors.AnswerTooLarge: (_Code.RESOURCE_EXHAUSTED, "ANSWER_TOO_LARGE"),
     errors.Throttled: (_Code.RESOURCE_EXHAUSTED, "THROTTLED"),
     errors.BudgetExhausted: (_Code.RESOURCE_EXHAUSTED, "BUDGET_EXHAUSTED"),
     errors.Misconfigured: (_Code.FAILED_PRECONDITION, "MISCONFIGURED"),

@@ -1,0 +1,306 @@
+"""What recognizers answer: the one place where it is read, checked and made fit to pass on.
+
+No recognizer is trusted to keep the contract. A result that breaks it becomes an ERROR that says how, and nothing of it
+is used. Statuses are cut instead, since they tell why something failed, and so are more faces than the limit. Numbers
+of enums that are newer than this gateway are passed on, except for outcomes, which it has to understand.
+"""
+
+import asyncio
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import structlog
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import DecodeError
+from google.rpc import code_pb2, status_pb2
+
+from marquee.v1 import enrollment_pb2
+from marquee.v1 import recognizer_pb2 as pb
+from services.runtime import status
+from services.runtime.errors import AnswerTooLarge, InvalidAnswer
+from services.runtime.limits import MAX_HOPS, MAX_IMAGE_PIXELS, MAX_MESSAGE_BYTES, MIB, Limit, limit_of
+from services.runtime.server import wire
+
+logger = structlog.get_logger()
+MAX_RESULTS_BYTES = MAX_MESSAGE_BYTES - 64 * 1024
+"""Maximum size of all results of a response; the rest is for what is said of all of them."""
+_SMALL_BYTES = 64 * 1024
+"""Maximum size of an answer that is read in the event loop: whatever is in it, that takes well under 0.1 s."""
+_MAX_FIELDS = 100_000
+"""Maximum number of fields in an answer, at all depths; 256 faces with all that AWS tells of them have half of it."""
+_MAX_MICRO_USD = 10**15
+_MAX_SECONDS = 24 * 60 * 60
+_YEARS_1_TO_9999 = range(-62_135_596_800, 253_402_300_800)
+_NANOS = range(10**9)
+_ROUNDING = 1e-3
+_SCORES = ("score", "detection_score", "sharpness", "brightness")
+_RANGES = {
+    **dict.fromkeys((*_SCORES, "left", "top", "width", "height"), (0, 1)),
+    **dict.fromkeys(("roll", "yaw", "pitch"), (-180, 180)),
+}
+"""Ranges of float fields by their names; all others have to be finite."""
+_REQUIRED = {
+    "Face": {"box"},
+    "Candidate": {"person_id", "display_name"},
+    "Label": {"name"},
+    "ModerationLabel": {"name"},
+    "Person": {"person_id"},
+    "ImageInfo": {"width", "height"},
+}
+_ENTRIES = frozenset(("results", "recognizers"))
+_PACKAGE = "marquee.v1."
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_INNER_NAME = re.compile(rf"[a-z0-9][a-z0-9-]{{0,62}}(/[a-z0-9][a-z0-9-]{{0,62}}){{0,{MAX_HOPS - 1}}}")
+_SHA256 = re.compile(r"([0-9a-f]{64})?")
+SUCCESSES = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL, pb.OUTCOME_SKIPPED))
+_MAX_FACES = limit_of(pb.RecognizerResult.DESCRIPTOR, "faces").entries or 0
+_Rule = Callable[[Any], None]
+
+
+async def read(kind: type[Any], data: object, name: str) -> Any:
+    """Return the serialized answer of the recognizer `name`, its results named as this gateway names them.
+
+    Raises InvalidAnswer if none of it can be used; otherwise a result that cannot be used is an ERROR.
+    """
+    if not isinstance(data, bytes):
+        raise InvalidAnswer(f"{name} sent no message.")
+    if len(data) <= _SMALL_BYTES:
+        return _read(kind, data, name)
+    return await asyncio.to_thread(_read, kind, data, name)
+
+
+def entries_of(answer: Any) -> Any:
+    """Return the answer's results; those of ListRecognizers are called recognizers."""
+    return answer.recognizers if isinstance(answer, pb.ListRecognizersResponse) else answer.results
+
+
+def fail(entry: Any, name: str, why: status_pb2.Status, outcome: pb.Outcome.ValueType = pb.OUTCOME_ERROR) -> None:
+    """Make the result, or the listed recognizer, say why it failed, and nothing else but what it cost."""
+    if isinstance(entry, pb.Recognizer):
+        entry.CopyFrom(pb.Recognizer(name=name, state=pb.RECOGNIZER_STATE_UNAVAILABLE, status=why))
+        return
+    cost = getattr(entry, "cost_micro_usd", 0)
+    entry.CopyFrom(type(entry)(recognizer=name, outcome=outcome, status=why))
+    if 0 < cost <= _MAX_MICRO_USD:
+        entry.cost_micro_usd = cost
+
+
+def make_room(entries: Iterable[Any], room: int = MAX_RESULTS_BYTES) -> None:
+    """Make the largest of the results fail until all of them together have at most `room` bytes."""
+    sizes = sorted(((entry.ByteSize(), entry) for entry in entries), key=lambda pair: -pair[0])
+    excess = sum(size for size, _ in sizes) - room
+    for size, entry in sizes:
+        if excess <= 0:
+            return
+        error = AnswerTooLarge(f"Left out: with its {size / MIB:.1f} MiB the response would be over 16 MiB.")
+        fail(entry, _name_of(entry), status.from_exception(error))
+        excess -= size - entry.ByteSize()
+
+
+def _read(kind: type[Any], data: bytes, name: str) -> Any:
+    try:
+        if len(data) > _SMALL_BYTES:
+            _count_fields(kind.DESCRIPTOR, data, 0, len(data), _MAX_FIELDS)
+        answer = kind.FromString(data)
+    except DecodeError:
+        raise InvalidAnswer(f"{name} sent bytes that are no {kind.DESCRIPTOR.name}.") from None
+    if kind is pb.RecognizeImageResponse:  # those of the outermost gateway count
+        answer.ClearField("labels")
+        answer.ClearField("verdicts")
+    entries = entries_of(answer)
+    _check_names([_name_of(entry) for entry in entries], name, is_leaf=not answer.gateway)
+    _check(answer, but=_ENTRIES)
+    for entry in entries:
+        _settle(entry, f"{name}/{_name_of(entry)}" if answer.gateway else name)
+    return answer
+
+
+def _count_fields(kind: Descriptor, data: bytes, start: int, end: int, room: int) -> int:
+    """Return how many more fields there may be after those of data[start:end] and of the messages in it.
+
+    To be known before parsing, which takes a hundred bytes for an entry of two. Raises InvalidAnswer and DecodeError.
+    """
+    for number, is_bytes, first, last in wire.fields(data, start, end):
+        field = kind.fields_by_number.get(number) if is_bytes else None
+        room -= 1
+        if field is not None and field.enum_type is not None:
+            room -= last - first
+        if room < 0:
+            raise InvalidAnswer(f"The answer has more than {_MAX_FIELDS} fields.")
+        if field is not None and field.message_type is not None:
+            room = _count_fields(field.message_type, data, first, last, room)
+    return room
+
+
+def _check_names(names: Sequence[str], name: str, *, is_leaf: bool) -> None:
+    """Raise InvalidAnswer unless there is one entry, or behind a gateway some with names of their own."""
+    if not names:
+        raise InvalidAnswer(f"{name} returned no result.")
+    if is_leaf and len(names) > 1:
+        raise InvalidAnswer(f"{name} is no gateway, but returned {len(names)} results.")
+    if not is_leaf and len(set(names)) < len(names):
+        raise InvalidAnswer(f"{name} returned several results of one recognizer.")
+    if not is_leaf and not all(map(_INNER_NAME.fullmatch, names)):
+        raise InvalidAnswer(f"{name} returned a result without a proper name of a recognizer.")
+
+
+def _name_of(entry: Any) -> str:
+    return str(entry.name if isinstance(entry, pb.Recognizer) else entry.recognizer)
+
+
+def _settle(entry: Any, name: str) -> None:
+    """Name the entry, and make it fail if it breaks the contract."""
+    setattr(entry, "name" if isinstance(entry, pb.Recognizer) else "recognizer", name)
+    try:
+        if isinstance(entry, pb.RecognizerResult):
+            _cut_faces(entry)
+        _check(entry)
+        if not isinstance(entry, pb.Recognizer):
+            _check_outcome(entry)
+    except InvalidAnswer as exc:
+        logger.warning("invalid answer", recognizer=name, error=exc.message)
+        fail(entry, name, status.from_exception(exc))
+
+
+def _cut_faces(result: pb.RecognizerResult) -> None:
+    count = len(result.faces)
+    if count > _MAX_FACES:
+        del result.faces[_MAX_FACES:]
+        result.warnings.append(f"{count} faces; all but the first {_MAX_FACES} were left out.")
+
+
+def _check_outcome(result: Any) -> None:
+    """Make outcome and status agree. Raises InvalidAnswer for an outcome that this gateway does not know."""
+    if result.outcome == pb.OUTCOME_UNSPECIFIED or result.outcome not in pb.Outcome.values():
+        raise InvalidAnswer(f"The outcome is {result.outcome}, which this gateway does not know.")
+    if result.outcome not in SUCCESSES:
+        _check_failure(result)
+    elif result.status.code != code_pb2.OK:
+        fail(result, result.recognizer, result.status)
+
+
+def _check(message: Any, but: frozenset[str] = frozenset()) -> None:
+    """Check the fields of a message, except for those named, and of the messages in it. Raises InvalidAnswer."""
+    rules = _rules(message.DESCRIPTOR)
+    fields = message.ListFields()
+    for field, value in fields:
+        if field.name not in but:
+            rules[field.number](value)
+    name = message.DESCRIPTOR.name
+    if missing := _REQUIRED.get(name, set()).difference(field.name for field, _ in fields):
+        raise InvalidAnswer(f"{name}.{min(missing)} is missing.")
+    if name in _WHOLE:
+        _WHOLE[name](message)
+
+
+@cache
+def _rules(kind: Descriptor) -> Mapping[int, _Rule]:
+    """Return a check for each field, by number."""
+    return {field.number: _rule(field, limit_of(kind, field.name)) for field in kind.fields}
+
+
+def _rule(field: FieldDescriptor, limit: Limit) -> _Rule:
+    name = field.full_name.removeprefix(_PACKAGE)
+    check = _value_rule(field, name, limit.length)
+
+    def check_all(values: Sequence[Any]) -> None:
+        if limit.entries is not None and len(values) > limit.entries:
+            raise InvalidAnswer(f"{name} has {len(values)} entries; the limit is {limit.entries}.")
+        for value in values:
+            check(value)
+
+    return check_all if field.is_repeated else check
+
+
+def _value_rule(field: FieldDescriptor, name: str, longest: int | None) -> _Rule:
+    if field.message_type is not None:
+        return _MESSAGES.get(field.message_type.full_name, _check)
+    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        return _text_rule(name, longest)
+    if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT:
+        return _float_rule(name, *_RANGES.get(field.name, (-math.inf, math.inf)))
+    if field.cpp_type in (FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64):
+        return _integer_rule(name)
+    return lambda _: None
+
+
+def _text_rule(name: str, longest: int | None) -> _Rule:
+    def check(text: str) -> None:
+        if longest is not None and len(text) > longest:
+            raise InvalidAnswer(f"{name} has {len(text)} characters; the limit is {longest}.")
+        if _CONTROL.search(text):
+            raise InvalidAnswer(f"{name} has control characters.")
+
+    return check
+
+
+def _float_rule(name: str, low: float, high: float) -> _Rule:
+    least, most = low - _ROUNDING, high + _ROUNDING
+    proper = f"{low:g} to {high:g}" if math.isfinite(low) else "finite"
+
+    def check(value: float) -> None:
+        if not least <= value <= most or math.isinf(value):
+            raise InvalidAnswer(f"{name} is {value:g}; it must be {proper}.")
+
+    return check
+
+
+def _integer_rule(name: str) -> _Rule:
+    def check(value: int) -> None:
+        if not 0 <= value <= _MAX_MICRO_USD:
+            raise InvalidAnswer(f"{name} is {value}; it must be 0 to {_MAX_MICRO_USD}.")
+
+    return check
+
+
+def _check_duration(value: Any) -> None:
+    if not 0 <= value.seconds <= _MAX_SECONDS or value.nanos not in _NANOS:
+        raise InvalidAnswer(f"A duration is {value.seconds} s; it must be 0 to {_MAX_SECONDS} s.")
+
+
+def _check_time(value: Any) -> None:
+    if value.seconds not in _YEARS_1_TO_9999 or value.nanos not in _NANOS:
+        raise InvalidAnswer("A time is not in the years 1 to 9999.")
+
+
+def _check_box(box: pb.BoundingBox) -> None:
+    if max(box.left + box.width, box.top + box.height) > 1 + _ROUNDING:
+        raise InvalidAnswer("BoundingBox reaches past the picture.")
+
+
+def _check_image(image: pb.ImageInfo) -> None:
+    if image.width * image.height > MAX_IMAGE_PIXELS or not _SHA256.fullmatch(image.sha256):
+        raise InvalidAnswer("ImageInfo is of no picture that Marquee reads.")
+
+
+def _check_face(face: enrollment_pb2.EnrolledFace) -> None:
+    if face.state == enrollment_pb2.ENROLLMENT_STATE_REFUSED:
+        _check_failure(face)
+
+
+def _check_failure(entry: Any) -> None:
+    """Give what failed a status that says so, if it has none."""
+    if entry.status.code == code_pb2.OK:
+        words = entry.status.message or "It failed and does not say why."
+        entry.status.CopyFrom(status.from_exception(InvalidAnswer(words)))
+
+
+def _shorten(value: status_pb2.Status) -> None:
+    if value.ByteSize():
+        value.CopyFrom(status.bounded(value))
+
+
+_MESSAGES: Mapping[str, _Rule] = {
+    "google.rpc.Status": _shorten,
+    "google.protobuf.Duration": _check_duration,
+    "google.protobuf.Timestamp": _check_time,
+}
+_WHOLE: Mapping[str, _Rule] = {
+    "BoundingBox": _check_box,
+    "ImageInfo": _check_image,
+    "EnrolledFace": _check_face,
+    "FeatureError": _check_failure,
+}
