@@ -649,8 +649,8 @@ class RecognizerResult(_message.Message):
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Human-readable remarks about this result: "shrunk to fit 5 MB". At most 64
-        entries of 2000 characters.
+        """Human-readable remarks about this result: "shrunk to fit 5 MB". At most
+        10000 entries of 2000 characters.
         """
 
     @_builtins.property

@@ -67,7 +67,7 @@ _FEATURES = Limit(16)
 _LABELS = Limit(MAX_MAX_LABELS)
 _FACES = Limit(256)
 _TITLES = Limit(16, MAX_DISPLAY_NAME)
-_WARNINGS = Limit(10_000, 2000)
+_WARNINGS = Limit(64, 2000)
 _IMAGES = Limit(32)
 
 TABLE: Mapping[str, Mapping[str, Limit]] = {
@@ -99,7 +99,7 @@ TABLE: Mapping[str, Mapping[str, Limit]] = {
         "texts": _LABELS,
         "moderation_labels": _LABELS,
         "feature_errors": _FEATURES,
-        "warnings": _WARNINGS,
+        "warnings": Limit(10_000, 2000),
         "performed_features": _FEATURES,
     },
     "Model": {"name": _NAME, "version": _NAME, "evidence_group": _NAME},
