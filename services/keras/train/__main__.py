@@ -1,8 +1,8 @@
 """Train a Keras classifier: `python -m services.keras.train DIR --out MODEL.keras`.
 
-DIR has a folder of pictures for each label. Beside MODEL.keras (or .h5), write MODEL.marquee.json, which gives
-services.keras.convert the labels, and MODEL.html, a report. Requires the extra `train`; the recognizer itself
-does not. If the pictures cannot be trained on, exit 2.
+DIR has a folder of pictures for each label. What cannot be used is left out and listed. Beside MODEL.keras (or .h5),
+write MODEL.marquee.json, which gives services.keras.convert the labels, and MODEL.html, a report. Requires the extra
+`train`; the recognizer itself does not. If too little is left to train on, exit 2.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from rich.progress import Progress, track
 from services.keras.convert.source import ASSETS_SUFFIX
 from services.keras.train import metrics, report
 from services.keras.train.dataset import DataProblem, Dataset, hold_out, read_dataset
+from services.runtime.images.folder import lines
 from services.runtime.storage import files
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         dataset = read_dataset(args.folder, lambda paths: track(paths, "reading", console=_console), args.labels)
+        for line in lines(dataset.left_out):
+            _console.print(line, markup=False)
         _train(dataset, hold_out(dataset, _HELD_OUT_SHARE, args.seed), args)
     except (DataProblem, OSError) as exc:
         _console.print(f"Not trained. {exc}", markup=False, style="red")
@@ -95,10 +98,12 @@ def _write_report(dataset: Dataset, held_out: Mask, fit: "Fit", training: dict[s
     table = metrics.confusion(fit.scores, dataset.classes[held_out], threshold)
     facts = {"labels": dataset.labels, "threshold": threshold, **training, **_quality(dataset, held_out, table)}
     files.write(out.with_suffix(ASSETS_SUFFIX), f"{json.dumps(facts, indent=2, ensure_ascii=False)}\n")
-    report.write(out.with_suffix(".html"), facts, fit.curves, table, dataset.labels)
+    report.write(out.with_suffix(".html"), facts, fit.curves, table, dataset)
     _console.print("trained on {trained_on} pictures, held out {held_out}".format(**facts))
     _console.print("accuracy {accuracy}, macro F1 {macro_f1} at the threshold {threshold}".format(**facts))
     _console.print(f"{training['parameters']} parameters in {out}", markup=False)
+    for warning in dataset.warnings:
+        _console.print(f"warning: {warning}", markup=False, style="yellow")
 
 
 def _quality(dataset: Dataset, held_out: Mask, table: metrics.Classes) -> dict[str, Any]:
@@ -106,6 +111,7 @@ def _quality(dataset: Dataset, held_out: Mask, table: metrics.Classes) -> dict[s
         "data_sha256": dataset.sha256,
         "trained_on": int((~held_out).sum()),
         "held_out": int(held_out.sum()),
+        "left_out": len(dataset.left_out),
         "accuracy": round(float(table.diagonal().sum() / table.sum()), 4),
         "macro_f1": round(metrics.macro_f1(table), 4),
     }

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from services.keras.train.dataset import Dataset
 from services.keras.train.metrics import Classes
 from services.runtime.report import page
-from services.runtime.report.page import Chart, Line, Section, Table, Text
+from services.runtime.report.page import Block, Chart, Line, Section, Table, Text
 
 _CAUTION = Text(
     "Measured on the held-out pictures. Epoch and threshold were chosen on the same pictures, so new ones will do "
@@ -18,16 +19,21 @@ def write(
     facts: Mapping[str, object],
     curves: Mapping[str, Sequence[float]],
     table: Classes,
-    labels: Sequence[str],
+    dataset: Dataset,
 ) -> None:
     """Write the page. `table` is the held-out pictures' confusion matrix; its last column counts those without a class.
 
     `curves` has loss, val_loss, accuracy and val_accuracy, one value per epoch.
     """
-    summary = [Table(("measured", "value"), [(name, str(value)) for name, value in facts.items()])]
+    measured = Table(("measured", "value"), [(name, str(value)) for name, value in facts.items()])
     charts = [_chart(name, curves[name], curves[f"val_{name}"]) for name in ("loss", "accuracy")]
-    sections = [Section("Training", charts), Section("Confusion matrix", [_confusion(labels, table), _CAUTION])]
-    page.write(path, f"Keras training: {' or '.join(labels)}", summary, sections)
+    sections = [
+        Section("Training", charts),
+        Section("Confusion matrix", [_confusion(dataset.labels, table), _CAUTION]),
+        page.left_out(dataset.left_out),
+    ]
+    summary: list[Block] = [measured, *(Text(f"Warning: {warning}") for warning in dataset.warnings)]
+    page.write(path, f"Keras training: {' or '.join(dataset.labels)}", summary, sections)
 
 
 def _confusion(labels: Sequence[str], table: Classes) -> Table:

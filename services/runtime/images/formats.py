@@ -3,7 +3,8 @@
 import re
 from codecs import getincrementaldecoder
 
-_HEAD = 4096
+HEAD = 4096
+"""Bytes that suffice to tell a format."""
 _PICTURE = "convert it to JPEG, PNG or WebP."
 _VIDEO = "send one of its frames as a JPEG picture."
 _DOCUMENT = "send its pages as JPEG pictures."
@@ -41,10 +42,15 @@ _BRANDS = (
 """Brands of ISO's base media file format, the most specific first; all others are MP4."""
 
 
+def is_readable(content: bytes) -> bool:
+    """Return whether the file begins as a JPEG, PNG or WebP."""
+    return bool(_READABLE.match(content))
+
+
 def refusal(content: bytes) -> str:
     """Return what the file is and what to do, for one that Pillow takes for none of JPEG, PNG and WebP."""
-    head = content[:_HEAD]
-    if _READABLE.match(head):
+    head = content[:HEAD]
+    if is_readable(head):
         return "The picture's header is damaged or cut short: send the whole file."
     known = _by_brand(head) or _by_signature(head) or _by_text(head)
     return "This is {}; {}".format(*known) if known else "This is not a JPEG, PNG or WebP picture."

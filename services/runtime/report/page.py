@@ -11,6 +11,7 @@ from typing import ClassVar, TypeAlias
 
 import jinja2
 
+from services.runtime.images.folder import LeftOut
 from services.runtime.storage import files
 
 WIDTH, HEIGHT = 360, 240
@@ -85,6 +86,12 @@ class Section:
 
     heading: str
     blocks: Sequence[Block]
+
+
+def left_out(entries: Sequence[LeftOut]) -> Section:
+    """Return the section that lists what was not trained on."""
+    rows = [(one.name, one.reason) for one in entries]
+    return Section("Left out", [Table(("file", "reason"), rows) if rows else Text("Nothing.")])
 
 
 def write(path: Path, title: str, summary: Sequence[Block], sections: Sequence[Section]) -> None:

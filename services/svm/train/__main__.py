@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from services.runtime.images.folder import LeftOut, lines
 from services.svm import artifact
 from services.svm.classifiers import SCALERS
 from services.svm.faces import FaceFinder
@@ -22,7 +23,7 @@ from services.svm.model import Artifact
 from services.svm.recipes.recipe import RECIPES
 from services.svm.train import report
 from services.svm.train.cleaning import clean
-from services.svm.train.dataset import TrainingSet, near_duplicate_folders, training_set
+from services.svm.train.dataset import TrainingSet, training_set, warnings
 from services.svm.train.fit import Fit, fit, held_out_report
 from services.svm.train.pictures import NO_FACE, FeatureExtractor, Picture, TrainingError, find_pictures, local_folder
 
@@ -31,8 +32,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Train; exit 2 and say what to change if that is impossible."""
     args = _parse(arguments)
     try:
-        with local_folder(args.source, args.s3_endpoint_url) as folder:
-            _train(folder, args, Console(soft_wrap=True))
+        _check(args)
+        with local_folder(args.source, args.s3_endpoint_url) as (folder, left_out):
+            _train(folder, left_out, args, Console(soft_wrap=True))
     except (TrainingError, OSError) as exc:
         Console(stderr=True, soft_wrap=True).print(f"[red]Not trained.[/] {escape(str(exc))}", highlight=False)
         sys.exit(2)
@@ -67,12 +69,13 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return args
 
 
-def _train(folder: Path, args: argparse.Namespace, console: Console) -> None:
-    _check(args)
+def _train(folder: Path, not_copied: Sequence[LeftOut], args: argparse.Namespace, console: Console) -> None:
     begin = time.perf_counter()
-    pictures = clean(_extract(folder, args, console))
+    found, others = find_pictures(folder)
+    pictures = clean(_extract(found, args, console))
     seconds = {"seconds_looking": round(time.perf_counter() - begin, 1)}
-    _show(pictures, folder, console)
+    left_out = [*not_copied, *others, *_unused(pictures, folder)]
+    _show(pictures, left_out, console)
     faces = training_set(pictures, args.recipe)
     with console.status("Cross-validating"):
         begin = time.perf_counter()
@@ -82,7 +85,7 @@ def _train(folder: Path, args: argparse.Namespace, console: Console) -> None:
     fitted.report.update(seconds | held_out)
     _save(faces, fitted, args.out)
     page = args.report or args.out.with_suffix(".html")
-    report.write(page, folder, pictures, faces, fitted)
+    report.write(page, [picture for picture in pictures if picture.usable], left_out, faces, fitted)
     _summarize(fitted, args.out, page, console)
 
 
@@ -97,23 +100,24 @@ def _check(args: argparse.Namespace) -> None:
             raise TrainingError(f"{path} is a folder. Name a file in it, such as {path / 'model.skops'}.")
 
 
-def _extract(folder: Path, args: argparse.Namespace, console: Console) -> list[Picture]:
+def _extract(found: Sequence[Picture], args: argparse.Namespace, console: Console) -> list[Picture]:
     detector = args.faces or ("haar" if args.recipe == "wavelet" else "haar+hog")
     finder = FaceFinder()
     find = finder.find_as_published if detector == "haar" else finder.find
     extractor = FeatureExtractor(find, RECIPES[args.recipe]())
-    pictures = track(find_pictures(folder), "Finding faces", console=console, transient=True)
+    pictures = track(found, "Finding faces", console=console, transient=True)
     return [extractor.extract(picture) for picture in pictures]
 
 
-def _show(pictures: Sequence[Picture], folder: Path, console: Console) -> None:
-    """Print every picture that is left out, near-duplicates, and how many are used."""
-    for picture in pictures:
-        if picture.problem:
-            name = escape(str(picture.path.relative_to(folder)))
-            console.print(f"left out, {escape(picture.problem)}: {name}", highlight=False)
-    for name in near_duplicate_folders(pictures):
-        console.print(f"all alike: {escape(name)}'s pictures are near-duplicates; measurements will look too good")
+def _unused(pictures: Sequence[Picture], folder: Path) -> list[LeftOut]:
+    reasons = ((picture.path.relative_to(folder), picture.problem or picture.unreadable) for picture in pictures)
+    return [LeftOut(path, reason) for path, reason in reasons if reason]
+
+
+def _show(pictures: Sequence[Picture], left_out: Sequence[LeftOut], console: Console) -> None:
+    """Print what is left out, warnings, and how many pictures are used."""
+    for line in (*lines(left_out), *warnings(pictures)):
+        console.print(escape(line), highlight=False)
     table = Table("person", "pictures", "used", "of different moments", "no face", "other problems", "unreadable")
     for name in sorted({picture.folder for picture in pictures}):
         table.add_row(escape(name), *_counts([picture for picture in pictures if picture.folder == name]))

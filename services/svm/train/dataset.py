@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from services.svm.gallery.people import Person
-from services.svm.train.pictures import Picture, TrainingError, person_of
+from services.svm.train.pictures import LONELY, MIN_FACES, Picture, person_of, too_few
 
-MIN_FACES = 2
-"""Per person: cross-validation trains on some of them and tests on the others."""
+_FEW = 5
+"""Moments of a person below which measurements say little: there are as many folds."""
 Columns = npt.NDArray[np.int64]
 
 
@@ -38,11 +38,12 @@ class TrainingSet:
 
 
 def training_set(pictures: Sequence[Picture], recipe: str) -> TrainingSet:
-    """Return the faces of the usable pictures. Raises TrainingError."""
-    _check_readable(pictures)
-    folders = sorted({picture.folder for picture in pictures})
+    """Return the faces of the usable pictures. Raises TrainingError if there are not two people left."""
     usable = [picture for picture in pictures if picture.usable]
-    _check_counts(folders, [picture.folder for picture in usable])
+    folders = sorted({picture.folder for picture in usable})
+    if len(folders) < 2:  # noqa: PLR2004 - a choice needs two
+        found = [picture.folder for picture in pictures if picture.usable or picture.problem == LONELY]
+        raise too_few({folder: found.count(folder) for folder in sorted({picture.folder for picture in pictures})})
     return TrainingSet(
         recipe=recipe,
         features=np.array([picture.features for picture in usable]),
@@ -53,10 +54,25 @@ def training_set(pictures: Sequence[Picture], recipe: str) -> TrainingSet:
     )
 
 
+def warnings(pictures: Sequence[Picture]) -> list[str]:
+    """Return what makes the measurements worth less than they seem."""
+    alike = near_duplicate_folders(pictures)
+    few = [f"{folder} ({count})" for folder, count in _moments(pictures).items() if MIN_FACES <= count < _FEW]
+    return [
+        *(f"all alike: {name}'s pictures are near-duplicates; measurements will look too good" for name in alike),
+        *([f"few pictures: measurements of fewer than {_FEW} moments say little: {', '.join(few)}"] if few else []),
+    ]
+
+
 def near_duplicate_folders(pictures: Sequence[Picture]) -> list[str]:
     """Return the folders whose usable pictures are all near-duplicates of one: nothing honest can be measured there."""
+    return [folder for folder, count in _moments(pictures).items() if count < MIN_FACES]
+
+
+def _moments(pictures: Sequence[Picture]) -> dict[str, int]:
+    """Return how many groups of usable pictures each folder has, sorted."""
     groups = {(picture.folder, picture.group) for picture in pictures if picture.usable}
-    return sorted(folder for folder, count in Counter(folder for folder, _ in groups).items() if count < MIN_FACES)
+    return dict(sorted(Counter(folder for folder, _ in groups).items()))
 
 
 def _groups(usable: Sequence[Picture]) -> Columns:
@@ -64,20 +80,6 @@ def _groups(usable: Sequence[Picture]) -> Columns:
     alone = near_duplicate_folders(usable)
     names = [(one.folder, one.group, str(one.path) if one.folder in alone else "") for one in usable]
     return np.unique(np.array(["\0".join(map(str, name)) for name in names]), return_inverse=True)[1]
-
-
-def _check_readable(pictures: Sequence[Picture]) -> None:
-    lines = [f"  {picture.path}: {picture.unreadable}" for picture in pictures if picture.unreadable]
-    if lines:
-        raise TrainingError("\n".join(["These files cannot be read. Repair or remove them:", *lines]))
-
-
-def _check_counts(folders: Sequence[str], usable: Sequence[str]) -> None:
-    few = [f"{folder} ({usable.count(folder)})" for folder in folders if usable.count(folder) < MIN_FACES]
-    if few:
-        raise TrainingError(
-            f"Each person needs {MIN_FACES} or more usable pictures with exactly one face. Too few: {', '.join(few)}."
-        )
 
 
 def _sha256(usable: Sequence[Picture]) -> str:

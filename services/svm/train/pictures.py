@@ -1,17 +1,19 @@
 """Training pictures: their files, the people whom they show, and the features of their faces."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unicodedata import normalize
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from services.runtime.errors import DomainError, InvalidImage
+from services.runtime.images.folder import LeftOut, labelled_pictures, lines
 from services.runtime.images.haar import Face
 from services.runtime.images.image import Image, Pixels
 from services.runtime.limits import MAX_IMAGE_BYTES
@@ -22,6 +24,9 @@ from services.svm.gallery.people import Person
 from services.svm.recipes.embedding import Embedding
 from services.svm.recipes.recipe import Recipe
 
+MIN_FACES = 2
+"""Per person: cross-validation trains on some of them and tests on the others."""
+LONELY = "the only usable picture of its person; two are needed, one for measuring"
 NO_FACE = "no face"
 BLURRED = "blurred"
 MIN_SHARPNESS = 0.08
@@ -62,34 +67,56 @@ class Picture:
         return self.features is not None and not self.problem
 
 
-def find_pictures(folder: Path) -> list[Picture]:
-    """Return the files below FOLDER/PERSON except hidden ones, without features yet. Raises TrainingError."""
+def find_pictures(folder: Path) -> tuple[list[Picture], list[LeftOut]]:
+    """Return the pictures below FOLDER/PERSON, without features yet, and all else. Raises TrainingError."""
     if not folder.is_dir():
         raise TrainingError(f"{folder} is not a folder.")
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path.relative_to(folder)))
-    pictures = [Picture(path, path.relative_to(folder).parts[0]) for path in paths if path.parent != folder]
-    _check_folders(folder, {picture.folder for picture in pictures})
-    return pictures
+    paths, left_out = labelled_pictures(folder)
+    try:
+        _check_folders(folder, paths)
+    except TrainingError as exc:
+        raise TrainingError("\n".join([str(exc), *lines(left_out)])) from None
+    lonely = [path.relative_to(folder) for own in paths.values() for path in own if len(own) < MIN_FACES]
+    pictures = [Picture(path, name) for name, own in paths.items() for path in own if len(own) >= MIN_FACES]
+    return pictures, [*left_out, *(LeftOut(path, LONELY) for path in lonely)]
+
+
+def too_few(counts: Mapping[str, int]) -> TrainingError:
+    """Return the error for the numbers of usable pictures in each folder."""
+    few = ", ".join(f"{folder} ({count})" for folder, count in counts.items() if count < MIN_FACES)
+    return TrainingError(
+        f"Two people need {MIN_FACES} or more usable pictures each, with exactly one face. Too few: {few}."
+    )
 
 
 def person_of(folder: str) -> Person:
     """Return the person of a folder's name: "Eileen_Collins" is Eileen Collins."""
-    display_name = " ".join(folder.replace("_", " ").split())
+    display_name = normalize("NFC", " ".join(folder.replace("_", " ").split()))  # macOS takes letters apart
     return Person(person_id_of(display_name), display_name)
 
 
 @contextmanager
-def local_folder(source: str, endpoint_url: str | None) -> Iterator[Path]:
-    """Yield the folder, or a copy of s3://BUCKET/PREFIX that lasts as long as the context. Raises TrainingError."""
+def local_folder(source: str, endpoint_url: str | None) -> Iterator[tuple[Path, list[LeftOut]]]:
+    """Yield the folder, or a copy of s3://BUCKET/PREFIX that lasts as long as the context, and what is not copied.
+
+    Raises TrainingError.
+    """
+    left_out: list[LeftOut] = []
     if not is_s3(source):
-        yield Path(source)
+        yield Path(source), left_out
         return
+
+    def is_wanted(key: str, size: int) -> bool:
+        if size > MAX_IMAGE_BYTES:
+            left_out.append(LeftOut(Path(key), f"{size} bytes; the maximum is {MAX_IMAGE_BYTES}"))
+        return size <= MAX_IMAGE_BYTES
+
     with TemporaryDirectory() as folder:
         try:
-            S3(endpoint_url).download_all(S3Url.parse_folder(source), Path(folder), _is_wanted)
+            S3(endpoint_url).download_all(S3Url.parse_folder(source), Path(folder), is_wanted)
         except DomainError as exc:
             raise TrainingError(f"{source} cannot be read: {exc}") from exc
-        yield Path(folder)
+        yield Path(folder), left_out
 
 
 class FeatureExtractor:
@@ -132,26 +159,19 @@ def _thumbnail(crop: Pixels) -> bytes:
     return bytes(cv2.imencode(".jpg", small[:, :, ::-1])[1])
 
 
-def _is_wanted(key: str, size: int) -> bool:
-    if size > MAX_IMAGE_BYTES:
-        raise TrainingError(f"{key} has {size} bytes; the maximum is {MAX_IMAGE_BYTES}.")
-    return True
-
-
-def _hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-def _check_folders(folder: Path, names: set[str]) -> None:
+def _check_folders(folder: Path, pictures: Mapping[str, Sequence[Path]]) -> None:
+    names = sorted(pictures)
     if not names:
         raise TrainingError(f"{folder} has no pictures. Put each person's into a folder: {folder}/Ada_Lovelace/1.jpg.")
     if len(names) == 1:
-        raise TrainingError(f"{folder} has pictures of one person, {min(names)}. A classifier needs two or more.")
+        raise TrainingError(f"{folder} has pictures of one person, {names[0]}. A classifier needs two or more.")
     by_id: dict[str, str] = {}
-    for name in sorted(names):
+    for name in names:
         person_id = person_of(name).person_id
         if not person_id:
             raise TrainingError(f"The folder name {name!r} has no letter or digit to name a person with.")
         if person_id in by_id:
-            raise TrainingError(f"The folders {by_id[person_id]!r} and {name!r} are the same person, {person_id}.")
+            raise TrainingError(f"The folders {by_id[person_id]!a} and {name!a} are the same person, {person_id}.")
         by_id[person_id] = name
+    if sum(len(own) >= MIN_FACES for own in pictures.values()) < 2:  # noqa: PLR2004 - a choice needs two
+        raise too_few({name: len(own) for name, own in pictures.items()})

@@ -7,26 +7,29 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_curve
 
+from services.runtime.images.folder import LeftOut
 from services.runtime.report import page
 from services.runtime.report.page import Block, Chart, Figure, Line, Section, Table, Text
-from services.svm.train.dataset import TrainingSet
+from services.svm.train.dataset import TrainingSet, warnings
 from services.svm.train.fit import Fit
 from services.svm.train.pictures import Picture
 
 _WORST = 12
 
 
-def write(path: Path, folder: Path, pictures: Sequence[Picture], faces: TrainingSet, fitted: Fit) -> None:
-    """Write the page; file names are relative to the folder."""
+def write(path: Path, usable: Sequence[Picture], left_out: Sequence[LeftOut], faces: TrainingSet, fitted: Fit) -> None:
+    """Write the page."""
     names = [person.display_name for person in faces.people]
-    usable = [picture for picture in pictures if picture.usable]
-    summary = [Table(("measured", "value"), [(name, _number(value)) for name, value in fitted.report.items()])]
+    summary: list[Block] = [
+        Table(("measured", "value"), [(name, _number(value)) for name, value in fitted.report.items()])
+    ]
+    summary += [Text(warning) for warning in warnings(usable)]
     sections = [
         Section("Who was taken for whom", [_CROSS_VALIDATION, _confusion(names, fitted)]),
         Section("Each person", [_people(names, fitted)]),
         Section("Strangers", _strangers(fitted)),
         Section("Worst mistakes", _worst(usable, names, fitted)),
-        Section("Left out", [_left_out(folder, pictures)]),
+        page.left_out(left_out),
     ]
     page.write(path, f"SVM training: {faces.recipe}, {len(usable)} faces of {len(names)} people", summary, sections)
 
@@ -82,11 +85,6 @@ def _worst(usable: Sequence[Picture], names: Sequence[str], fitted: Fit) -> list
 def _figure(picture: Picture, name: str, distance: float) -> Figure:
     file = f"{picture.folder}/{picture.path.name}"
     return Figure(picture.thumbnail, [file, f"taken for {name}, distance {distance:.2f}"])
-
-
-def _left_out(folder: Path, pictures: Sequence[Picture]) -> Block:
-    rows = [(str(one.path.relative_to(folder)), one.problem) for one in pictures if one.problem]
-    return Table(("picture", "reason"), rows) if rows else Text("Nothing.")
 
 
 def _number(value: object) -> str:

@@ -65,12 +65,79 @@ def test_groups_are_not_split(tmp_path: Path) -> None:
     assert held.sum() == 6
 
 
-def test_unreadable_pictures_are_listed(tmp_path: Path) -> None:
-    """Every picture that cannot be read is named."""
+def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
+    """Broken pictures, other formats and other files are left out, each with the reason; the rest is read."""
     _write_labels(tmp_path)
     (tmp_path / "cats" / "torn.png").write_bytes((tmp_path / "cats" / "0.png").read_bytes()[:60])
     (tmp_path / "dogs" / "text.jpg").write_text("no picture")
-    with pytest.raises(DataProblem, match=r"(?s)torn\.png.*text\.jpg"):
+    Image.new("RGB", (8, 8)).save(tmp_path / "dogs" / "a.bmp")
+    (tmp_path / "dogs" / ".ipynb_checkpoints").mkdir()
+    _write(tmp_path / "dogs" / ".ipynb_checkpoints" / "0.png", 100)
+    dataset = read_dataset(tmp_path)
+    reasons = {one.name: one.reason for one in dataset.left_out}
+    assert sorted(reasons) == ["cats/torn.png", "dogs/.ipynb_checkpoints", "dogs/a.bmp", "dogs/text.jpg"]
+    assert "damaged or cut short" in reasons["cats/torn.png"]
+    assert "BMP picture; convert it" in reasons["dogs/a.bmp"]
+    assert len(dataset.pixels) == 10
+
+
+def test_a_picture_under_two_labels_is_left_out(tmp_path: Path) -> None:
+    """The same pixels under two labels, even in different files, are in neither; each entry names the other."""
+    _write_labels(tmp_path)
+    with Image.open(tmp_path / "cats" / "0.png") as picture:
+        picture.save(tmp_path / "dogs" / "again.png", compress_level=0)
+    dataset = read_dataset(tmp_path)
+    assert {one.name: one.reason for one in dataset.left_out} == {
+        "cats/0.png": "the same picture as dogs/again.png",
+        "dogs/again.png": "the same picture as cats/0.png",
+    }
+    assert [int((dataset.classes == label).sum()) for label in (0, 1)] == [4, 5]
+
+
+def test_copies_are_on_one_side_of_the_hold_out(tmp_path: Path) -> None:
+    """A copy joins the groups that it lies in, whatever the file, and a warning names it."""
+    for group in range(6):
+        _write(tmp_path / "cats" / f"scene{group}" / "1.png", group)
+        _write(tmp_path / "dogs" / f"{group}.png", 100 + group)
+    with Image.open(tmp_path / "cats" / "scene0" / "1.png") as picture:
+        picture.save(tmp_path / "cats" / "scene1" / "again.webp", lossless=True)
+    dataset = read_dataset(tmp_path)
+    held = hold_out(dataset, 0.5, seed=1)
+    assert held[0] == held[1] == held[2]
+    assert any("cats/scene1/again.webp of cats/scene0/1.png" in warning for warning in dataset.warnings)
+
+
+def test_few_pictures_are_worth_nothing(tmp_path: Path) -> None:
+    """A warning for each label of which there are too few pictures says what its model is worth."""
+    _write_labels(tmp_path, count=3)
+    for seed in range(20):
+        _write(tmp_path / "fish" / f"{seed}.png", 1000 + seed)
+    assert [warning.split(":")[0] for warning in read_dataset(tmp_path).warnings] == [
+        "cats has 3 different pictures or groups",
+        "dogs has 3 different pictures or groups",
+    ]
+
+
+def test_a_label_with_one_picture_is_left_out(tmp_path: Path) -> None:
+    """It is listed, unless it was asked for; then nothing is trained."""
+    _write_labels(tmp_path)
+    _write(tmp_path / "fish" / "only.png", 999)
+    (tmp_path / "fish" / "torn.png").write_bytes((tmp_path / "fish" / "only.png").read_bytes()[:60])
+    dataset = read_dataset(tmp_path)
+    assert dataset.labels == ("cats", "dogs")
+    assert [one.name for one in dataset.left_out] == ["fish/torn.png", "fish/only.png"]
+    with pytest.raises(DataProblem, match=r"(?s)fish: two different.*fish/torn\.png"):
+        read_dataset(tmp_path, labels=["cats", "fish"])
+
+
+def test_labels_that_look_alike_are_refused(tmp_path: Path) -> None:
+    """Folders that differ in case or in Unicode's form only are refused; one composed otherwise is the same label."""
+    _write_labels(tmp_path)
+    for seed in (1, 2):
+        _write(tmp_path / "Cafe\u0301" / f"{seed}.png", 900 + seed)
+    assert read_dataset(tmp_path, labels=["Caf\u00e9", "dogs"]).labels == ("Caf\u00e9", "dogs")
+    _write(tmp_path / "caf\u00e9" / "1.png", 1)
+    with pytest.raises(DataProblem, match="are one label"):
         read_dataset(tmp_path)
 
 
@@ -85,4 +152,4 @@ def test_too_little_data(tmp_path: Path) -> None:
         read_dataset(tmp_path)
     _write(tmp_path / "dogs" / "1.png", 2)
     with pytest.raises(DataProblem, match="cats: two different"):
-        hold_out(read_dataset(tmp_path), 0.2, seed=1)
+        read_dataset(tmp_path, track=pytest.fail)

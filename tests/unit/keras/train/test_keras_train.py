@@ -36,8 +36,9 @@ def _write_pictures(folder: Path) -> Path:
 
 
 def test_trained_model_converts(tmp_path: Path) -> None:
-    """A short training writes a file that converts as is, labels in the requested order, and a page."""
+    """A short training writes a file that converts as is, labels in the requested order, and a page about it."""
     pictures, out = _write_pictures(tmp_path / "pictures"), tmp_path / "models" / "light.keras"
+    (pictures / "Dark" / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0heicmif1")
     done = _train(pictures, "--labels", "Dark,Bright", "--out", out, "--epochs", "1")
     assert done.returncode == 0, done.stderr
     facts = json.loads(out.with_suffix(".marquee.json").read_text())
@@ -47,6 +48,10 @@ def test_trained_model_converts(tmp_path: Path) -> None:
     page = out.with_suffix(".html").read_text()
     assert page.count("<polyline") == 4
     assert "<th>Dark</th>" in page
+    for text in (done.stderr, page):
+        assert "This is a HEIC picture" in text
+        assert "Dark/a.heic" in text
+        assert "worth nothing" in text
     converted = run_module("services.keras.convert", out, tmp_path / "served" / "4")
     assert converted.returncode == 0, converted.stderr
     assert read_assets(tmp_path / "served", "4").labels == ("Dark", "Bright")

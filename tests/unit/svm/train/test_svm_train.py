@@ -7,6 +7,7 @@ from pathlib import Path
 
 import boto3
 import pytest
+from PIL import Image as Pillow
 from PIL import ImageFilter
 
 from local.pictures import PEOPLE, photo, scene, variations
@@ -129,14 +130,45 @@ def test_the_model_knows_its_data(copy: Path, tmp_path: Path) -> None:
     assert hashes[0] == hashes[1] != hashes[2]
 
 
-def test_unreadable_files_are_all_named(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A text and a truncated picture stop the training; the message names both and says what is wrong."""
-    (copy / "Grace_Hopper" / "notes.txt").write_text("words")
-    whole = (copy / "Eileen_Collins" / "0.jpg").read_bytes()
-    (copy / "Eileen_Collins" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
-    error = error_of([copy], capsys)
-    assert "notes.txt: This is a text file;" in error
-    assert "cut.jpg: The picture is damaged or cut short" in error
+def test_what_cannot_be_used_is_left_out(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Other files, broken pictures, lone pictures and those in two folders are listed; the rest is trained on."""
+    grace, eileen = copy / "Grace_Hopper", copy / "Eileen_Collins"
+    (grace / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    (grace / "IMG.jpg.json").write_text("{}")
+    (grace / "IMG.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0heicmif1")
+    (eileen / "cut.jpg").write_bytes((eileen / "0.jpg").read_bytes()[:9000])
+    (copy / "Ada_Lovelace").mkdir()
+    photo("Eileen Collins").rotate(3).save(copy / "Ada_Lovelace" / "only.jpg")
+    with Pillow.open(grace / "0.jpg") as picture:
+        picture.save(eileen / "grace.png")
+    main([str(copy), "--out", str(tmp_path / "model.skops")])
+    output, page = capsys.readouterr().out, (tmp_path / "model.html").read_text()
+    for name, reason in (
+        ("Grace_Hopper/Thumbs.db", "hidden, or a file of the system"),
+        ("Grace_Hopper/IMG.jpg.json", "This is a text file"),
+        ("Grace_Hopper/IMG.heic", "This is a HEIC picture; convert it to JPEG, PNG or WebP"),
+        ("Eileen_Collins/cut.jpg", "The picture is damaged or cut short"),
+        ("Ada_Lovelace/only.jpg", "the only usable picture of its person"),
+        ("Eileen_Collins/grace.png", "the same picture as Grace_Hopper/0.jpg"),
+        ("Grace_Hopper/0.jpg", "the same picture as Eileen_Collins/grace.png"),
+    ):
+        assert re.search(rf"left out, {reason}.*: {name}$", output, re.MULTILINE)
+        assert name in page
+    assert [person.person_id for person in artifact.load(tmp_path / "model.skops").gallery.people] == [
+        "eileen-collins",
+        "grace-hopper",
+    ]
+
+
+def test_too_few_pictures_are_refused_before_any_is_decoded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With one picture each there is nothing to look at; the message counts them, and lists the rest."""
+    for name in ("ada/1.jpg", "bea/1.jpg"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"\xff\xd8\xff, but nothing more")
+    (tmp_path / "bea" / "2.txt").write_text("words")
+    error = error_of([tmp_path], capsys)
+    assert "Too few: ada (1), bea (1)." in error
+    assert "left out, This is a text file; send a JPEG, PNG or WebP picture: bea/2.txt" in error
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
