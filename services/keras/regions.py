@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.keras.assets import Assets
-from services.keras.preprocess import Pixels, to_input, to_pixels
+from services.keras.preprocess import to_input
 from services.keras.serving.signature import Signature
 from services.runtime.errors import Misconfigured
 from services.runtime.images.image import Image
@@ -44,25 +44,17 @@ def prepare(assets: Assets) -> None:
 
 def regions_of(image: Image, signature: Signature, assets: Assets) -> Regions:
     """Return the stored picture, as Keras takes it, or the faces of the upright one. Raises InvalidImage."""
+    fitted = assets.fitted(signature.size, signature.channels)
     if assets.regions == "image":
-        pixels, boxes = _pixels(image.as_stored(), signature, assets), None
+        pixels, boxes = fitted(image.as_stored()), None
     else:
-        pixels, boxes = _faces(image, signature, assets)
+        upright = image.upright()
+        faces = _detector().find(upright)
+        boxes = [face.box_in(upright) for face in faces]
+        crops = [fitted(Pillow.fromarray(np.ascontiguousarray(face.crop(upright)))) for face in faces]
+        pixels = np.concatenate([np.empty((0, *signature.size, signature.channels), np.uint8), *crops])
     _ = image.info  # the leaf needs it, and would need another thread to read it
     return Regions(to_input(pixels, signature.dtype, assets.preprocessing), boxes)
-
-
-def _pixels(picture: Pillow.Image, signature: Signature, assets: Assets) -> Pixels:
-    return to_pixels(picture, signature.size, signature.channels, assets.interpolation, assets.fit)
-
-
-def _faces(image: Image, signature: Signature, assets: Assets) -> tuple[Pixels, list[pb.BoundingBox]]:
-    upright = image.upright()
-    faces = _detector().find(upright)
-    crops = (Pillow.fromarray(np.ascontiguousarray(face.crop(upright))) for face in faces)
-    none = np.empty((0, *signature.size, signature.channels), np.uint8)
-    pixels = np.concatenate([none, *(_pixels(crop, signature, assets) for crop in crops)])
-    return pixels, [face.box_in(upright) for face in faces]
 
 
 @cache

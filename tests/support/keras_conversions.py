@@ -10,13 +10,16 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
+import h5py
 import keras
 import numpy as np
 import tensorflow as tf
@@ -38,10 +41,11 @@ VALUES = PIXELS.astype(np.float32)
 def main(folder: Path) -> None:
     """Make the models, convert them and write conversions.json."""
     np.save(folder / "pixels.npy", PIXELS)
-    conversions = {name: _convert(folder, name, *how) for name, how in _good(folder).items()}
+    conversions = {name: _convert(folder, name, *how) for name, how in (_good(folder) | _unusual(folder)).items()}
     conversions |= {name: _convert(folder, name, file, "--labels", "A,B") for name, file in _bad(folder).items()}
+    conversions |= {name: _convert(folder, name, *how) for name, how in _refused(folder).items()}
     conversions["graphs"] = {name: _describe(folder / "out" / name / "1") for name in _good_names(folder)}
-    conversions["preprocessing"] = {mode: _max_difference(mode) for mode in ("none", "tf", "caffe", "rescale")}
+    conversions["preprocessing"] = {mode: _max_difference(mode) for mode in ("none", "tf", "caffe", "torch", "rescale")}
     (folder / "conversions.json").write_text(json.dumps(conversions, indent=1))
 
 
@@ -72,6 +76,83 @@ def _good(folder: Path) -> dict[str, list[str | Path]]:
     }
 
 
+def _unusual(folder: Path) -> dict[str, list[str | Path]]:
+    """Save models of unusual kinds that can be converted; return each one's arguments."""
+    grey = _network(keras, 1, "sigmoid", 255, channels=1)
+    grey.save(folder / "grey.keras")
+    _expect(folder, "grey", grey.predict(VALUES[..., :1], verbose=0))
+    several = _network(tf_keras, 3, "sigmoid")
+    several.save(folder / "several.h5")
+    _expect(folder, "several", several.predict(preprocess_input(VALUES.copy(), mode="torch"), verbose=0))
+    logits = _network(keras, 2, "linear", 255)
+    logits.save(folder / "logits.keras")
+    logits.export(folder / "logits", verbose=False)
+    values = logits.predict(VALUES, verbose=0)
+    _expect(folder, "softmax", tf.nn.softmax(values))
+    _expect(folder, "sigmoids", tf.nn.sigmoid(values))
+    single = _network(keras, 2, "softmax", 255, batch=1)
+    single.save(folder / "single.keras")
+    _expect(folder, "single_keras", single.predict(VALUES, verbose=0))
+    _save_graph(folder / "single", lambda values: values / 255, batch=1)
+    _expect(folder, "single_graph", tf.nn.softmax(tf.reduce_mean(VALUES / 255, (1, 2))[:, :2]))
+    _on_windows(folder / "sigmoid.keras", folder / "windows.keras")
+    _expect(folder, "windows", np.load(folder / "sigmoid.npy"))
+    image = keras.Input((*SIZE, 3))
+    prepared = _head(keras, image, keras.applications.resnet50.preprocess_input(image))
+    prepared.save(folder / "prepared.keras")
+    _expect(folder, "prepared", prepared.predict(VALUES, verbose=0))
+    printing = folder / "printing"
+    _save_graph(printing, _printing(folder / "printed.txt"))
+    _expect(folder, "printing", tf.nn.softmax(tf.reduce_mean(VALUES, (1, 2))[:, :2]))
+    (folder / "labels.txt").write_text("0 Cat\n1 Dog, small\n")
+    labels = ("--labels", str(folder / "labels.txt"))
+    return {
+        "grey": ["grey.keras", "--labels", "No,Yes", "--fit", "pad", "--interpolation", "bicubic"],
+        "several": ["several.h5", "--labels", "A,B,C", "--preprocessing", "torch"],
+        "softmax": ["logits.keras", *labels, "--activation", "softmax"],
+        "sigmoids": ["logits", *labels, "--activation", "sigmoid"],
+        "single_keras": ["single.keras", *labels],
+        "single_graph": ["single", *labels],
+        "windows": ["windows.keras", "--labels", "No,Yes", "--preprocessing", "caffe"],
+        "prepared": ["prepared.keras", *labels],
+        "printing": ["printing", *labels, "--allow-operation", "PrintV2"],
+    }
+
+
+def _refused(folder: Path) -> dict[str, list[str | Path]]:
+    """Return the arguments of conversions of good models that are refused."""
+    labels = ("--labels", "A,B")
+    return {
+        "printing.refused": ["printing", *labels],
+        "logits.refused": ["logits", *labels],
+        "ends.refused": ["whole.keras", *labels, "--activation", "sigmoid"],
+        "grey.refused": ["grey.keras", *labels, "--preprocessing", "caffe"],
+        "missing.refused": ["whole.keras", "--assets", str(folder / "missing.json")],
+    }
+
+
+def _printing(path: Path) -> Callable[[Any], Any]:
+    def change(values: Any) -> Any:
+        tf.print("called", output_stream=f"file://{path}")
+        return values
+
+    return change
+
+
+def _on_windows(path: Path, copy: Path) -> None:
+    """Copy a .keras file as Keras saved it on Windows: with backslashes in the names of groups of weights."""
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
+        weights, renamed = io.BytesIO(old.read("model.weights.h5")), io.BytesIO()
+        with h5py.File(weights) as source, h5py.File(renamed, "w") as target:
+            names: list[str] = []
+            source.visit(names.append)
+            for name in (name.removesuffix("/vars") for name in names if name.endswith("/vars")):
+                target.copy(source[f"{name}/vars"], target.create_group(name.replace("/", "\\")), "vars")
+        for name in ("metadata.json", "config.json"):
+            new.writestr(name, old.read(name))
+        new.writestr("model.weights.h5", renamed.getvalue())
+
+
 def _good_names(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.npy") if path.stem != "pixels")
 
@@ -80,7 +161,15 @@ def _expect(folder: Path, name: str, scores: Any) -> None:
     np.save(folder / f"{name}.npy", np.asarray(scores))
 
 
-def _network(library: Any, classes: int, activation: str, brightest: float = 1.0) -> Any:
+def _network(  # noqa: PLR0913 - networks differ in each of them
+    library: Any,
+    classes: int,
+    activation: str,
+    brightest: float = 1.0,
+    *,
+    channels: int = 3,
+    batch: int | None = None,
+) -> Any:
     """Return a network with a layer whose settings Keras 3 does not read from Keras 2's files.
 
     Its weights make pictures with values up to `brightest` differ.
@@ -88,7 +177,7 @@ def _network(library: Any, classes: int, activation: str, brightest: float = 1.0
     layers = library.layers
     model = library.Sequential(
         [
-            library.Input((*SIZE, 3)),
+            library.Input((*SIZE, channels), batch_size=batch),
             layers.DepthwiseConv2D(3, name="depthwise"),
             layers.BatchNormalization(name="normal"),
             layers.ReLU(),
@@ -138,7 +227,25 @@ def _bad(folder: Path) -> dict[str, Path | str]:
     text = tf.ensure_shape(tf.strings.to_number(tf.strings.as_string(image)), (None, *SIZE, 3))
     _head(tf_keras, image, text).save(folder / "strings.h5")
     _network(keras, 3, "softmax").save(folder / "three.keras")
-    _network(keras, 2, "linear").save(folder / "logits.keras")
+    _network(keras, 2, "softmax", channels=4).save(folder / "four.keras")
+    _save_graph(folder / "eight", lambda values: values, batch=8)
+    _first(folder / "first.keras")
+    (folder / "lfs.keras").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    (folder / "page.h5").write_text("\n<!DOCTYPE html><html><body>404</body></html>")
+    (folder / "empty.h5").touch()
+    (folder / "lite.tflite").write_bytes(b"\x1c\0\0\0TFL3 and so on")
+    (folder / "torch.pt").write_bytes(b"\x80\x02}q\0.")
+    (folder / "graph.onnx").write_bytes(b"\x08\x08\x12\x07pytorch")
+    (folder / "json.keras").write_text('{"class_name": "Sequential"}')
+    (folder / "versions").mkdir()
+    shutil.copytree(folder / "exported", folder / "versions" / "1")
+    frozen = tf.Graph()
+    with frozen.as_default():
+        tf.compat.v1.placeholder(tf.float32, name="image")
+    (folder / "frozen.pb").write_bytes(frozen.as_graph_def().SerializeToString())
+    tf.train.Checkpoint(value=tf.Variable(1.0)).write(str(folder / "model.ckpt"))
+    _repack(folder / "whole.keras", folder / "no-config.keras", leave_out="config.json")
+    (folder / "half.keras").write_bytes((folder / "whole.keras").read_bytes()[:900])
     modern.get_layer("last").set_weights([np.full((3, 2), np.nan), np.zeros(2)])
     modern.save(folder / "nan.keras")
     _save_graph(folder / "python", lambda values: tf.py_function(_twice, [values], tf.float32))
@@ -149,8 +256,24 @@ def _bad(folder: Path) -> dict[str, Path | str]:
 _BAD = (
     *("weights.h5", "cut.h5", "text.h5", "only.weights.h5", "flipped.keras", "empty", "missing.h5", "lambda.h5"),
     *("lambda.keras", "custom.h5", "custom.keras", "registered.keras", "activation.keras", "strings.h5"),
-    *("three.keras", "logits.keras", "nan.keras", "python", "random"),
+    *("three.keras", "logits.keras", "nan.keras", "python", "random", "four.keras", "eight", "first.keras"),
+    *("lfs.keras", "page.h5", "empty.h5", "lite.tflite", "torch.pt", "graph.onnx", "json.keras", "versions"),
+    *("frozen.pb", "model.ckpt", "no-config.keras", "half.keras", "exported/saved_model.pb"),
 )
+
+
+def _first(path: Path) -> None:
+    """Save a network whose pictures' channels come first."""
+    image = keras.Input((3, *SIZE))
+    flat = keras.layers.GlobalAveragePooling2D(data_format="channels_first")(image)
+    keras.Model(image, keras.layers.Dense(2, activation="softmax")(flat)).save(path)
+
+
+def _repack(path: Path, copy: Path, leave_out: str) -> None:
+    with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
+        for name in old.namelist():
+            if name != leave_out:
+                new.writestr(name, old.read(name))
 
 
 def _twice(values: Any) -> Any:
@@ -175,12 +298,12 @@ def _head(library: Any, image: Any, layer: Any) -> Any:
     return library.Model(image, library.layers.Dense(2, activation="softmax")(flat))
 
 
-def _save_graph(path: Path, change: Callable[[Any], Any]) -> None:
+def _save_graph(path: Path, change: Callable[[Any], Any], batch: int | None = None) -> None:
     def serve(values: Any) -> dict[str, Any]:
-        changed = tf.ensure_shape(change(values), (None, *SIZE, 3))
+        changed = tf.ensure_shape(change(values), (batch, *SIZE, 3))
         return {"scores": tf.nn.softmax(tf.reduce_mean(changed, (1, 2))[:, :2])}
 
-    signature = tf.function(serve, input_signature=[tf.TensorSpec((None, *SIZE, 3), tf.float32)])
+    signature = tf.function(serve, input_signature=[tf.TensorSpec((batch, *SIZE, 3), tf.float32)])
     tf.saved_model.save(tf.Module(), str(path), signatures={"serving_default": signature})
 
 
@@ -195,7 +318,7 @@ def _describe(folder: Path) -> dict[str, Any]:
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
     [(name, model_input)] = signature.structured_input_signature[1].items()
     [(output_name, output)] = signature.structured_outputs.items()
-    scores = signature(**{name: tf.constant(PIXELS)})[output_name].numpy()
+    scores = signature(**{name: tf.constant(PIXELS[..., : model_input.shape[3]])})[output_name].numpy()
     return {
         "input": [name, model_input.dtype.name, list(model_input.shape)],
         "output": [output_name, output.dtype.name, list(output.shape)],
@@ -213,6 +336,7 @@ def _max_difference(mode: str) -> float:
         "rescale": np.asarray(keras.layers.Rescaling(1 / 255)(every)),
         "tf": preprocess_input(every.copy(), mode="tf"),
         "caffe": preprocess_input(every.copy(), mode="caffe"),
+        "torch": preprocess_input(every.copy(), mode="torch"),
     }
     return float(np.abs(graph(tf.constant(every)).numpy() - expected[mode]).max())
 

@@ -3,20 +3,40 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from services.keras.assets import PATH, Assets, explain
-from services.keras.convert.model_file import ModelFile, ModelProblem
+from services.keras.assets import PATH, Activation, Assets, explain
+from services.keras.convert.model_file import ModelFile, ModelProblem, step
 from services.keras.convert.source import ASSETS_SUFFIX
 from services.keras.fetch import manifest
+from services.runtime.errors import Misconfigured
 from services.runtime.storage import files
 
 Facts = dict[str, Any]
 """Contents of marquee.json: the assets, and where the model comes from."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What came of a conversion."""
+
+    activation: Activation
+    """Whether labels exclude each other; see Assets."""
+    differences: dict[str, float]
+    """Maximum difference of a score from the original's, by format."""
+    onnx_problem: str
+    """Why there is no ONNX copy; empty if there is one."""
+
+    @property
+    def facts(self) -> Facts:
+        """What marquee.json says of it."""
+        problem = {"onnx_problem": self.onnx_problem} if self.onnx_problem else {}
+        return {"activation": self.activation, "differences": self.differences} | problem
 
 
 def check_out(out: Path) -> None:
@@ -30,70 +50,86 @@ def check_out(out: Path) -> None:
 def read_facts(model: Path, assets: Path | None, overrides: Mapping[str, Any]) -> Facts:
     """Return the facts in the file at `assets`, by default the model's .marquee.json, with the overrides.
 
-    Raises ModelProblem.
+    All assets are among them, except an activation that nobody named. Raises ModelProblem.
     """
     beside = model.with_suffix(ASSETS_SUFFIX)
     facts = _read_json(assets or beside) if assets or beside.is_file() else {}
     facts |= overrides
     try:
-        return facts | Assets.model_validate(facts).model_dump(mode="json")
+        complete = Assets.model_validate(facts).model_dump(mode="json")
     except ValidationError as exc:
         hint = "" if "labels" in facts else " Name them with --labels, in class order."
         raise ModelProblem(f"The model's assets: {explain(exc)}.{hint}") from exc
+    return facts | {name: value for name, value in complete.items() if name in facts or name != "activation"}
 
 
-def convert(file: ModelFile, facts: Facts, samples: Path | None, out: Path) -> dict[str, float]:
-    """Write the version whole or not at all; return the maximum difference of scores by format.
+def convert(
+    file: ModelFile, facts: Facts, samples: Path | None, out: Path, allowed: Collection[str] = ()
+) -> Conversion:
+    """Write the version whole or not at all.
 
-    Scores are compared on the pictures in `samples`, by default on noise. Raises ModelProblem.
+    Scores are compared on the pictures in `samples`, by default on noise. A SavedModel may have the operations
+    `allowed`, besides those that are known to be harmless. Raises ModelProblem.
     """
     partial = out.with_name(f".converting-{out.name}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        differences = _write(file, facts, samples, partial)
+        partial.mkdir(parents=True)
+        conversion = _write(file, facts, samples, partial, allowed)
         partial.rename(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    return differences
+    return conversion
 
 
-def _write(file: ModelFile, facts: Facts, samples: Path | None, folder: Path) -> dict[str, float]:
+def _write(file: ModelFile, facts: Facts, samples: Path | None, folder: Path, allowed: Collection[str]) -> Conversion:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # TensorFlow takes seconds, which a refusal need not
-    from services.keras.convert import agreement, export  # noqa: PLC0415
-    from services.keras.convert.load import load  # noqa: PLC0415
+    with step("Starting TensorFlow"):  # it takes seconds, which a refusal need not
+        from services.keras.convert import activation, agreement, export  # noqa: PLC0415
+        from services.keras.convert.load import load  # noqa: PLC0415
 
     assets = Assets.model_validate(facts)
-    model = load(file)
-    _check_fit(assets, model.classes, model.dtype)
-    pixels = agreement.sample_pictures(model.size, samples)
-    expected = agreement.expected_scores(model, pixels, assets.preprocessing)
-    serve = export.serving_function(model, assets.preprocessing)
-    export.write_saved_model(model, serve, folder)
-    export.write_onnx(serve, folder / export.ONNX_FILE)
-    export.write_warmup(model, file.path.stem, folder / export.WARMUP_FILE)
-    differences = agreement.differences(folder, pixels, expected)
-    _check_agreement(differences, agreement.TOLERANCES)
-    _write_json(facts | _origin(file) | {"differences": differences, "versions": export.versions()}, folder / PATH)
+    with step(f"Loading {file.path}"):
+        model = load(file, allowed)
+    _check_fit(assets, model.classes, model.channels, model.dtype)
+    with step("Reading the sample pictures"):
+        pixels = agreement.sample_pictures(assets.fitted(model.size, model.channels), samples)
+    with step("Scoring pictures with the original"):
+        values = agreement.original_values(model, pixels, assets.preprocessing)
+        model, meaning = activation.activate(model, values, facts.get("activation"))
+        expected = agreement.original_values(model, pixels, assets.preprocessing)
+    with step("Writing the SavedModel"):
+        serve = export.serving_function(model, assets.preprocessing)
+        export.write_saved_model(model, serve, folder)
+        export.write_warmup(model, file.path.stem, folder / export.WARMUP_FILE)
+    with step("Scoring pictures with the SavedModel"):
+        differences = {"SavedModel": agreement.difference(folder, pixels, expected)}
+    onnx = folder / export.ONNX_FILE
+    try:
+        with step("The ONNX copy"):
+            export.write_onnx(serve, onnx)
+            differences["ONNX"] = agreement.onnx_difference(onnx, pixels, expected)
+        problem = ""
+    except ModelProblem as exc:
+        onnx.unlink(missing_ok=True)
+        problem = str(exc)
+    conversion = Conversion(meaning, differences, problem)
+    _write_json(facts | _origin(file) | conversion.facts | {"versions": export.versions()}, folder / PATH)
     manifest.write(manifest.describe(folder), folder)
-    return differences
+    return conversion
 
 
-def _check_fit(assets: Assets, classes: int, dtype: str) -> None:
+def _check_fit(assets: Assets, classes: int, channels: int, dtype: str) -> None:
     if not assets.fits(classes):
         raise ModelProblem(f"The model gives {classes} scores; the labels are {', '.join(assets.labels)}.")
     if dtype == "uint8" and assets.preprocessing != "none":
         raise ModelProblem(
             f"The model takes uint8 and preprocesses it itself: leave out --preprocessing {assets.preprocessing}."
         )
-
-
-def _check_agreement(differences: dict[str, float], tolerances: dict[str, float]) -> None:
-    for name, difference in differences.items():
-        if not difference <= tolerances[name]:  # NaN fails too
-            raise ModelProblem(
-                f"The {name}'s scores differ by {difference:.1e} from the original's; nothing was written."
-            )
+    try:
+        assets.check_channels(channels)
+    except Misconfigured as exc:
+        raise ModelProblem(exc.message) from exc
 
 
 def _origin(file: ModelFile) -> Facts:

@@ -12,6 +12,7 @@ from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
 from services.keras.assets import Preprocessing
 from services.keras.convert.load import SIGNATURE, LoadedModel
+from services.keras.convert.model_file import ModelProblem
 
 INPUT = "image"
 OUTPUT = "scores"
@@ -21,6 +22,8 @@ WARMUP_BATCHES = (1, 2, 4, 8, 16, 32)
 """The allowed_batch_sizes of deploy/tensorflow-serving/batching.config: a larger one would fail the model's loading."""
 OPSET = 18
 _CAFFE_MEANS = (103.939, 116.779, 123.68)
+_TORCH_MEANS = (0.485, 0.456, 0.406)
+_TORCH_DEVIATIONS = (0.229, 0.224, 0.225)
 
 
 def versions() -> dict[str, str]:
@@ -29,13 +32,13 @@ def versions() -> dict[str, str]:
 
 
 def serving_function(model: LoadedModel, preprocessing: Preprocessing) -> Any:
-    """Return the traced function: uint8 `image` [N, height, width, 3] → {`scores`: float32 [N, classes]}."""
+    """Return the traced function: uint8 `image` [N, height, width, channels] → {`scores`: float32 [N, classes]}."""
 
     def serve(image: Any) -> dict[str, Any]:
         values = image if model.dtype == "uint8" else preprocess(tf.cast(image, tf.float32), preprocessing)
         return {OUTPUT: tf.cast(model.call(values), tf.float32)}
 
-    pictures = tf.TensorSpec((None, *model.size, 3), tf.uint8, name=INPUT)
+    pictures = tf.TensorSpec((None, *model.size, model.channels), tf.uint8, name=INPUT)
     return tf.function(serve, input_signature=[pictures], autograph=False)
 
 
@@ -53,6 +56,10 @@ def preprocess(values: Any, preprocessing: Preprocessing) -> Any:
             return tf.cast(tf.cast(values, tf.float64) / 127.5, tf.float32) - 1.0
         case "caffe":
             return values[..., ::-1] - tf.constant(_CAFFE_MEANS, tf.float32)
+        case "torch":
+            shares = tf.cast(tf.cast(values, tf.float64) / 255.0, tf.float32) - tf.constant(_TORCH_MEANS, tf.float32)
+            deviations = tf.cast(tf.constant(_TORCH_DEVIATIONS, tf.float32), tf.float64)
+            return tf.cast(tf.cast(shares, tf.float64) / deviations, tf.float32)
         case "rescale":
             return values * (1 / 255)
 
@@ -65,13 +72,16 @@ def write_saved_model(model: LoadedModel, serve: Any, folder: Path) -> None:
 
 
 def write_onnx(serve: Any, path: Path) -> None:
-    """Write the same graph for onnxruntime, with the signature's names."""
+    """Write the same graph for onnxruntime, with the signature's names. Raises whatever tf2onnx does."""
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tf2onnx's use of numpy, which no user can fix
         import tf2onnx.convert  # noqa: PLC0415 - importing it warns
 
         graph, _ = tf2onnx.convert.from_function(serve, serve.input_signature, opset=OPSET)
+    if len(graph.graph.input) != 1:  # tf2onnx leaves open what it does not understand
+        inputs = ", ".join(value.name for value in graph.graph.input if not value.name.startswith(INPUT))
+        raise ModelProblem(f"tf2onnx cannot convert it: it does not know what to put into {inputs}.")
     _rename(graph, graph.graph.input[0].name, INPUT)
     _rename(graph, graph.graph.output[0].name, OUTPUT)
     onnx.checker.check_model(graph)
@@ -88,7 +98,7 @@ def write_warmup(model: LoadedModel, name: str, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as file:
         for batch in WARMUP_BATCHES:
-            pixels = tf.compat.v1.make_tensor_proto(127, tf.uint8, (batch, *model.size, 3))
+            pixels = tf.compat.v1.make_tensor_proto(127, tf.uint8, (batch, *model.size, model.channels))
             spec = model_pb2.ModelSpec(name=name, signature_name=SIGNATURE)
             request = predict_pb2.PredictRequest(model_spec=spec, inputs={INPUT: pixels}, output_filter=[OUTPUT])
             log = prediction_log_pb2.PredictionLog(predict_log=prediction_log_pb2.PredictLog(request=request))

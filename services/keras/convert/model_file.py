@@ -1,15 +1,20 @@
-"""What a file says about its model, before any of it runs. Needs h5py and no TensorFlow."""
+"""What a file says about its model, before any of it runs. Needs no TensorFlow."""
 
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import h5py
+from services.keras.convert import kind
 
 Maker = Literal["Keras 2", "Keras 3", "TensorFlow"]
+_FIRST_VERSION = "1.0"
+"""What the first versions of Keras did not write."""
+_MAX_TEXT = 500
 _KERAS = ("keras", "tf_keras", "builtins")
 _HARMLESS_MODULES = {"__operators__", "image", "linalg", "math", "nn"}
 _HARMLESS = {
@@ -29,20 +34,43 @@ class ModelFile:
 
     path: Path
     maker: Maker
+    version: str
+    """Keras's version; empty for a SavedModel."""
     config: dict[str, Any]
     """The architecture as Keras writes it; empty for a SavedModel, which holds a graph and no Python."""
 
 
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """Raise ModelProblem, which names the step, for whatever goes wrong in it: libraries raise anything."""
+    try:
+        yield
+    except ModelProblem:
+        raise
+    except ModuleNotFoundError as exc:
+        raise ModelProblem(f"{name} needs {exc.name}, which is not installed: install the extra `train`.") from exc
+    except Exception as exc:
+        raise ModelProblem(f"{name} failed ({type(exc).__name__}): {brief(exc)}") from exc
+
+
+def brief(exc: Exception) -> str:
+    """Return the error's text, on one line and cut."""
+    return " ".join(str(exc).split())[:_MAX_TEXT]
+
+
 def inspect(path: Path) -> ModelFile:
     """Read what the file holds. Raises ModelProblem if it is damaged, holds code, or is not a whole model."""
-    if path.is_dir():
-        return _saved_model(path)
-    if not path.exists():
-        raise ModelProblem(f"{path} does not exist.")
-    version, config = _keras_zip(path) if zipfile.is_zipfile(path) else _hdf5(path)
-    for layer, part in parts(config):
-        _refuse_code(layer, part)
-    return ModelFile(path, "Keras 2" if version.startswith(("1.", "2.")) else "Keras 3", config)
+    with step(f"Reading {path}"):
+        if path.is_dir():
+            return _saved_model(path)
+        if not path.is_file():
+            raise ModelProblem(f"{path} {kind.of_missing(path)}")
+        if text := kind.of_file(path):
+            raise ModelProblem(f"{path} {text}")
+        version, config = _keras_zip(path) if _starts_with(path, kind.ZIP) else _hdf5(path)
+        for layer, part in parts(config):
+            _refuse_code(layer, part)
+        return ModelFile(path, "Keras 2" if version.startswith(("1.", "2.")) else "Keras 3", version, config)
 
 
 def parts(config: Any, layer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -61,30 +89,39 @@ def parts(config: Any, layer: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _saved_model(path: Path) -> ModelFile:
-    if not (path / "saved_model.pb").is_file():
-        raise ModelProblem(f"{path} is a folder without saved_model.pb, not a SavedModel.")
-    return ModelFile(path, "TensorFlow", {})
+    if text := kind.of_folder(path):
+        raise ModelProblem(f"{path} {text}")
+    return ModelFile(path, "TensorFlow", "", {})
+
+
+def _starts_with(path: Path, start: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(start)) == start
 
 
 def _keras_zip(path: Path) -> tuple[str, dict[str, Any]]:
     try:
         with zipfile.ZipFile(path) as file:
+            if text := kind.of_zip(file.namelist()):
+                raise ModelProblem(f"{path} {text}")
             if damaged := file.testzip():
                 raise ModelProblem(f"{path} is damaged: the checksum of {damaged} in it does not match.")
             version = json.loads(file.read("metadata.json"))["keras_version"]
             return str(version), json.loads(file.read("config.json"))
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as exc:
+    except (KeyError, TypeError, ValueError, OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile) as exc:
         raise ModelProblem(f"{path} is damaged, or not a model that Keras saved: {exc}.") from exc
 
 
 def _hdf5(path: Path) -> tuple[str, dict[str, Any]]:
+    import h5py  # noqa: PLC0415 - without it, what is not a model is still named
+
     try:
         with h5py.File(path) as file:
             config = file.attrs.get("model_config")
             if config is None:
                 raise ModelProblem(_without_architecture(path, file))
-            return str(file.attrs.get("keras_version", "")), json.loads(config)
-    except (OSError, ValueError) as exc:
+            return str(file.attrs.get("keras_version", _FIRST_VERSION)), json.loads(config)
+    except (OSError, KeyError, RuntimeError, ValueError) as exc:
         raise ModelProblem(f"{path} is damaged, or not a model that Keras saved: {exc}.") from exc
 
 

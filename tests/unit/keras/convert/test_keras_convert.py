@@ -18,6 +18,11 @@ from tests.support.processes import run_module
 pytestmark = pytest.mark.slow
 
 GOOD = ("exported", "legacy", "modern", "operations", "sigmoid")
+UNUSUAL = (
+    *("grey", "several", "sigmoids", "single_graph", "single_keras", "softmax"),
+    *("windows", "prepared", "printing"),
+)
+WITHOUT_ONNX = {"prepared"}
 DAMAGED = "is damaged, or not a model that Keras saved"
 
 
@@ -36,16 +41,16 @@ def _conversions(made: Path) -> Any:
 
 def test_every_kind_converts(conversions: Any) -> None:
     """The converter takes Keras 2's .h5, also with TensorFlow operations, Keras 3's .h5 and .keras, and SavedModels."""
-    assert {name: conversions[name][0] for name in GOOD} == dict.fromkeys(GOOD, 0)
+    assert {name: conversions[name] for name in (*GOOD, *UNUSUAL) if conversions[name][0]} == {}
     assert "legacy.h5, saved by Keras 2; scores differ by at most: SavedModel" in conversions["legacy"][1]
     assert "sigmoid.keras, saved by Keras 3" in conversions["sigmoid"][1]
 
 
-@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("name", [*GOOD, *UNUSUAL])
 def test_saved_model_scores_match_keras(made: Path, conversions: Any, name: str) -> None:
     """For uint8 pictures, the signature gives the scores of Keras's predict for pixels that Keras preprocessed."""
     expected, graph = np.load(made / f"{name}.npy"), conversions["graphs"][name]
-    assert graph["input"] == ["image", "uint8", [None, 32, 24, 3]]
+    assert graph["input"] == ["image", "uint8", [None, 32, 24, 1 if name == "grey" else 3]]
     assert graph["output"] == ["scores", "float32", [None, expected.shape[1]]]
     np.testing.assert_allclose(graph["scores"], expected, rtol=0, atol=1e-6)
     assert np.ptp(expected, axis=0).max() > 1e-3
@@ -53,14 +58,15 @@ def test_saved_model_scores_match_keras(made: Path, conversions: Any, name: str)
 
 def test_preprocessing_matches_keras_exactly(conversions: Any) -> None:
     """Each of the 256 values becomes Keras's own value, whatever TensorFlow's optimizer does to the graph."""
-    assert conversions["preprocessing"] == dict.fromkeys(("none", "tf", "caffe", "rescale"), 0.0)
+    assert conversions["preprocessing"] == dict.fromkeys(("none", "tf", "caffe", "torch", "rescale"), 0.0)
 
 
-@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("name", sorted({*GOOD, *UNUSUAL} - WITHOUT_ONNX))
 def test_onnx_scores_match_keras(made: Path, name: str) -> None:
     """The ONNX copy has the same names and gives the same scores, both one by one and in a batch."""
     session = onnxruntime.InferenceSession(made / "out" / name / "1" / "model.onnx", providers=["CPUExecutionProvider"])
     pixels, expected = np.load(made / "pixels.npy"), np.load(made / f"{name}.npy")
+    pixels = pixels[..., : session.get_inputs()[0].shape[3]]
     [batch] = session.run(["scores"], {"image": pixels})
     np.testing.assert_allclose(batch, expected, rtol=0, atol=1e-5)
     one_by_one = [
@@ -124,6 +130,27 @@ def test_warmup_covers_every_batch_size(conversions: Any) -> None:
         ("nan.keras", "The model's scores are not numbers; its weights are broken"),
         ("python", "reads or writes files, or calls Python: EagerPyFunc."),
         ("random", "The SavedModel's scores differ by"),
+        ("printing.refused", "reads or writes files, or calls Python: PrintV2. If you trust the model"),
+        ("logits.refused", "--activation softmax (one label of several) or --activation sigmoid"),
+        ("ends.refused", "The model ends with softmax: leave out --activation sigmoid."),
+        ("grey.refused", "The preprocessing 'caffe' is for three colours, but the model takes one channel."),
+        ("missing.refused", "missing.json"),
+        ("four.keras", "[None, 32, 24, 4]; it must be [None, height, width, 3] or [None, height, width, 1]"),
+        ("eight", "The model takes exactly 8 pictures at once. Export it with a free number of pictures"),
+        ("first.keras", "[None, 3, 32, 24]; it must be [None, height, width, 3] or [None, height, width, 1]: its"),
+        ("lfs.keras", "is a Git LFS pointer, which stands for the model and does not hold it. Fetch it with `git lfs"),
+        ("page.h5", "is a web page, perhaps an error"),
+        ("empty.h5", "is empty. Download or save"),
+        ("lite.tflite", "is a TensorFlow Lite model"),
+        ("torch.pt", "is a model of PyTorch or scikit-learn, not of Keras"),
+        ("graph.onnx", "is a model in the ONNX format"),
+        ("json.keras", "is JSON, which may hold an architecture but no weights"),
+        ("versions", "Give the folder in it: "),
+        ("frozen.pb", "is a frozen graph (GraphDef)"),
+        ("model.ckpt", "is a checkpoint of TensorFlow"),
+        ("no-config.keras", "is not a model that Keras saved: it has no config.json."),
+        ("half.keras", DAMAGED),
+        ("saved_model.pb", "is a SavedModel's graph without its variables. Give the folder that holds it: "),
     ],
 )
 def test_refused_model(made: Path, conversions: Any, name: str, reason: str) -> None:
@@ -135,6 +162,38 @@ def test_refused_model(made: Path, conversions: Any, name: str, reason: str) -> 
     assert not list((made / "out").glob(f"{name}/*"))
 
 
+def test_labels_that_exclude_each_other(made: Path) -> None:
+    """A softmax, the model's own or added, makes labels exclude each other; sigmoids do not."""
+    names = ("legacy", "sigmoid", "softmax", "sigmoids", "several", "exported")
+    activations = {name: read_assets(made / "out" / name, "1").activation for name in names}
+    assert {name for name, activation in activations.items() if activation == "softmax"} == {
+        "legacy",
+        "softmax",
+        "exported",
+    }
+
+
+def test_labels_from_a_file(made: Path) -> None:
+    """Labels come from a file with a label a line, with or without its index."""
+    assert read_assets(made / "out/softmax", "1").labels == ("Cat", "Dog, small")
+
+
+def test_fit_comes_with_the_model(made: Path) -> None:
+    """The options that say how pictures were made to fit are part of the assets."""
+    grey = read_assets(made / "out/grey", "1")
+    assert (grey.fit, grey.interpolation) == ("pad", "bicubic")
+
+
+def test_no_onnx_copy(made: Path, conversions: Any) -> None:
+    """A SavedModel is written without an ONNX copy if there can be none; the output and the assets say why."""
+    folder = made / "out/prepared/1"
+    facts = json.loads((folder / "assets/marquee.json").read_text())
+    assert not (folder / "model.onnx").exists()
+    assert "tf2onnx cannot convert it" in facts["onnx_problem"]
+    assert facts["onnx_problem"] in conversions["prepared"][1]
+    assert "ONNX" not in facts["differences"]
+
+
 @pytest.mark.parametrize(
     ("out", "arguments", "reason"),
     [
@@ -142,6 +201,7 @@ def test_refused_model(made: Path, conversions: Any, name: str, reason: str) -> 
         ("01", ("--labels", "A,B"), "takes the folder's name for the version"),
         ("1", (), "labels: Field required. Name them with --labels, in class order."),
         ("1", ("--labels", "A,A"), "two labels are the same"),
+        ("1", ("--labels", "missing.txt"), "missing.txt cannot be read: No such file or directory"),
         ("1", ("--labels", "A,B", "--threshold", "2"), "threshold: Input should be less than or equal to 1"),
         ("1", ("--assets", "pyproject.toml"), "pyproject.toml is not JSON"),
     ],
