@@ -5,6 +5,7 @@ detected first, and each is cut out and searched by itself; a picture with a sin
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -128,7 +129,8 @@ async def _add_names(recognition: Recognition, collection: str, faces: Iterable[
         return []
     try:
         ids = [candidate.person_id for candidate in candidates]
-        names = await asyncio.to_thread(recognition.people.names, collection, ids)
+        seconds = recognition.deadline - time.monotonic()
+        names = await asyncio.to_thread(recognition.people.names, collection, ids, seconds)
     except DomainError as exc:
         return [f"people are shown by their person_id: {exc.message}"]
     for candidate in candidates:

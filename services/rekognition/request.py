@@ -54,6 +54,12 @@ class Request:
             else:
                 return _checked(response, key)
 
+    def part(self) -> "Request":
+        """Return a part of this request, whose usage also counts by itself."""
+        part = Request(self._calls, self.deadline)
+        part.usage = Usage(self.usage)
+        return part
+
     async def pages(self, api: Api, key: str, **parameters: Any) -> AsyncIterator[Mapping[str, Any]]:
         """Yield all pages of a list. Raises DomainErrors."""
         token: dict[str, Any] = {}

@@ -22,6 +22,7 @@
     ├── ObjectForbidden         S3 refuses access to the object
     │   └── BucketNotAllowed    the operator does not allow the bucket
     ├── CollectionNotFound
+    ├── CollectionNotIndexed    whose faces a collection has is not known yet
     ├── NotReady                the model is not available yet, or not at the moment
     ├── Overloaded              too many calls at once
     ├── GalleryBusy             concurrent changes of the gallery
@@ -136,6 +137,10 @@ class BucketNotAllowed(ObjectForbidden):
 
 class CollectionNotFound(DomainError):
     """There is no such collection of faces."""
+
+
+class CollectionNotIndexed(DomainError):
+    """The collection has faces that the server cannot tell by person yet. An operator has to index it."""
 
 
 class NotReady(DomainError):

@@ -24,7 +24,7 @@ def configure(settings: Settings) -> None:
     structlog.configure(
         processors=[*shared, *renderers],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
-        logger_factory=structlog.WriteLoggerFactory(cast("TextIO", _StandardError())),
+        logger_factory=_to_standard_error(),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -34,6 +34,15 @@ def configure(settings: Settings) -> None:
     logging.captureWarnings(capture=True)
     for noisy in ("asyncio", "botocore", "boto3", "urllib3", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+def redirect() -> None:
+    """Send the logs of this project to standard error, in a command whose standard output is its result."""
+    structlog.configure(logger_factory=_to_standard_error())
+
+
+def _to_standard_error() -> structlog.WriteLoggerFactory:
+    return structlog.WriteLoggerFactory(cast("TextIO", _StandardError()))
 
 
 def _renderers(settings: Settings) -> list[structlog.typing.Processor]:

@@ -58,6 +58,7 @@ TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.ObjectForbidden: (_Code.PERMISSION_DENIED, "OBJECT_FORBIDDEN"),
     errors.BucketNotAllowed: (_Code.PERMISSION_DENIED, "BUCKET_NOT_ALLOWED"),
     errors.CollectionNotFound: (_Code.NOT_FOUND, "COLLECTION_NOT_FOUND"),
+    errors.CollectionNotIndexed: (_Code.FAILED_PRECONDITION, "COLLECTION_NOT_INDEXED"),
     errors.NotReady: (_Code.UNAVAILABLE, "MODEL_NOT_READY"),
     errors.Overloaded: (_Code.RESOURCE_EXHAUSTED, "OVERLOADED"),
     errors.GalleryBusy: (_Code.ABORTED, "GALLERY_BUSY"),

@@ -18,7 +18,7 @@ _REFRESH_SECONDS = 5
 
 
 class Account:
-    """Calls, ledger and people. The constructor blocks; it raises Misconfigured and DependencyUnavailable."""
+    """Calls, ledger, people. The constructor blocks; it raises Misconfigured and DependencyUnavailable."""
 
     def __init__(self, settings: RekognitionSettings) -> None:
         self.ledger: Ledger = ProcessLedger(settings.daily_cap_micro_usd)

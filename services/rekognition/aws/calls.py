@@ -70,19 +70,25 @@ def connect(settings: RekognitionSettings) -> "RekognitionClient":
 class Usage:
     """What one request uses: money, and the longest wait for a thread. Safe to share between threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: "Usage | None" = None) -> None:
+        """Start from nothing; what is used counts for `whole`, too."""
         self.micro_usd = 0
         self.queue_seconds = 0.0
+        self._whole = whole
         self._lock = threading.Lock()
 
     def spend(self, micro_usd: int) -> None:
         """Count money as spent; a negative amount is a refund."""
         with self._lock:
             self.micro_usd += micro_usd
+        if self._whole is not None:
+            self._whole.spend(micro_usd)
 
     def wait(self, seconds: float) -> None:
         """Count a wait."""
         self.queue_seconds = max(self.queue_seconds, seconds)
+        if self._whole is not None:
+            self._whole.wait(seconds)
 
 
 class TokenBucket:

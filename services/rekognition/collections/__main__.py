@@ -16,6 +16,7 @@ from rich.markup import escape
 from services.rekognition.aws.account import Account
 from services.rekognition.collections.commands import CollectionCommands as Commands
 from services.rekognition.settings import RekognitionSettings
+from services.runtime import logs
 from services.runtime.errors import DomainError
 from services.runtime.settings import load_settings
 
@@ -25,12 +26,16 @@ _PICTURE = "a file of at most 5 MB, or s3://BUCKET/KEY"
 def main(arguments: Sequence[str] | None = None) -> None:
     """Exit 0; 1 if `reconcile` finds differences; 2, with what to do, on a failure."""
     args = _parse(arguments)
+    logs.redirect()
     settings = load_settings(RekognitionSettings)
     try:
         sys.exit(asyncio.run(_run(args, settings)))
     except (DomainError, OSError, ValueError) as exc:
         Console(stderr=True, soft_wrap=True).print(f"[red]Failed.[/] {escape(str(exc))}", highlight=False)
         sys.exit(2)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("Interrupted.")
+        sys.exit(130)
 
 
 async def _run(args: argparse.Namespace, settings: RekognitionSettings) -> int:
@@ -67,6 +72,14 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     _add(sub, "list", Commands.list_collections, "list the region's collections", every)
     faces = _add(sub, "faces", Commands.faces, "list the faces of a collection", named)
     faces.add_argument("--person", metavar="PERSON_ID", help="list only this person's faces")
+    _add(
+        sub,
+        "index",
+        Commands.index,
+        "note in the table whose each face of a collection is, so that people can be removed; an interrupted run is "
+        "continued by the next one, and a complete one is repeated after another program has added faces",
+        named,
+    )
     delete = _add(sub, "delete", Commands.delete, "delete a collection and everything in it", named)
     delete.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     compare = _add(
@@ -94,7 +107,9 @@ def _add(
     description: str,
     parent: argparse.ArgumentParser,
 ) -> argparse.ArgumentParser:
-    parser = sub.add_parser(name, help=description, description=f"{description.capitalize()}.", parents=[parent])
+    parser = sub.add_parser(
+        name, help=description, description=f"{description[0].upper()}{description[1:]}.", parents=[parent]
+    )
     parser.set_defaults(command=command)
     return parser
 

@@ -16,9 +16,11 @@ from rich.progress import Progress
 from rich.table import Table
 
 from services.rekognition.aws.account import Account
+from services.rekognition.enrollment.collection import CollectionFaces
 from services.rekognition.picture import MAX_BYTES
 from services.rekognition.request import Request
-from services.runtime.errors import ImageTooLarge, InvalidRequest
+from services.rekognition.table.faces import FaceIndex, Reading
+from services.runtime.errors import ImageTooLarge, InvalidRequest, Misconfigured
 from services.runtime.storage.s3 import S3Url, is_s3
 
 _PAGE = 4096
@@ -75,6 +77,43 @@ class CollectionCommands:
         self._print([description])
         return 0
 
+    async def index(self) -> int:
+        """Note in the table whose each face is. Safe to interrupt and repeat: it goes on after the last page noted."""
+        if self._people is None:
+            raise Misconfigured("Faces are noted in the recognizer's table: set MARQUEE_REKOGNITION_TABLE.")
+        name = self._args.collection
+        total, created = await CollectionFaces(name, self._request).describe()
+        reading = await asyncio.to_thread(self._people.faces.reading, name, created)
+        with _progress() as progress:
+            task = progress.add_task("Indexing faces", total=total, completed=reading.read)
+            while True:
+                reading = await self._index_page(self._people.faces, reading, created)
+                progress.update(task, completed=reading.read)
+                if reading.is_complete:
+                    break
+        self._print([{"collection": name, "faces": reading.read}])
+        return 0
+
+    async def _index_page(self, faces: FaceIndex, reading: Reading, created: str) -> Reading:
+        """Note the next page's faces, then that they are noted; return how far that is."""
+        name = self._args.collection
+        page: dict[str, Any] = {"NextToken": reading.next_page} if reading.next_page else {}
+        response = await self._request.ask(
+            "ListFaces",
+            "Faces",
+            ignore="InvalidPaginationTokenException",
+            CollectionId=name,
+            MaxResults=_PAGE,
+            **page,
+        )
+        if not response:  # Rekognition has forgotten the page since the last run
+            return Reading(time.time())
+        await asyncio.to_thread(faces.add, name, [entry for face in response["Faces"] for entry in _owners(face)])
+        read, next_page = reading.read + len(response["Faces"]), response.get("NextToken", "")
+        reading = Reading(reading.started, next_page, read, is_complete=not next_page)
+        await asyncio.to_thread(faces.save, name, created, reading)
+        return reading
+
     async def compare(self) -> int:
         """Print the second picture's faces that are similar enough, the most similar first. Costs one CompareFaces."""
         if not 0 <= self._args.similarity <= 100:  # noqa: PLR2004 - per cent
@@ -130,13 +169,23 @@ class CollectionCommands:
     async def _faces(self) -> AsyncIterator[Mapping[str, Any]]:
         total = (await self._description())["faces"]
         pages = self._request.pages("ListFaces", "Faces", CollectionId=self._args.collection, MaxResults=_PAGE)
-        console = Console(stderr=True)
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        with _progress() as progress:
             task = progress.add_task("Reading faces", total=total)
             async for page in pages:
                 for face in page["Faces"]:
                     yield face
                 progress.advance(task, len(page["Faces"]))
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(console=console, transient=True, disable=not console.is_terminal)
+
+
+def _owners(face: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield whose the face is, with its FaceId: a program may have given it a person_id, a user, or neither."""
+    for person_id in {face.get("ExternalImageId", ""), face.get("UserId", "")} - {""}:
+        yield person_id, face["FaceId"]
 
 
 def _collections(page: Mapping[str, Any]) -> list[dict[str, str]]:

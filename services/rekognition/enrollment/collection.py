@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from services.rekognition.request import Request
+from services.runtime.errors import OutOfTime
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import FaceTypeDef
 
 _MAX_FACES = 4096
 """Limit of ListFaces and DeleteFaces."""
+_MISSING = "FACE_NOT_FOUND"
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 1.0
 _DELETE_PAUSES = (0.1, 0.3, 1.0)
@@ -24,38 +26,48 @@ class CollectionFaces:
         self.name = name
         self._request = request
 
-    async def check(self) -> None:
-        """Raise CollectionNotFound if there is no such collection."""
-        await self._request.ask("DescribeCollection", "FaceCount", CollectionId=self.name)
+    async def describe(self) -> tuple[int, str]:
+        """Return the number of faces, and the creation in seconds since 1970, as text. Raises CollectionNotFound."""
+        response = await self._request.ask("DescribeCollection", "FaceCount", CollectionId=self.name)
+        created = response.get("CreationTimestamp")
+        return response["FaceCount"], f"{created.timestamp():.3f}" if created else ""
 
     async def get(self, face_ids: Collection[str]) -> dict[str, "FaceTypeDef"]:
-        """Return those of the faces, at most 4096, that exist, by their ids."""
-        if not face_ids:
-            return {}
-        response = await self._request.ask("ListFaces", "Faces", CollectionId=self.name, FaceIds=list(face_ids))
-        return {face["FaceId"]: face for face in response["Faces"]}
+        """Return those of the faces that exist, by their ids."""
+        faces: dict[str, FaceTypeDef] = {}
+        for part in _parts(face_ids):
+            response = await self._request.ask(
+                "ListFaces", "Faces", CollectionId=self.name, FaceIds=part, MaxResults=_MAX_FACES
+            )
+            faces |= {face["FaceId"]: face for face in response["Faces"]}
+        return faces
 
     async def wait(self, face_ids: Collection[str], user: str = "") -> Sequence[str]:
         """Wait until Rekognition lists all of the faces, as the user's if one is given; return those still missing."""
+
+        def missing(faces: Mapping[str, "FaceTypeDef"]) -> list[str]:
+            return [one for one in face_ids if one not in faces or (user and faces[one].get("UserId") != user)]
+
+        return await self._poll(face_ids, missing)
+
+    async def wait_until_gone(self, face_ids: Collection[str]) -> None:
+        """Wait until Rekognition lists none of the faces. Raises OutOfTime."""
+        if left := await self._poll(face_ids, list):
+            raise OutOfTime(f"Rekognition still lists {len(left)} of the deleted faces. Send the call again.")
+
+    async def _poll(
+        self, face_ids: Collection[str], find: Callable[[Mapping[str, "FaceTypeDef"]], list[str]]
+    ) -> list[str]:
+        """Look at the faces until there is nothing to find, or the time is over; return what was found last."""
         pause = _FIRST_PAUSE
         while True:
-            faces = await self.get(face_ids)
-            missing = [one for one in face_ids if one not in faces or (user and faces[one].get("UserId") != user)]
-            if not missing or time.monotonic() + pause > self._request.deadline:
-                return missing
+            found = find(await self.get(face_ids))
+            if not found or time.monotonic() + pause > self._request.deadline:
+                return found
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, 2 * pause)
 
-    async def of_person(self, person_id: str) -> list[str]:
-        """Return the ids of all faces with the person's identifier, whoever indexed them.
-
-        Rekognition cannot list by ExternalImageId, so this reads the whole collection: 4096 faces a call.
-        """
-        pages = self._request.pages("ListFaces", "Faces", CollectionId=self.name, MaxResults=_MAX_FACES)
-        faces: list[Any] = [face async for page in pages for face in page["Faces"]]
-        return [face["FaceId"] for face in faces if person_id in (face.get("ExternalImageId"), face.get("UserId"))]
-
-    async def delete(self, face_ids: Sequence[str]) -> tuple[int, list[str]]:
+    async def delete(self, face_ids: Collection[str]) -> tuple[int, list[str]]:
         """Return how many faces were deleted, and the ids of those that stay because a user has them.
 
         Rekognition takes a while to release the faces of a deleted user, so those are tried again.
@@ -85,12 +97,16 @@ class CollectionFaces:
         )
         return {one["FaceId"]: one["Reasons"] for one in response.get("UnsuccessfulFaceAssociations", [])}
 
-    async def _delete(self, face_ids: Sequence[str]) -> tuple[int, list[str]]:
+    async def _delete(self, face_ids: Collection[str]) -> tuple[int, list[str]]:
         deleted, kept = 0, []
-        for start in range(0, len(face_ids), _MAX_FACES):
-            part = face_ids[start : start + _MAX_FACES]
+        for part in _parts(face_ids):
             response = await self._request.ask("DeleteFaces", "DeletedFaces", CollectionId=self.name, FaceIds=part)
             deleted += len(response["DeletedFaces"])
             failures = response.get("UnsuccessfulFaceDeletions", [])
-            kept += [one["FaceId"] for one in failures if "ASSOCIATED_TO_AN_EXISTING_USER" in one["Reasons"]]
+            kept += [one["FaceId"] for one in failures if _MISSING not in one["Reasons"]]
         return deleted, kept
+
+
+def _parts(face_ids: Collection[str]) -> Iterator[list[str]]:
+    ids = list(face_ids)
+    return (ids[start : start + _MAX_FACES] for start in range(0, len(ids), _MAX_FACES))

@@ -9,6 +9,7 @@ import asyncio
 from marquee.v1 import enrollment_pb2 as pb
 from services.rekognition.enrollment.collection import CollectionFaces
 from services.rekognition.enrollment.indexing import Indexing
+from services.rekognition.enrollment.removal import Removal
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.request import Request
 from services.rekognition.settings import RekognitionSettings
@@ -33,7 +34,7 @@ class RekognitionEnroller:
     async def enroll(self, enrollment: Enrollment) -> pb.EnrollmentResult:
         """Index each picture's face that is good enough and nobody else's."""
         collection, people, request = self._open(enrollment.collection)
-        await collection.check()
+        await _check(collection, people)
         person = await asyncio.to_thread(people.get, collection.name, enrollment.person_id)
         name = _name(enrollment, person)
         indexing = Indexing(enrollment, collection, request, people, self._settings)
@@ -48,15 +49,10 @@ class RekognitionEnroller:
         return result
 
     async def remove(self, person_id: str, collection: str) -> pb.RemovalResult:
-        """Remove the person: all faces with that person_id, including those that others indexed, and the user."""
+        """Remove the person: the user, and all faces that the table knows, whoever indexed them."""
         faces, people, _ = self._open(collection)
-        await faces.check()
-        person = await asyncio.to_thread(people.get, faces.name, person_id)
-        await faces.delete_user(person_id)
-        removed, _ = await faces.delete(list(person.faces.values()) if person else [])
-        more, kept = await faces.delete(await faces.of_person(person_id))
-        await asyncio.to_thread(people.remove, faces.name, person_id)
-        result = pb.RemovalResult(removed_faces=removed + more)
+        removed, kept = await Removal(faces, people, person_id).run()
+        result = pb.RemovalResult(removed_faces=removed)
         if kept:
             result.warnings.append(
                 f"{len(kept)} faces of {person_id} stay in the collection because other users of it have them. "
@@ -105,6 +101,13 @@ class RekognitionEnroller:
         refused = await collection.associate(person_id, free)
         await collection.wait([one for one in free if one not in refused], user=person_id)
         return [f"Searches by user skip face {one}: {', '.join(reasons)}." for one, reasons in refused.items()]
+
+
+async def _check(collection: CollectionFaces, people: EnrolledPeople) -> None:
+    """Raise CollectionNotFound. An empty collection needs no index: what it gets from now on is noted."""
+    count, created = await collection.describe()
+    if not count:
+        await asyncio.to_thread(people.faces.mark_empty, collection.name, created)
 
 
 def _save(people: EnrolledPeople, collection: str, person_id: str, name: str, indexing: Indexing) -> EnrolledPerson:

@@ -2,10 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from marquee.v1 import enrollment_pb2 as pb
 from services.rekognition import results
@@ -19,6 +19,7 @@ from services.runtime.errors import (
     FaceBlurred,
     FaceTooSmall,
     FaceTurned,
+    InvalidImage,
     NoFace,
     SeveralFaces,
     UnfitFace,
@@ -30,6 +31,9 @@ from services.runtime.workers import Workers
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import FaceTypeDef
 
+T = TypeVar("T")
+_running: set["asyncio.Task[Any]"] = set()
+"""asyncio itself keeps no task alive."""
 _Refusal: TypeAlias = tuple[type[DomainError], str]
 _REFUSALS: Mapping[str, _Refusal] = {
     "EXCEEDS_MAX_FACES": (SeveralFaces, "There is more than one face in the picture. Crop it to the person's face."),
@@ -110,7 +114,31 @@ class Indexing:
         check_one_face(detection["FaceDetails"])
         if not self._enrollment.allow_similar:
             await self._check_owner(portrait)
-        response = await self._request.ask(
+        record = await _finish(self._add(portrait))
+        self.added[portrait.digest] = record["Face"]["FaceId"]
+        face = results.detected_face(record["FaceDetail"])
+        state = pb.ENROLLMENT_STATE_ENROLLED
+        return pb.EnrolledFace(face_id=record["Face"]["FaceId"], state=state, box=face.box, quality=face.quality)
+
+    async def _add(self, portrait: _Portrait) -> Mapping[str, Any]:
+        """Return the FaceRecord of the new face, which the table has from then on.
+
+        The table knows of the attempt before AWS does: a face whose FaceId got lost is never taken for none.
+        """
+        request, place = self._request.part(), (self._collection.name, self._enrollment.person_id, portrait.digest)
+        since = await asyncio.to_thread(self._people.faces.begin, *place)
+        try:
+            record = await self._index_faces(portrait, request)
+        except DomainError as exc:
+            # a refusal by name follows a response; without one, only what was paid for may have been done
+            if isinstance(exc, InvalidImage) or not request.usage.micro_usd:
+                await asyncio.to_thread(self._people.faces.cancel, *place, since)
+            raise
+        await asyncio.to_thread(self._people.faces.record, *place, record["Face"]["FaceId"])
+        return record
+
+    async def _index_faces(self, portrait: _Portrait, request: Request) -> Mapping[str, Any]:
+        response = await request.ask(
             "IndexFaces",
             "FaceRecords",
             portrait.picture,
@@ -119,11 +147,7 @@ class Indexing:
             MaxFaces=1,
             QualityFilter=self._settings.rekognition_quality_filter,
         )
-        record = _record(response)
-        self.added[portrait.digest] = record["Face"]["FaceId"]
-        face = results.detected_face(record["FaceDetail"])
-        state = pb.ENROLLMENT_STATE_ENROLLED
-        return pb.EnrolledFace(face_id=record["Face"]["FaceId"], state=state, box=face.box, quality=face.quality)
+        return _record(response)
 
     async def _check_owner(self, portrait: _Portrait) -> None:
         """Raise FaceAlreadyEnrolled if the face resembles another person's."""
@@ -140,6 +164,20 @@ class Indexing:
             return
         names = await asyncio.to_thread(self._people.names, self._collection.name, [nearest])
         raise face_already_enrolled(nearest, names.get(nearest, nearest))
+
+
+async def _finish(work: Coroutine[Any, Any, T]) -> T:
+    """Return the work's result; it runs to its end even if the caller goes, so that what it paid for is noted."""
+    task = asyncio.create_task(work)
+    _running.add(task)
+    task.add_done_callback(_end)
+    return await asyncio.shield(task)
+
+
+def _end(task: "asyncio.Task[Any]") -> None:
+    _running.discard(task)
+    if not task.cancelled():
+        task.exception()  # the caller, if still there, has it; asyncio should not log it as lost
 
 
 def _portrait(workers: Workers, image: Image) -> _Portrait | DomainError:

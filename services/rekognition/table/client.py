@@ -1,13 +1,14 @@
 """Access to DynamoDB tables, and the errors raised if one cannot be used."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, IncompleteReadError
 from botocore.parsers import ResponseParserError
+from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
 from services.rekognition.aws.session import open_session
 from services.rekognition.settings import RekognitionSettings
@@ -26,6 +27,10 @@ from services.runtime.storage.failures import (
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+Item: TypeAlias = dict[str, Any]
+_MAX_WRITES = 25
+"""Limit of BatchWriteItem."""
+_WAIT = wait_random_exponential(multiplier=0.05, max=1)
 _NO_TABLE = ("ResourceNotFoundException", "ValidationException")
 _TOO_LARGE = "Item size"
 """Part of the texts of the other ValidationException that the code can meet."""
@@ -59,10 +64,58 @@ def connect(settings: RekognitionSettings) -> "DynamoDBClient":
     return client
 
 
-def query(client: "DynamoDBClient", table: str, **parameters: Any) -> list[dict[str, Any]]:
+def query(client: "DynamoDBClient", table: str, **parameters: Any) -> list[Item]:
     """Return all items, from as many pages as it takes."""
     pages = client.get_paginator("query").paginate(TableName=table, **parameters)
     return [dict(item) for page in pages for item in page["Items"]]
+
+
+def read_batch(
+    client: "DynamoDBClient", table: str, keys: Sequence[Item], attributes: str, seconds: float
+) -> list[Item]:
+    """Return those of the items, at most 100, that exist; whatever DynamoDB leaves out is asked for again.
+
+    Raises DependencyUnavailable if some are still missing after so many seconds.
+    """
+    items: list[Item] = []
+    request: Any = {table: {"Keys": keys, "ProjectionExpression": attributes}}
+    for attempt in _attempts(seconds):
+        with attempt:
+            response = client.batch_get_item(RequestItems=request)
+            items += response["Responses"].get(table, [])
+            request = response.get("UnprocessedKeys", {})
+            _check_processed(table, request)
+    return items
+
+
+def write_batch(client: "DynamoDBClient", table: str, requests: Sequence[Item], seconds: float) -> None:
+    """Send PutRequests and DeleteRequests; whatever DynamoDB leaves out is sent again.
+
+    Raises DependencyUnavailable if some are still not written after so many seconds.
+    """
+    for start in range(0, len(requests), _MAX_WRITES):
+        request: Any = {table: requests[start : start + _MAX_WRITES]}
+        for attempt in _attempts(seconds):
+            with attempt:
+                request = client.batch_write_item(RequestItems=request).get("UnprocessedItems", {})
+                _check_processed(table, request)
+
+
+def _attempts(seconds: float) -> Retrying:
+    """Return attempts at a request that is safe to repeat."""
+    return Retrying(
+        retry=retry_if_exception(lambda exc: isinstance(exc, DependencyUnavailable) or kind_of(exc) in TRANSIENT),
+        wait=_WAIT,
+        stop=stop_before_delay(seconds),
+        reraise=True,
+    )
+
+
+def _check_processed(table: str, left: Any) -> None:
+    if left:
+        raise DependencyUnavailable(
+            f"The table {table!r} has no throughput left for this. Try again later.", retry_after=1
+        )
 
 
 def _check_response(response_dict: Mapping[str, Any], **_: Any) -> None:

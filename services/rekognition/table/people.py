@@ -7,11 +7,12 @@ and `faces`: a set of "digest of the file/FaceId", which concurrent writers add 
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from services.rekognition.table.client import explained, query
+from services.rekognition.table.client import ConditionFailed, explained, query, read_batch
+from services.rekognition.table.faces import FaceIndex
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -30,8 +31,18 @@ class EnrolledPerson:
     person_id: str
     display_name: str
     created: datetime
-    faces: Mapping[str, str] = field(default_factory=dict)
-    """FaceIds by the digests of the files that they came from."""
+    entries: frozenset[str] = frozenset()
+    """The faces as they are stored: "digest of the file/FaceId"."""
+
+    @property
+    def faces(self) -> dict[str, str]:
+        """FaceIds by the digests of the files that they came from."""
+        return {digest: face_id for digest, _, face_id in (one.partition("/") for one in sorted(self.entries))}
+
+    @property
+    def face_ids(self) -> set[str]:
+        """All FaceIds."""
+        return {one.partition("/")[2] for one in self.entries}
 
 
 class EnrolledPeople:
@@ -44,6 +55,7 @@ class EnrolledPeople:
         self._client = client
         self._table = table
         self._names: dict[tuple[str, str], tuple[str, float]] = {}
+        self.faces = FaceIndex(client, table)
 
     def get(self, collection: str, person_id: str) -> EnrolledPerson | None:
         """Return the person, if enrolled."""
@@ -78,17 +90,26 @@ class EnrolledPeople:
                 ExpressionAttributeValues={":faces": _set(faces)},
             )
 
-    def remove(self, collection: str, person_id: str) -> None:
-        """Remove the person. Removing an unknown person is a no-op."""
-        with explained(self._table, _CONTENT):
-            self._client.delete_item(TableName=self._table, Key=_key(collection, person_id))
-        self._names.pop((collection, person_id), None)
+    def remove(self, collection: str, person: EnrolledPerson) -> bool:
+        """Remove the person unless faces were added since they were read; return whether they are gone."""
+        unchanged: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(faces)"}
+        if person.entries:
+            unchanged["ConditionExpression"] += " OR faces = :faces"
+            unchanged["ExpressionAttributeValues"] = {":faces": {"SS": sorted(person.entries)}}
+        try:
+            with explained(self._table, _CONTENT):
+                self._client.delete_item(TableName=self._table, Key=_key(collection, person.person_id), **unchanged)
+        except ConditionFailed:
+            return False
+        self._names.pop((collection, person.person_id), None)
+        return True
 
     def remove_all(self, collection: str) -> None:
-        """Remove everyone in the collection."""
+        """Remove everyone in the collection, with their faces."""
+        self.faces.remove_all(collection)
         while people := self.page(collection, "", _MAX_KEYS):
             for person in people:
-                self.remove(collection, person.person_id)
+                self.remove(collection, person)
 
     def page(self, collection: str, after: str, limit: int) -> list[EnrolledPerson]:
         """Return at most `limit` people, by person_id, that follow `after`."""
@@ -106,13 +127,16 @@ class EnrolledPeople:
             )
         return [_person(item) for item in items]
 
-    def names(self, collection: str, person_ids: Iterable[str]) -> dict[str, str]:
-        """Return the display names, at most 10 seconds old, of those of the people who were enrolled."""
+    def names(self, collection: str, person_ids: Iterable[str], seconds: float = 5) -> dict[str, str]:
+        """Return the display names, at most 10 seconds old, of those of the people who were enrolled.
+
+        `seconds` limits how long a table without throughput is asked again.
+        """
         ids = list(dict.fromkeys(person_ids))
         stale = [one for one in ids if self._cached(collection, one)[1] < time.monotonic()]
         with explained(self._table, _CONTENT):
             for part in _parts(stale):
-                self._look_up(collection, part)
+                self._look_up(collection, part, seconds)
         names = {one: self._cached(collection, one)[0] for one in ids}
         return {one: name for one, name in names.items() if name}
 
@@ -120,12 +144,11 @@ class EnrolledPeople:
         """Return the name, and until when it is fresh on time.monotonic()'s clock."""
         return self._names.get((collection, person_id), ("", 0.0))
 
-    def _look_up(self, collection: str, person_ids: list[str]) -> None:
+    def _look_up(self, collection: str, person_ids: list[str], seconds: float) -> None:
         if len(self._names) > _MAX_NAMES:
             self._names = {}
         keys = [_key(collection, one) for one in person_ids]
-        request: Any = {self._table: {"Keys": keys, "ProjectionExpression": "sk, display_name"}}
-        items = self._client.batch_get_item(RequestItems=request)["Responses"].get(self._table, [])
+        items = read_batch(self._client, self._table, keys, "sk, display_name", seconds)
         names = {item["sk"]["S"]: item["display_name"]["S"] for item in items}
         until = time.monotonic() + _FRESH_SECONDS
         self._names |= {(collection, one): (names.get(one, ""), until) for one in person_ids}
@@ -144,12 +167,11 @@ def _set(faces: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _person(item: Mapping[str, Any]) -> EnrolledPerson:
-    faces = (one.partition("/") for one in sorted(item.get("faces", {}).get("SS", [])))
     return EnrolledPerson(
         person_id=item["sk"]["S"],
         display_name=item["display_name"]["S"],
         created=datetime.fromisoformat(item["created"]["S"]),
-        faces={digest: face_id for digest, _, face_id in faces},
+        entries=frozenset(item.get("faces", {}).get("SS", [])),
     )
 
 

@@ -161,7 +161,8 @@ def test_the_operator(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, tmp
     listing = tmp_path / "listing"
     listing.write_text('"somebody"')
     aws.people.save("crew", "somebody", "Somebody", {})
-    commands = [["create", "crew"], ["list"], ["describe", "crew"], ["faces", "crew"]]
+    aws.people.faces.add("crew", [("somebody", "face")])
+    commands = [["create", "crew"], ["list"], ["describe", "crew"], ["faces", "crew"], ["index", "crew"]]
     commands += [["compare", "s3://pics/in/hopper.jpg", "s3://pics/in/both.jpg"], ["reconcile", "crew", str(listing)]]
     with record_permissions() as calls:
         for command in (*commands, ["delete", "crew", "--yes"]):
