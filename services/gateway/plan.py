@@ -7,6 +7,8 @@ from typing import Any
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backend import RECOGNIZE_IMAGE, Backend, Method
 from services.runtime.requests import check_names
+from services.runtime.server import wire
+from services.runtime.server.admission import hold
 
 _RESERVE_SHARE = 0.1
 _MAX_RESERVE = 0.25
@@ -34,7 +36,7 @@ def plan_recognition(
     """Return a call for each recognizer that the request names, in the configured order.
 
     `left` are the seconds until the caller gives up; each recognizer gets a little less, so that the response leaves
-    in time even if one of them hangs. Raises UnknownRecognizer.
+    in time even if one of them hangs. Raises UnknownRecognizer, Overloaded.
     """
     check_names([_outer(name) for name in request.recognizer_options], tuple(backends), "recognizer_options")
     messages, calls = _Messages(request, "image"), []
@@ -51,7 +53,7 @@ def plan_enrollment(
     """Return a call of an EnrollmentService method for each recognizer that the request names.
 
     Many pictures take long: a recognizer gets all of the caller's time, not the timeout for one picture. Raises
-    UnknownRecognizer.
+    UnknownRecognizer, Overloaded.
     """
     messages, calls = _Messages(request, "images"), []
     for backend in _select(request.recognizers, backends):
@@ -65,21 +67,34 @@ class _Messages:
     """Serialized requests around the same pictures, each in memory once however many recognizers get it."""
 
     def __init__(self, request: Any, field: str) -> None:
-        self.rest = _copy(request)
+        pictures = request.DESCRIPTOR.fields_by_name.get(field)
+        self._pictures, rest = _split(request.SerializeToString(), pictures.number if pictures else 0)
+        self.rest = type(request).FromString(rest)
         """The request without its pictures."""
-        pictures = type(request)()
-        if field in request.DESCRIPTOR.fields_by_name:
-            self.rest.ClearField(field)
-            pictures = type(request)(**{field: getattr(request, field)})
-        self._pictures = pictures.SerializeToString()
         self._messages: dict[bytes, bytes] = {}
 
     def around(self, rest: Any) -> bytes:
-        """Return `rest` and the pictures as one serialized message."""
+        """Return `rest` and the pictures as one serialized message. Raises Overloaded.
+
+        Counts it, and the copy that gRPC keeps until the recognizer has read it.
+        """
         head = rest.SerializeToString()
+        size = len(head) + len(self._pictures)
         if head not in self._messages:
+            hold(size)
             self._messages[head] = head + self._pictures
+        hold(size)
         return self._messages[head]
+
+
+def _split(data: bytes, number: int) -> tuple[bytes, bytes]:
+    """Return the fields of that number in a serialized message, and the others."""
+    parts: tuple[list[bytes], list[bytes]] = ([], [])
+    position = 0
+    for field in wire.fields(data):
+        parts[field.number != number].append(data[position : field.end])
+        position = field.end
+    return b"".join(parts[0]), b"".join(parts[1])
 
 
 def _select(names: Sequence[str], backends: Mapping[str, Backend]) -> list[Backend]:

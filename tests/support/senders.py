@@ -102,8 +102,8 @@ async def connection(address: str, local: str = "127.0.0.1") -> AsyncIterator[Co
     reader, writer = await asyncio.open_connection(host, int(port), local_addr=(local, 0))
     opened = Connection(reader, writer)
     writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-    opened._write(_SETTINGS, 0, 0, b"")  # noqa: SLF001 - its own
-    listening = asyncio.create_task(opened._listen())  # noqa: SLF001 - its own
+    opened._write(_SETTINGS, 0, 0, b"")
+    listening = asyncio.create_task(opened._listen())
     try:
         yield opened
     finally:

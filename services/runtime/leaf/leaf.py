@@ -16,6 +16,7 @@ from services.runtime.errors import NotReady
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Enroller, Enrollment, Options, Page, Recognizer
 from services.runtime.server import metrics, server
+from services.runtime.server.admission import hold
 from services.runtime.server.calls import Context, seconds_left, within
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
 from services.runtime.settings import LeafSettings
@@ -100,7 +101,9 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         return pb.ListRecognizersResponse(recognizers=[entry])
 
     def _image(self, image: pb.Image) -> Image:
-        return Image(image.content or None, image.s3_object, self._store.fetch)
+        content = image.content
+        hold(len(content))  # protobuf copies it out of the request
+        return Image(content or None, image.s3_object, self._store.fetch)
 
     def _state(self, entry: pb.Recognizer) -> "pb.RecognizerState.ValueType":
         if not self._loaded:

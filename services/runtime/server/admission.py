@@ -47,11 +47,13 @@ class _Receipt:
 class Admission:
     """Room for requests.
 
-    At most `max_bytes` are held by those being answered, and by those being received beyond the first `places`. Once
-    one has waited for `patience` seconds, another that has had its place for as long may lose it: of the host that
-    has most places the one that came last, since the others will be done sooner, or the first one if it has taken 5 s.
-    A freed place goes to the host that has fewest, and to the call that came last: a small one does not wait behind
-    many that stall.
+    At most `max_bytes` are held by those being answered, and by those being received beyond the first `places`; a call
+    that is alone may hold more.
+
+    Once a call has waited for a place for `patience` seconds, one that has had its place for as long gives way: of the
+    host with most places the one that came last, since the others will be done sooner, or the first one if it has
+    taken 5 s. A free place goes to the host that has fewest, and to the call that came last: a small request does not
+    wait behind many that stall.
     """
 
     def __init__(self, max_bytes: int, places: int = PLACES, patience: float = _PATIENCE_SECONDS) -> None:
@@ -101,9 +103,9 @@ class Admission:
             self._leave(receipt)
             self._give_places()
 
-    def add(self, size: int) -> None:
-        """Count bytes as held. Raises Overloaded; a single request is always admitted."""
-        if self._held and self._taken + size > self._max_bytes:
+    def add(self, size: int, own: int) -> None:
+        """Count bytes as held by a call that holds `own`. Raises Overloaded, unless no other call holds any."""
+        if self._held > own and self._taken + size > self._max_bytes:
             raise Overloaded(
                 f"The server has {self._held / MIB:.0f} MiB of requests in flight; "
                 f"the limit is {self._max_bytes / MIB:.0f} MiB. Try again later."
@@ -182,7 +184,7 @@ class Holding:
 
     def add(self, size: int) -> None:
         """Count more bytes. Raises Overloaded."""
-        self._admission.add(size)
+        self._admission.add(size, self.size)
         self.size += size
 
 
