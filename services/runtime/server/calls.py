@@ -35,6 +35,8 @@ _seconds = Histogram(
     "grpc_server_handling_seconds", "Duration of RPCs handled by the server, in seconds.", _METHOD, buckets=BUCKETS
 )
 _FAREWELL_SECONDS = 1.0
+_CLOCK_SECONDS = 0.05
+"""A caller's time is up before it is here: it does not count the way of the request."""
 _deadline: ContextVar[float] = ContextVar("deadline")
 
 
@@ -244,7 +246,8 @@ async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
         code = cast("grpc.StatusCode | None", context.code()) or grpc.StatusCode.UNKNOWN
         raise
     except (asyncio.CancelledError, GeneratorExit):
-        code = grpc.StatusCode.CANCELLED if seconds_left(context) > 0 else grpc.StatusCode.DEADLINE_EXCEEDED
+        is_late = seconds_left(context) < _CLOCK_SECONDS
+        code = grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
         raise
     except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets a status
         answer = _status_of(exc)
