@@ -76,7 +76,7 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         pages = _decode(request.page_token)
         request.ClearField("page_token")
         calls = self._plan(LIST_PEOPLE, request, context)
-        if pages:
+        if pages is not None:
             calls = _paged(calls, pages)
         responses = await _send(calls)
         names = (call.backend.name for call in calls)
@@ -148,13 +148,13 @@ def _encode(tokens: Mapping[str, str]) -> str:
     return base64.urlsafe_b64encode(json.dumps(pages, ensure_ascii=False).encode()).decode() if pages else ""
 
 
-def _decode(page_token: str) -> dict[str, bytes]:
-    """Return the token of each recognizer as a serialized field of its request.
+def _decode(page_token: str) -> dict[str, bytes] | None:
+    """Return the token of each recognizer as a serialized field of its request; None for the first page.
 
     Raises InvalidRequest for a page_token that `_encode` did not make.
     """
     if not page_token:
-        return {}
+        return None
     try:
         tokens = json.loads(base64.b64decode(page_token, altchars=b"-_", validate=True))
         return {name: pb.ListPeopleRequest(page_token=token).SerializeToString() for name, token in tokens.items()}

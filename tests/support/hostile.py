@@ -1,5 +1,6 @@
 """Requests that no well-meaning caller sends, each with the status that every server answers."""
 
+import base64
 import ssl
 from contextlib import suppress
 from typing import NamedTuple
@@ -179,7 +180,18 @@ def enrollment(**fields: object) -> enrollment_pb2.EnrollFacesRequest:
     return enrollment_pb2.EnrollFacesRequest(**named)
 
 
-PAGE_TOKENS = ("\0", "../ada", "W10=", "é", "bnVsbA==")
+_JSON = (
+    "[]",
+    "null",
+    "{}",
+    "1" * 5000,
+    "[" * 20_000,
+    '{"svm": "\\ud800"}',
+    '{"svm": 1}',
+    '{"svm": {}}',
+    '{"nobody": "x"}',
+)
+PAGE_TOKENS = ("\0", "../ada", "é", *(base64.b64encode(text.encode()).decode() for text in _JSON))
 """Neither a leaf nor a gateway made them."""
 
 ENROLLMENTS = {
@@ -206,7 +218,7 @@ ENROLLMENTS = {
     "a negative page size": invalid(enrollment_pb2.ListPeopleRequest(page_size=-1), LIST_PEOPLE),
     "a long page token": invalid(enrollment_pb2.ListPeopleRequest(page_token="x" * 32_769), LIST_PEOPLE),
     **{
-        f"the page token {token[:8]!r}": invalid(enrollment_pb2.ListPeopleRequest(page_token=token), LIST_PEOPLE)
+        f"the page token {token[:20]!r}": invalid(enrollment_pb2.ListPeopleRequest(page_token=token), LIST_PEOPLE)
         for token in PAGE_TOKENS
     },
     "a list of a path": invalid(enrollment_pb2.ListPeopleRequest(collection="a/b"), LIST_PEOPLE),
