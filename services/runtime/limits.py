@@ -20,6 +20,7 @@ MAX_ENVELOPE_BYTES = 64 * 1024
 MAX_ENVELOPE_FIELDS = 1024
 """Those of its pictures included, each entry of a repeated string or message counting as one."""
 DEFAULT_DEADLINE_SECONDS = 12.0
+MAX_DEADLINE_SECONDS = 24 * 3600.0
 DEFAULT_MAX_LABELS = 10
 MAX_MAX_LABELS = 1000
 DEFAULT_PAGE_SIZE = 100

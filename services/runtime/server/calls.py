@@ -18,7 +18,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, get_conte
 
 from services.runtime import status
 from services.runtime.errors import MalformedRequest, OutOfTime
-from services.runtime.limits import DEFAULT_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
+from services.runtime.limits import DEFAULT_DEADLINE_SECONDS, MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
 from services.runtime.server import envelope
 from services.runtime.server.admission import Admission
 from services.runtime.server.metrics import BUCKETS
@@ -41,9 +41,12 @@ _deadline: ContextVar[float] = ContextVar("deadline")
 
 
 def seconds_left(context: Context) -> float:
-    """Return the seconds until the caller's deadline, or without one until the default; 0 if it has passed."""
+    """Return the seconds until the caller's deadline, or without one until the default; 0 if it has passed.
+
+    A day at most: gRPC counts nanoseconds, and fails calls whose deadline is centuries away.
+    """
     left = cast("float | None", context.time_remaining())
-    return max(0.0, deadline() - time.monotonic()) if left is None else left
+    return max(0.0, deadline() - time.monotonic()) if left is None else min(left, MAX_DEADLINE_SECONDS)
 
 
 @asynccontextmanager

@@ -20,6 +20,7 @@ from tests.support.enrollers import (
     states,
     through_gateway,
 )
+from tests.support.senders import connection, message
 from tests.support.servers import gateway, nobody
 
 
@@ -148,3 +149,14 @@ async def test_enrolls_behind_another_gateway() -> None:
     assert outcomes(everywhere.results) == {"svm": "OK", "region/svm": "OK"}
     assert (len(inner.enrolled), len(own.enrolled)) == (2, 1)
     assert [(one.recognizer, one.people[0].person_id) for one in second.results] == [("region/svm", "b")]
+
+
+async def test_a_deadline_may_be_thousands_of_years_away() -> None:
+    """The longest deadline that a caller can send, "99999999H", is no reason for a call to fail."""
+    enroller = ScriptedEnroller()
+    removal = message(pb.RemovePersonRequest(person_id="ada").SerializeToString())
+    async with enrolling(enroller) as svm, gateway({"svm": svm}) as address, connection(address) as caller:
+        call = caller.call("/marquee.v1.EnrollmentService/RemovePerson", **{"grpc-timeout": "99999999H"})
+        await caller.send(call, removal, end=True)
+        await caller.until_ended(call)
+    assert enroller.removed == [("ada", "")]
