@@ -42,6 +42,9 @@ def test_missing_file(tmp_path: Path) -> None:
         ('{"labels": ["a", "b"], "preprocessing": "pytorch"}', "preprocessing"),
         ('{"labels": ["a", "b"], "regions": "hands"}', "regions"),
         ('{"labels": ["a", "b"], "kind": "name"}', "kind"),
+        ('{"labels": ["a", "b"], "activation": "relu"}', "activation"),
+        ('{"labels": ["a", "b"], "interpolation": "linear"}', "interpolation"),
+        ('{"labels": ["a", "b"], "fit": "squeeze"}', "fit"),
     ],
 )
 def test_wrong_file(tmp_path: Path, text: str, where: str) -> None:
@@ -70,3 +73,35 @@ def test_a_score_for_each_label() -> None:
     scores = np.array([0.5, 0.25, 0.25], np.float32)
     assert assets.by_label(scores) is scores
     assert [assets.fits(count) for count in (1, 2, 3, 4)] == [False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("scores", "threshold", "activation", "counting"),
+    [
+        ([0.6, 0.4], 0.5, "softmax", ["a"]),
+        ([0.6, 0.4], 0.3, "softmax", ["a"]),
+        ([0.6, 0.4], 0.7, "softmax", []),
+        ([0.4, 0.6], 0.0, "softmax", ["b"]),
+        ([0.6, 0.4], 0.3, "sigmoid", ["a", "b"]),
+        ([0.9, 0.8], 0.85, "sigmoid", ["a"]),
+        ([0.1, 0.2], 0.5, "sigmoid", []),
+        ([0.4], 0.3, "sigmoid", ["b"]),
+        ([0.4], 0.3, "softmax", ["b"]),
+        ([0.2], 0.3, "sigmoid", ["a"]),
+        ([0.6], 0.7, "sigmoid", []),
+        ([0.2], 0.7, "sigmoid", ["a"]),
+    ],
+)
+def test_labels_that_count(scores: list[float], threshold: float, activation: str, counting: list[str]) -> None:
+    """The best label of several counts, or each of independent ones; a single score decides from its threshold on."""
+    assets = Assets(labels=("a", "b"), threshold=threshold, activation=activation)
+    assert [label for label, _ in assets.counting(np.array(scores, np.float32))] == counting
+
+
+@pytest.mark.parametrize("preprocessing", ["caffe", "torch"])
+def test_preprocessing_of_colours(preprocessing: str) -> None:
+    """Preprocessing that treats each colour differently cannot be done to grey pictures."""
+    assets = Assets(labels=("a", "b"), preprocessing=preprocessing)
+    assets.check_channels(3)
+    with pytest.raises(Misconfigured, match=f"{preprocessing}.*takes one channel"):
+        assets.check_channels(1)

@@ -21,7 +21,15 @@ for size in sizes:
     for file in files:
         picture = keras.utils.load_img(file, target_size=size)
         tensors[f"{file} {size}"] = keras.utils.img_to_array(picture)
-for mode in ("tf", "caffe"):
+    for file in files:
+        picture = keras.utils.load_img(file, color_mode="grayscale", target_size=size)
+        tensors[f"{file} {size} grey"] = keras.utils.img_to_array(picture)
+    for method in ("nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"):
+        for fit in ("stretch", "crop"):
+            how = {"target_size": size, "interpolation": method, "keep_aspect_ratio": fit == "crop"}
+            for file in files[:2]:
+                tensors[f"{file} {size} {method} {fit}"] = keras.utils.img_to_array(keras.utils.load_img(file, **how))
+for mode in ("tf", "caffe", "torch"):
     values = keras.utils.img_to_array(keras.utils.load_img(files[0], target_size=sizes[0]))
     tensors[mode] = keras.applications.imagenet_utils.preprocess_input(values.copy(), mode=mode)
 tensors["rescale"] = np.asarray(keras.layers.Rescaling(1 / 255)(values))
@@ -83,7 +91,26 @@ def test_pixels(expected: dict[str, np.ndarray], name: str, size: tuple[int, int
     assert np.array_equal(pixels[0].astype(np.float32), expected[f"{name} {size}"])
 
 
-@pytest.mark.parametrize("preprocessing", ["tf", "caffe", "rescale"])
+@pytest.mark.parametrize("size", _SIZES)
+@pytest.mark.parametrize("name", _pictures())
+def test_grey_pixels(expected: dict[str, np.ndarray], name: str, size: tuple[int, int]) -> None:
+    """For one channel, every kind of file gives the pixels of color_mode="grayscale"; of 16 bits, the upper eight."""
+    pixels = to_pixels(Image(_pictures()[name]).as_stored(), size, 1)
+    values = expected[f"{name} {size} grey"]
+    assert np.array_equal(pixels[0], values // 256 if name == "sixteen-bits.png" else values)
+
+
+@pytest.mark.parametrize("size", _SIZES)
+@pytest.mark.parametrize("fit", ["stretch", "crop"])
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"])
+def test_fitted_pixels(expected: dict[str, np.ndarray], method: str, fit: str, size: tuple[int, int]) -> None:
+    """Each interpolation is load_img's, and a crop is its keep_aspect_ratio, bit for bit."""
+    for name in list(_pictures())[:2]:
+        pixels = to_pixels(Image(_pictures()[name]).as_stored(), size, 3, method, fit)
+        assert np.array_equal(pixels[0], expected[f"{name} {size} {method} {fit}"])
+
+
+@pytest.mark.parametrize("preprocessing", ["tf", "caffe", "torch", "rescale"])
 def test_values(expected: dict[str, np.ndarray], preprocessing: str) -> None:
     """A float32 model gets exactly the values of Keras's `preprocess_input` and Rescaling(1 / 255)."""
     pixels = to_pixels(Image(_pictures()["rgb.jpg"]).as_stored())

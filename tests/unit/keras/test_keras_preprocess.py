@@ -71,6 +71,40 @@ def test_orientation_is_not_applied() -> None:
     assert np.array_equal(to_pixels(plain), to_pixels(marked))
 
 
+@pytest.mark.parametrize("picture", [_NOISE, _with_alpha(), _NOISE.quantize(32), _NOISE.convert("CMYK")])
+def test_grey_pixels(picture: Pillow.Image) -> None:
+    """For a network of one channel, the tensor is uint8 [1, height, width, 1] with the picture's brightness."""
+    stored = _stored(picture, "JPEG" if picture.mode == "CMYK" else "PNG")
+    pixels = to_pixels(stored, (301, 457), channels=1)
+    assert np.array_equal(pixels[0, :, :, 0], np.asarray(stored.convert("L")))
+
+
+def test_grey_pixels_of_sixteen_bits() -> None:
+    """For a network of one channel, a picture of 16 bits is its copy of eight."""
+    values = np.array([[0, 255], [256, 65535]], dtype=np.uint16)
+    pixels = to_pixels(_stored(Pillow.fromarray(values), "PNG"), (2, 2), channels=1)
+    assert pixels[0, :, :, 0].tolist() == [[0, 0], [1, 255]]
+
+
+def test_pad() -> None:
+    """Padding shows the whole picture in its own shape, in the middle of black."""
+    white = Pillow.new("RGB", (40, 10), "white")
+    pixels = to_pixels(white, (20, 20), fit="pad")[0]
+    assert np.all(pixels[7:12] == 255)
+    assert not pixels[:7].any()
+    assert not pixels[12:].any()
+    assert pixels.shape == (20, 20, 3)
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("size", [(1, 5000), (5000, 1), (1, 1)])
+def test_extreme_shapes(fit: str, size: tuple[int, int]) -> None:
+    """A picture one pixel wide or high fits, however it is made to."""
+    pixels = to_pixels(Pillow.new("L", size, 255), (224, 96), fit=fit, interpolation="bicubic")
+    assert pixels.shape == (1, 224, 96, 3)
+    assert pixels.max() == 255
+
+
 def test_sixteen_bit_grey() -> None:
     """16-bit gray becomes RGB as in Pillow, and therefore as in load_img."""
     values = np.array([[0, 255], [256, 65535]], dtype=np.uint16)
@@ -85,11 +119,12 @@ def _published(rgb: np.ndarray) -> dict[str, np.ndarray]:
         "none": np.array([red, green, blue]),
         "tf": np.array([red, green, blue]) / 127.5 - 1,
         "caffe": np.array([blue - 103.939, green - 116.779, red - 123.68]),
+        "torch": (np.array([red, green, blue]) / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225],
         "rescale": np.array([red, green, blue]) / 255,
     }
 
 
-@pytest.mark.parametrize("preprocessing", ["none", "tf", "caffe", "rescale"])
+@pytest.mark.parametrize("preprocessing", ["none", "tf", "caffe", "torch", "rescale"])
 def test_values_for_a_float_model(preprocessing: str) -> None:
     """A float32 model gets values as in its training, and a uint8 model gets the bytes themselves."""
     pixels = np.array([[[[0, 128, 255], [10, 20, 30]]]], np.uint8)

@@ -87,6 +87,60 @@ async def test_legacy_float_model_of_another_size(tmp_path: Path) -> None:
     assert label.score == pytest.approx(0.8, abs=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [TensorProto.UINT8, TensorProto.FLOAT])
+async def test_grey_model(tmp_path: Path, dtype: int) -> None:
+    """A model of one channel gets the picture's brightness, as `load_img(color_mode="grayscale")` has it."""
+    base = write_brightness_model(tmp_path, dtype=dtype, shape=(None, 28, 28, 1))
+    buffer = io.BytesIO()
+    Pillow.new("RGB", (40, 30), (250, 10, 0)).save(buffer, "PNG")
+    async with _loaded(base) as recognizer:
+        [label] = (await recognizer.recognize(Image(buffer.getvalue()), _options())).labels
+    grey = round(250 * 0.299 + 10 * 0.587)
+    assert (label.name, round(label.score, 4)) == ("Dark", round(1 - grey / 255, 4))
+
+
+@pytest.mark.parametrize(("fit", "score"), [("stretch", 0.5), ("crop", 1.0), ("pad", 0.25)])
+async def test_fit_of_the_model(tmp_path: Path, fit: str, score: float) -> None:
+    """A picture is made to fit as the model's assets say."""
+    base = write_brightness_model(tmp_path, threshold=0, only=("bright",), labels=("Bright",), fit=fit)
+    buffer = io.BytesIO()
+    wide = Pillow.new("L", (80, 40))
+    wide.paste(255, (20, 0, 60, 40))
+    wide.save(buffer, "PNG")
+    async with _loaded(base) as recognizer:
+        [label] = (await recognizer.recognize(Image(buffer.getvalue()), _options())).labels
+    assert label.score == pytest.approx(score, abs=1e-4)
+
+
+async def test_several_labels(tmp_path: Path) -> None:
+    """Independent sigmoids give every label above the threshold."""
+    async with _loaded(write_brightness_model(tmp_path, threshold=0.3, activation="sigmoid")) as recognizer:
+        labels = (await recognizer.recognize(_picture(153), _options())).labels
+    assert {label.name: round(label.score, 2) for label in labels} == {"Bright": 0.6, "Dark": 0.4}
+
+
+async def test_threshold_below_half(tmp_path: Path) -> None:
+    """A single score for two labels is the last one's from its threshold on, also below .5."""
+    base = write_brightness_model(tmp_path, threshold=0.3, only=("bright",), labels=("Dark", "Bright"))
+    async with _loaded(base) as recognizer:
+        results = [await recognizer.recognize(_picture(grey), _options()) for grey in (51, 102)]
+    assert [[label.name for label in result.labels] for result in results] == [["Dark"], ["Bright"]]
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        ({"shape": (None, 28, 28, 4)}, "for grey ones"),
+        ({"shape": (None, 28, 28, 1), "dtype": TensorProto.FLOAT, "preprocessing": "caffe"}, "takes one channel"),
+    ],
+)
+async def test_unusable_channels(tmp_path: Path, model: dict[str, Any], reason: str) -> None:
+    """Loading fails for four channels, and for one that would need colours."""
+    with pytest.raises(Misconfigured, match=reason):
+        async with _loaded(write_brightness_model(tmp_path, **model)):
+            pass
+
+
 async def test_version_in_listing(tmp_path: Path) -> None:
     """The listing names the served model and version."""
     async with _loaded(write_brightness_model(tmp_path, version=12)) as recognizer:

@@ -59,6 +59,7 @@ def test_usable_model(dtype: int, shape: Shape, expected_dtype: type, size: tupl
         (_answer({"i": _info(types_pb2.DT_INT32, (-1, 9, 9, 3))}, _SCORES), "int32"),
         (_answer({"i": _info(types_pb2.DT_UINT8, (-1, 3, 9, 9))}, _SCORES), r"\[-1, 3, 9, 9\]"),
         (_answer({"i": _info(types_pb2.DT_UINT8, (-1, 27))}, _SCORES), r"\[-1, 27\]"),
+        (_answer({"i": _info(types_pb2.DT_UINT8, (-1, 9, 9, 4))}, _SCORES), r"\[-1, 9, 9, 4\].* 1\] for grey"),
     ],
 )
 def test_unusable_model(answer: Any, text: str) -> None:
@@ -78,3 +79,11 @@ def test_scores_per_picture(shape: tuple[int, ...], classes: int | None) -> None
 def test_pictures_per_call(shape: Shape, several: bool) -> None:  # noqa: FBT001 - a test's parameter
     """The input's shape says whether a call may have several pictures."""
     assert read_signature(_answer({"i": _info(types_pb2.DT_UINT8, shape)}, _SCORES)).takes_several is several
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels"), [((-1, 9, 9, 1), 1), ((-1, 9, 9, 3), 3), ((-1, 9, 9, -1), 3), (None, 3)]
+)
+def test_channels(shape: Shape, channels: int) -> None:
+    """The input's last dimension says whether the model takes grey or colour pictures; if it is open, colour."""
+    assert read_signature(_answer({"i": _info(types_pb2.DT_UINT8, shape)}, _SCORES)).channels == channels
