@@ -52,6 +52,7 @@ def lambda_handler(event: Any, context: Any) -> _Result:
     can never be read is a result with an `error` instead, unless the call is direct. Raises ValueError for an event
     of no known form.
     """
+    _settings()  # sets up the log, too
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _RESPONSE_SECONDS
     if isinstance(event, list):  # EventBridge Pipes sends the messages of SQS without a frame
         event = {"Records": event}
@@ -131,6 +132,7 @@ def _json(body: str) -> Any:
 
 async def _recognize_all(objects: Sequence[S3Url], deadline: float) -> list[_Outcome]:
     if not objects:
+        logger.info("nothing to recognize")
         return []
     await asyncio.to_thread(_account().refresh)
     return list(await asyncio.gather(*(_recognize(one, deadline) for one in objects)))

@@ -59,16 +59,14 @@ def hide(hidden: Sequence[Message], seconds: float) -> None:
     Where SQS refuses, they come back after the queue's own visibility timeout; the log says why.
     """
     timeout = min(math.ceil(seconds), _MAX_HIDDEN)
-    for queue in {message.queue_arn for message in hidden}:
-        own = [message for message in hidden if message.queue_arn == queue]
-        for first in range(0, len(own), _BATCH):
-            for reason in _hide(queue, own[first : first + _BATCH], timeout):
-                logger.warning("message not put off", queue=queue, error=reason)
+    for first in range(0, len(hidden), _BATCH):
+        for reason in _hide(hidden[first : first + _BATCH], timeout):
+            logger.warning("message not put off", queue=hidden[0].queue_arn, error=reason)
 
 
-def _hide(queue_arn: str, batch: Sequence[Message], timeout: int) -> Iterator[str]:
-    """Hide at most ten messages; yield the reasons of those that SQS refuses."""
-    region, account, name = [*queue_arn.split(":")[3:], "", "", ""][:3]
+def _hide(batch: Sequence[Message], timeout: int) -> Iterator[str]:
+    """Hide at most ten messages of one queue; yield the reasons of those that SQS refuses."""
+    region, account, name = [*batch[0].queue_arn.split(":")[3:], "", "", ""][:3]
     entries = [
         {"Id": str(number), "ReceiptHandle": message.receipt, "VisibilityTimeout": timeout}
         for number, message in enumerate(batch)
