@@ -10,6 +10,19 @@ from google.protobuf.message import Message
 
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
+from tests.support.senders import (
+    CONTINUATION,
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    PING,
+    PREFACE,
+    RST_STREAM,
+    SETTINGS,
+    frame,
+    header_block,
+)
 
 MIB = 1024 * 1024
 RECOGNIZE = "/marquee.v1.RecognizerService/RecognizeImage"
@@ -226,26 +239,6 @@ ENROLLMENTS = {
 }
 
 
-def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
-    """Return an HTTP/2 frame."""
-    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
-
-
-def headers(stream: int, flags: int = 0x4, **others: str) -> bytes:
-    """Return the HEADERS frame of a call of RecognizeImage; its flags default to END_HEADERS."""
-    pairs = {
-        ":method": "POST",
-        ":scheme": "http",
-        ":path": RECOGNIZE,
-        ":authority": "x",
-        "te": "trailers",
-        "content-type": "application/grpc",
-    } | {name.replace("_", "-"): value for name, value in others.items()}
-    texts = [text.encode() for pair in pairs.items() for text in pair]
-    block = b"".join((b"\0" if place % 2 == 0 else b"") + bytes([len(text)]) + text for place, text in enumerate(texts))
-    return frame(_HEADERS, flags, stream, block)
-
-
 def client_hello() -> bytes:
     """Return the first bytes that a TLS client sends."""
     outgoing = ssl.MemoryBIO()
@@ -255,36 +248,49 @@ def client_hello() -> bytes:
     return outgoing.read()
 
 
-_DATA, _HEADERS, _RESET, _SETTINGS, _PING, _CONTINUATION = 0, 1, 3, 4, 6, 9
-_OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(_SETTINGS)
+_OPENING = PREFACE + frame(SETTINGS)
 _STREAMS = range(1, 2001, 2)
-_MESSAGE = frame(_DATA, 1, 1, b"\0\0\0\0\0")
+
+
+def call(body: bytes = b"\0\0\0\0\0", **headers: str) -> bytes:
+    """Return what is sent for a call, an empty request unless there is a body."""
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return _OPENING + frame(HEADERS, END_HEADERS, 1, header_block(**named)) + frame(DATA, END_STREAM, 1, body)
+
 
 CONNECTIONS = {
     "nothing": b"",
     "HTTP/1.1": b"GET / HTTP/1.1\r\nHost: marquee\r\n\r\n",
     "TLS": client_hello(),
-    "half a preface": _OPENING[:10],
+    "half a preface": PREFACE[:10],
     "every byte": bytes(range(256)) * 100,
     "every byte after the preface": _OPENING + bytes(range(256)) * 100,
     "a frame over the limit": _OPENING + b"\xff\xff\xff\0\0\0\0\0\1",
     "frames of an unknown kind": _OPENING + frame(77, payload=b"x") * 1000,
-    "10,000 pings": _OPENING + frame(_PING, payload=bytes(8)) * 10_000,
-    "10,000 settings": _OPENING + frame(_SETTINGS) * 10_000,
+    "10,000 pings": _OPENING + frame(PING, payload=bytes(8)) * 10_000,
+    "10,000 settings": _OPENING + frame(SETTINGS) * 10_000,
     "1,000 calls, each reset at once": _OPENING
-    + b"".join(headers(stream) + frame(_RESET, stream=stream, payload=b"\0\0\0\x08") for stream in _STREAMS),
-    "headers without an end": _OPENING + headers(1, flags=0) + frame(_CONTINUATION, 0, 1, b"\0\1x\1y" * 100) * 1000,
-    "a header table of nothing": _OPENING + frame(_HEADERS, 0x4, 1, b"\xff" * 100),
-    "data without a call": _OPENING + frame(_DATA, 1, 1, b"x"),
-    "a JSON call": _OPENING + headers(1, content_type="application/json") + frame(_DATA, 1, 1, b"{}"),
-    "gRPC with JSON": _OPENING + headers(1, content_type="application/grpc+json") + frame(_DATA, 1, 1, b"\0\0\0\0\2{}"),
-    "a GET": _OPENING + headers(1, **{":method": "GET"}) + _MESSAGE,
-    "a compression that nobody has": _OPENING + headers(1, grpc_encoding="brotli") + frame(_DATA, 1, 1, b"\1\0\0\0\1x"),
-    "a message of 4 GiB": _OPENING + headers(1) + frame(_DATA, 0, 1, b"\0\xff\xff\xff\xffx"),
-    "a deadline of nothing": _OPENING + headers(1, grpc_timeout="xyz") + _MESSAGE,
-    "a deadline of 10,000 years": _OPENING + headers(1, grpc_timeout="99999999H") + _MESSAGE,
-    "hops that are no number": _OPENING + headers(1, marquee_hops="٣") + _MESSAGE,
-    "hops of 100 digits": _OPENING + headers(1, marquee_hops="9" * 100) + _MESSAGE,
-    "binary metadata that is not base64": _OPENING + headers(1, x_bin="%%%") + _MESSAGE,
+    + b"".join(
+        frame(HEADERS, END_HEADERS, stream, header_block()) + frame(RST_STREAM, 0, stream, bytes(4))
+        for stream in _STREAMS
+    ),
+    "headers without an end": _OPENING
+    + frame(HEADERS, 0, 1, header_block())
+    + frame(CONTINUATION, 0, 1, b"\0\1x\1y" * 100) * 1000,
+    "a header table of nothing": _OPENING + frame(HEADERS, END_HEADERS, 1, b"\xff" * 100),
+    "data without a call": _OPENING + frame(DATA, END_STREAM, 1, b"x"),
+    "a JSON call": call(b"{}", content_type="application/json"),
+    "gRPC with JSON": call(b"\0\0\0\0\2{}", content_type="application/grpc+json"),
+    "a GET": call(**{":method": "GET"}),
+    "a compression that nobody has": call(b"\1\0\0\0\1x", grpc_encoding="brotli"),
+    "compressed bytes that are none": call(b"\1\0\0\0\1x", grpc_encoding="gzip"),
+    "a message of 4 GiB": call(b"\0\xff\xff\xff\xffx"),
+    "half a message": call(b"\0\0\0\1\0x"),
+    "two messages": call(b"\0\0\0\0\0" * 2),
+    "a deadline of nothing": call(grpc_timeout="xyz"),
+    "a deadline of 10,000 years": call(grpc_timeout="99999999H"),
+    "hops that are no number": call(marquee_hops="٣"),
+    "hops of 100 digits": call(marquee_hops="9" * 100),
+    "binary metadata that is not base64": call(x_bin="%%%"),
 }
 """What is sent on a connection of its own."""

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 RECOGNIZE_IMAGE = "/marquee.v1.RecognizerService/RecognizeImage"
-_DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PING, _WINDOW_UPDATE = 0, 1, 3, 4, 6, 8
-_END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 8, 9
+END_STREAM, ACK, END_HEADERS = 1, 1, 4
 _INITIAL_WINDOW_SIZE = 4
 _FRAME = 16_000
 
@@ -36,25 +37,23 @@ class Connection:
         """Begin a call; return its number."""
         self._last += 2
         self._windows[self._last] = self._initial
-        pseudo = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "test"}
-        fields = pseudo | {"content-type": "application/grpc", "te": "trailers"} | headers
-        self._write(_HEADERS, _END_HEADERS, self._last, b"".join(_literal(*each) for each in fields.items()))
+        self._write(HEADERS, END_HEADERS, self._last, header_block(path, **headers))
         return self._last
 
     async def send(self, call: int, data: bytes, *, end: bool = False) -> None:
         """Send part of a call's request as the server makes room for it; return early if the call ends."""
         for start in range(0, len(data), _FRAME):
-            frame = data[start : start + _FRAME]
-            await self._room(call, len(frame))
+            part = data[start : start + _FRAME]
+            await self._room(call, len(part))
             if call in self.ended:
                 return
-            self._windows[0] -= len(frame)
-            self._windows[call] -= len(frame)
-            self._write(_DATA, 0, call, frame)
-            self.sent += len(frame)
+            self._windows[0] -= len(part)
+            self._windows[call] -= len(part)
+            self._write(DATA, 0, call, part)
+            self.sent += len(part)
             await self._writer.drain()
         if end and call not in self.ended:
-            self._write(_DATA, _END_STREAM, call, b"")
+            self._write(DATA, END_STREAM, call, b"")
 
     async def until_ended(self, *calls: int) -> None:
         async with self._changed:
@@ -67,7 +66,7 @@ class Connection:
             )
 
     def _write(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        self._writer.write(struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload)
+        self._writer.write(frame(kind, flags, stream, payload))
 
     async def _listen(self) -> None:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
@@ -80,19 +79,19 @@ class Connection:
                     self._changed.notify_all()
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:
-        if kind == _WINDOW_UPDATE:
+        if kind == WINDOW_UPDATE:
             self._windows[stream] += int.from_bytes(payload)
-        elif kind == _RST_STREAM or (kind in {_DATA, _HEADERS} and flags & _END_STREAM):
+        elif kind == RST_STREAM or (kind in {DATA, HEADERS} and flags & END_STREAM):
             self.ended.add(stream)
-        elif kind == _PING and not flags & _ACK:
-            self._write(_PING, _ACK, 0, payload)
-        elif kind == _SETTINGS and not flags & _ACK:
+        elif kind == PING and not flags & ACK:
+            self._write(PING, ACK, 0, payload)
+        elif kind == SETTINGS and not flags & ACK:
             for name, value in struct.iter_unpack(">HI", payload):
                 if name == _INITIAL_WINDOW_SIZE:
                     for each in self._windows.keys() - {0}:
                         self._windows[each] += value - self._initial
                     self._initial = value
-            self._write(_SETTINGS, _ACK, 0, b"")
+            self._write(SETTINGS, ACK, 0, b"")
 
 
 @asynccontextmanager
@@ -101,14 +100,26 @@ async def connection(address: str, local: str = "127.0.0.1") -> AsyncIterator[Co
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port), local_addr=(local, 0))
     opened = Connection(reader, writer)
-    writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-    opened._write(_SETTINGS, 0, 0, b"")
+    writer.write(PREFACE)
+    opened._write(SETTINGS, 0, 0, b"")
     listening = asyncio.create_task(opened._listen())
     try:
         yield opened
     finally:
         listening.cancel()
         writer.close()
+
+
+def frame(kind: int, flags: int = 0, stream: int = 0, payload: bytes = b"") -> bytes:
+    """Return a frame of HTTP/2."""
+    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
+
+
+def header_block(path: str = RECOGNIZE_IMAGE, **headers: str) -> bytes:
+    """Return the headers of a call, of which others may be given, too."""
+    pseudo = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "test"}
+    fields = pseudo | {"content-type": "application/grpc", "te": "trailers"} | headers
+    return b"".join(_literal(*each) for each in fields.items())
 
 
 def message(body: bytes) -> bytes:
