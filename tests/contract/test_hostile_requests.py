@@ -97,11 +97,11 @@ async def answers(channel: grpc.aio.Channel, requests: Mapping[str, Hostile]) ->
 
 
 async def answer(channel: grpc.aio.Channel, hostile: Hostile) -> tuple[str, str]:
-    """Return the code and the reason that the request gets, which never come without a message."""
+    """Return the code and the reason that the request gets; a refusal never comes without a message."""
     kind = channel.unary_stream if hostile.method == STREAM else channel.unary_unary
     call = kind(hostile.method)(hostile.data, timeout=60, metadata=hostile.metadata)
     code, message = await call.code(), await call.details()
-    assert message
+    assert message or code is grpc.StatusCode.OK
     details = dict(await call.trailing_metadata()).get(status.DETAILS_KEY, b"")
     return code.name, status.reason_of(status.status_pb2.Status.FromString(details))
 
