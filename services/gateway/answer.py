@@ -57,6 +57,7 @@ _INNER_NAME = re.compile(rf"[a-z0-9][a-z0-9-]{{0,62}}(/[a-z0-9][a-z0-9-]{{0,62}}
 _SHA256 = re.compile(r"([0-9a-f]{64})?")
 SUCCESSES = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL, pb.OUTCOME_SKIPPED))
 _MAX_FACES = limit_of(pb.RecognizerResult.DESCRIPTOR, "faces").entries or 0
+_MAX_ENTRIES = limit_of(pb.RecognizeImageResponse.DESCRIPTOR, "results").entries or 0
 _Rule = Callable[[Any], None]
 
 
@@ -139,6 +140,8 @@ def _check_names(names: Sequence[str], name: str, *, is_leaf: bool) -> None:
     """Raise InvalidAnswer unless there is one entry, or behind a gateway some with names of their own."""
     if not names:
         raise InvalidAnswer(f"{name} returned no result.")
+    if len(names) > _MAX_ENTRIES:
+        raise InvalidAnswer(f"{name} returned {len(names)} results; the limit is {_MAX_ENTRIES}.")
     if is_leaf and len(names) > 1:
         raise InvalidAnswer(f"{name} is no gateway, but returned {len(names)} results.")
     if not is_leaf and len(set(names)) < len(names):
