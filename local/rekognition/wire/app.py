@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -37,7 +37,7 @@ _BUG = error_reply(AwsError("InternalServerError", "Internal server error", 500)
 _ABOUT = """This is Marquee's stand-in for Amazon Rekognition. It answers AWS's SDKs and command line:
 
     AWS_ENDPOINT_URL_REKOGNITION={url} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test \\
-        AWS_REGION=us-east-1 aws rekognition list-collections
+        AWS_DEFAULT_REGION=us-east-1 aws rekognition list-collections
 
 GET /calls counts the calls, and what AWS would have billed. docs/rekognition-endpoint.md tells more.
 """
@@ -101,6 +101,9 @@ class _Service:
             reply = error_reply(exc)
             self._counts.add(name, reply)
             return _response(reply)
+        except ClientDisconnect:
+            self._counts.add_reset(name)
+            return Response()  # reaches nobody
         except Exception:
             self._counts.add(name, _BUG)
             raise

@@ -4,6 +4,7 @@ import base64
 import http.client
 import json
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,7 +14,7 @@ from local.rekognition.wire.app import create_app
 from local.rekognition.wire.errors import AwsError
 from local.rekognition.wire.protocol import operation_handler
 from tests.support.aws import serving
-from tests.support.processes import ROOT
+from tests.support.processes import ROOT, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -116,6 +117,17 @@ def test_a_body_over_the_limit_is_not_kept(url: str) -> None:
     """A body larger than two pictures can be is refused, after it has passed by."""
     status, _, content = call(url, "DetectFaces", b" " * (16 * 1024 * 1024 + 1))
     assert (status, json.loads(content)["__type"]) == (413, "RequestEntityTooLargeException")
+
+
+def test_a_caller_who_goes_away_is_a_lost_connection() -> None:
+    """A request that is cut short is counted as reset, and is no error of the endpoint."""
+    with serving(create_app(operation_handler(OPERATIONS))) as url:
+        host, _, port = url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port))) as connection:
+            connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n")
+            connection.sendall(b"X-Amz-Target: RekognitionService.DetectFaces\r\n\r\n{")
+        wait_until(lambda: json.loads(send(url, "GET", "/calls")[2]))
+        assert json.loads(send(url, "GET", "/calls")[2])["DetectFaces"]["reset"] == 1
 
 
 def test_pages_of_other_origins_may_call(url: str) -> None:
