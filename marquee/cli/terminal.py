@@ -3,10 +3,11 @@
 import json
 import os
 import sys
-from collections.abc import Iterator
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.text import Text
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 _FILE_WIDTH = 240
+_JOINERS = "\u200c\u200d"
+"""Of letters in Persian and Indic scripts, and of emojis."""
 
 
 def stdout() -> Console:
@@ -29,13 +32,18 @@ def stderr() -> Console:
 
 
 def clean(text: str) -> str:
-    """Replace characters that could control a terminal."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+    """Replace characters that could control a terminal, or the order in which it shows others."""
+    return "".join(character if _is_harmless(character) else "\ufffd" for character in text)
 
 
 def print_json(value: object, *, one_line: bool = False) -> None:
-    """Print the value to standard output, indented or on one line."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=None if one_line else 2) + "\n")
+    """Print the value to standard output, indented or on one line.
+
+    Characters that could control a terminal, or that it cannot show, are escaped.
+    """
+    value, indent = _decoded(value), None if one_line else 2
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    sys.stdout.write((text if _is_plain(text) else json.dumps(value, allow_nan=False, indent=indent)) + "\n")
     sys.stdout.flush()
 
 
@@ -47,6 +55,31 @@ def print_error(name: str, message: str) -> None:
 def print_note(message: str) -> None:
     """Print one yellow line to standard error."""
     stderr().print(Text(clean(message), style="yellow"))
+
+
+def _is_harmless(character: str) -> bool:
+    return character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
+
+
+def _is_plain(text: str) -> bool:
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return text.replace("\n", "").isprintable()
+
+
+def _decoded(value: Any) -> Any:
+    """Return the value with backslashes for surrogates, which stand for bytes of file names that are not UTF-8."""
+    match value:
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case Mapping():
+            return {key: _decoded(item) for key, item in value.items()}
+        case Sequence():
+            return [_decoded(item) for item in value]
+        case _:
+            return value
 
 
 class Progress:

@@ -1,35 +1,27 @@
 """Recognitions drawn into their picture, as PNG or SVG."""
 
-import io
-from base64 import b64encode
 from html import escape
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw
 
 from marquee.cli.draw.layout import FONT_FAMILY, Mark, Rectangle, font, lay_out, line_width
+from marquee.cli.draw.picture import data_uri, encode, upright
 from marquee.cli.draw.style import Style, text_color
 from marquee.cli.output import verdicts_of
-from marquee.cli.terminal import clean
 from marquee.results import Recognition
 
 _HALO = "#000000"
-_ORIENTATION = 0x0112
 
 
 def draw(content: bytes, recognition: Recognition, style: Style, target: Path) -> None:
     """Write the picture with its faces to `target`, a .png or .svg file. Raises OSError."""
-    picture = _upright(content)
+    picture = upright(content)
     marks = lay_out(verdicts_of(recognition), picture.size, style)
     if target.suffix.lower() == ".svg":
         target.write_text(_svg(picture, content, marks), encoding="utf-8")
     else:
         target.write_bytes(_png(picture, marks))
-
-
-def _upright(content: bytes) -> Image.Image:
-    picture = ImageOps.exif_transpose(Image.open(io.BytesIO(content)))
-    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
 
 
 def _png(picture: Image.Image, marks: list[Mark]) -> bytes:
@@ -39,7 +31,7 @@ def _png(picture: Image.Image, marks: list[Mark]) -> bytes:
         _draw_box(canvas, mark, line)
     for mark in marks:
         _draw_caption(canvas, mark)
-    return _encode(picture, "PNG")
+    return encode(picture, "PNG")
 
 
 def _draw_box(canvas: ImageDraw.ImageDraw, mark: Mark, line: int) -> None:
@@ -68,7 +60,7 @@ def _svg(picture: Image.Image, content: bytes, marks: list[Mark]) -> str:
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width} {height}">',
-            f'<image {size} href="{_data_uri(picture, content)}"/>',
+            f'<image {size} href="{data_uri(content, picture)}"/>',
             *(_svg_box(mark, line) for mark in marks),
             *(_svg_caption(mark) for mark in marks),
             "</svg>\n",
@@ -94,25 +86,9 @@ def _svg_caption(mark: Mark) -> str:
         f"<rect {_svg_area(plate)} fill='{mark.color}'/>"
         f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle" dominant-baseline="central" font-weight="bold" '
         f'font-family="{FONT_FAMILY}" font-size="{caption.font_size}" textLength="{room:.1f}" '
-        f'lengthAdjust="spacingAndGlyphs" fill="{text_color(mark.color)}">{escape(clean(caption.text))}</text>'
+        f'lengthAdjust="spacingAndGlyphs" fill="{text_color(mark.color)}">{escape(caption.text)}</text>'
     )
 
 
 def _svg_area(area: Rectangle) -> str:
     return f"x='{area.left:.1f}' y='{area.top:.1f}' width='{area.width:.1f}' height='{area.height:.1f}'"
-
-
-def _data_uri(picture: Image.Image, content: bytes) -> str:
-    """Embed the file as it is, or the upright pixels if it is rotated: not every viewer reads EXIF."""
-    stored = Image.open(io.BytesIO(content))
-    kind = stored.format or "PNG"
-    if stored.getexif().get(_ORIENTATION, 1) != 1:
-        kind = "JPEG" if kind == "JPEG" else "PNG"
-        content = _encode(picture, kind)
-    return f"data:image/{kind.lower()};base64,{b64encode(content).decode()}"
-
-
-def _encode(picture: Image.Image, kind: str) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, kind, quality=95)
-    return buffer.getvalue()

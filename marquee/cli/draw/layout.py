@@ -1,5 +1,6 @@
 """Layout of boxes and names, in pixels of the upright picture."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,6 +9,7 @@ from PIL import ImageFont
 
 from marquee.cli.draw.style import LabelPosition, Style
 from marquee.cli.output import name_of, words
+from marquee.cli.terminal import clean
 from marquee.enums import VerdictState
 from marquee.results import Box, Verdict
 
@@ -15,6 +17,10 @@ _FONT_FILES = ("DejaVuSans-Bold.ttf", "NotoSans-Bold.ttf", "Arial Bold.ttf", "ar
 FONT_FAMILY = "'DejaVu Sans', 'Noto Sans', Arial, sans-serif"
 """The same fonts for an SVG."""
 _MIN_FONT_SIZE = 8
+_MAX_CHARACTERS = 60
+"""Of a name on a plate."""
+_MAX_APART = 64
+"""Plates from which the next one is kept apart: more hardly fit, and would take minutes for thousands of faces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +62,11 @@ class Mark:
 
 
 def lay_out(verdicts: Sequence[Verdict], size: tuple[int, int], style: Style) -> list[Mark]:
-    """Return a mark for each verdict with a box. Plates stay in the picture and, if there is room, apart."""
+    """Return a mark for each verdict with a box in the picture. Plates stay in it and, if there is room, apart."""
     marks: list[Mark] = []
     for verdict in verdicts:
-        if verdict.box is not None:
-            others = [mark.caption.plate for mark in marks if mark.caption]
-            box = _pixels(verdict.box, size)
+        if box := _pixels(verdict.box, size):
+            others = [mark.caption.plate for mark in marks[-_MAX_APART:] if mark.caption]
             caption = _caption(caption_text(verdict), box, size, style.position, others)
             marks.append(Mark(box, style.color(verdict.state), caption))
     return marks
@@ -69,8 +74,10 @@ def lay_out(verdicts: Sequence[Verdict], size: tuple[int, int], style: Style) ->
 
 def caption_text(verdict: Verdict) -> str:
     """Return the text of a plate: "Eileen Collins 98%", "unknown"."""
-    name = name_of(verdict) or words(verdict.state)
-    return f"{name} {verdict.score:.0%}" if verdict.state is VerdictState.IDENTIFIED else name
+    name = clean(name_of(verdict)) or words(verdict.state)
+    name = name if len(name) <= _MAX_CHARACTERS else f"{name[: _MAX_CHARACTERS - 1]}…"
+    has_score = verdict.state is VerdictState.IDENTIFIED and math.isfinite(verdict.score)
+    return f"{name} {verdict.score:.0%}" if has_score else name
 
 
 def line_width(size: tuple[int, int]) -> int:
@@ -89,9 +96,13 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
-def _pixels(box: Box, size: tuple[int, int]) -> Rectangle:
-    width, height = size
-    return Rectangle(box.left * width, box.top * height, box.width * width, box.height * height)
+def _pixels(box: Box | None, size: tuple[int, int]) -> Rectangle | None:
+    """Return the part of the box that is in the picture; None without one, as for a box that is no box."""
+    if box is None or not all(map(math.isfinite, (box.left, box.top, box.width, box.height))):
+        return None
+    left, right = (_clamp(edge, 1) * size[0] for edge in (box.left, box.left + box.width))
+    top, bottom = (_clamp(edge, 1) * size[1] for edge in (box.top, box.top + box.height))
+    return Rectangle(left, top, right - left, bottom - top) if left < right and top < bottom else None
 
 
 def _caption(
