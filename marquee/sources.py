@@ -1,7 +1,7 @@
 """Sources of pictures: paths, bytes, and objects in S3."""
 
+import os
 from os import PathLike, fspath
-from pathlib import Path
 from typing import TypeAlias
 
 from marquee.errors import ImageTooLarge, InvalidImage, InvalidRequest
@@ -29,7 +29,7 @@ def is_s3(source: Source) -> bool:
 
 def read_file(path: str | PathLike[str]) -> bytes:
     """Read a file of 1 byte to 15 MiB, never more than that. Raises ImageTooLarge, InvalidImage, OSError."""
-    with Path(path).open("rb") as file:
+    with open(path, "rb", opener=_open) as file:
         return check_size(file.read(MAX_IMAGE_BYTES + 1), fspath(path))
 
 
@@ -44,6 +44,14 @@ def check_size(content: bytes, name: str) -> bytes:
             reason="IMAGE_TOO_LARGE",
         )
     return content
+
+
+def _open(path: str, flags: int) -> int:
+    """Open the file. A FIFO into which nobody writes is empty; to wait for its writer could be forever."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if hasattr(os, "O_NONBLOCK"):
+        os.set_blocking(descriptor, True)
+    return descriptor
 
 
 def _s3_object(url: str) -> pb.S3Object:

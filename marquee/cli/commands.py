@@ -1,6 +1,5 @@
 """Signatures and help of the command and its subcommands. Imports gRPC only to run one of them."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,11 +7,14 @@ import typer
 import marquee
 from marquee.cli import options
 from marquee.cli.draw.style import LabelPosition, style_of
+from marquee.cli.environment import Commands, prepare
 
 # ruff: noqa: B006, D301, PLC0415, PLR0913 - typer reads [] as a default and \b as "do not wrap"; --help is
 # quick since imports wait for a run; every parameter is an option of the command
 
-app = typer.Typer(name="marquee", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(
+    name="marquee", cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 
 
 def _print_version(requested: bool) -> None:  # noqa: FBT001 - typer passes the flag's value
@@ -31,18 +33,19 @@ def marquee_(
     """Recognize people in pictures, and enroll new ones.
 
     The server's address is --address, else MARQUEE_ADDRESS in the environment,
-    else in the file .env of the working directory, else localhost:50051.
+    else in the file .env of the working directory, else localhost:50051. Of that
+    file, only MARQUEE_ variables and AWS's credentials, profile and region are read.
     """
-    from dotenv import load_dotenv
-
-    load_dotenv(Path(".env"))
+    prepare()
 
 
 @app.command(no_args_is_help=True)
 def recognize(
-    files: options.Files,
+    files: options.Files = [],
     *,
-    address: options.Address = None,
+    files_from: options.FilesFrom = None,
+    null: options.Null = False,
+    address: options.Address = "",
     recognizer: options.Recognizers = [],
     feature: options.Features = [],
     max_labels: options.MaxLabels = None,
@@ -65,16 +68,18 @@ def recognize(
       3  the server is unreachable
     """
     from marquee.cli.draw.targets import targets_of
-    from marquee.cli.inputs import check_files
+    from marquee.cli.inputs import pictures_of
     from marquee.cli.run.recognize import RecognizeArgs, run
 
-    check_files(files)
+    pictures = pictures_of(files, files_from, null=null)
+    if not pictures.files:
+        raise typer.BadParameter("give pictures, folders of them, or --files-from.", param_hint="FILE")
     args = RecognizeArgs(
-        files=files,
+        pictures=pictures,
         address=address,
         timeout=timeout,
         options={"recognizers": recognizer, "features": feature, "max_labels": max_labels, "min_score": min_score},
-        targets=targets_of(draw, files),
+        targets=targets_of(draw, pictures.files),
         style=style_of(colors, label_position),
         output=output,
         jobs=jobs,
@@ -86,7 +91,7 @@ def recognize(
 @app.command()
 def recognizers(
     *,
-    address: options.Address = None,
+    address: options.Address = "",
     timeout: options.CallTimeout = 12.0,
     output: options.ListFormat = options.ListOutput.TABLE,
 ) -> None:
@@ -106,9 +111,11 @@ def recognizers(
 
 @app.command()
 def cost(
-    files: options.OptionalFiles = [],
+    files: options.Files = [],
     *,
-    address: options.Address = None,
+    files_from: options.FilesFrom = None,
+    null: options.Null = False,
+    address: options.Address = "",
     pictures: options.Pictures = None,
     recognizer: options.Recognizers = [],
     feature: options.Features = [],
@@ -128,13 +135,13 @@ def cost(
       2  usage error
       3  the server is unreachable
     """
-    from marquee.cli.inputs import check_files
+    from marquee.cli.inputs import pictures_of
     from marquee.cli.run.cost import CostArgs, run
 
-    check_files(files)
-    if files and pictures is not None:
+    listed = pictures_of(files, files_from, null=null).files
+    if listed and pictures is not None:
         raise typer.BadParameter("give FILEs or a number, not both.", param_hint="--pictures")
-    args = CostArgs(len(files) if files else pictures or 0, tuple(feature), tuple(recognizer), faces)
+    args = CostArgs(len(listed) or pictures or 0, tuple(feature), tuple(recognizer), faces)
     raise typer.Exit(run(args, address, timeout, output))
 
 
@@ -147,7 +154,7 @@ def enroll(
     allow_similar: options.AllowSimilar = False,
     collection: options.Collection = "",
     recognizer: options.Recognizers = [],
-    address: options.Address = None,
+    address: options.Address = "",
     timeout: options.EnrollTimeout = 30.0,
     output: options.EnrollFormat = options.ListOutput.TABLE,
 ) -> None:
@@ -187,7 +194,7 @@ def people(
     *,
     collection: options.Collection = "",
     recognizer: options.Recognizers = [],
-    address: options.Address = None,
+    address: options.Address = "",
     timeout: options.CallTimeout = 12.0,
     output: options.ListFormat = options.ListOutput.TABLE,
 ) -> None:
@@ -214,7 +221,7 @@ def remove(
     yes: options.Yes = False,
     collection: options.Collection = "",
     recognizer: options.Recognizers = [],
-    address: options.Address = None,
+    address: options.Address = "",
     timeout: options.CallTimeout = 12.0,
     output: options.ObjectFormat = options.ListOutput.TABLE,
 ) -> None:

@@ -6,7 +6,9 @@ from enum import IntEnum
 
 import typer
 
-from marquee.cli.terminal import print_error
+from marquee.cli.options import ListOutput
+from marquee.cli.output import error_dict
+from marquee.cli.terminal import print_error, print_json
 from marquee.client import Client
 from marquee.errors import InvalidImage, InvalidRequest, MarqueeError, Unreachable
 
@@ -32,11 +34,16 @@ def exit_of(error: MarqueeError | OSError) -> Exit:
 
 
 @contextmanager
-def connect(address: str | None) -> Iterator[Client]:
-    """Open a client whose first failed call is printed and ends the command. Raises typer.Exit."""
+def connect(address: str, output: ListOutput) -> Iterator[Client]:
+    """Open a client whose first failed call is printed, as JSON too if asked for, and ends the command.
+
+    Raises typer.Exit.
+    """
     try:
         with Client(address) as client:
             yield client
     except MarqueeError as error:
+        if output is ListOutput.JSON:
+            print_json({"error": error_dict(error)})
         print_error("", error.message)
         raise typer.Exit(exit_of(error)) from error

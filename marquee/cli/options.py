@@ -32,6 +32,17 @@ def _feature(text: str) -> str:
     return text.upper()
 
 
+def _address(text: str) -> str:
+    """Return the address, or MARQUEE_ADDRESS if it is empty."""
+    from marquee.channels import check_address, default_address  # noqa: PLC0415 - --help does not wait for gRPC
+    from marquee.errors import InvalidAddress  # noqa: PLC0415 - likewise
+
+    try:
+        return check_address(text or default_address())
+    except InvalidAddress as error:
+        raise typer.BadParameter(error.message, param_hint="--address" if text else "MARQUEE_ADDRESS") from None
+
+
 def _positive(seconds: float) -> float:
     if seconds <= 0:
         raise typer.BadParameter("must be greater than 0.")
@@ -39,16 +50,35 @@ def _positive(seconds: float) -> float:
 
 
 Files = Annotated[
-    list[str], typer.Argument(metavar="FILE", help="Pictures: paths, - for standard input, or s3://BUCKET/KEY.")
+    list[str],
+    typer.Argument(
+        metavar="FILE",
+        show_default=False,
+        help="Pictures: paths, - for standard input, s3://BUCKET/KEY, or folders with pictures in them, at any depth.",
+    ),
 ]
-OptionalFiles = Annotated[list[str], typer.Argument(metavar="FILE", help="Pictures, as for `marquee recognize`.")]
+FilesFrom = Annotated[
+    str | None,
+    typer.Option(
+        metavar="LIST", show_default=False, help="File with one more FILE on each line; - for standard input."
+    ),
+]
+Null = Annotated[bool, typer.Option("--null", "-0", help="Each FILE in LIST ends with a NUL, as from `find -print0`.")]
 Pictures = Annotated[
     int | None, typer.Option(min=1, metavar="N", help="Number of pictures, instead of FILEs.", show_default=False)
 ]
 FacesPerPicture = Annotated[
     int, typer.Option("--faces", min=0, metavar="N", help="Faces per picture: face_search charges for each.")
 ]
-Address = Annotated[str | None, typer.Option(metavar="HOST:PORT", help="Address of the server; see `marquee --help`.")]
+Address = Annotated[
+    str,
+    typer.Option(
+        metavar="HOST:PORT",
+        callback=_address,
+        show_default=False,
+        help="Address of the server; see `marquee --help`.",
+    ),
+]
 Recognizers = Annotated[
     list[str], typer.Option("--recognizer", metavar="NAME", help="Call only this recognizer. Repeatable. Default: all.")
 ]

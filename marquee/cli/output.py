@@ -1,6 +1,8 @@
 """Recognitions as tables, JSON or CSV, and what all tables have in common."""
 
 import csv
+import math
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +41,9 @@ _STATE_STYLES = {
 }
 _OUTCOME_STYLES = {Outcome.OK: "green", Outcome.PARTIAL: "yellow", Outcome.SKIPPED: "dim"}
 _MAX_LABELS = 8
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - spreadsheets read these, too
+"""Beginnings of text that a spreadsheet computes; see OWASP's page on CSV injection."""
+_CSV_BLANKS = ("\t", "\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class FileResult:
     file: str
     recognition: Recognition | None = None
     error: MarqueeError | OSError | None = None
+    """With a recognition: it could not be drawn."""
 
     @property
     def message(self) -> str:
@@ -61,11 +67,14 @@ class FileResult:
 Printer: TypeAlias = Callable[[FileResult], None]
 
 
-def printer_of(output: Output, pictures: int) -> Printer:
-    """Return a function that prints one result after another; errors also go to standard error."""
+def printer_of(output: Output, *, one_line: bool) -> Printer:
+    """Return a function that prints one result after another; errors also go to standard error.
+
+    `one_line`: print each JSON object on a line of its own, as for several pictures.
+    """
     match output:
         case Output.JSON:
-            return _with_errors(_json_printer(one_line=pictures > 1))
+            return _with_errors(_json_printer(one_line=one_line))
         case Output.CSV:
             return _with_errors(_csv_printer())
         case _:
@@ -100,14 +109,14 @@ def words(name: str) -> str:
 
 
 def dollars(micro_usd: int) -> str:
-    """1000 → $0.001, 3400000 → $3.40."""
-    whole_cents = micro_usd % 10_000 == 0
-    return f"${micro_usd / 1e6:.2f}" if whole_cents else f"${micro_usd / 1e6:g}"
+    """7 → $0.000007, 1000 → $0.001, 3400000 → $3.40, 1234500000 → $1,234.50."""
+    whole, millionths = divmod(abs(micro_usd), 1_000_000)
+    return f"{'-' if micro_usd < 0 else ''}${whole:,}.{f'{millionths:06}'.rstrip('0'):0<2}"
 
 
 def count(number: int, noun: str) -> str:
-    """1 face, 2 faces."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    """1 face, 2 faces, 1,000 faces."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def error_dict(error: MarqueeError) -> dict[str, Any]:
@@ -135,8 +144,9 @@ def _with_errors(printer: Printer) -> Printer:
 
 def _json_printer(*, one_line: bool) -> Printer:
     def print_object(result: FileResult) -> None:
-        content = result.recognition.to_dict() if result.recognition else {"error": _json_error(result)}
-        print_json({"file": result.file, **content}, one_line=one_line)
+        content = result.recognition.to_dict() if result.recognition else {}
+        error = {"error": _json_error(result)} if result.error else {}
+        print_json({"file": result.file, **content, **error}, one_line=one_line)
 
     return print_object
 
@@ -148,13 +158,14 @@ def _json_error(result: FileResult) -> dict[str, Any]:
 
 
 def _csv_printer() -> Printer:
-    writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
+    writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    sys.stdout.write(",".join(_COLUMNS) + "\n")
 
     def print_rows(result: FileResult) -> None:
         verdicts = verdicts_of(result.recognition) if result.recognition else ()
-        for row in [_csv_row(verdict) for verdict in verdicts] or [{"error": result.message}]:
-            writer.writerow({"file": result.file, **row})
+        for row in [_csv_row(verdict) for verdict in verdicts] or [{}]:
+            cells = {"file": result.file, **row, "error": result.message}
+            writer.writerow({column: _cell(value) for column, value in cells.items()})
 
     return print_rows
 
@@ -162,13 +173,23 @@ def _csv_printer() -> Printer:
 def _csv_row(verdict: Verdict) -> Mapping[str, object]:
     """Return the cells of a row; those without a value, such as the box of some verdicts, are empty."""
     return {
-        "state": verdict.state,
+        "state": str(verdict.state),
         "name": name_of(verdict),
         "person_id": verdict.person_id,
         "score": verdict.score or "",
         "support": "; ".join(f"{s.recognizer}={s.candidate.display_name} {s.candidate.score}" for s in verdict.support),
         **(verdict.box.to_dict() if verdict.box else {}),
     }
+
+
+def _cell(value: object) -> object:
+    """Return numbers as they are, and text that neither controls a terminal nor is a spreadsheet's formula."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return ""
+    if not isinstance(value, str):
+        return value
+    text = "".join(part if part in _CSV_BLANKS else clean(part) for part in re.split(r"([\t\r\n])", value))
+    return f"'{text}" if len(text) > 1 and text.startswith(_FORMULAS) else text
 
 
 def _print_table(result: FileResult) -> None:
@@ -181,7 +202,7 @@ def _print_table(result: FileResult) -> None:
         console.print(_indent(_verdict_table(verdicts)))
     console.print(_indent(_recognizer_table(recognition.results)))
     if recognition.labels:
-        console.print(Text("  Labels: " + _label_list(recognition.labels)))
+        console.print(Text(clean("  Labels: " + _label_list(recognition.labels))))
     console.print()
 
 
@@ -195,7 +216,7 @@ def _title(file: str, recognition: Recognition) -> Text:
     facts += [f"{recognition.timings.total * 1000:.0f} ms"]
     facts += [dollars(recognition.cost_micro_usd)] if recognition.cost_micro_usd else []
     facts += [f"{dollars(recognition.saved_micro_usd)} saved"] if recognition.saved_micro_usd else []
-    return Text.assemble((clean(file), "bold"), ("  " + ", ".join(facts), "dim"))
+    return Text.assemble((clean(file), "bold"), ("  " + clean(", ".join(facts)), "dim"))
 
 
 def _verdict_table(verdicts: Sequence[Verdict]) -> Table:

@@ -4,14 +4,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import typer
 from rich.table import Table
 from rich.text import Text
 
 from marquee.cli import terminal
 from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
-from marquee.cli.output import dollars, table_of, words
-from marquee.cli.terminal import clean, print_error, print_json
+from marquee.cli.output import count, dollars, table_of, words
+from marquee.cli.terminal import clean, print_json
 from marquee.enums import Feature
 from marquee.results import Recognizer
 
@@ -31,14 +32,15 @@ class CostArgs:
     """Per picture."""
 
 
-def run(args: CostArgs, address: str | None, timeout: float, output: ListOutput) -> Exit:
-    """Print the estimate, if there are pictures, and the money spent. Raises typer.Exit if the call fails."""
-    with connect(address) as client:
+def run(args: CostArgs, address: str, timeout: float, output: ListOutput) -> Exit:
+    """Print the estimate, if there are pictures, and the money spent. Raises typer.Exit, BadParameter."""
+    with connect(address, output) as client:
         recognizers = client.recognizers(timeout=timeout)
     names = [recognizer.name for recognizer in recognizers]
     if unknown := set(args.recognizers) - set(names):
-        print_error("", f"Unknown recognizer {unknown.pop()!r}; choose from {', '.join(names)}.")
-        return Exit.USAGE
+        raise typer.BadParameter(
+            f"{min(unknown)!r} is unknown; choose from {', '.join(names)}.", param_hint="--recognizer"
+        )
     chosen = [one for one in recognizers if not args.recognizers or one.name in args.recognizers]
     estimates = _estimates(args, chosen) if args.pictures else []
     if output is ListOutput.JSON:
@@ -112,7 +114,7 @@ def _left_today(recognizer: Recognizer) -> int | None:
 def _print_tables(args: CostArgs, estimates: Sequence[_Estimate], recognizers: Sequence[Recognizer]) -> None:
     console = terminal.stdout()
     if args.pictures:
-        console.print(Text.assemble((f"{args.pictures:,} pictures: ", "bold"), dollars(_total(estimates))))
+        console.print(Text.assemble((f"{count(args.pictures, 'picture')}: ", "bold"), dollars(_total(estimates))))
         if estimates:
             console.print(_estimate_table(estimates))
         for estimate in estimates:
@@ -154,10 +156,8 @@ def _spending_table(recognizers: Sequence[Recognizer]) -> Table:
 def _over_cap(args: CostArgs, estimate: _Estimate) -> str:
     left = _left_today(estimate.recognizer) or 0
     pictures = left * args.pictures // estimate.micro_usd
-    return (
-        f"{clean(estimate.recognizer.name)}: {dollars(left)} is left to spend today, "
-        f"enough for about {pictures:,} of these pictures."
-    )
+    enough = f"enough for about {pictures:,} of these pictures" if pictures else "not enough for a picture"
+    return f"{clean(estimate.recognizer.name)}: {dollars(left)} is left to spend today, {enough}."
 
 
 def _print_object(args: CostArgs, estimates: Sequence[_Estimate], recognizers: Sequence[Recognizer]) -> None:

@@ -41,7 +41,7 @@ class EnrollArgs:
     """Validated arguments of `marquee enroll`."""
 
     enrollees: Sequence[Enrollee]
-    address: str | None
+    address: str
     timeout: float
     options: EnrollmentOptions
     output: ListOutput
@@ -228,10 +228,9 @@ def _batches(args: EnrollArgs, client: Client, enrollee: Enrollee) -> Iterator[B
 
 
 def _rows(batch: Batch) -> Iterator[_Row]:
-    results = [result for result in batch.results if result.faces]
-    for number, picture in enumerate(batch.pictures):
-        for result in results:
-            yield _Row(picture, result.recognizer, result.faces[number])
+    for result in batch.results:
+        for picture, face in zip(batch.pictures, result.faces, strict=False):
+            yield _Row(picture, result.recognizer, face)
 
 
 def _join(earlier: EnrollmentResult, later: EnrollmentResult) -> EnrollmentResult:
@@ -325,7 +324,7 @@ def _print_totals(reports: Sequence[_Report], enrollees: int) -> None:
     failed = sum(len(report.enrollee.pictures) - len(report.states) for report in reports)
     if not states:
         return
-    people = f"{len(reports)} people" if len(reports) == enrollees else f"{len(reports)} of {enrollees} people"
+    people = f"{len(reports):,} people" if len(reports) == enrollees else f"{len(reports):,} of {enrollees:,} people"
     counts = [f"{states[state]} {words(state)}" for state in EnrollmentState if states[state]]
     counts += [f"{failed} failed"] if failed else []
     pictures = count(sum(states.values()) + failed, "picture")

@@ -16,9 +16,9 @@ from marquee.enums import Outcome
 from marquee.requests import PeopleOptions
 
 
-def run(address: str | None, timeout: float, output: ListOutput, options: PeopleOptions) -> Exit:
+def run(address: str, timeout: float, output: ListOutput, options: PeopleOptions) -> Exit:
     """Print all people, and recognizers that failed to standard error. Raises typer.Exit if the call fails."""
-    with connect(address) as client:
+    with connect(address, output) as client:
         results = client.people(timeout=timeout, **options)
     if output is ListOutput.JSON:
         print_json([result.to_dict() for result in results])

@@ -1,33 +1,37 @@
 """Recognize pictures in parallel, and print and draw them in the order given."""
 
-from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Generator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from marquee.cli.draw.style import Style
 from marquee.cli.exits import Exit, exit_of
-from marquee.cli.inputs import load
+from marquee.cli.inputs import STDIN, Pictures, load
 from marquee.cli.options import Output
 from marquee.cli.output import FileResult, printer_of
-from marquee.cli.terminal import Progress
+from marquee.cli.terminal import Progress, print_note
 from marquee.client import Client
 from marquee.enums import Outcome
 from marquee.errors import MarqueeError
 from marquee.requests import CallOptions
 from marquee.results import Recognition
+from marquee.sources import Source
 
 _SUCCESSES = (Outcome.OK, Outcome.SKIPPED)
+_AHEAD = 4
+"""Pictures started or waiting to be printed, per job: a slow one holds no more results in memory than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecognizeArgs:
     """Validated arguments of `marquee recognize`."""
 
-    files: Sequence[str]
-    address: str | None
+    pictures: Pictures
+    address: str
     timeout: float
     options: CallOptions
     targets: Mapping[str, Path]
@@ -41,12 +45,15 @@ class RecognizeArgs:
 def run(args: RecognizeArgs) -> Exit:
     """Recognize, print and draw the files. Returns the worst file's exit code."""
     worst = Exit.OK
-    print_result = printer_of(args.output, len(args.files))
+    for note in args.pictures.notes:
+        print_note(note)
+    print_result = printer_of(args.output, one_line=not args.pictures.is_single)
+    pictures = len(args.pictures.files)
     # The executor is entered first, so that it exits last: it waits for calls, which closing the client ends.
     with (
         ThreadPoolExecutor(args.jobs) as executor,
         Client(args.address) as client,
-        Progress(len(args.files)) as progress,
+        Progress(pictures) as progress,
         closing(_results(args, client, executor)) as results,
     ):
         for result in results:
@@ -59,27 +66,55 @@ def run(args: RecognizeArgs) -> Exit:
 
 def _results(args: RecognizeArgs, client: Client, executor: ThreadPoolExecutor) -> Generator[FileResult, None, None]:
     """Yield one per file, in order. Stops after the first error that would apply to every other file."""
-    for result in executor.map(partial(_result, args, client), args.files):
-        yield result
-        if result.error is not None and exit_of(result.error) in (Exit.USAGE, Exit.UNREACHABLE):
-            return
-
-
-def _result(args: RecognizeArgs, client: Client, file: str) -> FileResult:
+    files = iter(args.pictures.files)
+    started: deque[Future[FileResult]] = deque()
     try:
-        return FileResult(file, _recognize(args, client, file))
+        while True:
+            started += (
+                _start(args, client, executor, file) for file in islice(files, _AHEAD * args.jobs - len(started))
+            )
+            if not started:
+                return
+            result = started.popleft().result()
+            yield result
+            if result.error is not None and exit_of(result.error) in (Exit.USAGE, Exit.UNREACHABLE):
+                return
+    finally:
+        for future in started:
+            future.cancel()
+
+
+def _start(args: RecognizeArgs, client: Client, executor: ThreadPoolExecutor, file: str) -> Future[FileResult]:
+    """Start to recognize the file. Standard input is read here, in the main thread, which Ctrl-C interrupts."""
+    try:
+        source = load(file) if file == STDIN else None
+    except (MarqueeError, OSError) as error:
+        failed: Future[FileResult] = Future()
+        failed.set_result(FileResult(file, error=error))
+        return failed
+    return executor.submit(_result, args, client, file, source)
+
+
+def _result(args: RecognizeArgs, client: Client, file: str, source: Source | None) -> FileResult:
+    try:
+        source = source or load(file)
+        recognition = client.recognize(source, timeout=args.timeout, **args.options)
     except (MarqueeError, OSError) as error:
         return FileResult(file, error=error)
+    return FileResult(file, recognition, _drawing_error(args, file, source, recognition))
 
 
-def _recognize(args: RecognizeArgs, client: Client, file: str) -> Recognition:
-    source = load(file)
-    recognition = client.recognize(source, timeout=args.timeout, **args.options)
-    if isinstance(source, bytes) and file in args.targets:
-        from marquee.cli.draw.draw import draw  # noqa: PLC0415 - only drawing needs Pillow
+def _drawing_error(args: RecognizeArgs, file: str, source: Source, recognition: Recognition) -> OSError | None:
+    """Draw the recognition if asked to. It stays valid, and may have cost money, if this fails."""
+    if not isinstance(source, bytes) or file not in args.targets:
+        return None
+    from marquee.cli.draw.draw import draw  # noqa: PLC0415 - only drawing needs Pillow
 
+    try:
         draw(source, recognition, args.style, args.targets[file])
-    return recognition
+    except OSError as error:
+        return error
+    return None
 
 
 def _exit_of(result: FileResult, *, strict: bool) -> Exit:

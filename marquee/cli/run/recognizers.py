@@ -15,9 +15,9 @@ from marquee.results import Recognizer, Spending
 _STATE_STYLES = {RecognizerState.READY: "green", RecognizerState.LOADING: "yellow"}
 
 
-def run(address: str | None, timeout: float, output: ListOutput) -> Exit:
+def run(address: str, timeout: float, output: ListOutput) -> Exit:
     """Print the recognizers. Raises typer.Exit if the call fails."""
-    with connect(address) as client:
+    with connect(address, output) as client:
         recognizers = client.recognizers(timeout=timeout)
     if output is ListOutput.JSON:
         print_json([recognizer.to_dict() for recognizer in recognizers])

@@ -25,7 +25,7 @@ class RemoveArgs:
 
     person_id: str
     confirmed: bool
-    address: str | None
+    address: str
     timeout: float
     output: ListOutput
     options: PeopleOptions
@@ -38,7 +38,7 @@ def run(args: RemoveArgs) -> Exit:
     """
     if not args.confirmed and not sys.stdin.isatty():
         raise typer.BadParameter("cannot ask for confirmation without a terminal: pass --yes.", param_hint="--yes")
-    with connect(args.address) as client:
+    with connect(args.address, args.output) as client:
         if not args.confirmed and not _confirm(args, client):
             return Exit.FAILED
         removal = client.remove_person(args.person_id, timeout=args.timeout, **args.options)

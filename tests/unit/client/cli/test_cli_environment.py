@@ -1,0 +1,107 @@
+"""Tests of what the command takes from the folder's .env, and of standard streams that cannot be written."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from marquee.cli.environment import prepare
+from tests.support.client import Peer, marquee, serving, two_people
+from tests.support.processes import ROOT, run
+
+TAKEN = {
+    "MARQUEE_ADDRESS": "elsewhere:1",
+    "MARQUEE_ANYTHING": "x",
+    "AWS_ACCESS_KEY_ID": "key",
+    "AWS_SECRET_ACCESS_KEY": "secret",
+    "AWS_SESSION_TOKEN": "token",
+    "AWS_PROFILE": "profile",
+    "AWS_REGION": "eu-west-1",
+    "AWS_DEFAULT_REGION": "eu-west-1",
+}
+LEFT = (
+    *("PATH", "http_proxy", "HTTPS_PROXY", "grpc_proxy", "no_proxy", "LD_PRELOAD", "PYTHONPATH", "PYTHONSTARTUP"),
+    *("AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "SSL_CERT_FILE"),
+    *("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "REQUESTS_CA_BUNDLE", "marquee_address", "XMARQUEE_ADDRESS"),
+)
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Run in an empty folder, and take back what the test sets."""
+    monkeypatch.chdir(tmp_path)
+    before = dict(os.environ)
+    for name in (*TAKEN, *LEFT[1:]):
+        os.environ.pop(name, None)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_only_marquees_and_awss_own_variables_are_taken() -> None:
+    """A folder sets addresses, credentials, profile and region, but never programs, proxies or endpoints."""
+    lines = [f"{name}={value}" for name, value in TAKEN.items()] + [f"{name}=evil" for name in LEFT]
+    Path(".env").write_text("\n".join(lines))
+    prepare()
+    assert {name: os.environ.get(name) for name in TAKEN} == TAKEN
+    assert [name for name in LEFT if os.environ.get(name) == "evil"] == []
+
+
+def test_the_environment_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is set already stays."""
+    monkeypatch.setenv("MARQUEE_ADDRESS", "here:1")
+    Path(".env").write_text(
+        "MARQUEE_ADDRESS=elsewhere:1\nexport AWS_REGION='x'  # a comment\nHOST=h\nMARQUEE_X=${HOST}:2\n"
+    )
+    prepare()
+    assert (os.environ["MARQUEE_ADDRESS"], os.environ["AWS_REGION"], os.environ["MARQUEE_X"]) == ("here:1", "x", "h:2")
+
+
+def test_a_line_that_cannot_be_read_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """The note has the line's number; the others count."""
+    Path(".env").write_text("# comment\n\nMARQUEE_ADDRESS: h:1\nMARQUEE_X=1\nMARQUEE_Y='open\n")
+    prepare()
+    notes = capsys.readouterr().err.splitlines()
+    assert [note.partition(":")[0] for note in notes] == [".env, line 3", ".env, line 5"]
+    assert os.environ["MARQUEE_X"] == "1"
+
+
+@pytest.mark.parametrize("content", [b"MARQUEE_X=\xff\n", b"\xff\xfeM\0"])
+def test_a_file_that_is_no_text_is_named(content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    """Bytes that are not UTF-8 give one note and no traceback."""
+    Path(".env").write_bytes(content)
+    prepare()
+    assert capsys.readouterr().err.startswith(".env is not read: ")
+
+
+def test_a_folder_or_fifo_of_that_name_is_no_file() -> None:
+    """What is no regular file is left alone."""
+    os.mkfifo(".env")
+    prepare()
+    Path(".env").unlink()
+    Path(".env").mkdir()
+    prepare()
+
+
+def test_an_invalid_address_in_the_file_is_named() -> None:
+    """The usage error names the variable, and what to write."""
+    Path(".env").write_text("MARQUEE_ADDRESS=https://example.com\n")
+    result = marquee("recognizers")
+    assert result.exit_code == 2
+    assert "Invalid value for MARQUEE_ADDRESS" in result.stderr
+    assert "example.com:50051" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "message"),
+    [("> /dev/full", 1, "The output cannot be written: No space left on device\n"), (">&-", 0, ""), ("| true", 0, "")],
+)
+def test_output_that_cannot_be_written_is_no_traceback(redirection: str, code: int, message: str) -> None:
+    """A full disk is said; a closed pipe or stream is not."""
+    Path("a.jpg").write_bytes(b"picture")
+    with serving(Peer(answer=two_people())) as peer:
+        command = f"{sys.executable} -m marquee recognize a.jpg --address {peer.address} {redirection}"
+        result = run(["bash", "-c", command], cwd=Path.cwd(), env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert (result.returncode, result.stderr) == (code, message)
