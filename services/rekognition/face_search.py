@@ -9,17 +9,22 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import structlog
+
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition import results
 from services.rekognition.budget.prices import Api
 from services.rekognition.crops import Crop, crop
 from services.rekognition.request import Recognition
 from services.runtime import boxes, status
-from services.runtime.errors import DomainError, InvalidImage, InvalidRequest
+from services.runtime.errors import CollectionNotFound, DomainError, InvalidImage, InvalidRequest
 
+logger = structlog.get_logger()
 _MAX_MATCHES = 10
 """Matches of a face that Rekognition returns: several of them may be one person's."""
 _SAME_FACE = 0.3
+_EXISTING_SECONDS = 60
+"""How long a collection is taken to exist without another look."""
 
 
 async def search_faces(recognition: Recognition) -> pb.RecognizerResult:
@@ -29,6 +34,8 @@ async def search_faces(recognition: Recognition) -> pb.RecognizerResult:
     feature_errors, beside all other faces' candidates. Raises DomainErrors if every search fails.
     """
     collection = _collection(recognition)
+    recognition.check_budget("DetectFaces", "SearchFacesByImage")
+    await _check(recognition, collection)
     response: Any = await recognition.detect_faces(_attributes(recognition))
     faces = sorted(results.detected_faces(response), key=lambda face: -boxes.area(face.box))
     limit = recognition.settings.rekognition_search_faces
@@ -46,6 +53,20 @@ def _collection(recognition: Recognition) -> str:
             field="collection",
         )
     return collection
+
+
+async def _check(recognition: Recognition, collection: str) -> None:
+    """Raise CollectionNotFound, or InvalidRequest for its name, before DetectFaces is paid for."""
+    now = time.monotonic()
+    if recognition.collections.get(collection, 0) > now:
+        return
+    try:
+        await recognition.ask("DescribeCollection", "FaceCount", CollectionId=collection)
+    except (CollectionNotFound, InvalidRequest):
+        raise
+    except DomainError:  # it is a precaution: what matters is whether the search itself succeeds
+        logger.debug("collection not checked", collection=collection)
+    recognition.collections[collection] = now + _EXISTING_SECONDS
 
 
 def _attributes(recognition: Recognition) -> str:

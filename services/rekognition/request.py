@@ -32,22 +32,33 @@ class Request:
         self._calls = calls
 
     async def ask(
-        self, api: Api, key: str, picture: "Picture | None" = None, *, ignore: str = "", **parameters: Any
+        self,
+        api: Api,
+        key: str,
+        picture: "Picture | None" = None,
+        *,
+        pictures: "Mapping[str, Picture] | None" = None,
+        ignore: str = "",
+        **parameters: Any,
     ) -> Mapping[str, Any]:
         """Return the operation's response, which has the key; {} if AWS refuses with the code `ignore`.
 
-        The picture goes by reference or, if AWS refuses that, as bytes. Raises DomainErrors.
+        The picture, or several by the names of their parameters, go by reference or, if AWS refuses that, as bytes.
+        Raises DomainErrors.
         """
+        pictures = pictures or ({} if picture is None else {"Image": picture})
         while True:
-            if picture is not None:
-                parameters["Image"] = picture.parameter
+            parameters |= {name: one.parameter for name, one in pictures.items()}
             try:
                 response = await self._calls.call(api, self.usage, self.deadline, parameters)
             except ClientError as exc:
                 code = code_of(exc)
                 if code == ignore:
                     return {}
-                if picture is None or not await picture.fetch(parameters["Image"], code, self._calls.region):
+                fetched = [
+                    await one.fetch(parameters[name], code, self._calls.region) for name, one in pictures.items()
+                ]
+                if not any(fetched):
                     raise errors.explain(exc) from exc
             except ERRORS as exc:
                 raise errors.explain(exc) from exc
@@ -59,6 +70,10 @@ class Request:
         part = Request(self._calls, self.deadline)
         part.usage = Usage(self.usage)
         return part
+
+    def check_budget(self, *apis: Api) -> None:
+        """Raise BudgetExhausted if today's budget cannot pay for all of these."""
+        self._calls.check_budget(*apis)
 
     async def pages(self, api: Api, key: str, **parameters: Any) -> AsyncIterator[Mapping[str, Any]]:
         """Yield all pages of a list. Raises DomainErrors."""
@@ -80,6 +95,7 @@ class Recognition(Request):
         self.options = options
         self.settings = settings
         self.people = account.people
+        self.collections = account.collections
         self._faces: asyncio.Task[Mapping[str, Any]] | None = None
 
     async def detect_faces(self, attributes: str) -> Mapping[str, Any]:

@@ -129,6 +129,7 @@ RESPONSES: dict[str, object] = {
         "UnrecognizedFaces": [],
     },
     "DetectLabels": {"Labels": [{"Name": "Boat", "Confidence": 80.0}]},
+    "DescribeCollection": {"FaceCount": 3},
     "DetectFaces": {"FaceDetails": [DETECTED]},
     "DetectText": TEXT,
     "DetectModerationLabels": MODERATION,

@@ -23,6 +23,8 @@ class Account:
     def __init__(self, settings: RekognitionSettings) -> None:
         self.ledger: Ledger = ProcessLedger(settings.daily_cap_micro_usd)
         self.people: EnrolledPeople | None = None
+        self.collections: dict[str, float] = {}
+        """Until when, on time.monotonic()'s clock, collections are taken to exist."""
         self._rates = Rates(settings.rekognition_rate, settings.rekognition_rates, settings.rekognition_replicas)
         self._replicas: Replicas | None = None
         client = connect(settings)

@@ -49,6 +49,15 @@ def today_utc() -> date:
     return datetime.now(UTC).date()
 
 
+def check(ledger: Ledger, micro_usd: int) -> None:
+    """Raise BudgetExhausted if less is left today, as last known; it takes nothing, so `reserve` may still fail."""
+    spending = ledger.spending()
+    if spending.HasField("daily_cap_micro_usd") and (
+        spending.today_micro_usd + micro_usd > spending.daily_cap_micro_usd
+    ):
+        raise _exhausted(spending.daily_cap_micro_usd)
+
+
 class ProcessLedger:
     """The ledger of a replica that counts for itself, from its start on."""
 

@@ -19,8 +19,9 @@ from services.rekognition.settings import RekognitionSettings
 from services.runtime import logs
 from services.runtime.errors import DomainError
 from services.runtime.settings import load_settings
+from services.runtime.storage.s3 import ObjectStore
 
-_PICTURE = "a file of at most 5 MB, or s3://BUCKET/KEY"
+_PICTURE = "a file, or s3://BUCKET/KEY"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -41,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 async def _run(args: argparse.Namespace, settings: RekognitionSettings) -> int:
     account = await asyncio.to_thread(Account, settings)
     try:
-        status: int = await args.command(Commands(account, args))
+        status: int = await args.command(Commands(account, ObjectStore(settings.s3_endpoint_url), args))
         return status
     finally:
         await account.close()

@@ -16,12 +16,12 @@ from rich.progress import Progress
 from rich.table import Table
 
 from services.rekognition.aws.account import Account
+from services.rekognition.collections.comparison import Comparison
 from services.rekognition.enrollment.collection import CollectionFaces
-from services.rekognition.picture import MAX_BYTES
 from services.rekognition.request import Request
 from services.rekognition.table.faces import FaceIndex, Reading
-from services.runtime.errors import ImageTooLarge, InvalidRequest, Misconfigured
-from services.runtime.storage.s3 import S3Url, is_s3
+from services.runtime.errors import DomainError, InvalidRequest, Misconfigured
+from services.runtime.storage.s3 import ObjectStore
 
 _PAGE = 4096
 
@@ -29,9 +29,10 @@ _PAGE = 4096
 class CollectionCommands:
     """One method a command: it prints rows, returns the exit status, and raises DomainErrors."""
 
-    def __init__(self, account: Account, args: argparse.Namespace) -> None:
+    def __init__(self, account: Account, store: ObjectStore, args: argparse.Namespace) -> None:
         self._request = Request(account.calls, time.monotonic() + args.timeout)
         self._people = account.people
+        self._store = store
         self._args = args
 
     async def create(self) -> int:
@@ -118,13 +119,15 @@ class CollectionCommands:
         """Print the second picture's faces that are similar enough, the most similar first. Costs one CompareFaces."""
         if not 0 <= self._args.similarity <= 100:  # noqa: PLR2004 - per cent
             raise InvalidRequest(f"--similarity is {self._args.similarity:g}; it must be 0 to 100.")
-        response = await self._request.ask(
-            "CompareFaces",
-            "FaceMatches",
-            SourceImage=_image(self._args.source),
-            TargetImage=_image(self._args.target),
-            SimilarityThreshold=self._args.similarity,
-        )
+        comparison = Comparison(self._request, self._args.source, self._args.target, self._store)
+        try:
+            response = await comparison.run(self._args.similarity)
+        except DomainError:
+            if self._request.usage.micro_usd:
+                _report(f"Finding the picture at fault cost ${self._request.usage.micro_usd / 1e6:g}.")
+            raise
+        for warning in comparison.warnings:
+            _report(warning)
         matches = sorted(response["FaceMatches"], key=lambda match: -match["Similarity"])
         self._print([{"similarity": round(match["Similarity"], 2), **_box(match["Face"])} for match in matches])
         others = len(response.get("UnmatchedFaces", []))
@@ -206,17 +209,6 @@ def _face(face: Mapping[str, Any]) -> dict[str, Any]:
 def _box(face: Mapping[str, Any]) -> dict[str, float]:
     bounds = face.get("BoundingBox", {})
     return {side.lower(): round(bounds.get(side, 0), 4) for side in ("Left", "Top", "Width", "Height")}
-
-
-def _image(location: str) -> dict[str, Any]:
-    """Return the parameter for a file or an s3:// URL. Raises OSError, ImageTooLarge, InvalidRequest."""
-    if is_s3(location):
-        url = S3Url.parse(location)
-        return {"S3Object": {"Bucket": url.bucket, "Name": url.key}}
-    content = Path(location).read_bytes()
-    if len(content) > MAX_BYTES:
-        raise ImageTooLarge(f"{location} has {len(content)} bytes; Rekognition accepts 5 MB, and 15 MB from S3.")
-    return {"Bytes": content}
 
 
 def _confirm(description: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from marquee.v1 import enrollment_pb2 as pb
 from services.rekognition import results
+from services.rekognition.budget.prices import Api
 from services.rekognition.enrollment.collection import CollectionFaces
 from services.rekognition.picture import Picture, prepare
 from services.rekognition.request import Request
@@ -110,6 +111,8 @@ class Indexing:
                 return refused_face(exc)
 
     async def _index(self, portrait: _Portrait) -> pb.EnrolledFace:
+        searches: tuple[Api, ...] = () if self._enrollment.allow_similar else ("SearchFacesByImage",)
+        self._request.check_budget("DetectFaces", *searches, "IndexFaces")
         detection = await self._request.ask("DetectFaces", "FaceDetails", portrait.picture, Attributes=["DEFAULT"])
         check_one_face(detection["FaceDetails"])
         if not self._enrollment.allow_similar:

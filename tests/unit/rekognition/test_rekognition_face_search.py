@@ -12,15 +12,16 @@ from google.rpc import code_pb2
 from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.errors import InvalidRequest
+from services.runtime.errors import BudgetExhausted, CollectionNotFound, InvalidRequest
 from services.runtime.images.image import Image
 from tests.support.aws import Answer, refusal, scripted_aws
 from tests.support.pictures import encode
 from tests.support.processes import PATIENCE
-from tests.support.rekognition import LEFT, RESPONSES, recognize, respond
+from tests.support.rekognition import LEFT, RESPONSES, options, recognize, respond, running_recognizer
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 COLLECTION = "people"
+PICTURE = encode(Pillow.new("RGB", (400, 300)))
 RIGHT = {"Left": 0.6, "Top": 0.2, "Width": 0.3, "Height": 0.5}
 
 
@@ -29,6 +30,51 @@ async def test_face_search_needs_a_collection() -> None:
     with scripted_aws(respond) as aws:
         with pytest.raises(InvalidRequest, match="MARQUEE_REKOGNITION_COLLECTION"):
             await recognize(aws.url, pb.FEATURE_FACE_SEARCH)
+        assert not aws.requests
+
+
+async def test_a_missing_collection_costs_nothing() -> None:
+    """It is known before DetectFaces is paid for, and looked up again in the next call."""
+
+    def script(operation: str, body: dict[str, Any]) -> Answer:
+        missing = operation == "DescribeCollection"
+        return refusal("ResourceNotFoundException") if missing else respond(operation, body)
+
+    with scripted_aws(script) as aws:
+        async with running_recognizer(aws.url, rekognition_collection=COLLECTION) as recognizer:
+            for _ in range(2):
+                with pytest.raises(CollectionNotFound):
+                    await recognizer.recognize(Image(PICTURE), options(pb.FEATURE_FACE_SEARCH))
+            assert recognizer.account.ledger.spending().today_micro_usd == 0
+    assert [operation for operation, *_ in aws.requests] == ["DescribeCollection"] * 2
+
+
+async def test_a_collection_is_looked_up_once_a_minute() -> None:
+    """Searches do not pay with time for what is known, and a role that may not look it up can search."""
+
+    def script(operation: str, body: dict[str, Any]) -> Answer:
+        denied = operation == "DescribeCollection"
+        return refusal("AccessDeniedException") if denied else respond(operation, body)
+
+    with scripted_aws(script) as aws:
+        async with running_recognizer(aws.url, rekognition_collection=COLLECTION) as recognizer:
+            for _ in range(2):
+                result = await recognizer.recognize(Image(PICTURE), options(pb.FEATURE_FACE_SEARCH))
+                assert result.faces[0].candidates
+    operations = [operation for operation, *_ in aws.requests]
+    assert operations == ["DescribeCollection", *["DetectFaces", "SearchFacesByImage"] * 2]
+
+
+async def test_a_search_that_cannot_be_paid_costs_nothing() -> None:
+    """Where the budget has enough for DetectFaces but not for a search, neither is paid for."""
+    with scripted_aws(respond) as aws:
+        with pytest.raises(BudgetExhausted):
+            await recognize(
+                aws.url,
+                pb.FEATURE_FACE_SEARCH,
+                rekognition_collection=COLLECTION,
+                rekognition_daily_cap_usd=0.0015,
+            )
         assert not aws.requests
 
 
@@ -46,8 +92,10 @@ async def test_a_crowd_is_searched_a_few_at_a_time() -> None:
     """The largest faces up to the limit are searched, never more at once than allowed; a warning mentions the rest."""
     running, most, two = 0, 0, threading.Barrier(2)
 
-    def script(operation: str, _: dict[str, Any]) -> Answer:
+    def script(operation: str, body: dict[str, Any]) -> Answer:
         nonlocal running, most
+        if operation == "DescribeCollection":
+            return respond(operation, body)
         if operation == "DetectFaces":
             return 200, crowd(9)
         running += 1

@@ -8,10 +8,12 @@ from types import SimpleNamespace
 
 import boto3
 import pytest
+from PIL import Image as Pillow
 
 from services.rekognition.collections.__main__ import main
 from services.rekognition.table.people import EnrolledPeople
 from tests.support.aws import TABLE, scripted_aws
+from tests.support.pictures import encode
 from tests.support.rekognition import DEMO
 
 pytestmark = pytest.mark.slow
@@ -136,6 +138,51 @@ def test_pictures_are_compared(run: Command, tmp_path: Path) -> None:
     run("compare", *map(str, paths), "--similarity", "101", status=2)
     run("compare", str(tmp_path / "none.jpg"), str(paths[0]), status=2)
     assert "none.jpg" in run.error
+
+
+TURNED = Pillow.Exif()
+TURNED[0x0112] = 6
+SIDEWAYS = encode(Pillow.open(io.BytesIO(DEMO["both"])).rotate(90, expand=True), "PNG", exif=TURNED)
+"""A PNG on its side that EXIF turns upright; Rekognition heeds EXIF only in JPEG."""
+WEBP = encode(Pillow.open(io.BytesIO(DEMO["both"])), "WEBP")
+
+
+@pytest.mark.parametrize(
+    ("picture", "warning"), [(SIDEWAYS, "turned upright"), (WEBP, "converted from WebP to JPEG")], ids=["png", "webp"]
+)
+def test_pictures_are_compared_as_the_recognizer_sees_them(
+    run: Command, tmp_path: Path, picture: bytes, warning: str
+) -> None:
+    """What Rekognition would not read, or would see on its side, is converted; the command says so."""
+    (tmp_path / "hopper.jpg").write_bytes(DEMO["hopper"])
+    (tmp_path / "other").write_bytes(picture)
+    (match,) = run.rows("compare", str(tmp_path / "hopper.jpg"), str(tmp_path / "other"))
+    assert float(str(match["left"])) > 0.4
+    assert f"other: {warning}" in run.error
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no picture", "JPEG, PNG or WebP"),
+        (b"", "0 bytes"),
+        (DEMO["hopper"][:2000], "cut short"),
+        (encode(Pillow.new("RGB", (200, 60))), "200x60 pixels"),
+        (DEMO["coffee"], "no face"),
+    ],
+    ids=["text", "empty", "cut", "small", "faceless"],
+)
+def test_the_picture_at_fault_is_named(run: Command, tmp_path: Path, which: int, content: bytes, message: str) -> None:
+    """The error names it and what is wrong; only looking for faces costs something, which is said."""
+    paths = [tmp_path / "first.jpg", tmp_path / "second.jpg"]
+    paths[which].write_bytes(content)
+    paths[1 - which].write_bytes(DEMO["hopper"])
+    run("compare", *map(str, paths), status=2)
+    assert paths[which].name in run.error
+    assert paths[1 - which].name not in run.error
+    assert message in run.error
+    assert ("fault cost $" in run.error) == (message == "no face")
 
 
 @pytest.mark.usefixtures("people")
