@@ -12,7 +12,13 @@ from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_rando
 
 from services.rekognition.aws.session import open_session
 from services.rekognition.settings import RekognitionSettings
-from services.runtime.errors import CredentialsRefused, DependencyUnavailable, Misconfigured, NotPermitted
+from services.runtime.errors import (
+    CredentialsRefused,
+    DependencyUnavailable,
+    InvalidRequest,
+    Misconfigured,
+    NotPermitted,
+)
 from services.runtime.storage.failures import (
     CLOCK_ADVICE,
     CREDENTIALS_ADVICE,
@@ -142,7 +148,9 @@ def explained(
         failed = f"The table {table!r}, which keeps {content}, cannot be used: {code}."
         if kind in TRANSIENT:
             raise DependencyUnavailable(failed, retry_after=retry_after(exc)) from exc
-        if code in _NO_TABLE and _TOO_LARGE not in str(exc):
+        if _TOO_LARGE in str(exc):
+            raise InvalidRequest("DynamoDB keeps 400 KB in an item: at most about 5,000 pictures of a person.") from exc
+        if code in _NO_TABLE:
             raise Misconfigured(
                 f"DynamoDB has no table {table!r} with the string keys {keys}. Create it, or set another {setting}."
             ) from exc
