@@ -17,12 +17,39 @@ import grpc
 import numpy as np
 
 from local.tf_serving.errors import Refusal, invalid
+from local.tf_serving.forms import metrics
+from local.tf_serving.forms.metrics import Metrics
 from local.tf_serving.messages.config_pb2 import BatchingParameters
 from services.keras.serving.tensors import Array
 
 Run = Callable[[Mapping[str, Array]], list[Array]]
 _MAX_BATCH_SIZE = 1000
 _MAX_ENQUEUED_BATCHES = 10
+_LEAST = (
+    ("max_batch_size", 1, "positive"),
+    ("num_batch_threads", 1, "positive"),
+    ("batch_timeout_micros", 0, "non-negative"),
+    ("max_enqueued_batches", 0, "non-negative"),
+)
+
+
+def check_parameters(parameters: BatchingParameters) -> None:
+    """Raise Refusal for parameters with which no model would load.
+
+    Source: bundle_factory_util.cc:113-126 and batching_session.cc:1010-1049 in TensorFlow Serving, and
+    `SharedBatchScheduler` in TensorFlow.
+    """
+    for name, least, words in _LEAST:
+        if (value := _value(parameters, name, least)) < least:
+            raise invalid(f"{name} must be {words}; was {value}")
+    sizes, largest = list(parameters.allowed_batch_sizes), _value(parameters, "max_batch_size", _MAX_BATCH_SIZE)
+    if sizes and sizes[-1] != largest:
+        raise invalid(
+            "Last entry in allowed_batch_sizes must match max_batch_size; last "
+            f"entry was {sizes[-1]}; expected {largest}"
+        )
+    if sizes != sorted(set(sizes)):
+        raise invalid("allowed_batch_sizes entries must be monotonically increasing")
 
 
 @dataclass(eq=False)
@@ -36,8 +63,12 @@ class _Task:
 class BatchQueue:
     """The queue of one model's signature; batches run in the executor. Use it in one event loop."""
 
-    def __init__(self, executor: Executor, parameters: BatchingParameters) -> None:
+    def __init__(
+        self, executor: Executor | None, parameters: BatchingParameters, values: Metrics | None = None
+    ) -> None:
         self._executor = executor
+        self._metrics = values or Metrics()
+        self._pool = parameters.thread_pool_name.value
         self._max_size = _value(parameters, "max_batch_size", _MAX_BATCH_SIZE)
         self._timeout = _value(parameters, "batch_timeout_micros", 0) / 1e6
         self._max_batches = _value(parameters, "max_enqueued_batches", _MAX_ENQUEUED_BATCHES)
@@ -74,6 +105,8 @@ class BatchQueue:
         async with self._threads:
             await self._wait_until_due(batch, start)
             self._batches.remove(batch)
+            waited = (asyncio.get_running_loop().time() - start) * 1e6
+            self._metrics.observe(metrics.QUEUING_LATENCY, waited, thread_pool_name=self._pool)
             try:
                 await self._run([task for task in batch if not task.outputs.done()])
             except Exception as exc:  # noqa: BLE001 - it is raised to the callers
@@ -104,9 +137,17 @@ class BatchQueue:
         inputs = {name: _concatenate(name, [task.inputs[name] for task in tasks]) for name in tasks[0].inputs}
         size = sum(task.size for task in tasks)
         padding = next((allowed for allowed in self._sizes if allowed >= size), size) - size
+        self._record(tasks, size, padding)
         if not padding:
             return inputs
         return {name: np.concatenate([array, np.repeat(array[:1], padding, axis=0)]) for name, array in inputs.items()}
+
+    def _record(self, tasks: Sequence[_Task], size: int, padding: int) -> None:
+        for task in tasks:
+            self._metrics.observe(metrics.INPUT_BATCH_SIZE, task.size)
+        self._metrics.observe(metrics.PADDING_SIZE, padding, execution_batch_size=str(size + padding))
+        self._metrics.observe(metrics.PROCESSED_BATCH_SIZE, size + padding)
+        self._metrics.count(metrics.WRAPPED_RUNS)
 
 
 def _concatenate(name: str, arrays: list[Array]) -> Array:

@@ -1,20 +1,31 @@
-"""The command line. TensorFlow Serving's flags (model_servers/main.cc) keep their names."""
+"""The command line. TensorFlow Serving's flags (model_servers/main.cc:87-314) keep their names.
+
+A command line that the server refuses (model_servers/server.cc:183-202, 226-243) is refused with its words.
+"""
 
 import argparse
 import asyncio
 import random
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import grpc
 from google.protobuf import text_format
 from google.protobuf.message import Message
 
 from local.tf_serving.errors import Refusal
-from local.tf_serving.messages.config_pb2 import BatchingParameters, ModelServerConfig
-from services.keras.serving.tensors import as_content, as_values
+from local.tf_serving.forms.metrics import PATH
+from local.tf_serving.messages.config_pb2 import BatchingParameters, ModelServerConfig, MonitoringConfig
 
+_WITHOUT_EFFECT = (
+    *("enable_model_warmup", "flush_filesystem_caches", "grpc_channel_arguments", "grpc_max_threads"),
+    *("load_retry_interval_micros", "max_num_load_retries", "num_load_threads", "num_unload_threads"),
+    *("num_request_iterations_for_warmup", "per_process_gpu_memory_fraction", "rest_api_num_threads"),
+    *("rest_api_timeout_in_ms", "remove_unused_fields_from_bundle_metagraph", "tensorflow_inter_op_parallelism"),
+    *("tensorflow_session_config_file", "tensorflow_session_parallelism"),
+)
+"""Flags that change how the real server works but not what it answers."""
 M = TypeVar("M", bound=Message)
 
 
@@ -51,10 +62,8 @@ class ServerOptions:
     health: bool = True
     """Whether grpc.health.v1.Health is served."""
     faults: Faults = field(default_factory=Faults)
-
-    def tensor(self, array: Any) -> Any:
-        """Return the array as a TensorProto."""
-        return as_content(array) if self.as_content else as_values(array)
+    allow_unavailable_labels: bool = False
+    """Whether a new label may name a version that is not available yet."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +74,16 @@ class Options:
     address: str
     rest_port: int
     """0: no REST."""
+    metrics_path: str
+    """On the REST port; empty: no metrics."""
     poll_seconds: float
     """0: base paths are read once."""
+    config_file: Path | None
+    """Where `config` comes from, if it is a file."""
+    config_poll_seconds: float
+    """0: the file is read once."""
     threads: int
     """Threads of one model run."""
-    allow_unavailable_labels: bool
     server: ServerOptions
 
 
@@ -77,6 +91,11 @@ def parse(arguments: list[str] | None = None) -> Options:
     """Parse the command line; exit 2 if it is invalid. Raises OSError for files that cannot be read."""
     parser = _parser()
     args = parser.parse_args(arguments)
+    if not args.port:
+        parser.error(
+            "At least one of server_options.grpc_port or server_options.grpc_socket_path must be set, and this server "
+            "has no grpc_socket_path."
+        )
     if not args.model_base_path and not args.model_config_file:
         parser.error("Both server_options.model_base_path and server_options.model_config_file are empty!")
     if args.batching_parameters_file and not args.enable_batching:
@@ -86,26 +105,31 @@ def parse(arguments: list[str] | None = None) -> Options:
         config=_config(args),
         address=f"{args.host}:{args.port}",
         rest_port=args.rest_api_port,
+        metrics_path=_metrics_path(args),
         poll_seconds=args.file_system_poll_wait_seconds,
+        config_file=args.model_config_file,
+        config_poll_seconds=args.model_config_file_poll_wait_seconds,
         threads=args.tensorflow_intra_op_parallelism,
-        allow_unavailable_labels=args.allow_version_labels_for_unavailable_models,
         server=ServerOptions(
             as_content=args.enable_serialization_as_tensor_content,
             batching=_batching(args),
             health=args.enable_grpc_healthcheck_service,
             faults=Faults(args.inject_latency, code, share),
+            allow_unavailable_labels=args.allow_version_labels_for_unavailable_models,
         ),
     )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m local.tf_serving", description="TensorFlow Serving's API, locally."
+        prog="python -m local.tf_serving", description="TensorFlow Serving's API, locally.", allow_abbrev=False
     )
     add = parser.add_argument
     add("--model_base_path", default="", metavar="DIR", help="DIR/<version>/ with saved_model.pb or model.onnx")
     add("--model_name", default="default", help="model name in calls (default: %(default)s)")
     add("--model_config_file", type=Path, help="ModelServerConfig: several models, versions, labels")
+    add("--model_config_file_poll_wait_seconds", type=float, default=0, help="0: read once (default: %(default)s)")
+    add("--monitoring_config_file", type=Path, help="MonitoringConfig: metrics on the REST port")
     add("--allow_version_labels_for_unavailable_models", type=_flag, nargs="?", const=True, default=False)
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=8500, help="gRPC port (default: %(default)s)")
@@ -124,6 +148,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="CODE[:SHARE]",
         help="status of that share of Predict calls, such as UNAVAILABLE:0.1 (default share: 1)",
     )
+    for name in _WITHOUT_EFFECT:
+        add(f"--{name}", nargs="?", help=argparse.SUPPRESS)
     return parser
 
 
@@ -146,12 +172,27 @@ def _error(text: str) -> tuple[grpc.StatusCode, float]:
     return code, share
 
 
+def read_config(path: Path) -> ModelServerConfig:
+    """Read a `--model_config_file`. Raises OSError."""
+    return _parse_file(path, ModelServerConfig())
+
+
 def _config(args: argparse.Namespace) -> ModelServerConfig:
     if args.model_config_file:
-        return _parse_file(args.model_config_file, ModelServerConfig())
+        return read_config(args.model_config_file)
     config = ModelServerConfig()
-    config.model_config_list.config.add(name=args.model_name, base_path=args.model_base_path)
+    config.model_config_list.config.add(
+        name=args.model_name, base_path=args.model_base_path, model_platform="tensorflow"
+    )
     return config
+
+
+def _metrics_path(args: argparse.Namespace) -> str:
+    """Return the path of the metrics, as `CreateAndStartHttpServer` does (http_server.cc:225-232)."""
+    if not args.monitoring_config_file:
+        return ""
+    config = _parse_file(args.monitoring_config_file, MonitoringConfig()).prometheus_config
+    return config.path or PATH if config.enable else ""
 
 
 def _batching(args: argparse.Namespace) -> BatchingParameters | None:
@@ -164,5 +205,5 @@ def _batching(args: argparse.Namespace) -> BatchingParameters | None:
 def _parse_file(path: Path, message: M) -> M:
     try:
         return text_format.Parse(path.read_text(), message)
-    except text_format.ParseError as exc:
+    except (text_format.ParseError, UnicodeDecodeError) as exc:
         raise OSError(f"{path}: {exc}") from exc

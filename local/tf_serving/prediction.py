@@ -6,6 +6,7 @@ predict_impl.cc, predict_util.cc and get_model_metadata_impl.cc; those on single
 """
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Executor
 from functools import partial
@@ -15,12 +16,15 @@ from weakref import WeakKeyDictionary
 import grpc
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
+from local.tf_serving import tensors
 from local.tf_serving.batching import BatchQueue
 from local.tf_serving.errors import Refusal, abort_on_refusal, invalid
+from local.tf_serving.forms import metrics
+from local.tf_serving.forms.metrics import Metrics
 from local.tf_serving.models.model import SIGNATURE, Model
 from local.tf_serving.options import ServerOptions
 from local.tf_serving.servables import Servables
-from services.keras.serving import tensors
+from services.keras.serving.tensors import Array, TensorError
 
 Context = grpc.aio.ServicerContext[Any, Any]
 _METADATA_FIELD = "signature_def"
@@ -29,27 +33,44 @@ _METADATA_FIELD = "signature_def"
 class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):  # type: ignore[misc] # untyped base
     """The service as gRPC calls it; models run in the executor."""
 
-    def __init__(self, servables: Servables, executor: Executor, options: ServerOptions) -> None:
+    def __init__(
+        self, servables: Servables, executor: Executor | None, options: ServerOptions, values: Metrics | None = None
+    ) -> None:
         self._servables = servables
         self._executor = executor
         self._options = options
+        self._metrics = values or Metrics()
         self._queues: WeakKeyDictionary[Model, dict[tuple[str, ...], BatchQueue]] = WeakKeyDictionary()
 
     async def Predict(self, request: Any, context: Context) -> Any:  # noqa: N802 - the API's name
         """Run a model on the inputs."""
+        name = request.model_spec.name
         async with abort_on_refusal(context):
-            number, model = self._servables.find(_spec(request))
-            await self._options.faults.inject()
-            signature = request.model_spec.signature_name or SIGNATURE
-            definition = _definition(model, signature)
-            inputs = _inputs(request.inputs, definition)
-            names = _output_names(request.output_filter, definition)
-            outputs = await self._run(model, signature, inputs, names)
-            response = predict_pb2.PredictResponse()
-            for name, output in zip(names, outputs, strict=True):
-                response.outputs[name].CopyFrom(self._options.tensor(output))
-            _fill_spec(response.model_spec, request.model_spec.name, number, signature)
-            return response
+            with self._metrics.request(name, api="Predict", entrypoint="GRPC"):
+                return await self.predict(request)
+
+    async def predict(self, request: Any) -> Any:
+        """Return the PredictResponse. Raises Refusal."""
+        number, model = self._servables.find(_spec(request))
+        await self._options.faults.inject()
+        signature = request.model_spec.signature_name or SIGNATURE
+        definition = _definition(model, signature)
+        inputs = _inputs(request.inputs, definition)
+        names = _output_names(request.output_filter, definition)
+        begin = time.perf_counter()
+        outputs = await self._run(model, signature, inputs, names)
+        self._metrics.observe(
+            metrics.RUNTIME_LATENCY,
+            (time.perf_counter() - begin) * 1e6,
+            model_name=request.model_spec.name,
+            API="Predict",
+            runtime="TF1",
+        )
+        response = predict_pb2.PredictResponse()
+        for name, output in zip(names, outputs, strict=True):
+            response.outputs[name].CopyFrom(tensors.to_proto(output, as_content=self._options.as_content))
+        _fill_spec(response.model_spec, request.model_spec.name, number, signature)
+        return response
 
     async def GetModelMetadata(self, request: Any, context: Context) -> Any:  # noqa: N802 - the API's name
         """Return the model's signatures."""
@@ -63,21 +84,24 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer): 
             _fill_spec(response.model_spec, spec.name, number)
             return response
 
-    async def _run(
-        self, model: Model, signature: str, inputs: Mapping[str, tensors.Array], names: list[str]
-    ) -> list[tensors.Array]:
-        run = partial(_run, model, signature, names)
+    async def _run(self, model: Model, signature: str, inputs: Mapping[str, Array], names: list[str]) -> list[Array]:
+        run = partial(_run, model, signature, names, self._metrics)
         if self._options.batching is None:
             return await asyncio.get_running_loop().run_in_executor(self._executor, run, inputs)
         queues = self._queues.setdefault(model, {})
         key = (signature, *names)
         if key not in queues:
-            queues[key] = BatchQueue(self._executor, self._options.batching)
+            queues[key] = BatchQueue(self._executor, self._options.batching, self._metrics)
         return await queues[key].run(run, inputs)
 
 
-def _run(model: Model, signature: str, names: list[str], inputs: Mapping[str, tensors.Array]) -> list[tensors.Array]:
-    return model.run(signature, inputs, names)
+def _run(model: Model, signature: str, names: list[str], values: Metrics, inputs: Mapping[str, Array]) -> list[Array]:
+    begin = time.perf_counter()
+    try:
+        return model.run(signature, inputs, names)
+    finally:
+        values.count(metrics.GRAPH_RUNS)
+        values.count(metrics.GRAPH_RUN_TIME, int((time.perf_counter() - begin) * 1e6))
 
 
 def _spec(request: Any) -> Any:
@@ -106,7 +130,7 @@ def _check_fields(fields: Iterable[str]) -> None:
             raise invalid(f"Metadata field {field} is not supported")
 
 
-def _inputs(protos: Any, signature: Any) -> dict[str, tensors.Array]:
+def _inputs(protos: Any, signature: Any) -> dict[str, Array]:
     if len(protos) != len(signature.inputs):
         raise invalid(_size_mismatch(set(protos), set(signature.inputs)))
     return {name: _input(name, protos, signature.inputs[name].name) for name in sorted(signature.inputs)}
@@ -120,7 +144,7 @@ def _size_mismatch(sent: set[str], required: set[str]) -> str:
     )
 
 
-def _input(name: str, protos: Any, feed: str) -> tensors.Array:
+def _input(name: str, protos: Any, feed: str) -> Array:
     if name not in protos:
         raise invalid(
             f"Signature input alias: {name}(feed name: {feed}) not found in request and no default value provided. "
@@ -128,7 +152,7 @@ def _input(name: str, protos: Any, feed: str) -> tensors.Array:
         )
     try:
         return tensors.to_array(protos[name])
-    except tensors.TensorError as exc:
+    except TensorError as exc:
         raise invalid(f"tensor parsing error: {name}") from exc
 
 

@@ -47,16 +47,22 @@ class Servables:
         """Take a version out of service; running calls complete."""
         self.set(name, number, replace(self.versions(name)[number], state=State.END, model=None))
 
-    def label(self, name: str, labels: Mapping[str, int], *, allow_unavailable: bool) -> None:
-        """Label versions. Raises Refusal as `ServerCore::UpdateModelVersionLabelMap` in server_core.cc does."""
-        for number in labels.values():
-            if number not in self.available(name) and not allow_unavailable:
-                raise Refusal(
-                    grpc.StatusCode.FAILED_PRECONDITION,
-                    f"Request to assign label to version {number} of model {name}, "
-                    "which is not currently available for inference",
-                )
-        self._labels[name] = dict(labels)
+    def label(self, labels: Mapping[str, Mapping[str, int]], *, allow_unavailable: bool) -> None:
+        """Replace all labels, by model. Raises Refusal, and changes nothing, if a version is not available.
+
+        `allow_unavailable` is for new labels only: a label is never moved to such a version. Source:
+        `ServerCore::UpdateModelVersionLabelMap` (server_core.cc:549-614).
+        """
+        for name, numbers in labels.items():
+            for label, number in numbers.items():
+                moved = self._labels.get(name, {}).get(label, number) != number
+                if number not in self.available(name) and (moved or not allow_unavailable):
+                    raise Refusal(
+                        grpc.StatusCode.FAILED_PRECONDITION,
+                        f"Request to assign label to version {number} of model {name}, "
+                        "which is not currently available for inference",
+                    )
+        self._labels = {name: dict(numbers) for name, numbers in labels.items()}
 
     def find(self, spec: Any) -> tuple[int, Model]:
         """Return the number and model of the version that a ModelSpec names. Raises Refusal.

@@ -1,5 +1,10 @@
-"""ModelService: GetModelStatus. Rules and texts: model_servers/get_model_status_impl.cc in TensorFlow Serving."""
+"""ModelService: the states of models, and the change of the config.
 
+Rules and texts: model_servers/get_model_status_impl.cc, model_service_impl.cc:44-82 and server_core.cc:328-365 in
+TensorFlow Serving.
+"""
+
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,16 +12,28 @@ import grpc
 from google.rpc import code_pb2
 
 from local.tf_serving.errors import Refusal, abort_on_refusal, invalid
-from local.tf_serving.messages.model_service_pb2 import GetModelStatusRequest, GetModelStatusResponse
+from local.tf_serving.messages.config_pb2 import ModelServerConfig
+from local.tf_serving.messages.model_service_pb2 import (
+    GetModelStatusRequest,
+    GetModelStatusResponse,
+    ReloadConfigRequest,
+    ReloadConfigResponse,
+)
 from local.tf_serving.messages.model_service_pb2_grpc import ModelServiceServicer
+from local.tf_serving.options import ServerOptions
 from local.tf_serving.servables import Servables, Version
+from local.tf_serving.source import Source
+
+_POLL_SECONDS = 0.05
 
 
 class ModelService(ModelServiceServicer):
     """The service as gRPC calls it."""
 
-    def __init__(self, servables: Servables) -> None:
+    def __init__(self, servables: Servables, source: Source, options: ServerOptions) -> None:
         self._servables = servables
+        self._source = source
+        self._allow_unavailable_labels = options.allow_unavailable_labels
 
     async def GetModelStatus(  # noqa: N802 - the API's name
         self, request: GetModelStatusRequest, context: grpc.aio.ServicerContext[Any, Any]
@@ -26,6 +43,44 @@ class ModelService(ModelServiceServicer):
             if not request.HasField("model_spec"):
                 raise invalid("Missing ModelSpec")
             return model_status(request.model_spec, self._servables)
+
+    async def HandleReloadConfigRequest(  # noqa: N802 - the API's name
+        self, request: ReloadConfigRequest, context: grpc.aio.ServicerContext[Any, Any]
+    ) -> ReloadConfigResponse:
+        """Take over the config, and wait until its new models are available."""
+        async with abort_on_refusal(context):
+            if not request.config.HasField("model_config_list"):
+                raise invalid(
+                    "ServerModelConfig type not supported by HandleReloadConfigRequest. "
+                    "Only ModelConfigList is currently supported"
+                )
+            await self.reload(request.config)
+            response = ReloadConfigResponse()
+            response.status.SetInParent()
+            for name in request.metric_names:
+                response.metric.add(name=name, int64_value_increase=0)
+            return response
+
+    async def reload(self, config: ModelServerConfig) -> None:
+        """Take over the config, and wait until its new models are available. Raises Refusal."""
+        new = await asyncio.to_thread(self._source.accept, config, allow_unavailable=self._allow_unavailable_labels)
+        try:
+            await asyncio.to_thread(self._source.poll)
+        except OSError as exc:
+            raise invalid(str(exc)) from exc
+        while missing := [name for name in new if not self._servables.available(name)]:
+            if problems := [problem for name in missing for problem in self._problems(name)]:
+                text = f"{len(missing)} model(s) did not become available: {{{', '.join(problems)}}}"
+                raise Refusal(grpc.StatusCode.UNKNOWN, text)
+            await asyncio.sleep(_POLL_SECONDS)
+
+    def _problems(self, name: str) -> list[str]:
+        versions = self._servables.versions(name).items()
+        return [
+            f"{{name: {name} version: {number}}} due to error: {version.problem}"
+            for number, version in versions
+            if version.problem
+        ]
 
 
 def model_status(spec: Any, servables: Servables) -> GetModelStatusResponse:

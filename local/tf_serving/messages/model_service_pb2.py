@@ -23,26 +23,33 @@ _sym_db = _symbol_database.Default()
 
 
 from google.rpc import code_pb2 as google_dot_rpc_dot_code__pb2
+from local.tf_serving.messages import config_pb2 as local_dot_tf__serving_dot_messages_dot_config__pb2
 from tensorflow_serving.apis import model_pb2 as tensorflow__serving_dot_apis_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-local/tf_serving/messages/model_service.proto\x12\x12tensorflow.serving\x1a\x15google/rpc/code.proto\x1a#tensorflow_serving/apis/model.proto\"J\n\x15GetModelStatusRequest\x12\x31\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x1d.tensorflow.serving.ModelSpec\"t\n\x16GetModelStatusResponse\x12Z\n\x14model_version_status\x18\x01 \x03(\x0b\x32&.tensorflow.serving.ModelVersionStatusR\x14model_version_status\"\xe8\x01\n\x12ModelVersionStatus\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12;\n\x05state\x18\x02 \x01(\x0e\x32,.tensorflow.serving.ModelVersionStatus.State\x12/\n\x06status\x18\x03 \x01(\x0b\x32\x1f.tensorflow.serving.StatusProto\"S\n\x05State\x12\x0b\n\x07UNKNOWN\x10\x00\x12\t\n\x05START\x10\n\x12\x0b\n\x07LOADING\x10\x14\x12\r\n\tAVAILABLE\x10\x1e\x12\r\n\tUNLOADING\x10(\x12\x07\n\x03\x45ND\x10\x32\"e\n\x0bStatusProto\x12\x30\n\nerror_code\x18\x01 \x01(\x0e\x32\x10.google.rpc.CodeR\nerror_code\x12$\n\rerror_message\x18\x02 \x01(\tR\rerror_message2w\n\x0cModelService\x12g\n\x0eGetModelStatus\x12).tensorflow.serving.GetModelStatusRequest\x1a*.tensorflow.serving.GetModelStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-local/tf_serving/messages/model_service.proto\x12\x12tensorflow.serving\x1a\x15google/rpc/code.proto\x1a&local/tf_serving/messages/config.proto\x1a#tensorflow_serving/apis/model.proto\"J\n\x15GetModelStatusRequest\x12\x31\n\nmodel_spec\x18\x01 \x01(\x0b\x32\x1d.tensorflow.serving.ModelSpec\"t\n\x16GetModelStatusResponse\x12Z\n\x14model_version_status\x18\x01 \x03(\x0b\x32&.tensorflow.serving.ModelVersionStatusR\x14model_version_status\"\xe8\x01\n\x12ModelVersionStatus\x12\x0f\n\x07version\x18\x01 \x01(\x03\x12;\n\x05state\x18\x02 \x01(\x0e\x32,.tensorflow.serving.ModelVersionStatus.State\x12/\n\x06status\x18\x03 \x01(\x0b\x32\x1f.tensorflow.serving.StatusProto\"S\n\x05State\x12\x0b\n\x07UNKNOWN\x10\x00\x12\t\n\x05START\x10\n\x12\x0b\n\x07LOADING\x10\x14\x12\r\n\tAVAILABLE\x10\x1e\x12\r\n\tUNLOADING\x10(\x12\x07\n\x03\x45ND\x10\x32\"e\n\x0bStatusProto\x12\x30\n\nerror_code\x18\x01 \x01(\x0e\x32\x10.google.rpc.CodeR\nerror_code\x12$\n\rerror_message\x18\x02 \x01(\tR\rerror_message\"b\n\x13ReloadConfigRequest\x12\x35\n\x06\x63onfig\x18\x01 \x01(\x0b\x32%.tensorflow.serving.ModelServerConfig\x12\x14\n\x0cmetric_names\x18\x02 \x03(\t\"s\n\x14ReloadConfigResponse\x12/\n\x06status\x18\x01 \x01(\x0b\x32\x1f.tensorflow.serving.StatusProto\x12*\n\x06metric\x18\x02 \x03(\x0b\x32\x1a.tensorflow.serving.Metric\"H\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x1e\n\x14int64_value_increase\x18\x02 \x01(\x03H\x00\x42\x10\n\x0evalue_increase2\xe7\x01\n\x0cModelService\x12g\n\x0eGetModelStatus\x12).tensorflow.serving.GetModelStatusRequest\x1a*.tensorflow.serving.GetModelStatusResponse\x12n\n\x19HandleReloadConfigRequest\x12\'.tensorflow.serving.ReloadConfigRequest\x1a(.tensorflow.serving.ReloadConfigResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'local.tf_serving.messages.model_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETMODELSTATUSREQUEST']._serialized_start=129
-  _globals['_GETMODELSTATUSREQUEST']._serialized_end=203
-  _globals['_GETMODELSTATUSRESPONSE']._serialized_start=205
-  _globals['_GETMODELSTATUSRESPONSE']._serialized_end=321
-  _globals['_MODELVERSIONSTATUS']._serialized_start=324
-  _globals['_MODELVERSIONSTATUS']._serialized_end=556
-  _globals['_MODELVERSIONSTATUS_STATE']._serialized_start=473
-  _globals['_MODELVERSIONSTATUS_STATE']._serialized_end=556
-  _globals['_STATUSPROTO']._serialized_start=558
-  _globals['_STATUSPROTO']._serialized_end=659
-  _globals['_MODELSERVICE']._serialized_start=661
-  _globals['_MODELSERVICE']._serialized_end=780
+  _globals['_GETMODELSTATUSREQUEST']._serialized_start=169
+  _globals['_GETMODELSTATUSREQUEST']._serialized_end=243
+  _globals['_GETMODELSTATUSRESPONSE']._serialized_start=245
+  _globals['_GETMODELSTATUSRESPONSE']._serialized_end=361
+  _globals['_MODELVERSIONSTATUS']._serialized_start=364
+  _globals['_MODELVERSIONSTATUS']._serialized_end=596
+  _globals['_MODELVERSIONSTATUS_STATE']._serialized_start=513
+  _globals['_MODELVERSIONSTATUS_STATE']._serialized_end=596
+  _globals['_STATUSPROTO']._serialized_start=598
+  _globals['_STATUSPROTO']._serialized_end=699
+  _globals['_RELOADCONFIGREQUEST']._serialized_start=701
+  _globals['_RELOADCONFIGREQUEST']._serialized_end=799
+  _globals['_RELOADCONFIGRESPONSE']._serialized_start=801
+  _globals['_RELOADCONFIGRESPONSE']._serialized_end=916
+  _globals['_METRIC']._serialized_start=918
+  _globals['_METRIC']._serialized_end=990
+  _globals['_MODELSERVICE']._serialized_start=993
+  _globals['_MODELSERVICE']._serialized_end=1224
 # @@protoc_insertion_point(module_scope)

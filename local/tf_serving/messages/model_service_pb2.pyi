@@ -5,8 +5,8 @@ ModelService, as far as the stand-in serves it.
 
 tensorflow-serving-api has these messages too, but not in a form that can be imported without TensorFlow: they
 need files of TensorFlow's that tensorflow-protobuf lacks. A process imports either its model_service_pb2,
-get_model_status_pb2 and status_pb2 or this file, never both: the names are the same. Source:
-tensorflow_serving/apis/model_service.proto, get_model_status.proto and status.proto.
+get_model_status_pb2, model_management_pb2 and status_pb2 or this file, never both: the names are the same. Source:
+tensorflow_serving/apis/model_service.proto, get_model_status.proto, model_management.proto and status.proto.
 """
 
 from collections import abc as _abc
@@ -15,6 +15,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.rpc import code_pb2 as _code_pb2
+from local.tf_serving.messages import config_pb2 as _config_pb2
 from tensorflow_serving.apis import model_pb2 as _model_pb2
 import builtins as _builtins
 import sys
@@ -136,3 +137,75 @@ class StatusProto(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StatusProto: _TypeAlias = StatusProto  # noqa: Y015
+
+@_typing.final
+class ReloadConfigRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIG_FIELD_NUMBER: _builtins.int
+    METRIC_NAMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def config(self) -> _config_pb2.ModelServerConfig: ...
+    @_builtins.property
+    def metric_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        config: _config_pb2.ModelServerConfig | None = ...,
+        metric_names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["config", b"config"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config", b"config", "metric_names", b"metric_names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadConfigRequest: _TypeAlias = ReloadConfigRequest  # noqa: Y015
+
+@_typing.final
+class ReloadConfigResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATUS_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def status(self) -> Global___StatusProto: ...
+    @_builtins.property
+    def metric(self) -> _containers.RepeatedCompositeFieldContainer[Global___Metric]: ...
+    def __init__(
+        self,
+        *,
+        status: Global___StatusProto | None = ...,
+        metric: _abc.Iterable[Global___Metric] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metric", b"metric", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReloadConfigResponse: _TypeAlias = ReloadConfigResponse  # noqa: Y015
+
+@_typing.final
+class Metric(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    INT64_VALUE_INCREASE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    int64_value_increase: _builtins.int
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        int64_value_increase: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["int64_value_increase", b"int64_value_increase", "value_increase", b"value_increase"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["int64_value_increase", b"int64_value_increase", "name", b"name", "value_increase", b"value_increase"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_value_increase: _TypeAlias = _typing.Literal["int64_value_increase"]  # noqa: Y015
+    _WhichOneofArgType_value_increase: _TypeAlias = _typing.Literal["value_increase", b"value_increase"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_value_increase) -> _WhichOneofReturnType_value_increase | None: ...
+
+Global___Metric: _TypeAlias = Metric  # noqa: Y015

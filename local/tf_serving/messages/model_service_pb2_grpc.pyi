@@ -5,8 +5,8 @@ ModelService, as far as the stand-in serves it.
 
 tensorflow-serving-api has these messages too, but not in a form that can be imported without TensorFlow: they
 need files of TensorFlow's that tensorflow-protobuf lacks. A process imports either its model_service_pb2,
-get_model_status_pb2 and status_pb2 or this file, never both: the names are the same. Source:
-tensorflow_serving/apis/model_service.proto, get_model_status.proto and status.proto.
+get_model_status_pb2, model_management_pb2 and status_pb2 or this file, never both: the names are the same. Source:
+tensorflow_serving/apis/model_service.proto, get_model_status.proto, model_management.proto and status.proto.
 """
 
 from collections import abc as _abc
@@ -38,11 +38,13 @@ class ModelServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ModelServiceAsyncStub: ...
     GetModelStatus: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.GetModelStatusRequest, _model_service_pb2.GetModelStatusResponse]
+    HandleReloadConfigRequest: _grpc.UnaryUnaryMultiCallable[_model_service_pb2.ReloadConfigRequest, _model_service_pb2.ReloadConfigResponse]
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetModelStatus: _aio.UnaryUnaryMultiCallable[_model_service_pb2.GetModelStatusRequest, _model_service_pb2.GetModelStatusResponse]  # type: ignore[assignment]
+    HandleReloadConfigRequest: _aio.UnaryUnaryMultiCallable[_model_service_pb2.ReloadConfigRequest, _model_service_pb2.ReloadConfigResponse]  # type: ignore[assignment]
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -51,5 +53,12 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_service_pb2.GetModelStatusRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_service_pb2.GetModelStatusResponse, _abc.Awaitable[_model_service_pb2.GetModelStatusResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def HandleReloadConfigRequest(
+        self,
+        request: _model_service_pb2.ReloadConfigRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_service_pb2.ReloadConfigResponse, _abc.Awaitable[_model_service_pb2.ReloadConfigResponse]]: ...
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

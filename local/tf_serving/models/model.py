@@ -6,7 +6,8 @@ from typing import Any, Protocol
 from tensorflow.core.framework import types_pb2
 
 from local.tf_serving.errors import invalid
-from services.keras.serving.tensors import Array, number_of
+from local.tf_serving.tensors import number_of
+from services.keras.serving.tensors import Array
 
 SIGNATURE = "serving_default"
 

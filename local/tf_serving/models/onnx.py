@@ -11,7 +11,8 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from local.tf_serving.errors import invalid
 from local.tf_serving.models.model import SIGNATURE, check_types
-from services.keras.serving.tensors import Array, number_of
+from local.tf_serving.tensors import number_of
+from services.keras.serving.tensors import Array
 
 _METHOD = "tensorflow/serving/predict"
 _DTYPES = {
@@ -20,6 +21,7 @@ _DTYPES = {
     "tensor(uint8)": np.uint8,
     "tensor(int32)": np.int32,
     "tensor(int64)": np.int64,
+    "tensor(string)": np.object_,
 }
 _BROKEN = (states.Fail, states.InvalidArgument, states.InvalidGraph, states.InvalidProtobuf, states.NotImplemented)
 
@@ -35,7 +37,10 @@ class OnnxModel:
             self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except _BROKEN as exc:
             raise OSError(f"{path} cannot be loaded: {exc}") from exc
-        self.signatures: Mapping[str, Any] = {SIGNATURE: _signature(self._session)}
+        try:
+            self.signatures: Mapping[str, Any] = {SIGNATURE: _signature(self._session)}
+        except KeyError as exc:
+            raise OSError(f"{path} cannot be served: it has values of the type {exc.args[0]}") from exc
 
     def run(self, signature: str, inputs: Mapping[str, Array], outputs: Sequence[str]) -> list[Array]:
         """Return the outputs of those names. Raises Refusal for inputs of a wrong type or shape.

@@ -1,0 +1,1 @@
+"""What the REST port says: tensors as JSON, and metrics as Prometheus reads them."""
