@@ -2,6 +2,9 @@
 
 import argparse
 import asyncio
+import os
+import shlex
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -11,11 +14,14 @@ from local.supervisor import PartFailed, Supervisor
 
 _START_SECONDS = 180
 """A ceiling for a busy machine; a part that exits is noticed at once."""
+_MAX_PORT = 65535
 
 
 def main() -> None:
     """Run until Ctrl-C, or with --once until the demo has been shown."""
     args = _parser().parse_args()
+    for name in ("no_proxy", "no_grpc_proxy"):  # everything here is on the loopback, where no proxy finds it
+        os.environ[name] = ",".join(filter(None, (os.environ.get(name), stack.HOST, "localhost")))
     try:
         sys.exit(asyncio.run(_run(args)))
     except PartFailed as exc:
@@ -33,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         "--once", action="store_true", help="run the demo and stop; exit 0 if every result is right, else 1"
     )
     parser.add_argument(
-        "--port", type=int, help="port of the gateway (default: 50051, or a free port if 50051 is taken)"
+        "--port", type=_free_port, help="port of the gateway (default: 50051, or a free port if 50051 is taken)"
     )
     parser.add_argument(
         "--gallery",
@@ -46,12 +52,26 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _free_port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: use 1 to {_MAX_PORT}")
+    if not stack.is_free(int(text)):
+        raise argparse.ArgumentTypeError(f"{_taken(text)}; use another, or leave --port out")
+    return int(text)
+
+
+def _taken(port: int | str) -> str:
+    return f"port {port} is taken (`lsof -i :{port}` shows by whom)"
+
+
 async def _run(args: argparse.Namespace) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     args.state.mkdir(parents=True, exist_ok=True)
     system = stack.build(args.state, args.gallery, args.port)
+    if args.port is None and not system.servers["gateway"].endswith(f":{stack.GATEWAY_PORT}"):
+        print(f"The {_taken(stack.GATEWAY_PORT)}: the gateway gets {system.servers['gateway']}.")
 
     def report(event: str) -> None:
         print(f"* {event}", flush=True)
@@ -97,11 +117,22 @@ def _addresses(system: stack.Stack, state: Path) -> str:
         [
             "Marquee is running (gRPC, plaintext):",
             *lines,
-            f"Try: marquee recognize --address {gateway} {state}/pictures/both.jpg",
-            f"     marquee recognize --address {gateway} s3://{stack.BUCKET}/hopper.jpg",
+            f"Try: {_command('recognize', '--address', gateway, f'{state}/pictures/both.jpg')}",
+            f"     {_command('recognize', '--address', gateway, f's3://{stack.BUCKET}/hopper.jpg')}",
             f"Logs are in {state}/logs. Ctrl-C stops everything.",
         ]
     )
+
+
+def _command(*arguments: str) -> str:
+    """Return the `marquee` command as it can be typed here, whether or not this virtual environment is active."""
+    script = Path(sys.executable).with_name("marquee")
+    if not script.exists():
+        return shlex.join((sys.executable, "-m", "marquee", *arguments))
+    if shutil.which("marquee") == str(script):
+        return shlex.join(("marquee", *arguments))
+    here = Path.cwd()
+    return shlex.join((str(script.relative_to(here) if script.is_relative_to(here) else script), *arguments))
 
 
 if __name__ == "__main__":

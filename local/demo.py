@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from marquee import Client, MarqueeError, Outcome, Recognition, RecognizerResult, VerdictState
+from marquee.cli.terminal import clean
 from services.names import RECOGNIZERS
 
 EXPECTED = {
@@ -28,12 +29,12 @@ def show(address: str, folder: Path) -> bool:
             except MarqueeError as exc:
                 wrong.append(f"{name}: {exc}")
                 continue
-            table.add_row(name, *_row(recognition))
+            table.add_row(name, *("\n".join(map(clean, cell.split("\n"))) for cell in _row(recognition)))
             wrong += [f"{name}: {fault}" for fault in _faults(recognition, people)]
-    console = Console(width=None if Console().is_terminal else 110, highlight=False)
+    console = Console(width=None if Console().is_terminal else 110, highlight=False, markup=False, emoji=False)
     console.print(table)
     for fault in wrong:
-        console.print(f"WRONG  {fault}", style="red", markup=False)
+        console.print(f"WRONG  {clean(fault)}", style="red")
     return not wrong
 
 

@@ -52,7 +52,7 @@ def build(state: Path, gallery: Path | None = None, port: int | None = None) -> 
     s3, aws, tf_serving, *rest = (f"{HOST}:{port}" for port in free_ports(3 + 2 * len(_SERVERS)))
     servers = dict(zip(_SERVERS, rest[: len(_SERVERS)], strict=True))
     metrics = dict(zip(_SERVERS, rest[len(_SERVERS) :], strict=True))
-    if port or _is_free(GATEWAY_PORT):
+    if port or is_free(GATEWAY_PORT):
         servers["gateway"] = f"{HOST}:{port or GATEWAY_PORT}"
     gallery = gallery or _demo_gallery(state)
     pictures.write_demo(state / "pictures")
@@ -76,10 +76,11 @@ def build(state: Path, gallery: Path | None = None, port: int | None = None) -> 
 def free_ports(count: int) -> list[int]:
     """Return distinct free ports of the loopback interface, below those that the kernel gives to clients."""
     candidates = SystemRandom().sample(_PORTS, len(_PORTS))
-    return list(islice(filter(_is_free, candidates), count))
+    return list(islice(filter(is_free, candidates), count))
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Return whether nobody listens on the port of the loopback interface."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,15 +1,19 @@
 """The launcher's shutdown and its demo."""
 
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from local.pictures import write_gallery
-from tests.support.processes import PATIENCE, free_port, local_system, run, wait_until
+from tests.support.processes import PATIENCE, ROOT, free_port, local_system, run, spawn, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +57,56 @@ def test_the_demo_fails_when_a_verdict_is_wrong(tmp_path: Path) -> None:
     result = _demo(tmp_path / "state", "--gallery", str(tmp_path / "gallery"), MARQUEE_EVIDENCE_GROUP="another")
     assert result.returncode == 1
     assert "WRONG  hopper.jpg" in result.stdout
+
+
+def test_a_taken_port_is_said_and_the_commands_can_be_typed(tmp_path: Path) -> None:
+    """If 50051 is taken, the gateway gets another port; what is printed runs as it stands, in any shell."""
+    state = tmp_path / "a folder"
+    with _listening(50051), (tmp_path / "output").open("w") as output:
+        command = [sys.executable, "-m", "local", "--state", state]
+        with spawn(command, env=os.environ | {"http_proxy": "http://127.0.0.1:9"}, stdout=output) as process:
+            wait_until(lambda: "Ctrl-C" in _text(tmp_path / "output") or process.poll() is not None, 2 * PATIENCE)
+            text = _text(tmp_path / "output")
+            commands = re.findall(r"^(?:Try: |     )(.*)$", text, re.MULTILINE)
+            shell = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
+            results = [run(["bash", "-c", line], env=shell) for line in commands]
+            process.send_signal(signal.SIGINT)
+            process.wait(PATIENCE)
+    assert "The port 50051 is taken (`lsof -i :50051` shows by whom): the gateway gets 127.0.0.1:" in text
+    assert [result.returncode for result in results] == [0, 0], text
+    assert all("Grace Hopper" in result.stdout for result in results)
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "grpc"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    """The launcher exits 2 and says what a port is."""
+    result = run([sys.executable, "-m", "local", "--port", port])
+    assert (result.returncode, f"{port!r} is not a port" in result.stderr) == (2, True)
+
+
+def test_a_requested_port_that_is_taken_is_refused() -> None:
+    """The launcher exits 2 before anything starts, and says how to find out who has the port."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        result = run([sys.executable, "-m", "local", "--port", str(port)])
+    assert result.returncode == 2
+    assert f"port {port} is taken (`lsof -i :{port}` shows by whom)" in result.stderr
+
+
+@contextmanager
+def _listening(port: int) -> Iterator[None]:
+    """Take the port, unless somebody else has it already."""
+    try:
+        listener = socket.create_server(("127.0.0.1", port))
+    except OSError:
+        yield
+        return
+    with listener:
+        yield
+
+
+def _text(path: Path) -> str:
+    return path.read_text("utf-8")
 
 
 def _demo(state: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
