@@ -33,7 +33,7 @@ def sample_pictures(fitted: Callable[[Image.Image], Pixels], folder: Path | None
         return np.concatenate([fitted(picture) for picture in _noise()])
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     if not paths:
-        raise ModelProblem(f"{folder} has no pictures to compare scores on.")
+        raise ModelProblem(f"{folder} is not a folder with pictures to compare scores on.")
     return np.concatenate([_read(path, fitted) for path in paths])
 
 

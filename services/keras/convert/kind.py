@@ -7,6 +7,7 @@ from pathlib import Path
 HDF5 = b"\x89HDF\r\n\x1a\n"
 ZIP = b"PK"
 _HEAD = 512
+_POINTER = b"version https://git-lfs"
 _PYTORCH = (
     "is a model of PyTorch or scikit-learn, not of Keras. Marquee serves TensorFlow models only: "
     "convert or train it again with Keras."
@@ -33,7 +34,6 @@ _WHOLE = "Save the whole model with Keras's model.save(…)."
 
 # Patterns match at the beginning of a file, of which 512 bytes are read.
 _HEADS: tuple[tuple[bytes, str], ...] = (
-    (rb"version https://git-lfs", _LFS),
     (rb"\s*<(!doctype|html|head|\?xml)", _PAGE),
     (rb'\s*\{.*"modelTopology"', _JAVASCRIPT),
     (rb"\s*[{\[]", f"is JSON, which may hold an architecture but no weights. {_WHOLE}"),
@@ -74,6 +74,8 @@ def of_file(path: Path) -> str | None:
         head = file.read(_HEAD)
     if not head:
         return "is empty. Download or save the model again."
+    if head.startswith(_POINTER):
+        return _LFS
     if head.startswith((HDF5, ZIP)):
         return None
     if path.name == "saved_model.pbtxt":
