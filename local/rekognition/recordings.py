@@ -46,13 +46,16 @@ class Recordings:
 
     def replay(self, name: str, body: bytes) -> Reply:
         """Return the last reply to the same parameters, regardless of their order and ClientRequestToken."""
+        path = self._path(name, body)
         try:
-            recording = json.loads(self._path(name, body).read_bytes())
+            recording = json.loads(path.read_bytes())
+            return Reply(int(recording["http_status"]), json.dumps(recording["answer"]).encode())
         except FileNotFoundError:
             raise AwsError(
                 "UnrecordedRequestException", f"No response is recorded for this {name}; --record it first."
             ) from None
-        return Reply(recording["http_status"], json.dumps(recording["answer"]).encode())
+        except (LookupError, TypeError, ValueError) as exc:
+            raise AwsError("UnrecordedRequestException", f"{path} is damaged: {exc}; --record it again.") from exc
 
     def _write(self, name: str, body: bytes, reply: Reply) -> None:
         recording = {

@@ -41,7 +41,12 @@ class Database:
             folder / FILE if folder else ":memory:", isolation_level=None, check_same_thread=False, timeout=10
         )
         self._connection.row_factory = sqlite3.Row
-        self._connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; {_SCHEMA}")
+        try:
+            self._connection.executescript(f"PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; {_SCHEMA}")
+        except sqlite3.DatabaseError as exc:
+            self._connection.close()
+            problem = f"{folder / FILE if folder else ':memory:'} cannot be used: {exc}. Move it away to begin anew."
+            raise sqlite3.DatabaseError(problem) from exc
 
     def close(self) -> None:
         """Close the file."""

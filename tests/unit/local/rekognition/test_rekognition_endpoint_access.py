@@ -186,6 +186,10 @@ def test_recordings_are_replayed(tmp_path: Path) -> None:
         replay.create_user(CollectionId="c", UserId="u")  # with another ClientRequestToken
         with pytest.raises(ClientError, match=r"UnrecordedRequestException.*--record it first"):
             replay.detect_faces(Image=image, Attributes=["ALL"])
+        for path in tmp_path.glob("CreateUser-*"):
+            path.write_text(path.read_text()[:50])
+        with pytest.raises(ClientError, match=r"CreateUser-.*\.json is damaged: .*--record it again"):
+            replay.create_user(CollectionId="c", UserId="u")
     assert len(list(tmp_path.iterdir())) == 4
     assert b"/9j/" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())  # a JPEG in base64
 
