@@ -7,6 +7,7 @@ RESOURCE_EXHAUSTED at the client, and the cause is lost.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from urllib.parse import quote
 
 import grpc
@@ -27,6 +28,7 @@ _MIN_CHARACTERS = 30
 _MAX_NAME_CHARACTERS = 64
 _MAX_ENCODED_BYTES = 1500
 _MAX_METADATA = 16
+_MAX_DETAILS = 100
 _PACKED_BYTES = 50
 """What a status needs more as a detail: the name of its type."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -181,7 +183,7 @@ def bounded(original: status_pb2.Status, limit: int = MAX_STATUS_BYTES, depth: i
 
 
 def _fit_details(details: Iterable[any_pb2.Any], depth: int) -> list[any_pb2.Any]:
-    fit = (one for detail in details if (one := _fit_detail(detail, depth)) is not None)
+    fit = (one for detail in islice(details, _MAX_DETAILS) if (one := _fit_detail(detail, depth)))
     return sorted(fit, key=lambda detail: not detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR))
 
 

@@ -33,7 +33,7 @@ class Peer(grpc.GenericRpcHandler):
     """Serves every method with `answer`: the messages to send, however many, or how the call fails."""
 
     answer: list[bytes] | Abort = field(default_factory=list)
-    calls: int = 0
+    requests: list[bytes] = field(default_factory=list)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Return a handler for any method; to a client of a unary method a stream of one message looks the same."""
@@ -41,8 +41,7 @@ class Peer(grpc.GenericRpcHandler):
         return grpc.unary_stream_rpc_method_handler(self._serve)
 
     async def _serve(self, request: bytes, context: Any) -> AsyncIterator[bytes]:
-        del request
-        self.calls += 1
+        self.requests.append(request)
         if isinstance(self.answer, Abort):
             details = ((DETAILS_KEY, self.answer.details),) if self.answer.details is not None else ()
             await context.abort(self.answer.code, self.answer.message, details)
