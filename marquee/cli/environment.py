@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,14 @@ def prepare() -> None:
 @contextmanager
 def _usage_errors() -> Iterator[None]:
     """Keep usage errors from controlling the terminal, and print them as JSON too where JSON was asked for."""
-    try:
-        yield
-    except _UsageError as error:
-        from marquee.cli.terminal import clean, print_json
+    from marquee.cli.terminal import clean, print_json
 
+    try:
+        try:
+            yield
+        except UnicodeEncodeError as error:  # the contract's texts are UTF-8, but not every argument is
+            raise typer.BadParameter(f"{error.object} is not UTF-8.") from None
+    except _UsageError as error:
         error.message = clean(error.message)
         if error.ctx is not None and error.ctx.params.get("output") == "json":
             print_json({"error": {"code": "INVALID_ARGUMENT", "message": error.message}})
@@ -78,7 +81,8 @@ def _write_errors() -> Iterator[None]:
         from marquee.cli.terminal import print_error
 
         print_error("", f"The output cannot be written: {error.strerror or error}")
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it exits
+        with suppress(OSError):  # of a stream without a file
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python writes the rest when it exits
         raise typer.Exit(1) from None
 
 

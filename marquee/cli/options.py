@@ -8,6 +8,7 @@ import typer
 from marquee.cli.draw.style import LabelPosition, parse_colors
 from marquee.enums import Feature
 
+_MAX_SECONDS = 86_400
 _FEATURES = [feature.lower() for feature in Feature if feature is not Feature.UNSPECIFIED]
 
 
@@ -44,8 +45,8 @@ def _address(text: str) -> str:
 
 
 def _positive(seconds: float) -> float:
-    if seconds <= 0:
-        raise typer.BadParameter("must be greater than 0.")
+    if not 0 < seconds <= _MAX_SECONDS:
+        raise typer.BadParameter(f"must be greater than 0, and at most {_MAX_SECONDS}.")
     return seconds
 
 

@@ -356,7 +356,9 @@ Global___RecognizeImageRequest: _TypeAlias = RecognizeImageRequest  # noqa: Y015
 
 @_typing.final
 class Image(_message.Message):
-    """A picture: JPEG, PNG or WebP of at most 15 MiB and 50 megapixels."""
+    """A picture: JPEG, PNG or WebP of at most 15 MiB and 50 megapixels. Of an
+    animation, or a file of several pictures, the first counts.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _MAX_PIXELS = 50_000_000
@@ -77,5 +77,7 @@ def _damage() -> Iterator[None]:
     """Turn what Pillow raises for damaged files into OSError."""
     try:
         yield
+    except UnidentifiedImageError:
+        raise OSError("The picture cannot be drawn: it is not JPEG, PNG or WebP, or its header is damaged.") from None
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError, struct.error, MemoryError) as error:
         raise OSError(f"The picture cannot be drawn: {error}.") from error

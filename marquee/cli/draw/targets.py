@@ -33,7 +33,7 @@ def targets_of(out: str | None, files: Sequence[str]) -> Mapping[str, Path]:
 
 def _pattern(out: str) -> str:
     """Return a file name in which {stem} stands for the picture's."""
-    if out.endswith("/") or Path(out).is_dir():
+    if out.endswith("/") or os.path.isdir(out):  # noqa: PTH112 - Path's raises for a name that is too long
         return f"{out.rstrip('/') or '/'}/{{stem}}.png"
     if Path(out).suffix.lower() not in _SUFFIXES:
         raise typer.BadParameter(f"{out} ends in neither .png nor .svg, and is not a folder.", param_hint=_HINT)

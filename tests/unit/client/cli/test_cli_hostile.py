@@ -129,6 +129,11 @@ def test_a_terminal_without_unicode_gets_all_output(output: str) -> None:
     [
         ("recognize", "no\x1b[31m\u202e.jpg"),
         ("recognize", "a.jpg", "--draw", "no\x1b[31m.gif"),
+        ("recognize", "a.jpg", "--draw", "x" * 5000),
+        ("recognize", "a.jpg", "--recognizer", os.fsdecode(b"\xff\x1b")),
+        ("recognize", os.fsdecode(b"s3://bucket/\xff")),
+        ("recognize", "a.jpg", "--timeout", "nan"),
+        ("recognize", "a.jpg", "--timeout", "inf"),
         ("recognize", "x" * 5000),
         ("recognize", "a.jpg", "--address", "https://\x1b[31m"),
         ("recognize", "a.jpg", "--feature", "\x1b[31m"),
