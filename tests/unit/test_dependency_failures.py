@@ -14,18 +14,20 @@ from typing import Any
 
 import grpc
 import pytest
+from botocore.exceptions import ClientError
 from google.rpc import error_details_pb2, status_pb2
 from tensorflow_serving.apis import prediction_service_pb2_grpc
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.keras.serving.client import ServedModel
 from services.rekognition.aws.calls import Calls, Rates, connect
+from services.rekognition.aws.errors import explain
 from services.rekognition.budget.ledger import ProcessLedger
 from services.rekognition.request import Request
 from services.rekognition.table import client as table_client
 from services.rekognition.table.people import EnrolledPeople
 from services.runtime import status
-from services.runtime.errors import DomainError
+from services.runtime.errors import DependencyUnavailable, DomainError
 from services.runtime.storage.s3 import S3, ObjectStore, S3Url
 from tests.support.aws import in_background, settings
 
@@ -246,6 +248,27 @@ def test_what_passes_by_itself_is_retried() -> None:
     """Every transient failure of the table has a code that callers retry."""
     transient = (*THROTTLING, *BREAKDOWNS, *CONFLICTS)
     assert {expected[0] for _, code, http, expected in TABLE if (code, http) in transient} <= RETRIED
+
+
+def test_a_silent_source_of_credentials_is_unavailable(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The instance's or the pod's metadata may fail for a moment, when a server starts and later."""
+    aws.code, aws.http_status = "", 503
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{aws.url}/credentials")
+    monkeypatch.setattr("boto3.DEFAULT_SESSION", None)
+    monkeypatch.setattr("botocore.utils.ContainerMetadataFetcher.SLEEP_TIME", 0)
+    with pytest.raises(DependencyUnavailable):
+        connect(settings(aws.url))
+    with pytest.raises(DependencyUnavailable):
+        S3(aws.url).read(S3Url("bucket", "key"))
+
+
+def test_a_wrong_clock_is_named() -> None:
+    """AWS has no code of its own for it, only a text."""
+    message = "Signature expired: 20261126T063000Z is now earlier than 20261126T064000Z"
+    error = {"Error": {"Code": "InvalidSignatureException", "Message": message}, "ResponseMetadata": {}}
+    assert "clock" in explain(ClientError(error, "DetectLabels")).message
 
 
 def _has_retry_info(answer: status_pb2.Status) -> bool:

@@ -13,16 +13,16 @@ import boto3
 import pybase64
 from botocore import xform_name
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from prometheus_client import Counter
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop_before_delay, wait_random_exponential
 
 from services.rekognition.aws.errors import is_surely_not_billed, is_throttling, is_transient
-from services.rekognition.aws.session import open_session
+from services.rekognition.aws.session import open_client
 from services.rekognition.budget.ledger import Ledger, Reservation, check
 from services.rekognition.budget.prices import FEATURES, MICRO_USD, Api
 from services.rekognition.settings import RekognitionSettings
-from services.runtime.errors import DependencyUnavailable, Misconfigured, OutOfTime, Throttled
+from services.runtime.errors import DependencyUnavailable, OutOfTime, Throttled
 from services.runtime.storage.failures import ERRORS
 from services.runtime.workers import Workers
 
@@ -44,7 +44,7 @@ _deadline: ContextVar[float] = ContextVar("deadline", default=math.inf)
 def connect(settings: RekognitionSettings) -> "RekognitionClient":
     """Return a client with region and credentials of the standard chain, safe to share between threads.
 
-    Raises Misconfigured if either is missing. Blocks, and calls nothing that is billed.
+    Raises what `open_client` raises. Blocks, and calls nothing that is billed.
     """
     config = Config(
         connect_timeout=settings.rekognition_connect_timeout_seconds,
@@ -54,12 +54,7 @@ def connect(settings: RekognitionSettings) -> "RekognitionClient":
         parameter_validation=False,  # it would miss the picture; AWS refuses bad parameters unbilled
         user_agent=f"Boto3/{boto3.__version__} marquee",  # botocore would build one twice per call
     )
-    try:
-        client = open_session(settings).client(
-            "rekognition", endpoint_url=settings.rekognition_endpoint_url, config=config
-        )
-    except BotoCoreError as exc:
-        raise Misconfigured(f"The AWS configuration cannot be used: {exc}") from exc
+    client: RekognitionClient = open_client(settings, "rekognition", settings.rekognition_endpoint_url, config)
     events = client.meta.events  # see https://docs.aws.amazon.com/boto3/latest/guide/events.html
     events.register("provide-client-params.rekognition", _take_picture_out)
     events.register("before-call.rekognition", _put_picture_in)

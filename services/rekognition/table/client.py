@@ -6,11 +6,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, IncompleteReadError
+from botocore.exceptions import IncompleteReadError
 from botocore.parsers import ResponseParserError
 from tenacity import Retrying, retry_if_exception, stop_before_delay, wait_random_exponential
 
-from services.rekognition.aws.session import open_session
+from services.rekognition.aws.session import open_client
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.errors import (
     CredentialsRefused,
@@ -52,7 +52,7 @@ class ConditionFailed(Exception):
 
 
 def connect(settings: RekognitionSettings) -> "DynamoDBClient":
-    """Return a client for Rekognition's region, safe to share between threads. Raises Misconfigured.
+    """Return a client for Rekognition's region, safe to share between threads. Raises what `open_client` raises.
 
     It sends a request once and gives up soon.
     """
@@ -62,10 +62,7 @@ def connect(settings: RekognitionSettings) -> "DynamoDBClient":
         max_pool_connections=settings.rekognition_calls,
         retries={"total_max_attempts": 1},  # adding a second time would count money twice
     )
-    try:
-        client = open_session(settings).client("dynamodb", endpoint_url=settings.dynamodb_endpoint_url, config=config)
-    except BotoCoreError as exc:
-        raise Misconfigured(f"The AWS configuration cannot be used: {exc}") from exc
+    client: DynamoDBClient = open_client(settings, "dynamodb", settings.dynamodb_endpoint_url, config)
     client.meta.events.register("before-parse.dynamodb", _check_response)
     return client
 

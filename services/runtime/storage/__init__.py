@@ -1,1 +1,1 @@
-"""S3 and files."""
+"""S3, files, and the failures of AWS's services."""

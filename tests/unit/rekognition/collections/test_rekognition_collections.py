@@ -12,7 +12,7 @@ from PIL import Image as Pillow
 
 from services.rekognition.collections.__main__ import main
 from services.rekognition.table.people import EnrolledPeople
-from tests.support.aws import TABLE, scripted_aws
+from tests.support.aws import BUCKET, TABLE, demo_aws, scripted_aws
 from tests.support.pictures import encode
 from tests.support.rekognition import DEMO
 
@@ -159,6 +159,21 @@ def test_pictures_are_compared_as_the_recognizer_sees_them(
     (match,) = run.rows("compare", str(tmp_path / "hopper.jpg"), str(tmp_path / "other"))
     assert float(str(match["left"])) > 0.4
     assert f"other: {warning}" in run.error
+
+
+def test_objects_are_compared(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Objects go by reference; those that Rekognition refuses are fetched and converted, or named."""
+    with demo_aws() as aws:
+        monkeypatch.setenv("MARQUEE_REKOGNITION_ENDPOINT_URL", aws.url)
+        monkeypatch.setenv("MARQUEE_S3_ENDPOINT_URL", aws.s3_url)
+        for key, content in {"hopper.jpg": DEMO["hopper"], "/both.webp": WEBP, "text": b"text"}.items():
+            aws.s3.put_object(Bucket=BUCKET, Key=key, Body=content)
+        assert len(run.rows("compare", f"s3://{BUCKET}/hopper.jpg", f"s3://{BUCKET}//both.webp")) == 1
+        assert f"s3://{BUCKET}//both.webp: converted from WebP to JPEG" in run.error
+        for bad in ("text", "none.jpg"):
+            run("compare", f"s3://{BUCKET}/hopper.jpg", f"s3://{BUCKET}/{bad}", status=2)
+            assert f"s3://{BUCKET}/{bad}" in run.error
+            assert "hopper.jpg" not in run.error
 
 
 @pytest.mark.parametrize("which", [0, 1])
