@@ -122,7 +122,7 @@ def _tf_serving(address: str) -> Part:
     arguments = (
         f"--port={address.rpartition(':')[2]}",
         f"--model_name={MODEL_BASE.name}",
-        f"--model_base_path={MODEL_BASE}",
+        f"--model_base_path={MODEL_BASE.absolute()}",
         "--enable_grpc_healthcheck_service",
     )
     return Part("tf-serving", "local.tf_serving", address, grpc_serving, arguments)

@@ -61,7 +61,7 @@ def pixels_of(path: Path) -> Pixels:
 def server_scores(base: Path, pixels: Pixels) -> npt.NDArray[np.float32]:
     """Return the local server's scores, from one call per picture."""
     [port] = free_ports(1)
-    command = [sys.executable, "-m", "local.tf_serving", "--model_base_path", str(base), "--port", str(port)]
+    command = [sys.executable, "-m", "local.tf_serving", "--model_base_path", str(base.resolve()), "--port", str(port)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:
             with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:

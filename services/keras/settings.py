@@ -14,8 +14,8 @@ class KerasSettings(LeafSettings):
     keras_model: str = Field("celebrity", description="Name of the model in TensorFlow Serving.")
     keras_version_label: str = Field(
         "",
-        description="Label of the version to use, such as `stable`; empty: the newest version. TensorFlow Serving takes "
-        "labels only with `--allow_version_labels_for_unavailable_models`.",
+        description="Label of the version to use, such as `stable`; empty: the newest version. TensorFlow Serving "
+        "takes labels only with `--allow_version_labels_for_unavailable_models`.",
     )
     keras_assets: Path = Field(
         Path("models/keras/celebrity"),
