@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 import grpc
 
 from marquee.channels import DEFAULT_TIMEOUT, check_address, default_address, open_aio_channel, parsed, rpc_errors
-from marquee.client import join_pages, join_parts
+from marquee.client import join_pages, join_parts, next_page_token
 from marquee.enrollment import Enrollment, PeopleResult, Removal
 from marquee.errors import check_enrolled
 from marquee.records import read
@@ -100,7 +100,7 @@ class AsyncClient:
         with rpc_errors(self.address):
             while not pages or request.page_token:
                 pages.append(parsed(await self._enrollment.ListPeople(request, timeout=timeout)))
-                request.page_token = pages[-1].next_page_token
+                request.page_token = next_page_token(request, pages[-1])
         return join_pages(pages)
 
     async def close(self) -> None:

@@ -7,7 +7,7 @@ from typing import Self, Unpack
 
 from marquee.channels import DEFAULT_TIMEOUT, check_address, default_address, open_channel, rpc_errors
 from marquee.enrollment import Enrollment, PeopleResult, Removal
-from marquee.errors import check_enrolled
+from marquee.errors import InternalError, check_enrolled
 from marquee.records import read
 from marquee.requests import (
     CallOptions,
@@ -22,7 +22,7 @@ from marquee.requests import (
 from marquee.results import Recognition, Recognizer
 from marquee.sources import Source
 from marquee.v1 import recognizer_pb2 as pb
-from marquee.v1.enrollment_pb2 import ListPeopleResponse
+from marquee.v1.enrollment_pb2 import ListPeopleRequest, ListPeopleResponse
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 
@@ -101,7 +101,7 @@ class Client:
         with rpc_errors(self.address):
             while not pages or request.page_token:
                 pages.append(self._enrollment.ListPeople(request, timeout=timeout))
-                request.page_token = pages[-1].next_page_token
+                request.page_token = next_page_token(request, pages[-1])
         return join_pages(pages)
 
     def close(self) -> None:
@@ -134,6 +134,13 @@ def join_parts(response: pb.RecognizeImageResponse, part: pb.RecognizeImageRespo
     joined.CopyFrom(response)
     joined.MergeFrom(part)
     return joined
+
+
+def next_page_token(request: ListPeopleRequest, page: ListPeopleResponse) -> str:
+    """Return the token of the next page, empty after the last. Raises InternalError if it is this page's: for ever."""
+    if page.next_page_token and page.next_page_token == request.page_token:
+        raise InternalError("The server names the same page of people again and again.", code="INTERNAL")
+    return page.next_page_token
 
 
 def join_pages(pages: Sequence[ListPeopleResponse]) -> tuple[PeopleResult, ...]:

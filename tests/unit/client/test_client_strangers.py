@@ -13,6 +13,7 @@ import pytest
 
 import marquee
 from marquee import AsyncClient, Client, MarqueeError
+from marquee.v1.enrollment_pb2 import ListPeopleResponse
 from tests.support.client import Peer, serving
 
 WEB_SERVER = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -115,6 +116,17 @@ async def test_a_response_that_does_not_parse() -> None:
             errors = await asyncio.gather(*calls, client.remove_person("p"), return_exceptions=True)
     assert {type(one) for one in (error, *errors)} == {marquee.InternalError}
     assert "cannot be read" in error.message
+
+
+async def test_pages_without_end() -> None:
+    """A server that names the same page again and again does not keep a client for ever."""
+    page = ListPeopleResponse(next_page_token="again").SerializeToString()  # noqa: S106 - no password
+    with _grpc_server(lambda _request, _context: page) as address:
+        with Client(address) as client, pytest.raises(marquee.InternalError, match="same page"):
+            await asyncio.to_thread(client.people)
+        async with AsyncClient(address) as client:
+            with pytest.raises(marquee.InternalError, match="same page"):
+                await client.people()
 
 
 @pytest.mark.parametrize("details", [b"\xff\xff", b"\x08\x00"], ids=["garbage", "code OK"])
