@@ -82,6 +82,8 @@ class EnrolledPeople:
 
     def remove_faces(self, collection: str, person_id: str, faces: Mapping[str, str]) -> None:
         """Remove faces of the person."""
+        if not faces:
+            return  # DynamoDB refuses an empty set
         with explained(self._table, _CONTENT):
             self._client.update_item(
                 TableName=self._table,
