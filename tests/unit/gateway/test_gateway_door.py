@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import grpc
 import pytest
@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
+from tests.support.enrollers import ScriptedEnroller, enrolling
 from tests.support.hostile import ENROLL, LIST, LIST_PEOPLE, RECOGNIZE, REMOVE, STREAM, field, varint
-from tests.support.servers import Scripted, gateway, leaf, request
+from tests.support.servers import gateway, request
+
+pytestmark = pytest.mark.slow
 
 METHODS = (RECOGNIZE, STREAM, LIST, ENROLL, REMOVE, LIST_PEOPLE)
 CODES = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "PERMISSION_DENIED", "UNIMPLEMENTED", "DEADLINE_EXCEEDED"}
@@ -65,14 +68,18 @@ def door() -> Iterator[Door]:
 
 
 async def _opened(stack: AsyncExitStack) -> grpc.aio.Channel:
-    recognizer = await stack.enter_async_context(leaf(Scripted("svm")))
+    recognizer = await stack.enter_async_context(enrolling(ScriptedEnroller("svm")))
     address = await stack.enter_async_context(gateway({"svm": recognizer}))
     return await stack.enter_async_context(grpc.aio.insecure_channel(address))
 
 
 async def _code(channel: grpc.aio.Channel, method: str, data: bytes) -> str:
-    kind = channel.unary_stream if method == STREAM else channel.unary_unary
-    return (await kind(method)(data, timeout=60).code()).name
+    if method != STREAM:
+        return (await channel.unary_unary(method)(data, timeout=60).code()).name
+    call = channel.unary_stream(method)(data, timeout=60)
+    with suppress(grpc.aio.AioRpcError):
+        [_ async for _ in call]
+    return (await call.code()).name
 
 
 @given(
