@@ -7,12 +7,15 @@ import asyncio
 import contextlib
 import struct
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+
+from tests.support.processes import PATIENCE
 
 RECOGNIZE_IMAGE = "/marquee.v1.RecognizerService/RecognizeImage"
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, PING, WINDOW_UPDATE, CONTINUATION = 0, 1, 3, 4, 6, 8, 9
+MAX_CONCURRENT_STREAMS = 3
 END_STREAM, ACK, END_HEADERS = 1, 1, 4
 _INITIAL_WINDOW_SIZE = 4
 _FRAME = 16_000
@@ -32,6 +35,8 @@ class Connection:
         """Bytes of requests."""
         self.ended: set[int] = set()
         """Calls that the server has answered or reset."""
+        self.settings: dict[int, int] = {}
+        """The server's."""
 
     def call(self, path: str = RECOGNIZE_IMAGE, **headers: str) -> int:
         """Begin a call; return its number."""
@@ -55,9 +60,10 @@ class Connection:
         if end and call not in self.ended:
             self._write(DATA, END_STREAM, call, b"")
 
-    async def until_ended(self, *calls: int) -> None:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self.ended.issuperset(calls))
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until what the server has sent makes the condition true."""
+        async with asyncio.timeout(PATIENCE), self._changed:
+            await self._changed.wait_for(condition)
 
     async def _room(self, call: int, size: int) -> None:
         async with self._changed:
@@ -86,12 +92,14 @@ class Connection:
         elif kind == PING and not flags & ACK:
             self._write(PING, ACK, 0, payload)
         elif kind == SETTINGS and not flags & ACK:
-            for name, value in struct.iter_unpack(">HI", payload):
-                if name == _INITIAL_WINDOW_SIZE:
-                    for each in self._windows.keys() - {0}:
-                        self._windows[each] += value - self._initial
-                    self._initial = value
+            self.settings |= struct.iter_unpack(">HI", payload)
+            self._resize(self.settings.get(_INITIAL_WINDOW_SIZE, self._initial))
             self._write(SETTINGS, ACK, 0, b"")
+
+    def _resize(self, initial: int) -> None:
+        for each in self._windows.keys() - {0}:
+            self._windows[each] += initial - self._initial
+        self._initial = initial
 
 
 @asynccontextmanager

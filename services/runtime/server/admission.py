@@ -7,7 +7,7 @@ client. Places are for all: a request that arrives slowly gives its place up whe
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -37,11 +37,16 @@ _in_flight = Gauge(
 class _Receipt:
     """A request that is being received, or waits for a place."""
 
-    host: str
+    peer: str
     place: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     limit: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
     begin: float = 0.0
     gave_way: bool = False
+
+    @property
+    def host(self) -> str:
+        """The caller's address without its port."""
+        return self.peer.rpartition(":")[0]
 
 
 class Admission:
@@ -51,9 +56,9 @@ class Admission:
     that is alone may hold more.
 
     Once a call has waited for a place for `patience` seconds, one that has had its place for as long gives way: of the
-    host with most places the one that came last, since the others will be done sooner, or the first one if it has
-    taken 5 s. A free place goes to the host that has fewest, and to the call that came last: a small request does not
-    wait behind many that stall.
+    host, and then the connection, with most places the one that came last, since the others will be done sooner, or
+    the first one if it has taken 5 s. A free place goes to the host, and then the connection, that has fewest, and to
+    the call that came last: a small request does not wait behind many that stall.
     """
 
     def __init__(self, max_bytes: int, places: int = PLACES, patience: float = _PATIENCE_SECONDS) -> None:
@@ -63,7 +68,6 @@ class Admission:
         self._held = 0
         self._receiving: dict[_Receipt, None] = {}
         self._waiting: dict[_Receipt, None] = {}
-        self._last_loss = 0.0
 
     @contextmanager
     def holding(self) -> Iterator["Holding"]:
@@ -89,7 +93,7 @@ class Admission:
     @asynccontextmanager
     async def place(self, context: _Context, seconds: float | None = None) -> AsyncIterator[_Receipt]:
         """Wait for a place, then run the body in it, for `seconds` at most. Raises Overloaded, OutOfTime."""
-        receipt = _Receipt(_host(context))
+        receipt = _Receipt(context.peer())
         try:
             await self._wait(receipt)
             async with receipt.limit:
@@ -134,7 +138,7 @@ class Admission:
             await asyncio.wait((receipt.place,), timeout=self._patience)
             if receipt.place.done():
                 break
-            self._free_a_place()
+            self._free_a_place(receipt)
         if not (receipt.place.done() and receipt.place.result()):
             raise Overloaded("The server is receiving as many requests as it has room for. Try again later.")
 
@@ -155,23 +159,29 @@ class Admission:
 
     def _give_places(self) -> None:
         while self._waiting and self._has_room():
-            shares = Counter(each.host for each in self._receiving)
-            receipt = min(reversed(self._waiting), key=lambda each: shares[each.host])
+            receipt = min(reversed(self._waiting), key=self._shares())
             del self._waiting[receipt]
             self._enter(receipt)
             receipt.place.set_result(True)
 
-    def _free_a_place(self) -> None:
-        """Make a slow receipt give way, one within the time that a call waits: others may end by themselves."""
-        now = asyncio.get_running_loop().time()
-        slow = [each for each in self._receiving if now - each.begin >= self._patience]
-        if not slow or now - self._last_loss < self._patience:
-            return
-        shares = Counter(each.host for each in self._receiving)
-        receipt = max(slow, key=lambda each: (shares[each.host], _urgency(now - each.begin)))
-        receipt.gave_way = True
-        receipt.limit.reschedule(now)
-        self._last_loss = now
+    def _free_a_place(self, waiting: _Receipt) -> None:
+        """Make a slow receipt give way, unless its host or connection has fewer places than the waiting one's."""
+        now, share = asyncio.get_running_loop().time(), self._shares()
+        slow = [
+            each
+            for each in self._receiving
+            if now - each.begin >= self._patience and not each.gave_way and share(each) >= share(waiting)
+        ]
+        if slow:
+            receipt = max(slow, key=lambda each: (share(each), _urgency(now - each.begin)))
+            receipt.gave_way = True
+            receipt.limit.reschedule(now)
+
+    def _shares(self) -> Callable[[_Receipt], tuple[int, int]]:
+        """Return what tells how many places a receipt's host has, and how many its connection."""
+        hosts = Counter(each.host for each in self._receiving)
+        peers = Counter(each.peer for each in self._receiving)
+        return lambda each: (hosts[each.host], peers[each.peer])
 
 
 class Holding:
@@ -196,11 +206,6 @@ def hold(size: int) -> None:
     holding = _holding.get()
     if holding is not None:
         holding.add(size)
-
-
-def _host(context: _Context) -> str:
-    """Return the caller's address without its port. All callers behind one proxy are one host."""
-    return context.peer().rpartition(":")[0]
 
 
 def _urgency(age: float) -> float:

@@ -78,7 +78,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     def __init__(self, max_bytes: int) -> None:
         self._admissions = {
-            _HEALTH: Admission(MAX_MESSAGE_BYTES, places=1, patience=0.02),
+            _HEALTH: Admission(MAX_MESSAGE_BYTES, places=1, patience=0.1),
             _REFLECTION: Admission(MAX_MESSAGE_BYTES, places=1),
             "": Admission(max_bytes),
         }

@@ -26,8 +26,9 @@ LIMITS = (
     # Requests wait at the client until they are read (see admission): by default gRPC takes in whole messages before.
     ("grpc.http2.bdp_probe", 0),
     ("grpc.http2.lookahead_bytes", 64 * 1024),
-    # More calls than these wait at the client until others end.
+    # More calls on a connection wait at the client until others end. Overload protection would refuse some instead.
     ("grpc.max_concurrent_streams", 1000),
+    ("grpc.http.overload_protection", 0),
     # More metadata than this gets RESOURCE_EXHAUSTED.
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
