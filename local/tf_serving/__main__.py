@@ -14,8 +14,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
         asyncio.run(serve(options.parse()))
-    except (OSError, Refusal) as exc:
+    except OSError as exc:
         sys.stderr.write(f"{exc}\n")
+        sys.exit(2)
+    except Refusal as exc:
+        sys.stderr.write(f"Failed to start server. Error: {exc.code.name}: {exc.text}\n")
         sys.exit(2)
 
 

@@ -17,7 +17,7 @@ def to_array(proto: Any) -> Array:
         return tensors.to_array(proto)
     shape = [dimension.size for dimension in proto.tensor_shape.dim]
     try:
-        return np.array([*proto.string_val, None], object)[:-1].reshape(shape)
+        return np.array(list(proto.string_val), object).reshape(shape)
     except ValueError as exc:
         raise TensorError(str(exc)) from exc
 
