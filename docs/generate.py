@@ -121,7 +121,7 @@ def limits() -> str:
         "",
         "## Fields",
         "",
-        "A request over one of these is refused. A recognizer whose answer is over one has failed for the gateway; only",
+        "A request over one of these is refused. To the gateway, an answer over one is a failed recognizer; only",
         "faces past their limit are left out, with a warning. A map's length is its keys'.",
         "",
         "| message | field | limit |",
