@@ -31,11 +31,10 @@ class Settings(BaseSettings):
     max_in_flight_mib: int = Field(
         256,
         ge=16,
-        description="Memory for requests in flight, in MiB: those being answered with all copies of them that the "
-        "server makes, and those being received with 16 each; a call beyond it is refused, unless it is alone. Four "
-        "requests, a health check and a reflection stream are received besides, so that resident memory exceeds that "
-        "of an idle server by up to this and 160 MiB, without what decoded pictures take. A call waits up to 3 s for "
-        "a place to be received in.",
+        description="Memory for requests, in MiB: those being answered count with every copy that the server makes, "
+        "those being received with 16 each. A call beyond it is refused, unless it is alone. Four requests, two health "
+        "checks and two reflection streams are received besides: resident memory exceeds that of an idle server by up "
+        "to this and 160 MiB, not counting decoded pictures. Further calls wait for up to 3 s before they are received.",
     )
     drain_delay_seconds: float = Field(
         0,
