@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import ValidationError
 
 from services.keras.assets import PATH, Activation, Assets, explain
 from services.keras.convert.model_file import ModelFile, ModelProblem, step
 from services.keras.convert.source import ASSETS_SUFFIX
 from services.keras.fetch import manifest
+from services.keras.preprocess import Pixels
 from services.runtime.errors import Misconfigured
 from services.runtime.storage import files
 
@@ -90,33 +93,39 @@ def _write(file: ModelFile, facts: Facts, samples: Path | None, folder: Path, al
 
     assets = Assets.model_validate(facts)
     with step(f"Loading {file.path}"):
-        model = load(file, allowed)
-    _check_fit(assets, model.classes, model.channels, model.dtype)
-    with step("Reading the sample pictures"):
-        pixels = agreement.sample_pictures(assets.fitted(model.size, model.channels), samples)
+        original = load(file, allowed)
+    _check_fit(assets, original.classes, original.channels, original.dtype)
     with step("Scoring pictures with the original"):
-        values = agreement.original_values(model, pixels, assets.preprocessing)
-        model, meaning = activation.activate(model, values, facts.get("activation"))
-        expected = agreement.original_values(model, pixels, assets.preprocessing)
+        pixels = agreement.sample_pictures(assets.fitted(original.size, original.channels), samples)
+        values = agreement.original_values(original, pixels, assets.preprocessing)
+        model, meaning = activation.activate(original, values, facts.get("activation"))
+        scores = values if model is original else agreement.original_values(model, pixels, assets.preprocessing)
     with step("Writing the SavedModel"):
         serve = export.serving_function(model, assets.preprocessing)
         export.write_saved_model(model, serve, folder)
         export.write_warmup(model, file.path.stem, folder / export.WARMUP_FILE)
     with step("Scoring pictures with the SavedModel"):
-        differences = {"SavedModel": agreement.difference(folder, pixels, expected)}
-    onnx = folder / export.ONNX_FILE
-    try:
-        with step("The ONNX copy"):
-            export.write_onnx(serve, onnx)
-            differences["ONNX"] = agreement.onnx_difference(onnx, pixels, expected)
-        problem = ""
-    except ModelProblem as exc:
-        onnx.unlink(missing_ok=True)
-        problem = str(exc)
-    conversion = Conversion(meaning, differences, problem)
+        difference = agreement.difference(folder, pixels, scores)
+    onnx, problem = _write_onnx(serve, folder / export.ONNX_FILE, pixels, scores)
+    conversion = Conversion(meaning, {"SavedModel": difference} | onnx, problem)
     _write_json(facts | _origin(file) | conversion.facts | {"versions": export.versions()}, folder / PATH)
     manifest.write(manifest.describe(folder), folder)
     return conversion
+
+
+def _write_onnx(
+    serve: Any, path: Path, pixels: Pixels, scores: npt.NDArray[np.float32]
+) -> tuple[dict[str, float], str]:
+    """Write the ONNX copy; return its difference by format, or why there is none. Only the local stand-in needs it."""
+    from services.keras.convert import agreement, export  # noqa: PLC0415 - see _write
+
+    try:
+        with step("The ONNX copy"):
+            export.write_onnx(serve, path)
+            return {"ONNX": agreement.onnx_difference(path, pixels, scores)}, ""
+    except ModelProblem as exc:
+        path.unlink(missing_ok=True)
+        return {}, str(exc)
 
 
 def _check_fit(assets: Assets, classes: int, channels: int, dtype: str) -> None:

@@ -117,7 +117,7 @@ def _check_range(scores: Scores) -> None:
     if scores.min() < -_ROUNDING or scores.max() > 1 + _ROUNDING:
         raise Misconfigured(
             f"The Keras model's scores range from {scores.min():g} to {scores.max():g}; they must be 0 to 1. "
-            "End the network with softmax or sigmoid."
+            "End the network with softmax or sigmoid, or convert it again with --activation."
         )
 
 
