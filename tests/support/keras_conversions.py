@@ -229,8 +229,30 @@ def _bad(folder: Path) -> dict[str, Path | str]:
     _network(keras, 3, "softmax").save(folder / "three.keras")
     _network(keras, 2, "softmax", channels=4).save(folder / "four.keras")
     _save_graph(folder / "eight", lambda values: values, batch=8)
+    _save_graph(folder / "hidden", lambda values: values, beside=_writing)
     _first(folder / "first.keras")
+    _save_foreign(folder)
+    modern.get_layer("last").set_weights([np.full((3, 2), np.nan), np.zeros(2)])
+    modern.save(folder / "nan.keras")
+    _save_graph(folder / "python", lambda values: tf.py_function(_twice, [values], tf.float32))
+    _save_graph(folder / "random", lambda values: values * tf.random.uniform((1, *SIZE, 3)))
+    return {path.name: path for path in map(Path, _BAD)}
+
+
+_BAD = (
+    *("weights.h5", "cut.h5", "text.h5", "only.weights.h5", "flipped.keras", "empty", "missing.h5", "lambda.h5"),
+    *("lambda.keras", "custom.h5", "custom.keras", "registered.keras", "activation.keras", "strings.h5"),
+    *("three.keras", "logits.keras", "nan.keras", "python", "random", "four.keras", "eight", "first.keras"),
+    *("lfs.keras", "page.h5", "empty.h5", "lite.tflite", "torch.pt", "graph.onnx", "json.keras", "versions"),
+    *("hidden", "pointers", "frozen.pb", "model.ckpt", "no-config.keras", "half.keras", "exported/saved_model.pb"),
+)
+
+
+def _save_foreign(folder: Path) -> None:
+    """Save what people take for a model that can be converted."""
     (folder / "lfs.keras").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    shutil.copytree(folder / "exported", folder / "pointers")
+    (folder / "pointers/variables/variables.data-00000-of-00001").write_bytes((folder / "lfs.keras").read_bytes())
     (folder / "page.h5").write_text("\n<!DOCTYPE html><html><body>404</body></html>")
     (folder / "empty.h5").touch()
     (folder / "lite.tflite").write_bytes(b"\x1c\0\0\0TFL3 and so on")
@@ -246,20 +268,6 @@ def _bad(folder: Path) -> dict[str, Path | str]:
     tf.train.Checkpoint(value=tf.Variable(1.0)).write(str(folder / "model.ckpt"))
     _repack(folder / "whole.keras", folder / "no-config.keras", leave_out="config.json")
     (folder / "half.keras").write_bytes((folder / "whole.keras").read_bytes()[:900])
-    modern.get_layer("last").set_weights([np.full((3, 2), np.nan), np.zeros(2)])
-    modern.save(folder / "nan.keras")
-    _save_graph(folder / "python", lambda values: tf.py_function(_twice, [values], tf.float32))
-    _save_graph(folder / "random", lambda values: values * tf.random.uniform((1, *SIZE, 3)))
-    return {path.name: path for path in map(Path, _BAD)}
-
-
-_BAD = (
-    *("weights.h5", "cut.h5", "text.h5", "only.weights.h5", "flipped.keras", "empty", "missing.h5", "lambda.h5"),
-    *("lambda.keras", "custom.h5", "custom.keras", "registered.keras", "activation.keras", "strings.h5"),
-    *("three.keras", "logits.keras", "nan.keras", "python", "random", "four.keras", "eight", "first.keras"),
-    *("lfs.keras", "page.h5", "empty.h5", "lite.tflite", "torch.pt", "graph.onnx", "json.keras", "versions"),
-    *("frozen.pb", "model.ckpt", "no-config.keras", "half.keras", "exported/saved_model.pb"),
-)
 
 
 def _first(path: Path) -> None:
@@ -298,13 +306,23 @@ def _head(library: Any, image: Any, layer: Any) -> Any:
     return library.Model(image, library.layers.Dense(2, activation="softmax")(flat))
 
 
-def _save_graph(path: Path, change: Callable[[Any], Any], batch: int | None = None) -> None:
+def _writing() -> Any:
+    with tf.control_dependencies([tf.io.write_file("/dev/null", "")]):
+        return tf.constant(0)
+
+
+def _save_graph(
+    path: Path, change: Callable[[Any], Any], batch: int | None = None, beside: Callable[[], Any] | None = None
+) -> None:
     def serve(values: Any) -> dict[str, Any]:
         changed = tf.ensure_shape(change(values), (batch, *SIZE, 3))
         return {"scores": tf.nn.softmax(tf.reduce_mean(changed, (1, 2))[:, :2])}
 
     signature = tf.function(serve, input_signature=[tf.TensorSpec((batch, *SIZE, 3), tf.float32)])
-    tf.saved_model.save(tf.Module(), str(path), signatures={"serving_default": signature})
+    module = tf.Module()
+    if beside is not None:
+        module.beside = tf.function(beside, input_signature=[])
+    tf.saved_model.save(module, str(path), signatures={"serving_default": signature})
 
 
 def _convert(folder: Path, name: str, file: str | Path, *options: str) -> tuple[int, str]:

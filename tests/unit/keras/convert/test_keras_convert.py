@@ -130,6 +130,8 @@ def test_warmup_covers_every_batch_size(conversions: Any) -> None:
         ("nan.keras", "The model's scores are not numbers; its weights are broken"),
         ("python", "reads or writes files, or calls Python: EagerPyFunc."),
         ("random", "The SavedModel's scores differ by"),
+        ("hidden", "reads or writes files, or calls Python: WriteFile."),
+        ("pointers", "has Git LFS pointers for variables.data-00000-of-00001."),
         ("printing.refused", "reads or writes files, or calls Python: PrintV2. If you trust the model"),
         ("logits.refused", "--activation softmax (one label of several) or --activation sigmoid"),
         ("ends.refused", "The model ends with softmax: leave out --activation sigmoid."),
