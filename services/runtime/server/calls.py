@@ -277,7 +277,7 @@ def _status_of(exc: Exception) -> status_pb2.Status:
     answer = status.from_exception(exc, **metadata)
     if status.code_of(answer) is grpc.StatusCode.OK:  # gRPC would never end the call
         answer = status.from_exception(ValueError("A failure has the status OK."), **metadata)
-    if answer.code == status.number(grpc.StatusCode.INTERNAL):
+    if answer.code == status.number(grpc.StatusCode.INTERNAL) and not isinstance(exc, status.StatusError):
         logger.error("unforeseen", exc_info=exc)
     bind_contextvars(reason=status.reason_of(answer), error=answer.message)
     return answer

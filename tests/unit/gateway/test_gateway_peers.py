@@ -121,7 +121,7 @@ async def test_bad_answers_leave_nothing_behind() -> None:
             tasks.append(len(asyncio.all_tasks()))
             objects.append(len(gc.get_objects()))
     assert tasks[2] <= tasks[1]
-    assert objects[2] - objects[1] < len(answers)
+    assert objects[2] - objects[1] < 1.5 * len(answers)  # `svm` itself records each call
 
 
 async def test_a_proxy_is_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
