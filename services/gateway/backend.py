@@ -85,7 +85,7 @@ class Backend:
         Never raise because of the recognizer: a failure is a response whose only result has the status.
         """
         if self._in_flight + method.places > self._max_in_flight:
-            message = f"{self.name} already has {self._max_in_flight} calls in flight, its limit. Try again later."
+            message = f"Calls to {self.name} in flight: {self._max_in_flight}, the limit. Try again later."
             return self._failure(method, status.make(_Code.RESOURCE_EXHAUSTED, "SHED", message), pb.OUTCOME_SHED)
         self._in_flight += method.places
         try:

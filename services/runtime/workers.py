@@ -31,7 +31,7 @@ class Workers:
     async def run(self, job: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T, float]:
         """Run the job in a thread; return its result and the seconds it was queued. Raises Overloaded."""
         if self._places.locked():
-            raise Overloaded(f"The server has {self._count} pictures running or queued. Try again later.")
+            raise Overloaded(f"Pictures running or queued: {self._count}, the server's limit. Try again later.")
         await self._places.acquire()
         return await self._submit(functools.partial(job, *args, **kwargs))
 

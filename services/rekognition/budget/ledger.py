@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import structlog
 
 from marquee.v1 import recognizer_pb2 as pb
+from services.rekognition.budget.prices import dollars
 from services.rekognition.table.client import ConditionFailed, explained, query
 from services.runtime.errors import BudgetExhausted, DomainError
 
@@ -172,7 +173,7 @@ def _exhausted(cap: int) -> BudgetExhausted:
     now = datetime.now(UTC)
     midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
     return BudgetExhausted(
-        f"Too little is left of today's ${cap / 1e6:g} for Rekognition to pay for this call. The budget renews at "
+        f"Too little is left of today's {dollars(cap)} for Rekognition to pay for this call. The budget renews at "
         "midnight UTC; an operator can raise MARQUEE_REKOGNITION_DAILY_CAP_USD.",
         retry_after=(midnight - now).total_seconds(),
     )

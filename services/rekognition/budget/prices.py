@@ -6,6 +6,7 @@ MARQUEE_REKOGNITION_PRICES overrides them.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -82,3 +83,8 @@ def prices(overrides: Mapping[Api, int]) -> list[pb.Price]:
         )
         for feature, apis in FEATURES.items()
     ]
+
+
+def dollars(micro_usd: int) -> str:
+    """Return the amount for people, without an exponent: "$0.000007", "$3.4", "$1,234"."""
+    return f"${Decimal(micro_usd).scaleb(-6).normalize():,f}"

@@ -16,6 +16,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from services.rekognition.aws.account import Account
+from services.rekognition.budget.prices import dollars
 from services.rekognition.collections.comparison import Comparison
 from services.rekognition.enrollment.collection import CollectionFaces
 from services.rekognition.request import Request
@@ -124,15 +125,15 @@ class CollectionCommands:
             response = await comparison.run(self._args.similarity)
         except DomainError:
             if self._request.usage.micro_usd:
-                _report(f"Finding the picture at fault cost ${self._request.usage.micro_usd / 1e6:g}.")
+                _report(f"Finding the picture at fault cost {dollars(self._request.usage.micro_usd)}.")
             raise
         for warning in comparison.warnings:
             _report(warning)
         matches = sorted(response["FaceMatches"], key=lambda match: -match["Similarity"])
         self._print([{"similarity": round(match["Similarity"], 2), **_box(match["Face"])} for match in matches])
         others = len(response.get("UnmatchedFaces", []))
-        cost = self._request.usage.micro_usd / 1e6
-        _report(f"{len(matches)} faces match, {others} do not. Cost: ${cost:g}.")
+        cost = dollars(self._request.usage.micro_usd)
+        _report(f"Faces that match: {len(matches)}; that do not: {others}. Cost: {cost}.")
         return 0
 
     async def reconcile(self) -> int:
@@ -144,7 +145,7 @@ class CollectionCommands:
         differences = _differences(people, listing)
         self._print(differences)
         _report(
-            f"{len(people)} people in the collection, {len(listing)} in the listing, {len(differences)} in only one."
+            f"People in the collection: {len(people)}; in the listing: {len(listing)}; in only one: {len(differences)}."
         )
         return int(bool(differences))
 
@@ -215,7 +216,7 @@ def _confirm(description: Mapping[str, Any]) -> None:
     if not sys.stdin.isatty():
         raise InvalidRequest("Cannot ask for confirmation without a terminal: add --yes to delete.")
     name, faces, users = description["collection"], description["faces"], description["users"]
-    question = f"{name} has {faces} faces and {users} users. Type its name to delete it: "
+    question = f"Faces in {name}: {faces}; users: {users}. Type its name to delete it: "
     if Console(stderr=True).input(escape(question)) != name:
         raise InvalidRequest("The names differ: nothing was deleted.")
 

@@ -55,7 +55,7 @@ class RekognitionEnroller:
         result = pb.RemovalResult(removed_faces=removed)
         if kept:
             result.warnings.append(
-                f"{len(kept)} faces of {person_id} stay in the collection because other users of it have them. "
+                f"Faces of {person_id} that stay in the collection because other users of it have them: {len(kept)}. "
                 "Disassociate them, and remove the person again."
             )
         return result

@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.budget.ledger import ProcessLedger, TableLedger
+from services.rekognition.budget.prices import dollars
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime import errors, status
 from services.runtime.images.image import Image
@@ -250,3 +251,11 @@ def test_the_table_keeps_days_apart(table_url: str) -> None:
     with pytest.raises(errors.BudgetExhausted):
         later.reserve(1)
     client.close()
+
+
+@pytest.mark.parametrize(
+    ("micro_usd", "text"), [(0, "$0"), (7, "$0.000007"), (3_400_000, "$3.4"), (10**13, "$10,000,000")]
+)
+def test_amounts_are_written_without_an_exponent(micro_usd: int, text: str) -> None:
+    """Neither a tiny nor a huge amount has an exponent."""
+    assert dollars(micro_usd) == text

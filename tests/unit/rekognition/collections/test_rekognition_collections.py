@@ -129,7 +129,7 @@ def test_pictures_are_compared(run: Command, tmp_path: Path) -> None:
     (match,) = run.rows("compare", *map(str, paths))
     assert float(str(match["similarity"])) > 90
     assert float(str(match["left"])) > 0.4
-    assert "1 faces match, 1 do not. Cost: $0.001." in run.error
+    assert "Faces that match: 1; that do not: 1. Cost: $0.001." in run.error
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MARQUEE_REKOGNITION_DAILY_CAP_USD", "0")
         run("compare", *map(str, paths), status=2)
@@ -211,7 +211,7 @@ def test_a_listing_is_reconciled(run: Command, collection: str, tmp_path: Path) 
     ]
     listing.write_text('"grace"\n"eileen"')
     assert run.rows("reconcile", collection, str(listing)) == []
-    assert "0 in only one" in run.error
+    assert "in only one: 0" in run.error
 
 
 @pytest.mark.parametrize(
