@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from contextvars import ContextVar
@@ -255,6 +256,7 @@ async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
     except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets a status
         answer = _status_of(exc)
         code = status.code_of(answer)
+        traceback.clear_frames(exc.__traceback__)  # they hold the request
         await _abort(context, answer)
     finally:
         seconds = time.perf_counter() - begin

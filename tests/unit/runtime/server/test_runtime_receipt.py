@@ -271,3 +271,16 @@ async def test_calls_over_the_limit_of_a_connection_wait() -> None:
         calls = [client.ListRecognizers(pb.ListRecognizersRequest(), timeout=PATIENCE) for _ in range(1100)]
         responses = await asyncio.gather(*calls)
     assert all(response.recognizers for response in responses)
+
+
+@pytest.mark.slow
+async def test_a_burst_of_large_requests_holds_little_memory(process: LeafProcess) -> None:
+    """Whether requests are answered or refused, memory stays within its bound."""
+    await process.serving()
+    before = memory_mib(process.process.pid)
+    large = pb.RecognizeImageRequest(image=pb.Image(content=picture().ljust(15 * MIB, b"\0")))
+    async with process.client() as client:
+        await asyncio.gather(
+            *(client.RecognizeImage(large, timeout=PATIENCE) for _ in range(24)), return_exceptions=True
+        )
+    assert memory_mib(process.process.pid, "VmHWM") < before + 16 + 160
