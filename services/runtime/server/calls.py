@@ -74,7 +74,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     """Interceptor of every method of a server; calls of unknown methods are counted, too.
 
     Every request is received as a stream of messages, of which the first is read when there is room for it (see
-    `admission`). On the wire that is the same. Health and reflection have places of their own, and no deadline.
+    `admission`). On the wire that is the same. Health and reflection have places of their own; their streams live on.
     """
 
     def __init__(self, max_bytes: int) -> None:
