@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 import grpc
 
-from marquee.channels import DEFAULT_TIMEOUT, check_address, default_address, open_aio_channel, parsed, rpc_errors
+from marquee.channels import (
+    DEFAULT_TIMEOUT,
+    check_address,
+    check_timeout,
+    default_address,
+    open_aio_channel,
+    parsed,
+    rpc_errors,
+)
 from marquee.client import join_pages, join_parts, next_page_token
 from marquee.enrollment import Enrollment, PeopleResult, Removal
 from marquee.errors import check_enrolled
@@ -47,14 +55,16 @@ class AsyncClient:
         """Recognize a picture: a path, bytes, or "s3://bucket/key"."""
         request = await asyncio.to_thread(build_request, source, **options)
         with rpc_errors(self.address, request.request_id):
-            return read(Recognition, parsed(await self._recognition.RecognizeImage(request, timeout=timeout)))
+            return read(
+                Recognition, parsed(await self._recognition.RecognizeImage(request, timeout=check_timeout(timeout)))
+            )
 
     async def stream(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
     ) -> AsyncIterator[Recognition]:
         """Yield the recognition so far each time a recognizer has responded; see Client.stream."""
         request = await asyncio.to_thread(build_request, source, **options)
-        call = self._recognition.StreamRecognizeImage(request, timeout=timeout)
+        call = self._recognition.StreamRecognizeImage(request, timeout=check_timeout(timeout))
         response = pb.RecognizeImageResponse()
         try:
             with rpc_errors(self.address, request.request_id):
@@ -67,7 +77,9 @@ class AsyncClient:
     async def recognizers(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> tuple[Recognizer, ...]:
         """Return the recognizers behind the server, in the order in which they are called."""
         with rpc_errors(self.address):
-            response = parsed(await self._recognition.ListRecognizers(pb.ListRecognizersRequest(), timeout=timeout))
+            response = parsed(
+                await self._recognition.ListRecognizers(pb.ListRecognizersRequest(), timeout=check_timeout(timeout))
+            )
         return tuple(read(Recognizer, recognizer) for recognizer in response.recognizers)
 
     async def enroll(
@@ -80,7 +92,7 @@ class AsyncClient:
         """Enroll one person's face, without training, from pictures that show nobody else; see Client.enroll."""
         request = await asyncio.to_thread(build_enrollment, sources, **options)
         with rpc_errors(self.address, request.request_id):
-            response = parsed(await self._enrollment.EnrollFaces(request, timeout=timeout))
+            response = parsed(await self._enrollment.EnrollFaces(request, timeout=check_timeout(timeout)))
         return check_enrolled(read(Enrollment, response))
 
     async def remove_person(
@@ -89,7 +101,7 @@ class AsyncClient:
         """Remove a person's enrolled faces. Removing an unknown person is a no-op."""
         request = build_removal(person_id, **options)
         with rpc_errors(self.address, request.request_id):
-            return read(Removal, parsed(await self._enrollment.RemovePerson(request, timeout=timeout)))
+            return read(Removal, parsed(await self._enrollment.RemovePerson(request, timeout=check_timeout(timeout))))
 
     async def people(
         self, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[PeopleOptions]
@@ -99,7 +111,7 @@ class AsyncClient:
         pages: list[ListPeopleResponse] = []
         with rpc_errors(self.address):
             while not pages or request.page_token:
-                pages.append(parsed(await self._enrollment.ListPeople(request, timeout=timeout)))
+                pages.append(parsed(await self._enrollment.ListPeople(request, timeout=check_timeout(timeout))))
                 request.page_token = next_page_token(request, pages[-1])
         return join_pages(pages)
 

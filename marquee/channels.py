@@ -2,23 +2,25 @@
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import resources
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import Any, NamedTuple, TypeVar
 
 import grpc
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 
-from marquee.errors import InternalError, InvalidAddress, MarqueeError, Unreachable, error_of
+from marquee.errors import InternalError, InvalidAddress, InvalidRequest, MarqueeError, Unreachable, error_of
 from marquee.records import Status, read_status
 
 DEFAULT_PORT = 50051
 DEFAULT_ADDRESS = f"localhost:{DEFAULT_PORT}"
 DEFAULT_TIMEOUT = 12.0
 """Seconds."""
+MAX_TIMEOUT = 366 * 86_400.0
+"""Seconds: for more there is None, which sets no deadline. gRPC cannot count to infinity."""
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 _OPTIONS = (
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -33,9 +35,11 @@ _OPTIONS = (
 )
 M = TypeVar("M", bound=Message)
 _DETAILS_KEY = "grpc-status-details-bin"
-_NO_NAMES = ("unix:", "unix-abstract:", "ipv4:", "ipv6:")
-"""Schemes of gRPC's targets that need no DNS."""
-_DNS = re.compile(r"dns:(//[^/]*/)?")
+_SOCKET = re.compile(r"unix:(?!//[^/])[^\0]{1,100}|unix-abstract:[^\0]{1,100}")
+_SCHEME = re.compile(r"dns:(//([0-9.]*|\[[0-9a-f:]*\])(:[0-9]+)?/)?|ipv4:|ipv6:|unix:|unix-abstract:")
+"""Of gRPC's targets; that of DNS may name a server."""
+_MAX_HOST = 253
+"""Characters of a name in DNS."""
 _HOST_AND_PORT = re.compile(r"(?P<host>[^\s/\\@?#:\[\]]+|\[[^\s\[\]]+\]):(?P<port>[0-9]{1,5})")
 _MAX_PORT = 65535
 _FAULTS = (
@@ -68,7 +72,7 @@ _HINTS = (
 _UNREADABLE = "The server's response cannot be read: perhaps it is not Marquee, or its version does not fit."
 _PROXIES = ("grpc_proxy", "https_proxy", "http_proxy")
 _NO_PROXIES = ("no_grpc_proxy", "no_proxy")
-_PROXY = re.compile(r"http://(?:[^/]*@)?(?P<address>[^/@]+).*")
+_PROXY = re.compile(r"http://(?:[^/]*@)?(?P<address>[^/@]+).*", re.IGNORECASE)
 
 
 def default_address() -> str:
@@ -78,15 +82,27 @@ def default_address() -> str:
 
 def check_address(address: str) -> str:
     """Return the address: HOST:PORT or another target of gRPC. Raises InvalidAddress, which says what to write."""
-    target = _DNS.sub("", address, count=1)
-    if address.startswith(_NO_NAMES) or _is_host_and_port(target):
+    if _is_target(address):
         return address
+    target = _SCHEME.sub("", address, count=1)
     fault = next(fault for pattern, fault in _FAULTS if re.fullmatch(pattern, target, re.DOTALL | re.IGNORECASE))
-    shown = re.sub(r"(?<=//)[^/]*@|^[^/]*@", "…@", address)  # a password is not for logs
+    shown = re.sub(r"(?<=//)[^/]*@|^[^/]*@", "…@", address)[:_MAX_HOST]  # a password is not for logs
     raise InvalidAddress(
         f"{shown!r} is not an address: {fault}. Write HOST:PORT, such as {_suggestion(target)}.",
         code="INVALID_ARGUMENT",
         reason="INVALID_ADDRESS",
+    )
+
+
+def check_timeout(timeout: float | None) -> float | None:
+    """Return the timeout: seconds, or None for no deadline. Raises InvalidRequest for NaN, infinity and over a year."""
+    if timeout is None or -MAX_TIMEOUT <= timeout <= MAX_TIMEOUT:
+        return timeout
+    raise InvalidRequest(
+        f"The timeout is {timeout} s: give a number of seconds, at most {MAX_TIMEOUT:.0f}, or None for no deadline.",
+        code="INVALID_ARGUMENT",
+        reason="INVALID_REQUEST",
+        metadata={"field": "timeout"},
     )
 
 
@@ -130,51 +146,69 @@ class Proxy(NamedTuple):
 
 def proxy_of(address: str) -> Proxy | None:
     """Return the proxy through which gRPC connects, if any: it obeys even for this machine's own addresses."""
-    variable = next((name for name in _PROXIES if os.environ.get(name)), "")
+    variable = _first_set(_PROXIES)
     proxy = _PROXY.fullmatch(os.environ.get(variable, ""))
-    direct = next(filter(None, map(os.environ.get, _NO_PROXIES)), "")
+    direct = os.environ.get(_first_set(_NO_PROXIES), "")
     is_direct = any(_covers(entry.strip(), _host_of(address)) for entry in direct.split(","))
     return None if proxy is None or is_direct or address.startswith("unix") else Proxy(variable, proxy["address"])
+
+
+def _first_set(variables: Sequence[str]) -> str:
+    """Return the first that is set, be it to nothing: to gRPC it counts, and hides the others. Empty without one."""
+    return next((name for name in variables if name in os.environ), "")
 
 
 def _options() -> list[tuple[str, str | int]]:
     return [("grpc.service_config", service_config()), *_OPTIONS]
 
 
+def _is_target(address: str) -> bool:
+    scheme, _, rest = address.partition(":")
+    match scheme:
+        case "unix" | "unix-abstract":
+            return _SOCKET.fullmatch(address) is not None
+        case "ipv4" | "ipv6":
+            return all(_is_host_and_port(one) and _ip_version(_host_of(one)) == scheme for one in rest.split(","))
+        case _:
+            return _is_host_and_port(_SCHEME.sub("", address, count=1))
+
+
 def _is_host_and_port(target: str) -> bool:
     parts = _HOST_AND_PORT.fullmatch(target)
     if parts is None or not target.isprintable() or not 1 <= int(parts["port"]) <= _MAX_PORT:
         return False
-    return not target.startswith("[") or _is_ipv6(parts["host"].strip("[]"))
+    host = parts["host"]
+    return _ip_version(host.strip("[]")) == "ipv6" if host.startswith("[") else len(host) <= _MAX_HOST
 
 
 def _suggestion(target: str) -> str:
     """Return the nearest HOST:PORT."""
-    bare = re.split(r"[/?#\\]", target.rpartition("://")[2])[0].rpartition("@")[2].strip()
+    bare = re.split(r"[/?#\\]", target.rpartition("://")[2])[0].rpartition("@")[2].strip(" \t\r\n'\"")
+    if bare.isdecimal():
+        bare = f"localhost:{bare}"
     host, _, port = bare.rpartition(":")
     guesses = (f"[{host}]:{port}", f"[{bare}]", bare, host)
     with_ports = (guess if _is_host_and_port(guess) else f"{guess}:{DEFAULT_PORT}" for guess in guesses)
     return next(filter(_is_host_and_port, with_ports), DEFAULT_ADDRESS)
 
 
-def _is_ipv6(text: str) -> bool:
-    try:
-        IPv6Address(text)
-    except ValueError:
-        return False
-    return True
+def _ip_version(host: str) -> str:
+    """Return "ipv4" or "ipv6"; empty for a name."""
+    with suppress(ValueError):
+        return f"ipv{ip_address(host).version}"
+    return ""
 
 
 def _host_of(address: str) -> str:
-    return _DNS.sub("", address, count=1).rpartition(":")[0].strip("[]")
+    return _SCHEME.sub("", address, count=1).rpartition(":")[0].strip("[]")
 
 
 def _covers(entry: str, host: str) -> bool:
-    """Return whether an entry of no_proxy covers the host, as gRPC decides it."""
-    try:
+    """Return whether an entry of no_proxy covers the host or a domain that it is in, as gRPC decides it."""
+    with suppress(ValueError):
         return ip_address(host) in ip_network(entry, strict=False)
-    except ValueError:
-        return bool(entry) and host.lower().endswith(entry.lower())
+    domain = entry.removeprefix(".").lower()
+    return bool(domain) and f".{host.lower()}".endswith(f".{domain}")
 
 
 def _from_rpc_error(error: grpc.RpcError, address: str, request_id: str) -> MarqueeError:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Self, Unpack
 
-from marquee.channels import DEFAULT_TIMEOUT, check_address, default_address, open_channel, rpc_errors
+from marquee.channels import DEFAULT_TIMEOUT, check_address, check_timeout, default_address, open_channel, rpc_errors
 from marquee.enrollment import Enrollment, PeopleResult, Removal
 from marquee.errors import InternalError, check_enrolled
 from marquee.records import read
@@ -32,7 +32,7 @@ class Client:
 
     Default address: MARQUEE_ADDRESS in the environment, else localhost:50051. Raises InvalidAddress.
     Nothing is sent before the first call. Methods raise MarqueeError, and OSError for a file that
-    cannot be read. `timeout` is in seconds; None sets no deadline.
+    cannot be read. `timeout` is in seconds, at most a year; None sets no deadline.
     """
 
     def __init__(self, address: str | None = None) -> None:
@@ -47,7 +47,7 @@ class Client:
         """Recognize a picture: a path, bytes, or "s3://bucket/key"."""
         request = build_request(source, **options)
         with rpc_errors(self.address, request.request_id):
-            return read(Recognition, self._recognition.RecognizeImage(request, timeout=timeout))
+            return read(Recognition, self._recognition.RecognizeImage(request, timeout=check_timeout(timeout)))
 
     def stream(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
@@ -62,7 +62,7 @@ class Client:
     def recognizers(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> tuple[Recognizer, ...]:
         """Return the recognizers behind the server, in the order in which they are called."""
         with rpc_errors(self.address):
-            response = self._recognition.ListRecognizers(pb.ListRecognizersRequest(), timeout=timeout)
+            response = self._recognition.ListRecognizers(pb.ListRecognizersRequest(), timeout=check_timeout(timeout))
         return tuple(read(Recognizer, recognizer) for recognizer in response.recognizers)
 
     def enroll(
@@ -81,7 +81,7 @@ class Client:
         """
         request = build_enrollment(sources, **options)
         with rpc_errors(self.address, request.request_id):
-            response = self._enrollment.EnrollFaces(request, timeout=timeout)
+            response = self._enrollment.EnrollFaces(request, timeout=check_timeout(timeout))
         return check_enrolled(read(Enrollment, response))
 
     def remove_person(
@@ -90,7 +90,7 @@ class Client:
         """Remove a person's enrolled faces. Removing an unknown person is a no-op."""
         request = build_removal(person_id, **options)
         with rpc_errors(self.address, request.request_id):
-            return read(Removal, self._enrollment.RemovePerson(request, timeout=timeout))
+            return read(Removal, self._enrollment.RemovePerson(request, timeout=check_timeout(timeout)))
 
     def people(
         self, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[PeopleOptions]
@@ -100,7 +100,7 @@ class Client:
         pages: list[ListPeopleResponse] = []
         with rpc_errors(self.address):
             while not pages or request.page_token:
-                pages.append(self._enrollment.ListPeople(request, timeout=timeout))
+                pages.append(self._enrollment.ListPeople(request, timeout=check_timeout(timeout)))
                 request.page_token = next_page_token(request, pages[-1])
         return join_pages(pages)
 
@@ -117,7 +117,7 @@ class Client:
         self.close()
 
     def _stream(self, request: pb.RecognizeImageRequest, timeout: float | None) -> Iterator[Recognition]:
-        call = self._recognition.StreamRecognizeImage(request, timeout=timeout)
+        call = self._recognition.StreamRecognizeImage(request, timeout=check_timeout(timeout))
         response = pb.RecognizeImageResponse()
         try:
             with rpc_errors(self.address, request.request_id):

@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from google.protobuf.duration_pb2 import Duration
 
-from marquee.channels import MAX_MESSAGE_BYTES
+from marquee.channels import MAX_MESSAGE_BYTES, check_timeout
 from marquee.enums import Feature, Policy
 from marquee.errors import InvalidRequest
 from marquee.sources import Source, image_of
@@ -192,8 +192,8 @@ def _member(kind: type[Feature] | type[Policy], name: str) -> str:
 
 def _options(options: RecognizerOptions) -> pb.RecognizerOptions:
     message = pb.RecognizerOptions(min_score=options.min_score)
-    if options.timeout is not None:
-        message.timeout.CopyFrom(_duration(options.timeout))
+    if (timeout := check_timeout(options.timeout)) is not None:
+        message.timeout.CopyFrom(_duration(timeout))
     return message
 
 

@@ -100,6 +100,9 @@ def _load(file: Path) -> None:
     except (OSError, UnicodeDecodeError) as error:
         print_note(f"{file} is not read: {error}")
         return
+    if "\0" in text:
+        print_note(f"{file} is not read: it has a NUL, which no variable can hold")
+        return
     for _, _, original, is_wrong in parse_stream(io.StringIO(text)):
         if is_wrong:
             blanks = original.string[: -len(original.string.lstrip())].count("\n")  # lines before it

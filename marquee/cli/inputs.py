@@ -15,6 +15,8 @@ STDIN = "-"
 _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _ENDINGS = ", ".join(_SUFFIXES)
 _NO_PICTURES = f"files that do not end in {_ENDINGS}"
+_NO_FILES = "what is no file, or a link to a folder"
+_HIDDEN = "what is hidden"
 _MAX_LISTED_FILES = 3
 _MAX_LIST_BYTES = 64 * 1024 * 1024
 """Of --files-from: names of about a million files."""
@@ -101,20 +103,28 @@ def _read_list(list_file: str) -> bytes:
 def _found(folder: str) -> tuple[list[str], list[str]]:
     """Return the pictures in the folder and its folders, and notes about what is left out. Raises BadParameter."""
     pictures: list[str] = []
-    others: list[str] = []
-    hidden: list[str] = []
+    skipped: dict[str, list[str]] = {_NO_PICTURES: [], _HIDDEN: [], _NO_FILES: []}
     for parent, folders, names in os.walk(folder, onerror=_refuse_folder):
-        hidden += [name for name in (*folders, *names) if name.startswith(".")]
+        skipped[_HIDDEN] += [name for name in (*folders, *names) if name.startswith(".")]
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(name for name in names if not name.startswith(".")):
-            path = Path(parent, name)
-            is_picture = path.suffix.lower() in _SUFFIXES and path.is_file()
-            (pictures if is_picture else others).append(str(path))
+        links = [path for path in (Path(parent, name) for name in folders) if path.is_symlink()]
+        paths = sorted(Path(parent, name) for name in names if not name.startswith("."))
+        for path in (*links, *paths):
+            if kind := _skipped_kind(path):
+                skipped[kind].append(os.path.relpath(path, folder))
+            else:
+                pictures.append(str(path))
     if not pictures:
         raise typer.BadParameter(f"{folder} has no pictures: no file in it ends in {_ENDINGS}.", param_hint="FILE")
-    others = [os.path.relpath(path, folder) for path in others]
-    notes = [_skipped(folder, _NO_PICTURES, others), _skipped(folder, "what is hidden", hidden)]
+    notes = (_skipped(folder, kind, names) for kind, names in skipped.items())
     return pictures, [note for note in notes if note]
+
+
+def _skipped_kind(path: Path) -> str:
+    """Return why the path in a folder is left out; empty for a picture."""
+    if path.is_dir() or (path.suffix.lower() in _SUFFIXES and not path.is_file()):
+        return _NO_FILES
+    return "" if path.suffix.lower() in _SUFFIXES else _NO_PICTURES
 
 
 def _is_folder(source: str) -> bool:

@@ -9,6 +9,7 @@ from marquee import AsyncClient, Client, InvalidAddress
 VALID = (
     *("localhost:50051", "10.0.0.1:1", "a-b.example:65535", "[::1]:50051", "[fe80::1%eth0]:50051"),
     *("dns:///svm:50051", "dns:svm:50051", "dns://10.0.0.53/svm:50051", "ipv4:10.0.0.1:1,10.0.0.2:1", "unix:/tmp/s"),
+    *("dns://[::1]:53/svm:50051", "ipv6:[::1]:50051", "unix:s", "unix:///tmp/s", "unix-abstract:s"),
 )
 INVALID = {
     "https://example.com": ("without TLS", "example.com:50051"),
@@ -35,6 +36,16 @@ INVALID = {
     "svm:-1": ("1 to 65535", "svm:50051"),
     "[svm]:1": ("invalid", "localhost:50051"),
     "\x1b[31msvm:1": ("invalid", "localhost:50051"),
+    "7000": ("no port", "localhost:7000"),
+    "'svm:7'": ("invalid", "svm:7"),
+    "svm." * 63 + "svm:1": ("invalid", "localhost:50051"),
+    "unix:": ("empty", "localhost:50051"),
+    "unix://tmp/s": ("path", "localhost:50051"),
+    "ipv4:10.0.0.1": ("no port", "10.0.0.1:50051"),
+    "ipv4:svm:7": ("invalid", "svm:7"),
+    "ipv4:[::1]:7": ("invalid", "[::1]:7"),
+    "ipv6:::1": ("brackets", "[::1]:50051"),
+    "dns://resolver/svm:7": ("path", "localhost:50051"),
 }
 
 

@@ -1,10 +1,12 @@
 """Tests of the requests that the client builds from arguments."""
 
+import math
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from marquee import ImageTooLarge, InvalidImage, InvalidRequest, Policy, RecognizerOptions
+from marquee import Client, ImageTooLarge, InvalidImage, InvalidRequest, Policy, RecognizerOptions
 from marquee.requests import build_request
 from marquee.sources import MAX_IMAGE_BYTES, Source
 from marquee.v1 import recognizer_pb2 as pb
@@ -43,6 +45,17 @@ def test_omitted_options_are_not_set() -> None:
     assert not request.HasField("max_labels")
     assert not request.HasField("min_score")
     assert request.request_id != build_request(b"picture").request_id
+
+
+@pytest.mark.parametrize("timeout", [math.nan, math.inf, -math.inf, 1e300, -1e300, 10**400, 3e9])
+def test_a_timeout_that_no_clock_counts_is_refused(timeout: float) -> None:
+    """Of calls and of recognizers, before anything is sent: gRPC would take some of them for a time in the past."""
+    with pytest.raises(InvalidRequest, match="or None for no deadline"):
+        build_request(b"picture", recognizer_options={"svm": RecognizerOptions(timeout=timeout)})
+    with Client("127.0.0.1:1") as client:
+        for call in (client.recognizers, client.people, partial(client.recognize, b"x"), partial(client.enroll, b"x")):
+            with pytest.raises(InvalidRequest, match="or None for no deadline"):
+                call(timeout=timeout)
 
 
 def test_a_single_name_is_one_name() -> None:

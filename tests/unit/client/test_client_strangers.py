@@ -165,9 +165,45 @@ def test_a_proxy_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) 
             client.recognizers(timeout=0.2)
 
 
-@pytest.mark.parametrize("entry", ["127.0.0.1", "example.com, 127.0.0.1", "127.0.0.0/8"])
-def test_a_proxy_that_is_not_used_is_not_named(entry: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the host in no_proxy, a server that is down is just that."""
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", entry)
-    assert _failure("127.0.0.1:1").message.startswith("Cannot connect to 127.0.0.1:1: start a server")
+PROXY = "http://127.0.0.1:9"
+DIRECT: list[tuple[str, dict[str, str]]] = [
+    *(("127.0.0.1:1", {"no_proxy": entry}) for entry in ("127.0.0.1", "example.com, 127.0.0.1", "127.0.0.0/8")),
+    *(("localhost:1", {"no_proxy": entry}) for entry in ("LOCALHOST", ".localhost", ",localhost ")),
+    ("ipv4:127.0.0.1:1", {"no_proxy": "127.0.0.1"}),
+    ("127.0.0.1:1", {"no_grpc_proxy": "127.0.0.1", "no_proxy": "example.com"}),
+    ("127.0.0.1:1", {"grpc_proxy": ""}),
+    *(("127.0.0.1:1", {"http_proxy": value}) for value in ("127.0.0.1:9", "https://127.0.0.1:9", "http://", "")),
+]
+"""Address and environment, beside http_proxy, with which gRPC connects directly."""
+PROXIED: list[tuple[str, dict[str, str]]] = [
+    *(("localhost:1", {"no_proxy": entry}) for entry in ("host", "*", "localhost:1", "127.0.0.1", "::1")),
+    ("127.0.0.1:1", {"no_proxy": "localhost"}),
+    ("127.0.0.1:1", {"no_grpc_proxy": "", "no_proxy": "127.0.0.1"}),
+    ("127.0.0.1:1", {"http_proxy": "HTTP://127.0.0.1:9/path"}),
+]
+"""Likewise, through the proxy."""
+
+
+@pytest.mark.parametrize(("address", "environment"), DIRECT)
+def test_a_proxy_that_is_not_used_is_not_named(
+    address: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where gRPC takes no proxy, a server that is down is just that."""
+    for name, value in {"http_proxy": PROXY, **environment}.items():
+        monkeypatch.setenv(name, value)
+    message = _failure(address).message
+    assert message.startswith(f"Cannot connect to {address}: start a server")
+    assert ":9:" not in message
+
+
+@pytest.mark.parametrize(("address", "environment"), PROXIED)
+def test_a_proxy_that_is_used_is_named(
+    address: str, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where gRPC takes the proxy, the error names it, and the host to add."""
+    for name, value in {"http_proxy": PROXY, **environment}.items():
+        monkeypatch.setenv(name, value)
+    message = _failure(address).message
+    assert f"names the proxy {PROXY.removeprefix('http://')}, " in message
+    assert f"add {address.partition(':')[0]} to no_proxy" in message
+    assert "ipv4:127.0.0.1:9:" in message  # gRPC's own text: where it connected

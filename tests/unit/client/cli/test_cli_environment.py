@@ -68,9 +68,9 @@ def test_a_line_that_cannot_be_read_is_named(capsys: pytest.CaptureFixture[str])
     assert os.environ["MARQUEE_X"] == "1"
 
 
-@pytest.mark.parametrize("content", [b"MARQUEE_X=\xff\n", b"\xff\xfeM\0"])
+@pytest.mark.parametrize("content", [b"MARQUEE_X=\xff\n", b"\xff\xfeM\0", b"MARQUEE_X=a\0b\n", b"MARQUEE_\0=1"])
 def test_a_file_that_is_no_text_is_named(content: bytes, capsys: pytest.CaptureFixture[str]) -> None:
-    """Bytes that are not UTF-8 give one note and no traceback."""
+    """Bytes that are not UTF-8, or NUL, give one note and no traceback."""
     Path(".env").write_bytes(content)
     prepare()
     assert capsys.readouterr().err.startswith(".env is not read: ")

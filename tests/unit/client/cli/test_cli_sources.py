@@ -45,11 +45,14 @@ def test_a_folder_stands_for_its_pictures() -> None:
 
 
 def test_what_is_left_out_is_listed() -> None:
-    """Standard error has a note about other files, and one about hidden ones."""
-    notes = marquee("recognize", "photos").stderr.splitlines()
-    assert notes[0].startswith("photos: skipped files that do not end in .jpg, .jpeg, .png, .webp: IMG_1.HEIC, ")
-    assert notes[0].endswith(" and 1 more")
-    assert notes[1] == "photos: skipped what is hidden: .cache, .hidden.jpg"
+    """Standard error has a note about other files, one about hidden ones, and one about what cannot be read."""
+    Path("photos/a.mov").touch()
+    Path("photos/z.mov").touch()
+    assert marquee("recognize", "photos").stderr.splitlines() == [
+        "photos: skipped files that do not end in .jpg, .jpeg, .png, .webp: IMG_1.HEIC, a.mov, notes.txt and 1 more",
+        "photos: skipped what is hidden: .cache, .hidden.jpg",
+        "photos: skipped what is no file, or a link to a folder: fifo.jpg, gone.jpg, sub/loop",
+    ]
 
 
 def test_a_folder_of_one_picture_is_one_line() -> None:
