@@ -181,6 +181,7 @@ RECOGNITIONS = {
     "an unknown service": Hostile("/marquee.v2.RecognizerService/RecognizeImage", b"", "UNIMPLEMENTED", ""),
     "a path without a method": Hostile("/", b"", "UNIMPLEMENTED", ""),
     "a health check of 1 MiB": invalid(field(1, b"x" * MIB), "/grpc.health.v1.Health/Check"),
+    "a health check of 129 characters": invalid(field(1, b"x" * 129), "/grpc.health.v1.Health/Check"),
     "random bytes to a health check": invalid(b"\xff" * 100, "/grpc.health.v1.Health/Check", "MALFORMED_REQUEST"),
 }
 

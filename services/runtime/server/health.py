@@ -14,6 +14,8 @@ from google.protobuf import descriptor_pool, message_factory, text_format
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from services.runtime.errors import InvalidRequest, Overloaded
+from services.runtime.limits import MAX_NAME
 from services.runtime.server.calls import Context
 
 logger = structlog.get_logger()
@@ -23,6 +25,8 @@ LIVENESS = "liveness"
 READINESS = ("", "readiness")
 """NOT_SERVING until the model is loaded, and while draining; so is every service by its full name."""
 _POLL_SECONDS = 0.5
+_MAX_WATCHES = 1000
+"""Maximum number of watches at a time. Each lasts as long as its caller wants, and has 20 KiB of memory."""
 _Status = health_pb2.HealthCheckResponse
 _Statuses: TypeAlias = "dict[str, health_pb2.HealthCheckResponse.ServingStatus.ValueType]"
 
@@ -70,6 +74,7 @@ class _Servicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # gRPC pu
         self.statuses = statuses
         self._changed = asyncio.Event()
         self._closed = False
+        self._watches = 0
 
     def update(self, statuses: _Statuses) -> None:
         self.statuses |= statuses
@@ -83,7 +88,8 @@ class _Servicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # gRPC pu
     async def Check(  # noqa: N802 - gRPC's name
         self, request: health_pb2.HealthCheckRequest, context: Context
     ) -> health_pb2.HealthCheckResponse:
-        """Return the status of the name. Aborts with NOT_FOUND."""
+        """Return the status of the name. Aborts with NOT_FOUND. Raises InvalidRequest."""
+        _check_name(request.service)
         if request.service not in self.statuses:
             names = ", ".join(filter(None, self.statuses))
             await context.abort(grpc.StatusCode.NOT_FOUND, f"No health is kept under this name. Names: {names}.")
@@ -101,15 +107,35 @@ class _Servicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # gRPC pu
         request: health_pb2.HealthCheckRequest,
         context: Context,  # noqa: ARG002 - gRPC's signature
     ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """Yield the status of the name, SERVICE_UNKNOWN if there is none, now and whenever it changes."""
+        """Yield the status of the name, SERVICE_UNKNOWN if there is none, now and whenever it changes.
+
+        Raises InvalidRequest, Overloaded.
+        """
+        _check_name(request.service)
+        if self._watches >= _MAX_WATCHES:
+            raise Overloaded(f"The server has {_MAX_WATCHES} watches, the limit. Try again later.")
+        self._watches += 1
+        try:
+            async for status in self._follow(request.service):
+                yield health_pb2.HealthCheckResponse(status=status)
+        finally:
+            self._watches -= 1
+
+    async def _follow(self, name: str) -> "AsyncIterator[health_pb2.HealthCheckResponse.ServingStatus.ValueType]":
         last = None
         while not self._closed:
             changed = self._changed
-            status = self.statuses.get(request.service, _Status.SERVICE_UNKNOWN)
+            status = self.statuses.get(name, _Status.SERVICE_UNKNOWN)
             if status != last:
-                yield health_pb2.HealthCheckResponse(status=status)
+                yield status
             last = status
             await changed.wait()
+
+
+def _check_name(name: str) -> None:
+    """Raise InvalidRequest for a long name: a watch keeps it."""
+    if len(name) > MAX_NAME:
+        raise InvalidRequest(f"service has {len(name)} characters; the limit is {MAX_NAME}.", field="service")
 
 
 def _file() -> FileDescriptorProto:

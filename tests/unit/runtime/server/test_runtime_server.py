@@ -1,8 +1,11 @@
 """The life of a server process: start, loading, serving and end."""
 
+import asyncio
+import contextlib
 import signal
 import socket
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
@@ -144,6 +147,34 @@ async def test_a_watch_outlives_another_of_the_same_name(start: Start) -> None:
         await HealthStub(channel).Check(message)
         server.process.send_signal(signal.SIGTERM)
         assert (await second.read()).status == Health.NOT_SERVING
+
+
+async def test_watches_are_bounded(start: Start) -> None:
+    """Of 1,001 watches the last is refused, and health is answered beside them."""
+    server = start()
+    await server.serving()
+    async with AsyncExitStack() as stack:
+        own = [("grpc.use_local_subchannel_pool", 1)]
+        channels = (grpc.aio.insecure_channel(server.address, options=own) for _ in range(2))
+        stubs = [HealthStub(await stack.enter_async_context(channel)) for channel in channels]
+        message = health_pb2.HealthCheckRequest(service="é" * 128)
+        watches = [stubs[n % 2].Watch(message) for n in range(1000)]
+        firsts = await asyncio.gather(*(watch.read() for watch in watches))
+        assert {one.status for one in firsts} == {Health.SERVICE_UNKNOWN}
+        assert await stubs[0].Watch(message).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert await server.health("liveness") == Health.SERVING
+        watches[0].cancel()
+        await _watching(stubs[1], message)
+
+
+async def _watching(stub: HealthStub, message: health_pb2.HealthCheckRequest) -> None:
+    """Wait until there is room for a watch."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await stub.Watch(message).read()
+                return
+            await asyncio.sleep(0.05)
 
 
 async def test_a_watcher_does_not_hold_up_the_end(start: Start) -> None:
