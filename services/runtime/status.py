@@ -29,6 +29,8 @@ _MAX_NAME_CHARACTERS = 64
 _MAX_ENCODED_BYTES = 1500
 _MAX_METADATA = 16
 _MAX_DETAILS = 100
+_MAX_INFO_BYTES = 64 * 1024
+"""Maximum size of an ErrorInfo that is read and cut; other details are not cut, and fit into a status or not."""
 _PACKED_BYTES = 50
 """What a status needs more as a detail: the name of its type."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
@@ -37,6 +39,7 @@ _KINDS: dict[str, type[Message]] = {
     kind.full_name: message_factory.GetMessageClass(kind)
     for kind in (status_pb2.Status.DESCRIPTOR, *error_details_pb2.DESCRIPTOR.message_types_by_name.values())
 }
+_INFO = error_details_pb2.ErrorInfo.DESCRIPTOR
 _Code = grpc.StatusCode
 TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.InvalidRequest: (_Code.INVALID_ARGUMENT, "INVALID_REQUEST"),
@@ -172,7 +175,8 @@ def bounded(original: status_pb2.Status, limit: int = MAX_STATUS_BYTES, depth: i
     """
     status = status_pb2.Status(code=number(code_of(original)), message=_cut(original.message))
     status.details.extend(_fit_details(original.details, depth))
-    while status.ByteSize() > limit and len(status.details) > 1:
+    kept = 1 if reason_of(status) else 0
+    while status.ByteSize() > limit and len(status.details) > kept:
         del status.details[-1]
     if status.ByteSize() > limit and (info := _info(status)).metadata:
         info.metadata.clear()
@@ -183,8 +187,16 @@ def bounded(original: status_pb2.Status, limit: int = MAX_STATUS_BYTES, depth: i
 
 
 def _fit_details(details: Iterable[any_pb2.Any], depth: int) -> list[any_pb2.Any]:
-    fit = (one for detail in islice(details, _MAX_DETAILS) if (one := _fit_detail(detail, depth)))
-    return sorted(fit, key=lambda detail: not detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR))
+    """Return the details that fit, the ErrorInfo first. What has no room is not read: a peer may nest megabytes."""
+    infos, others, room = [], [], MAX_STATUS_BYTES
+    for detail in islice(details, _MAX_DETAILS):
+        size = detail.ByteSize()
+        if detail.Is(_INFO):
+            infos += [detail] if size <= _MAX_INFO_BYTES else []
+        elif size <= room:
+            others.append(detail)
+            room -= size
+    return [one for detail in (*infos, *others) if (one := _fit_detail(detail, depth))]
 
 
 def _fit_detail(detail: any_pb2.Any, depth: int) -> any_pb2.Any | None:
@@ -193,11 +205,11 @@ def _fit_detail(detail: any_pb2.Any, depth: int) -> any_pb2.Any | None:
         message = _KINDS[detail.TypeName()].FromString(detail.value)
         if isinstance(message, status_pb2.Status):
             return _packed(bounded(message, depth=depth - 1)) if depth else None
+        if isinstance(message, error_details_pb2.ErrorInfo):
+            return detail if message == (info := _fit_info(message)) else _packed(info)
         json_format.MessageToDict(message)
     except (KeyError, ValueError, DecodeError, json_format.Error):
         return None
-    if isinstance(message, error_details_pb2.ErrorInfo) and message != (info := _fit_info(message)):
-        return _packed(info)
     return detail
 
 
@@ -252,7 +264,7 @@ def reason_of(status: status_pb2.Status) -> str:
 
 
 def _info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:
-    packed = (detail for detail in status.details if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR))
+    packed = (detail for detail in status.details if detail.Is(_INFO))
     try:
         return error_details_pb2.ErrorInfo.FromString(next(packed, any_pb2.Any()).value)
     except DecodeError:

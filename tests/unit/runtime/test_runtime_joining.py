@@ -1,7 +1,10 @@
 """Statuses of any contents, joined and cut to what arrives at a client."""
 
+import time
+
 import pytest
 from google.protobuf import any_pb2, json_format
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,9 +12,9 @@ from hypothesis import strategies as st
 from services.runtime import status
 
 
-def _packed(info: error_details_pb2.ErrorInfo) -> any_pb2.Any:
+def _packed(message: Message) -> any_pb2.Any:
     detail = any_pb2.Any()
-    detail.Pack(info)
+    detail.Pack(message)
     return detail
 
 
@@ -77,3 +80,23 @@ def test_many_causes_keep_code_reason_and_first_words() -> None:
     assert [(one.code, status.reason_of(one), one.message[:11]) for one in causes] == [
         (5, f"REASON_{n}", f"r{n}: cause {n}"[:11]) for n in range(20)
     ]
+
+
+def test_a_detail_without_room_leaves_the_others() -> None:
+    """A detail that is larger than a status may be is left out; smaller ones beside it, and other failures, stay."""
+    large, small = error_details_pb2.DebugInfo(detail="x" * 10_000), error_details_pb2.RequestInfo(request_id="r")
+    one = status_pb2.Status(code=13, message="boo", details=[_packed(large), _packed(small)])
+    joined = status.join({"a": one, "b": status.make(*OTHERWISE, "away")}, "No recognizer answered.", OTHERWISE)
+    causes = [status_pb2.Status.FromString(detail.value) for detail in joined.details[1:]]
+    assert list(status.bounded(one).details) == [_packed(small)]
+    assert [one.message for one in causes] == ["a: boo", "b: away"]
+
+
+def test_megabytes_in_a_detail_are_not_read() -> None:
+    """Statuses in statuses, 5 MB of them, are left out without a look, which would take seconds."""
+    one = status_pb2.Status(code=13, message="boo")
+    for _ in range(3):
+        one = status_pb2.Status(code=13, message="boo", details=[_packed(one)] * 50)
+    begin = time.process_time()
+    assert status.bounded(one) == status_pb2.Status(code=13, message="boo")
+    assert time.process_time() - begin < 1
