@@ -63,6 +63,7 @@ def create_app(handler: Handler, access: Access | None = None, faults: Faults | 
         allow_origins=["*"],
         allow_methods=["GET", "POST"],
         allow_headers=["*"],
+        allow_private_network=True,  # a page of the internet asks before it calls this machine
         expose_headers=["x-amzn-RequestId", "Date"],
         max_age=172_800,
     )

@@ -1,7 +1,6 @@
 """Rekognition's two tokens: NextToken leads through pages, ClientRequestToken makes a repeated request safe."""
 
 import base64
-import binascii
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -25,7 +24,7 @@ def page_start(request: Mapping[str, Any]) -> str:
     """
     try:
         return base64.b64decode(request.get("NextToken") or "", altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeError):
+    except ValueError:  # of base64, and of UTF-8
         raise errors.bad_page() from None
 
 

@@ -130,17 +130,23 @@ def test_a_caller_who_goes_away_is_a_lost_connection() -> None:
         assert json.loads(send(url, "GET", "/calls")[2])["DetectFaces"]["reset"] == 1
 
 
-def test_pages_of_other_origins_may_call(url: str) -> None:
-    """A browser's preflight for the headers that the JavaScript SDK sends is answered, with AWS's 48 hours."""
+@pytest.mark.parametrize("origin", ["http://localhost:3000", "https://app.example.com", "null"])
+def test_pages_of_other_origins_may_call(url: str, origin: str) -> None:
+    """A browser's preflight for the headers that the JavaScript SDK sends is answered, with AWS's 48 hours.
+
+    Chrome also asks whether a page of the internet may call this machine.
+    """
     sent = "amz-sdk-invocation-id,amz-sdk-request,authorization,content-type,x-amz-content-sha256,x-amz-date"
     wanted = f"{sent},x-amz-security-token,x-amz-target,x-amz-user-agent"
     question = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": wanted}
-    status, headers, _ = send(url, "OPTIONS", headers={**ORIGIN, **question})
+    private = {"Access-Control-Request-Private-Network": "true"}
+    status, headers, _ = send(url, "OPTIONS", headers={"Origin": origin, **question, **private})
     assert status == 200
     assert headers["access-control-allow-origin"] == "*"
     assert "POST" in headers["access-control-allow-methods"]
     assert set(wanted.split(",")) <= set(headers["access-control-allow-headers"].split(","))
     assert headers["access-control-max-age"] == "172800"
+    assert headers["access-control-allow-private-network"] == "true"
 
 
 @pytest.mark.parametrize(
