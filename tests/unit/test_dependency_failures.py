@@ -67,10 +67,12 @@ CONFLICTS = (
     *(("TransactionConflictException", 400), ("TransactionInProgressException", 400)),
     ("ReplicatedWriteConflictException", 409),
 )
+DAMAGED_ON_THE_WAY = (("BadDigest", 400), ("IncompleteBody", 400), ("XAmzContentSHA256Mismatch", 400))
 STALE_CREDENTIALS = (
     *(("ExpiredToken", 400), ("ExpiredTokenException", 400), ("InvalidClientTokenId", 403)),
     *(("UnrecognizedClientException", 400), ("SignatureDoesNotMatch", 403), ("InvalidAccessKeyId", 403)),
     *(("RequestExpired", 400), ("RequestTimeTooSkewed", 403), ("MissingAuthenticationTokenException", 400)),
+    ("IDPRejectedClaim", 403),
 )
 TABLE = [
     *rows(AWS, THROTTLING, rekognition=THROTTLED, other=UNAVAILABLE),
@@ -78,7 +80,8 @@ TABLE = [
     *rows(("rekognition", "dynamodb"), (("<html>", 200),), other=UNAVAILABLE),
     *rows(AWS, (("silence", 0),), rekognition=TIMEOUT, other=UNAVAILABLE),
     *rows(("dynamodb",), CONFLICTS, other=UNAVAILABLE),
-    *rows(("s3", "pictures"), (("OperationAborted", 409),), other=UNAVAILABLE),
+    *rows(("s3", "pictures"), (("OperationAborted", 409), *DAMAGED_ON_THE_WAY), other=UNAVAILABLE),
+    *rows(AWS, (("IDPCommunicationError", 400),), other=UNAVAILABLE),
     ("rekognition", "ConflictException", 400, ("ABORTED", "GALLERY_BUSY")),
     *rows(AWS, STALE_CREDENTIALS, other=CREDENTIALS),
     *rows(
@@ -246,7 +249,7 @@ async def test_failures_are_told_apart(calls: dict[str, Call], aws: Aws, row: Ro
 
 def test_what_passes_by_itself_is_retried() -> None:
     """Every transient failure of the table has a code that callers retry."""
-    transient = (*THROTTLING, *BREAKDOWNS, *CONFLICTS)
+    transient = (*THROTTLING, *BREAKDOWNS, *CONFLICTS, *DAMAGED_ON_THE_WAY)
     assert {expected[0] for _, code, http, expected in TABLE if (code, http) in transient} <= RETRIED
 
 

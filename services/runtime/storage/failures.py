@@ -71,9 +71,12 @@ _CODES = {
         *("RequestTimeout", "RequestTimeoutException", "ServiceFailure", "ServiceUnavailable"),
         "ServiceUnavailableException",
     ),
+    Kind.UNREACHABLE: ("BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch"),
+    Kind.NO_CREDENTIALS_NOW: ("IDPCommunicationError",),
     Kind.CREDENTIALS: (
         *("AuthFailure", "ExpiredToken", "ExpiredTokenException", "IncompleteSignature"),
-        *("IncompleteSignatureException", "InvalidAccessKeyId", "InvalidClientTokenId", "InvalidIdentityToken"),
+        *("IDPRejectedClaim", "IncompleteSignatureException", "InvalidAccessKeyId", "InvalidClientTokenId"),
+        "InvalidIdentityToken",
         *("InvalidSignatureException", "InvalidToken", "MissingAuthenticationToken"),
         *("MissingAuthenticationTokenException", "SignatureDoesNotMatch", "TokenRefreshRequired"),
         "UnrecognizedClientException",
