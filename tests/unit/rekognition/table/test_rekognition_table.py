@@ -13,7 +13,7 @@ from services.rekognition.table.faces import FaceIndex
 from services.rekognition.table.people import EnrolledPeople
 from services.rekognition.table.replicas import Replicas
 from services.runtime.errors import DependencyUnavailable, InvalidRequest
-from tests.support.aws import TABLE, Answer, Script, dynamodb, refusal, scripted_aws, settings
+from tests.support.aws import TABLE, Answer, Script, dynamodb, lambda_template, refusal, scripted_aws, settings
 from tests.support.processes import ROOT
 
 if TYPE_CHECKING:
@@ -118,3 +118,9 @@ def test_every_table_that_is_documented_lets_items_expire(page: str) -> None:
     text = Path(ROOT, page).read_text()
     tables = text.count("AttributeName=sk,KeyType=RANGE")
     assert tables == text.count("Enabled=true,AttributeName=expires") == 1
+
+
+def test_the_lambda_functions_table_lets_items_expire() -> None:
+    """Lambda ends its copies of the function without a word, so each leaves an item."""
+    table = lambda_template()["Resources"]["Money"]["Properties"]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
