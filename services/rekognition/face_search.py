@@ -117,6 +117,9 @@ async def _candidates(
         response: Any = await recognition.ask(api, key, CollectionId=collection, **limits, **source)
     except InvalidImage:  # this is how Rekognition says that it finds no face in the picture
         return []
+    except CollectionNotFound:  # it was deleted since the last look
+        recognition.collections.pop(collection, None)
+        raise
     if not _is_the_face(response, face, cutout):
         return []
     return results.users(response) if users else results.candidates(response)

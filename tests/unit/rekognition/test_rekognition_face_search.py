@@ -49,6 +49,25 @@ async def test_a_missing_collection_costs_nothing() -> None:
     assert [operation for operation, *_ in aws.requests] == ["DescribeCollection"] * 2
 
 
+async def test_a_deleted_collection_costs_one_search() -> None:
+    """The search that does not find it any more is the last; the next call looks it up again."""
+    gone = False
+
+    def script(operation: str, body: dict[str, Any]) -> Answer:
+        missing = gone and operation != "DetectFaces"
+        return refusal("ResourceNotFoundException") if missing else respond(operation, body)
+
+    with scripted_aws(script) as aws:
+        async with running_recognizer(aws.url, rekognition_collection=COLLECTION) as recognizer:
+            await recognizer.recognize(Image(PICTURE), options(pb.FEATURE_FACE_SEARCH))
+            gone = True
+            for _ in range(2):
+                with pytest.raises(CollectionNotFound):
+                    await recognizer.recognize(Image(PICTURE), options(pb.FEATURE_FACE_SEARCH))
+    asked = [operation for operation, *_ in aws.requests]
+    assert asked == ["DescribeCollection", *["DetectFaces", "SearchFacesByImage"] * 2, "DescribeCollection"]
+
+
 async def test_a_collection_is_looked_up_once_a_minute() -> None:
     """Searches do not pay with time for what is known, and a role that may not look it up can search."""
 
