@@ -158,7 +158,7 @@ class FaceIndex:
                 KeyConditionExpression=condition,
                 ExpressionAttributeValues=values,
                 ConsistentRead=True,
-                PaginationConfig={"MaxItems": limit},
+                PaginationConfig={"MaxItems": limit, "PageSize": _PAGE},
             )
 
     def _collection(self, collection: str, created: str) -> Item:

@@ -215,6 +215,7 @@ async def test_a_lost_face_is_never_taken_for_none(
     await scripted.enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
     with pytest.raises(GalleryBusy):
         await scripted.enroller.remove("grace-hopper", "")
+    assert "DeleteUser" not in [operation for operation, *_ in scripted.aws.requests]
     monkeypatch.setattr("services.rekognition.enrollment.removal._INDEXING_SECONDS", 0)
     with pytest.raises(CollectionNotIndexed, match="sending it again"):
         await scripted.enroller.remove("grace-hopper", "")
