@@ -89,7 +89,8 @@ def _is_direct(event: Any) -> bool:
 
 
 def _text(event: Mapping[str, Any], name: str, *, required: bool = True) -> str:
-    value = event.get(name) or ""
+    value = event.get(name)
+    value = "" if value is None else value
     if not isinstance(value, str) or (required and not value):
         raise ValueError(f'"{name}" must be a string. {_DIRECT}')
     return value

@@ -70,6 +70,7 @@ def _of_event_bridge(event: Mapping[str, Any]) -> Iterator[S3Url]:
 
 
 def _url(bucket: object, key: object, version: object) -> S3Url:
-    if not (isinstance(bucket, str) and isinstance(key, str) and isinstance(version or "", str)):
+    version = "" if version is None else version
+    if not (isinstance(bucket, str) and isinstance(key, str) and isinstance(version, str)):
         raise TypeError("bucket, key and version are strings")
-    return S3Url(bucket, key, str(version or ""))
+    return S3Url(bucket, key, version)

@@ -228,7 +228,7 @@ def test_anything_else_is_done_at_once(function: RuntimeApi, aws: SimpleNamespac
         *(None, "text", 5, {}, {"hello": "world"}, [{"hello": 1}], {"source": "aws.ec2", "detail-type": "x"}),
         {"bucket": "photos"},
         {"bucket": "photos", "object_name": 1},
-        {"bucket": "photos", "object_name": "a", "version": 7},
+        *({"bucket": "photos", "object_name": "a", "version": version} for version in (7, 0, False, [])),
         records({}),
         records(sns("Hello")),
         records(sqs(TEST), {"eventSource": "aws:sqs"}),

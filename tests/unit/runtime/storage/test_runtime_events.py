@@ -80,6 +80,7 @@ def test_other_s3_events_create_nothing(event: dict[str, Any]) -> None:
         {"source": "aws.s3"},
         bridged("a") | {"detail": "text"},
         bridged("a") | {"detail": {"bucket": {"name": "b"}, "object": {"key": 5}}},
+        bridged("a") | {"detail": {"bucket": {"name": "b"}, "object": {"key": "a", "version-id": 0}}},
         published("Hello"),
         wrapped([[]]),
         {"Type": "Notification", "Message": "[" * 100_000},
