@@ -30,8 +30,8 @@ class Commands(TyperGroup):
     """The subcommands."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the options before the subcommand."""
-        with _usage_errors():
+        """Parse the options before the subcommand. Exits 1 if help or version cannot be written."""
+        with _usage_errors(), _write_errors():
             return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
@@ -63,7 +63,7 @@ def _usage_errors() -> Iterator[None]:
         except UnicodeEncodeError as error:  # the contract's texts are UTF-8, but not every argument is
             raise typer.BadParameter(f"{error.object} is not UTF-8.") from None
     except _UsageError as error:
-        error.message = clean(error.message)
+        error.message = "\n".join(map(clean, error.message.split("\n")))  # help, where no argument is given
         if error.ctx is not None and error.ctx.params.get("output") == "json":
             print_json({"error": {"code": "INVALID_ARGUMENT", "message": error.message}})
         raise
@@ -74,7 +74,8 @@ def _write_errors() -> Iterator[None]:
     """Say that the disk is full. A closed pipe, as of `| head`, is typer's to handle: quietly."""
     try:
         yield
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise

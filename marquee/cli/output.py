@@ -41,8 +41,8 @@ _STATE_STYLES = {
 }
 _OUTCOME_STYLES = {Outcome.OK: "green", Outcome.PARTIAL: "yellow", Outcome.SKIPPED: "dim"}
 _MAX_LABELS = 8
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 - spreadsheets read these, too
-"""Beginnings of text that a spreadsheet computes; see OWASP's page on CSV injection."""
+_FORMULA = re.compile(r"[\t\r\n].|\s*[=+\-@＝＋－＠].", re.DOTALL)  # noqa: RUF001 - spreadsheets read these, too
+"""Text that a spreadsheet computes, some after leaving out blanks; see OWASP's page on CSV injection."""
 _CSV_BLANKS = ("\t", "\r", "\n")
 
 
@@ -189,7 +189,7 @@ def _cell(value: object) -> object:
     if not isinstance(value, str):
         return value
     text = "".join(part if part in _CSV_BLANKS else clean(part) for part in re.split(r"([\t\r\n])", value))
-    return f"'{text}" if len(text) > 1 and text.startswith(_FORMULAS) else text
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def _print_table(result: FileResult) -> None:

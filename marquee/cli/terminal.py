@@ -1,7 +1,7 @@
 """Standard output and standard error, and the progress bar."""
 
 import json
-import os
+import shutil
 import sys
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +22,8 @@ _JOINERS = "\u200c\u200d"
 
 def stdout() -> Console:
     """Return standard output. In a pipe or file, lines are not cut to a terminal's width."""
-    fit = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(highlight=False, markup=False, emoji=False, width=None if fit else _FILE_WIDTH)
+    width = shutil.get_terminal_size((_FILE_WIDTH, 0)).columns  # rich alone prints nothing for COLUMNS=0
+    return Console(highlight=False, markup=False, emoji=False, width=width)
 
 
 def stderr() -> Console:

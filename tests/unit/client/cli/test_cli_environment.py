@@ -26,6 +26,7 @@ LEFT = (
     *("AWS_ENDPOINT_URL", "AWS_CA_BUNDLE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "SSL_CERT_FILE"),
     *("GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "REQUESTS_CA_BUNDLE", "marquee_address", "XMARQUEE_ADDRESS"),
 )
+FULL = "The output cannot be written: No space left on device\n"
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +48,17 @@ def test_only_marquees_and_awss_own_variables_are_taken() -> None:
     prepare()
     assert {name: os.environ.get(name) for name in TAKEN} == TAKEN
     assert [name for name in LEFT if os.environ.get(name) == "evil"] == []
+
+
+@pytest.mark.parametrize(("columns", "longest"), [("40", 40), ("0", 240), ("wide", 240), ("", 240)])
+def test_the_table_is_as_wide_as_columns_says(columns: str, longest: int) -> None:
+    """In a pipe, lines are cut only where COLUMNS is a width."""
+    Path("a.jpg").write_bytes(b"picture")
+    with serving(Peer(answer=two_people())) as peer:
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "MARQUEE_ADDRESS": peer.address, "COLUMNS": columns}
+        stdout = run([sys.executable, "-m", "marquee", "recognize", "a.jpg"], cwd=Path.cwd(), env=environment).stdout
+    assert max(map(len, stdout.splitlines())) <= longest
+    assert ("Eileen Collins" in stdout) == (longest == 240)
 
 
 def test_the_environment_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,13 +107,21 @@ def test_an_invalid_address_in_the_file_is_named() -> None:
 
 
 @pytest.mark.parametrize(
-    ("redirection", "code", "message"),
-    [("> /dev/full", 1, "The output cannot be written: No space left on device\n"), (">&-", 0, ""), ("| true", 0, "")],
+    ("arguments", "code", "message"),
+    [
+        ("recognize a.jpg > /dev/full", 1, FULL),
+        ("--help > /dev/full", 1, FULL),
+        ("recognize --help > /dev/full", 1, FULL),
+        ("--version > /dev/full", 1, FULL),
+        ("recognize a.jpg >&-", 0, ""),
+        ("recognize a.jpg | true", 0, ""),
+        ("--help | true", 0, ""),
+    ],
 )
-def test_output_that_cannot_be_written_is_no_traceback(redirection: str, code: int, message: str) -> None:
+def test_output_that_cannot_be_written_is_no_traceback(arguments: str, code: int, message: str) -> None:
     """A full disk is said; a closed pipe or stream is not."""
     Path("a.jpg").write_bytes(b"picture")
     with serving(Peer(answer=two_people())) as peer:
-        command = f"{sys.executable} -m marquee recognize a.jpg --address {peer.address} {redirection}"
-        result = run(["bash", "-c", command], cwd=Path.cwd(), env=os.environ | {"PYTHONPATH": str(ROOT)})
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "MARQUEE_ADDRESS": peer.address}
+        result = run(["bash", "-c", f"{sys.executable} -m marquee {arguments}"], cwd=Path.cwd(), env=environment)
     assert (result.returncode, result.stderr) == (code, message)

@@ -114,6 +114,14 @@ def test_csv_quotes_controls_and_disarms_formulas() -> None:
     assert not any(cell.startswith(("=", "@", "+", "\t", "\r")) for row in rows for cell in row.values())
 
 
+@pytest.mark.parametrize("start", ["=", "＝", "@", " =", "\u00a0+", "\t=", "\n-", "\n"])  # noqa: RUF001 - full-width
+def test_no_name_is_a_formula(start: str, peer: Peer) -> None:
+    """A name that a spreadsheet would compute begins with an apostrophe, as would one that it trims first."""
+    peer.answer.verdicts[0].display_name = f"{start}HYPERLINK(A1)"
+    stdout = marquee("recognize", "a.jpg", "-o", "csv").stdout
+    assert next(csv.DictReader(io.StringIO(stdout, newline="")))["name"] == f"'{start}HYPERLINK(A1)"
+
+
 @pytest.mark.parametrize("output", ["table", "json", "csv"])
 def test_a_terminal_without_unicode_gets_all_output(output: str) -> None:
     """With LANG=C and an ASCII encoding nothing ends in UnicodeEncodeError, and JSON stays valid."""

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.support.client import Peer, serving, two_people
 from tests.support.processes import ROOT, run
 
@@ -34,6 +36,14 @@ def test_help_loads_nothing_heavy() -> None:
     assert [
         name for name in ("grpc", "PIL", "numpy", "boto3") if re.search(rf"\| +{name}$", loaded, re.MULTILINE)
     ] == []
+
+
+@pytest.mark.parametrize("arguments", [(), ("recognize",)])
+def test_without_arguments_there_is_help(arguments: tuple[str, ...]) -> None:
+    """The help is on standard error, line by line as with --help."""
+    result = _marquee(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.rstrip() == _marquee(*arguments, "--help").stdout.rstrip()
 
 
 def test_version() -> None:
