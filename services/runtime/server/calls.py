@@ -269,7 +269,7 @@ async def _abort(context: Context, answer: status_pb2.Status) -> None:
     try:
         async with asyncio.timeout(_FAREWELL_SECONDS):
             await context.abort(status.code_of(answer), answer.message, details)
-    except TimeoutError:  # the caller does not read; gRPC sends the status when it does
+    except (TimeoutError, grpc.aio.InternalError):  # the caller does not read, or has just gone
         raise asyncio.CancelledError from None
 
 
