@@ -53,6 +53,10 @@ _REQUIRED = {
 _ENTRIES = frozenset(("results", "recognizers"))
 _PACKAGE = "marquee.v1."
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_CONTROL_IN_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""In a name: line breaks and what turns the direction of writing around, too."""
+_PROSE = frozenset(("content", "warnings"))
+"""Fields whose text may have several lines."""
 _INNER_NAME = re.compile(rf"[a-z0-9][a-z0-9-]{{0,62}}(/[a-z0-9][a-z0-9-]{{0,62}}){{0,{MAX_HOPS - 1}}}")
 _SHA256 = re.compile(r"([0-9a-f]{64})?")
 _OUTCOMES = frozenset(pb.Outcome.values()) - {pb.OUTCOME_UNSPECIFIED}
@@ -88,6 +92,16 @@ def fail(entry: Any, name: str, why: status_pb2.Status, outcome: pb.Outcome.Valu
     entry.CopyFrom(type(entry)(recognizer=name, outcome=outcome, status=why))
     if 0 < cost <= _MAX_MICRO_USD:
         entry.cost_micro_usd = cost
+
+
+def check_enrolled(result: enrollment_pb2.EnrollmentResult, person_id: str, pictures: int) -> None:
+    """Make the result fail if it is another person's, or if its faces are not those of so many pictures."""
+    if result.outcome not in SUCCESSES:
+        return
+    if result.HasField("person") and result.person.person_id != person_id:
+        _refuse(result, InvalidAnswer(f"Person.person_id is {result.person.person_id!r}, not {person_id!r}."))
+    elif result.faces and len(result.faces) != pictures:
+        _refuse(result, InvalidAnswer(f"There are {len(result.faces)} faces for {pictures} pictures."))
 
 
 def make_room(entries: Iterable[Any], room: int = MAX_RESULTS_BYTES) -> None:
@@ -165,8 +179,12 @@ def _settle(entry: Any, name: str) -> None:
         if not isinstance(entry, pb.Recognizer):
             _check_outcome(entry)
     except InvalidAnswer as exc:
-        logger.warning("invalid answer", recognizer=name, error=exc.message)
-        fail(entry, name, status.from_exception(exc))
+        _refuse(entry, exc)
+
+
+def _refuse(entry: Any, why: InvalidAnswer) -> None:
+    logger.warning("invalid answer", recognizer=_name_of(entry), error=why.message)
+    fail(entry, _name_of(entry), status.from_exception(why))
 
 
 def _cut_faces(result: pb.RecognizerResult) -> None:
@@ -231,7 +249,7 @@ def _value_rule(field: FieldDescriptor, name: str, longest: int | None) -> _Rule
         special = _MESSAGES.get(field.message_type.full_name)
         return _checker(field.message_type) if special is None else special
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
-        return _text_rule(name, longest)
+        return _text_rule(name, longest, _CONTROL if field.name in _PROSE else _CONTROL_IN_NAME)
     if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT:
         return _float_rule(name, *_RANGES.get(field.name, (-math.inf, math.inf)))
     if field.cpp_type in (FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64):
@@ -239,11 +257,11 @@ def _value_rule(field: FieldDescriptor, name: str, longest: int | None) -> _Rule
     return None
 
 
-def _text_rule(name: str, longest: int | None) -> _Rule:
+def _text_rule(name: str, longest: int | None, control: re.Pattern[str]) -> _Rule:
     def check(text: str) -> None:
         if longest is not None and len(text) > longest:
             raise InvalidAnswer(f"{name} has {len(text)} characters; the limit is {longest}.")
-        if not text.isprintable() and _CONTROL.search(text):  # the first is quick, and nearly always true
+        if not text.isprintable() and control.search(text):  # the first is quick, and nearly always true
             raise InvalidAnswer(f"{name} has control characters.")
 
     return check
@@ -283,6 +301,11 @@ def _check_box(box: pb.BoundingBox) -> None:
         raise InvalidAnswer("BoundingBox reaches past the picture.")
 
 
+def _check_candidate(candidate: pb.Candidate) -> None:
+    if not any(letter.isprintable() and not letter.isspace() for letter in candidate.display_name):
+        raise InvalidAnswer("Candidate.display_name is blank.")
+
+
 def _check_image(image: pb.ImageInfo) -> None:
     if image.width * image.height > MAX_IMAGE_PIXELS or not _SHA256.fullmatch(image.sha256):
         raise InvalidAnswer("ImageInfo is of no picture that Marquee reads.")
@@ -312,6 +335,7 @@ _MESSAGES: Mapping[str, _Rule] = {
 }
 _WHOLE: Mapping[str, _Rule] = {
     "BoundingBox": _check_box,
+    "Candidate": _check_candidate,
     "ImageInfo": _check_image,
     "EnrolledFace": _check_face,
     "FeatureError": _check_failure,

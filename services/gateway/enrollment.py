@@ -50,6 +50,8 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         requests.check_enrollment(request, self._s3_allowed)
         request.person_id = requests.person_id_of(request)
         responses = await _send(self._plan(ENROLL_FACES, request, context))
+        for result in (one for response in responses for one in response.results):
+            answer.check_enrolled(result, request.person_id, len(request.images))
         return pb.EnrollFacesResponse(
             request_id=request.request_id,
             person_id=request.person_id,

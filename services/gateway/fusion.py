@@ -1,7 +1,8 @@
 """Fusion of many results into one verdict per face and one list of labels. Pure.
 
 Faces of different recognizers are one face if their boxes overlap. People are one person if their display names are
-equal except for case, spaces and underscores, because identifiers differ from recognizer to recognizer.
+equal except for case, spaces, underscores and invisible characters, because identifiers differ from recognizer to
+recognizer.
 """
 
 import math
@@ -190,4 +191,6 @@ def _support(recognizer: str, candidate: pb.Candidate, model: pb.Model) -> pb.Su
 
 def _key(candidate: pb.Candidate) -> str:
     name = unicodedata.normalize("NFKC", candidate.display_name)  # file names on macOS decompose accents
+    if not name.isprintable():
+        name = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")  # such as zero-width spaces
     return " ".join(name.replace("_", " ").casefold().split())

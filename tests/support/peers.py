@@ -171,6 +171,9 @@ ANSWERS: Mapping[str, Callable[[], bytes]] = {
     "no name": lambda: response(_with(person_id="", display_name="")),
     "no person": lambda: response(_with(person_id="")),
     "a name with control characters": lambda: response(_with(display_name="Eve\x1b[2J\x00")),
+    "a name of two lines": lambda: response(_with(display_name="Eve\nAda")),
+    "a name written backwards": lambda: response(_with(display_name="\u202eevE")),
+    "a name of blanks": lambda: response(_with(display_name=" \u3000\u200b")),
     "a name without end": lambda: response(_with(display_name="E" * 100_000)),
     "a nameless image candidate": lambda: response(result(image_candidates=[pb.Candidate(person_id="e", score=0.5)])),
     "a label of NaN": lambda: _label(score=NAN),
@@ -310,6 +313,8 @@ ENROLLMENTS: Mapping[str, Callable[[], bytes]] = {
     "a person of the year 30000": lambda: enrolled(
         person=_person(create_time=timestamp_pb2.Timestamp(seconds=900_000_000_000))
     ),
+    "another person": lambda: enrolled(person=_person()),
+    "two faces in one picture": lambda: enrolled(faces=[enrollment_pb2.EnrolledFace(state=1)] * 2),
     "33 faces": lambda: enrolled(faces=[enrollment_pb2.EnrolledFace(state=1)] * 33),
     "a face outside": lambda: enrolled(faces=[enrollment_pb2.EnrolledFace(box=pb.BoundingBox(left=3))]),
     "a negative cost": lambda: enrolled(cost_micro_usd=-1),

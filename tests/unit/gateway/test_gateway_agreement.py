@@ -44,9 +44,11 @@ def test_different_names_disagree() -> None:
     assert [support.candidate.display_name for support in verdict.support] == ["Bob", "Ada"]
 
 
-@pytest.mark.parametrize("other", ["grace hopper", "Grace_Hopper", "  Grace   Hopper ", "GRACE HOPPER"], ids=repr)
+@pytest.mark.parametrize(
+    "other", ["grace hopper", "Grace_Hopper", "  Grace   Hopper ", "GRACE HOPPER", "Grace\u200b Hopper"], ids=repr
+)
 def test_spelling_makes_no_other_person(other: str) -> None:
-    """Names that differ only in case, blanks and underscores mean the same person."""
+    """Names that differ only in case, blanks, underscores and zero-width characters mean the same person."""
     assert summary(result("svm", face(LEFT, other, 0.5)), result("aws", face(LEFT, "Grace Hopper"))) == [
         ("IDENTIFIED", "Grace Hopper")
     ]
