@@ -10,7 +10,7 @@ the bytes whose SHA-256 is NAME.
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,24 @@ OPERATIONS = {
     "FaceDetails": "DetectFaces",
 }
 """The members of an annotation, and the operation whose response has them."""
-_REQUIRED = {
-    "Labels": ("Name", "Confidence"),
-    "ModerationLabels": ("Name", "Confidence"),
-    "ContentTypes": ("Name", "Confidence"),
-    "TextDetections": ("DetectedText", "Type", "Confidence", "Geometry"),
+_NAME = {"Name": "a Name"}
+_CONFIDENCE = {"Confidence": "a Confidence, 0 to 100"}
+_REQUIRED: Mapping[str, Mapping[str, str]] = {
+    "Labels": {**_NAME, **_CONFIDENCE},
+    "Parents": _NAME,
+    "Aliases": _NAME,
+    "Categories": _NAME,
+    "ModerationLabels": {**_NAME, **_CONFIDENCE},
+    "ContentTypes": {**_NAME, **_CONFIDENCE},
+    "TextDetections": {
+        "DetectedText": "a DetectedText",
+        "Type": "a Type, LINE or WORD",
+        **_CONFIDENCE,
+        "Geometry": "a Geometry",
+    },
+    "Emotions": {"Type": "a Type, such as HAPPY", **_CONFIDENCE},
 }
-"""What every entry needs: programs read it, and the endpoint cannot make it up."""
-_NEEDS = {"Confidence": "a Confidence, 0 to 100", "Type": "a Type, LINE or WORD"}
+"""What every entry of a list needs: programs read it, and the endpoint cannot make it up."""
 _BOX = ("Left", "Top", "Width", "Height")
 _SHA256 = re.compile("[0-9a-f]{64}")
 Annotation = Mapping[str, Any]
@@ -75,6 +85,15 @@ def _has_box(text: Annotation) -> bool:
     return all(side in text["Geometry"].get("BoundingBox", {}) for side in _BOX)
 
 
+def _needs(name: str, entries: Sequence[Annotation]) -> Iterator[str]:
+    """Yield what entries of the list lack, and those of the lists within them."""
+    required = _REQUIRED.get(name, {})
+    for entry in entries:
+        yield from (f"{name}: every entry needs {need}" for member, need in required.items() if member not in entry)
+        for inner in entry.keys() & _REQUIRED.keys():
+            yield from _needs(inner, entry[inner])
+
+
 def _members(path: Path) -> Annotation:
     try:
         members = json.loads(path.read_bytes())
@@ -86,9 +105,8 @@ def _members(path: Path) -> Annotation:
         faults = faults_of(value, member_shape(OPERATIONS[name], name), name)
         if faults:
             raise InvalidAnnotation(f"{path}: {faults[0]}")
-        lacking = [member for entry in value for member in _REQUIRED.get(name, ()) if member not in entry]
-        if lacking:
-            raise InvalidAnnotation(f"{path}: {name}: every entry needs {_NEEDS.get(lacking[0], lacking[0])}.")
+        if need := next(_needs(name, value), None):
+            raise InvalidAnnotation(f"{path}: {need}.")
         if name == "TextDetections" and any(not _has_box(entry) for entry in value):
             raise InvalidAnnotation(f"{path}: {name}: every Geometry needs a BoundingBox of {', '.join(_BOX)}.")
     return members

@@ -87,7 +87,7 @@ def read(folder: Path, vision: Vision) -> tuple[Gallery, list[str]]:
         person = Person(directory.name)
         try:
             person = Person(directory.name, _about(directory / ABOUT))
-        except ValueError as exc:
+        except (OSError, ValueError) as exc:
             problems.append(f"{directory / ABOUT}: {exc}")
         for path in _pictures(directory):
             try:
@@ -106,7 +106,7 @@ def _about(path: Path) -> Mapping[str, Any]:
     faults = faults_of(about, output_shape("GetCelebrityInfo"), "about")
     if faults:
         raise ValueError(faults[0])
-    return {**_UNKNOWN, **about}
+    return {**_UNKNOWN, **about, "KnownGender": {**_UNKNOWN["KnownGender"], **about.get("KnownGender", {})}}
 
 
 def _pictures(folder: Path) -> Iterator[Path]:

@@ -172,7 +172,11 @@ def _allows(names: set[str], filters: Mapping[str, Sequence[str]], kind: str) ->
 
 def _complete_label(label: "LabelTypeDef") -> dict[str, Any]:
     instances = [
-        {**instance, "BoundingBox": {**_EVERYWHERE, **instance.get("BoundingBox", {})}}
+        {
+            "Confidence": label["Confidence"],
+            **instance,
+            "BoundingBox": {**_EVERYWHERE, **instance.get("BoundingBox", {})},
+        }
         for instance in label.get("Instances", ())
     ]
     return {**_LABEL, **dict(label), "Instances": instances}

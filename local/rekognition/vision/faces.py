@@ -113,7 +113,7 @@ def _complete(unknown: Any, annotated: Any) -> Any:
     """Return what is annotated of an attribute, and what is not as unknown."""
     if isinstance(annotated, Mapping):
         return {**unknown, **annotated}
-    return unknown if annotated is None else annotated
+    return annotated or unknown
 
 
 def confidence(face: DetectedFace) -> float:

@@ -75,6 +75,7 @@ def client(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[A
     (gallery / "Grace Hopper" / "about.json").write_text(
         '{"Urls": ["hopper.example"], "KnownGender": {"Type": "Female"}}'
     )
+    (gallery / "Eileen Collins" / "about.json").write_text('{"KnownGender": {}}')
     with endpoint(gallery, annotations=annotations.read(folder)) as url:
         rekognition = boto3.client("rekognition", endpoint_url=url)
         yield rekognition
@@ -97,6 +98,12 @@ def test_a_celebrity_has_an_id(client: Any) -> None:
     )
     with pytest.raises(client.exceptions.ResourceNotFoundException):
         client.get_celebrity_info(Id="nobody")
+
+
+def test_what_about_json_leaves_out_is_added(client: Any) -> None:
+    """Programs find the members that Amazon always sends, though the file has an empty one."""
+    faces = {one["Name"]: one for one in client.recognize_celebrities(Image=BOTH)["CelebrityFaces"]}
+    assert (faces["Eileen Collins"]["KnownGender"], faces["Eileen Collins"]["Urls"]) == ({"Type": "Unlisted"}, [])
 
 
 def test_faces_have_landmarks_quality_and_pose(client: Any) -> None:
@@ -172,6 +179,12 @@ def test_moderation_comes_from_annotations(client: Any) -> None:
         ("coffee.jpg.json", '{"Labels": [{"Name": 1, "Confidence": 9}]}', "Invalid type for parameter .*Name"),
         ("coffee.jpg.json", '{"Labels": [{"Name": "a", "Confidence": 101}]}', "less than or equal to 100"),
         ("coffee.jpg.json", '{"Labels": [{"Name": "a"}]}', "every entry needs a Confidence"),
+        (
+            "coffee.jpg.json",
+            '{"Labels": [{"Name": "a", "Confidence": 9, "Categories": [{}]}]}',
+            "Categories: every entry needs a Name",
+        ),
+        ("coffee.jpg.json", '{"FaceDetails": [{"Emotions": [{}]}]}', "Emotions: every entry needs a Type"),
     ],
 )
 def test_invalid_annotations_are_named(tmp_path: Path, name: str, content: str, message: str) -> None:
