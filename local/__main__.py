@@ -8,6 +8,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from local import demo, stack
 from local.supervisor import PartFailed, Supervisor
@@ -43,11 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--gallery",
-        type=Path,
+        type=_folder,
         help="celebrities of the Rekognition stand-in: a folder with NAME/*.jpg (default: the demo's)",
     )
     parser.add_argument(
-        "--state", type=Path, default=Path(".local"), help="folder for logs and pictures (default: %(default)s)"
+        "--state", type=_state_folder, default=".local", help="folder for logs and pictures (default: %(default)s)"
     )
     return parser
 
@@ -60,6 +61,23 @@ def _free_port(text: str) -> int:
     return int(text)
 
 
+def _folder(text: str) -> Path:
+    if not (folder := Path(text)).is_dir():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a folder")
+    return folder
+
+
+def _state_folder(text: str) -> Path:
+    """Create the folder if need be, and check that it can be written to."""
+    folder = Path(text)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return folder
+    except OSError as exc:
+        raise argparse.ArgumentTypeError(f"{text!r} is no folder for files: {exc.strerror}") from None
+
+
 def _taken(port: int | str) -> str:
     return f"port {port} is taken (`lsof -i :{port}` shows by whom)"
 
@@ -68,7 +86,6 @@ async def _run(args: argparse.Namespace) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    args.state.mkdir(parents=True, exist_ok=True)
     system = stack.build(args.state, args.gallery, args.port)
     if args.port is None and not system.servers["gateway"].endswith(f":{stack.GATEWAY_PORT}"):
         print(f"The {_taken(stack.GATEWAY_PORT)}: the gateway gets {system.servers['gateway']}.")

@@ -1,5 +1,6 @@
 """The parts of the whole system, their addresses and their settings."""
 
+import errno
 import json
 import os
 import socket
@@ -80,13 +81,17 @@ def free_ports(count: int) -> list[int]:
 
 
 def is_free(port: int) -> bool:
-    """Return whether nobody listens on the port of the loopback interface."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
+    """Return whether nobody listens on the port of the loopback interface, whose name stands for two addresses."""
+    return all(_is_free(family, host, port) for family, host in ((socket.AF_INET, HOST), (socket.AF_INET6, "::1")))
+
+
+def _is_free(family: socket.AddressFamily, host: str, port: int) -> bool:
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as exc:
+        return exc.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # a machine without IPv6
     return True
 
 

@@ -84,9 +84,25 @@ def test_a_port_that_is_none_is_refused(port: str) -> None:
     assert (result.returncode, f"{port!r} is not a port" in result.stderr) == (2, True)
 
 
-def test_a_requested_port_that_is_taken_is_refused() -> None:
-    """The launcher exits 2 before anything starts, and says how to find out who has the port."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--state", "file"), "'file' is no folder for files: File exists"),
+        (("--state", "file/state"), "'file/state' is no folder for files: Not a directory"),
+        (("--gallery", "nowhere"), "'nowhere' is not a folder"),
+    ],
+)
+def test_a_folder_that_is_none_is_refused(arguments: tuple[str, str], message: str, tmp_path: Path) -> None:
+    """The launcher exits 2 before anything starts, without a traceback."""
+    (tmp_path / "file").touch()
+    result = run([sys.executable, "-m", "local", *arguments], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    assert (result.returncode, result.stderr.splitlines()[-1].endswith(message)) == (2, True)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_requested_port_that_is_taken_is_refused(host: str) -> None:
+    """The launcher exits 2 before anything starts, whichever address of `localhost` has the port, and says so."""
+    with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         port = listener.getsockname()[1]
         result = run([sys.executable, "-m", "local", "--port", str(port)])
     assert result.returncode == 2
