@@ -23,12 +23,17 @@ from services.runtime import status
 from services.runtime.errors import AnswerTooLarge, InvalidAnswer
 from services.runtime.limits import MAX_HOPS, MAX_IMAGE_PIXELS, MAX_MESSAGE_BYTES, MIB, Limit, limit_of
 from services.runtime.server import wire
+from services.runtime.server.admission import hold
 
 logger = structlog.get_logger()
 MAX_RESULTS_BYTES = MAX_MESSAGE_BYTES - 64 * 1024
 """Maximum size of all results of a response; the rest is for what is said of all of them."""
 _SMALL_BYTES = 16 * 1024
 """Maximum size of an answer that is read in the event loop: whatever is in it, that takes well under 0.1 s."""
+_LARGE_BYTES = MIB
+"""Maximum size of an answer that does not count as memory in flight; well-meant ones have some KiB."""
+_COPIES = 2
+"""An answer is held as a message, and serialized until the caller has read it."""
 _MAX_FIELDS = 100_000
 """Maximum number of fields in an answer, at all depths; 256 faces with all that AWS tells of them have half of it."""
 _MAX_MICRO_USD = 10**15
@@ -69,10 +74,13 @@ _Rule = Callable[[Any], None]
 async def read(kind: type[Any], data: object, name: str) -> Any:
     """Return the serialized answer of the recognizer `name`, its results named as this gateway names them.
 
-    Raises InvalidAnswer if none of it can be used; otherwise a result that cannot be used is an ERROR.
+    Raises InvalidAnswer if none of it can be used; otherwise a result that cannot be used is an ERROR. Raises
+    Overloaded for a large answer without room.
     """
     if not isinstance(data, bytes):
         raise InvalidAnswer(f"{name} sent no message.")
+    if len(data) > _LARGE_BYTES:
+        hold(_COPIES * len(data))
     if len(data) <= _SMALL_BYTES:
         return _read(kind, data, name)
     return await asyncio.to_thread(_read, kind, data, name)

@@ -16,7 +16,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.gateway import answer
 from services.gateway.config import BackendConfig
 from services.runtime import status
-from services.runtime.errors import InvalidAnswer, TooManyHops
+from services.runtime.errors import InvalidAnswer, Overloaded, TooManyHops
 from services.runtime.limits import MAX_HOPS, MAX_MESSAGE_BYTES
 from services.runtime.server.calls import Context
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
@@ -93,8 +93,9 @@ class Backend:
             return await answer.read(method.response, data, self.name)
         except grpc.aio.AioRpcError as exc:
             return self._failure(method, self._status(exc))
-        except InvalidAnswer as exc:
-            logger.warning("invalid answer", recognizer=self.name, error=exc.message)
+        except (InvalidAnswer, Overloaded) as exc:
+            event = "invalid answer" if isinstance(exc, InvalidAnswer) else "no room for the answer"
+            logger.warning(event, recognizer=self.name, error=exc.message)
             return self._failure(method, status.from_exception(exc, recognizer=self.name))
         except Exception:
             logger.exception("unforeseen", recognizer=self.name)

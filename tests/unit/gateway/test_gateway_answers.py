@@ -203,6 +203,18 @@ async def test_a_stream_sends_both_large_results() -> None:
     assert last.ByteSize() < MAX_MESSAGE_BYTES
 
 
+async def test_large_answers_count_as_memory_in_flight() -> None:
+    """Of eight results of 9 MB at a time some have no room in 64 MiB; afterwards nothing counts."""
+    async with AsyncExitStack() as stack:
+        client = await connect(stack, Peer([peers.response(peers.result(warnings=NINE_MB))]))
+        calls = [client.StreamRecognizeImage(request(), timeout=60) for _ in range(8)]
+        results = [one for call in calls async for message in call for one in message.results]
+        after = REGISTRY.get_sample_value("marquee_in_flight_bytes")
+    reasons = {status.reason_of(one.status) for one in results if one.recognizer == "peer"}
+    assert reasons == {"", "OVERLOADED"}
+    assert after == 0
+
+
 async def test_a_list_over_the_limit_leaves_out_the_largest() -> None:
     """ListRecognizers lists the largest of two recognizers that have no room in one response as UNAVAILABLE."""
     newer = b"\xfa\x3f\x80\x80\x80\x04" + bytes(8 * MIB)  # a field that this gateway does not know
