@@ -73,7 +73,9 @@ def recognize(
 
     pictures = pictures_of(files, files_from, null=null)
     if not pictures.files:
-        raise typer.BadParameter("give pictures, folders of them, or --files-from.", param_hint="FILE")
+        raise typer.BadParameter(
+            "there is none: give pictures, folders of them, or --files-from with their names.", param_hint="FILE"
+        )
     args = RecognizeArgs(
         pictures=pictures,
         address=address,
