@@ -16,7 +16,7 @@ import numpy.typing as npt
 import onnxruntime
 
 from services.keras.assets import Assets, Fit, Interpolation, read_assets
-from services.keras.preprocess import to_input
+from services.keras.preprocess import fitted, to_input
 from services.runtime.errors import DomainError
 from services.runtime.images.image import Image
 
@@ -59,8 +59,8 @@ def _scores(session: onnxruntime.InferenceSession, assets: Assets, pictures: lis
     model_input = session.get_inputs()[0]
     _, height, width, channels = model_input.shape
     dtype = np.dtype(np.uint8 if model_input.type == "tensor(uint8)" else np.float32)
-    fitted = assets.fitted((height, width), channels)
-    inputs = (to_input(fitted(picture.as_stored()), dtype, assets.preprocessing) for picture in pictures)
+    to_pixels = fitted(assets, (height, width), channels)
+    inputs = (to_input(to_pixels(picture.as_stored()), dtype, assets.preprocessing) for picture in pictures)
     return np.concatenate([session.run(None, {model_input.name: one})[0] for one in inputs])
 
 

@@ -1,17 +1,14 @@
 """What comes with a served model: its labels, and how to read its scores."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as Pillow
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from services.keras.preprocess import Pixels, to_pixels
 from services.runtime.errors import Misconfigured
 
 PATH = Path("assets/marquee.json")
@@ -72,10 +69,6 @@ class Assets(BaseModel):
         if len(scores) < len(self.labels):
             return above[-1:]
         return above if self.activation == "sigmoid" else sorted(above, key=itemgetter(1), reverse=True)[:1]
-
-    def fitted(self, size: tuple[int, int], channels: int) -> Callable[[Pillow.Image], Pixels]:
-        """Return what makes a stored picture the model's, uint8 [1, *size, channels]."""
-        return partial(to_pixels, size=size, channels=channels, interpolation=self.interpolation, fit=self.fit)
 
     def check_channels(self, channels: int) -> None:
         """Raise Misconfigured if pictures of `channels` values a pixel cannot be prepared so."""

@@ -1,10 +1,14 @@
 """Pictures as Keras loads them, without Keras."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
+
+from services.keras.assets import Assets
 
 Pixels = npt.NDArray[np.uint8]
 SIZE = (224, 224)
@@ -34,6 +38,11 @@ def to_pixels(
     if picture.size != (width, height):
         picture = _fitted(picture, (width, height), Pillow.Resampling[interpolation.upper()], fit)
     return np.asarray(picture, dtype=np.uint8).reshape(1, height, width, channels)
+
+
+def fitted(assets: Assets, size: tuple[int, int], channels: int) -> Callable[[Pillow.Image], Pixels]:
+    """Return what makes a stored picture the model's, uint8 [1, *size, channels]."""
+    return partial(to_pixels, size=size, channels=channels, interpolation=assets.interpolation, fit=assets.fit)
 
 
 def to_input(pixels: Pixels, dtype: np.dtype[Any], preprocessing: str) -> npt.NDArray[Any]:

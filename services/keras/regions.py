@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.keras.assets import Assets
-from services.keras.preprocess import to_input
+from services.keras.preprocess import fitted, to_input
 from services.keras.serving.signature import Signature
 from services.runtime.errors import Misconfigured
 from services.runtime.images.image import Image
@@ -44,14 +44,14 @@ def prepare(assets: Assets) -> None:
 
 def regions_of(image: Image, signature: Signature, assets: Assets) -> Regions:
     """Return the stored picture, as Keras takes it, or the faces of the upright one. Raises InvalidImage."""
-    fitted = assets.fitted(signature.size, signature.channels)
+    to_pixels = fitted(assets, signature.size, signature.channels)
     if assets.regions == "image":
-        pixels, boxes = fitted(image.as_stored()), None
+        pixels, boxes = to_pixels(image.as_stored()), None
     else:
         upright = image.upright()
         faces = _detector().find(upright)
         boxes = [face.box_in(upright) for face in faces]
-        crops = [fitted(Pillow.fromarray(np.ascontiguousarray(face.crop(upright)))) for face in faces]
+        crops = [to_pixels(Pillow.fromarray(np.ascontiguousarray(face.crop(upright)))) for face in faces]
         pixels = np.concatenate([np.empty((0, *signature.size, signature.channels), np.uint8), *crops])
     _ = image.info  # the leaf needs it, and would need another thread to read it
     return Regions(to_input(pixels, signature.dtype, assets.preprocessing), boxes)

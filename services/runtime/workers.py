@@ -41,17 +41,24 @@ class Workers:
         The queue is for other calls: all maps together have as many places as there are threads. If a job raises,
         the others are cancelled, and then its exception is raised.
         """
+        failed = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._run_in_turn(job, item)) for item in items]
+                tasks = [group.create_task(self._run_in_turn(job, item, failed)) for item in items]
         except ExceptionGroup as failures:
             raise failures.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    async def _run_in_turn(self, job: Callable[[U], T], item: U) -> T:
+    async def _run_in_turn(self, job: Callable[[U], T], item: U, failed: asyncio.Event) -> T:
         async with self._mapping:
+            if failed.is_set():  # the group has not cancelled this task yet
+                raise asyncio.CancelledError
             await self._places.acquire()
-            result, _ = await self._submit(functools.partial(job, item))
+            try:
+                result, _ = await self._submit(functools.partial(job, item))
+            except Exception:
+                failed.set()
+                raise
         return result
 
     async def _submit(self, job: Callable[[], T]) -> tuple[T, float]:

@@ -16,7 +16,7 @@ from services.keras.assets import PATH, Activation, Assets, explain
 from services.keras.convert.model_file import ModelFile, ModelProblem, step
 from services.keras.convert.source import ASSETS_SUFFIX
 from services.keras.fetch import manifest
-from services.keras.preprocess import Pixels
+from services.keras.preprocess import Pixels, fitted
 from services.runtime.errors import Misconfigured
 from services.runtime.storage import files
 
@@ -96,7 +96,7 @@ def _write(file: ModelFile, facts: Facts, samples: Path | None, folder: Path, al
         original = load(file, allowed)
     _check_fit(assets, original.classes, original.channels, original.dtype)
     with step("Scoring pictures with the original"):
-        pixels = agreement.sample_pictures(assets.fitted(original.size, original.channels), samples)
+        pixels = agreement.sample_pictures(fitted(assets, original.size, original.channels), samples)
         values = agreement.original_values(original, pixels, assets.preprocessing)
         model, meaning = activation.activate(original, values, facts.get("activation"))
         scores = values if model is original else agreement.original_values(model, pixels, assets.preprocessing)

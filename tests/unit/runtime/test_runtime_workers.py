@@ -75,7 +75,7 @@ async def test_refuses_when_all_places_are_taken(gate: Gate) -> None:
     first = await start(workers, gate)
     second = asyncio.create_task(workers.run(str))
     await asyncio.sleep(0)
-    with pytest.raises(Overloaded, match="2 pictures"):
+    with pytest.raises(Overloaded, match="queued: 2,"):
         await workers.run(str)
     gate.open()
     await asyncio.gather(first, second)
