@@ -3,8 +3,8 @@
 import asyncio
 import time
 import traceback
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -162,7 +162,17 @@ async def _answer(response: Awaitable[Any], context: Context) -> Any:
 async def _write(responses: AsyncGenerator[Any], context: Context) -> None:
     async with aclosing(responses):
         async for response in responses:
-            await context.write(response)
+            with _listening():
+                await context.write(response)
+
+
+@contextmanager
+def _listening() -> Iterator[None]:
+    """Cancel the call if the body finds that the caller has gone, or does not read."""
+    try:
+        yield
+    except (TimeoutError, grpc.aio.InternalError):
+        raise asyncio.CancelledError from None
 
 
 def _parser(deserialize: Any) -> Callable[[bytes], Message]:
@@ -266,11 +276,9 @@ async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
 
 async def _abort(context: Context, answer: status_pb2.Status) -> None:
     details = ((status.DETAILS_KEY, answer.SerializeToString()),)
-    try:
+    with _listening():
         async with asyncio.timeout(_FAREWELL_SECONDS):
             await context.abort(status.code_of(answer), answer.message, details)
-    except (TimeoutError, grpc.aio.InternalError):  # the caller does not read, or has just gone
-        raise asyncio.CancelledError from None
 
 
 def _status_of(exc: Exception) -> status_pb2.Status:
