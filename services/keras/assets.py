@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
+from unicodedata import category
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from services.runtime.errors import Misconfigured
+from services.runtime.limits import MAX_DISPLAY_NAME
+from services.runtime.people import person_id_of
 
 PATH = Path("assets/marquee.json")
 """The file's place in a version's folder."""
@@ -26,12 +29,22 @@ def _distinct(labels: Sequence[str]) -> Sequence[str]:
     return labels
 
 
+def _plain(label: str) -> str:
+    """Return the label if callers would get it: no gateway passes control characters on."""
+    if any(category(character) in {"Cc", "Cs"} for character in label):
+        raise ValueError(f"the label {label!a} has control characters")
+    return label
+
+
+_Label = Annotated[str, Field(min_length=1, max_length=MAX_DISPLAY_NAME), AfterValidator(_plain)]
+
+
 class Assets(BaseModel):
     """The part of marquee.json that the recognizer needs; the file also says where the model comes from."""
 
     model_config = ConfigDict(frozen=True)
 
-    labels: Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(min_length=1), AfterValidator(_distinct)]
+    labels: Annotated[tuple[_Label, ...], Field(min_length=1), AfterValidator(_distinct)]
     """In class order. A single score (one sigmoid) is the last label's, and the first of two gets 1 minus it:
     Keras numbers two folders 0 and 1 and trains the sigmoid to predict 1. With one label, the score is its own."""
     threshold: float = Field(0.5, ge=0, le=1)
@@ -53,6 +66,12 @@ class Assets(BaseModel):
     """Whether the network takes the whole picture or one face at a time."""
     kind: Literal["label", "identity"] = "label"
     """Whether the labels are things or people, who become candidates."""
+
+    @model_validator(mode="after")
+    def _check_people(self) -> "Assets":
+        if self.kind == "identity" and (nameless := [label for label in self.labels if not person_id_of(label)]):
+            raise ValueError(f"the label {nameless[0]!r} has no letter or digit to name a person with")
+        return self
 
     def fits(self, classes: int) -> bool:
         """Return whether an output of `classes` scores can belong to these labels."""

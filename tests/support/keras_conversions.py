@@ -90,6 +90,10 @@ def _unusual(folder: Path) -> dict[str, list[str | Path]]:
     values = logits.predict(VALUES, verbose=0)
     _expect(folder, "softmax", tf.nn.softmax(values))
     _expect(folder, "sigmoids", tf.nn.sigmoid(values))
+    image = keras.Input((*SIZE, 3))
+    named = keras.Model(image, {"kinds": _blended(image)})
+    named.save(folder / "named.keras")
+    _expect(folder, "named", named.predict(VALUES, verbose=0)["kinds"])
     single = _network(keras, 2, "softmax", 255, batch=1)
     single.save(folder / "single.keras")
     _expect(folder, "single_keras", single.predict(VALUES, verbose=0))
@@ -98,7 +102,8 @@ def _unusual(folder: Path) -> dict[str, list[str | Path]]:
     _on_windows(folder / "sigmoid.keras", folder / "windows.keras")
     _expect(folder, "windows", np.load(folder / "sigmoid.npy"))
     image = keras.Input((*SIZE, 3))
-    prepared = _head(keras, image, keras.applications.resnet50.preprocess_input(image))
+    values = keras.applications.resnet50.preprocess_input(image)
+    prepared = _head(keras, image, keras.layers.Rescaling(1 / 255)(values))
     prepared.save(folder / "prepared.keras")
     _expect(folder, "prepared", prepared.predict(VALUES, verbose=0))
     printing = folder / "printing"
@@ -111,6 +116,7 @@ def _unusual(folder: Path) -> dict[str, list[str | Path]]:
         "several": ["several.h5", "--labels", "A,B,C", "--preprocessing", "torch"],
         "softmax": ["logits.keras", *labels, "--activation", "softmax"],
         "sigmoids": ["logits", *labels, "--activation", "sigmoid"],
+        "named": ["named.keras", *labels],
         "single_keras": ["single.keras", *labels],
         "single_graph": ["single", *labels],
         "windows": ["windows.keras", "--labels", "No,Yes", "--preprocessing", "caffe"],
@@ -223,6 +229,12 @@ def _bad(folder: Path) -> dict[str, Path | str]:
     registered = keras.saving.register_keras_serializable("shop")(_custom(keras))
     _save(folder / "registered.keras", keras, registered(name="own"))
     _save(folder / "activation.keras", keras, keras.layers.Activation(_twice, name="act"))
+    twice = keras.layers.Conv2D(2, 1, activation=lambda values: values * 2, name="conv")
+    _save(folder / "lambda-activation.keras", keras, twice)
+    _save(folder / "activation.h5", tf_keras, tf_keras.layers.Conv2D(2, 1, activation=_twice, name="conv"))
+    _reshaped(folder / "reshaped.keras")
+    (folder / "no-graph").mkdir()
+    (folder / "no-graph/saved_model.pb").touch()
     image = tf_keras.Input((*SIZE, 3))
     text = tf.ensure_shape(tf.strings.to_number(tf.strings.as_string(image)), (None, *SIZE, 3))
     _head(tf_keras, image, text).save(folder / "strings.h5")
@@ -244,6 +256,7 @@ _BAD = (
     *("lambda.keras", "custom.h5", "custom.keras", "registered.keras", "activation.keras", "strings.h5"),
     *("three.keras", "logits.keras", "nan.keras", "python", "random", "four.keras", "eight", "first.keras"),
     *("lfs.keras", "page.h5", "empty.h5", "lite.tflite", "torch.pt", "graph.onnx", "json.keras", "versions"),
+    *("lambda-activation.keras", "activation.h5", "reshaped.keras", "no-graph"),
     *("hidden", "pointers", "frozen.pb", "model.ckpt", "no-config.keras", "half.keras", "exported/saved_model.pb"),
 )
 
@@ -275,6 +288,19 @@ def _first(path: Path) -> None:
     image = keras.Input((3, *SIZE))
     flat = keras.layers.GlobalAveragePooling2D(data_format="channels_first")(image)
     keras.Model(image, keras.layers.Dense(2, activation="softmax")(flat)).save(path)
+
+
+def _reshaped(path: Path) -> None:
+    """Save a network that computes with the number of pictures, eight, which its input does not say."""
+    image = keras.Input((*SIZE, 3))
+    flat = keras.ops.reshape(image, (8, 3 * SIZE[0] * SIZE[1]))
+    keras.Model(image, keras.layers.Dense(2, activation="softmax")(flat)).save(path)
+
+
+def _blended(image: Any) -> Any:
+    """Return the mean of two networks' scores, which a sum makes and not a softmax."""
+    halves = [keras.layers.Rescaling(0.5)(_network(keras, 2, "softmax", 255)(image)) for _ in range(2)]
+    return keras.layers.Add()(halves)
 
 
 def _repack(path: Path, copy: Path, leave_out: str) -> None:

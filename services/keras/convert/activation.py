@@ -27,8 +27,7 @@ def activate(model: LoadedModel, values: Scores, asked: Activation | None) -> tu
     """
     last = _last_operation(model)
     own = _OWN.get(last)
-    is_score = values.min() >= 0 and values.max() <= 1
-    if own is None and (last in _LINEAR or not is_score):
+    if own is None and not _are_scores(values, last):
         chosen = _chosen(values, asked)
         return _with(model, chosen), chosen
     if own and asked and own != asked:
@@ -38,12 +37,18 @@ def activate(model: LoadedModel, values: Scores, asked: Activation | None) -> tu
     return model, meaning
 
 
+def _are_scores(values: Scores, last: str) -> bool:
+    """Return whether values are within 0 to 1, and not by chance, as a sum's may be."""
+    return bool(values.min() >= 0 and values.max() <= 1) and (last not in _LINEAR or _meaning(values) == "softmax")
+
+
 def _chosen(values: Scores, asked: Activation | None) -> Activation:
     if asked is None:
         raise ModelProblem(
-            f"The model's scores range from {values.min():.3g} to {values.max():.3g}; they must be 0 to 1. "
-            "End the model with softmax or sigmoid. If it gives logits, say which belongs to them: "
-            "--activation softmax (one label of several) or --activation sigmoid (each label by itself)."
+            f"The model's scores range from {values.min():.3g} to {values.max():.3g} for some pictures, and nothing "
+            "bounds them; they must be 0 to 1. End the model with softmax or sigmoid. If it gives logits, say which "
+            "belongs to them: --activation softmax (one label of several) or --activation sigmoid (each label by "
+            "itself)."
         )
     _check_count(asked, values.shape[1])
     return asked

@@ -70,8 +70,12 @@ def _checked(name: str, scores: Scores, expected: Scores) -> float:
 
 
 def _by_batches(score: Callable[[Any], Scores], pictures: npt.NDArray[Any]) -> Scores:
-    """Score all in batches of one size: TensorFlow's last bits depend on the size of a batch."""
-    return np.concatenate([score(pictures[first : first + _BATCH]) for first in range(0, len(pictures), _BATCH)])
+    """Score the first picture alone, since a model may take only so many at once, and the others in batches.
+
+    The batches are the same for all: TensorFlow's last bits depend on their size.
+    """
+    batches = [pictures[:1], *(pictures[first : first + _BATCH] for first in range(1, len(pictures), _BATCH))]
+    return np.concatenate([score(batch) for batch in batches])
 
 
 def _preprocess(pixels: Pixels, preprocessing: Preprocessing) -> npt.NDArray[np.float32]:

@@ -68,8 +68,8 @@ def _keras_model(file: ModelFile, library: Any) -> LoadedModel:
         model = _load_keras(file, path, library)
     model_input, output = _only(model.inputs, "input"), _only(model.outputs, "output")
     return LoadedModel(
-        call=lambda batch: model(batch, training=False),
-        predict=lambda batch: np.asarray(model.predict(batch, verbose=0)),
+        call=lambda batch: _unpacked(model(batch, training=False)),
+        predict=lambda batch: np.asarray(_unpacked(model.predict(batch, verbose=0))),
         owner=[variable.value if library is keras else variable for variable in model.variables],
         size=_size(tuple(model_input.shape)),
         channels=_channels(tuple(model_input.shape)),
@@ -78,15 +78,33 @@ def _keras_model(file: ModelFile, library: Any) -> LoadedModel:
     )
 
 
+def _unpacked(output: Any) -> Any:
+    """Return a model's only output, which may be in a list or a dict."""
+    return tf.nest.flatten(output)[0]
+
+
 def _refuse_unknown(file: ModelFile, library: Any) -> None:
     """Raise ModelProblem for parts without a module, as .h5 files have them, whose name the library does not know."""
     for layer, part in parts(file.config):
-        name, config = str(part["class_name"]), part.get("config")
-        if name == "function" and not hasattr(library.activations, str(config)):
-            raise custom_object(layer, str(config))
-        is_layer = not part.get("module") and isinstance(config, dict) and "name" in config
+        name, settings = str(part["class_name"]), part.get("config")
+        if name == "function" and not hasattr(library.activations, str(settings)):
+            raise custom_object(layer, str(settings))
+        if not isinstance(settings, dict):
+            continue
+        is_layer = not part.get("module") and ("name" in settings or part is file.config)
         if is_layer and name not in _STRUCTURES and not hasattr(library.layers, name):
             raise custom_object(layer, name)
+        activation = settings.get("activation")
+        if isinstance(activation, str) and not _is_activation(library, activation):
+            raise custom_object(layer, activation)
+
+
+def _is_activation(library: Any, name: str) -> bool:
+    try:
+        library.activations.get(name)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _load_keras(file: ModelFile, path: Path, library: Any) -> Any:

@@ -1,6 +1,7 @@
 """What a file says about its model, before any of it runs. Needs no TensorFlow."""
 
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ Maker = Literal["Keras 2", "Keras 3", "TensorFlow"]
 _FIRST_VERSION = "1.0"
 """What the first versions of Keras did not write."""
 _MAX_TEXT = 500
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _KERAS = ("keras", "tf_keras", "builtins")
 _HARMLESS_MODULES = {"__operators__", "image", "linalg", "math", "nn"}
 _HARMLESS = {
@@ -54,8 +56,8 @@ def step(name: str) -> Iterator[None]:
 
 
 def brief(exc: Exception) -> str:
-    """Return the error's text, on one line and cut."""
-    return " ".join(str(exc).split())[:_MAX_TEXT]
+    """Return the error's text, on one line, cut, and without a terminal's colours, which Keras puts in."""
+    return " ".join(_COLOUR.sub("", str(exc)).split())[:_MAX_TEXT]
 
 
 def inspect(path: Path) -> ModelFile:
@@ -133,10 +135,11 @@ def _without_architecture(path: Path, file: Any) -> str:
 
 def _refuse_code(layer: str, part: dict[str, Any]) -> None:
     name, module = str(part["class_name"]), str(part.get("module") or "keras")
-    if name in {"Lambda", "__lambda__"}:
+    is_lambda = name in {"Lambda", "__lambda__"}
+    if is_lambda or _has_lambda(part.get("config")):
         raise ModelProblem(
-            f"The layer {layer!r} is Python code (Lambda), which runs on loading the model and not in "
-            "TensorFlow Serving. Replace it by one of Keras's layers, such as Rescaling."
+            f"The layer {layer!r} {'is' if is_lambda else 'has'} Python code (Lambda), which runs on loading the model "
+            "and not in TensorFlow Serving. Replace it by one of Keras's layers, such as Rescaling."
         )
     if name == "TFOpLambda":
         _refuse_operation(layer, str(part["config"].get("function", "")))
@@ -146,10 +149,17 @@ def _refuse_code(layer: str, part: dict[str, Any]) -> None:
         raise custom_object(layer, registered)
 
 
+def _has_lambda(settings: Any) -> bool:
+    """Return whether an activation is a lambda, which Keras 3 writes without its class."""
+    activation = settings.get("activation") if isinstance(settings, dict) else None
+    return isinstance(activation, dict) and activation.keys() == {"value"}
+
+
 def custom_object(layer: str, name: str) -> ModelProblem:
     """Return the problem of a part that is not Keras's own."""
+    owner = f"layer {layer!r}" if layer else "model"
     return ModelProblem(
-        f"The layer {layer!r} is or has a custom object, {name}, that only its author's code can create. "
+        f"The {owner} is or has a custom object, {name}, that only its author's code can create. "
         "Export the model there as a SavedModel (model.export) and convert that."
     )
 

@@ -99,6 +99,8 @@ def check_operations(folder: Path, allowed: Collection[str]) -> None:
         model.ParseFromString(path.read_bytes())
     except DecodeError as exc:
         raise ModelProblem(f"{path} is damaged: {exc}.") from exc
+    if not model.meta_graphs:
+        raise ModelProblem(f"{path} is empty. Download or save the model again.")
     unknown = {operation for graph in model.meta_graphs for operation in _unknown(graph)} - set(allowed)
     if unknown:
         options = " ".join(f"--allow-operation {name}" for name in sorted(unknown))

@@ -37,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Read, train and write; return the exit code."""
     args = _parser().parse_args(arguments)
     try:
+        _check(args)
         dataset = read_dataset(args.folder, lambda paths: track(paths, "reading", console=_console), args.labels)
         for line in lines(dataset.left_out):
             _console.print(line, markup=False)
@@ -75,6 +76,15 @@ def _count(text: str) -> int:
     return count
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Check before minutes are spent on the pictures."""
+    if args.out.is_dir():
+        raise DataProblem(f"{args.out} is a folder. Name a file in it, such as {args.out / 'model.keras'}.")
+    if args.weights is not None and not args.weights.is_file():
+        raise DataProblem(f"{args.weights} is not a file with weights.")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+
+
 def _train(dataset: Dataset, held_out: Mask, args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from services.keras.train import network  # noqa: PLC0415 - TensorFlow takes seconds, which bad data need not
@@ -86,7 +96,6 @@ def _train(dataset: Dataset, held_out: Mask, args: argparse.Namespace) -> None:
         model = network.build_on(args.weights, classes, args.seed)
     with _progress(args.epochs) as on_epoch:
         fit = network.fit(model, dataset, held_out, args.epochs, on_epoch)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
     model.save(args.out)
     facts = {"parameters": model.count_params(), "epochs": len(fit.curves["loss"]), "seed": args.seed}
     _write_report(dataset, held_out, fit, facts, args.out)

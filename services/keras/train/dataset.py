@@ -78,7 +78,7 @@ def read_dataset(folder: Path, track: Track = iter, labels: Sequence[str] = ()) 
     if not folder.is_dir():
         raise DataProblem(f"{folder} is not a folder.")
     found, left_out = labelled_pictures(folder)
-    paths = _chosen(folder, _by_label(found), labels)
+    paths = _chosen(folder, _by_label(found), labels, left_out)
     left_out = [one for one in left_out if not labels or normalize("NFC", one.path.parts[0]) in paths]
     for label in _lonely({label: len(files) for label, files in paths.items()}, labels, left_out):
         left_out += [LeftOut(path.relative_to(folder), _LONELY) for path in paths.pop(label)]
@@ -109,8 +109,10 @@ def _by_label(found: Mapping[str, list[Path]]) -> dict[str, list[Path]]:
     return {normalize("NFC", name): paths for name, paths in found.items()}
 
 
-def _chosen(folder: Path, paths: dict[str, list[Path]], labels: Sequence[str]) -> dict[str, list[Path]]:
-    """Return the labels to train, in class order."""
+def _chosen(
+    folder: Path, paths: dict[str, list[Path]], labels: Sequence[str], left_out: Iterable[LeftOut]
+) -> dict[str, list[Path]]:
+    """Return the labels to train, in class order. Raises DataProblem, with what is left out if that leaves too few."""
     for label in labels:
         if normalize("NFC", label) not in paths:
             raise DataProblem(f"{folder} has no folder {label!r} with pictures.")
@@ -119,7 +121,8 @@ def _chosen(folder: Path, paths: dict[str, list[Path]], labels: Sequence[str]) -
         raise DataProblem(f"Two or more different labels are needed, not {', '.join(labels)}.")
     if len(chosen) < 2:  # noqa: PLR2004 - a choice needs two
         present = f"only {min(paths)}" if paths else "none"
-        raise DataProblem(f"{folder} needs a folder with pictures for each of two or more labels; there is {present}.")
+        problem = f"{folder} needs a folder with pictures for each of two or more labels; there is {present}."
+        raise DataProblem("\n".join([problem, *lines(left_out)]))
     return chosen
 
 

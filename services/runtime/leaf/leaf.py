@@ -15,12 +15,16 @@ from services.runtime import requests
 from services.runtime.errors import NotReady
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Enroller, Enrollment, Options, Page, Recognizer
+from services.runtime.limits import limit_of
 from services.runtime.server import metrics, server
 from services.runtime.server.admission import hold
 from services.runtime.server.calls import Context, seconds_left, within
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
 from services.runtime.settings import LeafSettings
 from services.runtime.storage.s3 import ObjectStore
+
+_MAX_FACE_CANDIDATES = limit_of(pb.Face.DESCRIPTOR, "candidates").entries
+_MAX_IMAGE_CANDIDATES = limit_of(pb.RecognizerResult.DESCRIPTOR, "image_candidates").entries
 
 
 def serve(recognizer: Recognizer, settings: LeafSettings, enroller: Enroller | None = None) -> None:
@@ -209,7 +213,7 @@ class _EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
 
 
 def finish(result: pb.RecognizerResult, name: str, options: Options, seconds: float) -> pb.RecognizerResult:
-    """Fill in name, outcome, features and time; sort; drop low scores and labels past max_labels."""
+    """Fill in name, outcome, features and time; sort; drop low scores and what is too much."""
     result.recognizer = name
     result.status.SetInParent()
     result.outcome = pb.OUTCOME_PARTIAL if result.feature_errors else pb.OUTCOME_OK
@@ -256,7 +260,9 @@ def _filter(result: pb.RecognizerResult, options: Options) -> None:
     result.faces.sort(key=lambda face: (face.box.left, face.box.top))
     for face in result.faces:
         _best(face.candidates, options.min_score)
+        del face.candidates[_MAX_FACE_CANDIDATES:]
     _best(result.image_candidates, options.min_score)
+    del result.image_candidates[_MAX_IMAGE_CANDIDATES:]
     _best(result.labels, options.min_score)
     del result.labels[options.max_labels :]
     _best(result.moderation_labels, options.min_score)

@@ -98,6 +98,7 @@ def _check(args: argparse.Namespace) -> None:
             raise TrainingError(f"{path} must be on this machine's disk. Copy it to S3 afterwards.")
         if path.is_dir():
             raise TrainingError(f"{path} is a folder. Name a file in it, such as {path / 'model.skops'}.")
+        path.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _extract(found: Sequence[Picture], args: argparse.Namespace, console: Console) -> list[Picture]:

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 GOOD = ("exported", "legacy", "modern", "operations", "sigmoid")
 UNUSUAL = (
-    *("grey", "several", "sigmoids", "single_graph", "single_keras", "softmax"),
+    *("grey", "named", "several", "sigmoids", "single_graph", "single_keras", "softmax"),
     *("windows", "prepared", "printing"),
 )
 WITHOUT_ONNX = {"prepared"}
@@ -120,6 +120,10 @@ def test_warmup_covers_every_batch_size(conversions: Any) -> None:
         ("missing.h5", "missing.h5 does not exist."),
         ("lambda.h5", "The layer 'twice' is Python code (Lambda)"),
         ("lambda.keras", "The layer 'twice' is Python code (Lambda)"),
+        ("lambda-activation.keras", "The layer 'conv' has Python code (Lambda)"),
+        ("activation.h5", "The layer 'conv' is or has a custom object, _twice,"),
+        ("reshaped.keras", "Scoring pictures with the original failed"),
+        ("no-graph", "saved_model.pb is empty"),
         ("custom.h5", "The layer 'own' is or has a custom object, Own,"),
         ("custom.keras", "The layer 'own' is or has a custom object, Own,"),
         ("registered.keras", "The layer 'own' is or has a custom object, shop>Own,"),

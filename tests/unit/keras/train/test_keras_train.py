@@ -76,6 +76,8 @@ def test_head_on_trained_weights(tmp_path: Path) -> None:
         (("--out", "m.keras", "--labels", "Bright,Grey"), "has no folder 'Grey' with pictures"),
         (("--out", "m.keras", "--labels", "Bright"), "Two or more different labels"),
         (("--out", "m.keras", "--labels", "Bright,Bright"), "Two or more different labels"),
+        (("--out", "m.keras", "--weights", "missing.h5"), "missing.h5 is not a file with weights"),
+        (("--out", "LICENSE/m.keras"), "File exists: 'LICENSE'"),
         (("--out", "m.pt"), "must end in .keras or .h5"),
         (("--out", "m.keras", "--epochs", "0"), "must be at least 1"),
     ],

@@ -63,6 +63,15 @@ def test_a_faces_candidates_stay_with_it() -> None:
     assert names == [["0.8", "0.3"], ["0.9", "0.2"]]
 
 
+def test_the_best_candidates_are_within_the_limit() -> None:
+    """Of more candidates than a result may have, the best are kept."""
+    scores = [number / 1000 for number in range(1000)]
+    candidates = face(0.1, *scores).candidates
+    result = finish(pb.RecognizerResult(faces=[face(0.1, *scores)], image_candidates=candidates))
+    for kept, count in ((result.faces[0].candidates, 64), (result.image_candidates, 256)):
+        assert [one.display_name for one in kept] == [str(score) for score in scores[: -count - 1 : -1]]
+
+
 def test_the_best_labels_come_first() -> None:
     """Labels are sorted by score before they are cut."""
     result = finish(pb.RecognizerResult(labels=labels(0.2, 0.9, 0.5)), max_labels=2)
