@@ -192,7 +192,9 @@ def test_an_s3_that_is_not_there_is_unavailable(use: Callable[[str, str], object
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("key", ["403-AccessDenied", "403-RequestTimeTooSkewed", "501-NotImplemented", "400-InvalidArgument"])
+@pytest.mark.parametrize(
+    "key", ["403-AccessDenied", "403-RequestTimeTooSkewed", "501-NotImplemented", "400-InvalidArgument"]
+)
 @pytest.mark.parametrize("use", [gallery, written_gallery, model, download], ids=lambda use: use.__name__)
 def test_lasting_refusals_are_misconfigured(url: str, key: str, use: Callable[[str, str], object]) -> None:
     """A refusal that does not pass by itself (clock, permissions, wrong server) is Misconfigured."""
