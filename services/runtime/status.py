@@ -33,7 +33,8 @@ _MAX_INFO_BYTES = 64 * 1024
 """Maximum size of an ErrorInfo that is read and cut; other details are not cut, and fit into a status or not."""
 _PACKED_BYTES = 50
 """What a status needs more as a detail: the name of its type."""
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""Control characters but tab and line feed, which no text that is passed on holds."""
 _UNENCODED = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 _KINDS: dict[str, type[Message]] = {
     kind.full_name: message_factory.GetMessageClass(kind)
@@ -226,7 +227,7 @@ def _fit_info(info: error_details_pb2.ErrorInfo) -> error_details_pb2.ErrorInfo:
 
 def _cut(text: str, characters: int = _MAX_CHARACTERS) -> str:
     """Return the beginning of the text, without control characters, and short in gRPC's percent-encoding, too."""
-    short = _CONTROL.sub(" ", text.encode("utf-8", "replace").decode())
+    short = CONTROL.sub(" ", text.encode("utf-8", "replace").decode())
     if len(short) > characters:
         short = f"{short[: characters - 1]}…"
     while not short.isascii() and len(quote(short, safe=_UNENCODED)) > _MAX_ENCODED_BYTES:

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import BudgetExhausted, CollectionNotFound, InvalidRequest
 from services.runtime.images.image import Image
-from tests.support.aws import Answer, refusal, scripted_aws
+from tests.support.aws import Answer, Script, refusal, scripted_aws
 from tests.support.pictures import encode
 from tests.support.processes import PATIENCE
 from tests.support.rekognition import LEFT, RESPONSES, options, recognize, respond, running_recognizer
@@ -33,14 +33,18 @@ async def test_face_search_needs_a_collection() -> None:
         assert not aws.requests
 
 
-async def test_a_missing_collection_costs_nothing() -> None:
-    """It is known before DetectFaces is paid for, and looked up again in the next call."""
+def _refusing_the_lookup(code: str) -> Script:
+    """Answer as AWS does by default, but refuse DescribeCollection with the code."""
 
     def script(operation: str, body: dict[str, Any]) -> Answer:
-        missing = operation == "DescribeCollection"
-        return refusal("ResourceNotFoundException") if missing else respond(operation, body)
+        return refusal(code) if operation == "DescribeCollection" else respond(operation, body)
 
-    with scripted_aws(script) as aws:
+    return script
+
+
+async def test_a_missing_collection_costs_nothing() -> None:
+    """It is known before DetectFaces is paid for, and looked up again in the next call."""
+    with scripted_aws(_refusing_the_lookup("ResourceNotFoundException")) as aws:
         async with running_recognizer(aws.url, rekognition_collection=COLLECTION) as recognizer:
             for _ in range(2):
                 with pytest.raises(CollectionNotFound):
@@ -70,12 +74,7 @@ async def test_a_deleted_collection_costs_one_search() -> None:
 
 async def test_a_collection_is_looked_up_once_a_minute() -> None:
     """Searches do not pay with time for what is known, and a role that may not look it up can search."""
-
-    def script(operation: str, body: dict[str, Any]) -> Answer:
-        denied = operation == "DescribeCollection"
-        return refusal("AccessDeniedException") if denied else respond(operation, body)
-
-    with scripted_aws(script) as aws:
+    with scripted_aws(_refusing_the_lookup("AccessDeniedException")) as aws:
         async with running_recognizer(aws.url, rekognition_collection=COLLECTION) as recognizer:
             for _ in range(2):
                 result = await recognizer.recognize(Image(PICTURE), options(pb.FEATURE_FACE_SEARCH))
