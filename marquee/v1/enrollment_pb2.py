@@ -27,7 +27,7 @@ from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 from marquee.v1 import recognizer_pb2 as marquee_dot_v1_dot_recognizer__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmarquee/v1/enrollment.proto\x12\nmarquee.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1bmarquee/v1/recognizer.proto\"\xb4\x01\n\x12\x45nrollFacesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12!\n\x06images\x18\x04 \x03(\x0b\x32\x11.marquee.v1.Image\x12\x12\n\ncollection\x18\x05 \x01(\t\x12\x13\n\x0brecognizers\x18\x06 \x03(\t\x12\x15\n\rallow_similar\x18\x07 \x01(\x08\"|\n\x13\x45nrollFacesResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t\x12-\n\x07results\x18\x03 \x03(\x0b\x32\x1c.marquee.v1.EnrollmentResult\x12\x0f\n\x07gateway\x18\x04 \x01(\t\"\x89\x02\n\x10\x45nrollmentResult\x12\x12\n\nrecognizer\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12$\n\x07outcome\x18\x03 \x01(\x0e\x32\x13.marquee.v1.Outcome\x12\"\n\x06person\x18\x04 \x01(\x0b\x32\x12.marquee.v1.Person\x12\'\n\x05\x66\x61\x63\x65s\x18\x05 \x03(\x0b\x32\x18.marquee.v1.EnrolledFace\x12 \n\x05model\x18\x06 \x01(\x0b\x32\x11.marquee.v1.Model\x12\x16\n\x0e\x63ost_micro_usd\x18\x07 \x01(\x03\x12\x10\n\x08warnings\x18\x08 \x03(\t\"\xd1\x01\n\x0c\x45nrolledFace\x12\x0f\n\x07\x66\x61\x63\x65_id\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.marquee.v1.EnrollmentState\x12\"\n\x06status\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\x12$\n\x03\x62ox\x18\x04 \x01(\x0b\x32\x17.marquee.v1.BoundingBox\x12(\n\x07quality\x18\x05 \x01(\x0b\x32\x17.marquee.v1.FaceQuality\x12\x10\n\x08warnings\x18\x06 \x03(\t\"\x87\x01\n\x06Person\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x12\n\nface_count\x18\x03 \x01(\x05\x12\x0f\n\x07trained\x18\x04 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x13RemovePersonRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12\x13\n\x0brecognizers\x18\x04 \x03(\t\"g\n\x14RemovePersonResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x07results\x18\x02 \x03(\x0b\x32\x19.marquee.v1.RemovalResult\x12\x0f\n\x07gateway\x18\x03 \x01(\t\"\x96\x01\n\rRemovalResult\x12\x12\n\nrecognizer\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12$\n\x07outcome\x18\x03 \x01(\x0e\x32\x13.marquee.v1.Outcome\x12\x15\n\rremoved_faces\x18\x04 \x01(\x05\x12\x10\n\x08warnings\x18\x05 \x03(\t\"v\n\x11ListPeopleRequest\x12\x16\n\tpage_size\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12\x13\n\x0brecognizers\x18\x04 \x03(\tB\x0c\n\n_page_size\"i\n\x12ListPeopleResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.marquee.v1.PeopleResult\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x0f\n\x07gateway\x18\x03 \x01(\t\"\x90\x01\n\x0cPeopleResult\x12\x12\n\nrecognizer\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12$\n\x07outcome\x18\x03 \x01(\x0e\x32\x13.marquee.v1.Outcome\x12\"\n\x06people\x18\x04 \x03(\x0b\x32\x12.marquee.v1.Person*\x97\x01\n\x0f\x45nrollmentState\x12 \n\x1c\x45NROLLMENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45NROLLMENT_STATE_ENROLLED\x10\x01\x12%\n!ENROLLMENT_STATE_ALREADY_ENROLLED\x10\x02\x12\x1c\n\x18\x45NROLLMENT_STATE_REFUSED\x10\x03\x32\x83\x02\n\x11\x45nrollmentService\x12N\n\x0b\x45nrollFaces\x12\x1e.marquee.v1.EnrollFacesRequest\x1a\x1f.marquee.v1.EnrollFacesResponse\x12Q\n\x0cRemovePerson\x12\x1f.marquee.v1.RemovePersonRequest\x1a .marquee.v1.RemovePersonResponse\x12K\n\nListPeople\x12\x1d.marquee.v1.ListPeopleRequest\x1a\x1e.marquee.v1.ListPeopleResponseBB\n\nmarquee.v1B\x0f\x45nrollmentProtoP\x01Z\x14marquee/v1;marqueev1\xaa\x02\nMarquee.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmarquee/v1/enrollment.proto\x12\nmarquee.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\x1a\x1bmarquee/v1/recognizer.proto\"\xcd\x01\n\x12\x45nrollFacesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12!\n\x06images\x18\x04 \x03(\x0b\x32\x11.marquee.v1.Image\x12\x12\n\ncollection\x18\x05 \x01(\t\x12\x13\n\x0brecognizers\x18\x06 \x03(\t\x12\x15\n\rallow_similar\x18\x07 \x01(\x08\x12\x17\n\x0f\x61llow_different\x18\x08 \x01(\x08\"|\n\x13\x45nrollFacesResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t\x12-\n\x07results\x18\x03 \x03(\x0b\x32\x1c.marquee.v1.EnrollmentResult\x12\x0f\n\x07gateway\x18\x04 \x01(\t\"\x89\x02\n\x10\x45nrollmentResult\x12\x12\n\nrecognizer\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12$\n\x07outcome\x18\x03 \x01(\x0e\x32\x13.marquee.v1.Outcome\x12\"\n\x06person\x18\x04 \x01(\x0b\x32\x12.marquee.v1.Person\x12\'\n\x05\x66\x61\x63\x65s\x18\x05 \x03(\x0b\x32\x18.marquee.v1.EnrolledFace\x12 \n\x05model\x18\x06 \x01(\x0b\x32\x11.marquee.v1.Model\x12\x16\n\x0e\x63ost_micro_usd\x18\x07 \x01(\x03\x12\x10\n\x08warnings\x18\x08 \x03(\t\"\xd1\x01\n\x0c\x45nrolledFace\x12\x0f\n\x07\x66\x61\x63\x65_id\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.marquee.v1.EnrollmentState\x12\"\n\x06status\x18\x03 \x01(\x0b\x32\x12.google.rpc.Status\x12$\n\x03\x62ox\x18\x04 \x01(\x0b\x32\x17.marquee.v1.BoundingBox\x12(\n\x07quality\x18\x05 \x01(\x0b\x32\x17.marquee.v1.FaceQuality\x12\x10\n\x08warnings\x18\x06 \x03(\t\"\x87\x01\n\x06Person\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12\x12\n\nface_count\x18\x03 \x01(\x05\x12\x0f\n\x07trained\x18\x04 \x01(\x08\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"e\n\x13RemovePersonRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12\x13\n\x0brecognizers\x18\x04 \x03(\t\"g\n\x14RemovePersonResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12*\n\x07results\x18\x02 \x03(\x0b\x32\x19.marquee.v1.RemovalResult\x12\x0f\n\x07gateway\x18\x03 \x01(\t\"\x96\x01\n\rRemovalResult\x12\x12\n\nrecognizer\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12$\n\x07outcome\x18\x03 \x01(\x0e\x32\x13.marquee.v1.Outcome\x12\x15\n\rremoved_faces\x18\x04 \x01(\x05\x12\x10\n\x08warnings\x18\x05 \x03(\t\"\x88\x01\n\x12RemoveFacesRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\"\n\x05\x66\x61\x63\x65s\x18\x02 \x03(\x0b\x32\x13.marquee.v1.FaceKey\x12\x11\n\tperson_id\x18\x03 \x01(\t\x12\x12\n\ncollection\x18\x04 \x01(\t\x12\x13\n\x0brecognizers\x18\x05 \x03(\t\"N\n\x07\x46\x61\x63\x65Key\x12\"\n\x04\x66\x61\x63\x65\x18\x01 \x01(\x0b\x32\x12.marquee.v1.FaceIdH\x00\x12\x18\n\x0e\x63ontent_sha256\x18\x02 \x01(\tH\x00\x42\x05\n\x03key\"-\n\x06\x46\x61\x63\x65Id\x12\x12\n\nrecognizer\x18\x01 \x01(\t\x12\x0f\n\x07\x66\x61\x63\x65_id\x18\x02 \x01(\t\"j\n\x13RemoveFacesResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12.\n\x07results\x18\x02 \x03(\x0b\x32\x1d.marquee.v1.FaceRemovalResult\x12\x0f\n\x07gateway\x18\x03 \x01(\t\"\xab\x01\n\x11\x46\x61\x63\x65RemovalResult\x12\x12\n\nrecognizer\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12$\n\x07outcome\x18\x03 \x01(\x0e\x32\x13.marquee.v1.Outcome\x12&\n\x05\x66\x61\x63\x65s\x18\x04 \x03(\x0b\x32\x17.marquee.v1.RemovedFace\x12\x10\n\x08warnings\x18\x05 \x03(\t\"j\n\x0bRemovedFace\x12 \n\x03key\x18\x01 \x01(\x0b\x32\x13.marquee.v1.FaceKey\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12\x15\n\rremoved_faces\x18\x03 \x01(\x05\"v\n\x11ListPeopleRequest\x12\x16\n\tpage_size\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x12\n\ncollection\x18\x03 \x01(\t\x12\x13\n\x0brecognizers\x18\x04 \x03(\tB\x0c\n\n_page_size\"i\n\x12ListPeopleResponse\x12)\n\x07results\x18\x01 \x03(\x0b\x32\x18.marquee.v1.PeopleResult\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x0f\n\x07gateway\x18\x03 \x01(\t\"\x90\x01\n\x0cPeopleResult\x12\x12\n\nrecognizer\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12$\n\x07outcome\x18\x03 \x01(\x0e\x32\x13.marquee.v1.Outcome\x12\"\n\x06people\x18\x04 \x03(\x0b\x32\x12.marquee.v1.Person\"\x88\x01\n\x10ListFacesRequest\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x16\n\tpage_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x12\n\ncollection\x18\x04 \x01(\t\x12\x13\n\x0brecognizers\x18\x05 \x03(\tB\x0c\n\n_page_size\"g\n\x11ListFacesResponse\x12(\n\x07results\x18\x01 \x03(\x0b\x32\x17.marquee.v1.FacesResult\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x0f\n\x07gateway\x18\x03 \x01(\t\"\xb6\x01\n\x0b\x46\x61\x63\x65sResult\x12\x12\n\nrecognizer\x18\x01 \x01(\t\x12\"\n\x06status\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12$\n\x07outcome\x18\x03 \x01(\x0e\x32\x13.marquee.v1.Outcome\x12\"\n\x06person\x18\x04 \x01(\x0b\x32\x12.marquee.v1.Person\x12%\n\x05\x66\x61\x63\x65s\x18\x05 \x03(\x0b\x32\x16.marquee.v1.PersonFace\"\x8f\x01\n\nPersonFace\x12\x0f\n\x07\x66\x61\x63\x65_id\x18\x01 \x01(\t\x12\x16\n\x0e\x63ontent_sha256\x18\x02 \x01(\t\x12\'\n\ts3_object\x18\x03 \x01(\x0b\x32\x14.marquee.v1.S3Object\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x97\x01\n\x0f\x45nrollmentState\x12 \n\x1c\x45NROLLMENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45NROLLMENT_STATE_ENROLLED\x10\x01\x12%\n!ENROLLMENT_STATE_ALREADY_ENROLLED\x10\x02\x12\x1c\n\x18\x45NROLLMENT_STATE_REFUSED\x10\x03\x32\x9d\x03\n\x11\x45nrollmentService\x12N\n\x0b\x45nrollFaces\x12\x1e.marquee.v1.EnrollFacesRequest\x1a\x1f.marquee.v1.EnrollFacesResponse\x12N\n\x0bRemoveFaces\x12\x1e.marquee.v1.RemoveFacesRequest\x1a\x1f.marquee.v1.RemoveFacesResponse\x12Q\n\x0cRemovePerson\x12\x1f.marquee.v1.RemovePersonRequest\x1a .marquee.v1.RemovePersonResponse\x12K\n\nListPeople\x12\x1d.marquee.v1.ListPeopleRequest\x1a\x1e.marquee.v1.ListPeopleResponse\x12H\n\tListFaces\x12\x1c.marquee.v1.ListFacesRequest\x1a\x1d.marquee.v1.ListFacesResponseBB\n\nmarquee.v1B\x0f\x45nrollmentProtoP\x01Z\x14marquee/v1;marqueev1\xaa\x02\nMarquee.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,30 +35,50 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'marquee.v1.enrollment_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\nmarquee.v1B\017EnrollmentProtoP\001Z\024marquee/v1;marqueev1\252\002\nMarquee.V1'
-  _globals['_ENROLLMENTSTATE']._serialized_start=1793
-  _globals['_ENROLLMENTSTATE']._serialized_end=1944
+  _globals['_ENROLLMENTSTATE']._serialized_start=3049
+  _globals['_ENROLLMENTSTATE']._serialized_end=3200
   _globals['_ENROLLFACESREQUEST']._serialized_start=131
-  _globals['_ENROLLFACESREQUEST']._serialized_end=311
-  _globals['_ENROLLFACESRESPONSE']._serialized_start=313
-  _globals['_ENROLLFACESRESPONSE']._serialized_end=437
-  _globals['_ENROLLMENTRESULT']._serialized_start=440
-  _globals['_ENROLLMENTRESULT']._serialized_end=705
-  _globals['_ENROLLEDFACE']._serialized_start=708
-  _globals['_ENROLLEDFACE']._serialized_end=917
-  _globals['_PERSON']._serialized_start=920
-  _globals['_PERSON']._serialized_end=1055
-  _globals['_REMOVEPERSONREQUEST']._serialized_start=1057
-  _globals['_REMOVEPERSONREQUEST']._serialized_end=1158
-  _globals['_REMOVEPERSONRESPONSE']._serialized_start=1160
-  _globals['_REMOVEPERSONRESPONSE']._serialized_end=1263
-  _globals['_REMOVALRESULT']._serialized_start=1266
-  _globals['_REMOVALRESULT']._serialized_end=1416
-  _globals['_LISTPEOPLEREQUEST']._serialized_start=1418
-  _globals['_LISTPEOPLEREQUEST']._serialized_end=1536
-  _globals['_LISTPEOPLERESPONSE']._serialized_start=1538
-  _globals['_LISTPEOPLERESPONSE']._serialized_end=1643
-  _globals['_PEOPLERESULT']._serialized_start=1646
-  _globals['_PEOPLERESULT']._serialized_end=1790
-  _globals['_ENROLLMENTSERVICE']._serialized_start=1947
-  _globals['_ENROLLMENTSERVICE']._serialized_end=2206
+  _globals['_ENROLLFACESREQUEST']._serialized_end=336
+  _globals['_ENROLLFACESRESPONSE']._serialized_start=338
+  _globals['_ENROLLFACESRESPONSE']._serialized_end=462
+  _globals['_ENROLLMENTRESULT']._serialized_start=465
+  _globals['_ENROLLMENTRESULT']._serialized_end=730
+  _globals['_ENROLLEDFACE']._serialized_start=733
+  _globals['_ENROLLEDFACE']._serialized_end=942
+  _globals['_PERSON']._serialized_start=945
+  _globals['_PERSON']._serialized_end=1080
+  _globals['_REMOVEPERSONREQUEST']._serialized_start=1082
+  _globals['_REMOVEPERSONREQUEST']._serialized_end=1183
+  _globals['_REMOVEPERSONRESPONSE']._serialized_start=1185
+  _globals['_REMOVEPERSONRESPONSE']._serialized_end=1288
+  _globals['_REMOVALRESULT']._serialized_start=1291
+  _globals['_REMOVALRESULT']._serialized_end=1441
+  _globals['_REMOVEFACESREQUEST']._serialized_start=1444
+  _globals['_REMOVEFACESREQUEST']._serialized_end=1580
+  _globals['_FACEKEY']._serialized_start=1582
+  _globals['_FACEKEY']._serialized_end=1660
+  _globals['_FACEID']._serialized_start=1662
+  _globals['_FACEID']._serialized_end=1707
+  _globals['_REMOVEFACESRESPONSE']._serialized_start=1709
+  _globals['_REMOVEFACESRESPONSE']._serialized_end=1815
+  _globals['_FACEREMOVALRESULT']._serialized_start=1818
+  _globals['_FACEREMOVALRESULT']._serialized_end=1989
+  _globals['_REMOVEDFACE']._serialized_start=1991
+  _globals['_REMOVEDFACE']._serialized_end=2097
+  _globals['_LISTPEOPLEREQUEST']._serialized_start=2099
+  _globals['_LISTPEOPLEREQUEST']._serialized_end=2217
+  _globals['_LISTPEOPLERESPONSE']._serialized_start=2219
+  _globals['_LISTPEOPLERESPONSE']._serialized_end=2324
+  _globals['_PEOPLERESULT']._serialized_start=2327
+  _globals['_PEOPLERESULT']._serialized_end=2471
+  _globals['_LISTFACESREQUEST']._serialized_start=2474
+  _globals['_LISTFACESREQUEST']._serialized_end=2610
+  _globals['_LISTFACESRESPONSE']._serialized_start=2612
+  _globals['_LISTFACESRESPONSE']._serialized_end=2715
+  _globals['_FACESRESULT']._serialized_start=2718
+  _globals['_FACESRESULT']._serialized_end=2900
+  _globals['_PERSONFACE']._serialized_start=2903
+  _globals['_PERSONFACE']._serialized_end=3046
+  _globals['_ENROLLMENTSERVICE']._serialized_start=3203
+  _globals['_ENROLLMENTSERVICE']._serialized_end=3616
 # @@protoc_insertion_point(module_scope)

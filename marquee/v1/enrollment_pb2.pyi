@@ -72,6 +72,7 @@ class EnrollFacesRequest(_message.Message):
     COLLECTION_FIELD_NUMBER: _builtins.int
     RECOGNIZERS_FIELD_NUMBER: _builtins.int
     ALLOW_SIMILAR_FIELD_NUMBER: _builtins.int
+    ALLOW_DIFFERENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """As in RecognizeImageRequest. At most 128 characters."""
     person_id: _builtins.str
@@ -81,7 +82,8 @@ class EnrollFacesRequest(_message.Message):
     """
     display_name: _builtins.str
     """Human-readable name, printable. Required for a new person. A different name
-    for a known person_id renames the person. At most 200 characters.
+    renames a known person if person_id is set; if it is derived, the first
+    spelling stays. At most 200 characters.
     """
     collection: _builtins.str
     """Collection to enroll into. Empty: the operator's default. A recognizer
@@ -90,6 +92,11 @@ class EnrollFacesRequest(_message.Message):
     allow_similar: _builtins.bool
     """Whether to enroll a face that is taken for another person's, such as a
     twin's. Default false: the picture is refused with FACE_ALREADY_ENROLLED.
+    """
+    allow_different: _builtins.bool
+    """Whether to enroll a face that does not match those of the person already
+    known by display_name. Default false: unless person_id is set, such a
+    picture is refused with NAME_TAKEN, since two people may have one name.
     """
     @_builtins.property
     def images(self) -> _containers.RepeatedCompositeFieldContainer[_recognizer_pb2.Image]:
@@ -113,10 +120,11 @@ class EnrollFacesRequest(_message.Message):
         collection: _builtins.str = ...,
         recognizers: _abc.Iterable[_builtins.str] | None = ...,
         allow_similar: _builtins.bool = ...,
+        allow_different: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_similar", b"allow_similar", "collection", b"collection", "display_name", b"display_name", "images", b"images", "person_id", b"person_id", "recognizers", b"recognizers", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_different", b"allow_different", "allow_similar", b"allow_similar", "collection", b"collection", "display_name", b"display_name", "images", b"images", "person_id", b"person_id", "recognizers", b"recognizers", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -451,6 +459,236 @@ class RemovalResult(_message.Message):
 Global___RemovalResult: _TypeAlias = RemovalResult  # noqa: Y015
 
 @_typing.final
+class RemoveFacesRequest(_message.Message):
+    """The faces to remove."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    FACES_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    RECOGNIZERS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """As in RecognizeImageRequest. At most 128 characters."""
+    person_id: _builtins.str
+    """Person whose faces they must be. Empty: anybody's. At most 128 characters."""
+    collection: _builtins.str
+    """Collection to remove from. Empty: the operator's default. At most 128
+    characters.
+    """
+    @_builtins.property
+    def faces(self) -> _containers.RepeatedCompositeFieldContainer[Global___FaceKey]:
+        """Required. At most 64 entries."""
+
+    @_builtins.property
+    def recognizers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in RecognizeImageRequest. Empty: all that can enroll. At most 64 entries
+        of 128 characters.
+        """
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        faces: _abc.Iterable[Global___FaceKey] | None = ...,
+        person_id: _builtins.str = ...,
+        collection: _builtins.str = ...,
+        recognizers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "faces", b"faces", "person_id", b"person_id", "recognizers", b"recognizers", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveFacesRequest: _TypeAlias = RemoveFacesRequest  # noqa: Y015
+
+@_typing.final
+class FaceKey(_message.Message):
+    """What names an enrolled face."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACE_FIELD_NUMBER: _builtins.int
+    CONTENT_SHA256_FIELD_NUMBER: _builtins.int
+    content_sha256: _builtins.str
+    """SHA-256 of the picture that it was enrolled from, 64 lowercase hexadecimal
+    digits: its faces at all recognizers. At most 64 characters.
+    """
+    @_builtins.property
+    def face(self) -> Global___FaceId:
+        """One face at one recognizer."""
+
+    def __init__(
+        self,
+        *,
+        face: Global___FaceId | None = ...,
+        content_sha256: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["content_sha256", b"content_sha256", "face", b"face", "key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_sha256", b"content_sha256", "face", b"face", "key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_key: _TypeAlias = _typing.Literal["face", "content_sha256"]  # noqa: Y015
+    _WhichOneofArgType_key: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_key) -> _WhichOneofReturnType_key | None: ...
+
+Global___FaceKey: _TypeAlias = FaceKey  # noqa: Y015
+
+@_typing.final
+class FaceId(_message.Message):
+    """A face at a recognizer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECOGNIZER_FIELD_NUMBER: _builtins.int
+    FACE_ID_FIELD_NUMBER: _builtins.int
+    recognizer: _builtins.str
+    """Name of the recognizer; "gateway/name" behind another gateway. A leaf also
+    takes an empty name for its own. At most 128 characters.
+    """
+    face_id: _builtins.str
+    """The recognizer's identifier, as in EnrolledFace. Required. At most 128
+    characters.
+    """
+    def __init__(
+        self,
+        *,
+        recognizer: _builtins.str = ...,
+        face_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["face_id", b"face_id", "recognizer", b"recognizer"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FaceId: _TypeAlias = FaceId  # noqa: Y015
+
+@_typing.final
+class RemoveFacesResponse(_message.Message):
+    """Results of a removal of faces."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
+    GATEWAY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """From the request, or generated. At most 128 characters."""
+    gateway: _builtins.str
+    """Name of the gateway that answered. Empty: a leaf answered. At most 128
+    characters.
+    """
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___FaceRemovalResult]:
+        """One per recognizer that any of the keys concerns; a leaf fills exactly one.
+        At most 64 entries.
+        """
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        results: _abc.Iterable[Global___FaceRemovalResult] | None = ...,
+        gateway: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gateway", b"gateway", "request_id", b"request_id", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemoveFacesResponse: _TypeAlias = RemoveFacesResponse  # noqa: Y015
+
+@_typing.final
+class FaceRemovalResult(_message.Message):
+    """Result of a removal of faces at one recognizer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECOGNIZER_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    FACES_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    recognizer: _builtins.str
+    """Name of the recognizer; "gateway/name" behind another gateway. At most 128
+    characters.
+    """
+    outcome: _recognizer_pb2.Outcome.ValueType
+    """OK, or PARTIAL if any entry of faces has an error."""
+    @_builtins.property
+    def status(self) -> _status_pb2.Status:
+        """OK unless the outcome is ERROR, TIMEOUT or SHED. If it is SKIPPED, the
+        message says why.
+        """
+
+    @_builtins.property
+    def faces(self) -> _containers.RepeatedCompositeFieldContainer[Global___RemovedFace]:
+        """One per key of the request that concerns this recognizer, in their order. At
+        most 64 entries.
+        """
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Human-readable remarks about this result. At most 64 entries of 2000
+        characters.
+        """
+
+    def __init__(
+        self,
+        *,
+        recognizer: _builtins.str = ...,
+        status: _status_pb2.Status | None = ...,
+        outcome: _recognizer_pb2.Outcome.ValueType = ...,
+        faces: _abc.Iterable[Global___RemovedFace] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faces", b"faces", "outcome", b"outcome", "recognizer", b"recognizer", "status", b"status", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FaceRemovalResult: _TypeAlias = FaceRemovalResult  # noqa: Y015
+
+@_typing.final
+class RemovedFace(_message.Message):
+    """What happened to one key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    REMOVED_FACES_FIELD_NUMBER: _builtins.int
+    removed_faces: _builtins.int
+    """Number of faces removed; 0 if none was enrolled."""
+    @_builtins.property
+    def key(self) -> Global___FaceKey:
+        """From the request."""
+
+    @_builtins.property
+    def status(self) -> _status_pb2.Status:
+        """OK, also if nothing was left to remove."""
+
+    def __init__(
+        self,
+        *,
+        key: Global___FaceKey | None = ...,
+        status: _status_pb2.Status | None = ...,
+        removed_faces: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "removed_faces", b"removed_faces", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RemovedFace: _TypeAlias = RemovedFace  # noqa: Y015
+
+@_typing.final
 class ListPeopleRequest(_message.Message):
     """Which people to list."""
 
@@ -574,3 +812,181 @@ class PeopleResult(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PeopleResult: _TypeAlias = PeopleResult  # noqa: Y015
+
+@_typing.final
+class ListFacesRequest(_message.Message):
+    """Whose faces to list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    COLLECTION_FIELD_NUMBER: _builtins.int
+    RECOGNIZERS_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.str
+    """Identifier of the person. Required. At most 128 characters."""
+    page_size: _builtins.int
+    """Maximum number of faces per recognizer in a response. 0 or absent: 100.
+    More than 1000: lowered to 1000. Negative numbers are invalid.
+    """
+    page_token: _builtins.str
+    """next_page_token of the previous response, to continue after it. All other
+    fields must be the same as in the previous call. Empty: the first page. At
+    most 32768 characters.
+    """
+    collection: _builtins.str
+    """Collection to list. Empty: the operator's default. At most 128 characters."""
+    @_builtins.property
+    def recognizers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """As in RecognizeImageRequest. Empty: all that can enroll. At most 64 entries
+        of 128 characters.
+        """
+
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.str = ...,
+        page_size: _builtins.int | None = ...,
+        page_token: _builtins.str = ...,
+        collection: _builtins.str = ...,
+        recognizers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "page_size", b"page_size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_page_size", b"_page_size", "collection", b"collection", "page_size", b"page_size", "page_token", b"page_token", "person_id", b"person_id", "recognizers", b"recognizers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
+    _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
+
+Global___ListFacesRequest: _TypeAlias = ListFacesRequest  # noqa: Y015
+
+@_typing.final
+class ListFacesResponse(_message.Message):
+    """A page of a person's faces at each recognizer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    GATEWAY_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page. Empty: this is the last page. At most 32768
+    characters.
+    """
+    gateway: _builtins.str
+    """Name of the gateway that answered. Empty: a leaf answered. At most 128
+    characters.
+    """
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___FacesResult]:
+        """One per requested recognizer with faces left to list; a leaf fills exactly
+        one. At most 64 entries.
+        """
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___FacesResult] | None = ...,
+        next_page_token: _builtins.str = ...,
+        gateway: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gateway", b"gateway", "next_page_token", b"next_page_token", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListFacesResponse: _TypeAlias = ListFacesResponse  # noqa: Y015
+
+@_typing.final
+class FacesResult(_message.Message):
+    """A page of a person's faces at one recognizer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECOGNIZER_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    PERSON_FIELD_NUMBER: _builtins.int
+    FACES_FIELD_NUMBER: _builtins.int
+    recognizer: _builtins.str
+    """Name of the recognizer; "gateway/name" behind another gateway. At most 128
+    characters.
+    """
+    outcome: _recognizer_pb2.Outcome.ValueType
+    """OK, or why faces is empty."""
+    @_builtins.property
+    def status(self) -> _status_pb2.Status:
+        """OK unless the outcome is ERROR, TIMEOUT or SHED. If it is SKIPPED, the
+        message says why.
+        """
+
+    @_builtins.property
+    def person(self) -> Global___Person:
+        """The person; absent if the recognizer does not know them."""
+
+    @_builtins.property
+    def faces(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersonFace]:
+        """In the order of enrollment, as far as the recognizer knows it. At most 1000
+        entries.
+        """
+
+    def __init__(
+        self,
+        *,
+        recognizer: _builtins.str = ...,
+        status: _status_pb2.Status | None = ...,
+        outcome: _recognizer_pb2.Outcome.ValueType = ...,
+        person: Global___Person | None = ...,
+        faces: _abc.Iterable[Global___PersonFace] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["person", b"person", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["faces", b"faces", "outcome", b"outcome", "person", b"person", "recognizer", b"recognizer", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FacesResult: _TypeAlias = FacesResult  # noqa: Y015
+
+@_typing.final
+class PersonFace(_message.Message):
+    """An enrolled face."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACE_ID_FIELD_NUMBER: _builtins.int
+    CONTENT_SHA256_FIELD_NUMBER: _builtins.int
+    S3_OBJECT_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    face_id: _builtins.str
+    """The recognizer's identifier of the face. At most 128 characters."""
+    content_sha256: _builtins.str
+    """SHA-256 of the picture that it was enrolled from, 64 lowercase hexadecimal
+    digits. Empty: unknown, as for faces enrolled by earlier versions. At most
+    64 characters.
+    """
+    @_builtins.property
+    def s3_object(self) -> _recognizer_pb2.S3Object:
+        """Object that the picture was read from. Absent: it came as bytes, or unknown."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was enrolled. Absent: unknown."""
+
+    def __init__(
+        self,
+        *,
+        face_id: _builtins.str = ...,
+        content_sha256: _builtins.str = ...,
+        s3_object: _recognizer_pb2.S3Object | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "s3_object", b"s3_object"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_sha256", b"content_sha256", "create_time", b"create_time", "face_id", b"face_id", "s3_object", b"s3_object"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PersonFace: _TypeAlias = PersonFace  # noqa: Y015

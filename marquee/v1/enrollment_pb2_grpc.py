@@ -40,6 +40,11 @@ class EnrollmentServiceStub(object):
                 request_serializer=marquee_dot_v1_dot_enrollment__pb2.EnrollFacesRequest.SerializeToString,
                 response_deserializer=marquee_dot_v1_dot_enrollment__pb2.EnrollFacesResponse.FromString,
                 _registered_method=True)
+        self.RemoveFaces = channel.unary_unary(
+                '/marquee.v1.EnrollmentService/RemoveFaces',
+                request_serializer=marquee_dot_v1_dot_enrollment__pb2.RemoveFacesRequest.SerializeToString,
+                response_deserializer=marquee_dot_v1_dot_enrollment__pb2.RemoveFacesResponse.FromString,
+                _registered_method=True)
         self.RemovePerson = channel.unary_unary(
                 '/marquee.v1.EnrollmentService/RemovePerson',
                 request_serializer=marquee_dot_v1_dot_enrollment__pb2.RemovePersonRequest.SerializeToString,
@@ -49,6 +54,11 @@ class EnrollmentServiceStub(object):
                 '/marquee.v1.EnrollmentService/ListPeople',
                 request_serializer=marquee_dot_v1_dot_enrollment__pb2.ListPeopleRequest.SerializeToString,
                 response_deserializer=marquee_dot_v1_dot_enrollment__pb2.ListPeopleResponse.FromString,
+                _registered_method=True)
+        self.ListFaces = channel.unary_unary(
+                '/marquee.v1.EnrollmentService/ListFaces',
+                request_serializer=marquee_dot_v1_dot_enrollment__pb2.ListFacesRequest.SerializeToString,
+                response_deserializer=marquee_dot_v1_dot_enrollment__pb2.ListFacesResponse.FromString,
                 _registered_method=True)
 
 
@@ -63,6 +73,15 @@ class EnrollmentServiceServicer(object):
         fail the call, even if all of them are refused: the call fails only if
         nothing could be tried, because the request is invalid, no requested
         recognizer enrolls, or all of them failed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveFaces(self, request, context):
+        """Removes single faces, each with an entry in the response. Removing a face
+        that is not enrolled is a no-op. A person whose last face is removed stays
+        known only if the model was trained on them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -83,6 +102,13 @@ class EnrollmentServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListFaces(self, request, context):
+        """Lists a person's enrolled faces, with where each came from and when.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EnrollmentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -90,6 +116,11 @@ def add_EnrollmentServiceServicer_to_server(servicer, server):
                     servicer.EnrollFaces,
                     request_deserializer=marquee_dot_v1_dot_enrollment__pb2.EnrollFacesRequest.FromString,
                     response_serializer=marquee_dot_v1_dot_enrollment__pb2.EnrollFacesResponse.SerializeToString,
+            ),
+            'RemoveFaces': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveFaces,
+                    request_deserializer=marquee_dot_v1_dot_enrollment__pb2.RemoveFacesRequest.FromString,
+                    response_serializer=marquee_dot_v1_dot_enrollment__pb2.RemoveFacesResponse.SerializeToString,
             ),
             'RemovePerson': grpc.unary_unary_rpc_method_handler(
                     servicer.RemovePerson,
@@ -100,6 +131,11 @@ def add_EnrollmentServiceServicer_to_server(servicer, server):
                     servicer.ListPeople,
                     request_deserializer=marquee_dot_v1_dot_enrollment__pb2.ListPeopleRequest.FromString,
                     response_serializer=marquee_dot_v1_dot_enrollment__pb2.ListPeopleResponse.SerializeToString,
+            ),
+            'ListFaces': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFaces,
+                    request_deserializer=marquee_dot_v1_dot_enrollment__pb2.ListFacesRequest.FromString,
+                    response_serializer=marquee_dot_v1_dot_enrollment__pb2.ListFacesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -130,6 +166,33 @@ class EnrollmentService(object):
             '/marquee.v1.EnrollmentService/EnrollFaces',
             marquee_dot_v1_dot_enrollment__pb2.EnrollFacesRequest.SerializeToString,
             marquee_dot_v1_dot_enrollment__pb2.EnrollFacesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveFaces(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marquee.v1.EnrollmentService/RemoveFaces',
+            marquee_dot_v1_dot_enrollment__pb2.RemoveFacesRequest.SerializeToString,
+            marquee_dot_v1_dot_enrollment__pb2.RemoveFacesResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -184,6 +247,33 @@ class EnrollmentService(object):
             '/marquee.v1.EnrollmentService/ListPeople',
             marquee_dot_v1_dot_enrollment__pb2.ListPeopleRequest.SerializeToString,
             marquee_dot_v1_dot_enrollment__pb2.ListPeopleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFaces(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/marquee.v1.EnrollmentService/ListFaces',
+            marquee_dot_v1_dot_enrollment__pb2.ListFacesRequest.SerializeToString,
+            marquee_dot_v1_dot_enrollment__pb2.ListFacesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -50,12 +50,19 @@ class EnrollmentServiceStub:
     nothing could be tried, because the request is invalid, no requested
     recognizer enrolls, or all of them failed.
     """
+    RemoveFaces: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.RemoveFacesRequest, _enrollment_pb2.RemoveFacesResponse]
+    """Removes single faces, each with an entry in the response. Removing a face
+    that is not enrolled is a no-op. A person whose last face is removed stays
+    known only if the model was trained on them.
+    """
     RemovePerson: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.RemovePersonRequest, _enrollment_pb2.RemovePersonResponse]
     """Removes a person and all of their faces. Removing an unknown person is a
     no-op.
     """
     ListPeople: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.ListPeopleRequest, _enrollment_pb2.ListPeopleResponse]
     """Lists the people whom each recognizer knows."""
+    ListFaces: _grpc.UnaryUnaryMultiCallable[_enrollment_pb2.ListFacesRequest, _enrollment_pb2.ListFacesResponse]
+    """Lists a person's enrolled faces, with where each came from and when."""
 
 @_typing.type_check_only
 class EnrollmentServiceAsyncStub(EnrollmentServiceStub):
@@ -70,12 +77,19 @@ class EnrollmentServiceAsyncStub(EnrollmentServiceStub):
     nothing could be tried, because the request is invalid, no requested
     recognizer enrolls, or all of them failed.
     """
+    RemoveFaces: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.RemoveFacesRequest, _enrollment_pb2.RemoveFacesResponse]  # type: ignore[assignment]
+    """Removes single faces, each with an entry in the response. Removing a face
+    that is not enrolled is a no-op. A person whose last face is removed stays
+    known only if the model was trained on them.
+    """
     RemovePerson: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.RemovePersonRequest, _enrollment_pb2.RemovePersonResponse]  # type: ignore[assignment]
     """Removes a person and all of their faces. Removing an unknown person is a
     no-op.
     """
     ListPeople: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.ListPeopleRequest, _enrollment_pb2.ListPeopleResponse]  # type: ignore[assignment]
     """Lists the people whom each recognizer knows."""
+    ListFaces: _aio.UnaryUnaryMultiCallable[_enrollment_pb2.ListFacesRequest, _enrollment_pb2.ListFacesResponse]  # type: ignore[assignment]
+    """Lists a person's enrolled faces, with where each came from and when."""
 
 class EnrollmentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Enrolls, lists and removes people."""
@@ -95,6 +109,17 @@ class EnrollmentServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def RemoveFaces(
+        self,
+        request: _enrollment_pb2.RemoveFacesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrollment_pb2.RemoveFacesResponse, _abc.Awaitable[_enrollment_pb2.RemoveFacesResponse]]:
+        """Removes single faces, each with an entry in the response. Removing a face
+        that is not enrolled is a no-op. A person whose last face is removed stays
+        known only if the model was trained on them.
+        """
+
+    @_abc_1.abstractmethod
     def RemovePerson(
         self,
         request: _enrollment_pb2.RemovePersonRequest,
@@ -111,5 +136,13 @@ class EnrollmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_enrollment_pb2.ListPeopleResponse, _abc.Awaitable[_enrollment_pb2.ListPeopleResponse]]:
         """Lists the people whom each recognizer knows."""
+
+    @_abc_1.abstractmethod
+    def ListFaces(
+        self,
+        request: _enrollment_pb2.ListFacesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_enrollment_pb2.ListFacesResponse, _abc.Awaitable[_enrollment_pb2.ListFacesResponse]]:
+        """Lists a person's enrolled faces, with where each came from and when."""
 
 def add_EnrollmentServiceServicer_to_server(servicer: EnrollmentServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -78,6 +78,7 @@ TABLE: Mapping[str, Mapping[str, Limit]] = {
         "features": _FEATURES,
         "collection": _NAME,
         "recognizer_options": _RECOGNIZERS,
+        "face_boxes": Limit(64),
     },
     "S3Object": {
         "bucket": Limit(length=63),
@@ -108,7 +109,7 @@ TABLE: Mapping[str, Mapping[str, Limit]] = {
     "Candidate": {"person_id": _NAME, "display_name": _TITLE, "urls": Limit(16, 2000)},
     "Landmark": {"type": _NAME},
     "FaceAttribute": {"name": _NAME, "value": _TITLE},
-    "Embedding": {"model": _NAME, "values": Limit(4096)},
+    "Embedding": {"model": _NAME, "values": Limit(4096), "version": _NAME, "metric": Limit(length=16)},
     "Label": {"name": _TITLE, "parents": _TITLES, "categories": _TITLES, "instances": _FACES},
     "Text": {"content": _TEXT},
     "ModerationLabel": {"name": _TITLE, "parent": _TITLE},
@@ -146,6 +147,26 @@ TABLE: Mapping[str, Mapping[str, Limit]] = {
     "ListPeopleRequest": {"page_token": _TOKEN, "collection": _NAME, "recognizers": _RECOGNIZERS},
     "ListPeopleResponse": {"results": _RESULTS, "next_page_token": _TOKEN, "gateway": _NAME},
     "PeopleResult": {"recognizer": _NAME, "people": Limit(MAX_PAGE_SIZE)},
+    "RemoveFacesRequest": {
+        "request_id": _NAME,
+        "faces": Limit(64),
+        "person_id": _NAME,
+        "collection": _NAME,
+        "recognizers": _RECOGNIZERS,
+    },
+    "FaceKey": {"content_sha256": Limit(length=64)},
+    "FaceId": {"recognizer": _NAME, "face_id": _NAME},
+    "RemoveFacesResponse": {"request_id": _NAME, "results": _RESULTS, "gateway": _NAME},
+    "FaceRemovalResult": {"recognizer": _NAME, "faces": Limit(64), "warnings": _WARNINGS},
+    "ListFacesRequest": {
+        "person_id": _NAME,
+        "page_token": _TOKEN,
+        "collection": _NAME,
+        "recognizers": _RECOGNIZERS,
+    },
+    "ListFacesResponse": {"results": _RESULTS, "next_page_token": _TOKEN, "gateway": _NAME},
+    "FacesResult": {"recognizer": _NAME, "faces": Limit(MAX_PAGE_SIZE)},
+    "PersonFace": {"face_id": _NAME, "content_sha256": Limit(length=64)},
 }
 
 
