@@ -18,6 +18,7 @@
     │       ├── FaceBlurred
     │       └── FaceTurned
     ├── FaceAlreadyEnrolled     as another person
+    ├── NameTaken               by somebody whose faces differ
     ├── ObjectNotFound          S3 has no such bucket or object
     ├── ObjectForbidden         S3 refuses access to the object
     │   └── BucketNotAllowed    the operator does not allow the bucket
@@ -121,6 +122,10 @@ class FaceTurned(UnfitFace):
 
 class FaceAlreadyEnrolled(DomainError):
     """The face is already enrolled as another person."""
+
+
+class NameTaken(DomainError):
+    """The face does not match those of the person who has this display name."""
 
 
 class ObjectNotFound(DomainError):

@@ -33,6 +33,7 @@ Policy: TypeAlias = "pb.Policy.ValueType"
 
 DEFAULT_FEATURES = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
 _REQUEST_ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{MAX_NAME}}}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _COLLECTION = re.compile(r"[A-Za-z0-9_.-]*")
 _MAX_SECONDS = 315_576_000_000
 _MAX_NANOS = 999_999_999
@@ -70,10 +71,24 @@ def check_removal(request: enrollment_pb2.RemovePersonRequest) -> None:
     people.check_person_id(request.person_id)
 
 
-def check_listing(request: enrollment_pb2.ListPeopleRequest) -> None:
+def check_face_removal(request: enrollment_pb2.RemoveFacesRequest) -> None:
     """Raise InvalidRequest for the first invalid field, if any."""
     _check_limits(request)
     _check_collection(request.collection)
+    if request.person_id:
+        people.check_person_id(request.person_id)
+    if not request.faces:
+        raise InvalidRequest("Nothing to do: set faces.", field="faces")
+    for key in request.faces:
+        _check_face_key(key)
+
+
+def check_listing(request: enrollment_pb2.ListPeopleRequest | enrollment_pb2.ListFacesRequest) -> None:
+    """Raise InvalidRequest for the first invalid field, if any."""
+    _check_limits(request)
+    _check_collection(request.collection)
+    if isinstance(request, enrollment_pb2.ListFacesRequest):
+        people.check_person_id(request.person_id)
     if request.page_size < 0:
         raise InvalidRequest(f"page_size is {request.page_size}; it must not be negative.", field="page_size")
 
@@ -116,8 +131,8 @@ def person_id_of(request: enrollment_pb2.EnrollFacesRequest) -> str:
     return person_id
 
 
-def page_size_of(request: enrollment_pb2.ListPeopleRequest) -> int:
-    """Return the number of people per page: the default for 0, and never more than the limit (AIP-158)."""
+def page_size_of(request: enrollment_pb2.ListPeopleRequest | enrollment_pb2.ListFacesRequest) -> int:
+    """Return the number of people or faces per page: the default for 0, and never more than the limit (AIP-158)."""
     return min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
 
 
@@ -137,6 +152,18 @@ def _check_limits(request: Message) -> None:
 def _check_collection(collection: str) -> None:
     if not _COLLECTION.fullmatch(collection):
         raise InvalidRequest("collection must be of A-Z a-z 0-9 _ . -", field="collection")
+
+
+def _check_face_key(key: enrollment_pb2.FaceKey) -> None:
+    kind = key.WhichOneof("key")
+    if kind is None:
+        raise InvalidRequest("Each of faces needs a face or a content_sha256.", field="faces")
+    if kind == "face" and not key.face.face_id:
+        raise InvalidRequest("faces.face needs a face_id.", field="faces.face.face_id")
+    if kind == "content_sha256" and not _SHA256.fullmatch(key.content_sha256):
+        raise InvalidRequest(
+            "faces.content_sha256 must be 64 lowercase hexadecimal digits.", field="faces.content_sha256"
+        )
 
 
 def _check_image(image: pb.Image, s3_allowed: Sequence[str]) -> None:

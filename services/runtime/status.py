@@ -60,6 +60,7 @@ TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.FaceBlurred: (_Code.INVALID_ARGUMENT, "FACE_BLURRED"),
     errors.FaceTurned: (_Code.INVALID_ARGUMENT, "FACE_TURNED"),
     errors.FaceAlreadyEnrolled: (_Code.ALREADY_EXISTS, "FACE_ALREADY_ENROLLED"),
+    errors.NameTaken: (_Code.ALREADY_EXISTS, "NAME_TAKEN"),
     errors.ObjectNotFound: (_Code.NOT_FOUND, "OBJECT_NOT_FOUND"),
     errors.ObjectForbidden: (_Code.PERMISSION_DENIED, "OBJECT_FORBIDDEN"),
     errors.BucketNotAllowed: (_Code.PERMISSION_DENIED, "BUCKET_NOT_ALLOWED"),

@@ -11,8 +11,9 @@ from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from services.runtime import status
+from services.runtime.errors import GalleryBusy
 from services.runtime.leaf.leaf import Leaf
-from services.runtime.leaf.recognizer import Enrollment, Page
+from services.runtime.leaf.recognizer import Enrollment, FaceRemoval, Page
 from services.runtime.settings import LeafSettings
 from tests.support.servers import Scripted, gateway, picture, served
 
@@ -41,6 +42,9 @@ class ScriptedEnroller:
         self.person_ids = sorted(person_ids)
         self.warning = warning
         self.enrolled: list[Enrollment] = []
+        self.face_ids: tuple[str, ...] = ()
+        self.busy: tuple[str, ...] = ()
+        self.face_removals: list[FaceRemoval] = []
         self.removed: list[tuple[str, str]] = []
 
     async def enroll(self, enrollment: Enrollment) -> pb.EnrollmentResult:
@@ -61,6 +65,26 @@ class ScriptedEnroller:
         later = [one for one in self.person_ids if one > page.token]
         page_ids = later[: page.size]
         return [pb.Person(person_id=one) for one in page_ids], page_ids[-1] if len(later) > page.size else ""
+
+    async def remove_faces(self, removal: FaceRemoval) -> pb.FaceRemovalResult:
+        self._fail()
+        self.face_removals.append(removal)
+        return pb.FaceRemovalResult(faces=[self._removed(key) for key in removal.faces])
+
+    async def faces(self, person_id: str, page: Page) -> tuple[pb.FacesResult, str]:
+        self._fail()
+        if person_id not in self.person_ids:
+            return pb.FacesResult(), ""
+        start = int(page.token or 0)
+        faces = [pb.PersonFace(face_id=face_id) for face_id in self.face_ids[start : start + page.size]]
+        end = start + len(faces)
+        result = pb.FacesResult(person=pb.Person(person_id=person_id), faces=faces)
+        return result, str(end) if end < len(self.face_ids) else ""
+
+    def _removed(self, key: pb.FaceKey) -> pb.RemovedFace:
+        if key.face.face_id in self.busy:
+            return pb.RemovedFace(key=key, status=status.from_exception(GalleryBusy("Try again.")))
+        return pb.RemovedFace(key=key, removed_faces=1)
 
     def _fail(self) -> None:
         if self.error is not None:

@@ -15,7 +15,7 @@ from services.rekognition.request import Request
 from services.rekognition.settings import RekognitionSettings
 from services.rekognition.table.people import EnrolledPeople, EnrolledPerson
 from services.runtime.errors import DomainError, NotOffered
-from services.runtime.leaf.recognizer import Enrollment, Page, person_not_found
+from services.runtime.leaf.recognizer import Enrollment, FaceRemoval, Page, person_not_found
 from services.runtime.people import check_page_token
 from services.runtime.server.calls import deadline
 
@@ -67,6 +67,16 @@ class RekognitionEnroller:
         entries = await asyncio.to_thread(people.page, faces.name, page.token, page.size + 1)
         shown = entries[: page.size]
         return [_message(one) for one in shown], shown[-1].person_id if len(entries) > page.size else ""
+
+    async def remove_faces(self, removal: FaceRemoval) -> pb.FaceRemovalResult:
+        """Raise NotOffered."""
+        del removal
+        raise NotOffered("rekognition does not remove single faces.")
+
+    async def faces(self, person_id: str, page: Page) -> tuple[pb.FacesResult, str]:
+        """Raise NotOffered."""
+        del person_id, page
+        raise NotOffered("rekognition does not list faces.")
 
     def _open(self, collection: str) -> tuple[CollectionFaces, EnrolledPeople, Request]:
         """Raise NotOffered, NotReady or InvalidRequest."""

@@ -2,19 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, MutableSequence, Sequence
+from collections.abc import AsyncIterator, MutableSequence, Sequence
 from typing import Protocol, TypeVar
 
 import grpc
 from google.rpc import code_pb2, status_pb2
 from structlog.contextvars import bind_contextvars
 
-from marquee.v1 import enrollment_pb2, enrollment_pb2_grpc, recognizer_pb2_grpc
+from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2_grpc
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import requests
 from services.runtime.errors import NotReady
 from services.runtime.images.image import Image
-from services.runtime.leaf.recognizer import Enroller, Enrollment, Options, Page, Recognizer
+from services.runtime.leaf.enrollment import EnrollmentLeaf
+from services.runtime.leaf.recognizer import Enroller, Options, Recognizer
 from services.runtime.limits import limit_of
 from services.runtime.server import metrics, server
 from services.runtime.server.admission import hold
@@ -47,7 +48,7 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(self, server)
         if self._enroller is None:
             return (RECOGNIZER_SERVICE,)
-        enrollment = _EnrollmentLeaf(self._recognizer.name, self._enroller, self._image, self._s3_allowed)
+        enrollment = EnrollmentLeaf(self._recognizer.name, self._enroller, self._image, self._s3_allowed)
         enrollment_pb2_grpc.add_EnrollmentServiceServicer_to_server(enrollment, server)
         return (RECOGNIZER_SERVICE, ENROLLMENT_SERVICE)
 
@@ -148,70 +149,6 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         return finish(result, self._recognizer.name, options, time.perf_counter() - begin)
 
 
-class _EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
-    """Servicer of an enroller: validates requests, and fills in what all results have in common."""
-
-    def __init__(
-        self,
-        name: str,
-        enroller: Enroller,
-        image: Callable[[pb.Image], Image],
-        s3_allowed: Sequence[str],
-    ) -> None:
-        self._name = name
-        self._enroller = enroller
-        self._image = image
-        self._s3_allowed = s3_allowed
-
-    async def EnrollFaces(  # noqa: N802 - the contract's name
-        self, request: enrollment_pb2.EnrollFacesRequest, context: Context
-    ) -> enrollment_pb2.EnrollFacesResponse:
-        """Return this recognizer's result, PARTIAL if any picture was refused."""
-        request_id = _bind(request)
-        requests.check_enrollment(request, self._s3_allowed)
-        requests.check_names(request.recognizers, (self._name,))
-        enrollment = Enrollment(
-            person_id=requests.person_id_of(request),
-            display_name=request.display_name,
-            images=[self._image(image) for image in request.images],
-            collection=request.collection,
-            allow_similar=request.allow_similar,
-        )
-        async with within(time.monotonic() + seconds_left(context), self._name):
-            result = await self._enroller.enroll(enrollment)
-        refused = any(face.state == enrollment_pb2.ENROLLMENT_STATE_REFUSED for face in result.faces)
-        _finish_enrollment(result, self._name, partial=refused)
-        return enrollment_pb2.EnrollFacesResponse(
-            request_id=request_id, person_id=enrollment.person_id, results=[result]
-        )
-
-    async def RemovePerson(  # noqa: N802 - the contract's name
-        self, request: enrollment_pb2.RemovePersonRequest, context: Context
-    ) -> enrollment_pb2.RemovePersonResponse:
-        """Return this recognizer's result, PARTIAL if it has warnings."""
-        request_id = _bind(request)
-        requests.check_removal(request)
-        requests.check_names(request.recognizers, (self._name,))
-        async with within(time.monotonic() + seconds_left(context), self._name):
-            result = await self._enroller.remove(request.person_id, request.collection)
-        _finish_enrollment(result, self._name, partial=bool(result.warnings))
-        return enrollment_pb2.RemovePersonResponse(request_id=request_id, results=[result])
-
-    async def ListPeople(  # noqa: N802 - the contract's name
-        self, request: enrollment_pb2.ListPeopleRequest, context: Context
-    ) -> enrollment_pb2.ListPeopleResponse:
-        """Return a page of the people whom this recognizer knows."""
-        requests.check_listing(request)
-        requests.check_names(request.recognizers, (self._name,))
-        async with within(time.monotonic() + seconds_left(context), self._name):
-            people, token = await self._enroller.people(
-                Page(requests.page_size_of(request), request.page_token, request.collection)
-            )
-        result = enrollment_pb2.PeopleResult(people=people)
-        _finish_enrollment(result, self._name, partial=False)
-        return enrollment_pb2.ListPeopleResponse(results=[result], next_page_token=token)
-
-
 def finish(result: pb.RecognizerResult, name: str, options: Options, seconds: float) -> pb.RecognizerResult:
     """Fill in name, outcome, features and time; sort; drop low scores and what is too much."""
     result.recognizer = name
@@ -229,24 +166,6 @@ def skipped_result(name: str, reason: str) -> pb.RecognizerResult:
     return pb.RecognizerResult(
         recognizer=name, outcome=pb.OUTCOME_SKIPPED, status=status_pb2.Status(code=code_pb2.OK, message=reason)
     )
-
-
-def _bind(request: enrollment_pb2.EnrollFacesRequest | enrollment_pb2.RemovePersonRequest) -> str:
-    request_id = requests.request_id_of(request.request_id)
-    bind_contextvars(request_id=request_id)
-    return request_id
-
-
-def _finish_enrollment(
-    result: enrollment_pb2.EnrollmentResult | enrollment_pb2.RemovalResult | enrollment_pb2.PeopleResult,
-    name: str,
-    *,
-    partial: bool,
-) -> None:
-    """Fill in name, outcome and status."""
-    result.recognizer = name
-    result.outcome = pb.OUTCOME_PARTIAL if partial else pb.OUTCOME_OK
-    result.status.SetInParent()
 
 
 class _Scored(Protocol):

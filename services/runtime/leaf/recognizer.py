@@ -7,7 +7,7 @@ from typing import Protocol
 
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 from services.runtime import status
-from services.runtime.errors import DomainError, FaceAlreadyEnrolled, NoFace, PersonNotFound, SeveralFaces
+from services.runtime.errors import DomainError, FaceAlreadyEnrolled, NameTaken, NoFace, PersonNotFound, SeveralFaces
 from services.runtime.images.image import Image
 from services.runtime.requests import Feature
 
@@ -74,6 +74,26 @@ class Enrollment:
     """Empty: the operator's default."""
     allow_similar: bool
     """Whether to enroll a face that is taken for another person's."""
+    is_derived: bool = False
+    """Whether person_id was made from display_name, so that it may be another person's of that name."""
+    allow_different: bool = False
+    """Whether to enroll a face that does not match the known person's, though person_id is derived."""
+
+    def new_name(self, name: str) -> str:
+        """Return the display name from now on of the person called `name`; empty: of somebody new."""
+        return name if name and self.is_derived else self.display_name or name
+
+
+@dataclass(frozen=True)
+class FaceRemoval:
+    """Faces to remove, validated."""
+
+    faces: Sequence[enrollment_pb2.FaceKey]
+    """All of them this recognizer's, or a picture's."""
+    person_id: str
+    """Whose faces they must be. Empty: anybody's."""
+    collection: str
+    """Empty: the operator's default."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +119,17 @@ class Enroller(Protocol):
     async def remove(self, person_id: str, collection: str) -> enrollment_pb2.RemovalResult:
         """Remove the person. Removing an unknown person is a no-op."""
 
+    async def remove_faces(self, removal: FaceRemoval) -> enrollment_pb2.FaceRemovalResult:
+        """Remove the faces. Return one entry in `faces` per key, also for each without a face: 0 were removed."""
+
     async def people(self, page: Page) -> tuple[list[enrollment_pb2.Person], str]:
         """Return the page's people sorted by person_id, and the next page's token, empty after the last page."""
+
+    async def faces(self, person_id: str, page: Page) -> tuple[enrollment_pb2.FacesResult, str]:
+        """Return the page's faces in the order of enrollment, and the next page's token, empty after the last page.
+
+        The person is absent if unknown.
+        """
 
 
 def refused_face(error: DomainError) -> enrollment_pb2.EnrolledFace:
@@ -123,6 +152,16 @@ def face_already_enrolled(person_id: str, display_name: str) -> FaceAlreadyEnrol
     return FaceAlreadyEnrolled(
         f"This face is already enrolled as {display_name} ({person_id}). Enroll it under that person_id, remove that "
         "person first, or set allow_similar if they are two people.",
+        person_id=person_id,
+        display_name=display_name,
+    )
+
+
+def name_taken(person_id: str, display_name: str) -> NameTaken:
+    """Return the error for a face that does not match the known person of that name."""
+    return NameTaken(
+        f"This face does not match those of {display_name} ({person_id}), who has this name. If it shows the same "
+        "person, set person_id or allow_different; if it shows somebody else, set another person_id.",
         person_id=person_id,
         display_name=display_name,
     )

@@ -15,6 +15,7 @@ from services.runtime.images.haar import Face
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import (
     Enrollment,
+    FaceRemoval,
     Page,
     check_one_face,
     face_already_enrolled,
@@ -73,6 +74,16 @@ class SvmEnroller:
         ids = later[: page.size]
         people = [person for person_id in ids if (person := _person(model, person_id))]
         return people, ids[-1] if len(later) > page.size else ""
+
+    async def remove_faces(self, removal: FaceRemoval) -> pb.FaceRemovalResult:
+        """Raise NotOffered."""
+        del removal
+        raise NotOffered("svm does not remove single faces.")
+
+    async def faces(self, person_id: str, page: Page) -> tuple[pb.FacesResult, str]:
+        """Raise NotOffered."""
+        del person_id, page
+        raise NotOffered("svm does not list faces.")
 
     def _check(self, collection: str) -> None:
         if not self._live_model.can_change:
