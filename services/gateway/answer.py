@@ -53,6 +53,8 @@ _REQUIRED = {
     "Label": {"name"},
     "ModerationLabel": {"name"},
     "Person": {"person_id"},
+    "PersonFace": {"face_id"},
+    "RemovedFace": {"key"},
     "ImageInfo": {"width", "height"},
 }
 _ENTRIES = frozenset(("results", "recognizers"))
@@ -109,6 +111,23 @@ def check_enrolled(result: enrollment_pb2.EnrollmentResult, person_id: str, pict
         _refuse(result, InvalidAnswer(f"Person.person_id is {result.person.person_id!r}, not {person_id!r}."))
     elif result.faces and len(result.faces) != pictures:
         _refuse(result, InvalidAnswer(f"There are {len(result.faces)} faces for {pictures} pictures."))
+
+
+def check_removed(result: enrollment_pb2.FaceRemovalResult, keys: list[enrollment_pb2.FaceKey]) -> None:
+    """Make the result fail unless its faces are those of the keys, in their order, or none if it is SKIPPED."""
+    expected = [] if result.outcome == pb.OUTCOME_SKIPPED else keys
+    if result.outcome in SUCCESSES and [face.key for face in result.faces] != expected:
+        _refuse(result, InvalidAnswer("Its faces are not those that were to be removed."))
+
+
+def check_listed(result: enrollment_pb2.FacesResult, person_id: str) -> None:
+    """Make the result fail if it is another person's, or if it has faces of nobody."""
+    if result.outcome not in SUCCESSES:
+        return
+    if result.HasField("person") and result.person.person_id != person_id:
+        _refuse(result, InvalidAnswer(f"Person.person_id is {result.person.person_id!r}, not {person_id!r}."))
+    elif result.faces and not result.HasField("person"):
+        _refuse(result, InvalidAnswer(f"There are {len(result.faces)} faces of nobody."))
 
 
 def make_room(entries: Iterable[Any], room: int = MAX_RESULTS_BYTES) -> None:
@@ -323,6 +342,11 @@ def _check_face(face: enrollment_pb2.EnrolledFace) -> None:
         _check_failure(face)
 
 
+def _check_person_face(face: enrollment_pb2.PersonFace) -> None:
+    if not _SHA256.fullmatch(face.content_sha256):
+        raise InvalidAnswer("PersonFace.content_sha256 is not a SHA-256.")
+
+
 def _check_failure(entry: Any) -> None:
     """Give what failed a status that says so, if it has none."""
     if entry.status.code == code_pb2.OK:
@@ -345,5 +369,6 @@ _WHOLE: Mapping[str, _Rule] = {
     "Candidate": _check_candidate,
     "ImageInfo": _check_image,
     "EnrolledFace": _check_face,
+    "PersonFace": _check_person_face,
     "FeatureError": _check_failure,
 }

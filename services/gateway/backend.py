@@ -51,9 +51,11 @@ class Method:
 RECOGNIZE_IMAGE = Method(f"/{RECOGNIZER_SERVICE}/RecognizeImage", pb.RecognizeImageResponse)
 LIST_RECOGNIZERS = Method(f"/{RECOGNIZER_SERVICE}/ListRecognizers", pb.ListRecognizersResponse, places=0)
 ENROLL_FACES = Method(f"/{ENROLLMENT_SERVICE}/EnrollFaces", enrollment_pb2.EnrollFacesResponse)
+REMOVE_FACES = Method(f"/{ENROLLMENT_SERVICE}/RemoveFaces", enrollment_pb2.RemoveFacesResponse)
 REMOVE_PERSON = Method(f"/{ENROLLMENT_SERVICE}/RemovePerson", enrollment_pb2.RemovePersonResponse)
 LIST_PEOPLE = Method(f"/{ENROLLMENT_SERVICE}/ListPeople", enrollment_pb2.ListPeopleResponse)
-_METHODS = (RECOGNIZE_IMAGE, LIST_RECOGNIZERS, ENROLL_FACES, REMOVE_PERSON, LIST_PEOPLE)
+LIST_FACES = Method(f"/{ENROLLMENT_SERVICE}/ListFaces", enrollment_pb2.ListFacesResponse)
+_METHODS = (RECOGNIZE_IMAGE, LIST_RECOGNIZERS, ENROLL_FACES, REMOVE_FACES, REMOVE_PERSON, LIST_PEOPLE, LIST_FACES)
 
 
 class Result(Protocol):

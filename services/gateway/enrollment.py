@@ -16,6 +16,7 @@ from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2
 from services.gateway import answer
 from services.gateway.backend import (
     ENROLL_FACES,
+    LIST_FACES,
     LIST_PEOPLE,
     REMOVE_PERSON,
     Backend,
@@ -25,7 +26,7 @@ from services.gateway.backend import (
     count,
     hops_of,
 )
-from services.gateway.plan import BackendCall, plan_enrollment
+from services.gateway.plan import BackendCall, inner_key, plan_enrollment, plan_face_removal
 from services.runtime import requests, status
 from services.runtime.errors import InvalidAnswer, InvalidRequest, NotOffered
 from services.runtime.server.calls import Context, seconds_left
@@ -48,16 +49,32 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         """Enroll the person with every recognizer under one person_id."""
         _bind(request)
         requests.check_enrollment(request, self._s3_allowed)
-        request.person_id = requests.person_id_of(request)
-        responses = await _send(self._plan(ENROLL_FACES, request, context))
-        for result in (one for response in responses for one in response.results):
-            answer.check_enrolled(result, request.person_id, len(request.images))
+        person_id = requests.person_id_of(request)
+        results = _all(await _send(self._plan(ENROLL_FACES, request, context)))
+        for result in results:
+            answer.check_enrolled(result, person_id, len(request.images))
         return pb.EnrollFacesResponse(
             request_id=request.request_id,
-            person_id=request.person_id,
-            results=_results(responses, request.request_id),
+            person_id=person_id,
+            results=_settled(results, request.request_id),
             gateway=self._name,
         )
+
+    async def RemoveFaces(  # noqa: N802 - the contract's name
+        self, request: pb.RemoveFacesRequest, context: Context
+    ) -> pb.RemoveFacesResponse:
+        """Remove each face from its recognizer, and each picture's from all."""
+        _bind(request)
+        requests.check_face_removal(request)
+        calls = plan_face_removal(request, self._backends, seconds_left(context), hops_of(context))
+        results = _all(await _send(calls))
+        for result in results:
+            keys = [key for key in request.faces if key.face.recognizer in ("", result.recognizer)]
+            answer.check_removed(result, [inner_key(key) for key in keys])
+            for face, key in zip(result.faces, keys, strict=False):  # a refused result has none
+                face.key.CopyFrom(key)
+        settled = _settled(results, request.request_id)
+        return pb.RemoveFacesResponse(request_id=request.request_id, results=settled, gateway=self._name)
 
     async def RemovePerson(  # noqa: N802 - the contract's name
         self, request: pb.RemovePersonRequest, context: Context
@@ -65,8 +82,7 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         """Remove the person from every recognizer."""
         _bind(request)
         requests.check_removal(request)
-        responses = await _send(self._plan(REMOVE_PERSON, request, context))
-        results = _results(responses, request.request_id)
+        results = _settled(_all(await _send(self._plan(REMOVE_PERSON, request, context))), request.request_id)
         return pb.RemovePersonResponse(request_id=request.request_id, results=results, gateway=self._name)
 
     async def ListPeople(  # noqa: N802 - the contract's name
@@ -74,24 +90,37 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
     ) -> pb.ListPeopleResponse:
         """Return the next page of every recognizer that has one."""
         requests.check_listing(request)
+        results, token = await self._page(LIST_PEOPLE, request, context)
+        return pb.ListPeopleResponse(results=_settled(results), next_page_token=token, gateway=self._name)
+
+    async def ListFaces(  # noqa: N802 - the contract's name
+        self, request: pb.ListFacesRequest, context: Context
+    ) -> pb.ListFacesResponse:
+        """Return the next page of every recognizer that has one."""
+        requests.check_listing(request)
+        results, token = await self._page(LIST_FACES, request, context)
+        for result in results:
+            answer.check_listed(result, request.person_id)
+        return pb.ListFacesResponse(results=_settled(results), next_page_token=token, gateway=self._name)
+
+    async def _page(self, method: Method, request: Any, context: Context) -> tuple[list[Any], str]:
+        """Return the results of every recognizer that has a next page, and the token of the one after it."""
         request.page_size = requests.page_size_of(request)
-        pages = _decode(request.page_token)
+        pages = _decode(request)
         request.ClearField("page_token")
-        calls = self._plan(LIST_PEOPLE, request, context)
+        calls = self._plan(method, request, context)
         if pages is not None:
             calls = _paged(calls, pages)
         responses = await _send(calls)
         names = (call.backend.name for call in calls)
         next_tokens = {name: _token_of(one, len(calls)) for name, one in zip(names, responses, strict=True)}
-        return pb.ListPeopleResponse(
-            results=_results(responses), next_page_token=_encode(next_tokens), gateway=self._name
-        )
+        return _all(responses), _encode(next_tokens)
 
     def _plan(self, method: Method, request: Any, context: Context) -> list[BackendCall]:
         return plan_enrollment(method, request, self._backends, seconds_left(context), hops_of(context))
 
 
-def _bind(request: pb.EnrollFacesRequest | pb.RemovePersonRequest) -> None:
+def _bind(request: pb.EnrollFacesRequest | pb.RemoveFacesRequest | pb.RemovePersonRequest) -> None:
     request.request_id = requests.request_id_of(request.request_id)
     bind_contextvars(request_id=request.request_id)
 
@@ -100,9 +129,12 @@ async def _send(calls: Sequence[BackendCall]) -> list[Any]:
     return await asyncio.gather(*(call.send() for call in calls))
 
 
-def _results(responses: Sequence[Any], request_id: str = "") -> list[Any]:
-    """Return all results. Raises StatusError if all recognizers failed, NotOffered if none of them enrolls."""
-    results = [result for response in responses for result in response.results]
+def _all(responses: Sequence[Any]) -> list[Any]:
+    return [result for response in responses for result in response.results]
+
+
+def _settled(results: list[Any], request_id: str = "") -> list[Any]:
+    """Return the results, counted. Raises StatusError if all recognizers failed, NotOffered if none of them enrolls."""
     answer.make_room(results)
     for result in results:
         _skip_unimplemented(result)
@@ -133,7 +165,7 @@ def _paged(calls: Sequence[BackendCall], pages: Mapping[str, bytes]) -> list[Bac
     return [replace(call, request=call.request + pages[call.backend.name]) for call in calls]
 
 
-def _token_of(response: pb.ListPeopleResponse, recognizers: int) -> str:
+def _token_of(response: pb.ListPeopleResponse | pb.ListFacesResponse, recognizers: int) -> str:
     """Return the token of a recognizer's next page; fail its results if it leaves no room for the others' tokens."""
     room = _MAX_TOKENS_BYTES // recognizers
     if len(response.next_page_token.encode()) <= room:
@@ -150,16 +182,16 @@ def _encode(tokens: Mapping[str, str]) -> str:
     return base64.urlsafe_b64encode(json.dumps(pages, ensure_ascii=False).encode()).decode() if pages else ""
 
 
-def _decode(page_token: str) -> dict[str, bytes] | None:
+def _decode(request: pb.ListPeopleRequest | pb.ListFacesRequest) -> dict[str, bytes] | None:
     """Return the token of each recognizer as a serialized field of its request; None for the first page.
 
     Raises InvalidRequest for a page_token that `_encode` did not make.
     """
-    if not page_token:
+    if not request.page_token:
         return None
     try:
-        tokens = json.loads(base64.b64decode(page_token, altchars=b"-_", validate=True))
-        return {name: pb.ListPeopleRequest(page_token=token).SerializeToString() for name, token in tokens.items()}
+        tokens = json.loads(base64.b64decode(request.page_token, altchars=b"-_", validate=True))
+        return {name: type(request)(page_token=token).SerializeToString() for name, token in tokens.items()}
     except (ValueError, TypeError, AttributeError, RecursionError):  # JSON nests without end, and has no surrogates
         raise _invalid_token() from None
 

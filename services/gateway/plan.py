@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway.backend import RECOGNIZE_IMAGE, Backend, Method
+from services.gateway.backend import RECOGNIZE_IMAGE, REMOVE_FACES, Backend, Method
+from services.runtime.errors import InvalidRequest
 from services.runtime.requests import check_names
 from services.runtime.server import wire
 from services.runtime.server.admission import hold
@@ -61,6 +63,48 @@ def plan_enrollment(
         own.recognizers[:] = _inner_names(request.recognizers, backend.name)
         calls.append(BackendCall(backend, method, messages.around(own), _usable(left), hops))
     return calls
+
+
+def plan_face_removal(
+    request: enrollment_pb2.RemoveFacesRequest, backends: Mapping[str, Backend], left: float, hops: int
+) -> list[BackendCall]:
+    """Return a call of RemoveFaces for each recognizer that a key concerns, with its keys alone, as it names them.
+
+    Raises UnknownRecognizer, InvalidRequest.
+    """
+    _check_owners(request, backends)
+    calls = []
+    for backend in _select(request.recognizers, backends):
+        own = _copy(request)
+        own.recognizers[:] = _inner_names(request.recognizers, backend.name)
+        own.ClearField("faces")
+        own.faces.extend(inner_key(key) for key in request.faces if _concerns(key, backend))
+        if own.faces:
+            calls.append(BackendCall(backend, REMOVE_FACES, own.SerializeToString(), _usable(left), hops))
+    return calls
+
+
+def inner_key(key: enrollment_pb2.FaceKey) -> enrollment_pb2.FaceKey:
+    """Return the key as the recognizer that it goes to names it."""
+    if not key.HasField("face"):
+        return key
+    face = enrollment_pb2.FaceId(recognizer=_inner(key.face.recognizer), face_id=key.face.face_id)
+    return enrollment_pb2.FaceKey(face=face)
+
+
+def _check_owners(request: enrollment_pb2.RemoveFacesRequest, backends: Mapping[str, Backend]) -> None:
+    """Raise UnknownRecognizer, or InvalidRequest for a face at a recognizer that the request leaves out."""
+    owners = [key.face.recognizer for key in request.faces if key.HasField("face")]
+    check_names([_outer(owner) for owner in owners], tuple(backends), "faces.face.recognizer")
+    for owner in owners if request.recognizers else ():
+        if not any(f"{owner}/".startswith(f"{name}/") for name in request.recognizers):
+            raise InvalidRequest(
+                f"faces has one at {owner!r}, which recognizers leaves out.", field="faces.face.recognizer"
+            )
+
+
+def _concerns(key: enrollment_pb2.FaceKey, backend: Backend) -> bool:
+    return not key.HasField("face") or _outer(key.face.recognizer) == backend.name
 
 
 class _Messages:

@@ -18,7 +18,22 @@ from services.runtime.limits import MAX_MESSAGE_BYTES
 from services.runtime.settings import LeafSettings
 from services.runtime.status import MAX_STATUS_BYTES
 from tests.support.enrollers import ScriptedEnroller, enrollment
-from tests.support.peers import ABORTS, ANSWERS, ENROLLMENTS, FLOODS, LISTINGS, PEOPLE, REMOVALS, Peer, served_peer
+from tests.support.peers import (
+    ABORTS,
+    ANSWERS,
+    ENROLLMENTS,
+    FACE_REMOVALS,
+    FACES,
+    FLOODS,
+    KEY,
+    LISTINGS,
+    PEOPLE,
+    REMOVALS,
+    Peer,
+    faces_listed,
+    faces_removed,
+    served_peer,
+)
 from tests.support.servers import RIGHT, Scripted, Stub, face, gateway, request, served
 
 pytestmark = pytest.mark.slow
@@ -164,3 +179,31 @@ async def test_a_bad_page_is_one_failed_result(through: Gateway, case: str) -> N
     check_beside(response.results, case)
     assert [one.person_id for one in response.results[0].people] == ["ada"]
     assert response.next_page_token == ""
+
+
+@pytest.mark.parametrize("case", FACE_REMOVALS)
+async def test_a_bad_removal_of_faces_is_one_failed_result(through: Gateway, case: str) -> None:
+    """RemoveFaces removes from the others."""
+    through.peer.answer = [FACE_REMOVALS[case]()]
+    response = await through.enrollers.RemoveFaces(enrollment_pb2.RemoveFacesRequest(faces=[KEY]), timeout=60)
+    check_beside(response.results, case)
+    assert [one.removed_faces for one in response.results[0].faces] == [1]
+
+
+@pytest.mark.parametrize("case", FACES)
+async def test_a_bad_page_of_faces_is_one_failed_result(through: Gateway, case: str) -> None:
+    """ListFaces lists the others' faces."""
+    through.peer.answer = [FACES[case]()]
+    response = await through.enrollers.ListFaces(enrollment_pb2.ListFacesRequest(person_id="ada"), timeout=60)
+    check_beside(response.results, case)
+    assert response.results[0].person.person_id == "ada"
+
+
+async def test_what_those_answers_break_is_passed_on_otherwise(through: Gateway) -> None:
+    """A proper result of a removal or a list of faces arrives."""
+    through.peer.answer = [faces_removed()]
+    removed = await through.enrollers.RemoveFaces(enrollment_pb2.RemoveFacesRequest(faces=[KEY]), timeout=60)
+    through.peer.answer = [faces_listed()]
+    listed = await through.enrollers.ListFaces(enrollment_pb2.ListFacesRequest(person_id="ada"), timeout=60)
+    assert removed.results[1].faces[0].removed_faces == 1
+    assert [face.face_id for face in listed.results[1].faces] == ["f"]

@@ -30,7 +30,9 @@ STREAM = "/marquee.v1.RecognizerService/StreamRecognizeImage"
 LIST = "/marquee.v1.RecognizerService/ListRecognizers"
 ENROLL = "/marquee.v1.EnrollmentService/EnrollFaces"
 REMOVE = "/marquee.v1.EnrollmentService/RemovePerson"
+REMOVE_FACES = "/marquee.v1.EnrollmentService/RemoveFaces"
 LIST_PEOPLE = "/marquee.v1.EnrollmentService/ListPeople"
+LIST_FACES = "/marquee.v1.EnrollmentService/ListFaces"
 NAN, INFINITY = float("nan"), float("inf")
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -194,6 +196,20 @@ def enrollment(**fields: object) -> enrollment_pb2.EnrollFacesRequest:
     return enrollment_pb2.EnrollFacesRequest(**named)
 
 
+def face_removal(*keys: enrollment_pb2.FaceKey, **fields: object) -> Hostile:
+    """Return a removal of the faces, by default of one at any recognizer, with the expectation of INVALID_ARGUMENT."""
+    faces = keys or (enrollment_pb2.FaceKey(content_sha256="0" * 64),)
+    return invalid(enrollment_pb2.RemoveFacesRequest(faces=faces, **fields), REMOVE_FACES)
+
+
+def face_at(recognizer: str, face_id: str = "f") -> enrollment_pb2.FaceKey:
+    return enrollment_pb2.FaceKey(face=enrollment_pb2.FaceId(recognizer=recognizer, face_id=face_id))
+
+
+def digest(text: str) -> enrollment_pb2.FaceKey:
+    return enrollment_pb2.FaceKey(content_sha256=text)
+
+
 _JSON = (
     "[]",
     "null",
@@ -228,6 +244,31 @@ ENROLLMENTS = {
     "a removal by path": invalid(enrollment_pb2.RemovePersonRequest(person_id="a/b"), REMOVE),
     "a removal from a path": invalid(enrollment_pb2.RemovePersonRequest(person_id="a", collection="a/b"), REMOVE),
     "a removal by a long id": invalid(enrollment_pb2.RemovePersonRequest(person_id="x" * 129), REMOVE),
+    "a removal of no faces": invalid(b"", REMOVE_FACES),
+    "a removal of a face without a key": face_removal(enrollment_pb2.FaceKey()),
+    "a removal of a face without an id": face_removal(face_at("svm", "")),
+    "a removal of a face with a long id": face_removal(face_at("svm", "x" * 129)),
+    "a removal of a face at nobody": face_removal(face_at("nobody\n"))._replace(reason="UNKNOWN_RECOGNIZER"),
+    "a removal of a face at a long name": face_removal(face_at("x" * 129)),
+    "a removal by half a digest": face_removal(digest("0" * 63)),
+    "a removal by a digest in capitals": face_removal(digest("A" * 64)),
+    "a removal by a digest and a line": face_removal(digest("0" * 64 + "\n")),
+    "a removal by no digest": face_removal(digest("")),
+    "a removal of 65 faces": face_removal(*[digest("0" * 64)] * 65),
+    "a removal of 1,000,000 empty faces": invalid(field(2) * 1_000_000, REMOVE_FACES),
+    "a removal of both keys of a face": invalid(field(2, field(1, field(2, b"f")) + field(2, b"0")), REMOVE_FACES),
+    "a removal of a face of a path": face_removal(person_id="../ada"),
+    "a removal of a face from a path": face_removal(collection="../ada"),
+    "random bytes to a removal of faces": invalid(b"\xff" * 100, REMOVE_FACES, "MALFORMED_REQUEST"),
+    "a list of nobody's faces": invalid(b"", LIST_FACES),
+    "a list of a path's faces": invalid(enrollment_pb2.ListFacesRequest(person_id="a/b"), LIST_FACES),
+    "a negative page of faces": invalid(enrollment_pb2.ListFacesRequest(person_id="a", page_size=-1), LIST_FACES),
+    **{
+        f"the page token {token[:20]!r} of faces": invalid(
+            enrollment_pb2.ListFacesRequest(person_id="grace-hopper", page_token=token), LIST_FACES
+        )
+        for token in PAGE_TOKENS
+    },
     "a negative page size": invalid(enrollment_pb2.ListPeopleRequest(page_size=-1), LIST_PEOPLE),
     "a long page token": invalid(enrollment_pb2.ListPeopleRequest(page_token="x" * 32_769), LIST_PEOPLE),
     **{

@@ -16,6 +16,8 @@ from services.runtime.status import DETAILS_KEY
 from tests.support.servers import LEFT, box, candidate, face
 
 Code = grpc.StatusCode
+KEY = enrollment_pb2.FaceKey(content_sha256="0" * 64)
+"""Of the face that is removed."""
 NAN, INFINITY = float("nan"), float("inf")
 
 
@@ -298,6 +300,32 @@ def people(token: str = "", **fields: Any) -> bytes:
     return enrollment_pb2.ListPeopleResponse(results=[one], next_page_token=token).SerializeToString()
 
 
+def faces_removed(**fields: Any) -> bytes:
+    """Return a serialized result of a removal of the face `KEY`."""
+    entry = enrollment_pb2.RemovedFace(key=KEY, removed_faces=1)
+    one = enrollment_pb2.FaceRemovalResult(**{"outcome": pb.OUTCOME_OK, "faces": [entry]} | fields)
+    return enrollment_pb2.RemoveFacesResponse(results=[one]).SerializeToString()
+
+
+def faces_listed(**fields: Any) -> bytes:
+    """Return a serialized page of Ada's faces, by default of one."""
+    legal = {
+        "outcome": pb.OUTCOME_OK,
+        "person": _person(person_id="ada"),
+        "faces": [enrollment_pb2.PersonFace(face_id="f")],
+    }
+    one = enrollment_pb2.FacesResult(**legal | fields)
+    return enrollment_pb2.ListFacesResponse(results=[one]).SerializeToString()
+
+
+def _entries(*keys: enrollment_pb2.FaceKey) -> list[enrollment_pb2.RemovedFace]:
+    return [enrollment_pb2.RemovedFace(key=key) for key in keys]
+
+
+def _face(**fields: Any) -> list[enrollment_pb2.PersonFace]:
+    return [enrollment_pb2.PersonFace(**{"face_id": "f"} | fields)]
+
+
 def _person(**fields: Any) -> enrollment_pb2.Person:
     return enrollment_pb2.Person(**{"person_id": "eve", "display_name": "Eve"} | fields)
 
@@ -339,3 +367,46 @@ PEOPLE: Mapping[str, Callable[[], bytes]] = {
     "a token that leaves no room": lambda: people("t" * 15_000),
 }
 """Messages of ListPeople that a gateway cannot use."""
+
+_OTHER = enrollment_pb2.FaceKey(content_sha256="1" * 64)
+FACE_REMOVALS: Mapping[str, Callable[[], bytes]] = {
+    "garbage": lambda: b"\xff\xff\xff\xff",
+    "empty": lambda: b"",
+    "two results": lambda: faces_removed() * 2,
+    "an unknown outcome": lambda: faces_removed(outcome=42),
+    "ERROR with OK": lambda: faces_removed(outcome=pb.OUTCOME_ERROR),
+    "no face": lambda: faces_removed(faces=[]),
+    "a face more": lambda: faces_removed(faces=_entries(KEY, KEY)),
+    "another face": lambda: faces_removed(faces=_entries(_OTHER)),
+    "a face at a recognizer": lambda: faces_removed(
+        faces=_entries(enrollment_pb2.FaceKey(face=enrollment_pb2.FaceId(face_id="0" * 64)))
+    ),
+    "a face without a key": lambda: faces_removed(faces=[enrollment_pb2.RemovedFace()]),
+    "an empty key": lambda: faces_removed(faces=_entries(enrollment_pb2.FaceKey())),
+    "65 faces": lambda: faces_removed(faces=_entries(*[KEY] * 65)),
+    "a face though SKIPPED": lambda: faces_removed(outcome=pb.OUTCOME_SKIPPED),
+    "a negative number": lambda: faces_removed(faces=[enrollment_pb2.RemovedFace(key=KEY, removed_faces=-1)]),
+    "a warning of 2,001 characters": lambda: faces_removed(warnings=["w" * 2001]),
+}
+"""Messages of RemoveFaces that a gateway cannot use."""
+
+FACES: Mapping[str, Callable[[], bytes]] = {
+    "garbage": lambda: b"\xff\xff\xff\xff",
+    "empty": lambda: b"",
+    "two results": lambda: faces_listed() * 2,
+    "TIMEOUT with OK": lambda: faces_listed(outcome=pb.OUTCOME_TIMEOUT),
+    "another person": lambda: faces_listed(person=_person()),
+    "nobody's faces": lambda: faces_listed(person=None),
+    "a face without an id": lambda: faces_listed(faces=_face(face_id="")),
+    "a face_id of two lines": lambda: faces_listed(faces=_face(face_id="f\ng")),
+    "a long face_id": lambda: faces_listed(faces=_face(face_id="f" * 129)),
+    "a digest that is none": lambda: faces_listed(faces=_face(content_sha256="abc")),
+    "a key with control characters": lambda: faces_listed(faces=_face(s3_object=pb.S3Object(key="a\x1b[2J"))),
+    "a long bucket": lambda: faces_listed(faces=_face(s3_object=pb.S3Object(bucket="b" * 64))),
+    "a face of the year 30000": lambda: faces_listed(
+        faces=_face(create_time=timestamp_pb2.Timestamp(seconds=900_000_000_000))
+    ),
+    "1,001 faces": lambda: faces_listed(faces=_face() * 1001),
+    "invalid UTF-8": lambda: faces_listed(faces=_face(face_id="XXXX")).replace(b"XXXX", b"\xff\xfe\xfd\xfc"),
+}
+"""Messages of ListFaces that a gateway cannot use."""

@@ -12,12 +12,24 @@ from hypothesis import strategies as st
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from tests.support.enrollers import ScriptedEnroller, enrolling
-from tests.support.hostile import ENROLL, LIST, LIST_PEOPLE, RECOGNIZE, REMOVE, STREAM, field, varint
+from tests.support.hostile import (
+    ENROLL,
+    LIST,
+    LIST_FACES,
+    LIST_PEOPLE,
+    RECOGNIZE,
+    REMOVE,
+    REMOVE_FACES,
+    STREAM,
+    face_at,
+    field,
+    varint,
+)
 from tests.support.servers import gateway, request
 
 pytestmark = pytest.mark.slow
 
-METHODS = (RECOGNIZE, STREAM, LIST, ENROLL, REMOVE, LIST_PEOPLE)
+METHODS = (RECOGNIZE, STREAM, LIST, ENROLL, REMOVE, LIST_PEOPLE, REMOVE_FACES, LIST_FACES)
 CODES = {"OK", "INVALID_ARGUMENT", "NOT_FOUND", "PERMISSION_DENIED", "UNIMPLEMENTED", "DEADLINE_EXCEEDED"}
 VALID = [
     message.SerializeToString()
@@ -27,6 +39,8 @@ VALID = [
         pb.RecognizeImageRequest(image=pb.Image(s3_object=pb.S3Object(bucket="b", key="k", version_id="v"))),
         enrollment_pb2.EnrollFacesRequest(display_name="Ada", images=[request().image] * 2),
         enrollment_pb2.RemovePersonRequest(person_id="ada", recognizers=["svm"]),
+        enrollment_pb2.RemoveFacesRequest(faces=[face_at("svm")], person_id="ada"),
+        enrollment_pb2.ListFacesRequest(person_id="ada", page_size=7),
         enrollment_pb2.ListPeopleRequest(page_size=7, page_token="ada"),  # noqa: S106 - no password
     )
 ]

@@ -8,6 +8,7 @@ from google.rpc import status_pb2
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.runtime.errors import FaceBlurred, GalleryBusy, NoFace, NotOffered, NotReady
+from services.runtime.status import reason_of
 from tests.support.enrollers import (
     REFUSED,
     ScriptedEnroller,
@@ -37,6 +38,15 @@ async def test_all_that_enroll_get_the_call() -> None:
     assert (response.person_id, response.request_id, response.gateway) == ("ada-lovelace", "r1", "gateway")
     assert response.results[2].status.message == "keras does not enroll."
     assert [one.enrolled[0].person_id for one in (svm, rekognition)] == ["ada-lovelace"] * 2
+
+
+@pytest.mark.parametrize("person_id", ["", "ada-lovelace"])
+async def test_recognizers_learn_whether_the_id_was_given(person_id: str) -> None:
+    """A person_id that only the name makes is not sent on as if the caller had given it."""
+    svm = ScriptedEnroller("svm")
+    async with through_gateway(svm) as stub:
+        await stub.EnrollFaces(enrollment(person_id=person_id, allow_different=True))
+    assert (svm.enrolled[0].is_derived, svm.enrolled[0].allow_different) == (not person_id, True)
 
 
 async def test_one_failure_leaves_the_others() -> None:
@@ -149,6 +159,81 @@ async def test_enrolls_behind_another_gateway() -> None:
     assert outcomes(everywhere.results) == {"svm": "OK", "region/svm": "OK"}
     assert (len(inner.enrolled), len(own.enrolled)) == (2, 1)
     assert [(one.recognizer, one.people[0].person_id) for one in second.results] == [("region/svm", "b")]
+
+
+PICTURE = pb.FaceKey(content_sha256="0" * 64)
+
+
+def face_at(recognizer: str, face_id: str = "f") -> pb.FaceKey:
+    return pb.FaceKey(face=pb.FaceId(recognizer=recognizer, face_id=face_id))
+
+
+async def test_each_face_is_removed_where_it_is() -> None:
+    """A face goes to its recognizer alone and a picture to all, in the request's order and each with a status."""
+    svm, rekognition = ScriptedEnroller("svm"), ScriptedEnroller("rekognition")
+    svm.busy = ("f2",)
+    keys = [face_at("svm", "f2"), PICTURE, face_at("rekognition"), face_at("svm")]
+    async with through_gateway(svm, rekognition) as stub:
+        response = await stub.RemoveFaces(pb.RemoveFacesRequest(faces=keys, person_id="ada", request_id="r1"))
+    assert outcomes(response.results) == {"svm": "PARTIAL", "rekognition": "OK", "keras": "SKIPPED"}
+    own, other, _ = ([entry.key for entry in result.faces] for result in response.results)
+    assert (own, other) == ([keys[0], PICTURE, keys[3]], [PICTURE, keys[2]])
+    assert [reason_of(entry.status) for entry in response.results[0].faces] == ["GALLERY_BUSY", "", ""]
+    assert (svm.face_removals[0].person_id, response.request_id, response.gateway) == ("ada", "r1", "gateway")
+
+
+async def test_only_recognizers_of_a_face_are_called() -> None:
+    """A recognizer that no key concerns is not called and has no result."""
+    svm, rekognition = ScriptedEnroller("svm"), ScriptedEnroller("rekognition")
+    async with through_gateway(svm, rekognition) as stub:
+        response = await stub.RemoveFaces(pb.RemoveFacesRequest(faces=[face_at("rekognition")]))
+        with_picture = await stub.RemoveFaces(pb.RemoveFacesRequest(faces=[PICTURE], recognizers=["rekognition"]))
+    assert outcomes(response.results) == outcomes(with_picture.results) == {"rekognition": "OK"}
+    assert svm.face_removals == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "recognizers", "reason", "words"),
+    [
+        ("nobody", (), "UNKNOWN_RECOGNIZER", "'nobody' here. Available: svm, keras"),
+        ("", (), "UNKNOWN_RECOGNIZER", "Available: svm, keras"),
+        ("svm", ("keras",), "INVALID_REQUEST", "recognizers leaves out"),
+    ],
+)
+async def test_a_face_of_no_recognizer_is_refused(
+    owner: str, recognizers: tuple[str, ...], reason: str, words: str
+) -> None:
+    """A face at a recognizer that the gateway does not have, or that the call leaves out, is refused by name."""
+    svm = ScriptedEnroller("svm")
+    async with through_gateway(svm) as stub:
+        request = pb.RemoveFacesRequest(faces=[PICTURE, face_at(owner)], recognizers=recognizers)
+        refused = await refusal(stub.RemoveFaces(request))
+    assert code_and_reason(refused) == ("INVALID_ARGUMENT", reason)
+    assert words in refused.message
+    assert svm.face_removals == []
+
+
+async def test_faces_behind_another_gateway() -> None:
+    """A face behind another gateway is named outer/inner, removed there alone, and listed through both gateways."""
+    inner, own = ScriptedEnroller("svm", person_ids=("ada",)), ScriptedEnroller("svm", person_ids=("ada",))
+    inner.face_ids = ("a", "b")
+    keys = [PICTURE, face_at("region/svm")]
+    async with AsyncExitStack() as stack:
+        behind = {"svm": await stack.enter_async_context(enrolling(inner))}
+        region = await stack.enter_async_context(gateway(behind, name="west"))
+        beside = {"svm": await stack.enter_async_context(enrolling(own)), "region": region}
+        stub = await stack.enter_async_context(client(await stack.enter_async_context(gateway(beside, name="world"))))
+        removed = await stub.RemoveFaces(pb.RemoveFacesRequest(faces=keys))
+        named = await stub.RemoveFaces(pb.RemoveFacesRequest(faces=keys, recognizers=["region/svm"]))
+        first = await stub.ListFaces(pb.ListFacesRequest(person_id="ada", page_size=1))
+        second = await stub.ListFaces(
+            pb.ListFacesRequest(person_id="ada", page_size=1, page_token=first.next_page_token)
+        )
+    assert outcomes(removed.results) == {"svm": "OK", "region/svm": "OK"}
+    assert outcomes(named.results) == {"region/svm": "OK"}
+    assert [entry.key for entry in removed.results[1].faces] == keys
+    assert [len(removal.faces) for removal in own.face_removals] == [1]
+    assert [(one.recognizer, one.faces[0].face_id) for one in second.results] == [("region/svm", "b")]
 
 
 async def test_a_deadline_may_be_thousands_of_years_away() -> None:

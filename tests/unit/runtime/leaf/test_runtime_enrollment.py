@@ -37,6 +37,7 @@ async def test_a_person_is_enrolled(svm: EnrollmentServiceStub, enroller: Script
     """The enroller gets the request's fields; the response has recognizer, outcome, request_id and person_id."""
     response = await svm.EnrollFaces(enrollment(2, request_id="r1", allow_similar=True, collection="staff"))
     enrolled = enroller.enrolled[0]
+    assert (enrolled.is_derived, enrolled.allow_different) == (True, False)
     assert (enrolled.person_id, enrolled.display_name, enrolled.collection, enrolled.allow_similar) == (
         "ada-lovelace",
         "Ada Lovelace",
@@ -133,6 +134,44 @@ async def test_a_person_is_removed(svm: EnrollmentServiceStub, enroller: Scripte
     assert second.outcome == recognizer_pb2.OUTCOME_PARTIAL
 
 
+async def test_faces_are_removed(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
+    """A removal of faces is OK, or PARTIAL if one of them has an error; a leaf knows its own name and none."""
+    keys = [
+        pb.FaceKey(content_sha256="0" * 64),
+        pb.FaceKey(face=pb.FaceId(face_id="f")),
+        pb.FaceKey(face=pb.FaceId(recognizer="svm", face_id="g")),
+    ]
+    removal = pb.RemoveFacesRequest(faces=keys, person_id="ada", collection="staff", request_id="r1")
+    first = await svm.RemoveFaces(removal)
+    enroller.busy = ("g",)
+    second = await svm.RemoveFaces(removal)
+    handed = enroller.face_removals[0]
+    assert (list(handed.faces), handed.person_id, handed.collection) == (keys, "ada", "staff")
+    assert [entry.key for entry in first.results[0].faces] == keys
+    assert (first.request_id, first.results[0].outcome) == ("r1", recognizer_pb2.OUTCOME_OK)
+    assert second.results[0].outcome == recognizer_pb2.OUTCOME_PARTIAL
+    assert [entry.status.code for entry in second.results[0].faces] == [0, 0, grpc.StatusCode.ABORTED.value[0]]
+
+
+async def test_another_recognizers_faces_are_refused(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
+    """A leaf refuses a face of another recognizer: there is nothing it could remove."""
+    key = pb.FaceKey(face=pb.FaceId(recognizer="keras", face_id="f"))
+    refused = await refusal(svm.RemoveFaces(pb.RemoveFacesRequest(faces=[key])))
+    assert code_and_reason(refused) == ("INVALID_ARGUMENT", "UNKNOWN_RECOGNIZER")
+    assert enroller.face_removals == []
+
+
+async def test_faces_are_listed(svm: EnrollmentServiceStub, enroller: ScriptedEnroller) -> None:
+    """A person's faces are listed a page at a time; there is none of somebody unknown, who is absent."""
+    enroller.person_ids, enroller.face_ids = ["ada"], ("f", "g", "h")
+    first = await svm.ListFaces(pb.ListFacesRequest(person_id="ada", page_size=2))
+    second = await svm.ListFaces(pb.ListFacesRequest(person_id="ada", page_size=2, page_token=first.next_page_token))
+    unknown = await svm.ListFaces(pb.ListFacesRequest(person_id="eve"))
+    assert [face.face_id for face in first.results[0].faces] == ["f", "g"]
+    assert ([face.face_id for face in second.results[0].faces], second.next_page_token) == (["h"], "")
+    assert (unknown.results[0].outcome, unknown.results[0].HasField("person")) == (recognizer_pb2.OUTCOME_OK, False)
+
+
 async def test_nobody_is_removed_without_an_id(svm: EnrollmentServiceStub) -> None:
     """A removal without a person_id is refused: it does not mean everybody."""
     refused = await refusal(svm.RemovePerson(pb.RemovePersonRequest()))
@@ -172,6 +211,8 @@ async def test_the_enrollers_errors_are_passed_on(svm: EnrollmentServiceStub, en
         svm.EnrollFaces(enrollment()),
         svm.RemovePerson(pb.RemovePersonRequest(person_id="a")),
         svm.ListPeople(pb.ListPeopleRequest()),
+        svm.RemoveFaces(pb.RemoveFacesRequest(faces=[pb.FaceKey(content_sha256="0" * 64)])),
+        svm.ListFaces(pb.ListFacesRequest(person_id="a")),
     ):
         assert code_and_reason(await refusal(call)) == ("UNIMPLEMENTED", "NOT_OFFERED")
 
