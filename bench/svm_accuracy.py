@@ -18,8 +18,9 @@ from svm_actors import LabelledFace, labelled_faces, pixels_of, training_set_of,
 
 from services.runtime.images.image import Pixels
 from services.svm.faces import DlibFaces, as_dlib, weights
+from services.svm.networks.dlib_resnet import WEIGHTS
 from services.svm.recipes import wavelet
-from services.svm.recipes.embedding import WEIGHTS, Embedding
+from services.svm.recipes.embedding import Embedding
 from services.svm.train.calibration import Trial
 from services.svm.train.fit import fit
 

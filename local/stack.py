@@ -15,7 +15,7 @@ from local import pictures
 from local.supervisor import Part, grpc_serving, tcp_open
 from services.names import RECOGNIZERS
 from services.runtime.storage import files
-from services.svm.recipes.embedding import NETWORK
+from services.svm.networks.network import DLIB
 
 BUCKET = "marquee-demo"
 GATEWAY_PORT = 50051
@@ -60,7 +60,10 @@ def build(state: Path, gallery: Path | None = None, port: int | None = None) -> 
     config = _gateway_config(state, servers)
     everywhere = CREDENTIALS | {"MARQUEE_S3_ENDPOINT_URL": f"http://{s3}", "MARQUEE_S3_ALLOWED": _allowed()}
     own = {
-        "rekognition": {"MARQUEE_REKOGNITION_ENDPOINT_URL": f"http://{aws}", "MARQUEE_EVIDENCE_GROUP": NETWORK},
+        "rekognition": {
+            "MARQUEE_REKOGNITION_ENDPOINT_URL": f"http://{aws}",
+            "MARQUEE_EVIDENCE_GROUP": DLIB.evidence_group,
+        },
         "keras": {"MARQUEE_KERAS_TARGET": tf_serving, "MARQUEE_KERAS_ASSETS": str(MODEL_BASE)},
         "svm": {"MARQUEE_SVM_GALLERY": str(state / "enrolled.npz")},
         "gateway": {"MARQUEE_GATEWAY_CONFIG": str(config)},

@@ -15,7 +15,7 @@ from local.rekognition.vision.similarity import similarity
 from services.runtime.images.haar import Face
 from services.runtime.images.image import Image
 from services.svm.faces import DlibFaces, as_dlib, weights
-from services.svm.recipes.embedding import WEIGHTS, ResNet
+from services.svm.networks.dlib_resnet import WEIGHTS, ResNet
 
 
 def main() -> None:

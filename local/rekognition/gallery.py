@@ -17,7 +17,7 @@ from local.rekognition.vision.view import Embedding, Vision
 from local.rekognition.wire.shapes import faults_of, output_shape
 from services.runtime.errors import InvalidImage
 from services.runtime.images.image import Image
-from services.svm.recipes.embedding import LENGTH
+from services.svm.networks.network import DLIB
 
 MAX_DISTANCE = 0.55
 """The distance from which two faces are two people's. dlib's author gives 0.6 for comparing two
@@ -61,7 +61,7 @@ class Gallery:
         faces = list(faces)
         self._people = [person for person, _ in faces]
         self._by_id = {person.id: person for person in self._people}
-        self._embeddings = np.array([embedding for _, embedding in faces], np.float32).reshape(-1, LENGTH)
+        self._embeddings = np.array([embedding for _, embedding in faces], np.float32).reshape(-1, DLIB.length)
 
     def __len__(self) -> int:
         return len(self._people)

@@ -1,5 +1,8 @@
 """Serve the SVM recognizer: `python -m services.svm`."""
 
+import sys
+
+from services.runtime.errors import DomainError
 from services.runtime.leaf.leaf import serve
 from services.runtime.memory import give_back_freed_memory
 from services.runtime.settings import load_settings
@@ -12,7 +15,11 @@ def main() -> None:
     """Serve until SIGTERM."""
     give_back_freed_memory(256 * 1024)
     settings = load_settings(SvmSettings)
-    recognizer = SvmRecognizer(settings)
+    try:
+        recognizer = SvmRecognizer(settings)
+    except DomainError as exc:
+        sys.stderr.write(f"{exc}\n")
+        sys.exit(2)
     serve(recognizer, settings, SvmEnroller(recognizer))
 
 

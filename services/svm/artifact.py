@@ -19,6 +19,8 @@ from services.runtime.storage import files
 from services.svm.classifiers import CLASSIFIERS
 from services.svm.gallery.people import Gallery, Person
 from services.svm.model import Artifact, Calibration, Sigmoid, decisions_of
+from services.svm.networks.network import DLIB, NetworkId
+from services.svm.recipes.embedding import Embedding
 from services.svm.recipes.recipe import RECIPES
 
 FORMAT = "marquee-svm/3"
@@ -40,6 +42,7 @@ def save(artifact: Artifact, path: Path) -> None:
         "calibration": asdict(artifact.calibration),
         "report": artifact.report,
         "data_sha256": artifact.data_sha256,
+        "network": artifact.network._asdict(),
         "versions": {package: version(package) for package in _PACKAGES},
     }
     files.write(path, skops.io.dumps(content, compression=zipfile.ZIP_DEFLATED))
@@ -106,6 +109,7 @@ def _artifact(content: Any, digest: str) -> Artifact:
         report=content["report"],
         data_sha256=content["data_sha256"],
         version=digest,
+        network=NetworkId.of(content.get("network", DLIB.id.name)),
     )
     _check(artifact)
     return artifact
@@ -126,9 +130,17 @@ def _check(artifact: Artifact) -> None:
     recipe, people = RECIPES[artifact.recipe], artifact.gallery.people
     if not all(isinstance(name, str) and name for person in people for name in astuple(person)):
         raise ValueError("its people have no names")
-    _check_pipeline(artifact.pipeline, recipe.length, len(people))
-    _check_gallery(artifact.gallery, len(people) if recipe.compares == "decisions" else recipe.length)
-    _check_numbers(artifact, decisions_of(artifact.pipeline, np.zeros((1, recipe.length))))
+    length = _length(artifact)
+    _check_pipeline(artifact.pipeline, length, len(people))
+    _check_gallery(artifact.gallery, len(people) if recipe.compares == "decisions" else length)
+    _check_numbers(artifact, decisions_of(artifact.pipeline, np.zeros((1, length))))
+
+
+def _length(artifact: Artifact) -> int:
+    """Return the number of features; that of another network is known to its manifest alone, and checked with it."""
+    if artifact.recipe != Embedding.name:
+        return RECIPES[artifact.recipe].length
+    return DLIB.length if artifact.network == DLIB.id else int(artifact.pipeline.n_features_in_)
 
 
 def _check_pipeline(pipeline: Pipeline, length: int, people: int) -> None:

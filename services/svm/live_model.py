@@ -17,7 +17,8 @@ from services.runtime.storage.s3 import Changed
 from services.svm import artifact
 from services.svm.gallery.people import Snapshot
 from services.svm.model import Artifact, Model
-from services.svm.recipes.recipe import RECIPES, Recipe
+from services.svm.networks.onnx_network import embedder_of
+from services.svm.recipes.recipe import Recipe, recipe_of
 from services.svm.settings import SvmSettings
 
 logger = structlog.get_logger()
@@ -31,9 +32,11 @@ class LiveModel:
     """The one Model that calls use; a change replaces it, and running calls keep theirs."""
 
     def __init__(self, settings: SvmSettings) -> None:
+        """Read the network that embeds faces. Raises Misconfigured or DependencyUnavailable."""
         self._settings = settings
         self._model_file = artifact.model_file(settings.svm_model, settings.s3_endpoint_url)
         self._gallery_file = _gallery_file(settings)
+        self._embedder = embedder_of(settings.svm_embedding, settings.s3_endpoint_url)
         self._recipes: dict[str, Recipe] = {}
         self._model: Model | None = None
         self._artifact_mark = ""
@@ -100,28 +103,39 @@ class LiveModel:
 
     def _read_gallery(self) -> tuple[Snapshot, str]:
         if self._gallery_file is None:
-            return Snapshot(), ""
+            return Snapshot.nobody(self._embedder.network), ""
         data, mark = self._gallery_file.read()
         try:
-            return Snapshot.from_bytes(data), mark
+            return Snapshot.from_bytes(data, self._embedder.network), mark
         except ValueError as exc:
             raise Misconfigured(
                 f"{self._settings.svm_gallery}: {exc}. Put an earlier version of the file back, remove it to begin "
-                "with nobody, or correct MARQUEE_SVM_GALLERY."
+                "with nobody, or correct MARQUEE_SVM_GALLERY or MARQUEE_SVM_EMBEDDING."
             ) from exc
 
     def _warm_model(self, trained: Artifact, enrolled: Snapshot) -> Model:
         """Return a model that has run once, so that its first call is no slower than the next."""
-        recipe = self._recipes.setdefault(trained.recipe, RECIPES[trained.recipe]())
+        recipe = self._recipes.setdefault(trained.recipe, recipe_of(trained.recipe, self._embedder))
+        self._check_network(trained, recipe)
         if self._gallery_file and trained.recipe != "embedding":
             raise Misconfigured(
                 f"Only embedding models take enrollments, and {self._settings.svm_model} is a {trained.recipe} model. "
                 "Unset MARQUEE_SVM_GALLERY or train with --recipe embedding."
             )
-        model = Model(trained, recipe, enrolled, self._settings.svm_enrolled_distance)
+        enrolled_distance = self._embedder.network.l2(self._settings.svm_enrolled_distance)
+        model = Model(trained, recipe, enrolled, enrolled_distance)
         model.candidates(recipe.views(_BLANK, Face(0, 0, 96, 96))[np.newaxis])
         trim()
         return model
+
+    def _check_network(self, trained: Artifact, recipe: Recipe) -> None:
+        """Check that the model was trained on the vectors of this server's network."""
+        own, theirs = self._embedder.network, trained.network
+        if recipe.network and (theirs, trained.pipeline.n_features_in_) != (own.id, own.length):
+            raise Misconfigured(
+                f"{self._settings.svm_model} was trained with the network {theirs}, and MARQUEE_SVM_EMBEDDING names "
+                f"{own}. Set it to that network, or train with `--embedding {self._settings.svm_embedding}`."
+            )
 
     def _watch(self, reload: Callable[[], Awaitable[None]], seconds: float) -> None:
         self._watchers.append(asyncio.create_task(_repeat(reload, seconds)))

@@ -14,6 +14,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.haar import Face
 from services.runtime.images.image import Pixels
 from services.svm.gallery.people import Gallery, Person, Snapshot
+from services.svm.networks.network import DLIB, Network, NetworkId
 from services.svm.recipes.recipe import Recipe
 
 MAX_CANDIDATES = 5
@@ -36,8 +37,12 @@ class Sigmoid:
         return np.asarray(1 / (1 + np.exp(-np.clip(sums, -10, 10))))
 
 
-_ENROLLED_SCORES = Sigmoid(0.0, -20.0, 12.0)
-"""0.5 at 0.6, where dlib's authors draw the line between two people; 0.95 at 0.45, the median of one person's."""
+def _enrolled_scores(network: Network) -> Sigmoid:
+    """Return 0.73 at the network's distance, and for dlib's 0.5 at 0.6, where its authors draw the line between two.
+
+    That is 0.95 at 0.45, the median of one person's.
+    """
+    return Sigmoid(0.0, -11 / network.l2(), 12.0)
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,8 @@ class Artifact:
     """SHA-256 of the training pictures and of whom they show."""
     version: str = ""
     """The first 12 digits of the file's SHA-256; empty before it is in a file."""
+    network: NetworkId = DLIB.id
+    """What the features of an embedding model come from."""
 
 
 class Model:
@@ -85,8 +92,10 @@ class Model:
         self._recipe = recipe
         self.enrolled = enrolled or Snapshot()
         self.enrolled_distance = enrolled_distance
-        """Distance from enrolled faces beyond which a face is none of theirs."""
+        """Distance (L2) from enrolled faces beyond which a face is none of theirs."""
         self.name = artifact.recipe
+        self.network = recipe.network
+        """What the features come from, if they are embeddings."""
         self.version = "+".join(filter(None, (artifact.version, self.enrolled.version)))
 
     def with_enrolled(self, enrolled: Snapshot) -> "Model":
@@ -149,7 +158,7 @@ class Model:
         """Yield for each face the enrolled people who are near, nearest first."""
         gallery = self.enrolled.gallery
         distances = gallery.distances(views.mean(axis=1)) if gallery.people else np.empty((len(views), 0))
-        scores = _ENROLLED_SCORES.scores(np.zeros_like(distances), distances)
+        scores = _enrolled_scores(self.network or DLIB).scores(np.zeros_like(distances), distances)
         for face, row in enumerate(distances):
             nearest = np.argsort(row, kind="stable")[:MAX_CANDIDATES]
             near = nearest[row[nearest] <= self.enrolled_distance]

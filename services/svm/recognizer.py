@@ -15,7 +15,7 @@ from services.runtime.workers import Workers
 from services.svm.faces import FaceFinder, quality
 from services.svm.live_model import LiveModel
 from services.svm.model import Model, Numbers
-from services.svm.recipes.embedding import NETWORK
+from services.svm.networks.network import Network
 from services.svm.settings import SvmSettings
 
 _BLANK = np.zeros((96, 96, 3), np.uint8)
@@ -60,7 +60,7 @@ class SvmRecognizer:
 
     def describe_model(self, model: Model) -> pb.Model:
         """Return the model as results name it."""
-        group = self._settings.evidence_group or (NETWORK if model.name == "embedding" else "")
+        group = self._settings.evidence_group or (model.network.evidence_group if model.network else "")
         return pb.Model(name=model.name, version=model.version, evidence_group=group)
 
     def _faces(self, image: Image, options: Options, model: Model) -> list[pb.Face]:
@@ -86,5 +86,9 @@ def _name(messages: Sequence[pb.Face], views: Numbers, model: Model, *, with_emb
     """Add candidates to faces with these views [faces, views, length], and embeddings if the model has any."""
     for message, candidates, own in zip(messages, model.candidates(views), views, strict=True):
         message.candidates.extend(candidates)
-        if with_embeddings and model.name == "embedding":
-            message.embedding.CopyFrom(pb.Embedding(model=NETWORK, values=own.mean(axis=0)))
+        if with_embeddings and (network := model.network):
+            message.embedding.CopyFrom(_embedding(network, own.mean(axis=0)))
+
+
+def _embedding(network: Network, vector: Numbers) -> pb.Embedding:
+    return pb.Embedding(model=network.id.name, version=network.id.version, metric=network.metric, values=vector)

@@ -26,11 +26,17 @@ class SvmSettings(LeafSettings):
         le=60,
         description="Seconds between checks for enrollments by other replicas.",
     )
-    svm_enrolled_distance: float = Field(
-        0.55,
+    svm_embedding: str = Field(
+        "dlib",
+        pattern=r"^(dlib|onnx:.+)$",
+        description="Network that embeds faces: `dlib`, or `onnx:` and the address of an ONNX file with a manifest "
+        "beside it (docs/faces.md): a path, `file:///path` or `s3://bucket/key`. Model and gallery must be of the "
+        "same network.",
+    )
+    svm_enrolled_distance: float | None = Field(
+        None,
         gt=0,
-        le=2,
-        description="Maximum distance (L2) of a face from an enrolled one to get its name. A smaller value keeps more "
-        "strangers out, which matters more the more people are enrolled; dlib's authors draw the line between two "
-        "people at 0.6.",
+        description="Maximum distance of a face from an enrolled one to get its name, in the network's metric. A "
+        "smaller value keeps more strangers out, which matters more the more people are enrolled. Unset: the "
+        "network's own, 0.55 (L2) for dlib's, whose authors draw the line between two people at 0.6.",
     )

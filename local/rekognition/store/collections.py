@@ -12,7 +12,7 @@ from local.rekognition.store.database import Database, check_collection
 from local.rekognition.store.index import IndexCache
 from local.rekognition.vision.view import Embedding
 from local.rekognition.wire import errors
-from services.svm.recipes.embedding import LENGTH
+from services.svm.networks.network import DLIB
 
 _INSERT = (
     "INSERT INTO faces (collection, id, image, picture, external, left, top, width, height, confidence, embedding)"
@@ -112,7 +112,7 @@ class FaceStore:
             ids = [str(uuid.uuid4()) for _ in new]
             for face_id, face in zip(ids, new.values(), strict=True):
                 _insert(sql, (collection, face_id, image, picture, external), face)
-            rows = np.array([face.embedding for face in new.values()], np.float32).reshape(-1, LENGTH)
+            rows = np.array([face.embedding for face in new.values()], np.float32).reshape(-1, DLIB.length)
             self._indexes.add_faces(collection, ids, rows)
             by_box = {face.box: face for face in _of_picture(sql, collection, picture, external)}
         return [by_box[face.box] for face in faces]

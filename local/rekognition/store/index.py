@@ -10,7 +10,7 @@ import numpy.typing as npt
 from local.rekognition.store.database import Database, check_collection
 from local.rekognition.vision.similarity import similarity
 from local.rekognition.vision.view import Embedding
-from services.svm.recipes.embedding import LENGTH
+from services.svm.networks.network import DLIB
 
 Match = tuple[str, float]
 """The name of an embedding, and its similarity, 0 to 100."""
@@ -110,11 +110,11 @@ def _read(sql: sqlite3.Connection, collection: str, name: str, which: str) -> tu
     cursor.row_factory = None  # tuples: twice as fast
     rows = cursor.execute(query, (collection,)).fetchall()
     numbers = np.frombuffer(b"".join(row[1] for row in rows), np.float32)
-    return [row[0] for row in rows], numbers.reshape(-1, LENGTH)
+    return [row[0] for row in rows], numbers.reshape(-1, DLIB.length)
 
 
 def _means(owners: list[str], rows: npt.NDArray[np.float32]) -> tuple[list[str], npt.NDArray[np.float32]]:
     users, places, counts = np.unique(owners, return_inverse=True, return_counts=True)
-    sums = np.zeros((len(users), LENGTH), np.float32)
+    sums = np.zeros((len(users), DLIB.length), np.float32)
     np.add.at(sums, places, rows)
     return [str(user) for user in users], np.asarray(sums / counts[:, np.newaxis], np.float32)

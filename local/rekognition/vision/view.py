@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from services.runtime.images.image import Pixels
 from services.svm.faces import DetectedFace, DlibFaces, weights
-from services.svm.recipes.embedding import LENGTH, WEIGHTS, ResNet
+from services.svm.networks.dlib_resnet import WEIGHTS, ResNet
+from services.svm.networks.network import DLIB
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import BoundingBoxTypeDef
@@ -104,7 +105,7 @@ class Vision:
     def embed(self, pixels: Pixels, faces: tuple[DetectedFace, ...]) -> npt.NDArray[np.float32]:
         """Return [faces, 128], equal to dlib's own embeddings."""
         if not faces:
-            return np.empty((0, LENGTH), np.float32)
+            return np.empty((0, DLIB.length), np.float32)
         return self._network.embed(np.stack([self._faces.chip(pixels, face) for face in faces]))
 
     def find_eyes(self, pixels: Pixels, face: DetectedFace) -> Eyes:

@@ -5,13 +5,13 @@ import io
 import json
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from services.svm.recipes.embedding import LENGTH, NETWORK
+from services.svm.networks.network import DLIB, Network, NetworkId
 
 FORMAT = "marquee-gallery/1"
 Numbers = npt.NDArray[np.float64]
@@ -72,8 +72,15 @@ class Snapshot:
 
     people: tuple[EnrolledPerson, ...] = ()
     """Sorted by person_id."""
-    rows: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, LENGTH), np.float32))
-    """Their embeddings [faces, 128], person by person."""
+    rows: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, DLIB.length), np.float32))
+    """Their embeddings [faces, length], person by person."""
+    network: NetworkId = DLIB.id
+    """What computed the embeddings."""
+
+    @classmethod
+    def nobody(cls, network: Network) -> "Snapshot":
+        """Return a snapshot to enroll this network's faces into."""
+        return cls((), np.empty((0, network.length), np.float32), network.id)
 
     @cached_property
     def version(self) -> str:
@@ -86,12 +93,13 @@ class Snapshot:
         return self.people[index] if self._is_at(index, person_id) else None
 
     def with_person(self, person: EnrolledPerson, vectors: Sequence[Numbers]) -> "Snapshot":
-        """Return a snapshot with the person as given, their rows followed by the vectors' [128]."""
+        """Return a snapshot with the person as given, their rows followed by the vectors' [length]."""
         index = self._index(person.person_id)
         after = index + self._is_at(index, person.person_id)
         people = (*self.people[:index], person, *self.people[after:])
         end = sum(len(one.faces) for one in self.people[:after])
-        return Snapshot(people, np.vstack([self.rows[:end], *vectors, self.rows[end:]]).astype(np.float32))
+        rows = np.vstack([self.rows[:end], *vectors, self.rows[end:]]).astype(np.float32)
+        return replace(self, people=people, rows=rows)
 
     def without(self, person_id: str) -> "Snapshot":
         """Return a snapshot of everybody else."""
@@ -101,7 +109,7 @@ class Snapshot:
         begin = sum(len(one.faces) for one in self.people[:index])
         end = begin + len(self.people[index].faces)
         people = (*self.people[:index], *self.people[index + 1 :])
-        return Snapshot(people, np.delete(self.rows, slice(begin, end), axis=0))
+        return replace(self, people=people, rows=np.delete(self.rows, slice(begin, end), axis=0))
 
     @cached_property
     def gallery(self) -> Gallery:
@@ -112,25 +120,35 @@ class Snapshot:
 
     def to_bytes(self) -> bytes:
         """Return the file's content: NumPy's archive of `about`, which is JSON, and `rows`."""
-        about = {"format": FORMAT, "network": NETWORK, "people": [vars(person) for person in self.people]}
+        people = [vars(person) for person in self.people]
+        about = {"format": FORMAT, "network": self.network._asdict(), "people": people}
         buffer = io.BytesIO()
         np.savez(buffer, about=np.frombuffer(json.dumps(about).encode(), np.uint8), rows=self.rows)
         return buffer.getvalue()
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> "Snapshot":
-        """Read what `to_bytes` wrote; no bytes are nobody. Raises ValueError for anything else. Runs no code of it."""
+    def from_bytes(cls, data: bytes, network: Network = DLIB) -> "Snapshot":
+        """Read what `to_bytes` wrote for this network; no bytes are nobody. Runs no code of it.
+
+        Raises ValueError for anything else.
+        """
         if not data:
-            return cls()
+            return cls.nobody(network)
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
                 about, rows = json.loads(archive["about"].tobytes()), np.asarray(archive["rows"], np.float32)
             people = tuple(EnrolledPerson(**one | {"faces": tuple(one["faces"])}) for one in about["people"])
+            own = NetworkId.of(about["network"])
             _check(about, people, rows)
         except Exception as exc:  # whatever a damaged file makes zipfile, zlib, NumPy's tokenizer or json stumble over
             reason = " ".join(str(exc).split()) or type(exc).__name__
             raise ValueError(f"it is not a gallery of the SVM recognizer, or damaged: {reason}") from exc
-        return cls(people, rows)
+        if (own, rows.shape[1:]) != (network.id, (network.length,)):
+            raise ValueError(
+                f"it is not a gallery of the SVM recognizer's network ({network}), but of another "
+                f"({own}, {rows.shape[-1]} numbers)"
+            )
+        return cls(people, rows, own)
 
     def _index(self, person_id: str) -> int:
         return bisect_left(self.people, person_id, key=lambda person: person.person_id)
@@ -140,9 +158,9 @@ class Snapshot:
 
 
 def _check(about: dict[str, object], people: Sequence[EnrolledPerson], rows: npt.NDArray[np.float32]) -> None:
-    if about["format"] != FORMAT or about["network"] != NETWORK:
-        raise ValueError(f"it is {about['format']} of {about['network']}, not {FORMAT} of {NETWORK}")
-    if rows.shape != (sum(len(person.faces) for person in people), LENGTH) or not np.isfinite(rows).all():
+    if about["format"] != FORMAT:
+        raise ValueError(f"it is {about['format']}, not {FORMAT}")
+    if rows.shape[:1] != (sum(len(person.faces) for person in people),) or not np.isfinite(rows).all():
         raise ValueError("its rows do not match its people")
     ids = [person.person_id for person in people]
     if ids != sorted(set(ids)):

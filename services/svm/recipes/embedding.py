@@ -1,150 +1,28 @@
-"""The features of the best recipe: the face, aligned by five points, as dlib's ResNet sees it."""
-
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+"""The features of the best recipe: a network's embedding of the face, by default that of dlib's ResNet."""
 
 import numpy as np
 import numpy.typing as npt
 
 from services.runtime.images.haar import Face
 from services.runtime.images.image import Pixels
-from services.svm.faces import DlibFaces, as_dlib, weights
-
-NETWORK = "dlib-resnet-v1"
-"""Evidence group of models built on this embedding."""
-WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
-LENGTH = 128
-"""Numbers of an embedding."""
-CONVOLUTIONS = 29
-
-Floats = npt.NDArray[np.float32]
-_GRAPH = Path(__file__).with_name("resnet.onnx")
-_LAYER = re.compile(rb"\x01[\x04-\x07](con_4|affine_|fc_2)")
-_TENSOR_VERSION = 2
+from services.svm.networks.dlib_resnet import DlibResNet
+from services.svm.networks.network import Embedder, Network
 
 
 class Embedding:
-    """128 numbers of a face. Thread-safe."""
+    """A network's vector of a face. Thread-safe."""
 
     name = "embedding"
-    length = LENGTH
     compares = "features"
     view_count = 1
 
-    def __init__(self) -> None:
-        self._dlib = DlibFaces()
+    def __init__(self, embedder: Embedder | None = None) -> None:
+        self._embedder = embedder or DlibResNet()
+        self.network: Network | None = self._embedder.network
+        self.length = self._embedder.network.length
 
     def views(self, pixels: Pixels, face: Face) -> npt.NDArray[np.float64]:
-        """Return the features [1, 128]."""
-        return _network().embed(self._dlib.chip(pixels, as_dlib(face))[np.newaxis]).astype(np.float64)
+        """Return the features [1, length]."""
+        return self._embedder.embed(pixels, face)[np.newaxis]
 
     training_views = views
-
-
-@cache
-def _network() -> "ResNet":
-    """Return the process's one ResNet."""
-    return ResNet(weights(WEIGHTS))
-
-
-class ResNet:
-    """dlib's face ResNet in onnxruntime: dlib's own numbers in a tenth of the time. Thread-safe, in parallel.
-
-    The graph is a file of 9 KB beside this one (see resnet_graph), and the weights are read from dlib's file at
-    every start, so no second copy of 22 MB lies anywhere and no server needs the package onnx.
-    """
-
-    def __init__(self, path: Path) -> None:
-        import onnxruntime  # noqa: PLC0415 - 1 s and 32 MiB that the other recipes do not pay
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.enable_cpu_mem_arena = False  # it would keep the most that any call ever needed, for each thread
-        self._initializers = read_weights(path).initializers()  # the session may go on reading these very arrays
-        values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in self._initializers.values()]
-        options.add_external_initializers(list(self._initializers), values)
-        self._session = onnxruntime.InferenceSession(_GRAPH.read_bytes(), options)
-
-    def embed(self, chips: Pixels) -> Floats:
-        """Return the embeddings [faces, 128] of RGB chips [faces, 150, 150, 3]."""
-        (embeddings,) = self._session.run(None, {"chips": chips})
-        return np.asarray(embeddings, np.float32)
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The ResNet's trained numbers."""
-
-    convolutions: list[tuple[Floats, Floats]]
-    """Kernels [out, in, side, side] and biases [out], in the order of running."""
-    matrix: Floats
-    """[channels, 128]: from the averaged last channels to the embedding; no bias."""
-
-    def initializers(self) -> dict[str, Floats]:
-        """Return the arrays by their names in the graph: kernel0, bias0, kernel1 …, matrix."""
-        arrays = {"matrix": self.matrix}
-        for number, (kernel, bias) in enumerate(self.convolutions):
-            arrays |= {f"kernel{number}": kernel, f"bias{number}": bias}
-        return arrays
-
-
-def read_weights(path: Path) -> Weights:
-    """Read `dlib_face_recognition_resnet_model_v1.dat`. Raises ValueError for another file.
-
-    The format is that of dlib's serialize: an integer has its length in the low bits and its sign in the top bit
-    of a first byte; a tensor is a version, four sizes and float32 values. Layers follow each other in the order
-    of running. The network is dlib's `anet_type`: every convolution is followed by a scale and a shift for each
-    of its channels ("affine"), which are folded into its weights here.
-    """
-    data = path.read_bytes()
-    layers = [(match[1], _Reader(data, match.end())) for match in _LAYER.finditer(data)]
-    if [name for name, _ in layers] != [b"con_4", b"affine_"] * CONVOLUTIONS + [b"fc_2"]:
-        raise ValueError(f"{path} holds another network than dlib's face ResNet.")
-    readers = [reader for _, reader in layers]
-    *convolutions, last = readers
-    return Weights(list(_folded(convolutions[::2], convolutions[1::2])), _matrix(last))
-
-
-class _Reader:
-    """A position in dlib's file."""
-
-    def __init__(self, data: bytes, offset: int) -> None:
-        self._data = data
-        self._offset = offset
-
-    def integer(self) -> int:
-        length = self._data[self._offset] & 0x0F
-        begin = self._offset + 1
-        self._offset = begin + length
-        return int.from_bytes(self._data[begin : self._offset], "little")
-
-    def tensor(self) -> Floats:
-        version, *sizes = (self.integer() for _ in range(5))
-        if version != _TENSOR_VERSION:
-            raise ValueError(f"a tensor has dlib's version {version}; only {_TENSOR_VERSION} is supported")
-        return np.frombuffer(self._data, "<f4", int(np.prod(sizes)), self._offset).reshape(sizes)
-
-
-def _folded(convolutions: list[_Reader], affines: list[_Reader]) -> Iterator[tuple[Floats, Floats]]:
-    """Fold each convolution's affine layer into it: scale * (weights x + bias) + shift."""
-    channels = 3
-    for convolution, affine in zip(convolutions, affines, strict=True):
-        scale, shift = np.split(affine.tensor().ravel(), 2)
-        numbers = convolution.tensor().ravel()
-        kernel = numbers[: -len(scale)].reshape(len(scale), channels, *_side(numbers, len(scale), channels))
-        yield kernel * scale[:, None, None, None], numbers[-len(scale) :] * scale + shift
-        channels = len(scale)
-
-
-def _side(numbers: Floats, out: int, channels: int) -> tuple[int, int]:
-    side = round(np.sqrt((len(numbers) - out) / (out * channels)))
-    return side, side
-
-
-def _matrix(reader: _Reader) -> Floats:
-    reader.integer()
-    reader.integer()
-    return reader.tensor()[:, :, 0, 0].copy()  # a view would keep the whole file in memory

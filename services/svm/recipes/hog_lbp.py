@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from services.runtime.images.haar import Face
 from services.runtime.images.image import Pixels
+from services.svm.networks.network import Network
 
 SIDE = 96
 CELL = 12
@@ -31,6 +32,7 @@ class HogLbp:
     name = "hog-lbp"
     length = HOG_LENGTH + PARTS * PARTS * _UNIFORM
     compares = "decisions"
+    network: Network | None = None
     view_count = 2
 
     def views(self, pixels: Pixels, face: Face) -> Numbers:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from services.runtime.images.haar import Face
 from services.runtime.images.image import Pixels
+from services.svm.networks.network import Embedder, Network
 from services.svm.recipes.embedding import Embedding
 from services.svm.recipes.hog_lbp import HogLbp
 from services.svm.recipes.wavelet import Wavelet
@@ -20,6 +21,8 @@ class Recipe(Protocol):
     """Number of features."""
     compares: str
     """What galleries hold: "features", or "decisions" of the classifier about each person."""
+    network: Network | None
+    """The network that the features come from, if any: only then does the model embed faces and enroll them."""
     view_count: int
     """Views of a face that are recognized; their decisions are averaged."""
 
@@ -31,3 +34,8 @@ class Recipe(Protocol):
 
 
 RECIPES: dict[str, type[Recipe]] = {kind.name: kind for kind in (Embedding, HogLbp, Wavelet)}
+
+
+def recipe_of(name: str, embedder: Embedder) -> Recipe:
+    """Return the recipe; `embedder` computes the embedding's features."""
+    return Embedding(embedder) if name == Embedding.name else RECIPES[name]()

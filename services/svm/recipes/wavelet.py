@@ -11,6 +11,7 @@ import pywt
 
 from services.runtime.images.haar import Face
 from services.runtime.images.image import Pixels
+from services.svm.networks.network import Network
 
 SIDE = 32
 LEVELS = 5
@@ -24,6 +25,7 @@ class Wavelet:
     name = "wavelet"
     length = SIDE * SIDE * 4
     compares = "decisions"
+    network: Network | None = None
     view_count = 1
 
     def views(self, pixels: Pixels, face: Face) -> npt.NDArray[np.float64]:

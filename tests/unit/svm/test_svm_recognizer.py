@@ -18,7 +18,7 @@ from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Options
 from services.runtime.requests import Feature
 from services.svm import artifact
-from services.svm.recipes.embedding import NETWORK
+from services.svm.networks.network import DLIB
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 
@@ -111,7 +111,7 @@ async def test_results_name_the_model(svm: SvmRecognizer, pictures: dict[str, Pi
     """Results and ListRecognizers name the same model and version, and results contain the time in the queue."""
     result = await svm.recognize(jpeg(pictures["coffee.jpg"]), options_for(NAMES))
     assert result.model == svm.describe().models[0]
-    assert (result.model.name, result.model.evidence_group) == ("embedding", NETWORK)
+    assert (result.model.name, result.model.evidence_group) == ("embedding", DLIB.evidence_group)
     assert result.model.version == artifact.load(SvmSettings().svm_model).version
     assert result.timings.HasField("queue")
 

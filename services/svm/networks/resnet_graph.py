@@ -1,6 +1,6 @@
-"""Write resnet.onnx, the graph of dlib's ResNet without its weights: `python -m services.svm.recipes.resnet_graph`.
+"""Write resnet.onnx, the graph of dlib's ResNet without its weights: `python -m services.svm.networks.resnet_graph`.
 
-Needs the package onnx, which servers do not have: they give the weights to onnxruntime (see embedding).
+Needs the package onnx, which servers do not have: they give the weights to onnxruntime (see dlib_resnet).
 """
 
 from pathlib import Path
@@ -11,7 +11,8 @@ import numpy.typing as npt
 from onnx import TensorProto, helper, numpy_helper
 
 from services.svm.faces import CHIP_SIDE, weights
-from services.svm.recipes.embedding import LENGTH, WEIGHTS, read_weights
+from services.svm.networks.dlib_resnet import WEIGHTS, read_weights
+from services.svm.networks.network import DLIB
 
 PATH = Path(__file__).with_name("resnet.onnx")
 
@@ -53,7 +54,7 @@ class _Network:
             self.nodes,
             "dlib_face_resnet",
             [helper.make_tensor_value_info("chips", TensorProto.UINT8, ["faces", CHIP_SIDE, CHIP_SIDE, 3])],
-            [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["faces", LENGTH])],
+            [helper.make_tensor_value_info("embeddings", TensorProto.FLOAT, ["faces", DLIB.length])],
             self._initializers,
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR)

@@ -7,8 +7,9 @@ import pytest
 from local.pictures import PEOPLE, photo
 from services.runtime.images.image import Pixels
 from services.svm.faces import DlibFaces, weights
-from services.svm.recipes import resnet_graph
-from services.svm.recipes.embedding import CONVOLUTIONS, LENGTH, WEIGHTS, ResNet, read_weights
+from services.svm.networks import resnet_graph
+from services.svm.networks.dlib_resnet import CONVOLUTIONS, WEIGHTS, ResNet, read_weights
+from services.svm.networks.network import DLIB
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def test_all_weights_are_read() -> None:
     """The file yields 29 convolutions and the matrix, 5.6 million numbers."""
     read = read_weights(weights(WEIGHTS))
     assert len(read.convolutions) == CONVOLUTIONS
-    assert read.matrix.shape == (256, LENGTH)
+    assert read.matrix.shape == (256, DLIB.length)
     assert sum(kernel.size + bias.size for kernel, bias in read.convolutions) > 5_500_000
 
 
@@ -51,5 +52,5 @@ def test_another_network_is_refused() -> None:
 
 
 def test_the_committed_graph_is_fresh() -> None:
-    """`python -m services.svm.recipes.resnet_graph` would write the same file."""
+    """`python -m services.svm.networks.resnet_graph` would write the same file."""
     assert resnet_graph.PATH.read_bytes() == resnet_graph.graph()
