@@ -12,13 +12,13 @@ from services.svm.settings import SvmSettings
 
 
 def main() -> None:
-    """Serve until SIGTERM."""
+    """Read the network that embeds faces; exit 2 if it cannot be used. Then serve until SIGTERM."""
     give_back_freed_memory(256 * 1024)
     settings = load_settings(SvmSettings)
     try:
         recognizer = SvmRecognizer(settings)
     except DomainError as exc:
-        sys.stderr.write(f"{exc}\n")
+        sys.stderr.write(f"MARQUEE_SVM_EMBEDDING: {exc}\n")
         sys.exit(2)
     serve(recognizer, settings, SvmEnroller(recognizer))
 

@@ -14,7 +14,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.haar import Face
 from services.runtime.images.image import Pixels
 from services.svm.gallery.people import Gallery, Person, Snapshot
-from services.svm.networks.network import DLIB, Network, NetworkId
+from services.svm.networks.network import DLIB, NetworkId
 from services.svm.recipes.recipe import Recipe
 
 MAX_CANDIDATES = 5
@@ -37,12 +37,9 @@ class Sigmoid:
         return np.asarray(1 / (1 + np.exp(-np.clip(sums, -10, 10))))
 
 
-def _enrolled_scores(network: Network) -> Sigmoid:
-    """Return 0.73 at the network's distance, and for dlib's 0.5 at 0.6, where its authors draw the line between two.
-
-    That is 0.95 at 0.45, the median of one person's.
-    """
-    return Sigmoid(0.0, -11 / network.l2(), 12.0)
+_ENROLLED_SCORES = Sigmoid(0.0, -11.0, 12.0)
+"""Of distances in distances of the network, which score 0.73. For dlib's: 0.5 at 0.6, where its authors draw the line
+between two people, and 0.95 at 0.45, the median of one person's."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +93,8 @@ class Model:
         self.name = artifact.recipe
         self.network = recipe.network
         """What the features come from, if they are embeddings."""
+        self.network_distance = recipe.network.l2() if recipe.network else np.inf
+        """Distance (L2) beyond which the network takes two faces for two people's."""
         self.version = "+".join(filter(None, (artifact.version, self.enrolled.version)))
 
     def with_enrolled(self, enrolled: Snapshot) -> "Model":
@@ -158,7 +157,7 @@ class Model:
         """Yield for each face the enrolled people who are near, nearest first."""
         gallery = self.enrolled.gallery
         distances = gallery.distances(views.mean(axis=1)) if gallery.people else np.empty((len(views), 0))
-        scores = _enrolled_scores(self.network or DLIB).scores(np.zeros_like(distances), distances)
+        scores = _ENROLLED_SCORES.scores(np.zeros_like(distances), distances / self.network_distance)
         for face, row in enumerate(distances):
             nearest = np.argsort(row, kind="stable")[:MAX_CANDIDATES]
             near = nearest[row[nearest] <= self.enrolled_distance]

@@ -26,6 +26,7 @@ from services.runtime.people import check_page_token
 from services.svm.faces import FaceFinder, quality
 from services.svm.gallery.people import EnrolledPerson, Snapshot
 from services.svm.model import Model
+from services.svm.networks.network import DLIB
 from services.svm.recognizer import SvmRecognizer
 
 MIN_SIDE = 48
@@ -34,8 +35,9 @@ MIN_SHARPNESS = 0.15
 """Blurred below this, it moves as much (bench/svm_portraits.py); faces of the measured photos have 0.26 and more."""
 MAX_TURN = 40
 """Degrees sideways or up; those photos' faces have up to 30."""
-_UNLIKE = 0.65
-"""Distance to all others of its person beyond which a face gets a warning; one person's, of 110 photos, have 0.63."""
+_UNLIKE = 0.65 / DLIB.l2()
+"""Distance to all others of its person, in distances of the network, beyond which a face gets a warning. 0.65 is for
+dlib's: one person's faces, of 110 photos, have 0.63."""
 Vector = npt.NDArray[np.float64]
 
 
@@ -205,7 +207,7 @@ def _enrolled_face(
         face.state = pb.ENROLLMENT_STATE_ENROLLED
         own = [distances.get(person.person_id, np.inf)]
         own += [float(np.linalg.norm(portrait.vector - vector)) for vector in vectors.values()]
-        if _UNLIKE < min(own) < np.inf:
+        if _UNLIKE * model.network_distance < min(own) < np.inf:
             face.warnings.append("This face looks unlike the person's others. Does it show them?")
     return face
 

@@ -84,9 +84,7 @@ def manifest_of(content: bytes, source: str) -> Manifest:
         return Manifest.model_validate_json(content)
     except ValidationError as exc:
         reasons = "; ".join(_reason(error["loc"], error["msg"]) for error in exc.errors())
-        raise Misconfigured(
-            f"{source} is no manifest of a network: {reasons}. See docs/faces.md, or change MARQUEE_SVM_EMBEDDING."
-        ) from None
+        raise Misconfigured(f"{source} is no manifest of a network: {reasons}. See docs/faces.md.") from None
 
 
 def _reason(place: tuple[int | str, ...], message: str) -> str:

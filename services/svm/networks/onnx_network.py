@@ -17,6 +17,7 @@ from services.svm.networks.manifest import Manifest, manifest_of
 from services.svm.networks.network import Embedder, Network, NetworkId, Vector
 from services.svm.networks.session import session_of
 
+DLIB_SETTING = "dlib"
 _PREFIX = "onnx:"
 _MAX_BYTES = 1 << 30
 _MANIFEST_BYTES = 64 * 1024
@@ -24,21 +25,22 @@ Points = npt.NDArray[np.float64]
 
 
 def embedder_of(setting: str, endpoint_url: str | None = None) -> Embedder:
-    """Return the network that MARQUEE_SVM_EMBEDDING names: "dlib", or "onnx:" and a path, file:/// or s3:// URL.
+    """Return the network of a setting: "dlib", or "onnx:" and a path, file:///PATH or s3://BUCKET/KEY.
 
     An ONNX file is read, checked and run once; its manifest is the file of the same name with .json appended. Raises
     Misconfigured or DependencyUnavailable.
     """
-    if not setting.startswith(_PREFIX):
+    if setting == DLIB_SETTING:
         return DlibResNet()
+    if not setting.startswith(_PREFIX):
+        raise Misconfigured(f"{setting} is neither {DLIB_SETTING} nor {_PREFIX} and the address of an ONNX file.")
     source = setting.removeprefix(_PREFIX)
     manifest = manifest_of(_read(f"{source}.json", "manifest", _MANIFEST_BYTES, endpoint_url), f"{source}.json")
     return OnnxNetwork(_read(source, "network", _MAX_BYTES, endpoint_url), manifest, source)
 
 
 def _read(source: str, name: str, max_bytes: int, endpoint_url: str | None) -> bytes:
-    hint = "See docs/faces.md, or change MARQUEE_SVM_EMBEDDING."
-    file = file_at(source, endpoint_url, name=name, hint=hint, max_bytes=max_bytes)
+    file = file_at(source, endpoint_url, name=name, hint="See docs/faces.md.", max_bytes=max_bytes)
     content, mark = file.read()
     if not mark:
         raise file.missing()
@@ -68,10 +70,7 @@ class OnnxNetwork:
         except Exception as exc:
             # Whatever a damaged or foreign file makes onnxruntime stumble over.
             reason = " ".join(str(exc).split()).rstrip(".")
-            raise Misconfigured(
-                f"The network {source} cannot be used: {reason}. Correct it or its manifest, {source}.json, or change "
-                "MARQUEE_SVM_EMBEDDING."
-            ) from exc
+            raise Misconfigured(f"The network {source}, by its manifest {source}.json, is wrong: {reason}.") from exc
 
     def embed(self, pixels: Pixels, face: Face) -> Vector:
         """Return the vector [length] of a face in an RGB picture; of length 1 if the metric is cosine."""

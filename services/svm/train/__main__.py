@@ -15,12 +15,15 @@ from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
+from services.runtime.errors import DomainError
 from services.runtime.images.folder import LeftOut, lines
 from services.svm import artifact
 from services.svm.classifiers import SCALERS
 from services.svm.faces import FaceFinder
 from services.svm.model import Artifact
-from services.svm.recipes.recipe import RECIPES
+from services.svm.networks.network import Embedder, NetworkId
+from services.svm.networks.onnx_network import DLIB_SETTING, embedder_of
+from services.svm.recipes.recipe import RECIPES, Recipe, recipe_of
 from services.svm.train import report
 from services.svm.train.cleaning import clean
 from services.svm.train.dataset import TrainingSet, training_set, warnings
@@ -44,6 +47,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m services.svm.train", description="Train an SVM on faces.")
     parser.add_argument("source", metavar="DIR", help="pictures in a folder per person, or s3://BUCKET/PREFIX")
     parser.add_argument("--recipe", choices=RECIPES, default="embedding", help="features (default: %(default)s)")
+    parser.add_argument(
+        "--embedding",
+        default=DLIB_SETTING,
+        metavar="NETWORK",
+        help="network of the embedding recipe, as in MARQUEE_SVM_EMBEDDING: dlib, or onnx:URL (default: %(default)s)",
+    )
     parser.add_argument("--out", type=Path, default=Path("model.skops"), help="output file (default: %(default)s)")
     parser.add_argument("--report", type=Path, help="report page (default: the model's name with .html)")
     parser.add_argument(
@@ -70,9 +79,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _train(folder: Path, not_copied: Sequence[LeftOut], args: argparse.Namespace, console: Console) -> None:
+    embedder = _embedder(args)
     begin = time.perf_counter()
     found, others = find_pictures(folder)
-    pictures = clean(_extract(found, args, console))
+    pictures = clean(_extract(found, recipe_of(args.recipe, embedder), args, console))
     seconds = {"seconds_looking": round(time.perf_counter() - begin, 1)}
     left_out = [*not_copied, *others, *_unused(pictures, folder)]
     _show(pictures, left_out, console)
@@ -83,7 +93,7 @@ def _train(folder: Path, not_copied: Sequence[LeftOut], args: argparse.Namespace
         held_out = held_out_report(faces, args.scaler, args.false_accepts)
         seconds["seconds_fitting"] = round(time.perf_counter() - begin, 1)
     fitted.report.update(seconds | held_out)
-    _save(faces, fitted, args.out)
+    _save(faces, fitted, embedder.network.id, args.out)
     page = args.report or args.out.with_suffix(".html")
     report.write(page, [picture for picture in pictures if picture.usable], left_out, faces, fitted)
     _summarize(fitted, args.out, page, console)
@@ -101,11 +111,20 @@ def _check(args: argparse.Namespace) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _extract(found: Sequence[Picture], args: argparse.Namespace, console: Console) -> list[Picture]:
+def _embedder(args: argparse.Namespace) -> Embedder:
+    if args.embedding != DLIB_SETTING and args.recipe != "embedding":
+        raise TrainingError(f"--embedding is for the embedding recipe; {args.recipe} has no network.")
+    try:
+        return embedder_of(args.embedding, args.s3_endpoint_url)
+    except DomainError as exc:
+        raise TrainingError(f"--embedding: {exc}") from exc
+
+
+def _extract(found: Sequence[Picture], recipe: Recipe, args: argparse.Namespace, console: Console) -> list[Picture]:
     detector = args.faces or ("haar" if args.recipe == "wavelet" else "haar+hog")
     finder = FaceFinder()
     find = finder.find_as_published if detector == "haar" else finder.find
-    extractor = FeatureExtractor(find, RECIPES[args.recipe]())
+    extractor = FeatureExtractor(find, recipe)
     pictures = track(found, "Finding faces", console=console, transient=True)
     return [extractor.extract(picture) for picture in pictures]
 
@@ -134,7 +153,7 @@ def _counts(pictures: Sequence[Picture]) -> list[str]:
     return [str(count) for count in (len(pictures), len(usable), moments, no_face, other, unreadable)]
 
 
-def _save(faces: TrainingSet, fitted: Fit, path: Path) -> None:
+def _save(faces: TrainingSet, fitted: Fit, network: NetworkId, path: Path) -> None:
     trained = Artifact(
         recipe=faces.recipe,
         pipeline=fitted.pipeline,
@@ -142,6 +161,7 @@ def _save(faces: TrainingSet, fitted: Fit, path: Path) -> None:
         calibration=fitted.calibration,
         report=fitted.report,
         data_sha256=faces.sha256,
+        network=network,
     )
     artifact.save(trained, path)
 

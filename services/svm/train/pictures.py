@@ -21,6 +21,7 @@ from services.runtime.people import person_id_of
 from services.runtime.storage.s3 import S3, S3Url, is_s3
 from services.svm.faces import quality
 from services.svm.gallery.people import Person
+from services.svm.networks.network import DLIB
 from services.svm.recipes.embedding import Embedding
 from services.svm.recipes.recipe import Recipe
 
@@ -125,7 +126,7 @@ class FeatureExtractor:
     def __init__(self, find: Finder, recipe: Recipe) -> None:
         self._find = find
         self._recipe = recipe
-        self._embedding = recipe if isinstance(recipe, Embedding) else Embedding()
+        self._embedding = recipe if recipe.network == DLIB else Embedding()
 
     def extract(self, picture: Picture) -> Picture:
         """Return the picture with the features of its one face, or with what is wrong with it."""
