@@ -32,6 +32,7 @@ logger = structlog.get_logger()
 
 def save(artifact: Artifact, path: Path) -> None:
     """Write the file; an existing one is replaced only once the new one is complete."""
+    calibration = artifact.calibration
     content = {
         "format": FORMAT,
         "recipe": artifact.recipe,
@@ -39,7 +40,8 @@ def save(artifact: Artifact, path: Path) -> None:
         "rows": artifact.gallery.rows.astype(np.float32),
         "owners": artifact.gallery.owners,
         "pipeline": artifact.pipeline,
-        "calibration": asdict(artifact.calibration),
+        "calibration": {"sigmoid": asdict(calibration.sigmoid), "threshold": calibration.threshold},
+        "identify_score": calibration.identify_score,  # apart, since older servers take no third key there
         "report": artifact.report,
         "data_sha256": artifact.data_sha256,
         "network": artifact.network._asdict(),
@@ -105,7 +107,7 @@ def _artifact(content: Any, digest: str) -> Artifact:
         recipe=content["recipe"],
         pipeline=content["pipeline"],
         gallery=_gallery(content),
-        calibration=_calibration(**content["calibration"]),
+        calibration=_calibration(**content["calibration"], identify_score=content.get("identify_score", 0.5)),
         report=content["report"],
         data_sha256=content["data_sha256"],
         version=digest,
@@ -120,8 +122,8 @@ def _gallery(content: dict[str, Any]) -> Gallery:
     return Gallery(people, np.asarray(content["rows"], np.float64), np.asarray(content["owners"], np.int64))
 
 
-def _calibration(sigmoid: dict[str, float], threshold: float) -> Calibration:
-    return Calibration(Sigmoid(**sigmoid), float(threshold))
+def _calibration(sigmoid: dict[str, float], threshold: float, identify_score: float) -> Calibration:
+    return Calibration(Sigmoid(**sigmoid), float(threshold), float(identify_score))
 
 
 def _check(artifact: Artifact) -> None:
@@ -159,9 +161,11 @@ def _check_gallery(gallery: Gallery, width: int) -> None:
 def _check_numbers(artifact: Artifact, decisions: npt.NDArray[np.float64]) -> None:
     """Check that it decides at all, and that no number is one with which every comparison fails."""
     calibration = artifact.calibration
-    scoring = [*astuple(calibration.sigmoid), calibration.threshold]
+    scoring = [*astuple(calibration.sigmoid), calibration.threshold, calibration.identify_score]
     if not all(np.isfinite(numbers).all() for numbers in (decisions, artifact.gallery.rows, scoring)):
         raise ValueError("not all of its numbers are finite")
+    if not 0 <= calibration.identify_score <= 1:
+        raise ValueError(f"its identify_score is {calibration.identify_score}, which is no score")
     if decisions.shape != (1, len(artifact.gallery.people)):
         raise ValueError("its decisions do not match its people")
 

@@ -49,6 +49,8 @@ class Calibration:
     sigmoid: Sigmoid
     threshold: float
     """Distance beyond which a face is nobody's."""
+    identify_score: float = 0.5
+    """Score from which a candidate counts as identified: few strangers' reach it."""
 
     def scores(self, decisions: Numbers, distances: Numbers) -> Numbers:
         """Return the scores of decisions and distances [faces, people]."""
@@ -91,6 +93,7 @@ class Model:
         self.enrolled_distance = enrolled_distance
         """Distance (L2) from enrolled faces beyond which a face is none of theirs."""
         self.name = artifact.recipe
+        self.identify_score = artifact.calibration.identify_score
         self.network = recipe.network
         """What the features come from, if they are embeddings."""
         self.network_distance = recipe.network.l2() if recipe.network else np.inf

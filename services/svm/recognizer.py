@@ -61,7 +61,9 @@ class SvmRecognizer:
     def describe_model(self, model: Model) -> pb.Model:
         """Return the model as results name it."""
         group = self._settings.evidence_group or (model.network.evidence_group if model.network else "")
-        return pb.Model(name=model.name, version=model.version, evidence_group=group)
+        return pb.Model(
+            name=model.name, version=model.version, evidence_group=group, identify_score=model.identify_score
+        )
 
     def _faces(self, image: Image, options: Options, model: Model) -> list[pb.Face]:
         pixels = image.upright()

@@ -1,7 +1,8 @@
 """Fitting of the calibration: from decisions and distances to scores of 0 to 1, and the threshold for strangers."""
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,10 @@ from services.svm.model import Calibration, Sigmoid
 
 Numbers = npt.NDArray[np.float64]
 STRANGER = -1
+CLOSED_SET_FALSE_ACCEPTS = 0.05
+"""Share of strangers that may be identified if no share is given: recipes without one detect strangers poorly."""
+_LOWEST_IDENTIFY_SCORE = 0.5
+"""A name that is wrong more often than right identifies nobody, whatever the strangers at hand score."""
 
 
 @dataclass(frozen=True)
@@ -37,10 +42,11 @@ class Trial:
 
 
 def calibrate(known: Trial, trials: list[Trial], false_accepts: float | None) -> Calibration:
-    """Fit the scores on all faces, and the threshold.
+    """Fit the scores on all faces, the threshold, and the score that identifies.
 
     `known` shows no strangers; in each of `trials` some faces are STRANGER's. `false_accepts` is the share of those
-    that may pass; None: as many as pass when 19 of 20 known faces do.
+    that may pass, and that may be identified; None: as many pass as do when 19 of 20 known faces do, and 5 % of them
+    may be identified.
     """
     everyone = [known, *trials]
     decisions = _flat(one.decisions for one in everyone)
@@ -50,7 +56,15 @@ def calibrate(known: Trial, trials: list[Trial], false_accepts: float | None) ->
     if sigmoid.distance > 0:  # distances that tell nothing must not make a far face a likely one
         slope, intercept = _sigmoid([decisions], own)
         sigmoid = Sigmoid(slope, 0.0, intercept)
-    return Calibration(sigmoid, _threshold(known, trials, false_accepts))
+    calibration = Calibration(sigmoid, _threshold(known, trials, false_accepts))
+    share = CLOSED_SET_FALSE_ACCEPTS if false_accepts is None else false_accepts
+    return replace(calibration, identify_score=_identify_score(calibration, trials, share))
+
+
+def best_scores(calibration: Calibration, trial: Trial) -> Numbers:
+    """Return [faces]: the score of each face's best candidate; 0 for a face beyond the threshold, which has none."""
+    best = calibration.scores(trial.decisions, trial.distances).max(axis=1)
+    return np.where(trial.nearest <= calibration.threshold, best, 0.0)
 
 
 def _flat(parts: Iterable[npt.NDArray[Any]]) -> Numbers:
@@ -64,6 +78,17 @@ def _threshold(known: Trial, trials: list[Trial], false_accepts: float | None) -
         return float(np.quantile(known.nearest, 0.95))
     limit = float(np.quantile(strangers, false_accepts, method="lower"))
     return min(limit, (limit + float(np.quantile(known.nearest, 0.99))) / 2)
+
+
+def _identify_score(calibration: Calibration, trials: list[Trial], share: float) -> float:
+    """Return the lowest score of three decimals, 0.5 or more, that at most this share of the strangers' faces reach.
+
+    The share is of all of them (FPIR), those without a candidate included.
+    """
+    strangers = np.sort(_flat(best_scores(calibration, one)[one.strange] for one in trials) if trials else np.empty(0))
+    refused = strangers[: len(strangers) - int(share * len(strangers))]
+    highest = float(refused[-1]) if len(refused) else 0.0
+    return max(_LOWEST_IDENTIFY_SCORE, (math.floor(highest * 1000) + 1) / 1000)
 
 
 def _sigmoid(inputs: list[Numbers], own: npt.NDArray[np.bool_]) -> tuple[float, ...]:

@@ -43,7 +43,7 @@ def trained() -> Artifact:
     features = random.uniform(0, 255, (8, Wavelet.length)) + columns[:, np.newaxis] * 20
     pipeline = Pipeline([("scaler", MinMaxScaler()), ("classifier", SVC(kernel="linear"))]).fit(features, columns)
     gallery = Gallery(PEOPLE, np.eye(2)[columns], columns)
-    calibration = Calibration(Sigmoid(2.0, -1.0, 0.1), 0.6)
+    calibration = Calibration(Sigmoid(2.0, -1.0, 0.1), 0.6, identify_score=0.7)
     return Artifact("wavelet", pipeline, gallery, calibration, {"accuracy": 1.0}, "ab12")
 
 
@@ -154,6 +154,15 @@ def test_a_zip_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         artifact.loads(content.getvalue(), "model.skops")
 
 
+def test_a_model_without_an_identify_score_is_loaded(trained: Artifact, tmp_path: Path) -> None:
+    """A file from before there was an identify_score has one of 0.5; older servers find the calibration they know."""
+    artifact.save(trained, tmp_path / "model.skops")
+    older = with_schema((tmp_path / "model.skops").read_bytes(), lambda schema: schema["content"].pop("identify_score"))
+    assert artifact.loads(older, "model.skops").calibration.identify_score == 0.5
+    content = skops.io.load(tmp_path / "model.skops", trusted=[])
+    assert sorted(content["calibration"]) == ["sigmoid", "threshold"]
+
+
 def test_a_missing_part_is_named(trained: Artifact, tmp_path: Path) -> None:
     """The message is one line and names the missing part."""
     artifact.save(trained, tmp_path / "model.skops")
@@ -207,10 +216,11 @@ def test_a_cut_or_changed_file_is_refused(trained: Artifact, tmp_path: Path) -> 
         {"gallery": Gallery(PEOPLE, np.full((2, 2), np.nan), np.array([0, 1]))},
         {"gallery": Gallery((Person("a", "A"), Person("b", "")), np.eye(2), np.array([0, 1]))},
         {"calibration": Calibration(Sigmoid(2.0, -1.0, 0.1), float("nan"))},
+        {"calibration": Calibration(Sigmoid(2.0, -1.0, 0.1), 0.6, identify_score=1.5)},
         {"pipeline": Pipeline([("scaler", MinMaxScaler()), ("classifier", NearestCentroid())])},
         {"pipeline": Pipeline([("scaler", MinMaxScaler()), ("classifier", SVC())]).fit([[0.0], [1.0]], [0, 1])},
     ],
-    ids=["recipe", "people", "rows", "nan", "nameless", "threshold", "classifier", "features"],
+    ids=["recipe", "people", "rows", "nan", "nameless", "threshold", "score", "classifier", "features"],
 )
 def test_parts_that_do_not_fit_are_refused(trained: Artifact, change: dict[str, Any], tmp_path: Path) -> None:
     """A recipe, people, classifier or feature count that this recognizer cannot use is refused at load."""

@@ -112,7 +112,9 @@ async def test_results_name_the_model(svm: SvmRecognizer, pictures: dict[str, Pi
     result = await svm.recognize(jpeg(pictures["coffee.jpg"]), options_for(NAMES))
     assert result.model == svm.describe().models[0]
     assert (result.model.name, result.model.evidence_group) == ("embedding", DLIB.evidence_group)
-    assert result.model.version == artifact.load(SvmSettings().svm_model).version
+    demo = artifact.load(SvmSettings().svm_model)
+    assert result.model.version == demo.version
+    assert result.model.identify_score == pytest.approx(demo.calibration.identify_score)
     assert result.timings.HasField("queue")
 
 

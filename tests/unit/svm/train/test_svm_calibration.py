@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from services.svm.model import Sigmoid, by_person
-from services.svm.train.calibration import STRANGER, Trial, calibrate
+from services.svm.train.calibration import STRANGER, Trial, best_scores, calibrate
 
 
 @pytest.fixture
@@ -68,3 +68,18 @@ def test_far_decisions_do_not_overflow() -> None:
     """A decision or distance of any size gives a score of 0 to 1."""
     scores = Sigmoid(1, -1, 0).scores(np.array([-1e9, 1e9, 0]), np.array([0, 0, np.inf]))
     assert scores == pytest.approx([0, 1, 0], abs=1e-4)
+
+
+def test_few_strangers_are_identified(known: Trial, trial: Trial) -> None:
+    """No more than 5 % of all strangers reach the score that identifies if no share is given; 0.002 less is too low."""
+    near = Trial(trial.decisions, trial.distances - 0.4, trial.owners)
+    calibration = calibrate(known, [near], None)
+    scores = best_scores(calibration, near)
+    assert calibration.identify_score > 0.5
+    assert (scores >= calibration.identify_score).mean() <= 0.05 < (scores >= calibration.identify_score - 0.002).mean()
+
+
+def test_a_name_that_is_likelier_wrong_identifies_nobody(known: Trial, trial: Trial) -> None:
+    """The score that identifies is 0.5 where no stranger comes near it, or none was held out."""
+    far = Trial(trial.decisions - 9, trial.distances + 9, trial.owners)
+    assert calibrate(known, [far], 0.01).identify_score == calibrate(known, [], 0.01).identify_score == 0.5
