@@ -21,7 +21,7 @@ import numpy as np
 
 from local.pictures import demo_pictures, photo
 from marquee.v1 import enrollment_pb2, enrollment_pb2_grpc, recognizer_pb2, recognizer_pb2_grpc
-from services.svm.gallery.people import EnrolledPerson, Snapshot
+from services.svm.gallery.people import EnrolledFace, EnrolledPerson, Snapshot
 from tests.support.aws import s3_store
 from tests.support.processes import server
 from tests.support.svm_enrollment import write_model
@@ -130,7 +130,8 @@ def enroll_at_once(replicas: list[Replica], kind: str, enrolled: bytes) -> None:
 def random_gallery(faces: int) -> Snapshot:
     """Return a gallery of as many people as faces, each face a random vector."""
     rows = np.random.default_rng(0).normal(0, 0.13, (faces, 128)).astype(np.float32)
-    people = tuple(EnrolledPerson(f"p{number:06}", "", "2026-01-01T00:00:00+00:00", ("f",)) for number in range(faces))
+    created, own = "2026-01-01T00:00:00+00:00", (EnrolledFace("f"),)
+    people = tuple(EnrolledPerson(f"p{number:06}", "", created, own) for number in range(faces))
     return Snapshot(people, rows)
 
 

@@ -4,6 +4,7 @@ import io
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Enrollment, Options
+from services.runtime.people import person_id_of
 from services.svm import artifact
 from services.svm.gallery.enroller import SvmEnroller
 from services.svm.gallery.people import Gallery, Person
@@ -80,6 +82,12 @@ def enrollment_of(
     """Return what a call hands to the enroller."""
     pictures = [one if isinstance(one, Image) else picture(one) for one in images]
     return Enrollment(person_id, name, pictures, collection, allow_similar=allow_similar)
+
+
+def named(*images: Image | Pillow.Image, name: str = COLLINS, allow_different: bool = False) -> Enrollment:
+    """Return what a call that gives no person_id hands to the enroller."""
+    derived = replace(enrollment_of(*images, name=name, person_id=person_id_of(name)), is_derived=True)
+    return replace(derived, allow_different=allow_different)
 
 
 async def names(recognizer: SvmRecognizer, image: Image) -> list[str]:

@@ -1,32 +1,21 @@
 """Enrollment into the SVM's gallery, without training."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from datetime import UTC, datetime
-
-import numpy as np
-import numpy.typing as npt
 
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
-from services.runtime.errors import DomainError, FaceBlurred, FaceTooSmall, FaceTurned, NotOffered
+from services.runtime.errors import DomainError, FaceBlurred, FaceTooSmall, FaceTurned, InvalidRequest, NotOffered
 from services.runtime.images.haar import Face
 from services.runtime.images.image import Image
-from services.runtime.leaf.recognizer import (
-    Enrollment,
-    FaceRemoval,
-    Page,
-    check_one_face,
-    face_already_enrolled,
-    person_not_found,
-    refused_face,
-)
+from services.runtime.leaf.recognizer import Enrollment, FaceRemoval, Page, check_one_face
 from services.runtime.people import check_page_token
 from services.svm.faces import FaceFinder, quality
-from services.svm.gallery.people import EnrolledPerson, Snapshot
+from services.svm.gallery.changes import add_faces, remove_faces, remove_person
+from services.svm.gallery.people import EnrolledFace, Source
+from services.svm.gallery.portrait import Portrait
 from services.svm.model import Model
-from services.svm.networks.network import DLIB
 from services.svm.recognizer import SvmRecognizer
 
 MIN_SIDE = 48
@@ -35,10 +24,6 @@ MIN_SHARPNESS = 0.15
 """Blurred below this, it moves as much (bench/svm_portraits.py); faces of the measured photos have 0.26 and more."""
 MAX_TURN = 40
 """Degrees sideways or up; those photos' faces have up to 30."""
-_UNLIKE = 0.65 / DLIB.l2()
-"""Distance to all others of its person, in distances of the network, beyond which a face gets a warning. 0.65 is for
-dlib's: one person's faces, of 110 photos, have 0.63."""
-Vector = npt.NDArray[np.float64]
 
 
 class SvmEnroller:
@@ -52,7 +37,7 @@ class SvmEnroller:
         """Learn the face of each picture that is good enough and nobody else's."""
         self._check(enrollment.collection)
         portraits = await self._recognizer.workers.map(self._portrait, enrollment.images)
-        now = datetime.now(UTC)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         model, faces = await self._live_model.change(lambda model: add_faces(model, enrollment, portraits, now))
         return pb.EnrollmentResult(
             person=_person(model, enrollment.person_id), faces=faces, model=self._recognizer.describe_model(model)
@@ -78,14 +63,21 @@ class SvmEnroller:
         return people, ids[-1] if len(later) > page.size else ""
 
     async def remove_faces(self, removal: FaceRemoval) -> pb.FaceRemovalResult:
-        """Raise NotOffered."""
-        del removal
-        raise NotOffered("svm does not remove single faces.")
+        """Remove enrolled faces. Those that the model was trained on stay, and a warning says so."""
+        self._check(removal.collection)
+        _, result = await self._live_model.change(lambda model: remove_faces(model, removal))
+        return result
 
     async def faces(self, person_id: str, page: Page) -> tuple[pb.FacesResult, str]:
-        """Raise NotOffered."""
-        del person_id, page
-        raise NotOffered("svm does not list faces.")
+        """Return a page of the person's enrolled faces; the token is the last face_id."""
+        self._check(page.collection)
+        check_page_token(page.token)
+        model = self._live_model.model
+        enrolled = model.enrolled.person(person_id)
+        later = _after(enrolled.faces if enrolled else (), page.token)
+        faces = [_face(one) for one in later[: page.size]]
+        token = faces[-1].face_id if len(later) > page.size else ""
+        return pb.FacesResult(person=_person(model, person_id), faces=faces), token
 
     def _check(self, collection: str) -> None:
         if not self._live_model.can_change:
@@ -93,23 +85,11 @@ class SvmEnroller:
         if collection:
             raise NotOffered("svm has one gallery and no collections. Leave the collection empty to use it.")
 
-    def _portrait(self, image: Image) -> "Portrait | DomainError":
+    def _portrait(self, image: Image) -> Portrait | DomainError:
         try:
             return portrait_of(image, self._recognizer.finder, self._live_model.model)
         except DomainError as exc:
             return exc
-
-
-@dataclass(frozen=True)
-class Portrait:
-    """The one face of a picture that somebody is enrolled from."""
-
-    face_id: str
-    """The same for the same file."""
-    vector: Vector
-    """[128]"""
-    box: recognizer_pb2.BoundingBox
-    quality: recognizer_pb2.FaceQuality
 
 
 def portrait_of(image: Image, finder: FaceFinder, model: Model) -> Portrait:
@@ -122,7 +102,9 @@ def portrait_of(image: Image, finder: FaceFinder, model: Model) -> Portrait:
     measures.pose.CopyFrom(finder.landmarks(pixels, face).pose())
     check_face(face, measures)
     return Portrait(
-        face_id=hashlib.sha256(image.content).hexdigest()[:32],
+        content_sha256=hashlib.sha256(image.content).hexdigest(),
+        source=_source(image.s3_object),
+        detector="haar",
         vector=model.views(pixels, face).mean(axis=0),
         box=face.box_in(pixels),
         quality=measures,
@@ -148,78 +130,6 @@ def check_face(face: Face, measures: recognizer_pb2.FaceQuality) -> None:
         )
 
 
-def add_faces(
-    model: Model, enrollment: Enrollment, portraits: Sequence[Portrait | DomainError], now: datetime
-) -> tuple[Snapshot, list[pb.EnrolledFace]]:
-    """Return who is enrolled afterwards, and an entry per picture. Raises PersonNotFound. Pure."""
-    person = _enrolled_person(model, enrollment, now)
-    faces: list[pb.EnrolledFace] = []
-    vectors: dict[str, Vector] = {}
-    for portrait in portraits:
-        if isinstance(portrait, DomainError):
-            faces.append(refused_face(portrait))
-            continue
-        face = _enrolled_face(portrait, model, enrollment, person, vectors)
-        if face.state == pb.ENROLLMENT_STATE_ENROLLED:
-            vectors[face.face_id] = portrait.vector
-        faces.append(face)
-    if faces and all(face.state == pb.ENROLLMENT_STATE_REFUSED for face in faces):
-        return model.enrolled, faces
-    name = enrollment.display_name or person.display_name
-    after = replace(person, display_name=name, faces=(*person.faces, *vectors))
-    return model.enrolled if after == person else model.enrolled.with_person(after, list(vectors.values())), faces
-
-
-def remove_person(model: Model, person_id: str) -> tuple[Snapshot, int]:
-    """Return who is enrolled afterwards, and how many faces were removed. Pure."""
-    person = model.enrolled.person(person_id)
-    return (model.enrolled.without(person_id), len(person.faces)) if person else (model.enrolled, 0)
-
-
-def _enrolled_person(model: Model, enrollment: Enrollment, now: datetime) -> EnrolledPerson:
-    """Return the person as enrolled so far. Raises PersonNotFound."""
-    person_id = enrollment.person_id
-    if enrolled := model.enrolled.person(person_id):
-        return enrolled
-    trained = model.people.get(person_id)
-    if not trained and not (enrollment.display_name and enrollment.images):
-        raise person_not_found(person_id)
-    name = trained.display_name if trained else enrollment.display_name
-    return EnrolledPerson(person_id, name, now.isoformat(timespec="seconds"), ())
-
-
-def _enrolled_face(
-    portrait: Portrait,
-    model: Model,
-    enrollment: Enrollment,
-    person: EnrolledPerson,
-    vectors: Mapping[str, Vector],
-) -> pb.EnrolledFace:
-    """Return the entry of a picture; `vectors` are the call's faces before it, by face_id."""
-    face = pb.EnrolledFace(face_id=portrait.face_id, box=portrait.box, quality=portrait.quality)
-    distances = model.distances(portrait.vector)
-    if portrait.face_id in person.faces or portrait.face_id in vectors:
-        face.state = pb.ENROLLMENT_STATE_ALREADY_ENROLLED
-    elif error := _other_owner(distances, model, enrollment):
-        face.MergeFrom(refused_face(error))
-        face.face_id = ""
-    else:
-        face.state = pb.ENROLLMENT_STATE_ENROLLED
-        own = [distances.get(person.person_id, np.inf)]
-        own += [float(np.linalg.norm(portrait.vector - vector)) for vector in vectors.values()]
-        if _UNLIKE * model.network_distance < min(own) < np.inf:
-            face.warnings.append("This face looks unlike the person's others. Does it show them?")
-    return face
-
-
-def _other_owner(distances: Mapping[str, float], model: Model, enrollment: Enrollment) -> DomainError | None:
-    """Return what is wrong if the face is taken for another person's."""
-    nearest = min(distances, key=lambda person_id: distances[person_id])
-    if nearest == enrollment.person_id or enrollment.allow_similar or distances[nearest] > model.enrolled_distance:
-        return None
-    return face_already_enrolled(nearest, model.people[nearest].display_name)
-
-
 def _person(model: Model, person_id: str) -> pb.Person | None:
     """Return the person as the model knows them; None if every picture of somebody new was refused."""
     if (known := model.people.get(person_id)) is None:
@@ -229,3 +139,28 @@ def _person(model: Model, person_id: str) -> pb.Person | None:
         person.face_count = len(enrolled.faces)
         person.create_time.FromDatetime(datetime.fromisoformat(enrolled.created))
     return person
+
+
+def _source(s3_object: recognizer_pb2.S3Object | None) -> Source | None:
+    if s3_object is None or not s3_object.bucket:
+        return None
+    return Source(s3_object.bucket, s3_object.key, s3_object.version_id)
+
+
+def _after(faces: Sequence[EnrolledFace], token: str) -> Sequence[EnrolledFace]:
+    """Return the faces after the one that the token names. Raises InvalidRequest."""
+    if not token:
+        return faces
+    ids = [face.face_id for face in faces]
+    if token not in ids:
+        raise InvalidRequest("The page_token's face was removed. List from the first page.", field="page_token")
+    return faces[ids.index(token) + 1 :]
+
+
+def _face(face: EnrolledFace) -> pb.PersonFace:
+    message = pb.PersonFace(face_id=face.face_id, content_sha256=face.content_sha256)
+    if face.source:
+        message.s3_object.CopyFrom(recognizer_pb2.S3Object(**face.source._asdict()))
+    if face.created:
+        message.create_time.FromDatetime(datetime.fromisoformat(face.created))
+    return message

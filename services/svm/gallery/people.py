@@ -4,16 +4,22 @@ import hashlib
 import io
 import json
 from bisect import bisect_left
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from services.svm.networks.network import DLIB, Network, NetworkId
 
-FORMAT = "marquee-gallery/1"
+FORMAT = "marquee-gallery/2"
+FIRST_FORMAT = "marquee-gallery/1"
+"""Of galleries that say nothing of a face but its id. They are read; the next change writes them in FORMAT."""
+ALIGNER = "dlib"
+"""What turns a face upright for the network: its numbers mean nothing beside those of another aligner."""
 Numbers = npt.NDArray[np.float64]
 
 
@@ -54,6 +60,34 @@ class Gallery:
         return rows, (rows**2).sum(axis=1), present, starts
 
 
+class Source(NamedTuple):
+    """The S3 object that a picture was read from."""
+
+    bucket: str
+    key: str
+    version_id: str
+
+
+@dataclass(frozen=True)
+class EnrolledFace:
+    """A face, and the picture that it was enrolled from. All but the id is empty if unknown."""
+
+    face_id: str
+    """The first digits of the picture's SHA-256."""
+    content_sha256: str = ""
+    source: Source | None = None
+    """None if the picture came as bytes."""
+    created: str = ""
+    """ISO 8601, UTC."""
+    detector: str = "haar"
+    """What found the face."""
+
+
+def face_id_of(content_sha256: str) -> str:
+    """Return the id of the face in a picture, the same for the same file."""
+    return content_sha256[:32]
+
+
 @dataclass(frozen=True)
 class EnrolledPerson:
     """A person who was enrolled."""
@@ -62,8 +96,8 @@ class EnrolledPerson:
     display_name: str
     created: str
     """ISO 8601, UTC."""
-    faces: tuple[str, ...]
-    """IDs of the faces, in the order of their rows; empty for a trained person who was only renamed."""
+    faces: tuple[EnrolledFace, ...]
+    """In the order of enrollment and of their rows; empty for a trained person who was only renamed."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +135,33 @@ class Snapshot:
         rows = np.vstack([self.rows[:end], *vectors, self.rows[end:]]).astype(np.float32)
         return replace(self, people=people, rows=rows)
 
+    @cached_property
+    def owners(self) -> Mapping[str, Sequence[str]]:
+        """The people who have the face, by its id: usually one, several if a picture was enrolled for each."""
+        owners = defaultdict(list)
+        for person in self.people:
+            for face in person.faces:
+                owners[face.face_id].append(person.person_id)
+        return owners
+
     def without(self, person_id: str) -> "Snapshot":
         """Return a snapshot of everybody else."""
         index = self._index(person_id)
         if not self._is_at(index, person_id):
             return self
-        begin = sum(len(one.faces) for one in self.people[:index])
-        end = begin + len(self.people[index].faces)
         people = (*self.people[:index], *self.people[index + 1 :])
-        return replace(self, people=people, rows=np.delete(self.rows, slice(begin, end), axis=0))
+        return replace(self, people=people, rows=np.delete(self.rows, self._rows_of(index), axis=0))
+
+    def without_faces(self, gone: Collection[tuple[str, str]], keep: Collection[str]) -> "Snapshot":
+        """Return a snapshot without the faces, each a person_id and a face_id.
+
+        Whoever has none left is left out, but for those to keep.
+        """
+        stay = [(person.person_id, face.face_id) not in gone for person in self.people for face in person.faces]
+        changed = {person_id for person_id, _ in gone}
+        people = (_without(person, gone) if person.person_id in changed else person for person in self.people)
+        known = (one for one in people if one.faces or one.person_id not in changed or one.person_id in keep)
+        return replace(self, people=tuple(known), rows=self.rows[stay])
 
     @cached_property
     def gallery(self) -> Gallery:
@@ -120,8 +172,8 @@ class Snapshot:
 
     def to_bytes(self) -> bytes:
         """Return the file's content: NumPy's archive of `about`, which is JSON, and `rows`."""
-        people = [vars(person) for person in self.people]
-        about = {"format": FORMAT, "network": self.network._asdict(), "people": people}
+        people = [asdict(person) for person in self.people]
+        about = {"format": FORMAT, "network": self.network._asdict(), "aligner": ALIGNER, "people": people}
         buffer = io.BytesIO()
         np.savez(buffer, about=np.frombuffer(json.dumps(about).encode(), np.uint8), rows=self.rows)
         return buffer.getvalue()
@@ -137,9 +189,10 @@ class Snapshot:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
                 about, rows = json.loads(archive["about"].tobytes()), np.asarray(archive["rows"], np.float32)
-            people = tuple(EnrolledPerson(**one | {"faces": tuple(one["faces"])}) for one in about["people"])
+            _check_kind(about)
+            people = tuple(_person(one) for one in about["people"])
             own = NetworkId.of(about["network"])
-            _check(about, people, rows)
+            _check(people, rows)
         except Exception as exc:  # whatever a damaged file makes zipfile, zlib, NumPy's tokenizer or json stumble over
             reason = " ".join(str(exc).split()) or type(exc).__name__
             raise ValueError(f"it is not a gallery of the SVM recognizer, or damaged: {reason}") from exc
@@ -156,10 +209,35 @@ class Snapshot:
     def _is_at(self, index: int, person_id: str) -> bool:
         return index < len(self.people) and self.people[index].person_id == person_id
 
+    def _rows_of(self, index: int) -> range:
+        begin = sum(len(one.faces) for one in self.people[:index])
+        return range(begin, begin + len(self.people[index].faces))
 
-def _check(about: dict[str, object], people: Sequence[EnrolledPerson], rows: npt.NDArray[np.float32]) -> None:
-    if about["format"] != FORMAT:
+
+def _without(person: EnrolledPerson, gone: Collection[tuple[str, str]]) -> EnrolledPerson:
+    return replace(person, faces=tuple(one for one in person.faces if (person.person_id, one.face_id) not in gone))
+
+
+def _check_kind(about: Mapping[str, Any]) -> None:
+    """Raise ValueError unless this version reads such files."""
+    if about["format"] not in (FORMAT, FIRST_FORMAT):
         raise ValueError(f"it is {about['format']}, not {FORMAT}")
+    if (aligner := about.get("aligner", ALIGNER)) != ALIGNER:
+        raise ValueError(f"its faces were aligned by {aligner}, not {ALIGNER}")
+
+
+def _person(one: Mapping[str, Any]) -> EnrolledPerson:
+    return EnrolledPerson(**{**one, "faces": tuple(map(_face, one["faces"]))})
+
+
+def _face(one: Mapping[str, Any] | str) -> EnrolledFace:
+    """Return the face; one in FIRST_FORMAT is its id."""
+    if isinstance(one, str):
+        return EnrolledFace(one)
+    return EnrolledFace(**{**one, "source": Source(*one["source"]) if one["source"] else None})
+
+
+def _check(people: Sequence[EnrolledPerson], rows: npt.NDArray[np.float32]) -> None:
     if rows.shape[:1] != (sum(len(person.faces) for person in people),) or not np.isfinite(rows).all():
         raise ValueError("its rows do not match its people")
     ids = [person.person_id for person in people]

@@ -10,7 +10,7 @@ import pytest
 import marquee
 from marquee import AsyncClient, Client, EnrollmentState, Outcome
 from marquee.requests import build_enrollment, build_listing, build_removal
-from services.svm.gallery.people import EnrolledPerson, Snapshot
+from services.svm.gallery.people import EnrolledFace, EnrolledPerson, Snapshot
 from tests.support.enrollment_servers import EnrollmentServers, more_portraits
 from tests.support.processes import PATIENCE
 
@@ -117,7 +117,8 @@ async def test_both_clients_remove_and_warn_about_trained_people(enrolling: Enro
 async def test_people_are_listed_across_all_pages(enrolling: EnrollmentServers) -> None:
     """Both clients list all pages, sorted by person_id; recognizers that do not enroll are SKIPPED."""
     numbers = range(1005)
-    people = tuple(EnrolledPerson(f"p-{n:04}", f"Person {n}", "2026-01-02T03:04:05+00:00", ("a",)) for n in numbers)
+    created, own = "2026-01-02T03:04:05+00:00", (EnrolledFace("a"),)
+    people = tuple(EnrolledPerson(f"p-{n:04}", f"Person {n}", created, own) for n in numbers)
     rows = np.repeat(np.arange(len(people), dtype=np.float32)[:, np.newaxis], 128, axis=1)
     enrolling.gallery.write_bytes(Snapshot(people, rows).to_bytes())
     async with AsyncClient(enrolling.gateway) as client:

@@ -23,6 +23,7 @@ from tests.support.svm_enrollment import (
     COLLINS,
     HOPPER,
     enrollment_of,
+    named,
     names,
     other_picture,
     portrait,
@@ -178,6 +179,63 @@ async def test_a_face_belongs_to_one_person(enroller: SvmEnroller) -> None:
         enrollment_of(other_picture(COLLINS), name="Twin", person_id="p2", allow_similar=True)
     )
     assert states(allowed) == [ENROLLED]
+
+
+async def test_a_taken_name_is_refused(recognizer: SvmRecognizer, enroller: SvmEnroller) -> None:
+    """Somebody else's picture under a known name is refused, alone of its call, and says whose name it is."""
+    await enroller.enroll(named(portrait(COLLINS)))
+    result = await enroller.enroll(named(portrait(HOPPER), other_picture(COLLINS), name="eileen  COLLINS"))
+    assert (states(result), reasons(result)[0]) == ([REFUSED, ENROLLED], "NAME_TAKEN")
+    message = result.faces[0].status.message
+    assert f"{COLLINS} (eileen-collins)" in message
+    assert "person_id" in message
+    assert "allow_different" in message
+    assert (result.person.display_name, result.person.face_count) == (COLLINS, 2)
+    assert await names(recognizer, other_picture(HOPPER)) == [""]
+
+
+async def test_a_taken_name_can_be_meant(enroller: SvmEnroller) -> None:
+    """A person_id or allow_different says that the picture is of that person; enrolling it again stays safe."""
+    await enroller.enroll(named(portrait(COLLINS)))
+    for meant in (
+        named(portrait(HOPPER), allow_different=True),
+        enrollment_of(other_picture(HOPPER), person_id="eileen-collins"),
+    ):
+        assert states(await enroller.enroll(meant)) == [ENROLLED]
+    assert states(await enroller.enroll(named(portrait(HOPPER), other_picture(COLLINS)))) == [ALREADY, ENROLLED]
+
+
+async def test_a_name_given_since_is_taken_too(enroller: SvmEnroller) -> None:
+    """A name is taken by whoever has it, under whatever person_id; whoever looks the same is already enrolled."""
+    await enroller.enroll(enrollment_of(portrait(COLLINS), name=COLLINS, person_id="employee-17"))
+    different = await enroller.enroll(named(portrait(HOPPER)))
+    same = await enroller.enroll(named(other_picture(COLLINS)))
+    allowed = await enroller.enroll(named(portrait(HOPPER), allow_different=True))
+    assert (reasons(different), reasons(same)) == (["NAME_TAKEN"], ["FACE_ALREADY_ENROLLED"])
+    assert f"{COLLINS} (employee-17)" in different.faces[0].status.message
+    assert (states(allowed), allowed.person.person_id) == ([ENROLLED], "eileen-collins")
+
+
+async def test_a_trained_persons_name_is_taken(enroller: SvmEnroller) -> None:
+    """The faces that a model was trained on count: a stranger is not enrolled as one of its people by name."""
+    result = await enroller.enroll(named(portrait(COLLINS), name="Ada"))
+    assert reasons(result) == ["NAME_TAKEN"]
+
+
+async def test_a_new_person_may_look_different(enroller: SvmEnroller) -> None:
+    """The pictures of somebody new are compared with none before them: one that is unlike the others gets a warning."""
+    result = await enroller.enroll(named(portrait(COLLINS), portrait(HOPPER)))
+    assert (states(result), [len(face.warnings) for face in result.faces]) == ([ENROLLED, ENROLLED], [0, 1])
+
+
+async def test_the_first_spelling_stays(enroller: SvmEnroller) -> None:
+    """A name that only makes a known person's id does not rename them, with a picture or without."""
+    await enroller.enroll(named(portrait(COLLINS)))
+    with_picture = await enroller.enroll(named(other_picture(COLLINS), name="EILEEN COLLINS"))
+    without = await enroller.enroll(named(name="eileen collins"))
+    assert (with_picture.person.display_name, without.person.display_name) == (COLLINS, COLLINS)
+    renamed = await enroller.enroll(enrollment_of(person_id="eileen-collins", name="EILEEN COLLINS"))
+    assert renamed.person.display_name == "EILEEN COLLINS"
 
 
 async def test_a_dissimilar_face_gets_a_warning(enroller: SvmEnroller) -> None:

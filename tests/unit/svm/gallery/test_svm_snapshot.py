@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.svm.gallery.people import EnrolledPerson, Snapshot
+from services.svm.gallery.people import EnrolledFace, EnrolledPerson, Snapshot, Source
 
-ADA = EnrolledPerson("ada", "Ada", "2026-11-21T00:00:00+00:00", ("a1", "a2"))
-BEA = EnrolledPerson("bea", "Bea", "2026-11-21T00:00:00+00:00", ("b1",))
+NOON = "2026-11-21T12:00:00+00:00"
+STORED = EnrolledFace("a2", "a2" * 32, Source("photos", "ada.jpg", "7"), NOON, "yunet")
+ADA = EnrolledPerson("ada", "Ada", NOON, (EnrolledFace("a1", "a1" * 32, None, NOON), STORED))
+BEA = EnrolledPerson("bea", "Bea", NOON, (EnrolledFace("b1"),))
 NOBODY = {"person_id": "cat", "display_name": "Cat", "created": "", "faces": []}
 ONE, TWO = np.full(128, 1.0), np.full(128, 2.0)
 
@@ -24,7 +26,7 @@ def both() -> Snapshot:
 
 def archive(**changes: Any) -> bytes:
     """Return an empty gallery's file with some parts changed."""
-    about = {"format": "marquee-gallery/1", "network": "dlib-resnet-v1", "people": []} | changes.pop("about", {})
+    about = {"format": "marquee-gallery/2", "network": "dlib-resnet-v1", "people": []} | changes.pop("about", {})
     buffer = io.BytesIO()
     np.savez(
         buffer,
@@ -62,6 +64,29 @@ def test_removing_a_person_removes_their_faces(both: Snapshot) -> None:
     assert both.without("cat").people == both.people
 
 
+def test_removing_faces_leaves_the_others(both: Snapshot) -> None:
+    """Each other face keeps its row, even one of the same id; who has none left is kept only if told so."""
+    shared = both.with_person(EnrolledPerson("cat", "Cat", NOON, (EnrolledFace("a1"),)), [TWO])
+    gone = {("ada", "a1"), ("bea", "b1")}
+    left = shared.without_faces(gone, keep=())
+    assert [(one.person_id, [face.face_id for face in one.faces]) for one in left.people] == [
+        ("ada", ["a2"]),
+        ("cat", ["a1"]),
+    ]
+    assert left.rows.tolist() == [TWO.tolist(), TWO.tolist()]
+    assert [one.person_id for one in shared.without_faces(gone, keep={"bea"}).people] == ["ada", "bea", "cat"]
+
+
+def test_earlier_galleries_are_read() -> None:
+    """A gallery of the first format has faces of unknown origin, found by Haar; it is written in the present one."""
+    people = [{"person_id": "ada", "display_name": "Ada", "created": NOON, "faces": ["a1"]}]
+    first = archive(about={"format": "marquee-gallery/1", "people": people}, rows=ONE[np.newaxis].astype(np.float32))
+    read = Snapshot.from_bytes(first)
+    assert read.people == (EnrolledPerson("ada", "Ada", NOON, (EnrolledFace("a1", "", None, "", "haar"),)),)
+    assert b"marquee-gallery/2" in read.to_bytes()
+    assert Snapshot.from_bytes(read.to_bytes()).people == read.people
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -69,6 +94,7 @@ def test_removing_a_person_removes_their_faces(both: Snapshot) -> None:
         archive()[:100],
         archive(about={"format": "marquee-gallery/9"}),
         archive(about={"network": "another"}),
+        archive(about={"aligner": "another"}),
         archive(about={"people": [{"person_id": "ada"}]}),
         archive(about={"people": [NOBODY, NOBODY]}),
         archive(rows=np.zeros((1, 128), np.float32)),
