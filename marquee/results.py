@@ -218,10 +218,14 @@ class FaceAttribute(Record):
 
 @dataclass(frozen=True, slots=True)
 class Embedding(Record):
-    """A face as a vector. Vectors of the same model can be compared."""
+    """A face as a vector. Vectors of the same model and version can be compared."""
 
     model: str
     values: tuple[float, ...]
+    version: str = ""
+    """Version of the network, with the alignment of faces before it."""
+    metric: str = ""
+    """How two vectors are compared: "l2" or "cosine"."""
 
 
 @dataclass(frozen=True, slots=True)

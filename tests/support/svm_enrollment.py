@@ -22,13 +22,16 @@ from services.svm import artifact
 from services.svm.gallery.enroller import SvmEnroller
 from services.svm.gallery.people import Gallery, Person
 from services.svm.model import Artifact, Calibration, Sigmoid
+from services.svm.networks.network import DLIB, NetworkId
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 
 COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
 
 
-def write_model(folder: Path, recipe: str = "embedding", length: int = 128, seed: int = 0) -> Path:
+def write_model(
+    folder: Path, recipe: str = "embedding", length: int = 128, seed: int = 0, network: NetworkId = DLIB.id
+) -> Path:
     """Write a model of Ada and Bea, who look like nobody."""
     owners = np.repeat([0, 1], 4)
     features = np.random.default_rng(seed).normal(3, 0.01, (8, length)) * np.where(owners, 1, -1)[:, np.newaxis]
@@ -36,7 +39,9 @@ def write_model(folder: Path, recipe: str = "embedding", length: int = 128, seed
     rows = features if recipe == "embedding" else np.eye(2)[owners]
     gallery = Gallery((Person("ada", "Ada"), Person("bea", "Bea")), rows, owners)
     path = folder / "model.skops"
-    artifact.save(Artifact(recipe, pipeline, gallery, Calibration(Sigmoid(1, -9, 5), 0.4), {}, ""), path)
+    artifact.save(
+        Artifact(recipe, pipeline, gallery, Calibration(Sigmoid(1, -9, 5), 0.4), {}, "", network=network), path
+    )
     return path
 
 

@@ -9,13 +9,16 @@ from services.svm.networks.network import Metric
 
 
 def _each_colour(given: object) -> object:
-    return (given,) * 3 if isinstance(given, int | float) else given
+    if isinstance(given, int | float):
+        return given, given, given
+    return tuple(given) if isinstance(given, list) else given
 
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Colours = Annotated[tuple[Finite, Finite, Finite], BeforeValidator(_each_colour)]
+Factors = Annotated[tuple[Positive, Positive, Positive], BeforeValidator(_each_colour)]
 Point = tuple[Finite, Finite]
 Template = tuple[Point, Point, Point, Point, Point]
 _ARCFACE_SIDE = 112
@@ -48,7 +51,7 @@ class Manifest(BaseModel):
     layout: Literal["nchw", "nhwc"] = "nchw"
     mean: Colours
     """Of pixels of 0 to 255: a number, or one for each colour in the network's order."""
-    scale: Colours
+    scale: Factors
     """Factor after that, likewise."""
     template: Template = _ARCFACE
     """Where the face's points lie in the input, in pixels [x, y]: the person's right eye, left eye, tip of the nose,
