@@ -969,7 +969,9 @@ class PersonFace(_message.Message):
     """
     @_builtins.property
     def s3_object(self) -> _recognizer_pb2.S3Object:
-        """Object that the picture was read from. Absent: it came as bytes, or unknown."""
+        """Object that the picture was read from. Absent: it came as bytes, its key has
+        control characters, or unknown.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:

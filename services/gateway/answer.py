@@ -59,8 +59,6 @@ _REQUIRED = {
 }
 _ENTRIES = frozenset(("results", "recognizers"))
 _PACKAGE = "marquee.v1."
-_CONTROL_IN_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""In a name: line breaks and what turns the direction of writing around, too."""
 _PROSE = frozenset(("content", "warnings"))
 """Fields whose text may have several lines."""
 _INNER_NAME = re.compile(rf"[a-z0-9][a-z0-9-]{{0,62}}(/[a-z0-9][a-z0-9-]{{0,62}}){{0,{MAX_HOPS - 1}}}")
@@ -275,7 +273,7 @@ def _value_rule(field: FieldDescriptor, name: str, longest: int | None) -> _Rule
         special = _MESSAGES.get(field.message_type.full_name)
         return _checker(field.message_type) if special is None else special
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
-        return _text_rule(name, longest, status.CONTROL if field.name in _PROSE else _CONTROL_IN_NAME)
+        return _text_rule(name, longest, status.CONTROL if field.name in _PROSE else status.CONTROL_IN_NAME)
     if field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT:
         return _float_rule(name, *_RANGES.get(field.name, (-math.inf, math.inf)))
     if field.cpp_type in (FieldDescriptor.CPPTYPE_INT32, FieldDescriptor.CPPTYPE_INT64):

@@ -35,6 +35,8 @@ _PACKED_BYTES = 50
 """What a status needs more as a detail: the name of its type."""
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters but tab and line feed, which no text that is passed on holds."""
+CONTROL_IN_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""What no name that is passed on holds: line breaks and what turns the direction of writing around, too."""
 _UNENCODED = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 _KINDS: dict[str, type[Message]] = {
     kind.full_name: message_factory.GetMessageClass(kind)

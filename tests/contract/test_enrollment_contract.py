@@ -9,7 +9,7 @@ from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2, recognizer_pb2_grpc
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from services.names import SERVERS
-from tests.support.enrollers import REFUSED, code_and_reason, refusal, states
+from tests.support.enrollers import ENROLLED, REFUSED, code_and_reason, refusal, states
 from tests.support.processes import LocalSystem
 
 pytestmark = pytest.mark.slow
@@ -76,6 +76,55 @@ async def test_pictures_come_from_s3_too(stub: EnrollmentServiceStub) -> None:
     """A picture can be enrolled by S3 reference, just as it can be recognized."""
     response = await stub.EnrollFaces(twin(s3_image("hopper.jpg")))
     assert of_svm(response.results).faces[0].state == pb.ENROLLMENT_STATE_ENROLLED
+
+
+async def test_a_face_is_listed_and_taken_back(stub: EnrollmentServiceStub) -> None:
+    """A person's faces are listed with their origin; each is removed by id or picture, and again without harm."""
+    image = s3_image("hopper.jpg")
+    enrolled = of_svm((await stub.EnrollFaces(twin(image))).results).faces[0]
+    listed = of_svm((await stub.ListFaces(pb.ListFacesRequest(person_id=TWIN))).results)
+    keys = [
+        pb.FaceKey(face=pb.FaceId(recognizer="svm", face_id=enrolled.face_id)),
+        pb.FaceKey(content_sha256=listed.faces[0].content_sha256),
+    ]
+    removed = of_svm((await stub.RemoveFaces(pb.RemoveFacesRequest(faces=keys, person_id=TWIN))).results)
+    after = of_svm((await stub.ListFaces(pb.ListFacesRequest(person_id=TWIN))).results)
+    assert [(face.face_id, face.s3_object) for face in listed.faces] == [(enrolled.face_id, image.s3_object)]
+    assert (listed.person.person_id, listed.faces[0].create_time.seconds > 0) == (TWIN, True)
+    assert [(entry.key, entry.removed_faces, entry.status.code) for entry in removed.faces] == [
+        (keys[0], 1, 0),
+        (keys[1], 0, 0),
+    ]
+    assert (removed.outcome, after.outcome, after.HasField("person")) == (
+        recognizer_pb2.OUTCOME_OK,
+        recognizer_pb2.OUTCOME_OK,
+        False,
+    )
+    assert await people(stub) == ["eileen-collins", "grace-hopper"]
+
+
+async def test_refuses_a_taken_name(stub: EnrollmentServiceStub) -> None:
+    """Somebody else's face under the name of a known person is refused, unless the call says who is meant."""
+    await stub.EnrollFaces(twin(s3_image("hopper.jpg")))
+    other = pb.EnrollFacesRequest(display_name="Hopper's Twin", images=[s3_image("collins.jpg")], allow_similar=True)
+    refused = of_svm((await stub.EnrollFaces(other)).results)
+    meant = of_svm((await stub.EnrollFaces(twin(s3_image("collins.jpg")))).results)
+    assert code_and_reason(refused.faces[0].status) == ("ALREADY_EXISTS", "NAME_TAKEN")
+    assert states(meant) == [ENROLLED]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pb.FaceKey(face=pb.FaceId(recognizer="nobody", face_id="f")),
+        pb.FaceKey(face=pb.FaceId(recognizer="svm/nobody", face_id="f")),
+    ],
+)
+async def test_refuses_faces_of_nobody(stub: EnrollmentServiceStub, key: pb.FaceKey) -> None:
+    """A face at a recognizer that there is not is refused, and the message lists those that there are."""
+    refused = await refusal(stub.RemoveFaces(pb.RemoveFacesRequest(faces=[key])))
+    assert code_and_reason(refused) == ("INVALID_ARGUMENT", "UNKNOWN_RECOGNIZER")
+    assert "Available: " in refused.message
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,8 @@ class ScriptedEnroller:
         self.person_ids = sorted(person_ids)
         self.warning = warning
         self.enrolled: list[Enrollment] = []
+        self.known_name = ""
+        self.s3_object: recognizer_pb2.S3Object | None = None
         self.face_ids: tuple[str, ...] = ()
         self.busy: tuple[str, ...] = ()
         self.face_removals: list[FaceRemoval] = []
@@ -51,7 +53,7 @@ class ScriptedEnroller:
         self._fail()
         self.enrolled.append(enrollment)
         return pb.EnrollmentResult(
-            person=pb.Person(person_id=enrollment.person_id, display_name=enrollment.display_name),
+            person=pb.Person(person_id=enrollment.person_id, display_name=enrollment.new_name(self.known_name)),
             faces=[self._face(number) for number in range(len(enrollment.images))],
         )
 
@@ -76,7 +78,10 @@ class ScriptedEnroller:
         if person_id not in self.person_ids:
             return pb.FacesResult(), ""
         start = int(page.token or 0)
-        faces = [pb.PersonFace(face_id=face_id) for face_id in self.face_ids[start : start + page.size]]
+        source = self.s3_object
+        faces = [
+            pb.PersonFace(face_id=face_id, s3_object=source) for face_id in self.face_ids[start : start + page.size]
+        ]
         end = start + len(faces)
         result = pb.FacesResult(person=pb.Person(person_id=person_id), faces=faces)
         return result, str(end) if end < len(self.face_ids) else ""

@@ -7,7 +7,7 @@ from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2
-from services.runtime import requests
+from services.runtime import requests, status
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Enroller, Enrollment, FaceRemoval, Page
 from services.runtime.server.calls import Context, seconds_left, within
@@ -46,6 +46,9 @@ class EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
         )
         async with within(time.monotonic() + seconds_left(context), self._name):
             result = await self._enroller.enroll(enrollment)
+        name = result.person.display_name
+        if enrollment.is_derived and name not in ("", enrollment.display_name):
+            result.warnings.append(f"The name stays {name!r}, as first given. Set person_id to change it.")
         refused = any(face.state == pb.ENROLLMENT_STATE_REFUSED for face in result.faces)
         _finish(result, self._name, partial=refused)
         return pb.EnrollFacesResponse(request_id=request_id, person_id=enrollment.person_id, results=[result])
@@ -102,6 +105,9 @@ class EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
             result, token = await self._enroller.faces(
                 request.person_id, Page(requests.page_size_of(request), request.page_token, request.collection)
             )
+        for face in result.faces:
+            if status.CONTROL_IN_NAME.search(f"{face.s3_object.key}{face.s3_object.version_id}"):
+                face.ClearField("s3_object")
         _finish(result, self._name, partial=False)
         return pb.ListFacesResponse(results=[result], next_page_token=token)
 

@@ -172,6 +172,30 @@ async def test_faces_are_listed(svm: EnrollmentServiceStub, enroller: ScriptedEn
     assert (unknown.results[0].outcome, unknown.results[0].HasField("person")) == (recognizer_pb2.OUTCOME_OK, False)
 
 
+@pytest.mark.parametrize(
+    ("key", "is_listed"), [("a/\u202fZo\u00eb.jpg", True), ("a\n.jpg", False), ("\x1b[2J", False), ("\u202egpj", False)]
+)
+async def test_objects_of_proper_names_are_listed(
+    svm: EnrollmentServiceStub, enroller: ScriptedEnroller, key: str, *, is_listed: bool
+) -> None:
+    """A face's object is left out if its key has control characters, which no gateway passes on."""
+    enroller.person_ids, enroller.face_ids = ["ada"], ("f",)
+    enroller.s3_object = recognizer_pb2.S3Object(bucket="photos", key=key)
+    face = (await svm.ListFaces(pb.ListFacesRequest(person_id="ada"))).results[0].faces[0]
+    assert (face.face_id, face.HasField("s3_object")) == ("f", is_listed)
+
+
+@pytest.mark.parametrize(("person_id", "count"), [("", 1), ("ada-lovelace", 0)])
+async def test_a_name_that_stays_is_pointed_out(
+    svm: EnrollmentServiceStub, enroller: ScriptedEnroller, person_id: str, count: int
+) -> None:
+    """Another spelling of a known name changes it only with a person_id; without, a warning says what to do."""
+    enroller.known_name = "Ada Lovelace"
+    result = (await svm.EnrollFaces(enrollment(person_id=person_id, display_name="ADA LOVELACE"))).results[0]
+    assert ["Set person_id" in warning for warning in result.warnings] == [True] * count
+    assert result.person.display_name == ("ADA LOVELACE" if person_id else "Ada Lovelace")
+
+
 async def test_nobody_is_removed_without_an_id(svm: EnrollmentServiceStub) -> None:
     """A removal without a person_id is refused: it does not mean everybody."""
     refused = await refusal(svm.RemovePerson(pb.RemovePersonRequest()))
