@@ -18,8 +18,6 @@ from services.svm.networks.network import DLIB, Network, NetworkId
 FORMAT = "marquee-gallery/2"
 FIRST_FORMAT = "marquee-gallery/1"
 """Of galleries that say nothing of a face but its id. They are read; the next change writes them in FORMAT."""
-ALIGNER = "dlib"
-"""What turns a face upright for the network: its numbers mean nothing beside those of another aligner."""
 Numbers = npt.NDArray[np.float64]
 
 
@@ -108,13 +106,13 @@ class Snapshot:
     """Sorted by person_id."""
     rows: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, DLIB.length), np.float32))
     """Their embeddings [faces, length], person by person."""
-    network: NetworkId = DLIB.id
+    network: Network = DLIB
     """What computed the embeddings."""
 
     @classmethod
     def nobody(cls, network: Network) -> "Snapshot":
         """Return a snapshot to enroll this network's faces into."""
-        return cls((), np.empty((0, network.length), np.float32), network.id)
+        return cls((), np.empty((0, network.length), np.float32), network)
 
     @cached_property
     def version(self) -> str:
@@ -173,7 +171,8 @@ class Snapshot:
     def to_bytes(self) -> bytes:
         """Return the file's content: NumPy's archive of `about`, which is JSON, and `rows`."""
         people = [asdict(person) for person in self.people]
-        about = {"format": FORMAT, "network": self.network._asdict(), "aligner": ALIGNER, "people": people}
+        network = {"network": self.network.id._asdict(), "aligner": self.network.aligner}
+        about = {"format": FORMAT, **network, "people": people}
         buffer = io.BytesIO()
         np.savez(buffer, about=np.frombuffer(json.dumps(about).encode(), np.uint8), rows=self.rows)
         return buffer.getvalue()
@@ -189,19 +188,20 @@ class Snapshot:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
                 about, rows = json.loads(archive["about"].tobytes()), np.asarray(archive["rows"], np.float32)
-            _check_kind(about)
+            if about["format"] not in (FORMAT, FIRST_FORMAT):
+                raise ValueError(f"it is {about['format']}, not {FORMAT}")
             people = tuple(_person(one) for one in about["people"])
-            own = NetworkId.of(about["network"])
             _check(people, rows)
+            aligner = about.get("aligner", DLIB.aligner)
+            made = replace(network, id=NetworkId.of(about["network"]), length=rows.shape[1], aligner=aligner)
         except Exception as exc:  # whatever a damaged file makes zipfile, zlib, NumPy's tokenizer or json stumble over
             reason = " ".join(str(exc).split()) or type(exc).__name__
             raise ValueError(f"it is not a gallery of the SVM recognizer, or damaged: {reason}") from exc
-        if (own, rows.shape[1:]) != (network.id, (network.length,)):
+        if made != network:
             raise ValueError(
-                f"it is not a gallery of the SVM recognizer's network ({network}), but of another "
-                f"({own}, {rows.shape[-1]} numbers)"
+                f"it is not a gallery of the SVM recognizer's network ({network}), but of another ({made})"
             )
-        return cls(people, rows, own)
+        return cls(people, rows, network)
 
     def _index(self, person_id: str) -> int:
         return bisect_left(self.people, person_id, key=lambda person: person.person_id)
@@ -216,14 +216,6 @@ class Snapshot:
 
 def _without(person: EnrolledPerson, gone: Collection[tuple[str, str]]) -> EnrolledPerson:
     return replace(person, faces=tuple(one for one in person.faces if (person.person_id, one.face_id) not in gone))
-
-
-def _check_kind(about: Mapping[str, Any]) -> None:
-    """Raise ValueError unless this version reads such files."""
-    if about["format"] not in (FORMAT, FIRST_FORMAT):
-        raise ValueError(f"it is {about['format']}, not {FORMAT}")
-    if (aligner := about.get("aligner", ALIGNER)) != ALIGNER:
-        raise ValueError(f"its faces were aligned by {aligner}, not {ALIGNER}")
 
 
 def _person(one: Mapping[str, Any]) -> EnrolledPerson:

@@ -40,9 +40,11 @@ class Network:
     distance: float
     """Distance from an enrolled face, in the metric, beyond which a face is somebody else's."""
     evidence_group: str
+    aligner: str
+    """What turns a face upright for it: "dlib", or "template", by the five points of its manifest."""
 
     def __str__(self) -> str:
-        return f"{self.id}, {self.length} numbers"
+        return f"{self.id}, {self.length} numbers, aligned by {self.aligner}"
 
     def l2(self, distance: float | None = None) -> float:
         """Return the distance (L2) of two vectors that are so far apart in the metric; None: `distance`."""
@@ -50,8 +52,8 @@ class Network:
         return distance if self.metric == "l2" else math.sqrt(2 * distance)
 
 
-DLIB = Network(NetworkId("dlib-resnet-v1", "1"), 128, "l2", 0.55, "dlib-resnet-v1")
-"""dlib's ResNet; a face's alignment by dlib's five points is part of the version.
+DLIB = Network(NetworkId("dlib-resnet-v1", "1"), 128, "l2", 0.55, "dlib-resnet-v1", "dlib")
+"""dlib's ResNet, behind dlib's five points.
 
 Its authors draw the line between two people at 0.6; one that is drawn between many is stricter.
 """

@@ -58,6 +58,7 @@ class OnnxNetwork:
             metric=manifest.metric,
             distance=manifest.distance,
             evidence_group=manifest.evidence_group,
+            aligner="template",
         )
         self._manifest = manifest
         self._mean, self._scale = np.array(manifest.mean, np.float32), np.array(manifest.scale, np.float32)
