@@ -188,8 +188,7 @@ class Snapshot:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as archive:
                 about, rows = json.loads(archive["about"].tobytes()), np.asarray(archive["rows"], np.float32)
-            if about["format"] not in (FORMAT, FIRST_FORMAT):
-                raise ValueError(f"it is {about['format']}, not {FORMAT}")
+            _check_format(about["format"])
             people = tuple(_person(one) for one in about["people"])
             _check(people, rows)
             aligner = about.get("aligner", DLIB.aligner)
@@ -216,6 +215,11 @@ class Snapshot:
 
 def _without(person: EnrolledPerson, gone: Collection[tuple[str, str]]) -> EnrolledPerson:
     return replace(person, faces=tuple(one for one in person.faces if (person.person_id, one.face_id) not in gone))
+
+
+def _check_format(written: str) -> None:
+    if written not in (FORMAT, FIRST_FORMAT):
+        raise ValueError(f"it is {written}, not {FORMAT}")
 
 
 def _person(one: Mapping[str, Any]) -> EnrolledPerson:
