@@ -4,6 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
+import boto3
 import pytest
 from structlog.testing import capture_logs
 
@@ -13,7 +14,9 @@ from services.runtime.errors import Misconfigured
 from services.svm import artifact
 from services.svm.__main__ import main as serve
 from services.svm.networks.network import DLIB, NetworkId
+from services.svm.networks.onnx_network import embedder_of
 from services.svm.train.__main__ import main as train
+from tests.support.aws import s3_store
 from tests.support.onnx_networks import MANIFEST, write_network
 from tests.support.processes import PATIENCE, server
 from tests.support.svm_enrollment import (
@@ -122,6 +125,16 @@ async def test_a_reload_keeps_the_network(tmp_path: Path) -> None:
         async with asyncio.timeout(PATIENCE):
             while version(recognizer) == before:  # noqa: ASYNC110 - the recognizer has no event for a new model
                 await asyncio.sleep(0.02)
+
+
+def test_the_network_is_read_from_s3(tmp_path: Path) -> None:
+    """Network and manifest may be objects."""
+    write_network(tmp_path)
+    with s3_store("models") as url:
+        client = boto3.client("s3", endpoint_url=url)
+        for name in ("net.onnx", "net.onnx.json"):
+            client.upload_file(str(tmp_path / name), "models", f"faces/{name}")
+        assert embedder_of("onnx:s3://models/faces/net.onnx", url).network.id == TESTNET
 
 
 def test_the_trainer_takes_the_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
