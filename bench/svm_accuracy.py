@@ -17,8 +17,8 @@ import pywt
 from svm_actors import LabelledFace, labelled_faces, pixels_of, training_set_of, whole
 
 from services.runtime.images.image import Pixels
-from services.svm.faces import DlibFaces, as_dlib, weights
-from services.svm.networks.dlib_resnet import WEIGHTS
+from services.runtime.images.weights import DLIB_RESNET
+from services.svm.faces.alignment import DlibAlignment
 from services.svm.recipes import wavelet
 from services.svm.recipes.embedding import Embedding
 from services.svm.train.calibration import Trial
@@ -79,12 +79,12 @@ def published_features(face: Pixels) -> npt.NDArray[np.float64]:
 
 def embedding_difference(faces: list[LabelledFace]) -> float:
     """Return the largest difference between any number of any embedding and dlib's own."""
-    ours, aligned = Embedding(), DlibFaces()
-    reference = dlib.face_recognition_model_v1(str(weights(WEIGHTS)))
+    ours, aligned = Embedding(), DlibAlignment()
+    reference = dlib.face_recognition_model_v1(str(DLIB_RESNET.locate()))
     worst = 0.0
     for face in faces:
         crop = pixels_of(face.crop)
-        expected = np.array(reference.compute_face_descriptor(aligned.chip(crop, as_dlib(whole(crop)))))
+        expected = np.array(reference.compute_face_descriptor(aligned.chip(crop, whole(crop))))
         worst = max(worst, float(np.abs(ours.views(crop, whole(crop))[0] - expected).max()))
     return worst
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.runtime.images.haar import Face
+from services.runtime.images.faces import Face
 from services.runtime.images.image import Image, Pixels
 from services.svm.recipes.recipe import RECIPES
 from services.svm.train.dataset import TrainingSet

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from svm_actors import LabelledFace, labelled_faces, pixels_of
 
-from services.runtime.images.haar import Face
+from services.runtime.images.faces import Face
 from services.runtime.images.image import Pixels
-from services.svm.faces import quality
+from services.svm.faces.quality import quality
 from services.svm.recipes.embedding import Embedding
 
 WIDTHS = (20, 28, 36, 48, 64, 80)

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from local.rekognition.vision.similarity import similarity
-from services.runtime.images.haar import Face
+from services.runtime.images.faces import Face
 from services.runtime.images.image import Image
-from services.svm.faces import DlibFaces, as_dlib, weights
-from services.svm.networks.dlib_resnet import WEIGHTS, ResNet
+from services.svm.faces.alignment import DlibAlignment
+from services.svm.networks.dlib_resnet import ResNet
 
 
 def main() -> None:
@@ -36,10 +36,10 @@ def main() -> None:
 
 def embeddings_of(folder: Path, rows: list[dict[str, str]]):  # noqa: ANN201 - a generator of [128]
     """Yield the embedding of each face in its photo."""
-    faces, network = DlibFaces(), ResNet(weights(WEIGHTS))
+    faces, network = DlibAlignment(), ResNet()
     for row in rows:
         pixels = Image((folder / row["raw"]).read_bytes()).upright()
-        face = as_dlib(Face(*(int(row[key]) for key in ("x", "y", "w", "h"))))
+        face = Face(*(int(row[key]) for key in ("x", "y", "w", "h")))
         yield network.embed(faces.chip(pixels, face)[np.newaxis])[0]
 
 

@@ -3,9 +3,10 @@
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "MARQUEE_"
@@ -56,6 +57,14 @@ class Settings(BaseSettings):
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _share(value: object) -> object:
+    """Read "2%" as 0.02; leave all else to pydantic."""
+    if isinstance(value, str) and value.strip().endswith("%"):
+        with suppress(ValueError):
+            return float(value.strip().removesuffix("%")) / 100
+    return value
+
+
 class LeafSettings(Settings):
     """Settings of every recognizer."""
 
@@ -75,6 +84,24 @@ class LeafSettings(Settings):
     evidence_group: str = Field(
         "",
         description="Recognizers of one group, such as those built on the same network, count once in a verdict.",
+    )
+
+
+class FaceSettings(LeafSettings):
+    """Settings of a recognizer that finds faces itself."""
+
+    smallest_face: Annotated[float, BeforeValidator(_share)] = Field(
+        0.02,
+        ge=0.002,
+        le=0.5,
+        description="Side of the smallest face to find, as a share of the picture's longer side: `0.02` or `2%`. A "
+        "face of fewer than 10 pixels is never found. Time grows with the square: at 2 % a picture is searched in a "
+        "copy of 900 pixels, at 0.6 % in tiles of one of 3000.",
+    )
+    turn_pictures: bool = Field(
+        default=True,
+        description="Whether a picture in which no face is found is searched again on its sides and upside down, "
+        "which takes up to four times as long.",
     )
 
 

@@ -45,6 +45,8 @@ def save(artifact: Artifact, path: Path) -> None:
         "report": artifact.report,
         "data_sha256": artifact.data_sha256,
         "network": artifact.network._asdict(),
+        "detector": artifact.detector,
+        "aligner": artifact.aligner,
         "versions": {package: version(package) for package in _PACKAGES},
     }
     files.write(path, skops.io.dumps(content, compression=zipfile.ZIP_DEFLATED))
@@ -112,6 +114,8 @@ def _artifact(content: Any, digest: str) -> Artifact:
         data_sha256=content["data_sha256"],
         version=digest,
         network=NetworkId.of(content.get("network", DLIB.id.name)),
+        detector=content.get("detector", "haar"),
+        aligner=content.get("aligner", "dlib"),
     )
     _check(artifact)
     return artifact

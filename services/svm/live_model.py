@@ -9,7 +9,7 @@ import numpy as np
 import structlog
 
 from services.runtime.errors import DomainError, GalleryBusy, Misconfigured, NotReady
-from services.runtime.images.haar import Face
+from services.runtime.images.faces import Face
 from services.runtime.memory import trim
 from services.runtime.server import metrics
 from services.runtime.storage.files import File, file_at

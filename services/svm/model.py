@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sklearn.pipeline import Pipeline
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.images.haar import Face
+from services.runtime.images.faces import Face
 from services.runtime.images.image import Pixels
 from services.svm.gallery.people import Gallery, Person, Snapshot
 from services.svm.networks.network import DLIB, NetworkId
@@ -75,6 +75,10 @@ class Artifact:
     """The first 12 digits of the file's SHA-256; empty before it is in a file."""
     network: NetworkId = DLIB.id
     """What the features of an embedding model come from."""
+    detector: str = "haar"
+    """What found the faces that it was trained on: "yunet" or "haar"."""
+    aligner: str = "dlib"
+    """What aligned them for the network: "dlib", "points" of the detector, or "" for recipes without a network."""
 
 
 class Model:
@@ -93,6 +97,7 @@ class Model:
         self.enrolled_distance = enrolled_distance
         """Distance (L2) from enrolled faces beyond which a face is none of theirs."""
         self.name = artifact.recipe
+        self.detector = artifact.detector if recipe.keeps_detector else "yunet"
         self.identify_score = artifact.calibration.identify_score
         self.network = recipe.network
         """What the features come from, if they are embeddings."""

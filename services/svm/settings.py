@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from services.runtime.settings import LeafSettings
+from services.runtime.settings import FaceSettings
 
 
-class SvmSettings(LeafSettings):
+class SvmSettings(FaceSettings):
     """Settings of the SVM recognizer."""
 
     svm_model: str = Field(

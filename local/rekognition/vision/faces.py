@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from local.rekognition.vision.view import Eyes, View
-from services.svm.faces import DetectedFace, quality
+from services.runtime.images.faces import Face
+from services.svm.faces.quality import quality
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import (
@@ -116,9 +117,9 @@ def _complete(unknown: Any, annotated: Any) -> Any:
     return annotated or unknown
 
 
-def confidence(face: DetectedFace) -> float:
-    """Return 0 to 100, from the detector's score: 50 at 0, 92 at 0.5, 99 at 1."""
-    return 100 / (1 + math.exp(-5 * face.score))
+def confidence(face: Face) -> float:
+    """Return 0 to 100, from the detector's score."""
+    return 100 * face.score
 
 
 def good_faces(view: View, quality_filter: str) -> list[int]:
@@ -147,7 +148,7 @@ def _faults(view: View, index: int, thresholds: Thresholds) -> Iterator[str]:
         yield "EXTREME_POSE"
 
 
-def _quality(view: View, face: DetectedFace) -> "ImageQualityTypeDef":
+def _quality(view: View, face: Face) -> "ImageQualityTypeDef":
     """Return brightness and sharpness, 0 to 100."""
     crop = quality(view.crop(face))
     return {"Brightness": 100 * crop.brightness, "Sharpness": 100 * crop.sharpness}

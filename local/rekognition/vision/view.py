@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from services.runtime.images.detector import FaceDetector
+from services.runtime.images.faces import Face
 from services.runtime.images.image import Pixels
-from services.svm.faces import DetectedFace, DlibFaces, weights
-from services.svm.networks.dlib_resnet import WEIGHTS, ResNet
+from services.svm.faces.alignment import DlibAlignment
+from services.svm.networks.dlib_resnet import ResNet
 from services.svm.networks.network import DLIB
 
 if TYPE_CHECKING:
@@ -21,9 +23,6 @@ Embedding = npt.NDArray[np.float32]
 
 MAX_SIDE = 1024
 """Larger pictures are shrunk. A face of 80 pixels is found in 50 ms."""
-_SMALL = 640
-_MIN_UPSAMPLED_SCORE = 0.5
-"""False faces in a doubled picture score up to 0.49; the demo's real ones score 0.8 to 1.5."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class View:
         """Return the indexes of so many largest faces, from left to right."""
         return sorted(self.by_area()[:count])
 
-    def box(self, face: DetectedFace) -> "BoundingBoxTypeDef":
+    def box(self, face: Face) -> "BoundingBoxTypeDef":
         """Return the face's box in shares of the picture; like AWS's, it may reach past the edges."""
         height, width = self.pixels.shape[:2]
         return {
@@ -76,7 +75,7 @@ class View:
             "Height": face.height / height,
         }
 
-    def crop(self, face: DetectedFace) -> Pixels:
+    def crop(self, face: Face) -> Pixels:
         """Return the face's part of the picture."""
         top, left = max(0, face.top), max(0, face.left)
         return self.pixels[top : face.top + face.height, left : face.left + face.width]
@@ -89,28 +88,27 @@ class Vision:
     """dlib's detector, landmarks and embedding. Safe to share between threads."""
 
     def __init__(self) -> None:
-        self._faces = DlibFaces()
-        self._network = ResNet(weights(WEIGHTS))
+        self._detector = FaceDetector(turn=False)
+        self._alignment = DlibAlignment()
+        self._network = ResNet()
 
     def view(self, content: bytes, pixels: Pixels) -> View:
         """Find the faces of the decoded picture; eyes and embeddings follow on demand."""
         return View(content, pixels, self)
 
-    def find_faces(self, pixels: Pixels) -> list[DetectedFace]:
-        """Return the faces of 80 pixels and more, or of 40 in pictures that are small or show nobody larger."""
-        small = max(pixels.shape[:2]) <= _SMALL
-        faces = [] if small else self._faces.detect(pixels)
-        return faces or self._faces.detect(pixels, upsample=1, min_score=_MIN_UPSAMPLED_SCORE)
+    def find_faces(self, pixels: Pixels) -> list[Face]:
+        """Return the faces."""
+        return self._detector.find(pixels).faces
 
-    def embed(self, pixels: Pixels, faces: tuple[DetectedFace, ...]) -> npt.NDArray[np.float32]:
+    def embed(self, pixels: Pixels, faces: tuple[Face, ...]) -> npt.NDArray[np.float32]:
         """Return [faces, 128], equal to dlib's own embeddings."""
         if not faces:
             return np.empty((0, DLIB.length), np.float32)
-        return self._network.embed(np.stack([self._faces.chip(pixels, face) for face in faces]))
+        return self._network.embed(np.stack([self._alignment.chip(pixels, face) for face in faces]))
 
-    def find_eyes(self, pixels: Pixels, face: DetectedFace) -> Eyes:
+    def find_eyes(self, pixels: Pixels, face: Face) -> Eyes:
         """Return the face's five landmarks, ordered by their place in the picture."""
-        points = self._faces.landmarks(pixels, face).astype(float)
+        points = self._alignment.landmarks(pixels, face).astype(float)
         corners = [pair[np.argsort(pair[:, 0])] for pair in (points[0:2], points[2:4])]
         left, right = sorted(corners, key=lambda pair: float(pair[:, 0].mean()))
         return Eyes(left, right, points[4])

@@ -6,24 +6,17 @@ from datetime import UTC, datetime
 
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
-from services.runtime.errors import DomainError, FaceBlurred, FaceTooSmall, FaceTurned, InvalidRequest, NotOffered
-from services.runtime.images.haar import Face
+from services.runtime.errors import DomainError, InvalidRequest, NotOffered
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Enrollment, FaceRemoval, Page, check_one_face
 from services.runtime.people import check_page_token
-from services.svm.faces import FaceFinder, quality
+from services.svm.faces import quality
+from services.svm.faces.finder import FaceFinder
 from services.svm.gallery.changes import add_faces, remove_faces, remove_person
 from services.svm.gallery.people import EnrolledFace, Source
 from services.svm.gallery.portrait import Portrait
 from services.svm.model import Model
 from services.svm.recognizer import SvmRecognizer
-
-MIN_SIDE = 48
-"""Pixels. The embedding of a smaller face moves by more than 0.3, half of what separates people."""
-MIN_SHARPNESS = 0.15
-"""Blurred below this, it moves as much (bench/svm_portraits.py); faces of the measured photos have 0.26 and more."""
-MAX_TURN = 40
-"""Degrees sideways or up; those photos' faces have up to 30."""
 
 
 class SvmEnroller:
@@ -94,40 +87,19 @@ class SvmEnroller:
 
 def portrait_of(image: Image, finder: FaceFinder, model: Model) -> Portrait:
     """Find and measure the picture's face. Raises UnfitFace with what to do about it, and what the image raises."""
-    pixels = image.upright()
-    faces = finder.find(pixels)
-    check_one_face(faces)
-    face = faces[0]
-    measures = quality(face.crop(pixels))
-    measures.pose.CopyFrom(finder.landmarks(pixels, face).pose())
-    check_face(face, measures)
+    detection = finder.find(image.upright(), model.detector)
+    check_one_face(detection.faces)
+    (face,) = detection.faces
+    measures = quality.measure(detection, face)
+    quality.check_face(face, measures)
     return Portrait(
         content_sha256=hashlib.sha256(image.content).hexdigest(),
         source=_source(image.s3_object),
-        detector="haar",
-        vector=model.views(pixels, face).mean(axis=0),
-        box=face.box_in(pixels),
+        detector=face.detector,
+        vector=model.views(detection.pixels, face).mean(axis=0),
+        box=detection.box(face),
         quality=measures,
     )
-
-
-def check_face(face: Face, measures: recognizer_pb2.FaceQuality) -> None:
-    """Raise FaceTooSmall, FaceBlurred or FaceTurned unless the face is good enough to enroll."""
-    if min(face.width, face.height) < MIN_SIDE:
-        raise FaceTooSmall(
-            f"The face is {face.width} pixels wide; the minimum is {MIN_SIDE}. Use a larger picture or come closer."
-        )
-    if measures.sharpness < MIN_SHARPNESS:
-        raise FaceBlurred(
-            f"The face is blurred: its sharpness is {measures.sharpness:.2f}; the minimum is {MIN_SHARPNESS}. "
-            "Use a picture in focus."
-        )
-    aside, up = measures.pose.yaw, measures.pose.pitch
-    if max(abs(aside), abs(up)) > MAX_TURN:
-        raise FaceTurned(
-            f"The face is turned {aside:.0f} degrees sideways and {up:.0f} up; the maximum is {MAX_TURN}. "
-            "Use a picture in which the person looks into the camera."
-        )
 
 
 def _person(model: Model, person_id: str) -> pb.Person | None:

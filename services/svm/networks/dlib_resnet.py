@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from services.runtime.images.haar import Face
+from services.runtime.images.faces import Face
 from services.runtime.images.image import Pixels
-from services.svm.faces import DlibFaces, as_dlib, weights
+from services.runtime.images.session import session_of
+from services.runtime.images.weights import DLIB_RESNET
+from services.svm.faces.alignment import DlibAlignment
 from services.svm.networks.network import DLIB, Vector
-from services.svm.networks.session import session_of
-
-WEIGHTS = "dlib_face_recognition_resnet_model_v1.dat"
-CONVOLUTIONS = 29
 
 Floats = npt.NDArray[np.float32]
 _GRAPH = Path(__file__).with_name("resnet.onnx")
@@ -30,18 +28,18 @@ class DlibResNet:
     network = DLIB
 
     def __init__(self) -> None:
-        self._dlib = DlibFaces()
+        self._dlib = DlibAlignment()
 
     def embed(self, pixels: Pixels, face: Face) -> Vector:
         """Return the vector [128] of a face in an RGB picture."""
-        chip = self._dlib.chip(pixels, as_dlib(face))
+        chip = self._dlib.chip(pixels, face)
         return np.asarray(_resnet().embed(chip[np.newaxis])[0], np.float64)
 
 
 @cache
 def _resnet() -> "ResNet":
     """Return the process's one ResNet."""
-    return ResNet(weights(WEIGHTS))
+    return ResNet()
 
 
 class ResNet:
@@ -51,8 +49,8 @@ class ResNet:
     every start, so no second copy of 22 MB lies anywhere and no server needs the package onnx.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._initializers = read_weights(path).initializers()  # the session may go on reading these very arrays
+    def __init__(self) -> None:
+        self._initializers = read_weights().initializers()  # the session may go on reading these very arrays
         self._session = session_of(_GRAPH.read_bytes(), self._initializers)
 
     def embed(self, chips: Pixels) -> Floats:
@@ -78,20 +76,16 @@ class Weights:
         return arrays
 
 
-def read_weights(path: Path) -> Weights:
-    """Read `dlib_face_recognition_resnet_model_v1.dat`. Raises ValueError for another file.
+def read_weights() -> Weights:
+    """Read `dlib_face_recognition_resnet_model_v1.dat`. Raises what `DLIB_RESNET.read` raises.
 
     The format is that of dlib's serialize: an integer has its length in the low bits and its sign in the top bit
     of a first byte; a tensor is a version, four sizes and float32 values. Layers follow each other in the order
     of running. The network is dlib's `anet_type`: every convolution is followed by a scale and a shift for each
     of its channels ("affine"), which are folded into its weights here.
     """
-    data = path.read_bytes()
-    layers = [(match[1], _Reader(data, match.end())) for match in _LAYER.finditer(data)]
-    if [name for name, _ in layers] != [b"con_4", b"affine_"] * CONVOLUTIONS + [b"fc_2"]:
-        raise ValueError(f"{path} holds another network than dlib's face ResNet.")
-    readers = [reader for _, reader in layers]
-    *convolutions, last = readers
+    data = DLIB_RESNET.read()
+    *convolutions, last = (_Reader(data, match.end()) for match in _LAYER.finditer(data))
     return Weights(list(_folded(convolutions[::2], convolutions[1::2])), _matrix(last))
 
 

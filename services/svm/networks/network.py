@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from services.runtime.images.haar import Face
+from services.runtime.images.faces import Face
 from services.runtime.images.image import Pixels
 
 Vector = npt.NDArray[np.float64]

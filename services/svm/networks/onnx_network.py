@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from services.runtime.errors import Misconfigured
-from services.runtime.images.haar import Face
+from services.runtime.images.faces import Face
 from services.runtime.images.image import Pixels
+from services.runtime.images.session import session_of
 from services.runtime.storage.files import file_at
-from services.svm.faces import DlibFaces, as_dlib
+from services.svm.faces.alignment import DlibAlignment
 from services.svm.networks.dlib_resnet import DlibResNet
 from services.svm.networks.manifest import Manifest, manifest_of
 from services.svm.networks.network import Embedder, Network, NetworkId, Vector
-from services.svm.networks.session import session_of
 
 DLIB_SETTING = "dlib"
 _PREFIX = "onnx:"
@@ -62,7 +62,7 @@ class OnnxNetwork:
         )
         self._manifest = manifest
         self._mean, self._scale = np.array(manifest.mean, np.float32), np.array(manifest.scale, np.float32)
-        self._dlib = DlibFaces()
+        self._dlib = DlibAlignment()
         try:
             _check_sha256(content, manifest)
             self._session = session_of(content)
@@ -88,9 +88,9 @@ class OnnxNetwork:
 
     def _alignment(self, pixels: Pixels, face: Face) -> Points:
         template = np.array(self._manifest.template)
-        if (points := getattr(face, "points", None)) is not None:
-            return similarity(np.asarray(points, np.float64), template)
-        corners = self._dlib.landmarks(pixels, as_dlib(face))
+        if face.points:
+            return similarity(np.array(face.points), template)
+        corners = self._dlib.landmarks(pixels, face)
         return similarity(np.array([corners[0:2].mean(axis=0), corners[2:4].mean(axis=0)]), template[:2])
 
     def _run(self, chip: Pixels) -> npt.NDArray[np.float32]:

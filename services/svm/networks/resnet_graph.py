@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto, helper, numpy_helper
 
-from services.svm.faces import CHIP_SIDE, weights
-from services.svm.networks.dlib_resnet import WEIGHTS, read_weights
+from services.svm.faces.alignment import CHIP_SIDE
+from services.svm.networks.dlib_resnet import read_weights
 from services.svm.networks.network import DLIB
 
 PATH = Path(__file__).with_name("resnet.onnx")
@@ -25,7 +25,7 @@ _FLOAT_BYTES = 4
 
 def graph() -> bytes:
     """Return an ONNX model from uint8 `chips` [faces, 150, 150, 3] to float32 `embeddings` [faces, 128]."""
-    shapes = {name: values.shape for name, values in read_weights(weights(WEIGHTS)).initializers().items()}
+    shapes = {name: values.shape for name, values in read_weights().initializers().items()}
     network = _Network(shapes)
     x = network.prepare("chips")
     x = network.add("Relu", network.convolve(x, stride=2, padding=0))

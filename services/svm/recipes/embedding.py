@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from services.runtime.images.haar import Face
+from services.runtime.images.faces import Face
 from services.runtime.images.image import Pixels
 from services.svm.networks.dlib_resnet import DlibResNet
 from services.svm.networks.network import Embedder, Network
@@ -14,6 +14,7 @@ class Embedding:
 
     name = "embedding"
     compares = "features"
+    keeps_detector = False
     view_count = 1
 
     def __init__(self, embedder: Embedder | None = None) -> None:

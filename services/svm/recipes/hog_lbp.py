@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.runtime.images.haar import Face
+from services.runtime.images.faces import Face
 from services.runtime.images.image import Pixels
 from services.svm.networks.network import Network
 
@@ -33,15 +33,16 @@ class HogLbp:
     length = HOG_LENGTH + PARTS * PARTS * _UNIFORM
     compares = "decisions"
     network: Network | None = None
+    keeps_detector = False
     view_count = 2
 
     def views(self, pixels: Pixels, face: Face) -> Numbers:
         """Return the features [2, length] of the face and of its mirror image."""
-        return np.array([features(one) for one in _mirrored(_grey(face.crop(pixels)))])
+        return np.array([features(one) for one in _mirrored(_grey(face.framed("haar").crop(pixels)))])
 
     def training_views(self, pixels: Pixels, face: Face) -> Numbers:
         """Return [6, length]: `views`, and each a little turned, scaled and shifted in two ways."""
-        both = _mirrored(_grey(face.crop(pixels)))
+        both = _mirrored(_grey(face.framed("haar").crop(pixels)))
         return np.array([features(one) for one in (*both, *(_jitter(one, *how) for one in both for how in _JITTERS))])
 
 

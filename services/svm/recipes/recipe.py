@@ -5,7 +5,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from services.runtime.images.haar import Face
+from services.runtime.images.faces import Face
 from services.runtime.images.image import Pixels
 from services.svm.networks.network import Embedder, Network
 from services.svm.recipes.embedding import Embedding
@@ -23,6 +23,8 @@ class Recipe(Protocol):
     """What galleries hold: "features", or "decisions" of the classifier about each person."""
     network: Network | None
     """The network that the features come from, if any: only then does the model embed faces and enroll them."""
+    keeps_detector: bool
+    """Whether its features fit only the boxes of the detector that it was trained with."""
     view_count: int
     """Views of a face that are recognized; their decisions are averaged."""
 

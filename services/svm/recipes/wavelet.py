@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pywt
 
-from services.runtime.images.haar import Face
+from services.runtime.images.faces import Face
 from services.runtime.images.image import Pixels
 from services.svm.networks.network import Network
 
@@ -26,11 +26,12 @@ class Wavelet:
     length = SIDE * SIDE * 4
     compares = "decisions"
     network: Network | None = None
+    keeps_detector = True
     view_count = 1
 
     def views(self, pixels: Pixels, face: Face) -> npt.NDArray[np.float64]:
         """Return the features [1, 4096]."""
-        return features(face.crop(pixels))[np.newaxis]
+        return features(face.framed("haar").crop(pixels))[np.newaxis]
 
     training_views = views
 

@@ -16,10 +16,11 @@ from rich.progress import track
 from rich.table import Table
 
 from services.runtime.errors import DomainError
+from services.runtime.images.detector import FaceDetector
 from services.runtime.images.folder import LeftOut, lines
+from services.runtime.images.haar import HaarFaces
 from services.svm import artifact
 from services.svm.classifiers import SCALERS
-from services.svm.faces import FaceFinder
 from services.svm.model import Artifact
 from services.svm.networks.network import Embedder, NetworkId
 from services.svm.networks.onnx_network import DLIB_SETTING, embedder_of
@@ -59,10 +60,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--scaler", choices=SCALERS, default="minmax", help="scaler of the wavelet recipe (default: %(default)s)"
     )
     parser.add_argument(
-        "--faces",
-        choices=("haar", "haar+hog"),
-        help="face detector: haar finds faces with two eyes, as published (default for the wavelet recipe); haar+hog "
-        "finds faces as the recognizer does (default for the others)",
+        "--detector",
+        choices=("yunet", "haar"),
+        help="face detector: haar finds frontal faces with two eyes, as published (default for the wavelet recipe), "
+        "yunet all (default for the others)",
     )
     parser.add_argument(
         "--false-accepts",
@@ -73,6 +74,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--s3-endpoint-url", help="URL of an S3-compatible server (default: Amazon S3)")
     args = parser.parse_args(arguments)
+    args.detector = args.detector or ("haar" if args.recipe == "wavelet" else "yunet")
     if args.recipe == "embedding" and args.false_accepts is None:
         args.false_accepts = 0.01
     return args
@@ -93,7 +95,7 @@ def _train(folder: Path, not_copied: Sequence[LeftOut], args: argparse.Namespace
         held_out = held_out_report(faces, args.scaler, args.false_accepts)
         seconds["seconds_fitting"] = round(time.perf_counter() - begin, 1)
     fitted.report.update(seconds | held_out)
-    _save(faces, fitted, embedder.network.id, args.out)
+    _save(faces, fitted, embedder.network.id, args.detector, args.out)
     page = args.report or args.out.with_suffix(".html")
     report.write(page, [picture for picture in pictures if picture.usable], left_out, faces, fitted)
     _summarize(fitted, args.out, page, console)
@@ -121,9 +123,8 @@ def _embedder(args: argparse.Namespace) -> Embedder:
 
 
 def _extract(found: Sequence[Picture], recipe: Recipe, args: argparse.Namespace, console: Console) -> list[Picture]:
-    detector = args.faces or ("haar" if args.recipe == "wavelet" else "haar+hog")
-    finder = FaceFinder()
-    find = finder.find_as_published if detector == "haar" else finder.find
+    haar, yunet = HaarFaces(), FaceDetector(turn=False)
+    find = haar.find_as_published if args.detector == "haar" else lambda pixels: yunet.find(pixels).faces
     extractor = FeatureExtractor(find, recipe)
     pictures = track(found, "Finding faces", console=console, transient=True)
     return [extractor.extract(picture) for picture in pictures]
@@ -153,7 +154,7 @@ def _counts(pictures: Sequence[Picture]) -> list[str]:
     return [str(count) for count in (len(pictures), len(usable), moments, no_face, other, unreadable)]
 
 
-def _save(faces: TrainingSet, fitted: Fit, network: NetworkId, path: Path) -> None:
+def _save(faces: TrainingSet, fitted: Fit, network: NetworkId, detector: str, path: Path) -> None:
     trained = Artifact(
         recipe=faces.recipe,
         pipeline=fitted.pipeline,
@@ -162,6 +163,7 @@ def _save(faces: TrainingSet, fitted: Fit, network: NetworkId, path: Path) -> No
         report=fitted.report,
         data_sha256=faces.sha256,
         network=network,
+        detector=detector,
     )
     artifact.save(trained, path)
 

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from services.runtime.errors import DomainError, InvalidImage
+from services.runtime.images.faces import Face
 from services.runtime.images.folder import LeftOut, labelled_pictures, lines
-from services.runtime.images.haar import Face
 from services.runtime.images.image import Image, Pixels
 from services.runtime.limits import MAX_IMAGE_BYTES
 from services.runtime.people import person_id_of
 from services.runtime.storage.s3 import S3, S3Url, is_s3
-from services.svm.faces import quality
+from services.svm.faces.quality import quality
 from services.svm.gallery.people import Person
 from services.svm.networks.network import DLIB
 from services.svm.recipes.embedding import Embedding
@@ -144,7 +144,7 @@ class FeatureExtractor:
         return self._with_features(picture, pixels, faces[0])
 
     def _with_features(self, picture: Picture, pixels: Pixels, face: Face) -> Picture:
-        crop = face.crop(pixels)
+        crop = face.framed("haar").crop(pixels)
         if quality(crop).sharpness < MIN_SHARPNESS:
             return replace(picture, problem=BLURRED, thumbnail=_thumbnail(crop))
         return replace(

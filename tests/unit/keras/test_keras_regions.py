@@ -16,7 +16,8 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.keras.preprocess import to_pixels
 from services.keras.recognizer import KerasRecognizer
 from services.keras.settings import KerasSettings
-from services.runtime.images.haar import Face, HaarFaces
+from services.runtime.images.faces import Face
+from services.runtime.images.haar import HaarFaces
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Options
 from tests.support.processes import run

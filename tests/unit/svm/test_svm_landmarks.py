@@ -5,41 +5,63 @@ import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import DomainError, FaceBlurred, FaceTooSmall, FaceTurned
-from services.runtime.images.haar import Face
-from services.svm.faces import Landmarks
-from services.svm.gallery.enroller import check_face
+from services.runtime.images.faces import Detection, Face, Points
+from services.svm.faces.quality import check_face, landmarks, measure
 
-AHEAD = np.array([[140, 100], [160, 100], [60, 100], [40, 100], [100, 184]])
-"""Landmarks in dlib's order: the eye at the right first, each from its outer corner, then the nose's lower end."""
+AHEAD = ((50.0, 100.0), (150.0, 100.0), (100.0, 160.0), (70.0, 203.0), (130.0, 203.0))
+"""The person's right eye, left eye, nose, and right and left corner of the mouth; the eyes are 100 apart."""
+BLANK = np.zeros((400, 200, 3), np.uint8)
 
 
-def with_nose_at(offset: tuple[int, int]) -> Landmarks:
-    return Landmarks.from_dlib(np.vstack([AHEAD[:4], AHEAD[4] + offset]))
+def face_with(points: Points) -> tuple[Detection, Face]:
+    face = Face(0, 0, 200, 300, detector="yunet", points=points)
+    return Detection(BLANK, [face]), face
+
+
+def pose_with_nose_at(across: float, down: float) -> pb.Pose:
+    (x, y), points = AHEAD[2], list(AHEAD)
+    points[2] = (x + across, y + down)
+    return measure(*face_with(tuple(points))).pose
 
 
 def test_a_face_that_looks_ahead_has_no_angles() -> None:
     """All angles of a face that looks ahead are 0, and left means the picture's left."""
-    ahead = Landmarks.from_dlib(AHEAD)
-    assert (ahead.pose().roll, ahead.pose().yaw, ahead.pose().pitch) == pytest.approx((0, 0, 0), abs=0.1)
-    assert [(point.type, point.x, point.y) for point in ahead.messages(200, 400)] == [
+    pose = measure(*face_with(AHEAD)).pose
+    assert (pose.roll, pose.yaw, pose.pitch) == pytest.approx((0, 0, 0), abs=1)
+    assert [(point.type, point.x, point.y) for point in landmarks(*face_with(AHEAD))] == [
         ("eyeLeft", 0.25, 0.25),
         ("eyeRight", 0.75, 0.25),
-        ("nose", 0.5, pytest.approx(0.46)),
+        ("nose", 0.5, pytest.approx(0.4)),
+        ("mouthLeft", pytest.approx(0.35), pytest.approx(0.5075)),
+        ("mouthRight", pytest.approx(0.65), pytest.approx(0.5075)),
     ]
 
 
 def test_the_nose_gives_yaw_and_pitch() -> None:
     """A nose nearer to the eye at the right gives a positive yaw, one nearer to both eyes a positive pitch."""
-    assert with_nose_at((55, 0)).pose().yaw == pytest.approx(45, abs=1)
-    assert with_nose_at((-55, 0)).pose().yaw == pytest.approx(-45, abs=1)
-    assert with_nose_at((0, -55)).pose().pitch == pytest.approx(45, abs=1)
+    assert pose_with_nose_at(65, 0).yaw == pytest.approx(45, abs=1)
+    assert pose_with_nose_at(-65, 0).yaw == pytest.approx(-45, abs=1)
+    assert pose_with_nose_at(0, -40).pitch == pytest.approx(35, abs=3)
 
 
 def test_a_tilt_is_not_a_turn() -> None:
-    """A head tilted towards a shoulder has no yaw."""
-    quarter = np.array([[0, 1], [-1, 0]])
-    tilted = Landmarks.from_dlib((AHEAD - 100) @ quarter[::-1, ::-1] // 2 + 100)
-    assert tilted.pose().yaw == pytest.approx(0, abs=3)
+    """A head tilted towards a shoulder has a roll and no yaw."""
+    pose = measure(*face_with(tuple((300 - y, x) for x, y in AHEAD))).pose
+    assert (pose.roll, pose.yaw) == pytest.approx((90, 0), abs=1)
+
+
+def test_a_face_without_points_has_no_pose() -> None:
+    """A face whose points are unknown has sharpness and brightness only."""
+    assert not measure(*face_with(())).HasField("pose")
+    assert landmarks(*face_with(())) == []
+
+
+def test_roll_and_landmarks_are_those_of_the_upright_picture() -> None:
+    """Of a picture that was turned to the left, angles and points are given as if it had not been."""
+    _, face = face_with(AHEAD)
+    detection = Detection(BLANK, [face], turns=1)
+    assert measure(detection, face).pose.roll == pytest.approx(90)
+    assert next((point.x, point.y) for point in landmarks(detection, face)) == pytest.approx((0.75, 0.25))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from local.pictures import photo
-from services.runtime.images.haar import Face
+from services.runtime.images.faces import Face
 from services.svm.recipes import hog_lbp
 from services.svm.recipes.hog_lbp import HogLbp
 

@@ -7,7 +7,7 @@ import pytest
 import pywt
 
 from local.pictures import photo
-from services.runtime.images.haar import Face
+from services.runtime.images.faces import Face
 from services.runtime.images.image import Pixels
 from services.svm.recipes import wavelet
 

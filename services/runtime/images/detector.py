@@ -1,0 +1,142 @@
+"""Detection of all faces of a picture down to a stated size, with YuNet."""
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from services.runtime.boxes import share_of_smaller
+from services.runtime.images.faces import Detection, Face, position, resized
+from services.runtime.images.image import Pixels
+from services.runtime.images.yunet import MIN_SIDE, YuNet
+
+SMALLEST_FACE = 0.02
+"""Default side of the smallest face, as a share of the picture's longer side."""
+MIN_PIXELS = 10
+"""Side of the smallest face in the picture's own pixels: no copy is enlarged further."""
+_WHOLE_SIDE = 1024
+"""Longer side, in pixels, of the largest copy that the network sees as a whole; of a larger one it sees tiles."""
+_TILE, _OVERLAP = 832, 96
+"""Side of a tile, and how far it reaches into the next one, in pixels: further than faces that only tiles show."""
+_CANDIDATE = 0.1
+"""Score from which there may be a face: each of 110 faces has it at 18 pixels."""
+_CERTAIN = 0.85
+"""Score that needs no second look, and that a second look must give. Close up, each of those faces has 0.88 and more,
+and each of 1,413 candidates that are none has less than this."""
+_CLOSE_UP = 64
+"""Side of the face in the second look, in pixels."""
+_AROUND = 1.0
+"""How much the second look shows on each side of the face, in its sides."""
+_SHARED = 0.5
+"""Share of the smaller of two boxes over which both are one face."""
+_MAX_FACES = 256
+_LARGE, _COARSER = 0.3, 2.5
+"""A share of the picture that is always searched for, and how much larger the next size is that takes less time."""
+_TOO_SHORT = "The deadline left no time to look for faces smaller than {:.1%} of the longer side."
+_TURNED = "The picture shows faces only when it is turned to the left by {} degrees."
+
+
+class FaceDetector:
+    """Detector of faces of at least `smallest_face` of the longer side and 10 pixels. Thread-safe, in parallel.
+
+    A copy in which such faces have 18 pixels is searched, in tiles if it is large. What may be a face is looked at
+    again in the picture itself, at a size at which the network is sure. If there is no face, the picture is searched
+    again on its sides and upside down, unless `turn` is False.
+    """
+
+    def __init__(self, smallest_face: float = SMALLEST_FACE, *, turn: bool = True) -> None:
+        self._smallest = smallest_face
+        self._turn = turn
+        self._network = YuNet()
+        self._seconds_per_pixel = 0.0
+
+    def find(self, pixels: Pixels, seconds: float = math.inf) -> Detection:
+        """Return the faces of an upright RGB picture [height, width, 3], from left to right, at most 256.
+
+        If that is likely to take more than `seconds`, only larger faces are searched for, and a warning says so.
+        """
+        until = time.monotonic() + seconds
+        faces, reached = self._search(pixels, self._smallest, until)
+        warnings = (_TOO_SHORT.format(reached),) if reached > self._smallest else ()
+        if faces or not self._turn:
+            return Detection(pixels, faces, warnings=warnings)
+        views = ((turns, np.rot90(pixels, turns)) for turns in (1, 2, 3))
+        found = [(*view, self._search(view[1], max(self._smallest, SMALLEST_FACE), until)[0]) for view in views]
+        turns, turned, faces = max(found, key=lambda view: sum(face.score for face in view[2]))
+        if not faces:
+            return Detection(pixels, [], warnings=warnings)
+        return Detection(np.ascontiguousarray(turned), faces, turns, (*warnings, _TURNED.format(90 * turns)))
+
+    def with_points(self, pixels: Pixels, face: Face) -> Face:
+        """Return the face with the points that the network sees in its box; unchanged if it sees no face there."""
+        seen = self._second_look(pixels, face)
+        return replace(face, points=seen.points) if seen else face
+
+    def _search(self, pixels: Pixels, smallest: float, until: float) -> tuple[list[Face], float]:
+        """Return the faces of one view of the picture, and the smallest share that there was time to search for."""
+        reached = smallest if _scale(pixels, smallest) * max(pixels.shape[:2]) <= _WHOLE_SIDE else SMALLEST_FACE
+        while reached < _LARGE and not self._has_time(until, _scale(pixels, reached) ** 2 * pixels.size / 3):
+            reached *= _COARSER
+        candidates = self._candidates(pixels, _scale(pixels, reached), _CANDIDATE)
+        if smallest < reached <= SMALLEST_FACE:
+            scale = _scale(pixels, smallest)
+            for left, top, tile in _tiles(pixels, scale):
+                if not self._has_time(until, _TILE**2):
+                    return self._certain(pixels, candidates, until), reached
+                candidates += (face.moved(left, top) for face in self._candidates(tile, scale, _CANDIDATE))
+            reached = smallest
+        return self._certain(pixels, candidates, until), reached
+
+    def _candidates(self, pixels: Pixels, scale: float, min_score: float) -> list[Face]:
+        """Return what the network sees in a copy of this scale, in pixels of the picture."""
+        begin = time.monotonic()
+        copy = resized(pixels, scale)
+        rows = self._network.detect(copy, min_score)
+        self._seconds_per_pixel = 3 * (time.monotonic() - begin) / copy.size
+        across, down = pixels.shape[1] / copy.shape[1], pixels.shape[0] / copy.shape[0]
+        return [Face.from_yunet(row * np.array([across, down] * 7 + [1])) for row in rows]
+
+    def _certain(self, pixels: Pixels, candidates: Iterable[Face], until: float) -> list[Face]:
+        """Return the candidates that are faces, each once, from left to right."""
+        faces: list[Face] = []
+        for face in sorted(candidates, key=lambda one: -one.score):
+            if len(faces) == _MAX_FACES or time.monotonic() > until:
+                break
+            if _is_new(face, faces) and (seen := self._second_look(pixels, face)) and _is_new(seen, faces):
+                faces.append(seen)
+        return sorted(faces, key=position)
+
+    def _second_look(self, pixels: Pixels, face: Face) -> Face | None:
+        """Return the face as the network is certain of it, at once or close up; None if it is not."""
+        if face.score >= _CERTAIN:
+            return face
+        side = max(face.width, face.height)
+        around = face.widened(_AROUND * side)
+        close_up = around.crop(pixels)
+        if not close_up.size:
+            return None
+        left, top = max(0, around.left), max(0, around.top)
+        seen = (one.moved(left, top) for one in self._candidates(close_up, _CLOSE_UP / side, _CERTAIN))
+        return max((one for one in seen if not _is_new(one, [face])), key=lambda one: one.score, default=None)
+
+    def _has_time(self, until: float, pixels: float) -> bool:
+        return bool(time.monotonic() + pixels * self._seconds_per_pixel < until)
+
+
+def _scale(pixels: Pixels, smallest: float) -> float:
+    """Return the scale of the copy in which faces of this share of the picture's longer side have 18 pixels."""
+    return MIN_SIDE / max(smallest * float(max(pixels.shape[:2])), MIN_PIXELS)
+
+
+def _tiles(pixels: Pixels, scale: float) -> Iterator[tuple[int, int, Pixels]]:
+    """Yield left, top and pixels of each part of the picture that is a tile of the copy of this scale."""
+    side, step = math.ceil(_TILE / scale), math.floor((_TILE - _OVERLAP) / scale)
+    for top in range(0, max(1, pixels.shape[0] - side + step), step):
+        for left in range(0, max(1, pixels.shape[1] - side + step), step):
+            yield left, top, pixels[top : top + side, left : left + side]
+
+
+def _is_new(face: Face, others: Iterable[Face]) -> bool:
+    return all(share_of_smaller(face, other) <= _SHARED for other in others)

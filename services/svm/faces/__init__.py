@@ -1,0 +1,1 @@
+"""Faces of a picture: finding, aligning and judging them."""
