@@ -46,11 +46,11 @@ class EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
         )
         async with within(time.monotonic() + seconds_left(context), self._name):
             result = await self._enroller.enroll(enrollment)
+        refused = [face.state == pb.ENROLLMENT_STATE_REFUSED for face in result.faces]
         name = result.person.display_name
-        if enrollment.is_derived and name not in ("", enrollment.display_name):
+        if enrollment.is_derived and name not in ("", enrollment.display_name) and not (refused and all(refused)):
             result.warnings.append(f"The name stays {name!r}, as first given. Set person_id to change it.")
-        refused = any(face.state == pb.ENROLLMENT_STATE_REFUSED for face in result.faces)
-        _finish(result, self._name, partial=refused)
+        _finish(result, self._name, partial=any(refused))
         return pb.EnrollFacesResponse(request_id=request_id, person_id=enrollment.person_id, results=[result])
 
     async def RemoveFaces(  # noqa: N802 - the contract's name

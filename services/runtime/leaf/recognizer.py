@@ -161,7 +161,7 @@ def name_taken(person_id: str, display_name: str) -> NameTaken:
     """Return the error for a face that does not match the known person of that name."""
     return NameTaken(
         f"The name is taken: this face does not match those of {display_name} ({person_id}). Set that person_id, or "
-        "allow_different, if it shows the same person all the same, and another person_id if it shows somebody else.",
+        "allow_different, if it shows the same person, and another person_id if it shows somebody else.",
         person_id=person_id,
         display_name=display_name,
     )

@@ -38,14 +38,14 @@ def add_faces(
 ) -> tuple[Snapshot, list[pb.EnrolledFace]]:
     """Return who is enrolled afterwards, and an entry per picture; `now` is in ISO 8601. Raises PersonNotFound."""
     person = _enrolled_person(model, enrollment, now)
-    namesakes = _namesakes(model, enrollment)
+    admission = _Admission(model, enrollment, person)
     faces: list[pb.EnrolledFace] = []
     added: dict[str, Portrait] = {}
     for portrait in portraits:
         if isinstance(portrait, DomainError):
             faces.append(refused_face(portrait))
             continue
-        face = _entry(portrait, model, enrollment, namesakes, added)
+        face = admission.entry(portrait, added)
         if face.state == pb.ENROLLMENT_STATE_ENROLLED:
             added[face.face_id] = portrait
         faces.append(face)
@@ -105,6 +105,57 @@ def _enrolled_person(model: Model, enrollment: Enrollment, now: str) -> Enrolled
     return EnrolledPerson(person_id, trained.display_name if trained else enrollment.display_name, now, ())
 
 
+class _Admission:
+    """What happens to each picture of a call."""
+
+    def __init__(self, model: Model, enrollment: Enrollment, person: EnrolledPerson) -> None:
+        self._model = model
+        self._enrollment = enrollment
+        self._face_ids = {face.face_id for face in person.faces}
+        self._namesakes = _namesakes(model, enrollment)
+
+    def entry(self, portrait: Portrait, added: Mapping[str, Portrait]) -> pb.EnrolledFace:
+        """Return the entry of a picture; `added` are the call's faces that were taken before it, by face_id."""
+        face = pb.EnrolledFace(face_id=portrait.face_id, box=portrait.box, quality=portrait.quality)
+        if portrait.face_id in added or portrait.face_id in self._face_ids:
+            face.state = pb.ENROLLMENT_STATE_ALREADY_ENROLLED
+            return face
+        distances = self._model.distances(portrait.vector)
+        before = min((portrait.distance(other) for other in added.values()), default=np.inf)
+        if error := self._other_owner(distances) or self._mismatch(distances, before):
+            face.MergeFrom(refused_face(error))
+            face.face_id = ""
+            return face
+        face.state = pb.ENROLLMENT_STATE_ENROLLED
+        nearest = min(before, distances.get(self._enrollment.person_id, np.inf))
+        if _UNLIKE * self._model.network_distance < nearest < np.inf:
+            face.warnings.append("This face looks unlike the person's others. Does it show them?")
+        return face
+
+    def _other_owner(self, distances: Mapping[str, float]) -> DomainError | None:
+        """Return what is wrong if the face is taken for another person's."""
+        nearest = min(distances, key=lambda person_id: distances[person_id])
+        return self._already(nearest) if distances[nearest] <= self._model.enrolled_distance else None
+
+    def _mismatch(self, distances: Mapping[str, float], before: float) -> DomainError | None:
+        """Return what is wrong if the face is not that of the known person whose name it comes under.
+
+        A known person without any face takes any. `before` is the distance to the call's faces before it.
+        """
+        known = min(self._namesakes, key=lambda person_id: distances[person_id], default=None)
+        if known is None or distances[known] == np.inf:
+            return None
+        if min(before, distances[known]) > _MATCH * self._model.network_distance:
+            return name_taken(known, self._model.people[known].display_name)
+        return self._already(known)
+
+    def _already(self, owner: str) -> DomainError | None:
+        """Return what is wrong with a face of this owner's, if it is another person and the call does not allow it."""
+        if owner == self._enrollment.person_id or self._enrollment.allow_similar:
+            return None
+        return face_already_enrolled(owner, self._model.people[owner].display_name)
+
+
 def _namesakes(model: Model, enrollment: Enrollment) -> Collection[str]:
     """Return the ids of the known people who may be meant, if nothing but the name says who is."""
     if not enrollment.is_derived or enrollment.allow_different:
@@ -112,49 +163,3 @@ def _namesakes(model: Model, enrollment: Enrollment) -> Collection[str]:
     if enrollment.person_id in model.people:
         return (enrollment.person_id,)
     return [one.person_id for one in model.people.values() if person_id_of(one.display_name) == enrollment.person_id]
-
-
-def _entry(
-    portrait: Portrait, model: Model, enrollment: Enrollment, namesakes: Collection[str], added: Mapping[str, Portrait]
-) -> pb.EnrolledFace:
-    """Return the entry of a picture; `added` are the call's faces before it, by face_id."""
-    face = pb.EnrolledFace(face_id=portrait.face_id, box=portrait.box, quality=portrait.quality)
-    if portrait.face_id in added or enrollment.person_id in model.enrolled.owners.get(portrait.face_id, ()):
-        face.state = pb.ENROLLMENT_STATE_ALREADY_ENROLLED
-        return face
-    distances = model.distances(portrait.vector)
-    before = min((portrait.distance(other) for other in added.values()), default=np.inf)
-    error = _other_owner(distances, model, enrollment) or _mismatch(distances, before, model, enrollment, namesakes)
-    if error:
-        face.MergeFrom(refused_face(error))
-        face.face_id = ""
-        return face
-    face.state = pb.ENROLLMENT_STATE_ENROLLED
-    if _UNLIKE * model.network_distance < min(before, distances.get(enrollment.person_id, np.inf)) < np.inf:
-        face.warnings.append("This face looks unlike the person's others. Does it show them?")
-    return face
-
-
-def _other_owner(distances: Mapping[str, float], model: Model, enrollment: Enrollment) -> DomainError | None:
-    """Return what is wrong if the face is taken for another person's."""
-    nearest = min(distances, key=lambda person_id: distances[person_id])
-    if nearest == enrollment.person_id or enrollment.allow_similar or distances[nearest] > model.enrolled_distance:
-        return None
-    return face_already_enrolled(nearest, model.people[nearest].display_name)
-
-
-def _mismatch(
-    distances: Mapping[str, float], before: float, model: Model, enrollment: Enrollment, namesakes: Collection[str]
-) -> DomainError | None:
-    """Return what is wrong if the face is not that of the known person whose name it comes under.
-
-    A known person without any face takes any. `before` is the distance to the call's faces that were taken before.
-    """
-    known = min(namesakes, key=lambda person_id: distances[person_id], default=None)
-    if known is None or distances[known] == np.inf:
-        return None
-    if min(before, distances[known]) > _MATCH * model.network_distance:
-        return name_taken(known, model.people[known].display_name)
-    if known == enrollment.person_id or enrollment.allow_similar:
-        return None
-    return face_already_enrolled(known, model.people[known].display_name)
