@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.pipeline import Pipeline
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.faces import Face
@@ -62,8 +61,8 @@ class Artifact:
     """A trained model and the report of its training."""
 
     recipe: str
-    pipeline: Pipeline
-    """Scaler and classifier: takes features [faces, length]; its classes are 0, 1 …"""
+    pipeline: Any
+    """Scaler and classifier, scikit-learn's or a LinearPipeline; takes [faces, length], and its classes are 0, 1 …"""
     gallery: Gallery
     """Its people are the classifier's classes, in their order."""
     calibration: Calibration
@@ -172,13 +171,13 @@ class Model:
             yield [(gallery.people[person], float(scores[face, person])) for person in near]
 
 
-def mean_decisions(pipeline: Pipeline, views: Numbers) -> Numbers:
+def mean_decisions(pipeline: Any, views: Numbers) -> Numbers:
     """Return [faces, people] for faces with views [faces, views, length]: the mean of their views' decisions."""
     decisions = decisions_of(pipeline, views.reshape(-1, views.shape[2]))
     return np.asarray(decisions.reshape(*views.shape[:2], -1).mean(axis=1))
 
 
-def decisions_of(pipeline: Pipeline, features: Numbers) -> Numbers:
+def decisions_of(pipeline: Any, features: Numbers) -> Numbers:
     """Return [n, people] for features [n, length], higher for a likelier person; a forest's are probabilities."""
     if hasattr(pipeline, "decision_function"):
         return by_person(np.asarray(pipeline.decision_function(features)))

@@ -14,6 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import skops.io
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import NearestCentroid
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler
@@ -21,11 +24,17 @@ from sklearn.svm import SVC
 
 from services.runtime.errors import Misconfigured
 from services.svm import artifact
+from services.svm.classifiers import pipeline_of
 from services.svm.gallery.people import Gallery, Person
-from services.svm.model import Artifact, Calibration, Sigmoid
+from services.svm.model import Artifact, Calibration, Sigmoid, decisions_of
+from services.svm.networks.network import DLIB
+from services.svm.recipes.hog_lbp import HogLbp
+from services.svm.recipes.recipe import RECIPES
 from services.svm.recipes.wavelet import Wavelet
+from tests.support.processes import ROOT, run
 
 PEOPLE = (Person("ada-lovelace", "Ada Lovelace"), Person("grace-hopper", "Grace Hopper"))
+LENGTHS = {"embedding": DLIB.length, "hog-lbp": HogLbp.length, "wavelet": Wavelet.length}
 Schema = dict[str, Any]
 FOREIGN = {"__class__": "Thing", "__module__": "elsewhere"}
 NOTHING = {"__class__": "tuple", "__module__": "builtins", "__loader__": "TupleNode", "content": []}
@@ -64,6 +73,66 @@ def test_a_saved_model_is_loaded(trained: Artifact, tmp_path: Path) -> None:
     assert np.array_equal(loaded.gallery.owners, trained.gallery.owners)
     assert len(loaded.version) == 12
     assert [path.name for path in (tmp_path / "folder").iterdir()] == ["model.skops"]
+
+
+def fitted(recipe: str, people: int, **choice: Any) -> Artifact:
+    """Return a model of made-up faces, eight a person."""
+    length, owners = LENGTHS[recipe], np.repeat(np.arange(people), 8)
+    features = np.random.default_rng(people).normal(size=(len(owners), length)) + owners[:, np.newaxis]
+    pipeline = pipeline_of(recipe, "minmax").set_params(**choice).fit(features, owners)
+    width = people if RECIPES[recipe].compares == "decisions" else length
+    names = tuple(Person(f"person-{number}", f"Person {number}") for number in range(people))
+    gallery = Gallery(names, np.eye(people, width), np.arange(people))
+    return Artifact(recipe, pipeline, gallery, Calibration(Sigmoid(1, 0, 0), 1), {}, "")
+
+
+@pytest.mark.parametrize("people", [2, 3])
+@pytest.mark.parametrize(
+    ("recipe", "choice"),
+    [
+        ("embedding", {}),
+        ("hog-lbp", {}),
+        ("wavelet", {}),
+        ("wavelet", {"classifier": OneVsRestClassifier(LogisticRegression(solver="liblinear"))}),
+        ("wavelet", {"classifier": RandomForestClassifier(5, random_state=0)}),
+    ],
+    ids=["embedding", "hog-lbp", "svc", "regression", "forest"],
+)
+def test_a_loaded_model_decides_as_skops_own(recipe: str, choice: dict[str, Any], people: int, tmp_path: Path) -> None:
+    """Each model that the trainer fits decides, once loaded, to the last bit as what skops itself loads."""
+    path = tmp_path / "model.skops"
+    artifact.save(fitted(recipe, people, **choice), path)
+    faces = np.random.default_rng(1).normal(size=(9, LENGTHS[recipe])) * np.arange(9)[:, np.newaxis]
+    expected = skops.io.load(path, trusted=["sklearn.tree._tree.Tree"])["pipeline"]
+    assert np.array_equal(decisions_of(artifact.load(path).pipeline, faces), decisions_of(expected, faces))
+
+
+def test_the_service_needs_no_scikit_learn() -> None:
+    """Serving the demo's model imports neither scikit-learn nor SciPy nor skops, which take most of a start."""
+    code = (
+        "import sys; import services.svm.__main__; from services.svm import artifact;"
+        "artifact.load('models/svm/demo.skops');"
+        "print(*[name for name in ('sklearn', 'scipy', 'skops') if name in sys.modules])"
+    )
+    assert run([sys.executable, "-c", code], cwd=ROOT).stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"left_child": 0}, {"right_child": 10**6}, {"feature": Wavelet.length}, {"feature": -1}],
+    ids=["cycle", "beyond", "feature", "negative"],
+)
+def test_a_damaged_tree_is_refused(change: dict[str, int], tmp_path: Path) -> None:
+    """A forest's tree that scikit-learn would follow out of its memory, or forever, is refused."""
+    model = fitted("wavelet", 2, classifier=RandomForestClassifier(1))
+    tree = model.pipeline["classifier"].estimators_[0].tree_
+    state = tree.__getstate__()
+    for field, value in change.items():
+        state["nodes"][field][0] = value
+    tree.__setstate__(state)
+    artifact.save(model, tmp_path / "model.skops")
+    with pytest.raises(Misconfigured, match="a tree of its forest is damaged"):
+        artifact.load(tmp_path / "model.skops")
 
 
 def test_two_models_have_two_versions(trained: Artifact, tmp_path: Path) -> None:
