@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
@@ -131,9 +132,10 @@ class LiveModel:
     def _check_network(self, trained: Artifact, recipe: Recipe) -> None:
         """Check that the model was trained on the vectors of this server's network."""
         own, theirs = self._embedder.network, trained.network
-        if recipe.network and (theirs, trained.pipeline.n_features_in_) != (own.id, own.length):
+        made = replace(own, id=theirs, length=int(trained.pipeline.n_features_in_), aligner=trained.aligner)
+        if recipe.network and made != own:
             raise Misconfigured(
-                f"{self._settings.svm_model} was trained with the network {theirs}, and MARQUEE_SVM_EMBEDDING names "
+                f"{self._settings.svm_model} was trained with the network {made}, and MARQUEE_SVM_EMBEDDING names "
                 f"{own}. Set it to that network, or train with `--embedding {self._settings.svm_embedding}`."
             )
 

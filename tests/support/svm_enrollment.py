@@ -22,7 +22,7 @@ from services.svm import artifact
 from services.svm.gallery.enroller import SvmEnroller
 from services.svm.gallery.people import Gallery, Person
 from services.svm.model import Artifact, Calibration, Sigmoid
-from services.svm.networks.network import DLIB, NetworkId
+from services.svm.networks.network import DLIB, Network
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 
@@ -30,18 +30,17 @@ COLLINS, HOPPER = "Eileen Collins", "Grace Hopper"
 
 
 def write_model(
-    folder: Path, recipe: str = "embedding", length: int = 128, seed: int = 0, network: NetworkId = DLIB.id
+    folder: Path, recipe: str = "embedding", length: int = 0, seed: int = 0, network: Network = DLIB
 ) -> Path:
     """Write a model of Ada and Bea, who look like nobody."""
-    owners = np.repeat([0, 1], 4)
+    owners, length = np.repeat([0, 1], 4), length or network.length
     features = np.random.default_rng(seed).normal(3, 0.01, (8, length)) * np.where(owners, 1, -1)[:, np.newaxis]
     pipeline = Pipeline([("scaler", MinMaxScaler()), ("classifier", SVC(kernel="linear"))]).fit(features, owners)
     rows = features if recipe == "embedding" else np.eye(2)[owners]
     gallery = Gallery((Person("ada", "Ada"), Person("bea", "Bea")), rows, owners)
     path = folder / "model.skops"
-    artifact.save(
-        Artifact(recipe, pipeline, gallery, Calibration(Sigmoid(1, -9, 5), 0.4), {}, "", network=network), path
-    )
+    calibration, own = Calibration(Sigmoid(1, -9, 5), 0.4), {"network": network.id, "aligner": network.aligner}
+    artifact.save(Artifact(recipe, pipeline, gallery, calibration, {}, "", **own), path)
     return path
 
 

@@ -41,7 +41,7 @@ class Network:
     """Distance from an enrolled face, in the metric, beyond which a face is somebody else's."""
     evidence_group: str
     aligner: str
-    """What turns a face upright for it: "dlib", or "template", by the five points of its manifest."""
+    """What turns a face upright for it: "dlib", or the "points" of the detector."""
 
     def __str__(self) -> str:
         return f"{self.id}, {self.length} numbers, aligned by {self.aligner}"

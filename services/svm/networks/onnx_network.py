@@ -58,7 +58,7 @@ class OnnxNetwork:
             metric=manifest.metric,
             distance=manifest.distance,
             evidence_group=manifest.evidence_group,
-            aligner="template",
+            aligner="points",
         )
         self._manifest = manifest
         self._mean, self._scale = np.array(manifest.mean, np.float32), np.array(manifest.scale, np.float32)
@@ -90,8 +90,8 @@ class OnnxNetwork:
         template = np.array(self._manifest.template)
         if face.points:
             return similarity(np.array(face.points), template)
-        corners = self._dlib.landmarks(pixels, face)
-        return similarity(np.array([corners[0:2].mean(axis=0), corners[2:4].mean(axis=0)]), template[:2])
+        corners = self._dlib.landmarks(pixels, face)  # first the eye on the picture's right: the person's left
+        return similarity(np.array([corners[2:4].mean(axis=0), corners[0:2].mean(axis=0)]), template[:2])
 
     def _run(self, chip: Pixels) -> npt.NDArray[np.float32]:
         """Return the vector of an RGB chip [height, width, 3]."""

@@ -22,7 +22,7 @@ from services.runtime.images.haar import HaarFaces
 from services.svm import artifact
 from services.svm.classifiers import SCALERS
 from services.svm.model import Artifact
-from services.svm.networks.network import Embedder, NetworkId
+from services.svm.networks.network import Embedder, Network
 from services.svm.networks.onnx_network import DLIB_SETTING, embedder_of
 from services.svm.recipes.recipe import RECIPES, Recipe, recipe_of
 from services.svm.train import report
@@ -95,7 +95,7 @@ def _train(folder: Path, not_copied: Sequence[LeftOut], args: argparse.Namespace
         held_out = held_out_report(faces, args.scaler, args.false_accepts)
         seconds["seconds_fitting"] = round(time.perf_counter() - begin, 1)
     fitted.report.update(seconds | held_out)
-    _save(faces, fitted, embedder.network.id, args.detector, args.out)
+    _save(faces, fitted, embedder.network, args.detector, args.out)
     page = args.report or args.out.with_suffix(".html")
     report.write(page, [picture for picture in pictures if picture.usable], left_out, faces, fitted)
     _summarize(fitted, args.out, page, console)
@@ -154,7 +154,7 @@ def _counts(pictures: Sequence[Picture]) -> list[str]:
     return [str(count) for count in (len(pictures), len(usable), moments, no_face, other, unreadable)]
 
 
-def _save(faces: TrainingSet, fitted: Fit, network: NetworkId, detector: str, path: Path) -> None:
+def _save(faces: TrainingSet, fitted: Fit, network: Network, detector: str, path: Path) -> None:
     trained = Artifact(
         recipe=faces.recipe,
         pipeline=fitted.pipeline,
@@ -162,7 +162,8 @@ def _save(faces: TrainingSet, fitted: Fit, network: NetworkId, detector: str, pa
         calibration=fitted.calibration,
         report=fitted.report,
         data_sha256=faces.sha256,
-        network=network,
+        network=network.id,
+        aligner=network.aligner,
         detector=detector,
     )
     artifact.save(trained, path)

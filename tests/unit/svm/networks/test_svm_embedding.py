@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import boto3
@@ -13,7 +14,7 @@ from marquee import Client
 from services.runtime.errors import Misconfigured
 from services.svm import artifact
 from services.svm.__main__ import main as serve
-from services.svm.networks.network import DLIB, NetworkId
+from services.svm.networks.network import DLIB, Network, NetworkId
 from services.svm.networks.onnx_network import embedder_of
 from services.svm.train.__main__ import main as train
 from tests.support.aws import s3_store
@@ -34,13 +35,14 @@ from tests.support.svm_enrollment import (
 
 pytestmark = pytest.mark.slow
 
-TESTNET = NetworkId("testnet", "1")
 LENGTH = MANIFEST["length"]
+TESTNET = Network(NetworkId("testnet", "1"), LENGTH, "l2", MANIFEST["distance"], MANIFEST["evidence_group"], "points")
+LATER = replace(TESTNET, id=NetworkId("testnet", "2"))
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    return write_model(tmp_path, length=LENGTH, network=TESTNET)
+    return write_model(tmp_path, network=TESTNET)
 
 
 @pytest.mark.parametrize(("metric", "distance"), [("l2", 1.0), ("cosine", 0.1)])
@@ -61,7 +63,7 @@ def test_people_are_enrolled_and_named(model: Path, tmp_path: Path, metric: str,
             assert [candidate.display_name for candidate in face.candidates] == [name]
             assert face.candidates[0].score > 0.95
             embedding = face.embedding
-            assert (embedding.model, embedding.version, embedding.metric) == (*TESTNET, metric)
+            assert (embedding.model, embedding.version, embedding.metric) == (*TESTNET.id, metric)
             assert len(embedding.values) == LENGTH
             assert result.model.evidence_group == "pixels"
 
@@ -79,11 +81,11 @@ async def test_a_nearer_distance_is_in_the_networks_metric(model: Path, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("network", "length"), [(DLIB.id, DLIB.length), (TESTNET, LENGTH + 1), (NetworkId("testnet", "2"), LENGTH)]
+    "network", [DLIB, LATER, replace(TESTNET, length=LENGTH + 1), replace(TESTNET, aligner="dlib")], ids=str
 )
-async def test_a_model_of_another_network_stops_the_start(tmp_path: Path, network: NetworkId, length: int) -> None:
-    """Name, version and length of the network must be the server's; the error names the setting and both."""
-    model = write_model(tmp_path, length=length, network=network)
+async def test_a_model_of_another_network_stops_the_start(tmp_path: Path, network: Network) -> None:
+    """Name, version, length and aligner of the network must be the server's; the error names the setting and both."""
+    model = write_model(tmp_path, network=network)
     with pytest.raises(Misconfigured, match=rf"{network}.*MARQUEE_SVM_EMBEDDING names testnet 1, {LENGTH} numbers"):
         async with replica(model, svm_embedding=write_network(tmp_path)):
             pass
@@ -102,7 +104,7 @@ async def test_a_gallery_of_another_network_stops_the_start(model: Path, tmp_pat
     async with replica(model, gallery, svm_embedding=write_network(tmp_path)) as (_, enroller):
         await enroller.enroll(enrollment_of(portrait(COLLINS)))
     before = gallery.read_bytes()
-    later = write_model(tmp_path, length=LENGTH, network=NetworkId("testnet", "2"))
+    later = write_model(tmp_path, network=LATER)
     address = write_network(tmp_path, version="2")
     with pytest.raises(Misconfigured, match=r"gallery\.npz: it is not .* \(testnet 2, .*\(testnet 1, .*SVM_EMBEDDING"):
         async with replica(later, gallery, svm_embedding=address):
@@ -112,7 +114,7 @@ async def test_a_gallery_of_another_network_stops_the_start(model: Path, tmp_pat
 
 async def test_a_reload_keeps_the_network(tmp_path: Path) -> None:
     """A model of another network that appears later leaves the old in use; one of the same is taken."""
-    model = write_model(tmp_path, length=LENGTH, network=TESTNET)
+    model = write_model(tmp_path, network=TESTNET)
     async with replica(model, svm_embedding=write_network(tmp_path), svm_model_poll_seconds=0.02) as (recognizer, _):
         before = version(recognizer)
         with capture_logs() as logs:
@@ -121,7 +123,7 @@ async def test_a_reload_keeps_the_network(tmp_path: Path) -> None:
                 while not any("network dlib" in line.get("error", "") for line in logs):  # noqa: ASYNC110 - as below
                     await asyncio.sleep(0.02)
         assert version(recognizer) == before
-        write_model(tmp_path, length=LENGTH, network=TESTNET, seed=1)
+        write_model(tmp_path, network=TESTNET, seed=1)
         async with asyncio.timeout(PATIENCE):
             while version(recognizer) == before:  # noqa: ASYNC110 - the recognizer has no event for a new model
                 await asyncio.sleep(0.02)
@@ -134,7 +136,7 @@ def test_the_network_is_read_from_s3(tmp_path: Path) -> None:
         client = boto3.client("s3", endpoint_url=url)
         for name in ("net.onnx", "net.onnx.json"):
             client.upload_file(str(tmp_path / name), "models", f"faces/{name}")
-        assert embedder_of("onnx:s3://models/faces/net.onnx", url).network.id == TESTNET
+        assert embedder_of("onnx:s3://models/faces/net.onnx", url).network == TESTNET
 
 
 def test_the_trainer_takes_the_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +148,7 @@ def test_the_trainer_takes_the_network(tmp_path: Path, capsys: pytest.CaptureFix
     out = tmp_path / "out.skops"
     train([str(tmp_path / "people"), "--embedding", write_network(tmp_path), "--out", str(out)])
     trained = artifact.load(out)
-    assert (trained.network, trained.gallery.rows.shape) == (TESTNET, (6, LENGTH))
+    assert (trained.network, trained.gallery.rows.shape) == (TESTNET.id, (6, LENGTH))
     for arguments in (["--embedding", "onnx:nowhere.onnx"], ["--embedding", "pca"], ["--recipe", "hog-lbp"]):
         with pytest.raises(SystemExit) as caught:
             train([str(tmp_path / "people"), "--embedding", write_network(tmp_path), *arguments])

@@ -2,16 +2,61 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from skimage.transform import SimilarityTransform
 
+from local.pictures import photo
 from services.runtime.errors import Misconfigured
+from services.runtime.images.faces import Face
+from services.runtime.images.image import Pixels
+from services.svm.faces.finder import FaceFinder
 from services.svm.networks.onnx_network import embedder_of, similarity
 from tests.support.onnx_networks import MANIFEST, write_network
+
+PIXELS = 3 * 16 * 16
+ARCFACE = [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]]
+
+
+@pytest.fixture(scope="module")
+def chip() -> Pixels:
+    return np.random.default_rng(3).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("batch", [1, "n"])
+@pytest.mark.parametrize("layout", ["nchw", "nhwc"])
+@pytest.mark.parametrize("colour_order", ["rgb", "bgr"])
+def test_pixels_arrive_as_the_manifest_says(
+    chip: Pixels, tmp_path: Path, batch: int | str, layout: str, colour_order: str
+) -> None:
+    """A face that lies as the template wants it reaches the network unmoved, in its order, layout, mean and scale."""
+    mean, scale = [10.0, 20.0, 30.0], [0.5, 0.25, 0.125]
+    own: dict[str, Any] = {"layout": layout, "colour_order": colour_order, "mean": mean, "scale": scale}
+    embedder = embedder_of(write_network(tmp_path, batch=batch, length=PIXELS, **own))
+    colours = chip if colour_order == "rgb" else chip[:, :, ::-1]
+    expected = (colours - np.array(mean)) * scale
+    expected = expected if layout == "nhwc" else expected.transpose(2, 0, 1)
+    face = Face(0, 0, 16, 16, points=tuple(map(tuple, MANIFEST["template"])))
+    assert embedder.embed(chip, face) == pytest.approx(expected.ravel(), abs=1e-4)
+
+
+def test_it_equals_opencvs_recognizer(tmp_path: Path) -> None:
+    """The same file gives the vector that OpenCV's FaceRecognizerSF gives, which is fed as SFace is."""
+    address = write_network(
+        tmp_path, batch=1, width=112, height=112, mean=0.0, scale=1.0, template=ARCFACE, metric="cosine"
+    )
+    picture = cv2.GaussianBlur(np.random.default_rng(5).integers(0, 256, (300, 400, 3), dtype=np.uint8), (0, 0), 5)
+    points = np.array([[170, 110], [228, 121], [196, 150], [168, 175], [215, 184]], np.float32)
+    reference = cv2.FaceRecognizerSF.create(address.removeprefix("onnx:"), "")
+    box = np.concatenate([[140, 70, 120, 150], points.ravel(), [0.9]]).astype(np.float32)[np.newaxis]
+    expected = reference.feature(reference.alignCrop(picture[:, :, ::-1], box))[0]
+    vector = embedder_of(address).embed(picture, Face(140, 70, 120, 150, points=tuple(map(tuple, points))))
+    assert vector == pytest.approx(expected / np.linalg.norm(expected), abs=2e-3)
 
 
 def test_points_are_fitted_as_umeyama_does() -> None:
@@ -112,3 +157,12 @@ def test_a_stated_hash_is_checked(tmp_path: Path) -> None:
     digest = hashlib.sha256((tmp_path / "net.onnx").read_bytes()).hexdigest()
     (tmp_path / "net.onnx.json").write_text(json.dumps(MANIFEST | {"sha256": digest}))
     assert embedder_of(address).network.length == MANIFEST["length"]
+
+
+def test_no_points_fall_back_to_the_eyes(tmp_path: Path) -> None:
+    """A face that came without points, as from a caller, is aligned by the eyes that dlib finds in its box."""
+    picture = np.asarray(photo("Eileen Collins"))
+    embedder = embedder_of(write_network(tmp_path, width=112, height=112, template=ARCFACE, metric="cosine"))
+    (whole,) = FaceFinder().find(picture).faces
+    bare = replace(whole, points=())
+    assert embedder.embed(picture, whole) @ embedder.embed(picture, bare) > 0.9
