@@ -1,6 +1,5 @@
 """Enrollment into the SVM's gallery, without training."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -8,13 +7,11 @@ from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.runtime.errors import DomainError, InvalidRequest, NotOffered
 from services.runtime.images.image import Image
-from services.runtime.leaf.recognizer import Enrollment, FaceRemoval, Page, check_one_face
+from services.runtime.leaf.recognizer import Enrollment, FaceRemoval, Page
 from services.runtime.people import check_page_token
-from services.svm.faces import quality
-from services.svm.faces.finder import FaceFinder
 from services.svm.gallery.changes import add_faces, remove_faces, remove_person
-from services.svm.gallery.people import EnrolledFace, Source
-from services.svm.gallery.portrait import Portrait
+from services.svm.gallery.people import EnrolledFace
+from services.svm.gallery.portrait import Portrait, portrait_of
 from services.svm.model import Model
 from services.svm.recognizer import SvmRecognizer
 
@@ -85,23 +82,6 @@ class SvmEnroller:
             return exc
 
 
-def portrait_of(image: Image, finder: FaceFinder, model: Model) -> Portrait:
-    """Find and measure the picture's face. Raises UnfitFace with what to do about it, and what the image raises."""
-    detection = finder.find(image.upright(), model.detector)
-    check_one_face(detection.faces)
-    (face,) = detection.faces
-    measures = quality.measure(detection, face)
-    quality.check_face(face, measures)
-    return Portrait(
-        content_sha256=hashlib.sha256(image.content).hexdigest(),
-        source=_source(image.s3_object),
-        detector=face.detector,
-        vector=model.views(detection.pixels, face).mean(axis=0),
-        box=detection.box(face),
-        quality=measures,
-    )
-
-
 def _person(model: Model, person_id: str) -> pb.Person | None:
     """Return the person as the model knows them; None if every picture of somebody new was refused."""
     if (known := model.people.get(person_id)) is None:
@@ -111,12 +91,6 @@ def _person(model: Model, person_id: str) -> pb.Person | None:
         person.face_count = len(enrolled.faces)
         person.create_time.FromDatetime(datetime.fromisoformat(enrolled.created))
     return person
-
-
-def _source(s3_object: recognizer_pb2.S3Object | None) -> Source | None:
-    if s3_object is None or not s3_object.bucket:
-        return None
-    return Source(s3_object.bucket, s3_object.key, s3_object.version_id)
 
 
 def _after(faces: Sequence[EnrolledFace], token: str) -> Sequence[EnrolledFace]:
