@@ -41,8 +41,9 @@ ENTRYPOINT ["python", "-m"]
 # A service. It comes last, since Docker's legacy builder builds every stage before its target.
 FROM build AS service-packages
 ARG SERVICE
-COPY requirements/${SERVICE}.txt ./
-RUN ./packages ${SERVICE}.txt
+ARG PACKAGES=${SERVICE}
+COPY requirements/${PACKAGES}.txt ./
+RUN ./packages ${PACKAGES}.txt
 
 FROM server AS service
 ARG SERVICE

@@ -26,7 +26,7 @@ def test_a_services_image_has_only_what_it_needs() -> None:
         ("", "services/runtime"),
         ("", "services/${SERVICE}"),
     ]
-    assert "COPY requirements/${SERVICE}.txt" in _stage("service-packages")
+    assert "ARG PACKAGES=${SERVICE}\nCOPY requirements/${PACKAGES}.txt" in _stage("service-packages")
 
 
 @pytest.mark.parametrize("service", SERVERS)

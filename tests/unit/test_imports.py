@@ -42,6 +42,11 @@ def test_the_fetcher_imports_what_its_image_has() -> None:
     _import("services.keras.fetch.__main__", _locked("requirements/keras.txt"))
 
 
+def test_keras_finds_faces_with_what_its_image_for_faces_has() -> None:
+    """The detector needs only the packages of the Keras image for networks that look at faces."""
+    _import("services.runtime.images.detector", _locked("requirements/keras-faces.txt"))
+
+
 def test_the_launcher_imports_what_its_image_has() -> None:
     """The launcher needs only the packages of the stand-ins' image, which is locked for the whole local system."""
     _import("local.__main__", _locked("requirements/local.txt"))
