@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -44,6 +45,13 @@ def grid_of(recipe: str) -> Grid:
         case "hog-lbp":
             return {"classifier__C": [1]}
     return {"classifier__C": [0.01, 0.1, 1]}
+
+
+def name_of(classifier: BaseEstimator) -> str:
+    """Return the classifier's own name, and an SVC's with its kernel: "LogisticRegression", "SVC (rbf)"."""
+    if isinstance(classifier, OneVsRestClassifier):
+        return name_of(classifier.estimator)
+    return f"SVC ({classifier.kernel})" if isinstance(classifier, SVC) else type(classifier).__name__
 
 
 def _published() -> list[dict[str, list[Any]]]:

@@ -60,7 +60,7 @@ class Chart:
     y_label: str
     lines: Sequence[Line]
     diagonal: bool = False
-    """Whether to draw the line of pure chance, from one corner to the other."""
+    """Whether to draw the line from one corner to the other: pure chance, or what was promised."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ Numbers = npt.NDArray[np.float64]
 STRANGER = -1
 CLOSED_SET_FALSE_ACCEPTS = 0.05
 """Share of strangers that may be identified if no share is given: recipes without one detect strangers poorly."""
+_BINS, _FEWEST_IN_A_BIN = 10, 10
 _LOWEST_IDENTIFY_SCORE = 0.5
 """A name that is wrong more often than right identifies nobody, whatever the strangers at hand score."""
 
@@ -29,6 +30,8 @@ class Trial:
     """[faces, people]"""
     owners: npt.NDArray[np.int64]
     """[faces]: the column of the person that each face shows, or STRANGER."""
+    faces: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """[faces]: their numbers in the training set."""
 
     @property
     def nearest(self) -> Numbers:
@@ -65,6 +68,30 @@ def best_scores(calibration: Calibration, trial: Trial) -> Numbers:
     """Return [faces]: the score of each face's best candidate; 0 for a face beyond the threshold, which has none."""
     best = calibration.scores(trial.decisions, trial.distances).max(axis=1)
     return np.where(trial.nearest <= calibration.threshold, best, 0.0)
+
+
+def names(calibration: Calibration, trial: Trial) -> npt.NDArray[np.int64]:
+    """Return [faces]: the column of each face's best candidate; one more than there are people for UNKNOWN."""
+    best = calibration.scores(trial.decisions, trial.distances).argmax(axis=1)
+    return np.asarray(np.where(trial.nearest <= calibration.threshold, best, trial.decisions.shape[1]))
+
+
+def reliability(calibration: Calibration, known: Trial, trials: list[Trial]) -> Numbers:
+    """Return [bins, 3]: mean score, share of right names and number of faces, of ten bins or fewer, lowest score first.
+
+    The faces are those with a candidate, known people's and all strangers', whose names are wrong.
+    """
+    everybody = _with_strangers(known, trials)
+    scores = _flat(best_scores(calibration, one) for one in everybody)
+    right = _flat(names(calibration, one) == one.owners for one in everybody)
+    order = np.argsort(scores, kind="stable")[int((scores == 0).sum()) :]
+    bins = np.array_split(order, max(1, min(_BINS, len(order) // _FEWEST_IN_A_BIN)))
+    return np.array([(scores[one].mean(), right[one].mean(), len(one)) for one in bins if len(one)]).reshape(-1, 3)
+
+
+def _with_strangers(known: Trial, trials: list[Trial]) -> list[Trial]:
+    strange = [Trial(one.decisions[one.strange], one.distances[one.strange], one.owners[one.strange]) for one in trials]
+    return [known, *strange]
 
 
 def _flat(parts: Iterable[npt.NDArray[Any]]) -> Numbers:

@@ -1,7 +1,7 @@
 """Fitting of scaler and classifier, chosen and measured by cross-validation, and tested on held-out faces."""
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,11 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from sklearn.pipeline import Pipeline
 
-from services.svm.classifiers import grid_of, pipeline_of
+from services.svm.classifiers import grid_of, name_of, pipeline_of
 from services.svm.gallery.people import Gallery
 from services.svm.model import Artifact, Calibration, Model, mean_decisions
 from services.svm.recipes.recipe import RECIPES
-from services.svm.train.calibration import STRANGER, Trial, calibrate
+from services.svm.train.calibration import STRANGER, Trial, best_scores, calibrate, names
 from services.svm.train.dataset import TrainingSet
 from services.svm.train.pictures import TrainingError
 
@@ -28,9 +28,24 @@ Splits = list[tuple[Columns, Columns]]
 
 
 @dataclass(frozen=True)
+class GridPoint:
+    """A classifier that was tried."""
+
+    classifier: str
+    parameters: str
+    """As "C=10"."""
+    mean: float
+    """Accuracy in cross-validation, without UNKNOWN: mean of the folds."""
+    spread: float
+    """Standard deviation of the folds."""
+    chosen: bool
+
+
+@dataclass(frozen=True)
 class Fit:
     """A fitted classifier, its calibration and its measurements."""
 
+    recipe: str
     pipeline: Pipeline
     gallery: Gallery
     calibration: Calibration
@@ -39,6 +54,8 @@ class Fit:
     """Every face, as judged by a model that had not seen its group; in the training set's order."""
     trials: list[Trial]
     """For each person left out, all faces as judged by models that knew neither the person nor the face's group."""
+    grid: list[GridPoint]
+    """All that was tried, in the order of trying."""
 
 
 def fit(faces: TrainingSet, scaler: str = "minmax", false_accepts: float | None = None) -> Fit:
@@ -54,10 +71,10 @@ def fit(faces: TrainingSet, scaler: str = "minmax", false_accepts: float | None 
     trials = _stranger_trials(faces, best)
     calibration = calibrate(known, trials, false_accepts)
     _check_separation(calibration)
-    report = {"folds": len(splits)} | _choice(search.best_params_) | measure(known, trials, calibration)
+    report = {"folds": len(splits)} | _choice(best, search.best_params_) | measure(known, trials, calibration)
     if faces.recipe == "wavelet":
         report["scaler"] = scaler
-    return Fit(best, _gallery(faces, best, everybody), calibration, report, known, trials)
+    return Fit(faces.recipe, best, _gallery(faces, best, everybody), calibration, report, known, trials, _grid(search))
 
 
 def held_out_report(faces: TrainingSet, scaler: str, false_accepts: float | None) -> dict[str, Any]:
@@ -78,19 +95,33 @@ def held_out_report(faces: TrainingSet, scaler: str, false_accepts: float | None
 
 
 def measure(known: Trial, trials: list[Trial], calibration: Calibration) -> dict[str, Any]:
-    """Return accuracy and macro-F1 of naming, how well strangers are detected, and the threshold's effect on both."""
-    names = known.decisions.argmax(axis=1)
+    """Return how often names are right, how well strangers are detected, and what threshold and score do to both."""
+    people, found = range(known.decisions.shape[1]), names(calibration, known)
+    nobody_unknown = names(replace(calibration, threshold=np.inf), known)
     report = {
         "faces": len(known.owners),
-        "accuracy": float(accuracy_score(known.owners, names)),
-        "macro_f1": float(f1_score(known.owners, names, average="macro")),
+        "accuracy": float(accuracy_score(known.owners, found)),
+        "macro_f1": float(f1_score(known.owners, found, labels=people, average="macro", zero_division=0)),
+        "rank_1": float(accuracy_score(known.owners, nobody_unknown)),
+        "rank_1_macro_f1": float(f1_score(known.owners, nobody_unknown, average="macro")),
         "known_kept": float((known.nearest <= calibration.threshold).mean()),
+        "threshold": calibration.threshold,
+        "identify_score": calibration.identify_score,
     }
-    if trials:
-        strangers = np.concatenate([one.nearest[one.strange] for one in trials])
-        report["stranger_auroc"] = float(np.mean([roc_auc_score(one.strange, one.nearest) for one in trials]))
-        report["strangers_accepted"] = float((strangers <= calibration.threshold).mean())
-    return report
+    return report | (_measure_strangers(trials, calibration) if trials else {})
+
+
+def _measure_strangers(trials: list[Trial], calibration: Calibration) -> dict[str, float]:
+    strange = np.concatenate([one.strange for one in trials])
+    scores = np.concatenate([best_scores(calibration, one) for one in trials])
+    right = np.concatenate([names(calibration, one) == one.owners for one in trials])
+    identified = scores >= calibration.identify_score
+    return {
+        "stranger_auroc": float(np.mean([roc_auc_score(one.strange, one.nearest) for one in trials])),
+        "strangers_accepted": float((scores[strange] > 0).mean()),
+        "strangers_identified": float(identified[strange].mean()),
+        "known_identified": float((identified & right)[~strange].mean()),
+    }
 
 
 def _splits(faces: TrainingSet) -> Splits:
@@ -123,7 +154,8 @@ def _known_trial(faces: TrainingSet, pipeline: Pipeline, splits: Splits) -> Tria
     decisions, distances = np.empty((2, len(faces.owners), people))
     for train, test in splits:
         decisions[test], distances[test] = _judge(faces, pipeline, train, test)
-    return Trial(decisions, distances, np.unique(faces.owners, return_inverse=True)[1])
+    owners = np.unique(faces.owners, return_inverse=True)[1]
+    return Trial(decisions, distances, owners, np.arange(len(owners)))
 
 
 def _stranger_trials(faces: TrainingSet, pipeline: Pipeline) -> list[Trial]:
@@ -145,9 +177,10 @@ def _stranger_trial(faces: TrainingSet, pipeline: Pipeline, person: int) -> Tria
     for fold, (train, test) in enumerate(_splits(rest)):
         strange = own[fold::folds]
         judged = _judge(faces, pipeline, others[train], np.concatenate([others[test], strange]))
-        parts.append((*judged, np.concatenate([known[test], np.full(len(strange), STRANGER)])))
-    decisions, distances, owners = zip(*parts, strict=True)
-    return Trial(np.vstack(decisions), np.vstack(distances), np.concatenate(owners))
+        whose = np.concatenate([known[test], np.full(len(strange), STRANGER)])
+        parts.append((*judged, whose, np.concatenate([others[test], strange])))
+    decisions, distances, owners, numbers = zip(*parts, strict=True)
+    return Trial(np.vstack(decisions), np.vstack(distances), np.concatenate(owners), np.concatenate(numbers))
 
 
 def _judge(faces: TrainingSet, pipeline: Pipeline, train: Columns, test: Columns) -> tuple[Numbers, Numbers]:
@@ -173,11 +206,29 @@ def _check_separation(calibration: Calibration) -> None:
         raise TrainingError("In cross-validation the faces could not be told apart. Add pictures of each person.")
 
 
-def _choice(params: dict[str, Any]) -> dict[str, Any]:
+def _choice(best: Pipeline, params: dict[str, Any]) -> dict[str, Any]:
     """Return the grid's choice in words and numbers, which is what the artifact may hold."""
+    return {"classifier": name_of(best["classifier"])} | _plain(params)
+
+
+def _plain(params: dict[str, Any]) -> dict[str, Any]:
     plain = {name.rpartition("__")[2]: value for name, value in params.items()}
-    classifier = plain.pop("classifier", None)
-    return plain | ({"classifier": type(classifier).__name__} if classifier is not None else {})
+    return {name: value for name, value in plain.items() if name not in {"classifier", "kernel"}}
+
+
+def _grid(search: GridSearchCV) -> list[GridPoint]:
+    results = search.cv_results_
+    points = zip(results["params"], results["mean_test_score"], results["std_test_score"], strict=True)
+    return [
+        GridPoint(
+            name_of(clone(search.estimator).set_params(**params)["classifier"]),
+            ", ".join(f"{name}={value}" for name, value in _plain(params).items()),
+            float(mean),
+            float(spread),
+            chosen=bool(number == search.best_index_),
+        )
+        for number, (params, mean, spread) in enumerate(points)
+    ]
 
 
 def _names(fitted: Fit, faces: TrainingSet) -> list[str]:

@@ -1,21 +1,27 @@
 """The trainer, from a folder to a model or an error message."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import boto3
+import numpy as np
 import pytest
 from PIL import Image as Pillow
 from PIL import ImageFilter
 
 from local.pictures import PEOPLE, photo, scene, variations
+from services.runtime.images.detector import FaceDetector
 from services.svm import artifact
 from services.svm.train.__main__ import main
 from tests.support.aws import s3_store
 
 pytestmark = pytest.mark.slow
+
+_PUBLISHED = ("SVC (linear)", "SVC (rbf)", "LogisticRegression", "RandomForestClassifier")
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +60,12 @@ def error_of(arguments: Sequence[object], capsys: pytest.CaptureFixture[str]) ->
     return capsys.readouterr().err
 
 
+def output_of(arguments: Sequence[object], capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the trainer's standard output."""
+    main([str(argument) for argument in arguments])
+    return capsys.readouterr().out
+
+
 def test_a_model_is_trained(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A folder per person becomes a model; pictures left out are listed with the reason and counted in a table."""
     (copy / "Grace_Hopper" / ".hidden").write_text("not looked at")
@@ -86,7 +98,7 @@ def test_the_page_shows_the_measurements(copy: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("recipe", ["hog-lbp", "wavelet"])
 def test_every_recipe_is_trained(people: Path, recipe: str, tmp_path: Path) -> None:
     """The model names its recipe, and its classifier accepts that recipe's features."""
-    main([str(people), "--recipe", recipe, "--faces", "haar+hog", "--out", str(tmp_path / "model.skops")])
+    main([str(people), "--recipe", recipe, "--detector", "yunet", "--out", str(tmp_path / "model.skops")])
     trained = artifact.load(tmp_path / "model.skops")
     assert trained.recipe == recipe
     assert trained.gallery.rows.shape == (6, 2)
@@ -213,3 +225,81 @@ def test_a_wrong_output_is_refused_before_training(
 ) -> None:
     """A folder or an S3 address as --out is refused before any picture is read."""
     assert message in error_of([tmp_path / "no pictures", "--out", place or tmp_path], capsys)
+
+
+def test_crops_of_faces_are_taken_whole(people: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a folder of crops each is a face, also those in which none is found; so are others with --crops."""
+    folder = tmp_path / "crops"
+    for path in people.rglob("*.jpg"):
+        with Pillow.open(path) as picture:
+            (face,) = FaceDetector().find(np.asarray(picture)).faces
+            (folder / path.parent.name).mkdir(parents=True, exist_ok=True)
+            box = (face.left, face.top, face.left + face.width, face.top + face.height)
+            picture.crop(box).save(folder / path.parent.name / path.name)
+    with Pillow.open(folder / "Grace_Hopper" / "0.jpg") as missed:
+        missed.rotate(180).save(folder / "Grace_Hopper" / "0.jpg")
+    assert "face crops, whose whole is the face: 6 of 6 pictures" in output_of([folder], capsys)
+    with Pillow.open(folder / "Grace_Hopper" / "1.jpg") as tall:
+        tall.resize((100, 200)).save(folder / "Grace_Hopper" / "1.jpg")
+    assert "face crops, whose whole is the face: 6 of 6 pictures" in output_of([folder, "--crops"], capsys)
+    assert "left out, no face: Grace_Hopper/0.jpg" in output_of([folder, "--no-crops"], capsys)
+
+
+def test_what_is_known_beforehand_is_listed_beforehand(copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files that are no pictures and people with one picture are listed before any picture is looked at."""
+    (copy / "Grace_Hopper" / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    (copy / "Ada_Lovelace").mkdir()
+    for name in ("Ada_Lovelace/only.jpg", "Grace_Hopper/cup.jpg"):
+        scene("coffee.png").save(copy / name)
+    output = output_of([copy], capsys)
+    assert output.index("Thumbs.db") < output.index("cup.jpg")
+    assert output.index("only.jpg") < output.index("cup.jpg")
+
+
+@pytest.mark.parametrize("file", ["Thumbs.db", "cup.jpg"])
+def test_a_strict_training_refuses_what_would_be_left_out(
+    copy: Path, file: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --strict, one file that is no picture, or shows no face, is named, and nothing is written."""
+    scene("coffee.png").save(copy / "Grace_Hopper" / file, "JPEG")
+    assert f": Grace_Hopper/{file}" in error_of([copy, "--strict"], capsys)
+    assert not (tmp_path / "model.skops").exists()
+
+
+def test_wide_names_are_not_cut(copy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Long names and those in wide characters are whole on the console and the page, and nothing colours a file."""
+    names = ["宮崎駿" * 12, "Pablo_Diego_José_Francisco_de_Paula_Juan_Nepomuceno_María_de_los_Remedios_Cipriano"]
+    for old, new in zip(("Grace_Hopper", "Eileen_Collins"), names, strict=True):
+        (copy / old).rename(copy / new)
+    output = output_of([copy], capsys)
+    page = (tmp_path / "model.html").read_text()
+    assert all(name in output and name.replace("_", " ") in page for name in names)
+    assert "\x1b" not in output
+
+
+def test_every_figure_is_explained(people: Path, tmp_path: Path) -> None:
+    """The page says what each figure means, and from what, when and by which version it was made; JSON has them all."""
+    main([str(people), "--recipe", "hog-lbp", "--json", str(tmp_path / "model.json")])
+    content, page = json.loads((tmp_path / "model.json").read_text()), (tmp_path / "model.html").read_text()
+    trained = artifact.load(tmp_path / "model.skops")
+    assert content["figures"] == trained.report
+    assert content["figures"]["identify_score"] == trained.calibration.identify_score
+    for name in content["figures"]:
+        assert re.search(rf"<th>{name}</th>\s*<td[^>]*>[^<]+</td>\s*<td class=\"prose\">[A-Zam]", page)
+    for value in (
+        trained.data_sha256,
+        content["provenance"]["date"],
+        "How it was made",
+        f"<td>{version('marquee')}</td>",
+    ):
+        assert value in page
+
+
+def test_classifiers_are_compared_by_their_names(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The published recipe's classifiers are listed with each parameter's score and spread; one of them is chosen."""
+    output = output_of([people, "--recipe", "wavelet", "--crops"], capsys)
+    rows = [line for line in output.splitlines() if re.search(r"(C|n_estimators)=\d+ ", line)]
+    assert [sum(name in row for row in rows) for name in _PUBLISHED] == [4, 4, 3, 3]
+    assert all(len(re.findall(r"\d\.\d{3}", row)) == 2 for row in rows)
+    (chosen,) = (row for row in rows if "chosen" in row)
+    assert any(f"classifier: {name}" in output and name in chosen for name in _PUBLISHED)
