@@ -2,9 +2,9 @@
 
 usage: PYTHONPATH=. python bench/svm_names.py DIR
 
-DIR has faces.tsv, as bench/svm_actors.py reads it. Prints Markdown rows: of faces that are compared with 1, 2, 3 and 5
-others of their person, in other groups, the shares that a threshold refuses; and of other people's faces, likewise.
-Takes about a minute.
+DIR has faces.tsv, as bench/svm_actors.py reads it. Faces are found in the photos and embedded as enrollment does it.
+Prints Markdown rows: of faces that are compared with 1, 2, 3 and 5 others of their person, in other groups, the shares
+that a threshold refuses; and of other people's faces, likewise. Takes about a minute.
 """
 
 import argparse
@@ -14,11 +14,17 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bench.svm_actors import labelled_faces, training_set_of
+from bench.svm_actors import LabelledFace, labelled_faces, pixels_of
+from services.runtime.boxes import iou
+from services.svm.faces.finder import FaceFinder
+from services.svm.networks.dlib_resnet import DlibResNet
+from services.svm.recipes.recipe import recipe_of
 
 ENROLLED = (1, 2, 3, 5)
 THRESHOLDS = (0.55, 0.6, 0.65, 0.7)
 DRAWS = 200
+SAME = 0.3
+"""IoU of a face that is found and the labelled one, from which they are the same."""
 Numbers = npt.NDArray[np.float64]
 
 
@@ -26,16 +32,32 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, metavar="DIR")
-    faces = training_set_of(labelled_faces(parser.parse_args().folder), "embedding")
-    apart = distances(faces.features.mean(axis=1))
+    faces, vectors = embedded(labelled_faces(parser.parse_args().folder))
+    owners, groups = (
+        np.unique(one, return_inverse=True)[1]
+        for one in zip(*((face.actor, face.group) for face in faces), strict=True)
+    )
+    apart = distances(vectors)
     random = np.random.default_rng(0)
     print(f"| enrolled | faces | median | 95 % | most | {' | '.join(f'over {one}' for one in THRESHOLDS)} |")
     print("|---" * (5 + len(THRESHOLDS)) + "|")
     for count in ENROLLED:
-        right = np.concatenate(list(nearest(apart, faces.owners, faces.groups, count, random)))
-        wrong = np.concatenate(list(strangers(apart, faces.owners, count, random)))
+        right = np.concatenate(list(nearest(apart, owners, groups, count, random)))
+        wrong = np.concatenate(list(strangers(apart, owners, count, random)))
         print(row(count, "the person's", right))
         print(row(count, "others'", wrong))
+
+
+def embedded(labelled: list[LabelledFace]) -> tuple[list[LabelledFace], Numbers]:
+    """Return the faces that are found in their photos, and their vectors [faces, length]."""
+    finder, recipe, found, vectors = FaceFinder(), recipe_of("embedding", DlibResNet()), [], []
+    for one in labelled:
+        detection = finder.find(pixels_of(one.photo))
+        own = [face for face in detection.faces if iou(face.framed("haar"), one.box) > SAME]
+        for face in own[:1]:
+            found.append(one)
+            vectors.append(recipe.views(detection.pixels, face).mean(axis=0))
+    return found, np.array(vectors)
 
 
 def distances(vectors: Numbers) -> Numbers:

@@ -25,8 +25,8 @@ from services.svm.networks.network import DLIB
 _MATCH = 0.6 / DLIB.l2()
 """Distance from a known person's nearest face, in distances of the network, up to which a face of that name is theirs.
 
-0.6 is for dlib's, whose authors draw the line between two people there. Of 110 photos, 1.2 % of the faces are farther
-from one other of their person and 0.1 % from three; of other people's, 0.2 % and 0.6 % are nearer (bench/svm_names.py).
+0.6 is for dlib's, whose authors draw the line between two people there. Of the faces of 110 photos, 0.2 % are farther
+from one other of their person, none from two; fewer than 0.1 % of other people's are nearer (bench/svm_names.py).
 """
 _UNLIKE = 0.65 / DLIB.l2()
 """Distance to all others of its person, in distances of the network, beyond which a face gets a warning. 0.65 is for
