@@ -232,8 +232,8 @@ def _face(one: Mapping[str, Any] | str) -> EnrolledFace:
     """Return the face; one in FIRST_FORMAT is its id."""
     if isinstance(one, str):
         return EnrolledFace(one)
-    source = one["source"]
-    return EnrolledFace(**{**one, "source": source and Source(*source)})
+    face = EnrolledFace(**one)
+    return face._replace(source=Source(*face.source)) if face.source else face
 
 
 def _check(people: Sequence[EnrolledPerson], rows: npt.NDArray[np.float32]) -> None:
