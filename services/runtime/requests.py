@@ -158,8 +158,8 @@ def _check_face_key(key: enrollment_pb2.FaceKey) -> None:
     kind = key.WhichOneof("key")
     if kind is None:
         raise InvalidRequest("Each of faces needs a face or a content_sha256.", field="faces")
-    if kind == "face" and not key.face.face_id:
-        raise InvalidRequest("faces.face needs a face_id.", field="faces.face.face_id")
+    if kind == "face" and not (key.face.face_id and key.face.face_id.isprintable()):
+        raise InvalidRequest("faces.face needs a face_id of printable characters.", field="faces.face.face_id")
     if kind == "content_sha256" and not _SHA256.fullmatch(key.content_sha256):
         raise InvalidRequest(
             "faces.content_sha256 must be 64 lowercase hexadecimal digits.", field="faces.content_sha256"

@@ -247,6 +247,7 @@ ENROLLMENTS = {
     "a removal of no faces": invalid(b"", REMOVE_FACES),
     "a removal of a face without a key": face_removal(enrollment_pb2.FaceKey()),
     "a removal of a face without an id": face_removal(face_at("svm", "")),
+    "a removal of a face with an id of control characters": face_removal(face_at("svm", "f\x1b[2J")),
     "a removal of a face with a long id": face_removal(face_at("svm", "x" * 129)),
     "a removal of a face at nobody": face_removal(face_at("nobody\n"))._replace(reason="UNKNOWN_RECOGNIZER"),
     "a removal of a face at a long name": face_removal(face_at("x" * 129)),

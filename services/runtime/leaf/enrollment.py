@@ -47,9 +47,8 @@ class EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
         async with within(time.monotonic() + seconds_left(context), self._name):
             result = await self._enroller.enroll(enrollment)
         refused = [face.state == pb.ENROLLMENT_STATE_REFUSED for face in result.faces]
-        name = result.person.display_name
-        if enrollment.is_derived and name not in ("", enrollment.display_name) and not (refused and all(refused)):
-            result.warnings.append(f"The name stays {name!r}, as first given. Set person_id to change it.")
+        if not (refused and all(refused)):
+            _warn_of_name(result, enrollment)
         _finish(result, self._name, partial=any(refused))
         return pb.EnrollFacesResponse(request_id=request_id, person_id=enrollment.person_id, results=[result])
 
@@ -105,7 +104,7 @@ class EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):
             result, token = await self._enroller.faces(
                 request.person_id, Page(requests.page_size_of(request), request.page_token, request.collection)
             )
-        for face in result.faces:
+        for face in result.faces:  # no gateway passes on what has control characters
             if status.CONTROL_IN_NAME.search(f"{face.s3_object.key}{face.s3_object.version_id}"):
                 face.ClearField("s3_object")
         _finish(result, self._name, partial=False)
@@ -116,6 +115,13 @@ def _bind(request: pb.EnrollFacesRequest | pb.RemoveFacesRequest | pb.RemovePers
     request_id = requests.request_id_of(request.request_id)
     bind_contextvars(request_id=request_id)
     return request_id
+
+
+def _warn_of_name(result: pb.EnrollmentResult, enrollment: Enrollment) -> None:
+    """Add a warning if the person keeps another spelling of the name."""
+    name = result.person.display_name
+    if enrollment.is_derived and name not in ("", enrollment.display_name):
+        result.warnings.append(f"The name stays {name!r}, as first given. Set person_id to change it.")
 
 
 def _finish(
