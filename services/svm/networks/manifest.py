@@ -14,7 +14,7 @@ def _each_colour(given: object) -> object:
     return tuple(given) if isinstance(given, list) else given
 
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=128)]
+Text = Annotated[str, StringConstraints(pattern=r"^\P{C}+$", max_length=128)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Colours = Annotated[tuple[Finite, Finite, Finite], BeforeValidator(_each_colour)]

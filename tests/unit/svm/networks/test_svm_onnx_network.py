@@ -72,6 +72,7 @@ def test_points_are_fitted_as_umeyama_does() -> None:
     ("change", "reason"),
     [
         ({"name": ""}, "name: "),
+        ({"name": "a\nb"}, "name: "),
         ({"version": None}, "version: "),
         ({"licence": 3}, "licence: "),
         ({"evidence_group": ...}, "evidence_group: Field required"),
