@@ -24,7 +24,8 @@ from services.svm.settings import SvmSettings
 
 logger = structlog.get_logger()
 T = TypeVar("T")
-_BLANK = np.zeros((96, 96, 3), np.uint8)
+_NOISE = np.random.default_rng(0).integers(0, 256, (96, 96, 3), np.uint8)
+"""A picture to warm up with: of a black one, a network may make zeros, which no cosine compares."""
 _ATTEMPTS = 50
 _MAX_PAUSE = 0.2
 
@@ -125,7 +126,7 @@ class LiveModel:
             )
         enrolled_distance = self._embedder.network.l2(self._settings.svm_enrolled_distance)
         model = Model(trained, recipe, enrolled, enrolled_distance)
-        model.candidates(recipe.views(_BLANK, Face(0, 0, 96, 96))[np.newaxis])
+        model.candidates(recipe.views(_NOISE, Face(0, 0, 96, 96))[np.newaxis])
         trim()
         return model
 

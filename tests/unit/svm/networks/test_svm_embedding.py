@@ -80,6 +80,12 @@ async def test_a_nearer_distance_is_in_the_networks_metric(model: Path, tmp_path
         assert await names(recognizer, picture(portrait(COLLINS))) == [COLLINS]
 
 
+async def test_a_network_may_make_nothing_of_black(model: Path, tmp_path: Path) -> None:
+    """A server starts with a cosine network whose vector of a black picture is zero."""
+    async with replica(model, svm_embedding=write_network(tmp_path, metric="cosine", mean=0)) as (recognizer, _):
+        assert await names(recognizer, picture(portrait(COLLINS))) == [""]
+
+
 @pytest.mark.parametrize(
     "network", [DLIB, LATER, replace(TESTNET, length=LENGTH + 1), replace(TESTNET, aligner="dlib")], ids=str
 )
