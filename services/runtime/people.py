@@ -3,6 +3,7 @@
 import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from services.runtime.errors import InvalidRequest
 from services.runtime.limits import MAX_DISPLAY_NAME, MAX_NAME
@@ -34,6 +35,14 @@ def check_page_token(token: str) -> None:
     """Raise InvalidRequest for a page_token that is not the last person_id of a page."""
     if token and not _PERSON_ID.fullmatch(token):
         raise InvalidRequest("Invalid page_token.", field="page_token")
+
+
+def start_of_page(ids: Sequence[str], token: str) -> int:
+    """Return the index after the face that the page_token names, 0 for the first page. Raises InvalidRequest."""
+    check_page_token(token)
+    if token and token not in ids:
+        raise InvalidRequest("The page_token's face was removed. List from the first page.", field="page_token")
+    return ids.index(token) + 1 if token else 0
 
 
 def check_display_name(display_name: str) -> None:

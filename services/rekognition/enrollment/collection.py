@@ -1,4 +1,4 @@
-"""The faces and users of a collection. All operations here but AssociateFaces are free of charge."""
+"""The faces and users of a collection. All operations here but AssociateFaces and DisassociateFaces are free."""
 
 import asyncio
 import time
@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from services.rekognition.request import Request
-from services.runtime.errors import OutOfTime
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import FaceTypeDef
@@ -50,10 +49,9 @@ class CollectionFaces:
 
         return await self._poll(face_ids, missing)
 
-    async def wait_until_gone(self, face_ids: Collection[str]) -> None:
-        """Wait until Rekognition lists none of the faces. Raises OutOfTime."""
-        if left := await self._poll(face_ids, list):
-            raise OutOfTime(f"Rekognition still lists {len(left)} of the deleted faces. Send the call again.")
+    async def wait_until_gone(self, face_ids: Collection[str]) -> list[str]:
+        """Wait until Rekognition lists none of the faces; return those that it still lists."""
+        return await self._poll(face_ids, list)
 
     async def _poll(
         self, face_ids: Collection[str], find: Callable[[Mapping[str, "FaceTypeDef"]], list[str]]
@@ -96,6 +94,22 @@ class CollectionFaces:
             "AssociateFaces", "AssociatedFaces", CollectionId=self.name, UserId=user, FaceIds=list(face_ids)
         )
         return {one["FaceId"]: one["Reasons"] for one in response.get("UnsuccessfulFaceAssociations", [])}
+
+    async def faces_of(self, user: str) -> set[str]:
+        """Return the ids of all faces that the user has."""
+        pages = self._request.pages("ListFaces", "Faces", CollectionId=self.name, UserId=user, MaxResults=_MAX_FACES)
+        return {face["FaceId"] async for page in pages for face in page["Faces"]}
+
+    async def disassociate(self, user: str, face_ids: Sequence[str]) -> None:
+        """Take the faces, at most 100, from the user, if there is one."""
+        await self._request.ask(
+            "DisassociateFaces",
+            "DisassociatedFaces",
+            ignore="ResourceNotFoundException",
+            CollectionId=self.name,
+            UserId=user,
+            FaceIds=list(face_ids),
+        )
 
     async def _delete(self, face_ids: Collection[str]) -> tuple[int, list[str]]:
         deleted, kept = 0, []

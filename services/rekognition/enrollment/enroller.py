@@ -5,18 +5,23 @@ program can read whose it is; the display name is in the table, where it can cha
 """
 
 import asyncio
+from collections.abc import Sequence
+from datetime import datetime
 
 from marquee.v1 import enrollment_pb2 as pb
+from marquee.v1 import recognizer_pb2
 from services.rekognition.enrollment.collection import CollectionFaces
+from services.rekognition.enrollment.face_removal import SingleRemoval
 from services.rekognition.enrollment.indexing import Indexing
 from services.rekognition.enrollment.removal import Removal
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.request import Request
 from services.rekognition.settings import RekognitionSettings
+from services.rekognition.table.faces import KnownFace
 from services.rekognition.table.people import EnrolledPeople, EnrolledPerson
 from services.runtime.errors import DomainError, NotOffered
 from services.runtime.leaf.recognizer import Enrollment, FaceRemoval, Page, person_not_found
-from services.runtime.people import check_page_token
+from services.runtime.people import check_page_token, start_of_page
 from services.runtime.server.calls import deadline
 
 _SAVING_SECONDS = 0.3
@@ -38,7 +43,7 @@ class RekognitionEnroller:
         person = await asyncio.to_thread(people.get, collection.name, enrollment.person_id)
         name = _name(enrollment, person)
         indexing = Indexing(enrollment, collection, request, people, self._settings)
-        faces = await indexing.run(person.faces if person else {}, self._recognizer.workers)
+        faces = await indexing.run(person, self._recognizer.workers)
         result = pb.EnrollmentResult(faces=faces, model=self._recognizer.model)
         if not faces or any(face.state != pb.ENROLLMENT_STATE_REFUSED for face in faces):
             person = await asyncio.to_thread(_save, people, collection.name, enrollment.person_id, name, indexing)
@@ -69,14 +74,20 @@ class RekognitionEnroller:
         return [_message(one) for one in shown], shown[-1].person_id if len(entries) > page.size else ""
 
     async def remove_faces(self, removal: FaceRemoval) -> pb.FaceRemovalResult:
-        """Raise NotOffered."""
-        del removal
-        raise NotOffered("rekognition does not remove single faces.")
+        """Remove faces, and whoever has none left. Without a person_id, pictures are looked for at everybody."""
+        faces, people, _ = self._open(removal.collection)
+        return await SingleRemoval(faces, people, removal).run()
 
     async def faces(self, person_id: str, page: Page) -> tuple[pb.FacesResult, str]:
-        """Raise NotOffered."""
-        del person_id, page
-        raise NotOffered("rekognition does not list faces.")
+        """Return a page of the person's faces, whoever indexed them, as the table knows them."""
+        collection, people, _ = self._open(page.collection)
+        person, known = await asyncio.to_thread(people.known, collection.name, person_id)
+        faces = _distinct(known)
+        start = start_of_page([face.face_id for face in faces], page.token)
+        shown = faces[start : start + page.size]
+        token = shown[-1].face_id if len(faces) > start + page.size else ""
+        result = pb.FacesResult(person=_message(person) if person else None, faces=map(_face, shown))
+        return result, token
 
     def _open(self, collection: str) -> tuple[CollectionFaces, EnrolledPeople, Request]:
         """Raise NotOffered, NotReady or InvalidRequest."""
@@ -130,7 +141,26 @@ def _name(enrollment: Enrollment, person: EnrolledPerson | None) -> str:
     """Return the new display name, or the one until now. Raises PersonNotFound."""
     if person is None and not (enrollment.display_name and enrollment.images):
         raise person_not_found(enrollment.person_id)
-    return enrollment.display_name or (person.display_name if person else "")
+    return enrollment.new_name(person.display_name if person else "")
+
+
+def _distinct(faces: Sequence[KnownFace]) -> list[KnownFace]:
+    """Return the faces in the order of enrollment, those of unknown time first; each once, as most is known of it."""
+    by_id: dict[str, KnownFace] = {}
+    for face in sorted(faces, key=lambda face: (face.created, face.sha256)):
+        if face.face_id:
+            by_id.pop(face.face_id, None)
+            by_id[face.face_id] = face
+    return list(by_id.values())
+
+
+def _face(face: KnownFace) -> pb.PersonFace:
+    message = pb.PersonFace(face_id=face.face_id, content_sha256=face.sha256)
+    if face.s3_object:
+        message.s3_object.CopyFrom(recognizer_pb2.S3Object(**face.s3_object))
+    if face.created:
+        message.create_time.FromDatetime(datetime.fromisoformat(face.created))
+    return message
 
 
 def _message(person: EnrolledPerson) -> pb.Person:

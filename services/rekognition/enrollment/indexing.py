@@ -14,7 +14,7 @@ from services.rekognition.enrollment.collection import CollectionFaces
 from services.rekognition.picture import Picture, prepare
 from services.rekognition.request import Request
 from services.rekognition.settings import RekognitionSettings
-from services.rekognition.table.people import EnrolledPeople
+from services.rekognition.table.people import EnrolledPeople, EnrolledPerson, digest_of
 from services.runtime.errors import (
     DomainError,
     FaceBlurred,
@@ -26,13 +26,15 @@ from services.runtime.errors import (
     UnfitFace,
 )
 from services.runtime.images.image import Image
-from services.runtime.leaf.recognizer import Enrollment, check_one_face, face_already_enrolled, refused_face
+from services.runtime.leaf.recognizer import Enrollment, check_one_face, face_already_enrolled, name_taken, refused_face
 from services.runtime.workers import Workers
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import FaceTypeDef
 
 T = TypeVar("T")
+_MAX_MATCHES = 100
+"""Faces that a search returns, at the price of one."""
 _running: set["asyncio.Task[Any]"] = set()
 """asyncio itself keeps no task alive."""
 _Refusal: TypeAlias = tuple[type[DomainError], str]
@@ -56,8 +58,19 @@ class _Portrait:
     """A picture to enroll a face from."""
 
     picture: Picture
-    digest: str
-    """First 32 hexadecimal digits of the file's SHA-256."""
+    sha256: str
+    """The file's SHA-256, in hexadecimal digits."""
+
+    @property
+    def digest(self) -> str:
+        """What the table keeps the face under."""
+        return digest_of(self.sha256)
+
+    @property
+    def s3_object(self) -> Mapping[str, str]:
+        """Where the file was read from; empty if it came as bytes."""
+        place = self.picture.image.s3_object
+        return {"bucket": place.bucket, "key": place.key, "version_id": place.version_id} if place else {}
 
 
 class Indexing:
@@ -76,6 +89,8 @@ class Indexing:
         settings: RekognitionSettings,
     ) -> None:
         self._enrollment = enrollment
+        self._namesakes: Sequence[EnrolledPerson] = ()
+        """Known people whose faces a new one has to match, or those of one of them."""
         self._collection = collection
         self._request = request
         self._people = people
@@ -86,8 +101,10 @@ class Indexing:
         self.lost: dict[str, str] = {}
         """FaceIds, by digests, that someone has deleted from the collection since."""
 
-    async def run(self, enrolled: Mapping[str, str], workers: Workers) -> list[pb.EnrolledFace]:
-        """Return a face for each picture; `enrolled` has the person's FaceIds, by digests, until now."""
+    async def run(self, person: EnrolledPerson | None, workers: Workers) -> list[pb.EnrolledFace]:
+        """Return a face for each picture; `person` is who is enrolled under the person_id until now."""
+        self._namesakes = await asyncio.to_thread(self._people_of_that_name, person)
+        enrolled = person.faces if person else {}
         portraits = await workers.map(partial(_portrait, workers), self._enrollment.images)
         by_digest = {one.digest: one for one in portraits if isinstance(one, _Portrait)}
         faces = await self._enrolled({digest: enrolled[digest] for digest in by_digest if digest in enrolled})
@@ -96,6 +113,12 @@ class Indexing:
             indexed = {portrait.digest: group.create_task(self._index_or_refuse(portrait)) for portrait in fresh}
         faces |= {digest: task.result() for digest, task in indexed.items()}
         return _in_order(portraits, faces)
+
+    def _people_of_that_name(self, person: EnrolledPerson | None) -> Sequence[EnrolledPerson]:
+        """Return the known people who may be meant, if nothing but the name says who is."""
+        if not self._enrollment.is_derived or self._enrollment.allow_different:
+            return ()
+        return [person] if person else self._people.namesakes(self._collection.name, self._enrollment.person_id)
 
     async def _enrolled(self, enrolled: Mapping[str, str]) -> dict[str, pb.EnrolledFace]:
         """Return those of the faces that are still in the collection, by digests."""
@@ -111,11 +134,12 @@ class Indexing:
                 return refused_face(exc)
 
     async def _index(self, portrait: _Portrait) -> pb.EnrolledFace:
-        searches: tuple[Api, ...] = () if self._enrollment.allow_similar else ("SearchFacesByImage",)
+        must_search = bool(self._namesakes) or not self._enrollment.allow_similar
+        searches: tuple[Api, ...] = ("SearchFacesByImage",) if must_search else ()
         self._request.check_budget("DetectFaces", *searches, "IndexFaces")
         detection = await self._request.ask("DetectFaces", "FaceDetails", portrait.picture, Attributes=["DEFAULT"])
         check_one_face(detection["FaceDetails"])
-        if not self._enrollment.allow_similar:
+        if must_search:
             await self._check_owner(portrait)
         record = await _finish(self._add(portrait))
         self.added[portrait.digest] = record["Face"]["FaceId"]
@@ -129,7 +153,7 @@ class Indexing:
         The table knows of the attempt before AWS does: a face whose FaceId got lost is never taken for none.
         """
         request, place = self._request.part(), (self._collection.name, self._enrollment.person_id, portrait.digest)
-        since = await asyncio.to_thread(self._people.faces.begin, *place)
+        since = await asyncio.to_thread(self._people.faces.begin, *place, portrait.sha256, portrait.s3_object)
         try:
             record = await self._index_faces(portrait, request)
         except DomainError as exc:
@@ -153,20 +177,28 @@ class Indexing:
         return _record(response)
 
     async def _check_owner(self, portrait: _Portrait) -> None:
-        """Raise FaceAlreadyEnrolled if the face resembles another person's."""
+        """Raise FaceAlreadyEnrolled if the face is taken for another person's, NameTaken if not for a namesake's."""
         response: Any = await self._request.ask(
             "SearchFacesByImage",
             "FaceMatches",
             portrait.picture,
             CollectionId=self._collection.name,
-            MaxFaces=1,
+            MaxFaces=_MAX_MATCHES,
             FaceMatchThreshold=100 * self._settings.rekognition_match_score,
         )
-        nearest = next((one.person_id for one in results.candidates(response)), "")
-        if nearest in ("", self._enrollment.person_id):
-            return
-        names = await asyncio.to_thread(self._people.names, self._collection.name, [nearest])
-        raise face_already_enrolled(nearest, names.get(nearest, nearest))
+        matches = [one.person_id for one in results.candidates(response)]
+        nearest = next(iter(matches), self._enrollment.person_id)
+        if nearest != self._enrollment.person_id and not self._enrollment.allow_similar:
+            names = await asyncio.to_thread(self._people.names, self._collection.name, [nearest])
+            raise face_already_enrolled(nearest, names.get(nearest, nearest))
+        if not any(one.person_id in matches for one in self._namesakes):
+            await self._check_namesakes()
+
+    async def _check_namesakes(self) -> None:
+        """Raise NameTaken if a namesake has any face: one without takes any."""
+        for one in self._namesakes:
+            if await self._collection.get(one.face_ids):
+                raise name_taken(one.person_id, one.display_name)
 
 
 async def _finish(work: Coroutine[Any, Any, T]) -> T:
@@ -185,8 +217,8 @@ def _end(task: "asyncio.Task[Any]") -> None:
 
 def _portrait(workers: Workers, image: Image) -> _Portrait | DomainError:
     try:
-        digest = hashlib.sha256(image.content).hexdigest()[:32]
-        return _Portrait(Picture(image, workers, prepare(image)), digest)
+        sha256 = hashlib.sha256(image.content).hexdigest()
+        return _Portrait(Picture(image, workers, prepare(image)), sha256)
     except DomainError as exc:
         return exc
 

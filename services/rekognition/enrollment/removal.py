@@ -9,7 +9,7 @@ from functools import partial
 from services.rekognition.enrollment.collection import CollectionFaces
 from services.rekognition.table.faces import KnownFace
 from services.rekognition.table.people import EnrolledPeople, EnrolledPerson
-from services.runtime.errors import CollectionNotIndexed, GalleryBusy
+from services.runtime.errors import CollectionNotIndexed, GalleryBusy, OutOfTime
 
 _ROUNDS = 5
 _PARALLEL = 16
@@ -40,7 +40,8 @@ class Removal:
             ids = {face.face_id for face in faces if face.face_id} | (person.face_ids if person else set())
             deleted, kept = await self._collection.delete(ids)
             removed += deleted
-            await self._collection.wait_until_gone(ids.difference(kept))
+            if left := await self._collection.wait_until_gone(ids.difference(kept)):
+                raise OutOfTime(f"Rekognition still lists {len(left)} of the deleted faces. Send the call again.")
             if await asyncio.to_thread(self._forget, person, faces, kept):
                 return removed, kept
         raise GalleryBusy(f"{self._person_id} is being enrolled at the same time. Try again in a moment.")

@@ -69,8 +69,13 @@ def connect(settings: RekognitionSettings) -> "DynamoDBClient":
 
 def query(client: "DynamoDBClient", table: str, **parameters: Any) -> list[Item]:
     """Return all items, from as many pages as it takes."""
+    return list(query_each(client, table, **parameters))
+
+
+def query_each(client: "DynamoDBClient", table: str, **parameters: Any) -> Iterator[Item]:
+    """Yield all items, page by page."""
     pages = client.get_paginator("query").paginate(TableName=table, **parameters)
-    return [dict(item) for page in pages for item in page["Items"]]
+    return (dict(item) for page in pages for item in page["Items"])
 
 
 def read_batch(

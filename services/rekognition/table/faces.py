@@ -1,8 +1,10 @@
 """The faces of a collection by person, in the table, since Rekognition cannot list the faces of a person.
 
 One item a face: `pk` "face#" and the collection; `sk` the person_id, "/", and the digest of the file that was enrolled,
-or the FaceId of a face that `collections index` found; `face_id`. While IndexFaces may be running, `since` says since
-when, in seconds since 1970: if it was interrupted, the collection may have a face whose `face_id` is not here.
+or the FaceId of a face that `collections index` found; `face_id`. A file's item also has its whole `sha256`, the S3
+object that it was read from as `s3_object`, and when it was enrolled as `created`, unless an earlier version wrote it.
+While IndexFaces may be running, `since` says since when, in seconds since 1970: if it was interrupted, the collection
+may have a face whose `face_id` is not here.
 
 One item a collection: `pk` "collection", `sk` its name; `created` as Rekognition has it, which tells it from an earlier
 collection of that name; `indexed`, the start of the last complete reading of its faces; `started`, `next_page` and
@@ -10,9 +12,10 @@ collection of that name; `indexed`, the start of the last complete reading of it
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from services.rekognition.table.client import ConditionFailed, Item, explained, query, write_batch
@@ -34,6 +37,17 @@ class KnownFace:
     """Empty if it is not known yet."""
     since: float
     """When the latest IndexFaces began, in seconds since 1970; 0 if its outcome is known."""
+    sha256: str = ""
+    """The file's SHA-256. Empty: unknown."""
+    s3_object: Mapping[str, str] = field(default_factory=dict)
+    """`bucket`, `key` and `version_id` of the S3 object that the file was read from. Empty: none, or unknown."""
+    created: str = ""
+    """When it was enrolled, in ISO 8601 with milliseconds, UTC. Empty: unknown."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the file, or the FaceId of a face whose file is not known."""
+        return self.key.partition("/")[2]
 
 
 @dataclass(frozen=True)
@@ -58,16 +72,21 @@ class FaceIndex:
         self._client = client
         self._table = table
 
-    def begin(self, collection: str, person_id: str, digest: str) -> float:
-        """Note that the file is being indexed, before it is; return the time, for `cancel`."""
+    def begin(
+        self, collection: str, person_id: str, digest: str, sha256: str = "", s3_object: Mapping[str, str] | None = None
+    ) -> float:
+        """Note that the file is being indexed, and where it comes from, before it is; return the time, for `cancel`."""
         now = round(time.time(), 3)
-        self._update(_face_key(collection, f"{person_id}/{digest}"), "SET since = :since", {":since": _number(now)})
+        values = {":since": _number(now), ":sha256": {"S": sha256}, ":s3_object": _map(s3_object or {})}
+        update = "SET since = :since, sha256 = :sha256, s3_object = :s3_object"
+        self._update(_face_key(collection, f"{person_id}/{digest}"), update, values)
         return now
 
     def record(self, collection: str, person_id: str, digest: str, face_id: str) -> None:
         """Note the face that the file became."""
         key = _face_key(collection, f"{person_id}/{digest}")
-        self._update(key, "SET face_id = :face_id REMOVE since", {":face_id": {"S": face_id}})
+        values = {":face_id": {"S": face_id}, ":now": {"S": datetime.now(UTC).isoformat(timespec="milliseconds")}}
+        self._update(key, "SET face_id = :face_id, created = :now REMOVE since", values)
 
     def cancel(self, collection: str, person_id: str, digest: str, since: float) -> None:
         """Note that the file became no face; what another call has noted of it since stays."""
@@ -81,14 +100,23 @@ class FaceIndex:
 
     def of_person(self, collection: str, person_id: str) -> list[KnownFace]:
         """Return all faces of the person."""
-        return [
-            KnownFace(
-                key=item["sk"]["S"],
-                face_id=item.get("face_id", {}).get("S", ""),
-                since=float(item.get("since", {}).get("N", 0)),
+        return [_known(item) for item in self._faces(collection, f"{person_id}/")]
+
+    def owners(self, collection: str, face_ids: Collection[str], sha256s: Collection[str]) -> set[str]:
+        """Return the person_ids of all who have one of the faces, or one of a file. Reads all faces in the table."""
+        values = {f":face{number}": {"S": one} for number, one in enumerate(face_ids)}
+        values |= {f":file{number}": {"S": one} for number, one in enumerate(sha256s)}
+        conditions = (f"{'face_id' if name.startswith(':face') else 'sha256'} = {name}" for name in values)
+        with explained(self._table, _CONTENT):
+            items = query(
+                self._client,
+                self._table,
+                KeyConditionExpression="pk = :pk",
+                FilterExpression=" OR ".join(conditions),
+                ExpressionAttributeValues=values | {":pk": _face_key(collection, "")["pk"]},
+                ConsistentRead=True,
             )
-            for item in self._faces(collection, f"{person_id}/")
-        ]
+        return {item["sk"]["S"].partition("/")[0] for item in items}
 
     def forget(self, collection: str, face: KnownFace) -> bool:
         """Remove the face unless it has changed since it was read; return whether it is gone."""
@@ -195,6 +223,21 @@ class FaceIndex:
     def _write(self, requests: Iterable[Mapping[str, Any]]) -> None:
         with explained(self._table, _CONTENT):
             write_batch(self._client, self._table, [dict(one) for one in requests], _WRITING_SECONDS)
+
+
+def _known(item: Item) -> KnownFace:
+    return KnownFace(
+        key=item["sk"]["S"],
+        face_id=item.get("face_id", {}).get("S", ""),
+        since=float(item.get("since", {}).get("N", 0)),
+        sha256=item.get("sha256", {}).get("S", ""),
+        s3_object={name: value["S"] for name, value in item.get("s3_object", {}).get("M", {}).items()},
+        created=item.get("created", {}).get("S", ""),
+    )
+
+
+def _map(values: Mapping[str, str]) -> Item:
+    return {"M": {name: {"S": value} for name, value in values.items()}}
 
 
 def _face_key(collection: str, face: str) -> Item:

@@ -167,6 +167,11 @@ def name_taken(person_id: str, display_name: str) -> NameTaken:
     )
 
 
+def no_longer_known(person_id: str) -> str:
+    """Return the warning about a person whose last face was removed."""
+    return f"{person_id} has no face left and is no longer known."
+
+
 def person_not_found(person_id: str) -> PersonNotFound:
     """Return the error for an unknown person whose pictures or display name are missing."""
     return PersonNotFound(

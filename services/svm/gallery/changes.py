@@ -13,6 +13,7 @@ from services.runtime.leaf.recognizer import (
     FaceRemoval,
     face_already_enrolled,
     name_taken,
+    no_longer_known,
     person_not_found,
     refused_face,
 )
@@ -91,7 +92,7 @@ def _losses(model: Model, enrolled: Snapshot, changed: Sequence[str]) -> Iterato
         if person_id in model.trained_ids and not (person and person.faces):
             yield f"{person_id} has no enrolled face left, and stays known because the model was trained on them."
         elif person is None:
-            yield f"{person_id} has no face left and is no longer known."
+            yield no_longer_known(person_id)
 
 
 def _enrolled_person(model: Model, enrollment: Enrollment, now: str) -> EnrolledPerson:

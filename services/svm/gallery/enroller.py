@@ -1,14 +1,13 @@
 """Enrollment into the SVM's gallery, without training."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
-from services.runtime.errors import DomainError, InvalidRequest, NotOffered
+from services.runtime.errors import DomainError, NotOffered
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Enrollment, FaceRemoval, Page
-from services.runtime.people import check_page_token
+from services.runtime.people import check_page_token, start_of_page
 from services.svm.gallery.changes import add_faces, remove_faces, remove_person
 from services.svm.gallery.people import EnrolledFace
 from services.svm.gallery.portrait import Portrait, portrait_of
@@ -61,10 +60,10 @@ class SvmEnroller:
     async def faces(self, person_id: str, page: Page) -> tuple[pb.FacesResult, str]:
         """Return a page of the person's enrolled faces; the token is the last face_id."""
         self._check(page.collection)
-        check_page_token(page.token)
         model = self._live_model.model
         enrolled = model.enrolled.person(person_id)
-        later = _after(enrolled.faces if enrolled else (), page.token)
+        known = enrolled.faces if enrolled else ()
+        later = known[start_of_page([face.face_id for face in known], page.token) :]
         faces = [_face(one) for one in later[: page.size]]
         token = faces[-1].face_id if len(later) > page.size else ""
         return pb.FacesResult(person=_person(model, person_id), faces=faces), token
@@ -91,16 +90,6 @@ def _person(model: Model, person_id: str) -> pb.Person | None:
         person.face_count = len(enrolled.faces)
         person.create_time.FromDatetime(datetime.fromisoformat(enrolled.created))
     return person
-
-
-def _after(faces: Sequence[EnrolledFace], token: str) -> Sequence[EnrolledFace]:
-    """Return the faces after the one that the token names. Raises InvalidRequest."""
-    if not token:
-        return faces
-    ids = [face.face_id for face in faces]
-    if token not in ids:
-        raise InvalidRequest("The page_token's face was removed. List from the first page.", field="page_token")
-    return faces[ids.index(token) + 1 :]
 
 
 def _face(face: EnrolledFace) -> pb.PersonFace:
