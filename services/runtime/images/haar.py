@@ -30,21 +30,24 @@ class HaarFaces:
 
     def find(self, pixels: Pixels) -> list[Face]:
         """Return all faces of an RGB picture [height, width, 3] that show two eyes, from left to right."""
+        return distinct(clipped((face for face in self.candidates(pixels) if self.has_eyes(pixels, face)), pixels))
+
+    def candidates(self, pixels: Pixels) -> list[Face]:
+        """Return what may be faces, in a copy of at most 640 pixels."""
         small = at_most(pixels, _WORKING_SIDE)
         x, y = pixels.shape[1] / small.shape[1], pixels.shape[0] / small.shape[0]
-        faces = (face.scaled(x, y) for face in self._boxes(small, _STEP, _MIN_SIDE))
-        return distinct(clipped((face for face in faces if self._has_eyes(pixels, face)), pixels))
+        return [face.scaled(x, y) for face in self._boxes(small, _STEP, _MIN_SIDE)]
+
+    def has_eyes(self, pixels: Pixels, face: Face) -> bool:
+        """Return whether the upper part of the face shows two eyes."""
+        upper = Face(face.left, face.top, face.width, round(face.height * _EYES_ABOVE)).crop(pixels)
+        return len(self._cascades.eye.detectMultiScale(grey(at_most(upper, _EYES_SIDE)), 1.1, 3)) >= _EYES
 
     def find_as_published(self, pixels: Pixels) -> list[Face]:
         """Return the faces with two or more eyes, in the picture's full size and by OpenCV's defaults, likewise."""
         greys, eye = grey(pixels), self._cascades.eye
         faces = self._boxes(pixels, _PUBLISHED_STEP, 0)
         return [face for face in faces if len(eye.detectMultiScale(face.crop(greys))) >= _EYES]
-
-    def _has_eyes(self, pixels: Pixels, face: Face) -> bool:
-        """Return whether the upper part of the face shows two eyes."""
-        upper = Face(face.left, face.top, face.width, round(face.height * _EYES_ABOVE)).crop(pixels)
-        return len(self._cascades.eye.detectMultiScale(grey(at_most(upper, _EYES_SIDE)), 1.1, 3)) >= _EYES
 
     def _boxes(self, pixels: Pixels, step: float, min_side: int) -> list[Face]:
         """Return the face cascade's boxes, sorted: OpenCV's own order depends on its number of threads."""

@@ -33,7 +33,7 @@ class HogLbp:
     length = HOG_LENGTH + PARTS * PARTS * _UNIFORM
     compares = "decisions"
     network: Network | None = None
-    keeps_detector = False
+    keeps_detector = True
     view_count = 2
 
     def views(self, pixels: Pixels, face: Face) -> Numbers:
