@@ -28,11 +28,14 @@ from services.runtime.limits import (
 )
 from services.runtime.limits import TABLE as FIELDS
 from services.runtime.server.server import LIMITS
-from services.runtime.settings import PREFIX, LeafSettings, Settings
+from services.runtime.settings import PREFIX, FaceSettings, LeafSettings, Settings
 from services.runtime.status import TABLE
 
 DOCS = Path(__file__).resolve().parent
-KINDS: tuple[type[Settings], ...] = (Settings, LeafSettings, *(kind for name in SERVERS for kind in settings_of(name)))
+KINDS: tuple[type[Settings], ...] = (
+    *(Settings, LeafSettings, FaceSettings),
+    *(kind for name in SERVERS for kind in settings_of(name)),
+)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ Preprocessing: TypeAlias = Literal["none", "tf", "caffe", "torch", "rescale"]
 Activation: TypeAlias = Literal["softmax", "sigmoid"]
 Interpolation: TypeAlias = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 Fit: TypeAlias = Literal["stretch", "crop", "pad"]
+Detector: TypeAlias = Literal["yunet", "haar"]
 _COLOURS = {"caffe", "torch"}
 
 
@@ -64,6 +65,9 @@ class Assets(BaseModel):
     keep_aspect_ratio), or added black (pad)."""
     regions: Literal["image", "faces"] = "image"
     """Whether the network takes the whole picture or one face at a time."""
+    detector: Detector = "haar"
+    """What finds these faces: YuNet, or the Haar cascades, which files name by naming none. The network gets the same
+    part of a face from either: what the cascades cut out."""
     kind: Literal["label", "identity"] = "label"
     """Whether the labels are things or people, who become candidates."""
 

@@ -7,7 +7,7 @@ from functools import partial
 import structlog
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.keras.regions import regions_of
+from services.keras.regions import Cutter, Regions
 from services.keras.results import features_of, result_of
 from services.keras.serving.client import ServedModel
 from services.keras.serving.versions import Version, Versions, batcher_of
@@ -23,6 +23,8 @@ from services.runtime.workers import Workers
 logger = structlog.get_logger()
 _PAUSES = (0.2, 0.4, 0.8, 1.6)
 _LAST_PAUSE = 2.0
+_SHARE = 0.5
+"""Share of the time left that finding faces may take; the rest is for the model."""
 _TRANSIENT = (NotReady, DependencyUnavailable, DependencyTimeout)
 
 
@@ -35,7 +37,8 @@ class KerasRecognizer:
         self._settings = settings
         self._served = ServedModel(settings.keras_target, settings.keras_model, settings.keras_version_label)
         batcher = partial(batcher_of, self._served, settings.keras_max_batch, settings.keras_at_once)
-        self._versions = Versions(self._served, settings.keras_assets, batcher)
+        self._cutter = Cutter(settings.smallest_face, turn=settings.turn_pictures)
+        self._versions = Versions(self._served, settings.keras_assets, batcher, self._cutter.prepare)
         self._workers = Workers(settings.workers, settings.queue)
         self._polling: asyncio.Task[None] | None = None
 
@@ -60,7 +63,11 @@ class KerasRecognizer:
 
     def describe(self) -> pb.Recognizer:
         """Return the version in use, and why the last check failed if it did."""
-        description = pb.Recognizer(models=[self._model(self._version)], evidence_group=self._settings.evidence_group)
+        description = pb.Recognizer(
+            models=[self._model(self._version)],
+            evidence_group=self._settings.evidence_group,
+            smallest_face=self._cutter.smallest_face(self._version.assets),
+        )
         if self._versions.problem is not None:
             description.state = pb.RECOGNIZER_STATE_UNAVAILABLE
             description.status.CopyFrom(status.from_exception(self._versions.problem))
@@ -109,12 +116,16 @@ class KerasRecognizer:
                     metrics.show_models({self._settings.keras_model: newest.signature.version})
 
     async def _recognize(self, version: Version, image: Image, options: Options) -> pb.RecognizerResult:
-        regions, queued = await self._workers.run(regions_of, image, version.signature, version.assets)
+        regions, queued = await self._workers.run(self._cut, image, version, options)
         scores = await version.scores(regions.inputs, options.remaining())
-        result = result_of(scores, regions.boxes, version.assets)
+        result = result_of(scores, regions.faces, version.assets)
+        result.warnings.extend(regions.warnings)
         result.model.CopyFrom(self._model(version))
         result.timings.queue.FromNanoseconds(int(queued * 1e9))
         return result
+
+    def _cut(self, image: Image, version: Version, options: Options) -> Regions:
+        return self._cutter.cut(image, version.signature, version.assets, options.remaining() * _SHARE)
 
     def _model(self, version: Version) -> pb.Model:
         return pb.Model(

@@ -11,7 +11,8 @@ from services.runtime.people import person_id_of
 from services.runtime.requests import Feature
 
 Scores = npt.NDArray[np.float32]
-Boxes = Sequence[pb.BoundingBox]
+Faces = Sequence[pb.Face]
+"""Boxes and detection scores."""
 
 
 def features_of(assets: Assets) -> tuple[Feature, ...]:
@@ -19,11 +20,11 @@ def features_of(assets: Assets) -> tuple[Feature, ...]:
     return (pb.FEATURE_CELEBRITIES,) if assets.kind == "identity" else (pb.FEATURE_LABELS,)
 
 
-def result_of(scores: Scores, boxes: Boxes | None, assets: Assets) -> pb.RecognizerResult:
-    """Return the result for scores [N, classes]: of N faces, or of the whole picture if `boxes` is None."""
-    if boxes is None:
+def result_of(scores: Scores, faces: Faces | None, assets: Assets) -> pb.RecognizerResult:
+    """Return the result for scores [N, classes]: of N faces, or of the whole picture if `faces` is None."""
+    if faces is None:
         return _of_image(scores[0], assets)
-    return _people(scores, boxes, assets) if assets.kind == "identity" else _labels(scores, boxes, assets)
+    return _people(scores, faces, assets) if assets.kind == "identity" else _labels(scores, faces, assets)
 
 
 def _of_image(scores: Scores, assets: Assets) -> pb.RecognizerResult:
@@ -32,21 +33,19 @@ def _of_image(scores: Scores, assets: Assets) -> pb.RecognizerResult:
     return pb.RecognizerResult(labels=[pb.Label(name=name, score=score) for name, score in assets.counting(scores)])
 
 
-def _people(scores: Scores, boxes: Boxes, assets: Assets) -> pb.RecognizerResult:
-    return pb.RecognizerResult(
-        faces=[
-            pb.Face(box=box, candidates=_candidates(face_scores, assets))
-            for box, face_scores in zip(boxes, scores, strict=True)
-        ]
-    )
+def _people(scores: Scores, faces: Faces, assets: Assets) -> pb.RecognizerResult:
+    result = pb.RecognizerResult(faces=faces)
+    for face, face_scores in zip(result.faces, scores, strict=True):
+        face.candidates.extend(_candidates(face_scores, assets))
+    return result
 
 
-def _labels(scores: Scores, boxes: Boxes, assets: Assets) -> pb.RecognizerResult:
+def _labels(scores: Scores, faces: Faces, assets: Assets) -> pb.RecognizerResult:
     """Return each label once, with all faces for which it counts as instances."""
     instances: dict[str, list[pb.LabelInstance]] = {}
-    for box, face_scores in zip(boxes, scores, strict=True):
+    for face, face_scores in zip(faces, scores, strict=True):
         for name, score in assets.counting(face_scores):
-            instances.setdefault(name, []).append(pb.LabelInstance(box=box, score=score))
+            instances.setdefault(name, []).append(pb.LabelInstance(box=face.box, score=score))
     return pb.RecognizerResult(
         labels=[
             pb.Label(name=name, score=max(instance.score for instance in group), instances=group)

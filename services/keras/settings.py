@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from services.runtime.settings import LeafSettings
+from services.runtime.settings import FaceSettings
 
 
-class KerasSettings(LeafSettings):
+class KerasSettings(FaceSettings):
     """Settings of the Keras recognizer."""
 
     keras_target: str = Field("127.0.0.1:8500", description="gRPC address of TensorFlow Serving, as `host:port`.")

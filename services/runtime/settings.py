@@ -88,7 +88,7 @@ class LeafSettings(Settings):
 
 
 class FaceSettings(LeafSettings):
-    """Settings of a recognizer that finds faces itself."""
+    """Settings of recognizers that find faces themselves."""
 
     smallest_face: Annotated[float, BeforeValidator(_share)] = Field(
         0.02,

@@ -16,13 +16,16 @@ from typing import get_args
 
 from rich.console import Console
 
-from services.keras.assets import Activation, Fit, Interpolation, Preprocessing
+from services.keras.assets import Activation, Detector, Fit, Interpolation, Preprocessing
 from services.keras.convert.conversion import Conversion, check_out, convert, read_facts
 from services.keras.convert.labels import LabelsProblem, read_labels
 from services.keras.convert.model_file import ModelFile, ModelProblem, inspect, step
 from services.keras.convert.source import local_copy
 
-_OVERRIDES = ("labels", "threshold", "activation", "preprocessing", "interpolation", "fit", "regions", "kind")
+_OVERRIDES = (
+    *("labels", "threshold", "activation", "preprocessing", "interpolation", "fit"),
+    *("regions", "detector", "kind"),
+)
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -76,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--interpolation", choices=get_args(Interpolation), help="how the training resized (default: nearest)")
     add("--fit", choices=get_args(Fit), help="how it made pictures of another shape fit (default: stretch)")
     add("--regions", choices=("image", "faces"), help="what the network takes (default: image)")
+    add("--detector", choices=get_args(Detector), help="what finds the faces that it takes (default: yunet)")
     add("--kind", choices=("label", "identity"), help="what the labels are (default: label)")
     add("--samples", type=Path, metavar="DIR", help="pictures to compare scores on (default: generated noise)")
     add("--allow-operation", action="append", default=[], metavar="NAME", help="accept this operation of a SavedModel")

@@ -57,7 +57,7 @@ def read_facts(model: Path, assets: Path | None, overrides: Mapping[str, Any]) -
     """
     beside = model.with_suffix(ASSETS_SUFFIX)
     facts = _read_json(assets or beside) if assets or beside.is_file() else {}
-    facts |= overrides
+    facts = {"detector": "yunet", **facts, **overrides}
     try:
         complete = Assets.model_validate(facts).model_dump(mode="json")
     except ValidationError as exc:

@@ -10,7 +10,6 @@ import numpy as np
 import structlog
 
 from services.keras.assets import Assets, read_assets
-from services.keras.regions import prepare
 from services.keras.serving.batching import Batcher, Inputs, Scores
 from services.keras.serving.client import ServedModel
 from services.keras.serving.signature import Signature
@@ -43,10 +42,18 @@ class Version:
 class Versions:
     """The version in use, kept in step with the served model. Use it in one event loop."""
 
-    def __init__(self, served: ServedModel, folder: Path, batcher: Callable[[Signature], Batcher]) -> None:
+    def __init__(
+        self,
+        served: ServedModel,
+        folder: Path,
+        batcher: Callable[[Signature], Batcher],
+        prepare: Callable[[Assets], None],
+    ) -> None:
+        """Serve with the assets in `folder`. `prepare` gets ready for a model; it blocks, and raises Misconfigured."""
         self._served = served
         self._folder = folder
         self._batcher = batcher
+        self._prepare = prepare
         self._lock = asyncio.Lock()
         self._last_warning = ""
         self.current: Version | None = None
@@ -96,7 +103,7 @@ class Versions:
         if signature.classes is not None and not assets.fits(signature.classes):
             raise _misfit(signature.version, signature.classes, assets)
         assets.check_channels(signature.channels)
-        await asyncio.to_thread(prepare, assets)
+        await asyncio.to_thread(self._prepare, assets)
         logger.info("using a model", model=self._served.model, version=signature.version)
         return Version(signature, assets, self._batcher(signature))
 

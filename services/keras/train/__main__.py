@@ -1,6 +1,7 @@
 """Train a Keras classifier: `python -m services.keras.train DIR --out MODEL.keras`.
 
-DIR has a folder of pictures for each label. What cannot be used is left out and listed. Beside MODEL.keras (or .h5),
+DIR has a folder of pictures for each label; with --regions faces, of pictures with one face, which is cut out (requires
+the extra `keras-faces`, too). What cannot be used is left out and listed. Beside MODEL.keras (or .h5),
 write MODEL.marquee.json, which gives services.keras.convert the labels, and MODEL.html, a report. Requires the extra
 `train`; the recognizer itself does not. If too little is left to train on, exit 2.
 """
@@ -20,9 +21,12 @@ from rich.console import Console
 from rich.progress import Progress, track
 
 from services.keras.convert.source import ASSETS_SUFFIX
+from services.keras.regions import Cutter
 from services.keras.train import metrics, report
-from services.keras.train.dataset import DataProblem, Dataset, hold_out, read_dataset
+from services.keras.train.dataset import DataProblem, Dataset, Part, hold_out, read_dataset
+from services.runtime.errors import Misconfigured
 from services.runtime.images.folder import lines
+from services.runtime.images.image import Image
 from services.runtime.storage import files
 
 if TYPE_CHECKING:
@@ -38,11 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
     args = _parser().parse_args(arguments)
     try:
         _check(args)
-        dataset = read_dataset(args.folder, lambda paths: track(paths, "reading", console=_console), args.labels)
+        dataset = read_dataset(
+            args.folder, lambda paths: track(paths, "reading", console=_console), args.labels, _part(args.regions)
+        )
         for line in lines(dataset.left_out):
             _console.print(line, markup=False)
         _train(dataset, hold_out(dataset, _HELD_OUT_SHARE, args.seed), args)
-    except (DataProblem, OSError) as exc:
+    except (DataProblem, Misconfigured, OSError) as exc:
         _console.print(f"Not trained. {exc}", markup=False, style="red")
         return 2
     return 0
@@ -53,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("folder", type=Path, metavar="DIR", help="DIR/LABEL/*.jpg, for two or more labels")
     add("--labels", type=_labels, default=(), metavar="A,B,…", help="folders to read, in class order (default: all)")
+    add("--regions", choices=("image", "faces"), default="image", help="what to train on (default: %(default)s)")
     add("--out", type=_model, required=True, metavar="MODEL", help="file to write: .keras or .h5")
     add("--weights", type=Path, help="MobileNetV2's weights without its top: train a head on it")
     add("--epochs", type=_count, default=20, help="maximum number of epochs (default: %(default)s)")
@@ -85,6 +92,15 @@ def _check(args: argparse.Namespace) -> None:
     args.out.parent.mkdir(parents=True, exist_ok=True)
 
 
+def _part(regions: str) -> Part:
+    """Return what cuts the one face out of a picture, as the recognizer will, or takes it whole."""
+    if regions == "image":
+        return Image.as_stored
+    cutter = Cutter()
+    cutter.load("yunet")
+    return lambda image: cutter.only_face(image, "yunet")
+
+
 def _train(dataset: Dataset, held_out: Mask, args: argparse.Namespace) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from services.keras.train import network  # noqa: PLC0415 - TensorFlow takes seconds, which bad data need not
@@ -97,7 +113,8 @@ def _train(dataset: Dataset, held_out: Mask, args: argparse.Namespace) -> None:
     with _progress(args.epochs) as on_epoch:
         fit = network.fit(model, dataset, held_out, args.epochs, on_epoch)
     model.save(args.out)
-    facts = {"parameters": model.count_params(), "epochs": len(fit.curves["loss"]), "seed": args.seed}
+    facts = {"regions": args.regions, "detector": "yunet", "parameters": model.count_params()}
+    facts |= {"epochs": len(fit.curves["loss"]), "seed": args.seed}
     _write_report(dataset, held_out, fit, facts, args.out)
 
 

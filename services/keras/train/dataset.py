@@ -9,6 +9,7 @@ from unicodedata import normalize
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image as Pillow
 
 from services.keras.preprocess import Pixels, to_pixels
 from services.runtime.errors import DomainError
@@ -20,6 +21,7 @@ FEW = 20
 _LONELY = "the only picture or group of its label; two are needed, one for measuring"
 _SHOWN_COPIES = 5
 Track = Callable[[list[Path]], Iterable[Path]]
+Part = Callable[[Image], Pillow.Image]
 
 
 class DataProblem(Exception):
@@ -66,14 +68,17 @@ class _Picture:
         return str(self.path.parent) if len(self.path.parts) > 2 else self.digest  # noqa: PLR2004 - LABEL/GROUP/FILE
 
 
-def read_dataset(folder: Path, track: Track = iter, labels: Sequence[str] = ()) -> Dataset:
+def read_dataset(
+    folder: Path, track: Track = iter, labels: Sequence[str] = (), part: Part = Image.as_stored
+) -> Dataset:
     """Read FOLDER/LABEL/*.jpg and FOLDER/LABEL/GROUP/*.jpg (also .png and .webp).
 
     Pictures in one GROUP folder belong together (shots of one scene, variations of one photo); elsewhere
     only identical pictures do. `track` iterates over the paths, so that a caller can show progress. `labels` are
-    the folders to read, in class order; by default all, sorted. Left out is what cannot be trained on: other files,
-    broken pictures, pictures under two labels, and, by default, labels with one picture. Raises DataProblem, before
-    any picture is decoded if that can be known.
+    the folders to read, in class order; by default all, sorted. `part` returns the part of a picture to train on, by
+    default all of it, or raises a DomainError. Left out is what cannot be trained on: other files, broken pictures,
+    pictures without such a part or under two labels, and, by default, labels with one picture. Raises DataProblem,
+    before any picture is decoded if that can be known.
     """
     if not folder.is_dir():
         raise DataProblem(f"{folder} is not a folder.")
@@ -82,7 +87,7 @@ def read_dataset(folder: Path, track: Track = iter, labels: Sequence[str] = ()) 
     left_out = [one for one in left_out if not labels or normalize("NFC", one.path.parts[0]) in paths]
     for label in _lonely({label: len(files) for label, files in paths.items()}, labels, left_out):
         left_out += [LeftOut(path.relative_to(folder), _LONELY) for path in paths.pop(label)]
-    pictures = list(_read(folder, paths, track, left_out))
+    pictures = list(_read(folder, paths, part, track, left_out))
     pictures = _without_ambiguous(pictures, left_out)
     return _dataset(pictures, tuple(paths), labels, left_out)
 
@@ -138,13 +143,15 @@ def _lonely(counts: Mapping[str, int], labels: Sequence[str], left_out: Iterable
     return lonely
 
 
-def _read(folder: Path, paths: Mapping[str, list[Path]], track: Track, left_out: list[LeftOut]) -> Iterator[_Picture]:
+def _read(
+    folder: Path, paths: Mapping[str, list[Path]], part: Part, track: Track, left_out: list[LeftOut]
+) -> Iterator[_Picture]:
     owners = {path: label for label, files in paths.items() for path in files}
     for path in track(list(owners)):
         relative = path.relative_to(folder)
         try:
             content = path.read_bytes()
-            pixels = to_pixels(Image(content).as_stored())
+            pixels = to_pixels(part(Image(content)))
         except OSError as exc:
             left_out.append(LeftOut(relative, exc.strerror or str(exc)))
         except DomainError as exc:

@@ -45,6 +45,7 @@ def test_missing_file(tmp_path: Path) -> None:
         ('{"labels": ["a", "b"], "threshold": 2}', "threshold"),
         ('{"labels": ["a", "b"], "preprocessing": "pytorch"}', "preprocessing"),
         ('{"labels": ["a", "b"], "regions": "hands"}', "regions"),
+        ('{"labels": ["a", "b"], "detector": "hog"}', "detector"),
         ('{"labels": ["a", "b"], "kind": "name"}', "kind"),
         ('{"labels": ["a", "b"], "activation": "relu"}', "activation"),
         ('{"labels": ["a", "b"], "interpolation": "linear"}', "interpolation"),

@@ -80,6 +80,7 @@ def test_assets_are_written(made: Path) -> None:
     legacy, sigmoid, modern = (read_assets(made / "out" / name, "1") for name in ("legacy", "sigmoid", "modern"))
     assert (legacy.labels, legacy.preprocessing, legacy.kind) == (("A", "B", "C"), "tf", "identity")
     assert (sigmoid.labels, sigmoid.regions, sigmoid.threshold) == (("No", "Yes"), "faces", 0.5)
+    assert sigmoid.detector == "yunet"
     assert (modern.labels, modern.threshold) == (("C", "D"), 0.25)
     facts = json.loads((made / "out/modern/1/assets/marquee.json").read_text())
     assert facts["seed"] == 9

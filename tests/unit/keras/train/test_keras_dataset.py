@@ -4,15 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image as Pillow
 
+from local.pictures import demo_pictures
+from services.keras.regions import Cutter
 from services.keras.train.dataset import DataProblem, hold_out, read_dataset
+from services.runtime.images.image import Image
 
 
 def _write(path: Path, seed: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
+    Pillow.fromarray(pixels).save(path)
 
 
 def _write_labels(folder: Path, count: int = 5) -> None:
@@ -70,7 +73,7 @@ def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
     _write_labels(tmp_path)
     (tmp_path / "cats" / "torn.png").write_bytes((tmp_path / "cats" / "0.png").read_bytes()[:60])
     (tmp_path / "dogs" / "text.jpg").write_text("no picture")
-    Image.new("RGB", (8, 8)).save(tmp_path / "dogs" / "a.bmp")
+    Pillow.new("RGB", (8, 8)).save(tmp_path / "dogs" / "a.bmp")
     (tmp_path / "dogs" / ".ipynb_checkpoints").mkdir()
     _write(tmp_path / "dogs" / ".ipynb_checkpoints" / "0.png", 100)
     dataset = read_dataset(tmp_path)
@@ -81,10 +84,26 @@ def test_what_is_no_picture_is_left_out(tmp_path: Path) -> None:
     assert len(dataset.pixels) == 10
 
 
+def test_faces_are_cut_out(tmp_path: Path) -> None:
+    """A network for faces is trained on the one face of each picture; pictures of nobody or of two are left out."""
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for name, picture in demo_pictures().items():
+            picture.save(tmp_path / label / name, quality=90 if label == "a" else 60)
+    dataset = read_dataset(tmp_path, part=lambda image: Cutter().only_face(image, "yunet"))
+    assert dataset.classes.tolist() == [0, 0, 1, 1]
+    reasons = {one.name: one.reason for one in dataset.left_out}
+    assert reasons.keys() == {f"{label}/{name}.jpg" for label in "ab" for name in ("both", "coffee")}
+    assert "There are 2 faces" in reasons["a/both.jpg"]
+    assert "There is no face" in reasons["a/coffee.jpg"]
+    whole = read_dataset(tmp_path, part=Image.as_stored).pixels[0].astype(int)
+    assert np.abs(whole - dataset.pixels[0]).mean() > 20
+
+
 def test_a_picture_under_two_labels_is_left_out(tmp_path: Path) -> None:
     """The same pixels under two labels, even in different files, are in neither; each entry names the other."""
     _write_labels(tmp_path)
-    with Image.open(tmp_path / "cats" / "0.png") as picture:
+    with Pillow.open(tmp_path / "cats" / "0.png") as picture:
         picture.save(tmp_path / "dogs" / "again.png", compress_level=0)
     dataset = read_dataset(tmp_path)
     assert {one.name: one.reason for one in dataset.left_out} == {
@@ -99,7 +118,7 @@ def test_copies_are_on_one_side_of_the_hold_out(tmp_path: Path) -> None:
     for group in range(6):
         _write(tmp_path / "cats" / f"scene{group}" / "1.png", group)
         _write(tmp_path / "dogs" / f"{group}.png", 100 + group)
-    with Image.open(tmp_path / "cats" / "scene0" / "1.png") as picture:
+    with Pillow.open(tmp_path / "cats" / "scene0" / "1.png") as picture:
         picture.save(tmp_path / "cats" / "scene1" / "again.webp", lossless=True)
     dataset = read_dataset(tmp_path)
     held = hold_out(dataset, 0.5, seed=1)
