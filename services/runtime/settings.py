@@ -96,7 +96,7 @@ class FaceSettings(LeafSettings):
         le=0.5,
         description="Side of the smallest face to find, as a share of the picture's longer side: `0.02` or `2%`. A "
         "face of fewer than 10 pixels is never found. Time grows with the square: at 2 % a picture is searched in a "
-        "copy of 900 pixels, at 0.6 % in tiles of one of 3000.",
+        "copy of 896 pixels, at 0.6 % in tiles of one of 3000.",
     )
     turn_pictures: bool = Field(
         default=True,

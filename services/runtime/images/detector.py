@@ -5,12 +5,13 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from services.runtime.boxes import share_of_smaller
-from services.runtime.images.faces import Detection, Face, position, resized
+from services.runtime.images.faces import Detection, Face, position
 from services.runtime.images.image import Pixels
-from services.runtime.images.yunet import MIN_SIDE, YuNet
+from services.runtime.images.yunet import MIN_SIDE, STRIDE, YuNet
 
 SMALLEST_FACE = 0.02
 """Default side of the smallest face, as a share of the picture's longer side."""
@@ -20,18 +21,15 @@ _WHOLE_SIDE = 1024
 """Longer side, in pixels, of the largest copy that the network sees as a whole; of a larger one it sees tiles."""
 _TILE, _OVERLAP = 832, 96
 """Side of a tile, and how far it reaches into the next one, in pixels: further than faces that only tiles show."""
-_CANDIDATE = 0.1
-"""Score from which there may be a face: each of 110 faces has it at 18 pixels."""
+_CANDIDATE = 0.05
+"""Score from which there may be a face."""
 _CERTAIN = 0.85
-"""Score that needs no second look, and that a second look must give. Close up, each of those faces has 0.88 and more,
-and each of 1,413 candidates that are none has less than this."""
-_CLOSE_UP = 64
-"""Side of the face in the second look, in pixels."""
-_AROUND = 1.0
-"""How much the second look shows on each side of the face, in its sides."""
+"""Score that needs no second look, and that a second look must give."""
+_CLOSE_UP, _AROUND = 64, 0.5
+"""Pixels of the face's side in the second look, and how much it shows on each side of the face, in its sides."""
 _SHARED = 0.5
 """Share of the smaller of two boxes over which both are one face."""
-_MAX_FACES = 256
+_MAX_FACES, _MAX_CANDIDATES = 256, 1024
 _LARGE, _COARSER = 0.3, 2.5
 """A share of the picture that is always searched for, and how much larger the next size is that takes less time."""
 _TOO_SHORT = "The deadline left no time to look for faces smaller than {:.1%} of the longer side."
@@ -62,47 +60,61 @@ class FaceDetector:
         warnings = (_TOO_SHORT.format(reached),) if reached > self._smallest else ()
         if faces or not self._turn:
             return Detection(pixels, faces, warnings=warnings)
-        views = ((turns, np.rot90(pixels, turns)) for turns in (1, 2, 3))
-        found = [(*view, self._search(view[1], max(self._smallest, SMALLEST_FACE), until)[0]) for view in views]
-        turns, turned, faces = max(found, key=lambda view: sum(face.score for face in view[2]))
-        if not faces:
-            return Detection(pixels, [], warnings=warnings)
-        return Detection(np.ascontiguousarray(turned), faces, turns, (*warnings, _TURNED.format(90 * turns)))
+        return self._turned(pixels, until, warnings)
 
     def with_points(self, pixels: Pixels, face: Face) -> Face:
         """Return the face with the points that the network sees in its box; unchanged if it sees no face there."""
         seen = self._second_look(pixels, face)
         return replace(face, points=seen.points) if seen else face
 
+    def _turned(self, pixels: Pixels, until: float, warnings: tuple[str, ...]) -> Detection:
+        """Return the faces of the way to turn the picture in which they score most; no face if there is none."""
+        smallest = max(self._smallest, SMALLEST_FACE)
+        small = _copy(pixels, min(1.0, _scale(pixels, smallest)))
+        views = {turns: np.ascontiguousarray(np.rot90(small, turns)) for turns in (1, 2, 3)}
+        found = {turns: self._search(view, smallest, until)[0] for turns, view in views.items()}
+        turns, faces = max(found.items(), key=lambda one: sum(face.score for face in one[1]))
+        if not faces:
+            return Detection(pixels, [], warnings=warnings)
+        turned = np.ascontiguousarray(np.rot90(pixels, turns))
+        across, down = (turned.shape[axis] / views[turns].shape[axis] for axis in (1, 0))
+        scaled = [face.scaled(across, down) for face in faces]
+        return Detection(turned, scaled, turns, (*warnings, _TURNED.format(90 * turns)))
+
     def _search(self, pixels: Pixels, smallest: float, until: float) -> tuple[list[Face], float]:
         """Return the faces of one view of the picture, and the smallest share that there was time to search for."""
         reached = smallest if _scale(pixels, smallest) * max(pixels.shape[:2]) <= _WHOLE_SIDE else SMALLEST_FACE
-        while reached < _LARGE and not self._has_time(until, _scale(pixels, reached) ** 2 * pixels.size / 3):
+        while reached < _LARGE and not self._has_time(until, _work(pixels, _scale(pixels, reached))):
             reached *= _COARSER
-        candidates = self._candidates(pixels, _scale(pixels, reached), _CANDIDATE)
+        candidates = self._candidates(pixels, _scale(pixels, reached))
         if smallest < reached <= SMALLEST_FACE:
             scale = _scale(pixels, smallest)
             for left, top, tile in _tiles(pixels, scale):
                 if not self._has_time(until, _TILE**2):
                     return self._certain(pixels, candidates, until), reached
-                candidates += (face.moved(left, top) for face in self._candidates(tile, scale, _CANDIDATE))
+                candidates += (face.moved(left, top) for face in self._candidates(tile, scale))
             reached = smallest
         return self._certain(pixels, candidates, until), reached
 
-    def _candidates(self, pixels: Pixels, scale: float, min_score: float) -> list[Face]:
-        """Return what the network sees in a copy of this scale, in pixels of the picture."""
+    def _candidates(self, pixels: Pixels, scale: float) -> list[Face]:
+        """Return what may be a face in a copy of this scale, and remember how long that took."""
         begin = time.monotonic()
-        copy = resized(pixels, scale)
-        rows = self._network.detect(copy, min_score)
-        self._seconds_per_pixel = 3 * (time.monotonic() - begin) / copy.size
+        faces = self._seen(pixels, scale, _CANDIDATE)
+        self._seconds_per_pixel = (time.monotonic() - begin) / _work(pixels, scale)
+        return faces
+
+    def _seen(self, pixels: Pixels, scale: float, min_score: float) -> list[Face]:
+        """Return what the network sees in a copy of this scale, in pixels of the picture."""
+        copy = _copy(pixels, scale)
         across, down = pixels.shape[1] / copy.shape[1], pixels.shape[0] / copy.shape[0]
-        return [Face.from_yunet(row * np.array([across, down] * 7 + [1])) for row in rows]
+        rows = self._network.detect(copy, min_score) * np.array([across, down] * 7 + [1])
+        return [Face.from_yunet(row) for row in rows]
 
     def _certain(self, pixels: Pixels, candidates: Iterable[Face], until: float) -> list[Face]:
-        """Return the candidates that are faces, each once, from left to right."""
+        """Return the candidates that are faces, each once, from left to right; after `until`, only the certain ones."""
         faces: list[Face] = []
-        for face in sorted(candidates, key=lambda one: -one.score):
-            if len(faces) == _MAX_FACES or time.monotonic() > until:
+        for face in sorted(candidates, key=lambda one: -one.score)[:_MAX_CANDIDATES]:
+            if len(faces) == _MAX_FACES or (face.score < _CERTAIN and time.monotonic() > until):
                 break
             if _is_new(face, faces) and (seen := self._second_look(pixels, face)) and _is_new(seen, faces):
                 faces.append(seen)
@@ -118,16 +130,33 @@ class FaceDetector:
         if not close_up.size:
             return None
         left, top = max(0, around.left), max(0, around.top)
-        seen = (one.moved(left, top) for one in self._candidates(close_up, _CLOSE_UP / side, _CERTAIN))
+        seen = (one.moved(left, top) for one in self._seen(close_up, _CLOSE_UP / side, _CERTAIN))
         return max((one for one in seen if not _is_new(one, [face])), key=lambda one: one.score, default=None)
 
-    def _has_time(self, until: float, pixels: float) -> bool:
-        return bool(time.monotonic() + pixels * self._seconds_per_pixel < until)
+    def _has_time(self, until: float, work: int) -> bool:
+        return time.monotonic() + work * self._seconds_per_pixel < until
 
 
 def _scale(pixels: Pixels, smallest: float) -> float:
     """Return the scale of the copy in which faces of this share of the picture's longer side have 18 pixels."""
     return MIN_SIDE / max(smallest * float(max(pixels.shape[:2])), MIN_PIXELS)
+
+
+def _work(pixels: Pixels, scale: float) -> int:
+    """Return how many pixels the network sees of the copy of this scale."""
+    height, width = (STRIDE * math.ceil(int(side) * scale / STRIDE) for side in pixels.shape[:2])
+    return height * width
+
+
+def _copy(pixels: Pixels, scale: float) -> Pixels:
+    """Return a copy of this scale. Averaging whole pixels first takes half of the time of INTER_AREA for any scale."""
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    whole = int(1 / scale)
+    if 1 < whole <= min(pixels.shape[:2]):
+        height, width = (side // whole for side in pixels.shape[:2])
+        evenly = pixels[: height * whole, : width * whole]
+        pixels = np.asarray(cv2.resize(evenly, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _tiles(pixels: Pixels, scale: float) -> Iterator[tuple[int, int, Pixels]]:

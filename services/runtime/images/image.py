@@ -23,6 +23,8 @@ FORMATS = ("JPEG", "PNG", "WEBP")
 _EXIF_ORIENTATION = 0x0112
 _SIDEWAYS = 5
 _END_OF_JPEG = b"\xff\xd9"
+_STRIP = 64
+"""Rows of a picture that are copied at once."""
 _Turn = Pillow.Transpose
 _TURNS = {
     2: _Turn.FLIP_LEFT_RIGHT,
@@ -125,10 +127,11 @@ class Image:
 
     def upright(self) -> Pixels:
         """Return the picture as people see it: EXIF orientation applied, uint8 RGB [height, width, 3]."""
-        stored = self.as_stored()
-        turn = _TURNS.get(self.orientation)
+        picture: Pillow.Image = self.as_stored()
         with _refusing("The picture's colours are damaged"):
-            return np.asarray(_flat_rgb(stored if turn is None else stored.transpose(turn)), dtype=np.uint8)
+            if (turn := _TURNS.get(self.orientation)) is not None:
+                picture = picture.transpose(turn)
+            return _pixels(_flat_rgb(picture))
 
     def _read(self) -> bytes:
         if self.s3_object is None or self._fetch is None:
@@ -200,4 +203,14 @@ def _flat_rgb(image: Pillow.Image) -> Pillow.Image:
     image = eight_bit(image)
     if image.has_transparency_data:
         image = Pillow.alpha_composite(Pillow.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
+
+
+def _pixels(image: Pillow.Image) -> Pixels:
+    """Return an RGB picture as an array. Pillow would copy all of it twice, so it is taken in strips."""
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, _STRIP):
+        bottom = min(height, top + _STRIP)
+        pixels[top:bottom] = np.asarray(image.crop((0, top, width, bottom)))
+    return pixels
