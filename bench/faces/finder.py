@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -46,7 +46,7 @@ class Finder:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, cwd=checkout, env=environment, stdin=pipe, stdout=pipe)
 
-    def __enter__(self) -> "Finder":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

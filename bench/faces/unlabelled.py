@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from finder import SMALLEST_FACE, Box, Finder
+from finder import SMALLEST_FACE, Finder
 
 from bench.svm_actors import pixels_of
 from services.runtime.boxes import iou
