@@ -23,8 +23,8 @@ FACES = 5
 """Most faces of a person in a gallery."""
 _REPLICATES = 1000
 _FACES_AT_ONCE = 500
-_MOST_MOMENTS = 20
-"""Of a person; more would take minutes with a thousand people."""
+_MOST_SEARCHES = 5000
+"""More take minutes and gigabytes."""
 Columns = npt.NDArray[np.int64]
 Numbers = npt.NDArray[np.float64]
 
@@ -103,7 +103,8 @@ def _one_of_each_moment(faces: TrainingSet) -> Columns:
     random = np.random.default_rng(0)
     _, first = np.unique(faces.groups, return_index=True)
     people = random.permutation(np.unique(faces.owners))[: max(GALLERIES) + 1]
-    own = (random.permutation(first[faces.owners[first] == person])[:_MOST_MOMENTS] for person in people)
+    most = _MOST_SEARCHES // len(people)
+    own = (random.permutation(first[faces.owners[first] == person])[:most] for person in people)
     return np.concatenate(list(own))
 
 
