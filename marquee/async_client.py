@@ -17,16 +17,19 @@ from marquee.channels import (
     parsed,
     rpc_errors,
 )
-from marquee.client import join_pages, join_parts, next_page_token
-from marquee.enrollment import Enrollment, PeopleResult, Removal
+from marquee.client import join_face_pages, join_pages, join_parts, next_page_token
+from marquee.enrollment import Enrollment, FaceId, FaceRemoval, FacesResult, PeopleResult, Removal
 from marquee.errors import check_enrolled
 from marquee.records import read
 from marquee.requests import (
     CallOptions,
     EnrollmentOptions,
+    FaceRemovalOptions,
     PeopleOptions,
     RemovalOptions,
     build_enrollment,
+    build_face_listing,
+    build_face_removal,
     build_listing,
     build_removal,
     build_request,
@@ -34,7 +37,7 @@ from marquee.requests import (
 from marquee.results import Recognition, Recognizer
 from marquee.sources import Source
 from marquee.v1 import recognizer_pb2 as pb
-from marquee.v1.enrollment_pb2 import ListPeopleResponse
+from marquee.v1.enrollment_pb2 import ListFacesResponse, ListPeopleResponse
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 
@@ -102,6 +105,32 @@ class AsyncClient:
         request = build_removal(person_id, **options)
         with rpc_errors(self.address, request.request_id):
             return read(Removal, parsed(await self._enrollment.RemovePerson(request, timeout=check_timeout(timeout))))
+
+    async def remove_faces(
+        self,
+        faces: Sequence[FaceId | str] | FaceId | str,
+        *,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        **options: Unpack[FaceRemovalOptions],
+    ) -> FaceRemoval:
+        """Remove single faces, each named by a FaceId or its picture's SHA-256; see Client.remove_faces."""
+        request = build_face_removal(faces, **options)
+        with rpc_errors(self.address, request.request_id):
+            return read(
+                FaceRemoval, parsed(await self._enrollment.RemoveFaces(request, timeout=check_timeout(timeout)))
+            )
+
+    async def list_faces(
+        self, person_id: str, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[PeopleOptions]
+    ) -> tuple[FacesResult, ...]:
+        """Return all of a person's enrolled faces at each recognizer; `timeout` is per 1000 faces."""
+        request = build_face_listing(person_id, **options)
+        pages: list[ListFacesResponse] = []
+        with rpc_errors(self.address):
+            while not pages or request.page_token:
+                pages.append(parsed(await self._enrollment.ListFaces(request, timeout=check_timeout(timeout))))
+                request.page_token = next_page_token(request, pages[-1])
+        return join_face_pages(pages)
 
     async def people(
         self, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[PeopleOptions]

@@ -6,15 +6,18 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from marquee.channels import DEFAULT_TIMEOUT, check_address, check_timeout, default_address, open_channel, rpc_errors
-from marquee.enrollment import Enrollment, PeopleResult, Removal
+from marquee.enrollment import Enrollment, FaceId, FaceRemoval, FacesResult, PeopleResult, Removal
 from marquee.errors import InternalError, check_enrolled
 from marquee.records import read
 from marquee.requests import (
     CallOptions,
     EnrollmentOptions,
+    FaceRemovalOptions,
     PeopleOptions,
     RemovalOptions,
     build_enrollment,
+    build_face_listing,
+    build_face_removal,
     build_listing,
     build_removal,
     build_request,
@@ -22,7 +25,7 @@ from marquee.requests import (
 from marquee.results import Recognition, Recognizer
 from marquee.sources import Source
 from marquee.v1 import recognizer_pb2 as pb
-from marquee.v1.enrollment_pb2 import ListPeopleRequest, ListPeopleResponse
+from marquee.v1.enrollment_pb2 import ListFacesRequest, ListFacesResponse, ListPeopleRequest, ListPeopleResponse
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 
@@ -77,7 +80,7 @@ class Client:
         Takes up to 32 pictures, 16 MiB in total; without any it renames a known person. Safe to repeat.
         A refused picture has a status that says what to do about it. If every picture was refused by every
         recognizer that looked at it, this raises what they were refused for, such as UnfitFace or
-        FaceAlreadyEnrolled, with the response as its `enrollment`.
+        FaceAlreadyEnrolled or NameTaken, with the response as its `enrollment`.
         """
         request = build_enrollment(sources, **options)
         with rpc_errors(self.address, request.request_id):
@@ -91,6 +94,33 @@ class Client:
         request = build_removal(person_id, **options)
         with rpc_errors(self.address, request.request_id):
             return read(Removal, self._enrollment.RemovePerson(request, timeout=check_timeout(timeout)))
+
+    def remove_faces(
+        self,
+        faces: Sequence[FaceId | str] | FaceId | str,
+        *,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        **options: Unpack[FaceRemovalOptions],
+    ) -> FaceRemoval:
+        """Remove single faces: each a FaceId, or the SHA-256 of its picture for the faces at all recognizers.
+
+        Takes up to 64, each with a status of its own. Removing a face that is not enrolled is a no-op.
+        """
+        request = build_face_removal(faces, **options)
+        with rpc_errors(self.address, request.request_id):
+            return read(FaceRemoval, self._enrollment.RemoveFaces(request, timeout=check_timeout(timeout)))
+
+    def list_faces(
+        self, person_id: str, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[PeopleOptions]
+    ) -> tuple[FacesResult, ...]:
+        """Return all of a person's enrolled faces at each recognizer; `timeout` is per 1000 faces."""
+        request = build_face_listing(person_id, **options)
+        pages: list[ListFacesResponse] = []
+        with rpc_errors(self.address):
+            while not pages or request.page_token:
+                pages.append(self._enrollment.ListFaces(request, timeout=check_timeout(timeout)))
+                request.page_token = next_page_token(request, pages[-1])
+        return join_face_pages(pages)
 
     def people(
         self, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[PeopleOptions]
@@ -136,10 +166,10 @@ def join_parts(response: pb.RecognizeImageResponse, part: pb.RecognizeImageRespo
     return joined
 
 
-def next_page_token(request: ListPeopleRequest, page: ListPeopleResponse) -> str:
+def next_page_token(request: ListPeopleRequest | ListFacesRequest, page: ListPeopleResponse | ListFacesResponse) -> str:
     """Return the token of the next page, empty after the last. Raises InternalError if it is this page's: for ever."""
     if page.next_page_token and page.next_page_token == request.page_token:
-        raise InternalError("The server names the same page of people again and again.", code="INTERNAL")
+        raise InternalError("The server names the same page again and again.", code="INTERNAL")
     return page.next_page_token
 
 
@@ -149,4 +179,13 @@ def join_pages(pages: Sequence[ListPeopleResponse]) -> tuple[PeopleResult, ...]:
     for result in (read(PeopleResult, message) for page in pages for message in page.results):
         earlier = joined[result.recognizer].people if result.recognizer in joined else ()
         joined[result.recognizer] = replace(result, people=earlier + result.people)
+    return tuple(joined.values())
+
+
+def join_face_pages(pages: Sequence[ListFacesResponse]) -> tuple[FacesResult, ...]:
+    """Join all pages of faces to one result per recognizer, with the status of its last page."""
+    joined: dict[str, FacesResult] = {}
+    for result in (read(FacesResult, message) for page in pages for message in page.results):
+        earlier = joined[result.recognizer].faces if result.recognizer in joined else ()
+        joined[result.recognizer] = replace(result, faces=earlier + result.faces)
     return tuple(joined.values())

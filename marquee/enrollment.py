@@ -1,4 +1,4 @@
-"""Responses of EnrollmentService: enrollments, removals and lists of people."""
+"""Responses of EnrollmentService: enrollments, removals, and lists of people and of their faces."""
 
 from __future__ import annotations
 
@@ -114,3 +114,99 @@ class PeopleResult(Record):
     """OK, or why people are missing."""
     people: tuple[Person, ...]
     """Sorted by person_id."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceId(Record):
+    """A face at one recognizer."""
+
+    recognizer: str
+    """Its name; "gateway/name" behind another gateway."""
+    face_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaceKey(Record):
+    """What names an enrolled face: one of the two."""
+
+    face: FaceId | None = None
+    content_sha256: str = ""
+    """SHA-256 of the picture that it was enrolled from: its faces at all recognizers."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRemoval(Record):
+    """Result of removing faces, by recognizer."""
+
+    request_id: str
+    results: tuple[FaceRemovalResult, ...]
+    """One per recognizer that any of the keys concerns."""
+    gateway: str
+    """Name of the responding gateway; empty for a single recognizer."""
+    raw: pb.RemoveFacesResponse = field(repr=False, compare=False)
+    """The message itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class FaceRemovalResult(Record):
+    """Which faces one recognizer removed."""
+
+    recognizer: str
+    """Its name; "gateway/name" behind another gateway."""
+    status: Status
+    outcome: Outcome
+    """OK, or PARTIAL if any face could not be removed."""
+    faces: tuple[RemovedFace, ...]
+    """One per key that concerns the recognizer, in the order given."""
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedFace(Record):
+    """Result for one key."""
+
+    key: FaceKey
+    """The requested one."""
+    status: Status
+    """OK, also if nothing was left to remove."""
+    removed_faces: int
+    """0 if none was enrolled."""
+
+
+@dataclass(frozen=True, slots=True)
+class FacesResult(Record):
+    """A person's faces at one recognizer."""
+
+    recognizer: str
+    """Its name; "gateway/name" behind another gateway."""
+    status: Status
+    outcome: Outcome
+    """OK, or why faces are missing."""
+    person: Person | None
+    """None if the recognizer does not know the person."""
+    faces: tuple[PersonFace, ...]
+    """In the order of enrollment, as far as the recognizer knows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFace(Record):
+    """An enrolled face, and where it came from."""
+
+    face_id: str
+    """The recognizer's identifier of the face."""
+    content_sha256: str
+    """SHA-256 of the picture; empty if unknown, as for faces enrolled by earlier versions."""
+    s3_object: S3Object | None
+    """Object that the picture was read from; None if it came as bytes, or unknown."""
+    create_time: datetime | None
+    """When it was enrolled; None if unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3Object(Record):
+    """An object in S3."""
+
+    bucket: str
+    key: str
+    version_id: str
+    """Empty: the current one at that time."""

@@ -12,7 +12,8 @@
     ├── NotFound                e.g. an object in S3
     │   └── PersonNotFound
     ├── AlreadyExists
-    │   └── FaceAlreadyEnrolled as another person
+    │   ├── FaceAlreadyEnrolled as another person
+    │   └── NameTaken           by somebody with another face
     ├── FailedPrecondition      the operator has to change something
     ├── ResourceExhausted       too many calls, or a budget is exhausted
     ├── Unimplemented           the server does not support this
@@ -120,6 +121,13 @@ class FaceAlreadyEnrolled(AlreadyExists):
     """The face is enrolled as another person: metadata `person_id` and `display_name`."""
 
 
+class NameTaken(AlreadyExists):
+    """The face does not match those of the person known by that name: metadata `person_id` and `display_name`.
+
+    Give that person_id, or allow_different, for the same person, and another person_id for somebody else.
+    """
+
+
 class FailedPrecondition(MarqueeError):
     """The operator has to change something first."""
 
@@ -169,6 +177,7 @@ _BY_REASON: dict[str, type[MarqueeError]] = {
     "FACE_TURNED": UnfitFace,
     "NO_FACE_ENROLLED": UnfitFace,
     "FACE_ALREADY_ENROLLED": FaceAlreadyEnrolled,
+    "NAME_TAKEN": NameTaken,
     "PERSON_NOT_FOUND": PersonNotFound,
 }
 _BY_CODE: dict[str, type[MarqueeError]] = {

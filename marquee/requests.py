@@ -9,6 +9,7 @@ from typing import TypedDict
 from google.protobuf.duration_pb2 import Duration
 
 from marquee.channels import MAX_MESSAGE_BYTES, check_timeout
+from marquee.enrollment import FaceId
 from marquee.enums import Feature, Policy
 from marquee.errors import InvalidRequest
 from marquee.sources import Source, image_of
@@ -54,7 +55,7 @@ class CallOptions(TypedDict, total=False):
 
 
 class PeopleOptions(TypedDict, total=False):
-    """Options of `people`."""
+    """Options of `people` and `list_faces`."""
 
     collection: str
     """Empty: the operator's default. A recognizer without collections skips a call that names one."""
@@ -69,15 +70,24 @@ class RemovalOptions(PeopleOptions, total=False):
     """Identifies the call in logs: 1 to 128 characters of A-Z a-z 0-9 . _ : - . Empty: generated."""
 
 
+class FaceRemovalOptions(RemovalOptions, total=False):
+    """Options of `remove_faces`."""
+
+    person_id: str
+    """Whose faces they must be. Empty: anybody's."""
+
+
 class EnrollmentOptions(RemovalOptions, total=False):
     """Options of `enroll`."""
 
     display_name: str
-    """Human-readable name. Required for a new person; a different one renames a known person."""
+    """Human-readable name. Required for a new person; a different one renames a known person if person_id is given."""
     person_id: str
     """Permanent identifier of the person. Empty: made from display_name, the same for the same name."""
     allow_similar: bool
     """Also enroll a face that matches another person's, such as a twin's."""
+    allow_different: bool
+    """Also enroll a face that does not match those of the person known by display_name, though person_id is empty."""
 
 
 def build_request(  # noqa: PLR0913 - each is an option of the call
@@ -116,6 +126,7 @@ def build_enrollment(  # noqa: PLR0913 - each is an option of the call
     display_name: str = "",
     person_id: str = "",
     allow_similar: bool = False,
+    allow_different: bool = False,
     collection: str = "",
     recognizers: Sequence[str] = (),
     request_id: str = "",
@@ -128,6 +139,7 @@ def build_enrollment(  # noqa: PLR0913 - each is an option of the call
         collection=collection,
         recognizers=_names(recognizers),
         allow_similar=allow_similar,
+        allow_different=allow_different,
     )
     for source in _sources(sources):
         request.images.append(image_of(source))
@@ -147,6 +159,34 @@ def build_removal(
     )
 
 
+def build_face_removal(
+    faces: Sequence[FaceId | str] | FaceId | str,
+    *,
+    person_id: str = "",
+    collection: str = "",
+    recognizers: Sequence[str] = (),
+    request_id: str = "",
+) -> enrollment_pb2.RemoveFacesRequest:
+    """Build the request to remove faces, each named by its id or its picture's SHA-256; see FaceRemovalOptions."""
+    keys = (faces,) if isinstance(faces, FaceId | str) else faces
+    return enrollment_pb2.RemoveFacesRequest(
+        request_id=request_id or uuid.uuid4().hex,
+        faces=map(_face_key, keys),
+        person_id=person_id,
+        collection=collection,
+        recognizers=_names(recognizers),
+    )
+
+
+def build_face_listing(
+    person_id: str, *, collection: str = "", recognizers: Sequence[str] = ()
+) -> enrollment_pb2.ListFacesRequest:
+    """Build the request for the first page of a person's faces, of the maximum size; see PeopleOptions."""
+    return enrollment_pb2.ListFacesRequest(
+        person_id=person_id, page_size=_PAGE_SIZE, collection=collection, recognizers=_names(recognizers)
+    )
+
+
 def build_listing(*, collection: str = "", recognizers: Sequence[str] = ()) -> enrollment_pb2.ListPeopleRequest:
     """Build the request for the first page of people, of the maximum size; see PeopleOptions."""
     return enrollment_pb2.ListPeopleRequest(
@@ -157,6 +197,12 @@ def build_listing(*, collection: str = "", recognizers: Sequence[str] = ()) -> e
 def _names(names: Sequence[str]) -> Sequence[str]:
     """Return the names; a single string is one name, not a sequence of letters."""
     return (names,) if isinstance(names, str) else names
+
+
+def _face_key(face: FaceId | str) -> enrollment_pb2.FaceKey:
+    if isinstance(face, str):
+        return enrollment_pb2.FaceKey(content_sha256=face)
+    return enrollment_pb2.FaceKey(face=enrollment_pb2.FaceId(recognizer=face.recognizer, face_id=face.face_id))
 
 
 def _sources(sources: Sequence[Source] | Source) -> Sequence[Source]:

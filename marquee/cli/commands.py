@@ -154,6 +154,7 @@ def enroll(
     name: options.Name = "",
     person_id: options.PersonId = "",
     allow_similar: options.AllowSimilar = False,
+    allow_different: options.AllowDifferent = False,
     collection: options.Collection = "",
     recognizer: options.Recognizers = [],
     address: options.Address = "",
@@ -171,6 +172,9 @@ def enroll(
     not good enough is refused with advice; the others count. Repeating is safe:
     faces that are enrolled already stay as they are.
 
+    Two people may have one name: a picture that does not show the known person of
+    that name is refused, unless --person-id says who it is.
+
     \b
     Exit codes:
       0  every picture is enrolled
@@ -185,14 +189,24 @@ def enroll(
         enrollees=enrollees_of(sources, name, person_id),
         address=address,
         timeout=timeout,
-        options={"allow_similar": allow_similar, "collection": collection, "recognizers": recognizer},
+        options={
+            "allow_similar": allow_similar,
+            "allow_different": allow_different,
+            "collection": collection,
+            "recognizers": recognizer,
+        },
         output=output,
     )
     raise typer.Exit(run(args))
 
 
-@app.command()
+people_app = typer.Typer(invoke_without_command=True, rich_markup_mode=None)
+app.add_typer(people_app, name="people")
+
+
+@people_app.callback()
 def people(
+    context: typer.Context,
     *,
     collection: options.Collection = "",
     recognizer: options.Recognizers = [],
@@ -213,13 +227,43 @@ def people(
     """
     from marquee.cli.run.people import run
 
-    raise typer.Exit(run(address, timeout, output, {"collection": collection, "recognizers": recognizer}))
+    if context.invoked_subcommand is None:
+        raise typer.Exit(run(address, timeout, output, {"collection": collection, "recognizers": recognizer}))
+    options.check_none_given(context)
+
+
+@people_app.command(no_args_is_help=True)
+def show(
+    person_id: options.PersonIdArgument,
+    *,
+    collection: options.Collection = "",
+    recognizer: options.Recognizers = [],
+    address: options.Address = "",
+    timeout: options.CallTimeout = 12.0,
+    output: options.ListFormat = options.ListOutput.TABLE,
+) -> None:
+    """Show a person's enrolled faces: where each came from, and when.
+
+    `marquee remove PERSON_ID --face ID` takes one of them back.
+
+    \b
+    Exit codes:
+      0  the faces are listed
+      1  nobody is known under that ID, or the call or any recognizer failed
+      2  usage error
+      3  the server is unreachable
+    """
+    from marquee.cli.run.faces import run
+
+    raise typer.Exit(run(person_id, address, timeout, output, {"collection": collection, "recognizers": recognizer}))
 
 
 @app.command(no_args_is_help=True)
 def remove(
     person_id: options.PersonIdArgument,
     *,
+    face: options.FaceIds = [],
+    sha256: options.Sha256s = [],
     yes: options.Yes = False,
     collection: options.Collection = "",
     recognizer: options.Recognizers = [],
@@ -227,15 +271,20 @@ def remove(
     timeout: options.CallTimeout = 12.0,
     output: options.ObjectFormat = options.ListOutput.TABLE,
 ) -> None:
-    """Remove a person from the recognizers.
+    """Remove a person, or single faces, from the recognizers.
 
-    Removes all enrolled faces of the person. Asks for confirmation.
+    \b
+      marquee remove grace-hopper                    (all enrolled faces)
+      marquee remove grace-hopper --face 9aaa25c1    (one of them)
+
+    Asks for confirmation. Whose last face is removed is no longer known.
 
     \b
     Exit codes:
-      0  the person was removed
-      1  nobody is enrolled under that ID, the person remains known from training,
-         a recognizer or the call failed, or the confirmation was declined
+      0  the person or the faces were removed
+      1  nobody is enrolled under that ID, or there is no such face; the person
+         remains known from training; a recognizer or the call failed; or the
+         confirmation was declined
       2  usage error
       3  the server is unreachable
     """
@@ -243,6 +292,8 @@ def remove(
 
     args = RemoveArgs(
         person_id=person_id,
+        face_ids=face,
+        sha256s=sha256,
         confirmed=yes,
         address=address,
         timeout=timeout,

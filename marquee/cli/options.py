@@ -1,5 +1,6 @@
 """Arguments and options of the command, with their help and checks."""
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
@@ -42,6 +43,13 @@ def _address(text: str) -> str:
         return check_address(text or default_address())
     except InvalidAddress as error:
         raise typer.BadParameter(error.message, param_hint="--address" if text else "MARQUEE_ADDRESS") from None
+
+
+def _sha256(text: str) -> str:
+    digits = text.lower()
+    if not re.fullmatch("[0-9a-f]{64}", digits):
+        raise typer.BadParameter("a SHA-256 has 64 hexadecimal digits.")
+    return digits
 
 
 def _positive(seconds: float) -> float:
@@ -161,7 +169,40 @@ PersonIdArgument = Annotated[str, typer.Argument(metavar="PERSON_ID", help="ID a
 AllowSimilar = Annotated[
     bool, typer.Option("--allow-similar", help="Also enroll a face that matches another person's, e.g. a twin's.")
 ]
+AllowDifferent = Annotated[
+    bool,
+    typer.Option(
+        "--allow-different",
+        help="Also enroll a face unlike those of the known person of that name, without --person-id.",
+    ),
+]
+FaceIds = Annotated[
+    list[str],
+    typer.Option(
+        "--face",
+        metavar="ID",
+        help="Remove only this face: an ID as shown by `marquee people show`, its beginning, or RECOGNIZER:ID. "
+        "Repeatable.",
+    ),
+]
+Sha256s = Annotated[
+    list[str],
+    typer.Option(
+        "--sha256",
+        metavar="DIGITS",
+        parser=_sha256,
+        help="Remove only the faces of the picture with this SHA-256, as from `sha256sum`. Repeatable.",
+    ),
+]
 Collection = Annotated[
     str, typer.Option(metavar="NAME", show_default=False, help="Collection to use. Default: the operator's.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation. Required without a terminal.")]
+
+
+def check_none_given(context: typer.Context) -> None:
+    """Refuse options that stand before a subcommand, which would not see them. Raises BadParameter."""
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            raise typer.BadParameter(f"give it after {context.invoked_subcommand}.", param_hint=parameter.opts[0])

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +16,7 @@ from services.rekognition.enrollment.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Enrollment, Options
+from services.runtime.people import person_id_of
 from tests.support import pictures
 from tests.support.aws import TABLE, Answer, dynamodb, endpoint, settings
 from tests.support.pictures import encode
@@ -79,6 +81,12 @@ def enrollment_of(
 ) -> Enrollment:
     """Return what a call hands to the enroller."""
     return Enrollment(person_id, name, [Image(one) for one in pictures], "", allow_similar=similar)
+
+
+def named(*pictures: bytes, name: str = HOPPER, similar: bool = False, different: bool = False) -> Enrollment:
+    """Return what a call that gives no person_id hands to the enroller."""
+    derived = enrollment_of(*pictures, person_id=person_id_of(name), name=name, similar=similar)
+    return replace(derived, is_derived=True, allow_different=different)
 
 
 async def search_faces(recognizer: RekognitionRecognizer, picture: bytes, **own: Any) -> pb.RecognizerResult:

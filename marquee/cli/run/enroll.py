@@ -35,6 +35,18 @@ _OUTCOMES = (Outcome.OK, Outcome.SKIPPED, Outcome.PARTIAL)
 """From best to worst; all others are worse."""
 _STATE_STYLES = {EnrollmentState.ENROLLED: "green", EnrollmentState.ALREADY_ENROLLED: "dim"}
 
+_OTHERS = {
+    "FACE_ALREADY_ENROLLED": (
+        "this face is already enrolled as {name} ({id}). If it is the same person, use --person-id {id}; "
+        "if not, use --allow-similar."
+    ),
+    "NAME_TAKEN": (
+        "the name is taken: this face does not match those of {name} ({id}). If it is the same person, use "
+        "--person-id {id} or --allow-different; if not, use another --person-id."
+    ),
+}
+"""Refusals for another person's sake, in the terms of the command."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnrollArgs:
@@ -295,12 +307,9 @@ def _face(face: EnrolledFace) -> Text:
 def _reason(status: Status) -> str:
     """Name the command's options where the server's message names fields of the request."""
     other = status.metadata or {}
-    if status.reason != "FACE_ALREADY_ENROLLED" or "person_id" not in other:
+    if "person_id" not in other or status.reason not in _OTHERS:
         return status.message
-    return (
-        f"this face is already enrolled as {other.get('display_name', '')} ({other['person_id']}). If it is the same "
-        f"person, use --person-id {other['person_id']}; if not, use --allow-similar."
-    )
+    return _OTHERS[status.reason].format(name=other.get("display_name", ""), id=other["person_id"])
 
 
 def _summary(result: EnrollmentResult, *, skipped: bool) -> Iterator[Text]:

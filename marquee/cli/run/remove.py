@@ -1,6 +1,7 @@
-"""Remove a person, after confirmation."""
+"""Remove a person or single faces, after confirmation."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import typer
@@ -10,9 +11,10 @@ from marquee.cli import terminal
 from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
 from marquee.cli.output import count, words
-from marquee.cli.terminal import clean, print_error, print_json
+from marquee.cli.run.faces import Named, named_faces, print_failures
+from marquee.cli.terminal import clean, print_error, print_json, print_note
 from marquee.client import Client
-from marquee.enrollment import Removal
+from marquee.enrollment import FaceId, FaceRemoval, FacesResult, Removal
 from marquee.enums import Outcome
 from marquee.requests import PeopleOptions
 
@@ -24,6 +26,9 @@ class RemoveArgs:
     """Arguments of `marquee remove`."""
 
     person_id: str
+    face_ids: Sequence[str]
+    """As shown, or the beginnings of those; with sha256s empty: the whole person."""
+    sha256s: Sequence[str]
     confirmed: bool
     address: str
     timeout: float
@@ -32,18 +37,79 @@ class RemoveArgs:
 
 
 def run(args: RemoveArgs) -> Exit:
-    """Ask, remove the person, and print what each recognizer removed.
+    """Ask, remove the person or the faces, and print what each recognizer removed.
 
     Raises BadParameter if there is no terminal to ask, typer.Exit if the call fails.
     """
     if not args.confirmed and not sys.stdin.isatty():
         raise typer.BadParameter("cannot ask for confirmation without a terminal: pass --yes.", param_hint="--yes")
     with connect(args.address, args.output) as client:
+        if args.face_ids or args.sha256s:
+            return _remove_faces(args, client)
         if not args.confirmed and not _confirm(args, client):
             return Exit.FAILED
         removal = client.remove_person(args.person_id, timeout=args.timeout, **args.options)
     _print(args, removal)
     return _print_failures(args, removal)
+
+
+def _remove_faces(args: RemoveArgs, client: Client) -> Exit:
+    """Find the faces by what is shown of their ids, ask, and remove them."""
+    results = client.list_faces(args.person_id, timeout=args.timeout, **args.options)
+    faces = named_faces(results)
+    chosen = [_find(name, faces) for name in args.face_ids]
+    missing = [name for name, face in zip(args.face_ids, chosen, strict=True) if face is None]
+    for name in missing:
+        print_failures(args.person_id, results)
+        show = f"`marquee people show {args.person_id}` lists the faces."
+        print_error("", f"{args.person_id} has no face {name}. {show}")
+    if missing:
+        return Exit.FAILED
+    ids = [face.id for face in chosen if face]
+    total = count(len(ids) + len(args.sha256s), "face")
+    if not args.confirmed and not typer.confirm(f"Remove {total} of {clean(_name(args, results))}?", err=True):
+        return Exit.FAILED
+    keys: list[FaceId | str] = [*ids, *args.sha256s]
+    removal = client.remove_faces(keys, person_id=args.person_id, timeout=args.timeout, **args.options)
+    return _print_faces(args, removal)
+
+
+def _find(name: str, faces: Sequence[Named]) -> Named | None:
+    """Return the face of that name. Raises BadParameter if there are several."""
+    found = [face for face in faces if face.has_name(name)]
+    if len(found) > 1:
+        names = ", ".join(f"{one.recognizer}:{one.face.face_id}" for one in found)
+        raise typer.BadParameter(f"{name} may be any of {names}.", param_hint="--face")
+    return found[0] if found else None
+
+
+def _name(args: RemoveArgs, results: Sequence[FacesResult]) -> str:
+    names = dict.fromkeys(result.person.display_name for result in results if result.person)
+    return " or ".join(names) or args.person_id
+
+
+def _print_faces(args: RemoveArgs, removal: FaceRemoval) -> Exit:
+    """Print what each recognizer removed, and what failed; return the exit code."""
+    if args.output is ListOutput.JSON:
+        print_json(removal.to_dict())
+    failures = [
+        (f"{result.recognizer} {words(result.outcome)}", result.status.message)
+        for result in removal.results
+        if result.outcome not in (*_REMOVED, Outcome.SKIPPED)
+    ]
+    for result in removal.results:
+        removed = sum(face.removed_faces for face in result.faces)
+        if args.output is ListOutput.TABLE and result.outcome in _REMOVED:
+            name = clean(result.recognizer)
+            terminal.stdout().print(f"{name} removed {count(removed, 'face')} of {clean(args.person_id)}")
+        failures += [(result.recognizer, face.status.message) for face in result.faces if face.status.code != "OK"]
+        for warning in result.warnings:
+            print_note(f"{result.recognizer}: {warning}")
+    if not (failures or any(face.removed_faces for result in removal.results for face in result.faces)):
+        failures = [("", f"{args.person_id} has no such face. `marquee people show {args.person_id}` lists the faces.")]
+    for name, message in failures:
+        print_error(name, message)
+    return Exit.FAILED if failures else Exit.OK
 
 
 def _confirm(args: RemoveArgs, client: Client) -> bool:

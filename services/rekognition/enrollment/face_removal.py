@@ -37,6 +37,7 @@ class SingleRemoval:
 
     async def run(self) -> pb.FaceRemovalResult:
         """Return an entry per key; what keeps one face leaves the others. Raises DomainErrors if nothing is tried."""
+        await self._collection.describe()
         named = {key.face.face_id for key in self._removal.faces} - {""}
         self._existing = await self._collection.get(named)
         owners = [await asyncio.to_thread(self._owner, one) for one in sorted(await self._owner_ids(named))]

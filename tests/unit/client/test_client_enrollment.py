@@ -1,6 +1,7 @@
 """Tests of enrolling, listing and removing people through the client, with a real recognizer and gateway."""
 
 import asyncio
+import hashlib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import numpy as np
 import pytest
 
 import marquee
-from marquee import AsyncClient, Client, EnrollmentState, Outcome
-from marquee.requests import build_enrollment, build_listing, build_removal
+from marquee import AsyncClient, Client, EnrollmentState, FaceId, FaceKey, Outcome
+from marquee.requests import build_enrollment, build_face_listing, build_face_removal, build_listing, build_removal
 from services.svm.gallery.people import EnrolledFace, EnrolledPerson, Snapshot
 from tests.support.enrollment_servers import EnrollmentServers, more_portraits
 from tests.support.processes import PATIENCE
@@ -114,6 +115,44 @@ async def test_both_clients_remove_and_warn_about_trained_people(enrolling: Enro
     assert "trained model" in trained.results[0].warnings[0]
 
 
+async def test_both_clients_list_and_remove_faces(enrolling: EnrollmentServers) -> None:
+    """A person's faces are listed with their origin; each is removed by its id or its picture, and again without harm."""
+    first, second = more_portraits(2)
+    async with AsyncClient(enrolling.gateway) as client:
+        await client.enroll([first, second], display_name="Ada", allow_similar=True)
+        svm, mute = await client.list_faces("ada")
+        face = FaceId("svm", svm.faces[0].face_id)
+        removal = await client.remove_faces(face, person_id="ada", request_id="r-1")
+    with Client(enrolling.gateway) as other:
+        digest = hashlib.sha256(second).hexdigest()
+        last = await asyncio.to_thread(other.remove_faces, [face, digest], recognizers="svm")
+        none = await asyncio.to_thread(other.list_faces, "ada", recognizers="svm")
+    assert [one.content_sha256 for one in svm.faces] == [hashlib.sha256(first).hexdigest(), digest]
+    assert svm.person is not None
+    assert (svm.person.face_count, svm.faces[0].s3_object, mute.outcome) == (2, None, Outcome.SKIPPED)
+    assert (removal.request_id, removal.gateway, removal.results[0].outcome) == ("r-1", "gateway", Outcome.OK)
+    assert [(one.key, one.status.code, one.removed_faces) for one in removal.results[0].faces] == [
+        (FaceKey(face), "OK", 1)
+    ]
+    assert [(one.key, one.removed_faces) for one in last.results[0].faces] == [
+        (FaceKey(face), 0),
+        (FaceKey(None, digest), 1),
+    ]
+    assert last.results[0].warnings == ("ada has no face left and is no longer known.",)
+    assert [(one.recognizer, one.person, one.faces) for one in none] == [("svm", None, ())]
+
+
+def test_a_taken_name_is_refused(enrolling: EnrollmentServers) -> None:
+    """NameTaken names the person whose faces differ; allow_different enrolls the face anyway."""
+    with Client(enrolling.gateway) as client:
+        client.enroll("hopper.jpg", display_name="Ada", allow_similar=True)
+        with pytest.raises(marquee.NameTaken) as raised:
+            client.enroll("collins.jpg", display_name="ADA", allow_similar=True)
+        enrolled = client.enroll("collins.jpg", display_name="ADA", allow_similar=True, allow_different=True)
+    assert (raised.value.metadata["person_id"], raised.value.metadata["display_name"]) == ("ada", "Ada")
+    assert enrolled.results[0].outcome is Outcome.OK
+
+
 async def test_people_are_listed_across_all_pages(enrolling: EnrollmentServers) -> None:
     """Both clients list all pages, sorted by person_id; recognizers that do not enroll are SKIPPED."""
     numbers = range(1005)
@@ -149,12 +188,19 @@ def test_a_recognizer_that_does_not_enroll_is_unimplemented(enrolling: Enrollmen
 def test_every_option_reaches_the_requests() -> None:
     """Each option sets its field, a single picture or name becomes a list, and calls that make changes get an ID."""
     options = {"collection": "staff", "recognizers": "svm"}
-    enrollment = build_enrollment(b"picture", display_name="Ada", person_id="ada", allow_similar=True, **options)
+    who = {"display_name": "Ada", "person_id": "ada", "allow_similar": True, "allow_different": True}
+    enrollment = build_enrollment(b"picture", **who, **options)
     removal, listing = build_removal("ada", **options), build_listing(**options)
+    faces = build_face_removal([FaceId("svm", "f"), "0" * 64], person_id="ada", **options)
+    face_listing = build_face_listing("ada", **options)
     assert [image.content for image in enrollment.images] == [b"picture"]
-    assert (enrollment.display_name, enrollment.person_id, enrollment.allow_similar) == ("Ada", "ada", True)
-    assert removal.person_id == "ada"
-    for request in (enrollment, removal, listing):
+    assert {name: getattr(enrollment, name) for name in who} == who
+    assert [one.person_id for one in (removal, faces, face_listing)] == ["ada"] * 3
+    assert [(key.face.recognizer, key.face.face_id, key.content_sha256) for key in faces.faces] == [
+        ("svm", "f", ""),
+        ("", "", "0" * 64),
+    ]
+    for request in (enrollment, removal, listing, faces, face_listing):
         assert (request.collection, list(request.recognizers)) == ("staff", ["svm"])
     assert enrollment.request_id != removal.request_id != ""
 

@@ -54,6 +54,18 @@ def test_another_persons_face_is_refused_with_advice(servers: EnrollmentServers)
         assert "--allow-similar" in result.stdout
 
 
+def test_a_taken_name_is_refused_with_advice(servers: EnrollmentServers) -> None:
+    """The message suggests the command's options; --allow-different enrolls the face."""
+    ada = ("--name", "Ada", "--allow-similar")
+    assert marquee("enroll", "hopper.jpg", *ada).exit_code == 0
+    for address in (servers.gateway, servers.svm):
+        result = marquee("enroll", "collins.jpg", *ada, "--address", address)
+        assert result.exit_code == 1
+        assert "this face does not match those of Ada (ada)" in result.stdout
+        assert "use --person-id ada or --allow-different; if not, use another --person-id." in result.stdout
+    assert marquee("enroll", "collins.jpg", *ada, "--allow-different").exit_code == 0
+
+
 def test_refused_pictures_are_reported_one_by_one(servers: EnrollmentServers) -> None:
     """Each refused picture has its own reason, and nothing is written to standard error."""
     for address in (servers.gateway, servers.broken):

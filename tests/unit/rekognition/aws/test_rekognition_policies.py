@@ -16,12 +16,13 @@ from cfnlint import api as cfnlint
 from policy_sentry.querying.actions import get_action_data
 
 from local.pictures import photo
+from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition import lambda_function
 from services.rekognition.collections import __main__ as collections
 from services.rekognition.table.people import EnrolledPeople
 from services.runtime.images.image import Image
-from services.runtime.leaf.recognizer import Page
+from services.runtime.leaf.recognizer import FaceRemoval, Page
 from services.runtime.storage.s3 import ObjectStore
 from tests.support.aws import (
     ACCOUNT,
@@ -38,7 +39,7 @@ from tests.support.aws import (
 )
 from tests.support.pictures import encode
 from tests.support.processes import ROOT
-from tests.support.rekognition import DEMO, enrollment_of, options, replica, running_recognizer
+from tests.support.rekognition import DEMO, HOPPER, PORTRAITS, enrollment_of, options, replica, running_recognizer
 
 pytestmark = pytest.mark.slow
 
@@ -139,17 +140,22 @@ async def test_the_recognizer(aws: SimpleNamespace) -> None:
 
 
 async def test_the_recognizer_with_a_collection(aws: SimpleNamespace) -> None:
-    """Together with the collection's policy it also covers enrolling, both searches, listing and removing."""
+    """Together with the collection's policy it covers enrolling, both searches, listing, and removing faces and people."""
     with record_permissions() as calls:
         await _recognize(aws, (*PICTURE_FEATURES, pb.FEATURE_FACE_SEARCH))
         for search in ("users", "faces"):
             async with replica(aws, "people", rekognition_search=search) as (recognizer, enroller):
-                await enroller.enroll(enrollment_of(DEMO["hopper"]))
+                enrolled = await enroller.enroll(enrollment_of(DEMO["hopper"], PORTRAITS[HOPPER]))
                 result = await recognizer.recognize(
                     Image(DEMO["hopper"]), options(pb.FEATURE_FACE_SEARCH, collection="people")
                 )
                 assert result.faces[0].candidates
                 assert (await enroller.people(Page(10, "", "")))[0]
+                one = enrollment_pb2.FaceKey(face=enrollment_pb2.FaceId(face_id=enrolled.faces[0].face_id))
+                unknown = enrollment_pb2.FaceKey(content_sha256="0" * 64)
+                removed = await enroller.remove_faces(FaceRemoval([one, unknown], "", ""))
+                assert [entry.removed_faces for entry in removed.faces] == [1, 0]
+                assert (await enroller.faces("grace-hopper", Page(10, "", "")))[0].faces
                 await enroller.remove("grace-hopper", "")
     check(calls, "recognizer", "collection")
 

@@ -8,7 +8,9 @@ import pytest
 
 from services.rekognition.enrollment.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
+from tests.support.aws import scripted_aws
 from tests.support.rekognition import OpenReplica, Replica, replica
+from tests.support.rekognition_collection import Collection, Scripted
 
 
 @pytest.fixture
@@ -31,3 +33,12 @@ def recognizer(default_replica: Replica) -> RekognitionRecognizer:
 @pytest.fixture
 def enroller(default_replica: Replica) -> RekognitionEnroller:
     return default_replica[1]
+
+
+@pytest.fixture
+async def scripted(rekognition: SimpleNamespace, request: pytest.FixtureRequest) -> AsyncIterator[Scripted]:
+    name, collection = f"scripted-{abs(hash(request.node.name))}", Collection()
+    with scripted_aws(collection) as aws:
+        where = SimpleNamespace(url=aws.url, table_url=rekognition.table_url)
+        async with replica(where, name, rekognition_attempts=1) as (_, enroller):
+            yield Scripted(aws, collection, name, enroller)

@@ -172,13 +172,21 @@ async def test_an_invalid_collection_name_is_refused(recognizer: RekognitionReco
 
 
 async def test_over_grpc(recognizer: RekognitionRecognizer, enroller: RekognitionEnroller) -> None:
-    """The shared EnrollmentService enrolls, lists and removes; a refused picture is an entry in the response."""
+    """The shared EnrollmentService enrolls, lists and removes; what is refused is an entry in the response."""
     async with served(Leaf(recognizer, LeafSettings(), enroller)) as address, client(address) as enrollment:
         image = recognizer_pb2.Image(content=PORTRAITS[HOPPER])
         enrolled = await enrollment.EnrollFaces(pb.EnrollFacesRequest(display_name=HOPPER, images=[image]))
         listing = await enrollment.ListPeople(pb.ListPeopleRequest())
         coffee = recognizer_pb2.Image(content=DEMO["coffee"])
         refused = await enrollment.EnrollFaces(pb.EnrollFacesRequest(display_name="Nobody", images=[coffee]))
+        faces = await enrollment.ListFaces(pb.ListFacesRequest(person_id="grace-hopper"))
+        taken = await enrollment.EnrollFaces(
+            pb.EnrollFacesRequest(
+                display_name=HOPPER.upper(), images=[recognizer_pb2.Image(content=PORTRAITS[COLLINS])]
+            )
+        )
+        key = pb.FaceKey(face=pb.FaceId(recognizer="rekognition", face_id="none"))
+        none = await enrollment.RemoveFaces(pb.RemoveFacesRequest(faces=[key]))
         removed = await enrollment.RemovePerson(pb.RemovePersonRequest(person_id="grace-hopper"))
         async with stub(address) as plain:
             servers = await plain.ListRecognizers(recognizer_pb2.ListRecognizersRequest())
@@ -186,5 +194,8 @@ async def test_over_grpc(recognizer: RekognitionRecognizer, enroller: Rekognitio
     assert [one.display_name for one in listing.results[0].people] == [HOPPER]
     assert refused.results[0].outcome == recognizer_pb2.OUTCOME_PARTIAL
     assert code_and_reason(refused.results[0].faces[0].status) == ("INVALID_ARGUMENT", "NO_FACE")
+    assert len(faces.results[0].faces) == 1
+    assert code_and_reason(taken.results[0].faces[0].status) == ("ALREADY_EXISTS", "NAME_TAKEN")
+    assert [(one.removed_faces, one.status.code) for one in none.results[0].faces] == [(0, 0)]
     assert removed.results[0].removed_faces == 1
     assert servers.recognizers[0].can_enroll

@@ -3,13 +3,11 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
-from botocore import xform_name
 
 from services.rekognition.collections.__main__ import main
 from services.rekognition.enrollment.enroller import RekognitionEnroller
@@ -17,9 +15,10 @@ from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.table.faces import FaceIndex, Reading
 from services.runtime.errors import CollectionNotIndexed, DomainError, GalleryBusy, OutOfTime
 from services.runtime.server.calls import within
-from tests.support.aws import TABLE, Answer, ScriptedAws, scripted_aws
+from tests.support.aws import TABLE, Answer
 from tests.support.processes import PATIENCE
-from tests.support.rekognition import DEMO, HOPPER, PORTRAITS, enrollment_of, replica
+from tests.support.rekognition import DEMO, HOPPER, PORTRAITS, enrollment_of
+from tests.support.rekognition_collection import CREATED, Scripted
 
 pytestmark = pytest.mark.slow
 
@@ -77,72 +76,6 @@ async def test_another_collection_of_that_name_has_to_be_indexed_again(
     stray(rekognition, collection)
     with pytest.raises(CollectionNotIndexed):
         await enroller.remove("grace-hopper", "")
-
-
-CREATED = {"CreationTimestamp": 1_700_000_000.0}
-
-
-class Collection:
-    """A scripted collection: `faces` by FaceId, with their person_ids; answers of `extra` come first."""
-
-    def __init__(self, **faces: str) -> None:
-        self.faces = faces
-        self.extra: dict[str, Any] = {}
-
-    def __call__(self, operation: str, body: dict[str, Any]) -> Answer:
-        if operation in self.extra:
-            return self.extra[operation](body)
-        return 200, getattr(self, xform_name(operation))(body)
-
-    def describe_collection(self, _: Any) -> object:
-        return {"FaceCount": len(self.faces), "FaceModelVersion": "7.0", **CREATED}
-
-    def delete_user(self, _: Any) -> object:
-        return {}
-
-    def detect_faces(self, _: Any) -> object:
-        return {"FaceDetails": [{}]}
-
-    def search_faces_by_image(self, _: Any) -> object:
-        return {"FaceMatches": []}
-
-    def index_faces(self, body: dict[str, Any]) -> object:
-        self.faces["new"] = body["ExternalImageId"]
-        return {"FaceRecords": [{"Face": {"FaceId": "new"}, "FaceDetail": {}}]}
-
-    def list_faces(self, body: dict[str, Any]) -> object:
-        """List faces by id, or in pages of two."""
-        ids = [one for one in body["FaceIds"] if one in self.faces] if "FaceIds" in body else sorted(self.faces)
-        start = int(body.get("NextToken", 0))
-        end = len(ids) if "FaceIds" in body else start + 2
-        page = [{"FaceId": one, "ExternalImageId": self.faces[one]} for one in ids[start:end]]
-        return {"Faces": page, **({"NextToken": str(end)} if end < len(ids) else {})}
-
-    def delete_faces(self, body: dict[str, Any]) -> object:
-        gone = [one for one in body["FaceIds"] if self.faces.pop(one, None)]
-        missing = [one for one in body["FaceIds"] if one not in gone]
-        failures = [{"FaceId": one, "Reasons": ["FACE_NOT_FOUND"]} for one in missing]
-        return {"DeletedFaces": gone, "UnsuccessfulFaceDeletions": failures}
-
-
-class Scripted:
-    """An enroller of a scripted collection, and what it asked of it."""
-
-    def __init__(self, aws: ScriptedAws, collection: Collection, name: str, enroller: RekognitionEnroller) -> None:
-        self.aws, self.collection, self.name, self.enroller = aws, collection, name, enroller
-
-    def listings(self) -> list[dict[str, Any]]:
-        """Return the requests that read the collection, instead of naming faces."""
-        return [body for name, body, _ in self.aws.requests if name == "ListFaces" and "FaceIds" not in body]
-
-
-@pytest.fixture
-async def scripted(rekognition: SimpleNamespace, request: pytest.FixtureRequest) -> AsyncIterator[Scripted]:
-    name, collection = f"scripted-{abs(hash(request.node.name))}", Collection()
-    with scripted_aws(collection) as aws:
-        where = SimpleNamespace(url=aws.url, table_url=rekognition.table_url)
-        async with replica(where, name, rekognition_attempts=1) as (_, enroller):
-            yield Scripted(aws, collection, name, enroller)
 
 
 async def test_a_removal_never_reads_the_collection(scripted: Scripted) -> None:
