@@ -4,6 +4,7 @@ What failed on the way is found again by the same keys, so the call is safe to r
 """
 
 import asyncio
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,8 @@ from services.runtime.leaf.recognizer import FaceRemoval, no_longer_known
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import FaceTypeDef
 
+_FACE_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Rekognition refuses all else, for all faces of the call."""
 _Failures = dict[str, DomainError]
 """By FaceId."""
 
@@ -38,7 +41,7 @@ class SingleRemoval:
     async def run(self) -> pb.FaceRemovalResult:
         """Return an entry per key; what keeps one face leaves the others. Raises DomainErrors if nothing is tried."""
         await self._collection.describe()
-        named = {key.face.face_id for key in self._removal.faces} - {""}
+        named = {key.face.face_id for key in self._removal.faces if _FACE_ID.fullmatch(key.face.face_id)}
         self._existing = await self._collection.get(named)
         owners = [await asyncio.to_thread(self._owner, one) for one in sorted(await self._owner_ids(named))]
         found = [self._find(key, owners) for key in self._removal.faces]

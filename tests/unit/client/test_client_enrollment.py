@@ -116,7 +116,7 @@ async def test_both_clients_remove_and_warn_about_trained_people(enrolling: Enro
 
 
 async def test_both_clients_list_and_remove_faces(enrolling: EnrollmentServers) -> None:
-    """A person's faces are listed with their origin; each is removed by its id or its picture, and again without harm."""
+    """A person's faces are listed with their origin; each is removed by its id or picture, and again without harm."""
     first, second = more_portraits(2)
     async with AsyncClient(enrolling.gateway) as client:
         await client.enroll([first, second], display_name="Ada", allow_similar=True)

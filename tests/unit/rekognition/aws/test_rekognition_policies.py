@@ -140,7 +140,7 @@ async def test_the_recognizer(aws: SimpleNamespace) -> None:
 
 
 async def test_the_recognizer_with_a_collection(aws: SimpleNamespace) -> None:
-    """Together with the collection's policy it covers enrolling, both searches, listing, and removing faces and people."""
+    """Together with the collection's policy it covers enrolling, both searches, listing, removing faces and people."""
     with record_permissions() as calls:
         await _recognize(aws, (*PICTURE_FEATURES, pb.FEATURE_FACE_SEARCH))
         for search in ("users", "faces"):

@@ -185,7 +185,7 @@ async def test_over_grpc(recognizer: RekognitionRecognizer, enroller: Rekognitio
                 display_name=HOPPER.upper(), images=[recognizer_pb2.Image(content=PORTRAITS[COLLINS])]
             )
         )
-        key = pb.FaceKey(face=pb.FaceId(recognizer="rekognition", face_id="none"))
+        key = pb.FaceKey(face=pb.FaceId(recognizer="rekognition", face_id="no UUID"))
         none = await enrollment.RemoveFaces(pb.RemoveFacesRequest(faces=[key]))
         removed = await enrollment.RemovePerson(pb.RemovePersonRequest(person_id="grace-hopper"))
         async with stub(address) as plain:

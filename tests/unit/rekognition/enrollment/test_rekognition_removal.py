@@ -31,6 +31,7 @@ def index(rekognition: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, capsys:
 
     def run(collection: str, url: str = rekognition.url, status: int = 0) -> Any:
         monkeypatch.setenv("MARQUEE_REKOGNITION_ENDPOINT_URL", url)
+        capsys.readouterr()
         with pytest.raises(SystemExit) as exit_info:
             main(["index", collection, "--output", "json"])
         out, err = capsys.readouterr()
