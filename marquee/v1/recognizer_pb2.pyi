@@ -632,8 +632,8 @@ class RecognizerResult(_message.Message):
 
     @_builtins.property
     def faces(self) -> _containers.RepeatedCompositeFieldContainer[Global___Face]:
-        """Faces, from left to right; with face_boxes one for each, in the request's
-        order. At most 256 entries.
+        """Faces of at least Recognizer.smallest_face, from left to right; with
+        face_boxes one for each, in the request's order. At most 256 entries.
         """
 
     @_builtins.property
