@@ -92,7 +92,7 @@ class RecognizerResult(Record):
     from_cache: bool
     model: Model | None
     faces: tuple[Face, ...]
-    """From left to right."""
+    """From left to right; with `face_boxes` in their order."""
     image_candidates: tuple[Candidate, ...]
     """People recognized in the picture without a location, best score first."""
     labels: tuple[Label, ...]
@@ -135,6 +135,8 @@ class Model(Record):
     version: str
     evidence_group: str
     """Models of the same group share a network: their agreement counts once."""
+    identify_score: float | None = None
+    """Candidates below this score support no verdict; None: all do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +288,10 @@ class Recognizer(Record):
     evidence_group: str
     spending: Spending | None
     """None: free of charge."""
+    smallest_face: float | None = None
+    """Side of the smallest face that it finds, in fractions of the picture's longer side; None: unknown."""
+    takes_face_boxes: bool = False
+    """Whether it describes faces in given boxes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import re
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -28,10 +28,27 @@ class ListOutput(StrEnum):
     JSON = "json"
 
 
+class FaceBox(NamedTuple):
+    """A face's box, in fractions of the upright picture."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
 def _feature(text: str) -> str:
     if text.lower() not in _FEATURES:
         raise typer.BadParameter(f"{text!r} is not a feature; choose from {', '.join(_FEATURES)}.")
     return text.upper()
+
+
+def _face_box(text: str) -> FaceBox:
+    try:
+        left, top, width, height = map(float, text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not LEFT,TOP,WIDTH,HEIGHT, such as 0.4,0.1,0.2,0.3.") from None
+    return FaceBox(left, top, width, height)
 
 
 def _address(text: str) -> str:
@@ -104,6 +121,16 @@ MaxLabels = Annotated[
     int | None, typer.Option(min=1, max=1000, help="Maximum number of labels per recognizer. Default: 10.")
 ]
 MinScore = Annotated[float | None, typer.Option(min=0, max=1, help="Omit results with a lower score.")]
+FaceBoxes = Annotated[
+    list[FaceBox],
+    typer.Option(
+        "--face-box",
+        metavar="L,T,W,H",
+        parser=_face_box,
+        help="Describe the face in this box instead of detecting faces: left, top, width and height in fractions of "
+        "the upright picture. Repeatable.",
+    ),
+]
 Timeout = Annotated[float, typer.Option(metavar="SECONDS", callback=_positive, help="Timeout per picture.")]
 CallTimeout = Annotated[float, typer.Option(metavar="SECONDS", callback=_positive, help="Timeout.")]
 EnrollTimeout = Annotated[

@@ -255,7 +255,8 @@ def _findings(result: RecognizerResult) -> Text:
 
 
 def _finding_lines(result: RecognizerResult) -> Iterator[str]:
-    people = [_face(face) for face in result.faces] + [_candidate(person) for person in result.image_candidates]
+    people = [_face(face, result) for face in result.faces]
+    people += [_person(person, result) for person in result.image_candidates]
     if people:
         yield ", ".join(people)
     if result.labels:
@@ -266,8 +267,16 @@ def _finding_lines(result: RecognizerResult) -> Iterator[str]:
         yield ", ".join(f"{label.name} {label.score:.2f}" for label in result.moderation_labels)
 
 
-def _face(face: Face) -> str:
-    return _candidate(face.candidates[0]) if face.candidates else "an unknown face"
+def _face(face: Face, result: RecognizerResult) -> str:
+    return _person(face.candidates[0], result) if face.candidates else "an unknown face"
+
+
+def _person(candidate: Candidate, result: RecognizerResult) -> str:
+    return _candidate(candidate) if _is_sure(candidate, result) else f"perhaps {_candidate(candidate)}"
+
+
+def _is_sure(candidate: Candidate, result: RecognizerResult) -> bool:
+    return candidate.score >= ((result.model and result.model.identify_score) or 0)
 
 
 def _candidate(candidate: Candidate) -> str:
@@ -294,7 +303,7 @@ def _verdicts(result: RecognizerResult) -> Iterator[Verdict]:
 
 
 def _verdict(result: RecognizerResult, box: Box | None, best: Candidate | None) -> Verdict:
-    if best is None:
+    if best is None or not _is_sure(best, result):
         return Verdict(box, VerdictState.UNKNOWN, "", "", 0, ())
     group = result.model.evidence_group if result.model else ""
     support = (Support(result.recognizer, best, group),)

@@ -166,7 +166,9 @@ class _VerdictStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VerdictS
     with the same evidence group only the one with the best score counts.
     """
     VERDICT_STATE_UNKNOWN: _VerdictState.ValueType  # 2
-    """There is a face, and no recognizer knows it."""
+    """There is a face, and no recognizer knows it, or knows it well enough; see
+    Model.identify_score.
+    """
     VERDICT_STATE_DISAGREE: _VerdictState.ValueType  # 3
     """Recognizers name different people."""
     VERDICT_STATE_NO_FACE: _VerdictState.ValueType  # 4
@@ -182,7 +184,9 @@ VERDICT_STATE_IDENTIFIED: VerdictState.ValueType  # 1
 with the same evidence group only the one with the best score counts.
 """
 VERDICT_STATE_UNKNOWN: VerdictState.ValueType  # 2
-"""There is a face, and no recognizer knows it."""
+"""There is a face, and no recognizer knows it, or knows it well enough; see
+Model.identify_score.
+"""
 VERDICT_STATE_DISAGREE: VerdictState.ValueType  # 3
 """Recognizers name different people."""
 VERDICT_STATE_NO_FACE: VerdictState.ValueType  # 4
@@ -1287,13 +1291,13 @@ class Verdict(_message.Message):
     @_builtins.property
     def box(self) -> Global___BoundingBox:
         """Bounding box of the face, from the support with the best score. Absent for
-        NO_FACE and for people recognized without a bounding box.
+        NO_FACE and for people seen without a bounding box.
         """
 
     @_builtins.property
     def support(self) -> _containers.RepeatedCompositeFieldContainer[Global___Support]:
-        """Each recognizer's best candidate for this face, best score first. At most
-        64 entries.
+        """Each recognizer's best candidate for this face, if it reaches the model's
+        identify_score; best score first. At most 64 entries.
         """
 
     def __init__(

@@ -20,8 +20,10 @@ from google.rpc import code_pb2, status_pb2
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
+from services.runtime.boxes import ROUNDING
 from services.runtime.errors import AnswerTooLarge, InvalidAnswer
 from services.runtime.limits import MAX_HOPS, MAX_IMAGE_PIXELS, MAX_MESSAGE_BYTES, MIB, Limit, limit_of
+from services.runtime.requests import FACE_FEATURES
 from services.runtime.server import wire
 from services.runtime.server.admission import hold
 
@@ -40,8 +42,7 @@ _MAX_MICRO_USD = 10**15
 _MAX_SECONDS = 24 * 60 * 60
 _YEARS_1_TO_9999 = range(-62_135_596_800, 253_402_300_800)
 _NANOS = range(10**9)
-_ROUNDING = 1e-3
-_SCORES = ("score", "detection_score", "sharpness", "brightness")
+_SCORES = ("score", "detection_score", "identify_score", "sharpness", "brightness", "smallest_face")
 _RANGES = {
     **dict.fromkeys((*_SCORES, "left", "top", "width", "height"), (0, 1)),
     **dict.fromkeys(("roll", "yaw", "pitch"), (-180, 180)),
@@ -99,6 +100,13 @@ def fail(entry: Any, name: str, why: status_pb2.Status, outcome: pb.Outcome.Valu
     entry.CopyFrom(type(entry)(recognizer=name, outcome=outcome, status=why))
     if 0 < cost <= _MAX_MICRO_USD:
         entry.cost_micro_usd = cost
+
+
+def check_described(result: pb.RecognizerResult, boxes: int) -> None:
+    """Make the result fail if it looked for faces, but does not have one for each of so many given boxes."""
+    looked = FACE_FEATURES.intersection(result.performed_features)
+    if boxes and looked and result.outcome in SUCCESSES and len(result.faces) != boxes:
+        _refuse(result, InvalidAnswer(f"There are {len(result.faces)} faces for {boxes} face_boxes."))
 
 
 def check_enrolled(result: enrollment_pb2.EnrollmentResult, person_id: str, pictures: int) -> None:
@@ -292,7 +300,7 @@ def _text_rule(name: str, longest: int | None, control: re.Pattern[str]) -> _Rul
 
 
 def _float_rule(name: str, low: float, high: float) -> _Rule:
-    least, most = low - _ROUNDING, high + _ROUNDING
+    least, most = low - ROUNDING, high + ROUNDING
     proper = f"{low:g} to {high:g}" if math.isfinite(low) else "finite"
 
     def check(value: float) -> None:
@@ -321,7 +329,7 @@ def _check_time(value: Any) -> None:
 
 
 def _check_box(box: pb.BoundingBox) -> None:
-    if max(box.left + box.width, box.top + box.height) > 1 + _ROUNDING:
+    if max(box.left + box.width, box.top + box.height) > 1 + ROUNDING:
         raise InvalidAnswer("BoundingBox reaches past the picture.")
 
 

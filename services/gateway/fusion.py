@@ -2,7 +2,7 @@
 
 Faces of different recognizers are one face if their boxes overlap. People are one person if their display names are
 equal except for case, spaces, underscores and invisible characters, because identifiers differ from recognizer to
-recognizer.
+recognizer. A candidate below the identify_score of its model supports nothing: most strangers have one.
 """
 
 import math
@@ -14,6 +14,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.requests import FACE_FEATURES
 
 MIN_OVERLAP = 0.3
 """Minimum IoU of two boxes around one face. Detectors frame faces differently: around one face, a Haar box and a dlib
@@ -24,20 +25,22 @@ _MAX_BOXES = 4
 """Maximum number of a group's boxes that further faces are compared with."""
 _MAX_COMPARED = 1000
 """Maximum number of boxes around a face that it is compared with. Real faces have tens around them."""
-_FACE_FEATURES = frozenset((pb.FEATURE_CELEBRITIES, pb.FEATURE_FACES, pb.FEATURE_FACE_SEARCH))
 _VALID = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL))
 
 
 def verdicts(results: Iterable[pb.RecognizerResult]) -> list[pb.Verdict]:
     """Return one verdict per face, from left to right, then those of people without a box.
 
-    A single NO_FACE if recognizers looked for faces and none found any; nothing if none looked.
+    A single NO_FACE if recognizers looked for faces and none found any, UNKNOWN if all that they saw are people without
+    a box whom they are not sure of; nothing if none looked.
     """
     valid = [result for result in results if result.outcome in _VALID]
     verdicts = [_judge(group) for group in _group(valid)]
     verdicts.sort(key=lambda verdict: (verdict.box.left, verdict.box.top))
     verdicts += _without_box(valid, verdicts)
-    if not verdicts and any(_FACE_FEATURES.intersection(result.performed_features) for result in valid):
+    if not verdicts and any(result.image_candidates for result in valid):
+        return [pb.Verdict(state=pb.VERDICT_STATE_UNKNOWN)]
+    if not verdicts and any(FACE_FEATURES.intersection(result.performed_features) for result in valid):
         return [pb.Verdict(state=pb.VERDICT_STATE_NO_FACE)]
     return verdicts
 
@@ -144,14 +147,14 @@ def _group(results: Sequence[pb.RecognizerResult]) -> list[_Group]:
 
 def _judge(group: _Group) -> pb.Verdict:
     """Return the verdict on one face."""
-    candidates = {
-        name: max(face.candidates, key=lambda candidate: candidate.score)
+    support = [
+        _support(name, max(sure, key=lambda candidate: candidate.score), group.models[name])
         for name, face in group.faces.items()
-        if face.candidates
-    }
-    if not candidates:
+        if (sure := _sure(face.candidates, group.models[name]))
+    ]
+    if not support:
         return pb.Verdict(state=pb.VERDICT_STATE_UNKNOWN, box=next(iter(group.faces.values())).box)
-    verdict = _weigh([_support(name, candidate, group.models[name]) for name, candidate in candidates.items()])
+    verdict = _weigh(support)
     verdict.box.CopyFrom(group.faces[verdict.support[0].recognizer].box)
     return verdict
 
@@ -179,10 +182,14 @@ def _without_box(results: Sequence[pb.RecognizerResult], verdicts: Sequence[pb.V
     faces = {_key(support.candidate) for verdict in verdicts for support in verdict.support}
     people: dict[str, list[pb.Support]] = {}
     for result in results:
-        for candidate in result.image_candidates:
+        for candidate in _sure(result.image_candidates, result.model):
             if (key := _key(candidate)) not in faces:
                 people.setdefault(key, []).append(_support(result.recognizer, candidate, result.model))
     return [_weigh(support) for support in people.values()]
+
+
+def _sure(candidates: Iterable[pb.Candidate], model: pb.Model) -> list[pb.Candidate]:
+    return [candidate for candidate in candidates if candidate.score >= model.identify_score]
 
 
 def _support(recognizer: str, candidate: pb.Candidate, model: pb.Model) -> pb.Support:

@@ -66,7 +66,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         """Return the results of all recognizers."""
         begin = time.perf_counter()
         calls = self._plan(request, context)
-        async with aclosing(_fan_out(calls)) as stream:
+        async with aclosing(_fan_out(calls, len(request.face_boxes))) as stream:
             responses = [response async for response in stream]
         results = _in_order(responses, calls)
         merged = await self._merged(request, results, responses, begin)
@@ -82,7 +82,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         begin = time.perf_counter()
         calls = self._plan(request, context)
         responses = []
-        async with aclosing(_fan_out(calls)) as stream:
+        async with aclosing(_fan_out(calls, len(request.face_boxes))) as stream:
             async for response in stream:
                 responses.append(response)
                 answer.make_room(response.results)
@@ -160,9 +160,9 @@ def _fuse(results: Sequence[pb.RecognizerResult], max_labels: int) -> tuple[list
     return fusion.merge_labels(results, max_labels), fusion.verdicts(results)
 
 
-async def _fan_out(calls: Sequence[BackendCall]) -> AsyncGenerator[pb.RecognizeImageResponse]:
+async def _fan_out(calls: Sequence[BackendCall], face_boxes: int) -> AsyncGenerator[pb.RecognizeImageResponse]:
     """Yield each response as soon as it arrives; cancel calls still running when the caller stops listening."""
-    tasks = [asyncio.create_task(_send(call)) for call in calls]
+    tasks = [asyncio.create_task(_send(call, face_boxes)) for call in calls]
     try:
         for task in asyncio.as_completed(tasks):
             yield await task
@@ -171,12 +171,13 @@ async def _fan_out(calls: Sequence[BackendCall]) -> AsyncGenerator[pb.RecognizeI
             pending.cancel()
 
 
-async def _send(call: BackendCall) -> pb.RecognizeImageResponse:
+async def _send(call: BackendCall, face_boxes: int) -> pb.RecognizeImageResponse:
     """Return the response, measured: the metrics' names are the configuration's, never the request's."""
     begin = time.perf_counter()
     response: pb.RecognizeImageResponse = await call.send()
     seconds = time.perf_counter() - begin
     for result in response.results:
+        answer.check_described(result, face_boxes)
         _seconds.labels(call.backend.name, outcome_name(result.outcome)).observe(seconds)
         if response.HasField("timings") and not response.gateway:  # a gateway has measured its own
             network = int(seconds * 1e9) - response.timings.total.ToNanoseconds()

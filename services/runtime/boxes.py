@@ -2,6 +2,9 @@
 
 from typing import Protocol
 
+ROUNDING = 1e-3
+"""How far fractions may be past the picture, since others round them."""
+
 
 class Box(Protocol):
     """A rectangle: marquee.v1.BoundingBox, or a detector's face."""
@@ -21,6 +24,12 @@ class Box(Protocol):
     @property
     def height(self) -> float:
         """Height, at least 0."""
+
+
+def is_inside(box: Box) -> bool:
+    """Return whether a box in fractions has an area and lies in the picture; NaN and infinity do not."""
+    edges = (box.left, box.top, box.left + box.width, box.top + box.height)
+    return box.width > 0 and box.height > 0 and all(-ROUNDING <= edge <= 1 + ROUNDING for edge in edges)
 
 
 def iou(one: Box, other: Box) -> float:

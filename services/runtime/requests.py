@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 from google.protobuf.duration_pb2 import Duration
@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime import limits, people
+from services.runtime import boxes, limits, people
 from services.runtime.errors import (
     BucketNotAllowed,
     ImageMissing,
@@ -32,6 +32,8 @@ Feature: TypeAlias = "pb.Feature.ValueType"
 Policy: TypeAlias = "pb.Policy.ValueType"
 
 DEFAULT_FEATURES = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
+FACE_FEATURES = frozenset((pb.FEATURE_CELEBRITIES, pb.FEATURE_FACES, pb.FEATURE_FACE_SEARCH))
+"""Those that describe faces."""
 _REQUEST_ID = re.compile(rf"[A-Za-z0-9._:-]{{1,{MAX_NAME}}}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COLLECTION = re.compile(r"[A-Za-z0-9_.-]*")
@@ -48,6 +50,7 @@ def check_request(
     _check_collection(request.collection)
     _check_features(request)
     _check_numbers(request)
+    _check_face_boxes(request.face_boxes)
     _check_policy(request.policy, policies)
     _check_image(request.image, s3_allowed)
 
@@ -213,6 +216,16 @@ def _check_numbers(request: pb.RecognizeImageRequest) -> None:
         if options.HasField("timeout") and not _is_positive(options.timeout):
             raise InvalidRequest(
                 f"recognizer_options[{name}].timeout must be a duration greater than 0.", field="recognizer_options"
+            )
+
+
+def _check_face_boxes(face_boxes: Iterable[pb.BoundingBox]) -> None:
+    for number, box in enumerate(face_boxes):
+        if not boxes.is_inside(box):
+            raise InvalidRequest(
+                f"face_boxes[{number}] is no part of the picture: left {box.left:g}, top {box.top:g}, width "
+                f"{box.width:g}, height {box.height:g}. They are fractions of it, 0 to 1.",
+                field="face_boxes",
             )
 
 

@@ -233,6 +233,26 @@ async def test_unsupported_features_are_skipped(
     }
 
 
+async def test_given_faces_are_described_in_their_order(
+    stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image
+) -> None:
+    """A recognizer that takes face_boxes has a face with an embedding for each; any other looks for none."""
+    takes = {
+        one.name: one.takes_face_boxes
+        for one in (await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=60)).recognizers
+    }
+    boxes = [pb.BoundingBox(left=left, top=0.1, width=0.3, height=0.7) for left in (0.6, 0.1, 0.6)]
+    message = pb.RecognizeImageRequest(
+        image=picture, face_boxes=boxes, features=[pb.FEATURE_FACES], include_embeddings=True
+    )
+    results = (await stub.RecognizeImage(message, timeout=60)).results
+    assert {one.recognizer: one.outcome == pb.OUTCOME_OK for one in results} == takes
+    for one in results:
+        assert [face.box for face in one.faces] == (boxes if takes[one.recognizer] else [])
+        assert all(face.embedding.values and face.embedding.version for face in one.faces)
+        assert one.outcome == pb.OUTCOME_OK or (one.cost_micro_usd, bool(one.status.message)) == (0, True)
+
+
 BAD = {
     "no picture": (pb.RecognizeImageRequest(), "INVALID_ARGUMENT", "IMAGE_MISSING"),
     "0 bytes": (request(b""), "INVALID_ARGUMENT", "IMAGE_MISSING"),

@@ -83,6 +83,11 @@ def options(count: int) -> pb.RecognizeImageRequest:
     return request(recognizer_options={f"r{number}": pb.RecognizerOptions() for number in range(count)})
 
 
+def given(left: float, top: float, width: float, height: float, count: int = 1) -> pb.RecognizeImageRequest:
+    """Return a request that gives this box of a face so many times."""
+    return request(face_boxes=[pb.BoundingBox(left=left, top=top, width=width, height=height)] * count)
+
+
 IMAGE = field(2, field(1, b"x"))
 """A picture, as it stands in a RecognizeImageRequest."""
 
@@ -129,6 +134,15 @@ RECOGNITIONS = {
     "a negative policy": Hostile(
         RECOGNIZE, request(policy=-1).SerializeToString(), "UNIMPLEMENTED", "UNSUPPORTED_POLICY"
     ),
+    "a face box of NaN": invalid(given(NAN, 0, 0.1, 0.1)),
+    "a face box of infinite size": invalid(given(0, 0, INFINITY, 0.1)),
+    "a face box of no size": invalid(given(0.5, 0.5, 0, 0)),
+    "a face box of negative size": invalid(given(0.5, 0.5, -0.1, -0.1)),
+    "a face box in pixels": invalid(given(100, 50, 80, 80)),
+    "a face box outside": invalid(given(-0.5, 0.1, 0.1, 0.1)),
+    "a face box past the edge": invalid(given(0.95, 0.1, 0.1, 0.1)),
+    "65 face boxes": invalid(given(0.1, 0.1, 0.1, 0.1, count=65)),
+    "1,000,000 empty face boxes": invalid(IMAGE + field(12) * 1_000_000),
     "a request_id of spaces": invalid(request(request_id="   ")),
     "a request_id that adds a log line": invalid(request(request_id='a\n{"event": "call"}')),
     "a request_id that clears the screen": invalid(request(request_id="\x1b[2J")),

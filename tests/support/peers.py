@@ -178,6 +178,8 @@ ANSWERS: Mapping[str, Callable[[], bytes]] = {
     "a name of blanks": lambda: response(_with(display_name=" \u3000\u200b")),
     "a name without end": lambda: response(_with(display_name="E" * 100_000)),
     "a nameless image candidate": lambda: response(result(image_candidates=[pb.Candidate(person_id="e", score=0.5)])),
+    "an identify_score of NaN": lambda: response(result(model=pb.Model(identify_score=NAN))),
+    "an identify_score of 2": lambda: response(result(model=pb.Model(identify_score=2))),
     "a label of NaN": lambda: _label(score=NAN),
     "a nameless label": lambda: _label(name=""),
     "a label with 100 parents": lambda: _label(parents=["Water"] * 100),

@@ -57,9 +57,11 @@ class Scripted:
         load_seconds: float = 0,
         load_error: DomainError | None = None,
         features: tuple[pb.Feature.ValueType, ...] = DEFAULT_FEATURES,
+        takes_boxes: bool = False,
     ) -> None:
         self.name = name
         self.features = features
+        self.takes_boxes = takes_boxes
         self.result = result or pb.RecognizerResult()
         self.seconds = seconds
         self.until = until
@@ -91,7 +93,7 @@ class Scripted:
         return result
 
     def describe(self) -> pb.Recognizer:
-        return pb.Recognizer(models=[pb.Model(name="scripted", version="1")])
+        return pb.Recognizer(models=[pb.Model(name="scripted", version="1")], takes_face_boxes=self.takes_boxes)
 
     async def close(self) -> None:
         pass

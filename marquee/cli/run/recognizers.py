@@ -27,13 +27,16 @@ def run(address: str, timeout: float, output: ListOutput) -> Exit:
 
 
 def _print_table(recognizers: Sequence[Recognizer]) -> None:
-    table = table_of("Recognizer", "State", "Features", "Models", "Price per picture", "Enrolls", "Spent")
+    table = table_of(
+        "Recognizer", "State", "Features", "Models", "Smallest face", "Price per picture", "Enrolls", "Spent"
+    )
     for recognizer in recognizers:
         table.add_row(
             clean(recognizer.name),
             _state(recognizer),
             ", ".join(words(feature) for feature in recognizer.features),
             _models(recognizer),
+            _smallest(recognizer),
             "\n".join(_prices(recognizer)) or "free",
             "yes" if recognizer.can_enroll else "no",
             _spent(recognizer.spending),
@@ -49,6 +52,11 @@ def _state(recognizer: Recognizer) -> Text:
 
 def _models(recognizer: Recognizer) -> str:
     return clean(", ".join(f"{model.name} {model.version}" for model in recognizer.models))
+
+
+def _smallest(recognizer: Recognizer) -> str:
+    share = recognizer.smallest_face
+    return "" if share is None else f"{100 * share:.2g} %"
 
 
 def _prices(recognizer: Recognizer) -> Iterator[str]:

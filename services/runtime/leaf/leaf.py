@@ -17,6 +17,7 @@ from services.runtime.images.image import Image
 from services.runtime.leaf.enrollment import EnrollmentLeaf
 from services.runtime.leaf.recognizer import Enroller, Options, Recognizer
 from services.runtime.limits import limit_of
+from services.runtime.requests import FACE_FEATURES
 from services.runtime.server import metrics, server
 from services.runtime.server.admission import hold
 from services.runtime.server.calls import Context, seconds_left, within
@@ -130,19 +131,24 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
     def _options(self, request: pb.RecognizeImageRequest, request_id: str, timeout: float) -> Options:
         overrides = request.recognizer_options.get(self._recognizer.name, pb.RecognizerOptions())
         features = requests.features_of(request)
+        able = set(self._recognizer.features)
+        if request.face_boxes and not self._recognizer.describe().takes_face_boxes:
+            able -= FACE_FEATURES
         return Options(
             request_id=request_id,
-            features=tuple(feature for feature in features if feature in self._recognizer.features),
+            features=tuple(feature for feature in features if feature in able),
             max_labels=requests.max_labels_of(request),
             min_score=overrides.min_score if overrides.HasField("min_score") else request.min_score,
             collection=request.collection,
             include_embeddings=request.include_embeddings,
             deadline=time.monotonic() + timeout,
+            face_boxes=request.face_boxes,
         )
 
     async def _recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
         if not options.features:
-            return skipped_result(self._recognizer.name, "supports none of the requested features")
+            reason = "supports none of the requested features"
+            return skipped_result(self._recognizer.name, f"{reason} with face_boxes" if options.face_boxes else reason)
         begin = time.perf_counter()
         async with within(options.deadline, self._recognizer.name):
             result = await self._recognizer.recognize(image, options)
@@ -150,7 +156,7 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
 
 
 def finish(result: pb.RecognizerResult, name: str, options: Options, seconds: float) -> pb.RecognizerResult:
-    """Fill in name, outcome, features and time; sort; drop low scores and what is too much."""
+    """Fill in name, outcome, features and time; sort, except for given faces; drop low scores and what is too much."""
     result.recognizer = name
     result.status.SetInParent()
     result.outcome = pb.OUTCOME_PARTIAL if result.feature_errors else pb.OUTCOME_OK
@@ -176,7 +182,8 @@ _ScoredT = TypeVar("_ScoredT", bound=_Scored)
 
 
 def _filter(result: pb.RecognizerResult, options: Options) -> None:
-    result.faces.sort(key=lambda face: (face.box.left, face.box.top))
+    if not options.face_boxes:
+        result.faces.sort(key=lambda face: (face.box.left, face.box.top))
     for face in result.faces:
         _best(face.candidates, options.min_score)
         del face.candidates[_MAX_FACE_CANDIDATES:]

@@ -26,6 +26,8 @@ class Options:
     include_embeddings: bool
     deadline: float
     """On time.monotonic()'s clock."""
+    face_boxes: Sequence[recognizer_pb2.BoundingBox] = ()
+    """Faces to describe, in this order, instead of looking for some; only for recognizers that take them."""
 
     def remaining(self) -> float:
         """Return the seconds until the caller gives up; negative once it has."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from marquee import Client, ImageTooLarge, InvalidImage, InvalidRequest, Policy, RecognizerOptions
+from marquee import Box, Client, ImageTooLarge, InvalidImage, InvalidRequest, Policy, RecognizerOptions
 from marquee.requests import build_request
 from marquee.sources import MAX_IMAGE_BYTES, Source
 from marquee.v1 import recognizer_pb2 as pb
@@ -24,6 +24,7 @@ def test_every_option_reaches_the_request() -> None:
         collection="staff",
         include_embeddings=True,
         no_cache=True,
+        face_boxes=[(0.25, 0.5, 0.125, 0.25), Box(0.5, 0.5, 0.25, 0.25)],
         recognizer_options={"svm": RecognizerOptions(timeout=1.5, min_score=0.0), "keras": RecognizerOptions()},
         request_id="r-1",
     )
@@ -31,6 +32,7 @@ def test_every_option_reaches_the_request() -> None:
     assert list(request.features) == [pb.FEATURE_CELEBRITIES, pb.FEATURE_TEXT]
     assert (list(request.recognizers), request.request_id, request.collection) == (["svm"], "r-1", "staff")
     assert (request.max_labels, request.min_score, request.policy) == (3, 0.5, pb.POLICY_CASCADE)
+    assert [box.left + box.width for box in request.face_boxes] == [0.375, 0.75]
     assert request.include_embeddings
     assert request.no_cache
     svm, keras = (request.recognizer_options[name] for name in ("svm", "keras"))

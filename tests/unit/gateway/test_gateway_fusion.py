@@ -60,6 +60,30 @@ def test_a_partial_answer_counts() -> None:
     assert summary(result("svm", face(LEFT, "Ada"), outcome=pb.OUTCOME_PARTIAL)) == [("IDENTIFIED", "Ada")]
 
 
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [(0.49, [("UNKNOWN", "")]), (0.5, [("IDENTIFIED", "Ada")]), (0.9, [("IDENTIFIED", "Ada")])],
+)
+def test_a_candidate_below_its_models_score_supports_nothing(score: float, expected: list[tuple[str, str]]) -> None:
+    """A name counts from the model's identify_score on, in a face and in the whole picture alike."""
+    model = pb.Model(identify_score=0.5)
+    in_face = result("svm", face(LEFT, "Ada", score), model=model)
+    in_picture = result("keras", image_candidates=[candidate("Ada", score)], model=model)
+    assert summary(in_face) == summary(in_picture) == expected
+
+
+def test_an_unsure_name_neither_disagrees_nor_is_listed() -> None:
+    """Another recognizer's name stands beside an unsure one, which is no support; the result keeps it."""
+    unsure = result("svm", face(LEFT, "Eve", 0.4), face(RIGHT, "Eve", 0.4), model=pb.Model(identify_score=0.5))
+    everywhere = result("keras", image_candidates=[candidate("Eve", 0.4)], model=pb.Model(identify_score=0.5))
+    verdicts = fusion.verdicts([unsure, everywhere, result("aws", face(LEFT, "Ada", 0.3))])
+    assert [(one.display_name, [by.recognizer for by in one.support]) for one in verdicts] == [
+        ("Ada", ["aws"]),
+        ("", []),
+    ]
+    assert unsure.faces[0].candidates[0].display_name == "Eve"
+
+
 def test_people_without_a_place_come_last() -> None:
     """A person recognized in the picture as a whole has a verdict without a box, after the faces."""
     verdicts = fusion.verdicts(

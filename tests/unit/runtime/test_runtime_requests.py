@@ -16,9 +16,14 @@ from services.runtime.errors import (
     UnknownRecognizer,
     UnsupportedPolicy,
 )
+from tests.support.servers import LEFT, box
 
 Change = Callable[[pb.RecognizeImageRequest], None]
 NAN = float("nan")
+BAD_BOXES = [
+    *((0.1, 0.1, width, height) for width, height in ((0, 0.1), (0.1, 0), (-0.1, 0.1), (NAN, 0.1), (0.95, 0.1))),
+    *((left, top, 0.1, 0.1) for left, top in ((-0.01, 0.1), (0.1, 0.95), (NAN, 0.1), (0.1, float("inf")))),
+]
 
 
 def request(**fields: object) -> pb.RecognizeImageRequest:
@@ -57,6 +62,10 @@ WRONG: dict[str, tuple[pb.RecognizeImageRequest, type[DomainError], str]] = {
         InvalidRequest,
         "recognizer_options",
     ),
+    **{
+        f"the face box {place}": (request(face_boxes=[box(LEFT), box(place)]), InvalidRequest, "face_boxes")
+        for place in BAD_BOXES
+    },
     "no picture": (pb.RecognizeImageRequest(), ImageMissing, "image"),
     "an object without a bucket": (object_request("", "key"), InvalidRequest, "image.s3_object"),
     "an object without a key": (object_request("bucket", ""), InvalidRequest, "image.s3_object"),
@@ -69,6 +78,12 @@ def test_names_the_wrong_field(wrong: pb.RecognizeImageRequest, error: type[Doma
     with pytest.raises(error) as caught:
         requests.check_request(wrong, s3_allowed=["bucket"])
     assert caught.value.metadata["field"] == field
+
+
+def test_a_box_to_the_very_edge_is_taken() -> None:
+    """Boxes that reach the picture's edge, or past it by as much as rounding does, are faces to describe."""
+    whole, rounded = box((0, 0, 1, 1)), box((-0.0005, 0.9, 0.1, 0.1005))
+    requests.check_request(request(face_boxes=[whole, rounded]), ())
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,19 @@ def test_the_table_shows_verdicts_recognizers_and_failures(peer: Peer) -> None: 
     assert "\x1b" not in result.stdout
 
 
+@pytest.mark.parametrize("gateway", ["gateway", ""])
+def test_an_unsure_name_is_no_verdict(peer: Peer, gateway: str) -> None:
+    """A candidate below its model's identify_score is shown as perhaps the person, whoever answers."""
+    peer.answer.gateway = gateway
+    peer.answer.results[0].model.identify_score = 0.98
+    del peer.answer.verdicts[:]
+    if gateway:
+        peer.answer.verdicts.add(state=pb.VERDICT_STATE_UNKNOWN)
+    words = _recognize("a.jpg").stdout.split()
+    assert "identified" not in words
+    assert "perhaps Eileen Collins 0.97, an unknown face" in " ".join(words)
+
+
 def test_strict_makes_a_failed_recognizer_a_failure(peer: Peer) -> None:
     """With --strict, a failed recognizer makes the exit code 1; SKIPPED is not a failure."""
     assert _recognize("a.jpg", "--strict").exit_code == 1
@@ -97,11 +110,16 @@ def test_faces_are_shown_without_verdicts(peer: Peer) -> None:
 def test_options_reach_the_server(peer: Peer) -> None:
     """Each option sets its field of the request."""
     options = "--recognizer svm --recognizer keras --feature Labels --feature text --max-labels 3 --min-score 0.5"
-    assert _recognize("a.jpg", *options.split()).exit_code == 0
+    boxes = "--face-box 0.25,0.5,0.125,0.25 --face-box 0,0,1,1"
+    assert _recognize("a.jpg", *options.split(), *boxes.split()).exit_code == 0
     request = peer.requests[0]
     assert list(request.recognizers) == ["svm", "keras"]
     assert list(request.features) == [pb.FEATURE_LABELS, pb.FEATURE_TEXT]
     assert (request.max_labels, request.min_score) == (3, 0.5)
+    assert [(box.left, box.top, box.width, box.height) for box in request.face_boxes] == [
+        (0.25, 0.5, 0.125, 0.25),
+        (0, 0, 1, 1),
+    ]
 
 
 def test_standard_input_and_s3_objects_are_pictures(peer: Peer) -> None:
@@ -132,6 +150,8 @@ def test_jobs_limits_the_pictures_in_flight(peer: Peer) -> None:
         ("- -", "only once"),
         ("a.jpg --feature faecs", "choose from celebrities"),
         ("a.jpg --max-labels -1", "--max-labels"),
+        ("a.jpg --face-box 1,2,3", "--face-box"),
+        ("a.jpg --face-box left,0,1,1", "--face-box"),
         ("a.jpg --timeout 0", "greater than 0"),
         ("a.jpg --colors known=red", "identified, unknown, disagree"),
         ("a.jpg --colors unknown=reddish", "is not a color"),

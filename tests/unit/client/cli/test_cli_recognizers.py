@@ -26,6 +26,7 @@ def peer() -> Iterator[Peer]:
         state=pb.RECOGNIZER_STATE_UNAVAILABLE,
         status=refusal(code_pb2.UNAVAILABLE, "", "svm does not answer."),
         can_enroll=True,
+        smallest_face=0.02,
     )
     with serving(Peer(listing=pb.ListRecognizersResponse(recognizers=[rekognition, svm]))) as peer:
         yield peer
@@ -47,6 +48,7 @@ def test_the_table_shows_every_column(peer: Peer) -> None:
         "$3.40 this month",
         "unavailable: svm does not answer.",
         "free",
+        "2 %",
     ):
         assert words in result.stdout
 

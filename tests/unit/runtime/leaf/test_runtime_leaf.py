@@ -12,7 +12,7 @@ from services.runtime import status
 from services.runtime.errors import DependencyUnavailable
 from services.runtime.leaf.leaf import Leaf
 from services.runtime.settings import LeafSettings
-from tests.support.servers import Scripted, Stub, leaf, request, stub, until
+from tests.support.servers import LEFT, RIGHT, Scripted, Stub, box, face, leaf, request, stub, until
 
 
 @asynccontextmanager
@@ -97,6 +97,38 @@ async def test_unsupported_features_are_skipped() -> None:
     async with leaf_client(recognizer) as client:
         response = await client.RecognizeImage(request(features=[pb.FEATURE_TEXT]))
     assert (response.results[0].outcome, recognizer.calls) == (pb.OUTCOME_SKIPPED, [])
+
+
+@pytest.mark.parametrize(
+    ("takes_boxes", "features", "performed"),
+    [
+        (False, [pb.FEATURE_CELEBRITIES], []),
+        (False, [], [pb.FEATURE_LABELS]),
+        (True, [], [pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS]),
+    ],
+)
+async def test_given_boxes_are_for_those_who_take_them(
+    *, takes_boxes: bool, features: list[pb.Feature.ValueType], performed: list[pb.Feature.ValueType]
+) -> None:
+    """With face_boxes, a recognizer that takes none performs what needs no face, or is SKIPPED and says why."""
+    recognizer = Scripted(takes_boxes=takes_boxes)
+    async with leaf_client(recognizer) as client:
+        response = await client.RecognizeImage(request(features=features, face_boxes=[box(RIGHT), box(LEFT)]))
+    (result,) = response.results
+    assert list(result.performed_features) == performed
+    assert [list(call.features) for call in recognizer.calls] == ([performed] if performed else [])
+    assert ("face_boxes" in result.status.message) is (result.outcome == pb.OUTCOME_SKIPPED) is not performed
+
+
+async def test_given_faces_keep_their_order() -> None:
+    """Faces are sorted from left to right, but those of face_boxes stay in the request's order."""
+    recognizer = Scripted(takes_boxes=True, result=pb.RecognizerResult(faces=[face(RIGHT), face(LEFT)]))
+    async with leaf_client(recognizer) as client:
+        responses = [await client.RecognizeImage(request(face_boxes=boxes)) for boxes in ([box(RIGHT), box(LEFT)], [])]
+    assert [[one.box for one in response.results[0].faces] for response in responses] == [
+        [box(RIGHT), box(LEFT)],
+        [box(LEFT), box(RIGHT)],
+    ]
 
 
 async def test_passes_on_features_and_options() -> None:
