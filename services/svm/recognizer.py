@@ -2,18 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.detector import FaceDetector
-from services.runtime.images.faces import Detection, Face
+from services.runtime.images.faces import Detection
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Options
 from services.runtime.requests import Feature
 from services.runtime.workers import Workers
-from services.svm.faces import quality
+from services.svm.faces import gate, quality
 from services.svm.faces.finder import FaceFinder
 from services.svm.live_model import LiveModel
 from services.svm.model import Model, Numbers
@@ -46,7 +47,7 @@ class SvmRecognizer:
         await asyncio.gather(*blank)
 
     async def recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
-        """Return all faces, named if CELEBRITIES is requested, with landmarks and quality if FACES is."""
+        """Return all faces: the fit ones named if CELEBRITIES is requested, landmarks and quality if FACES is."""
         model = self.live_model.model
         result, waited = await self.workers.run(self._result, image, options, model)
         result.timings.queue.FromNanoseconds(int(waited * 1e9))
@@ -60,6 +61,7 @@ class SvmRecognizer:
             evidence_group=model.evidence_group,
             can_enroll=self.live_model.can_change,
             smallest_face=self._settings.smallest_face,
+            takes_face_boxes=True,
         )
 
     async def close(self) -> None:
@@ -75,30 +77,48 @@ class SvmRecognizer:
         )
 
     def _result(self, image: Image, options: Options, model: Model) -> pb.RecognizerResult:
-        pixels = image.upright()
-        detection = self.finder.find(pixels, model.detector, options.remaining() * _SHARE)
-        messages = [pb.Face(box=detection.box(face), detection_score=face.score) for face in detection.faces]
+        detection = self._detection(image, options, model)
+        boxes = options.face_boxes or [detection.box(face) for face in detection.faces]
+        faces = [pb.Face(box=box, detection_score=one.score) for box, one in zip(boxes, detection.faces, strict=True)]
+        result = pb.RecognizerResult(faces=faces, model=self.describe_model(model), warnings=detection.warnings)
+        measures = [quality.measure(detection, face) for face in detection.faces]
+        fit: list[int] = []
         if pb.FEATURE_CELEBRITIES in options.features:
-            views = np.array([model.views(detection.pixels, face) for face in detection.faces])
-            _name(messages, views, model, with_embeddings=options.include_embeddings)
+            fit, warnings = gate.fit_faces(detection.faces, measures, are_given=bool(options.face_boxes))
+            result.warnings.extend(warnings)
+        _name(result.faces, fit, detection, model, with_embeddings=options.include_embeddings)
         if pb.FEATURE_FACES in options.features:
-            for face, message in zip(detection.faces, messages, strict=True):
-                _measure(message, detection, face)
-        return pb.RecognizerResult(faces=messages, model=self.describe_model(model), warnings=detection.warnings)
+            for message, face, measured in zip(result.faces, detection.faces, measures, strict=True):
+                message.landmarks.extend(quality.landmarks(detection, face))
+                message.quality.CopyFrom(measured)
+        return result
+
+    def _detection(self, image: Image, options: Options, model: Model) -> Detection:
+        """Return the faces, from left to right in the upright picture, or those in the given boxes."""
+        pixels = image.upright()
+        if options.face_boxes:
+            return self.finder.given(pixels, options.face_boxes)
+        detection = self.finder.find(pixels, model.detector, options.remaining() * _SHARE)
+        return replace(detection, faces=sorted(detection.faces, key=lambda face: _position(detection.box(face))))
 
 
-def _measure(message: pb.Face, detection: Detection, face: Face) -> None:
-    message.landmarks.extend(quality.landmarks(detection, face))
-    message.quality.CopyFrom(quality.measure(detection, face))
-
-
-def _name(messages: Sequence[pb.Face], views: Numbers, model: Model, *, with_embeddings: bool) -> None:
-    """Add candidates to faces with these views [faces, views, length], and embeddings if the model has any."""
-    for message, candidates, own in zip(messages, model.candidates(views), views, strict=True):
-        message.candidates.extend(candidates)
-        if with_embeddings and (network := model.network):
-            message.embedding.CopyFrom(_embedding(network, own.mean(axis=0)))
+def _name(
+    faces: Sequence[pb.Face], fit: Sequence[int], detection: Detection, model: Model, *, with_embeddings: bool
+) -> None:
+    """Add candidates to the fit faces, and embeddings to all if the model has any."""
+    network = model.network if with_embeddings else None
+    places = range(len(faces)) if network else fit
+    views = {place: model.views(detection.pixels, detection.faces[place]) for place in places}
+    for place, candidates in zip(fit, model.candidates(np.array([views[place] for place in fit])), strict=True):
+        faces[place].candidates.extend(candidates)
+    if network:
+        for place, own in views.items():
+            faces[place].embedding.CopyFrom(_embedding(network, own.mean(axis=0)))
 
 
 def _embedding(network: Network, vector: Numbers) -> pb.Embedding:
     return pb.Embedding(model=network.id.name, version=network.id.version, metric=network.metric, values=vector)
+
+
+def _position(box: pb.BoundingBox) -> tuple[float, float]:
+    return box.left, box.top

@@ -73,7 +73,7 @@ THRESHOLDS = {
     "LOW": Thresholds(confidence=60, side=24, brightness=8, sharpness=4, max_yaw=75),
     "MEDIUM": _MEDIUM,
     "AUTO": _MEDIUM,
-    "HIGH": Thresholds(confidence=95, side=64, brightness=25, sharpness=30, max_yaw=40),
+    "HIGH": Thresholds(confidence=95, side=64, brightness=25, sharpness=20, max_yaw=40),
 }
 """By QualityFilter; NONE accepts every face. Amazon does not publish its thresholds; these are the endpoint's own."""
 

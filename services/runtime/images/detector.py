@@ -8,7 +8,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from services.runtime.boxes import share_of_smaller
+from services.runtime.boxes import iou, share_of_smaller
 from services.runtime.images.faces import Detection, Face, position
 from services.runtime.images.image import Pixels
 from services.runtime.images.yunet import MIN_SIDE, STRIDE, YuNet
@@ -29,6 +29,8 @@ _CLOSE_UP, _AROUND = 64, 0.5
 """Pixels of the face's side in the second look, and how much it shows on each side of the face, in its sides."""
 _SHARED = 0.5
 """Share of the smaller of two boxes over which both are one face."""
+_SAME = 0.3
+"""IoU of what is seen and a box from elsewhere over which both are about the same part of the picture."""
 _MAX_FACES, _MAX_CANDIDATES = 256, 1024
 _LARGE, _COARSER = 0.3, 2.5
 """A share of the picture that is always searched for, and how much larger the next size is that takes less time."""
@@ -63,9 +65,9 @@ class FaceDetector:
         return self._turned(pixels, until, warnings)
 
     def with_points(self, pixels: Pixels, face: Face) -> Face:
-        """Return the face with the points that the network sees in its box; unchanged if it sees no face there."""
+        """Return the face with the points that the network sees in its box; unchanged if it sees no such face there."""
         seen = self._second_look(pixels, face)
-        return replace(face, points=seen.points) if seen else face
+        return replace(face, points=seen.points) if seen and iou(seen, face) > _SAME else face
 
     def _turned(self, pixels: Pixels, until: float, warnings: tuple[str, ...]) -> Detection:
         """Return the faces of the way to turn the picture in which they score most; no face if there is none."""

@@ -8,7 +8,7 @@ import numpy as np
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import check_one_face
-from services.svm.faces import quality
+from services.svm.faces import gate, quality
 from services.svm.faces.finder import FaceFinder
 from services.svm.gallery.people import EnrolledFace, Source, face_id_of
 from services.svm.model import Model
@@ -48,7 +48,7 @@ def portrait_of(image: Image, finder: FaceFinder, model: Model) -> Portrait:
     check_one_face(detection.faces)
     (face,) = detection.faces
     measures = quality.measure(detection, face)
-    quality.check_face(face, measures)
+    gate.check_face(face, measures)
     return Portrait(
         content_sha256=hashlib.sha256(image.content).hexdigest(),
         source=_source(image.s3_object),

@@ -6,7 +6,8 @@ import pytest
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import DomainError, FaceBlurred, FaceTooSmall, FaceTurned
 from services.runtime.images.faces import Detection, Face, Points
-from services.svm.faces.quality import check_face, landmarks, measure
+from services.svm.faces.gate import check_face
+from services.svm.faces.quality import landmarks, measure
 
 AHEAD = ((50.0, 100.0), (150.0, 100.0), (100.0, 160.0), (70.0, 203.0), (130.0, 203.0))
 """The person's right eye, left eye, nose, and right and left corner of the mouth; the eyes are 100 apart."""

@@ -3,17 +3,18 @@
 import asyncio
 import io
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from PIL import ImageFilter
 
 from local.pictures import demo_pictures
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.errors import InvalidImage, Misconfigured, NotReady, Overloaded
+from services.runtime.errors import InvalidImage, InvalidRequest, Misconfigured, NotReady, Overloaded
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Options
 from services.runtime.requests import Feature
@@ -92,6 +93,92 @@ async def test_features_are_separate(svm: SvmRecognizer, pictures: dict[str, Pil
     assert 0 < only_faces.quality.brightness < 1
     only_names = (await svm.recognize(jpeg(pictures["collins.jpg"]), options_for(NAMES))).faces[0]
     assert not only_names.HasField("quality")
+
+
+def blurred(picture: Pillow.Image) -> Pillow.Image:
+    return picture.filter(ImageFilter.GaussianBlur(5))
+
+
+def noisy(picture: Pillow.Image) -> Pillow.Image:
+    noise = np.random.default_rng(0).normal(0, 60, np.asarray(picture).shape)
+    return Pillow.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
+
+
+def small(picture: Pillow.Image) -> Pillow.Image:
+    return picture.resize((picture.width // 3, picture.height // 3), Pillow.Resampling.BOX)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"), [(small, "pixels wide"), (blurred, "blurred or noisy"), (noisy, "blurred or noisy")]
+)
+async def test_a_face_that_the_picture_does_not_carry_has_no_name(
+    svm: SvmRecognizer, pictures: dict[str, Pillow.Image], spoil: Callable[[Pillow.Image], Pillow.Image], words: str
+) -> None:
+    """A face too small, blurred or noisy is found and has no candidates, and a warning says why."""
+    result = await svm.recognize(jpeg(spoil(pictures["collins.jpg"])), options_for(NAMES))
+    assert [list(face.candidates) for face in result.faces] == [[]]
+    (warning,) = result.warnings
+    assert warning.startswith("Not named: the face is ")
+    assert words in warning
+
+
+async def test_warnings_say_which_faces_have_no_name(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
+    """Of many faces a warning for each reason tells their places from left to right; the others are named."""
+    tiny = small(pictures["collins.jpg"])
+    sheet = Pillow.new("RGB", (tiny.width * 8 + 720, 400))
+    for place in range(8):
+        sheet.paste(tiny, (tiny.width * place, 0))
+    sheet.paste(pictures["both.jpg"], (tiny.width * 8, 0))
+    result = await svm.recognize(jpeg(sheet), options_for(NAMES))
+    assert [bool(face.candidates) for face in result.faces] == [False] * 8 + [True] * 2
+    (warning,) = result.warnings
+    assert warning.startswith("Not named: the 1st face from the left is ")
+    assert warning.endswith("Also too small: the 2nd, the 3rd, the 4th, the 5th, the 6th, 2 more.")
+
+
+async def test_given_faces_are_described_in_their_order(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
+    """Given boxes come back as they are, each with its name and the embedding that the same face has if detected."""
+    picture = jpeg(pictures["both.jpg"])
+    detected = await svm.recognize(picture, replace(options_for(FACES), include_embeddings=True))
+    boxes = [detected.faces[place].box for place in (1, 0, 1)]
+    given = replace(options_for(NAMES), include_embeddings=True, face_boxes=boxes)
+    result = await svm.recognize(picture, given)
+    assert [face.box for face in result.faces] == boxes
+    assert names(result) == ["Grace Hopper", "Eileen Collins", "Grace Hopper"]
+    for face, place in zip(result.faces, (1, 0, 1), strict=True):
+        assert face.embedding == detected.faces[place].embedding
+    assert (result.faces[0].embedding.version, result.faces[0].embedding.metric) == (DLIB.id.version, DLIB.metric)
+
+
+async def test_a_given_box_without_a_face_has_an_embedding_and_no_name(
+    svm: SvmRecognizer, pictures: dict[str, Pillow.Image]
+) -> None:
+    """A box in which no face of its size is seen is embedded as it is, and a warning says why it has no name."""
+    boxes = [pb.BoundingBox(left=0.3, top=0.3, width=0.2, height=0.3), pb.BoundingBox(width=1, height=1)]
+    given = replace(options_for(NAMES), include_embeddings=True, face_boxes=boxes)
+    result = await svm.recognize(jpeg(pictures["coffee.jpg"]), given)
+    assert [(len(face.candidates), len(face.embedding.values)) for face in result.faces] == [(0, 128)] * 2
+    (warning,) = result.warnings
+    assert warning.startswith("Not named: the 1st given face is not seen in its box.")
+
+
+async def test_given_boxes_are_of_the_upright_picture(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
+    """In a file that is stored on its side, boxes are where people see the faces."""
+    upright = pictures["both.jpg"]
+    (box,) = [face.box for face in (await svm.recognize(jpeg(upright), options_for(FACES))).faces][1:]
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    buffer = io.BytesIO()
+    upright.transpose(Pillow.Transpose.ROTATE_90).save(buffer, "JPEG", quality=90, exif=exif)
+    result = await svm.recognize(Image(buffer.getvalue()), replace(options_for(NAMES), face_boxes=[box]))
+    assert names(result) == ["Grace Hopper"]
+
+
+async def test_a_given_box_of_a_few_pixels_is_refused(svm: SvmRecognizer, pictures: dict[str, Pillow.Image]) -> None:
+    """The error names the box, its pixels and the minimum."""
+    boxes = [pb.BoundingBox(width=1, height=1), pb.BoundingBox(width=0.01, height=0.5)]
+    with pytest.raises(InvalidRequest, match=r"face_boxes\[1\] has \d+x\d+ pixels; the minimum is 10x10"):
+        await svm.recognize(jpeg(pictures["both.jpg"]), replace(options_for(FACES), face_boxes=boxes))
 
 
 async def test_a_face_below_the_threshold_is_nobody(tmp_path: Path, pictures: dict[str, Pillow.Image]) -> None:
