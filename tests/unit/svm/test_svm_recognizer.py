@@ -100,7 +100,7 @@ def blurred(picture: Pillow.Image) -> Pillow.Image:
 
 
 def noisy(picture: Pillow.Image) -> Pillow.Image:
-    noise = np.random.default_rng(0).normal(0, 60, np.asarray(picture).shape)
+    noise = np.random.default_rng(0).normal(0, 40, np.asarray(picture).shape)
     return Pillow.fromarray(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
 
 
