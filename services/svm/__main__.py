@@ -4,7 +4,7 @@ import sys
 
 from services.runtime.errors import DomainError
 from services.runtime.leaf.leaf import serve
-from services.runtime.memory import give_back_freed_memory
+from services.runtime.memory import reuse_freed_memory
 from services.runtime.settings import load_settings
 from services.svm.gallery.enroller import SvmEnroller
 from services.svm.recognizer import SvmRecognizer
@@ -13,7 +13,7 @@ from services.svm.settings import SvmSettings
 
 def main() -> None:
     """Read the network that embeds faces; exit 2 if it cannot be used. Then serve until SIGTERM."""
-    give_back_freed_memory(256 * 1024)
+    reuse_freed_memory()
     settings = load_settings(SvmSettings)
     try:
         recognizer = SvmRecognizer(settings)

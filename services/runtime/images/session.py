@@ -15,6 +15,7 @@ def session_of(model: bytes, weights: Mapping[str, npt.NDArray[np.float32]] | No
     options.intra_op_num_threads = 1
     options.log_severity_level = 3  # errors only: a warning for each weight that an old exporter lists as an input
     options.enable_cpu_mem_arena = False  # it would keep the most that any call ever needed, for each thread
+    options.enable_mem_pattern = False  # it would take all at once, in a piece too large for `reuse_freed_memory`
     if weights:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(value) for value in weights.values()]
         options.add_external_initializers(list(weights), values)

@@ -9,7 +9,7 @@ from tests.support.processes import run
 _WORK = """
 import numpy as np
 from pathlib import Path
-from services.runtime.memory import give_back_freed_memory, trim
+from services.runtime.memory import give_back_freed_memory, reuse_freed_memory, trim
 {before}
 def resident():
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
@@ -36,3 +36,11 @@ def test_freed_memory_goes_back() -> None:
     assert growth() > 20 * 2**20
     assert growth(before="give_back_freed_memory(256 * 1024)") < 10 * 2**20
     assert growth(after="trim()") < 10 * 2**20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc's way of keeping memory")
+def test_reused_memory_goes_back_regularly() -> None:
+    """Freed memory is kept for the next picture, and returns without another call."""
+    assert growth(before="reuse_freed_memory(1000)") > 90 * 2**20
+    wait = "import time\nwhile resident() - start > 10 * 2**20: time.sleep(0.01)"
+    assert growth(before="reuse_freed_memory(0.1)", after=wait) < 10 * 2**20
