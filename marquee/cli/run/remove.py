@@ -1,7 +1,7 @@
 """Remove a person or single faces, after confirmation."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import typer
@@ -16,6 +16,7 @@ from marquee.cli.terminal import clean, print_error, print_json, print_note
 from marquee.client import Client
 from marquee.enrollment import FaceId, FaceRemoval, FacesResult, Removal
 from marquee.enums import Outcome
+from marquee.errors import NotFound
 from marquee.requests import PeopleOptions
 
 _REMOVED = (Outcome.OK, Outcome.PARTIAL)
@@ -54,18 +55,14 @@ def run(args: RemoveArgs) -> Exit:
 
 
 def _remove_faces(args: RemoveArgs, client: Client) -> Exit:
-    """Find the faces by what is shown of their ids, ask, and remove them."""
+    """Find the faces by what is shown of their ids, ask, and remove them. Raises NotFound, BadParameter."""
     results = client.list_faces(args.person_id, timeout=args.timeout, **args.options)
     faces = named_faces(results)
     chosen = [_find(name, faces) for name in args.face_ids]
-    missing = [name for name, face in zip(args.face_ids, chosen, strict=True) if face is None]
-    for name in missing:
+    if missing := [name for name, face in zip(args.face_ids, chosen, strict=True) if face is None]:
         print_failures(args.person_id, results)
-        show = f"`marquee people show {args.person_id}` lists the faces."
-        print_error("", f"{args.person_id} has no face {name}. {show}")
-    if missing:
-        return Exit.FAILED
-    ids = [face.id for face in chosen if face]
+        raise NotFound(f"{args.person_id} has no face {' and no face '.join(missing)}. {_show(args)}", code="NOT_FOUND")
+    ids = list(dict.fromkeys(face.id for face in chosen if face))
     total = count(len(ids) + len(args.sha256s), "face")
     if not args.confirmed and not typer.confirm(f"Remove {total} of {clean(_name(args, results))}?", err=True):
         return Exit.FAILED
@@ -105,11 +102,22 @@ def _print_faces(args: RemoveArgs, removal: FaceRemoval) -> Exit:
         failures += [(result.recognizer, face.status.message) for face in result.faces if face.status.code != "OK"]
         for warning in result.warnings:
             print_note(f"{result.recognizer}: {warning}")
-    if not (failures or any(face.removed_faces for result in removal.results for face in result.faces)):
-        failures = [("", f"{args.person_id} has no such face. `marquee people show {args.person_id}` lists the faces.")]
+    failures = failures or [("", f"{args.person_id} has no face {key}. {_show(args)}") for key in _missing(removal)]
     for name, message in failures:
         print_error(name, message)
     return Exit.FAILED if failures else Exit.OK
+
+
+def _missing(removal: FaceRemoval) -> Iterator[str]:
+    """Yield the keys of which no recognizer had a face."""
+    faces = [face for result in removal.results for face in result.faces]
+    removed = {face.key for face in faces if face.removed_faces}
+    for key in dict.fromkeys(face.key for face in faces if face.key not in removed):
+        yield f"{key.face.recognizer}:{key.face.face_id}" if key.face else f"of the picture {key.content_sha256}"
+
+
+def _show(args: RemoveArgs) -> str:
+    return f"`marquee people show {args.person_id}` lists the faces."
 
 
 def _confirm(args: RemoveArgs, client: Client) -> bool:

@@ -70,7 +70,9 @@ class _Portrait:
     def s3_object(self) -> Mapping[str, str]:
         """Where the file was read from; empty if it came as bytes."""
         place = self.picture.image.s3_object
-        return {"bucket": place.bucket, "key": place.key, "version_id": place.version_id} if place else {}
+        if place is None or not place.bucket:
+            return {}
+        return {"bucket": place.bucket, "key": place.key, "version_id": place.version_id}
 
 
 class Indexing:

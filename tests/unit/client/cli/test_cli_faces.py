@@ -85,8 +85,14 @@ def test_faces_are_removed_together(servers: EnrollmentServers) -> None:
     assert [face["removed_faces"] for face in svm["faces"]] == [1, 1]
     assert result.stderr == "svm: ada has no face left and is no longer known.\n"
     assert _face_ids(servers) == []
-    again = marquee("remove", "ada", "--sha256", DIGESTS[1], "-y")
-    assert (again.exit_code, "ada has no such face." in again.stderr) == (1, True)
+
+
+def test_a_picture_that_is_not_enrolled_is_an_error(servers: EnrollmentServers) -> None:
+    """It is named, and the exit code is 1; the others' faces are removed all the same."""
+    result = marquee("remove", "ada", "--sha256", DIGESTS[0], "--sha256", "0" * 64, "-y")
+    assert (result.exit_code, lines_of(result)) == (1, ["svm removed 1 face of ada"])
+    assert result.stderr == f"ada has no face of the picture {'0' * 64}. `marquee people show ada` lists the faces.\n"
+    assert _face_ids(servers) == IDS[1:]
 
 
 def test_only_the_persons_faces_are_removed(servers: EnrollmentServers) -> None:
