@@ -9,7 +9,9 @@ from services.gateway.config import BackendConfig
 from tests.support.servers import (
     LEFT,
     NEAR_LEFT,
+    RIGHT,
     Scripted,
+    box,
     code_and_reason,
     face,
     gateway_client,
@@ -34,6 +36,20 @@ async def test_combines_the_results_of_all() -> None:
     assert [(one.display_name, len(one.support)) for one in response.verdicts] == [("Ada", 2)]
     assert [label.name for label in response.labels] == ["Celebrity"]
     assert (response.cost_micro_usd, response.image.width, response.gateway) == (1001, 8, "gateway")
+
+
+async def test_given_faces_are_one_each_in_their_order() -> None:
+    """Each recognizer that takes face_boxes gets them as they are; one that has another number of faces fails."""
+    right = Scripted("svm", result=pb.RecognizerResult(faces=[face(RIGHT, "Bob"), face(LEFT)]), takes_boxes=True)
+    wrong = Scripted("mine", result=pb.RecognizerResult(faces=[face(LEFT, "Eve")]), takes_boxes=True)
+    boxes = [box(RIGHT), box(LEFT)]
+    async with gateway_client(right, wrong, Scripted("keras", features=(pb.FEATURE_CELEBRITIES,))) as client:
+        response = await client.RecognizeImage(request(face_boxes=boxes))
+    assert outcomes(response) == {"svm": "OK", "mine": "ERROR", "keras": "SKIPPED"}
+    assert "1 faces for 2 face_boxes" in response.results[1].status.message
+    assert [list(one.calls[0].face_boxes) for one in (right, wrong)] == [boxes] * 2
+    assert [one.box for one in response.results[0].faces] == boxes
+    assert [one.display_name for one in response.verdicts] == ["", "Bob"]
 
 
 async def test_all_get_the_same_request_id() -> None:

@@ -85,7 +85,7 @@ def test_a_picture_indexed_again_adds_no_face(client: Any, collection: str) -> N
 
 def test_poor_faces_are_not_indexed(client: Any, collection: str) -> None:
     """A dark and blurred face is refused with both reasons, but kept without a filter."""
-    blurred = pictures.photo("Grace Hopper").filter(ImageFilter.GaussianBlur(3))
+    blurred = pictures.photo("Grace Hopper").filter(ImageFilter.GaussianBlur(6))
     poor = ImageEnhance.Brightness(blurred).enhance(0.4)
     image = {"Bytes": pictures_of.jpeg(poor)}
     answer = client.index_faces(CollectionId=collection, Image=image, QualityFilter="HIGH")
