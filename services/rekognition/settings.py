@@ -70,7 +70,8 @@ class RekognitionSettings(LeafSettings):
     rekognition_search: Literal["faces", "users"] = Field(
         "faces",
         description="What FACE_SEARCH compares with: the collection's single `faces`, or its `users`, which "
-        "Rekognition makes of all faces of a person; enrolling then costs one more AssociateFaces per call.",
+        "Rekognition makes of all faces of a person; enrolling then costs one more AssociateFaces per call, and taking "
+        "some of a person's faces back a DisassociateFaces.",
     )
     rekognition_quality_filter: Literal["NONE", "AUTO", "LOW", "MEDIUM", "HIGH"] = Field(
         "AUTO", description="Minimum quality of a face to enroll: Rekognition's QualityFilter."

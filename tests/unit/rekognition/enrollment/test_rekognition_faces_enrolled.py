@@ -32,7 +32,7 @@ from tests.support.rekognition import (
     replica,
     search_faces,
 )
-from tests.support.rekognition_collection import CREATED, Scripted
+from tests.support.rekognition_collection import Scripted
 
 pytestmark = pytest.mark.slow
 
@@ -199,6 +199,35 @@ async def test_faces_leave_their_user(open_replica: OpenReplica, rekognition: Si
         assert recognizer.account.ledger.spending().today_micro_usd == spent + 1000
 
 
+async def test_the_budget_limits_what_is_paid_for(
+    open_replica: OpenReplica, rekognition: SimpleNamespace, collection: str
+) -> None:
+    """Without money for DisassociateFaces the face stays, with a status; the last one is removed all the same."""
+    async with open_replica(rekognition_search="users") as (recognizer, enroller):
+        await enroller.enroll(enrollment_of(PORTRAITS[HOPPER], DEMO["hopper"]))
+        cap = recognizer.account.ledger.spending().today_micro_usd / 1e6
+    async with open_replica(rekognition_search="users", rekognition_daily_cap_usd=cap) as (_, enroller):
+        one, other = await ids(enroller)
+        assert errors(await enroller.remove_faces(removal(by_id(one)))) == ["BUDGET_EXHAUSTED"]
+        assert size(rekognition, collection) == (2, 1)
+        assert counts(await enroller.remove_faces(removal(by_id(one), by_id(other)))) == [1, 1]
+        assert (size(rekognition, collection), await known(enroller)) == ((0, 0), {})
+
+
+async def test_a_person_who_gets_a_face_meanwhile_stays_known(scripted: Scripted, people: EnrolledPeople) -> None:
+    """Whoever is enrolled again while their last face is removed has the new one."""
+    await scripted.enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
+
+    def delete_faces(body: dict[str, Any]) -> Answer:
+        people.save(scripted.name, GRACE, HOPPER, {"digest": "new"})
+        return 200, scripted.collection.delete_faces(body)
+
+    scripted.collection.extra["DeleteFaces"] = delete_faces
+    result = await scripted.enroller.remove_faces(removal(by_picture(PORTRAITS[HOPPER])))
+    assert (counts(result), list(result.warnings)) == ([1], [])
+    assert await ids(scripted.enroller) == ["new"]
+
+
 async def test_a_face_of_another_user_stays(
     enroller: RekognitionEnroller, rekognition: SimpleNamespace, collection: str
 ) -> None:
@@ -294,7 +323,6 @@ async def test_a_lost_face_is_never_taken_for_none(scripted: Scripted) -> None:
 
 async def test_a_removal_never_reads_the_collection(scripted: Scripted) -> None:
     """Every listing names its faces."""
-    scripted.collection.extra["DescribeCollection"] = lambda _: (200, {"FaceCount": 0, **CREATED})
     await scripted.enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
     await scripted.enroller.remove_faces(removal(by_picture(PORTRAITS[HOPPER]), by_id("none")))
     assert scripted.listings() == []
