@@ -81,10 +81,9 @@ class EnrolledPeople:
     def known(self, collection: str, person_id: str) -> tuple[EnrolledPerson | None, list[KnownFace]]:
         """Return the person, if enrolled, and all of their faces. The first version noted those with the person."""
         faces, person = self.faces.of_person(collection, person_id), self.get(collection, person_id)
-        noted = {face.face_id for face in faces}
-        older = (entry.partition("/") for entry in sorted(person.entries if person else ()))
-        faces += [KnownFace(f"{person_id}/{digest}", one, 0) for digest, _, one in older if one not in noted]
-        return person, faces
+        noted = {f"{face.digest}/{face.face_id}" for face in faces}
+        older = (entry.partition("/") for entry in sorted(person.entries - noted if person else ()))
+        return person, [*faces, *(KnownFace(f"{person_id}/{digest}", face_id, 0) for digest, _, face_id in older)]
 
     def namesakes(self, collection: str, name_id: str) -> list[EnrolledPerson]:
         """Return the people whose display name makes this person_id, though theirs is another."""

@@ -118,19 +118,28 @@ async def test_faces_are_listed_by_page(enroller: RekognitionEnroller) -> None:
     assert await enroller.faces("nobody", ALL) == (pb.FacesResult(), "")
 
 
+@pytest.mark.parametrize("is_indexed", [False, True])
 async def test_earlier_rows_have_no_origin(
-    enroller: RekognitionEnroller, people: EnrolledPeople, rekognition: SimpleNamespace, collection: str
+    enroller: RekognitionEnroller,
+    people: EnrolledPeople,
+    rekognition: SimpleNamespace,
+    collection: str,
+    *,
+    is_indexed: bool,
 ) -> None:
-    """Faces of earlier versions are listed by their ids alone, and are removed by id or picture, whoever has them."""
+    """Faces of earlier versions are listed by their ids alone, and are removed by their pictures all the same."""
     portrait = DEMO["hopper"]
     face = rekognition.client.index_faces(
         CollectionId=collection, ExternalImageId=GRACE, Image={"Bytes": portrait}, MaxFaces=1
     )["FaceRecords"][0]["Face"]["FaceId"]
     people.save(collection, GRACE, HOPPER, {digest_of(sha256(portrait)): face})
+    if is_indexed:
+        people.faces.add(collection, [(GRACE, face)])
     listed, _ = await enroller.faces(GRACE, ALL)
     assert list(listed.faces) == [pb.PersonFace(face_id=face)]
     assert counts(await enroller.remove_faces(removal(by_picture(portrait)))) == [1]
     assert (await known(enroller), size(rekognition, collection)) == ({}, (0, 0))
+    assert await ids(enroller) == []
 
 
 @pytest.mark.parametrize("person_id", ["", GRACE])
