@@ -19,8 +19,11 @@ MIN_PIXELS = 10
 """Side of the smallest face in the picture's own pixels: no copy is enlarged further."""
 _WHOLE_SIDE = 1024
 """Longer side, in pixels, of the largest copy that the network sees as a whole; of a larger one it sees tiles."""
-_TILE, _OVERLAP = 832, 96
-"""Side of a tile, and how far it reaches into the next one, in pixels: further than faces that only tiles show."""
+_TILE = 832
+"""Side of a tile in pixels."""
+_OVERLAP = 1.5 * SMALLEST_FACE
+"""How far a tile reaches into the next one, as a share of the picture's longer side: faces that only tiles show are
+smaller than 2 % of it, so one of the tiles has each of them whole."""
 _CANDIDATE = 0.05
 """Score from which there may be a face: at 2 % of the picture some score no more."""
 _SURE, _CERTAIN = 0.9, 0.86
@@ -164,7 +167,8 @@ def _copy(pixels: Pixels, scale: float) -> Pixels:
 
 def _tiles(pixels: Pixels, scale: float) -> Iterator[tuple[int, int, Pixels]]:
     """Yield left, top and pixels of each part of the picture that is a tile of the copy of this scale."""
-    side, step = math.ceil(_TILE / scale), math.floor((_TILE - _OVERLAP) / scale)
+    side = math.floor(_TILE / scale)
+    step = side - math.ceil(_OVERLAP * max(pixels.shape[:2]))
     for top in range(0, max(1, pixels.shape[0] - side + step), step):
         for left in range(0, max(1, pixels.shape[1] - side + step), step):
             yield left, top, pixels[top : top + side, left : left + side]
