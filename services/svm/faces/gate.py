@@ -11,8 +11,8 @@ MIN_SIDE = 48
 """Pixels. The embedding of a smaller face moves by more than 0.3, half of what separates people."""
 MIN_SHARPNESS = 0.15
 """Blurred or noisy below this, it moves as much (bench/svm_portraits.py); 110 faces of photos have 0.22 and more."""
-MAX_TURN = 40
-"""Degrees sideways or up. Those faces turn by 39 at most, and keep their distances to other faces of the person."""
+MAX_TURN = 50
+"""Degrees sideways or up, measured to about ten. Those faces turn by up to 47, and are near to others of the person."""
 _KINDS = {NoFace: "not seen", FaceTooSmall: "too small", FaceBlurred: "blurred or noisy", FaceTurned: "turned"}
 _MAX_LISTED = 5
 

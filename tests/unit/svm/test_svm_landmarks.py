@@ -71,9 +71,9 @@ def test_roll_and_landmarks_are_those_of_the_upright_picture() -> None:
         (48, pb.FaceQuality(sharpness=0.15), None),
         (47, pb.FaceQuality(sharpness=0.9), FaceTooSmall),
         (200, pb.FaceQuality(sharpness=0.14), FaceBlurred),
-        (200, pb.FaceQuality(sharpness=0.9, pose=pb.Pose(yaw=-41)), FaceTurned),
-        (200, pb.FaceQuality(sharpness=0.9, pose=pb.Pose(pitch=41)), FaceTurned),
-        (200, pb.FaceQuality(sharpness=0.9, pose=pb.Pose(roll=60, yaw=40, pitch=-40)), None),
+        (200, pb.FaceQuality(sharpness=0.9, pose=pb.Pose(yaw=-51)), FaceTurned),
+        (200, pb.FaceQuality(sharpness=0.9, pose=pb.Pose(pitch=51)), FaceTurned),
+        (200, pb.FaceQuality(sharpness=0.9, pose=pb.Pose(roll=60, yaw=50, pitch=-50)), None),
     ],
 )
 def test_errors_say_what_to_do(side: int, quality: pb.FaceQuality, error: type[DomainError] | None) -> None:
