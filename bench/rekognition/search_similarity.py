@@ -2,7 +2,8 @@
 
 usage: PYTHONPATH=. python bench/rekognition/search_similarity.py FACES
 
-FACES holds faces.tsv as bench/svm_actors.py reads it. Pairs of near-duplicates (of one group) are left out.
+FACES holds faces.tsv as bench/svm_actors.py reads it. Faces are found and embedded as the endpoint does it; pairs of
+near-duplicates (of one group) are left out.
 """
 
 import argparse
@@ -12,10 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from local.rekognition.vision.similarity import similarity
+from local.rekognition.vision.view import Embedding, Vision
+from services.runtime.boxes import iou
 from services.runtime.images.faces import Face
 from services.runtime.images.image import Image
-from services.svm.faces.alignment import DlibAlignment
-from services.svm.networks.dlib_resnet import ResNet
 
 
 def main() -> None:
@@ -25,7 +26,8 @@ def main() -> None:
     folder = parser.parse_args().faces
     with (folder / "faces.tsv").open() as lines:
         rows = list(csv.DictReader(lines, delimiter="\t"))
-    embeddings = np.array(list(embeddings_of(folder, rows)))
+    vision = Vision()
+    embeddings = np.array([embedding_of(folder, row, vision) for row in rows])
     one, other = np.triu_indices(len(rows), 1)
     distances = np.linalg.norm(embeddings[one] - embeddings[other], axis=1)
     alike = np.array([similarity(float(distance)) for distance in distances])
@@ -34,13 +36,11 @@ def main() -> None:
     report(alike[same & ~duplicate], alike[~same])
 
 
-def embeddings_of(folder: Path, rows: list[dict[str, str]]):  # noqa: ANN201 - a generator of [128]
-    """Yield the embedding of each face in its photo."""
-    faces, network = DlibAlignment(), ResNet()
-    for row in rows:
-        pixels = Image((folder / row["raw"]).read_bytes()).upright()
-        face = Face(*(int(row[key]) for key in ("x", "y", "w", "h")))
-        yield network.embed(faces.chip(pixels, face)[np.newaxis])[0]
+def embedding_of(folder: Path, row: dict[str, str], vision: Vision) -> Embedding:
+    """Return the embedding, [128], of the face that covers most of the labelled place."""
+    view = vision.view(Image((folder / row["raw"]).read_bytes()).upright())
+    labelled = Face(*(round(int(row[key]) / view.scale) for key in ("x", "y", "w", "h")))
+    return view.embedding(max(range(len(view.faces)), key=lambda index: iou(view.faces[index], labelled)))
 
 
 def report(one_person: np.ndarray, two_people: np.ndarray) -> None:

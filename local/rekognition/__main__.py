@@ -6,6 +6,8 @@ import signal
 import sqlite3
 import sys
 
+import cv2
+
 from local.rekognition import annotations, gallery
 from local.rekognition.operations.backend import Backend
 from local.rekognition.options import parse
@@ -15,11 +17,14 @@ from local.rekognition.wire.access import Access
 from local.rekognition.wire.app import create_app, server
 from local.rekognition.wire.faults import Faults, Rates
 from local.rekognition.wire.protocol import Handler, operation_handler
+from services.runtime.memory import reuse_freed_memory
 from services.runtime.storage.s3 import ObjectStore
 
 
 def main() -> None:
     """Read the endpoint's data, then serve until SIGTERM."""
+    reuse_freed_memory()
+    cv2.setNumThreads(1)  # the requests' threads use the cores
     logging.basicConfig(format="local.rekognition: %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # uvicorn raises it again once it has stopped
     options = parse()
@@ -42,7 +47,7 @@ def _handler(options: argparse.Namespace) -> Handler:
 
 
 def _backend(options: argparse.Namespace) -> Backend:
-    vision = Vision()
+    vision = Vision(options.smallest_face)
     people, problems = gallery.read(options.gallery, vision) if options.gallery else (gallery.Gallery(), [])
     for problem in problems:
         print(f"left out: {problem}", file=sys.stderr)

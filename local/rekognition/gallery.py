@@ -115,9 +115,7 @@ def _pictures(folder: Path) -> Iterator[Path]:
 
 
 def _only_face(path: Path, vision: Vision) -> Embedding:
-    content = path.read_bytes()
-    view = vision.view(content, Image(content).upright())
+    view = vision.view(Image(path.read_bytes()).upright())
     if len(view.faces) != 1:
         raise ValueError(f"shows {len(view.faces)} faces; a gallery picture must show one")
-    (embedding,) = view.embeddings
-    return np.asarray(embedding, np.float32)
+    return view.embedding(0)

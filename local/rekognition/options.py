@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _SOURCES = """
-Computed: faces (dlib's detector, 5 points and 128-d embedding), similarity (80 at a distance of 0.6), celebrities
-(the people of --gallery), collections, users, head pose (estimated), brightness, sharpness, and the labels Person,
-Head and Face.
+Computed: faces and 5 points (YuNet), similarity (80 at a distance of 0.6 of dlib's 128-d embedding), celebrities (the
+people of --gallery), collections, users, head pose (estimated), brightness, sharpness, and the labels Person, Head
+and Face.
 From --annotations only: text, moderation, other labels, age, gender, emotions, smiles, glasses and beards. Without
 an annotation there is no text and no moderation label, and requested attributes have confidence 0.
 """
@@ -44,6 +44,14 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--collections", metavar="DIR", type=_new_folder, help="folder for collections (default: in memory)"
+    )
+    group.add_argument(
+        "--smallest-face",
+        metavar="SHARE",
+        type=_face_share,
+        default=0.02,
+        help="side of the smallest face to find, as a share of the longer side (default: %(default)s, as Amazon's 40 "
+        "pixels of 1920); time and memory grow with the square",
     )
     group.add_argument("--s3-endpoint", metavar="URL", help="S3 endpoint for pictures (default: Amazon S3)")
     group.add_argument("--region", default="us-east-1", help="AWS region (default: %(default)s)")
@@ -135,15 +143,19 @@ def _rate(text: str) -> float:
     return _number(text, 1.0, "must be a number from 0 to 1")
 
 
+def _face_share(text: str) -> float:
+    return _number(text, 0.5, "must be a number from 0.002 to 0.5", minimum=0.002)
+
+
 def _seconds(text: str) -> float:
     return _number(text, 3600.0, "must be seconds, 0 to 3600")
 
 
-def _number(text: str, maximum: float, message: str) -> float:
+def _number(text: str, maximum: float, message: str, minimum: float = 0) -> float:
     try:
         value = float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(message) from None
-    if not 0 <= value <= maximum:
+    if not minimum <= value <= maximum:
         raise argparse.ArgumentTypeError(message)
     return value

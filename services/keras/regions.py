@@ -13,12 +13,12 @@ from PIL import Image as Pillow
 from marquee.v1 import recognizer_pb2 as pb
 from services.keras.assets import Assets, Detector
 from services.keras.preprocess import fitted, to_input
-from services.keras.serving.signature import Signature
 from services.runtime.errors import Misconfigured
 from services.runtime.images.image import Image, Pixels
 from services.runtime.leaf.recognizer import check_one_face
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the trainer does without TensorFlow Serving's messages, which load TensorFlow where it is installed
+    from services.keras.serving.signature import Signature
     from services.runtime.images.detector import FaceDetector
     from services.runtime.images.faces import Detection, Face
     from services.runtime.images.haar import HaarFaces
@@ -66,7 +66,7 @@ class Cutter:
             return None
         return self._smallest if assets.detector == "yunet" else _HAAR_SMALLEST
 
-    def cut(self, image: Image, signature: Signature, assets: Assets, seconds: float = math.inf) -> Regions:
+    def cut(self, image: Image, signature: "Signature", assets: Assets, seconds: float = math.inf) -> Regions:
         """Return the stored picture, as Keras takes it, or the faces of the upright one. Raises InvalidImage.
 
         Looking for faces takes `seconds` at most, with a warning if these do not suffice for the small ones.

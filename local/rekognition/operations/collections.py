@@ -132,7 +132,7 @@ def _choose(view: View, limit: int, quality_filter: str) -> tuple[list[int], dic
 def _new_face(view: View, index: int) -> NewFace:
     box = view.box(view.faces[index])
     edges = (box["Left"], box["Top"], box["Width"], box["Height"])
-    return NewFace(edges, confidence(view.faces[index]), view.embeddings[index])
+    return NewFace(edges, confidence(view.faces[index]), view.embedding(index))
 
 
 def _failure(face_id: str, reason: str, user: str | None = None) -> dict[str, Any]:

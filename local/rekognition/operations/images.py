@@ -122,7 +122,7 @@ class ImageOperations:
 
     def _celebrity(self, view: View, index: int, annotation: Mapping[str, Any]) -> Response:
         face = dict(celebrity_face(view, index, annotation))
-        match = self._gallery.find(view.embeddings[index])
+        match = self._gallery.find(view.embedding(index))
         if match is None:
             return face
         person = {"Name": match.person.name, "Id": match.person.id, **match.person.about}
@@ -130,7 +130,7 @@ class ImageOperations:
 
 
 def _similarity(one: View, first: int, other: View, second: int) -> float:
-    return similarity(float(np.linalg.norm(one.embeddings[first] - other.embeddings[second])))
+    return similarity(float(np.linalg.norm(one.embedding(first) - other.embedding(second))))
 
 
 def _people_labels(view: View) -> "list[LabelTypeDef]":

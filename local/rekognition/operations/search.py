@@ -45,7 +45,7 @@ class SearchOperations:
         return {
             "SearchedFaceBoundingBox": view.box(view.faces[largest]),
             "SearchedFaceConfidence": confidence(view.faces[largest]),
-            "FaceMatches": self._face_matches(request, index, view.embeddings[largest]),
+            "FaceMatches": self._face_matches(request, index, view.embedding(largest)),
             "FaceModelVersion": FACE_MODEL_VERSION,
         }
 
@@ -77,7 +77,7 @@ class SearchOperations:
             "FaceModelVersion": FACE_MODEL_VERSION,
         }
         if good:
-            response["UserMatches"] = _user_matches(request, index, view.embeddings[good[0]])
+            response["UserMatches"] = _user_matches(request, index, view.embedding(good[0]))
             response["SearchedFace"] = {"FaceDetail": face_detail(view, good[0])}
         return response
 

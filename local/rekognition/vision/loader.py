@@ -18,8 +18,8 @@ from services.runtime.images.image import Image, Pixels, eight_bit
 from services.runtime.storage.s3 import ObjectStore
 
 _log = logging.getLogger(__name__)
-MAX_VIEWS = 32
-"""Number of views kept, of at most 3 MiB each."""
+MAX_VIEWS = 16
+"""Number of views kept, of at most 3 MiB each: more than the pictures whose operations arrive together."""
 _MIN_SIDE = 80
 _MAX_SIDE = 10_000
 
@@ -31,18 +31,18 @@ class ImageLoader:
         self._vision = vision
         self._store = store
         self._lock = Lock()
-        self._views: OrderedDict[bytes, Future[View]] = OrderedDict()
+        self._views: OrderedDict[str, Future[View]] = OrderedDict()
 
     def view(self, image: Mapping[str, Any]) -> View:
         """Return the view of `Bytes` or `S3Object`; equal bytes are viewed once. Blocks; raises AwsError."""
         content = image["Bytes"] if "Bytes" in image else self._fetch(image["S3Object"])
-        key = hashlib.sha256(content).digest()
+        key = hashlib.sha256(content).hexdigest()
         view, is_new = self._slot(key)
         if is_new:
             self._fill(view, key, content)
         return view.result()
 
-    def _slot(self, key: bytes) -> tuple["Future[View]", bool]:
+    def _slot(self, key: str) -> tuple["Future[View]", bool]:
         with self._lock:
             is_new = key not in self._views
             view = self._views.setdefault(key, Future())
@@ -51,9 +51,10 @@ class ImageLoader:
                 self._views.popitem(last=False)
         return view, is_new
 
-    def _fill(self, view: "Future[View]", key: bytes, content: bytes) -> None:
+    def _fill(self, view: "Future[View]", key: str, content: bytes) -> None:
         try:
-            view.set_result(self._vision.view(content, _check(_decode(content))))
+            with self._vision.cores:
+                view.set_result(self._vision.view(_check(_decode(content)), key))
         except BaseException as exc:  # noqa: BLE001 - whoever waits for this view gets it
             with self._lock:
                 self._views.pop(key, None)

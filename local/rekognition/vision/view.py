@@ -1,61 +1,64 @@
-"""A picture and its faces, as dlib's free models see them."""
+"""A picture and its faces, as free models see them: YuNet's boxes and points, dlib's embeddings."""
 
-import hashlib
-from dataclasses import dataclass
-from functools import cached_property
+import os
+from threading import BoundedSemaphore, Lock
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from services.runtime.images.detector import FaceDetector
-from services.runtime.images.faces import Face
+from services.runtime.images.detector import SMALLEST_FACE, FaceDetector
+from services.runtime.images.faces import Detection, Face, at_most
 from services.runtime.images.image import Pixels
 from services.svm.faces.alignment import DlibAlignment
 from services.svm.networks.dlib_resnet import ResNet
-from services.svm.networks.network import DLIB
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.type_defs import BoundingBoxTypeDef
 
 Embedding = npt.NDArray[np.float32]
 
-MAX_SIDE = 1024
-"""Larger pictures are shrunk. A face of 80 pixels is found in 50 ms."""
-
-
-@dataclass(frozen=True)
-class Eyes:
-    """Four corners and the base of the nose as [x, y] of the view; left is the picture's left."""
-
-    left: npt.NDArray[np.float64]
-    """[2, 2]: its left corner and its right one."""
-    right: npt.NDArray[np.float64]
-    nose: npt.NDArray[np.float64]
+_SIDE = 1024
+_SMALLEST_PIXELS = 20
+"""Side of a view, and of the smallest face in it."""
+_EYE_CORNERS = {"leftEyeLeft": 2, "leftEyeRight": 3, "rightEyeLeft": 1, "rightEyeRight": 0}
+"""Rows of dlib's landmarks; left is the picture's."""
 
 
 class View:
-    """A picture of at most 1024 pixels a side, and its faces. Safe to share between threads."""
+    """A picture, shrunk, and its faces: found and embedded at first use, and once. Safe to share between threads."""
 
-    def __init__(self, content: bytes, pixels: Pixels, vision: "Vision") -> None:
-        self.digest = hashlib.sha256(content).hexdigest()
-        self.pixels = _shrink(pixels)
-        self.scale = max(pixels.shape[:2]) / max(self.pixels.shape[:2])
+    def __init__(self, pixels: Pixels, digest: str, vision: "Vision") -> None:
+        self.digest = digest
+        """The file's SHA-256 in hexadecimal."""
+        self._pixels = np.ascontiguousarray(at_most(pixels, vision.side))
+        self.scale = max(pixels.shape[:2]) / max(self._pixels.shape[:2])
         """Pixels of the original picture per pixel of the view."""
         self._vision = vision
-        self.faces = tuple(vision.find_faces(self.pixels))
-        """From left to right."""
+        self._lock = Lock()  # cached_property's lock would be one for all views in Python 3.11
+        self._detection: Detection | None = None
+        self._embeddings: dict[int, Embedding] = {}
 
-    @cached_property
-    def embeddings(self) -> npt.NDArray[np.float32]:
-        """[faces, 128]."""
-        return self._vision.embed(self.pixels, self.faces)
+    @property
+    def detection(self) -> Detection:
+        """The view with its faces."""
+        with self._lock:
+            if self._detection is None:
+                self._detection = self._vision.detect(self._pixels)
+        return self._detection
 
-    @cached_property
-    def eyes(self) -> tuple[Eyes, ...]:
-        """The eyes of each face."""
-        return tuple(self._vision.find_eyes(self.pixels, face) for face in self.faces)
+    @property
+    def faces(self) -> list[Face]:
+        """The faces, from left to right."""
+        return self.detection.faces
+
+    def embedding(self, index: int) -> Embedding:
+        """Return the embedding of the face with this index, [128]."""
+        face = self.faces[index]
+        with self._lock:
+            if index not in self._embeddings:
+                self._embeddings[index] = self._vision.embed(self._pixels, face)
+            return self._embeddings[index]
 
     def by_area(self) -> list[int]:
         """Return the indexes of the faces, largest first."""
@@ -67,7 +70,7 @@ class View:
 
     def box(self, face: Face) -> "BoundingBoxTypeDef":
         """Return the face's box in shares of the picture; like AWS's, it may reach past the edges."""
-        height, width = self.pixels.shape[:2]
+        height, width = self._pixels.shape[:2]
         return {
             "Left": face.left / width,
             "Top": face.top / height,
@@ -75,48 +78,43 @@ class View:
             "Height": face.height / height,
         }
 
-    def crop(self, face: Face) -> Pixels:
-        """Return the face's part of the picture."""
-        top, left = max(0, face.top), max(0, face.left)
-        return self.pixels[top : face.top + face.height, left : face.left + face.width]
+    def eye_corners(self, face: Face) -> dict[str, tuple[float, float]]:
+        """Return the outer and inner corners of the eyes in shares of the picture, by Rekognition's names."""
+        height, width = self._pixels.shape[:2]
+        points = self._vision.landmarks(self._pixels, face) / (width, height)
+        return {name: (float(points[row][0]), float(points[row][1])) for name, row in _EYE_CORNERS.items()}
 
     def _area(self, index: int) -> int:
         return self.faces[index].width * self.faces[index].height
 
 
 class Vision:
-    """dlib's detector, landmarks and embedding. Safe to share between threads."""
+    """Detector, landmarks and embedding. Safe to share between threads."""
 
-    def __init__(self) -> None:
-        self._detector = FaceDetector(turn=False)
+    def __init__(self, smallest_face: float = SMALLEST_FACE) -> None:
+        """Find faces of this share of the picture's longer side."""
+        self.side = max(_SIDE, round(_SMALLEST_PIXELS / smallest_face))
+        """Maximum side of a view in pixels."""
+        self.cores = BoundedSemaphore(os.cpu_count() or 1)
+        """Held while pixels are worked on: more pictures at once would take more memory and no less time."""
+        self._detector = FaceDetector(smallest_face, turn=False)
         self._alignment = DlibAlignment()
         self._network = ResNet()
 
-    def view(self, content: bytes, pixels: Pixels) -> View:
-        """Find the faces of the decoded picture; eyes and embeddings follow on demand."""
-        return View(content, pixels, self)
+    def view(self, pixels: Pixels, digest: str = "") -> View:
+        """Return the view of a decoded picture, whose file has this SHA-256."""
+        return View(pixels, digest, self)
 
-    def find_faces(self, pixels: Pixels) -> list[Face]:
+    def detect(self, pixels: Pixels) -> Detection:
         """Return the faces."""
-        return self._detector.find(pixels).faces
+        with self.cores:
+            return self._detector.find(pixels)
 
-    def embed(self, pixels: Pixels, faces: tuple[Face, ...]) -> npt.NDArray[np.float32]:
-        """Return [faces, 128], equal to dlib's own embeddings."""
-        if not faces:
-            return np.empty((0, DLIB.length), np.float32)
-        return self._network.embed(np.stack([self._alignment.chip(pixels, face) for face in faces]))
+    def embed(self, pixels: Pixels, face: Face) -> Embedding:
+        """Return the face's embedding, [128], equal to dlib's own."""
+        with self.cores:
+            return np.asarray(self._network.embed(self._alignment.chip(pixels, face)[np.newaxis])[0])
 
-    def find_eyes(self, pixels: Pixels, face: Face) -> Eyes:
-        """Return the face's five landmarks, ordered by their place in the picture."""
-        points = self._alignment.landmarks(pixels, face).astype(float)
-        corners = [pair[np.argsort(pair[:, 0])] for pair in (points[0:2], points[2:4])]
-        left, right = sorted(corners, key=lambda pair: float(pair[:, 0].mean()))
-        return Eyes(left, right, points[4])
-
-
-def _shrink(pixels: Pixels) -> Pixels:
-    scale = MAX_SIDE / max(pixels.shape[:2])
-    if scale >= 1:
-        return np.ascontiguousarray(pixels)
-    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
-    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    def landmarks(self, pixels: Pixels, face: Face) -> npt.NDArray[np.int64]:
+        """Return dlib's five landmarks, [5, 2]."""
+        return self._alignment.landmarks(pixels, face)

@@ -15,6 +15,8 @@ from PIL import ImageOps
 
 from local import pictures
 from local.rekognition import annotations
+from local.rekognition.options import parse
+from local.rekognition.vision.view import Vision
 from tests.support import pictures as pictures_of
 from tests.support.aws import endpoint
 
@@ -107,15 +109,34 @@ def test_what_about_json_leaves_out_is_added(client: Any) -> None:
 
 
 def test_faces_have_landmarks_quality_and_pose(client: Any) -> None:
-    """The eyes are in the face's upper half, the nose is between and below them, and a frontal face looks ahead."""
+    """Eyes are in the face's upper half, the nose between and below them, the mouth below it; the face looks ahead."""
     (face,) = client.detect_faces(Image=HOPPER)["FaceDetails"]
     marks, box = points(face), face["BoundingBox"]
-    assert set(marks) == {"eyeLeft", "eyeRight", "nose"}
+    assert list(marks) == ["eyeLeft", "eyeRight", "mouthLeft", "mouthRight", "nose"]
     assert marks["eyeLeft"][0] < marks["nose"][0] < marks["eyeRight"][0]
-    assert box["Top"] < marks["eyeLeft"][1] < box["Top"] + box["Height"] / 2 < marks["nose"][1]
+    assert marks["mouthLeft"][0] < marks["nose"][0] < marks["mouthRight"][0]
+    assert box["Top"] < marks["eyeLeft"][1] < box["Top"] + box["Height"] / 2 < marks["nose"][1] < marks["mouthLeft"][1]
+    assert 99 < face["Confidence"] <= 100
     assert all(abs(face["Pose"][angle]) < 20 for angle in ("Roll", "Yaw", "Pitch"))
     assert 20 < face["Quality"]["Brightness"] < 80
     assert "Smile" not in face
+
+
+@pytest.mark.parametrize(("smallest", "faces"), [(0.02, 0), (0.005, 1)])
+def test_small_faces_are_found_on_request(smallest: float, faces: int) -> None:
+    """--smallest-face says which faces are searched for, however large the picture is."""
+    street = Pillow.new("RGB", (3000, 2000), (60, 90, 60))
+    street.paste(pictures.photo("Eileen Collins").resize((100, 100)), (1400, 900))  # a face of 0.6 %
+    options = parse(["--smallest-face", str(smallest)])
+    assert len(Vision(options.smallest_face).view(np.asarray(street)).faces) == faces
+
+
+@pytest.mark.parametrize("share", ["0", "0.6", "small"])
+def test_smallest_face_is_checked(share: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A share that no face can be searched with is refused."""
+    with pytest.raises(SystemExit):
+        parse(["--smallest-face", share])
+    assert "must be a number from 0.002 to 0.5" in capsys.readouterr().err
 
 
 def test_sixteen_bit_grey_is_seen_as_eight_bit(client: Any) -> None:
