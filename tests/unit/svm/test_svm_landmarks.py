@@ -1,13 +1,15 @@
 """The pose of a face, and whether the face is good enough to enroll."""
 
+import cv2
 import numpy as np
 import pytest
 
+from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import DomainError, FaceBlurred, FaceTooSmall, FaceTurned
 from services.runtime.images.faces import Detection, Face, Points
-from services.svm.faces.gate import check_face
-from services.svm.faces.quality import landmarks, measure
+from services.svm.faces.gate import MIN_SHARPNESS, check_face
+from services.svm.faces.quality import landmarks, measure, quality
 
 AHEAD = ((50.0, 100.0), (150.0, 100.0), (100.0, 160.0), (70.0, 203.0), (130.0, 203.0))
 """The person's right eye, left eye, nose, and right and left corner of the mouth; the eyes are 100 apart."""
@@ -65,8 +67,18 @@ def test_roll_and_landmarks_are_those_of_the_upright_picture() -> None:
     assert next((point.x, point.y) for point in landmarks(detection, face)) == pytest.approx((0.75, 0.25))
 
 
+def test_neither_noise_nor_light_makes_a_face_sharp() -> None:
+    """Blur and noise lower the sharpness of a face, and less light leaves it as it is; a blank has none."""
+    face = np.asarray(photo("Grace Hopper").crop((147, 102, 386, 341)))
+    noisy = np.clip(face + np.random.default_rng(0).normal(0, 90, face.shape), 0, 255).astype(np.uint8)
+    sharp, dark, blurred = (quality(one).sharpness for one in (face, face // 2, cv2.GaussianBlur(face, (0, 0), 5)))
+    assert dark == pytest.approx(sharp, rel=0.1)
+    assert max(blurred, quality(noisy).sharpness) < MIN_SHARPNESS < sharp
+    assert quality(BLANK).sharpness == 0
+
+
 @pytest.mark.parametrize(
-    ("side", "quality", "error"),
+    ("side", "measures", "error"),
     [
         (48, pb.FaceQuality(sharpness=0.15), None),
         (47, pb.FaceQuality(sharpness=0.9), FaceTooSmall),
@@ -76,11 +88,11 @@ def test_roll_and_landmarks_are_those_of_the_upright_picture() -> None:
         (200, pb.FaceQuality(sharpness=0.9, pose=pb.Pose(roll=60, yaw=50, pitch=-50)), None),
     ],
 )
-def test_errors_say_what_to_do(side: int, quality: pb.FaceQuality, error: type[DomainError] | None) -> None:
+def test_errors_say_what_to_do(side: int, measures: pb.FaceQuality, error: type[DomainError] | None) -> None:
     """A face at the limit is accepted; beyond it the message gives the measured value and the remedy."""
     face = Face(0, 0, side, side)
     if error is None:
-        check_face(face, quality)
+        check_face(face, measures)
         return
     with pytest.raises(error, match=r"\d.*\. Use a (larger )?picture"):
-        check_face(face, quality)
+        check_face(face, measures)
