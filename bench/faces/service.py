@@ -7,6 +7,7 @@ calls have one 1280x960 JPEG with one face, four at a time. Takes some ten minut
 """
 
 import argparse
+import io
 import itertools
 import socket
 import statistics
@@ -21,8 +22,8 @@ import grpc
 from checkouts import process, until
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from svm_memory import mixed_pictures
-from svm_speed import one_face
 
+from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 from tests.support.processes import free_port, memory_mib
@@ -70,6 +71,13 @@ class Service:
         """Return seconds of the clock and of the CPU, and page faults."""
         numbers = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return time.perf_counter(), (int(numbers[11]) + int(numbers[12])) / 100, int(numbers[7])
+
+
+def one_face() -> bytes:
+    """Return a JPEG of 1280x960 with one face."""
+    buffer = io.BytesIO()
+    photo("Eileen Collins").crop((0, 0, 512, 384)).resize((1280, 960)).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
 
 
 @contextmanager
