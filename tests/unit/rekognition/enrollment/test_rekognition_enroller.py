@@ -80,7 +80,7 @@ async def test_each_picture_is_refused_by_itself(
     enroller: RekognitionEnroller, rekognition: SimpleNamespace, collection: str
 ) -> None:
     """No face, several faces, a blurred face or no picture at all: each has its own reason, and none is indexed."""
-    blurred = jpeg(photo(COLLINS).filter(ImageFilter.GaussianBlur(2)))
+    blurred = jpeg(photo(COLLINS).filter(ImageFilter.GaussianBlur(4)))
     pictures = (DEMO["coffee"], DEMO["both"], blurred, b"no picture", PORTRAITS[HOPPER])
     result = await enroller.enroll(enrollment_of(*pictures))
     assert reasons(result) == ["NO_FACE", "SEVERAL_FACES", "FACE_BLURRED", "INVALID_IMAGE", ""]
