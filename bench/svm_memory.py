@@ -50,7 +50,7 @@ def save_model(actors: Path, name: str, folder: Path) -> Path:
     """Train the recipe on the published crops; return the path of the saved model."""
     fitted = fit(training_set_of(labelled_faces(actors), name), false_accepts=0.01 if name == "embedding" else None)
     path = folder / f"{name}.skops"
-    artifact.save(Artifact(name, fitted.pipeline, fitted.gallery, fitted.calibration, {}, ""), path)
+    artifact.save(Artifact(name, fitted.pipeline, fitted.gallery, fitted.calibration, {}, "", detector="yunet"), path)
     return path
 
 

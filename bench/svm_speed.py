@@ -27,12 +27,14 @@ from svm_memory import save_model
 from local.pictures import photo
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.boxes import iou
+from services.runtime.images.haar import HaarFaces
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Options
 from services.svm import artifact
-from services.svm.faces import FaceFinder
+from services.svm.faces.finder import FaceFinder
 from services.svm.model import Model
-from services.svm.recipes.recipe import RECIPES
+from services.svm.networks.dlib_resnet import DlibResNet
+from services.svm.recipes.recipe import recipe_of
 from services.svm.recognizer import SvmRecognizer
 from services.svm.settings import SvmSettings
 
@@ -81,11 +83,11 @@ def one_face() -> bytes:
 def current_recipe(path: Path) -> Callable[[bytes], object]:
     """Return a function that processes a picture as the service does."""
     loaded = artifact.load(path)
-    model, finder = Model(loaded, RECIPES[loaded.recipe]()), FaceFinder()
+    model, finder = Model(loaded, recipe_of(loaded.recipe, DlibResNet())), FaceFinder()
 
     def call(content: bytes) -> object:
-        pixels = Image(content).upright()
-        return model.candidates(np.array([model.views(pixels, face) for face in finder.find(pixels)]))
+        detection = finder.find(Image(content).upright(), model.detector)
+        return model.candidates(np.array([model.views(detection.pixels, face) for face in detection.faces]))
 
     return call
 
@@ -95,12 +97,11 @@ def published_recipe(faces: list[LabelledFace]) -> Callable[[bytes], object]:
     features = [published_features(pixels_of(face.crop)) for face in faces]
     pipeline = make_pipeline(MinMaxScaler(), SVC(kernel="linear"))
     pipeline.fit(features, [face.actor for face in faces])
-    finder = FaceFinder()
+    haar = HaarFaces()
 
     def call(content: bytes) -> object:
-        bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-        pixels = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-        return [pipeline.predict([published_features(face.crop(pixels))]) for face in finder.find_as_published(pixels)]
+        pixels = np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB), dtype=np.uint8)
+        return [pipeline.predict([published_features(face.crop(pixels))]) for face in haar.find_as_published(pixels)]
 
     return call
 
@@ -108,16 +109,17 @@ def published_recipe(faces: list[LabelledFace]) -> Callable[[bytes], object]:
 def time_detection(faces: list[LabelledFace]) -> None:
     """Time the service's and the published face detection on the same photos, split into ten parts."""
     paths = sorted({face.photo for face in faces})
-    finder, hits, total, pairs = FaceFinder(), 0, 0, []
+    finder, haar, hits, total, pairs = FaceFinder(), HaarFaces(), 0, 0, []
     for part in range(PAIRS):
         photos = {path: pixels_of(path) for path in paths[part::PAIRS]}
         begin = time.process_time()
-        boxes = {path: finder.find(pixels) for path, pixels in photos.items()}
+        found = {path: finder.find(pixels).faces for path, pixels in photos.items()}
         middle = time.process_time()
         for pixels in photos.values():
-            finder.find_as_published(pixels)
+            haar.find_as_published(pixels)
         pairs.append((middle - begin, time.process_time() - middle))
         own = [face for face in faces if face.photo in photos]
+        boxes = {path: [face.framed("haar") for face in ones] for path, ones in found.items()}
         hits += sum(any(iou(face.box, box) >= _LEAST_IOU for box in boxes[face.photo]) for face in own)
         total += sum(map(len, boxes.values()))
     print(f"| crops found in their photos (IoU >= .5) | {hits} of {len(faces)} ({hits / len(faces):.1%}) |")
