@@ -16,7 +16,7 @@ from services.runtime.images.yunet import MIN_SIDE, STRIDE, YuNet
 SMALLEST_FACE = 0.02
 """Default side of the smallest face, as a share of the picture's longer side."""
 MIN_PIXELS = 10
-"""Side of the smallest face in the picture's own pixels: no copy is enlarged further."""
+"""Longer side of the smallest face in the picture's own pixels: no copy is enlarged further."""
 _WHOLE_SIDE = 1024
 """Longer side, in pixels, of the largest copy that the network sees as a whole; of a larger one it sees tiles."""
 _TILE = 832
@@ -24,13 +24,16 @@ _TILE = 832
 _OVERLAP = 1.5 * SMALLEST_FACE
 """How far a tile reaches into the next one, as a share of the picture's longer side: faces that only tiles show are
 smaller than 2 % of it, so one of the tiles has each of them whole."""
-_CANDIDATE = 0.05
-"""Score from which there may be a face: at 2 % of the picture some score no more."""
+_CANDIDATE = 0.03
+"""Score from which there may be a face: of 110 at 2 % of the picture, one scores no more."""
 _SURE, _CERTAIN = 0.9, 0.86
-"""Score that needs no second look, and the one that a second look must give: faces of 18 pixels have .89 and more
-then, and of 850 candidates that are none, one."""
-_CLOSE_UP, _AROUND = 64, 0.5
-"""Pixels of the face's side in the second look, and how much it shows on each side of the face, in its sides."""
+"""Score that needs no second look, and the one that a face must have in the end: those of 18 pixels have .89 and more
+close up, and of 850 candidates that are none, one."""
+_CLOSE_UPS = ((32, 0.2), (64, _CERTAIN))
+"""Pixels of the face's side, and least score, of one look after the other. The first costs half of the second, and
+rules out three in four of what is no face."""
+_AROUND = 0.5
+"""How much a close-up shows on each side of the face, in its sides."""
 _SHARED = 0.5
 """Share of the smaller of two boxes over which both are one face."""
 _SAME = 0.3
@@ -123,20 +126,27 @@ class FaceDetector:
             if len(faces) == _MAX_FACES or (face.score < _SURE and time.monotonic() > until):
                 break
             if _is_new(face, faces) and (seen := self._second_look(pixels, face)) and _is_new(seen, faces):
-                faces.append(seen)
+                faces += [seen] if max(seen.width, seen.height) >= MIN_PIXELS else []
         return sorted(faces, key=position)
 
     def _second_look(self, pixels: Pixels, face: Face) -> Face | None:
         """Return the face if the network is sure of it, or else as it sees it close up; None if it is not certain."""
         if face.score >= _SURE:
             return face
-        side = max(face.width, face.height)
-        around = face.widened(_AROUND * side)
-        close_up = around.crop(pixels)
-        if not close_up.size:
+        seen: Face | None = face
+        for side, least in _CLOSE_UPS:
+            seen = seen and self._close_up(pixels, face, side, least)
+        return seen
+
+    def _close_up(self, pixels: Pixels, face: Face, side: int, least: float) -> Face | None:
+        """Return the face as the network sees it in a copy in which its side has so many pixels."""
+        longer = max(face.width, face.height)
+        around = face.widened(_AROUND * longer)
+        part = around.crop(pixels)
+        if not part.size:
             return None
         left, top = max(0, around.left), max(0, around.top)
-        seen = (one.moved(left, top) for one in self._seen(close_up, _CLOSE_UP / side, _CERTAIN))
+        seen = (one.moved(left, top) for one in self._seen(part, side / longer, least))
         return max((one for one in seen if not _is_new(one, [face])), key=lambda one: one.score, default=None)
 
     def _has_time(self, until: float, work: int) -> bool:

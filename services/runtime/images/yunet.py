@@ -75,15 +75,15 @@ def _decoded(outputs: Sequence[Rows], stride: int, width: int, min_score: float)
     Boxes and points are given around their centre, in strides, and sides as logarithms.
     """
     classes, objects, boxes, points = (output[0] for output in outputs)
-    score = np.sqrt(np.clip(classes, 0, 1) * np.clip(objects, 0, 1))
-    kept = np.flatnonzero(score >= min_score)
+    squares = classes * objects  # of scores: both are 0 to 1
+    kept = np.flatnonzero(squares >= min_score**2)
     if not len(kept):
         return np.empty((0, 15), np.float32)
     rows, columns = np.divmod(kept.astype(np.float32), width // stride)
     centres = np.column_stack([columns, rows])
     sides = np.exp(boxes[kept, 2:])
     corners = centres + boxes[kept, :2] - sides / 2
-    return np.hstack([np.hstack([corners, sides, points[kept] + np.tile(centres, 5)]) * stride, score[kept]])
+    return np.hstack([np.hstack([corners, sides, points[kept] + np.tile(centres, 5)]) * stride, np.sqrt(squares[kept])])
 
 
 def _of_any_size(model: bytes) -> bytes:
