@@ -29,6 +29,8 @@ _CANDIDATE = 0.03
 _SURE, _CERTAIN = 0.9, 0.86
 """Score that needs no second look, and the one that a face must have in the end: those of 18 pixels have .89 and more
 close up, and of 850 candidates that are none, one."""
+_TURNED_CERTAIN = 0.88
+"""Score that the best face of a turned picture must have: a cat upside down and a machine on its side have .86."""
 _CLOSE_UPS = ((32, 0.2), (64, _CERTAIN))
 """Pixels of the face's side, and least score, of one look after the other. The first costs half of the second, and
 rules out three in four of what is no face."""
@@ -83,7 +85,7 @@ class FaceDetector:
         views = {turns: np.ascontiguousarray(np.rot90(small, turns)) for turns in (1, 2, 3)}
         found = {turns: self._search(view, smallest, until)[0] for turns, view in views.items()}
         turns, faces = max(found.items(), key=lambda one: sum(face.score for face in one[1]))
-        if not faces:
+        if max((face.score for face in faces), default=0.0) < _TURNED_CERTAIN:
             return Detection(pixels, [], warnings=warnings)
         turned = np.ascontiguousarray(np.rot90(pixels, turns))
         across, down = (turned.shape[axis] / views[turns].shape[axis] for axis in (1, 0))
