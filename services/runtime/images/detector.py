@@ -29,8 +29,9 @@ _CANDIDATE = 0.03
 _SURE, _CERTAIN = 0.9, 0.86
 """Score that needs no second look, and the one that a face must have in the end: those of 18 pixels have .89 and more
 close up, and of 850 candidates that are none, one."""
-_TURNED_CERTAIN = 0.88
-"""Score that the best face of a turned picture must have: a cat upside down and a machine on its side have .86."""
+_UPRIGHT = 0.88
+"""Score that the best face of a picture must have to show how it is turned: a cat upside down and a machine on its side
+have .86, and so may a face upside down."""
 _CLOSE_UPS = ((32, 0.2), (64, _CERTAIN))
 """Pixels of the face's side, and least score, of one look after the other. The first costs half of the second, and
 rules out three in four of what is no face."""
@@ -51,8 +52,8 @@ class FaceDetector:
     """Detector of faces of at least `smallest_face` of the longer side and 10 pixels. Thread-safe, in parallel.
 
     A copy in which such faces have 18 pixels is searched, in tiles if it is large. What may be a face is looked at
-    again in the picture itself, at a size at which the network is sure. If there is no face, the picture is searched
-    again on its sides and upside down, unless `turn` is False.
+    again in the picture itself, at a size at which the network is sure. If there is no face, or only doubtful ones, the
+    picture is searched again on its sides and upside down, unless `turn` is False.
     """
 
     def __init__(self, smallest_face: float = SMALLEST_FACE, *, turn: bool = True) -> None:
@@ -69,28 +70,28 @@ class FaceDetector:
         until = time.monotonic() + seconds
         faces, reached = self._search(pixels, self._smallest, until)
         warnings = (_TOO_SHORT.format(reached),) if reached > self._smallest else ()
-        if faces or not self._turn:
-            return Detection(pixels, faces, warnings=warnings)
-        return self._turned(pixels, until, warnings)
+        upright = Detection(pixels, faces, warnings=warnings)
+        return self._turned(upright, until) if self._turn and _best(faces) < _UPRIGHT else upright
 
     def with_points(self, pixels: Pixels, face: Face) -> Face:
         """Return the face with the points that the network sees in its box; unchanged if it sees no such face there."""
         seen = self._second_look(pixels, face)
         return replace(face, points=seen.points) if seen and iou(seen, face) > _SAME else face
 
-    def _turned(self, pixels: Pixels, until: float, warnings: tuple[str, ...]) -> Detection:
-        """Return the faces of the way to turn the picture in which they score most; no face if there is none."""
+    def _turned(self, upright: Detection, until: float) -> Detection:
+        """Return the faces of the way to turn the picture in which they score most, if that is enough."""
+        pixels = upright.pixels
         smallest = max(self._smallest, SMALLEST_FACE)
         small = _copy(pixels, min(1.0, _scale(pixels, smallest)))
         views = {turns: np.ascontiguousarray(np.rot90(small, turns)) for turns in (1, 2, 3)}
         found = {turns: self._search(view, smallest, until)[0] for turns, view in views.items()}
         turns, faces = max(found.items(), key=lambda one: sum(face.score for face in one[1]))
-        if max((face.score for face in faces), default=0.0) < _TURNED_CERTAIN:
-            return Detection(pixels, [], warnings=warnings)
+        if _best(faces) < _UPRIGHT:
+            return upright
         turned = np.ascontiguousarray(np.rot90(pixels, turns))
         across, down = (turned.shape[axis] / views[turns].shape[axis] for axis in (1, 0))
         scaled = [face.scaled(across, down) for face in faces]
-        return Detection(turned, scaled, turns, (*warnings, _TURNED.format(90 * turns)))
+        return Detection(turned, scaled, turns, (*upright.warnings, _TURNED.format(90 * turns)))
 
     def _search(self, pixels: Pixels, smallest: float, until: float) -> tuple[list[Face], float]:
         """Return the faces of one view of the picture, and the smallest share that there was time to search for."""
@@ -184,6 +185,10 @@ def _tiles(pixels: Pixels, scale: float) -> Iterator[tuple[int, int, Pixels]]:
     for top in range(0, max(1, pixels.shape[0] - side + step), step):
         for left in range(0, max(1, pixels.shape[1] - side + step), step):
             yield left, top, pixels[top : top + side, left : left + side]
+
+
+def _best(faces: Iterable[Face]) -> float:
+    return max((face.score for face in faces), default=0.0)
 
 
 def _is_new(face: Face, others: Iterable[Face]) -> bool:
