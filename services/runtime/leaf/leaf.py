@@ -142,7 +142,7 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
             collection=request.collection,
             include_embeddings=request.include_embeddings,
             deadline=time.monotonic() + timeout,
-            face_boxes=request.face_boxes,
+            face_boxes=tuple(_copy(box) for box in request.face_boxes),
         )
 
     async def _recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
@@ -172,6 +172,11 @@ def skipped_result(name: str, reason: str) -> pb.RecognizerResult:
     return pb.RecognizerResult(
         recognizer=name, outcome=pb.OUTCOME_SKIPPED, status=status_pb2.Status(code=code_pb2.OK, message=reason)
     )
+
+
+def _copy(box: pb.BoundingBox) -> pb.BoundingBox:
+    """Return a box that does not keep the whole request, with the bytes of its picture, in memory."""
+    return pb.BoundingBox(left=box.left, top=box.top, width=box.width, height=box.height)
 
 
 class _Scored(Protocol):

@@ -22,7 +22,7 @@ from tests.support import peers
 from tests.support.enrollers import ScriptedEnroller, code_and_reason, refusal, through_gateway
 from tests.support.peers import Abort, Peer, served_peer
 from tests.support.processes import free_port
-from tests.support.servers import RIGHT, Scripted, Stub, face, gateway, gateway_client, leaf, outcomes, request
+from tests.support.servers import RIGHT, Scripted, Stub, face, gateway, gateway_client, leaf, outcomes, request, until
 
 pytestmark = pytest.mark.slow
 
@@ -120,7 +120,7 @@ async def test_bad_answers_leave_nothing_behind() -> None:
             gc.collect()
             tasks.append(len(asyncio.all_tasks()))
             objects.append(len(gc.get_objects()))
-    assert tasks[2] <= tasks[1]
+        await until(lambda: len(asyncio.all_tasks()) <= tasks[1])  # on a busy machine the last ones are still ending
     assert objects[2] - objects[1] < 1.5 * len(answers)  # `svm` itself records each call
 
 
