@@ -32,8 +32,8 @@ def give_back_freed_memory(large: int = 2 * MIB) -> None:
 def reuse_freed_memory(seconds: float = 1) -> None:
     """From now on, keep freed memory for the next picture, and return all that is free every so many seconds.
 
-    Networks take and free some 45 MiB for a picture, in large pieces. To get their 11,000 pages anew costs a third
-    of the call; to keep them for good lets the process grow with every mixture of sizes. A no-op without glibc.
+    Networks take and free some 45 MiB for a picture, in large pieces. To get their 11,000 pages anew costs much
+    of a call's time; to keep them for good lets the process grow with every mixture of sizes. A no-op without glibc.
     """
     libc = _glibc()
     if libc:
