@@ -8,8 +8,8 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from services.runtime.boxes import iou, share_of_smaller
-from services.runtime.images.faces import Detection, Face, position
+from services.runtime.boxes import iou
+from services.runtime.images.faces import Detection, Face, is_new, position
 from services.runtime.images.image import Pixels
 from services.runtime.images.yunet import MIN_SIDE, STRIDE, YuNet
 
@@ -37,8 +37,6 @@ _CLOSE_UPS = ((32, 0.2), (64, _CERTAIN))
 rules out three in four of what is no face."""
 _AROUND = 0.5
 """How much a close-up shows on each side of the face, in its sides."""
-_SHARED = 0.5
-"""Share of the smaller of two boxes over which both are one face."""
 _SAME = 0.3
 """IoU of what is seen and a box from elsewhere over which both are about the same part of the picture."""
 _MAX_FACES, _MAX_CANDIDATES = 256, 1024
@@ -128,7 +126,7 @@ class FaceDetector:
         for face in sorted(candidates, key=lambda one: -one.score)[:_MAX_CANDIDATES]:
             if len(faces) == _MAX_FACES or (face.score < _SURE and time.monotonic() > until):
                 break
-            if _is_new(face, faces) and (seen := self._second_look(pixels, face)) and _is_new(seen, faces):
+            if is_new(face, faces) and (seen := self._second_look(pixels, face)) and is_new(seen, faces):
                 faces += [seen] if max(seen.width, seen.height) >= MIN_PIXELS else []
         return sorted(faces, key=position)
 
@@ -150,7 +148,7 @@ class FaceDetector:
             return None
         left, top = max(0, around.left), max(0, around.top)
         seen = (one.moved(left, top) for one in self._seen(part, side / longer, least))
-        return max((one for one in seen if not _is_new(one, [face])), key=lambda one: one.score, default=None)
+        return max((one for one in seen if not is_new(one, [face])), key=lambda one: one.score, default=None)
 
     def _has_time(self, until: float, work: int) -> bool:
         return time.monotonic() + work * self._seconds_per_pixel < until
@@ -189,7 +187,3 @@ def _tiles(pixels: Pixels, scale: float) -> Iterator[tuple[int, int, Pixels]]:
 
 def _best(faces: Iterable[Face]) -> float:
     return max((face.score for face in faces), default=0.0)
-
-
-def _is_new(face: Face, others: Iterable[Face]) -> bool:
-    return all(share_of_smaller(face, other) <= _SHARED for other in others)
