@@ -35,7 +35,7 @@ async def test_sigterm_lets_running_calls_end(system: LocalSystem, name: str) ->
     with server(f"services.{name}", system.environment(name)) as alone:
         async with grpc.aio.insecure_channel(alone.address) as channel:
             stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
-            call = asyncio.ensure_future(stub.RecognizeImage(request(), timeout=60))
+            call = asyncio.ensure_future(stub.RecognizeImage(request(), timeout=PATIENCE))
             await asyncio.to_thread(wait_until, lambda: started_calls(alone.metrics_url) == 1)
             alone.process.send_signal(signal.SIGTERM)
             response = await call

@@ -147,7 +147,7 @@ class Server:
 def server(module: str, environment: dict[str, str]) -> Iterator[Server]:
     """Start one server on free ports; yield it when it is SERVING."""
     port, metrics_port = free_port(), free_port()
-    own = {"MARQUEE_PORT": str(port), "MARQUEE_METRICS_PORT": str(metrics_port)}
+    own = {"MARQUEE_PORT": str(port), "MARQUEE_METRICS_PORT": str(metrics_port), "MARQUEE_DRAIN_SECONDS": str(PATIENCE)}
     command = [sys.executable, "-m", module]
     with spawn(command, env=environment | own, stderr=subprocess.DEVNULL) as process:
         wait_until(lambda: serving(f"127.0.0.1:{port}") or process.poll() is not None)
