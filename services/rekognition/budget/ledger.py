@@ -11,7 +11,7 @@ import structlog
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.budget.prices import dollars
-from services.rekognition.table.client import ConditionFailed, explained, query
+from services.rekognition.table.client import ConditionFailed, explained, query_prefix
 from services.runtime.errors import BudgetExhausted, DomainError
 
 if TYPE_CHECKING:
@@ -132,12 +132,7 @@ class TableLedger:
         """Read the month. Raises Misconfigured if there is no such table, and DependencyUnavailable."""
         month = self._today().isoformat()[: len("2026-11")]
         with explained(self._table, _CONTENT):
-            items = query(
-                self._client,
-                self._table,
-                KeyConditionExpression="pk = :pk AND begins_with(sk, :month)",
-                ExpressionAttributeValues={":pk": {"S": "spending"}, ":month": {"S": month}},
-            )
+            items = query_prefix(self._client, self._table, {"S": "spending"}, month)
         self._days = {item["sk"]["S"]: int(item["micro_usd"]["N"]) for item in items}
 
     def spending(self) -> pb.Spending:

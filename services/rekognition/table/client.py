@@ -72,6 +72,14 @@ def query(client: "DynamoDBClient", table: str, **parameters: Any) -> list[Item]
     return list(query_each(client, table, **parameters))
 
 
+def query_prefix(client: "DynamoDBClient", table: str, pk: Item, prefix: str, **parameters: Any) -> list[Item]:
+    """Return all items of the partition whose sort keys begin with the prefix; DynamoDB takes no empty one."""
+    condition, values = "pk = :pk", {":pk": pk}
+    if prefix:
+        condition, values = f"{condition} AND begins_with(sk, :prefix)", values | {":prefix": {"S": prefix}}
+    return query(client, table, KeyConditionExpression=condition, ExpressionAttributeValues=values, **parameters)
+
+
 def query_each(client: "DynamoDBClient", table: str, **parameters: Any) -> Iterator[Item]:
     """Yield all items, page by page."""
     pages = client.get_paginator("query").paginate(TableName=table, **parameters)

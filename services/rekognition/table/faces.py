@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from services.rekognition.table.client import ConditionFailed, Item, explained, query, write_batch
+from services.rekognition.table.client import ConditionFailed, Item, explained, query, query_prefix, write_batch
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -176,15 +176,12 @@ class FaceIndex:
             self._client.delete_item(TableName=self._table, Key=_collection_key(collection))
 
     def _faces(self, collection: str, prefix: str, limit: int | None = None) -> list[Item]:
-        condition, values = "pk = :pk", {":pk": _face_key(collection, "")["pk"]}
-        if prefix:
-            condition, values = f"{condition} AND begins_with(sk, :prefix)", values | {":prefix": {"S": prefix}}
         with explained(self._table, _CONTENT):
-            return query(
+            return query_prefix(
                 self._client,
                 self._table,
-                KeyConditionExpression=condition,
-                ExpressionAttributeValues=values,
+                _face_key(collection, "")["pk"],
+                prefix,
                 ConsistentRead=True,
                 PaginationConfig={"MaxItems": limit, "PageSize": _PAGE},
             )

@@ -6,7 +6,7 @@ a hint alone, written before the person and removed after them: the person's ite
 
 from typing import TYPE_CHECKING
 
-from services.rekognition.table.client import Item, explained, query, write_batch
+from services.rekognition.table.client import Item, explained, query_prefix, write_batch
 from services.runtime.people import person_id_of
 
 if TYPE_CHECKING:
@@ -46,18 +46,13 @@ class NameIndex:
             write_batch(self._client, self._table, [{"DeleteRequest": {"Key": key}} for key in keys], _WRITING_SECONDS)
 
     def _items(self, collection: str, prefix: str) -> list[Item]:
-        condition, values = "pk = :pk", {":pk": {"S": f"name#{collection}"}}
-        if prefix:
-            condition, values = f"{condition} AND begins_with(sk, :prefix)", values | {":prefix": {"S": prefix}}
         with explained(self._table, _CONTENT):
-            return query(
-                self._client,
-                self._table,
-                KeyConditionExpression=condition,
-                ExpressionAttributeValues=values,
-                ConsistentRead=True,
-            )
+            return query_prefix(self._client, self._table, _partition(collection), prefix, ConsistentRead=True)
+
+
+def _partition(collection: str) -> Item:
+    return {"S": f"name#{collection}"}
 
 
 def _key(collection: str, display_name: str, person_id: str) -> Item:
-    return {"pk": {"S": f"name#{collection}"}, "sk": {"S": f"{person_id_of(display_name)}/{person_id}"}}
+    return {"pk": _partition(collection), "sk": {"S": f"{person_id_of(display_name)}/{person_id}"}}
