@@ -19,6 +19,7 @@ from tests.support.servers import LeafProcess
 def test_that_never_ends(tmp_path):
     with spawn(["sh", "-c", "sleep 1000 & sleep 1000"]):
         leaf = LeafProcess(tmp_path)
+        (tmp_path.parents[1] / "started").touch()
         threading.Event().wait()
 """
 
@@ -31,9 +32,9 @@ def test_a_killed_run_leaves_no_process(tmp_path: Path) -> None:
     mark = uuid.uuid4().hex
     environment = os.environ | {_MARK: mark, "PYTHONPATH": str(ROOT)}
     with (tmp_path / "log").open("wb") as log, spawn(command, env=environment, stdout=log, stderr=log) as run:
-        begun = 6  # pytest, its worker and its guard, two sleeps, a leaf
-        wait_until(lambda: len(_processes(mark)) >= begun or run.poll() is not None)
+        wait_until(lambda: list(tmp_path.rglob("started")) or run.poll() is not None)
         assert run.poll() is None, (tmp_path / "log").read_text()
+        wait_until(lambda: len(_processes(mark)) >= 6)  # pytest, its worker and its guard, two sleeps, a leaf
         run.kill()
         run.wait()
         wait_until(lambda: not _processes(mark))
