@@ -1377,9 +1377,14 @@ class ListRecognizersResponse(_message.Message):
 
     RECOGNIZERS_FIELD_NUMBER: _builtins.int
     GATEWAY_FIELD_NUMBER: _builtins.int
+    SPENDING_WITHHELD_FIELD_NUMBER: _builtins.int
     gateway: _builtins.str
     """Name of the gateway that answered. Empty: a leaf answered. At most 128
     characters.
+    """
+    spending_withheld: _builtins.bool
+    """Whether what recognizers have spent is left out: the caller lacks the scope
+    admin.
     """
     @_builtins.property
     def recognizers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recognizer]:
@@ -1390,10 +1395,11 @@ class ListRecognizersResponse(_message.Message):
         *,
         recognizers: _abc.Iterable[Global___Recognizer] | None = ...,
         gateway: _builtins.str = ...,
+        spending_withheld: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gateway", b"gateway", "recognizers", b"recognizers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gateway", b"gateway", "recognizers", b"recognizers", "spending_withheld", b"spending_withheld"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1450,7 +1456,7 @@ class Recognizer(_message.Message):
 
     @_builtins.property
     def spending(self) -> Global___Spending:
-        """Money spent, if it costs money."""
+        """Money spent, if it costs money and the caller has the scope admin."""
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ from services.gateway.enrollment import EnrollmentGateway
 from services.gateway.plan import BackendCall, plan_recognition
 from services.gateway.settings import GatewaySettings
 from services.runtime import requests
+from services.runtime.doors.door import without_spending
 from services.runtime.limits import MAX_MESSAGE_BYTES
 from services.runtime.server.calls import Context, seconds_left
 from services.runtime.server.metrics import BUCKETS
@@ -102,12 +103,15 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         message, hops = request.SerializeToString(), hops_of(context)
         timeout = min(_LIST_SECONDS, seconds_left(context) * 0.8)
         calls = (backend.call(LIST_RECOGNIZERS, message, timeout, hops) for backend in self._backends.values())
-        recognizers = [one for response in await asyncio.gather(*calls) for one in response.recognizers]
+        responses = await asyncio.gather(*calls)
+        recognizers = [one for response in responses for one in response.recognizers]
         answer.make_room(recognizers)
         for one in recognizers:
             if one.state == pb.RECOGNIZER_STATE_UNAVAILABLE:
                 count(one.name, pb.OUTCOME_ERROR)
-        return pb.ListRecognizersResponse(recognizers=recognizers, gateway=self._name)
+        withheld = any(response.spending_withheld for response in responses)
+        listed = pb.ListRecognizersResponse(recognizers=recognizers, gateway=self._name, spending_withheld=withheld)
+        return without_spending(listed)
 
     def _plan(self, request: pb.RecognizeImageRequest, context: Context) -> list[BackendCall]:
         request.request_id = requests.request_id_of(request.request_id)

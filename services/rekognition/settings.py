@@ -100,6 +100,11 @@ class RekognitionSettings(LeafSettings):
         cap = self.rekognition_daily_cap_usd
         return None if cap is None else round(cap * 1_000_000)
 
+    @property
+    def collection_by_default(self) -> str:
+        """Collection that an empty `collection` stands for."""
+        return self.rekognition_collection or self.default_collection
+
     def collection_name(self, name: str) -> str:
         """Return the caller's collection, or else the operator's; "" if there is neither.
 

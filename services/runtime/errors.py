@@ -5,6 +5,17 @@
     │   ├── MalformedRequest    … or its bytes are no request at all
     │   ├── UnknownRecognizer
     │   └── TooManyHops
+    ├── Unauthenticated         who calls is not known
+    │   ├── CredentialsMissing  … since the call has none
+    │   ├── TokenUnknown
+    │   ├── TokenExpired
+    │   ├── TokenInvalid        a JWT that is not to be trusted
+    │   └── CertificateUnknown  a client certificate without a name that may call
+    ├── Forbidden               the caller may not do this
+    │   ├── ScopeMissing
+    │   ├── CollectionForbidden
+    │   └── RelayForbidden      … not speak for another caller
+    ├── RateExceeded            the caller calls more often than agreed
     ├── UnsupportedPolicy
     ├── NotOffered              this server does not support the call
     ├── PersonNotFound
@@ -34,6 +45,7 @@
     ├── AnswerTooLarge          … or is too large to pass on beside the others
     ├── Throttled               a paid service limits the rate
     ├── BudgetExhausted         … or the budget for today is spent
+    │   └── CallerBudgetExhausted   … that of this caller
     └── Misconfigured           the operator has to change something
         ├── CredentialsRefused  … the server's credentials
         └── NotPermitted        … their permissions
@@ -70,6 +82,50 @@ class UnknownRecognizer(InvalidRequest):
 
 class TooManyHops(InvalidRequest):
     """The call passed through more gateways than allowed; they probably form a loop."""
+
+
+class Unauthenticated(DomainError):
+    """The call does not show who makes it."""
+
+
+class CredentialsMissing(Unauthenticated):
+    """The call has no credentials, and this server asks for some."""
+
+
+class TokenUnknown(Unauthenticated):
+    """The token is none that this server knows."""
+
+
+class TokenExpired(Unauthenticated):
+    """The token was valid, but is no longer."""
+
+
+class TokenInvalid(Unauthenticated):
+    """The JWT cannot be trusted, or is not for this server; the message says why."""
+
+
+class CertificateUnknown(Unauthenticated):
+    """The client certificate is in order, but none of its names may call."""
+
+
+class Forbidden(DomainError):
+    """The caller is known, but may not do this."""
+
+
+class ScopeMissing(Forbidden):
+    """The caller lacks the scope that the method needs; metadata `scope` names it."""
+
+
+class CollectionForbidden(Forbidden):
+    """The caller may not use this collection."""
+
+
+class RelayForbidden(Forbidden):
+    """The caller speaks for another one without the scope relay."""
+
+
+class RateExceeded(DomainError):
+    """The caller makes more calls a second than it may."""
 
 
 class UnsupportedPolicy(DomainError):
@@ -186,6 +242,10 @@ class Throttled(DomainError):
 
 class BudgetExhausted(DomainError):
     """The budget for today is spent."""
+
+
+class CallerBudgetExhausted(BudgetExhausted):
+    """What this caller may spend today is spent."""
 
 
 class Misconfigured(DomainError):

@@ -7,18 +7,26 @@ from contextlib import suppress
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from services.runtime.doors.settings import DoorSettings
 
 PREFIX = "MARQUEE_"
 
 
-class Settings(BaseSettings):
+class Settings(DoorSettings):
     """Settings of every server."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
-    host: str = Field("127.0.0.1", description="Address to listen on; use 0.0.0.0 in a container.")
     port: int = Field(50051, ge=1, le=65535, description="gRPC port.")
+    health_port: int = Field(
+        9465,
+        ge=0,
+        le=65535,
+        description="Port of a second listener, plaintext, with the health service alone, for kubelet's probes. It is "
+        "opened only where `host` is no loopback address. 0: none.",
+    )
     metrics_port: int = Field(9464, ge=1, le=65535, description="Port of the Prometheus metrics, path /metrics.")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`json`, `console`, or `auto`: console on a terminal, otherwise json."
@@ -119,6 +127,9 @@ def load_settings(kind: type[S]) -> S:
 
 def _explain(exc: ValidationError) -> Iterable[str]:
     for error in exc.errors():
+        if not error["loc"]:  # what several settings say together names them itself
+            yield error["msg"].removeprefix("Value error, ")
+            continue
         name = PREFIX + "_".join(str(part) for part in error["loc"]).upper()
         given = "" if error["type"] == "missing" else f" (got {error['input']!r})"
         yield f"{name}: {error['msg']}{given}"

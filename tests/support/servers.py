@@ -25,6 +25,7 @@ from services.gateway.config import BackendConfig, GatewayConfig
 from services.gateway.servicer import Gateway
 from services.gateway.settings import GatewaySettings
 from services.runtime import status
+from services.runtime.doors.door import Door
 from services.runtime.errors import DomainError, Misconfigured
 from services.runtime.images.image import Image
 from services.runtime.leaf.leaf import Leaf, serve
@@ -163,7 +164,7 @@ class LeafProcess:
 @asynccontextmanager
 async def served(service: Service, port: int = 0, most_bytes: int = 64 * MIB) -> AsyncIterator[str]:
     """Serve in this event loop; yield the address."""
-    interceptor = CallInterceptor(most_bytes)
+    interceptor = CallInterceptor(most_bytes, Door(LeafSettings()))
     server = grpc.aio.server(interceptors=[interceptor], options=(*LIMITS, ("grpc.so_reuseport", 0)))
     service.register(server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")

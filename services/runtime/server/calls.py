@@ -18,7 +18,9 @@ from prometheus_client import Counter, Histogram
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from services.runtime import status
-from services.runtime.errors import MalformedRequest, OutOfTime
+from services.runtime.doors import audit
+from services.runtime.doors.door import Door
+from services.runtime.errors import Forbidden, MalformedRequest, OutOfTime, Unauthenticated
 from services.runtime.limits import DEFAULT_DEADLINE_SECONDS, MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
 from services.runtime.server import envelope
 from services.runtime.server.admission import Admission
@@ -77,7 +79,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     `admission`). On the wire that is the same. Health and reflection have places of their own; their streams live on.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, door: Door) -> None:
+        self._door = door
         self._admissions = {
             _HEALTH: Admission(MAX_MESSAGE_BYTES, places=1, patience=0.1),
             _REFLECTION: Admission(MAX_MESSAGE_BYTES, places=1),
@@ -109,10 +112,24 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             parse=_parser(handler.request_deserializer),
             respond=_write if handler.response_streaming else _answer,
             admission=admission,
+            method=method,
+            door=self._door,
         )
-        run = _observing(method, call.of_messages if handler.request_streaming else call.of_message)
+        run = self._observing(method, call.of_messages if handler.request_streaming else call.of_message)
         make = getattr(grpc, f"stream_{kinds[1]}_rpc_method_handler")
         return cast("Handler", make(run, None, handler.response_serializer))
+
+    def _observing(self, method: "Method", call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def run(messages: AsyncIterator[bytes], context: Context) -> Any:
+            try:
+                async with _observed(method, context), _timed(method, context):
+                    with _audited(method, context):
+                        bind_contextvars(caller=(await self._door.admit(method.path, context)).name)
+                        return await call(messages, context)
+            except grpc.aio.AbortError as aborted:
+                raise _stripped(aborted) from None
+
+        return run
 
 
 @dataclass(frozen=True)
@@ -123,6 +140,8 @@ class _Call:
     parse: Callable[[bytes], Message]
     respond: Callable[[Any, Context], Awaitable[Any]]
     admission: Admission
+    method: "Method"
+    door: Door
 
     async def of_message(self, messages: AsyncIterator[bytes], context: Context) -> Any:
         """Answer the first message."""
@@ -134,7 +153,12 @@ class _Call:
                 raise OutOfTime("The call's request did not come.")
             request = [self.parse(message)]
             del message
-            return await self.respond(self.behavior(request.pop(), context), context)
+            self.door.check_collection(request[0])
+            subject = audit.subject(self.method.name, request[0])
+            response = await self.respond(self.behavior(request.pop(), context), context)
+            if subject is not None:
+                audit.change(self.method.name, subject, response)
+            return response
 
     async def of_messages(self, messages: AsyncIterator[bytes], context: Context) -> Any:
         """Answer all messages, in a place: whether another is arriving cannot be told."""
@@ -143,15 +167,14 @@ class _Call:
             return await self.respond(self.behavior(requests, context), context)
 
 
-def _observing(method: "Method", call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-    async def run(messages: AsyncIterator[bytes], context: Context) -> Any:
-        try:
-            async with _observed(method, context), _timed(method, context):
-                return await call(messages, context)
-        except grpc.aio.AbortError as aborted:
-            raise _stripped(aborted) from None
-
-    return run
+@contextmanager
+def _audited(method: "Method", context: Context) -> Iterator[None]:
+    """Record a call that its caller may not make."""
+    try:
+        yield
+    except (Unauthenticated, Forbidden) as exc:
+        audit.refusal(method.name, status.TABLE[type(exc)][1], context.peer())
+        raise
 
 
 async def _answer(response: Awaitable[Any], context: Context) -> Any:
@@ -208,6 +231,11 @@ class Method:
     type: str
     service: str
     name: str
+
+    @property
+    def path(self) -> str:
+        """The method as gRPC names it: "/package.Service/Name"."""
+        return f"/{self.service}/{self.name}"
 
     @property
     def is_quiet(self) -> bool:

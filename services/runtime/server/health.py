@@ -34,14 +34,15 @@ _Statuses: TypeAlias = "dict[str, health_pb2.HealthCheckResponse.ServingStatus.V
 class Health:
     """The health service of one server: alive from the start, ready while `follow` says so."""
 
-    def __init__(self, server: grpc.aio.Server, services: Sequence[str]) -> None:
+    def __init__(self, servers: Sequence[grpc.aio.Server], services: Sequence[str]) -> None:
         self._readiness = (*READINESS, *services)
         self._servicer = _Servicer({LIVENESS: _Status.SERVING} | dict.fromkeys(self._readiness, _Status.NOT_SERVING))
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
         health_list = grpc.unary_unary_rpc_method_handler(
             self._servicer.List, _ListRequest.FromString, _ListResponse.SerializeToString
         )
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"List": health_list}),))
+        for server in servers:
+            health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+            server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {"List": health_list}),))
 
     async def follow(self, is_ready: Callable[[], bool], stop: asyncio.Event) -> None:
         """Report readiness until `stop` is set, and NOT_SERVING from then on."""

@@ -5,12 +5,18 @@ import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 
 import grpc
 import structlog
 
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 from services.runtime import logs
+from services.runtime.doors import audit
+from services.runtime.doors.certificates import Certificate, read_certificate, server_credentials
+from services.runtime.doors.door import Door
+from services.runtime.doors.watch import Watched, watch
 from services.runtime.errors import DomainError
 from services.runtime.limits import MAX_MESSAGE_BYTES, MIB
 from services.runtime.server import health, metrics, reflection
@@ -55,43 +61,68 @@ class Service(ABC):
     async def close(self) -> None:
         """Release all resources."""
 
+    def files(self) -> Sequence[Watched[Any]]:
+        """Return files of its own to read again when they change."""
+        return ()
+
 
 def run(service: Service, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then drain and return. Exits 1 if it cannot serve."""
     logs.configure(settings)
     try:
+        audit.configure(settings.audit_log)
         asyncio.run(_serve(service, settings))
-    except (DomainError, OSError, RuntimeError) as exc:
-        logger.error("cannot serve", error=str(exc), exc_info=not isinstance(exc, DomainError | OSError))  # noqa: TRY400
+    except (DomainError, OSError, RuntimeError, ValueError) as exc:
+        logger.error("cannot serve", error=str(exc), exc_info=not isinstance(exc, DomainError | OSError | ValueError))  # noqa: TRY400
         sys.exit(1)
 
 
 async def _serve(service: Service, settings: Settings) -> None:
-    interceptor = CallInterceptor(settings.max_in_flight_mib * MIB)
+    door, certificate = Door(settings), _certificate(settings)
+    interceptor = CallInterceptor(settings.max_in_flight_mib * MIB, door)
     server = grpc.aio.server(interceptors=[interceptor], options=_options(settings))
+    probes = grpc.aio.server(options=LIMITS)
     services = service.register(server)
-    checks = health.Health(server, services)
-    reflection.add(server, (*services, health.SERVICE))
-    _bind(server, settings)
-    stop = _stop_on_signals()
-    await server.start()
+    checks = health.Health((server, probes), services)
+    if settings.reflection != "off":
+        reflection.add(server, (*services, health.SERVICE))
+    _bind(server, settings, certificate)
+    _bind_probes(probes, settings)
+    files = (*door.files(), *(() if certificate is None else (certificate,)), *service.files())
+    stop, wake = _stop_on_signals(), _wake_on_hangup()
+    await asyncio.gather(server.start(), probes.start())
     logger.info("listening", address=f"{settings.host}:{settings.port}", metrics_port=settings.metrics_port)
+    watching = asyncio.create_task(watch(files, wake))
     try:
         if await _is_loaded(service, stop):
             await checks.follow(service.is_ready, stop)
             await asyncio.sleep(settings.drain_delay_seconds)
     finally:
+        watching.cancel()
         checks.close()
         await server.stop(settings.drain_seconds)
+        await probes.stop(None)
         await service.close()
     logger.info("stopped")
 
 
-def _bind(server: grpc.aio.Server, settings: Settings) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"{host}:{settings.port}"
+def _certificate(settings: Settings) -> Watched[Certificate] | None:
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    paths = tuple(filter(None, (settings.tls_cert, settings.tls_key, settings.tls_client_ca)))
+    measure = partial(Certificate.measure, name="server")
+    certificate = Watched("certificate", paths, partial(read_certificate, *paths), measure)
+    measure(certificate.value)
+    return certificate
+
+
+def _bind(server: grpc.aio.Server, settings: Settings, certificate: Watched[Certificate] | None) -> None:
+    address = f"{settings.host_in_url}:{settings.port}"
     try:
-        server.add_insecure_port(address)
+        if certificate is None:
+            server.add_insecure_port(address)
+        else:
+            server.add_secure_port(address, server_credentials(lambda: certificate.value))
     except RuntimeError:
         raise OSError(f"Cannot listen on {address}. Is the port taken? Set MARQUEE_HOST and MARQUEE_PORT.") from None
     try:
@@ -102,11 +133,29 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> None:
         ) from exc
 
 
+def _bind_probes(server: grpc.aio.Server, settings: Settings) -> None:
+    """Listen for kubelet, which speaks no TLS and has no credentials."""
+    if settings.is_on_loopback or not settings.health_port:
+        return
+    try:
+        server.add_insecure_port(f"{settings.host_in_url}:{settings.health_port}")
+    except RuntimeError:
+        raise OSError(
+            f"Cannot listen on port {settings.health_port}. Set MARQUEE_HEALTH_PORT, to 0 for none."
+        ) from None
+
+
 def _stop_on_signals() -> asyncio.Event:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
+
+
+def _wake_on_hangup() -> asyncio.Event:
+    wake = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, wake.set)
+    return wake
 
 
 async def _is_loaded(service: Service, stop: asyncio.Event) -> bool:

@@ -1,0 +1,63 @@
+"""Callers: who makes a call, and what they may do."""
+
+import re
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+
+from services.runtime.doors.scopes import Scope
+from services.runtime.errors import CollectionForbidden
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:/+-]{0,127}")
+"""What a caller may be named."""
+RELAY_KEY = "marquee-caller"
+"""Metadata key of the name of the caller for whom a gateway calls. Believed only from callers with the scope relay."""
+RELAY_BUDGET_KEY = "marquee-caller-micro-usd"
+"""Metadata key of what that caller may spend a day, in millionths of a US dollar."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who makes a call, and what they may do."""
+
+    name: str
+    scopes: frozenset[Scope]
+    collections: frozenset[str] | None = None
+    """Collections that they may use; None: all."""
+    calls_per_second: float | None = None
+    """None: as many as they like."""
+    daily_micro_usd: int | None = None
+    """What they may spend a day, in millionths of a US dollar; None: no limit of their own."""
+    is_anonymous: bool = False
+
+    def may(self, scope: Scope) -> bool:
+        """Return whether the caller has the scope."""
+        return scope in self.scopes
+
+    def check_collection(self, collection: str, default: str) -> None:
+        """Raise CollectionForbidden if the caller may not use the collection; an empty one means the default."""
+        name = collection or default
+        if self.collections is not None and name not in self.collections:
+            raise CollectionForbidden(
+                f"{self.name} may not use {f'the collection {name!r}' if name else 'the default collection'}; "
+                f"it may use: {', '.join(sorted(self.collections)) or 'none'}.",
+                collection=name,
+            )
+
+    def speaking_for(self, name: str, daily_micro_usd: int | None) -> "Caller":
+        """Return the caller for whom this one calls: with this one's rights, but without the right to relay."""
+        return replace(self, name=name, daily_micro_usd=daily_micro_usd, scopes=self.scopes - {Scope.RELAY})
+
+
+ANONYMOUS = Caller("anonymous", frozenset(Scope) - {Scope.RELAY}, is_anonymous=True)
+"""Everybody, where no credentials are asked for."""
+_current: ContextVar[Caller] = ContextVar("caller", default=ANONYMOUS)
+
+
+def current() -> Caller:
+    """Return who makes the current call; ANONYMOUS outside of one."""
+    return _current.get()
+
+
+def enter(caller: Caller) -> None:
+    """Set who makes the current call, until its task ends."""
+    _current.set(caller)

@@ -1,0 +1,101 @@
+"""Certificates of servers and of their clients: read from files, checked before use, and replaced while in use."""
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import grpc
+from cryptography import x509
+from prometheus_client import Gauge
+
+_expiry = Gauge(
+    "marquee_certificate_expiry_days",
+    "Days until the certificate in use expires; negative once it has.",
+    ("certificate",),
+)
+_DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A certificate chain with its key, and the certificates that vouch for the other side; all PEM."""
+
+    chain: bytes
+    key: bytes
+    ca: bytes | None = None
+    """None: a server asks for no certificate, a client trusts what the machine does."""
+
+    @property
+    def expiry(self) -> datetime:
+        """When the certificate expires."""
+        return x509.load_pem_x509_certificate(self.chain).not_valid_after_utc
+
+    def measure(self, name: str) -> None:
+        """Export the days until it expires under the name, in place of an earlier certificate."""
+        expiry = self.expiry
+        _expiry.labels(name).set_function(lambda: (expiry - datetime.now(UTC)).total_seconds() / _DAY_SECONDS)
+
+
+def read_certificate(chain: Path, key: Path, ca: Path | None = None) -> Certificate:
+    """Return the certificate in the files. Raises ValueError, which names the file, for a pair that cannot be used."""
+    certificate = Certificate(_read(chain), _read(key), read_ca(ca) if ca else None)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key, password=_no_password)
+    except (ssl.SSLError, OSError, ValueError) as exc:
+        raise ValueError(f"{chain} and {key} are no certificate and its key in PEM: {_reason(exc)}.") from None
+    if (certificate.chain, certificate.key) != (_read(chain), _read(key)):
+        raise ValueError(f"{chain} or {key} changed while they were read.")
+    return certificate
+
+
+def read_ca(path: Path) -> bytes:
+    """Return the certificates in the file. Raises ValueError if there are none."""
+    data = _read(path)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=data.decode("ascii"))
+    except (ssl.SSLError, ValueError) as exc:
+        raise ValueError(f"{path} holds no certificate in PEM: {_reason(exc)}.") from None
+    return data
+
+
+def server_credentials(current: Callable[[], Certificate]) -> grpc.ServerCredentials:
+    """Return credentials with which every new connection gets the certificate that is current then.
+
+    A certificate with a `ca` makes the server ask every client for one.
+    """
+    used = [current()]
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        certificate = current()
+        if certificate is used[0]:
+            return None
+        used[0] = certificate
+        return _configuration(certificate)
+
+    first = used[0]
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(first),
+        fetch,  # type: ignore[arg-type] # None means unchanged; the published types leave that out
+        require_client_authentication=first.ca is not None,
+    )
+
+
+def _configuration(certificate: Certificate) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(certificate.key, certificate.chain)], certificate.ca)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise ValueError(f"{path} cannot be read: {exc.strerror or exc}.") from None
+
+
+def _no_password() -> str:
+    raise ValueError("the key has a password; remove it")
+
+
+def _reason(exc: Exception) -> str:
+    return getattr(exc, "reason", None) or str(exc)

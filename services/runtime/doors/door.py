@@ -1,0 +1,164 @@
+"""The door of a server: who makes a call, and whether they may."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import grpc
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.doors.caller import ANONYMOUS, NAME, RELAY_BUDGET_KEY, RELAY_KEY, Caller, current, enter
+from services.runtime.doors.oidc import Issuer
+from services.runtime.doors.register import Register, read_register
+from services.runtime.doors.scopes import OPEN, REFLECTION, TABLE, Scope
+from services.runtime.doors.settings import DoorSettings
+from services.runtime.doors.watch import Watched
+from services.runtime.errors import (
+    CertificateUnknown,
+    CredentialsMissing,
+    Forbidden,
+    RateExceeded,
+    RelayForbidden,
+    ScopeMissing,
+    TokenInvalid,
+)
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+_SCHEME = "bearer "
+_JWT_DOTS = 2
+_ROUNDING = 1e-6
+
+
+class Door:
+    """Who may call a server. Raises ValueError and OSError for a register that cannot be read."""
+
+    def __init__(self, settings: DoorSettings) -> None:
+        self._settings = settings
+        self._issuer = Issuer(settings) if settings.jwt_issuer else None
+        path = settings.callers
+        self._register = Watched("callers", [path], lambda: read_register(path)) if path else None
+        self._pace = Pace()
+
+    def files(self) -> Sequence[Watched[Any]]:
+        """Return what to read again when it changes."""
+        return () if self._register is None else (self._register,)
+
+    async def admit(self, path: str, context: Context) -> Caller:
+        """Return who calls the method at the path, who is `current` from now on.
+
+        Raises Unauthenticated, Forbidden or RateExceeded: before a byte of the request is read.
+        """
+        if path in OPEN or (path in REFLECTION and self._settings.reflection == "everybody"):
+            return ANONYMOUS
+        metadata = _Metadata(context)
+        caller = await self._caller(metadata, context)
+        enter(caller)
+        caller = _relayed(caller, metadata)
+        enter(caller)
+        if path not in REFLECTION:
+            _check_scope(caller, path)
+        self._pace.check(caller)
+        return caller
+
+    def check_collection(self, request: Any) -> None:
+        """Raise CollectionForbidden if the caller may not use the request's collection; empty, it is the default."""
+        collection = getattr(request, "collection", None)
+        if collection is not None:
+            current().check_collection(collection, self._settings.collection_by_default)
+
+    async def _caller(self, metadata: "_Metadata", context: Context) -> Caller:
+        register = self._register.value if self._register else Register()
+        if (self._register or self._issuer) and (token := metadata.token()):
+            if self._issuer and token.count(".") == _JWT_DOTS:
+                return await self._issuer.caller_of(token, register)
+            return register.caller_of_token(token)
+        if self._settings.tls_client_ca:
+            names = _certificate_names(context)
+            return register.caller_of_names(names) or self._certified(names)
+        if self._settings.is_closed and not self._settings.allow_anonymous:
+            raise CredentialsMissing("Send a token in the metadata: authorization: Bearer TOKEN.")
+        return ANONYMOUS
+
+    def _certified(self, names: Sequence[str]) -> Caller:
+        """Return the caller of a certificate without a line in the register."""
+        if not names:
+            raise CertificateUnknown("The client certificate has no subject alternative name to call under.")
+        if not self._settings.tls_client_scopes:
+            raise CertificateUnknown(f"No caller here has a client certificate for {', '.join(names)}.")
+        return Caller(names[0], self._settings.tls_client_scopes)
+
+
+def without_spending(response: pb.ListRecognizersResponse) -> pb.ListRecognizersResponse:
+    """Take out what the current caller may not see: money, without the scope admin."""
+    if not current().may(Scope.ADMIN):
+        for one in response.recognizers:
+            response.spending_withheld |= one.HasField("spending")
+            one.ClearField("spending")
+    return response
+
+
+class Pace:
+    """How often callers call: as many calls at once as they may make a second, which then come back evenly."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._full: dict[str, float] = {}
+
+    def check(self, caller: Caller) -> None:
+        """Count a call. Raises RateExceeded, which says when there is room for the next one."""
+        rate = caller.calls_per_second
+        if rate is None:
+            return
+        now = self._clock()
+        full = max(now, self._full.get(caller.name, now)) + 1 / rate
+        if (wait := full - now - max(1.0, 1 / rate)) > _ROUNDING:
+            raise RateExceeded(f"{caller.name} may make {rate:g} calls a second, and makes more.", retry_after=wait)
+        self._full[caller.name] = full
+
+
+class _Metadata:
+    """What a call says of itself."""
+
+    def __init__(self, context: Context) -> None:
+        self._pairs = tuple(context.invocation_metadata() or ())
+
+    def one(self, key: str) -> str | None:
+        """Return the key's only value, None without one. Raises TokenInvalid for several."""
+        values = [value for name, value in self._pairs if name == key]
+        if len(values) > 1:
+            raise TokenInvalid(f"The metadata has {key} more than once.")
+        return str(values[0]) if values else None
+
+    def token(self) -> str | None:
+        """Return the bearer token, None without one. Raises TokenInvalid for another kind of credentials."""
+        value = self.one("authorization")
+        if value is None:
+            return None
+        if not value.lower().startswith(_SCHEME):
+            raise TokenInvalid("The metadata's authorization is no Bearer TOKEN.")
+        return value[len(_SCHEME) :].strip()
+
+
+def _relayed(caller: Caller, metadata: _Metadata) -> Caller:
+    """Return for whom the caller speaks, or the caller. Raises RelayForbidden."""
+    name, budget = metadata.one(RELAY_KEY), metadata.one(RELAY_BUDGET_KEY)
+    if name is None and budget is None:
+        return caller
+    if not caller.may(Scope.RELAY):
+        raise RelayForbidden(f"{caller.name} lacks the scope relay: it may not send {RELAY_KEY}.")
+    if not NAME.fullmatch(name or "") or not (budget is None or budget.isdecimal()):
+        raise RelayForbidden(f"{RELAY_KEY} or {RELAY_BUDGET_KEY} has no meaning.")
+    return caller.speaking_for(str(name), None if budget is None else int(budget))
+
+
+def _check_scope(caller: Caller, path: str) -> None:
+    scope = TABLE.get(path)
+    if scope is None:
+        raise Forbidden("Nobody may use this method: it is in no list of scopes.")
+    if not caller.may(scope):
+        raise ScopeMissing(f"{caller.name} lacks the scope {scope}, which {path[1:]} needs.", scope=scope)
+
+
+def _certificate_names(context: Context) -> list[str]:
+    names = context.auth_context().get("x509_subject_alternative_name", ())
+    return [name.decode("utf-8", "replace") for name in names]

@@ -1,0 +1,74 @@
+"""Files that are read again when their content changes."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import structlog
+from prometheus_client import Counter
+
+logger = structlog.get_logger()
+T = TypeVar("T")
+_SECONDS = 2.0
+_reloads = Counter(
+    "marquee_reloads", "Total reloads of changed files, by what they hold and outcome.", ("what", "outcome")
+)
+
+
+class Watched(Generic[T]):
+    """What is in some files, read again when their content changes; what is broken leaves the last good one in use.
+
+    Contents are compared, not times: in a cluster files are links, which are swapped. `read` raises ValueError or
+    OSError for what is broken; so does making this.
+    """
+
+    def __init__(
+        self, what: str, paths: Sequence[Path], read: Callable[[], T], on_change: Callable[[T], None] | None = None
+    ) -> None:
+        self._what = what
+        self._paths = paths
+        self._read = read
+        self._on_change = on_change
+        self._seen = self._print()
+        self.value = read()
+
+    async def refresh(self) -> None:
+        """Read the files if they have changed since the last time, and call `on_change` with what they hold."""
+        content = await asyncio.to_thread(self._print)
+        if content == self._seen:
+            return
+        self._seen = content
+        try:
+            value = await asyncio.to_thread(self._read)
+            if self._on_change:
+                self._on_change(value)
+            self.value = value
+        except (OSError, ValueError) as exc:
+            _reloads.labels(self._what, "refused").inc()
+            logger.error("change refused; the old one stays in use", what=self._what, error=str(exc))  # noqa: TRY400
+            return
+        _reloads.labels(self._what, "ok").inc()
+        logger.info("reloaded", what=self._what)
+
+    def _print(self) -> tuple[bytes, ...]:
+        return tuple(map(_digest, self._paths))
+
+
+async def watch(files: Sequence[Watched[Any]], wake: asyncio.Event) -> None:
+    """Refresh the files every 2 s, and at once when `wake` is set, until cancelled."""
+    while True:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), _SECONDS)
+        wake.clear()
+        for file in files:
+            await file.refresh()
+
+
+def _digest(path: Path) -> bytes:
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError as exc:
+        return str(exc).encode()
