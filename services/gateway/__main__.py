@@ -19,7 +19,7 @@ def main() -> None:
         sys.stderr.write(f"{exc}\n")
         sys.exit(2)
     give_back_freed_memory()
-    run(Gateway(config, settings), settings)
+    run(Gateway(config, settings, settings.gateway_config), settings)
 
 
 if __name__ == "__main__":

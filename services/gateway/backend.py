@@ -1,6 +1,5 @@
 """One recognizer behind the gateway, and the only way to call it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -15,11 +14,15 @@ from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway import answer
 from services.gateway.config import BackendConfig
+from services.gateway.connection import Connection
 from services.runtime import status
+from services.runtime.doors.caller import RELAY_BUDGET_KEY, RELAY_KEY, current
+from services.runtime.doors.watch import Watched
 from services.runtime.errors import InvalidAnswer, Overloaded, TooManyHops
-from services.runtime.limits import MAX_HOPS, MAX_MESSAGE_BYTES
+from services.runtime.limits import MAX_HOPS
 from services.runtime.server.calls import Context
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
+from services.runtime.server.tracing import client_span
 
 logger = structlog.get_logger()
 _results = Counter(
@@ -35,7 +38,6 @@ _NETWORK = {
     _Code.DEADLINE_EXCEEDED: ("RECOGNIZER_TIMEOUT", "did not answer in time."),
 }
 _ANSWERED = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL))
-_MAX_STATUS_METADATA_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,6 @@ REMOVE_FACES = Method(f"/{ENROLLMENT_SERVICE}/RemoveFaces", enrollment_pb2.Remov
 REMOVE_PERSON = Method(f"/{ENROLLMENT_SERVICE}/RemovePerson", enrollment_pb2.RemovePersonResponse)
 LIST_PEOPLE = Method(f"/{ENROLLMENT_SERVICE}/ListPeople", enrollment_pb2.ListPeopleResponse)
 LIST_FACES = Method(f"/{ENROLLMENT_SERVICE}/ListFaces", enrollment_pb2.ListFacesResponse)
-_METHODS = (RECOGNIZE_IMAGE, LIST_RECOGNIZERS, ENROLL_FACES, REMOVE_FACES, REMOVE_PERSON, LIST_PEOPLE, LIST_FACES)
 
 
 class Result(Protocol):
@@ -70,16 +71,15 @@ class Result(Protocol):
 
 
 class Backend:
-    """A channel to one recognizer."""
+    """A connection to one recognizer. Raises ValueError for certificates, or a token, that cannot be used."""
 
     def __init__(self, name: str, config: BackendConfig) -> None:
         self.name = name
+        self.config = config
         self.timeout = config.timeout
         self._max_in_flight = config.max_in_flight
         self._in_flight = 0
-        self._channel = grpc.aio.insecure_channel(config.target, options=_options(config))
-        # Without a deserializer: gRPC turns an answer that does not parse into None.
-        self._stubs: dict[Method, Any] = {method: self._channel.unary_unary(method.path) for method in _METHODS}
+        self._connection = Connection(name, config)
 
     async def call(self, method: Method, request: bytes, timeout: float, hops: int) -> Any:
         """Return the response to a serialized request, its results named as this gateway names them.
@@ -90,10 +90,14 @@ class Backend:
             message = f"Calls to {self.name} in flight: {self._max_in_flight}, the limit. Try again later."
             return self._failure(method, status.make(_Code.RESOURCE_EXHAUSTED, "SHED", message), pb.OUTCOME_SHED)
         self._in_flight += method.places
+        span, code = client_span(method.path, self.name), _Code.CANCELLED
         try:
-            data = await self._stubs[method](request, timeout=timeout, metadata=((HOPS_KEY, str(hops)),))
+            metadata = (*self._metadata(hops), *span.metadata)
+            data = await self._connection.send(method.path, request, timeout, metadata)
+            code = _Code.OK
             return await answer.read(method.response, data, self.name)
         except grpc.aio.AioRpcError as exc:
+            code = exc.code()
             return self._failure(method, self._status(exc))
         except (InvalidAnswer, Overloaded) as exc:
             event = "invalid answer" if isinstance(exc, InvalidAnswer) else "no room for the answer"
@@ -104,11 +108,26 @@ class Backend:
             message = f"{self.name} could not be called, or its answer not be read. The gateway's log has the details."
             return self._failure(method, status.make(_Code.INTERNAL, "RECOGNIZER_FAILED", message))
         finally:
+            span.end(code)
             self._in_flight -= method.places
 
+    def files(self) -> Sequence[Watched[Any]]:
+        """Return what to read again when it changes."""
+        return self._connection.files()
+
     async def close(self) -> None:
-        """Close the channel."""
-        await self._channel.close()
+        """Close the connection once its calls have ended."""
+        await self._connection.close()
+
+    def _metadata(self, hops: int) -> tuple[tuple[str, str], ...]:
+        """Return what a call says of itself: how far it has come, and for whom, to a recognizer that believes it."""
+        caller = current()
+        metadata = [(HOPS_KEY, str(hops))]
+        if self._connection.shows_gateway and not caller.is_anonymous:
+            metadata.append((RELAY_KEY, caller.name))
+            if caller.daily_micro_usd is not None:
+                metadata.append((RELAY_BUDGET_KEY, str(caller.daily_micro_usd)))
+        return tuple(metadata)
 
     def _failure(self, method: Method, why: status_pb2.Status, outcome: pb.Outcome.ValueType = pb.OUTCOME_ERROR) -> Any:
         if status.code_of(why) is _Code.DEADLINE_EXCEEDED:
@@ -164,39 +183,3 @@ def check_answered(results: Sequence[Result], request_id: str = "") -> None:
 def outcome_name(outcome: pb.Outcome.ValueType) -> str:
     """Return the outcome as metrics and logs show it: "ok", "timeout"."""
     return pb.Outcome.Name(outcome).removeprefix("OUTCOME_").lower()
-
-
-def _options(config: BackendConfig) -> list[tuple[str, int | str]]:
-    return [
-        ("grpc.service_config", json.dumps(_service_config(config))),
-        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-        # A recognizer may tell more of its failure than the 8 KiB that this gateway passes on.
-        ("grpc.max_metadata_size", _MAX_STATUS_METADATA_BYTES),
-        ("grpc.absolute_max_metadata_size", _MAX_STATUS_METADATA_BYTES),
-        # Recognizers are the operator's: an address in http_proxy is for the way out.
-        ("grpc.enable_http_proxy", 0),
-        # A recognizer that comes back, or a new replica, is used within 2 s.
-        ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.min_reconnect_backoff_ms", 1000),
-        ("grpc.max_reconnect_backoff_ms", 2000),
-        ("grpc.dns_min_time_between_resolutions_ms", 2000),
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 5_000),
-    ]
-
-
-def _service_config(config: BackendConfig) -> dict[str, Any]:
-    retry = {
-        "maxAttempts": 2,
-        "initialBackoff": "0.05s",
-        "maxBackoff": "0.5s",
-        "backoffMultiplier": 2,
-        # gRPC answers CANCELLED to a call that reaches a server while it stops.
-        "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
-    }
-    method = {"name": [{"service": RECOGNIZER_SERVICE}]}
-    return {
-        "loadBalancingConfig": [{"round_robin": {}}],
-        "methodConfig": [method if config.priced else method | {"retryPolicy": retry}],
-    }

@@ -11,19 +11,31 @@ A mistake is reported with file and line, and the gateway does not start.
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from services.runtime.doors.settings import is_loopback
 
 _HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
 _SCHEMES = ("dns:///", "ipv4:", "ipv6:", "unix:")
 _MAX_PORT = 65535
 
 
-class ConfigError(Exception):
+class ConfigError(ValueError):
     """The configuration is unusable; the text has one line per mistake."""
 
 
@@ -35,6 +47,33 @@ def _target(value: str) -> str:
     if match is None or not 1 <= int(match[2]) <= _MAX_PORT:
         raise ValueError(f"{value!r} is not a target; use host:port or one of {', '.join(_SCHEMES)}…")
     return f"dns:///{value}"
+
+
+class Tls(BaseModel):
+    """How to reach recognizers by TLS. Files are read again when they change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    ca: Path | None = None
+    """Certificates, PEM, that vouch for the recognizer; without them those of the machine."""
+    cert: Path | None = None
+    """The gateway's certificate chain, PEM, for recognizers that ask for one."""
+    key: Path | None = None
+    """Its private key, PEM."""
+    server_name: str | None = None
+    """Name that the recognizer's certificate must have, if not the target's."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key: set both or neither")
+        return self
+
+
+Way = Annotated[
+    Annotated[Tls, Tag("[map]")] | Annotated[Literal["plaintext"], Tag("[word]")],
+    Discriminator(lambda value: "[word]" if isinstance(value, str) else "[map]"),
+]
 
 
 class BackendConfig(BaseModel):
@@ -50,6 +89,25 @@ class BackendConfig(BaseModel):
     """Maximum concurrent calls; further ones are SHED at once."""
     priced: bool = False
     """Whether calls cost money: a call that may have been billed is never retried."""
+    tls: Way | None = None
+    """How to reach it. Only for targets on this machine it may be left out, which means plaintext."""
+    token_file: Path | None = None
+    """File with the token that the gateway sends, over TLS or on this machine, to a recognizer that asks for one."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the target is on this machine."""
+        scheme, _, rest = self.target.partition(":")
+        hosts = [address.rpartition(":")[0].strip("[]") for address in rest.removeprefix("///").split(",")]
+        return scheme == "unix" or all(map(is_loopback, hosts))
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.tls is None and not self.is_local:
+            raise ValueError("set tls: the certificates of the way there, or the word plaintext")
+        if self.token_file and self.tls == "plaintext" and not self.is_local:
+            raise ValueError("token_file: a token goes to another machine over TLS only")
+        return self
 
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
@@ -61,6 +119,20 @@ class GatewayConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     recognizers: dict[Name, BackendConfig] = Field(min_length=1)
+    tls: Way | None = None
+    """`tls` of all recognizers without one of their own."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pass_on(cls, tree: Any) -> Any:
+        """Give the recognizers what is said of all."""
+        if not isinstance(tree, dict) or not isinstance(tree.get("recognizers"), dict) or "tls" not in tree:
+            return tree
+        recognizers = {
+            name: {"tls": tree["tls"]} | one if isinstance(one, dict) else one
+            for name, one in tree["recognizers"].items()
+        }
+        return {**tree, "recognizers": recognizers}
 
 
 def load_config(path: Path) -> GatewayConfig:
@@ -85,7 +157,7 @@ def _read(path: Path) -> Any:
 
 def _explain(path: Path, tree: Any, exc: ValidationError) -> Iterator[str]:
     for error in exc.errors():
-        keys = [key for key in error["loc"] if key != "[key]"]
+        keys = [key for key in error["loc"] if key not in ("[key]", "[map]", "[word]")]
         message = "unknown key" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
         yield f"{path}:{_line(tree, keys)}: {'.'.join(map(str, keys)) or 'the file'}: {message}"
 

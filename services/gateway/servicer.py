@@ -2,9 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import grpc
 from prometheus_client import Counter, Histogram
@@ -14,12 +16,13 @@ from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2_grpc
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway import answer, fusion
 from services.gateway.backend import LIST_RECOGNIZERS, Backend, check_answered, count, hops_of, outcome_name
-from services.gateway.config import GatewayConfig
+from services.gateway.config import GatewayConfig, load_config
 from services.gateway.enrollment import EnrollmentGateway
 from services.gateway.plan import BackendCall, plan_recognition
 from services.gateway.settings import GatewaySettings
 from services.runtime import requests
 from services.runtime.doors.door import without_spending
+from services.runtime.doors.watch import Watched
 from services.runtime.limits import MAX_MESSAGE_BYTES
 from services.runtime.server.calls import Context, seconds_left
 from services.runtime.server.metrics import BUCKETS
@@ -38,28 +41,51 @@ _verdicts = Counter("marquee_verdicts", "Total verdicts by state.", ("state",))
 
 
 class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
-    """RecognizerService, implemented by calling other servers of it."""
+    """RecognizerService, implemented by calling the servers that the configuration names, in its latest version."""
 
-    def __init__(self, config: GatewayConfig, settings: GatewaySettings) -> None:
-        self._name = settings.gateway_name
+    def __init__(self, config: GatewayConfig, settings: GatewaySettings, file: Path | None = None) -> None:
+        self.name = settings.gateway_name
         self._s3_allowed = settings.s3_allowed
         self._config = config
+        self._file = Watched("gateway's file", [file], partial(load_config, file), self._connect) if file else None
         self._backends: dict[str, Backend] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add both services."""
         recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(self, server)
-        enrollment = EnrollmentGateway(self._name, self._backends, self._s3_allowed)
+        enrollment = EnrollmentGateway(self.name, self._backends, self._s3_allowed)
         enrollment_pb2_grpc.add_EnrollmentServiceServicer_to_server(enrollment, server)
         return (RECOGNIZER_SERVICE, ENROLLMENT_SERVICE)
 
     async def load(self) -> None:
         """Open a channel to every recognizer, but wait for none: one that is away must not stop the others."""
-        self._backends.update((name, Backend(name, backend)) for name, backend in self._config.recognizers.items())
+        self._connect(self._config)
+
+    def files(self) -> Iterator[Watched[Any]]:
+        """Yield the configuration, and what the connections are made of."""
+        yield from (self._file,) if self._file else ()
+        for backend in self._backends.values():
+            yield from backend.files()
 
     async def close(self) -> None:
-        """Close the channels."""
-        await asyncio.gather(*(backend.close() for backend in self._backends.values()))
+        """Close the connections."""
+        await asyncio.gather(*(backend.close() for backend in self._backends.values()), *self._retiring)
+
+    def _connect(self, config: GatewayConfig) -> None:
+        """Call these recognizers from now on; calls in flight end where they are. Raises ValueError."""
+        known = self._backends
+        backends = {
+            name: known[name] if name in known and known[name].config == one else Backend(name, one)
+            for name, one in config.recognizers.items()
+        }
+        retired = [backend for name, backend in known.items() if backends.get(name) is not backend]
+        known.clear()
+        known.update(backends)
+        for backend in retired:
+            retiring = asyncio.get_running_loop().create_task(backend.close())
+            self._retiring.add(retiring)
+            retiring.add_done_callback(self._retiring.discard)
 
     async def RecognizeImage(  # noqa: N802 - the contract's name
         self, request: pb.RecognizeImageRequest, context: Context
@@ -110,7 +136,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
             if one.state == pb.RECOGNIZER_STATE_UNAVAILABLE:
                 count(one.name, pb.OUTCOME_ERROR)
         withheld = any(response.spending_withheld for response in responses)
-        listed = pb.ListRecognizersResponse(recognizers=recognizers, gateway=self._name, spending_withheld=withheld)
+        listed = pb.ListRecognizersResponse(recognizers=recognizers, gateway=self.name, spending_withheld=withheld)
         return without_spending(listed)
 
     def _plan(self, request: pb.RecognizeImageRequest, context: Context) -> list[BackendCall]:
@@ -154,7 +180,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
             verdicts=verdicts,
             cost_micro_usd=sum(response.cost_micro_usd for response in responses),
             saved_micro_usd=sum(response.saved_micro_usd for response in responses),
-            gateway=self._name,
+            gateway=self.name,
         )
         merged.timings.total.FromNanoseconds(int((time.perf_counter() - begin) * 1e9))
         return merged

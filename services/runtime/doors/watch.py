@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -33,12 +33,13 @@ class Watched(Generic[T]):
         self._read = read
         self._on_change = on_change
         self._seen = self._print()
+        self._refusal = ""
         self.value = read()
 
     async def refresh(self) -> None:
         """Read the files if they have changed since the last time, and call `on_change` with what they hold."""
         content = await asyncio.to_thread(self._print)
-        if content == self._seen:
+        if content == self._seen and not self._refusal:  # what is missing elsewhere may come later
             return
         self._seen = content
         try:
@@ -47,9 +48,12 @@ class Watched(Generic[T]):
                 self._on_change(value)
             self.value = value
         except (OSError, ValueError) as exc:
-            _reloads.labels(self._what, "refused").inc()
-            logger.error("change refused; the old one stays in use", what=self._what, error=str(exc))  # noqa: TRY400
+            if str(exc) != self._refusal:
+                _reloads.labels(self._what, "refused").inc()
+                logger.error("change refused; the old one stays in use", what=self._what, error=str(exc))  # noqa: TRY400
+            self._refusal = str(exc)
             return
+        self._refusal = ""
         _reloads.labels(self._what, "ok").inc()
         logger.info("reloaded", what=self._what)
 
@@ -57,13 +61,13 @@ class Watched(Generic[T]):
         return tuple(map(_digest, self._paths))
 
 
-async def watch(files: Sequence[Watched[Any]], wake: asyncio.Event) -> None:
-    """Refresh the files every 2 s, and at once when `wake` is set, until cancelled."""
+async def watch(files: Callable[[], Iterable[Watched[Any]]], wake: asyncio.Event) -> None:
+    """Refresh the files of the moment every 2 s, and at once when `wake` is set, until cancelled."""
     while True:
         with suppress(TimeoutError):
             await asyncio.wait_for(wake.wait(), _SECONDS)
         wake.clear()
-        for file in files:
+        for file in tuple(files()):
             await file.refresh()
 
 

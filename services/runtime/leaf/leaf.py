@@ -39,6 +39,7 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
     """Servicer of a recognizer: validates requests, and fills in what all responses have in common."""
 
     def __init__(self, recognizer: Recognizer, settings: LeafSettings, enroller: Enroller | None = None) -> None:
+        self.name = recognizer.name
         self._recognizer = recognizer
         self._enroller = enroller
         self._s3_allowed = settings.s3_allowed

@@ -25,6 +25,7 @@ from services.runtime.limits import DEFAULT_DEADLINE_SECONDS, MAX_DEADLINE_SECON
 from services.runtime.server import envelope
 from services.runtime.server.admission import Admission
 from services.runtime.server.metrics import BUCKETS
+from services.runtime.server.tracing import Span, server_span
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
@@ -279,6 +280,9 @@ def _stripped(aborted: grpc.aio.AbortError) -> grpc.aio.AbortError:
 async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
     # The outcome comes from the exception: context.code() is None for OK, crash and cancel alike.
     clear_contextvars()
+    span = Span() if method.is_quiet else server_span(method.path, context.invocation_metadata() or ())
+    if span.trace_id:
+        bind_contextvars(trace_id=span.trace_id)
     method.begin()
     begin = time.perf_counter()
     code = grpc.StatusCode.OK
@@ -299,6 +303,7 @@ async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
     finally:
         seconds = time.perf_counter() - begin
         method.end(code, seconds)
+        span.end(code)
         _log(method, code, seconds)
 
 

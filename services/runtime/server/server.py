@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from services.runtime.doors.door import Door
 from services.runtime.doors.watch import Watched, watch
 from services.runtime.errors import DomainError
 from services.runtime.limits import MAX_MESSAGE_BYTES, MIB
-from services.runtime.server import health, metrics, reflection
+from services.runtime.server import health, metrics, reflection, tracing
 from services.runtime.server.calls import CallInterceptor
 from services.runtime.settings import Settings
 
@@ -45,6 +45,9 @@ LIMITS = (
 class Service(ABC):
     """What a server serves and its lifecycle: a leaf, or the gateway."""
 
+    name: str
+    """As it stands in traces."""
+
     @abstractmethod
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add the gRPC services and return their full names."""
@@ -61,7 +64,7 @@ class Service(ABC):
     async def close(self) -> None:
         """Release all resources."""
 
-    def files(self) -> Sequence[Watched[Any]]:
+    def files(self) -> Iterable[Watched[Any]]:
         """Return files of its own to read again when they change."""
         return ()
 
@@ -71,6 +74,7 @@ def run(service: Service, settings: Settings) -> None:
     logs.configure(settings)
     try:
         audit.configure(settings.audit_log)
+        tracing.configure(f"marquee-{service.name}")
         asyncio.run(_serve(service, settings))
     except (DomainError, OSError, RuntimeError, ValueError) as exc:
         logger.error("cannot serve", error=str(exc), exc_info=not isinstance(exc, DomainError | OSError | ValueError))  # noqa: TRY400
@@ -88,11 +92,11 @@ async def _serve(service: Service, settings: Settings) -> None:
         reflection.add(server, (*services, health.SERVICE))
     _bind(server, settings, certificate)
     _bind_probes(probes, settings)
-    files = (*door.files(), *(() if certificate is None else (certificate,)), *service.files())
+    own = (*door.files(), *(() if certificate is None else (certificate,)))
     stop, wake = _stop_on_signals(), _wake_on_hangup()
     await asyncio.gather(server.start(), probes.start())
     logger.info("listening", address=f"{settings.host}:{settings.port}", metrics_port=settings.metrics_port)
-    watching = asyncio.create_task(watch(files, wake))
+    watching = asyncio.create_task(watch(lambda: (*own, *service.files()), wake))
     try:
         if await _is_loaded(service, stop):
             await checks.follow(service.is_ready, stop)
@@ -103,6 +107,7 @@ async def _serve(service: Service, settings: Settings) -> None:
         await server.stop(settings.drain_seconds)
         await probes.stop(None)
         await service.close()
+    await asyncio.to_thread(tracing.shut_down)
     logger.info("stopped")
 
 
