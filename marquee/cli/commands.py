@@ -308,3 +308,42 @@ def remove(
         options={"collection": collection, "recognizers": recognizer},
     )
     raise typer.Exit(run(args))
+
+
+auth_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make tokens for callers.")
+app.add_typer(auth_app, name="auth")
+
+
+@auth_app.command(no_args_is_help=True)
+def token(
+    name: options.CallerName,
+    *,
+    scope: options.Scopes = ["recognize"],
+    collection: options.Collections = [],
+    expires: options.Expiry = None,
+    calls: options.CallRate = None,
+    usd: options.DailyDollars = None,
+    register: options.Register = None,
+    token_stdin: options.TokenStdin = False,
+    output: options.ObjectFormat = options.ListOutput.TABLE,
+) -> None:
+    """Make a token, and the line with which servers know it.
+
+    \b
+      marquee auth token first-team --scope recognize --scope enroll --expires 90d
+      marquee auth token first-team --register callers
+
+    Prints the token, then the line for the file that MARQUEE_CALLERS names at the
+    server. The line holds the token's SHA-256 alone. Two lines may have one name:
+    the new token is valid beside the old one until the old line is removed.
+
+    \b
+    Exit codes:
+      0  the token is made
+      1  the file cannot be written, or has a line for this token already
+      2  usage error
+    """
+    from marquee.cli.run.token import Grant, run
+
+    grant = Grant(name, scope, collection, expires, calls, usd)
+    raise typer.Exit(run(grant, register, output, token_stdin=token_stdin))

@@ -1,7 +1,10 @@
 """Arguments and options of the command, with their help and checks."""
 
 import re
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, NamedTuple
 
 import typer
@@ -11,6 +14,11 @@ from marquee.enums import Feature
 
 _MAX_SECONDS = 86_400
 _FEATURES = [feature.lower() for feature in Feature if feature is not Feature.UNSPECIFIED]
+SCOPES = ("recognize", "enroll", "admin", "relay", "library-read", "library-write", "people", "erase")
+_CALLER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:/+-]{0,127}")
+_COLLECTION = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_PERIOD = re.compile(r"(?P<count>[1-9][0-9]{0,6})(?P<unit>[hd])")
+_MAX_RATE = 1_000_000
 
 
 class Output(StrEnum):
@@ -67,6 +75,65 @@ def _sha256(text: str) -> str:
     if not re.fullmatch("[0-9a-f]{64}", digits):
         raise typer.BadParameter("a SHA-256 has 64 hexadecimal digits.")
     return digits
+
+
+def _caller(name: str) -> str:
+    if not _CALLER.fullmatch(name):
+        raise typer.BadParameter(
+            "a name has 1 to 128 characters of A-Z a-z 0-9 . _ @ : / + -, and begins with one of A-Z a-z 0-9."
+        )
+    return name
+
+
+def _scopes(texts: list[str]) -> list[str]:
+    names = _parts(texts)
+    if unknown := [name for name in names if name not in SCOPES]:
+        raise typer.BadParameter(f"{unknown[0]!r} is not a scope; choose from {', '.join(SCOPES)}.")
+    return names
+
+
+def _collections(texts: list[str]) -> list[str]:
+    names = _parts(texts)
+    if any(not _COLLECTION.fullmatch(name) for name in names):
+        raise typer.BadParameter("a collection has 1 to 128 characters of A-Z a-z 0-9 _ . -.")
+    return names
+
+
+def _parts(texts: list[str]) -> list[str]:
+    """Return the names in lists with commas, each once."""
+    return list(dict.fromkeys(name.strip() for text in texts for name in text.split(",")))
+
+
+def _expiry(text: str) -> datetime:
+    """Return the time in UTC: so much from now on, or ISO 8601, whose dates mean their first moment."""
+    now = datetime.now(UTC)
+    try:
+        if period := _PERIOD.fullmatch(text):
+            count = int(period["count"])
+            return now + (timedelta(days=count) if period["unit"] == "d" else timedelta(hours=count))
+        time = datetime.fromisoformat(text)
+        time = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{text!r} is not 90d, 12h, or a date such as 2027-03-01.") from None
+    if time <= now:
+        raise typer.BadParameter(f"{text} is past.")
+    return time
+
+
+def _rate(calls: float | None) -> float | None:
+    if calls is not None and not 0 < calls <= _MAX_RATE:
+        raise typer.BadParameter(f"must be greater than 0, and at most {_MAX_RATE}.")
+    return calls
+
+
+def _dollars(text: str) -> Decimal:
+    try:
+        usd = Decimal(text)
+        if 0 <= usd <= _MAX_RATE and usd == round(usd, 6):
+            return usd
+    except InvalidOperation:
+        pass
+    raise typer.BadParameter(f"{text!r} is no number of dollars such as 2.50: at most {_MAX_RATE}, with 6 decimals.")
 
 
 def _positive(seconds: float) -> float:
@@ -223,6 +290,58 @@ Sha256s = Annotated[
 ]
 Collection = Annotated[
     str, typer.Option(metavar="NAME", show_default=False, help="Collection to use. Default: the operator's.")
+]
+CallerName = Annotated[
+    str, typer.Argument(metavar="NAME", callback=_caller, help="Name of the caller, as logs will show it.")
+]
+Scopes = Annotated[
+    list[str],
+    typer.Option(
+        "--scope", metavar="SCOPE", callback=_scopes, help=f"What the caller may do: {', '.join(SCOPES)}. Repeatable."
+    ),
+]
+Collections = Annotated[
+    list[str],
+    typer.Option(
+        "--collection",
+        metavar="NAME",
+        callback=_collections,
+        help="Collection that the caller may use. Repeatable. Default: all.",
+    ),
+]
+Expiry = Annotated[
+    datetime | None,
+    typer.Option(
+        "--expires",
+        metavar="90d|DATE",
+        parser=_expiry,
+        help="When the token expires: days (90d) or hours (12h) from now, or a date, in UTC. Default: never.",
+    ),
+]
+CallRate = Annotated[
+    float | None,
+    typer.Option("--calls", metavar="N", callback=_rate, help="Calls a second. Default: no limit."),
+]
+DailyDollars = Annotated[
+    Decimal | None,
+    typer.Option(
+        "--usd",
+        metavar="N",
+        parser=_dollars,
+        help="Dollars that the caller may spend a day. Default: no limit of its own.",
+    ),
+]
+Register = Annotated[
+    Path | None,
+    typer.Option(
+        "--register",
+        metavar="FILE",
+        help="Add the line to this file, as MARQUEE_CALLERS names it, instead of printing it. A new file is for its "
+        "owner alone (0600).",
+    ),
+]
+TokenStdin = Annotated[
+    bool, typer.Option("--token-stdin", help="Make the line for the token on standard input, not for a new one.")
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation. Required without a terminal.")]
 
