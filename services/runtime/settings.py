@@ -28,6 +28,7 @@ class Settings(DoorSettings):
         "opened only where `host` is no loopback address. 0: none.",
     )
     metrics_port: int = Field(9464, ge=1, le=65535, description="Port of the Prometheus metrics, path /metrics.")
+    metrics_host: str | None = Field(None, description="Address on which metrics are served. Default: `MARQUEE_HOST`.")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`json`, `console`, or `auto`: console on a terminal, otherwise json."
     )

@@ -46,9 +46,9 @@ def change(method: str, subject: Mapping[str, Any], response: Any) -> None:
     _record(_ACTIONS[method], method=method, **dict(subject) | person, outcomes=outcomes)
 
 
-def refusal(method: str, reason: str, peer: str) -> None:
-    """Record that a call was not allowed."""
-    _record("refused", method=method, reason=reason, peer=peer)
+def refusal(method: str, reason: str, origin: Mapping[str, str]) -> None:
+    """Record that a call was not allowed, and where it came from."""
+    _record("refused", method=method, reason=reason, **origin)
 
 
 def _record(action: str, **facts: Any) -> None:

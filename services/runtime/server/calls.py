@@ -174,8 +174,14 @@ def _audited(method: "Method", context: Context) -> Iterator[None]:
     try:
         yield
     except (Unauthenticated, Forbidden) as exc:
-        audit.refusal(method.name, status.TABLE[type(exc)][1], context.peer())
+        audit.refusal(method.name, status.TABLE[type(exc)][1], _origin(context))
         raise
+
+
+def _origin(context: Context) -> dict[str, str]:
+    """Return who sent the call, and for whom: a proxy says so, and without one anybody may."""
+    forwarded = [str(value) for key, value in context.invocation_metadata() or () if key == "x-forwarded-for"]
+    return {"peer": context.peer()} | ({"forwarded_for": ", ".join(forwarded)} if forwarded else {})
 
 
 async def _answer(response: Awaitable[Any], context: Context) -> Any:
