@@ -1,5 +1,6 @@
 """One recognizer behind the gateway, and the only way to call it."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -14,11 +15,10 @@ from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway import answer
 from services.gateway.config import BackendConfig
-from services.gateway.connection import Connection
+from services.gateway.connection import NO_CREDENTIALS, Connection, Credentials
 from services.runtime import status
 from services.runtime.doors.caller import RELAY_BUDGET_KEY, RELAY_KEY, current
-from services.runtime.doors.watch import Watched
-from services.runtime.errors import InvalidAnswer, Overloaded, TooManyHops
+from services.runtime.errors import Forbidden, InvalidAnswer, Overloaded, TooManyHops, Unauthenticated
 from services.runtime.limits import MAX_HOPS
 from services.runtime.server.calls import Context
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
@@ -37,6 +37,10 @@ _NETWORK = {
     _Code.UNAVAILABLE: ("RECOGNIZER_UNAVAILABLE", "does not answer."),
     _Code.DEADLINE_EXCEEDED: ("RECOGNIZER_TIMEOUT", "did not answer in time."),
 }
+_REFUSALS = frozenset(
+    reason for error, (_, reason) in status.TABLE.items() if issubclass(error, (Unauthenticated, Forbidden))
+)
+"""What a recognizer says of who calls it, which is this gateway: its caller's credentials went no further."""
 _ANSWERED = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL))
 
 
@@ -71,15 +75,15 @@ class Result(Protocol):
 
 
 class Backend:
-    """A connection to one recognizer. Raises ValueError for certificates, or a token, that cannot be used."""
+    """A connection to one recognizer."""
 
-    def __init__(self, name: str, config: BackendConfig) -> None:
+    def __init__(self, name: str, config: BackendConfig, credentials: Credentials = NO_CREDENTIALS) -> None:
         self.name = name
         self.config = config
         self.timeout = config.timeout
         self._max_in_flight = config.max_in_flight
         self._in_flight = 0
-        self._connection = Connection(name, config)
+        self._connection = Connection(config, credentials)
 
     async def call(self, method: Method, request: bytes, timeout: float, hops: int) -> Any:
         """Return the response to a serialized request, its results named as this gateway names them.
@@ -90,6 +94,7 @@ class Backend:
             message = f"Calls to {self.name} in flight: {self._max_in_flight}, the limit. Try again later."
             return self._failure(method, status.make(_Code.RESOURCE_EXHAUSTED, "SHED", message), pb.OUTCOME_SHED)
         self._in_flight += method.places
+        end = time.monotonic() + timeout
         span, code = client_span(method.path, self.name), _Code.CANCELLED
         try:
             metadata = (*self._metadata(hops), *span.metadata)
@@ -98,7 +103,7 @@ class Backend:
             return await answer.read(method.response, data, self.name)
         except grpc.aio.AioRpcError as exc:
             code = exc.code()
-            return self._failure(method, self._status(exc))
+            return self._failure(method, await self._status(exc, end - time.monotonic()))
         except (InvalidAnswer, Overloaded) as exc:
             event = "invalid answer" if isinstance(exc, InvalidAnswer) else "no room for the answer"
             logger.warning(event, recognizer=self.name, error=exc.message)
@@ -110,10 +115,6 @@ class Backend:
         finally:
             span.end(code)
             self._in_flight -= method.places
-
-    def files(self) -> Sequence[Watched[Any]]:
-        """Return what to read again when it changes."""
-        return self._connection.files()
 
     async def close(self) -> None:
         """Close the connection once its calls have ended."""
@@ -136,17 +137,28 @@ class Backend:
         answer.fail(answer.entries_of(response).add(), self.name, why, outcome)
         return response
 
-    def _status(self, error: grpc.aio.AioRpcError) -> status_pb2.Status:
-        """Return the recognizer's own status; what gRPC says about the network is logged, not returned."""
+    async def _status(self, error: grpc.aio.AioRpcError, seconds: float) -> status_pb2.Status:
+        """Return the recognizer's own status; what gRPC says about the network is logged, not returned.
+
+        A recognizer that lets this gateway not in is a mistake of the operator, not the caller's.
+        """
         original = status.from_rpc_error(error)
+        code, reason = status.code_of(original), status.reason_of(original)
+        if reason in _REFUSALS or (code is _Code.UNAUTHENTICATED and not original.details):
+            logger.error("recognizer refuses this gateway", recognizer=self.name, reason=reason, error=original.message)
+            message = f"{self.name} refuses this gateway: {reason or code.name}."
+            return status.make(_Code.FAILED_PRECONDITION, "GATEWAY_REFUSED", message, recognizer=self.name)
         if original.details:
             return original
-        code = status.code_of(original)
+        diagnosis = await self._connection.diagnose(original.message, seconds)
         if code is _Code.CANCELLED:  # not by this gateway: the server stopped before it handled the call
             code = _Code.UNAVAILABLE
         if code is not _Code.UNIMPLEMENTED:  # recognizers that do not enroll answer so
-            logger.warning("recognizer failed", recognizer=self.name, code=code.name, error=original.message)
+            facts = {"diagnosis": diagnosis} if diagnosis else {}
+            logger.warning("recognizer failed", recognizer=self.name, code=code.name, error=original.message, **facts)
         reason, words = _NETWORK.get(code, ("RECOGNIZER_FAILED", f"failed: {original.message}"))
+        if diagnosis:
+            words = f"cannot be called: {diagnosis}."
         return status.make(code, reason, f"{self.name} {words}", recognizer=self.name)
 
 

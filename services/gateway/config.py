@@ -22,6 +22,8 @@ from pydantic import (
     StringConstraints,
     Tag,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from ruamel.yaml import YAML
@@ -118,21 +120,18 @@ class GatewayConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    recognizers: dict[Name, BackendConfig] = Field(min_length=1)
     tls: Way | None = None
     """`tls` of all recognizers without one of their own."""
+    recognizers: dict[Name, BackendConfig] = Field(min_length=1)
 
-    @model_validator(mode="before")
+    @field_validator("recognizers", mode="before")
     @classmethod
-    def _pass_on(cls, tree: Any) -> Any:
-        """Give the recognizers what is said of all."""
-        if not isinstance(tree, dict) or not isinstance(tree.get("recognizers"), dict) or "tls" not in tree:
-            return tree
-        recognizers = {
-            name: {"tls": tree["tls"]} | one if isinstance(one, dict) else one
-            for name, one in tree["recognizers"].items()
-        }
-        return {**tree, "recognizers": recognizers}
+    def _pass_on(cls, recognizers: Any, info: ValidationInfo) -> Any:
+        """Give the recognizers what is said of all; if that is a mistake, something else, so as to report it once."""
+        if not isinstance(recognizers, dict):
+            return recognizers
+        tls = info.data.get("tls", Tls())
+        return {name: {"tls": tls, **one} if isinstance(one, dict) else one for name, one in recognizers.items()}
 
 
 def load_config(path: Path) -> GatewayConfig:

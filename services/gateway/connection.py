@@ -2,118 +2,114 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 import grpc
 
-from services.gateway.config import BackendConfig, Tls
-from services.runtime.doors.certificates import read_ca, read_certificate
+from services.gateway.config import BackendConfig, GatewayConfig, Tls
+from services.gateway.diagnosis import Diagnosis
+from services.runtime.doors import certificates
 from services.runtime.doors.watch import Watched
-from services.runtime.limits import MAX_MESSAGE_BYTES
+from services.runtime.limits import MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
 from services.runtime.server.server import RECOGNIZER_SERVICE
 
+Credentials: TypeAlias = Mapping[Tls | Path, Watched[Any]]
+"""What connections are made of: ChannelCredentials of each `tls` of the configuration, tokens of each `token_file`."""
+NO_CREDENTIALS: Credentials = MappingProxyType({})
 _MAX_STATUS_METADATA_BYTES = 64 * 1024
-_Metadata = tuple[tuple[str, str], ...]
+
+
+def read_credentials(config: GatewayConfig, known: Credentials) -> Credentials:
+    """Return the configuration's credentials: those known already, and the others read.
+
+    Raises ValueError and OSError, which name the file, for those that cannot be used.
+    """
+    sources = {source for one in config.recognizers.values() for source in (one.tls, one.token_file)}
+    credentials = {source: known.get(source) or _read(source) for source in sources if isinstance(source, Tls | Path)}
+    for path in _certificates(known) - _certificates(credentials):
+        certificates.forget(str(path))
+    return credentials
 
 
 class Connection:
-    """A connection, made anew when its certificates change; calls in flight end on the old one.
+    """A connection, made anew when its certificates have changed; calls in flight end on the old one."""
 
-    Raises ValueError for certificates, or a token, that cannot be used.
-    """
-
-    def __init__(self, name: str, config: BackendConfig) -> None:
+    def __init__(self, config: BackendConfig, credentials: Credentials) -> None:
         self._config = config
-        self._credentials = _credentials(name, config.tls, self._reconnect) if isinstance(config.tls, Tls) else None
-        self._token = _token(config.token_file) if config.token_file else None
-        self._channel = _Channel(config, self._credentials.value if self._credentials else None)
+        self._tls = credentials[config.tls] if isinstance(config.tls, Tls) else None
+        self._token = credentials[config.token_file] if config.token_file else None
+        self._diagnosis = Diagnosis(config.tls if isinstance(config.tls, Tls) else None)
         self._closing: set[asyncio.Task[None]] = set()
-
-    def files(self) -> Sequence[Watched[Any]]:
-        """Return what to read again when it changes."""
-        return tuple(watched for watched in (self._credentials, self._token) if watched is not None)
+        self._open()
 
     @property
     def shows_gateway(self) -> bool:
         """Whether the recognizer is shown who the gateway is, so that it may believe for whom it calls."""
         return self._token is not None or (isinstance(self._config.tls, Tls) and self._config.tls.cert is not None)
 
-    async def send(self, path: str, request: bytes, timeout: float, metadata: _Metadata) -> Any:
+    async def send(self, path: str, request: bytes, timeout: float, metadata: tuple[tuple[str, str], ...]) -> Any:
         """Return the serialized response of the method at the path. Raises AioRpcError."""
         if self._token is not None:
             metadata = (*metadata, ("authorization", f"Bearer {self._token.value}"))
-        return await self._channel.send(path, request, timeout, metadata)
+        if self._tls is not None and self._tls.value is not self._opened_with:
+            self._retire()
+            self._open()
+        method: Any = self._channel.unary_unary(path)  # no deserializer: one that fails makes None of an answer
+        return await method(request, timeout=timeout, metadata=metadata)
+
+    async def diagnose(self, text: str, seconds: float) -> str:
+        """Return what is wrong with the connection, judging by gRPC's text; empty if the recognizer is only away."""
+        return await self._diagnosis.of(text, seconds)
 
     async def close(self) -> None:
         """Close the connection once its calls have ended."""
-        await asyncio.gather(self._channel.close(), *self._closing)
+        self._retire()
+        await asyncio.gather(*self._closing)
 
-    def _reconnect(self, credentials: grpc.ChannelCredentials) -> None:
-        old, self._channel = self._channel, _Channel(self._config, credentials)
-        closing = asyncio.get_running_loop().create_task(old.close())
+    def _open(self) -> None:
+        target, options = self._config.target, _options(self._config)
+        self._opened_with = self._tls.value if self._tls else None
+        self._channel = (
+            grpc.aio.secure_channel(target, self._opened_with, options=options)
+            if self._opened_with
+            else grpc.aio.insecure_channel(target, options=options)
+        )
+
+    def _retire(self) -> None:
+        closing = asyncio.get_running_loop().create_task(self._channel.close(MAX_DEADLINE_SECONDS))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
 
-class _Channel:
-    """A channel and its calls in flight."""
-
-    def __init__(self, config: BackendConfig, credentials: grpc.ChannelCredentials | None) -> None:
-        options = _options(config)
-        self._channel = (
-            grpc.aio.insecure_channel(config.target, options=options)
-            if credentials is None
-            else grpc.aio.secure_channel(config.target, credentials, options=options)
-        )
-        self._methods: dict[str, Any] = {}
-        self._in_flight = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
-
-    async def send(self, path: str, request: bytes, timeout: float, metadata: _Metadata) -> Any:
-        # Without a deserializer: gRPC turns an answer that does not parse into None.
-        method = self._methods.get(path) or self._methods.setdefault(path, self._channel.unary_unary(path))
-        self._in_flight += 1
-        self._idle.clear()
-        try:
-            return await method(request, timeout=timeout, metadata=metadata)
-        finally:
-            self._in_flight -= 1
-            if not self._in_flight:
-                self._idle.set()
-
-    async def close(self) -> None:
-        await self._idle.wait()
-        await self._channel.close()
+def _certificates(credentials: Credentials) -> set[Path]:
+    return {tls.cert for tls in credentials if isinstance(tls, Tls) and tls.cert}
 
 
-def _credentials(
-    name: str, tls: Tls, on_change: Callable[[grpc.ChannelCredentials], None]
-) -> Watched[grpc.ChannelCredentials]:
-    def read() -> grpc.ChannelCredentials:
-        ca = read_ca(tls.ca) if tls.ca else None
-        if tls.cert is None or tls.key is None:
-            return grpc.ssl_channel_credentials(ca)
-        certificate = read_certificate(tls.cert, tls.key)
-        certificate.measure(f"client of {name}")
-        return grpc.ssl_channel_credentials(ca, certificate.key, certificate.chain)
-
-    paths = [path for path in (tls.ca, tls.cert, tls.key) if path]
-    return Watched("client certificate", paths, read, on_change)
+def _read(source: Tls | Path) -> Watched[Any]:
+    if isinstance(source, Path):
+        return Watched("token", [source], partial(_read_token, source))
+    paths = [path for path in (source.ca, source.cert, source.key) if path]
+    return Watched("client certificate", paths, partial(_read_tls, source))
 
 
-def _token(path: Path) -> Watched[str]:
-    return Watched("token", [path], partial(_read_token, path))
+def _read_tls(tls: Tls) -> grpc.ChannelCredentials:
+    ca = certificates.read_ca(tls.ca) if tls.ca else None
+    if tls.cert is None or tls.key is None:
+        return grpc.ssl_channel_credentials(ca)
+    certificate = certificates.read_certificate(tls.cert, tls.key)
+    certificate.measure(str(tls.cert))
+    return grpc.ssl_channel_credentials(ca, certificate.key, certificate.chain)
 
 
 def _read_token(path: Path) -> str:
-    token = path.read_text("ascii").strip()
-    if not token or not token.isprintable() or " " in token:
+    words = path.read_bytes().split()
+    if len(words) != 1 or not words[0].isascii() or not words[0].decode("ascii").isprintable():
         raise ValueError(f"{path} holds no token.")
-    return token
+    return words[0].decode("ascii")
 
 
 def _options(config: BackendConfig) -> list[tuple[str, int | str]]:

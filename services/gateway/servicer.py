@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.gateway import answer, fusion
 from services.gateway.backend import LIST_RECOGNIZERS, Backend, check_answered, count, hops_of, outcome_name
 from services.gateway.config import GatewayConfig, load_config
+from services.gateway.connection import Credentials, read_credentials
 from services.gateway.enrollment import EnrollmentGateway
 from services.gateway.plan import BackendCall, plan_recognition
 from services.gateway.settings import GatewaySettings
@@ -46,8 +47,9 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
     def __init__(self, config: GatewayConfig, settings: GatewaySettings, file: Path | None = None) -> None:
         self.name = settings.gateway_name
         self._s3_allowed = settings.s3_allowed
-        self._config = config
-        self._file = Watched("gateway's file", [file], partial(load_config, file), self._connect) if file else None
+        self._file = Watched("configuration", [file], partial(load_config, file), self._connect) if file else None
+        self._config = self._file.value if self._file else config
+        self._credentials: Credentials = {}
         self._backends: dict[str, Backend] = {}
         self._retiring: set[asyncio.Task[None]] = set()
 
@@ -62,27 +64,30 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         """Open a channel to every recognizer, but wait for none: one that is away must not stop the others."""
         self._connect(self._config)
 
-    def files(self) -> Iterator[Watched[Any]]:
-        """Yield the configuration, and what the connections are made of."""
-        yield from (self._file,) if self._file else ()
-        for backend in self._backends.values():
-            yield from backend.files()
+    def files(self) -> Sequence[Watched[Any]]:
+        """Return the configuration, and what the connections are made of."""
+        return (*((self._file,) if self._file else ()), *self._credentials.values())
 
     async def close(self) -> None:
         """Close the connections."""
-        await asyncio.gather(*(backend.close() for backend in self._backends.values()), *self._retiring)
+        self._retire(self._backends.values())
+        await asyncio.gather(*self._retiring)
 
     def _connect(self, config: GatewayConfig) -> None:
-        """Call these recognizers from now on; calls in flight end where they are. Raises ValueError."""
+        """Call these recognizers from now on; calls in flight end where they are. Raises ValueError and OSError."""
+        self._credentials = read_credentials(config, self._credentials)
         known = self._backends
         backends = {
-            name: known[name] if name in known and known[name].config == one else Backend(name, one)
+            name: known[name] if name in known and known[name].config == one else Backend(name, one, self._credentials)
             for name, one in config.recognizers.items()
         }
         retired = [backend for name, backend in known.items() if backends.get(name) is not backend]
-        known.clear()
+        known.clear()  # and filled again: both services plan their calls with this very dict
         known.update(backends)
-        for backend in retired:
+        self._retire(retired)
+
+    def _retire(self, backends: Iterable[Backend]) -> None:
+        for backend in backends:
             retiring = asyncio.get_running_loop().create_task(backend.close())
             self._retiring.add(retiring)
             retiring.add_done_callback(self._retiring.discard)

@@ -38,6 +38,11 @@ class Certificate:
         _expiry.labels(name).set_function(lambda: (expiry - datetime.now(UTC)).total_seconds() / _DAY_SECONDS)
 
 
+def forget(name: str) -> None:
+    """Stop exporting the days of the certificate that was measured under the name."""
+    _expiry.remove(name)
+
+
 def read_certificate(chain: Path, key: Path, ca: Path | None = None) -> Certificate:
     """Return the certificate in the files. Raises ValueError, which names the file, for a pair that cannot be used."""
     certificate = Certificate(_read(chain), _read(key), read_ca(ca) if ca else None)

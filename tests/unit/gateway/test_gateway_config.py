@@ -18,13 +18,13 @@ def path(tmp_path: Path) -> Path:
 
 def test_reads_recognizers_in_their_order(path: Path) -> None:
     """Recognizers keep the file's order, which is also the order of results."""
-    path.write_text("recognizers: {svm: {target: 'svm:1'}, keras: {target: 'keras:2'}, aws: {target: 'aws:3'}}")
+    path.write_text("tls: plaintext\nrecognizers: {svm: {target: 'svm:1'}, keras: {target: 'keras:2'}, aws: {target: 'aws:3'}}")
     assert list(load_config(path).recognizers) == ["svm", "keras", "aws"]
 
 
 def test_has_defaults(path: Path) -> None:
     """A recognizer needs only a target; by default it gets 10 s, 64 concurrent calls and no price."""
-    path.write_text("recognizers: {svm: {target: 'svm:50051'}}")
+    path.write_text("recognizers: {svm: {target: 'localhost:50051'}}")
     svm = load_config(path).recognizers["svm"]
     assert (svm.timeout, svm.max_in_flight, svm.priced) == (10, 64, False)
 
@@ -42,13 +42,13 @@ def test_has_defaults(path: Path) -> None:
 )
 def test_a_target_is_resolved_by_dns(path: Path, target: str, expected: str) -> None:
     """A host:port becomes a DNS target, so every address behind the name gets calls; other targets stay as they are."""
-    path.write_text(f"recognizers: {{svm: {{target: '{target}'}}}}")
+    path.write_text(f"recognizers: {{svm: {{target: '{target}', tls: plaintext}}}}")
     assert load_config(path).recognizers["svm"].target == expected
 
 
 def test_entries_may_share_a_part(path: Path) -> None:
     """Entries can share a part through YAML anchors and merge keys."""
-    path.write_text("recognizers:\n  a: &a {target: 'a:1', timeout: 3}\n  b: {<<: *a, target: 'b:1'}\n")
+    path.write_text("tls: {}\nrecognizers:\n  a: &a {target: 'a:1', timeout: 3}\n  b: {<<: *a, target: 'b:1'}\n")
     assert load_config(path).recognizers["b"].timeout == 3
 
 

@@ -1,0 +1,88 @@
+"""Diagnosis of a connection that fails: what an operator has to mend, in words that name no address."""
+
+import asyncio
+import re
+import socket
+import ssl
+import time
+from contextlib import suppress
+from urllib.parse import unquote
+
+from services.gateway.config import Tls
+
+_VERDICTS = {
+    "certificate has expired": "its certificate has expired",
+    "certificate is not yet valid": "its certificate is not valid yet",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is from no CA that this gateway trusts",
+    "Hostname Verification Check failed": "its certificate is for another name",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS, and this gateway does",
+}
+"""What gRPC and OpenSSL say of a recognizer's certificate, and what it means; the first that fits."""
+_ALERTS = {
+    "CERTIFICATE_REQUIRED": "it asks for a client certificate, and this gateway has none for it",
+    "CERTIFICATE_EXPIRED": "it refuses this gateway's certificate, which has expired",
+    "UNKNOWN_CA": "it refuses this gateway's certificate, which is from no CA that it trusts",
+    "": "it refuses this gateway's certificate",
+}
+"""What a recognizer says of the gateway's certificate."""
+_SPEAKS_TLS = "it speaks TLS, and this gateway does not"
+_CLOSED = re.compile(r"ipv[46]:(?P<host>[^ ]+):(?P<port>\d+): (?:Socket closed|.*(?:reset by peer|Broken pipe))")
+_PROBE_SECONDS = 1.0
+_MEMORY_SECONDS = 2.0
+
+
+class Diagnosis:
+    """What is wrong with the connections to one recognizer."""
+
+    def __init__(self, tls: Tls | None) -> None:
+        self._tls = tls
+        self._probe: asyncio.Task[str] | None = None
+        self._probe_expiry = 0.0
+
+    async def of(self, text: str, seconds: float) -> str:
+        """Return what is wrong, judging by gRPC's text; empty if the recognizer is only away.
+
+        A recognizer that closes the connection without a word is asked again by `ssl`, which tells its alerts, within
+        the seconds and once in 2 s at most.
+        """
+        closed = _CLOSED.search(text)
+        if closed is None:
+            return next((words for mark, words in _VERDICTS.items() if mark in text), "")
+        if self._probe is None or time.monotonic() >= self._probe_expiry:
+            address = unquote(closed["host"]).strip("[]"), int(closed["port"])
+            self._probe = asyncio.ensure_future(asyncio.to_thread(_probe, address, self._tls))
+            self._probe_expiry = time.monotonic() + _MEMORY_SECONDS
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await asyncio.shield(self._probe)
+        return ""
+
+
+def _probe(address: tuple[str, int], tls: Tls | None) -> str:
+    """Return what the server's answer to a TLS handshake says of the connection."""
+    try:
+        _shake_hands(address, tls or Tls())
+    except ssl.SSLCertVerificationError:
+        return "" if tls else _SPEAKS_TLS
+    except ssl.SSLError as exc:
+        alert = exc.reason or ""
+        if "ALERT" not in alert:
+            return ""
+        return next(words for mark, words in _ALERTS.items() if mark in alert) if tls else _SPEAKS_TLS
+    except (OSError, ValueError):
+        return ""
+    return "" if tls else _SPEAKS_TLS
+
+
+def _shake_hands(address: tuple[str, int], tls: Tls) -> None:
+    """Read a byte over TLS: in TLS 1.3 a server refuses a certificate after the handshake."""
+    context = ssl.create_default_context(cafile=tls.ca)
+    context.check_hostname = False  # gRPC has checked it
+    context.set_alpn_protocols(["h2"])
+    if tls.cert:
+        context.load_cert_chain(tls.cert, tls.key)
+    with (
+        socket.create_connection(address, _PROBE_SECONDS) as connection,
+        context.wrap_socket(connection) as encrypted,
+    ):
+        encrypted.recv(1)
