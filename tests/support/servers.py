@@ -162,9 +162,11 @@ class LeafProcess:
 
 
 @asynccontextmanager
-async def served(service: Service, port: int = 0, most_bytes: int = 64 * MIB) -> AsyncIterator[str]:
-    """Serve in this event loop; yield the address."""
-    interceptor = CallInterceptor(most_bytes, Door(LeafSettings()))
+async def served(
+    service: Service, port: int = 0, most_bytes: int = 64 * MIB, callers: Path | None = None
+) -> AsyncIterator[str]:
+    """Serve in this event loop, those of the register of callers if there is one; yield the address."""
+    interceptor = CallInterceptor(most_bytes, Door(LeafSettings(callers=callers)))
     server = grpc.aio.server(interceptors=[interceptor], options=(*LIMITS, ("grpc.so_reuseport", 0)))
     service.register(server)
     bound = server.add_insecure_port(f"127.0.0.1:{port}")
@@ -235,14 +237,17 @@ if __name__ == "__main__":
 
 @asynccontextmanager
 async def gateway(
-    backends: Mapping[str, str | BackendConfig], name: str = "gateway", port: int = 0
+    backends: Mapping[str, str | BackendConfig],
+    name: str = "gateway",
+    port: int = 0,
+    callers: Path | None = None,
 ) -> AsyncIterator[str]:
     """Serve a gateway over the recognizers, given by target or configuration; yield the address."""
     recognizers = {
         key: one if isinstance(one, BackendConfig) else BackendConfig(target=one) for key, one in backends.items()
     }
     config = GatewayConfig(recognizers=recognizers)
-    async with served(Gateway(config, GatewaySettings(gateway_name=name)), port) as address:
+    async with served(Gateway(config, GatewaySettings(gateway_name=name)), port, callers=callers) as address:
         yield address
 
 

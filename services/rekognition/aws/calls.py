@@ -19,7 +19,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop
 
 from services.rekognition.aws.errors import is_surely_not_billed, is_throttling, is_transient
 from services.rekognition.aws.session import open_client
-from services.rekognition.budget.ledger import Ledger, Reservation, check
+from services.rekognition.budget.ledger import Ledger, Reservation
 from services.rekognition.budget.prices import FEATURES, MICRO_USD, Api
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.errors import DependencyUnavailable, OutOfTime, Throttled
@@ -167,8 +167,8 @@ class Calls:
         return response
 
     def check_budget(self, *apis: Api) -> None:
-        """Raise BudgetExhausted if today's budget cannot pay for all of these: the first would be paid in vain."""
-        check(self._ledger, sum(self._prices[api] for api in apis))
+        """Raise BudgetExhausted if today's budgets cannot pay for all of these: the first would be paid in vain."""
+        self._ledger.check(sum(self._prices[api] for api in apis))
 
     def close(self) -> None:
         """Let running calls end and start no more."""
