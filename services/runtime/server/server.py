@@ -79,6 +79,8 @@ def run(service: Service, settings: Settings) -> None:
     except (DomainError, OSError, RuntimeError, ValueError) as exc:
         logger.error("cannot serve", error=str(exc), exc_info=not isinstance(exc, DomainError | OSError | ValueError))  # noqa: TRY400
         sys.exit(1)
+    finally:
+        tracing.shut_down()
 
 
 async def _serve(service: Service, settings: Settings) -> None:
@@ -107,7 +109,6 @@ async def _serve(service: Service, settings: Settings) -> None:
         await server.stop(settings.drain_seconds)
         await probes.stop(None)
         await service.close()
-    await asyncio.to_thread(tracing.shut_down)
     logger.info("stopped")
 
 

@@ -1,0 +1,86 @@
+"""Spans of OpenTelemetry, sent by OTLP over gRPC. Only `tracing` imports this, where they are asked for."""
+
+import os
+import threading
+from collections.abc import Iterable
+from contextvars import ContextVar
+from typing import Any
+
+import grpc
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from services.runtime.server.tracing import Span
+
+_Code = grpc.StatusCode
+_SERVER_FAULTS = frozenset(
+    (_Code.UNKNOWN, _Code.DEADLINE_EXCEEDED, _Code.UNIMPLEMENTED, _Code.INTERNAL, _Code.UNAVAILABLE, _Code.DATA_LOSS)
+)
+"""Codes that make a server's span an error, by OpenTelemetry's conventions."""
+_CLIENT_FAULTS = frozenset(_Code) - {_Code.OK}
+_FAREWELL_SECONDS = 3.0
+_propagator = TraceContextTextMapPropagator()
+_served: ContextVar[trace.Span] = ContextVar("served", default=trace.INVALID_SPAN)
+"""The span of the call that is being answered."""
+
+
+class Tracer:
+    """Makes the spans of a service, and sends them where OpenTelemetry's variables say."""
+
+    def __init__(self, name: str) -> None:
+        resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", name)})
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._exporter = OTLPSpanExporter()
+        self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
+        self._tracer = self._provider.get_tracer("marquee")
+
+    def shut_down(self) -> None:
+        """Send the spans that are left, but do not wait for a collector that is away."""
+        farewell = threading.Thread(target=self._provider.shutdown, daemon=True)
+        farewell.start()
+        farewell.join(_FAREWELL_SECONDS)
+        if farewell.is_alive():
+            self._exporter.shutdown()
+
+    def server_span(self, path: str, metadata: Iterable[tuple[str, Any]]) -> Span:
+        """Return the span of a call to this server."""
+        carrier = {key: value for key, value in metadata if isinstance(value, str)}
+        span = self._begin(path, trace.SpanKind.SERVER, _propagator.extract(carrier))
+        _served.set(span)
+        return _Span(span, _SERVER_FAULTS)
+
+    def client_span(self, path: str, recognizer: str) -> Span:
+        """Return the span of a call that this server makes to answer its own."""
+        span = self._begin(path, trace.SpanKind.CLIENT, trace.set_span_in_context(_served.get()))
+        span.set_attribute("marquee.recognizer", recognizer)
+        return _Span(span, _CLIENT_FAULTS)
+
+    def _begin(self, path: str, kind: trace.SpanKind, parent: Context) -> trace.Span:
+        service, _, method = path.lstrip("/").partition("/")
+        attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method}
+        return self._tracer.start_span(path.lstrip("/"), parent, kind, attributes)
+
+
+class _Span(Span):
+    """A span of OpenTelemetry."""
+
+    def __init__(self, span: trace.Span, faults: frozenset[grpc.StatusCode]) -> None:
+        self._span = span
+        self._faults = faults
+        context = span.get_span_context()
+        self.trace_id = f"{context.trace_id:032x}" if context.is_valid else ""
+        carrier: dict[str, str] = {}
+        _propagator.inject(carrier, trace.set_span_in_context(span))
+        self.metadata = tuple(carrier.items())
+
+    def end(self, code: grpc.StatusCode) -> None:
+        """End the span with the call's code; one that the caller does not sample goes nowhere."""
+        self._span.set_attribute("rpc.grpc.status_code", int(code.value[0]))
+        if code in self._faults:
+            self._span.set_status(trace.StatusCode.ERROR, code.name)
+        self._span.end()
