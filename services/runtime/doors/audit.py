@@ -3,19 +3,21 @@
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
 from typing import Any
 
+import structlog
 from structlog.contextvars import get_contextvars
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.doors.caller import current
 
 logger = logging.getLogger("marquee.audit")
 _ACTIONS = {"EnrollFaces": "enrolled", "RemoveFaces": "removed", "RemovePerson": "removed"}
+_MAX_CHARACTERS = 500
 
 
 def configure(path: Path | None) -> None:
@@ -27,36 +29,60 @@ def configure(path: Path | None) -> None:
     logger.propagate = False
 
 
-def subject(method: str, request: Any) -> dict[str, Any] | None:
-    """Return whom and what a request changes; None for a method that changes nothing. Keeps none of the request."""
-    if method not in _ACTIONS:
-        return None
-    names = ("person_id", "collection")
-    facts = {name: str(getattr(request, name)) for name in names if getattr(request, name, "")}
+@contextmanager
+def change(method: str, request: Any) -> Iterator[list[Any]]:
+    """Record the change that the body makes, with each recognizer's outcome in the response that it appends.
+
+    A body that fails may have made part of the change: it is recorded, too, with its error. A method that changes
+    nothing is not. Keeps none of the request, which is large.
+    """
+    facts = _facts(request)
+    responses: list[Any] = []
+    error: str | None = None
+    try:
+        yield responses
+    except BaseException as exc:
+        error = type(exc).__name__
+        raise
+    finally:
+        if method in _ACTIONS:
+            _record(_ACTIONS[method], method=method, **facts | _results(responses), error=error)
+
+
+def refusal(method: str, reason: str, error: str, origin: Mapping[str, str]) -> None:
+    """Record that a call was not allowed, why, and where it came from."""
+    _record("refused", method=method, reason=reason, error=error[:_MAX_CHARACTERS], **origin)
+
+
+def _facts(request: Any) -> dict[str, Any]:
+    """Return whom and what a request changes."""
+    texts = {name: str(getattr(request, name, ""))[:_MAX_CHARACTERS] for name in ("person_id", "collection")}
     counts = {name: len(getattr(request, name)) for name in ("images", "faces") if hasattr(request, name)}
-    return facts | counts
+    return {name: text for name, text in texts.items() if text} | counts
 
 
-def change(method: str, subject: Mapping[str, Any], response: Any) -> None:
-    """Record a change with each recognizer's outcome."""
-    outcomes = {
-        one.recognizer: pb.Outcome.Name(one.outcome).removeprefix("OUTCOME_").lower() for one in response.results
-    }
-    person = {"person_id": response.person_id} if getattr(response, "person_id", "") else {}
-    _record(_ACTIONS[method], method=method, **dict(subject) | person, outcomes=outcomes)
-
-
-def refusal(method: str, reason: str, origin: Mapping[str, str]) -> None:
-    """Record that a call was not allowed, and where it came from."""
-    _record("refused", method=method, reason=reason, **origin)
+def _results(responses: Sequence[Any]) -> dict[str, Any]:
+    """Return what became of a change: the person that it made, perhaps, and each recognizer's outcome."""
+    results: dict[str, Any] = {"outcomes": {}}
+    for response in responses:
+        results |= {"person_id": response.person_id} if getattr(response, "person_id", "") else {}
+        results["outcomes"] |= {
+            one.recognizer: pb.Outcome.Name(one.outcome).removeprefix("OUTCOME_").lower() for one in response.results
+        }
+    return results
 
 
 def _record(action: str, **facts: Any) -> None:
+    context = get_contextvars()
     line = {
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
         "event": "audit",
         "action": action,
-        "caller": current().name,
-        "request_id": get_contextvars().get("request_id"),
+        "caller": context.get("caller"),
+        "request_id": context.get("request_id"),
+        **facts,
     }
-    logger.info(json.dumps({**line, **facts}, ensure_ascii=False))
+    try:
+        logger.info(json.dumps(line, ensure_ascii=False))
+    except OSError as exc:  # the file's folder is gone, or closed to this server
+        structlog.get_logger().error("audit log cannot be written", error=str(exc), line=line)

@@ -3,12 +3,16 @@
 import re
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+from urllib.parse import quote
+
+from structlog.contextvars import bind_contextvars
 
 from services.runtime.doors.scopes import Scope
 from services.runtime.errors import CollectionForbidden
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:/+-]{0,127}")
+NAME = re.compile(r"[A-Za-z0-9._~@:/+|%-]{1,255}")
 """What a caller may be named."""
+_NAME_MARKS = "._~@:/+|-"
 RELAY_KEY = "marquee-caller"
 """Metadata key of the name of the caller for whom a gateway calls. Believed only from callers with the scope relay."""
 RELAY_BUDGET_KEY = "marquee-caller-micro-usd"
@@ -59,5 +63,17 @@ def current() -> Caller:
 
 
 def enter(caller: Caller) -> None:
-    """Set who makes the current call, until its task ends."""
+    """Set who makes the current call, until its task ends; its log lines name them, too."""
     _current.set(caller)
+    bind_contextvars(caller=caller.name)
+
+
+def name_of(text: str) -> str:
+    """Return a name made of another's text, such as the subject of a JWT; characters that no name has as %XX.
+
+    Raises ValueError if it is empty or too long.
+    """
+    name = quote(text, safe=_NAME_MARKS, errors="replace")
+    if not NAME.fullmatch(name):
+        raise ValueError("a caller's name has 1 to 255 characters")
+    return name

@@ -16,6 +16,7 @@ _expiry = Gauge(
     ("certificate",),
 )
 _DAY_SECONDS = 86_400
+_MINUTE = "%Y-%m-%d %H:%M"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,15 @@ class Certificate:
     def expiry(self) -> datetime:
         """When the certificate expires."""
         return x509.load_pem_x509_certificate(self.chain).not_valid_after_utc
+
+    def check_period(self) -> None:
+        """Raise ValueError if the certificate has expired, or is not valid yet."""
+        leaf, now = x509.load_pem_x509_certificate(self.chain), datetime.now(UTC)
+        if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
+            raise ValueError(
+                f"the certificate is valid from {leaf.not_valid_before_utc:{_MINUTE}} "
+                f"to {leaf.not_valid_after_utc:{_MINUTE}} UTC only"
+            )
 
     def measure(self, name: str) -> None:
         """Export the days until it expires under the name, in place of an earlier certificate."""
@@ -58,8 +68,9 @@ def read_certificate(chain: Path, key: Path, ca: Path | None = None) -> Certific
 def read_ca(path: Path) -> bytes:
     """Return the certificates in the file. Raises ValueError if there are none."""
     data = _read(path)
+    text = data.decode("ascii", "ignore")  # only comments hold more
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=data.decode("ascii"))
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)
     except (ssl.SSLError, ValueError) as exc:
         raise ValueError(f"{path} holds no certificate in PEM: {_reason(exc)}.") from None
     return data

@@ -1,5 +1,6 @@
 """The door of a server: who makes a call, and whether they may."""
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
@@ -8,7 +9,7 @@ import grpc
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.doors.caller import ANONYMOUS, NAME, RELAY_BUDGET_KEY, RELAY_KEY, Caller, current, enter
-from services.runtime.doors.oidc import Issuer
+from services.runtime.doors.oidc import Issuer, claimed
 from services.runtime.doors.register import Register, read_register
 from services.runtime.doors.scopes import OPEN, REFLECTION, TABLE, Scope
 from services.runtime.doors.settings import DoorSettings
@@ -21,10 +22,12 @@ from services.runtime.errors import (
     RelayForbidden,
     ScopeMissing,
     TokenInvalid,
+    TokenUnknown,
 )
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-_SCHEME = "bearer "
+_BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+_MICRO_USD = re.compile("[0-9]{1,15}")
 _JWT_DOTS = 2
 _ROUNDING = 1e-6
 
@@ -53,11 +56,11 @@ class Door:
         metadata = _Metadata(context)
         caller = await self._caller(metadata, context)
         enter(caller)
+        self._pace.check(caller)
         caller = _relayed(caller, metadata)
         enter(caller)
         if path not in REFLECTION:
             _check_scope(caller, path)
-        self._pace.check(caller)
         return caller
 
     def check_collection(self, request: Any) -> None:
@@ -69,23 +72,30 @@ class Door:
     async def _caller(self, metadata: "_Metadata", context: Context) -> Caller:
         register = self._register.value if self._register else Register()
         if (self._register or self._issuer) and (token := metadata.token()):
-            if self._issuer and token.count(".") == _JWT_DOTS:
-                return await self._issuer.caller_of(token, register)
-            return register.caller_of_token(token)
+            return register.caller_of_token(token) or await self._caller_of_jwt(token, register)
         if self._settings.tls_client_ca:
             names = _certificate_names(context)
-            return register.caller_of_names(names) or self._certified(names)
+            return register.caller_of_names(names) or self._certified(names, register)
         if self._settings.is_closed and not self._settings.allow_anonymous:
             raise CredentialsMissing("Send a token in the metadata: authorization: Bearer TOKEN.")
         return ANONYMOUS
 
-    def _certified(self, names: Sequence[str]) -> Caller:
+    async def _caller_of_jwt(self, token: str, register: Register) -> Caller:
+        if self._issuer is None or token.count(".") != _JWT_DOTS:
+            raise TokenUnknown("The token is not known here. Was it copied whole, and is it for this server?")
+        claims = await self._issuer.claims_of(token)
+        return register.caller_of_subject(claims["sub"]) or claimed(claims, register)
+
+    def _certified(self, names: Sequence[str], register: Register) -> Caller:
         """Return the caller of a certificate without a line in the register."""
         if not names:
             raise CertificateUnknown("The client certificate has no subject alternative name to call under.")
         if not self._settings.tls_client_scopes:
             raise CertificateUnknown(f"No caller here has a client certificate for {', '.join(names)}.")
-        return Caller(names[0], self._settings.tls_client_scopes)
+        try:
+            return Caller(register.free_name(names[0]), self._settings.tls_client_scopes)
+        except ValueError as exc:
+            raise CertificateUnknown(f"The client certificate's first name is refused: {exc}.") from None
 
 
 def without_spending(response: pb.ListRecognizersResponse) -> pb.ListRecognizersResponse:
@@ -134,9 +144,10 @@ class _Metadata:
         value = self.one("authorization")
         if value is None:
             return None
-        if not value.lower().startswith(_SCHEME):
+        match = _BEARER.fullmatch(value.strip())
+        if match is None:
             raise TokenInvalid("The metadata's authorization is no Bearer TOKEN.")
-        return value[len(_SCHEME) :].strip()
+        return match[1]
 
 
 def _relayed(caller: Caller, metadata: _Metadata) -> Caller:
@@ -146,7 +157,7 @@ def _relayed(caller: Caller, metadata: _Metadata) -> Caller:
         return caller
     if not caller.may(Scope.RELAY):
         raise RelayForbidden(f"{caller.name} lacks the scope relay: it may not send {RELAY_KEY}.")
-    if not NAME.fullmatch(name or "") or not (budget is None or budget.isdecimal()):
+    if not NAME.fullmatch(name or "") or not (budget is None or _MICRO_USD.fullmatch(budget)):
         raise RelayForbidden(f"{RELAY_KEY} or {RELAY_BUDGET_KEY} has no meaning.")
     return caller.speaking_for(str(name), None if budget is None else int(budget))
 

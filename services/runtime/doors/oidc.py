@@ -8,14 +8,14 @@ import base64
 import json
 import ssl
 import time
-import urllib.request
 from collections.abc import Mapping
+from contextvars import Context
 from typing import Any
-from urllib.parse import quote
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 import structlog
 from joserfc import errors, jwt
-from joserfc.jwk import KeySet
+from joserfc.jwk import Key, KeySet, import_key
 
 from services.runtime.doors.caller import Caller
 from services.runtime.doors.register import Register
@@ -36,13 +36,13 @@ _FAULTS = {
     "nbf": "it is not valid yet",
 }
 """Claim → what is wrong with it."""
+_KEY_TYPES = ("RSA", "EC", "OKP")
+_SCOPE_CLAIMS = ("scope", "scp", "roles")
 _CLAIMABLE = frozenset(Scope) - {Scope.RELAY}
-_NAME_CHARACTERS = "@:/+-._|~"
-_MAX_NAME = 128
 
 
 class Issuer:
-    """An OIDC issuer, and who its JWTs say is calling."""
+    """An OIDC issuer, whose keys are fetched when they are needed, and again in the background once they are old."""
 
     def __init__(self, settings: DoorSettings) -> None:
         self._issuer = settings.jwt_issuer or ""
@@ -56,21 +56,18 @@ class Issuer:
             exp={"essential": True},
             sub={"essential": True},
         )
-        self._keys: KeySet | None = None
-        self._fetched = self._tried = -_FRESH_SECONDS
-        self._fetching = asyncio.Lock()
+        self._keys = KeySet([])
+        self._fetching: asyncio.Task[None] | None = None
+        self._begin = 0.0
 
-    async def caller_of(self, token: str, register: Register) -> Caller:
-        """Return who calls: whom the register names for the subject, else what the claims say.
+    async def claims_of(self, token: str) -> dict[str, Any]:
+        """Return what the JWT says; its `sub` is a text that is not empty.
 
         Raises TokenExpired, TokenInvalid, and DependencyUnavailable while there are no keys.
         """
-        claims = self._checked(token, await self._keys_for(token))
-        return register.caller_of_subject(claims["sub"]) or _claimed(claims)
-
-    def _checked(self, token: str, keys: KeySet) -> dict[str, Any]:
+        await self._find_keys(_kid(token))
         try:
-            claims = jwt.decode(token, keys, algorithms=self._algorithms).claims
+            claims = jwt.decode(token, self._keys, algorithms=self._algorithms).claims
             self._claims.validate(claims)
         except errors.ExpiredTokenError:
             raise TokenExpired("The JWT has expired. Get a new one from its issuer.") from None
@@ -79,59 +76,90 @@ class Issuer:
             raise TokenInvalid(f"The JWT is refused: {fault}.") from None
         except errors.BadSignatureError:
             raise TokenInvalid("The JWT is refused: its signature is not its issuer's.") from None
-        except (errors.JoseError, ValueError, TypeError, KeyError) as exc:
-            raise TokenInvalid(f"The JWT is refused: {getattr(exc, 'description', None) or exc}.") from None
+        except errors.JoseError as exc:
+            raise TokenInvalid(f"The JWT is refused: {(exc.description or exc.error).rstrip('.')}.") from None
+        except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
+            raise TokenInvalid("The JWT is refused: it is malformed.") from None
         return claims
 
-    async def _keys_for(self, token: str) -> KeySet:
-        """Return the issuer's keys, fetched again if they are old or lack the JWT's; old ones if that fails."""
-        now, keys = time.monotonic(), self._keys
-        kid = _kid(token)
-        is_unknown = keys is None or (kid is not None and all(key.kid != kid for key in keys))
-        if is_unknown or now - self._fetched > _FRESH_SECONDS:
-            await self._refresh()
-        if self._keys is None:
+    async def _find_keys(self, kid: str | None) -> None:
+        """Wait for the key, if it is none of those known; no other call waits, whatever the issuer does."""
+        if not self._keys or (kid is not None and all(key.kid != kid for key in self._keys)):
+            await asyncio.shield(self._fetch())
+        elif time.monotonic() - self._begin > _FRESH_SECONDS:
+            self._fetch()
+        if not self._keys:
             raise DependencyUnavailable("The keys of the JWT's issuer cannot be fetched. Try again later.")
-        return self._keys
 
-    async def _refresh(self) -> None:
-        async with self._fetching:
-            if time.monotonic() - self._tried < _RETRY_SECONDS:
-                return
-            self._tried = time.monotonic()
-            try:
-                self._keys = await asyncio.to_thread(self._fetch)
-                self._fetched = time.monotonic()
-            except (OSError, ValueError, errors.JoseError) as exc:
-                logger.warning("keys not fetched", issuer=self._issuer, error=str(exc), stale=self._keys is not None)
+    def _fetch(self) -> asyncio.Task[None]:
+        """Return the fetch of the keys that is running, or was less than 30 s ago, else a new one."""
+        now = time.monotonic()
+        if self._fetching is None or (self._fetching.done() and now - self._begin >= _RETRY_SECONDS):
+            self._begin = now
+            self._fetching = asyncio.get_running_loop().create_task(self._renew(), context=Context())
+        return self._fetching
 
-    def _fetch(self) -> KeySet:
+    async def _renew(self) -> None:
+        try:
+            self._keys = await asyncio.to_thread(self._download)
+        except Exception as exc:  # noqa: BLE001 - whatever an issuer sends, the keys that are there stay in use
+            logger.warning("keys not fetched", issuer=self._issuer, error=str(exc), stale=bool(self._keys))
+
+    def _download(self) -> KeySet:
         url = self._url or self._get(f"{self._issuer.rstrip('/')}/.well-known/openid-configuration")["jwks_uri"]
-        return KeySet.import_key_set(self._get(url))
+        keys = [key for entry in self._get(url)["keys"] if (key := _key(entry))]
+        if not keys:
+            raise ValueError(f"{url} has no key that is fit for signatures")
+        return KeySet(keys)
 
     def _get(self, url: str) -> Any:
-        context = ssl.create_default_context(cafile=self._ca) if url.startswith("https:") else None
-        with urllib.request.urlopen(check_url(url), timeout=_FETCH_SECONDS, context=context) as response:  # noqa: S310 - checked
-            check_url(response.url)  # it may have been redirected
-            return json.loads(response.read(_MAX_BYTES))
+        tls = HTTPSHandler(context=ssl.create_default_context(cafile=self._ca))
+        with build_opener(tls, _Redirects).open(check_url(url), timeout=_FETCH_SECONDS) as response:
+            data = response.read(_MAX_BYTES + 1)
+        if len(data) > _MAX_BYTES:
+            raise ValueError(f"{url} has over {_MAX_BYTES} bytes")
+        return json.loads(data)
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Redirects to addresses that could be settings, too: the way to the keys is HTTPS throughout."""
+
+    def redirect_request(  # noqa: PLR0913, PLR0917 - urllib's signature
+        self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> Request | None:
+        return super().redirect_request(req, fp, code, msg, headers, check_url(newurl))
+
+
+def _key(entry: Any) -> Key | None:
+    """Return the key, None if it is symmetric, which anybody could sign with, or of no known kind."""
+    try:
+        return import_key(entry) if entry["kty"] in _KEY_TYPES else None
+    except (errors.JoseError, LookupError, TypeError, ValueError):
+        return None
 
 
 def _kid(token: str) -> str | None:
     """Return the ID of the key that the JWT names, if any. Raises TokenInvalid."""
     try:
-        header = json.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))
-        kid = header.get("kid")
+        kid = json.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "==")).get("kid")
     except (ValueError, AttributeError, RecursionError):
         raise TokenInvalid("The token is no JWT: its header cannot be read.") from None
     return kid if isinstance(kid, str) else None
 
 
-def _claimed(claims: Mapping[str, Any]) -> Caller:
-    """Return the caller that the claims describe: `scope` or `scp`, with or without "marquee:", and collections."""
-    words = {word.removeprefix("marquee:") for claim in ("scope", "scp") for word in _words(claims.get(claim))}
+def claimed(claims: Mapping[str, Any], register: Register) -> Caller:
+    """Return the caller whom the claims describe, who has no line in the register. Raises TokenInvalid.
+
+    Scopes are words of `scope`, `scp` or `roles`, with or without "marquee:"; `marquee_collections` are collections.
+    """
+    words = {word.removeprefix("marquee:") for claim in _SCOPE_CLAIMS for word in _words(claims.get(claim))}
     collections = claims.get("marquee_collections")
+    try:
+        name = register.free_name(claims["sub"])
+    except ValueError as exc:
+        raise TokenInvalid(f"The JWT is refused for its sub: {exc}.") from None
     return Caller(
-        quote(str(claims["sub"]), safe=_NAME_CHARACTERS)[:_MAX_NAME],
+        name,
         frozenset(scope for scope in _CLAIMABLE if scope in words),
         None if collections is None else frozenset(_words(collections)),
     )

@@ -15,14 +15,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from services.runtime.doors.caller import NAME, Caller
+from services.runtime.doors.caller import ANONYMOUS, NAME, Caller, name_of
 from services.runtime.doors.scopes import Scope
-from services.runtime.errors import TokenExpired, TokenUnknown
+from services.runtime.errors import TokenExpired
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PREFIX = 16
@@ -71,18 +72,28 @@ class Register:
     subjects: dict[str, Entry] = field(default_factory=dict)
     """By `sub` of the JWT."""
 
-    def caller_of_token(self, token: str) -> Caller:
-        """Return whose token it is. Raises TokenUnknown, TokenExpired."""
-        digest = hashlib.sha256(token.encode()).hexdigest()
+    def caller_of_token(self, token: str) -> Caller | None:
+        """Return whose token it is, None if nobody's. Raises TokenExpired."""
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
         entry = self.tokens.get(digest[:_PREFIX])
-        if entry is None or not hmac.compare_digest(entry.key, digest):
-            raise TokenUnknown("The token is not known here. Was it copied whole, and is it for this server?")
-        return entry.valid("token")
+        return entry.valid("token") if entry and hmac.compare_digest(entry.key, digest) else None
 
     def caller_of_subject(self, subject: str) -> Caller | None:
         """Return the caller of a JWT's subject, None if it has no line. Raises TokenExpired."""
         entry = self.subjects.get(subject)
         return entry.valid("line for the JWT's subject") if entry else None
+
+    def free_name(self, text: str) -> str:
+        """Return a name for a caller who has no line. Raises ValueError if it cannot be one, or is another caller's."""
+        name = name_of(text)
+        if name == ANONYMOUS.name or name in self._callers:
+            raise ValueError(f"another caller here is named {name}")
+        return name
+
+    @cached_property
+    def _callers(self) -> frozenset[str]:
+        entries = (*self.tokens.values(), *self.names.values(), *self.subjects.values())
+        return frozenset(entry.caller.name for entry in entries)
 
     def caller_of_names(self, names: Sequence[str]) -> Caller | None:
         """Return the caller of a certificate with these names, None if none has a line. Raises TokenExpired."""

@@ -116,6 +116,8 @@ class DoorSettings(BaseSettings):
             raise ValueError("MARQUEE_TLS_CERT and MARQUEE_TLS_KEY: set both or neither")
         if self.tls_client_ca and not self.tls_cert:
             raise ValueError("MARQUEE_TLS_CLIENT_CA: set MARQUEE_TLS_CERT and MARQUEE_TLS_KEY, too")
+        if Scope.RELAY in self.tls_client_scopes:
+            raise ValueError("MARQUEE_TLS_CLIENT_SCOPES: relay is for single callers, by a line in MARQUEE_CALLERS")
         if self.jwt_issuer and not self.jwt_audience:
             raise ValueError("MARQUEE_JWT_AUDIENCE: set it: the issuer's tokens for other services would be accepted")
         if not (self.is_on_loopback or self.is_closed or self.allow_anonymous):

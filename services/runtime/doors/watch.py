@@ -47,15 +47,22 @@ class Watched(Generic[T]):
             if self._on_change:
                 self._on_change(value)
             self.value = value
-        except (OSError, ValueError) as exc:
-            if str(exc) != self._refusal:
-                _reloads.labels(self._what, "refused").inc()
-                logger.error("change refused; the old one stays in use", what=self._what, error=str(exc))  # noqa: TRY400
-            self._refusal = str(exc)
+        except Exception as exc:  # noqa: BLE001 - whatever a file does, others are watched on
+            self._refuse(exc)
             return
         self._refusal = ""
         _reloads.labels(self._what, "ok").inc()
         logger.info("reloaded", what=self._what)
+
+    def _refuse(self, exc: Exception) -> None:
+        """Log and count the failure, unless it is the one before again: the files are read every 2 s until it ends."""
+        reason = str(exc) or type(exc).__name__
+        if reason == self._refusal:
+            return
+        self._refusal = reason
+        _reloads.labels(self._what, "refused").inc()
+        unforeseen = not isinstance(exc, OSError | ValueError)
+        logger.error("change refused; the old one stays in use", what=self._what, error=reason, exc_info=unforeseen)
 
     def _print(self) -> tuple[bytes, ...]:
         return tuple(map(_digest, self._paths))

@@ -125,7 +125,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             try:
                 async with _observed(method, context), _timed(method, context):
                     with _audited(method, context):
-                        bind_contextvars(caller=(await self._door.admit(method.path, context)).name)
+                        await self._door.admit(method.path, context)
                         return await call(messages, context)
             except grpc.aio.AbortError as aborted:
                 raise _stripped(aborted) from None
@@ -155,11 +155,9 @@ class _Call:
             request = [self.parse(message)]
             del message
             self.door.check_collection(request[0])
-            subject = audit.subject(self.method.name, request[0])
-            response = await self.respond(self.behavior(request.pop(), context), context)
-            if subject is not None:
-                audit.change(self.method.name, subject, response)
-            return response
+            with audit.change(self.method.name, request[0]) as responses:
+                responses.append(await self.respond(self.behavior(request.pop(), context), context))
+            return responses[0]
 
     async def of_messages(self, messages: AsyncIterator[bytes], context: Context) -> Any:
         """Answer all messages, in a place: whether another is arriving cannot be told."""
@@ -174,7 +172,7 @@ def _audited(method: "Method", context: Context) -> Iterator[None]:
     try:
         yield
     except (Unauthenticated, Forbidden) as exc:
-        audit.refusal(method.name, status.TABLE[type(exc)][1], _origin(context))
+        audit.refusal(method.name, status.TABLE[type(exc)][1], exc.message, _origin(context))
         raise
 
 

@@ -26,6 +26,8 @@ from services.runtime.settings import Settings
 logger = structlog.get_logger()
 RECOGNIZER_SERVICE = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
 ENROLLMENT_SERVICE = enrollment_pb2.DESCRIPTOR.services_by_name["EnrollmentService"].full_name
+_SERVER = "server"
+"""As the server's certificate is named in metrics."""
 LIMITS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -87,7 +89,7 @@ async def _serve(service: Service, settings: Settings) -> None:
     door, certificate = Door(settings), _certificate(settings)
     interceptor = CallInterceptor(settings.max_in_flight_mib * MIB, door)
     server = grpc.aio.server(interceptors=[interceptor], options=_options(settings))
-    probes = grpc.aio.server(options=LIMITS)
+    probes = grpc.aio.server(interceptors=[CallInterceptor(MAX_MESSAGE_BYTES, door)], options=_options(settings))
     services = service.register(server)
     checks = health.Health((server, probes), services)
     if settings.reflection != "off":
@@ -116,10 +118,19 @@ def _certificate(settings: Settings) -> Watched[Certificate] | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     paths = tuple(filter(None, (settings.tls_cert, settings.tls_key, settings.tls_client_ca)))
-    measure = partial(Certificate.measure, name="server")
-    certificate = Watched("certificate", paths, partial(read_certificate, *paths), measure)
-    measure(certificate.value)
+    certificate = Watched("certificate", paths, partial(read_certificate, *paths), _replace)
+    certificate.value.measure(_SERVER)
+    try:
+        certificate.value.check_period()
+    except ValueError as exc:  # nothing else is there, and clients say what is wrong
+        logger.error("the certificate is not valid now", error=str(exc))  # noqa: TRY400
     return certificate
+
+
+def _replace(certificate: Certificate) -> None:
+    """Take a certificate into use in place of the one before. Raises ValueError if it is not valid now."""
+    certificate.check_period()
+    certificate.measure(_SERVER)
 
 
 def _bind(server: grpc.aio.Server, settings: Settings, certificate: Watched[Certificate] | None) -> None:

@@ -1,0 +1,139 @@
+"""What shows who calls, for tests: certificates, tokens, JWTs and the issuer that serves their keys."""
+
+import hashlib
+import json
+import ssl
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import trustme
+from joserfc import jwt
+from joserfc.jwk import ECKey, RSAKey
+
+from tests.support.processes import PATIENCE
+
+AUDIENCE = "marquee"
+DISCOVERY = "/.well-known/openid-configuration"
+_HOUR = timedelta(hours=1)
+
+
+class Authority:
+    """A certificate authority, whose files lie in the folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._ca = trustme.CA()
+        self._folder = folder
+        folder.mkdir(exist_ok=True)
+        self.path = folder / "ca.pem"
+        self._ca.cert_pem.write_to_path(self.path)
+
+    def issue(self, name: str, *more: str, begin: timedelta = -_HOUR, end: timedelta = _HOUR) -> "Pair":
+        """Return a certificate for the names, in files that have the first name; valid from and until then from now."""
+        now = datetime.now(UTC)
+        issued = self._ca.issue_cert(name, *more, not_before=now + begin, not_after=now + end)
+        pair = Pair(self._folder / f"{name}.pem", self._folder / f"{name}.key")
+        pair.chain.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(pair.key)
+        return pair
+
+    def server_context(self) -> ssl.SSLContext:
+        """Return what an HTTPS server at 127.0.0.1 needs."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._ca.issue_cert("127.0.0.1").configure_cert(context)
+        return context
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate chain and its key."""
+
+    chain: Path
+    key: Path
+
+    def copy_to(self, other: "Pair") -> None:
+        other.key.write_bytes(self.key.read_bytes())
+        other.chain.write_bytes(self.chain.read_bytes())
+
+
+def line(token: str, **options: str) -> str:
+    """Return the register's line for the token."""
+    said = {"name": "someone", "scopes": "recognize"} | options
+    return f"sha256:{hashlib.sha256(token.encode()).hexdigest()} {words(said)}\n"
+
+
+def words(options: Mapping[str, str]) -> str:
+    return " ".join(f"{key}={value}" for key, value in options.items())
+
+
+@dataclass
+class Issuer:
+    """An OIDC issuer: its pages by path, and what was asked for. `go` delays its answers until it is set."""
+
+    url: str
+    ca: Path
+    pages: dict[str, Any] = field(default_factory=dict)
+    """JSON, bytes as they are, or the address of a redirect as a text."""
+    requests: list[str] = field(default_factory=list)
+    go: threading.Event = field(default_factory=threading.Event)
+    keys: dict[str, RSAKey | ECKey] = field(default_factory=dict)
+
+    def rotate(self, *kids: str) -> None:
+        """Publish keys with these IDs; those that are there already stay as they are."""
+        self.keys = {kid: self.keys.get(kid) or RSAKey.generate_key(2048, {"kid": kid}) for kid in kids}
+        self.pages[DISCOVERY] = {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+        self.pages["/keys"] = {"keys": [key.as_dict(private=False) for key in self.keys.values()]}
+
+    def token(self, kid: str = "first", key: RSAKey | ECKey | None = None, **claims: Any) -> str:
+        """Return a JWT of `someone`, valid for an hour, with other claims as given; None leaves one out."""
+        said = {"iss": self.url, "aud": AUDIENCE, "sub": "someone", "exp": int(time.time()) + 3600} | claims
+        return jwt.encode(
+            {"alg": "RS256", "kid": kid},
+            {name: value for name, value in said.items() if value is not None},
+            key or self.keys[kid],
+            algorithms=["RS256"],
+        )
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings of a server that believes this issuer."""
+        return {"jwt_issuer": self.url, "jwt_audience": AUDIENCE, "jwt_ca": str(self.ca)}
+
+
+@contextmanager
+def issuer(authority: Authority) -> Iterator[Issuer]:
+    """Run an issuer with one key, `first`, over HTTPS; yield it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.requests.append(self.path)
+            served.go.wait(PATIENCE)
+            page = served.pages.get(self.path)
+            self.send_response(404 if page is None else 302 if isinstance(page, str) else 200)
+            if isinstance(page, str):
+                self.send_header("Location", page)
+            self.end_headers()
+            self.wfile.write(page if isinstance(page, bytes) else json.dumps(page).encode())
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.socket = authority.server_context().wrap_socket(server.socket, server_side=True)
+    served = Issuer(f"https://127.0.0.1:{server.server_port}", authority.path)
+    served.rotate("first")
+    served.go.set()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield served
+    finally:
+        served.go.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
