@@ -18,7 +18,9 @@ def path(tmp_path: Path) -> Path:
 
 def test_reads_recognizers_in_their_order(path: Path) -> None:
     """Recognizers keep the file's order, which is also the order of results."""
-    path.write_text("tls: plaintext\nrecognizers: {svm: {target: 'svm:1'}, keras: {target: 'keras:2'}, aws: {target: 'aws:3'}}")
+    path.write_text(
+        "tls: plaintext\nrecognizers: {svm: {target: 'svm:1'}, keras: {target: 'keras:2'}, aws: {target: 'aws:3'}}"
+    )
     assert list(load_config(path).recognizers) == ["svm", "keras", "aws"]
 
 

@@ -19,7 +19,7 @@ from services.rekognition.budget.ledger import Ledger, ProcessLedger, TableLedge
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.runtime.doors.caller import Caller, enter
 from services.runtime.doors.scopes import Scope
-from services.runtime.errors import BudgetExhausted, CallerBudgetExhausted, Throttled
+from services.runtime.errors import BudgetExhausted, CallerBudgetExhausted, DependencyUnavailable, Throttled
 from services.runtime.images.image import Image
 from services.runtime.leaf.leaf import Leaf
 from tests.support.aws import TABLE, Answer, dynamodb, refusal, scripted_aws, settings
@@ -148,21 +148,42 @@ def test_callers_items_expire_and_days_do_not(client: "DynamoDBClient") -> None:
     assert expiry == {"spending": "0", "caller": str(int(datetime(2020, 3, 3, tzinfo=UTC).timestamp()))}
 
 
-@pytest.mark.parametrize(("limit", "writes"), [(None, 1), (5000, 2)])
-async def test_only_callers_with_a_limit_are_counted(limit: int | None, writes: int) -> None:
-    """A caller without one costs no further write."""
-    written: list[dict[str, Any]] = []
+class Writes:
+    """A table that records what is added to its sums, in order, and fails at the day's if it has `no_day`."""
 
-    def table(operation: str, body: dict[str, Any]) -> Answer:
+    def __init__(self, *, no_day: bool = False) -> None:
+        self.no_day = no_day
+        self.added: list[tuple[str, int]] = []
+
+    def __call__(self, operation: str, body: dict[str, Any]) -> Answer:
         if not operation.endswith("UpdateItem"):
             return 200, {"Items": []}
-        written.append(body)
-        return 200, {"Attributes": {"micro_usd": {"N": "1000"}}}
+        pk = body["Key"]["pk"]["S"]
+        self.added.append((pk, int(body["ExpressionAttributeValues"][":amount"]["N"])))
+        failed = self.no_day and pk == "spending"
+        return refusal("InternalServerError", 500) if failed else (200, {"Attributes": {"micro_usd": {"N": "1000"}}})
 
-    with scripted_aws(respond) as aws, scripted_aws(table) as dynamo:
+
+@pytest.mark.parametrize(
+    ("limit", "added"), [(None, [("spending", 1000)]), (5000, [("caller", 1000), ("spending", 1000)])]
+)
+async def test_only_callers_with_a_limit_are_counted(limit: int | None, added: list[tuple[str, int]]) -> None:
+    """A caller without one costs no further write."""
+    with scripted_aws(respond) as aws, scripted_aws(writes := Writes()) as dynamo:
         async with running(aws.url, dynamodb_endpoint_url=dynamo.url, rekognition_table=TABLE) as one:
             await labels(one, call_of("first-team", limit))
-    assert len(written) == writes
+    assert writes.added == added
+
+
+async def test_what_cannot_be_counted_for_all_is_not_charged() -> None:
+    """If the day's sum cannot be written, the call is not made, and its caller gets the money back."""
+    own = {"rekognition_table": TABLE, "rekognition_attempts": 1}
+    with scripted_aws(respond) as aws, scripted_aws(writes := Writes(no_day=True)) as dynamo:
+        async with running(aws.url, dynamodb_endpoint_url=dynamo.url, **own) as one:
+            with pytest.raises(DependencyUnavailable):
+                await labels(one, call_of("first-team", 5000))
+    assert writes.added == [("caller", 1000), ("spending", 1000), ("caller", -1000)]
+    assert not aws.requests
 
 
 async def test_replicas_share_a_callers_limit(table_url: str) -> None:
