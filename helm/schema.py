@@ -27,8 +27,10 @@ def schema() -> Schema:
             labels=_TEXTS,
             annotations=_TEXTS,
             images=_IMAGES,
+            auth=_AUTH,
+            tls=_object(secretName=_NAME, issuerRef=_ISSUER),
             defaults=_object(**_workload(GatewaySettings, *LEAVES.values())),
-            gateway=_object(**_workload(GatewaySettings), service=_SERVICE, order=_list(_NAME)),
+            gateway=_object(**_workload(GatewaySettings), service=_SERVICE, tls=_GATEWAY_TLS, order=_list(_NAME)),
             recognizers=_recognizers(_object(**entry["properties"])),
             ingress=_INGRESS,
             networkPolicy=_NETWORK_POLICY,
@@ -68,7 +70,8 @@ def _recognizers(entry: Schema) -> Schema:
 
 
 def _recognizer(entry: Schema, *settings: type[Settings]) -> dict[str, Schema]:
-    return {**_workload(*settings), "deploy": _BOOLEAN, "gateway": entry, "serving": _SERVING}
+    own = {"deploy": _BOOLEAN, "gateway": entry, "tls": _SECRET, "serving": _SERVING}
+    return {**_workload(*settings), **own}
 
 
 def _workload(*settings: type[Settings]) -> dict[str, Schema]:
@@ -80,6 +83,7 @@ def _workload(*settings: type[Settings]) -> dict[str, Schema]:
         "resources": _RESOURCES,
         "drain": _object(delaySeconds=_integer(0, 300), seconds=_integer(0, 300)),
         "startupSeconds": _integer(1, 3600),
+        "probe": _object(port=_integer(1, 65535), service={"type": ["string", "null"]}),
         "strategy": _object(type={"enum": ["RollingUpdate", "Recreate"]}, rollingUpdate=_ANY_OBJECT),
         "serviceAccount": _object(create=_BOOLEAN, name=_NAME, annotations=_TEXTS),
         "autoscaling": _AUTOSCALING,
@@ -146,6 +150,18 @@ _IMAGES = _object(
     pullSecrets=_list(_object(name=_NAME)),
 )
 _SERVICE = _object(type={"enum": ["ClusterIP", "NodePort", "LoadBalancer"]}, annotations=_TEXTS)
+_ISSUER = _object(name=_NAME, kind={"enum": ["Issuer", "ClusterIssuer"]}, group=_TEXT)
+_GATEWAY_TLS = _object(secretName=_NAME, dnsNames=_list(_NAME))
+_SECRET = _object(secretName=_NAME)
+_URL: Schema = {"type": "string", "pattern": "^(https://.+)?$"}
+_AUTH = _object(
+    mode={"enum": ["anonymous", "token", "mtls"]},
+    allowAnonymousIngress=_BOOLEAN,
+    callers=_SECRET,
+    jwt=_object(issuer=_URL, audience=_TEXT, jwksUrl=_URL),
+    clientCa=_SECRET,
+    test=_SECRET,
+)
 _AUTOSCALING = _object(
     type={"enum": ["none", "hpa", "keda"]},
     minReplicas=_integer(1, 1000),
@@ -186,9 +202,6 @@ _INGRESS = _object(
     annotations=_TEXTS,
     tls=_object(
         secretName=_NAME,
-        certificate=_object(
-            enabled=_BOOLEAN,
-            issuerRef=_object(name=_NAME, kind={"enum": ["Issuer", "ClusterIssuer"]}, group=_TEXT),
-        ),
+        certificate=_object(enabled=_BOOLEAN, issuerRef=_ISSUER),
     ),
 )

@@ -49,9 +49,9 @@ def test_probes_check_the_servers_health(component: str) -> None:
     server = charts.containers(charts.pod(ALL, f"marquee-{component}"))[component]
     probes = {probe: server[f"{probe}Probe"]["grpc"] for probe in ("startup", "liveness", "readiness")}
     assert probes == {
-        "startup": {"port": 50051, "service": "liveness"},
-        "liveness": {"port": 50051, "service": "liveness"},
-        "readiness": {"port": 50051, "service": "readiness"},
+        "startup": {"port": 9465, "service": "liveness"},
+        "liveness": {"port": 9465, "service": "liveness"},
+        "readiness": {"port": 9465, "service": "readiness"},
     }
 
 
@@ -99,8 +99,8 @@ def test_gateway_accepts_its_file(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text(charts.one(ALL, "ConfigMap", "marquee-gateway")["data"]["gateway.yaml"])
     recognizers = load_config(file).recognizers
-    assert {name: each.target for name, each in recognizers.items()} == {
-        name: f"dns:///marquee-{name}:50051" for name in RECOGNIZERS
+    assert {name: (each.target, each.tls) for name, each in recognizers.items()} == {
+        name: (f"dns:///marquee-{name}:50051", "plaintext") for name in RECOGNIZERS
     }
     assert [name for name, each in recognizers.items() if each.priced] == ["rekognition"]
 

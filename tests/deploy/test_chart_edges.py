@@ -5,6 +5,7 @@ import pytest
 from tests.deploy import charts
 
 pytestmark = pytest.mark.slow
+_OPEN = {"auth": {"allowAnonymousIngress": True}}
 
 
 def test_hpa_scales_on_cpu_and_calls_in_flight() -> None:
@@ -48,7 +49,7 @@ def test_budget_depends_on_the_minimum_of_pods() -> None:
 )
 def test_ingress_speaks_grpc(kind: str, annotation: str, value: str) -> None:
     """Both controllers are configured to speak gRPC to the gateway."""
-    objects = charts.render({"ingress": {"enabled": True, "type": kind, "host": "faces.example.com"}})
+    objects = charts.render(_OPEN | {"ingress": {"enabled": True, "type": kind, "host": "faces.example.com"}})
     ingress = charts.one(objects, "Ingress", "marquee-gateway")
     assert ingress["metadata"]["annotations"][annotation] == value
     assert ingress["spec"]["ingressClassName"] == kind
@@ -61,7 +62,8 @@ def test_ingress_speaks_grpc(kind: str, annotation: str, value: str) -> None:
 def test_certificate_is_in_the_ingress_secret() -> None:
     """The Secret that cert-manager writes is the one that the Ingress reads."""
     tls = {"certificate": {"enabled": True}}
-    objects = charts.render({"ingress": {"enabled": True, "type": "nginx", "host": "faces.example.com", "tls": tls}})
+    ingress = {"enabled": True, "type": "nginx", "host": "faces.example.com", "tls": tls}
+    objects = charts.render(_OPEN | {"ingress": ingress})
     certificate = charts.one(objects, "Certificate", "marquee-gateway")["spec"]
     assert certificate["dnsNames"] == ["faces.example.com"]
     entry = charts.one(objects, "Ingress", "marquee-gateway")["spec"]["tls"][0]

@@ -5,6 +5,12 @@ import pytest
 from tests.deploy import charts
 
 _SVM_PATH = "/recognizers/svm"
+_CALLERS = {"callers": {"secretName": "c"}}
+_TOKEN = {"auth": {"mode": "token", **_CALLERS}, "tls": {"secretName": "t"}}
+_MTLS = {"auth": {"mode": "mtls"}, "tls": {"secretName": "t"}}
+_INGRESS = {"enabled": True, "host": "faces.example.com"}
+_ELSEWHERE = {"deploy": False, "gateway": {"target": "eu:50051"}}
+_ISSUER = {"issuer": "https://id.example"}
 WRONG = [
     ({"gatway": {}}, "'gatway' not allowed"),
     ({"gateway": {"replica": 2}}, "at '/gateway': additional properties 'replica'"),
@@ -36,7 +42,29 @@ WRONG = [
     ({"recognizers": {"keras": {"serving": {"gpus": 1}}}}, "'gpus' not allowed"),
     ({"recognizers": {"keras": {"serving": {"model": {"source": "/models"}}}}}, "serving/model/source"),
     ({"recognizers": {"keras": None, "svm": None, "rekognition": None}}, "recognizers"),
-    ({"ingress": {"enabled": True}}, "ingress.host"),
+    ({"ingress": {"enabled": True}, "auth": {"allowAnonymousIngress": True}}, "ingress.host"),
+    ({"ingress": _INGRESS}, "ingress.enabled"),
+    ({"gateway": {"service": {"type": "LoadBalancer"}}}, "gateway.service.type: whoever reaches a LoadBalancer"),
+    ({"gateway": {"service": {"type": "NodePort"}}}, "gateway.service.type: whoever reaches a NodePort"),
+    ({"auth": {"mode": "open"}}, "/auth/mode"),
+    ({"auth": {"mode": "token"}, "tls": {"secretName": "t"}}, "auth.callers.secretName"),
+    ({"auth": {"mode": "token", **_CALLERS}}, "tls.secretName, tls.issuerRef or gateway.tls.secretName"),
+    ({"auth": {"mode": "mtls"}}, "auth.mode is mtls"),
+    (_MTLS | {"tls": {}, "gateway": {"tls": {"secretName": "g"}}}, "recognizers.keras.tls.secretName"),
+    (_TOKEN | {"tls": {"secretName": "t", "issuerRef": {"name": "i"}}}, "tls.secretName: leave it out"),
+    (_TOKEN | {"auth": {"mode": "token", "jwt": _ISSUER}}, "auth.jwt.audience"),
+    (_TOKEN | {"auth": {"mode": "token", "jwt": {"issuer": "http://id"}}}, "/auth/jwt/issuer"),
+    (_TOKEN | {"recognizers": {"actors": {"image": {"repository": "x"}}}}, "recognizers.actors.probe.port"),
+    (_TOKEN | {"gateway": {"probe": {"port": 50051}}}, "gateway.probe.port"),
+    (_MTLS | {"ingress": _INGRESS}, "ingress.type"),
+    ({"auth": _CALLERS}, "auth.callers.secretName: it has no effect"),
+    ({"auth": {"jwt": _ISSUER}}, "auth.jwt.issuer: it has no effect"),
+    ({"auth": {"clientCa": {"secretName": "c"}}}, "auth.clientCa.secretName: it has no effect"),
+    ({"tls": {"secretName": "t"}}, "tls.secretName: it has no effect"),
+    ({"tls": {"issuerRef": {"name": "i"}}}, "tls.issuerRef: it has no effect"),
+    ({"recognizers": {"eu": _ELSEWHERE}}, "recognizers.eu.gateway.tls"),
+    ({"recognizers": {"svm": {"probe": {"port": 0}}}}, f"{_SVM_PATH}/probe/port"),
+    ({"recognizers": {"svm": {"tls": {"dnsNames": []}}}}, f"{_SVM_PATH}/tls': additional properties 'dnsNames'"),
     ({"ingress": {"type": "traefik"}}, "/ingress/type"),
     ({"networkPolicy": {"enabled": "yes"}}, "/networkPolicy/enabled"),
     ({"podMonitor": {"interval": "often"}}, "/podMonitor/interval"),

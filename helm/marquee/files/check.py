@@ -1,9 +1,11 @@
 """Recognize a picture through the gateway and check every recognizer; run by `helm test`.
 
-usage: check.py TARGET PICTURE. Exit 1 if any recognizer is not ready or did not do its part.
+usage: check.py TARGET PICTURE [CREDENTIALS]. Exit 1 if any recognizer is not ready or did not do its part. With the
+folder CREDENTIALS the calls go over TLS, with those of `ca.crt`, `token`, `tls.crt` and `tls.key` that it has.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -16,17 +18,36 @@ _FINE = (pb.OUTCOME_OK, pb.OUTCOME_PARTIAL)
 
 def main() -> int:
     """Print a line for each recognizer; return the exit code."""
-    target, picture = sys.argv[1:]
-    with grpc.insecure_channel(target) as channel:
-        stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
-        listing = stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=30, wait_for_ready=True)
-        request = pb.RecognizeImageRequest(image=pb.Image(content=Path(picture).read_bytes()))
-        response = stub.RecognizeImage(request, timeout=60)
+    target, picture, *credentials = sys.argv[1:]
+    try:
+        with _channel(target, credentials) as channel:
+            stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
+            listing = stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=30, wait_for_ready=True)
+            request = pb.RecognizeImageRequest(image=pb.Image(content=Path(picture).read_bytes()))
+            response = stub.RecognizeImage(request, timeout=60)
+    except grpc.RpcError as exc:
+        print(target, exc.code().name, exc.details())
+        return 1
     ready = [_is_ready(one) for one in listing.recognizers]
     fine = [_is_fine(result) for result in response.results]
     for verdict in response.verdicts:
         print("verdict", pb.VerdictState.Name(verdict.state), verdict.display_name)
     return 0 if ready and all(ready) and all(fine) and len(fine) == len(ready) else 1
+
+
+def _channel(target: str, credentials: Sequence[str]) -> grpc.Channel:
+    if not credentials:
+        return grpc.insecure_channel(target)
+    ca, token, chain, key = (_content(Path(*credentials, name)) for name in ("ca.crt", "token", "tls.crt", "tls.key"))
+    transport = grpc.ssl_channel_credentials(ca, key, chain)
+    if token is None:
+        return grpc.secure_channel(target, transport)
+    caller = grpc.access_token_call_credentials(token.decode().strip())
+    return grpc.secure_channel(target, grpc.composite_channel_credentials(transport, caller))
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.exists() else None
 
 
 def _is_ready(one: pb.Recognizer) -> bool:

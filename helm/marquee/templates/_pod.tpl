@@ -12,20 +12,22 @@
 {{- end }}
 {{- end -}}
 
-{{/* gRPC probes of a server: liveness holds from the first moment, readiness while calls are welcome. Takes startupSeconds. */}}
+{{/* gRPC probes of a server: liveness holds from the first moment, readiness while calls are welcome. Takes a component's values. */}}
 {{- define "marquee.probes" -}}
+{{- $port := .probe.port }}
+{{- $services := ternary (dict "live" .probe.service "ready" .probe.service) (dict "live" "liveness" "ready" "readiness") (kindIs "string" .probe.service) -}}
 startupProbe:
-  grpc: {port: 50051, service: liveness}
+  grpc: {port: {{ $port }}, service: {{ $services.live | quote }}}
   periodSeconds: 2
   timeoutSeconds: 3
-  failureThreshold: {{ div (add . 1) 2 }}
+  failureThreshold: {{ div (add .startupSeconds 1) 2 }}
 livenessProbe:
-  grpc: {port: 50051, service: liveness}
+  grpc: {port: {{ $port }}, service: {{ $services.live | quote }}}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
 readinessProbe:
-  grpc: {port: 50051, service: readiness}
+  grpc: {port: {{ $port }}, service: {{ $services.ready | quote }}}
   periodSeconds: 2
   timeoutSeconds: 3
   failureThreshold: 2

@@ -1,0 +1,117 @@
+{{/* Whether the mode makes callers show who they are, over TLS; "true" or nothing. */}}
+{{- define "marquee.closed" -}}
+{{- if ne .Values.auth.mode "anonymous" -}}true{{- end -}}
+{{- end -}}
+
+{{/* Whether a component speaks TLS; "true" or nothing. Takes (list root values). */}}
+{{- define "marquee.speaksTls" -}}
+{{- $word := ((index . 1).gateway).tls | default "" -}}
+{{- if and (include "marquee.closed" (index . 0)) (ne (toString $word) "plaintext") -}}true{{- end -}}
+{{- end -}}
+
+{{/* Where a component's values are. Takes its name. */}}
+{{- define "marquee.key" -}}
+{{- ternary . (printf "recognizers.%s" .) (eq . "gateway") -}}
+{{- end -}}
+
+{{/* The name under which a component is called, with the namespace if its certificate has to have it. Takes (list root component values). */}}
+{{- define "marquee.host" -}}
+{{- include "marquee.fullname" (index . 0) }}-{{ index . 1 -}}
+{{- if include "marquee.speaksTls" (list (index . 0) (index . 2)) }}.{{ (index . 0).Release.Namespace }}.svc{{ end -}}
+{{- end -}}
+
+{{/* The Secret that cert-manager writes for a component. Takes (list root component). */}}
+{{- define "marquee.issuedSecret" -}}
+{{- printf "%s-%s-grpc-tls" (include "marquee.fullname" (index . 0)) (index . 1) -}}
+{{- end -}}
+
+{{/* The Secret with the certificate that a component shows its callers. Takes (list root component values). */}}
+{{- define "marquee.serverSecret" -}}
+{{- $tls := (index . 0).Values.tls -}}
+{{- $issued := ternary (include "marquee.issuedSecret" .) "" (not (empty $tls.issuerRef)) -}}
+{{- ((index . 2).tls).secretName | default $tls.secretName | default $issued
+  | required (printf "tls.secretName, tls.issuerRef or %s.tls.secretName: say where its certificate comes from, as auth.mode is %s" (include "marquee.key" (index . 1)) (index . 0).Values.auth.mode) -}}
+{{- end -}}
+
+{{/* The Secret with the certificate that the gateway shows recognizers: what `tls` says of all comes first. */}}
+{{- define "marquee.clientSecret" -}}
+{{- $gateway := dict "tls" (ternary .Values.gateway.tls (dict) (empty .Values.tls.issuerRef)) -}}
+{{- .Values.tls.secretName | default (include "marquee.serverSecret" (list . "gateway" $gateway)) -}}
+{{- end -}}
+
+{{/* Who may call a component, in its environment: name → value, as YAML. Takes (list root component values). */}}
+{{- define "marquee.doors" -}}
+{{- $root := index . 0 -}}
+{{- $auth := $root.Values.auth -}}
+{{- if not (include "marquee.speaksTls" (list $root (index . 2))) }}
+MARQUEE_ALLOW_ANONYMOUS: true
+{{- else }}
+MARQUEE_TLS_CERT: /tls/server/tls.crt
+MARQUEE_TLS_KEY: /tls/server/tls.key
+{{- if ne (index . 1) "gateway" }}
+MARQUEE_TLS_CLIENT_CA: /tls/server/ca.crt
+MARQUEE_TLS_CLIENT_SCOPES: none
+MARQUEE_CALLERS: /callers/callers
+{{- else }}
+{{- if eq $auth.mode "mtls" }}
+MARQUEE_TLS_CLIENT_CA: {{ ternary "/tls/callers/ca.crt" "/tls/client/ca.crt" (not (empty $auth.clientCa.secretName)) }}
+{{- end }}
+{{- if $auth.callers.secretName }}
+MARQUEE_CALLERS: /callers/callers
+{{- end }}
+{{- with $auth.jwt.issuer }}
+MARQUEE_JWT_ISSUER: {{ . | quote }}
+MARQUEE_JWT_AUDIENCE: {{ $auth.jwt.audience | required "auth.jwt.audience: the issuer's tokens for other services would be accepted" | quote }}
+MARQUEE_JWT_JWKS_URL: {{ $auth.jwt.jwksUrl | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Folders with certificates and registers: mount path → volume's source, as YAML. Takes (list root component values). */}}
+{{- define "marquee.doorFolders" -}}
+{{- $root := index . 0 -}}
+{{- $auth := $root.Values.auth -}}
+{{- if include "marquee.speaksTls" (list $root (index . 2)) }}
+/tls/server: {secret: {secretName: {{ include "marquee.serverSecret" . }}}}
+{{- if ne (index . 1) "gateway" }}
+/callers: {configMap: {name: {{ include "marquee.fullname" $root }}-callers}}
+{{- else }}
+/tls/client: {secret: {secretName: {{ include "marquee.clientSecret" $root }}}}
+{{- if and (eq $auth.mode "mtls") $auth.clientCa.secretName }}
+/tls/callers: {secret: {secretName: {{ $auth.clientCa.secretName }}, items: [{key: ca.crt, path: ca.crt}]}}
+{{- end }}
+{{- with $auth.callers.secretName }}
+/callers: {secret: {secretName: {{ . }}, items: [{key: callers, path: callers}]}}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Fail for values with which everybody could call, or nobody, by mistake. */}}
+{{- define "marquee.checkDoors" -}}
+{{- $values := .Values -}}
+{{- $auth := $values.auth -}}
+{{- if include "marquee.closed" . -}}
+{{- if and (eq $auth.mode "token") (not $auth.callers.secretName) (not $auth.jwt.issuer) }}{{ fail "auth.callers.secretName: name the Secret with the register of callers, or set auth.jwt.issuer, as auth.mode is token" }}{{ end -}}
+{{- if and $values.tls.secretName $values.tls.issuerRef }}{{ fail "tls.secretName: leave it out, or tls.issuerRef" }}{{ end -}}
+{{- if and (eq $auth.mode "mtls") $values.ingress.enabled (eq $values.ingress.type "alb") }}{{ fail "ingress.type: an ALB has no client certificate to show, which auth.mode mtls asks for; set gateway.service.type to LoadBalancer instead" }}{{ end -}}
+{{- range $component, $one := include "marquee.components" . | fromYaml -}}
+{{- if and (include "marquee.speaksTls" (list $ $one)) (eq (int $one.probe.port) 50051) }}{{ fail (printf "%s.probe.port: kubelet speaks no TLS, as this port does; set 9465 for an image of Marquee's runtime, or gateway.tls to plaintext for another" (include "marquee.key" $component)) }}{{ end -}}
+{{- end -}}
+{{- else -}}
+{{- range $key, $value := dict "auth.callers.secretName" $auth.callers.secretName "auth.clientCa.secretName" $auth.clientCa.secretName "auth.jwt.issuer" $auth.jwt.issuer "tls.secretName" $values.tls.secretName "tls.issuerRef" $values.tls.issuerRef -}}
+{{- if $value }}{{ fail (printf "%s: it has no effect while auth.mode is anonymous; set auth.mode to token or mtls" $key) }}{{ end -}}
+{{- end -}}
+{{- if not $auth.allowAnonymousIngress -}}
+{{- $remedy := "set auth.mode to token or mtls, or auth.allowAnonymousIngress to true" -}}
+{{- if $values.ingress.enabled }}{{ fail (printf "ingress.enabled: whoever reaches it could call, as auth.mode is anonymous; %s" $remedy) }}{{ end -}}
+{{- if ne $values.gateway.service.type "ClusterIP" }}{{ fail (printf "gateway.service.type: whoever reaches a %s could call, as auth.mode is anonymous; %s" $values.gateway.service.type $remedy) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The name of a volume that is mounted at a path. */}}
+{{- define "marquee.volumeName" -}}
+{{- trimPrefix "/" . | replace "/" "-" -}}
+{{- end -}}
