@@ -6,7 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -118,7 +118,8 @@ def issuer(authority: Authority) -> Iterator[Issuer]:
             if isinstance(page, str):
                 self.send_header("Location", page)
             self.end_headers()
-            self.wfile.write(page if isinstance(page, bytes) else json.dumps(page).encode())
+            with suppress(OSError):  # it may have gone
+                self.wfile.write(page if isinstance(page, bytes) else json.dumps(page).encode())
 
         def log_message(self, *args: object) -> None:
             pass
