@@ -6,9 +6,11 @@ import socket
 import ssl
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from urllib.parse import unquote
 
 from services.gateway.config import Tls
+from services.runtime.doors.certificates import read_certificate
 
 _VERDICTS = {
     "certificate has expired": "its certificate has expired",
@@ -18,15 +20,11 @@ _VERDICTS = {
     "WRONG_VERSION_NUMBER": "it does not speak TLS, and this gateway does",
 }
 """What gRPC and OpenSSL say of a recognizer's certificate, and what it means; the first that fits."""
-_ALERTS = {
-    "CERTIFICATE_REQUIRED": "it asks for a client certificate, and this gateway has none for it",
-    "CERTIFICATE_EXPIRED": "it refuses this gateway's certificate, which has expired",
-    "UNKNOWN_CA": "it refuses this gateway's certificate, which is from no CA that it trusts",
-    "": "it refuses this gateway's certificate",
-}
-"""What a recognizer says of the gateway's certificate."""
 _SPEAKS_TLS = "it speaks TLS, and this gateway does not"
 _CLOSED = re.compile(r"ipv[46]:(?P<host>[^ ]+):(?P<port>\d+): (?:Socket closed|.*(?:reset by peer|Broken pipe))")
+_ASKS = "it asks for a client certificate, and this gateway has none for it"
+_EXPIRED = "it refuses this gateway's certificate, which has expired"
+_REFUSES = "it refuses this gateway's certificate, which is perhaps from no CA that it trusts"
 _PROBE_SECONDS = 1.0
 _MEMORY_SECONDS = 2.0
 
@@ -42,8 +40,8 @@ class Diagnosis:
     async def of(self, text: str, seconds: float) -> str:
         """Return what is wrong, judging by gRPC's text; empty if the recognizer is only away.
 
-        A recognizer that closes the connection without a word is asked again by `ssl`, which tells its alerts, within
-        the seconds and once in 2 s at most.
+        A recognizer that closes connections without a word is called again by `ssl`, which tells what came before that,
+        within the seconds and once in 2 s at most.
         """
         closed = _CLOSED.search(text)
         if closed is None:
@@ -59,30 +57,35 @@ class Diagnosis:
 
 
 def _probe(address: tuple[str, int], tls: Tls | None) -> str:
-    """Return what the server's answer to a TLS handshake says of the connection."""
+    """Return what a handshake shows of a server that closes connections."""
     try:
-        _shake_hands(address, tls or Tls())
+        with (
+            socket.create_connection(address, _PROBE_SECONDS) as connection,
+            _context(tls or Tls()).wrap_socket(connection) as encrypted,
+        ):
+            # In TLS 1.3 a server refuses a certificate after the handshake; otherwise HTTP/2 lets it speak first.
+            is_open = tls is None or encrypted.recv(1)
     except ssl.SSLCertVerificationError:
-        return "" if tls else _SPEAKS_TLS
-    except ssl.SSLError as exc:
-        alert = exc.reason or ""
-        if "ALERT" not in alert:
-            return ""
-        return next(words for mark, words in _ALERTS.items() if mark in alert) if tls else _SPEAKS_TLS
+        is_open = True
+    except (ssl.SSLError, ConnectionResetError):
+        is_open = False
     except (OSError, ValueError):
         return ""
-    return "" if tls else _SPEAKS_TLS
+    if tls is None:
+        return _SPEAKS_TLS if is_open else ""
+    return "" if is_open else _refusal(tls)
 
 
-def _shake_hands(address: tuple[str, int], tls: Tls) -> None:
-    """Read a byte over TLS: in TLS 1.3 a server refuses a certificate after the handshake."""
+def _context(tls: Tls) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=tls.ca)
     context.check_hostname = False  # gRPC has checked it
     context.set_alpn_protocols(["h2"])
     if tls.cert:
         context.load_cert_chain(tls.cert, tls.key)
-    with (
-        socket.create_connection(address, _PROBE_SECONDS) as connection,
-        context.wrap_socket(connection) as encrypted,
-    ):
-        encrypted.recv(1)
+    return context
+
+
+def _refusal(tls: Tls) -> str:
+    if tls.cert is None or tls.key is None:
+        return _ASKS
+    return _EXPIRED if read_certificate(tls.cert, tls.key).expiry < datetime.now(UTC) else _REFUSES

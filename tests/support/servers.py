@@ -21,11 +21,14 @@ from PIL import Image as Pillow
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 from services.gateway import fusion
-from services.gateway.config import BackendConfig, GatewayConfig
+from services.gateway.config import BackendConfig, GatewayConfig, load_config
 from services.gateway.servicer import Gateway
 from services.gateway.settings import GatewaySettings
 from services.runtime import status
+from services.runtime.doors.caller import current
+from services.runtime.doors.certificates import read_certificate, server_credentials
 from services.runtime.doors.door import Door
+from services.runtime.doors.watch import watch
 from services.runtime.errors import DomainError, Misconfigured
 from services.runtime.images.image import Image
 from services.runtime.leaf.leaf import Leaf, serve
@@ -70,6 +73,7 @@ class Scripted:
         self.load_seconds = load_seconds
         self.load_error = load_error
         self.calls: list[Options] = []
+        self.callers: list[str] = []
         self.cancelled = 0
 
     async def load(self) -> None:
@@ -80,6 +84,7 @@ class Scripted:
     async def recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
         assert image.content
         self.calls.append(options)
+        self.callers.append(current().name)
         try:
             await asyncio.sleep(self.seconds)
             while not self.until():  # noqa: ASYNC110 - a test decides, perhaps in another process
@@ -163,26 +168,40 @@ class LeafProcess:
 
 @asynccontextmanager
 async def served(
-    service: Service, port: int = 0, most_bytes: int = 64 * MIB, callers: Path | None = None
+    service: Service, port: int = 0, most_bytes: int = 64 * MIB, wake: asyncio.Event | None = None, **settings: object
 ) -> AsyncIterator[str]:
-    """Serve in this event loop, those of the register of callers if there is one; yield the address."""
-    interceptor = CallInterceptor(most_bytes, Door(LeafSettings(callers=callers)))
+    """Serve in this event loop, with the settings of who may call; yield the address.
+
+    Given `wake`, follow the service's files, at once when it is set.
+    """
+    door = LeafSettings(**settings)
+    interceptor = CallInterceptor(most_bytes, Door(door))
     server = grpc.aio.server(interceptors=[interceptor], options=(*LIMITS, ("grpc.so_reuseport", 0)))
     service.register(server)
-    bound = server.add_insecure_port(f"127.0.0.1:{port}")
+    bound = _bind(server, f"127.0.0.1:{port}", door)
     await service.load()
     await server.start()
+    watching = asyncio.create_task(watch(service.files, wake)) if wake else None
     try:
         yield f"127.0.0.1:{bound}"
     finally:
+        if watching:
+            watching.cancel()
         await server.stop(0)
         await service.close()
+
+
+def _bind(server: grpc.aio.Server, address: str, door: LeafSettings) -> int:
+    if door.tls_cert is None or door.tls_key is None:
+        return server.add_insecure_port(address)
+    certificate = read_certificate(door.tls_cert, door.tls_key, door.tls_client_ca)
+    return server.add_secure_port(address, server_credentials(lambda: certificate))
 
 
 @asynccontextmanager
 async def leaf(recognizer: Scripted, port: int = 0, **settings: object) -> AsyncIterator[str]:
     """Serve the recognizer; yield the address."""
-    async with served(Leaf(recognizer, LeafSettings(**settings)), port) as address:
+    async with served(Leaf(recognizer, LeafSettings(**settings)), port, **settings) as address:
         yield address
 
 
@@ -237,18 +256,23 @@ if __name__ == "__main__":
 
 @asynccontextmanager
 async def gateway(
-    backends: Mapping[str, str | BackendConfig],
-    name: str = "gateway",
-    port: int = 0,
-    callers: Path | None = None,
+    backends: Mapping[str, str | BackendConfig], name: str = "gateway", port: int = 0, **settings: object
 ) -> AsyncIterator[str]:
     """Serve a gateway over the recognizers, given by target or configuration; yield the address."""
     recognizers = {
         key: one if isinstance(one, BackendConfig) else BackendConfig(target=one) for key, one in backends.items()
     }
     config = GatewayConfig(recognizers=recognizers)
-    async with served(Gateway(config, GatewaySettings(gateway_name=name)), port, callers=callers) as address:
+    async with served(Gateway(config, GatewaySettings(gateway_name=name)), port, **settings) as address:
         yield address
+
+
+@asynccontextmanager
+async def gateway_of(file: Path, wake: asyncio.Event) -> AsyncIterator[Stub]:
+    """Yield a client of a gateway that follows its file, and what that names, at once when `wake` is set."""
+    service = Gateway(load_config(file), GatewaySettings(), file)
+    async with served(service, wake=wake) as address, stub(address) as client:
+        yield client
 
 
 @asynccontextmanager
