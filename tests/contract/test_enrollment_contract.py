@@ -1,26 +1,57 @@
 """Behaviour that every EnrollmentService server shares: the gateway and each recognizer that learns faces."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from unittest import mock
 
+import boto3
 import grpc
 import pytest
 
+from local.stack import CREDENTIALS
+from marquee import Client
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2, recognizer_pb2_grpc
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from services.names import SERVERS
+from tests.support.aws import TABLE, table
 from tests.support.enrollers import ENROLLED, REFUSED, code_and_reason, refusal, states
-from tests.support.processes import LocalSystem
+from tests.support.processes import LocalSystem, server
 
 pytestmark = pytest.mark.slow
 
 ENROLLING = ("gateway", "svm")
 TWIN = "hoppers-twin"
+COLLECTION = "contract"
 
 
-@pytest.fixture(params=ENROLLING)
+@pytest.fixture(scope="module")
+def rekognition(system: LocalSystem) -> Iterator[str]:
+    """Yield the address of a Rekognition recognizer that enrolls, beside the local system's, which has no table."""
+    environment = system.environment("rekognition")
+    dynamodb_url, url = system.facts["s3_url"], environment["MARQUEE_REKOGNITION_ENDPOINT_URL"]
+    own = {"MARQUEE_DYNAMODB_ENDPOINT_URL": dynamodb_url, "MARQUEE_REKOGNITION_TABLE": TABLE}
+    with (
+        mock.patch.dict(os.environ, CREDENTIALS),
+        closing(boto3.client("dynamodb", endpoint_url=dynamodb_url)) as dynamodb,
+        closing(boto3.client("rekognition", endpoint_url=url)) as aws,
+        table(dynamodb, TABLE, pk="HASH", sk="RANGE"),
+    ):
+        aws.create_collection(CollectionId=COLLECTION)
+        environment |= own | {"MARQUEE_REKOGNITION_COLLECTION": COLLECTION}
+        with server("services.rekognition", environment) as running, Client(running.address) as client:
+            for name, picture in (("Eileen Collins", "collins.jpg"), ("Grace Hopper", "hopper.jpg")):
+                client.enroll(system.picture(picture), display_name=name)
+            yield running.address
+        aws.delete_collection(CollectionId=COLLECTION)
+
+
+@pytest.fixture(params=(*ENROLLING, "rekognition"))
 async def channel(request: pytest.FixtureRequest, system: LocalSystem) -> AsyncIterator[grpc.aio.Channel]:
-    async with grpc.aio.insecure_channel(system.address(str(request.param))) as channel:
+    name = str(request.param)
+    address = request.getfixturevalue(name) if name == "rekognition" else system.address(name)
+    async with grpc.aio.insecure_channel(address) as channel:
         yield channel
 
 
@@ -44,13 +75,14 @@ def s3_image(key: str) -> recognizer_pb2.Image:
 
 
 async def people(stub: EnrollmentServiceStub) -> list[str]:
-    """Return the ids of the people that svm knows."""
+    """Return the ids of the people whom the recognizer knows."""
     listed = await stub.ListPeople(pb.ListPeopleRequest())
-    return [person.person_id for person in of_svm(listed.results).people]
+    return [person.person_id for person in of_learner(listed.results).people]
 
 
-def of_svm(results: list[pb.EnrollmentResult]) -> pb.EnrollmentResult:
-    return next(one for one in results if one.recognizer == "svm")
+def of_learner(results: list[pb.EnrollmentResult]) -> pb.EnrollmentResult:
+    """Return the result of svm, the only one that learns behind the gateway, or of the recognizer that was called."""
+    return next((one for one in results if one.recognizer == "svm"), results[0])
 
 
 async def test_a_person_is_known_from_one_picture(
@@ -60,36 +92,38 @@ async def test_a_person_is_known_from_one_picture(
     image = recognizer_pb2.Image(content=system.picture("hopper.jpg"))
     enrolled, again = await stub.EnrollFaces(twin(image)), await stub.EnrollFaces(twin(image))
     recognized = await recognizer_pb2_grpc.RecognizerServiceStub(channel).RecognizeImage(
-        recognizer_pb2.RecognizeImageRequest(image=image)
+        recognizer_pb2.RecognizeImageRequest(
+            image=image, features=[recognizer_pb2.FEATURE_CELEBRITIES, recognizer_pb2.FEATURE_FACE_SEARCH]
+        )
     )
     listed = await stub.ListPeople(pb.ListPeopleRequest())
     removals = [await stub.RemovePerson(pb.RemovePersonRequest(person_id=TWIN)) for _ in range(2)]
-    states = [of_svm(one.results).faces[0].state for one in (enrolled, again)]
-    face = next(one for one in recognized.results if one.recognizer == "svm").faces[0]
+    states = [of_learner(one.results).faces[0].state for one in (enrolled, again)]
+    face = of_learner(recognized.results).faces[0]
     assert states == [pb.ENROLLMENT_STATE_ENROLLED, pb.ENROLLMENT_STATE_ALREADY_ENROLLED]
     assert TWIN in [candidate.person_id for candidate in face.candidates]
-    assert TWIN in [person.person_id for person in of_svm(listed.results).people]
-    assert [of_svm(one.results).removed_faces for one in removals] == [1, 0]
+    assert TWIN in [person.person_id for person in of_learner(listed.results).people]
+    assert [of_learner(one.results).removed_faces for one in removals] == [1, 0]
 
 
 async def test_pictures_come_from_s3_too(stub: EnrollmentServiceStub) -> None:
     """A picture can be enrolled by S3 reference, just as it can be recognized."""
     response = await stub.EnrollFaces(twin(s3_image("hopper.jpg")))
-    assert of_svm(response.results).faces[0].state == pb.ENROLLMENT_STATE_ENROLLED
+    assert of_learner(response.results).faces[0].state == pb.ENROLLMENT_STATE_ENROLLED
 
 
 async def test_a_face_is_listed_and_taken_back(stub: EnrollmentServiceStub) -> None:
     """A person's faces are listed with their origin; each is removed by id or picture, and again without harm."""
     image = s3_image("hopper.jpg")
-    enrolled = of_svm((await stub.EnrollFaces(twin(image))).results).faces[0]
-    listed = of_svm((await stub.ListFaces(pb.ListFacesRequest(person_id=TWIN))).results)
+    result = of_learner((await stub.EnrollFaces(twin(image))).results)
+    listed = of_learner((await stub.ListFaces(pb.ListFacesRequest(person_id=TWIN))).results)
     keys = [
-        pb.FaceKey(face=pb.FaceId(recognizer="svm", face_id=enrolled.face_id)),
+        pb.FaceKey(face=pb.FaceId(recognizer=result.recognizer, face_id=result.faces[0].face_id)),
         pb.FaceKey(content_sha256=listed.faces[0].content_sha256),
     ]
-    removed = of_svm((await stub.RemoveFaces(pb.RemoveFacesRequest(faces=keys, person_id=TWIN))).results)
-    after = of_svm((await stub.ListFaces(pb.ListFacesRequest(person_id=TWIN))).results)
-    assert [(face.face_id, face.s3_object) for face in listed.faces] == [(enrolled.face_id, image.s3_object)]
+    removed = of_learner((await stub.RemoveFaces(pb.RemoveFacesRequest(faces=keys, person_id=TWIN))).results)
+    after = of_learner((await stub.ListFaces(pb.ListFacesRequest(person_id=TWIN))).results)
+    assert [(face.face_id, face.s3_object) for face in listed.faces] == [(result.faces[0].face_id, image.s3_object)]
     assert (listed.person.person_id, listed.faces[0].create_time.seconds > 0) == (TWIN, True)
     assert [(entry.key, entry.removed_faces, entry.status.code) for entry in removed.faces] == [
         (keys[0], 1, 0),
@@ -107,8 +141,8 @@ async def test_refuses_a_taken_name(stub: EnrollmentServiceStub) -> None:
     """Somebody else's face under the name of a known person is refused, unless the call says who is meant."""
     await stub.EnrollFaces(twin(s3_image("hopper.jpg")))
     other = pb.EnrollFacesRequest(display_name="Hopper's Twin", images=[s3_image("collins.jpg")], allow_similar=True)
-    refused = of_svm((await stub.EnrollFaces(other)).results)
-    meant = of_svm((await stub.EnrollFaces(twin(s3_image("collins.jpg")))).results)
+    refused = of_learner((await stub.EnrollFaces(other)).results)
+    meant = of_learner((await stub.EnrollFaces(twin(s3_image("collins.jpg")))).results)
     assert code_and_reason(refused.faces[0].status) == ("ALREADY_EXISTS", "NAME_TAKEN")
     assert states(meant) == [ENROLLED]
 
@@ -140,7 +174,7 @@ async def test_refuses_pictures(
     stub: EnrollmentServiceStub, image: recognizer_pb2.Image, code: str, reason: str
 ) -> None:
     """A refused picture, even the only one, is a response entry with its own status; nobody is enrolled."""
-    result = of_svm((await stub.EnrollFaces(twin(image), timeout=60)).results)
+    result = of_learner((await stub.EnrollFaces(twin(image), timeout=60)).results)
     assert (result.outcome, result.status.code) == (recognizer_pb2.OUTCOME_PARTIAL, 0)
     assert states(result) == [REFUSED]
     assert code_and_reason(result.faces[0].status) == (code, reason)
@@ -151,7 +185,7 @@ async def test_refuses_pictures(
 async def test_refuses_a_stranger_with_a_known_face(stub: EnrollmentServiceStub) -> None:
     """A known face under a new name is refused unless allow_similar is set."""
     stranger = pb.EnrollFacesRequest(display_name="A stranger", images=[s3_image("hopper.jpg")])
-    result = of_svm((await stub.EnrollFaces(stranger, timeout=60)).results)
+    result = of_learner((await stub.EnrollFaces(stranger, timeout=60)).results)
     assert result.outcome == recognizer_pb2.OUTCOME_PARTIAL
     assert code_and_reason(result.faces[0].status) == ("ALREADY_EXISTS", "FACE_ALREADY_ENROLLED")
     assert await people(stub) == ["eileen-collins", "grace-hopper"]
