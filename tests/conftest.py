@@ -19,7 +19,6 @@ _TOGETHER = {
         "tests/contract/",
         "tests/deploy/test_check_script.py",
         "tests/deploy/test_dashboards.py",
-        "tests/deploy/test_one_host.py",
         "tests/e2e/test_local_system.py",
     ),
     "the enrollment servers": (
