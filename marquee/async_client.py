@@ -1,23 +1,17 @@
 """Client of a Marquee server for asyncio."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
 
 import grpc
+from google.protobuf.message import Message
 
-from marquee.channels import (
-    DEFAULT_TIMEOUT,
-    check_address,
-    check_timeout,
-    default_address,
-    open_aio_channel,
-    parsed,
-    rpc_errors,
-)
-from marquee.client import join_face_pages, join_pages, join_parts, next_page_token
+from marquee.channels.connection import DEFAULT_TIMEOUT, Connection, ConnectionOptions, check_timeout
+from marquee.channels.failure import parsed
+from marquee.client import join_face_pages, join_pages, join_parts, listed, next_page_token
 from marquee.enrollment import Enrollment, FaceId, FaceRemoval, FacesResult, PeopleResult, Removal
 from marquee.errors import check_enrolled
 from marquee.records import read
@@ -46,44 +40,43 @@ if TYPE_CHECKING:  # exist in the .pyi alone
     from marquee.v1.recognizer_pb2_grpc import RecognizerServiceAsyncStub
 
 
+M = TypeVar("M", bound=Message)
+
+
 class AsyncClient:
     """Client for asyncio; see Client, whose methods it has."""
 
-    def __init__(self, address: str | None = None) -> None:
-        self.address = check_address(address or default_address())
+    def __init__(self, address: str | None = None, **options: Unpack[ConnectionOptions]) -> None:
+        self._connection = Connection(address, **options)
+        self.address = self._connection.address.text
 
     async def recognize(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
     ) -> Recognition:
         """Recognize a picture: a path, bytes, or "s3://bucket/key"."""
         request = await asyncio.to_thread(build_request, source, **options)
-        with rpc_errors(self.address, request.request_id):
-            return read(
-                Recognition, parsed(await self._recognition.RecognizeImage(request, timeout=check_timeout(timeout)))
-            )
+        return read(Recognition, await self._call(self._recognition.RecognizeImage, request, timeout))
 
     async def stream(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
     ) -> AsyncIterator[Recognition]:
         """Yield the recognition so far each time a recognizer has responded; see Client.stream."""
         request = await asyncio.to_thread(build_request, source, **options)
-        call = self._recognition.StreamRecognizeImage(request, timeout=check_timeout(timeout))
+        metadata = await asyncio.to_thread(self._connection.metadata)
+        call = self._recognition.StreamRecognizeImage(request, timeout=check_timeout(timeout), metadata=metadata)
         response = pb.RecognizeImageResponse()
         try:
-            with rpc_errors(self.address, request.request_id):
-                async for part in call:
-                    response = join_parts(response, parsed(part))
-                    yield read(Recognition, response)
+            async for part in call:
+                response = join_parts(response, parsed(part))
+                yield read(Recognition, response)
+        except grpc.RpcError as error:
+            raise await asyncio.to_thread(self._connection.error_of, error, request.request_id) from error
         finally:
             call.cancel()
 
     async def recognizers(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> tuple[Recognizer, ...]:
         """Return the recognizers behind the server, in the order in which they are called."""
-        with rpc_errors(self.address):
-            response = parsed(
-                await self._recognition.ListRecognizers(pb.ListRecognizersRequest(), timeout=check_timeout(timeout))
-            )
-        return tuple(read(Recognizer, recognizer) for recognizer in response.recognizers)
+        return listed(await self._call(self._recognition.ListRecognizers, pb.ListRecognizersRequest(), timeout))
 
     async def enroll(
         self,
@@ -94,17 +87,14 @@ class AsyncClient:
     ) -> Enrollment:
         """Enroll one person's face, without training, from pictures that show nobody else; see Client.enroll."""
         request = await asyncio.to_thread(build_enrollment, sources, **options)
-        with rpc_errors(self.address, request.request_id):
-            response = parsed(await self._enrollment.EnrollFaces(request, timeout=check_timeout(timeout)))
-        return check_enrolled(read(Enrollment, response))
+        return check_enrolled(read(Enrollment, await self._call(self._enrollment.EnrollFaces, request, timeout)))
 
     async def remove_person(
         self, person_id: str, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[RemovalOptions]
     ) -> Removal:
         """Remove a person's enrolled faces. Removing an unknown person is a no-op."""
         request = build_removal(person_id, **options)
-        with rpc_errors(self.address, request.request_id):
-            return read(Removal, parsed(await self._enrollment.RemovePerson(request, timeout=check_timeout(timeout))))
+        return read(Removal, await self._call(self._enrollment.RemovePerson, request, timeout))
 
     async def remove_faces(
         self,
@@ -115,10 +105,7 @@ class AsyncClient:
     ) -> FaceRemoval:
         """Remove single faces, each named by a FaceId or its picture's SHA-256; see Client.remove_faces."""
         request = build_face_removal(faces, **options)
-        with rpc_errors(self.address, request.request_id):
-            return read(
-                FaceRemoval, parsed(await self._enrollment.RemoveFaces(request, timeout=check_timeout(timeout)))
-            )
+        return read(FaceRemoval, await self._call(self._enrollment.RemoveFaces, request, timeout))
 
     async def list_faces(
         self, person_id: str, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[PeopleOptions]
@@ -126,10 +113,9 @@ class AsyncClient:
         """Return all of a person's enrolled faces at each recognizer; `timeout` is per 1000 faces."""
         request = build_face_listing(person_id, **options)
         pages: list[ListFacesResponse] = []
-        with rpc_errors(self.address):
-            while not pages or request.page_token:
-                pages.append(parsed(await self._enrollment.ListFaces(request, timeout=check_timeout(timeout))))
-                request.page_token = next_page_token(request, pages[-1])
+        while not pages or request.page_token:
+            pages.append(await self._call(self._enrollment.ListFaces, request, timeout))
+            request.page_token = next_page_token(request, pages[-1])
         return join_face_pages(pages)
 
     async def people(
@@ -138,10 +124,9 @@ class AsyncClient:
         """Return all people whom each recognizer knows; `timeout` is per 1000 people."""
         request = build_listing(**options)
         pages: list[ListPeopleResponse] = []
-        with rpc_errors(self.address):
-            while not pages or request.page_token:
-                pages.append(parsed(await self._enrollment.ListPeople(request, timeout=check_timeout(timeout))))
-                request.page_token = next_page_token(request, pages[-1])
+        while not pages or request.page_token:
+            pages.append(await self._call(self._enrollment.ListPeople, request, timeout))
+            request.page_token = next_page_token(request, pages[-1])
         return join_pages(pages)
 
     async def close(self) -> None:
@@ -156,9 +141,18 @@ class AsyncClient:
     ) -> None:
         await self.close()
 
+    async def _call(self, method: Callable[..., Awaitable[M]], request: Any, timeout: float | None) -> M:
+        """Return the response; see Client._call. What may block does so in a thread."""
+        metadata = await asyncio.to_thread(self._connection.metadata)
+        try:
+            return parsed(await method(request, timeout=check_timeout(timeout), metadata=metadata))
+        except grpc.RpcError as error:
+            request_id = getattr(request, "request_id", "")
+            raise await asyncio.to_thread(self._connection.error_of, error, request_id) from error
+
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
-        return open_aio_channel(self.address)
+        return self._connection.open_aio()
 
     @cached_property
     def _recognition(self) -> "RecognizerServiceAsyncStub":

@@ -1,11 +1,14 @@
 """Client of a Marquee server: the gateway, or a single recognizer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
-from marquee.channels import DEFAULT_TIMEOUT, check_address, check_timeout, default_address, open_channel, rpc_errors
+import grpc
+from google.protobuf.message import Message
+
+from marquee.channels.connection import DEFAULT_TIMEOUT, Connection, ConnectionOptions, check_timeout
 from marquee.enrollment import Enrollment, FaceId, FaceRemoval, FacesResult, PeopleResult, Removal
 from marquee.errors import InternalError, check_enrolled
 from marquee.records import read
@@ -29,18 +32,22 @@ from marquee.v1.enrollment_pb2 import ListFacesRequest, ListFacesResponse, ListP
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 
+M = TypeVar("M", bound=Message)
+
 
 class Client:
-    """A connection to the server at "host:port". Threads may share it.
+    """A connection to the server at "https://host" (TLS, port 443 unless given) or "host:port". Threads may share it.
 
-    Default address: MARQUEE_ADDRESS in the environment, else localhost:50051. Raises InvalidAddress.
+    Default address: MARQUEE_ADDRESS in the environment, else localhost:50051. "host:port" is plaintext
+    unless `tls`, `ca` or `cert` is given; see ConnectionOptions. Raises InvalidAddress, InvalidCredentials.
     Nothing is sent before the first call. Methods raise MarqueeError, and OSError for a file that
     cannot be read. `timeout` is in seconds, at most a year; None sets no deadline.
     """
 
-    def __init__(self, address: str | None = None) -> None:
-        self.address = check_address(address or default_address())
-        self._channel = open_channel(self.address)
+    def __init__(self, address: str | None = None, **options: Unpack[ConnectionOptions]) -> None:
+        self._connection = Connection(address, **options)
+        self.address = self._connection.address.text
+        self._channel = self._connection.open()
         self._recognition = RecognizerServiceStub(self._channel)
         self._enrollment = EnrollmentServiceStub(self._channel)
 
@@ -48,9 +55,9 @@ class Client:
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
     ) -> Recognition:
         """Recognize a picture: a path, bytes, or "s3://bucket/key"."""
-        request = build_request(source, **options)
-        with rpc_errors(self.address, request.request_id):
-            return read(Recognition, self._recognition.RecognizeImage(request, timeout=check_timeout(timeout)))
+        return read(
+            Recognition, self._call(self._recognition.RecognizeImage, build_request(source, **options), timeout)
+        )
 
     def stream(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
@@ -64,9 +71,7 @@ class Client:
 
     def recognizers(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> tuple[Recognizer, ...]:
         """Return the recognizers behind the server, in the order in which they are called."""
-        with rpc_errors(self.address):
-            response = self._recognition.ListRecognizers(pb.ListRecognizersRequest(), timeout=check_timeout(timeout))
-        return tuple(read(Recognizer, recognizer) for recognizer in response.recognizers)
+        return listed(self._call(self._recognition.ListRecognizers, pb.ListRecognizersRequest(), timeout))
 
     def enroll(
         self,
@@ -83,17 +88,13 @@ class Client:
         FaceAlreadyEnrolled or NameTaken, with the response as its `enrollment`.
         """
         request = build_enrollment(sources, **options)
-        with rpc_errors(self.address, request.request_id):
-            response = self._enrollment.EnrollFaces(request, timeout=check_timeout(timeout))
-        return check_enrolled(read(Enrollment, response))
+        return check_enrolled(read(Enrollment, self._call(self._enrollment.EnrollFaces, request, timeout)))
 
     def remove_person(
         self, person_id: str, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[RemovalOptions]
     ) -> Removal:
         """Remove a person's enrolled faces. Removing an unknown person is a no-op."""
-        request = build_removal(person_id, **options)
-        with rpc_errors(self.address, request.request_id):
-            return read(Removal, self._enrollment.RemovePerson(request, timeout=check_timeout(timeout)))
+        return read(Removal, self._call(self._enrollment.RemovePerson, build_removal(person_id, **options), timeout))
 
     def remove_faces(
         self,
@@ -106,9 +107,9 @@ class Client:
 
         Takes up to 64, each with a status of its own. Removing a face that is not enrolled is a no-op.
         """
-        request = build_face_removal(faces, **options)
-        with rpc_errors(self.address, request.request_id):
-            return read(FaceRemoval, self._enrollment.RemoveFaces(request, timeout=check_timeout(timeout)))
+        return read(
+            FaceRemoval, self._call(self._enrollment.RemoveFaces, build_face_removal(faces, **options), timeout)
+        )
 
     def list_faces(
         self, person_id: str, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[PeopleOptions]
@@ -116,10 +117,9 @@ class Client:
         """Return all of a person's enrolled faces at each recognizer; `timeout` is per 1000 faces."""
         request = build_face_listing(person_id, **options)
         pages: list[ListFacesResponse] = []
-        with rpc_errors(self.address):
-            while not pages or request.page_token:
-                pages.append(self._enrollment.ListFaces(request, timeout=check_timeout(timeout)))
-                request.page_token = next_page_token(request, pages[-1])
+        while not pages or request.page_token:
+            pages.append(self._call(self._enrollment.ListFaces, request, timeout))
+            request.page_token = next_page_token(request, pages[-1])
         return join_face_pages(pages)
 
     def people(
@@ -128,10 +128,9 @@ class Client:
         """Return all people whom each recognizer knows; `timeout` is per 1000 people."""
         request = build_listing(**options)
         pages: list[ListPeopleResponse] = []
-        with rpc_errors(self.address):
-            while not pages or request.page_token:
-                pages.append(self._enrollment.ListPeople(request, timeout=check_timeout(timeout)))
-                request.page_token = next_page_token(request, pages[-1])
+        while not pages or request.page_token:
+            pages.append(self._call(self._enrollment.ListPeople, request, timeout))
+            request.page_token = next_page_token(request, pages[-1])
         return join_pages(pages)
 
     def close(self) -> None:
@@ -147,15 +146,33 @@ class Client:
         self.close()
 
     def _stream(self, request: pb.RecognizeImageRequest, timeout: float | None) -> Iterator[Recognition]:
-        call = self._recognition.StreamRecognizeImage(request, timeout=check_timeout(timeout))
+        metadata = self._connection.metadata()
+        call = self._recognition.StreamRecognizeImage(request, timeout=check_timeout(timeout), metadata=metadata)
         response = pb.RecognizeImageResponse()
         try:
-            with rpc_errors(self.address, request.request_id):
-                for part in call:
-                    response = join_parts(response, part)
-                    yield read(Recognition, response)
+            for part in call:
+                response = join_parts(response, part)
+                yield read(Recognition, response)
+        except grpc.RpcError as error:
+            raise self._connection.error_of(error, request.request_id) from error
         finally:
             call.cancel()
+
+    def _call(self, method: Callable[..., M], request: Any, timeout: float | None) -> M:
+        """Return the response. Raises MarqueeError for gRPC's errors, and what the token's source raises."""
+        try:
+            return method(request, timeout=check_timeout(timeout), metadata=self._connection.metadata())
+        except grpc.RpcError as error:
+            raise self._connection.error_of(error, getattr(request, "request_id", "")) from error
+
+
+def listed(response: pb.ListRecognizersResponse) -> tuple[Recognizer, ...]:
+    """Return the recognizers; those that charge say whether what is spent on them is withheld."""
+    recognizers = (read(Recognizer, message) for message in response.recognizers)
+    return tuple(
+        replace(one, spending_withheld=response.spending_withheld and one.spending is None and bool(one.prices))
+        for one in recognizers
+    )
 
 
 def join_parts(response: pb.RecognizeImageResponse, part: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:

@@ -2,13 +2,22 @@
 
     MarqueeError
     ├── InvalidRequest          a field of the request is invalid
-    │   ├── InvalidAddress      not HOST:PORT
+    │   ├── InvalidAddress      neither HOST:PORT nor https://HOST
+    │   ├── InvalidCredentials  no token or certificate that could be sent
     │   ├── UnknownRecognizer
     │   └── InvalidImage        not a picture that Marquee can read
     │       ├── ImageTooLarge
     │       └── UnfitFace       no face that can be enrolled
     ├── Unauthenticated         the server does not know the caller
+    │   ├── CredentialsMissing
+    │   ├── TokenUnknown
+    │   ├── TokenExpired
+    │   ├── TokenInvalid        a JWT that the server does not trust
+    │   └── CertificateUnknown
     ├── PermissionDenied        the caller may not do this
+    │   ├── ScopeMissing
+    │   ├── CollectionForbidden
+    │   └── RelayForbidden      … not speak for another caller
     ├── NotFound                e.g. an object in S3
     │   └── PersonNotFound
     ├── AlreadyExists
@@ -16,12 +25,16 @@
     │   └── NameTaken           by somebody with another face
     ├── FailedPrecondition      the operator has to change something
     ├── ResourceExhausted       too many calls, or a budget is exhausted
+    │   ├── RateExceeded        more calls a second than the caller may make
+    │   └── BudgetExhausted
+    │       └── CallerBudgetExhausted   … that of the caller
     ├── Unimplemented           the server does not support this
     ├── Aborted                 a concurrent change interfered: retry
     ├── DeadlineExceeded        no response in time
     ├── Cancelled               the call was cancelled
     ├── Unavailable             the server cannot respond now
     │   └── Unreachable         no connection to the server
+    │       └── TlsError        … since certificates do not fit, or one side has no TLS
     └── InternalError           an error in the server
 
 A file that cannot be read raises OSError, as `open` does.
@@ -43,7 +56,8 @@ class MarqueeError(Exception):
     `message` says what is wrong and what to do. `code` is the name of the gRPC code
     ("INVALID_ARGUMENT"). `reason` is more specific ("IMAGE_TOO_LARGE") or empty. `metadata` has
     details (`field`: the invalid field of the request). `request_id` identifies the call in the
-    server's logs. `causes` has the status of each recognizer if all of them failed; if all refused
+    server's logs. `retry_after` is in seconds: a call before that fails the same way; None: unknown.
+    `causes` has the status of each recognizer if all of them failed; if all refused
     the pictures of an enrollment, each of these has the statuses of the pictures as its causes.
     `enrollment` is the response to an enrollment of which every picture was refused, else None.
     """
@@ -58,6 +72,7 @@ class MarqueeError(Exception):
         request_id: str = "",
         causes: Sequence[Status] = (),
         enrollment: "Enrollment | None" = None,
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -67,6 +82,7 @@ class MarqueeError(Exception):
         self.request_id = request_id
         self.causes = tuple(causes)
         self.enrollment = enrollment
+        self.retry_after = retry_after
 
 
 class InvalidRequest(MarqueeError):
@@ -74,7 +90,14 @@ class InvalidRequest(MarqueeError):
 
 
 class InvalidAddress(InvalidRequest):
-    """The server's address is not HOST:PORT; the message says what to write. Raised when a client is created."""
+    """The server's address cannot be read; the message says what to write. Raised when a client is created."""
+
+
+class InvalidCredentials(InvalidRequest):
+    """A token, a certificate or metadata cannot be sent; the message names it.
+
+    Also a token for a server off this machine that is reached in plaintext.
+    """
 
 
 class UnknownRecognizer(InvalidRequest):
@@ -101,8 +124,40 @@ class Unauthenticated(MarqueeError):
     """The server does not know the caller."""
 
 
+class CredentialsMissing(Unauthenticated):
+    """The server asks for a token, and the call had none."""
+
+
+class TokenUnknown(Unauthenticated):
+    """The server does not know the token."""
+
+
+class TokenExpired(Unauthenticated):
+    """The token was valid, but is no longer."""
+
+
+class TokenInvalid(Unauthenticated):
+    """The server does not trust the JWT, or it is for another service; the message says why."""
+
+
+class CertificateUnknown(Unauthenticated):
+    """The client certificate is in order, but none of its names may call."""
+
+
 class PermissionDenied(MarqueeError):
     """The caller, or the servers, may not do this, e.g. read an S3 object."""
+
+
+class ScopeMissing(PermissionDenied):
+    """The caller lacks a scope: metadata `scope`."""
+
+
+class CollectionForbidden(PermissionDenied):
+    """The caller may not use the collection: metadata `collection`."""
+
+
+class RelayForbidden(PermissionDenied):
+    """The caller may not speak for another one."""
 
 
 class NotFound(MarqueeError):
@@ -136,6 +191,18 @@ class ResourceExhausted(MarqueeError):
     """Too many calls at once, or a budget is exhausted. Try again later."""
 
 
+class RateExceeded(ResourceExhausted):
+    """The caller makes more calls a second than it may; `retry_after` says when there is room for the next."""
+
+
+class BudgetExhausted(ResourceExhausted):
+    """The server's budget for today is spent."""
+
+
+class CallerBudgetExhausted(BudgetExhausted):
+    """What the caller may spend today is spent."""
+
+
 class Unimplemented(MarqueeError):
     """The server does not support the request."""
 
@@ -160,6 +227,14 @@ class Unreachable(Unavailable):
     """The server cannot be reached, or the connection was lost."""
 
 
+class TlsError(Unreachable):
+    """Certificates do not fit, or only one side speaks TLS; the message says which, and what to do.
+
+    `reason` is SERVER_CERTIFICATE_INVALID, CLIENT_CERTIFICATE_MISSING, CLIENT_CERTIFICATE_EXPIRED,
+    CLIENT_CERTIFICATE_REFUSED, TLS_REQUIRED, TLS_NOT_OFFERED or TLS_REFUSED.
+    """
+
+
 class InternalError(MarqueeError):
     """An error in the server; its log has details under `request_id`."""
 
@@ -179,6 +254,17 @@ _BY_REASON: dict[str, type[MarqueeError]] = {
     "FACE_ALREADY_ENROLLED": FaceAlreadyEnrolled,
     "NAME_TAKEN": NameTaken,
     "PERSON_NOT_FOUND": PersonNotFound,
+    "CREDENTIALS_MISSING": CredentialsMissing,
+    "TOKEN_UNKNOWN": TokenUnknown,
+    "TOKEN_EXPIRED": TokenExpired,
+    "TOKEN_INVALID": TokenInvalid,
+    "CERTIFICATE_UNKNOWN": CertificateUnknown,
+    "SCOPE_MISSING": ScopeMissing,
+    "COLLECTION_FORBIDDEN": CollectionForbidden,
+    "RELAY_FORBIDDEN": RelayForbidden,
+    "RATE_EXCEEDED": RateExceeded,
+    "BUDGET_EXHAUSTED": BudgetExhausted,
+    "CALLER_BUDGET_EXHAUSTED": CallerBudgetExhausted,
 }
 _BY_CODE: dict[str, type[MarqueeError]] = {
     "INVALID_ARGUMENT": InvalidRequest,
@@ -209,6 +295,7 @@ def error_of(status: Status, request_id: str, enrollment: "Enrollment | None" = 
         request_id=request_id,
         causes=status.causes,
         enrollment=enrollment,
+        retry_after=status.retry_after,
     )
 
 

@@ -45,6 +45,8 @@ class Status(Record):
     metadata: Mapping[str, str] | None = None
     causes: tuple["Status", ...] = ()
     """Statuses of the parts of the operation."""
+    retry_after: float | None = None
+    """Seconds after which the operation may succeed; None: unknown."""
 
 
 R = TypeVar("R", bound=Record)
@@ -54,13 +56,15 @@ _MAX_DEPTH = 8
 
 
 def read(kind: type[R], message: Message) -> R:
-    """Convert a message to a record. A field `raw` holds the message itself."""
+    """Convert a message to a record. A field `raw` holds the message itself; others that it lacks stay as they are."""
     hints = _hints(cast("Any", kind))  # as in to_dict
-    return kind(**{name: message if name == "raw" else _field(hint, message, name) for name, hint in hints.items()})
+    known = {name: hint for name, hint in hints.items() if name in message.DESCRIPTOR.fields_by_name}
+    values = {name: _field(hint, message, name) for name, hint in known.items()}
+    return kind(**values, **({"raw": message} if "raw" in hints else {}))
 
 
 def read_status(status: status_pb2.Status) -> Status:
-    """Convert a google.rpc.Status with its details: an ErrorInfo, and the statuses of its parts."""
+    """Convert a google.rpc.Status with its details: an ErrorInfo, a RetryInfo, and the statuses of its parts."""
     return _status(status, _MAX_DEPTH)
 
 
@@ -70,7 +74,15 @@ def _status(status: status_pb2.Status, depth: int) -> Status:
     info = next(infos, error_details_pb2.ErrorInfo())
     code = code_pb2.Code.DESCRIPTOR.values_by_number.get(status.code)
     causes = tuple(_status(part, depth - 1) for part in parts)
-    return Status(code.name if code else "UNKNOWN", status.message, info.reason, dict(info.metadata) or None, causes)
+    retry = next(_details(status, error_details_pb2.RetryInfo), None)
+    return Status(
+        code.name if code else "UNKNOWN",
+        status.message,
+        info.reason,
+        dict(info.metadata) or None,
+        causes,
+        retry.retry_delay.ToNanoseconds() / 1e9 if retry else None,
+    )
 
 
 def _details(status: status_pb2.Status, kind: type[M]) -> Iterator[M]:

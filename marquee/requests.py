@@ -8,7 +8,7 @@ from typing import TypedDict
 
 from google.protobuf.duration_pb2 import Duration
 
-from marquee.channels import MAX_MESSAGE_BYTES, check_timeout
+from marquee.channels.connection import MAX_MESSAGE_BYTES, check_timeout
 from marquee.enrollment import FaceId
 from marquee.enums import Feature, Policy
 from marquee.errors import InvalidRequest

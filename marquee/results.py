@@ -287,11 +287,13 @@ class Recognizer(Record):
     can_enroll: bool
     evidence_group: str
     spending: Spending | None
-    """None: free of charge."""
+    """None: free of charge, unless `spending_withheld`."""
     smallest_face: float | None = None
     """Side of the smallest face that it finds, in fractions of the picture's longer side; None: unknown."""
     takes_face_boxes: bool = False
     """Whether it describes faces in given boxes."""
+    spending_withheld: bool = False
+    """Whether it charges, but the caller may not see what is spent: that needs the scope admin."""
 
 
 @dataclass(frozen=True, slots=True)

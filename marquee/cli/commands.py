@@ -8,6 +8,7 @@ import marquee
 from marquee.cli import options
 from marquee.cli.draw.style import LabelPosition, style_of
 from marquee.cli.environment import Commands, prepare
+from marquee.cli.server import Server, calls_server
 
 # ruff: noqa: B006, D301, PLC0415, PLR0913 - typer reads [] as a default and \b as "do not wrap"; --help is
 # quick since imports wait for a run; every parameter is an option of the command
@@ -35,17 +36,20 @@ def marquee_(
     The server's address is --address, else MARQUEE_ADDRESS in the environment,
     else in the file .env of the working directory, else localhost:50051. Of that
     file, only MARQUEE_ variables and AWS's credentials, profile and region are read.
+    https://HOST is TLS; HOST:PORT is plaintext unless --tls, --ca or --cert is given.
+    A token is never sent in plaintext to another machine.
     """
     prepare()
 
 
 @app.command(no_args_is_help=True)
+@calls_server
 def recognize(
     files: options.Files = [],
     *,
     files_from: options.FilesFrom = None,
     null: options.Null = False,
-    address: options.Address = "",
+    server: Server,
     recognizer: options.Recognizers = [],
     feature: options.Features = [],
     max_labels: options.MaxLabels = None,
@@ -79,7 +83,7 @@ def recognize(
         )
     args = RecognizeArgs(
         pictures=pictures,
-        address=address,
+        server=server,
         timeout=timeout,
         options={
             "recognizers": recognizer,
@@ -98,9 +102,10 @@ def recognize(
 
 
 @app.command()
+@calls_server
 def recognizers(
     *,
-    address: options.Address = "",
+    server: Server,
     timeout: options.CallTimeout = 12.0,
     output: options.ListFormat = options.ListOutput.TABLE,
 ) -> None:
@@ -115,16 +120,17 @@ def recognizers(
     """
     from marquee.cli.run.recognizers import run
 
-    raise typer.Exit(run(address, timeout, output))
+    raise typer.Exit(run(server, timeout, output))
 
 
 @app.command()
+@calls_server
 def cost(
     files: options.Files = [],
     *,
     files_from: options.FilesFrom = None,
     null: options.Null = False,
-    address: options.Address = "",
+    server: Server,
     pictures: options.Pictures = None,
     recognizer: options.Recognizers = [],
     feature: options.Features = [],
@@ -151,10 +157,11 @@ def cost(
     if listed and pictures is not None:
         raise typer.BadParameter("give FILEs or a number, not both.", param_hint="--pictures")
     args = CostArgs(len(listed) or pictures or 0, tuple(feature), tuple(recognizer), faces)
-    raise typer.Exit(run(args, address, timeout, output))
+    raise typer.Exit(run(args, server, timeout, output))
 
 
 @app.command(no_args_is_help=True)
+@calls_server
 def enroll(
     sources: options.Sources = [],
     *,
@@ -164,7 +171,7 @@ def enroll(
     allow_different: options.AllowDifferent = False,
     collection: options.Collection = "",
     recognizer: options.Recognizers = [],
-    address: options.Address = "",
+    server: Server,
     timeout: options.EnrollTimeout = 30.0,
     output: options.EnrollFormat = options.ListOutput.TABLE,
 ) -> None:
@@ -194,7 +201,7 @@ def enroll(
 
     args = EnrollArgs(
         enrollees=enrollees_of(sources, name, person_id),
-        address=address,
+        server=server,
         timeout=timeout,
         options={
             "allow_similar": allow_similar,
@@ -212,12 +219,13 @@ app.add_typer(people_app, name="people")
 
 
 @people_app.callback()
+@calls_server
 def people(
     context: typer.Context,
     *,
     collection: options.Collection = "",
     recognizer: options.Recognizers = [],
-    address: options.Address = "",
+    server: Server,
     timeout: options.CallTimeout = 12.0,
     output: options.ListFormat = options.ListOutput.TABLE,
 ) -> None:
@@ -235,17 +243,18 @@ def people(
     from marquee.cli.run.people import run
 
     if context.invoked_subcommand is None:
-        raise typer.Exit(run(address, timeout, output, {"collection": collection, "recognizers": recognizer}))
+        raise typer.Exit(run(server, timeout, output, {"collection": collection, "recognizers": recognizer}))
     options.check_none_given(context)
 
 
 @people_app.command(no_args_is_help=True)
+@calls_server
 def show(
     person_id: options.PersonIdArgument,
     *,
     collection: options.Collection = "",
     recognizer: options.Recognizers = [],
-    address: options.Address = "",
+    server: Server,
     timeout: options.CallTimeout = 12.0,
     output: options.ListFormat = options.ListOutput.TABLE,
 ) -> None:
@@ -262,10 +271,11 @@ def show(
     """
     from marquee.cli.run.faces import run
 
-    raise typer.Exit(run(person_id, address, timeout, output, {"collection": collection, "recognizers": recognizer}))
+    raise typer.Exit(run(person_id, server, timeout, output, {"collection": collection, "recognizers": recognizer}))
 
 
 @app.command(no_args_is_help=True)
+@calls_server
 def remove(
     person_id: options.PersonIdArgument,
     *,
@@ -274,7 +284,7 @@ def remove(
     yes: options.Yes = False,
     collection: options.Collection = "",
     recognizer: options.Recognizers = [],
-    address: options.Address = "",
+    server: Server,
     timeout: options.CallTimeout = 12.0,
     output: options.ObjectFormat = options.ListOutput.TABLE,
 ) -> None:
@@ -302,7 +312,7 @@ def remove(
         face_ids=face,
         sha256s=sha256,
         confirmed=yes,
-        address=address,
+        server=server,
         timeout=timeout,
         output=output,
         options={"collection": collection, "recognizers": recognizer},

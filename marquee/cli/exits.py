@@ -8,6 +8,7 @@ import typer
 
 from marquee.cli.options import ListOutput
 from marquee.cli.output import error_dict
+from marquee.cli.server import Server
 from marquee.cli.terminal import print_error, print_json
 from marquee.client import Client
 from marquee.errors import InvalidImage, InvalidRequest, MarqueeError, Unreachable
@@ -34,13 +35,13 @@ def exit_of(error: MarqueeError | OSError) -> Exit:
 
 
 @contextmanager
-def connect(address: str, output: ListOutput) -> Iterator[Client]:
+def connect(server: Server, output: ListOutput) -> Iterator[Client]:
     """Open a client whose first failed call is printed, as JSON too if asked for, and ends the command.
 
     Raises typer.Exit.
     """
     try:
-        with Client(address) as client:
+        with server.connect() as client:
             yield client
     except MarqueeError as error:
         if output is ListOutput.JSON:

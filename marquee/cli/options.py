@@ -59,17 +59,6 @@ def _face_box(text: str) -> FaceBox:
     return FaceBox(left, top, width, height)
 
 
-def _address(text: str) -> str:
-    """Return the address, or MARQUEE_ADDRESS if it is empty."""
-    from marquee.channels import check_address, default_address  # noqa: PLC0415 - --help does not wait for gRPC
-    from marquee.errors import InvalidAddress  # noqa: PLC0415 - likewise
-
-    try:
-        return check_address(text or default_address())
-    except InvalidAddress as error:
-        raise typer.BadParameter(error.message, param_hint="--address" if text else "MARQUEE_ADDRESS") from None
-
-
 def _sha256(text: str) -> str:
     digits = text.lower()
     if not re.fullmatch("[0-9a-f]{64}", digits):
@@ -162,15 +151,6 @@ Pictures = Annotated[
 ]
 FacesPerPicture = Annotated[
     int, typer.Option("--faces", min=0, metavar="N", help="Faces per picture: face_search charges for each.")
-]
-Address = Annotated[
-    str,
-    typer.Option(
-        metavar="HOST:PORT",
-        callback=_address,
-        show_default=False,
-        help="Address of the server; see `marquee --help`.",
-    ),
 ]
 Recognizers = Annotated[
     list[str], typer.Option("--recognizer", metavar="NAME", help="Call only this recognizer. Repeatable. Default: all.")

@@ -127,6 +127,7 @@ def error_dict(error: MarqueeError) -> dict[str, Any]:
         "message": error.message,
         "metadata": error.metadata,
         "request_id": error.request_id,
+        "retry_after": error.retry_after,
         "causes": [cause.to_dict() for cause in error.causes],
     }
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import grpc
 
-from marquee.channels import service_config
+from marquee.channels.connection import service_config
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 

@@ -12,6 +12,8 @@ from marquee.cli import terminal
 from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
 from marquee.cli.output import count, dollars, table_of, words
+from marquee.cli.run.recognizers import note_withheld
+from marquee.cli.server import Server
 from marquee.cli.terminal import clean, print_json
 from marquee.enums import Feature
 from marquee.results import Recognizer
@@ -32,9 +34,9 @@ class CostArgs:
     """Per picture."""
 
 
-def run(args: CostArgs, address: str, timeout: float, output: ListOutput) -> Exit:
+def run(args: CostArgs, server: Server, timeout: float, output: ListOutput) -> Exit:
     """Print the estimate, if there are pictures, and the money spent. Raises typer.Exit, BadParameter."""
-    with connect(address, output) as client:
+    with connect(server, output) as client:
         recognizers = client.recognizers(timeout=timeout)
     names = [recognizer.name for recognizer in recognizers]
     if unknown := set(args.recognizers) - set(names):
@@ -47,6 +49,7 @@ def run(args: CostArgs, address: str, timeout: float, output: ListOutput) -> Exi
         _print_object(args, estimates, chosen)
     else:
         _print_tables(args, estimates, chosen)
+    note_withheld(chosen)
     return Exit.OK if all(estimate.fits for estimate in estimates) else Exit.FAILED
 
 
@@ -122,7 +125,10 @@ def _print_tables(args: CostArgs, estimates: Sequence[_Estimate], recognizers: S
                 console.print(Text(_over_cap(args, estimate), "red"))
         console.print()
     charging = [recognizer for recognizer in recognizers if recognizer.spending is not None]
-    console.print(_spending_table(charging) if charging else "No recognizer here costs money.")
+    if charging:
+        console.print(_spending_table(charging))
+    elif not any(recognizer.spending_withheld for recognizer in recognizers):
+        console.print("No recognizer here costs money.")
 
 
 def _estimate_table(estimates: Sequence[_Estimate]) -> Table:

@@ -14,18 +14,27 @@ from marquee.cli.exits import Exit, exit_of
 from marquee.cli.inputs import Enrollee, load
 from marquee.cli.options import ListOutput
 from marquee.cli.output import count, error_dict, table_of, words
+from marquee.cli.server import Server
 from marquee.cli.terminal import Progress, clean, print_error, print_json, print_note
 from marquee.client import Client
 from marquee.enrollment import EnrolledFace, Enrollment, EnrollmentResult
 from marquee.enums import EnrollmentState, Outcome
-from marquee.errors import InvalidImage, MarqueeError, Unauthenticated, Unimplemented, UnknownRecognizer, Unreachable
+from marquee.errors import (
+    InvalidImage,
+    MarqueeError,
+    ScopeMissing,
+    Unauthenticated,
+    Unimplemented,
+    UnknownRecognizer,
+    Unreachable,
+)
 from marquee.records import Status
 from marquee.requests import EnrollmentOptions
 from marquee.sources import MAX_IMAGE_BYTES, Source
 
 MAX_PICTURES = 8
 """Per call. The contract allows 32, which a busy machine does not process within the usual timeout of a call."""
-_SAME_FOR_ALL = (Unauthenticated, Unimplemented, UnknownRecognizer, Unreachable)
+_SAME_FOR_ALL = (ScopeMissing, Unauthenticated, Unimplemented, UnknownRecognizer, Unreachable)
 _STATES = (
     *(EnrollmentState.ALREADY_ENROLLED, EnrollmentState.ENROLLED),
     *(EnrollmentState.REFUSED, EnrollmentState.UNSPECIFIED),
@@ -53,7 +62,7 @@ class EnrollArgs:
     """Validated arguments of `marquee enroll`."""
 
     enrollees: Sequence[Enrollee]
-    address: str
+    server: Server
     timeout: float
     options: EnrollmentOptions
     output: ListOutput
@@ -63,7 +72,7 @@ def run(args: EnrollArgs) -> Exit:
     """Enroll and print one person after another. Returns the worst one's exit code."""
     reports: list[_Report] = []
     pictures = sum(len(enrollee.pictures) for enrollee in args.enrollees)
-    with Client(args.address) as client, Progress(pictures) as progress:
+    with args.server.connect() as client, Progress(pictures) as progress:
         for report in _reports(args, client, progress):
             with progress.paused():
                 _print(args, report, first=not reports)

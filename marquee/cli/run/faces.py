@@ -9,6 +9,7 @@ from marquee.cli import terminal
 from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
 from marquee.cli.output import table_of, words
+from marquee.cli.server import Server
 from marquee.cli.terminal import clean, print_error, print_json
 from marquee.enrollment import FaceId, FacesResult, PersonFace
 from marquee.enums import Outcome
@@ -21,9 +22,9 @@ _SHORTEST = 4
 _LISTED = (Outcome.OK, Outcome.PARTIAL)
 
 
-def run(person_id: str, address: str, timeout: float, output: ListOutput, options: PeopleOptions) -> Exit:
+def run(person_id: str, server: Server, timeout: float, output: ListOutput, options: PeopleOptions) -> Exit:
     """Print the person's faces, and recognizers that failed to standard error. Raises typer.Exit if the call fails."""
-    with connect(address, output) as client:
+    with connect(server, output) as client:
         results = client.list_faces(person_id, timeout=timeout, **options)
     if output is ListOutput.JSON:
         print_json([result.to_dict() for result in results])

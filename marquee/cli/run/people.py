@@ -10,15 +10,16 @@ from marquee.cli import terminal
 from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
 from marquee.cli.output import table_of, words
+from marquee.cli.server import Server
 from marquee.cli.terminal import clean, print_error, print_json
 from marquee.enrollment import PeopleResult, Person
 from marquee.enums import Outcome
 from marquee.requests import PeopleOptions
 
 
-def run(address: str, timeout: float, output: ListOutput, options: PeopleOptions) -> Exit:
+def run(server: Server, timeout: float, output: ListOutput, options: PeopleOptions) -> Exit:
     """Print all people, and recognizers that failed to standard error. Raises typer.Exit if the call fails."""
-    with connect(address, output) as client:
+    with connect(server, output) as client:
         results = client.people(timeout=timeout, **options)
     if output is ListOutput.JSON:
         print_json([result.to_dict() for result in results])

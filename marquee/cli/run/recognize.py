@@ -13,15 +13,17 @@ from marquee.cli.exits import Exit, exit_of
 from marquee.cli.inputs import STDIN, Pictures, load
 from marquee.cli.options import Output
 from marquee.cli.output import FileResult, printer_of
+from marquee.cli.server import Server
 from marquee.cli.terminal import Progress, print_note
 from marquee.client import Client
 from marquee.enums import Outcome
-from marquee.errors import MarqueeError
+from marquee.errors import InvalidImage, InvalidRequest, MarqueeError, ScopeMissing, Unauthenticated, Unreachable
 from marquee.requests import CallOptions
 from marquee.results import Recognition
 from marquee.sources import Source
 
 _SUCCESSES = (Outcome.OK, Outcome.SKIPPED)
+_SAME_FOR_ALL = (InvalidRequest, ScopeMissing, Unauthenticated, Unreachable)
 _AHEAD = 4
 """Pictures started or waiting to be printed, per job: a slow one holds no more results in memory than this."""
 
@@ -31,7 +33,7 @@ class RecognizeArgs:
     """Validated arguments of `marquee recognize`."""
 
     pictures: Pictures
-    address: str
+    server: Server
     timeout: float
     options: CallOptions
     targets: Mapping[str, Path]
@@ -52,7 +54,7 @@ def run(args: RecognizeArgs) -> Exit:
     # The executor is entered first, so that it exits last: it waits for calls, which closing the client ends.
     with (
         ThreadPoolExecutor(args.jobs) as executor,
-        Client(args.address) as client,
+        args.server.connect() as client,
         Progress(pictures) as progress,
         closing(_results(args, client, executor)) as results,
     ):
@@ -77,7 +79,7 @@ def _results(args: RecognizeArgs, client: Client, executor: ThreadPoolExecutor) 
                 return
             result = started.popleft().result()
             yield result
-            if result.error is not None and exit_of(result.error) in (Exit.USAGE, Exit.UNREACHABLE):
+            if isinstance(result.error, _SAME_FOR_ALL) and not isinstance(result.error, InvalidImage):
                 return
     finally:
         for future in started:

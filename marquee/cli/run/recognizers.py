@@ -8,22 +8,30 @@ from marquee.cli import terminal
 from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
 from marquee.cli.output import dollars, table_of, words
-from marquee.cli.terminal import clean, print_json
+from marquee.cli.server import Server
+from marquee.cli.terminal import clean, print_json, print_note
 from marquee.enums import RecognizerState
 from marquee.results import Recognizer, Spending
 
 _STATE_STYLES = {RecognizerState.READY: "green", RecognizerState.LOADING: "yellow"}
 
 
-def run(address: str, timeout: float, output: ListOutput) -> Exit:
+def run(server: Server, timeout: float, output: ListOutput) -> Exit:
     """Print the recognizers. Raises typer.Exit if the call fails."""
-    with connect(address, output) as client:
+    with connect(server, output) as client:
         recognizers = client.recognizers(timeout=timeout)
     if output is ListOutput.JSON:
         print_json([recognizer.to_dict() for recognizer in recognizers])
     else:
         _print_table(recognizers)
+    note_withheld(recognizers)
     return Exit.OK
+
+
+def note_withheld(recognizers: Sequence[Recognizer]) -> None:
+    """Say on standard error why it is not shown what is spent on some of them."""
+    if names := [recognizer.name for recognizer in recognizers if recognizer.spending_withheld]:
+        print_note(f"What is spent on {', '.join(names)} is not shown: that needs the scope admin.")
 
 
 def _print_table(recognizers: Sequence[Recognizer]) -> None:
@@ -39,7 +47,7 @@ def _print_table(recognizers: Sequence[Recognizer]) -> None:
             _smallest(recognizer),
             "\n".join(_prices(recognizer)) or "free",
             "yes" if recognizer.can_enroll else "no",
-            _spent(recognizer.spending),
+            "needs admin" if recognizer.spending_withheld else _spent(recognizer.spending),
         )
     terminal.stdout().print(table)
 

@@ -12,6 +12,7 @@ from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
 from marquee.cli.output import count, words
 from marquee.cli.run.faces import Named, named_faces, print_failures
+from marquee.cli.server import Server
 from marquee.cli.terminal import clean, print_error, print_json, print_note
 from marquee.client import Client
 from marquee.enrollment import FaceId, FaceRemoval, FacesResult, Removal
@@ -31,7 +32,7 @@ class RemoveArgs:
     """As shown, or the beginnings of those; with sha256s empty: the whole person."""
     sha256s: Sequence[str]
     confirmed: bool
-    address: str
+    server: Server
     timeout: float
     output: ListOutput
     options: PeopleOptions
@@ -44,7 +45,7 @@ def run(args: RemoveArgs) -> Exit:
     """
     if not args.confirmed and not sys.stdin.isatty():
         raise typer.BadParameter("cannot ask for confirmation without a terminal: pass --yes.", param_hint="--yes")
-    with connect(args.address, args.output) as client:
+    with connect(args.server, args.output) as client:
         if args.face_ids or args.sha256s:
             return _remove_faces(args, client)
         if not args.confirmed and not _confirm(args, client):

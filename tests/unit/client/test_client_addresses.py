@@ -10,10 +10,15 @@ VALID = (
     *("localhost:50051", "10.0.0.1:1", "a-b.example:65535", "[::1]:50051", "[fe80::1%eth0]:50051"),
     *("dns:///svm:50051", "dns:svm:50051", "dns://10.0.0.53/svm:50051", "ipv4:10.0.0.1:1,10.0.0.2:1", "unix:/tmp/s"),
     *("dns://[::1]:53/svm:50051", "ipv6:[::1]:50051", "unix:s", "unix:///tmp/s", "unix-abstract:s"),
+    *("https://example.com", "HTTPS://example.com:443/", "https://[::1]", "https://[::1]:50051"),
 )
 INVALID = {
-    "https://example.com": ("without TLS", "example.com:50051"),
-    "HTTPS://example.com:443/": ("without TLS", "example.com:443"),
+    "https://example.com/recognize": ("path", "https://example.com"),
+    "https://example.com:7?tls=no": ("path", "https://example.com:7"),
+    "https://ada:secret@example.com": ("user name", "https://example.com"),
+    "https://::1": ("brackets", "https://[::1]"),
+    "https://example.com:0": ("1 to 65535", "https://example.com"),
+    "https://": ("empty", "https://localhost"),
     "http://localhost:50051/": ("URL", "localhost:50051"),
     "grpc://[::1]:7": ("URL", "[::1]:7"),
     "localhost": ("no port", "localhost:50051"),
@@ -51,7 +56,7 @@ INVALID = {
 
 @pytest.mark.parametrize("address", VALID)
 def test_targets_of_grpc_are_addresses(address: str) -> None:
-    """HOST:PORT, IPv6 in brackets and gRPC's own schemes are taken as they are."""
+    """HOST:PORT, IPv6 in brackets, https:// with or without a port and gRPC's own schemes are taken as they are."""
     with Client(address) as client:
         assert client.address == address
 
@@ -69,12 +74,12 @@ def test_other_addresses_are_refused_with_what_to_write(address: str, fault: str
 
 def test_the_address_in_the_environment_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
     """An invalid MARQUEE_ADDRESS is refused when a client of either kind is created."""
-    monkeypatch.setenv("MARQUEE_ADDRESS", "https://example.com")
-    with pytest.raises(InvalidAddress, match="without TLS"):
+    monkeypatch.setenv("MARQUEE_ADDRESS", "http://example.com")
+    with pytest.raises(InvalidAddress, match="URL"):
         Client()
 
     async def create() -> AsyncClient:
         return AsyncClient()
 
-    with pytest.raises(InvalidAddress, match="without TLS"):
+    with pytest.raises(InvalidAddress, match="URL"):
         asyncio.run(create())

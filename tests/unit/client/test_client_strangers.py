@@ -65,13 +65,20 @@ def test_a_server_that_is_not_grpc(answer: bytes) -> None:
     assert error.message.startswith(f"What answers at {address} is no gRPC server")
 
 
-@pytest.mark.parametrize("answer", [b"", TLS_ALERT], ids=["closes", "TLS"])
-def test_a_server_that_closes_the_connection(answer: bytes) -> None:
-    """A server that wants TLS closes a plaintext connection; the error says so."""
-    with _listening(answer) as address:
+def test_a_server_that_closes_the_connection() -> None:
+    """A server that says nothing before it closes a plaintext connection may want TLS; the error says so."""
+    with _listening(b"") as address:
         error = _failure(address)
     assert type(error) is marquee.Unreachable
-    assert "TLS" in error.message
+    assert "wants TLS: https://" in error.message
+
+
+def test_a_server_that_answers_with_an_alert_of_tls() -> None:
+    """A server that speaks TLS, though not with this client, is told from one that is no gRPC server."""
+    with _listening(TLS_ALERT) as address:
+        error = _failure(address)
+    assert type(error) is marquee.TlsError
+    assert f"use https://{address}" in error.message
 
 
 def test_a_host_that_does_not_exist() -> None:

@@ -99,7 +99,7 @@ def test_a_folder_or_fifo_of_that_name_is_no_file() -> None:
 
 def test_an_invalid_address_in_the_file_is_named() -> None:
     """The usage error names the variable, and what to write."""
-    Path(".env").write_text("MARQUEE_ADDRESS=https://example.com\n")
+    Path(".env").write_text("MARQUEE_ADDRESS=http://example.com\n")
     result = marquee("recognizers")
     assert result.exit_code == 2
     assert "Invalid value for MARQUEE_ADDRESS" in result.stderr
