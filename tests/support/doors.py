@@ -1,6 +1,8 @@
 """What shows who calls, for tests: certificates, tokens, JWTs and the issuer that serves their keys."""
 
+import base64
 import hashlib
+import hmac
 import json
 import ssl
 import threading
@@ -68,6 +70,11 @@ def line(token: str, **options: str) -> str:
     return f"sha256:{hashlib.sha256(token.encode()).hexdigest()} {words(said)}\n"
 
 
+def bearer(token: str) -> tuple[tuple[str, str], ...]:
+    """Return the metadata of a call with the token."""
+    return (("authorization", f"Bearer {token}"),)
+
+
 def words(options: Mapping[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in options.items())
 
@@ -92,17 +99,26 @@ class Issuer:
 
     def token(self, kid: str = "first", key: RSAKey | ECKey | None = None, **claims: Any) -> str:
         """Return a JWT of `someone`, valid for an hour, with other claims as given; None leaves one out."""
+        return jwt.encode({"alg": "RS256", "kid": kid}, self.claims(**claims), key or self.keys[kid], ["RS256"])
+
+    def claims(self, **claims: Any) -> dict[str, Any]:
         said = {"iss": self.url, "aud": AUDIENCE, "sub": "someone", "exp": int(time.time()) + 3600} | claims
-        return jwt.encode(
-            {"alg": "RS256", "kid": kid},
-            {name: value for name, value in said.items() if value is not None},
-            key or self.keys[kid],
-            algorithms=["RS256"],
-        )
+        return {name: value for name, value in said.items() if value is not None}
 
     def settings(self) -> dict[str, str]:
         """Return the settings of a server that believes this issuer."""
         return {"jwt_issuer": self.url, "jwt_audience": AUDIENCE, "jwt_ca": str(self.ca)}
+
+
+def hmac_jwt(claims: Mapping[str, Any], header: object, secret: bytes) -> str:
+    """Return a JWT that anybody could make: its signature is an HMAC with the secret."""
+    text = f"{_base64(header)}.{_base64(claims)}"
+    return f"{text}.{_base64(hmac.digest(secret, text.encode(), 'sha256'))}"
+
+
+def _base64(part: object) -> str:
+    data = part if isinstance(part, bytes) else json.dumps(part).encode()
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 @contextmanager

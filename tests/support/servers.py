@@ -106,16 +106,18 @@ class Scripted:
 
 
 class LeafProcess:
-    """`python -m tests.support.servers` on free ports, its standard error in a file."""
+    """`python -m tests.support.servers`, or another module, on free ports, its standard error in a file."""
 
-    def __init__(self, folder: Path, *arguments: str | Path, **environment: str) -> None:
+    def __init__(
+        self, folder: Path, *arguments: str | Path, module: str = "tests.support.servers", **environment: str
+    ) -> None:
         own = {"MARQUEE_PORT": str(free_port()), "MARQUEE_METRICS_PORT": str(free_port())} | environment
         self.address = f"127.0.0.1:{own['MARQUEE_PORT']}"
         self.metrics_url = f"http://127.0.0.1:{own['MARQUEE_METRICS_PORT']}/metrics"
         self._log = folder / "stderr"
         self._life = ExitStack()
         with self._log.open("wb") as log:
-            command = [sys.executable, "-m", "tests.support.servers", *arguments]
+            command = [sys.executable, "-m", module, *arguments]
             self.process = self._life.enter_context(spawn(command, env=os.environ | own, stderr=log))
 
     def log(self) -> list[dict[str, object]]:

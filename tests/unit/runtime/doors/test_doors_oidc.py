@@ -1,9 +1,6 @@
 """JWTs: which are believed, and how their issuer's keys are fetched."""
 
 import asyncio
-import base64
-import hashlib
-import hmac
 import json
 import time
 from collections.abc import Iterator
@@ -19,7 +16,7 @@ from services.runtime.doors.register import Register
 from services.runtime.doors.scopes import Scope
 from services.runtime.doors.settings import DoorSettings
 from services.runtime.errors import DependencyUnavailable, DomainError, TokenExpired, TokenInvalid
-from tests.support.doors import DISCOVERY, Authority, Issuer, issuer
+from tests.support.doors import DISCOVERY, Authority, Issuer, hmac_jwt, issuer
 from tests.support.servers import until
 
 SECRET = OctKey.import_key(b"secret" * 8, {"kid": "secret"})
@@ -49,18 +46,6 @@ async def reason(served: oidc.Issuer, token: str) -> str:
     with pytest.raises(DomainError) as caught:
         await served.claims_of(token)
     return f"{type(caught.value).__name__}: {caught.value.message}"
-
-
-def encoded(part: object) -> str:
-    data = part if isinstance(part, bytes) else json.dumps(part).encode()
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def forged(header: object, secret: bytes = b"") -> str:
-    """Return a JWT whose signature is an HMAC with the secret."""
-    claims = {"iss": "i", "aud": "marquee", "sub": "someone", "exp": int(time.time()) + 60}
-    text = f"{encoded(header)}.{encoded(claims)}"
-    return f"{text}.{encoded(hmac.digest(secret, text.encode(), hashlib.sha256))}"
 
 
 async def test_a_jwt_of_the_issuer_is_believed(served: Issuer) -> None:
@@ -124,7 +109,7 @@ async def test_a_jwt_that_its_issuer_did_not_sign_is_refused(served: Issuer, hea
     served.pages["/keys"]["keys"].append(SECRET.as_dict(private=True))
     public = served.keys["first"].as_pem(private=False)
     for secret in (b"", public, json.dumps(served.keys["first"].as_dict(private=False)).encode(), b"secret" * 8):
-        message = await reason(believer(served), forged(header, secret))
+        message = await reason(believer(served), hmac_jwt(served.claims(), header, secret))
         assert message.startswith("TokenInvalid")
         assert error in message
 
@@ -134,8 +119,7 @@ async def test_a_key_that_the_jwt_brings_along_is_not_used(served: Issuer) -> No
     believing = believer(served)
     assert "signature" in await reason(believing, served.token(key=STRANGER))
     header = {"alg": "RS256", "kid": "first", "jku": f"{served.url}/forged"}
-    said = {"iss": served.url, "aud": "marquee", "sub": "someone", "exp": int(time.time()) + 60}
-    token = jwt.encode(header, said, STRANGER, algorithms=["RS256"])
+    token = jwt.encode(header, served.claims(), STRANGER, algorithms=["RS256"])
     assert "signature" in await reason(believing, token)
     assert served.requests == [DISCOVERY, "/keys"]
 
@@ -145,10 +129,9 @@ async def test_keys_of_unknown_kinds_are_left_out(served: Issuer) -> None:
     others = [5, {}, {"kty": "RSA"}, {"kty": "EC", "crv": "P-9"}, {"kty": "AKP"}, SECRET.as_dict(private=True)]
     curve = ECKey.generate_key("P-256", {"kid": "curve"})
     served.pages["/keys"]["keys"] += [*others, curve.as_dict(private=False)]
-    said = {"iss": served.url, "aud": "marquee", "sub": "someone", "exp": int(time.time()) + 60}
     believing = believer(served)
     assert await believing.claims_of(served.token())
-    assert await believing.claims_of(jwt.encode({"alg": "ES256", "kid": "curve"}, said, curve))
+    assert await believing.claims_of(jwt.encode({"alg": "ES256", "kid": "curve"}, served.claims(), curve))
 
 
 async def test_made_up_keys_do_not_make_the_server_call_the_issuer(served: Issuer) -> None:
