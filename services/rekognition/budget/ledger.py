@@ -83,7 +83,8 @@ class _Budget:
         error, amount = BudgetExhausted, dollars(self.cap or 0)
         money, setting = f"today's {amount}", "MARQUEE_REKOGNITION_DAILY_CAP_USD"
         if self.owner != _EVERYBODY:
-            error, money, setting = CallerBudgetExhausted, f"{self.owner}'s {amount} a day", "usd= of the caller"
+            error, money = CallerBudgetExhausted, f"{self.owner}'s {amount} a day"
+            setting = "usd= in the caller's line of MARQUEE_CALLERS"
         return error(
             f"Too little is left of {money} for Rekognition to pay for this call. The budget renews at midnight UTC; "
             f"an operator can raise {setting}.",
