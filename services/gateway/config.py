@@ -150,6 +150,8 @@ def _read(path: Path) -> Any:
         line = exc.problem_mark.line + 1 if exc.problem_mark else 1
         problem = str(exc.problem).partition(" with value")[0]
         raise ConfigError(f"{path}:{line}: {problem}") from exc
+    except RecursionError:
+        raise ConfigError(f"{path}: it is nested too deeply.") from None
     except (OSError, UnicodeDecodeError, YAMLError) as exc:
         raise ConfigError(f"{path}: {exc}. Set MARQUEE_GATEWAY_CONFIG to the file.") from exc
 

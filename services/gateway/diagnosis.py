@@ -64,7 +64,7 @@ def _probe(address: tuple[str, int], tls: Tls | None) -> str:
             _context(tls or Tls()).wrap_socket(connection) as encrypted,
         ):
             # In TLS 1.3 a server refuses a certificate after the handshake; otherwise HTTP/2 lets it speak first.
-            is_open = tls is None or encrypted.recv(1)
+            is_open = tls is None or bool(encrypted.recv(1))
     except ssl.SSLCertVerificationError:
         is_open = True
     except (ssl.SSLError, ConnectionResetError):

@@ -41,6 +41,7 @@ from tests.support.processes import PATIENCE, free_port, metric, spawn, wait_unt
 
 Stub = recognizer_pb2_grpc.RecognizerServiceStub
 _IMPATIENT = tuple((f"grpc.{which}_reconnect_backoff_ms", 50) for which in ("initial", "min", "max"))
+_ESTABLISHED = "01"
 DEFAULT_FEATURES = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
 
 
@@ -219,6 +220,13 @@ async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> N
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - the condition depends on the other side of a channel
             await asyncio.sleep(0.01)
+
+
+def connections(address: str) -> set[str]:
+    """Return the clients' ends of a server's connections."""
+    port = int(address.rpartition(":")[2])
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {row[2] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == _ESTABLISHED}
 
 
 def picture(size: tuple[int, int] = (8, 6)) -> bytes:

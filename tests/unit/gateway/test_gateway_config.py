@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.gateway.__main__ import main
-from services.gateway.config import ConfigError, load_config
+from services.gateway.config import ConfigError, Tls, load_config
 from tests.support.processes import run
 
 
@@ -56,6 +56,28 @@ def test_entries_may_share_a_part(path: Path) -> None:
 
 MISTAKES = {
     "an unknown key": ("recognizers:\n  svm:\n    target: svm:1\n    timout: 5\n", 4, "svm.timout: unknown key"),
+    "no way off this machine": ("recognizers:\n  svm: {target: 'svm:1'}\n", 2, "svm: set tls"),
+    "no way to one of two addresses": (
+        "recognizers:\n  svm: {target: 'ipv4:127.0.0.1:1,10.0.0.1:1'}\n",
+        2,
+        "svm: set tls",
+    ),
+    "another word": (
+        "recognizers:\n  svm:\n    target: svm:1\n    tls: none\n",
+        4,
+        "svm.tls: Input should be 'plaintext'",
+    ),
+    "a certificate without a key": (
+        "recognizers: {svm: {target: 'svm:1'}}\ntls: {cert: a}\n",
+        2,
+        "tls: cert and key: set",
+    ),
+    "an unknown key of tls": ("tls: {cert_: a}\nrecognizers: {svm: {target: 'svm:1'}}\n", 1, "tls.cert_: unknown key"),
+    "a token in plaintext": (
+        "tls: plaintext\nrecognizers:\n  svm: {target: 'svm:1', token_file: a}\n",
+        3,
+        "svm: token_file: a token goes to another machine over TLS only",
+    ),
     "an unknown key at the top": ("recogniser: {}\nrecognizers: {a: {target: 'a:1'}}\n", 1, "recogniser: unknown key"),
     "a duplicate name": (
         "recognizers:\n  svm: {target: 'a:1'}\n  svm: {target: 'b:1'}\n",
@@ -96,12 +118,34 @@ def test_reports_a_mistake_with_its_line(path: Path, text: str, line: int, messa
     assert [text.partition(": ")[0] for text in lines] == [f"{path}:{line}"]
 
 
+def test_says_what_is_wrong_with_the_way_to_all_once(path: Path) -> None:
+    """A mistake in `tls` of all recognizers is one line, however many there are."""
+    path.write_text("recognizers: {a: {target: 'a:1'}, b: {target: 'b:1'}}\ntls: {key: a}\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_what_is_said_of_all_holds_for_those_that_say_nothing(path: Path) -> None:
+    """A recognizer's own `tls` goes before that of all; on this machine none is needed."""
+    path.write_text("tls: {ca: ca}\nrecognizers: {a: {target: 'a:1'}, b: {target: 'b:1', tls: plaintext}}")
+    recognizers = load_config(path).recognizers
+    assert (recognizers["a"].tls, recognizers["b"].tls) == (Tls(ca=Path("ca")), "plaintext")
+
+
 def test_reports_all_mistakes_at_once(path: Path) -> None:
     """Two mistakes are reported as two lines."""
     path.write_text("recognizers:\n  a: {target: a}\n  b: {}\n")
     with pytest.raises(ConfigError) as caught:
         load_config(path)
     assert [line.split(":")[1] for line in str(caught.value).splitlines()] == ["2", "3"]
+
+
+def test_reports_a_file_that_is_nested_too_deeply(path: Path) -> None:
+    """A file that nests without end is a mistake like others: a running gateway has to refuse it."""
+    path.write_text("recognizers: " + "[" * 600)
+    with pytest.raises(ConfigError, match="nested too deeply"):
+        load_config(path)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", b"recognizers:\0"], ids=["no UTF-8", "a NUL"])

@@ -18,6 +18,7 @@ from tests.support.servers import (
     Scripted,
     Stub,
     code_and_reason,
+    connections,
     gateway_client,
     gateway_of,
     leaf,
@@ -202,13 +203,6 @@ def reloads(what: str, outcome: str = "ok") -> float:
     return REGISTRY.get_sample_value("marquee_reloads_total", {"what": what, "outcome": outcome}) or 0
 
 
-def connections(address: str) -> int:
-    """Return how many connections a server has."""
-    port = int(address.rpartition(":")[2])
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(row[1].endswith(f":{port:04X}") and row[3] == "01" for row in rows)
-
-
 async def test_loses_no_call_while_its_token_is_replaced(tmp_path: Path) -> None:
     """The gateway's token is replaced under 50 calls a second: none is lost, and the new one is used."""
     token, callers, svm = tmp_path / "token", tmp_path / "callers", Scripted("svm")
@@ -266,14 +260,14 @@ async def test_calls_end_on_the_old_connection(ours: Authority, pairs: Mapping[s
     async with certified(svm, ours, pairs["recognizer"], own, wake) as (client, target):
         slow = client.RecognizeImage(request(), timeout=60)
         await until(lambda: len(svm.callers) == 2)
-        old = connections(target)
+        old = len(connections(target))
         ours.issue("new").copy_to(own)
         wake.set()
         quick = client.RecognizeImage(request(), timeout=60)
-        await until(lambda: len(svm.callers) == 4 or connections(target) > old)
+        await until(lambda: len(svm.callers) == 4 or len(connections(target)) > old)
         finish.set()
         responses = await asyncio.gather(slow, quick, client.RecognizeImage(request()))
-        await until(lambda: svm.callers[-1] == "new" and connections(target) == old)
+        await until(lambda: svm.callers[-1] == "new" and len(connections(target)) == old)
     assert [tuple(outcomes(one).values()) for one in responses] == [("OK", "OK")] * 3
 
 
