@@ -25,7 +25,7 @@ from services.gateway.config import BackendConfig, GatewayConfig, load_config
 from services.gateway.servicer import Gateway
 from services.gateway.settings import GatewaySettings
 from services.runtime import status
-from services.runtime.doors.caller import current
+from services.runtime.doors.caller import Caller, current
 from services.runtime.doors.certificates import read_certificate, server_credentials
 from services.runtime.doors.door import Door
 from services.runtime.doors.watch import watch
@@ -74,7 +74,7 @@ class Scripted:
         self.load_seconds = load_seconds
         self.load_error = load_error
         self.calls: list[Options] = []
-        self.callers: list[str] = []
+        self.callers: list[Caller] = []
         self.cancelled = 0
 
     async def load(self) -> None:
@@ -85,7 +85,7 @@ class Scripted:
     async def recognize(self, image: Image, options: Options) -> pb.RecognizerResult:
         assert image.content
         self.calls.append(options)
-        self.callers.append(current().name)
+        self.callers.append(current())
         try:
             await asyncio.sleep(self.seconds)
             while not self.until():  # noqa: ASYNC110 - a test decides, perhaps in another process
