@@ -117,10 +117,13 @@ class FaceSettings(LeafSettings):
 S = TypeVar("S", bound=Settings)
 
 
-def load_settings(kind: type[S]) -> S:
-    """Return the settings. For an invalid value, name its variable on standard error and exit 2."""
+def load_settings(kind: type[S], *, listens: bool = True) -> S:
+    """Return the settings. For an invalid value, name its variable on standard error and exit 2.
+
+    A command that does not listen has a server's settings without its address: an image sets that for its server.
+    """
     try:
-        return kind()
+        return kind() if listens else kind(host="127.0.0.1")
     except ValidationError as exc:
         sys.stderr.write("".join(f"{line}\n" for line in _explain(exc)))
         raise SystemExit(2) from None

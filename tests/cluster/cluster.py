@@ -34,9 +34,27 @@ def kubectl(
     return run("kubectl", "--namespace", namespace, *arguments, check=check, stdin=stdin, seconds=seconds)
 
 
-def helm(command: str, *arguments: str, check: bool = True) -> str:
-    """Run a helm command on the tests' release."""
-    return run("helm", command, RELEASE, *arguments, "--namespace", NAMESPACE, check=check)
+def helm(command: str, *arguments: str, check: bool = True, namespace: str = NAMESPACE) -> str:
+    """Run a helm command on the tests' release, or on that of another namespace."""
+    return run("helm", command, RELEASE, *arguments, "--namespace", namespace, check=check)
+
+
+@contextmanager
+def namespaced(name: str) -> Iterator[None]:
+    """Make a namespace that admits only restricted pods, and delete it with all that is in it."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    run("kubectl", "apply", "--filename=-", stdin=json.dumps(namespace))
+    try:
+        yield
+    finally:
+        run("kubectl", "delete", "namespace", name, "--timeout=120s")
+
+
+def install(*arguments: str, namespace: str = NAMESPACE) -> None:
+    """Install Marquee with the local values, and wait until it is ready."""
+    options = (*values(), *arguments, "--wait", f"--timeout={READY_SECONDS}s")
+    helm("install", str(CHART), *options, namespace=namespace)
 
 
 def values(*files: object) -> list[str]:
@@ -61,9 +79,9 @@ def pods(component: str = "", namespace: str = NAMESPACE) -> list[Object]:
     return [each for each in objects if "deletionTimestamp" not in each["metadata"]]
 
 
-def pod_names(component: str) -> list[str]:
+def pod_names(component: str, namespace: str = NAMESPACE) -> list[str]:
     """Return the names of the component's pods."""
-    return [each["metadata"]["name"] for each in pods(component)]
+    return [each["metadata"]["name"] for each in pods(component, namespace)]
 
 
 def containers(component: str) -> dict[str, Object]:
@@ -79,12 +97,12 @@ def wait_for_rollout(component: str, seconds: int = READY_SECONDS) -> None:
 
 
 @contextmanager
-def port_forward(target: str, port: int) -> Iterator[str]:
+def port_forward(target: str, port: int, namespace: str = NAMESPACE) -> Iterator[str]:
     """Yield the host:port on this machine that leads to a Service or pod."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         local = probe.getsockname()[1]
-    command = ["kubectl", "--namespace", NAMESPACE, "port-forward", target, f"{local}:{port}"]
+    command = ["kubectl", "--namespace", namespace, "port-forward", target, f"{local}:{port}"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         wait_until(lambda: _open(local))

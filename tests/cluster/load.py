@@ -1,7 +1,8 @@
 """Send calls at a steady rate and count failures; runs in the cluster, in the stand-ins' image.
 
 usage: load.py TARGET PICTURE RATE SECONDS RECOGNIZER. Prints one JSON object. Calls are retried as the published
-service config says; RETRIES=0 in the environment turns retries off.
+service config says; RETRIES=0 in the environment turns retries off. If CREDENTIALS names a folder, calls go over TLS,
+each with the `token` that is in it at that moment.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from marquee.channels.connection import service_config
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 
+_CREDENTIALS = os.environ.get("CREDENTIALS")
 _OPTIONS = (
     ("grpc.service_config", service_config()),
     ("grpc.enable_retries", int(os.environ.get("RETRIES", "1"))),
@@ -28,9 +30,9 @@ _OPTIONS = (
 async def main(target: str, picture: bytes, rate: float, seconds: float, recognizer: str) -> None:
     """Send each call at its time, whether or not earlier calls have been answered."""
     request = pb.RecognizeImageRequest(image=pb.Image(content=picture), recognizers=[recognizer])
-    async with grpc.aio.insecure_channel(target, options=_OPTIONS) as channel:
+    async with _channel(target) as channel:
         stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
-        await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=60, wait_for_ready=True)
+        await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=60, wait_for_ready=True, metadata=_metadata())
         begin = time.monotonic()
         calls = []
         for number in range(int(rate * seconds)):
@@ -39,12 +41,25 @@ async def main(target: str, picture: bytes, rate: float, seconds: float, recogni
         _report(await asyncio.gather(*calls))
 
 
+def _channel(target: str) -> grpc.aio.Channel:
+    if _CREDENTIALS is None:
+        return grpc.aio.insecure_channel(target, options=_OPTIONS)
+    credentials = grpc.ssl_channel_credentials(Path(_CREDENTIALS, "ca.crt").read_bytes())
+    return grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+
+
+def _metadata() -> tuple[tuple[str, str], ...]:
+    if _CREDENTIALS is None:
+        return ()
+    return (("authorization", f"Bearer {Path(_CREDENTIALS, 'token').read_text()}"),)
+
+
 async def _call(
     stub: recognizer_pb2_grpc.RecognizerServiceStub, request: pb.RecognizeImageRequest, begin: float
 ) -> tuple[str, float, float]:
     start = time.monotonic()
     try:
-        answer = await stub.RecognizeImage(request, timeout=20)
+        answer = await stub.RecognizeImage(request, timeout=20, metadata=_metadata())
         outcome = pb.Outcome.Name(answer.results[0].outcome)
     except grpc.aio.AioRpcError as exc:
         outcome = f"{exc.code().name}: {exc.details()}"

@@ -25,7 +25,7 @@ logger = structlog.get_logger()
 def main(arguments: list[str] | None = None) -> int:
     """Fetch the newest version, and later ones with --watch; return the exit code."""
     args = _parser().parse_args(arguments)
-    settings = load_settings(LeafSettings)
+    settings = load_settings(LeafSettings, listens=False)
     configure(settings)
     try:
         delivery = Delivery(PublishedModel(args.source, settings.s3_endpoint_url), args.folder, args.keep)

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Exit 0; 1 if `reconcile` finds differences; 2, with what to do, on a failure."""
     args = _parse(arguments)
     logs.redirect()
-    settings = load_settings(RekognitionSettings)
+    settings = load_settings(RekognitionSettings, listens=False)
     try:
         sys.exit(asyncio.run(_run(args, settings)))
     except (DomainError, OSError, ValueError) as exc:

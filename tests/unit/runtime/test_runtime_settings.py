@@ -31,6 +31,14 @@ def test_an_empty_variable_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings(Settings).port == 50051
 
 
+def test_command_needs_no_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command works in a server's image, whose address would want to know who may call."""
+    monkeypatch.setenv("MARQUEE_HOST", "0.0.0.0")
+    assert load_settings(LeafSettings, listens=False).host == "127.0.0.1"
+    with pytest.raises(SystemExit):
+        load_settings(LeafSettings)
+
+
 def test_splits_a_list_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     """A list is split at commas, with or without blanks; empty parts are dropped."""
     monkeypatch.setenv("MARQUEE_S3_ALLOWED", "one, two/prefix/ ,,")

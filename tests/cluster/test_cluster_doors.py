@@ -1,0 +1,117 @@
+"""Tests of Marquee with TLS and tokens: who gets in, and what is replaced while calls are made."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import grpc
+import pytest
+
+from marquee.v1 import recognizer_pb2 as pb
+from marquee.v1 import recognizer_pb2_grpc
+from services.names import RECOGNIZERS, SERVERS
+from tests.cluster import cluster
+from tests.cluster.credentials import CALLERS, CLIENT, TLS, Credentials
+from tests.cluster.loads import under_load
+from tests.support.processes import metric, wait_until
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+_NAMESPACE = "marquee-doors"
+_VALUES = {"auth.mode": "token", "auth.callers.secretName": CALLERS, "auth.test.secretName": CLIENT}
+
+
+@pytest.fixture(scope="module")
+def credentials() -> Iterator[Credentials]:
+    """Install Marquee with TLS, and with a token that is in use."""
+    if reason := cluster.missing():
+        pytest.skip(reason)
+    made = Credentials(_NAMESPACE)
+    with cluster.namespaced(_NAMESPACE):
+        made.renew_certificate()
+        made.admit(made.token)
+        made.use(made.token)
+        options = [f"--set={key}={value}" for key, value in _VALUES.items()]
+        cluster.install(*options, f"--set=tls.secretName={TLS}", namespace=_NAMESPACE)
+        yield made
+
+
+@pytest.mark.usefixtures("credentials")
+def test_helm_test_calls_over_tls_with_a_token() -> None:
+    """All pods are ready, and `helm test` gets a result of every recognizer."""
+    output = cluster.helm("test", "--logs", "--timeout=120s", namespace=_NAMESPACE)
+    assert "Phase:          Succeeded" in output
+    for name in RECOGNIZERS:
+        assert f"{name} OUTCOME_OK" in output
+
+
+def test_only_the_gateway_gets_into_a_recognizer(credentials: Credentials) -> None:
+    """A recognizer answers no caller without a certificate, whatever its token."""
+    assert _code(f"pod/{_pods('svm')[0]}", credentials, credentials.token) == grpc.StatusCode.UNAVAILABLE
+
+
+def test_replaced_certificates_and_tokens_lose_no_call(credentials: Credentials) -> None:
+    """Every call is answered while all certificates are replaced, then the caller's token; the old one is refused."""
+    old, new = credentials.token, Credentials(_NAMESPACE).token
+
+    def replace() -> None:
+        _reloaded({"certificate": SERVERS, "client certificate": ["gateway"]}, credentials.renew_certificate)
+        _reloaded({"callers": ["gateway"]}, lambda: credentials.admit(old, new))
+        credentials.use(new)
+        wait_until(_caller_has(new))
+        _reloaded({"callers": ["gateway"]}, lambda: credentials.admit(new))
+
+    report = under_load("replaced", 120, replace, _NAMESPACE, CLIENT)
+    assert report["failed"] == [], report
+    assert _code("service/marquee-gateway", credentials, new) == grpc.StatusCode.OK
+    assert _code("service/marquee-gateway", credentials, old) == grpc.StatusCode.UNAUTHENTICATED
+
+
+def _reloaded(readers: dict[str, list[str]], change: Callable[[], None]) -> None:
+    """Change files, and wait until every pod of the components that read them has done so."""
+    pods = [(what, pod) for what, components in readers.items() for component in components for pod in _pods(component)]
+    before = {each: _reloads(*each) for each in pods}
+    change()
+    _look_again()
+    for each, count in before.items():
+        wait_until(partial(_is_above, count, *each))
+
+
+def _is_above(count: float, what: str, pod: str) -> bool:
+    return _reloads(what, pod) > count
+
+
+def _reloads(what: str, pod: str) -> float:
+    """Return how often the pod has read something again."""
+    with cluster.port_forward(f"pod/{pod}", 9464, _NAMESPACE) as address:
+        return metric(f"http://{address}/metrics", "marquee_reloads_total", f'outcome="ok",what="{what}"')
+
+
+def _look_again() -> None:
+    """Make kubelet update the files of all pods now: it looks once a minute, and at once at a pod that changes."""
+    cluster.kubectl("annotate", "pods", "--all", "--overwrite", f"touched={time.time()}", namespace=_NAMESPACE)
+
+
+def _caller_has(token: str) -> Callable[[], bool]:
+    _look_again()
+    return lambda: (
+        cluster.kubectl("exec", "job/replaced", "--", "cat", "/credentials/token", namespace=_NAMESPACE) == token
+    )
+
+
+def _pods(component: str) -> list[str]:
+    return cluster.pod_names(component, _NAMESPACE)
+
+
+def _code(target: str, credentials: Credentials, token: str) -> grpc.StatusCode:
+    """Return how a call ends that is made over TLS with the token."""
+    with cluster.port_forward(target, 50051, _NAMESPACE) as address:
+        ca = grpc.ssl_channel_credentials(credentials.ca)
+        with grpc.secure_channel(f"localhost:{address.rpartition(':')[2]}", ca) as channel:
+            stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
+            metadata = (("authorization", f"Bearer {token}"),)
+            try:
+                stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=20, metadata=metadata)
+            except grpc.RpcError as exc:
+                code: grpc.StatusCode = exc.code()
+                return code
+    return grpc.StatusCode.OK
