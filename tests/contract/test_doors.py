@@ -293,3 +293,20 @@ async def test_nobody_speaks_for_others_where_everybody_may_call(key: str) -> No
     async with leaf(Scripted()) as address, stub(address) as client:
         call = client.RecognizeImage(request(), metadata=((key, "1"),), timeout=PATIENCE)
         assert await refused(call) == (DENIED, "RELAY_FORBIDDEN")
+
+
+@pytest.mark.parametrize(("whom", "outcome"), [("everybody", "marquee.v1.RecognizerService"), ("off", "UNIMPLEMENTED")])
+async def test_reflection_may_be_opened_and_closed(tmp_path: Path, whom: str, outcome: str) -> None:
+    """The operator decides whether a caller without a token, or nobody at all, may ask for the protos."""
+    (tmp_path / "callers").write_text(REGISTER)
+    server = LeafProcess(tmp_path, MARQUEE_CALLERS=str(tmp_path / "callers"), MARQUEE_REFLECTION=whom)
+    try:
+        await server.serving()
+        async with grpc.aio.insecure_channel(server.address) as channel:
+            try:
+                said = await _reflect(channel, ())
+            except grpc.aio.AioRpcError as exc:
+                said = [exc.code().name]
+    finally:
+        server.close()
+    assert outcome in said
