@@ -28,6 +28,8 @@ class Peer(RecognizerServiceServicer):
     refusals: dict[bytes, status_pb2.Status] = field(default_factory=dict)
     """Picture → status to refuse it with; b"" means every other picture."""
     requests: list[pb.RecognizeImageRequest] = field(default_factory=list)
+    metadata: list[dict[str, str | bytes]] = field(default_factory=list)
+    """Of each call."""
     hold: threading.Event | None = None
     """Event that delays responses until it is set."""
     address: str = "127.0.0.1:0"
@@ -55,12 +57,14 @@ class Peer(RecognizerServiceServicer):
     def ListRecognizers(  # noqa: N802 - likewise
         self,
         request: pb.ListRecognizersRequest,  # noqa: ARG002 - likewise
-        context: grpc.ServicerContext,  # noqa: ARG002 - likewise
+        context: grpc.ServicerContext,
     ) -> pb.ListRecognizersResponse:
+        self.metadata.append(dict(context.invocation_metadata()))
         return self.listing
 
     def _receive(self, request: pb.RecognizeImageRequest, context: grpc.ServicerContext) -> None:
         self.requests.append(request)
+        self.metadata.append(dict(context.invocation_metadata()))
         if self.hold:
             self.hold.wait(PATIENCE)
         refusal = self.refusals.get(request.image.content, self.refusals.get(b""))

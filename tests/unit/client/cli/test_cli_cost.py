@@ -123,3 +123,13 @@ def test_no_server_exits_with_3() -> None:
     result = marquee("cost", "--address", "127.0.0.1:1")
     assert result.exit_code == 3
     assert "Cannot connect to 127.0.0.1:1" in result.stderr
+
+
+def test_spending_that_is_withheld_is_no_lack_of_it(peer: Peer) -> None:
+    """Without the scope admin, the estimate stands, and the command says why it does not know what is left."""
+    peer.listing.spending_withheld = True
+    peer.listing.recognizers[0].ClearField("spending")
+    result = cost(peer, "--pictures", "1")
+    assert (result.exit_code, "1 picture: $0.002" in result.stdout) == (0, True)
+    assert "No recognizer here costs money" not in result.stdout
+    assert "What is spent on rekognition is not shown: that needs the scope admin." in result.stderr

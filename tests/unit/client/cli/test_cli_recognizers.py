@@ -68,3 +68,19 @@ def test_no_server_exits_with_3() -> None:
     result = _recognizers("--address", "127.0.0.1:1")
     assert result.exit_code == 3
     assert "Cannot connect to 127.0.0.1:1" in result.stderr
+
+
+def test_spending_that_is_withheld_is_explained(peer: Peer) -> None:
+    """Without the scope admin, table and JSON say that spending is not shown, and not that there is none."""
+    peer.listing.spending_withheld = True
+    peer.listing.recognizers[0].ClearField("spending")
+    table = _recognizers("--address", peer.address)
+    assert "needs admin" in table.stdout
+    assert table.stderr.replace("\n", " ").strip() == (
+        "What is spent on rekognition is not shown: that needs the scope admin."
+    )
+    listed = json.loads(_recognizers("--address", peer.address, "-o", "json").stdout)
+    assert [(one["name"], one["spending_withheld"], one["spending"]) for one in listed] == [
+        ("rekognition", True, None),
+        ("svm", False, None),
+    ]

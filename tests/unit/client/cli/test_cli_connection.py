@@ -1,0 +1,120 @@
+"""Tests of how the command connects: TLS, certificates and tokens, by options, environment and .env."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from services.runtime.leaf.leaf import Leaf
+from services.runtime.settings import LeafSettings
+from tests.support.client import Peer, marquee, serving
+from tests.support.doors import Authority, Pair, line
+from tests.support.servers import Scripted, picture, served
+
+VARIABLES = ("MARQUEE_TOKEN", "MARQUEE_TOKEN_FILE", "MARQUEE_CA", "MARQUEE_CERT", "MARQUEE_KEY", "MARQUEE_ADDRESS")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Run in an empty folder, without the environment's own credentials; take back what .env sets."""
+    monkeypatch.chdir(tmp_path)
+    for name in VARIABLES:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "authority")
+
+
+@pytest.fixture
+def client(authority: Authority) -> Pair:
+    return authority.issue("client")
+
+
+@pytest.fixture
+async def address(authority: Authority, tmp_path: Path) -> AsyncIterator[str]:
+    """Serve a leaf that asks for certificates and tokens; yield its address."""
+    server, callers = authority.issue("127.0.0.1"), tmp_path / "callers"
+    callers.write_text(line("secret") + line("enroller", name="enroller", scopes="enroll"))
+    settings = {"tls_cert": server.chain, "tls_key": server.key, "tls_client_ca": authority.path, "callers": callers}
+    async with served(Leaf(Scripted(), LeafSettings()), **settings) as address:
+        yield address
+
+
+async def _marquee(*arguments: object) -> Result:
+    return await asyncio.to_thread(marquee, *map(str, arguments))
+
+
+async def test_options_say_how_to_connect(address: str, authority: Authority, client: Pair, tmp_path: Path) -> None:
+    """Each subcommand takes --ca, --cert, --key and --token-file, and reaches a server that asks for all of them."""
+    (tmp_path / "token").write_text("secret\n")
+    (tmp_path / "a.jpg").write_bytes(picture())
+    shown = ("--ca", authority.path, "--cert", client.chain, "--key", client.key, "--token-file", "token")
+    for command in (("recognizers",), ("recognize", "a.jpg"), ("cost",)):
+        result = await _marquee(*command, "--address", f"https://{address}", *shown)
+        assert (result.exit_code, result.stderr) == (0, "")
+    result = await _marquee("people", "--address", address, "--tls", *shown)
+    assert "does not support this call" in result.stderr
+
+
+async def test_a_folders_env_says_how_to_connect(
+    address: str, authority: Authority, client: Pair, tmp_path: Path
+) -> None:
+    """The file .env may have all of it, too."""
+    files = f"MARQUEE_CA={authority.path}\nMARQUEE_CERT={client.chain}\nMARQUEE_KEY={client.key}\n"
+    (tmp_path / ".env").write_text(f"MARQUEE_ADDRESS=https://{address}\nMARQUEE_TOKEN=secret\n{files}")
+    assert (await _marquee("recognizers")).exit_code == 0
+
+
+async def test_a_refused_caller_is_told_once(address: str, authority: Authority, client: Pair, tmp_path: Path) -> None:
+    """A caller who may not call at all exits 1 after the first of several pictures, with the server's reason."""
+    names = ("a.jpg", "b.jpg", "c.jpg")
+    for name in names:
+        (tmp_path / name).write_bytes(picture())
+    for token, words in (("other", "The token is not known here"), ("enroller", "lacks the scope recognize")):
+        (tmp_path / "token").write_text(token)
+        shown = ("--ca", authority.path, "--cert", client.chain, "--key", client.key, "--token-file", "token")
+        result = await _marquee("recognize", *names, "--address", address, *shown, "--jobs", "1")
+        assert (result.exit_code, result.stderr.count(words)) == (1, 1)
+
+
+async def test_what_is_wrong_with_certificates_exits_3(address: str, authority: Authority) -> None:
+    """A connection that certificates do not let through counts as unreachable; JSON has the reason."""
+    result = await _marquee("recognizers", "--address", address, "--ca", authority.path, "-o", "json")
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["error"]["reason"] == "CLIENT_CERTIFICATE_MISSING"
+    assert "by --cert and --key" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--address", "gateway:1", "--token-file", "token"), "use an https:// address"),
+        (("--address", "https://gateway", "--ca", "missing"), "missing cannot be read: No such file"),
+        (("--address", "https://gateway", "--ca", "token"), "token holds no certificate in PEM"),
+        (("--address", "https://gateway", "--key", "token"), "Invalid value for --key: give the certificate"),
+        (("--address", "https://gateway", "--token-file", "missing"), "The token in missing cannot be read"),
+        (("--address", "https://gateway/path"), "Invalid value for --address"),
+    ],
+)
+def test_what_no_connection_can_be_made_with_is_a_usage_error(arguments: tuple[str, ...], message: str) -> None:
+    """The command exits 2 before it connects, and says what to give instead."""
+    Path("token").write_text("secret")
+    result = marquee("recognizers", *arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
+
+
+def test_the_token_file_counts_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option overrides a variable."""
+    Path("token").write_text("from-option")
+    monkeypatch.setenv("MARQUEE_TOKEN", "from-environment")
+    with serving(Peer()) as peer:
+        marquee("recognizers", "--address", peer.address, "--token-file", "token")
+        marquee("recognizers", "--address", peer.address)
+    assert [call["authorization"] for call in peer.metadata] == ["Bearer from-option", "Bearer from-environment"]
