@@ -12,6 +12,7 @@ from tempfile import TemporaryFile
 
 from local import demo, stack
 from local.supervisor import PartFailed, Supervisor
+from services.runtime.settings import Settings, load_settings
 
 _START_SECONDS = 180
 """A ceiling for a busy machine; a part that exits is noticed at once."""
@@ -21,6 +22,8 @@ _MAX_PORT = 65535
 def main() -> None:
     """Run until Ctrl-C, or with --once until the demo has been shown."""
     args = _parser().parse_args()
+    os.environ["MARQUEE_HOST"] = args.host
+    load_settings(Settings)  # exits if anybody could call by mistake
     for name in ("no_proxy", "no_grpc_proxy"):  # everything here is on the loopback, where no proxy finds it
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), stack.HOST, "localhost")))
     try:
@@ -34,6 +37,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m local",
         description="Start Marquee on this machine: stand-ins for S3, Rekognition and TensorFlow Serving, the "
         "recognizers and the gateway, all on the loopback. Ctrl-C stops everything.",
+        epilog="The gateway asks callers for what the servers' settings say, such as MARQUEE_CALLERS and "
+        "MARQUEE_TLS_CERT. Without these it answers everybody, off the loopback with MARQUEE_ALLOW_ANONYMOUS=true only.",
     )
     parser.add_argument("--demo", action="store_true", help="recognize the demo pictures and print the results")
     parser.add_argument(
@@ -41,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--port", type=_free_port, help="port of the gateway (default: 50051, or a free port if 50051 is taken)"
+    )
+    parser.add_argument(
+        "--host", default=stack.HOST, help="address on which the gateway listens (default: %(default)s)"
     )
     parser.add_argument(
         "--gallery",
@@ -86,7 +94,7 @@ async def _run(args: argparse.Namespace) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    system = stack.build(args.state, args.gallery, args.port)
+    system = stack.build(args.state, args.gallery, args.port, args.host)
     if args.port is None and not system.servers["gateway"].endswith(f":{stack.GATEWAY_PORT}"):
         print(f"The {_taken(stack.GATEWAY_PORT)}: the gateway gets {system.servers['gateway']}.")
 
@@ -120,7 +128,7 @@ async def _start(supervisor: Supervisor, stop: asyncio.Event) -> bool:
 async def _serve(args: argparse.Namespace, system: stack.Stack, stop: asyncio.Event) -> int:
     is_right = True
     if args.demo or args.once:
-        is_right = await asyncio.to_thread(demo.show, system.servers["gateway"], args.state / "pictures")
+        is_right = await asyncio.to_thread(demo.show, system.gateway_url, args.state / "pictures")
     if not args.once:
         print(_addresses(system, args.state), flush=True)
         await stop.wait()
@@ -129,10 +137,10 @@ async def _serve(args: argparse.Namespace, system: stack.Stack, stop: asyncio.Ev
 
 def _addresses(system: stack.Stack, state: Path) -> str:
     lines = [f"  {name:12} {address}" for name, address in system.servers.items()]
-    gateway = system.servers["gateway"]
+    gateway = system.gateway_url
     return "\n".join(
         [
-            "Marquee is running (gRPC, plaintext):",
+            f"Marquee is running (gRPC, {'the gateway with TLS' if '://' in gateway else 'plaintext'}):",
             *lines,
             f"Try: {_command('recognize', '--address', gateway, f'{state}/pictures/both.jpg')}",
             f"     {_command('recognize', '--address', gateway, f's3://{stack.BUCKET}/hopper.jpg')}",

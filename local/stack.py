@@ -14,6 +14,8 @@ from string import Template
 from local import pictures
 from local.supervisor import Part, grpc_serving, tcp_open
 from services.names import RECOGNIZERS
+from services.runtime.doors.settings import DoorSettings
+from services.runtime.settings import PREFIX
 from services.runtime.storage import files
 from services.svm.networks.network import DLIB
 
@@ -23,6 +25,9 @@ HOST = "127.0.0.1"
 MODEL_BASE = Path("models/keras/celebrity")
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
 """The stand-ins accept any credentials; these keep a real account's from being sent anywhere."""
+_ANY_HOST = ("0.0.0.0", "::")
+_NO_DOOR = {f"{PREFIX}{name.upper()}": "" for name in DoorSettings.model_fields}
+"""Recognizers ask nobody who they are, whatever the environment says: that is for the gateway."""
 _PORTS = range(20_000, 32_000)
 _SERVERS = (*RECOGNIZERS, "gateway")
 
@@ -36,6 +41,12 @@ class Stack:
     metrics: dict[str, str]
     s3_url: str
 
+    @property
+    def gateway_url(self) -> str:
+        """The gateway's address as clients take it."""
+        address = self.servers["gateway"]
+        return f"https://{address.replace(HOST, 'localhost')}" if _speaks_tls() else address
+
     def write(self, path: Path) -> None:
         """Write addresses and process ids as JSON, atomically."""
         facts = {
@@ -48,13 +59,18 @@ class Stack:
         files.write(path, json.dumps(facts, indent=2))
 
 
-def build(state: Path, gallery: Path | None = None, port: int | None = None) -> Stack:
-    """Lay out the system on free loopback ports; the gateway gets `port`, by default 50051 if that is free."""
+def build(state: Path, gallery: Path | None = None, port: int | None = None, host: str = HOST) -> Stack:
+    """Lay out the system on free loopback ports; the gateway gets `port`, by default 50051 if that is free.
+
+    The gateway listens on `host`; the environment's MARQUEE_ variables say whom it answers.
+    """
     s3, aws, tf_serving, *rest = (f"{HOST}:{port}" for port in free_ports(3 + 2 * len(_SERVERS)))
     servers = dict(zip(_SERVERS, rest[: len(_SERVERS)], strict=True))
     metrics = dict(zip(_SERVERS, rest[len(_SERVERS) :], strict=True))
     if port or is_free(GATEWAY_PORT):
         servers["gateway"] = f"{HOST}:{port or GATEWAY_PORT}"
+    if host not in _ANY_HOST:
+        servers["gateway"] = servers["gateway"].replace(HOST, host)
     gallery = gallery or _demo_gallery(state)
     pictures.write_demo(state / "pictures")
     config = _gateway_config(state, servers)
@@ -66,7 +82,7 @@ def build(state: Path, gallery: Path | None = None, port: int | None = None) -> 
         },
         "keras": {"MARQUEE_KERAS_TARGET": tf_serving, "MARQUEE_KERAS_ASSETS": str(MODEL_BASE)},
         "svm": {"MARQUEE_SVM_GALLERY": str(state / "enrolled.npz")},
-        "gateway": {"MARQUEE_GATEWAY_CONFIG": str(config)},
+        "gateway": {"MARQUEE_GATEWAY_CONFIG": str(config), "MARQUEE_HOST": host},
     }
     parts = [
         _s3(s3, state / "pictures"),
@@ -137,11 +153,20 @@ def _tf_serving(address: str) -> Part:
 
 
 def _server(name: str, address: str, metrics: str, environment: dict[str, str]) -> Part:
-    host, _, port = address.rpartition(":")
+    is_gateway = name == "gateway"
     where = {
-        "MARQUEE_HOST": host,
-        "MARQUEE_PORT": port,
+        "MARQUEE_HOST": HOST,
+        "MARQUEE_PORT": address.rpartition(":")[2],
+        "MARQUEE_HEALTH_PORT": "0",
+        "MARQUEE_METRICS_HOST": HOST,
         "MARQUEE_METRICS_PORT": metrics.rpartition(":")[2],
         "MARQUEE_LOG_FORMAT": os.environ.get("MARQUEE_LOG_FORMAT", "json"),
     }
-    return Part(name, f"services.{name}", address, grpc_serving, environment=environment | where)
+    door = {} if is_gateway else _NO_DOOR
+    is_ready = tcp_open if is_gateway and _speaks_tls() else grpc_serving
+    return Part(name, f"services.{name}", address, is_ready, environment=door | where | environment)
+
+
+def _speaks_tls() -> bool:
+    """Return whether the environment makes the gateway speak TLS."""
+    return bool(os.environ.get("MARQUEE_TLS_CERT"))

@@ -117,6 +117,13 @@ def test_a_requested_port_that_is_taken_is_refused(host: str) -> None:
     assert f"port {port} is taken (`lsof -i :{port}` shows by whom)" in result.stderr
 
 
+def test_off_the_loopback_it_is_closed_unless_opened() -> None:
+    """The launcher exits 2 before anything starts, and says what makes the gateway ask, and what opens it."""
+    result = run([sys.executable, "-m", "local", "--host", "0.0.0.0"])
+    assert result.returncode == 2
+    assert all(name in result.stderr for name in ("MARQUEE_CALLERS", "MARQUEE_ALLOW_ANONYMOUS=true"))
+
+
 @contextmanager
 def _listening(port: int) -> Iterator[None]:
     """Take the port, unless somebody else has it already."""
