@@ -245,12 +245,13 @@ async def test_refusals_are_logged_and_audited(
     server = world.servers[name]
     before = len(server.events("call")), len(world.audited(name))
     async with grpc.aio.insecure_channel(server.address) as channel:
-        await refused(Stub(channel).RecognizeImage(request(), metadata=said, timeout=PATIENCE))
+        await refused(Stub(channel).RecognizeImage(request(request_id="r1"), metadata=said, timeout=PATIENCE))
     await until(lambda: len(server.events("call")) > before[0])
     logged, audited = server.events("call")[-1], world.audited(name)[-1]
     assert (logged.get("caller"), logged["reason"], logged["method"]) == (caller, reason, "RecognizeImage")
     assert (audited["caller"], audited["reason"], audited["action"]) == (caller, reason, "refused")
     assert audited["peer"].startswith("ipv4:127.0.0.1:")
+    assert audited["request_id"] == ("r1" if reason == "COLLECTION_FORBIDDEN" else None)
     assert said[0][1] not in json.dumps([logged, audited])
 
 

@@ -17,7 +17,7 @@ from google.rpc import status_pb2
 from prometheus_client import Counter, Histogram
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
-from services.runtime import status
+from services.runtime import requests, status
 from services.runtime.doors import audit
 from services.runtime.doors.door import Door
 from services.runtime.errors import Forbidden, MalformedRequest, OutOfTime, Unauthenticated
@@ -154,6 +154,7 @@ class _Call:
                 raise OutOfTime("The call's request did not come.")
             request = [self.parse(message)]
             del message
+            _bind_request_id(request[0])
             self.door.check_collection(request[0])
             with audit.change(self.method.name, request[0]) as responses:
                 responses.append(await self.respond(self.behavior(request.pop(), context), context))
@@ -164,6 +165,12 @@ class _Call:
         async with self.admission.place(context):
             requests = (self.parse(message) async for message in messages)
             return await self.respond(self.behavior(requests, context), context)
+
+
+def _bind_request_id(request: Any) -> None:
+    """Log the request's ID, if it has one, from now on. Raises InvalidRequest."""
+    if request_id := getattr(request, "request_id", ""):
+        bind_contextvars(request_id=requests.request_id_of(request_id))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from services.runtime.doors.register import parse, read_register
 from services.runtime.doors.scopes import Scope
 from services.runtime.errors import TokenExpired
 from tests.support.doors import line
+from tests.support.processes import ROOT
 
 DIGEST = hashlib.sha256(b"token").hexdigest()
 PLAIN = "name=someone scopes=recognize"
@@ -114,6 +115,13 @@ def test_no_text_breaks_the_parser(text: str) -> None:
     except ValueError as exc:
         error = str(exc)
     assert not error or error.startswith("line ")
+
+
+def test_the_documented_register_is_one() -> None:
+    """The example in docs/security.md can be copied."""
+    example = (ROOT / "docs/security.md").read_text().split("```\n")[1]
+    register = parse(example)
+    assert (len(register.tokens), len(register.subjects), len(register.names)) == (1, 1, 1)
 
 
 @pytest.mark.parametrize(
