@@ -13,10 +13,13 @@ import grpc
 import pytest
 
 from local import pictures
+from services.runtime.leaf.leaf import Leaf
+from services.runtime.settings import LeafSettings
 from tests.support.aws import endpoint
+from tests.support.doors import Authority, line
 from tests.support.pictures import demo, encode_noise
 from tests.support.processes import PATIENCE, ROOT, free_port, run, spawn
-from tests.support.servers import gateway
+from tests.support.servers import Scripted, gateway, served
 
 pytestmark = pytest.mark.slow
 
@@ -81,11 +84,29 @@ async def test_go_gets_the_recognizers_error(go: Path, address: str, tmp_path: P
     assert "reason: RECOGNIZER_FAILED" in done.stderr
 
 
-async def _client(go: Path, address: str, folder: Path, picture: bytes) -> "CompletedProcess[str]":
+async def test_go_calls_over_tls_with_a_token(go: Path, tmp_path: Path) -> None:
+    """A client in Go shows its certificate and its token, and reads why a token is refused."""
+    authority, callers = Authority(tmp_path / "authority"), tmp_path / "callers"
+    pair, own = authority.issue("127.0.0.1"), authority.issue("client")
+    callers.write_text(line("secret"))
+    door = {"tls_cert": pair.chain, "tls_key": pair.key, "tls_client_ca": authority.path, "callers": callers}
+    shown = ("-tls", "-ca", authority.path, "-cert", own.chain, "-key", own.key)
+    async with served(Leaf(Scripted(), LeafSettings()), **door) as address:
+        known, unknown = [
+            await _client(go, address, tmp_path, encode_noise("PNG"), *shown, MARQUEE_TOKEN=token)
+            for token in ("secret", "other")
+        ]
+    assert (known.returncode, known.stdout.splitlines()[0].split()) == (0, ["leaf", "OUTCOME_OK"])
+    assert (unknown.returncode, "reason: TOKEN_UNKNOWN" in unknown.stderr) == (1, True)
+
+
+async def _client(
+    go: Path, address: str, folder: Path, picture: bytes, *options: str | Path, **environment: str
+) -> "CompletedProcess[str]":
     path = folder / "picture"
     path.write_bytes(picture)
-    command = [go / "client", "-address", address, "-timeout", "60s", path]
-    return await asyncio.to_thread(run, command)
+    command = [go / "client", "-address", address, "-timeout", "60s", *options, path]
+    return await asyncio.to_thread(run, command, env=os.environ | environment)
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,13 @@
 // Client recognizes a picture and prints who is in it.
 //
 //	go run ./client -address localhost:50051 picture.jpg
+//	MARQUEE_TOKEN=mq_… go run ./client -tls -address marquee.example:443 picture.jpg
 package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"flag"
 	"fmt"
 	"log"
@@ -14,6 +17,7 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
@@ -26,24 +30,70 @@ const maxMessageBytes = 16 << 20
 func main() {
 	log.SetFlags(0)
 	address := flag.String("address", "localhost:50051", "host and port of a gateway or a recognizer")
+	secure := flag.Bool("tls", false, "connect with TLS; MARQUEE_TOKEN is sent if it is set")
+	ca := flag.String("ca", "", "file of the server's CA, with -tls; empty: those of this machine")
+	cert := flag.String("cert", "", "file of a client certificate, with -tls and -key")
+	key := flag.String("key", "", "file of its key")
 	timeout := flag.Duration("timeout", 12*time.Second, "deadline of the call")
 	flag.Parse()
 	if flag.NArg() != 1 {
 		log.Fatal("Name one picture: client [-address HOST:PORT] picture.jpg")
 	}
-	if err := recognize(*address, *timeout, flag.Arg(0)); err != nil {
+	options := []grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}
+	var err error
+	if *secure {
+		options, err = overTLS(*ca, *cert, *key)
+	}
+	if err == nil {
+		err = recognize(*address, options, *timeout, flag.Arg(0))
+	}
+	if err != nil {
 		log.Fatal(err)
 	}
 }
 
-func recognize(address string, timeout time.Duration, path string) error {
+func overTLS(ca, cert, key string) ([]grpc.DialOption, error) {
+	config := &tls.Config{}
+	if ca != "" {
+		pem, err := os.ReadFile(ca)
+		if err != nil {
+			return nil, err
+		}
+		config.RootCAs = x509.NewCertPool()
+		if !config.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s holds no certificate in PEM", ca)
+		}
+	}
+	if cert != "" {
+		pair, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	options := []grpc.DialOption{grpc.WithTransportCredentials(credentials.NewTLS(config))}
+	if value := os.Getenv("MARQUEE_TOKEN"); value != "" {
+		options = append(options, grpc.WithPerRPCCredentials(token(value)))
+	}
+	return options, nil
+}
+
+// token is sent with each call, and never in plaintext.
+type token string
+
+func (t token) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + string(t)}, nil
+}
+
+func (token) RequireTransportSecurity() bool { return true }
+
+func recognize(address string, options []grpc.DialOption, timeout time.Duration, path string) error {
 	picture, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	conn, err := grpc.NewClient(address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes), grpc.MaxCallSendMsgSize(maxMessageBytes)))
+	conn, err := grpc.NewClient(address, append(options,
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessageBytes), grpc.MaxCallSendMsgSize(maxMessageBytes)))...)
 	if err != nil {
 		return err
 	}
