@@ -15,7 +15,7 @@ from marquee.enums import Feature
 _MAX_SECONDS = 86_400
 _FEATURES = [feature.lower() for feature in Feature if feature is not Feature.UNSPECIFIED]
 SCOPES = ("recognize", "enroll", "admin", "relay", "library-read", "library-write", "people", "erase")
-_CALLER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@:/+-]{0,127}")
+CALLER_NAME = re.compile(r"[A-Za-z0-9._~@:/+|%-]{1,255}")
 _COLLECTION = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _PERIOD = re.compile(r"(?P<count>[1-9][0-9]{0,6})(?P<unit>[hd])")
 _MAX_RATE = 1_000_000
@@ -67,10 +67,8 @@ def _sha256(text: str) -> str:
 
 
 def _caller(name: str) -> str:
-    if not _CALLER.fullmatch(name):
-        raise typer.BadParameter(
-            "a name has 1 to 128 characters of A-Z a-z 0-9 . _ @ : / + -, and begins with one of A-Z a-z 0-9."
-        )
+    if not CALLER_NAME.fullmatch(name):
+        raise typer.BadParameter("a name has 1 to 255 characters of A-Z a-z 0-9 . _ ~ @ : / + | % -.")
     return name
 
 

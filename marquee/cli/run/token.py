@@ -4,12 +4,15 @@ import fcntl
 import hashlib
 import os
 import secrets
+import stat
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import typer
 
@@ -85,16 +88,43 @@ def _read_token() -> str:
 
 
 def _append(register: Path, line: str) -> None:
-    """Add the line in one write, which a server sees whole. Raises OSError, and ValueError if the token has a line."""
-    descriptor = os.open(register, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "r+b", buffering=0) as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        data = file.read()
+    """Add the line, so that a server sees the old file or the new one. Raises OSError, and ValueError for its token."""
+    path = register.resolve()  # a link stays, and what it names is replaced
+    with _locked(path.parent):
+        data = path.read_bytes() if path.exists() else b""
         digest = line[: len("sha256:") + _DIGEST_DIGITS].encode()
         if any(known.lstrip().startswith(digest) for known in data.splitlines()):
             raise ValueError("the token has a line there already.")
         separator = b"" if not data or data.endswith(b"\n") else b"\n"
-        file.write(separator + line.encode() + b"\n")
+        _replace(path, data + separator + line.encode() + b"\n")
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Wait for others who add a line to a file in the folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Replace the file by one with the same owner and mode; a new one is for its owner alone."""
+    with NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            if path.exists():
+                status = path.stat()
+                os.fchown(file.fileno(), status.st_uid, status.st_gid)
+                os.fchmod(file.fileno(), stat.S_IMODE(status.st_mode))
+            Path(file.name).replace(path)
+        except OSError:
+            Path(file.name).unlink(missing_ok=True)
+            raise
 
 
 def _print(token: str, line: str, register: Path | None, output: ListOutput) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from marquee.cli.options import SCOPES
-from services.runtime.doors.caller import Caller
+from marquee.cli.options import CALLER_NAME, SCOPES
+from services.runtime.doors.caller import NAME, Caller
 from services.runtime.doors.register import parse, read_register
 from services.runtime.doors.scopes import Scope
 from tests.support.client import marquee
@@ -18,9 +18,10 @@ EVERYTHING = ("--scope", "recognize,enroll", "--scope", "library-read", "--colle
 LIMITS = ("--expires", "90d", "--calls", "0.5", "--usd", "2.50")
 
 
-def test_the_scopes_are_those_of_servers() -> None:
-    """The command offers each scope that a server knows, and no other."""
+def test_scopes_and_names_are_those_of_servers() -> None:
+    """The command offers each scope and takes each name that a server knows, and no other."""
     assert set(SCOPES) == set(Scope)
+    assert CALLER_NAME.pattern == NAME.pattern
 
 
 def test_a_server_takes_the_line_for_the_token() -> None:
@@ -82,6 +83,20 @@ def test_a_last_line_without_an_end_stays_a_line(tmp_path: Path) -> None:
     marquee("auth", "token", "a", "--register", str(register))
     assert list(read_register(register).names) == ["gateway"]
     assert len(read_register(register).tokens) == 1
+
+
+def test_a_register_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    """Who has the old file open sees nothing of the new line; links and modes stay as they are."""
+    register, link = tmp_path / "callers", tmp_path / "link"
+    register.write_text("# ours\n")
+    register.chmod(0o640)
+    link.symlink_to(register)
+    with register.open() as before:
+        marquee("auth", "token", "a", "--register", str(link))
+        assert before.read() == "# ours\n"
+    assert (link.is_symlink(), stat.S_IMODE(register.stat().st_mode)) == (True, 0o640)
+    assert len(read_register(link).tokens) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["callers", "link"]
 
 
 def test_a_known_token_gets_its_line_once(tmp_path: Path) -> None:
