@@ -160,7 +160,7 @@ _AUTH = _object(
     callers=_SECRET,
     jwt=_object(issuer=_URL, audience=_TEXT, jwksUrl=_URL),
     clientCa=_SECRET,
-    test=_SECRET,
+    test=_object(secretName=_NAME, serverName=_NAME),
 )
 _AUTOSCALING = _object(
     type={"enum": ["none", "hpa", "keda"]},

@@ -9,9 +9,9 @@ _RECOGNIZE = f'{_CALLS}, grpc_method=~"RecognizeImage|StreamRecognizeImage"'
 
 
 def dashboard() -> Dashboard:
-    """Build the page: traffic, errors, latency, outcomes, verdicts, dollars, saturation, versions."""
+    """Build the page: traffic, errors, latency, outcomes, verdicts, dollars, saturation, versions, files."""
     page = board("overview", "Marquee / Overview", "What callers get, what it costs, and what is about to run out.")
-    for part in (_tiles, _traffic, _recognizers, _answers, _saturation, _versions):
+    for part in (_tiles, _traffic, _recognizers, _answers, _saturation, _versions, _files):
         page = part(page)
     return page
 
@@ -113,4 +113,22 @@ def _versions(page: Dashboard) -> Dashboard:
         .with_panel(listing("Models", "Pods by model in use.", models, ["component", "model", "version"], 12))
         .with_panel(lines("Pods", "Pods that Prometheus scrapes.", "short", {"{{component}}": up}, 6))
         .with_panel(lines("Youngest pod", "Falls to 0 at a restart.", "s", {"{{component}}": started}, 6))
+    )
+
+
+def _files(page: Dashboard) -> Dashboard:
+    days = f"min by (component, certificate) (marquee_certificate_expiry_days{{{HERE}}})"
+    reloads = f"sum by (component, what, outcome) (increase(marquee_reloads_total{{{HERE}}}{RATE}))"
+    return (
+        page.with_row(Row("Certificates and changed files"))
+        .with_panel(lines("Certificates", "Days until they expire.", "d", {"{{component}} {{certificate}}": days}, 12))
+        .with_panel(
+            lines(
+                "Changes",
+                "Changed files that were read again; one that is refused leaves the old one in use.",
+                "short",
+                {"{{component}} {{what}} {{outcome}}": reloads},
+                12,
+            )
+        )
     )

@@ -197,8 +197,8 @@ def test_health_port_is_the_probes() -> None:
     """The server listens for kubelet where kubelet asks."""
     objects = charts.render({"recognizers": {"svm": {"probe": {"port": 9999}}}})
     server = charts.containers(charts.pod(objects, "marquee-svm"))["svm"]
+    assert server["livenessProbe"]["grpc"] == {"port": 9999, "service": "liveness"}
     assert charts.environment(server)["MARQUEE_HEALTH_PORT"] == "9999"
-    assert {"name": "health", "containerPort": 9999} in server["ports"]
 
 
 @pytest.mark.parametrize("values", [TOKEN, MTLS], ids=["token", "mtls"])

@@ -1,5 +1,6 @@
 """Tests of the script that `helm test` runs."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -8,15 +9,17 @@ from pathlib import Path
 import pytest
 
 from helm.generate import CHART, ROOT
+from tests.support.doors import Authority, line
 from tests.support.processes import LocalSystem, free_port, run, server
+from tests.support.servers import Scripted, leaf
 
 pytestmark = pytest.mark.slow
 
 PICTURE = CHART / "files" / "picture.jpg"
 
 
-def _check(address: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, CHART / "files" / "check.py", address, PICTURE]
+def _check(address: str, *way: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, CHART / "files" / "check.py", address, PICTURE, *map(str, way)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return run(command, env=environment)
 
@@ -41,3 +44,19 @@ def test_missing_recognizer_fails(system: LocalSystem, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "svm OUTCOME_OK" in done.stdout
     assert "gone RECOGNIZER_STATE_UNAVAILABLE" in done.stdout
+
+
+async def test_credentials_are_shown(tmp_path: Path) -> None:
+    """With credentials it calls over TLS, with the token; without the token it says why it was refused."""
+    pair = Authority(tmp_path).issue("gateway.example")
+    (tmp_path / "ca.pem").rename(tmp_path / "ca.crt")
+    (tmp_path / "callers").write_text(line("secret"))
+    (tmp_path / "token").write_text("secret\n")
+    doors = {"tls_cert": pair.chain, "tls_key": pair.key, "callers": tmp_path / "callers"}
+    async with leaf(Scripted("svm"), **doors) as address:
+        done = await asyncio.to_thread(_check, address, tmp_path, "gateway.example")
+        (tmp_path / "token").unlink()
+        refused = await asyncio.to_thread(_check, address, tmp_path, "gateway.example")
+    assert done.returncode == 0, done.stdout
+    assert refused.returncode == 1
+    assert "UNAUTHENTICATED" in refused.stdout

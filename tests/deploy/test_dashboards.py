@@ -50,6 +50,8 @@ def monitoring(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) ->
         gpu = stack.enter_context(page(_EXPOSITIONS / "dcgm.txt"))
         here = {"job": "marquee", "namespace": "marquee"}
         targets = [Target(serving, {**here, "component": "keras", "pod": "keras-0", "endpoint": "serving-http"})]
+        tls = stack.enter_context(page(_EXPOSITIONS / "certificates.txt"))
+        targets.append(Target(tls, {**here, "component": "gateway", "pod": "gateway-1", "endpoint": "metrics"}))
         targets.append(Target(gpu, {"job": "dcgm-exporter", "namespace": "gpu", "pod": "dcgm-0"}))
         for name, address in system.facts["metrics"].items():
             labels = {**here, "component": name, "pod": f"{name}-0", "endpoint": "metrics"}

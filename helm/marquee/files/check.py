@@ -1,11 +1,11 @@
 """Recognize a picture through the gateway and check every recognizer; run by `helm test`.
 
-usage: check.py TARGET PICTURE [CREDENTIALS]. Exit 1 if any recognizer is not ready or did not do its part. With the
-folder CREDENTIALS the calls go over TLS, with those of `ca.crt`, `token`, `tls.crt` and `tls.key` that it has.
+usage: check.py TARGET PICTURE [CREDENTIALS NAME]. Exit 1 if any recognizer is not ready or did not do its part. With
+the folder CREDENTIALS the calls go over TLS, with those of `ca.crt`, `token`, `tls.crt` and `tls.key` that it has, to a
+server whose certificate has the NAME.
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -18,9 +18,9 @@ _FINE = (pb.OUTCOME_OK, pb.OUTCOME_PARTIAL)
 
 def main() -> int:
     """Print a line for each recognizer; return the exit code."""
-    target, picture, *credentials = sys.argv[1:]
+    target, picture, *way = sys.argv[1:]
     try:
-        with _channel(target, credentials) as channel:
+        with _secure(target, *way) if way else grpc.insecure_channel(target) as channel:
             stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
             listing = stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=30, wait_for_ready=True)
             request = pb.RecognizeImageRequest(image=pb.Image(content=Path(picture).read_bytes()))
@@ -35,15 +35,13 @@ def main() -> int:
     return 0 if ready and all(ready) and all(fine) and len(fine) == len(ready) else 1
 
 
-def _channel(target: str, credentials: Sequence[str]) -> grpc.Channel:
-    if not credentials:
-        return grpc.insecure_channel(target)
-    ca, token, chain, key = (_content(Path(*credentials, name)) for name in ("ca.crt", "token", "tls.crt", "tls.key"))
-    transport = grpc.ssl_channel_credentials(ca, key, chain)
-    if token is None:
-        return grpc.secure_channel(target, transport)
-    caller = grpc.access_token_call_credentials(token.decode().strip())
-    return grpc.secure_channel(target, grpc.composite_channel_credentials(transport, caller))
+def _secure(target: str, folder: str, name: str) -> grpc.Channel:
+    ca, token, chain, key = (_content(Path(folder, file)) for file in ("ca.crt", "token", "tls.crt", "tls.key"))
+    credentials = grpc.ssl_channel_credentials(ca, key, chain)
+    if token is not None:
+        caller = grpc.access_token_call_credentials(token.decode().strip())
+        credentials = grpc.composite_channel_credentials(credentials, caller)
+    return grpc.secure_channel(target, credentials, [("grpc.ssl_target_name_override", name)])
 
 
 def _content(path: Path) -> bytes | None:

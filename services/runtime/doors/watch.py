@@ -32,6 +32,8 @@ class Watched(Generic[T]):
         self._paths = paths
         self._read = read
         self._on_change = on_change
+        for outcome in ("ok", "refused"):
+            _reloads.labels(what, outcome)  # from 0 on, so that Prometheus sees the first one, too
         self._seen = self._print()
         self._refusal = ""
         self.value = read()

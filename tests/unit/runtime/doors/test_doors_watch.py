@@ -121,3 +121,10 @@ async def test_a_signal_does_not_wait(file: Path) -> None:
     wake.set()
     await until(lambda: watching.value == 2)
     task.cancel()
+
+
+def test_reloads_are_counted_from_nothing(file: Path) -> None:
+    """Both counters are there before anything changes: Prometheus takes what it sees first for no increase."""
+    Watched("new", [file], lambda: number(file))
+    labels = [{"what": "new", "outcome": outcome} for outcome in ("ok", "refused")]
+    assert [REGISTRY.get_sample_value("marquee_reloads_total", each) for each in labels] == [0, 0]
