@@ -26,9 +26,10 @@ HOUR = timedelta(hours=1)
 
 
 class Guarded(LeafProcess):
-    """A recognizer behind TLS, with files in a folder of its own; `name` below it is its health port."""
+    """A recognizer behind TLS, with a listener for probes."""
 
     def __init__(self, folder: Path, authority: Authority, **environment: str) -> None:
+        self.folder = folder
         self.pair = authority.issue("localhost")
         self.health_port = free_port()
         own = {
@@ -110,11 +111,18 @@ def mutual(tmp_path_factory: pytest.TempPathFactory, own: Authority) -> Iterator
     server.close()
 
 
-@pytest.mark.parametrize("who", ["nobody", "another's", "expired"])
+@pytest.mark.parametrize(
+    ("who", "why"),
+    [
+        ("nobody", "PEER_DID_NOT_RETURN_A_CERTIFICATE"),
+        ("another's", "unable to get local issuer certificate"),
+        ("expired", "certificate has expired"),
+    ],
+)
 async def test_a_certificate_that_nobody_vouches_for_gets_no_connection(
-    mutual: Guarded, own: Authority, tmp_path: Path, who: str
+    mutual: Guarded, own: Authority, tmp_path: Path, who: str, why: str
 ) -> None:
-    """Without a certificate, with one of another authority or an expired one, no call reaches the server."""
+    """No call reaches the server; on its standard error gRPC says what is wrong with the certificate."""
     before = len(mutual.events("call"))
     pairs = {
         "nobody": None,
@@ -123,6 +131,7 @@ async def test_a_certificate_that_nobody_vouches_for_gets_no_connection(
     }
     assert await mutual.outcome(own, pairs[who], "token") == "UNAVAILABLE"
     assert len(mutual.events("call")) == before
+    await until(lambda: why in (mutual.folder / "stderr").read_text())
 
 
 @pytest.mark.parametrize(
