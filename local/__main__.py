@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Start Marquee on this machine: stand-ins for S3, Rekognition and TensorFlow Serving, the "
         "recognizers and the gateway, all on the loopback. Ctrl-C stops everything.",
         epilog="The gateway asks callers for what the servers' settings say, such as MARQUEE_CALLERS and "
-        "MARQUEE_TLS_CERT. Without these it answers everybody, off the loopback with MARQUEE_ALLOW_ANONYMOUS=true only.",
+        "MARQUEE_TLS_CERT. Without these it answers everybody; off the loopback, MARQUEE_ALLOW_ANONYMOUS=true does.",
     )
     parser.add_argument("--demo", action="store_true", help="recognize the demo pictures and print the results")
     parser.add_argument(

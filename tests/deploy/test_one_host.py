@@ -138,6 +138,13 @@ def test_health_is_visible_through_nginx(machine: Machine) -> None:
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
+def test_the_command_calls_over_https(machine: Machine, token: str) -> None:
+    """What the page tells callers to type needs no tunnel."""
+    (machine.folder / "picture.jpg").write_bytes(_HOPPER)
+    printed = machine.shell("marquee recognize --address https://$HOST:443 picture.jpg", MARQUEE_TOKEN=token)
+    assert "Grace Hopper" in printed
+
+
 def test_everyone_logs_the_caller(machine: Machine, token: str) -> None:
     """The caller's name is in the gateway's line of the call and, told by the gateway, in the recognizer's."""
     with machine.channel() as channel:

@@ -1,5 +1,6 @@
 """The launcher's shutdown and its demo."""
 
+import hashlib
 import os
 import re
 import signal
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 
 from local.pictures import write_gallery
 from tests.support.processes import PATIENCE, ROOT, free_port, local_system, run, spawn, wait_until
@@ -122,6 +124,20 @@ def test_off_the_loopback_it_is_closed_unless_opened() -> None:
     result = run([sys.executable, "-m", "local", "--host", "0.0.0.0"])
     assert result.returncode == 2
     assert all(name in result.stderr for name in ("MARQUEE_CALLERS", "MARQUEE_ALLOW_ANONYMOUS=true"))
+
+
+def test_off_the_loopback_it_asks_for_what_the_environment_says(tmp_path: Path) -> None:
+    """The demo passes with TLS and a token, which the recognizers are not asked for."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "chain.pem")
+    (tmp_path / "callers").write_text(f"sha256:{hashlib.sha256(b'sesame').hexdigest()} name=demo scopes=recognize\n")
+    server = {"CALLERS": "callers", "TLS_CERT": "chain.pem", "TLS_KEY": "key.pem", "CA": "ca.pem"}
+    environment = {f"MARQUEE_{name}": str(tmp_path / file) for name, file in server.items()}
+    result = _demo(tmp_path, "--host", "0.0.0.0", **environment | {"MARQUEE_TOKEN": "sesame"})
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @contextmanager
