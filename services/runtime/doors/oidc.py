@@ -30,6 +30,7 @@ _RETRY_SECONDS = 30.0
 _FETCH_SECONDS = 5.0
 _MAX_BYTES = 1024 * 1024
 _LEEWAY_SECONDS = 30
+_MAX_VERIFIED = 500
 _FAULTS = {
     "iss": "it is from another issuer than MARQUEE_JWT_ISSUER",
     "aud": "it is for another audience than MARQUEE_JWT_AUDIENCE",
@@ -57,6 +58,7 @@ class Issuer:
             sub={"essential": True},
         )
         self._keys = KeySet([])
+        self._verified: dict[str, dict[str, Any]] = {}
         self._fetching: asyncio.Task[None] | None = None
         self._begin = 0.0
 
@@ -67,7 +69,7 @@ class Issuer:
         """
         await self._find_keys(_kid(token))
         try:
-            claims = jwt.decode(token, self._keys, algorithms=self._algorithms).claims
+            claims = self._signed(token)
             self._claims.validate(claims)
         except errors.ExpiredTokenError:
             raise TokenExpired("The JWT has expired. Get a new one from its issuer.") from None
@@ -81,6 +83,15 @@ class Issuer:
         except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError):
             raise TokenInvalid("The JWT is refused: it is malformed.") from None
         return claims
+
+    def _signed(self, token: str) -> dict[str, Any]:
+        """Return what the JWT says once its signature is checked; callers send the same one many times."""
+        if token not in self._verified:
+            claims = jwt.decode(token, self._keys, algorithms=self._algorithms).claims
+            if len(self._verified) >= _MAX_VERIFIED:
+                self._verified.clear()
+            self._verified[token] = claims
+        return self._verified[token]
 
     async def _find_keys(self, kid: str | None) -> None:
         """Wait for the key, if it is none of those known; no other call waits, whatever the issuer does."""
@@ -102,6 +113,7 @@ class Issuer:
     async def _renew(self) -> None:
         try:
             self._keys = await asyncio.to_thread(self._download)
+            self._verified.clear()
         except Exception as exc:  # noqa: BLE001 - whatever an issuer sends, the keys that are there stay in use
             logger.warning("keys not fetched", issuer=self._issuer, error=str(exc), stale=bool(self._keys))
 

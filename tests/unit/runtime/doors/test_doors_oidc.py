@@ -151,6 +151,26 @@ async def test_a_new_key_is_fetched(served: Issuer, monkeypatch: pytest.MonkeyPa
     assert await believing.claims_of(served.token("second"))
 
 
+async def test_a_key_that_is_withdrawn_ends_its_jwts(served: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the keys are fetched without it, a JWT that was believed before is so no longer."""
+    believing, token = believer(served), served.token()
+    await believing.claims_of(token)
+    monkeypatch.setattr(oidc, "_RETRY_SECONDS", 0)
+    served.rotate("second")
+    await believing.claims_of(served.token("second"))
+    assert "No key for kid: 'first'" in await reason(believing, token)
+
+
+async def test_a_jwt_ends_while_it_is_used(served: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A JWT that was believed is refused once it has expired."""
+    believing, token = believer(served), served.token(exp=int(time.time()) + 60)
+    await believing.claims_of(token)
+    later = time.time() + 3600
+    monkeypatch.setattr(time, "time", lambda: later)
+    with pytest.raises(TokenExpired):
+        await believing.claims_of(token)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
