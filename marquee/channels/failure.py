@@ -33,8 +33,8 @@ _HINTS = (
 )
 """Pattern of gRPC's text → what to tell and to do; the first that fits."""
 _UNREADABLE = "The server's response cannot be read: perhaps it is not Marquee, or its version does not fit."
-_HANDSHAKE = re.compile(r"last error.*(Socket closed|reset by peer|[Hh]andshake|[Vv]erification|check peer|EOF)")
-"""Of gRPC's texts, those that may stand for certificates, or for a side without TLS."""
+_CONNECTING = "last error"
+"""In gRPC's texts about connections that failed before a call. It shows the error of one of a host's addresses only."""
 _REMEDIES = {"CREDENTIALS_MISSING": "Set MARQUEE_TOKEN, or MARQUEE_TOKEN_FILE to the path of the token."}
 """What the caller may do here, which no server can know."""
 
@@ -71,7 +71,7 @@ def _status_of(error: grpc.RpcError) -> Status | None:
 def _from_grpc(error: grpc.RpcError, address: Address, tls: Tls | None, request_id: str) -> MarqueeError:
     code, details = error.code().name, error.details() or ""
     if code == "UNAVAILABLE" or "http2 header" in details:
-        if _HANDSHAKE.search(details) and not proxy_of(address) and (fault := fault_of(address, tls)):
+        if _CONNECTING in details and not proxy_of(address) and (fault := fault_of(address, tls)):
             return TlsError(fault.message, code="UNAVAILABLE", reason=fault.reason, request_id=request_id)
         message = f"{_unreachable(address, details)} ({details})"
         return Unreachable(message, code="UNAVAILABLE", request_id=request_id)

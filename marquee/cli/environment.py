@@ -21,6 +21,8 @@ _AWS = (
     *("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION"),
 )
 """Credentials, profile and region. Other variables decide which programs run and where data goes: no folder may."""
+_SENT_FILE = "MARQUEE_TOKEN_FILE"
+"""Its content goes to the server that the same folder may name: no file of somebody else's may."""
 
 _UsageError: Any = typer.BadParameter.__base__
 """click's, which typer brings along under a name that depends on its version."""
@@ -109,5 +111,9 @@ def _load(file: Path) -> None:
             blanks = original.string[: -len(original.string.lstrip())].count("\n")  # lines before it
             print_note(f"{file}, line {original.line + blanks}: this is not NAME=VALUE, and is not read.")
     for name, value in dotenv_values(stream=io.StringIO(text)).items():
-        if value is not None and (name.startswith(_PREFIX) or name in _AWS):
-            os.environ.setdefault(name, value)
+        if value is None or not (name.startswith(_PREFIX) or name in _AWS):
+            continue
+        if name == _SENT_FILE and not Path(value).resolve().is_relative_to(file.parent.resolve()):
+            print_note(f"{file}: {name} is not read, since it names a file outside of this folder.")
+            continue
+        os.environ.setdefault(name, value)

@@ -184,8 +184,12 @@ async def test_only_one_side_speaks_tls(certificates: Certificates) -> None:
     """Plaintext to a TLS server, with and without a client CA, and TLS to a plaintext server are told apart."""
     for client_ca in (None, certificates.ours.path):
         async with _serving(certificates.server, client_ca) as address:
-            error = await _failure(address)
-            assert (error.reason, f"use https://{address}" in error.message) == ("TLS_REQUIRED", True)
+            for where in (
+                address,
+                address.replace("127.0.0.1", "localhost"),
+            ):  # which is ::1, too, where nobody listens
+                error = await _failure(where)
+                assert (error.reason, f"use https://{where}" in error.message) == ("TLS_REQUIRED", True)
     async with served(Leaf(Scripted(), LeafSettings())) as address:
         error = await _failure(f"https://{address}", ca=certificates.ours.path)
     assert (error.reason, "speaks no TLS" in error.message) == ("TLS_NOT_OFFERED", True)

@@ -34,7 +34,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Non
     """Run in an empty folder, and take back what the test sets."""
     monkeypatch.chdir(tmp_path)
     before = dict(os.environ)
-    for name in (*TAKEN, *LEFT[1:]):
+    for name in (*TAKEN, *LEFT[1:], "MARQUEE_TOKEN_FILE"):
         os.environ.pop(name, None)
     yield
     os.environ.clear()
@@ -48,6 +48,19 @@ def test_only_marquees_and_awss_own_variables_are_taken() -> None:
     prepare()
     assert {name: os.environ.get(name) for name in TAKEN} == TAKEN
     assert [name for name in LEFT if os.environ.get(name) == "evil"] == []
+
+
+def test_a_folder_sends_only_its_own_file_as_the_token(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A token's file that lies elsewhere, or that a link brings in, is left out and named; one of the folder is not."""
+    Path("link").symlink_to("/etc/hostname")
+    for path in ("/etc/hostname", "../secret", "link"):
+        Path(".env").write_text(f"MARQUEE_TOKEN_FILE={path}\n")
+        prepare()
+        assert "MARQUEE_TOKEN_FILE" not in os.environ
+        assert "MARQUEE_TOKEN_FILE is not read" in capsys.readouterr().err
+    Path(".env").write_text(f"MARQUEE_TOKEN_FILE={tmp_path / 'token'}\n")
+    prepare()
+    assert os.environ["MARQUEE_TOKEN_FILE"] == str(tmp_path / "token")
 
 
 @pytest.mark.parametrize(("columns", "longest"), [("40", 40), ("0", 240), ("wide", 240), ("", 240)])
