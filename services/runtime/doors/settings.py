@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode
 
 from services.runtime.doors.scopes import Scope
 
-_Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"]
 """All are asymmetric: with a symmetric one, whoever can check a JWT can make one."""
 
 
@@ -55,7 +55,7 @@ class DoorSettings(BaseSettings):
         None, description="OIDC issuer whose JWTs are accepted as tokens: its `iss`, exactly."
     )
     jwt_audience: str | None = Field(None, description="Audience, `aud`, that JWTs must be for; needed with an issuer.")
-    jwt_algorithms: Annotated[tuple[_Algorithm, ...], NoDecode, BeforeValidator(_split)] = Field(
+    jwt_algorithms: Annotated[tuple[Algorithm, ...], NoDecode, BeforeValidator(_split)] = Field(
         ("RS256", "ES256"), min_length=1, description="Algorithms with which JWTs may be signed, comma-separated."
     )
     jwt_jwks_url: _Url | None = Field(

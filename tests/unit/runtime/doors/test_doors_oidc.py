@@ -5,16 +5,16 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from joserfc import jwt
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import ECKey, OctKey, OKPKey, RSAKey
 
 from services.runtime.doors import oidc
 from services.runtime.doors.register import Register
 from services.runtime.doors.scopes import Scope
-from services.runtime.doors.settings import DoorSettings
+from services.runtime.doors.settings import Algorithm, DoorSettings
 from services.runtime.errors import DependencyUnavailable, DomainError, TokenExpired, TokenInvalid
 from tests.support.doors import DISCOVERY, Authority, Issuer, hmac_jwt, issuer
 from tests.support.servers import until
@@ -132,6 +132,28 @@ async def test_keys_of_unknown_kinds_are_left_out(served: Issuer) -> None:
     believing = believer(served)
     assert await believing.claims_of(served.token())
     assert await believing.claims_of(jwt.encode({"alg": "ES256", "kid": "curve"}, served.claims(), curve))
+
+
+KEYS = {
+    "RS": lambda: RSAKey.generate_key(2048, {"kid": "k"}),
+    "PS": lambda: RSAKey.generate_key(2048, {"kid": "k"}),
+    "ES256": lambda: ECKey.generate_key("P-256", {"kid": "k"}),
+    "ES384": lambda: ECKey.generate_key("P-384", {"kid": "k"}),
+    "ES512": lambda: ECKey.generate_key("P-521", {"kid": "k"}),
+    "Ed": lambda: OKPKey.generate_key("Ed25519", {"kid": "k"}),
+}
+
+
+@pytest.mark.filterwarnings("ignore:EdDSA is deprecated")
+@pytest.mark.parametrize("algorithm", get_args(Algorithm))
+async def test_every_algorithm_that_may_be_set_works(served: Issuer, algorithm: str) -> None:
+    """A JWT signed by it is believed where it is set, and refused elsewhere."""
+    key = next(make for name, make in KEYS.items() if algorithm.startswith(name))()
+    served.pages["/keys"] = {"keys": [key.as_dict(private=False)]}
+    token = jwt.encode({"alg": algorithm, "kid": "k"}, served.claims(), key, [algorithm])
+    assert await believer(served, jwt_algorithms=algorithm).claims_of(token)
+    other = "ES256" if algorithm != "ES256" else "RS256"
+    assert "is not allowed" in await reason(believer(served, jwt_algorithms=other), token)
 
 
 async def test_made_up_keys_do_not_make_the_server_call_the_issuer(served: Issuer) -> None:
