@@ -17,7 +17,13 @@ from tests.support.processes import metric, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 _NAMESPACE = "marquee-doors"
-_VALUES = {"auth.mode": "token", "auth.callers.secretName": CALLERS, "auth.test.secretName": CLIENT}
+_VALUES = {
+    "auth.mode": "token",
+    "auth.callers.secretName": CALLERS,
+    "auth.test.secretName": CLIENT,
+    "tls.secretName": TLS,
+    "defaults.drain.delaySeconds": 1,  # no pod is replaced here, and all are deleted in the end
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +36,7 @@ def credentials() -> Iterator[Credentials]:
         made.renew_certificate()
         made.admit(made.token)
         made.use(made.token)
-        options = [f"--set={key}={value}" for key, value in _VALUES.items()]
-        cluster.install(*options, f"--set=tls.secretName={TLS}", namespace=_NAMESPACE)
+        cluster.install(*(f"--set={key}={value}" for key, value in _VALUES.items()), namespace=_NAMESPACE)
         yield made
 
 

@@ -13,12 +13,17 @@ from services.names import RECOGNIZERS, SERVERS
 from tests.cluster import cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.mark.timeout(600)]
+_TOKEN = {"mode": "token", "callers": {"secretName": "marquee-callers"}}
 EVERYTHING = {
+    "auth": _TOKEN,
+    "tls": {"secretName": "marquee-tls"},
     "defaults": {"autoscaling": {"type": "hpa", "inFlight": 4}},
     "ingress": {"enabled": True, "host": "faces.example.com"},
     "priorityClass": {"create": True},
 }
 CUSTOM = {
+    "auth": _TOKEN,
+    "tls": {"issuerRef": {"name": "marquee", "kind": "Issuer"}},
     "defaults": {"autoscaling": {"type": "keda", "inFlight": 4}},
     "ingress": {
         "enabled": True,
