@@ -35,7 +35,7 @@ def running(root: Path, folder: Path, wrapper: Callable[[str], Sequence[str]] | 
     pictures, people, config = folder / "pictures", folder / "people", folder / "gateway.yaml"
     run(root, "-m", "local.pictures", "demo", str(pictures))
     run(root, "-m", "local.pictures", "gallery", str(people))
-    aws, svm, rekognition, gateway = _free_ports(4)
+    aws, svm, rekognition, gateway = free_ports(4)
     config.write_text(f"recognizers: {{svm: {{target: '127.0.0.1:{svm}'}}}}\n")
     servers = {
         "svm": (svm, {"SVM_GALLERY": str(folder / "gallery.npz"), "SVM_GALLERY_POLL_SECONDS": "60"}),
@@ -48,10 +48,10 @@ def running(root: Path, folder: Path, wrapper: Callable[[str], Sequence[str]] | 
     with ExitStack() as stack:
         endpoint = ("-m", "local.rekognition", "--port", str(aws), "--gallery", str(people))
         stack.enter_context(process(root, *endpoint))
-        until(lambda: _listens(aws))
+        until(lambda: listens(aws))
         processes = {}
         for name, (port, settings) in servers.items():
-            own = {"PORT": str(port), "METRICS_PORT": str(_free_ports(1)[0])} | settings
+            own = {"PORT": str(port), "METRICS_PORT": str(free_ports(1)[0])} | settings
             command = wrapper(name) if wrapper else ("-m", f"services.{name}")
             environment = {f"MARQUEE_{key}": value for key, value in own.items()}
             processes[name] = stack.enter_context(process(root, *command, **environment))
@@ -101,12 +101,14 @@ def _serves(address: str) -> bool:
     return bool(response.status == health_pb2.HealthCheckResponse.SERVING)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Return whether somebody listens on the loopback port."""
     with socket.socket() as attempt:
         return attempt.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return loopback ports that nobody listens on."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
