@@ -17,8 +17,9 @@ import trustme
 from dotenv import dotenv_values
 
 from helm.generate import ROOT
+from local.stack import free_ports
 from tests.deploy import manual
-from tests.support.processes import PATIENCE, free_port, run, serving, spawn, wait_until
+from tests.support.processes import PATIENCE, run, serving, spawn, wait_until
 
 PAGE = ROOT / "docs" / "one-host.md"
 _FILES = Path("deploy/one-host")
@@ -47,7 +48,7 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._ports = {str(port): str(free_port()) for port in _PORTS}
+        self._ports = {str(port): str(own) for port, own in zip(_PORTS, free_ports(len(_PORTS)), strict=True)}
         self._authority = trustme.CA()
         self._life = ExitStack()
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
