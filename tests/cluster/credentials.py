@@ -1,25 +1,23 @@
 """Certificates, tokens and registers of callers, as Secrets of a cluster."""
 
 import base64
-import hashlib
 import json
-import secrets
 
 import trustme
 
 from services.names import SERVERS
 from tests.cluster import cluster
+from tests.support.doors import line
 
 TLS, CALLERS, CLIENT = "marquee-tls", "marquee-callers", "marquee-client"
 
 
 class Credentials:
-    """A certificate for all servers, and the tokens of one caller; each can be replaced at any time."""
+    """The certificate of all servers, the register, and what its caller calls with, which can all be replaced."""
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
         self._ca = trustme.CA()
-        self.token = secrets.token_urlsafe(32)
 
     @property
     def ca(self) -> bytes:
@@ -34,14 +32,11 @@ class Credentials:
         self._write(TLS, {"tls.crt": chain, "tls.key": issued.private_key_pem.bytes(), "ca.crt": self.ca})
 
     def admit(self, *tokens: str) -> None:
-        """Write the register, in which the caller has these tokens."""
-        digests = [hashlib.sha256(token.encode()).hexdigest() for token in tokens]
-        lines = [f"sha256:{digest} name=load scopes=recognize\n" for digest in digests]
-        self._write(CALLERS, {"callers": "".join(lines).encode()})
+        """Write the register: a caller who has these tokens."""
+        self._write(CALLERS, {"callers": "".join(map(line, tokens)).encode()})
 
     def use(self, token: str) -> None:
-        """Give the caller the token to call with."""
-        self.token = token
+        """Write what the caller calls with."""
         self._write(CLIENT, {"token": token.encode(), "ca.crt": self.ca})
 
     def _write(self, name: str, data: dict[str, bytes]) -> None:

@@ -1,8 +1,7 @@
 """Tests of Marquee with TLS and tokens: who gets in, and what is replaced while calls are made."""
 
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import grpc
 import pytest
@@ -17,6 +16,7 @@ from tests.support.processes import metric, wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 _NAMESPACE = "marquee-doors"
+_OLD, _NEW = "an-old-token", "a-new-token"
 _VALUES = {
     "auth.mode": "token",
     "auth.callers.secretName": CALLERS,
@@ -34,8 +34,8 @@ def credentials() -> Iterator[Credentials]:
     made = Credentials(_NAMESPACE)
     with cluster.namespaced(_NAMESPACE):
         made.renew_certificate()
-        made.admit(made.token)
-        made.use(made.token)
+        made.admit(_OLD)
+        made.use(_OLD)
         cluster.install(*(f"--set={key}={value}" for key, value in _VALUES.items()), namespace=_NAMESPACE)
         yield made
 
@@ -51,38 +51,31 @@ def test_helm_test_calls_over_tls_with_a_token() -> None:
 
 def test_only_the_gateway_gets_into_a_recognizer(credentials: Credentials) -> None:
     """A recognizer answers no caller without a certificate, whatever its token."""
-    assert _code(f"pod/{_pods('svm')[0]}", credentials, credentials.token) == grpc.StatusCode.UNAVAILABLE
+    assert _code(f"pod/{_pods('svm')[0]}", credentials, _OLD) == grpc.StatusCode.UNAVAILABLE
 
 
 def test_replaced_certificates_and_tokens_lose_no_call(credentials: Credentials) -> None:
     """Every call is answered while all certificates are replaced, then the caller's token; the old one is refused."""
-    old, new = credentials.token, Credentials(_NAMESPACE).token
 
     def replace() -> None:
         _reloaded({"certificate": SERVERS, "client certificate": ["gateway"]}, credentials.renew_certificate)
-        _reloaded({"callers": ["gateway"]}, lambda: credentials.admit(old, new))
-        credentials.use(new)
-        wait_until(_caller_has(new))
-        _reloaded({"callers": ["gateway"]}, lambda: credentials.admit(new))
+        _reloaded({"callers": ["gateway"]}, lambda: credentials.admit(_OLD, _NEW))
+        credentials.use(_NEW)
+        wait_until(lambda: _look_again() and _token_in_use() == _NEW)
+        _reloaded({"callers": ["gateway"]}, lambda: credentials.admit(_NEW))
 
     report = under_load("replaced", 120, replace, _NAMESPACE, CLIENT)
     assert report["failed"] == [], report
-    assert _code("service/marquee-gateway", credentials, new) == grpc.StatusCode.OK
-    assert _code("service/marquee-gateway", credentials, old) == grpc.StatusCode.UNAUTHENTICATED
+    assert _code("service/marquee-gateway", credentials, _NEW) == grpc.StatusCode.OK
+    assert _code("service/marquee-gateway", credentials, _OLD) == grpc.StatusCode.UNAUTHENTICATED
 
 
-def _reloaded(readers: dict[str, list[str]], change: Callable[[], None]) -> None:
+def _reloaded(readers: Mapping[str, Sequence[str]], change: Callable[[], None]) -> None:
     """Change files, and wait until every pod of the components that read them has done so."""
     pods = [(what, pod) for what, components in readers.items() for component in components for pod in _pods(component)]
     before = {each: _reloads(*each) for each in pods}
     change()
-    _look_again()
-    for each, count in before.items():
-        wait_until(partial(_is_above, count, *each))
-
-
-def _is_above(count: float, what: str, pod: str) -> bool:
-    return _reloads(what, pod) > count
+    wait_until(lambda: _look_again() and all(_reloads(*each) > count for each, count in before.items()))
 
 
 def _reloads(what: str, pod: str) -> float:
@@ -91,16 +84,14 @@ def _reloads(what: str, pod: str) -> float:
         return metric(f"http://{address}/metrics", "marquee_reloads_total", f'outcome="ok",what="{what}"')
 
 
-def _look_again() -> None:
-    """Make kubelet update the files of all pods now: it looks once a minute, and at once at a pod that changes."""
-    cluster.kubectl("annotate", "pods", "--all", "--overwrite", f"touched={time.time()}", namespace=_NAMESPACE)
+def _look_again() -> str:
+    """Make kubelet update the files of all pods: it looks once a minute, and at once at a pod that changes."""
+    return cluster.kubectl("annotate", "pods", "--all", "--overwrite", f"touched={time.time()}", namespace=_NAMESPACE)
 
 
-def _caller_has(token: str) -> Callable[[], bool]:
-    _look_again()
-    return lambda: (
-        cluster.kubectl("exec", "job/replaced", "--", "cat", "/credentials/token", namespace=_NAMESPACE) == token
-    )
+def _token_in_use() -> str:
+    """Return the token that the load calls with."""
+    return cluster.kubectl("exec", "job/replaced", "--", "cat", "/credentials/token", namespace=_NAMESPACE)
 
 
 def _pods(component: str) -> list[str]:
