@@ -179,18 +179,19 @@ def test_plaintext_recognizer_has_no_certificate(tmp_path: Path) -> None:
 
 
 def test_foreign_image_is_probed_where_it_listens() -> None:
-    """Another image is asked on 50051, for the service that it has; one of Marquee's runtime on its own port."""
-    foreign = {"image": {"repository": "x"}, "gateway": {"tls": "plaintext"}}
-    asked = [foreign, foreign | {"probe": {"service": ""}}, foreign | {"probe": {"port": 9000, "service": "x"}}]
-    probes = []
-    for actors in asked:
-        pod = charts.pod(charts.render(TOKEN | {"recognizers": {"actors": actors}}), "marquee-actors")
-        probes.append(charts.containers(pod)["actors"]["readinessProbe"]["grpc"])
-    assert probes == [
-        {"port": 50051, "service": "readiness"},
-        {"port": 50051, "service": ""},
-        {"port": 9000, "service": "x"},
-    ]
+    """An image of which nothing is said is asked on 50051, as before; another port and service can be named."""
+    image = {"image": {"repository": "x"}}
+    foreign = image | {"gateway": {"tls": "plaintext"}}
+
+    def probe(actors: charts.Object, values: charts.Object) -> charts.Object:
+        pod = charts.pod(charts.render(values | {"recognizers": {"actors": actors}}), "marquee-actors")
+        asked: charts.Object = charts.containers(pod)["actors"]["readinessProbe"]["grpc"]
+        return asked
+
+    assert probe(image, {}) == {"port": 50051, "service": "readiness"}
+    assert probe(foreign | {"probe": {"service": ""}}, TOKEN) == {"port": 50051, "service": ""}
+    assert probe(foreign | {"probe": {"port": 9000, "service": "x"}}, TOKEN) == {"port": 9000, "service": "x"}
+    assert probe(image | {"probe": {"port": 9465}}, TOKEN) == {"port": 9465, "service": "readiness"}
 
 
 def test_health_port_is_the_probes() -> None:
