@@ -36,8 +36,10 @@ class Tls:
         self.ca = ca
         self.chain, self._key = cert if isinstance(cert, tuple) else (cert, cert)
         self._ca_pem, self._chain_pem, self._key_pem = map(_read, (ca, self.chain, self._key))
-        if ca is not None or cert is not None:
-            self.handshake()
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._context.set_alpn_protocols(["h2"])
+        self._load_ca()
+        self._load_cert()
 
     def channel_credentials(self) -> grpc.ChannelCredentials:
         """Return the certificates as gRPC takes them."""
@@ -45,22 +47,9 @@ class Tls:
 
     def handshake(self) -> ssl.SSLContext:
         """Return the certificates for a handshake without gRPC."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.set_alpn_protocols(["h2"])
         if self._ca_pem is None:
-            context.load_default_certs()
-        else:
-            try:
-                context.load_verify_locations(cadata=self._ca_pem.decode("ascii"))
-            except (ssl.SSLError, ValueError) as error:
-                raise _invalid(f"{self.ca} holds no certificate in PEM: {_reason(error)}.") from None
-        if self.chain is not None and self._key is not None:
-            try:
-                context.load_cert_chain(self.chain, self._key, password=_no_password)
-            except (ssl.SSLError, ValueError) as error:
-                files = " and ".join(dict.fromkeys((str(self.chain), str(self._key))))
-                raise _invalid(f"{files}: no certificate and its key in PEM: {_reason(error)}.") from None
-        return context
+            self._context.load_default_certs()  # takes a tenth of a second
+        return self._context
 
     @property
     def expiry(self) -> datetime | None:
@@ -74,6 +63,21 @@ class Tls:
         digits = validity["end"].decode()
         year = "%y" if len(digits) == len("YYMMDDHHMMSS") else "%Y"
         return datetime.strptime(f"{digits}+0000", f"{year}%m%d%H%M%S%z")
+
+    def _load_ca(self) -> None:
+        try:
+            if self._ca_pem is not None:
+                self._context.load_verify_locations(cadata=self._ca_pem.decode("ascii"))
+        except (ssl.SSLError, ValueError) as error:
+            raise _invalid(f"{self.ca} holds no certificate in PEM: {_reason(error)}.") from None
+
+    def _load_cert(self) -> None:
+        try:
+            if self.chain is not None and self._key is not None:
+                self._context.load_cert_chain(self.chain, self._key, password=_no_password)
+        except (ssl.SSLError, ValueError) as error:
+            files = " and ".join(dict.fromkeys((str(self.chain), str(self._key))))
+            raise _invalid(f"{files}: no certificate and its key in PEM: {_reason(error)}.") from None
 
 
 def tls_of(ca: StrPath | None, cert: Cert | None, *, required: bool) -> Tls | None:

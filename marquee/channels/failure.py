@@ -21,7 +21,7 @@ _DETAILS_KEY = "grpc-status-details-bin"
 _HINTS = (
     (r"errors resolving|DNS resolution failed", "Cannot find the host of {}: check the name, or set MARQUEE_ADDRESS."),
     (
-        r"HTTP/2|http1|http2 header",
+        r"HTTP/2|http1|http2 header|ALPN",
         "What answers at {} is no gRPC server, but perhaps a web server: use the port of Marquee's gRPC.",
     ),
     (
@@ -33,8 +33,8 @@ _HINTS = (
 )
 """Pattern of gRPC's text → what to tell and to do; the first that fits."""
 _UNREADABLE = "The server's response cannot be read: perhaps it is not Marquee, or its version does not fit."
-_CONNECTING = "last error"
-"""In gRPC's texts about connections that failed before a call. It shows the error of one of a host's addresses only."""
+_UNTOLD = re.compile("last error(?!.*(HTTP/2|ALPN))")
+"""Of gRPC's texts those that may stand for certificates. Of the errors of a host's addresses it shows a single one."""
 _REMEDIES = {"CREDENTIALS_MISSING": "Set MARQUEE_TOKEN, or MARQUEE_TOKEN_FILE to the path of the token."}
 """What the caller may do here, which no server can know."""
 
@@ -71,7 +71,7 @@ def _status_of(error: grpc.RpcError) -> Status | None:
 def _from_grpc(error: grpc.RpcError, address: Address, tls: Tls | None, request_id: str) -> MarqueeError:
     code, details = error.code().name, error.details() or ""
     if code == "UNAVAILABLE" or "http2 header" in details:
-        if _CONNECTING in details and not proxy_of(address) and (fault := fault_of(address, tls)):
+        if _UNTOLD.search(details) and not proxy_of(address) and (fault := fault_of(address, tls)):
             return TlsError(fault.message, code="UNAVAILABLE", reason=fault.reason, request_id=request_id)
         message = f"{_unreachable(address, details)} ({details})"
         return Unreachable(message, code="UNAVAILABLE", request_id=request_id)

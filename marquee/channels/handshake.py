@@ -106,9 +106,9 @@ def _server_fault(address: Address, tls: Tls, failure: ssl.SSLCertVerificationEr
 
 def _names(address: Address, tls: Tls) -> str:
     """Return for which hosts the server's certificate is."""
-    context = tls.handshake()
-    context.check_hostname = False
     try:
+        context = ssl.create_default_context(cafile=tls.ca)
+        context.check_hostname = False
         with _connect(address.endpoints[0]) as raw, context.wrap_socket(raw) as secured:
             names = [str(pair[1]) for pair in (secured.getpeercert() or {}).get("subjectAltName", ())]
     except OSError:

@@ -180,6 +180,30 @@ async def test_a_server_of_another_kind_refuses_by_an_alert(certificates: Certif
     assert (missing.reason, refused.reason) == ("CLIENT_CERTIFICATE_MISSING", "CLIENT_CERTIFICATE_REFUSED")
 
 
+async def test_a_web_server_behind_tls(certificates: Certificates) -> None:
+    """A server of HTTPS that knows no HTTP/2 is told from one whose certificate is wrong, and from none at all."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.server.chain, certificates.server.key)
+    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context) as server:
+        address = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        error = await _failure(address, ca=certificates.ours.path)
+    assert error.message.startswith(f"What answers at {address} is no gRPC server")
+
+
+async def test_a_failure_needs_no_file_again(certificates: Certificates, tmp_path: Path) -> None:
+    """The error is about what the client was created with, though the files have gone since."""
+    gone = Pair(tmp_path / "chain", tmp_path / "key")
+    certificates.stranger.copy_to(gone)
+    async with (
+        _serving(certificates.server, certificates.ours.path) as address,
+        AsyncClient(address, ca=certificates.ours.path, cert=(gone.chain, gone.key)) as client,
+    ):
+        gone.chain.unlink()
+        gone.key.unlink()
+        with pytest.raises(TlsError, match="does not take the client certificate"):
+            await client.recognizers()
+
+
 async def test_only_one_side_speaks_tls(certificates: Certificates) -> None:
     """Plaintext to a TLS server, with and without a client CA, and TLS to a plaintext server are told apart."""
     for client_ca in (None, certificates.ours.path):
