@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import grpc
 import pytest
 
+from helm.generate import CHART
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 from services.names import RECOGNIZERS, SERVERS
@@ -24,6 +25,7 @@ _VALUES = {
     "tls.secretName": TLS,
     "defaults.drain.delaySeconds": 1,  # no pod is replaced here, and all are deleted in the end
 }
+_OPTIONS = [f"--set={key}={value}" for key, value in _VALUES.items()]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def credentials() -> Iterator[Credentials]:
         made.renew_certificate()
         made.admit(_OLD)
         made.use(_OLD)
-        cluster.install(*(f"--set={key}={value}" for key, value in _VALUES.items()), namespace=_NAMESPACE)
+        cluster.install(*_OPTIONS, namespace=_NAMESPACE)
         yield made
 
 
@@ -54,11 +56,13 @@ def test_only_the_gateway_gets_into_a_recognizer(credentials: Credentials) -> No
     assert _code(f"pod/{_pods('svm')[0]}", credentials, _OLD) == grpc.StatusCode.UNAVAILABLE
 
 
-def test_replaced_certificates_and_tokens_lose_no_call(credentials: Credentials) -> None:
-    """Every call is answered while all certificates are replaced, then the caller's token; the old one is refused."""
+def test_what_is_replaced_loses_no_call(credentials: Credentials) -> None:
+    """Every call is answered while the same pods get other certificates, recognizers and, in the end, another token."""
+    before = [*map(_pods, SERVERS)]
 
     def replace() -> None:
         _reloaded({"certificate": SERVERS, "client certificate": ["gateway"]}, credentials.renew_certificate)
+        _reloaded({"configuration": ["gateway"]}, lambda: _upgrade("--set=recognizers.svm.gateway.timeout=9"))
         _reloaded({"callers": ["gateway"]}, lambda: credentials.admit(_OLD, _NEW))
         credentials.use(_NEW)
         wait_until(lambda: _look_again() and _token_in_use() == _NEW)
@@ -66,8 +70,13 @@ def test_replaced_certificates_and_tokens_lose_no_call(credentials: Credentials)
 
     report = under_load("replaced", 120, replace, _NAMESPACE, CLIENT)
     assert report["failed"] == [], report
+    assert [*map(_pods, SERVERS)] == before
     assert _code("service/marquee-gateway", credentials, _NEW) == grpc.StatusCode.OK
     assert _code("service/marquee-gateway", credentials, _OLD) == grpc.StatusCode.UNAUTHENTICATED
+
+
+def _upgrade(*arguments: str) -> None:
+    cluster.helm("upgrade", str(CHART), *cluster.values(), *_OPTIONS, *arguments, namespace=_NAMESPACE)
 
 
 def _reloaded(readers: Mapping[str, Sequence[str]], change: Callable[[], None]) -> None:
