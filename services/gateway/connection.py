@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import grpc
 
@@ -18,7 +18,7 @@ from services.runtime.limits import MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
 from services.runtime.server.server import RECOGNIZER_SERVICE
 
 Credentials: TypeAlias = Mapping[Tls | Path, Watched[Any]]
-"""What connections are made of: ChannelCredentials of each `tls` of the configuration, tokens of each `token_file`."""
+"""What connections are made of, by the configuration: certificates of each `tls`, tokens of each `token_file`."""
 NO_CREDENTIALS: Credentials = MappingProxyType({})
 _MAX_STATUS_METADATA_BYTES = 64 * 1024
 
@@ -74,7 +74,7 @@ class Connection:
         target, options = self._config.target, _options(self._config)
         self._opened_with = self._tls.value if self._tls else None
         self._channel = (
-            grpc.aio.secure_channel(target, self._opened_with, options=options)
+            grpc.aio.secure_channel(target, self._opened_with.credentials, options=options)
             if self._opened_with
             else grpc.aio.insecure_channel(target, options=options)
         )
@@ -92,17 +92,31 @@ def _certificates(credentials: Credentials) -> set[Path]:
 def _read(source: Tls | Path) -> Watched[Any]:
     if isinstance(source, Path):
         return Watched("token", [source], partial(_read_token, source))
-    paths = [path for path in (source.ca, source.cert, source.key) if path]
-    return Watched("client certificate", paths, partial(_read_tls, source))
+    paths, name = [path for path in (source.ca, source.cert, source.key) if path], str(source.cert)
+    proof = Watched("client certificate", paths, partial(_read_tls, source), partial(_Proof.replace, name=name))
+    if proof.value.certificate:
+        proof.value.certificate.begin(name)
+    return proof
 
 
-def _read_tls(tls: Tls) -> grpc.ChannelCredentials:
+class _Proof(NamedTuple):
+    """What the gateway and a recognizer show each other."""
+
+    credentials: grpc.ChannelCredentials
+    certificate: certificates.Certificate | None
+
+    def replace(self, name: str) -> None:
+        """Take the place of the one in use. Raises ValueError for a certificate that is not valid now."""
+        if self.certificate:
+            self.certificate.replace(name)
+
+
+def _read_tls(tls: Tls) -> _Proof:
     ca = certificates.read_ca(tls.ca) if tls.ca else None
     if tls.cert is None or tls.key is None:
-        return grpc.ssl_channel_credentials(ca)
+        return _Proof(grpc.ssl_channel_credentials(ca), None)
     certificate = certificates.read_certificate(tls.cert, tls.key)
-    certificate.measure(str(tls.cert))
-    return grpc.ssl_channel_credentials(ca, certificate.key, certificate.chain)
+    return _Proof(grpc.ssl_channel_credentials(ca, certificate.key, certificate.chain), certificate)
 
 
 def _read_token(path: Path) -> str:

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
+import structlog
 from cryptography import x509
 from prometheus_client import Gauge
 
+logger = structlog.get_logger()
 _expiry = Gauge(
     "marquee_certificate_expiry_days",
     "Days until the certificate in use expires; negative once it has.",
@@ -42,7 +44,20 @@ class Certificate:
                 f"to {leaf.not_valid_after_utc:{_MINUTE}} UTC only"
             )
 
-    def measure(self, name: str) -> None:
+    def begin(self, name: str) -> None:
+        """Measure it under the name. One that is not valid now is logged: there is no other, and peers say so, too."""
+        self._measure(name)
+        try:
+            self.check_period()
+        except ValueError as exc:
+            logger.error("certificate not valid", certificate=name, error=str(exc))  # noqa: TRY400
+
+    def replace(self, name: str) -> None:
+        """Measure it in place of the one that is in use. Raises ValueError, and does not, if it is not valid now."""
+        self.check_period()
+        self._measure(name)
+
+    def _measure(self, name: str) -> None:
         """Export the days until it expires under the name, in place of an earlier certificate."""
         expiry = self.expiry
         _expiry.labels(name).set_function(lambda: (expiry - datetime.now(UTC)).total_seconds() / _DAY_SECONDS)

@@ -118,19 +118,10 @@ def _certificate(settings: Settings) -> Watched[Certificate] | None:
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     paths = tuple(filter(None, (settings.tls_cert, settings.tls_key, settings.tls_client_ca)))
-    certificate = Watched("certificate", paths, partial(read_certificate, *paths), _replace)
-    certificate.value.measure(_SERVER)
-    try:
-        certificate.value.check_period()
-    except ValueError as exc:  # nothing else is there, and clients say what is wrong
-        logger.error("the certificate is not valid now", error=str(exc))  # noqa: TRY400
+    replace = partial(Certificate.replace, name=_SERVER)
+    certificate = Watched("certificate", paths, partial(read_certificate, *paths), replace)
+    certificate.value.begin(_SERVER)
     return certificate
-
-
-def _replace(certificate: Certificate) -> None:
-    """Take a certificate into use in place of the one before. Raises ValueError if it is not valid now."""
-    certificate.check_period()
-    certificate.measure(_SERVER)
 
 
 def _bind(server: grpc.aio.Server, settings: Settings, certificate: Watched[Certificate] | None) -> None:

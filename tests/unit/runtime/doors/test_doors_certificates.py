@@ -85,6 +85,6 @@ def test_a_certificate_has_its_time(authority: Authority, begin: int, end: int, 
 def test_the_days_until_it_expires_are_exported(authority: Authority, days: int) -> None:
     """An operator sees how many days are left, below zero once it has expired."""
     pair = authority.issue("a", begin=timedelta(days=-5), end=timedelta(days=days))
-    read_certificate(pair.chain, pair.key).measure("a test")
+    read_certificate(pair.chain, pair.key).begin("a test")
     left = REGISTRY.get_sample_value("marquee_certificate_expiry_days", {"certificate": "a test"})
     assert left == pytest.approx(days, abs=0.01)
