@@ -147,6 +147,8 @@ def _attempt(address: Address, context: ssl.SSLContext) -> _Attempt:
             return _Attempt(is_complete, None if secured.recv(1) else ssl.SSLEOFError())
     except OSError as failure:
         return _Attempt(is_complete, failure)
+    except ValueError:  # a host that no certificate can name
+        return _Attempt(is_complete, None)
 
 
 def _connect(endpoint: tuple[str, int]) -> socket.socket:

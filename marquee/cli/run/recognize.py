@@ -1,5 +1,6 @@
 """Recognize pictures in parallel, and print and draw them in the order given."""
 
+import time
 from collections import deque
 from collections.abc import Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +18,15 @@ from marquee.cli.server import Server
 from marquee.cli.terminal import Progress, print_note
 from marquee.client import Client
 from marquee.enums import Outcome
-from marquee.errors import InvalidImage, InvalidRequest, MarqueeError, ScopeMissing, Unauthenticated, Unreachable
+from marquee.errors import (
+    InvalidImage,
+    InvalidRequest,
+    MarqueeError,
+    RateExceeded,
+    ScopeMissing,
+    Unauthenticated,
+    Unreachable,
+)
 from marquee.requests import CallOptions
 from marquee.results import Recognition
 from marquee.sources import Source
@@ -100,10 +109,22 @@ def _start(args: RecognizeArgs, client: Client, executor: ThreadPoolExecutor, fi
 def _result(args: RecognizeArgs, client: Client, file: str, source: Source | None) -> FileResult:
     try:
         source = source or load(file)
-        recognition = client.recognize(source, timeout=args.timeout, **args.options)
+        recognition = _recognize(args, client, source)
     except (MarqueeError, OSError) as error:
         return FileResult(file, error=error)
     return FileResult(file, recognition, _drawing_error(args, file, source, recognition))
+
+
+def _recognize(args: RecognizeArgs, client: Client, source: Source) -> Recognition:
+    """Recognize the picture. A caller who makes too many calls a second waits for room, within the timeout."""
+    end = time.monotonic() + args.timeout
+    while True:
+        try:
+            return client.recognize(source, timeout=args.timeout, **args.options)
+        except RateExceeded as error:
+            if error.retry_after is None or time.monotonic() + error.retry_after > end:
+                raise
+            time.sleep(error.retry_after)
 
 
 def _drawing_error(args: RecognizeArgs, file: str, source: Source, recognition: Recognition) -> OSError | None:

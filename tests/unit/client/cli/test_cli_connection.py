@@ -83,6 +83,20 @@ async def test_a_refused_caller_is_told_once(address: str, authority: Authority,
         assert (result.exit_code, result.stderr.count(words)) == (1, 1)
 
 
+async def test_a_folder_is_recognized_at_the_callers_pace(tmp_path: Path) -> None:
+    """Pictures beyond the calls a second that a caller may make wait for their turn; the timeout limits that."""
+    (tmp_path / "pictures").mkdir()
+    for number in range(8):
+        (tmp_path / "pictures" / f"{number}.jpg").write_bytes(picture())
+    callers, token = tmp_path / "callers", tmp_path / "token"
+    callers.write_text(line("quick", name="quick", calls="5") + line("slow", name="slow", calls="0.001"))
+    async with served(Leaf(Scripted(), LeafSettings()), callers=callers) as address:
+        for words, code in (("quick", 0), ("slow", 1)):
+            token.write_text(words)
+            result = await _marquee("recognize", "pictures", "--address", address, "--token-file", token)
+            assert (result.exit_code, "makes more" in result.stderr) == (code, code == 1)
+
+
 async def test_what_is_wrong_with_certificates_exits_3(address: str, authority: Authority) -> None:
     """A connection that certificates do not let through counts as unreachable; JSON has the reason."""
     result = await _marquee("recognizers", "--address", address, "--ca", authority.path, "-o", "json")
