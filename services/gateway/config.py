@@ -97,11 +97,16 @@ class BackendConfig(BaseModel):
     """File with the token that the gateway sends, over TLS or on this machine, to a recognizer that asks for one."""
 
     @property
+    def addresses(self) -> list[tuple[str, str]]:
+        """Hosts and ports of the target; none for a socket in this machine's files."""
+        scheme, _, rest = self.target.partition(":")
+        parts = [] if scheme == "unix" else rest.removeprefix("///").split(",")
+        return [(host.strip("[]"), port) for host, _, port in (part.rpartition(":") for part in parts)]
+
+    @property
     def is_local(self) -> bool:
         """Whether the target is on this machine."""
-        scheme, _, rest = self.target.partition(":")
-        hosts = [address.rpartition(":")[0].strip("[]") for address in rest.removeprefix("///").split(",")]
-        return scheme == "unix" or all(map(is_loopback, hosts))
+        return all(is_loopback(host) for host, _ in self.addresses)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

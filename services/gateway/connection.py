@@ -42,7 +42,7 @@ class Connection:
         self._config = config
         self._tls = credentials[config.tls] if isinstance(config.tls, Tls) else None
         self._token = credentials[config.token_file] if config.token_file else None
-        self._diagnosis = Diagnosis(config.tls if isinstance(config.tls, Tls) else None)
+        self._diagnosis = Diagnosis(config)
         self._closing: set[asyncio.Task[None]] = set()
         self._open()
 

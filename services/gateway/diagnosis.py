@@ -7,9 +7,8 @@ import ssl
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
-from urllib.parse import unquote
 
-from services.gateway.config import Tls
+from services.gateway.config import BackendConfig, Tls
 from services.runtime.doors.certificates import read_certificate
 
 _VERDICTS = {
@@ -21,7 +20,7 @@ _VERDICTS = {
 }
 """What gRPC and OpenSSL say of a recognizer's certificate, and what it means; the first that fits."""
 _SPEAKS_TLS = "it speaks TLS, and this gateway does not"
-_CLOSED = re.compile(r"ipv[46]:(?P<host>[^ ]+):(?P<port>\d+): (?:Socket closed|.*(?:reset by peer|Broken pipe))")
+_CLOSED = re.compile(r"ipv[46]:[^ ]+: (Socket closed|.*(reset by peer|Broken pipe))")
 _ASKS = "it asks for a client certificate, and this gateway has none for it"
 _EXPIRED = "it refuses this gateway's certificate, which has expired"
 _REFUSES = "it refuses this gateway's certificate, which is perhaps from no CA that it trusts"
@@ -32,8 +31,8 @@ _MEMORY_SECONDS = 2.0
 class Diagnosis:
     """What is wrong with the connections to one recognizer."""
 
-    def __init__(self, tls: Tls | None) -> None:
-        self._tls = tls
+    def __init__(self, config: BackendConfig) -> None:
+        self._config = config
         self._probe: asyncio.Task[str] | None = None
         self._probe_expiry = 0.0
 
@@ -43,34 +42,37 @@ class Diagnosis:
         A recognizer that closes connections without a word is called again by `ssl`, which tells what came before that,
         within the seconds and once in 2 s at most.
         """
-        closed = _CLOSED.search(text)
-        if closed is None:
+        if not _CLOSED.search(text):
             return next((words for mark, words in _VERDICTS.items() if mark in text), "")
         if self._probe is None or time.monotonic() >= self._probe_expiry:
-            address = unquote(closed["host"]).strip("[]"), int(closed["port"])
-            self._probe = asyncio.ensure_future(asyncio.to_thread(_probe, address, self._tls))
+            self._probe = asyncio.ensure_future(self._asked())
             self._probe_expiry = time.monotonic() + _MEMORY_SECONDS
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 return await asyncio.shield(self._probe)
         return ""
 
-
-def _probe(address: tuple[str, int], tls: Tls | None) -> str:
-    """Return what a handshake shows of a server that closes connections."""
-    try:
-        with (
-            socket.create_connection(address, _PROBE_SECONDS) as connection,
-            _context(tls or Tls()).wrap_socket(connection) as encrypted,
-        ):
-            # In TLS 1.3 a server refuses a certificate after the handshake; otherwise HTTP/2 lets it speak first.
-            is_open = tls is None or bool(encrypted.recv(1))
-    except ssl.SSLCertVerificationError:
-        is_open = True
-    except (ssl.SSLError, ConnectionResetError):
-        is_open = False
-    except (OSError, ValueError):
+    async def _asked(self) -> str:
+        tls = self._config.tls if isinstance(self._config.tls, Tls) else None
+        for host, port in self._config.addresses[:1]:  # those of the text may be a peer's words
+            with suppress(OSError, ValueError):
+                return await asyncio.to_thread(_probe, host, int(port), tls)
         return ""
+
+
+def _probe(host: str, port: int, tls: Tls | None) -> str:
+    """Return what a handshake shows of a server that closes connections. Raises OSError, ValueError."""
+    context = _context(tls or Tls())
+    with socket.create_connection((host, port), _PROBE_SECONDS) as connection:
+        try:
+            name = (tls and tls.server_name) or host
+            with context.wrap_socket(connection, server_hostname=name) as encrypted:
+                # In TLS 1.3 a server refuses a certificate after the handshake; otherwise HTTP/2 lets it speak first.
+                is_open = tls is None or bool(encrypted.recv(1))
+        except ssl.SSLCertVerificationError:
+            is_open = True
+        except (ssl.SSLError, ConnectionResetError):
+            is_open = False
     if tls is None:
         return _SPEAKS_TLS if is_open else ""
     return "" if is_open else _refusal(tls)

@@ -1,11 +1,13 @@
 """The gateway's way to recognizers: TLS, certificates and tokens, and what is said of those that are wrong."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
+import grpc
 import pytest
 from google.rpc import status_pb2
 from prometheus_client import REGISTRY
@@ -14,6 +16,7 @@ from structlog.testing import capture_logs
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.config import BackendConfig
 from tests.support.doors import Authority, Pair, line
+from tests.support.peers import Abort, Peer, served_peer
 from tests.support.servers import (
     Scripted,
     Stub,
@@ -294,3 +297,15 @@ async def test_a_bad_certificate_leaves_the_old_one_in_use(
         assert outcomes(await client.RecognizeImage(request())) == {"svm": "OK", "twin": "OK"}
     refused = [one for one in unlogged if one["event"] == "change refused; the old one stays in use"]
     assert len(refused) == reloads("client certificate", "refused") - before == 1
+
+
+async def test_a_recognizer_names_no_address_to_call() -> None:
+    """What a recognizer says sends the gateway nowhere, even if it sounds like gRPC's own words."""
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.settimeout(0)
+        words = f"last error: UNAVAILABLE: ipv4:127.0.0.1:{elsewhere.getsockname()[1]}: Socket closed"
+        async with served_peer(Peer(Abort(words, code=grpc.StatusCode.UNAVAILABLE))) as target:
+            failed = await failure(BackendConfig(target=target))
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
+    assert failed.message == "svm does not answer."
