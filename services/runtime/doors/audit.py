@@ -3,8 +3,9 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
@@ -29,24 +30,30 @@ def configure(path: Path | None) -> None:
     logger.propagate = False
 
 
+@dataclass
+class Change:
+    """What became of a call."""
+
+    response: Any = None
+
+
 @contextmanager
-def change(method: str, request: Any) -> Iterator[list[Any]]:
-    """Record the change that the body makes, with each recognizer's outcome in the response that it appends.
+def change(method: str, request: Any) -> Iterator[Change]:
+    """Record the change that the body makes, with each recognizer's outcome in the response that it sets.
 
     A body that fails may have made part of the change: it is recorded, too, with its error. A method that changes
     nothing is not. Keeps none of the request, which is large.
     """
-    facts = _facts(request)
-    responses: list[Any] = []
-    error: str | None = None
+    facts, change, error = _facts(request), Change(), None
+    del request
     try:
-        yield responses
+        yield change
     except BaseException as exc:
         error = type(exc).__name__
         raise
     finally:
         if method in _ACTIONS:
-            _record(_ACTIONS[method], method=method, **facts | _results(responses), error=error)
+            _record(_ACTIONS[method], method=method, **facts | _results(change.response), error=error)
 
 
 def refusal(method: str, reason: str, error: str, origin: Mapping[str, str]) -> None:
@@ -61,15 +68,11 @@ def _facts(request: Any) -> dict[str, Any]:
     return {name: text for name, text in texts.items() if text} | counts
 
 
-def _results(responses: Sequence[Any]) -> dict[str, Any]:
+def _results(response: Any) -> dict[str, Any]:
     """Return what became of a change: the person that it made, perhaps, and each recognizer's outcome."""
-    results: dict[str, Any] = {"outcomes": {}}
-    for response in responses:
-        results |= {"person_id": response.person_id} if getattr(response, "person_id", "") else {}
-        results["outcomes"] |= {
-            one.recognizer: pb.Outcome.Name(one.outcome).removeprefix("OUTCOME_").lower() for one in response.results
-        }
-    return results
+    person_id, results = getattr(response, "person_id", ""), getattr(response, "results", ())
+    outcomes = {one.recognizer: pb.Outcome.Name(one.outcome).removeprefix("OUTCOME_").lower() for one in results}
+    return ({"person_id": person_id} if person_id else {}) | {"outcomes": outcomes}
 
 
 def _record(action: str, **facts: Any) -> None:

@@ -156,9 +156,9 @@ class _Call:
             del message
             _bind_request_id(request[0])
             self.door.check_collection(request[0])
-            with audit.change(self.method.name, request[0]) as responses:
-                responses.append(await self.respond(self.behavior(request.pop(), context), context))
-            return responses[0]
+            with audit.change(self.method.name, request[0]) as change:
+                change.response = await self.respond(self.behavior(request.pop(), context), context)
+            return change.response
 
     async def of_messages(self, messages: AsyncIterator[bytes], context: Context) -> Any:
         """Answer all messages, in a place: whether another is arriving cannot be told."""
