@@ -15,10 +15,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import grpc
 import trustme
+from grpc_reflection.v1alpha import reflection_pb2
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
+from services.runtime import status
 from tests.support.processes import PATIENCE
 
 AUDIENCE = "marquee"
@@ -68,6 +72,21 @@ def line(token: str, **options: str) -> str:
     """Return the register's line for the token."""
     said = {"name": "someone", "scopes": "recognize"} | options
     return f"sha256:{hashlib.sha256(token.encode()).hexdigest()} {words(said)}\n"
+
+
+def reflected(address: str, metadata: tuple[tuple[str, str], ...] = ()) -> list[str]:
+    """Return the services that reflection lists, or the code and the reason of its refusal.
+
+    Not by grpc.aio: there the end of a stream may come as INTERNAL while its request is still being written.
+    """
+    asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
+    with grpc.insecure_channel(address) as channel:
+        answers = ServerReflectionStub(channel).ServerReflectionInfo(asked, metadata=metadata, timeout=PATIENCE)
+        try:
+            return [one.name for answer in answers for one in answer.list_services_response.service]
+        except grpc.RpcError as exc:
+            refusal = status.from_rpc_error(exc)
+    return [status.code_of(refusal).name, status.reason_of(refusal)]
 
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:

@@ -12,12 +12,11 @@ import grpc
 import pytest
 from cryptography import x509
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from services.runtime import status
-from tests.support.doors import Authority, Pair, bearer, line
+from tests.support.doors import Authority, Pair, bearer, line, reflected
 from tests.support.processes import PATIENCE, free_port, serving
-from tests.support.servers import LeafProcess, Stub, outcomes, request, until
+from tests.support.servers import LeafProcess, Stub, code_and_reason, outcomes, refusal, request, stub, until
 
 pytestmark = pytest.mark.slow
 Health = health_pb2.HealthCheckResponse
@@ -172,13 +171,9 @@ async def test_the_health_port_speaks_plaintext_beside_tls(mutual: Guarded, own:
 
 async def test_the_health_port_has_nothing_else(mutual: Guarded) -> None:
     """Neither pictures nor the protos are to be had there."""
-    info = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-    async with grpc.aio.insecure_channel(mutual.probe_address) as channel:
-        reflection = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo(info, timeout=PATIENCE)
-        for call in (Stub(channel).RecognizeImage(request(), timeout=PATIENCE), reflection.read()):
-            with pytest.raises(grpc.aio.AioRpcError) as caught:
-                await call
-            assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    async with stub(mutual.probe_address) as client:
+        assert code_and_reason(await refusal(client, request())) == ("UNIMPLEMENTED", "")
+    assert await asyncio.to_thread(reflected, mutual.probe_address) == ["UNIMPLEMENTED", ""]
 
 
 async def test_plaintext_does_not_pass_for_tls(mutual: Guarded) -> None:
