@@ -83,6 +83,11 @@ class Register:
         entry = self.subjects.get(subject)
         return entry.valid("line for the JWT's subject") if entry else None
 
+    def caller_of_names(self, names: Sequence[str]) -> Caller | None:
+        """Return the caller of a certificate with these names, None if none has a line. Raises TokenExpired."""
+        entry = next((self.names[name] for name in names if name in self.names), None)
+        return entry.valid("line for the certificate's name") if entry else None
+
     def free_name(self, text: str) -> str:
         """Return a name for a caller who has no line. Raises ValueError if it cannot be one, or is another caller's."""
         name = name_of(text)
@@ -94,11 +99,6 @@ class Register:
     def _callers(self) -> frozenset[str]:
         entries = (*self.tokens.values(), *self.names.values(), *self.subjects.values())
         return frozenset(entry.caller.name for entry in entries)
-
-    def caller_of_names(self, names: Sequence[str]) -> Caller | None:
-        """Return the caller of a certificate with these names, None if none has a line. Raises TokenExpired."""
-        entry = next((self.names[name] for name in names if name in self.names), None)
-        return entry.valid("line for the certificate's name") if entry else None
 
 
 def read_register(path: Path) -> Register:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -174,6 +175,17 @@ async def test_the_health_port_has_nothing_else(mutual: Guarded) -> None:
     async with stub(mutual.probe_address) as client:
         assert code_and_reason(await refusal(client, request())) == ("UNIMPLEMENTED", "")
     assert await asyncio.to_thread(reflected, mutual.probe_address) == ["UNIMPLEMENTED", ""]
+
+
+async def test_a_taken_health_port_ends_it(start: Start) -> None:
+    """If the port for probes is taken, the log names the variable that changes it, and the process exits with 1."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        server = start(MARQUEE_HEALTH_PORT=str(other.getsockname()[1]))
+        assert await server.ended() == 1
+    (line,) = server.events("cannot serve")
+    assert "MARQUEE_HEALTH_PORT" in str(line["error"])
 
 
 async def test_plaintext_does_not_pass_for_tls(mutual: Guarded) -> None:
