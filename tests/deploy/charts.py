@@ -16,6 +16,13 @@ def render(values: Object | None = None) -> list[Object]:
     return manifests.objects(manifests.render(CHART, values))
 
 
+def text(template: str, values: Object | None = None) -> str:
+    """Return what one template gives, also one that installs nothing."""
+    with helm_python.Chart.load(str(CHART)) as chart:
+        rendered = chart.render(values or {}, name=manifests.RELEASE, namespace="default")
+    return str(rendered[f"marquee/templates/{template}"])
+
+
 def one(objects: Sequence[Object], kind: str, name: str) -> Object:
     """Return the object of this kind and name."""
     matches = [each for each in objects if each["kind"] == kind and each["metadata"]["name"] == name]

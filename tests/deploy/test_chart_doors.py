@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from services.gateway.config import Tls, load_config
 from services.gateway.settings import GatewaySettings
@@ -221,3 +222,33 @@ def test_default_collection_is_rekognitions() -> None:
     own = {"recognizers": {"rekognition": {"env": {"MARQUEE_REKOGNITION_COLLECTION": "staff"}}}}
     assert _environment(charts.render(own), "gateway")["MARQUEE_DEFAULT_COLLECTION"] == "staff"
     assert "MARQUEE_DEFAULT_COLLECTION" not in _environment(charts.render(), "gateway")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [({}, "Whoever reaches the gateway may call it"), (TOKEN, "--token-file TOKEN"), (MTLS, "--cert CERTIFICATE")],
+    ids=["anonymous", "token", "mtls"],
+)
+def test_notes_say_who_may_call(values: charts.Object, said: str) -> None:
+    """After an installation helm says that everybody may call, or what callers show."""
+    assert said in charts.text("NOTES.txt", values)
+
+
+@pytest.mark.parametrize(
+    ("values", "files"), [(TOKEN, ["ca.crt", "token"]), (MTLS, ["ca.crt", "tls.crt", "tls.key"])], ids=["token", "mtls"]
+)
+def test_helm_test_has_what_callers_show(values: charts.Object, files: list[str]) -> None:
+    """The pod of `helm test` trusts the CA of the gateway's certificate, and shows what the named Secret has."""
+    own = values | {"auth": values["auth"] | {"test": {"secretName": "marquee-test"}}}
+    *_, pod = YAML(typ="safe", pure=True).load_all(charts.text("tests/recognize.yaml", own))
+    (volume,) = (each for each in pod["spec"]["volumes"] if each["name"] == "credentials")
+    sources = [each["secret"] for each in volume["projected"]["sources"]]
+    assert [item["path"] for source in sources for item in source["items"]] == files
+    assert [source["name"] for source in sources] == ["marquee-tls", *["marquee-test"] * (len(files) - 1)]
+    command = [
+        "dns:///marquee-gateway.default.svc:50051",
+        "/test/picture.jpg",
+        "/credentials",
+        "marquee-gateway.default.svc",
+    ]
+    assert pod["spec"]["containers"][0]["command"][2:] == command
