@@ -140,7 +140,7 @@ class Backend:
     async def _status(self, error: grpc.aio.AioRpcError, seconds: float) -> status_pb2.Status:
         """Return the recognizer's own status; what gRPC says about the network is logged, not returned.
 
-        That a recognizer refuses this gateway is the operator's mistake, not the caller's, and gets a status of its own.
+        That a recognizer refuses this gateway is the operator's mistake, not the caller's: it gets a status of its own.
         """
         original = status.from_rpc_error(error)
         code, reason = status.code_of(original), status.reason_of(original)
