@@ -252,8 +252,9 @@ async def test_no_metric_has_a_callers_name(world: World, server: LeafProcess) -
     async with grpc.aio.insecure_channel(server.address) as channel:
         await Stub(channel).RecognizeImage(request(), metadata=jwt_of(sub="unseen")(world), timeout=PATIENCE)
         await refused(Stub(channel).RecognizeImage(request(), metadata=bearer("enroller"), timeout=PATIENCE))
-    code = 'grpc_code="PermissionDenied"'
+    code, reason = 'grpc_code="PermissionDenied"', 'grpc_method="RecognizeImage",reason="SCOPE_MISSING"'
     assert await asyncio.to_thread(metric, server.metrics_url, "grpc_server_handled_total", code)
+    assert await asyncio.to_thread(metric, server.metrics_url, "marquee_refused_calls_total", reason)
     for name in ("unseen", "enroller"):
         assert name not in await asyncio.to_thread(_page, server.metrics_url)
 

@@ -20,7 +20,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars, get_conte
 from services.runtime import requests, status
 from services.runtime.doors import audit
 from services.runtime.doors.door import Door
-from services.runtime.errors import Forbidden, MalformedRequest, OutOfTime, Unauthenticated
+from services.runtime.errors import Forbidden, MalformedRequest, OutOfTime, RateExceeded, Unauthenticated
 from services.runtime.limits import DEFAULT_DEADLINE_SECONDS, MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
 from services.runtime.server import envelope
 from services.runtime.server.admission import Admission
@@ -37,6 +37,9 @@ _started = Counter("grpc_server_started", "Total RPCs started on the server.", _
 _handled = Counter("grpc_server_handled", "Total RPCs completed on the server, by code.", (*_METHOD, "grpc_code"))
 _seconds = Histogram(
     "grpc_server_handling_seconds", "Duration of RPCs handled by the server, in seconds.", _METHOD, buckets=BUCKETS
+)
+_refused = Counter(
+    "marquee_refused_calls", "Total calls that their caller may not make, by reason.", ("grpc_method", "reason")
 )
 _FAREWELL_SECONDS = 1.0
 _CLOCK_SECONDS = 0.05
@@ -175,11 +178,14 @@ def _bind_request_id(request: Any) -> None:
 
 @contextmanager
 def _audited(method: "Method", context: Context) -> Iterator[None]:
-    """Record a call that its caller may not make."""
+    """Count a call that its caller may not make, and record it, unless they may make it a moment later."""
     try:
         yield
-    except (Unauthenticated, Forbidden) as exc:
-        audit.refusal(method.name, status.TABLE[type(exc)][1], exc.message, _origin(context))
+    except (Unauthenticated, Forbidden, RateExceeded) as exc:
+        reason = status.TABLE[type(exc)][1]
+        _refused.labels(method.name, reason).inc()
+        if not isinstance(exc, RateExceeded):
+            audit.refusal(method.name, reason, exc.message, _origin(context))
         raise
 
 
