@@ -14,12 +14,12 @@ def main() -> None:
     """Read settings and configuration, then serve until SIGTERM."""
     settings = load_settings(GatewaySettings)
     try:
-        config = load_config(settings.gateway_config)
+        gateway = Gateway(load_config(settings.gateway_config), settings, settings.gateway_config)
     except ConfigError as exc:
         sys.stderr.write(f"{exc}\n")
         sys.exit(2)
     give_back_freed_memory()
-    run(Gateway(config, settings, settings.gateway_config), settings)
+    run(gateway, settings)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ _VERDICTS = {
 }
 """What gRPC and OpenSSL say of a recognizer's certificate, and what it means; the first that fits."""
 _SPEAKS_TLS = "it speaks TLS, and this gateway does not"
-_CLOSED = re.compile(r"ipv[46]:[^ ]+: (Socket closed|.*(reset by peer|Broken pipe))")
+_UNCONNECTED = "; last error: "
+"""What gRPC says of all connections that fail, but not of calls that fail on a connection."""
+_CLOSED = re.compile(r"Socket closed|reset by peer|Broken pipe")
 _ASKS = "it asks for a client certificate, and this gateway has none for it"
 _EXPIRED = "it refuses this gateway's certificate, which has expired"
 _REFUSES = "it refuses this gateway's certificate, which is perhaps from no CA that it trusts"
@@ -42,6 +44,8 @@ class Diagnosis:
         A recognizer that closes connections without a word is called again by `ssl`, which tells what came before that,
         within the seconds and once in 2 s at most.
         """
+        if _UNCONNECTED not in text:
+            return ""
         if not _CLOSED.search(text):
             return next((words for mark, words in _VERDICTS.items() if mark in text), "")
         if self._probe is None or time.monotonic() >= self._probe_expiry:

@@ -225,7 +225,8 @@ async def until(condition: Callable[[], object], seconds: float = PATIENCE) -> N
 def connections(address: str) -> set[str]:
     """Return the clients' ends of a server's connections."""
     port = int(address.rpartition(":")[2])
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    tables = [Path(f"/proc/net/{table}").read_text() for table in ("tcp", "tcp6")]  # gRPC's are of either
+    rows = [line.split() for table in tables for line in table.splitlines()[1:]]
     return {row[2] for row in rows if row[1].endswith(f":{port:04X}") and row[3] == _ESTABLISHED}
 
 

@@ -113,6 +113,7 @@ async def test_keeps_the_connections_of_what_did_not_change(world: World) -> Non
     async with following(world, "a: {$a}, b: {$b}") as client:
         await client.RecognizeImage(request())
         before = connections(world.addresses["a"])
+        assert before
         await world.reload("c: {$c}, a: {$a}")
         await client.RecognizeImage(request())
         await until(lambda: not connections(world.addresses["b"]))

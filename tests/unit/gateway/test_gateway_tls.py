@@ -267,15 +267,18 @@ async def test_calls_end_on_the_old_connection(ours: Authority, pairs: Mapping[s
     async with certified(svm, ours, pairs["recognizer"], own, wake) as (client, target):
         slow = client.RecognizeImage(request(), timeout=60)
         await until(lambda: len(svm.callers) == 2)
-        old = len(connections(target))
+        old, before = connections(target), reloads("client certificate")
         ours.issue("new").copy_to(own)
         wake.set()
+        await until(lambda: reloads("client certificate") > before)
         quick = client.RecognizeImage(request(), timeout=60)
-        await until(lambda: len(svm.callers) == 4 or len(connections(target)) > old)
+        await until(lambda: len(svm.callers) == 4)
+        assert connections(target) > old
         finish.set()
-        responses = await asyncio.gather(slow, quick, client.RecognizeImage(request()))
-        await until(lambda: names(svm)[-1] == "new" and len(connections(target)) == old)
-    assert [tuple(outcomes(one).values()) for one in responses] == [("OK", "OK")] * 3
+        responses = await asyncio.gather(slow, quick)
+        await until(lambda: not connections(target) & old)
+    assert names(svm) == ["old", "old", "new", "new"]
+    assert [tuple(outcomes(one).values()) for one in responses] == [("OK", "OK")] * 2
 
 
 @pytest.mark.parametrize("how", ["broken", "expired"])
@@ -299,11 +302,19 @@ async def test_a_bad_certificate_leaves_the_old_one_in_use(
     assert len(refused) == reloads("client certificate", "refused") - before == 1
 
 
+async def test_a_stranger_that_refuses_the_gateway_does_not_blame_the_caller_either() -> None:
+    """UNAUTHENTICATED without details, from a recognizer that is not Marquee's, is an ERROR of the gateway, too."""
+    async with served_peer(Peer(Abort("no key", code=grpc.StatusCode.UNAUTHENTICATED))) as target:
+        failed = await failure(BackendConfig(target=target))
+    assert code_and_reason(failed) == ("FAILED_PRECONDITION", "GATEWAY_REFUSED")
+
+
 async def test_a_recognizer_names_no_address_to_call() -> None:
     """What a recognizer says sends the gateway nowhere, even if it sounds like gRPC's own words."""
     with socket.create_server(("127.0.0.1", 0)) as elsewhere:
         elsewhere.settimeout(0)
-        words = f"last error: UNAVAILABLE: ipv4:127.0.0.1:{elsewhere.getsockname()[1]}: Socket closed"
+        port = elsewhere.getsockname()[1]
+        words = f"failed to connect to all addresses; last error: UNAVAILABLE: ipv4:127.0.0.1:{port}: Socket closed"
         async with served_peer(Peer(Abort(words, code=grpc.StatusCode.UNAVAILABLE))) as target:
             failed = await failure(BackendConfig(target=target))
         with pytest.raises(BlockingIOError):
