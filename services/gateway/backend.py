@@ -18,7 +18,7 @@ from services.gateway.config import BackendConfig
 from services.gateway.connection import NO_CREDENTIALS, Connection, Credentials
 from services.runtime import status
 from services.runtime.doors.caller import RELAY_BUDGET_KEY, RELAY_KEY, current
-from services.runtime.errors import Forbidden, InvalidAnswer, Overloaded, TooManyHops, Unauthenticated
+from services.runtime.errors import Forbidden, InvalidAnswer, Misconfigured, Overloaded, TooManyHops, Unauthenticated
 from services.runtime.limits import MAX_HOPS
 from services.runtime.server.calls import Context
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
@@ -52,15 +52,17 @@ class Method:
     response: type[Any]
     places: int = 1
     """In-flight calls it counts as. Listing counts as none, so that a busy recognizer is still listed."""
+    is_free: bool = False
+    """Whether it costs nothing, even of a recognizer whose calls cost money."""
 
 
 RECOGNIZE_IMAGE = Method(f"/{RECOGNIZER_SERVICE}/RecognizeImage", pb.RecognizeImageResponse)
-LIST_RECOGNIZERS = Method(f"/{RECOGNIZER_SERVICE}/ListRecognizers", pb.ListRecognizersResponse, places=0)
+LIST_RECOGNIZERS = Method(f"/{RECOGNIZER_SERVICE}/ListRecognizers", pb.ListRecognizersResponse, places=0, is_free=True)
 ENROLL_FACES = Method(f"/{ENROLLMENT_SERVICE}/EnrollFaces", enrollment_pb2.EnrollFacesResponse)
 REMOVE_FACES = Method(f"/{ENROLLMENT_SERVICE}/RemoveFaces", enrollment_pb2.RemoveFacesResponse)
-REMOVE_PERSON = Method(f"/{ENROLLMENT_SERVICE}/RemovePerson", enrollment_pb2.RemovePersonResponse)
-LIST_PEOPLE = Method(f"/{ENROLLMENT_SERVICE}/ListPeople", enrollment_pb2.ListPeopleResponse)
-LIST_FACES = Method(f"/{ENROLLMENT_SERVICE}/ListFaces", enrollment_pb2.ListFacesResponse)
+REMOVE_PERSON = Method(f"/{ENROLLMENT_SERVICE}/RemovePerson", enrollment_pb2.RemovePersonResponse, is_free=True)
+LIST_PEOPLE = Method(f"/{ENROLLMENT_SERVICE}/ListPeople", enrollment_pb2.ListPeopleResponse, is_free=True)
+LIST_FACES = Method(f"/{ENROLLMENT_SERVICE}/ListFaces", enrollment_pb2.ListFacesResponse, is_free=True)
 
 
 class Result(Protocol):
@@ -90,10 +92,19 @@ class Backend:
 
         Never raise because of the recognizer: a failure is a response whose only result has the status.
         """
+        why = self._unlimited(method)
+        if why is not None:
+            return self._failure(method, why)
         if self._in_flight + method.places > self._max_in_flight:
             message = f"Calls to {self.name} in flight: {self._max_in_flight}, the limit. Try again later."
             return self._failure(method, status.make(_Code.RESOURCE_EXHAUSTED, "SHED", message), pb.OUTCOME_SHED)
         self._in_flight += method.places
+        try:
+            return await self._answer(method, request, timeout, hops)
+        finally:
+            self._in_flight -= method.places
+
+    async def _answer(self, method: Method, request: bytes, timeout: float, hops: int) -> Any:
         end = time.monotonic() + timeout
         span, code = client_span(method.path, self.name), _Code.CANCELLED
         try:
@@ -114,7 +125,6 @@ class Backend:
             return self._failure(method, status.make(_Code.INTERNAL, "RECOGNIZER_FAILED", message))
         finally:
             span.end(code)
-            self._in_flight -= method.places
 
     async def close(self) -> None:
         """Close the connection once its calls have ended."""
@@ -129,6 +139,22 @@ class Backend:
             if caller.daily_micro_usd is not None:
                 metadata.append((RELAY_BUDGET_KEY, str(caller.daily_micro_usd)))
         return tuple(metadata)
+
+    def _unlimited(self, method: Method) -> status_pb2.Status | None:
+        """Return why not to call, if the caller's limit a day would limit nothing; None if it would, or there is none.
+
+        Recognizers keep the limits, and believe those of a gateway that they know.
+        """
+        caller = current()
+        is_kept = method.is_free or not self.config.priced or self._connection.shows_gateway
+        if is_kept or caller.daily_micro_usd is None:
+            return None
+        logger.error("a caller's limit would not be kept", recognizer=self.name)
+        message = (
+            f"{self.name} costs money, and would not learn what {caller.name} may spend a day, since the gateway does "
+            f"not show it who it is. In the gateway's file, set tls with cert and key, or token_file, of {self.name}."
+        )
+        return status.from_exception(Misconfigured(message), recognizer=self.name)
 
     def _failure(self, method: Method, why: status_pb2.Status, outcome: pb.Outcome.ValueType = pb.OUTCOME_ERROR) -> Any:
         if status.code_of(why) is _Code.DEADLINE_EXCEEDED:

@@ -90,7 +90,7 @@ class BackendConfig(BaseModel):
     max_in_flight: int = Field(64, ge=1, le=10_000)
     """Maximum concurrent calls; further ones are SHED at once."""
     priced: bool = False
-    """Whether calls cost money: a call that may have been billed is never retried."""
+    """Whether calls cost money: one that may have been billed is never retried, and callers' limits have to be kept."""
     tls: Way | None = None
     """How to reach it. Only for targets on this machine it may be left out, which means plaintext."""
     token_file: Path | None = None
