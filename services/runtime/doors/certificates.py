@@ -1,5 +1,6 @@
 """Certificates of servers and of their clients: read from files, checked before use, and replaced while in use."""
 
+import codecs
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,9 @@ from pathlib import Path
 import grpc
 import structlog
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from prometheus_client import Gauge
 
 logger = structlog.get_logger()
@@ -19,6 +23,7 @@ _expiry = Gauge(
 )
 _DAY_SECONDS = 86_400
 _MINUTE = "%Y-%m-%d %H:%M"
+_CURVES = ("secp256r1", "secp384r1")
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,23 @@ def read_certificate(chain: Path, key: Path, ca: Path | None = None) -> Certific
         raise ValueError(f"{chain} and {key} are no certificate and its key in PEM: {_reason(exc)}.") from None
     if (certificate.chain, certificate.key) != (_read(chain), _read(key)):
         raise ValueError(f"{chain} or {key} changed while they were read.")
+    if not _is_spoken(certificate):
+        raise ValueError(f"{chain} has a key of a kind that gRPC connects nobody with; take RSA, or ECDSA with P-256.")
     return certificate
+
+
+def _is_spoken(certificate: Certificate) -> bool:
+    """Return whether gRPC's clients and servers agree to the key; OpenSSL, which checks all else, knows more kinds."""
+    try:
+        key = x509.load_pem_x509_certificate(certificate.chain).public_key()
+    except UnsupportedAlgorithm:
+        return False
+    return isinstance(key, RSAPublicKey) or (isinstance(key, EllipticCurvePublicKey) and key.curve.name in _CURVES)
 
 
 def read_ca(path: Path) -> bytes:
     """Return the certificates in the file. Raises ValueError if there are none."""
-    data = _read(path)
+    data = _read(path).replace(codecs.BOM_UTF8, b"")  # gRPC reads no further than one
     text = data.decode("ascii", "ignore")  # only comments hold more
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=text)

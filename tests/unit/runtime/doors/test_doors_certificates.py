@@ -1,11 +1,13 @@
 """Certificates: which pairs can be used, and how one replaces another."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from prometheus_client import REGISTRY
 
 from services.runtime.doors.certificates import read_ca, read_certificate
@@ -24,6 +26,20 @@ def lock(pair: Pair) -> None:
     pair.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock))
 
 
+def rekey(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> Callable[[Pair], None]:
+    """Return what replaces a pair by a certificate that the key itself has signed."""
+
+    def replace(pair: Pair) -> None:
+        name, now = x509.Name([]), datetime.now(UTC)
+        made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        signed = made.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
+        pem = serialization.Encoding.PEM
+        pair.chain.write_bytes(signed.public_bytes(pem))
+        pair.key.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+
+    return replace
+
+
 @pytest.mark.parametrize(
     ("spoil", "error"),
     [
@@ -37,8 +53,11 @@ def lock(pair: Pair) -> None:
             "KEY",
         ),
         (lock, "the key has a password; remove it"),
+        (rekey(ed25519.Ed25519PrivateKey.generate()), "a key of a kind that gRPC connects nobody with"),
+        (rekey(ec.generate_private_key(ec.SECP521R1())), "a key of a kind that gRPC connects nobody with"),
+        (rekey(ec.generate_private_key(ec.SECP256K1())), "a key of a kind that gRPC connects nobody with"),
     ],
-    ids=["no chain", "no key", "empty", "cut", "zeros", "another's", "locked"],
+    ids=["no chain", "no key", "empty", "cut", "zeros", "another's", "locked", "Ed25519", "P-521", "secp256k1"],
 )
 def test_a_pair_that_cannot_be_used_is_named(authority: Authority, spoil: Callable[[Pair], None], error: str) -> None:
     """The message has the files, and what is wrong with them; it never asks for a password."""
@@ -65,6 +84,13 @@ def test_bundles_may_have_comments(authority: Authority) -> None:
     bundle = "# Autorité\n".encode() + authority.path.read_bytes()
     authority.path.write_bytes(bundle)
     assert read_ca(authority.path) == bundle
+
+
+def test_byte_order_marks_are_taken_out(authority: Authority) -> None:
+    """After one gRPC reads no further: of two files in a row it would know the first one's authority only."""
+    plain = authority.path.read_bytes()
+    authority.path.write_bytes((b"\xef\xbb\xbf" + plain) * 2)
+    assert read_ca(authority.path) == plain * 2
 
 
 @pytest.mark.parametrize(
