@@ -108,11 +108,14 @@ def without_spending(response: pb.ListRecognizersResponse) -> pb.ListRecognizers
 
 
 class Pace:
-    """How often callers call: as many calls at once as they may make a second, which then come back evenly."""
+    """How often callers call: as many calls at once as they may make a second, which then come back evenly.
+
+    A caller may have several limits, by several lines of the register: those have paces of their own.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._full: dict[str, float] = {}
+        self._full: dict[tuple[str, float], float] = {}
 
     def check(self, caller: Caller) -> None:
         """Count a call. Raises RateExceeded, which says when there is room for the next one."""
@@ -120,10 +123,10 @@ class Pace:
         if rate is None:
             return
         now = self._clock()
-        full = max(now, self._full.get(caller.name, now)) + 1 / rate
+        full = max(now, self._full.get((caller.name, rate), now)) + 1 / rate
         if (wait := full - now - max(1.0, 1 / rate)) > _ROUNDING:
             raise RateExceeded(f"{caller.name} may make {rate:g} calls a second, and makes more.", retry_after=wait)
-        self._full[caller.name] = full
+        self._full[caller.name, rate] = full
 
 
 class _Metadata:

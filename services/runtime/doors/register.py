@@ -43,7 +43,10 @@ def _time(value: object) -> object:
         time = datetime.fromisoformat(value)
     except ValueError:
         raise ValueError("is no date or time such as 2027-03-01 or 2027-03-01T18:00Z") from None
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
+    try:
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except OverflowError:
+        raise ValueError("is not within the years 1 to 9999 in UTC") from None
 
 
 @dataclass(frozen=True)
@@ -135,7 +138,7 @@ class _Line(BaseModel):
     scopes: Annotated[frozenset[Scope], BeforeValidator(_split), Field(min_length=1)]
     collections: Annotated[frozenset[_Collection], BeforeValidator(_split)] | None = None
     expires: Annotated[datetime, BeforeValidator(_time)] | None = None
-    calls: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
+    calls: Annotated[float, Field(ge=0.00001, le=1_000_000)] | None = None
     usd: Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6)] | None = None
 
     def caller(self) -> Caller:

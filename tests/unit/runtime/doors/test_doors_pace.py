@@ -62,3 +62,9 @@ def test_callers_do_not_slow_each_other() -> None:
     """Every caller has a pace of their own."""
     pace = Pace(Clock())
     assert [calls(pace, caller(3, name)) for name in ("a", "b", "a")] == [3, 3, 0]
+
+
+def test_limits_of_several_lines_do_not_mix() -> None:
+    """Who has a new token with a higher limit need not wait for what the old one may no longer do."""
+    pace = Pace(Clock())
+    assert [calls(pace, caller(rate)) for rate in (0.01, 5, 0.01)] == [1, 5, 0]

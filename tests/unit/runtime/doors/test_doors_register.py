@@ -68,6 +68,12 @@ def test_a_line_is_valid_until_it_expires(expiry: str) -> None:
         register.caller_of_token("old")
 
 
+def test_the_end_of_a_line_is_told_in_utc() -> None:
+    """Whatever zone the line has, the message has the same as the log's times."""
+    with pytest.raises(TokenExpired, match="expired on 2026-01-01 16:30 UTC"):
+        parse(line("token", expires="2026-01-01T18:00+01:30")).caller_of_token("token")
+
+
 @pytest.mark.parametrize(
     ("text", "error"),
     [
@@ -94,6 +100,8 @@ def test_a_line_is_valid_until_it_expires(expiry: str) -> None:
         (f"sub:a {PLAIN} calls=0", "calls=0"),
         (f"sub:a {PLAIN} calls=nan", "calls=nan"),
         (f"sub:a {PLAIN} calls=inf", "calls=inf"),
+        (f"sub:a {PLAIN} calls=1e-300", "calls=1e-300"),
+        (f"sub:a {PLAIN} expires=9999-12-31T23:59-12:00", "is not within the years 1 to 9999"),
         (f"sub:a {PLAIN} usd=-1", "usd=-1"),
         (f"sub:a {PLAIN} usd=NaN", "usd=NaN"),
         (f"sub:a {PLAIN} usd=0.0000001", "usd=0.0000001"),
