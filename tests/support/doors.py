@@ -105,7 +105,7 @@ class Issuer:
     url: str
     ca: Path
     pages: dict[str, Any] = field(default_factory=dict)
-    """JSON, bytes as they are, or the address of a redirect as a text."""
+    """JSON, bytes as they are, the address of a redirect as a text, or what writes the page."""
     requests: list[str] = field(default_factory=list)
     go: threading.Event = field(default_factory=threading.Event)
     keys: dict[str, RSAKey | ECKey] = field(default_factory=dict)
@@ -154,7 +154,10 @@ def issuer(authority: Authority) -> Iterator[Issuer]:
                 self.send_header("Location", page)
             self.end_headers()
             with suppress(OSError):  # it may have gone
-                self.wfile.write(page if isinstance(page, bytes) else json.dumps(page).encode())
+                if callable(page):
+                    page(self.wfile)
+                else:
+                    self.wfile.write(page if isinstance(page, bytes) else json.dumps(page).encode())
 
         def log_message(self, *args: object) -> None:
             pass

@@ -9,15 +9,20 @@ import json
 import ssl
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import Context
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from socket import SHUT_RDWR, socket
+from threading import Timer
 from typing import Any
-from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+from urllib.request import HTTPHandler, HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 import structlog
 from joserfc import errors, jwt
-from joserfc.jwk import Key, KeySet, import_key
+from joserfc.jwk import Key, KeySet, RSAKey, import_key
 
 from services.runtime.doors.caller import Caller
+from services.runtime.doors.certificates import read_ca
 from services.runtime.doors.register import Register
 from services.runtime.doors.scopes import Scope
 from services.runtime.doors.settings import DoorSettings, check_url
@@ -29,6 +34,7 @@ _RETRY_SECONDS = 30.0
 """Between two fetches at least: callers who make up key IDs must not make this server call the issuer."""
 _FETCH_SECONDS = 5.0
 _MAX_BYTES = 1024 * 1024
+_MAX_CHARACTERS = 500
 _LEEWAY_SECONDS = 30
 _MAX_VERIFIED = 500
 _FAULTS = {
@@ -38,18 +44,25 @@ _FAULTS = {
 }
 """Claim → what is wrong with it."""
 _KEY_TYPES = ("RSA", "EC", "OKP")
+_MIN_RSA_BITS = 2048
+"""By RFC 7518; shorter ones can be factored."""
 _SCOPE_CLAIMS = ("scope", "scp", "roles")
 _CLAIMABLE = frozenset(Scope) - {Scope.RELAY}
 
 
 class Issuer:
-    """An OIDC issuer, whose keys are fetched when they are needed, and again in the background once they are old."""
+    """An OIDC issuer, whose keys are fetched when they are needed, and again in the background once they are old.
+
+    Raises ValueError for a `jwt_ca` that vouches for nobody.
+    """
 
     def __init__(self, settings: DoorSettings) -> None:
         self._issuer = settings.jwt_issuer or ""
         self._url = settings.jwt_jwks_url
         self._algorithms = settings.jwt_algorithms
         self._ca = settings.jwt_ca
+        if self._ca:
+            read_ca(self._ca)
         self._claims = jwt.JWTClaimsRegistry(
             leeway=_LEEWAY_SECONDS,
             iss={"essential": True, "value": self._issuer},
@@ -125,12 +138,49 @@ class Issuer:
         return KeySet(keys)
 
     def _get(self, url: str) -> Any:
-        tls = HTTPSHandler(context=ssl.create_default_context(cafile=self._ca))
-        with build_opener(tls, _Redirects).open(check_url(url), timeout=_FETCH_SECONDS) as response:
-            data = response.read(_MAX_BYTES + 1)
-        if len(data) > _MAX_BYTES:
-            raise ValueError(f"{url} has over {_MAX_BYTES} bytes")
-        return json.loads(data)
+        connections = _Connections(ssl.create_default_context(cafile=self._ca))
+        try:
+            with build_opener(connections, _Redirects).open(check_url(url), timeout=_FETCH_SECONDS) as response:
+                return json.loads(response.read(_MAX_BYTES))  # the beginning of more is no JSON
+        except (OSError, HTTPException, ValueError, RecursionError) as exc:
+            raise ValueError(f"{url}: {str(exc)[:_MAX_CHARACTERS]}") from None
+
+
+class _Connections(HTTPSHandler, HTTPHandler):
+    """Connections that end in time, however slowly bytes drip in: urllib's own timeout begins anew with each."""
+
+    def __init__(self, tls: ssl.SSLContext) -> None:
+        super().__init__(context=tls)
+        self._tls = tls
+
+    def http_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(_Plain, req)
+
+    def https_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(_Secure, req, context=self._tls)
+
+
+class _Plain(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        _end_in_time(self.sock)
+
+
+class _Secure(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        _end_in_time(self.sock)
+
+
+def _end_in_time(connection: socket) -> None:
+    timer = Timer(_FETCH_SECONDS, _end, (connection,))
+    timer.daemon = True
+    timer.start()
+
+
+def _end(connection: socket) -> None:
+    with suppress(OSError):  # it has ended already
+        connection.shutdown(SHUT_RDWR)
 
 
 class _Redirects(HTTPRedirectHandler):
@@ -143,11 +193,12 @@ class _Redirects(HTTPRedirectHandler):
 
 
 def _key(entry: Any) -> Key | None:
-    """Return the key, None if it is symmetric, which anybody could sign with, or of no known kind."""
+    """Return the key, None if it is symmetric, which anybody could sign with, too short, or of no known kind."""
     try:
-        return import_key(entry) if entry["kty"] in _KEY_TYPES else None
+        key = import_key(entry) if entry["kty"] in _KEY_TYPES else None
     except (errors.JoseError, LookupError, TypeError, ValueError):
         return None
+    return None if isinstance(key, RSAKey) and key.public_key.key_size < _MIN_RSA_BITS else key
 
 
 def _kid(token: str) -> str | None:

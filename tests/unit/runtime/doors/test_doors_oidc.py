@@ -17,10 +17,13 @@ from services.runtime.doors.scopes import Scope
 from services.runtime.doors.settings import Algorithm, DoorSettings
 from services.runtime.errors import DependencyUnavailable, DomainError, TokenExpired, TokenInvalid
 from tests.support.doors import DISCOVERY, Authority, Issuer, hmac_jwt, issuer
+from tests.support.processes import PATIENCE
 from tests.support.servers import until
 
 SECRET = OctKey.import_key(b"secret" * 8, {"kid": "secret"})
 STRANGER = RSAKey.generate_key(2048)
+SHORT = {"kty": "RSA", "e": "AQAB", "n": "_" * 170 + "8"}
+"""A key of 1024 bits."""
 
 
 @pytest.fixture(scope="module")
@@ -204,10 +207,12 @@ async def test_a_jwt_ends_while_it_is_used(served: Issuer, monkeypatch: pytest.M
         {"keys": 5},
         [],
         {"keys": [SECRET.as_dict(private=True)]},
+        {"keys": [SHORT]},
         b'{"keys": []}' + b" " * 10_000_000,
     ],
-    ids=["404", "redirect", "no JSON", "nested", "empty", "number", "list", "symmetric", "10 MB"],
+    ids=["404", "redirect", "no JSON", "nested", "empty", "number", "list", "symmetric", "1024 bits", "10 MB"],
 )
+@pytest.mark.filterwarnings("ignore:Key size should be")
 async def test_known_keys_outlive_a_broken_answer(
     served: Issuer, answer: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +231,26 @@ async def test_no_way_to_the_keys_leads_over_http(served: Issuer) -> None:
     served.pages["/keys"] = served.url.replace("https://127.0.0.1", "http://localhost.example.org")
     with pytest.raises(DependencyUnavailable):
         await believer(served).claims_of(served.token())
+
+
+async def test_keys_that_drip_in_are_not_waited_for(served: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An issuer that sends a byte now and then holds no thread until it has sent them all."""
+    monkeypatch.setattr(oidc, "_FETCH_SECONDS", 0.3)
+
+    def drip(page: Any) -> None:
+        for _ in range(round(PATIENCE / 0.1)):
+            page.write(b" ")
+            time.sleep(0.1)
+
+    served.pages["/keys"] = drip
+    with pytest.raises(DependencyUnavailable):
+        await believer(served).claims_of(served.token())
+
+
+def test_an_authority_that_is_not_there_is_named(served: Issuer, tmp_path: Path) -> None:
+    """The server does not start, rather than believe no JWT later."""
+    with pytest.raises(ValueError, match=r"missing\.pem cannot be read"):
+        believer(served, jwt_ca=tmp_path / "missing.pem")
 
 
 async def test_a_redirect_to_https_is_followed(served: Issuer) -> None:
