@@ -1,6 +1,7 @@
 """Settings from the environment."""
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -12,6 +13,8 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 from services.runtime.doors.settings import DoorSettings
 
 PREFIX = "MARQUEE_"
+_PASSWORD = re.compile("//[^/]*@")
+"""The user and the password of a URL."""
 
 
 class Settings(DoorSettings):
@@ -134,6 +137,6 @@ def _explain(exc: ValidationError) -> Iterable[str]:
         if not error["loc"]:  # what several settings say together names them itself
             yield error["msg"].removeprefix("Value error, ")
             continue
-        name = PREFIX + "_".join(str(part) for part in error["loc"]).upper()
-        given = "" if error["type"] == "missing" else f" (got {error['input']!r})"
-        yield f"{name}: {error['msg']}{given}"
+        name = f"{PREFIX}{error['loc'][0]}".upper()
+        given = "" if error["type"] == "missing" else f" (got {_PASSWORD.sub('//…@', repr(error['input']))})"
+        yield f"{name}: {error['msg'].removeprefix('Value error, ')}{given}"

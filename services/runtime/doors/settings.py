@@ -31,7 +31,9 @@ def is_loopback(host: str) -> bool:
 def check_url(value: str) -> str:
     """Return the URL unchanged: an issuer's is compared letter by letter. Raises ValueError if it is not HTTPS."""
     parts = urlsplit(value)
-    if parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
+    if "@" in parts.netloc:
+        raise ValueError("no https:// URL with a user or a password is asked for keys")
+    if (parts.scheme == "https" and parts.hostname) or (parts.scheme == "http" and is_loopback(parts.hostname or "")):
         return value
     raise ValueError(f"{value} is no https:// URL: anybody in between could forge the keys")
 
@@ -118,6 +120,8 @@ class DoorSettings(BaseSettings):
             raise ValueError("MARQUEE_TLS_CLIENT_CA: set MARQUEE_TLS_CERT and MARQUEE_TLS_KEY, too")
         if Scope.RELAY in self.tls_client_scopes:
             raise ValueError("MARQUEE_TLS_CLIENT_SCOPES: relay is for single callers, by a line in MARQUEE_CALLERS")
+        if (self.jwt_audience or self.jwt_jwks_url) and not self.jwt_issuer:
+            raise ValueError("MARQUEE_JWT_ISSUER: set it, too: without it no JWT is accepted")
         if self.jwt_issuer and not self.jwt_audience:
             raise ValueError("MARQUEE_JWT_AUDIENCE: set it: the issuer's tokens for other services would be accepted")
         if not (self.is_on_loopback or self.is_closed or self.allow_anonymous):

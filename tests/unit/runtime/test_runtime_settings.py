@@ -62,6 +62,21 @@ def test_a_wrong_value_names_its_variable(
     assert repr(value) in line
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("JWT_ISSUER", "https://me:secret@issuer"), ("JWT_ALGORITHMS", "RS256,HS256")]
+)
+def test_a_wrong_part_names_the_variable_but_no_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    """One of several values is said of the variable that there is, and a URL is shown without its password."""
+    monkeypatch.setenv(f"MARQUEE_{name}", value)
+    with pytest.raises(SystemExit):
+        load_settings(LeafSettings)
+    stderr = capsys.readouterr().err
+    assert stderr.startswith(f"MARQUEE_{name}: ")
+    assert "secret" not in stderr
+
+
 def test_all_wrong_values_are_shown_at_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
