@@ -23,11 +23,20 @@ _MAX_CHARACTERS = 500
 
 def configure(path: Path | None) -> None:
     """Append to the file, which may be moved away at any time; without one write to standard error. Raises OSError."""
-    handler = WatchedFileHandler(path, encoding="utf-8") if path else logging.StreamHandler(sys.stderr)
+    handler = _File(path, encoding="utf-8") if path else logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger.handlers[:] = [handler]
     logger.setLevel(logging.INFO)
     logger.propagate = False
+
+
+class _File(WatchedFileHandler):
+    """A file that may be moved away, or be full: then the line goes elsewhere."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the library's name
+        """Raise what kept the line from being written."""
+        del record
+        raise  # noqa: PLE0704 - called while it is being handled
 
 
 @dataclass
@@ -58,7 +67,8 @@ def change(method: str, request: Any) -> Iterator[Change]:
 
 def refusal(method: str, reason: str, error: str, origin: Mapping[str, str]) -> None:
     """Record that a call was not allowed, why, and where it came from."""
-    _record("refused", method=method, reason=reason, error=error[:_MAX_CHARACTERS], **origin)
+    short = {name: text[:_MAX_CHARACTERS] for name, text in {"error": error, **origin}.items()}
+    _record("refused", method=method, reason=reason, **short)
 
 
 def _facts(request: Any) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import asyncio
 import json
 import logging
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def log(tmp_path: Path) -> Iterator[Path]:
     audit.configure(folder / "audit")
     yield folder / "audit"
     for handler in own.handlers:
-        handler.close()
+        with suppress(OSError):  # its disk is full
+            handler.close()
     own.handlers[:], own.level, own.propagate = before
 
 
@@ -122,6 +124,12 @@ async def test_a_caller_who_goes_away_is_recorded(log: Path) -> None:
     ]
 
 
+def test_a_refusal_has_a_short_line(log: Path) -> None:
+    """What callers choose, such as for whom a proxy called, fills no disk."""
+    audit.refusal("RecognizeImage", "TOKEN_UNKNOWN", "e" * 9000, {"peer": "p", "forwarded_for": "f" * 9000})
+    assert len(log.read_text()) < 1300
+
+
 async def test_a_log_that_is_moved_away_begins_anew(svm: EnrollmentServiceStub, log: Path) -> None:
     """The file may be rotated at any time, without a signal."""
     await svm.RemovePerson(REMOVAL)
@@ -130,9 +138,16 @@ async def test_a_log_that_is_moved_away_begins_anew(svm: EnrollmentServiceStub, 
     assert len(lines(log)) == len(lines(log.with_name("audit.1"))) == 1
 
 
-async def test_a_log_that_cannot_be_written_loses_nothing(svm: EnrollmentServiceStub, log: Path) -> None:
-    """Without the file the line is in the server's own log, and the call is answered."""
-    shutil.rmtree(log.parent)
+@pytest.mark.parametrize(
+    "spoil",
+    [lambda log: shutil.rmtree(log.parent), lambda log: (log.unlink(), log.symlink_to("/dev/full"))],
+    ids=["no folder", "full"],
+)
+async def test_a_log_that_cannot_be_written_loses_nothing(
+    svm: EnrollmentServiceStub, log: Path, spoil: Callable[[Path], object]
+) -> None:
+    """Without the file, or on a full disk, the line is in the server's own log, and the call is answered."""
+    spoil(log)
     with capture_logs() as logs:
         await svm.RemovePerson(REMOVAL)
     (failure,) = (line for line in logs if line["event"] == "audit log cannot be written")
