@@ -40,11 +40,11 @@ class Watched(Generic[T]):
 
     async def refresh(self) -> None:
         """Read the files if they have changed since the last time, and call `on_change` with what they hold."""
-        content = await asyncio.to_thread(self._print)
-        if content == self._seen and not self._refusal:  # what is missing elsewhere may come later
-            return
-        self._seen = content
         try:
+            content = await asyncio.to_thread(self._print)
+            if content == self._seen and not self._refusal:  # what is missing elsewhere may come later
+                return
+            self._seen = content
             value = await asyncio.to_thread(self._read)
             if self._on_change:
                 self._on_change(value)

@@ -99,7 +99,7 @@ async def _serve(service: Service, settings: Settings) -> None:
     own = (*door.files(), *(() if certificate is None else (certificate,)))
     stop, wake = _stop_on_signals(), _wake_on_hangup()
     await asyncio.gather(server.start(), probes.start())
-    logger.info("listening", address=f"{settings.host}:{settings.port}", metrics_port=settings.metrics_port)
+    logger.info("listening", address=f"{settings.host_in_url}:{settings.port}", metrics_port=settings.metrics_port)
     watching = asyncio.create_task(watch(lambda: (*own, *service.files()), wake))
     try:
         if await _is_loaded(service, stop):
