@@ -54,7 +54,7 @@ class Address:
     @property
     def is_local(self) -> bool:
         """Whether it is this machine, by a name or number that cannot mean another."""
-        return self.is_socket or all(host == "localhost" or _is_loopback(host) for host, _ in self.endpoints)
+        return self.is_socket or all(_is_loopback(host) for host, _ in self.endpoints)
 
     @property
     def host(self) -> str:
@@ -86,6 +86,11 @@ def parse_address(text: str) -> Address:
     raise _invalid(text, target, f"HOST:PORT, such as {_suggestion(target, _PORT)}")
 
 
+def is_host(text: str) -> bool:
+    """Return whether the text is a host: a name or a number, without brackets."""
+    return _ip_version(text) == "ipv6" or (_is_host_and_port(f"{text}:1") and not text.startswith("["))
+
+
 def _parse_url(text: str) -> Address:
     rest = _TLS_SCHEME.sub("", text, count=1).removesuffix("/")
     for target in (rest, f"{rest}:{_TLS_PORT}"):
@@ -97,7 +102,8 @@ def _parse_url(text: str) -> Address:
 
 def _invalid(text: str, target: str, remedy: str) -> InvalidAddress:
     fault = next(fault for pattern, fault in _FAULTS if re.fullmatch(pattern, target, re.DOTALL | re.IGNORECASE))
-    shown = re.sub(r"(?<=//)[^/]*@|^[^/]*@", "…@", text)[:_MAX_HOST]  # a password is not for logs
+    shown = re.sub(r"(?<=//).*@|^.*@", "…@", text, flags=re.DOTALL)  # a password is not for logs,
+    shown = re.sub(r"\?.*", "?…", shown, flags=re.DOTALL)[:_MAX_HOST]  # nor is a token
     return InvalidAddress(
         f"{shown!r} is not an address: {fault}. Write {remedy}.", code="INVALID_ARGUMENT", reason="INVALID_ADDRESS"
     )
@@ -126,7 +132,7 @@ def _is_host_and_port(target: str) -> bool:
 
 def _suggestion(target: str, port: int) -> str:
     """Return the nearest HOST:PORT; `port` is for a host without one."""
-    bare = re.split(r"[/?#\\]", target.rpartition("://")[2])[0].rpartition("@")[2].strip(" \t\r\n'\"")
+    bare = re.split(r"[/?#\\]", target.rpartition("://")[2].rpartition("@")[2])[0].strip(" \t\r\n'\"")
     if bare.isdecimal():
         bare = f"localhost:{bare}"
     host, _, number = bare.rpartition(":")
@@ -145,4 +151,4 @@ def _ip_version(host: str) -> str:
 def _is_loopback(host: str) -> bool:
     with suppress(ValueError):
         return ip_address(host).is_loopback
-    return False
+    return host.lower().removesuffix(".") == "localhost"

@@ -8,7 +8,7 @@ import grpc
 
 from marquee.channels import failure
 from marquee.channels.address import default_address, parse_address
-from marquee.channels.credentials import Cert, StrPath, Token, authorization, check_metadata, tls_of, token_of
+from marquee.channels.credentials import Cert, StrPath, Tls, Token, authorization, check_metadata, tls_of, token_of
 from marquee.channels.proxy import proxy_of
 from marquee.errors import InvalidCredentials, InvalidRequest, MarqueeError
 
@@ -44,6 +44,8 @@ class ConnectionOptions(TypedDict, total=False):
     """Path of the client's certificate chain with its key, PEM, or (chain, key). None: MARQUEE_CERT and MARQUEE_KEY."""
     metadata: Mapping[str, str] | None
     """Sent with each call."""
+    server_name: str | None
+    """Whom the server's certificate is for, if not for the address: through a tunnel, it is not. Means TLS, too."""
 
 
 class Connection:
@@ -58,24 +60,27 @@ class Connection:
         ca: StrPath | None = None,
         cert: Cert | None = None,
         metadata: Mapping[str, str] | None = None,
+        server_name: str | None = None,
     ) -> None:
         self.address = parse_address(address or default_address())
-        self._tls = tls_of(ca, cert, required=tls or self.address.is_tls)
+        self._tls = tls_of(ca, cert, server_name, required=tls or self.address.is_tls)
         self._token = token_of(token)
         self._metadata = check_metadata(metadata or {})
         self._check_token()
 
     def open(self) -> grpc.Channel:
         """Open a channel; it connects on the first call."""
+        options = _options(self._tls)
         if self._tls is None:
-            return grpc.insecure_channel(self.address.target, options=_options())
-        return grpc.secure_channel(self.address.target, self._tls.channel_credentials(), options=_options())
+            return grpc.insecure_channel(self.address.target, options=options)
+        return grpc.secure_channel(self.address.target, self._tls.channel_credentials(), options=options)
 
     def open_aio(self) -> grpc.aio.Channel:
         """Open the same for asyncio, inside the event loop that uses it."""
+        options = _options(self._tls)
         if self._tls is None:
-            return grpc.aio.insecure_channel(self.address.target, options=_options())
-        return grpc.aio.secure_channel(self.address.target, self._tls.channel_credentials(), options=_options())
+            return grpc.aio.insecure_channel(self.address.target, options=options)
+        return grpc.aio.secure_channel(self.address.target, self._tls.channel_credentials(), options=options)
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return what a call sends along. Raises InvalidCredentials, OSError, and what the caller's function does."""
@@ -83,7 +88,7 @@ class Connection:
         return (*self._metadata, authorization(token)) if token else self._metadata
 
     def error_of(self, error: grpc.RpcError, request_id: str = "") -> MarqueeError:
-        """Return the exception for a failed call. Takes up to 2 s where a TLS handshake failed."""
+        """Return the exception for a failed call. Takes a few seconds at most where a TLS handshake failed."""
         return failure.error_of(error, self.address, self._tls, request_id)
 
     def _check_token(self) -> None:
@@ -117,5 +122,6 @@ def service_config() -> str:
     return resources.files("marquee").joinpath("service_config.json").read_text()
 
 
-def _options() -> list[tuple[str, str | int]]:
-    return [("grpc.service_config", service_config()), *_OPTIONS]
+def _options(tls: Tls | None) -> list[tuple[str, str | int]]:
+    named = [("grpc.ssl_target_name_override", tls.server_name)] if tls and tls.server_name else []
+    return [("grpc.service_config", service_config()), *_OPTIONS, *named]

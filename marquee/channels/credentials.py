@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 import grpc
 
+from marquee.channels.address import is_host
 from marquee.errors import InvalidCredentials
 
 StrPath: TypeAlias = str | PathLike[str]
@@ -21,6 +22,8 @@ Cert: TypeAlias = StrPath | tuple[StrPath, StrPath]
 _TOKEN = re.compile(r"[!-~]+")
 _KEY = re.compile(r"(?!grpc-)[0-9a-z_.-]{1,256}")
 _VALUE = re.compile(r"[ -~]*")
+_MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
+"""OpenSSL's reasons against a key that does not belong to the certificate."""
 _VALIDITY = re.compile(rb"(?s)\x30.(?:\x17\x0d|\x18\x0f)\d{12,14}Z(?:\x17\x0d|\x18\x0f)(?P<end>\d{12,14})Z")
 """Of a certificate in DER: a sequence of two times. Python's ssl tells it of a peer's certificates alone."""
 
@@ -29,16 +32,15 @@ class Tls:
     """Certificates of a TLS connection, read once. Raises InvalidCredentials, which names the file, and OSError.
 
     `ca` is the path of those that vouch for servers, else gRPC's own; `cert` that of the client's chain with its key,
-    or a pair of both paths. All are PEM.
+    or a pair of both paths. All are PEM. `server_name` is whom the server's certificate is for, if not for its host.
     """
 
-    def __init__(self, ca: StrPath | None = None, cert: Cert | None = None) -> None:
+    def __init__(self, ca: StrPath | None = None, cert: Cert | None = None, server_name: str | None = None) -> None:
         self.ca = ca
+        self.server_name = server_name
         self.chain, self._key = cert if isinstance(cert, tuple) else (cert, cert)
         self._ca_pem, self._chain_pem, self._key_pem = map(_read, (ca, self.chain, self._key))
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self._context.set_alpn_protocols(["h2"])
-        self._load_ca()
+        self._context = self._without_cert()
         self._load_cert()
 
     def channel_credentials(self) -> grpc.ChannelCredentials:
@@ -47,9 +49,13 @@ class Tls:
 
     def handshake(self) -> ssl.SSLContext:
         """Return the certificates for a handshake without gRPC."""
-        if self._ca_pem is None:
-            self._context.load_default_certs()  # takes a tenth of a second
-        return self._context
+        return self._with_public_ca(self._context)
+
+    def inspection(self) -> ssl.SSLContext:
+        """Return the same for a handshake with a server whose certificate may be for any host; it shows no other."""
+        context = self._with_public_ca(self._without_cert())
+        context.check_hostname = False
+        return context
 
     @property
     def expiry(self) -> datetime | None:
@@ -64,12 +70,22 @@ class Tls:
         year = "%y" if len(digits) == len("YYMMDDHHMMSS") else "%Y"
         return datetime.strptime(f"{digits}+0000", f"{year}%m%d%H%M%S%z")
 
-    def _load_ca(self) -> None:
+    def _without_cert(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as gRPC does: a CA need not be a root
+        context.set_alpn_protocols(["h2"])
         try:
             if self._ca_pem is not None:
-                self._context.load_verify_locations(cadata=self._ca_pem.decode("ascii"))
+                context.load_verify_locations(cadata=self._ca_pem.decode("ascii"))
         except (ssl.SSLError, ValueError) as error:
-            raise _invalid(f"{self.ca} holds no certificate in PEM: {_reason(error)}.") from None
+            missing = _missing(self._ca_pem, "CERTIFICATE")
+            raise _invalid(f"{self.ca} holds no certificate in PEM: {missing or _reason(error)}.") from None
+        return context
+
+    def _with_public_ca(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        if self._ca_pem is None:
+            context.load_default_certs()  # takes a tenth of a second
+        return context
 
     def _load_cert(self) -> None:
         try:
@@ -77,10 +93,11 @@ class Tls:
                 self._context.load_cert_chain(self.chain, self._key, password=_no_password)
         except (ssl.SSLError, ValueError) as error:
             files = " and ".join(dict.fromkeys((str(self.chain), str(self._key))))
-            raise _invalid(f"{files}: no certificate and its key in PEM: {_reason(error)}.") from None
+            missing = _missing(self._chain_pem, "CERTIFICATE") or _missing(self._key_pem, "PRIVATE KEY")
+            raise _invalid(f"{files}: no certificate and its key in PEM: {missing or _reason(error)}.") from None
 
 
-def tls_of(ca: StrPath | None, cert: Cert | None, *, required: bool) -> Tls | None:
+def tls_of(ca: StrPath | None, cert: Cert | None, server_name: str | None, *, required: bool) -> Tls | None:
     """Return the certificates given, else those that MARQUEE_CA, MARQUEE_CERT and MARQUEE_KEY name.
 
     None if there are none and none are `required`. Raises InvalidCredentials, OSError.
@@ -88,7 +105,11 @@ def tls_of(ca: StrPath | None, cert: Cert | None, *, required: bool) -> Tls | No
     ca = os.environ.get("MARQUEE_CA") if ca is None else ca
     if cert is None and (chain := os.environ.get("MARQUEE_CERT")):
         cert = (chain, os.environ.get("MARQUEE_KEY") or chain)
-    return Tls(ca or None, cert or None) if required or ca or cert else None
+    if not (required or ca or cert or server_name):
+        return None
+    if server_name and not is_host(server_name):
+        raise _invalid(f"{server_name!r} is no host that a certificate can be for: give the name alone.")
+    return Tls(ca or None, cert or None, server_name or None)
 
 
 def token_of(token: Token | None) -> Callable[[], str] | None:
@@ -108,8 +129,14 @@ def token_of(token: Token | None) -> Callable[[], str] | None:
 
 
 def token_in(path: str) -> Token:
-    """Return what reads the token in the file each time, so that it may change; no token for an empty path."""
-    return partial(_content, Path(path)) if path else ""
+    """Return what reads the token in the file each time, so that it may change; no token for an empty path.
+
+    Raises InvalidCredentials for a pipe that holds none.
+    """
+    if not path:
+        return ""
+    file = Path(path)
+    return _content(file) if file.is_fifo() else partial(_content, file)  # a pipe, as of <(…), says it once
 
 
 def authorization(token: str) -> tuple[str, str]:
@@ -131,12 +158,19 @@ def check_metadata(metadata: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _read(path: StrPath | None) -> bytes | None:
-    return None if path is None else Path(path).read_bytes()
+    """Return the file's ASCII: only comments, and marks of the encoding, hold more."""
+    return None if path is None else Path(path).read_bytes().decode("ascii", "ignore").encode()
+
+
+def _missing(pem: bytes | None, kind: str) -> str:
+    """Say that there is nothing of the kind; empty if there is."""
+    begin = rf"(?m)^-----BEGIN ([A-Z ]+ )?{kind}-----"
+    return "" if re.search(begin, (pem or b"").decode()) else f"there is no line -----BEGIN {kind}-----"
 
 
 def _content(path: Path) -> str:
     try:
-        token = path.read_text("utf-8").strip()
+        token = path.read_text("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise _invalid(f"The token in {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     if not token:
@@ -149,7 +183,8 @@ def _no_password() -> str:
 
 
 def _reason(error: Exception) -> str:
-    return str(getattr(error, "reason", None) or error)
+    reason = str(getattr(error, "reason", None) or error)
+    return "the key is another certificate's" if reason in _MISMATCHES else reason
 
 
 def _invalid(message: str) -> InvalidCredentials:

@@ -11,7 +11,7 @@ from google.rpc import status_pb2
 from marquee import errors
 from marquee.channels.address import Address
 from marquee.channels.credentials import Tls
-from marquee.channels.handshake import fault_of
+from marquee.channels.handshake import Fault, fault_in, fault_of
 from marquee.channels.proxy import proxy_of
 from marquee.errors import InternalError, MarqueeError, TlsError, Unreachable
 from marquee.records import Status, read_status
@@ -25,8 +25,16 @@ _HINTS = (
         "What answers at {} is no gRPC server, but perhaps a web server: use the port of Marquee's gRPC.",
     ),
     (
+        r"last error.*Handshake read failed",
+        "The server at {} closes the connection before the TLS handshake ends: perhaps it is not Marquee, or is down.",
+    ),
+    (
         r"last error.*(Socket closed|reset by peer)",
         "The server at {} closes the connection: perhaps it is not Marquee, or wants TLS: https://…",
+    ),
+    (
+        r"http2 header with status: 50[234]",
+        "What answers at {} is a proxy that does not reach Marquee: try again, or see to the server behind it.",
     ),
     (r"last error", "Cannot connect to {}: start a server with `make demo`, or set MARQUEE_ADDRESS."),
     (r"", "Lost the connection to {}."),
@@ -42,7 +50,7 @@ _REMEDIES = {"CREDENTIALS_MISSING": "Set MARQUEE_TOKEN, or MARQUEE_TOKEN_FILE to
 def error_of(error: grpc.RpcError, address: Address, tls: Tls | None, request_id: str) -> MarqueeError:
     """Return the exception for the reason in the server's status, else for gRPC's code.
 
-    Takes up to 2 s where a TLS handshake failed.
+    Takes a few seconds at most where a TLS handshake failed.
     """
     status = _status_of(error)
     if status is None:
@@ -71,7 +79,7 @@ def _status_of(error: grpc.RpcError) -> Status | None:
 def _from_grpc(error: grpc.RpcError, address: Address, tls: Tls | None, request_id: str) -> MarqueeError:
     code, details = error.code().name, error.details() or ""
     if code == "UNAVAILABLE" or "http2 header" in details:
-        if _UNTOLD.search(details) and not proxy_of(address) and (fault := fault_of(address, tls)):
+        if fault := _fault(address, tls, details):
             return TlsError(fault.message, code="UNAVAILABLE", reason=fault.reason, request_id=request_id)
         message = f"{_unreachable(address, details)} ({details})"
         return Unreachable(message, code="UNAVAILABLE", request_id=request_id)
@@ -85,6 +93,13 @@ def _from_grpc(error: grpc.RpcError, address: Address, tls: Tls | None, request_
             f"Use another one, such as the gateway.{_through(address)} ({details})"
         )
     return errors.error_of(Status(code, details), request_id)
+
+
+def _fault(address: Address, tls: Tls | None, details: str) -> Fault | None:
+    """Return what is wrong with the certificates, if that can be told."""
+    if _UNTOLD.search(details) and not proxy_of(address) and (fault := fault_of(address, tls)):
+        return fault
+    return fault_in(details, address, tls) if tls else None
 
 
 def _unreachable(address: Address, details: str) -> str:

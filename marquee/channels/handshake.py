@@ -4,7 +4,7 @@ import socket
 import ssl
 import time
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from marquee.channels.address import Address
 from marquee.channels.credentials import Tls
@@ -53,19 +53,31 @@ class _Attempt(NamedTuple):
 def fault_of(address: Address, tls: Tls | None) -> Fault | None:
     """Shake hands with the server; return what is wrong with a certificate, or that only one side has TLS.
 
-    None if nothing is wrong, or nothing can be told. Takes up to 2 s.
+    None if nothing is wrong, or nothing can be told. Takes a few seconds at most.
     """
     if not address.endpoints:
         return None
     return _plaintext_fault(address) if tls is None else _tls_fault(address, tls)
 
 
+def fault_in(details: str, address: Address, tls: Tls) -> Fault | None:
+    """Return what gRPC's own text says of the server's certificate, which this machine may trust where gRPC does not.
+
+    None if it says nothing of it.
+    """
+    if "Hostname Verification Check failed" in details:
+        return Fault("SERVER_CERTIFICATE_INVALID", _for_others(address, tls, "another host"))
+    if "CERTIFICATE_VERIFY_FAILED" in details:
+        return Fault("SERVER_CERTIFICATE_INVALID", _untrusted(address, tls, "gRPC cannot verify it by them"))
+    return None
+
+
 def _tls_fault(address: Address, tls: Tls) -> Fault | None:
-    attempt = _attempt(address, tls.handshake())
+    attempt = _attempt(address, tls.handshake(), tls.server_name)
     if isinstance(attempt.failure, ssl.SSLCertVerificationError):
         return Fault("SERVER_CERTIFICATE_INVALID", _server_fault(address, tls, attempt.failure))
     if attempt.is_for_want_of_a_certificate:
-        return _client_fault(address, tls)
+        return _client_fault(address, tls, is_told=attempt.alert not in ("", "SSLV3_ALERT_HANDSHAKE_FAILURE"))
     if attempt.alert:
         return Fault("TLS_REFUSED", f"The server at {address.text} refuses the connection: {attempt.alert}.")
     if attempt.is_without_tls:
@@ -96,32 +108,48 @@ def _server_fault(address: Address, tls: Tls, failure: ssl.SSLCertVerificationEr
     if failure.verify_code == _NOT_YET_VALID:
         return f"{certificate} is not valid yet: check this machine's clock."
     if failure.verify_code in (_WRONG_NAME, _WRONG_NUMBER):
-        return f"{certificate} is not for {address.host}, but for {_names(address, tls)}: use that as the host."
+        return _for_others(address, tls, _names(address, tls))
+    return _untrusted(address, tls, failure.verify_message)
+
+
+def _for_others(address: Address, tls: Tls, names: str) -> str:
+    return (
+        f"The certificate of the server at {address.text} is not for {tls.server_name or address.host}, but for "
+        f"{names}: use that as the host. Through a tunnel, give it by --server-name."
+    )
+
+
+def _untrusted(address: Address, tls: Tls, reason: str) -> str:
     trusted = f"those in {tls.ca}" if tls.ca else "the public ones"
     return (
-        f"{certificate} is of no CA that this client trusts, which are {trusted}: {failure.verify_message}. "
-        "Give the right CA's certificate by --ca or MARQUEE_CA."
+        f"The certificate of the server at {address.text} is of no CA that this client trusts, which are {trusted}: "
+        f"{reason}. Give the right CA's certificate by --ca or MARQUEE_CA."
     )
 
 
 def _names(address: Address, tls: Tls) -> str:
     """Return for which hosts the server's certificate is."""
     try:
-        context = ssl.create_default_context(cafile=tls.ca)
-        context.check_hostname = False
-        with _connect(address.endpoints[0]) as raw, context.wrap_socket(raw) as secured:
-            names = [str(pair[1]) for pair in (secured.getpeercert() or {}).get("subjectAltName", ())]
+        endpoint = address.endpoints[0]
+        with (
+            _connect(endpoint) as raw,
+            tls.inspection().wrap_socket(raw, server_hostname=tls.server_name or endpoint[0]) as secured,
+        ):
+            certificate: Any = secured.getpeercert() or {}
     except OSError:
-        names = []
-    return ", ".join(names) or "another host"
+        certificate = {}
+    names = [name for _, name in certificate.get("subjectAltName", ())]
+    common = [name for part in certificate.get("subject", ()) for kind, name in part if kind == "commonName"]
+    return ", ".join(names or common) or "another host"
 
 
-def _client_fault(address: Address, tls: Tls) -> Fault:
+def _client_fault(address: Address, tls: Tls, *, is_told: bool) -> Fault:
+    server = f"The server at {address.text}{'' if is_told else ' closes the connection. Perhaps it'}"
     expiry = tls.expiry
     if tls.chain is None:
         return Fault(
             "CLIENT_CERTIFICATE_MISSING",
-            f"The server at {address.text} asks for a client certificate: give one with its key by --cert and --key, "
+            f"{server} asks for a client certificate: give one with its key by --cert and --key, "
             "or MARQUEE_CERT and MARQUEE_KEY.",
         )
     if expiry is not None and expiry <= datetime.now(UTC):
@@ -131,20 +159,19 @@ def _client_fault(address: Address, tls: Tls) -> Fault:
         )
     return Fault(
         "CLIENT_CERTIFICATE_REFUSED",
-        f"The server at {address.text} does not take the client certificate in {tls.chain}: use one of a CA that "
-        "the server trusts.",
+        f"{server} does not take the client certificate in {tls.chain}: use one of a CA that the server trusts.",
     )
 
 
-def _attempt(address: Address, context: ssl.SSLContext) -> _Attempt:
+def _attempt(address: Address, context: ssl.SSLContext, server_name: str | None = None) -> _Attempt:
     endpoint, is_complete = address.endpoints[0], False
     try:
         with (
             _connect(endpoint) as raw,
-            context.wrap_socket(raw, server_hostname=endpoint[0], suppress_ragged_eofs=False) as secured,
+            context.wrap_socket(raw, server_hostname=server_name or endpoint[0], suppress_ragged_eofs=False) as secured,
         ):
             is_complete = True
-            return _Attempt(is_complete, None if secured.recv(1) else ssl.SSLEOFError())
+            return _Attempt(is_complete, None if secured.recv(1) else ConnectionResetError())
     except OSError as failure:
         return _Attempt(is_complete, failure)
     except ValueError:  # a host that no certificate can name

@@ -25,6 +25,9 @@ _Tls = Annotated[bool, typer.Option("--tls", help="Connect with TLS, as to https
 _Ca = Annotated[str, typer.Option("--ca", metavar="FILE", help="CA of the server (PEM). Default: MARQUEE_CA.")]
 _Cert = Annotated[str, typer.Option("--cert", metavar="FILE", help="Client certificate (PEM). Default: MARQUEE_CERT.")]
 _Key = Annotated[str, typer.Option("--key", metavar="FILE", help="Its key. Default: MARQUEE_KEY, or in --cert.")]
+_ServerName = Annotated[
+    str, typer.Option("--server-name", metavar="NAME", help="Whom the server's certificate is for. Default: its host.")
+]
 _TokenFile = Annotated[
     str,
     typer.Option("--token-file", metavar="FILE", help="Token to send. Default: MARQUEE_TOKEN or MARQUEE_TOKEN_FILE."),
@@ -68,6 +71,7 @@ def _server(  # noqa: PLR0913 - each is an option
     ca: _Ca = "",
     cert: _Cert = "",
     key: _Key = "",
+    server_name: _ServerName = "",
     token_file: _TokenFile = "",
 ) -> Server:
     """Return the server. Raises BadParameter for what no connection can be made with."""
@@ -78,13 +82,15 @@ def _server(  # noqa: PLR0913 - each is an option
     chain = cert or os.environ.get("MARQUEE_CERT", "")
     if key and not chain:
         raise typer.BadParameter("give the certificate of the key, too: --cert.", param_hint="--key")
+    key = key or os.environ.get("MARQUEE_KEY", "")
     options: ConnectionOptions = {
         "tls": tls,
         "ca": ca or None,
-        "cert": (chain, key) if key else cert or None,
-        "token": token_in(token_file) if token_file else None,
+        "cert": (chain, key) if chain and key else cert or None,
+        "server_name": server_name or None,
     }
     try:
+        options["token"] = token_in(token_file) if token_file else None
         Connection(address or None, **options).metadata()
     except InvalidAddress as error:
         raise typer.BadParameter(error.message, param_hint="--address" if address else "MARQUEE_ADDRESS") from None

@@ -33,8 +33,8 @@ _HOUR = timedelta(hours=1)
 class Authority:
     """A certificate authority, whose files lie in the folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._ca = trustme.CA()
+    def __init__(self, folder: Path, ca: trustme.CA | None = None) -> None:
+        self._ca = ca or trustme.CA()
         self._folder = folder
         folder.mkdir(exist_ok=True)
         self.path = folder / "ca.pem"
@@ -48,6 +48,10 @@ class Authority:
         pair.chain.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
         issued.private_key_pem.write_to_path(pair.key)
         return pair
+
+    def child(self) -> "Authority":
+        """Return an authority that this one vouches for."""
+        return Authority(self._folder / "child", self._ca.create_child_ca())
 
     def server_context(self) -> ssl.SSLContext:
         """Return what an HTTPS server at 127.0.0.1 needs."""

@@ -20,6 +20,8 @@ from marquee.client import Client
 from marquee.enrollment import EnrolledFace, Enrollment, EnrollmentResult
 from marquee.enums import EnrollmentState, Outcome
 from marquee.errors import (
+    CollectionForbidden,
+    InvalidCredentials,
     InvalidImage,
     MarqueeError,
     ScopeMissing,
@@ -34,7 +36,10 @@ from marquee.sources import MAX_IMAGE_BYTES, Source
 
 MAX_PICTURES = 8
 """Per call. The contract allows 32, which a busy machine does not process within the usual timeout of a call."""
-_SAME_FOR_ALL = (ScopeMissing, Unauthenticated, Unimplemented, UnknownRecognizer, Unreachable)
+_SAME_FOR_ALL = (
+    *(CollectionForbidden, InvalidCredentials, ScopeMissing, Unauthenticated),
+    *(Unimplemented, UnknownRecognizer, Unreachable),
+)
 _STATES = (
     *(EnrollmentState.ALREADY_ENROLLED, EnrollmentState.ENROLLED),
     *(EnrollmentState.REFUSED, EnrollmentState.UNSPECIFIED),

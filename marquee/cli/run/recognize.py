@@ -19,6 +19,7 @@ from marquee.cli.terminal import Progress, print_note
 from marquee.client import Client
 from marquee.enums import Outcome
 from marquee.errors import (
+    CollectionForbidden,
     InvalidImage,
     InvalidRequest,
     MarqueeError,
@@ -32,7 +33,7 @@ from marquee.results import Recognition
 from marquee.sources import Source
 
 _SUCCESSES = (Outcome.OK, Outcome.SKIPPED)
-_SAME_FOR_ALL = (InvalidRequest, ScopeMissing, Unauthenticated, Unreachable)
+_SAME_FOR_ALL = (CollectionForbidden, InvalidRequest, ScopeMissing, Unauthenticated, Unreachable)
 _AHEAD = 4
 """Pictures started or waiting to be printed, per job: a slow one holds no more results in memory than this."""
 

@@ -65,7 +65,7 @@ def run(grant: Grant, register: Path | None, output: ListOutput, *, token_stdin:
     try:
         if register is not None:
             _append(register, line)
-    except (OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links that lead in a circle
         message = str(getattr(error, "strerror", None) or error)
         if output is ListOutput.JSON:
             print_json({"error": {"code": None, "message": f"{register}: {message}"}})
@@ -77,7 +77,7 @@ def run(grant: Grant, register: Path | None, output: ListOutput, *, token_stdin:
 
 def _read_token() -> str:
     """Return the token on standard input. Raises BadParameter."""
-    token = sys.stdin.read(_MAX_CHARACTERS + 2).rstrip("\r\n")
+    token = sys.stdin.read(_MAX_CHARACTERS + 2).rstrip("\r\n") if sys.stdin else ""  # the shell may close it: <&-
     if not token or len(token) > _MAX_CHARACTERS or not all("!" <= character <= "~" for character in token):
         raise typer.BadParameter(
             "standard input holds no token: one line of ASCII without blanks.", param_hint="--token-stdin"
@@ -88,8 +88,10 @@ def _read_token() -> str:
 
 
 def _append(register: Path, line: str) -> None:
-    """Add the line, so that a server sees the old file or the new one. Raises OSError, and ValueError for its token."""
+    """Add the line, so that a server sees the old file or the new one. Raises OSError, ValueError."""
     path = register.resolve()  # a link stays, and what it names is replaced
+    if path.exists() and not path.is_file():
+        raise ValueError("this is no regular file.")
     with _locked(path.parent):
         data = path.read_bytes() if path.exists() else b""
         digest = line[: len("sha256:") + _DIGEST_DIGITS].encode()

@@ -16,6 +16,8 @@ INVALID = {
     "https://example.com/recognize": ("path", "https://example.com"),
     "https://example.com:7?tls=no": ("path", "https://example.com:7"),
     "https://ada:secret@example.com": ("user name", "https://example.com"),
+    "https://ada:se/secret@example.com": ("user name", "https://example.com"),
+    "https://example.com?token=secret": ("path", "https://example.com"),
     "https://::1": ("brackets", "https://[::1]"),
     "https://example.com:0": ("1 to 65535", "https://example.com"),
     "https://": ("empty", "https://localhost"),

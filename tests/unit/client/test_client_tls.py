@@ -24,6 +24,7 @@ from tests.support.doors import Authority, Pair
 from tests.support.servers import Scripted, picture, served
 
 HOUR = timedelta(hours=1)
+_END = "-----END CERTIFICATE-----"
 Serve = Callable[..., AbstractAsyncContextManager[str]]
 
 
@@ -40,6 +41,15 @@ class Certificates:
     client: Pair
     client_expired: Pair
     stranger: Pair
+    below: Pair
+    """Of an intermediate CA of ours."""
+
+    @property
+    def intermediate(self) -> Path:
+        """The intermediate CA: all but the first certificate of the chain."""
+        path = self.below.chain.with_suffix(".ca")
+        path.write_text(self.below.chain.read_text().partition(_END)[2].lstrip())
+        return path
 
     @property
     def both(self) -> Path:
@@ -62,6 +72,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
         client=ours.issue("first-team"),
         client_expired=ours.issue("second-team", begin=-2 * HOUR, end=-HOUR),
         stranger=theirs.issue("stranger"),
+        below=ours.child().issue("127.0.0.1"),
     )
 
 
@@ -180,6 +191,63 @@ async def test_a_server_of_another_kind_refuses_by_an_alert(certificates: Certif
     assert (missing.reason, refused.reason) == ("CLIENT_CERTIFICATE_MISSING", "CLIENT_CERTIFICATE_REFUSED")
 
 
+async def test_a_server_that_closes_behind_tls(certificates: Certificates) -> None:
+    """A proxy that ends TLS, with nobody behind it, may ask for a certificate or not: the error does not claim it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.server.chain, certificates.server.key)
+    context.set_alpn_protocols(["h2"])
+    async with await asyncio.start_server(
+        lambda _, client: client.transport.abort(), "127.0.0.1", 0, ssl=context
+    ) as server:
+        address = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        error = await _failure(address, ca=certificates.ours.path)
+    assert f"{address} closes the connection. Perhaps it asks for a client certificate: " in error.message
+
+
+@pytest.mark.parametrize("begin", [b"", "# Főtanúsítvány\r\n\n".encode(), b"\xef\xbb\xbf", b"\xfc\n"])
+async def test_what_stands_before_a_ca_does_not_matter(
+    certificates: Certificates, begin: bytes, tmp_path: Path
+) -> None:
+    """Bundles of CAs have names in them, in any encoding, and Windows' line ends."""
+    path = tmp_path / "ca.pem"
+    path.write_bytes(begin + certificates.ours.path.read_bytes().replace(b"\n", b"\r\n"))
+    async with _serving(certificates.server) as address, AsyncClient(address, ca=path) as client:
+        assert await client.recognizers()
+
+
+async def test_a_ca_need_not_be_a_root(certificates: Certificates) -> None:
+    """An intermediate CA is enough to vouch for a server, and no reason for what else fails."""
+    async with _serving(certificates.below, certificates.ours.path) as address:
+        error = await _failure(address, ca=certificates.intermediate)
+        pair = certificates.client
+        async with AsyncClient(address, ca=certificates.intermediate, cert=(pair.chain, pair.key)) as client:
+            assert await client.recognizers()
+    assert error.reason == "CLIENT_CERTIFICATE_MISSING"
+
+
+async def test_this_machines_own_ca_is_none_of_grpcs(
+    certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CA in the machine's store does not count for gRPC; the error says so, instead of that nobody listens."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.ours.path))
+    async with _serving(certificates.server) as address:
+        error = await _failure(f"https://{address}")
+    assert error.reason == "SERVER_CERTIFICATE_INVALID"
+    assert "which are the public ones: gRPC cannot verify it by them" in error.message
+
+
+async def test_a_servers_name_may_be_another(certificates: Certificates) -> None:
+    """Through a tunnel, both clients reach a server whose certificate is for its own name, and for no other."""
+    async with _serving(certificates.elsewhere) as address:
+        ca = certificates.ours.path
+        async with AsyncClient(address, ca=ca, server_name="gateway.example") as client:
+            assert await client.recognizers()
+        error = await _failure(address, ca=ca, server_name="svm.example")
+        other = await _failure(address, server_name="gateway.example")  # this, too, means TLS
+    assert "is not for svm.example, but for gateway.example: " in error.message
+    assert "which are the public ones" in other.message
+
+
 async def test_a_web_server_behind_tls(certificates: Certificates) -> None:
     """A server of HTTPS that knows no HTTP/2 is told from one whose certificate is wrong, and from none at all."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -230,13 +298,18 @@ async def test_a_server_that_is_down_is_no_matter_of_certificates(certificates: 
 
 def test_files_are_checked_before_anything_is_sent(certificates: Certificates, tmp_path: Path) -> None:
     """What is no certificate, no key of it, or a key with a password is refused by name; a missing file, as by open."""
-    text, locked = tmp_path / "text", tmp_path / "locked.key"
+    text, locked, der = tmp_path / "text", tmp_path / "locked.key", tmp_path / "ca.der"
     text.write_text("no certificate")
+    der.write_bytes(ssl.PEM_cert_to_DER_cert(certificates.ours.path.read_text()))
     key = load_pem_private_key(certificates.client.key.read_bytes(), None)
     locked.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
     refused: dict[str, dict[str, Any]] = {
         f"{text} holds no certificate": {"ca": text},
+        f"{der} holds no certificate in PEM: there is no line -----BEGIN CERTIFICATE-----": {"ca": der},
         f"{text}: no certificate": {"cert": text},
+        "there is no line -----BEGIN PRIVATE KEY-----": {"cert": certificates.client.chain},
+        "the key is another certificate's": {"cert": (certificates.client.chain, certificates.expired.key)},
+        "'gateway:1' is no host that a certificate can be for": {"server_name": "gateway:1"},
         f"{certificates.stranger.key}: no certificate and its key": {
             "cert": (certificates.client.chain, certificates.stranger.key)
         },

@@ -84,7 +84,8 @@ def test_no_token_leaves_the_machine_in_plaintext(address: str, options: dict[st
 
 
 @pytest.mark.parametrize(
-    "address", ["localhost:1", "127.0.0.2:1", "[::1]:1", "unix:/tmp/s", "dns:///localhost:1", "https://gateway"]
+    "address",
+    ["localhost:1", "LOCALHOST.:1", "127.0.0.2:1", "[::1]:1", "unix:/tmp/s", "dns:///localhost:1", "https://gateway"],
 )
 def test_a_token_may_go_to_this_machine_or_through_tls(address: str) -> None:
     """Loopback, a Unix domain socket and TLS are fit for tokens."""
@@ -118,6 +119,17 @@ def test_what_no_call_can_carry_is_refused(options: dict[str, Any], message: str
     """The error says so when the client is created, instead of one of gRPC's in each call."""
     with pytest.raises(InvalidCredentials, match=message):
         Client("localhost:1", **options)
+
+
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbfsecret\r\n", b"\n secret \n\n"], ids=["mark of UTF-8", "blanks"])
+def test_what_editors_add_to_a_token_is_left_out(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Marks of the encoding, line breaks and blanks around the token are not sent."""
+    (tmp_path / "token").write_bytes(content)
+    monkeypatch.setenv("MARQUEE_TOKEN_FILE", str(tmp_path / "token"))
+    with serving(Peer()) as peer:
+        assert _shown(peer) == "Bearer secret"
 
 
 def test_a_token_file_that_holds_none(tmp_path: Path) -> None:

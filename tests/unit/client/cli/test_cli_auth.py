@@ -1,6 +1,7 @@
 """Tests of `marquee auth token`: what it makes is what a server's register takes."""
 
 import json
+import os
 import re
 import stat
 from datetime import UTC, datetime, timedelta
@@ -145,6 +146,10 @@ def test_what_a_register_would_refuse_is_a_usage_error(arguments: tuple[str, ...
 
 def test_a_register_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     """The command exits 1 and names the file, and prints no token, which nobody would know."""
-    result = marquee("auth", "token", "a", "--register", str(tmp_path))
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert f"{tmp_path}: " in result.stderr.replace("\n", "")
+    (tmp_path / "circle").symlink_to("circle")
+    os.mkfifo(tmp_path / "pipe")
+    for register in (tmp_path, tmp_path / "missing" / "callers", tmp_path / "circle", tmp_path / "pipe"):
+        result = marquee("auth", "token", "a", "--register", str(register))
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert f"{register}: " in result.stderr.replace("\n", "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["circle", "pipe"]

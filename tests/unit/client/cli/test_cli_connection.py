@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -40,7 +42,8 @@ def client(authority: Authority) -> Pair:
 async def address(authority: Authority, tmp_path: Path) -> AsyncIterator[str]:
     """Serve a leaf that asks for certificates and tokens; yield its address."""
     server, callers = authority.issue("127.0.0.1"), tmp_path / "callers"
-    callers.write_text(line("secret") + line("enroller", name="enroller", scopes="enroll"))
+    others = line("enroller", name="enroller", scopes="enroll") + line("staff", name="staff", collections="staff")
+    callers.write_text(line("secret") + others)
     settings = {"tls_cert": server.chain, "tls_key": server.key, "tls_client_ca": authority.path, "callers": callers}
     async with served(Leaf(Scripted(), LeafSettings()), **settings) as address:
         yield address
@@ -62,6 +65,32 @@ async def test_options_say_how_to_connect(address: str, authority: Authority, cl
     assert "does not support this call" in result.stderr
 
 
+async def test_each_option_has_its_own_variable(
+    address: str, authority: Authority, client: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """--cert goes with MARQUEE_KEY, and --key with MARQUEE_CERT; through a tunnel, --server-name says what counts."""
+    monkeypatch.setenv("MARQUEE_TOKEN", "secret")
+    where = ("--address", address.replace("127.0.0.1", "localhost"), "--server-name", "127.0.0.1")
+    for variable, of, option, given in (
+        ("MARQUEE_KEY", client.key, "--cert", client.chain),
+        ("MARQUEE_CERT", client.chain, "--key", client.key),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, str(of))
+            result = await _marquee("recognizers", *where, "--ca", authority.path, option, given)
+        assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_a_token_may_come_from_a_pipe() -> None:
+    """A pipe, as a shell makes one of <(…), is read once, though the command looks at its token before it connects."""
+    os.mkfifo("token")
+    with serving(Peer()) as peer, ThreadPoolExecutor(1) as executor:
+        written = executor.submit(Path("token").write_text, "secret\n")
+        result = marquee("recognizers", "--address", peer.address, "--token-file", "token")
+        assert (written.result(), result.exit_code) == (7, 0)
+    assert [call["authorization"] for call in peer.metadata] == ["Bearer secret"]
+
+
 async def test_a_folders_env_says_how_to_connect(
     address: str, authority: Authority, client: Pair, tmp_path: Path
 ) -> None:
@@ -76,7 +105,11 @@ async def test_a_refused_caller_is_told_once(address: str, authority: Authority,
     names = ("a.jpg", "b.jpg", "c.jpg")
     for name in names:
         (tmp_path / name).write_bytes(picture())
-    for token, words in (("other", "The token is not known here"), ("enroller", "lacks the scope recognize")):
+    for token, words in (
+        ("other", "The token is not known here"),
+        ("enroller", "lacks the scope recognize"),
+        ("staff", "staff may not use the default collection"),
+    ):
         (tmp_path / "token").write_text(token)
         shown = ("--ca", authority.path, "--cert", client.chain, "--key", client.key, "--token-file", "token")
         result = await _marquee("recognize", *names, "--address", address, *shown, "--jobs", "1")
