@@ -34,6 +34,12 @@ def configure(settings: Settings) -> None:
     logging.captureWarnings(capture=True)
     for noisy in ("asyncio", "botocore", "boto3", "urllib3", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_is_discreet)
+
+
+def _is_discreet(record: logging.LogRecord) -> bool:
+    """Return False for gRPC's line about metadata that is no UTF-8: it has all of it, which may be a token."""
+    return record.msg != "Invalid encoding on %s"
 
 
 def redirect() -> None:

@@ -247,6 +247,15 @@ async def test_refusals_are_logged_and_audited(
     assert said[0][1] not in json.dumps([logged, audited])
 
 
+async def test_a_token_with_a_wrong_byte_is_in_no_log(server: LeafProcess) -> None:
+    """Metadata that is no UTF-8 is refused as any other, and nowhere quoted."""
+    async with senders.connection(server.address) as caller:
+        call = caller.call(authorization="Bearer nearly-right\udcff")
+        await caller.until(lambda: call in caller.ended)
+    await until(lambda: server.events("call")[-1]["reason"] == "TOKEN_UNKNOWN")
+    assert "nearly-right" not in json.dumps(server.log())
+
+
 async def test_no_metric_has_a_callers_name(world: World, server: LeafProcess) -> None:
     """Callers add no series: a JWT's subject may be anything."""
     async with grpc.aio.insecure_channel(server.address) as channel:

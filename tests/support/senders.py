@@ -137,7 +137,11 @@ def message(body: bytes) -> bytes:
 
 def _literal(name: str, value: str) -> bytes:
     """Return a header that is neither indexed nor compressed (RFC 7541, 6.2.2)."""
-    return b"\x00" + b"".join(_number(len(text)) + text.encode() for text in (name, value))
+    return b"\x00" + b"".join(_number(len(data)) + data for data in map(_encoded, (name, value)))
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode(errors="surrogateescape")
 
 
 def _number(value: int) -> bytes:

@@ -1,5 +1,6 @@
 """Spans of OpenTelemetry, sent by OTLP over gRPC. Only `tracing` imports this, where they are asked for."""
 
+import logging
 import os
 import threading
 from collections.abc import Iterable
@@ -25,6 +26,7 @@ _SERVER_FAULTS = frozenset(
 _CLIENT_FAULTS = frozenset(_Code) - {_Code.OK}
 _FAREWELL_SECONDS = 3.0
 _propagator = TraceContextTextMapPropagator()
+logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)  # it warns of all that callers get wrong
 _served: ContextVar[trace.Span] = ContextVar("served", default=trace.INVALID_SPAN)
 """The span of the call that is being answered."""
 
