@@ -96,6 +96,6 @@ def _record(action: str, **facts: Any) -> None:
         **facts,
     }
     try:
-        logger.info(json.dumps(line, ensure_ascii=False))
+        logger.info(json.dumps(line))
     except OSError as exc:  # the file's folder is gone, or closed to this server
         structlog.get_logger().error("audit log cannot be written", error=str(exc), line=line)
