@@ -2,10 +2,12 @@
 
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import grpc
 from opentelemetry import trace
@@ -16,6 +18,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from services.runtime.errors import Misconfigured
 from services.runtime.server.tracing import Span
 
 _Code = grpc.StatusCode
@@ -25,6 +28,8 @@ _SERVER_FAULTS = frozenset(
 """Codes that make a server's span an error, by OpenTelemetry's conventions."""
 _CLIENT_FAULTS = frozenset(_Code) - {_Code.OK}
 _FAREWELL_SECONDS = 3.0
+_HEADER = re.compile(r"[\w.-]+ *=[ !#-+\--:<-\[\]-~]*", re.ASCII)
+"""A header as both OpenTelemetry and gRPC take it; others would be logged with their values, which are secrets."""
 _propagator = TraceContextTextMapPropagator()
 logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)  # it warns of all that callers get wrong
 _served: ContextVar[trace.Span] = ContextVar("served", default=trace.INVALID_SPAN)
@@ -32,10 +37,15 @@ _served: ContextVar[trace.Span] = ContextVar("served", default=trace.INVALID_SPA
 
 
 class Tracer:
-    """Makes the spans of a service, and sends them where OpenTelemetry's variables say."""
+    """Makes the spans of a service, and sends them where OpenTelemetry's variables say.
+
+    Raises Misconfigured, which names the variable and shows no secret, or other exceptions of OpenTelemetry.
+    """
 
     def __init__(self, name: str) -> None:
-        resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME", name)})
+        _check_endpoint()
+        _check_headers()
+        resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME") or name})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._exporter = OTLPSpanExporter()
         self._provider.add_span_processor(BatchSpanProcessor(self._exporter))
@@ -66,6 +76,36 @@ class Tracer:
         service, _, method = path.lstrip("/").partition("/")
         attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method}
         return self._tracer.start_span(path.lstrip("/"), parent, kind, attributes)
+
+
+def _check_endpoint() -> None:
+    name, endpoint = _variable("ENDPOINT")
+    try:
+        parts = urlsplit(endpoint)
+        is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url or "@" in endpoint:
+        raise Misconfigured(f"{name} is no http://HOST:PORT or https://HOST:PORT, without a user or a password.")
+    name, protocol = _variable("PROTOCOL")
+    if protocol not in ("", "grpc"):
+        raise Misconfigured(
+            f"{name} is {protocol}, but spans are sent by grpc alone, to a collector's port 4317 mostly."
+        )
+
+
+def _check_headers() -> None:
+    name, headers = _variable("HEADERS")
+    for header in filter(None, map(str.strip, headers.split(","))):
+        value = unquote(header)
+        if not (_HEADER.fullmatch(header) and value.isascii() and value.isprintable()):
+            raise Misconfigured(f"{name} is no list of NAME=VALUE, parted by commas, with values in URL encoding.")
+
+
+def _variable(name: str) -> tuple[str, str]:
+    """Return the name and the value of OpenTelemetry's variable for traces, or of that for all if it is not set."""
+    names = (f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}")
+    return next(((one, os.environ[one]) for one in names if os.environ.get(one)), (names[-1], ""))
 
 
 class _Span(Span):

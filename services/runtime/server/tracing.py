@@ -32,7 +32,10 @@ class Span:
 
 
 def configure(name: str) -> None:
-    """Send spans, under the service's name, where the environment says. Raises Misconfigured without the extra."""
+    """Send spans, under the service's name, where the environment says.
+
+    Raises Misconfigured without the extra, or for variables that cannot be used.
+    """
     global _tracer  # noqa: PLW0603 - one for the process, as OpenTelemetry's own
     if not any(map(os.environ.get, _VARIABLES)):
         return
@@ -40,7 +43,12 @@ def configure(name: str) -> None:
         from services.runtime.server.spans import Tracer  # noqa: PLC0415 - an extra, which takes long to import
     except ImportError:
         raise Misconfigured(f"{_VARIABLES[0]} is set, but OpenTelemetry is missing: install marquee[otel].") from None
-    _tracer = Tracer(name)
+    try:
+        _tracer = Tracer(name)
+    except Misconfigured:
+        raise
+    except Exception as exc:  # of OpenTelemetry, and many
+        raise Misconfigured(f"OpenTelemetry cannot use its variables, OTEL_…: {exc}") from exc
 
 
 def shut_down() -> None:

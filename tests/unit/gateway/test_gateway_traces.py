@@ -18,6 +18,8 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otlp_grpc
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from services.runtime.errors import Misconfigured
+from services.runtime.server import tracing
 from tests.support.processes import PATIENCE, ROOT, run
 from tests.support.servers import LeafProcess, nobody, request, until
 
@@ -183,6 +185,35 @@ async def test_a_collector_that_hangs_delays_nothing(tmp_path: Path) -> None:
         leaf.process.send_signal(signal.SIGTERM)
         assert await leaf.ended() == 0
     assert time.monotonic() - begin < 25  # OpenTelemetry would take 30
+
+
+UNSAID = "hush"
+WRONG = {
+    "no URL": {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"},
+    "no port": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:otlp"},
+    "a password": {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://user:{UNSAID}@collector:4317"},
+    "another protocol": {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
+    "another protocol for traces": {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"},
+    "a header as in HTTP": {"OTEL_EXPORTER_OTLP_HEADERS": f"Authorization: Bearer {UNSAID}"},
+    "a header with a comma": {"OTEL_EXPORTER_OTLP_TRACES_HEADERS": f"key=one,{UNSAID}"},
+    "a header with a line feed": {"OTEL_EXPORTER_OTLP_HEADERS": f"key={UNSAID}%0a"},
+    "a header without a name": {"OTEL_EXPORTER_OTLP_HEADERS": f"={UNSAID}"},
+    "no such compression": {"OTEL_EXPORTER_OTLP_COMPRESSION": "brotli"},
+    "no delay": {"OTEL_BSP_SCHEDULE_DELAY": "-1"},
+    "no time": {"OTEL_EXPORTER_OTLP_TIMEOUT": "soon"},
+}
+
+
+@pytest.mark.parametrize("variables", WRONG.values(), ids=WRONG)
+def test_wrong_variables_are_refused(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A server does not start with variables under which its spans would go nowhere; secrets in them are not shown."""
+    for name, value in ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317"} | variables).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Misconfigured, match="OTEL_") as caught:
+        tracing.configure("it")
+    assert UNSAID not in str(caught.value) + caplog.text
 
 
 IMPORTED = """
