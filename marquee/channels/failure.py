@@ -21,6 +21,10 @@ _DETAILS_KEY = "grpc-status-details-bin"
 _HINTS = (
     (r"errors resolving|DNS resolution failed", "Cannot find the host of {}: check the name, or set MARQUEE_ADDRESS."),
     (
+        r"http2 header with status: 50[234]",
+        "What answers at {} is a proxy that does not reach Marquee: try again, or see to the server behind it.",
+    ),
+    (
         r"HTTP/2|http1|http2 header|ALPN",
         "What answers at {} is no gRPC server, but perhaps a web server: use the port of Marquee's gRPC.",
     ),
@@ -31,10 +35,6 @@ _HINTS = (
     (
         r"last error.*(Socket closed|reset by peer)",
         "The server at {} closes the connection: perhaps it is not Marquee, or wants TLS: https://…",
-    ),
-    (
-        r"http2 header with status: 50[234]",
-        "What answers at {} is a proxy that does not reach Marquee: try again, or see to the server behind it.",
     ),
     (r"last error", "Cannot connect to {}: start a server with `make demo`, or set MARQUEE_ADDRESS."),
     (r"", "Lost the connection to {}."),

@@ -5,7 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import grpc
@@ -63,6 +63,27 @@ def test_a_server_that_is_not_grpc(answer: bytes) -> None:
         error = _failure(address)
     assert type(error) is marquee.Unreachable
     assert error.message.startswith(f"What answers at {address} is no gRPC server")
+
+
+async def _unavailable(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer each call as a proxy of HTTP/2 does whose server is down: with status 503."""
+    with suppress(asyncio.IncompleteReadError, ConnectionError), closing(writer):
+        await reader.readexactly(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+        writer.write(bytes.fromhex("000000 04 00 00000000"))
+        while True:
+            frame = await reader.readexactly(9)
+            await reader.readexactly(int.from_bytes(frame[:3], "big"))
+            if frame[3] == 1:  # the headers of a call
+                writer.write(bytes.fromhex("000005 01 05") + frame[5:] + bytes.fromhex("08 03") + b"503")
+
+
+async def test_a_proxy_whose_server_is_down() -> None:
+    """A proxy's 503 is no reason to look for another port."""
+    async with await asyncio.start_server(_unavailable, "127.0.0.1", 0) as server:
+        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        error = await asyncio.to_thread(_failure, address)
+    assert type(error) is marquee.Unreachable
+    assert error.message.startswith(f"What answers at {address} is a proxy that does not reach Marquee")
 
 
 def test_a_server_that_closes_the_connection() -> None:
