@@ -10,6 +10,7 @@ A mistake is reported with file and line, and the gateway does not start.
 
 import re
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -34,6 +35,7 @@ from services.runtime.doors.settings import is_loopback
 
 _HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
 _SCHEMES = ("dns:///", "ipv4:", "ipv6:", "unix:")
+_VERSIONS = {"ipv4": 4, "ipv6": 6}
 _MAX_PORT = 65535
 
 
@@ -44,11 +46,39 @@ class ConfigError(ValueError):
 def _target(value: str) -> str:
     """Return host:port as a DNS target, so that every address behind a name gets its share of calls."""
     if value.startswith(_SCHEMES):
+        _check_addresses(value)
         return value
     match = _HOST_PORT.fullmatch(value)
-    if match is None or not 1 <= int(match[2]) <= _MAX_PORT:
+    if match is None or not _is_port(match[2]):
         raise ValueError(f"{value!r} is not a target; use host:port or one of {', '.join(_SCHEMES)}…")
     return f"dns:///{value}"
+
+
+def _check_addresses(target: str) -> None:
+    """Raise ValueError for addresses that gRPC would refuse, in each call and with the target in its words."""
+    scheme, _, rest = target.partition(":")
+    if not rest.strip("/"):
+        raise ValueError(f"{target!r} is not a target; nothing follows {scheme}:")
+    for host, port in _addresses(target) if scheme in _VERSIONS else ():
+        if not (_is_address(host, _VERSIONS[scheme]) and _is_port(port)):
+            raise ValueError(f"{target!r} is not a target; use {scheme}:ADDRESS:PORT, several parted by commas")
+
+
+def _addresses(target: str) -> list[tuple[str, str]]:
+    scheme, _, rest = target.partition(":")
+    parts = [] if scheme == "unix" else rest.removeprefix("///").split(",")
+    return [(host.strip("[]"), port) for host, _, port in (part.rpartition(":") for part in parts)]
+
+
+def _is_address(host: str, version: int) -> bool:
+    try:
+        return ip_address(host).version == version
+    except ValueError:
+        return False
+
+
+def _is_port(port: str) -> bool:
+    return port.isdecimal() and 1 <= int(port) <= _MAX_PORT
 
 
 class Tls(BaseModel):
@@ -99,9 +129,7 @@ class BackendConfig(BaseModel):
     @property
     def addresses(self) -> list[tuple[str, str]]:
         """Hosts and ports of the target; none for a socket in this machine's files."""
-        scheme, _, rest = self.target.partition(":")
-        parts = [] if scheme == "unix" else rest.removeprefix("///").split(",")
-        return [(host.strip("[]"), port) for host, _, port in (part.rpartition(":") for part in parts)]
+        return _addresses(self.target)
 
     @property
     def is_local(self) -> bool:
@@ -112,6 +140,10 @@ class BackendConfig(BaseModel):
     def _check(self) -> Self:
         if self.tls is None and not self.is_local:
             raise ValueError("set tls: the certificates of the way there, or the word plaintext")
+        if isinstance(self.tls, Tls) and len(self.addresses) != 1 and not self.tls.server_name:
+            raise ValueError(
+                "set tls.server_name, the name in its certificate: a socket, or several addresses, have none"
+            )
         if self.token_file and self.tls == "plaintext" and not self.is_local:
             raise ValueError("token_file: a token goes to another machine over TLS only")
         return self

@@ -40,6 +40,8 @@ def test_has_defaults(path: Path) -> None:
         "[::1]:50051": "dns:///[::1]:50051",
         "dns:///svm:50051": "dns:///svm:50051",
         "unix:/run/svm.sock": "unix:/run/svm.sock",
+        "ipv4:10.0.0.1:1,10.0.0.2:1": "ipv4:10.0.0.1:1,10.0.0.2:1",
+        "ipv6:[fd00::1]:50051": "ipv6:[fd00::1]:50051",
     }.items(),
 )
 def test_a_target_is_resolved_by_dns(path: Path, target: str, expected: str) -> None:
@@ -61,6 +63,16 @@ MISTAKES = {
         "recognizers:\n  svm: {target: 'ipv4:127.0.0.1:1,10.0.0.1:1'}\n",
         2,
         "svm: set tls",
+    ),
+    "no name for several addresses": (
+        "recognizers:\n  svm: {target: 'ipv4:10.0.0.1:1,10.0.0.2:1', tls: {}}\n",
+        2,
+        "svm: set tls.server_name",
+    ),
+    "no name for a socket": (
+        "tls: {}\nrecognizers:\n  svm: {target: 'unix:/run/svm'}\n",
+        3,
+        "svm: set tls.server_name",
     ),
     "another word": (
         "recognizers:\n  svm:\n    target: svm:1\n    tls: none\n",
@@ -87,6 +99,9 @@ MISTAKES = {
     "no target": ("recognizers:\n  a: {target: 'a:1'}\n  svm:\n    timeout: 5\n", 3, "svm.target: Field required"),
     "a target without a port": ("recognizers:\n  svm:\n    target: svm\n", 3, "'svm' is not a target"),
     "a target with a wrong port": ("recognizers:\n  svm:\n    target: svm:70000\n", 3, "is not a target"),
+    "a target of one wrong address": ("recognizers:\n  a:\n    target: 'ipv4:10.0.0.1:1,10.0.0.2'\n", 3, "use ipv4:"),
+    "a target of another version": ("recognizers:\n  a:\n    target: 'ipv6:10.0.0.1:1'\n", 3, "use ipv6:"),
+    "a target of nothing": ("recognizers:\n  a:\n    target: dns:///\n", 3, "nothing follows dns:"),
     "a target of HTTP": ("recognizers:\n  svm:\n    target: http://svm:80\n", 3, "is not a target"),
     "a timeout of 0": ("recognizers:\n  svm:\n    target: svm:1\n    timeout: 0\n", 4, "svm.timeout: "),
     "a timeout that is no number": ("recognizers:\n  svm:\n    target: svm:1\n    timeout: .nan\n", 4, "svm.timeout: "),
