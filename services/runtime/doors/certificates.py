@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import grpc
@@ -24,6 +25,7 @@ _expiry = Gauge(
 _DAY_SECONDS = 86_400
 _MINUTE = "%Y-%m-%d %H:%M"
 _CURVES = ("secp256r1", "secp384r1")
+_NAMES = (x509.DNSName, x509.UniformResourceIdentifier, x509.RFC822Name, x509.IPAddress)
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,20 @@ def read_ca(path: Path) -> bytes:
     except (ssl.SSLError, ValueError) as exc:
         raise ValueError(f"{path} holds no certificate in PEM: {_reason(exc)}.") from None
     return data
+
+
+@lru_cache(maxsize=256)
+def names_of(certificate: bytes) -> tuple[str, ...]:
+    """Return the subject alternative names of a certificate, PEM: DNS names, URIs, e-mail and IP addresses.
+
+    gRPC's own list cuts names at a NUL, so that others pass for their beginnings, and has one text for all other kinds.
+    """
+    try:
+        leaf = x509.load_pem_x509_certificate(certificate)
+        names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return ()
+    return tuple(str(name.value) for name in names if isinstance(name, _NAMES))
 
 
 def server_credentials(current: Callable[[], Certificate]) -> grpc.ServerCredentials:

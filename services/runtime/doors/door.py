@@ -9,6 +9,7 @@ import grpc
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.doors.caller import ANONYMOUS, NAME, RELAY_BUDGET_KEY, RELAY_KEY, Caller, current, enter
+from services.runtime.doors.certificates import names_of
 from services.runtime.doors.oidc import Issuer, claimed
 from services.runtime.doors.register import Register, read_register
 from services.runtime.doors.scopes import OPEN, REFLECTION, TABLE, Scope
@@ -173,6 +174,5 @@ def _check_scope(caller: Caller, path: str) -> None:
         raise ScopeMissing(f"{caller.name} lacks the scope {scope}, which {path[1:]} needs.", scope=scope)
 
 
-def _certificate_names(context: Context) -> list[str]:
-    names = context.auth_context().get("x509_subject_alternative_name", ())
-    return [name.decode("utf-8", "replace") for name in names]
+def _certificate_names(context: Context) -> Sequence[str]:
+    return [name for certificate in context.auth_context().get("x509_pem_cert", ()) for name in names_of(certificate)]

@@ -1,7 +1,8 @@
 """Certificates: which pairs can be used, and how one replaces another."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from prometheus_client import REGISTRY
 
-from services.runtime.doors.certificates import read_ca, read_certificate
+from services.runtime.doors.certificates import names_of, read_ca, read_certificate
 from tests.support.doors import Authority, Pair
 
 
@@ -26,16 +27,25 @@ def lock(pair: Pair) -> None:
     pair.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock))
 
 
+def signed(
+    key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey, names: Sequence[x509.GeneralName] = ()
+) -> bytes:
+    """Return a certificate for the names that the key itself has signed, PEM."""
+    nobody, now = x509.Name([]), datetime.now(UTC)
+    made = x509.CertificateBuilder(nobody, nobody, key.public_key(), 1, now, now + timedelta(days=1))
+    if names:
+        made = made.add_extension(x509.SubjectAlternativeName(names), critical=True)
+    by = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    return made.sign(key, by).public_bytes(serialization.Encoding.PEM)
+
+
 def rekey(key: ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey) -> Callable[[Pair], None]:
-    """Return what replaces a pair by a certificate that the key itself has signed."""
+    """Return what replaces a pair by one with the key."""
 
     def replace(pair: Pair) -> None:
-        name, now = x509.Name([]), datetime.now(UTC)
-        made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
-        signed = made.sign(key, None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256())
-        pem = serialization.Encoding.PEM
-        pair.chain.write_bytes(signed.public_bytes(pem))
-        pair.key.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+        pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+        pair.chain.write_bytes(signed(key))
+        pair.key.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
 
     return replace
 
@@ -114,3 +124,28 @@ def test_the_days_until_it_expires_are_exported(authority: Authority, days: int)
     read_certificate(pair.chain, pair.key).begin("a test")
     left = REGISTRY.get_sample_value("marquee_certificate_expiry_days", {"certificate": "a test"})
     assert left == pytest.approx(days, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ([x509.DNSName("a.example"), x509.DNSName("b.example")], ("a.example", "b.example")),
+        (
+            [x509.UniformResourceIdentifier("spiffe://a/b"), x509.RFC822Name("a@b.example")],
+            ("spiffe://a/b", "a@b.example"),
+        ),
+        ([x509.IPAddress(ip_address("fd00::1"))], ("fd00::1",)),
+        ([x509.DNSName("gateway\0.example.org")], ("gateway\0.example.org",)),
+        ([x509.OtherName(x509.ObjectIdentifier("1.2.3"), b"\x0c\x01a"), x509.DNSName("a")], ("a",)),
+        ([x509.RegisteredID(x509.ObjectIdentifier("1.2.3")), x509.DirectoryName(x509.Name([]))], ()),
+        ([], ()),
+    ],
+)
+def test_a_clients_names_are_those_of_its_certificate(names: list[x509.GeneralName], expected: tuple[str, ...]) -> None:
+    """Each in full and in order; of kinds that are no text there are none."""
+    assert names_of(signed(ec.generate_private_key(ec.SECP256R1()), names)) == expected
+
+
+def test_what_is_no_certificate_has_no_names() -> None:
+    """Whatever a client shows, its names are none rather than an error."""
+    assert names_of(b"junk") == ()
