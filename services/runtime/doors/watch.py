@@ -22,7 +22,7 @@ class Watched(Generic[T]):
     """What is in some files, read again when their content changes; what is broken leaves the last good one in use.
 
     Contents are compared, not times: in a cluster files are links, which are swapped. `read` raises ValueError or
-    OSError for what is broken; so does making this.
+    OSError for what is broken; so does making this, also for a pipe, which would be waited for without end.
     """
 
     def __init__(
@@ -81,6 +81,8 @@ async def watch(files: Callable[[], Iterable[Watched[Any]]], wake: asyncio.Event
 
 
 def _digest(path: Path) -> bytes:
+    if path.is_fifo():
+        raise ValueError(f"{path} is a pipe: only a file can be read again.")
     try:
         return hashlib.sha256(path.read_bytes()).digest()
     except OSError as exc:

@@ -30,6 +30,11 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "number"
@@ -128,3 +133,14 @@ def test_reloads_are_counted_from_nothing(file: Path) -> None:
     Watched("new", [file], lambda: number(file))
     labels = [{"what": "new", "outcome": outcome} for outcome in ("ok", "refused")]
     assert [REGISTRY.get_sample_value("marquee_reloads_total", each) for each in labels] == [0, 0]
+
+
+async def test_a_pipe_is_not_waited_for(file: Path) -> None:
+    """A pipe in place of a file is refused: nobody may ever write to it."""
+    watching = watched(file)
+    pipe(file)
+    with capture_logs() as logs:
+        await watching.refresh()
+    assert "is a pipe" in logs[0]["error"]
+    with pytest.raises(ValueError, match="is a pipe"):
+        watched(file)
