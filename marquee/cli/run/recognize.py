@@ -5,9 +5,10 @@ from collections import deque
 from collections.abc import Generator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from threading import Event
 
 from marquee.cli.draw.style import Style
 from marquee.cli.exits import Exit, exit_of
@@ -54,6 +55,17 @@ class RecognizeArgs:
     strict: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What the calls of a run share."""
+
+    args: RecognizeArgs
+    client: Client
+    executor: ThreadPoolExecutor
+    ended: Event = field(default_factory=Event)
+    """Whether nobody waits for results any more."""
+
+
 def run(args: RecognizeArgs) -> Exit:
     """Recognize, print and draw the files. Returns the worst file's exit code."""
     worst = Exit.OK
@@ -66,7 +78,7 @@ def run(args: RecognizeArgs) -> Exit:
         ThreadPoolExecutor(args.jobs) as executor,
         args.server.connect() as client,
         Progress(pictures) as progress,
-        closing(_results(args, client, executor)) as results,
+        closing(_results(_Run(args, client, executor))) as results,
     ):
         for result in results:
             with progress.paused():
@@ -76,15 +88,13 @@ def run(args: RecognizeArgs) -> Exit:
     return worst
 
 
-def _results(args: RecognizeArgs, client: Client, executor: ThreadPoolExecutor) -> Generator[FileResult, None, None]:
+def _results(run: _Run) -> Generator[FileResult, None, None]:
     """Yield one per file, in order. Stops after the first error that would apply to every other file."""
-    files = iter(args.pictures.files)
+    files = iter(run.args.pictures.files)
     started: deque[Future[FileResult]] = deque()
     try:
         while True:
-            started += (
-                _start(args, client, executor, file) for file in islice(files, _AHEAD * args.jobs - len(started))
-            )
+            started += (_start(run, file) for file in islice(files, _AHEAD * run.args.jobs - len(started)))
             if not started:
                 return
             result = started.popleft().result()
@@ -92,11 +102,12 @@ def _results(args: RecognizeArgs, client: Client, executor: ThreadPoolExecutor) 
             if isinstance(result.error, _SAME_FOR_ALL) and not isinstance(result.error, InvalidImage):
                 return
     finally:
+        run.ended.set()
         for future in started:
             future.cancel()
 
 
-def _start(args: RecognizeArgs, client: Client, executor: ThreadPoolExecutor, file: str) -> Future[FileResult]:
+def _start(run: _Run, file: str) -> Future[FileResult]:
     """Start to recognize the file. Standard input is read here, in the main thread, which Ctrl-C interrupts."""
     try:
         source = load(file) if file == STDIN else None
@@ -104,28 +115,29 @@ def _start(args: RecognizeArgs, client: Client, executor: ThreadPoolExecutor, fi
         failed: Future[FileResult] = Future()
         failed.set_result(FileResult(file, error=error))
         return failed
-    return executor.submit(_result, args, client, file, source)
+    return run.executor.submit(_result, run, file, source)
 
 
-def _result(args: RecognizeArgs, client: Client, file: str, source: Source | None) -> FileResult:
+def _result(run: _Run, file: str, source: Source | None) -> FileResult:
     try:
         source = source or load(file)
-        recognition = _recognize(args, client, source)
+        recognition = _recognize(run, source)
     except (MarqueeError, OSError) as error:
         return FileResult(file, error=error)
-    return FileResult(file, recognition, _drawing_error(args, file, source, recognition))
+    return FileResult(file, recognition, _drawing_error(run.args, file, source, recognition))
 
 
-def _recognize(args: RecognizeArgs, client: Client, source: Source) -> Recognition:
+def _recognize(run: _Run, source: Source) -> Recognition:
     """Recognize the picture. A caller who makes too many calls a second waits for room, within the timeout."""
-    end = time.monotonic() + args.timeout
+    left, end = run.args.timeout, time.monotonic() + run.args.timeout
     while True:
         try:
-            return client.recognize(source, timeout=args.timeout, **args.options)
+            return run.client.recognize(source, timeout=left, **run.args.options)
         except RateExceeded as error:
-            if error.retry_after is None or time.monotonic() + error.retry_after > end:
+            wait = error.retry_after
+            if wait is None or time.monotonic() + wait > end or run.ended.wait(wait):
                 raise
-            time.sleep(error.retry_after)
+            left = end - time.monotonic()
 
 
 def _drawing_error(args: RecognizeArgs, file: str, source: Source, recognition: Recognition) -> OSError | None:

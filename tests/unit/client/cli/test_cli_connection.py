@@ -3,6 +3,9 @@
 import asyncio
 import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +17,7 @@ from services.runtime.leaf.leaf import Leaf
 from services.runtime.settings import LeafSettings
 from tests.support.client import Peer, marquee, serving
 from tests.support.doors import Authority, Pair, line
+from tests.support.processes import PATIENCE, spawn
 from tests.support.servers import Scripted, picture, served
 
 VARIABLES = ("MARQUEE_TOKEN", "MARQUEE_TOKEN_FILE", "MARQUEE_CA", "MARQUEE_CERT", "MARQUEE_KEY", "MARQUEE_ADDRESS")
@@ -128,6 +132,23 @@ async def test_a_folder_is_recognized_at_the_callers_pace(tmp_path: Path) -> Non
             token.write_text(words)
             result = await _marquee("recognize", "pictures", "--address", address, "--token-file", token)
             assert (result.exit_code, "makes more" in result.stderr) == (code, code == 1)
+
+
+async def test_ctrl_c_ends_the_wait_for_room(tmp_path: Path) -> None:
+    """The command ends at once although pictures wait until their caller may call again."""
+    (tmp_path / "callers").write_text(line("slow", calls="0.001"))
+    (tmp_path / "token").write_text("slow")
+    pictures = [tmp_path / "a.jpg", tmp_path / "b.jpg"]
+    for path in pictures:
+        path.write_bytes(picture())
+    async with served(Leaf(Scripted(), LeafSettings()), callers=tmp_path / "callers") as address:
+        command = [sys.executable, "-m", "marquee", "recognize", *pictures, "--address", address]
+        patient = ["--token-file", tmp_path / "token", "--timeout", "3600", "--jobs", "1", "-o", "json"]
+        with spawn([*command, *patient], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert b"a.jpg" in await asyncio.to_thread(process.stdout.readline)
+            process.send_signal(signal.SIGINT)
+            assert await asyncio.to_thread(process.wait, PATIENCE) != 0
 
 
 async def test_what_is_wrong_with_certificates_exits_3(address: str, authority: Authority) -> None:
