@@ -28,10 +28,12 @@ def read_credentials(config: GatewayConfig, known: Credentials) -> Credentials:
 
     Raises ValueError and OSError, which name the file, for those that cannot be used.
     """
-    sources = {source for one in config.recognizers.values() for source in (one.tls, one.token_file)}
+    sources = dict.fromkeys(source for one in config.recognizers.values() for source in (one.tls, one.token_file))
     credentials = {source: known.get(source) or _read(source) for source in sources if isinstance(source, Tls | Path)}
     for path in _certificates(known) - _certificates(credentials):
         certificates.forget(str(path))
+    for source in credentials.keys() - known.keys():
+        _begin(source, credentials[source].value)
     return credentials
 
 
@@ -92,11 +94,14 @@ def _certificates(credentials: Credentials) -> set[Path]:
 def _read(source: Tls | Path) -> Watched[Any]:
     if isinstance(source, Path):
         return Watched("token", [source], partial(_read_token, source))
-    paths, name = [path for path in (source.ca, source.cert, source.key) if path], str(source.cert)
-    proof = Watched("client certificate", paths, partial(_read_tls, source), partial(_Proof.replace, name=name))
-    if proof.value.certificate:
-        proof.value.certificate.begin(name)
-    return proof
+    paths, replace = filter(None, (source.ca, source.cert, source.key)), partial(_Proof.replace, name=str(source.cert))
+    return Watched("client certificate", tuple(paths), partial(_read_tls, source), replace)
+
+
+def _begin(source: Tls | Path, value: Any) -> None:
+    """Measure a certificate that comes into use, if it is one."""
+    if isinstance(source, Tls) and value.certificate:
+        value.certificate.begin(str(source.cert))
 
 
 class _Proof(NamedTuple):

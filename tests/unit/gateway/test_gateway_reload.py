@@ -197,14 +197,20 @@ async def test_certificates_may_come_later_than_the_file(world: World, tmp_path:
 
 
 async def test_exports_no_certificate_that_is_used_no_more(world: World, tmp_path: Path) -> None:
-    """The days of a certificate are exported while the file names it."""
+    """The days of a certificate are exported while the file names it, unless that is refused."""
     pair = Authority(tmp_path / "ca").issue("gateway")
     tls = f"tls: {{cert: {pair.chain}, key: {pair.key}}}"
 
     def days() -> float | None:
         return REGISTRY.get_sample_value("marquee_certificate_expiry_days", {"certificate": str(pair.chain)})
 
-    async with following(world, f"a: {{$a, {tls}}}, b: {{$b, {tls}}}"):
+    async with following(world, "a: {$a}"):
+        before = reloads("refused")
+        world.write(f"a: {{$a, {tls}}}, b: {{$b, token_file: {tmp_path / 'none'}}}")
+        world.wake.set()
+        await until(lambda: reloads("refused") > before)
+        assert days() is None
+        await world.reload(f"a: {{$a, {tls}}}, b: {{$b, {tls}}}")
         await world.reload(f"a: {{$a, {tls}}}")
         assert days() == pytest.approx(1 / 24, rel=0.2)
         await world.reload("a: {$a}")
