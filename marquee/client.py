@@ -39,9 +39,10 @@ class Client:
     """A connection to the server at "https://host" (TLS, port 443 unless given) or "host:port". Threads may share it.
 
     Default address: MARQUEE_ADDRESS in the environment, else localhost:50051. "host:port" is plaintext
-    unless `tls`, `ca` or `cert` is given; see ConnectionOptions. Raises InvalidAddress, InvalidCredentials.
-    Nothing is sent before the first call. Methods raise MarqueeError, and OSError for a file that
-    cannot be read. `timeout` is in seconds, at most a year; None sets no deadline.
+    unless `tls`, `ca`, `cert` or `server_name` is given; see ConnectionOptions.
+    Raises InvalidAddress, InvalidCredentials, and OSError for a file that cannot be read. Nothing is sent
+    before the first call. Methods raise MarqueeError, and OSError likewise. `timeout` is in seconds,
+    at most a year; None sets no deadline.
     """
 
     def __init__(self, address: str | None = None, **options: Unpack[ConnectionOptions]) -> None:

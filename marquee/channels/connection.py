@@ -34,7 +34,7 @@ class ConnectionOptions(TypedDict, total=False):
     """Options of a client: over what it connects, and who calls."""
 
     tls: bool
-    """Connect with TLS, as https:// and each of `ca` and `cert` mean, too."""
+    """Connect with TLS, as https:// and each of `ca`, `cert` and `server_name` mean, too."""
     token: Token | None
     """Token to send with each call, or what returns it, called each time. None: MARQUEE_TOKEN, else the content of
     the file that MARQUEE_TOKEN_FILE names, read each time. Never sent in plaintext to another machine."""
@@ -45,7 +45,7 @@ class ConnectionOptions(TypedDict, total=False):
     metadata: Mapping[str, str] | None
     """Sent with each call."""
     server_name: str | None
-    """Whom the server's certificate is for, if not for the address: through a tunnel, it is not. Means TLS, too."""
+    """Whom the server's certificate is for. None: the host of the address, which a tunnel's is not."""
 
 
 class Connection:

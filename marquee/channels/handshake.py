@@ -138,7 +138,7 @@ def _names(address: Address, tls: Tls) -> str:
             certificate: Any = secured.getpeercert() or {}
     except OSError:
         certificate = {}
-    names = [name for _, name in certificate.get("subjectAltName", ())]
+    names = [str(name) for _, name in certificate.get("subjectAltName", ())]
     common = [name for part in certificate.get("subject", ()) for kind, name in part if kind == "commonName"]
     return ", ".join(names or common) or "another host"
 
