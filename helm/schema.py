@@ -63,7 +63,7 @@ def _recognizers(entry: Schema) -> Schema:
     return {
         "type": "object",
         "minProperties": 1,
-        "propertyNames": {"pattern": "^[a-z0-9][a-z0-9-]{0,62}$", "not": {"const": "gateway"}},
+        "propertyNames": {"pattern": "^[a-z0-9][a-z0-9-]{0,62}$", "not": {"enum": _TAKEN}},
         "properties": own,
         "additionalProperties": _object(**_recognizer(entry)),
     }
@@ -83,7 +83,7 @@ def _workload(*settings: type[Settings]) -> dict[str, Schema]:
         "resources": _RESOURCES,
         "drain": _object(delaySeconds=_integer(0, 300), seconds=_integer(0, 300)),
         "startupSeconds": _integer(1, 3600),
-        "probe": _object(port=_integer(1, 65535), service={"type": ["string", "null"]}),
+        "probe": _object(port=_PROBE_PORT, service={"type": ["string", "null"]}),
         "strategy": _object(type={"enum": ["RollingUpdate", "Recreate"]}, rollingUpdate=_ANY_OBJECT),
         "serviceAccount": _object(create=_BOOLEAN, name=_NAME, annotations=_TEXTS),
         "autoscaling": _AUTOSCALING,
@@ -129,10 +129,15 @@ def _integer(minimum: int, maximum: int) -> Schema:
     return {"type": "integer", "minimum": minimum, "maximum": maximum}
 
 
+# Objects of the chart's own have these names.
+_TAKEN = ["default-deny", "gateway", "gateway-headless", "test"]
 _BOOLEAN: Schema = {"type": "boolean"}
 _TEXT: Schema = {"type": "string"}
 _ENV_VALUE: Schema = {"type": ["string", "number", "boolean", "object"]}
 _NAME: Schema = {"type": "string", "pattern": "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$", "maxLength": 253}
+_DNS_NAME: Schema = {"type": "string", "pattern": r"^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "maxLength": 253}
+# 9464 has the metrics.
+_PROBE_PORT: Schema = {**_integer(1, 65535), "not": {"const": 9464}}
 _TAG: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_.-]{0,128}$"}
 _DIGEST: Schema = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}
 _DURATION: Schema = {"type": "string", "pattern": "^[0-9]+(ms|s|m)$"}
@@ -150,8 +155,8 @@ _IMAGES = _object(
     pullSecrets=_list(_object(name=_NAME)),
 )
 _SERVICE = _object(type={"enum": ["ClusterIP", "NodePort", "LoadBalancer"]}, annotations=_TEXTS)
-_ISSUER = _object(name=_NAME, kind={"enum": ["Issuer", "ClusterIssuer"]}, group=_TEXT)
-_GATEWAY_TLS = _object(secretName=_NAME, dnsNames=_list(_NAME))
+_ISSUER = _object(name=_NAME, kind={"type": "string", "pattern": "^[A-Z][A-Za-z]*$"}, group=_TEXT)
+_GATEWAY_TLS = _object(secretName=_NAME, dnsNames=_list(_DNS_NAME))
 _SECRET = _object(secretName=_NAME)
 _URL: Schema = {"type": "string", "pattern": "^(https://.+)?$"}
 _AUTH = _object(

@@ -18,7 +18,9 @@ TLS = {"secretName": "marquee-tls"}
 TOKEN = {"auth": {"mode": "token", "callers": {"secretName": "marquee-callers"}}, "tls": TLS}
 MTLS = {"auth": {"mode": "mtls"}, "tls": TLS}
 ISSUER = {"name": "marquee", "kind": "Issuer"}
+JWT = {"auth": {"mode": "token", "jwt": {"issuer": "https://id.example/", "audience": "marquee"}}, "tls": TLS}
 ISSUED = TOKEN | {"tls": {"issuerRef": ISSUER}}
+_NGINX = {"enabled": True, "type": "nginx", "host": "faces.example.com"}
 _WAY = Tls.model_validate({"ca": "/tls/client/ca.crt", "cert": "/tls/client/tls.crt", "key": "/tls/client/tls.key"})
 
 
@@ -47,7 +49,7 @@ def _entries(objects: list[charts.Object], folder: Path) -> charts.Object:
     return dict(load_config(file).recognizers)
 
 
-@pytest.mark.parametrize("values", [{}, TOKEN, MTLS, ISSUED], ids=["anonymous", "token", "mtls", "issued"])
+@pytest.mark.parametrize("values", [{}, TOKEN, JWT, MTLS, ISSUED], ids=["anonymous", "token", "jwt", "mtls", "issued"])
 @pytest.mark.parametrize("component", sorted(SERVERS))
 def test_servers_accept_the_environment(monkeypatch: pytest.MonkeyPatch, values: charts.Object, component: str) -> None:
     """Each server starts in each mode: its settings hold together off loopback."""
@@ -159,6 +161,13 @@ def test_cert_manager_issues_a_certificate_for_each_component() -> None:
     assert {"marquee-gateway-headless.default.svc", "localhost", "faces.example.com"} <= {*names}
 
 
+def test_certificate_has_the_name_that_nginx_passes_through() -> None:
+    """In mode mtls the gateway answers under the ingress's host itself."""
+    objects = charts.render(MTLS | {"tls": {"issuerRef": ISSUER}, "ingress": _NGINX})
+    certificate = charts.one(objects, "Certificate", "marquee-gateway-grpc")
+    assert "faces.example.com" in certificate["spec"]["dnsNames"]
+
+
 def test_recognizer_elsewhere_says_how_it_is_reached(tmp_path: Path) -> None:
     """The way to a recognizer that the chart does not deploy is as its entry says, in any mode."""
     elsewhere = {
@@ -206,12 +215,11 @@ def test_health_port_is_the_probes() -> None:
 @pytest.mark.parametrize("values", [TOKEN, MTLS], ids=["token", "mtls"])
 def test_ingress_reaches_the_pods_over_tls(values: charts.Object) -> None:
     """ALB and nginx speak TLS to the pods; with client certificates nginx passes the caller's connection through."""
-    ingress = {"enabled": True, "type": "nginx", "host": "faces.example.com"}
-    objects = charts.render(values | {"ingress": ingress})
+    objects = charts.render(values | {"ingress": _NGINX})
     annotations = charts.one(objects, "Ingress", "marquee-gateway")["metadata"]["annotations"]
     assert annotations["nginx.ingress.kubernetes.io/backend-protocol"] == "GRPCS"
     assert ("nginx.ingress.kubernetes.io/ssl-passthrough" in annotations) is (values is MTLS)
-    alb = charts.one(charts.render(TOKEN | {"ingress": ingress | {"type": "alb"}}), "Ingress", "marquee-gateway")
+    alb = charts.one(charts.render(TOKEN | {"ingress": _NGINX | {"type": "alb"}}), "Ingress", "marquee-gateway")
     annotations = alb["metadata"]["annotations"]
     assert annotations["alb.ingress.kubernetes.io/backend-protocol"] == "HTTPS"
     assert annotations["alb.ingress.kubernetes.io/backend-protocol-version"] == "GRPC"
@@ -226,8 +234,13 @@ def test_default_collection_is_rekognitions() -> None:
 
 @pytest.mark.parametrize(
     ("values", "said"),
-    [({}, "Whoever reaches the gateway may call it"), (TOKEN, "--token-file TOKEN"), (MTLS, "--cert CERTIFICATE")],
-    ids=["anonymous", "token", "mtls"],
+    [
+        ({}, "Whoever reaches the gateway may call it"),
+        (TOKEN, "--ca ca.crt --server-name marquee-gateway.default.svc --token-file TOKEN"),
+        (TOKEN | {"ingress": _NGINX}, "https://faces.example.com --token-file TOKEN"),
+        (MTLS | {"ingress": _NGINX}, "https://faces.example.com --ca ca.crt --cert CERTIFICATE --key KEY"),
+    ],
+    ids=["anonymous", "token", "ingress", "mtls"],
 )
 def test_notes_say_who_may_call(values: charts.Object, said: str) -> None:
     """After an installation helm says that everybody may call, or what callers show."""

@@ -87,6 +87,28 @@ def test_callers_can_be_restricted() -> None:
     assert not charts.names(charts.render({"networkPolicy": {"enabled": False}}), "NetworkPolicy")
 
 
+@pytest.mark.parametrize(
+    ("endpoint", "port"),
+    [("http://collector:4317", 4317), ("https://traces.example/v1", 443), ("collector.monitoring:4320", 4320)],
+)
+def test_traces_may_leave_the_pods(endpoint: str, port: int) -> None:
+    """A component that is told of a collector may connect to its port, and no other component may."""
+    objects = charts.render({"gateway": {"env": {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}}})
+    ways = {
+        name: charts.one(objects, "NetworkPolicy", f"marquee-{name}")["spec"]["egress"] for name in ("gateway", "svm")
+    }
+    assert ways["gateway"][-1] == {"ports": [{"port": port, "protocol": "TCP"}]}
+    assert ways["svm"] == charts.one(charts.render(), "NetworkPolicy", "marquee-svm")["spec"]["egress"]
+
+
+def test_gateway_of_recognizers_elsewhere_reaches_no_pods() -> None:
+    """Where the chart deploys no recognizer, no rule is there for them: one with an empty list is not valid."""
+    elsewhere = {"deploy": False, "gateway": {"target": "eu.example:443", "tls": {}}}
+    gone = dict.fromkeys(("keras", "rekognition", "svm"))
+    policy = charts.one(charts.render({"recognizers": {"eu": elsewhere, **gone}}), "NetworkPolicy", "marquee-gateway")
+    assert policy["spec"]["egress"] == [{"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}]
+
+
 def test_custom_resources_are_optional() -> None:
     """With default values, every object is of a built-in kind."""
     groups = {each["apiVersion"].partition("/")[0] for each in charts.render()}

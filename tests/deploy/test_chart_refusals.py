@@ -4,6 +4,7 @@ import pytest
 
 from tests.deploy import charts
 
+_IMAGE = {"image": {"repository": "x"}}
 _SVM_PATH = "/recognizers/svm"
 _CALLERS = {"callers": {"secretName": "c"}}
 _TOKEN = {"auth": {"mode": "token", **_CALLERS}, "tls": {"secretName": "t"}}
@@ -37,6 +38,10 @@ WRONG = [
     ({"recognizers": {"svm": {"autoscaling": {"type": "hpa", "minReplicas": 20}}}}, "svm: autoscaling.minReplicas"),
     ({"recognizers": {"Svm": {}}}, "'Svm'"),
     ({"recognizers": {"gateway": {"image": {"repository": "x"}}}}, "'gateway'"),
+    ({"recognizers": {"test": _IMAGE}}, "'test'"),
+    ({"recognizers": {"gateway-headless": _IMAGE}}, "'gateway-headless'"),
+    ({"recognizers": {"default-deny": _IMAGE}}, "'default-deny'"),
+    ({"recognizers": {"a" * 60: _IMAGE}}, f"recognizers.{'a' * 60}: too long"),
     ({"recognizers": {"actors": {}}}, "recognizers.actors.image.repository"),
     ({"recognizers": {"eu": {"deploy": False}}}, "recognizers.eu.gateway.target"),
     ({"recognizers": {"keras": {"serving": {"gpus": 1}}}}, "'gpus' not allowed"),
@@ -54,7 +59,17 @@ WRONG = [
     (_TOKEN | {"tls": {"secretName": "t", "issuerRef": {"name": "i"}}}, "tls.secretName: leave it out"),
     (_TOKEN | {"auth": {"mode": "token", "jwt": _ISSUER}}, "auth.jwt.audience"),
     (_TOKEN | {"auth": {"mode": "token", "jwt": {"issuer": "http://id"}}}, "/auth/jwt/issuer"),
-    (_TOKEN | {"recognizers": {"actors": {"image": {"repository": "x"}}}}, "recognizers.actors.probe.port"),
+    (_TOKEN | {"auth": _TOKEN["auth"] | {"jwt": {"audience": "a"}}}, "auth.jwt.audience: it has no effect"),
+    (_TOKEN | {"auth": _TOKEN["auth"] | {"clientCa": {"secretName": "c"}}}, "auth.clientCa.secretName: it has no"),
+    (_TOKEN | {"tls": {"issuerRef": {"kind": "Issuer"}}}, "tls.issuerRef.name"),
+    (_TOKEN | {"gateway": {"tls": {"dnsNames": ["a.example"]}}}, "gateway.tls.dnsNames: it has no effect"),
+    (_TOKEN | {"gateway": {"env": {"MARQUEE_ALLOW_ANONYMOUS": True}}}, "gateway.env.MARQUEE_ALLOW_ANONYMOUS"),
+    (_TOKEN | {"recognizers": {"svm": {"env": {"MARQUEE_CALLERS": "f"}}}}, "recognizers.svm.env.MARQUEE_CALLERS"),
+    (_TOKEN | {"recognizers": {"actors": _IMAGE}}, "recognizers.actors.probe.port"),
+    (
+        _TOKEN | {"recognizers": {"svm": {"gateway": {"tls": "plaintext"}, "tls": {"secretName": "s"}}}},
+        "recognizers.svm.tls.secretName: it has no effect",
+    ),
     (_TOKEN | {"gateway": {"probe": {"port": 50051}}}, "gateway.probe.port"),
     (_MTLS | {"ingress": _INGRESS}, "ingress.type"),
     ({"auth": _CALLERS}, "auth.callers.secretName: it has no effect"),
@@ -62,7 +77,12 @@ WRONG = [
     ({"auth": {"clientCa": {"secretName": "c"}}}, "auth.clientCa.secretName: it has no effect"),
     ({"tls": {"secretName": "t"}}, "tls.secretName: it has no effect"),
     ({"tls": {"issuerRef": {"name": "i"}}}, "tls.issuerRef: it has no effect"),
+    ({"gateway": {"tls": {"secretName": "g"}}}, "gateway.tls.secretName: it has no effect"),
+    ({"gateway": {"env": {"MARQUEE_JWT_ISSUER": "https://id.example"}}}, "gateway.env.MARQUEE_JWT_ISSUER"),
+    ({"auth": {"mode": None}}, "auth.mode: say"),
     ({"recognizers": {"eu": _ELSEWHERE}}, "recognizers.eu.gateway.tls"),
+    ({"recognizers": {"eu": {"deploy": False, "gateway": {"target": "eu:50051", "tls": None}}}}, "eu.gateway.tls"),
+    ({"gateway": {"probe": {"port": 9464}}}, "/gateway/probe/port"),
     ({"recognizers": {"svm": {"probe": {"port": 0}}}}, f"{_SVM_PATH}/probe/port"),
     ({"recognizers": {"svm": {"tls": {"dnsNames": []}}}}, f"{_SVM_PATH}/tls': additional properties 'dnsNames'"),
     ({"ingress": {"type": "traefik"}}, "/ingress/type"),

@@ -45,7 +45,7 @@ def _secure(target: str, folder: str, name: str) -> grpc.Channel:
 
 
 def _content(path: Path) -> bytes | None:
-    return path.read_bytes() if path.exists() else None
+    return (path.read_bytes() or None) if path.exists() else None
 
 
 def _is_ready(one: pb.Recognizer) -> bool:

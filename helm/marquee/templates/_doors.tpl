@@ -1,6 +1,6 @@
 {{/* Whether the mode makes callers show who they are, over TLS; "true" or nothing. */}}
 {{- define "marquee.closed" -}}
-{{- if ne .Values.auth.mode "anonymous" -}}true{{- end -}}
+{{- if ne (.Values.auth.mode | required "auth.mode: say anonymous, token or mtls") "anonymous" -}}true{{- end -}}
 {{- end -}}
 
 {{/* Whether a component speaks TLS; "true" or nothing. Takes (list root values). */}}
@@ -95,19 +95,37 @@ MARQUEE_JWT_JWKS_URL: {{ $auth.jwt.jwksUrl | quote }}
 {{- if include "marquee.closed" . -}}
 {{- if and (eq $auth.mode "token") (not $auth.callers.secretName) (not $auth.jwt.issuer) }}{{ fail "auth.callers.secretName: name the Secret with the register of callers, or set auth.jwt.issuer, as auth.mode is token" }}{{ end -}}
 {{- if and $values.tls.secretName $values.tls.issuerRef }}{{ fail "tls.secretName: leave it out, or tls.issuerRef" }}{{ end -}}
+{{- if and $values.tls.issuerRef (not $values.tls.issuerRef.name) }}{{ fail "tls.issuerRef.name: say which of cert-manager's issuers" }}{{ end -}}
 {{- if and (eq $auth.mode "mtls") $values.ingress.enabled (eq $values.ingress.type "alb") }}{{ fail "ingress.type: an ALB has no client certificate to show, which auth.mode mtls asks for; set gateway.service.type to LoadBalancer instead" }}{{ end -}}
-{{- range $component, $one := include "marquee.components" . | fromYaml -}}
-{{- if and (include "marquee.speaksTls" (list $ $one)) (eq (int $one.probe.port) 50051) }}{{ fail (printf "%s.probe.port: kubelet speaks no TLS, as this port does; set 9465 for an image of Marquee's runtime, or gateway.tls to plaintext for another" (include "marquee.key" $component)) }}{{ end -}}
-{{- end -}}
 {{- else -}}
-{{- range $key, $value := dict "auth.callers.secretName" $auth.callers.secretName "auth.clientCa.secretName" $auth.clientCa.secretName "auth.jwt.issuer" $auth.jwt.issuer "tls.secretName" $values.tls.secretName "tls.issuerRef" $values.tls.issuerRef -}}
-{{- if $value }}{{ fail (printf "%s: it has no effect while auth.mode is anonymous; set auth.mode to token or mtls" $key) }}{{ end -}}
-{{- end -}}
+{{- include "marquee.checkIdle" (list "while auth.mode is anonymous; set auth.mode to token or mtls" (dict "auth.callers.secretName" $auth.callers.secretName "auth.jwt.issuer" $auth.jwt.issuer "tls.secretName" $values.tls.secretName "tls.issuerRef" $values.tls.issuerRef)) -}}
 {{- if not $auth.allowAnonymousIngress -}}
 {{- $remedy := "set auth.mode to token or mtls, or auth.allowAnonymousIngress to true" -}}
 {{- if $values.ingress.enabled }}{{ fail (printf "ingress.enabled: whoever reaches it could call, as auth.mode is anonymous; %s" $remedy) }}{{ end -}}
 {{- if ne $values.gateway.service.type "ClusterIP" }}{{ fail (printf "gateway.service.type: whoever reaches a %s could call, as auth.mode is anonymous; %s" $values.gateway.service.type $remedy) }}{{ end -}}
 {{- end -}}
+{{- end -}}
+{{- if ne $auth.mode "mtls" }}{{ include "marquee.checkIdle" (list "unless auth.mode is mtls" (dict "auth.clientCa.secretName" $auth.clientCa.secretName)) }}{{ end -}}
+{{- if not $auth.jwt.issuer }}{{ include "marquee.checkIdle" (list "without auth.jwt.issuer" (dict "auth.jwt.audience" $auth.jwt.audience "auth.jwt.jwksUrl" $auth.jwt.jwksUrl)) }}{{ end -}}
+{{- if not $values.tls.issuerRef }}{{ include "marquee.checkIdle" (list "without tls.issuerRef" (dict "gateway.tls.dnsNames" ($values.gateway.tls).dnsNames)) }}{{ end -}}
+{{- range $component, $one := include "marquee.components" . | fromYaml -}}
+{{- $key := include "marquee.key" $component -}}
+{{- $speaksTls := include "marquee.speaksTls" (list $ $one) -}}
+{{- if and $speaksTls (eq (int $one.probe.port) 50051) }}{{ fail (printf "%s.probe.port: kubelet speaks no TLS, as this port does; set 9465 for an image of Marquee's runtime, or gateway.tls to plaintext for another" $key) }}{{ end -}}
+{{- if not $speaksTls }}{{ include "marquee.checkIdle" (list "where there is no TLS, as auth.mode or gateway.tls says" (dict (printf "%s.tls.secretName" $key) ($one.tls).secretName)) }}{{ end -}}
+{{- if or $speaksTls (eq $component "gateway") -}}
+{{- range $name := list "ALLOW_ANONYMOUS" "CALLERS" "JWT_AUDIENCE" "JWT_ISSUER" "JWT_JWKS_URL" "TLS_CERT" "TLS_CLIENT_CA" "TLS_KEY" -}}
+{{- if hasKey $one.env (printf "MARQUEE_%s" $name) }}{{ fail (printf "%s.env.MARQUEE_%s: leave it out, also in defaults.env; auth and tls say who may call" $key $name) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Fail for values that do nothing beside the others. Takes (list when values-by-key). */}}
+{{- define "marquee.checkIdle" -}}
+{{- $when := index . 0 -}}
+{{- range $key, $value := index . 1 -}}
+{{- if $value }}{{ fail (printf "%s: it has no effect %s" $key $when) }}{{ end -}}
 {{- end -}}
 {{- end -}}
 

@@ -18,7 +18,7 @@ recognizers:
   {{- $entry := dict "target" (printf "dns:///%s:50051" (include "marquee.host" (list $ . $own))) }}
   {{- if eq $own.deploy false }}
   {{- if not ($own.gateway).target }}{{ fail (printf "recognizers.%s.gateway.target: say where it is, as the chart does not deploy it" .) }}{{ end }}
-  {{- if not (hasKey $own.gateway "tls") }}{{ fail (printf "recognizers.%s.gateway.tls: say how it is reached, by certificates or the word plaintext, as the chart does not deploy it" .) }}{{ end }}
+  {{- if kindIs "invalid" $own.gateway.tls }}{{ fail (printf "recognizers.%s.gateway.tls: say how it is reached, by certificates or the word plaintext, as the chart does not deploy it" .) }}{{ end }}
   {{- end }}
   {{ . }}:
     {{- toYaml (merge (dict) ($own.gateway | default dict) $entry) | nindent 4 }}

@@ -59,6 +59,7 @@ annotations:
 {{- range $name, $own := .Values.recognizers -}}
 {{- if eq $name "gateway" }}{{ fail "recognizers.gateway: a recognizer cannot be called gateway" }}{{ end -}}
 {{- if and (kindIs "map" $own) (ne ($own).deploy false) -}}
+{{- if gt (len (printf "%s-%s" (include "marquee.fullname" $) $name)) 63 }}{{ fail (printf "recognizers.%s: too long a name for a Service, together with %s" $name (include "marquee.fullname" $)) }}{{ end -}}
 {{- $_ := set $all $name (mergeOverwrite (deepCopy $.Values.defaults) $own) -}}
 {{- if not (index $all $name).image.repository }}{{ fail (printf "recognizers.%s.image.repository: say which image it runs, or set deploy: false" $name) }}{{ end -}}
 {{- end -}}
@@ -70,6 +71,11 @@ annotations:
 {{- define "marquee.several" -}}
 {{- $fewest := ternary .replicas .autoscaling.minReplicas (eq .autoscaling.type "none") -}}
 {{- if gt (int $fewest) 1 -}}true{{- end -}}
+{{- end -}}
+
+{{/* The port of a URL, or of an address without a scheme. */}}
+{{- define "marquee.port" -}}
+{{- regexFind "^[^/?#]*" (regexReplaceAll "^[a-z]+://" . "") | regexFind ":[0-9]+$" | trimPrefix ":" | default "443" -}}
 {{- end -}}
 
 {{- define "marquee.serviceAccountName" -}}
