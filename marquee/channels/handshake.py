@@ -84,7 +84,7 @@ def _tls_fault(address: Address, tls: Tls) -> Fault | None:
         return Fault(
             "TLS_NOT_OFFERED",
             f"The server at {address.text} speaks no TLS. If it is the right port and plaintext will do, "
-            "use HOST:PORT without https://, --tls, CA and client certificate.",
+            "use HOST:PORT without https://, --tls, --server-name, CA and client certificate.",
         )
     return None
 

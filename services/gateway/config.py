@@ -87,7 +87,7 @@ class Tls(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     ca: Path | None = None
-    """Certificates, PEM, that vouch for the recognizer; without them those of the machine."""
+    """Certificates, PEM, that vouch for the recognizer; without them the public ones that gRPC comes with."""
     cert: Path | None = None
     """The gateway's certificate chain, PEM, for recognizers that ask for one."""
     key: Path | None = None

@@ -35,7 +35,7 @@ class Certificate:
     chain: bytes
     key: bytes
     ca: bytes | None = None
-    """None: a server asks for no certificate, a client trusts what the machine does."""
+    """None: a server asks for no certificate, a client trusts the public ones that gRPC comes with."""
 
     @property
     def expiry(self) -> datetime:
