@@ -41,6 +41,7 @@ _FAULTS = {
     "iss": "it is from another issuer than MARQUEE_JWT_ISSUER",
     "aud": "it is for another audience than MARQUEE_JWT_AUDIENCE",
     "nbf": "it is not valid yet",
+    "iat": "it was issued in the future: is a clock wrong?",
 }
 """Claim → what is wrong with it."""
 _KEY_TYPES = ("RSA", "EC", "OKP")
@@ -107,10 +108,13 @@ class Issuer:
         return self._verified[token]
 
     async def _find_keys(self, kid: str | None) -> None:
-        """Wait for the key, if it is none of those known; no other call waits, whatever the issuer does."""
+        """Wait for the key, if it is none of those known; no other call waits, whatever the issuer does.
+
+        A JWT that names none may be of a new key: keys are old sooner.
+        """
         if not self._keys or (kid is not None and all(key.kid != kid for key in self._keys)):
             await asyncio.shield(self._fetch())
-        elif time.monotonic() - self._begin > _FRESH_SECONDS:
+        elif time.monotonic() - self._begin > (_RETRY_SECONDS if kid is None else _FRESH_SECONDS):
             self._fetch()
         if not self._keys:
             raise DependencyUnavailable("The keys of the JWT's issuer cannot be fetched. Try again later.")

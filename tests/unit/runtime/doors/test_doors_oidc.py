@@ -77,6 +77,7 @@ async def test_the_address_of_the_keys_may_be_set(served: Issuer) -> None:
         ({"exp": None}, "it lacks a good exp"),
         ({"exp": "9999999999"}, "it lacks a good exp"),
         ({"nbf": 9_999_999_999}, "it is not valid yet"),
+        ({"iat": 9_999_999_999}, "it was issued in the future"),
         ({"sub": None}, "it lacks a good sub"),
         ({"sub": ""}, "it lacks a good sub"),
         ({"sub": 5}, "it lacks a good sub"),
@@ -174,6 +175,32 @@ async def test_a_new_key_is_fetched(served: Issuer, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(oidc, "_RETRY_SECONDS", 0)
     served.rotate("first", "second")
     assert await believing.claims_of(served.token("second"))
+
+
+async def test_a_new_key_without_an_id_is_fetched(served: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where JWTs name no key, the keys are fetched again as soon as they may be."""
+    believing = believer(served)
+    assert await believing.claims_of(nameless(served))
+    monkeypatch.setattr(oidc, "_RETRY_SECONDS", 0)
+    served.rotate("second")
+    token = nameless(served)
+    async with asyncio.timeout(PATIENCE):
+        while not await believes(believing, token):  # noqa: ASYNC110 - a thread fetches them
+            await asyncio.sleep(0.01)
+
+
+def nameless(served: Issuer) -> str:
+    """Return a JWT of the issuer's key, of which neither has an ID."""
+    (key,) = served.keys.values()
+    del served.pages["/keys"]["keys"][0]["kid"]
+    return jwt.encode({"alg": "RS256"}, served.claims(), key, ["RS256"])
+
+
+async def believes(believing: oidc.Issuer, token: str) -> bool:
+    try:
+        return bool(await believing.claims_of(token))
+    except TokenInvalid:
+        return False
 
 
 async def test_a_key_that_is_withdrawn_ends_its_jwts(served: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
