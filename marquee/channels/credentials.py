@@ -20,6 +20,7 @@ Token: TypeAlias = str | Callable[[], str]
 Cert: TypeAlias = StrPath | tuple[StrPath, StrPath]
 
 _TOKEN = re.compile(r"[!-~]+")
+_STRAY = "has a blank, a line break or a character that is not ASCII: give the token alone."
 _KEY = re.compile(r"(?!grpc-)[0-9a-z_.-]{1,256}")
 _VALUE = re.compile(r"[ -~]*")
 _MISMATCHES = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")
@@ -142,7 +143,7 @@ def token_in(path: str) -> Token:
 def authorization(token: str) -> tuple[str, str]:
     """Return the metadata that shows the token. Raises InvalidCredentials for what no token can be."""
     if not _TOKEN.fullmatch(token):
-        raise _invalid("The token has a blank, a line break or a character that is not ASCII: give the token alone.")
+        raise _invalid(f"The token {_STRAY}")
     return ("authorization", f"Bearer {token}")
 
 
@@ -175,6 +176,8 @@ def _content(path: Path) -> str:
         raise _invalid(f"The token in {path} cannot be read: {getattr(error, 'strerror', None) or error}.") from None
     if not token:
         raise _invalid(f"{path} is empty: write the token into it.")
+    if not _TOKEN.fullmatch(token):
+        raise _invalid(f"What is in {path} {_STRAY}")
     return token
 
 

@@ -133,14 +133,19 @@ def test_what_editors_add_to_a_token_is_left_out(
 
 
 def test_a_token_file_that_holds_none(tmp_path: Path) -> None:
-    """A file that is missing or empty is named by the call that needs it."""
+    """A file that is missing, empty or of another kind is named by the call that needs it."""
+    (tmp_path / "empty").touch()
+    (tmp_path / "header").write_text("Bearer secret")
+    (tmp_path / "folder").mkdir()
+    faults = {"missing": "No such file", "empty": "is empty", "header": "has a blank", "folder": "Is a directory"}
     with serving(Peer()) as peer:
-        for path, message in ((tmp_path / "missing", "cannot be read: No such file"), (tmp_path / "empty", "is empty")):
-            (tmp_path / "empty").touch()
+        for name, message in faults.items():
             with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("MARQUEE_TOKEN_FILE", str(path))
-                with Client(peer.address) as client, pytest.raises(InvalidCredentials, match=message):
+                patch.setenv("MARQUEE_TOKEN_FILE", str(tmp_path / name))
+                with Client(peer.address) as client, pytest.raises(InvalidCredentials, match=message) as refused:
                     client.recognizers()
+            assert f"{tmp_path / name} " in refused.value.message
+            assert "secret" not in refused.value.message
     assert peer.metadata == []
 
 
