@@ -120,6 +120,7 @@ class Backend:
             logger.warning(event, recognizer=self.name, error=exc.message)
             return self._failure(method, status.from_exception(exc, recognizer=self.name))
         except Exception:
+            code = _Code.INTERNAL
             logger.exception("unforeseen", recognizer=self.name)
             message = f"{self.name} could not be called, or its answer not be read. The gateway's log has the details."
             return self._failure(method, status.make(_Code.INTERNAL, "RECOGNIZER_FAILED", message))

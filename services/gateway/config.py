@@ -196,7 +196,9 @@ def _read(path: Path) -> Any:
 def _explain(path: Path, tree: Any, exc: ValidationError) -> Iterator[str]:
     for error in exc.errors():
         keys = [key for key in error["loc"] if key not in ("[key]", "[map]", "[word]")]
-        message = "unknown key" if error["type"] == "extra_forbidden" else error["msg"].removeprefix("Value error, ")
+        message = error["msg"].removeprefix("Value error, ").partition(" or instance of ")[0]
+        if error["type"] == "extra_forbidden":
+            message = "unknown key"
         yield f"{path}:{_line(tree, keys)}: {'.'.join(map(str, keys)) or 'the file'}: {message}"
 
 

@@ -115,7 +115,7 @@ MISTAKES = {
     "a name with a slash": ("recognizers:\n  a/b: {target: 'svm:1'}\n", 2, "a/b: String should match"),
     "an entry without anything": ("recognizers:\n  svm:\n", 2, "svm: Input should be a valid dictionary"),
     "no recognizer": ("recognizers: {}\n", 1, "recognizers: "),
-    "an empty file": ("", 1, "the file: "),
+    "an empty file": ("", 1, "the file: Input should be a valid dictionary"),
     "a list": ("- svm\n", 1, "the file: "),
     "a tab": ("recognizers:\n\tsvm: x\n", 2, "cannot start any token"),
     "an open bracket": ("recognizers: {svm: {target: a\n", 2, "expected"),
