@@ -158,6 +158,8 @@ def _add(register: Register, who: str, words: Sequence[str]) -> None:
     if place in known[kind]:
         raise ValueError(f"{who} is there twice")
     line = _read(words)
+    if line.name == ANONYMOUS.name:
+        raise ValueError(f"name={line.name}: that is everybody without a line")
     known[kind][place] = Entry(key, line.caller(), line.expires)
 
 

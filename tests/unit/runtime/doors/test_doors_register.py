@@ -92,6 +92,7 @@ def test_the_end_of_a_line_is_told_in_utc() -> None:
         ("sub:a name=a scopes=", "scopes="),
         ("sub:a name=a scopes=root", "scopes="),
         ("sub:a name=a,b scopes=recognize", "name=a,b"),
+        ("sub:a name=anonymous scopes=recognize", "name=anonymous"),
         ("sub:a name=a\0b scopes=recognize", "name=a\0b"),
         (f"sub:a name={'a' * 256} scopes=recognize", "name=a"),
         (f"sub:a {PLAIN} collections=", "collections="),
