@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterable
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -45,6 +46,7 @@ class Tracer:
     def __init__(self, name: str) -> None:
         _check_endpoint()
         _check_headers()
+        _check_files()
         resource = Resource.create({"service.name": os.environ.get("OTEL_SERVICE_NAME") or name})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._exporter = OTLPSpanExporter()
@@ -100,6 +102,12 @@ def _check_headers() -> None:
         value = unquote(header)
         if not (_HEADER.fullmatch(header) and value.isascii() and value.isprintable()):
             raise Misconfigured(f"{name} is no list of NAME=VALUE, parted by commas, with values in URL encoding.")
+
+
+def _check_files() -> None:
+    for name, path in map(_variable, ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")):
+        if path and not Path(path).is_file():
+            raise Misconfigured(f"{name} is {path}, where there is no file.")
 
 
 def _variable(name: str) -> tuple[str, str]:

@@ -198,6 +198,7 @@ WRONG = {
     "a header with a comma": {"OTEL_EXPORTER_OTLP_TRACES_HEADERS": f"key=one,{UNSAID}"},
     "a header with a line feed": {"OTEL_EXPORTER_OTLP_HEADERS": f"key={UNSAID}%0a"},
     "a header without a name": {"OTEL_EXPORTER_OTLP_HEADERS": f"={UNSAID}"},
+    "no such file": {"OTEL_EXPORTER_OTLP_CERTIFICATE": "/nowhere/ca.pem"},
     "no such compression": {"OTEL_EXPORTER_OTLP_COMPRESSION": "brotli"},
     "no delay": {"OTEL_BSP_SCHEDULE_DELAY": "-1"},
     "no time": {"OTEL_EXPORTER_OTLP_TIMEOUT": "soon"},
