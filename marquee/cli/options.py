@@ -19,6 +19,7 @@ CALLER_NAME = re.compile(r"[A-Za-z0-9._~@:/+|%-]{1,255}")
 _COLLECTION = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _PERIOD = re.compile(r"(?P<count>[1-9][0-9]{0,6})(?P<unit>[hd])")
 _MAX_RATE = 1_000_000
+_MIN_CALLS = 0.00001
 
 
 class Output(StrEnum):
@@ -67,8 +68,10 @@ def _sha256(text: str) -> str:
 
 
 def _caller(name: str) -> str:
-    if not CALLER_NAME.fullmatch(name):
-        raise typer.BadParameter("a name has 1 to 255 characters of A-Z a-z 0-9 . _ ~ @ : / + | % -.")
+    if name == "anonymous" or not CALLER_NAME.fullmatch(name):
+        raise typer.BadParameter(
+            "a name has 1 to 255 characters of A-Z a-z 0-9 . _ ~ @ : / + | % -, and is not anonymous."
+        )
     return name
 
 
@@ -108,8 +111,8 @@ def _expiry(text: str) -> datetime:
 
 
 def _rate(calls: float | None) -> float | None:
-    if calls is not None and not 0 < calls <= _MAX_RATE:
-        raise typer.BadParameter(f"must be greater than 0, and at most {_MAX_RATE}.")
+    if calls is not None and not _MIN_CALLS <= calls <= _MAX_RATE:
+        raise typer.BadParameter(f"must be greater than 0: {_MIN_CALLS:f} at least, and at most {_MAX_RATE}.")
     return calls
 
 
