@@ -100,11 +100,11 @@ class Backend:
             return self._failure(method, status.make(_Code.RESOURCE_EXHAUSTED, "SHED", message), pb.OUTCOME_SHED)
         self._in_flight += method.places
         try:
-            return await self._answer(method, request, timeout, hops)
+            return await self._ask(method, request, timeout, hops)
         finally:
             self._in_flight -= method.places
 
-    async def _answer(self, method: Method, request: bytes, timeout: float, hops: int) -> Any:
+    async def _ask(self, method: Method, request: bytes, timeout: float, hops: int) -> Any:
         end = time.monotonic() + timeout
         span, code = client_span(method.path, self.name), _Code.CANCELLED
         try:
@@ -152,8 +152,8 @@ class Backend:
             return None
         logger.error("a caller's limit would not be kept", recognizer=self.name)
         message = (
-            f"{self.name} costs money, and would not learn what {caller.name} may spend a day, since the gateway does "
-            f"not show it who it is. In the gateway's file, set tls with cert and key, or token_file, of {self.name}."
+            f"{self.name} costs money: set tls with cert and key, or token_file, for it in the gateway's file. "
+            f"It is not shown who the gateway is, so it would not believe what {caller.name} may spend a day."
         )
         return status.from_exception(Misconfigured(message), recognizer=self.name)
 

@@ -48,7 +48,7 @@ async def test_a_limit_that_nobody_would_keep_lets_no_paid_call_through(
     assert outcomes(response) == {"svm": "OK", "paid": "ERROR"}
     assert {"paid": "ERROR"} in map(outcomes, streamed)
     assert code_and_reason(failed) == ("FAILED_PRECONDITION", "MISCONFIGURED")
-    assert failed.message.endswith("set tls with cert and key, or token_file, of paid.")
+    assert failed.message.startswith("paid costs money: set tls with cert and key, or token_file, for it")
 
 
 @pytest.mark.parametrize(
