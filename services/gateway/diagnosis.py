@@ -85,6 +85,7 @@ def _probe(host: str, port: int, tls: Tls | None) -> str:
 def _context(tls: Tls) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=tls.ca)
     context.check_hostname = False  # gRPC has checked it
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as gRPC does: a CA need not be a root
     context.set_alpn_protocols(["h2"])
     if tls.cert:
         context.load_cert_chain(tls.cert, tls.key)

@@ -145,6 +145,14 @@ async def test_says_what_is_wrong_with_its_own_certificate(
     assert failed.message.startswith(f"svm cannot be called: {words}")
 
 
+async def test_a_ca_need_not_be_a_root(ours: Authority) -> None:
+    """A connection that fails is diagnosed by the CA that the gateway trusts, which may be an intermediate one."""
+    child = ours.child()
+    async with leaf(Scripted("svm"), **serving(child.issue(NAME), ours.path)) as target:
+        failed = await failure(BackendConfig(target=target, tls=showing(child)))
+    assert failed.message == "svm cannot be called: it asks for a client certificate, and this gateway has none for it."
+
+
 async def test_says_that_a_recognizer_speaks_no_tls(ours: Authority) -> None:
     """TLS to a plaintext recognizer is an ERROR that says so."""
     async with leaf(Scripted("svm")) as target:
