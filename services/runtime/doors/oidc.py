@@ -48,6 +48,7 @@ _KEY_TYPES = ("RSA", "EC", "OKP")
 _MIN_RSA_BITS = 2048
 """By RFC 7518; shorter ones can be factored."""
 _SCOPE_CLAIMS = ("scope", "scp", "roles")
+_COLLECTIONS = "marquee_collections"
 _CLAIMABLE = frozenset(Scope) - {Scope.RELAY}
 
 
@@ -220,7 +221,6 @@ def claimed(claims: Mapping[str, Any], register: Register) -> Caller:
     Scopes are words of `scope`, `scp` or `roles`, with or without "marquee:"; `marquee_collections` are collections.
     """
     words = {word.removeprefix("marquee:") for claim in _SCOPE_CLAIMS for word in _words(claims.get(claim))}
-    collections = claims.get("marquee_collections")
     try:
         name = register.free_name(claims["sub"])
     except ValueError as exc:
@@ -228,7 +228,7 @@ def claimed(claims: Mapping[str, Any], register: Register) -> Caller:
     return Caller(
         name,
         frozenset(scope for scope in _CLAIMABLE if scope in words),
-        None if collections is None else frozenset(_words(collections)),
+        frozenset(_words(claims[_COLLECTIONS])) if _COLLECTIONS in claims else None,
     )
 
 
