@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import hypothesis
 import pytest
+import structlog
 
 from tests.support.processes import LocalSystem, local_system
 
@@ -62,6 +63,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> object:
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} skipped under {_REQUIRE_ALL}=1: {report.longrepr}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def own_log() -> Iterator[None]:
+    """Restore where this process logs: commands of servers change it."""
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="session")
