@@ -47,7 +47,7 @@ class Settings(DoorSettings):
         description="Memory for requests, in MiB: those being answered count with every copy that the server makes "
         "and with recognizers' answers over 1 MiB, those being received with 16 each. A call beyond it is refused, "
         "unless it is alone. Four requests, two health checks and two reflection streams are received besides: "
-        "resident memory exceeds that of an idle server by up to this and 160 MiB, not counting decoded pictures. "
+        "resident memory exceeds that of an idle server by up to this and 224 MiB, not counting decoded pictures. "
         "Further calls wait for up to 3 s to be received.",
     )
     drain_delay_seconds: float = Field(

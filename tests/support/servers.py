@@ -34,6 +34,7 @@ from services.runtime.images.image import Image
 from services.runtime.leaf.leaf import Leaf, serve
 from services.runtime.leaf.recognizer import Options
 from services.runtime.limits import MIB
+from services.runtime.memory import give_back_freed_memory
 from services.runtime.server.calls import CallInterceptor
 from services.runtime.server.server import LIMITS, Service
 from services.runtime.settings import LeafSettings, load_settings
@@ -258,6 +259,7 @@ def main() -> None:
         load_seconds=args.load_seconds,
         load_error=Misconfigured(args.load_error) if args.load_error else None,
     )
+    give_back_freed_memory()
     serve(recognizer, load_settings(LeafSettings))
 
 
