@@ -1,11 +1,12 @@
 """The gateway's configuration: one YAML file.
 
+    tls: {ca: ca.crt, cert: tls.crt, key: tls.key}
     recognizers:
       svm:
         target: svm:50051
         timeout: 5
 
-A mistake is reported with file and line, and the gateway does not start.
+A mistake is reported with file and line. The gateway then does not start, or works on with the file before.
 """
 
 import re
