@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,17 +35,6 @@ def log(tmp_path: Path) -> Iterator[Path]:
         with suppress(OSError):  # its disk is full
             handler.close()
     own.handlers[:], own.level, own.propagate = before
-
-
-@pytest.fixture
-def enroller() -> ScriptedEnroller:
-    return ScriptedEnroller()
-
-
-@pytest.fixture
-async def svm(enroller: ScriptedEnroller) -> AsyncIterator[EnrollmentServiceStub]:
-    async with enrolling(enroller) as address, client(address) as stub:
-        yield stub
 
 
 def lines(log: Path) -> list[dict[str, Any]]:

@@ -1,7 +1,5 @@
 """EnrollmentService, as every leaf serves it."""
 
-from collections.abc import AsyncIterator
-
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
@@ -13,17 +11,6 @@ from services.runtime.errors import FaceAlreadyEnrolled, NoFace, NotOffered
 from services.runtime.people import person_id_of
 from tests.support.enrollers import ScriptedEnroller, client, code_and_reason, enrolling, enrollment, refusal
 from tests.support.servers import picture
-
-
-@pytest.fixture
-def enroller() -> ScriptedEnroller:
-    return ScriptedEnroller()
-
-
-@pytest.fixture
-async def svm(enroller: ScriptedEnroller) -> AsyncIterator[EnrollmentServiceStub]:
-    async with enrolling(enroller) as address, client(address) as stub:
-        yield stub
 
 
 def metadata(status: status_pb2.Status) -> dict[str, str]:
