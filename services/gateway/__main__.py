@@ -2,7 +2,7 @@
 
 import sys
 
-from services.gateway.config import ConfigError, load_config
+from services.gateway.config import ConfigError
 from services.gateway.servicer import Gateway
 from services.gateway.settings import GatewaySettings
 from services.runtime.memory import give_back_freed_memory
@@ -14,7 +14,7 @@ def main() -> None:
     """Read settings and configuration, then serve until SIGTERM."""
     settings = load_settings(GatewaySettings)
     try:
-        gateway = Gateway(load_config(settings.gateway_config), settings, settings.gateway_config)
+        gateway = Gateway(settings.gateway_config, settings)
     except ConfigError as exc:
         sys.stderr.write(f"{exc}\n")
         sys.exit(2)

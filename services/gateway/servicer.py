@@ -42,13 +42,19 @@ _verdicts = Counter("marquee_verdicts", "Total verdicts by state.", ("state",))
 
 
 class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
-    """RecognizerService, implemented by calling the servers that the configuration names, in its latest version."""
+    """RecognizerService, implemented by calling the servers that the configuration names.
 
-    def __init__(self, config: GatewayConfig, settings: GatewaySettings, file: Path | None = None) -> None:
+    Of a file the latest version counts. Raises ConfigError.
+    """
+
+    def __init__(self, config: GatewayConfig | Path, settings: GatewaySettings) -> None:
         self.name = settings.gateway_name
         self._s3_allowed = settings.s3_allowed
-        self._file = Watched("configuration", [file], partial(load_config, file), self._connect) if file else None
-        self._config = self._file.value if self._file else config
+        self._file: Watched[GatewayConfig] | None = None
+        if isinstance(config, Path):
+            self._file = Watched("configuration", [config], partial(load_config, config), self._connect)
+            config = self._file.value
+        self._config = config
         self._credentials: Credentials = {}
         self._backends: dict[str, Backend] = {}
         self._retiring: set[asyncio.Task[None]] = set()

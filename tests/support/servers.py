@@ -21,7 +21,7 @@ from PIL import Image as Pillow
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 from services.gateway import fusion
-from services.gateway.config import BackendConfig, GatewayConfig, load_config
+from services.gateway.config import BackendConfig, GatewayConfig
 from services.gateway.servicer import Gateway
 from services.gateway.settings import GatewaySettings
 from services.runtime import status
@@ -283,7 +283,7 @@ async def gateway(
 @asynccontextmanager
 async def gateway_of(file: Path, wake: asyncio.Event) -> AsyncIterator[Stub]:
     """Yield a client of a gateway that follows its file, and what that names, at once when `wake` is set."""
-    service = Gateway(load_config(file), GatewaySettings(), file)
+    service = Gateway(file, GatewaySettings())
     async with served(service, wake=wake) as address, stub(address) as client:
         yield client
 
