@@ -9,8 +9,10 @@ from pathlib import Path
 
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
-from services.names import SERVERS, settings_of
+from services.names import SERVICES, settings_of
+from services.runtime.doors.settings import DoorSettings
 from services.runtime.limits import (
     DEFAULT_DEADLINE_SECONDS,
     DEFAULT_MAX_LABELS,
@@ -28,13 +30,13 @@ from services.runtime.limits import (
 )
 from services.runtime.limits import TABLE as FIELDS
 from services.runtime.server.server import LIMITS
-from services.runtime.settings import PREFIX, FaceSettings, LeafSettings, Settings
+from services.runtime.settings import PREFIX, FaceSettings, LeafSettings, ProcessSettings, Settings
 from services.runtime.status import TABLE
 
 DOCS = Path(__file__).resolve().parent
-KINDS: tuple[type[Settings], ...] = (
-    *(Settings, LeafSettings, FaceSettings),
-    *(kind for name in SERVERS for kind in settings_of(name)),
+KINDS: tuple[type[BaseSettings], ...] = (
+    *(ProcessSettings, DoorSettings, Settings, LeafSettings, FaceSettings),
+    *(kind for name in SERVICES for kind in settings_of(name)),
 )
 
 
@@ -154,8 +156,8 @@ _CALLS = {
 }
 
 
-def _rows(kind: type[Settings]) -> Iterator[str]:
-    inherited = getattr(kind.__base__, "model_fields", {})
+def _rows(kind: type[BaseSettings]) -> Iterator[str]:
+    inherited = {name for base in kind.__bases__ for name in getattr(base, "model_fields", {})}
     for name, field in kind.model_fields.items():
         if name not in inherited:
             yield f"| `{PREFIX}{name.upper()}` | {_default(field)} | {field.description or ''} |"
@@ -166,7 +168,8 @@ def _default(field: FieldInfo) -> str:
         return "CPU cores"
     if field.default is PydanticUndefined:
         return "required"
-    return f"`{field.default}`" if field.default not in (None, "", ()) else "-"
+    default = ",".join(map(str, field.default)) if isinstance(field.default, tuple | frozenset) else field.default
+    return f"`{default}`" if default not in (None, "") else "-"
 
 
 def _first_line(kind: type) -> str:

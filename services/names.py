@@ -7,14 +7,16 @@ from importlib import import_module
 
 RECOGNIZERS = ("rekognition", "keras", "svm")
 SERVERS = ("gateway", *RECOGNIZERS)
+"""The servers of the contract."""
+SERVICES = (*SERVERS, "web")
 
 
-def settings_of(server: str) -> list[type]:
-    """Return the classes that the server's settings module defines, the server's own first."""
-    module = import_module(f"services.{server}.settings")
+def settings_of(service: str) -> list[type]:
+    """Return the classes that the service's settings module defines, the service's own first."""
+    module = import_module(f"services.{service}.settings")
     kinds = [value for value in vars(module).values() if isinstance(value, type)]
     return [kind for kind in kinds if kind.__module__ == module.__name__]
 
 
 if __name__ == "__main__":
-    print(*SERVERS)  # noqa: T201
+    print(*SERVICES)  # noqa: T201

@@ -32,6 +32,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from services.runtime.doors.credentials import Tls
 from services.runtime.doors.settings import is_loopback
 
 _HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
@@ -80,27 +81,6 @@ def _is_address(host: str, version: int) -> bool:
 
 def _is_port(port: str) -> bool:
     return port.isdecimal() and 1 <= int(port) <= _MAX_PORT
-
-
-class Tls(BaseModel):
-    """How to reach recognizers by TLS. Files are read again when they change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    ca: Path | None = None
-    """Certificates, PEM, that vouch for the recognizer; without them the public ones that gRPC comes with."""
-    cert: Path | None = None
-    """The gateway's certificate chain, PEM, for recognizers that ask for one."""
-    key: Path | None = None
-    """Its private key, PEM."""
-    server_name: str | None = None
-    """Name that the recognizer's certificate must have, if not the target's."""
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        if (self.cert is None) != (self.key is None):
-            raise ValueError("cert and key: set both or neither")
-        return self
 
 
 Way = Annotated[

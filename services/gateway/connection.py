@@ -3,16 +3,16 @@
 import asyncio
 import json
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import grpc
 
-from services.gateway.config import BackendConfig, GatewayConfig, Tls
+from services.gateway.config import BackendConfig, GatewayConfig
 from services.gateway.diagnosis import Diagnosis
 from services.runtime.doors import certificates
+from services.runtime.doors.credentials import Tls, watched_proof, watched_token
 from services.runtime.doors.watch import Watched
 from services.runtime.limits import MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
 from services.runtime.server.server import RECOGNIZER_SERVICE
@@ -92,43 +92,13 @@ def _certificates(credentials: Credentials) -> set[Path]:
 
 
 def _read(source: Tls | Path) -> Watched[Any]:
-    if isinstance(source, Path):
-        return Watched("token", [source], partial(_read_token, source))
-    paths, replace = filter(None, (source.ca, source.cert, source.key)), partial(_Proof.replace, name=str(source.cert))
-    return Watched("client certificate", tuple(paths), partial(_read_tls, source), replace)
+    return watched_token(source) if isinstance(source, Path) else watched_proof(source)
 
 
 def _begin(source: Tls | Path, value: Any) -> None:
     """Measure a certificate that comes into use, if it is one."""
-    if isinstance(source, Tls) and value.certificate:
-        value.certificate.begin(str(source.cert))
-
-
-class _Proof(NamedTuple):
-    """What the gateway and a recognizer show each other."""
-
-    credentials: grpc.ChannelCredentials
-    certificate: certificates.Certificate | None
-
-    def replace(self, name: str) -> None:
-        """Take the place of the one in use. Raises ValueError for a certificate that is not valid now."""
-        if self.certificate:
-            self.certificate.replace(name)
-
-
-def _read_tls(tls: Tls) -> _Proof:
-    ca = certificates.read_ca(tls.ca) if tls.ca else None
-    if tls.cert is None or tls.key is None:
-        return _Proof(grpc.ssl_channel_credentials(ca), None)
-    certificate = certificates.read_certificate(tls.cert, tls.key)
-    return _Proof(grpc.ssl_channel_credentials(ca, certificate.key, certificate.chain), certificate)
-
-
-def _read_token(path: Path) -> str:
-    words = path.read_bytes().split()
-    if len(words) != 1 or not words[0].isascii() or not words[0].decode("ascii").isprintable():
-        raise ValueError(f"{path} holds no token.")
-    return words[0].decode("ascii")
+    if isinstance(source, Tls):
+        value.begin(str(source.cert))
 
 
 def _options(config: BackendConfig) -> list[tuple[str, int | str]]:

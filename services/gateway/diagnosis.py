@@ -8,8 +8,9 @@ import time
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from services.gateway.config import BackendConfig, Tls
+from services.gateway.config import BackendConfig
 from services.runtime.doors.certificates import read_certificate
+from services.runtime.doors.credentials import Tls
 
 _VERDICTS = {
     "certificate has expired": "its certificate has expired",

@@ -7,10 +7,10 @@ from typing import TextIO, cast
 
 import structlog
 
-from services.runtime.settings import Settings
+from services.runtime.settings import ProcessSettings
 
 
-def configure(settings: Settings) -> None:
+def configure(settings: ProcessSettings) -> None:
     """Send the logs of this project and of libraries to standard error in one format.
 
     Our own bypass the standard library's loggers, which would double the time for the line of a call.
@@ -51,7 +51,7 @@ def _to_standard_error() -> structlog.WriteLoggerFactory:
     return structlog.WriteLoggerFactory(cast("TextIO", _StandardError()))
 
 
-def _renderers(settings: Settings) -> list[structlog.typing.Processor]:
+def _renderers(settings: ProcessSettings) -> list[structlog.typing.Processor]:
     if settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty()):
         return [structlog.dev.ConsoleRenderer()]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, Field, ValidationError, field_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from services.runtime.doors.settings import DoorSettings
 
@@ -17,10 +17,32 @@ _PASSWORD = re.compile("//[^/]*@")
 """The user and the password of a URL."""
 
 
-class Settings(DoorSettings):
-    """Settings of every server."""
+class ProcessSettings(BaseSettings):
+    """Settings of every process that serves."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
+
+    metrics_port: int = Field(9464, ge=1, le=65535, description="Port of the Prometheus metrics, path /metrics.")
+    metrics_host: str | None = Field(None, description="Address on which metrics are served. Default: `MARQUEE_HOST`.")
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="`json`, `console`, or `auto`: console on a terminal, otherwise json."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
+    drain_delay_seconds: float = Field(
+        0,
+        ge=0,
+        le=300,
+        description="Seconds after SIGTERM during which the server says that it is not ready, but still accepts calls.",
+    )
+    drain_seconds: float = Field(
+        15, ge=0, le=300, description="Seconds after that during which running calls may finish."
+    )
+
+
+class Settings(ProcessSettings, DoorSettings):
+    """Settings of every gRPC server."""
+
+    model_config = ProcessSettings.model_config  # of several bases pydantic takes the last one's
 
     port: int = Field(50051, ge=1, le=65535, description="gRPC port.")
     health_port: int = Field(
@@ -30,12 +52,6 @@ class Settings(DoorSettings):
         description="Port of a second listener, plaintext, with the health service alone, for kubelet's probes. It is "
         "opened only where `host` is no loopback address. 0: none.",
     )
-    metrics_port: int = Field(9464, ge=1, le=65535, description="Port of the Prometheus metrics, path /metrics.")
-    metrics_host: str | None = Field(None, description="Address on which metrics are served. Default: `MARQUEE_HOST`.")
-    log_format: Literal["auto", "json", "console"] = Field(
-        "auto", description="`json`, `console`, or `auto`: console on a terminal, otherwise json."
-    )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Minimum log level.")
     s3_allowed: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="S3 objects that callers may name, comma-separated: `bucket` or `bucket/prefix`; a folder ends "
@@ -49,15 +65,6 @@ class Settings(DoorSettings):
         "unless it is alone. Four requests, two health checks and two reflection streams are received besides: "
         "resident memory exceeds that of an idle server by up to this and 224 MiB, not counting decoded pictures. "
         "Further calls wait for up to 3 s to be received.",
-    )
-    drain_delay_seconds: float = Field(
-        0,
-        ge=0,
-        le=300,
-        description="Seconds after SIGTERM during which the server reports NOT_SERVING but still accepts calls.",
-    )
-    drain_seconds: float = Field(
-        15, ge=0, le=300, description="Seconds after that during which running calls may finish."
     )
     max_connection_age_seconds: int = Field(
         300, ge=1, description="Seconds after which clients are asked to reconnect, so that new replicas get calls."
@@ -117,7 +124,7 @@ class FaceSettings(LeafSettings):
     )
 
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound=ProcessSettings)
 
 
 def load_settings(kind: type[S], *, listens: bool = True) -> S:

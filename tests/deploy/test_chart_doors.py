@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from services.gateway.config import Tls, load_config
+from services.gateway.config import load_config
 from services.gateway.settings import GatewaySettings
 from services.names import RECOGNIZERS, SERVERS
+from services.runtime.doors.credentials import Tls
 from services.runtime.doors.register import parse
 from services.runtime.doors.scopes import Scope
 from services.runtime.settings import LeafSettings

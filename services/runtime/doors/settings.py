@@ -42,7 +42,10 @@ _Url = Annotated[str, AfterValidator(check_url)]
 
 
 class DoorSettings(BaseSettings):
-    """Settings of who may call. Raises ValidationError for a server that everybody could call by mistake."""
+    """Settings of who may call a gRPC server.
+
+    Raises ValidationError for one that everybody could call by mistake.
+    """
 
     host: str = Field("127.0.0.1", description="Address to listen on; use 0.0.0.0 in a container.")
     allow_anonymous: bool = Field(

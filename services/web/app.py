@@ -1,0 +1,33 @@
+"""The application: the routes of pages, API and files, and the middleware around them."""
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from services.web.access.door import Door
+from services.web.assets import Assets
+from services.web.gateway import Gateway
+from services.web.pages.recognize import RecognizePage
+from services.web.pages.render import Renderer
+from services.web.settings import WebSettings
+
+
+def build(settings: WebSettings, gateway: Gateway) -> Starlette:
+    """Return the application. Raises OSError if files of the page are missing."""
+    assets = Assets()
+    renderer = Renderer(assets)
+    return Starlette(
+        routes=[
+            Route("/static/{name}", assets.serve),
+            Route("/livez", _alive),
+            *RecognizePage(gateway, renderer).routes(),
+        ],
+        middleware=[Middleware(Door, settings=settings, gateway=gateway)],
+    )
+
+
+async def _alive(request: Request) -> PlainTextResponse:
+    del request
+    return PlainTextResponse("ok\n")

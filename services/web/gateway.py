@@ -1,0 +1,160 @@
+"""The gateway, as the page and the HTTP API call it."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from marquee.v1 import enrollment_pb2, recognizer_pb2
+from services.runtime import status
+from services.runtime.doors.caller import RELAY_BUDGET_KEY, RELAY_KEY, Caller
+from services.runtime.doors.credentials import watched_proof, watched_token
+from services.runtime.doors.scopes import Scope
+from services.runtime.doors.watch import Watched
+from services.runtime.limits import MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
+from services.web.access import visit
+from services.web.access.visit import Metadata
+from services.web.settings import WebSettings
+
+SERVICES = (
+    recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"],
+    enrollment_pb2.DESCRIPTOR.services_by_name["EnrollmentService"],
+)
+"""What of the contract is served over HTTP, too."""
+RECOGNIZE, STREAM, LIST = (
+    SERVICES[0].methods_by_name[name] for name in ("RecognizeImage", "StreamRecognizeImage", "ListRecognizers")
+)
+ENROLL, REMOVE_FACES = (SERVICES[1].methods_by_name[name] for name in ("EnrollFaces", "RemoveFaces"))
+_MAX_STATUS_METADATA_BYTES = 64 * 1024
+
+
+class Gateway:
+    """The gateway. Made inside the event loop. Raises ValueError and OSError for files that cannot be used."""
+
+    def __init__(self, settings: WebSettings) -> None:
+        self._target = settings.web_gateway
+        self._tls = settings.gateway_tls
+        self._proof = watched_proof(self._tls) if self._tls else None
+        path = settings.web_gateway_token_file
+        self._token = watched_token(path) if path else None
+        self._open()
+
+    def files(self) -> Sequence[Watched[Any]]:
+        """Return what to read again when it changes."""
+        return tuple(file for file in (self._proof, self._token) if file is not None)
+
+    def relaying(self, caller: Caller) -> Metadata:
+        """Return metadata with which the page calls for a visitor; none if it has nothing to show who it is."""
+        own = () if self._token is None else (("authorization", f"Bearer {self._token.value}"),)
+        if not own and not (self._tls and self._tls.cert):
+            return ()
+        budget = caller.daily_micro_usd
+        limit = () if budget is None else ((RELAY_BUDGET_KEY, str(budget)),)
+        return (*own, (RELAY_KEY, caller.name), *limit)
+
+    async def call(self, method: MethodDescriptor, request: Message, timeout: float | None = None) -> Any:
+        """Return the response of a unary method, called for the current visitor.
+
+        `timeout` is in seconds; None: the gateway's default. Raises StatusError, and DomainError for what the visitor
+        may not do.
+        """
+        metadata = _checked(method, request)
+        call: Any = self._connected().unary_unary(_path(method), _serialize, _response(method))
+        try:
+            response = await call(request, metadata=metadata, timeout=_bounded(timeout))
+        except grpc.aio.AioRpcError as exc:
+            raise status.StatusError(status.from_rpc_error(exc)) from None
+        return _without_spending(response) if method is LIST else response
+
+    async def stream(
+        self, method: MethodDescriptor, request: Message, timeout: float | None = None
+    ) -> AsyncIterator[Any]:
+        """Yield the responses of a streaming method as they come. Closing the iterator cancels the call.
+
+        Parameters and errors are those of `call`.
+        """
+        metadata = _checked(method, request)
+        start: Any = self._connected().unary_stream(_path(method), _serialize, _response(method))
+        call = start(request, metadata=metadata, timeout=_bounded(timeout))
+        try:
+            async for response in call:
+                yield response
+        except grpc.aio.AioRpcError as exc:
+            raise status.StatusError(status.from_rpc_error(exc)) from None
+        finally:
+            call.cancel()
+
+    async def close(self) -> None:
+        """Close the connection; calls that are running are cancelled."""
+        await self._channel.close()
+
+    def _connected(self) -> grpc.aio.Channel:
+        """Return the channel, a new one if the certificates have changed. The old one ends with its calls."""
+        if self._proof is not None and self._proof.value is not self._opened_with:
+            self._open()
+        return self._channel
+
+    def _open(self) -> None:
+        self._opened_with = self._proof.value if self._proof else None
+        options = _options(self._tls.server_name if self._tls else None)
+        self._channel = (
+            grpc.aio.secure_channel(self._target, self._opened_with.credentials, options=options)
+            if self._opened_with
+            else grpc.aio.insecure_channel(self._target, options=options)
+        )
+
+
+def _path(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def _checked(method: MethodDescriptor, request: Message) -> Metadata:
+    """Return what the gateway is shown for the current visitor. Raises DomainError if they may not make the call."""
+    here = visit.current()
+    here.check(_path(method), request)
+    return here.metadata
+
+
+def _without_spending(response: recognizer_pb2.ListRecognizersResponse) -> recognizer_pb2.ListRecognizersResponse:
+    """Take out money that the page may see, and the current visitor may not."""
+    here = visit.current()
+    if here.caller is not None and not here.may(Scope.ADMIN):
+        for one in response.recognizers:
+            response.spending_withheld |= one.HasField("spending")
+            one.ClearField("spending")
+    return response
+
+
+def _serialize(request: Message) -> bytes:
+    return request.SerializeToString()
+
+
+def _response(method: MethodDescriptor) -> Any:
+    return GetMessageClass(method.output_type).FromString
+
+
+def _bounded(timeout: float | None) -> float | None:
+    return None if timeout is None else min(timeout, MAX_DEADLINE_SECONDS)
+
+
+def _options(server_name: str | None) -> list[tuple[str, int | str]]:
+    return [
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_metadata_size", _MAX_STATUS_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", _MAX_STATUS_METADATA_BYTES),
+        ("grpc.lb_policy_name", "round_robin"),
+        # The gateway is the operator's: an address in http_proxy is for the way out.
+        ("grpc.enable_http_proxy", 0),
+        # A gateway that comes back, or a new replica, is used within 2 s.
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.min_reconnect_backoff_ms", 1000),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+        ("grpc.dns_min_time_between_resolutions_ms", 2000),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        *([("grpc.ssl_target_name_override", server_name)] if server_name else []),
+    ]
