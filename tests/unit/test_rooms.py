@@ -20,7 +20,7 @@ _SOURCES = [
     path.relative_to(ROOT)
     for top in ("marquee", "services", "local", "helm")
     for path in sorted((ROOT / top).rglob("*.py"))
-    if _GENERATED not in path.name
+    if _GENERATED not in path.name and "node_modules" not in path.parts
 ]
 _MODULES_OF = {".".join(path.with_suffix("").parts): path for path in _SOURCES if not path.stem.startswith("__")}
 
