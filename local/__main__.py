@@ -7,12 +7,14 @@ import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
 
 from local import demo, stack
 from local.supervisor import PartFailed, Supervisor
 from services.runtime.settings import Settings, load_settings
+from services.web.settings import WebSettings
 
 _START_SECONDS = 180
 """A ceiling for a busy machine; a part that exits is noticed at once."""
@@ -23,7 +25,8 @@ def main() -> None:
     """Run until Ctrl-C, or with --once until the demo has been shown."""
     args = _parser().parse_args()
     os.environ["MARQUEE_HOST"] = args.host
-    load_settings(Settings)  # exits if anybody could call by mistake
+    for kind in (Settings, WebSettings):
+        load_settings(kind)  # exits if anybody could call by mistake
     for name in ("no_proxy", "no_grpc_proxy"):  # everything here is on the loopback, where no proxy finds it
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), stack.HOST, "localhost")))
     try:
@@ -36,9 +39,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m local",
         description="Start Marquee on this machine: stand-ins for S3, Rekognition and TensorFlow Serving, the "
-        "recognizers and the gateway, all on the loopback. Ctrl-C stops everything.",
-        epilog="The gateway asks callers for what the servers' settings say, such as MARQUEE_CALLERS and "
-        "MARQUEE_TLS_CERT. Without these it answers everybody; off the loopback, MARQUEE_ALLOW_ANONYMOUS=true does.",
+        "recognizers, the gateway and the page, all on the loopback. Ctrl-C stops everything.",
+        epilog="The gateway and the page ask for what the servers' settings say, such as MARQUEE_CALLERS and "
+        "MARQUEE_TLS_CERT. Without these they answer everybody; off the loopback, MARQUEE_ALLOW_ANONYMOUS=true does. "
+        "Where callers are asked who they are, the page needs a token of its own, MARQUEE_WEB_GATEWAY_TOKEN_FILE.",
     )
     parser.add_argument("--demo", action="store_true", help="recognize the demo pictures and print the results")
     parser.add_argument(
@@ -48,7 +52,10 @@ def _parser() -> argparse.ArgumentParser:
         "--port", type=_free_port, help="port of the gateway (default: 50051, or a free port if 50051 is taken)"
     )
     parser.add_argument(
-        "--host", default=stack.HOST, help="address on which the gateway listens (default: %(default)s)"
+        "--web-port", type=_free_port, help="port of the page (default: 8080, or a free port if 8080 is taken)"
+    )
+    parser.add_argument(
+        "--host", default=stack.HOST, help="address on which the gateway and the page listen (default: %(default)s)"
     )
     parser.add_argument(
         "--gallery",
@@ -65,7 +72,7 @@ def _free_port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= _MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: use 1 to {_MAX_PORT}")
     if not stack.is_free(int(text)):
-        raise argparse.ArgumentTypeError(f"{_taken(text)}; use another, or leave --port out")
+        raise argparse.ArgumentTypeError(f"{_taken(text)}; use another, or leave the option out")
     return int(text)
 
 
@@ -94,9 +101,9 @@ async def _run(args: argparse.Namespace) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    system = stack.build(args.state, args.gallery, args.port, args.host)
-    if args.port is None and not system.servers["gateway"].endswith(f":{stack.GATEWAY_PORT}"):
-        print(f"The {_taken(stack.GATEWAY_PORT)}: the gateway gets {system.servers['gateway']}.")
+    system = stack.build(args.state, args.gallery, args.port, args.web_port, args.host)
+    for note in _notes(args, system):
+        print(note)
 
     def report(event: str) -> None:
         print(f"* {event}", flush=True)
@@ -111,6 +118,17 @@ async def _run(args: argparse.Namespace) -> int:
         return await _serve(args, system, stop)
     finally:
         await supervisor.close()
+
+
+def _notes(args: argparse.Namespace, system: stack.Stack) -> Iterator[str]:
+    """Yield what is otherwise than one would expect."""
+    if args.port is None and not system.servers["gateway"].endswith(f":{stack.GATEWAY_PORT}"):
+        yield f"The {_taken(stack.GATEWAY_PORT)}: the gateway gets {system.servers['gateway']}."
+    if args.web_port is None and not system.page.endswith(f":{stack.WEB_PORT}"):
+        yield f"The {_taken(stack.WEB_PORT)}: the page gets {system.page}."
+    page = load_settings(WebSettings)
+    if load_settings(Settings).is_closed and not (page.web_gateway_token_file or page.web_gateway_cert):
+        yield "The page cannot call the gateway, which asks for credentials: set MARQUEE_WEB_GATEWAY_TOKEN_FILE."
 
 
 async def _start(supervisor: Supervisor, stop: asyncio.Event) -> bool:
@@ -140,7 +158,8 @@ def _addresses(system: stack.Stack, state: Path) -> str:
     gateway = system.gateway_url
     return "\n".join(
         [
-            f"Marquee is running (gRPC, {'the gateway with TLS' if '://' in gateway else 'plaintext'}):",
+            f"Open {system.page_url} and drop a picture on the page.",
+            f"Servers (gRPC, {'the gateway with TLS' if '://' in gateway else 'plaintext'}):",
             *lines,
             f"Try: {_command('recognize', '--address', gateway, f'{state}/pictures/both.jpg')}",
             f"     {_command('recognize', '--address', gateway, f's3://{stack.BUCKET}/hopper.jpg')}",

@@ -13,7 +13,7 @@ from string import Template
 
 from local import pictures
 from local.supervisor import Part, grpc_serving, tcp_open
-from services.names import RECOGNIZERS
+from services.names import RECOGNIZERS, SERVICES
 from services.runtime.doors.settings import DoorSettings
 from services.runtime.settings import PREFIX
 from services.runtime.storage import files
@@ -21,11 +21,13 @@ from services.svm.networks.network import DLIB
 
 BUCKET = "marquee-demo"
 GATEWAY_PORT = 50051
+WEB_PORT = 8080
 HOST = "127.0.0.1"
 MODEL_BASE = Path("models/keras/celebrity")
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
 """The stand-ins accept any credentials; these keep a real account's from being sent anywhere."""
-_ANY_HOST = ("0.0.0.0", "::")
+_REACHED = {"0.0.0.0": HOST, "::": "localhost"}
+"""Address that listens on all interfaces → one at which this machine reaches it."""
 _NO_DOOR = {f"{PREFIX}{name.upper()}": "" for name in DoorSettings.model_fields}
 """Recognizers ask nobody who they are, whatever the environment says: that is for the gateway."""
 _PORTS = range(20_000, 32_000)
@@ -34,10 +36,11 @@ _SERVERS = (*RECOGNIZERS, "gateway")
 
 @dataclass(frozen=True)
 class Stack:
-    """The parts, and the addresses of the contract's servers and of their metrics."""
+    """The parts, the addresses of the contract's servers, of the page, and of the metrics of all of these."""
 
     parts: Sequence[Part]
     servers: dict[str, str]
+    page: str
     metrics: dict[str, str]
     s3_url: str
 
@@ -45,11 +48,17 @@ class Stack:
     def gateway_url(self) -> str:
         """The gateway's address as clients take it."""
         address = self.servers["gateway"]
-        return f"https://{address.replace(HOST, 'localhost')}" if _speaks_tls() else address
+        return f"https://{_certified(address)}" if _speaks_tls() else address
+
+    @property
+    def page_url(self) -> str:
+        """The page's address as browsers take it."""
+        return f"http://{self.page}"
 
     def write(self, path: Path) -> None:
         """Write addresses and process ids as JSON, atomically."""
         facts = {
+            "page_url": self.page_url,
             "servers": self.servers,
             "metrics": self.metrics,
             "s3_url": self.s3_url,
@@ -59,18 +68,20 @@ class Stack:
         files.write(path, json.dumps(facts, indent=2))
 
 
-def build(state: Path, gallery: Path | None = None, port: int | None = None, host: str = HOST) -> Stack:
-    """Lay out the system on free loopback ports; the gateway gets `port`, by default 50051 if that is free.
+def build(
+    state: Path, gallery: Path | None = None, port: int | None = None, web_port: int | None = None, host: str = HOST
+) -> Stack:
+    """Lay out the system on free loopback ports.
 
-    The gateway listens on `host`; the environment's MARQUEE_ variables say whom it answers.
+    The gateway gets `port` and the page `web_port`, by default 50051 and 8080 if these are free. Both listen on `host`;
+    the environment's MARQUEE_ variables say whom they answer.
     """
-    s3, aws, tf_serving, *rest = (f"{HOST}:{port}" for port in free_ports(3 + 2 * len(_SERVERS)))
-    servers = dict(zip(_SERVERS, rest[: len(_SERVERS)], strict=True))
-    metrics = dict(zip(_SERVERS, rest[len(_SERVERS) :], strict=True))
-    if port or is_free(GATEWAY_PORT):
-        servers["gateway"] = f"{HOST}:{port or GATEWAY_PORT}"
-    if host not in _ANY_HOST:
-        servers["gateway"] = servers["gateway"].replace(HOST, host)
+    s3, aws, tf_serving, *rest = (f"{HOST}:{port}" for port in free_ports(4 + len(_SERVERS) + len(SERVICES)))
+    servers = dict(zip(_SERVERS, rest, strict=False))
+    page, *metrics_addresses = rest[len(_SERVERS) :]
+    metrics = dict(zip((*_SERVERS, "web"), metrics_addresses, strict=True))
+    servers["gateway"] = _outer(servers["gateway"], host, port, GATEWAY_PORT)
+    page = _outer(page, host, web_port, WEB_PORT)
     gallery = gallery or _demo_gallery(state)
     pictures.write_demo(state / "pictures")
     config = _gateway_config(state, servers)
@@ -89,8 +100,9 @@ def build(state: Path, gallery: Path | None = None, port: int | None = None, hos
         _aws_rekognition(aws, gallery, s3),
         _tf_serving(tf_serving),
         *(_server(name, servers[name], metrics[name], everywhere | own.get(name, {})) for name in _SERVERS),
+        _web(page, metrics["web"], host, servers["gateway"]),
     ]
-    return Stack(parts, servers, metrics, f"http://{s3}")
+    return Stack(parts, servers, page, metrics, f"http://{s3}")
 
 
 def free_ports(count: int) -> list[int]:
@@ -112,6 +124,13 @@ def _is_free(family: socket.AddressFamily, host: str, port: int) -> bool:
     except OSError as exc:
         return exc.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # a machine without IPv6
     return True
+
+
+def _outer(address: str, host: str, port: int | None, default: int) -> str:
+    """Return the address of a server for callers: on the requested port, else on its default if that is free."""
+    number = port or (default if is_free(default) else address.rpartition(":")[2])
+    reached = _REACHED.get(host, host)
+    return f"[{reached}]:{number}" if ":" in reached else f"{reached}:{number}"
 
 
 def _allowed() -> str:
@@ -154,19 +173,41 @@ def _tf_serving(address: str) -> Part:
 
 def _server(name: str, address: str, metrics: str, environment: dict[str, str]) -> Part:
     is_gateway = name == "gateway"
-    where = {
-        "MARQUEE_HOST": HOST,
-        "MARQUEE_PORT": address.rpartition(":")[2],
-        "MARQUEE_HEALTH_PORT": "0",
+    port = {"MARQUEE_HOST": HOST, "MARQUEE_PORT": address.rpartition(":")[2], "MARQUEE_HEALTH_PORT": "0"}
+    door = {} if is_gateway else _NO_DOOR
+    is_ready = tcp_open if is_gateway and _speaks_tls() else grpc_serving
+    return Part(name, f"services.{name}", address, is_ready, environment=door | port | _observed(metrics) | environment)
+
+
+def _web(address: str, metrics: str, host: str, gateway: str) -> Part:
+    """Return the page, which reaches a gateway with TLS as the client here does, unless told otherwise."""
+    where = {"MARQUEE_HOST": host, "MARQUEE_WEB_PORT": address.rpartition(":")[2], "MARQUEE_WEB_GATEWAY": gateway}
+    if _speaks_tls():
+        where |= {"MARQUEE_WEB_GATEWAY": _certified(gateway), "MARQUEE_WEB_GATEWAY_TLS": "true"}
+        where |= {
+            f"MARQUEE_WEB_GATEWAY_{name}": _setting(f"WEB_GATEWAY_{name}", name) for name in ("CA", "CERT", "KEY")
+        }
+    return Part("web", "services.web", address, tcp_open, environment=_observed(metrics) | where)
+
+
+def _observed(metrics: str) -> dict[str, str]:
+    return {
         "MARQUEE_METRICS_HOST": HOST,
         "MARQUEE_METRICS_PORT": metrics.rpartition(":")[2],
         "MARQUEE_LOG_FORMAT": os.environ.get("MARQUEE_LOG_FORMAT", "json"),
     }
-    door = {} if is_gateway else _NO_DOOR
-    is_ready = tcp_open if is_gateway and _speaks_tls() else grpc_serving
-    return Part(name, f"services.{name}", address, is_ready, environment=door | where | environment)
+
+
+def _setting(*names: str) -> str:
+    """Return the first of the variables that is set."""
+    return next(filter(None, (os.environ.get(f"{PREFIX}{name}") for name in names)), "")
 
 
 def _speaks_tls() -> bool:
     """Return whether the environment makes the gateway speak TLS."""
     return bool(os.environ.get("MARQUEE_TLS_CERT"))
+
+
+def _certified(address: str) -> str:
+    """Return the address by the name that certificates are made out to."""
+    return address.replace(HOST, "localhost")

@@ -105,7 +105,7 @@ async def tcp_open(address: str) -> bool:
     """Return whether the address accepts connections."""
     host, _, port = address.rpartition(":")
     try:
-        _, writer = await asyncio.open_connection(host, int(port))
+        _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
     except OSError:
         return False
     writer.close()
