@@ -1,6 +1,7 @@
 """The launcher's shutdown and its demo."""
 
 import hashlib
+import json
 import os
 import re
 import signal
@@ -62,9 +63,9 @@ def test_the_demo_fails_when_a_verdict_is_wrong(tmp_path: Path) -> None:
 
 
 def test_a_taken_port_is_said_and_the_commands_can_be_typed(tmp_path: Path) -> None:
-    """If 50051 is taken, the gateway gets another port; what is printed runs as it stands, in any shell."""
+    """If 50051 or 8080 is taken, the server gets another port; what is printed runs as it stands, in any shell."""
     state = tmp_path / "a folder"
-    with _listening(50051), (tmp_path / "output").open("w") as output:
+    with _listening(50051), _listening(8080), (tmp_path / "output").open("w") as output:
         command = [sys.executable, "-m", "local", "--state", state]
         with spawn(command, env=os.environ | {"http_proxy": "http://127.0.0.1:9"}, stdout=output) as process:
             wait_until(lambda: "Ctrl-C" in _text(tmp_path / "output") or process.poll() is not None, 2 * PATIENCE)
@@ -75,6 +76,8 @@ def test_a_taken_port_is_said_and_the_commands_can_be_typed(tmp_path: Path) -> N
             process.send_signal(signal.SIGINT)
             process.wait(PATIENCE)
     assert "The port 50051 is taken (`lsof -i :50051` shows by whom): the gateway gets 127.0.0.1:" in text
+    assert "The port 8080 is taken (`lsof -i :8080` shows by whom): the page gets 127.0.0.1:" in text
+    assert json.loads((state / "stack.json").read_text())["page_url"] in text
     assert [result.returncode for result in results] == [0, 0], text
     assert all("Grace Hopper" in result.stdout for result in results)
 
@@ -109,12 +112,13 @@ def _loopback_hosts() -> list[str]:
     return ["127.0.0.1", "::1"]
 
 
+@pytest.mark.parametrize("option", ["--port", "--web-port"])
 @pytest.mark.parametrize("host", _loopback_hosts())
-def test_a_requested_port_that_is_taken_is_refused(host: str) -> None:
+def test_a_requested_port_that_is_taken_is_refused(host: str, option: str) -> None:
     """The launcher exits 2 before anything starts, whichever address of `localhost` has the port, and says so."""
     with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         port = listener.getsockname()[1]
-        result = run([sys.executable, "-m", "local", "--port", str(port)])
+        result = run([sys.executable, "-m", "local", option, str(port)])
     assert result.returncode == 2
     assert f"port {port} is taken (`lsof -i :{port}` shows by whom)" in result.stderr
 
@@ -157,6 +161,6 @@ def _text(path: Path) -> str:
 
 
 def _demo(state: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    port = str(free_port())
-    command = [sys.executable, "-m", "local", "--once", "--state", state, "--port", port, *arguments]
+    ports = ("--port", str(free_port()), "--web-port", str(free_port()))
+    command = [sys.executable, "-m", "local", "--once", "--state", state, *ports, *arguments]
     return run(command, env=os.environ | environment)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import grpc
+import httpx
 import pytest
 
 from marquee import Client, MarqueeError, Outcome, Recognition, VerdictState
@@ -133,6 +134,19 @@ def test_a_killed_gateway_comes_back(breakable: LocalSystem) -> None:
         client.recognize(picture)
         os.kill(int(breakable.facts["pids"]["gateway"]), signal.SIGKILL)
         wait_until(lambda: _answers(client, picture))
+
+
+def test_a_killed_page_comes_back(breakable: LocalSystem) -> None:
+    """The page is served again once it has been killed."""
+    os.kill(int(breakable.facts["pids"]["web"]), signal.SIGKILL)
+    wait_until(lambda: _opens(breakable.page_url))
+
+
+def _opens(url: str) -> bool:
+    try:
+        return httpx.get(url).is_success
+    except httpx.TransportError:
+        return False
 
 
 def test_pictures_are_back_after_s3_is_killed(breakable: LocalSystem) -> None:

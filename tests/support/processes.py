@@ -90,7 +90,7 @@ class LocalSystem:
     state: Path
 
     @property
-    def facts(self) -> dict[str, dict[str, str]]:
+    def facts(self) -> dict[str, Any]:
         return json.loads((self.state / "stack.json").read_text())
 
     def address(self, server: str) -> str:
@@ -98,6 +98,11 @@ class LocalSystem:
 
     def metrics_url(self, server: str) -> str:
         return f"http://{self.facts['metrics'][server]}/metrics"
+
+    @property
+    def page_url(self) -> str:
+        """The page's address, without a slash at its end."""
+        return self.facts["page_url"]
 
     def picture(self, name: str) -> bytes:
         return (self.state / "pictures" / name).read_bytes()
@@ -120,6 +125,7 @@ def local_system(state: Path) -> Iterator[LocalSystem]:
     """Start the system with its files below `state`; yield it when it serves, stop it afterwards."""
     state.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "local", "--state", state, "--port", str(free_port())]
+    command += ["--web-port", str(free_port())]
     environment = os.environ | {"MARQUEE_S3_ALLOWED": MISSING_BUCKET} | _PATIENT
     with (
         (state / "launcher.log").open("wb") as log,
