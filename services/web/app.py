@@ -9,6 +9,7 @@ from starlette.routing import Route
 from services.web.access.door import Door
 from services.web.assets import Assets
 from services.web.gateway import Gateway
+from services.web.pages.errors import Errors, Unforeseen
 from services.web.pages.recognize import RecognizePage
 from services.web.pages.render import Renderer
 from services.web.settings import WebSettings
@@ -18,13 +19,15 @@ def build(settings: WebSettings, gateway: Gateway) -> Starlette:
     """Return the application. Raises OSError if files of the page are missing."""
     assets = Assets()
     renderer = Renderer(assets)
+    errors = Errors(renderer)
     return Starlette(
         routes=[
             Route("/static/{name}", assets.serve),
             Route("/livez", _alive),
             *RecognizePage(gateway, renderer).routes(),
         ],
-        middleware=[Middleware(Door, settings=settings, gateway=gateway)],
+        middleware=[Middleware(Door, settings=settings, gateway=gateway), Middleware(Unforeseen, errors=errors)],
+        exception_handlers=errors.handlers,
     )
 
 

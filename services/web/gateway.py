@@ -1,9 +1,10 @@
 """The gateway, as the page and the HTTP API call it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import grpc
+import structlog
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -14,6 +15,7 @@ from services.runtime.doors.caller import RELAY_BUDGET_KEY, RELAY_KEY, Caller
 from services.runtime.doors.credentials import watched_proof, watched_token
 from services.runtime.doors.scopes import Scope
 from services.runtime.doors.watch import Watched
+from services.runtime.errors import DependencyUnavailable, DomainError, ImageTooLarge, InvalidAnswer, OutOfTime
 from services.runtime.limits import MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
 from services.web.access import visit
 from services.web.access.visit import Metadata
@@ -29,6 +31,14 @@ RECOGNIZE, STREAM, LIST = (
 )
 ENROLL, REMOVE_FACES = (SERVICES[1].methods_by_name[name] for name in ("EnrollFaces", "RemoveFaces"))
 _MAX_STATUS_METADATA_BYTES = 64 * 1024
+
+_FAILURES: Mapping[grpc.StatusCode, tuple[type[DomainError], str]] = {
+    grpc.StatusCode.UNAVAILABLE: (DependencyUnavailable, "The gateway cannot be reached. Try again in a moment."),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (OutOfTime, "The gateway did not answer in time. Try again."),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: (ImageTooLarge, "With all around it the picture is over the limit of 16 MiB."),
+}
+"""What gRPC itself reports of a call → the error for the visitor."""
+logger = structlog.get_logger()
 
 
 class Gateway:
@@ -66,7 +76,7 @@ class Gateway:
         try:
             response = await call(request, metadata=metadata, timeout=_bounded(timeout))
         except grpc.aio.AioRpcError as exc:
-            raise status.StatusError(status.from_rpc_error(exc)) from None
+            raise _error(exc) from None
         return _without_spending(response) if method is LIST else response
 
     async def stream(
@@ -83,7 +93,7 @@ class Gateway:
             async for response in call:
                 yield response
         except grpc.aio.AioRpcError as exc:
-            raise status.StatusError(status.from_rpc_error(exc)) from None
+            raise _error(exc) from None
         finally:
             call.cancel()
 
@@ -116,6 +126,16 @@ def _checked(method: MethodDescriptor, request: Message) -> Metadata:
     here = visit.current()
     here.check(_path(method), request)
     return here.metadata
+
+
+def _error(failure: grpc.aio.AioRpcError) -> Exception:
+    """Return what a call failed with. What gRPC itself says, which names addresses, goes no further."""
+    answer = status.from_rpc_error(failure)
+    if status.reason_of(answer):
+        return status.StatusError(answer)
+    kind, message = _FAILURES.get(failure.code(), (InvalidAnswer, "The gateway gave an answer that makes no sense."))
+    logger.warning("gateway failed", code=failure.code().name, error=answer.message)
+    return kind(message)
 
 
 def _without_spending(response: recognizer_pb2.ListRecognizersResponse) -> recognizer_pb2.ListRecognizersResponse:

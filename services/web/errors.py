@@ -1,0 +1,126 @@
+"""Errors as HTTP has them: what a status, a domain error or any other exception becomes, and Connect's JSON of it."""
+
+import base64
+import http
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import grpc
+from google.protobuf import json_format
+from google.rpc import error_details_pb2, status_pb2
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from services.runtime import status
+
+_Code = grpc.StatusCode
+HTTP_STATUS: Mapping[grpc.StatusCode, int] = {
+    _Code.CANCELLED: 499,
+    _Code.UNKNOWN: 500,
+    _Code.INVALID_ARGUMENT: 400,
+    _Code.DEADLINE_EXCEEDED: 504,
+    _Code.NOT_FOUND: 404,
+    _Code.ALREADY_EXISTS: 409,
+    _Code.PERMISSION_DENIED: 403,
+    _Code.RESOURCE_EXHAUSTED: 429,
+    _Code.FAILED_PRECONDITION: 400,
+    _Code.ABORTED: 409,
+    _Code.OUT_OF_RANGE: 400,
+    _Code.UNIMPLEMENTED: 501,
+    _Code.INTERNAL: 500,
+    _Code.UNAVAILABLE: 503,
+    _Code.DATA_LOSS: 500,
+    _Code.UNAUTHENTICATED: 401,
+}
+"""gRPC's code → HTTP's, as Connect has them."""
+_TOO_LARGE = "IMAGE_TOO_LARGE"
+_CODES: Mapping[int, grpc.StatusCode] = {
+    400: _Code.INVALID_ARGUMENT,
+    401: _Code.UNAUTHENTICATED,
+    403: _Code.PERMISSION_DENIED,
+    404: _Code.NOT_FOUND,
+    405: _Code.UNIMPLEMENTED,
+    408: _Code.DEADLINE_EXCEEDED,
+    409: _Code.ABORTED,
+    413: _Code.RESOURCE_EXHAUSTED,
+    415: _Code.INVALID_ARGUMENT,
+    421: _Code.INVALID_ARGUMENT,
+    422: _Code.INVALID_ARGUMENT,
+    429: _Code.RESOURCE_EXHAUSTED,
+    431: _Code.INVALID_ARGUMENT,
+    501: _Code.UNIMPLEMENTED,
+    503: _Code.UNAVAILABLE,
+    504: _Code.DEADLINE_EXCEEDED,
+}
+"""HTTP's code → gRPC's, of what is refused before a call is made."""
+_API = ("/v1/", "/marquee.", "/openapi.json")
+
+
+def is_api(path: str) -> bool:
+    """Return whether programs call the path, and read errors as JSON, rather than people."""
+    return path.startswith(_API)
+
+
+def status_of(error: Exception, **metadata: str) -> status_pb2.Status:
+    """Return the status for the caller. `metadata` goes with what is unforeseen, such as the request's ID."""
+    if isinstance(error, HTTPException):
+        code = _CODES.get(error.status_code, _Code.UNKNOWN)
+        return status.make(code, http.HTTPStatus(error.status_code).name, error.detail)
+    return status.from_exception(error, **metadata)
+
+
+def http_status(error: Exception) -> int:
+    """Return HTTP's code for the error."""
+    if isinstance(error, HTTPException):
+        return error.status_code
+    answer = status.from_exception(error)
+    return 413 if status.reason_of(answer) == _TOO_LARGE else HTTP_STATUS[status.code_of(answer)]
+
+
+def retry_after(error: Exception) -> float | None:
+    """Return in how many seconds the call may succeed; None: unknown."""
+    info = error_details_pb2.RetryInfo()
+    for detail in status_of(error).details:
+        if detail.Unpack(info):
+            return float(info.retry_delay.ToNanoseconds()) / 1e9
+    return None
+
+
+def headers_of(error: Exception) -> dict[str, str]:
+    """Return the headers that go with the error: when to try again, how to show who calls, and what it has itself."""
+    own = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    wait = retry_after(error)
+    return (
+        {"Cache-Control": "no-store"}
+        | ({"Retry-After": str(math.ceil(wait))} if wait is not None else {})
+        | ({"WWW-Authenticate": "Bearer"} if http_status(error) == http.HTTPStatus.UNAUTHORIZED else {})
+        | own
+    )
+
+
+def connect_json(answer: status_pb2.Status) -> dict[str, Any]:
+    """Return the error as Connect writes it: code, message, and details, each with its bytes and, to read, its JSON."""
+    return {
+        "code": status.code_of(answer).name.lower().replace("cancelled", "canceled"),
+        "message": answer.message,
+        "details": [
+            {
+                "type": detail.TypeName(),
+                "value": _base64(detail.value),
+                "debug": {k: v for k, v in json_format.MessageToDict(detail).items() if k != "@type"},
+            }
+            for detail in answer.details
+        ],
+    }
+
+
+def json_response(error: Exception, **metadata: str) -> Response:
+    """Return what programs get."""
+    content = json.dumps(connect_json(status_of(error, **metadata)), ensure_ascii=False)
+    return Response(f"{content}\n", http_status(error), headers_of(error), "application/json")
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode().rstrip("=")
