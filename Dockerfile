@@ -24,7 +24,8 @@ LABEL org.opencontainers.image.title="Marquee" \
 ENV PYTHONPATH=/opt/packages:/app HOME=/tmp MARQUEE_HOST=0.0.0.0 MARQUEE_LOG_FORMAT=json
 WORKDIR /app
 USER 65532:65532
-EXPOSE 50051 9464 9465
+# gRPC, metrics and health; the page has 8080 instead of the first and the last.
+EXPOSE 50051 9464 9465 8080
 
 # Stand-ins for S3, Rekognition and TensorFlow Serving, the demo's models and pictures, and the client.
 FROM server AS local

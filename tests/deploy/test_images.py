@@ -2,13 +2,14 @@
 
 import re
 import shutil
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from helm.generate import ROOT
-from services.names import RECOGNIZERS, SERVERS
+from services.names import RECOGNIZERS, SERVICES
 from tests.support.processes import run
 
 pytestmark = pytest.mark.slow
@@ -29,7 +30,7 @@ def test_a_services_image_has_only_what_it_needs() -> None:
     assert "ARG PACKAGES=${SERVICE}\nCOPY requirements/${PACKAGES}.txt" in _stage("service-packages")
 
 
-@pytest.mark.parametrize("service", SERVERS)
+@pytest.mark.parametrize("service", SERVICES)
 def test_every_service_has_its_lock_file(service: str) -> None:
     """Every listed service can be built: its folder has a __main__.py, and its packages are locked."""
     assert (ROOT / "services" / service / "__main__.py").exists()
@@ -47,6 +48,19 @@ def test_images_do_not_run_as_root() -> None:
     for target in ("service", "local"):
         users = re.findall(r"^USER (\S+)", _stage("server") + _stage(target), re.MULTILINE)
         assert users[-1] == "65532:65532"
+
+
+def test_the_pages_image_has_every_file_that_browsers_load(tmp_path: Path) -> None:
+    """Of npm's packages the build sees scripts alone, which are all that the page serves."""
+    ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    after = ignored[ignored.index("services/web/node_modules") + 1 :]
+    kept = [path for line in after for path in ROOT.glob(line.removeprefix("!"))]
+    for path in [*kept, ROOT / "services" / "web" / "assets.py", *(ROOT / "services" / "web" / "static").iterdir()]:
+        (tmp_path / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, tmp_path / path.relative_to(ROOT))
+    assert {path.suffix for path in kept} == {".js"}
+    read = [sys.executable, "-c", "from services.web.assets import Assets; Assets()"]
+    assert run(read, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)}).stderr == ""
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.names import SERVERS
+from services.names import SERVICES
 from tests.support.processes import ROOT, run
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ importlib.import_module(module)
 """
 
 
-@pytest.mark.parametrize("service", SERVERS)
+@pytest.mark.parametrize("service", SERVICES)
 def test_a_service_imports_what_its_image_has(service: str) -> None:
     """A service's entry point needs only the packages in its lock file."""
     _import(f"services.{service}.__main__", _locked(f"requirements/{service}.txt"))
