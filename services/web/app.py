@@ -12,6 +12,7 @@ from services.web.gateway import Gateway
 from services.web.pages.errors import Errors, Unforeseen
 from services.web.pages.recognize import RecognizePage
 from services.web.pages.render import Renderer
+from services.web.pages.status import StatusPage
 from services.web.settings import WebSettings
 
 
@@ -25,6 +26,7 @@ def build(settings: WebSettings, gateway: Gateway) -> Starlette:
             Route("/static/{name}", assets.serve),
             Route("/livez", _alive),
             *RecognizePage(gateway, renderer).routes(),
+            *StatusPage(gateway, renderer).routes(),
         ],
         middleware=[Middleware(Door, settings=settings, gateway=gateway), Middleware(Unforeseen, errors=errors)],
         exception_handlers=errors.handlers,

@@ -13,7 +13,10 @@ _FOLDER = Path(__file__).resolve().parent.parent / "templates"
 
 
 class Renderer:
-    """Maker of HTML. Every template has `asset` (name → URL), `import_map` and `visit`; all text is escaped."""
+    """Maker of HTML, all text of which is escaped.
+
+    Every template has `asset` (name → URL), `import_map`, `visit` and `dollars` (millionths → text).
+    """
 
     def __init__(self, assets: Assets) -> None:
         self._environment = Environment(
@@ -24,7 +27,7 @@ class Renderer:
             lstrip_blocks=True,
             auto_reload=False,
         )
-        self._environment.globals |= {"asset": assets.url, "import_map": assets.import_map()}
+        self._environment.globals |= {"asset": assets.url, "import_map": assets.import_map(), "dollars": dollars}
 
     def text(self, template: str, **values: Any) -> str:
         """Return the template with the values filled in."""
@@ -33,3 +36,9 @@ class Renderer:
     def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """Return a page, which no cache keeps."""
         return HTMLResponse(self.text(template, **values), status, {"Cache-Control": "no-store"})
+
+
+def dollars(micro_usd: int) -> str:
+    """7 → $0.000007, 1000 → $0.001, 3400000 → $3.40, 1234500000 → $1,234.50."""
+    whole, millionths = divmod(abs(micro_usd), 1_000_000)
+    return f"{'-' if micro_usd < 0 else ''}${whole:,}.{f'{millionths:06}'.rstrip('0'):0<2}"
