@@ -25,6 +25,7 @@ def build(settings: WebSettings, gateway: Gateway) -> Starlette:
         routes=[
             Route("/static/{name}", assets.serve),
             Route("/livez", _alive),
+            Route("/readyz", _ready),
             *RecognizePage(gateway, renderer).routes(),
             *StatusPage(gateway, renderer).routes(),
         ],
@@ -36,3 +37,9 @@ def build(settings: WebSettings, gateway: Gateway) -> Starlette:
 async def _alive(request: Request) -> PlainTextResponse:
     del request
     return PlainTextResponse("ok\n")
+
+
+async def _ready(request: Request) -> PlainTextResponse:
+    """Answer whether to send visitors here: from the signal to stop on they should go elsewhere."""
+    is_stopping = getattr(request.app.state, "is_stopping", False)
+    return PlainTextResponse("stopping\n", 503) if is_stopping else PlainTextResponse("ok\n")

@@ -8,6 +8,7 @@ import structlog
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from structlog.contextvars import get_contextvars
 
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 from services.runtime import status
@@ -122,7 +123,12 @@ def _path(method: MethodDescriptor) -> str:
 
 
 def _checked(method: MethodDescriptor, request: Message) -> Metadata:
-    """Return what the gateway is shown for the current visitor. Raises DomainError if they may not make the call."""
+    """Return what the gateway is shown for the current visitor. Raises DomainError if they may not make the call.
+
+    A request without an ID of its own gets that of the HTTP request.
+    """
+    if getattr(request, "request_id", None) == "":
+        request.request_id = get_contextvars().get("request_id", "")  # type: ignore[attr-defined] # the line above
     here = visit.current()
     here.check(_path(method), request)
     return here.metadata

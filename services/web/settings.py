@@ -18,6 +18,16 @@ class WebSettings(ProcessSettings):
 
     host: str = Field("127.0.0.1", description="Address to listen on; use 0.0.0.0 in a container.")
     web_port: int = Field(8080, ge=1, le=65535, description="HTTP port.")
+    tls_cert: Path | None = Field(
+        None, description="Path of the page's own certificate chain, PEM. Set, the page speaks HTTPS only."
+    )
+    tls_key: Path | None = Field(None, description="Path of the certificate's private key, PEM, without a password.")
+    max_in_flight_mib: int = Field(
+        384,
+        ge=16,
+        description="Memory for uploads, in MiB: each counts with all copies, five times its size. Those beyond it "
+        "wait for up to 5 s on disk, and are refused then; one that is alone may be larger.",
+    )
     allow_anonymous: bool = Field(
         default=False,
         description="Whether visitors who have not signed in may do everything. If not, a page that listens off "
@@ -79,6 +89,8 @@ class WebSettings(ProcessSettings):
     def _check(self) -> Self:
         if bool(self.web_gateway_cert) != bool(self.web_gateway_key):
             raise ValueError("MARQUEE_WEB_GATEWAY_CERT and MARQUEE_WEB_GATEWAY_KEY: set both or neither")
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise ValueError("MARQUEE_TLS_CERT and MARQUEE_TLS_KEY: set both or neither")
         if not (self.is_on_loopback or self.is_closed or self.allow_anonymous):
             raise ValueError(
                 f"MARQUEE_HOST: whoever reaches {self.host} could use the page. To let people sign in, set "

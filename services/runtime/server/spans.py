@@ -4,8 +4,9 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -65,6 +66,13 @@ class Tracer:
         """Return the span of a call to this server."""
         carrier = {key: value for key, value in metadata if isinstance(value, str)}
         span = self._begin(path, trace.SpanKind.SERVER, _propagator.extract(carrier))
+        _served.set(span)
+        return _Span(span, _SERVER_FAULTS)
+
+    def request_span(self, method: str, headers: Mapping[str, str]) -> Span:
+        """Return the span of an HTTP request to this server."""
+        attributes = {"http.request.method": method}
+        span = self._tracer.start_span(method, _propagator.extract(headers), trace.SpanKind.SERVER, attributes)
         _served.set(span)
         return _Span(span, _SERVER_FAULTS)
 
@@ -133,4 +141,11 @@ class _Span(Span):
         self._span.set_attribute("rpc.grpc.status_code", int(code.value[0]))
         if code in self._faults:
             self._span.set_status(trace.StatusCode.ERROR, code.name)
+        self._span.end()
+
+    def end_request(self, route: str, status: int) -> None:
+        """End the span of an HTTP request; from 500 on the status is an error, by OpenTelemetry's conventions."""
+        self._span.set_attributes({"http.route": route, "http.response.status_code": status})
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            self._span.set_status(trace.StatusCode.ERROR)
         self._span.end()

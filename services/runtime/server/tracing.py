@@ -4,7 +4,7 @@ OpenTelemetry's own variables say where spans go and how many: https://opentelem
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -29,6 +29,9 @@ class Span:
 
     def end(self, code: grpc.StatusCode) -> None:
         """End the span with the call's code."""
+
+    def end_request(self, route: str, status: int) -> None:
+        """End the span of an HTTP request with the template of its path and its status."""
 
 
 def configure(name: str) -> None:
@@ -62,6 +65,11 @@ def shut_down() -> None:
 def server_span(path: str, metadata: Iterable[tuple[str, Any]]) -> Span:
     """Return the span of a call to this server of the method at the path. It continues the caller's trace, if any."""
     return _tracer.server_span(path, metadata) if _tracer else Span()
+
+
+def request_span(method: str, headers: Mapping[str, str]) -> Span:
+    """Return the span of an HTTP request to this server. It continues the caller's trace, if any."""
+    return _tracer.request_span(method, headers) if _tracer else Span()
 
 
 def client_span(path: str, recognizer: str) -> Span:

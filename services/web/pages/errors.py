@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import get_contextvars
+from structlog.contextvars import bind_contextvars, get_contextvars
 
 from services.runtime import status
 from services.runtime.errors import DomainError
@@ -70,6 +70,7 @@ class Errors:
     def response(self, request: Request, error: Exception) -> Response:
         """Return what the visitor gets for any exception; of one that is not foreseen it does not show the text."""
         request_id = str(get_contextvars().get("request_id", ""))
+        bind_contextvars(reason=status.reason_of(errors.status_of(error)))
         if errors.is_api(request.url.path):
             return errors.json_response(error, **({"request_id": request_id} if request_id else {}))
         code = errors.http_status(error)

@@ -1,0 +1,1 @@
+"""What every HTTP request has: a bounded connection, a bounded body, a name, a log line and metrics."""

@@ -1,0 +1,143 @@
+"""Connections: uvicorn's HTTP/1.1, with bounds for what a client begins and does not finish."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import h11
+from prometheus_client import Counter as Metric
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+_FREE_PIECES = 1000
+_MEAN_PIECE_BYTES = 64
+_malformed = Metric("marquee_http_malformed_requests", "Total requests that are no HTTP/1.1.")
+
+
+class Connection(H11Protocol):
+    """A connection."""
+
+    most = 2048
+    """Connections at once. Past that the one that has waited longest for a request, of the address with most, ends."""
+    head_seconds = 10.0
+    """Time for the head of a request."""
+    stall_seconds = 30.0
+    """Time in which a client has to read something of a response."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn = _Exchange(h11.SERVER, self.config.h11_max_incomplete_event_size or 16 * 1024)
+        self._head = _Timer(self.head_seconds, self._abort)
+        self._stall = _Timer(self.stall_seconds, self._abort)
+        self.waiting_since = self.loop.time()
+        """When it began to wait for a request, on the event loop's clock."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self._head.start()
+        if len(self.connections) > self.most:
+            self._make_room()
+
+    def data_received(self, data: bytes) -> None:
+        """Go on with a request, and begin or end the time for its head."""
+        super().data_received(data)
+        self._watch_head()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self.waiting_since = self.loop.time()
+        self._watch_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End the times."""
+        self._head.stop()
+        self._stall.stop()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Give the client some time to read."""
+        super().pause_writing()
+        self._stall.start()
+
+    def resume_writing(self) -> None:
+        """Go on: the client reads."""
+        super().resume_writing()
+        self._stall.stop()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close the connection, even if the client does not read what is left."""
+        super().timeout_keep_alive_handler()
+        self._stall.start()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP/1.1, unless another answer has begun."""
+        _malformed.inc()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.abort()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether no request is being answered."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def _watch_head(self) -> None:
+        if self.conn.their_state is not h11.IDLE:
+            self._head.stop()
+        elif self.conn.trailing_data[0]:
+            self._head.start()
+
+    def _abort(self) -> None:
+        self.transport.abort()
+
+    def _make_room(self) -> None:
+        waiting = [each for each in self.connections if isinstance(each, Connection) and each.is_waiting]
+        counts = Counter(map(_host, waiting))
+        oldest = min(waiting, key=lambda each: (-counts[_host(each)], each.waiting_since))
+        self.connections.discard(oldest)
+        oldest.transport.abort()
+
+
+class _Exchange(h11.Connection):
+    """HTTP/1.1's parser, which refuses a body in tiny pieces: each costs time, during which nobody else is served."""
+
+    _pieces = 0
+    _bytes = 0
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._pieces = self._bytes = 0
+        elif isinstance(event, h11.Data):
+            self._pieces += 1
+            self._bytes += len(event.data)
+            if self._pieces > _FREE_PIECES and self._bytes < self._pieces * _MEAN_PIECE_BYTES:
+                raise h11.RemoteProtocolError("The body comes in too many pieces.")
+        return event
+
+
+def _host(connection: Connection) -> str:
+    return connection.client[0] if connection.client else ""
+
+
+class _Timer:
+    """A timer that is started and stopped often."""
+
+    def __init__(self, seconds: float, action: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._action = action
+        self._handle: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Begin to count, if it does not."""
+        self._handle = self._handle or asyncio.get_running_loop().call_later(self._seconds, self._action)
+
+    def stop(self) -> None:
+        """Count no further."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
