@@ -55,7 +55,14 @@ def test_the_pages_image_has_every_file_that_browsers_load(tmp_path: Path) -> No
     ignored = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     after = ignored[ignored.index("services/web/node_modules") + 1 :]
     kept = [path for line in after for path in ROOT.glob(line.removeprefix("!"))]
-    for path in [*kept, ROOT / "services" / "web" / "assets.py", *(ROOT / "services" / "web" / "static").iterdir()]:
+    web = ROOT / "services" / "web"
+    for path in [
+        *kept,
+        web / "assets.py",
+        web / "__init__.py",
+        web.parent / "__init__.py",
+        *(web / "static").iterdir(),
+    ]:
         (tmp_path / path.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, tmp_path / path.relative_to(ROOT))
     assert {path.suffix for path in kept} == {".js"}
