@@ -1,12 +1,18 @@
-"""Generate docs/settings.md, docs/errors.md and docs/limits.md from the code, or check that they are current.
+"""Generate docs/settings.md, errors.md and limits.md, and the HTTP API's openapi.json, or check that they are current.
 
 usage: PYTHONPATH=. python docs/generate.py [--check]
 """
 
+import json
 import sys
+import tempfile
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.rpc import status_pb2
+from grpc_tools import protoc
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
@@ -32,8 +38,11 @@ from services.runtime.limits import TABLE as FIELDS
 from services.runtime.server.server import LIMITS
 from services.runtime.settings import PREFIX, FaceSettings, LeafSettings, ProcessSettings, Settings
 from services.runtime.status import TABLE
+from services.web.api import openapi
 
 DOCS = Path(__file__).resolve().parent
+ROOT = DOCS.parent
+API = ROOT / "services" / "web" / "api"
 KINDS: tuple[type[BaseSettings], ...] = (
     *(ProcessSettings, DoorSettings, Settings, LeafSettings, FaceSettings),
     *(kind for name in SERVICES for kind in settings_of(name)),
@@ -42,13 +51,22 @@ KINDS: tuple[type[BaseSettings], ...] = (
 
 def main() -> None:
     """Write the files; with --check exit 1 if any is stale."""
-    fresh = {DOCS / "settings.md": settings(), DOCS / "errors.md": errors(), DOCS / "limits.md": limits()}
-    stale = [path.name for path, text in fresh.items() if not path.exists() or path.read_text("utf-8") != text]
+    fresh = {
+        DOCS / "settings.md": settings(),
+        DOCS / "errors.md": errors(),
+        DOCS / "limits.md": limits(),
+        API / "openapi.json": f"{json.dumps(openapi.document(contract()), indent=1, ensure_ascii=False)}\n",
+    }
+    stale = [
+        str(path.relative_to(ROOT))
+        for path, text in fresh.items()
+        if not path.exists() or path.read_text("utf-8") != text
+    ]
     if "--check" not in sys.argv[1:]:
         for path, text in fresh.items():
             path.write_text(text, "utf-8")
     elif stale:
-        sys.exit(f"docs/{', docs/'.join(stale)}: not what the code says. Run `make docs`.")
+        sys.exit(f"{', '.join(stale)}: not what the code says. Run `make docs`.")
 
 
 def settings() -> str:
@@ -139,6 +157,18 @@ def limits() -> str:
         ),
     ]
     return "\n".join([*lines, ""])
+
+
+def contract() -> FileDescriptorSet:
+    """Return the contract with its comments. Raises OSError if protoc fails."""
+    googleapis = Path(status_pb2.__file__).parents[2]
+    sources = sorted(str(path.relative_to(ROOT / "protos")) for path in (ROOT / "protos/marquee").rglob("*.proto"))
+    with tempfile.NamedTemporaryFile(suffix=".binpb") as file:
+        include = [f"-I{folder}" for folder in (ROOT / "protos", googleapis, files("grpc_tools") / "_proto")]
+        content = ["--include_imports", "--include_source_info", f"--descriptor_set_out={file.name}"]
+        if protoc.main(["protoc", *include, *content, *sources]):
+            raise OSError("protoc failed")
+        return FileDescriptorSet.FromString(file.read())
 
 
 _BY_GRPC = "gRPC answers `RESOURCE_EXHAUSTED` without details"

@@ -7,6 +7,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from services.web.access.door import Door
+from services.web.api.routes import Cors, routes
 from services.web.assets import Assets
 from services.web.gateway import Gateway
 from services.web.pages.errors import Errors, Unforeseen
@@ -26,10 +27,15 @@ def build(settings: WebSettings, gateway: Gateway) -> Starlette:
             Route("/static/{name}", assets.serve),
             Route("/livez", _alive),
             Route("/readyz", _ready),
+            *routes(gateway),
             *RecognizePage(gateway, renderer).routes(),
             *StatusPage(gateway, renderer).routes(),
         ],
-        middleware=[Middleware(Door, settings=settings, gateway=gateway), Middleware(Unforeseen, errors=errors)],
+        middleware=[
+            Middleware(Cors, settings=settings),
+            Middleware(Door, settings=settings, gateway=gateway),
+            Middleware(Unforeseen, errors=errors),
+        ],
         exception_handlers=errors.handlers,
     )
 

@@ -8,13 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import grpc
+import structlog
 from google.protobuf import json_format
 from google.rpc import error_details_pb2, status_pb2
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from structlog.contextvars import bind_contextvars, get_contextvars
 
 from services.runtime import status
+from services.runtime.errors import DomainError
 
+logger = structlog.get_logger()
 _Code = grpc.StatusCode
 HTTP_STATUS: Mapping[grpc.StatusCode, int] = {
     _Code.CANCELLED: 499,
@@ -71,6 +75,16 @@ def status_of(error: Exception, **metadata: str) -> status_pb2.Status:
     return status.from_exception(error, **metadata)
 
 
+def logged_status(error: Exception) -> status_pb2.Status:
+    """Return the status of an error that ends a call of the API. What nobody foresaw goes to the log."""
+    if not isinstance(error, HTTPException | DomainError | status.StatusError):
+        logger.error("unforeseen", exc_info=error)
+    request_id = str(get_contextvars().get("request_id", ""))
+    answer = status_of(error, **({"request_id": request_id} if request_id else {}))
+    bind_contextvars(reason=status.reason_of(answer))
+    return answer
+
+
 def http_status(error: Exception) -> int:
     """Return HTTP's code for the error."""
     if isinstance(error, HTTPException):
@@ -100,10 +114,15 @@ def headers_of(error: Exception) -> dict[str, str]:
     )
 
 
+def connect_code(code: grpc.StatusCode) -> str:
+    """Return Connect's name of the code."""
+    return code.name.lower().replace("cancelled", "canceled")
+
+
 def connect_json(answer: status_pb2.Status) -> dict[str, Any]:
     """Return the error as Connect writes it: code, message, and details, each with its bytes and, to read, its JSON."""
     return {
-        "code": status.code_of(answer).name.lower().replace("cancelled", "canceled"),
+        "code": connect_code(status.code_of(answer)),
         "message": answer.message,
         "details": [
             {

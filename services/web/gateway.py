@@ -1,6 +1,6 @@
 """The gateway, as the page and the HTTP API call it."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -82,7 +82,7 @@ class Gateway:
 
     async def stream(
         self, method: MethodDescriptor, request: Message, timeout: float | None = None
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         """Yield the responses of a streaming method as they come. Closing the iterator cancels the call.
 
         Parameters and errors are those of `call`.

@@ -1,5 +1,6 @@
 """Options of a recognition as a form or a query gives them: fields of RecognizeImageRequest under their own names."""
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,40 +12,59 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import InvalidRequest
 
 _FIELDS = pb.RecognizeImageRequest.DESCRIPTOR.fields_by_name
-OPTIONS = tuple(
-    field for name, field in _FIELDS.items() if name == "request_id" or (name != "image" and field.message_type is None)
-)
-"""Fields that are a text, a number, a flag or a list of words; the others take JSON."""
+OPTIONS = tuple(field for name, field in _FIELDS.items() if name != "image")
+"""Fields around the picture. Those that hold messages take JSON; the others a text, a number, a flag or words."""
 
 
 def recognition(fields: ImmutableMultiDict[str, str], image: pb.Image) -> pb.RecognizeImageRequest:
     """Return the request for the picture. Fields of other names are left alone, and empty ones are unset.
 
-    Lists take several fields or commas; enum values also go by their short names, as `labels` or `first_confident`.
-    Raises InvalidRequest, which names the field.
+    Names are the protos' (`max_labels`) or JSON's (`maxLabels`). Lists take several fields or commas; enum values also
+    go by their short names, as `labels` or `first_confident`. Raises InvalidRequest, which names the field.
     """
     request = pb.RecognizeImageRequest()
     for field in OPTIONS:
-        values = [part.strip() for value in fields.getlist(field.name) for part in _parts(field, value)]
+        texts = [text for name in dict.fromkeys(_names_of(field)) for text in fields.getlist(name)]
+        values = [part.strip() for text in texts for part in _parts(field, text)]
         if values := [value for value in values if value]:
             _set(request, field, values)
     request.image.CopyFrom(image)
     return request
 
 
+def check(fields: Iterable[str], others: Iterable[str]) -> None:
+    """Raise InvalidRequest for the first field that is no option and none of the others; the message lists them."""
+    known = {name for field in OPTIONS for name in _names_of(field)}.union(others)
+    for name in fields:
+        if name not in known:
+            names = ", ".join((*(field.name for field in OPTIONS), *others))
+            raise InvalidRequest(f"There is no option {name!r}; known: {names}.", field=name)
+
+
+def _names_of(field: FieldDescriptor) -> tuple[str, str]:
+    return field.name, field.json_name
+
+
 def _parts(field: FieldDescriptor, value: str) -> Iterable[str]:
-    return value.split(",") if field.is_repeated else (value,)
+    return value.split(",") if field.is_repeated and field.message_type is None else (value,)
 
 
 def _set(request: pb.RecognizeImageRequest, field: FieldDescriptor, values: list[str]) -> None:
-    given = [_value(field, value) for value in values]
     try:
-        json_format.ParseDict({field.name: given if field.is_repeated else given[-1]}, request)
-    except json_format.ParseError:
-        raise InvalidRequest(f"{field.name}: {', '.join(values)} is no value of it{_choices(field)}.") from None
+        given = [_value(field, value) for value in values]
+        if field.message_type is not None:
+            json_format.ParseDict({field.name: given[-1]}, request)
+        else:
+            json_format.ParseDict({field.name: given if field.is_repeated else given[-1]}, request)
+    except (json_format.ParseError, ValueError, RecursionError):
+        raise InvalidRequest(
+            f"{field.name}: {', '.join(values)} is no value of it{_choices(field)}.", field=field.name
+        ) from None
 
 
 def _value(field: FieldDescriptor, text: str) -> Any:
+    if field.message_type is not None:
+        return json.loads(text)
     if field.enum_type is not None:
         name = text.upper().replace("-", "_")
         return name if name in field.enum_type.values_by_name else _prefix(field.enum_type) + name

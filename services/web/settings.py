@@ -1,14 +1,17 @@
 """Settings of the page and the HTTP API."""
 
+import re
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from services.runtime.doors.credentials import Tls
 from services.runtime.doors.settings import is_loopback
 from services.runtime.settings import PREFIX, ProcessSettings
+
+_ORIGIN = re.compile(r"\*|https?://[a-z0-9._\[\]:-]+(?<!:)")
 
 
 class WebSettings(ProcessSettings):
@@ -58,6 +61,25 @@ class WebSettings(ProcessSettings):
         description="Path of the token with which the page calls the gateway for those who have signed in. Its line in "
         "the gateway's register needs the scope relay, and recognize, enroll and admin for what visitors may do.",
     )
+
+    web_cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Origins such as `https://app.example` whose pages may call the HTTP API from a browser, with an "
+        "Authorization of their own; comma-separated. `*`: all. Empty: none.",
+    )
+
+    @field_validator("web_cors_origins", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("web_cors_origins")
+    @classmethod
+    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin!r} is no origin such as https://app.example or http://localhost:5173")
+        return origins
 
     @property
     def host_in_url(self) -> str:

@@ -1,0 +1,199 @@
+"""Connect: the contract's services over HTTP, in JSON and protobuf, for curl and browsers.
+
+The endpoints are made of the descriptors, as stubs would be: there is no further generated code to keep equal to the
+protos, and a method that the gateway gets is served here without a line.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from connectrpc.code import Code
+from connectrpc.errors import ConnectError, ErrorDetail
+from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
+from connectrpc.request import RequestContext
+from connectrpc.server import ConnectASGIApplication, Endpoint
+from google.protobuf import any_pb2, json_format
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from protobuf.wkt import Any as AnyDetail
+from protobuf.wkt import Struct
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Message as Event
+
+from services.runtime import status
+from services.runtime.errors import DomainError
+from services.web import errors
+from services.web.api import codec
+from services.web.gateway import SERVICES, Gateway
+
+M = TypeVar("M", bound=Message)
+UNARY = ("application/json", "application/proto")
+STREAMING = ("application/connect+json", "application/connect+proto")
+GRPC_WEB = ("application/grpc-web", "application/grpc-web+json", "application/grpc-web+proto")
+
+
+class Connect(ConnectASGIApplication[Gateway]):
+    """The services. Calls are the current visitor's; a call ends when its deadline passes or its client goes away."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__(
+            service=gateway, endpoints=_endpoints, codecs=(_Json(), _Proto()), read_max_bytes=codec.MAX_BODY_BYTES
+        )
+
+    @property
+    def path(self) -> str:
+        """Where it is mounted: the endpoints' paths are absolute."""
+        return ""
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return a route for each method."""
+        return tuple(
+            Route(path_of(method), _Guarded(self, STREAMING if method.server_streaming else UNARY))
+            for service in SERVICES
+            for method in service.methods
+        )
+
+
+def path_of(method: MethodDescriptor) -> str:
+    """Return the path of a method: "/service/method"."""
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def _endpoints(gateway: Gateway) -> Mapping[str, Any]:
+    return {path_of(method): _endpoint(gateway, method) for service in SERVICES for method in service.methods}
+
+
+def _endpoint(gateway: Gateway, method: MethodDescriptor) -> Any:
+    async def call(request: Message, context: RequestContext[Any, Any]) -> Message:
+        try:
+            return await gateway.call(method, request, _timeout(context))  # type: ignore[no-any-return]
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets a status
+            raise _error(exc) from None
+
+    async def stream(request: Message, context: RequestContext[Any, Any]) -> AsyncIterator[Message]:
+        responses = gateway.stream(method, request, _timeout(context))
+        try:
+            async for response in responses:
+                yield response
+        except Exception as exc:  # noqa: BLE001 - likewise
+            raise _error(exc) from None
+        finally:
+            await responses.aclose()
+
+    if method.server_streaming:
+        return Endpoint.server_stream(_info(method, StreamType.SERVER_STREAM), stream)
+    return Endpoint.unary(_info(method, StreamType.UNARY), call)
+
+
+def _info(method: MethodDescriptor, kind: StreamType) -> MethodInfo[Any, Any]:
+    return MethodInfo(
+        name=method.name,
+        service_name=method.containing_service.full_name,
+        input=GetMessageClass(method.input_type),
+        output=GetMessageClass(method.output_type),
+        idempotency_level=IdempotencyLevel.UNKNOWN,
+        stream_type=kind,
+    )
+
+
+def _timeout(context: RequestContext[Any, Any]) -> float | None:
+    """Return what is left of the caller's deadline, in seconds."""
+    left = context.timeout_ms
+    return None if left is None else max(left, 0) / 1000
+
+
+def _error(exc: Exception) -> ConnectError:
+    """Return the error as the library sends it."""
+    one = errors.logged_status(exc)
+    return ConnectError(
+        Code(errors.connect_code(status.code_of(one))), one.message, [_Detail(detail) for detail in one.details]
+    )
+
+
+class _Detail(ErrorDetail):
+    """A detail of an error, which shows itself as JSON, too: the library's protobuf package knows none of its types."""
+
+    def __init__(self, detail: any_pb2.Any) -> None:
+        super().__init__(AnyDetail(type_url=detail.type_url, value=detail.value))
+        shown = json_format.MessageToDict(detail)
+        del shown["@type"]
+        self._shown = Struct.from_json(json.dumps(shown))
+
+    def value(self, desc_or_registry: Any = None) -> Any:
+        """Return the detail as a message of the type, or as JSON."""
+        return self._shown if desc_or_registry is None else super().value(desc_or_registry)
+
+
+class _Json:
+    """The library's codec for JSON. Unknown fields are refused."""
+
+    def name(self) -> str:
+        """Return what the content type calls it."""
+        return "json"
+
+    def encode(self, message: Message) -> bytes:
+        """Return the message in one line."""
+        return codec.to_json(message).encode()
+
+    def decode(self, data: bytes | bytearray, message_class: type[M]) -> M:
+        """Return the message. Raises ConnectError."""
+        return _decoded(codec.from_json, data, message_class)
+
+
+class _Proto:
+    """The library's codec for protobuf. Unknown fields pass, as they do over gRPC."""
+
+    def name(self) -> str:
+        """Return what the content type calls it."""
+        return "proto"
+
+    def encode(self, message: Message) -> bytes:
+        """Return the message's bytes."""
+        return message.SerializeToString()
+
+    def decode(self, data: bytes | bytearray, message_class: type[M]) -> M:
+        """Return the message. Raises ConnectError."""
+        return _decoded(codec.from_bytes, data, message_class)
+
+
+def _decoded(read: Callable[[bytes | bytearray, type[M]], M], data: bytes | bytearray, kind: type[M]) -> M:
+    try:
+        return read(data, kind)
+    except DomainError as exc:
+        raise _error(exc) from None
+
+
+class _Guarded:
+    """Refuses in words what the library would with an empty body, and what it would stumble over."""
+
+    def __init__(self, app: ASGIApp, kinds: Sequence[str]) -> None:
+        self._app = app
+        self._kinds = (*kinds, *GRPC_WEB)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a call of a method. Raises HTTPException."""
+        request = Request(scope)
+        if request.method != "POST":
+            raise HTTPException(405, "Call this method with POST.", {"Allow": "POST"})
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind not in self._kinds:
+            kinds = ", ".join(self._kinds)
+            raise HTTPException(415, f"Content-Type is {kind!r}; this method takes {kinds}.", {"Accept-Post": kinds})
+        # The library reads all headers, as UTF-8; those that it knows have none but ASCII's letters.
+        headers = [(name, value) for name, value in scope["headers"] if value.isascii()]
+        await self._app({**scope, "headers": headers}, await _begun(receive), send)
+
+
+async def _begun(receive: Receive) -> Receive:
+    """Return what gives the same body, once it has begun to come: what refuses a body is an answer of its own."""
+    events = [await receive()]
+
+    async def resumed() -> Event:
+        return events.pop() if events else await receive()
+
+    return resumed
