@@ -23,7 +23,7 @@ class Stage:
 
     url: str = ""
     gateway: str = ""
-    recognizers: dict[str, Scripted] = field(default_factory=dict)
+    recognizers: "dict[str, Recognizer]" = field(default_factory=dict)
     enroller: ScriptedEnroller = field(default_factory=lambda: ScriptedEnroller("svm"))
 
     def reset(self) -> None:
@@ -52,8 +52,23 @@ async def stage(folder: Path, **settings: str) -> AsyncIterator[Stage]:
         yield shown
 
 
-def _recognizer(name: str, first: pb.RecognizerResult) -> Scripted:
-    return Scripted(name, result=first, features=(LABELS,) if name == "keras" else (CELEBRITIES, LABELS))
+class Recognizer(Scripted):
+    """A recognizer with a price, if its name is Rekognition's."""
+
+    def describe(self) -> pb.Recognizer:
+        described = super().describe()
+        described.evidence_group, described.can_enroll = self.name, self.name == "svm"
+        if self.name == "rekognition":
+            prices = [pb.Price(feature=feature, micro_usd=1000, region="us-east-1") for feature in self.features]
+            described.prices.extend(prices)
+            described.spending.CopyFrom(
+                pb.Spending(today_micro_usd=412_000, month_micro_usd=9_876_000, daily_cap_micro_usd=5_000_000)
+            )
+        return described
+
+
+def _recognizer(name: str, first: pb.RecognizerResult) -> Recognizer:
+    return Recognizer(name, result=first, features=(LABELS,) if name == "keras" else (CELEBRITIES, LABELS))
 
 
 def _results() -> dict[str, pb.RecognizerResult]:
