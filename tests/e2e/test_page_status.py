@@ -1,0 +1,27 @@
+"""The status page in Chromium."""
+
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from tests.support.browser import visitor
+from tests.support.stage import Stage
+
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+ASK_AGAIN = 5_100
+
+
+async def test_keeps_focus_and_scroll_while_it_asks_again(browser: Browser, stage: Stage) -> None:
+    """What has changed appears of itself; a visitor's focus and place in the page stay."""
+    async with visitor(browser, stage.url, viewport={"width": 390, "height": 500}) as page:
+        await page.clock.install()
+        await page.goto("/status")
+        await page.get_by_role("link", name="Ask again").focus()
+        await page.mouse.wheel(0, 300)
+        await page.wait_for_function("scrollY == 300")
+        heading = page.get_by_role("heading", name="svm")
+        await heading.evaluate("node => { window.kept = node }")
+        async with page.expect_response("**/status/recognizers"):
+            await page.clock.run_for(ASK_AGAIN)
+        await expect(page.get_by_role("link", name="Ask again")).to_be_focused()
+        assert await page.evaluate("[scrollY, window.kept.isConnected]") == [300, True]
