@@ -279,6 +279,11 @@ def reason_of(status: status_pb2.Status) -> str:
     return str(_info(status).reason)
 
 
+def metadata_of(status: status_pb2.Status) -> dict[str, str]:
+    """Return the ErrorInfo's metadata."""
+    return dict(_info(status).metadata)
+
+
 def _info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:
     packed = (detail for detail in status.details if detail.Is(_INFO))
     try:

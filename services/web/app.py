@@ -24,7 +24,7 @@ def build(settings: WebSettings, gateway: Gateway) -> Starlette:
     errors = Errors(renderer)
     return Starlette(
         routes=[
-            Route("/static/{name}", assets.serve),
+            *assets.routes(),
             Route("/livez", _alive),
             Route("/readyz", _ready),
             *routes(gateway),

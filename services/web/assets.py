@@ -4,20 +4,30 @@ import gzip
 import hashlib
 import json
 import mimetypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
+from starlette.routing import BaseRoute, Route
 
 _HERE = Path(__file__).parent
 _FOLDER = _HERE / "static"
 _HTMX = _HERE / "node_modules" / "htmx.org" / "dist"
 _VENDORED = {"htmx.js": "htmx.min.js", "hx-sse.js": "ext/hx-sse.min.js", "hx-csp.js": "ext/hx-csp.min.js"}
 """Name here → file of the npm package htmx.org."""
+_FIXED = {
+    "/favicon.ico": "icon.svg",
+    "/icon.svg": "icon.svg",
+    "/manifest.webmanifest": "manifest.webmanifest",
+    "/robots.txt": "robots.txt",
+}
+"""Path → file of those that browsers and crawlers look for under names of their own."""
 _DIGITS = 12
 _COMPRESSED = {".js", ".css", ".svg", ".json", ".webmanifest"}
 _FOREVER = "public, max-age=31536000, immutable"
+_ONE_DAY = "public, max-age=86400"
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,11 @@ class Assets:
         }
         self._by_name = {name: _read(name, path) for name, path in files.items()}
         self._by_path = {asset.path: asset for asset in self._by_name.values()}
+        self._fixed = {path: self._by_name[name] for path, name in _FIXED.items()}
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the routes."""
+        return [Route("/static/{name}", self.serve), *(Route(path, self.serve) for path in _FIXED)]
 
     def url(self, name: str) -> str:
         """Return the path under which the file is served. Raises KeyError."""
@@ -51,11 +66,12 @@ class Assets:
         return json.dumps({"imports": modules})
 
     async def serve(self, request: Request) -> Response:
-        """Answer GET /static/NAME."""
-        asset = self._by_path.get(request.url.path)
+        """Answer GET of a file."""
+        path = request.url.path
+        asset = self._by_path.get(path) or self._fixed.get(path)
         if asset is None:
             return PlainTextResponse("There is no such file.\n", 404)
-        headers = {"Cache-Control": _FOREVER, "Vary": "Accept-Encoding"}
+        headers = {"Cache-Control": _ONE_DAY if path in _FIXED else _FOREVER, "Vary": "Accept-Encoding"}
         if asset.zipped is not None and "gzip" in request.headers.get("accept-encoding", ""):
             return Response(asset.zipped, headers=headers | {"Content-Encoding": "gzip"}, media_type=asset.media_type)
         return Response(asset.content, headers=headers, media_type=asset.media_type)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from starlette.datastructures import ImmutableMultiDict, UploadFile
+from starlette.datastructures import FormData, ImmutableMultiDict, UploadFile
 from starlette.requests import Request
 
 from marquee.v1 import recognizer_pb2 as pb
@@ -39,6 +39,18 @@ async def read_upload(request: Request) -> Upload:
         if isinstance(file, UploadFile) and (file.size or file.filename):
             return Upload(_image(await file.read()), fields, file.filename or "")
     return Upload(pb.Image(s3_object=_s3_object(fields.get("s3", ""))), fields)
+
+
+async def read_pictures(form: FormData) -> list[tuple[pb.Image, str]]:
+    """Return the pictures of a form that may have several: files `image`, each with its name, or the field `s3`.
+
+    Raises as `read_upload` does.
+    """
+    files = [one for one in form.getlist("image") if isinstance(one, UploadFile) and (one.size or one.filename)]
+    if files:
+        return [(_image(await file.read()), file.filename or "") for file in files]
+    address = form.get("s3")
+    return [(pb.Image(s3_object=_s3_object(address if isinstance(address, str) else "")), "")]
 
 
 def _image(content: bytes) -> pb.Image:

@@ -43,6 +43,12 @@ class Visit:
         """Whether somebody has signed in, rather than that everybody may come in."""
         return self.caller is not None and not self.caller.is_anonymous
 
+    @property
+    def collections(self) -> list[str] | None:
+        """Collections that they may use, sorted; None: all."""
+        named = self.caller.collections if self.caller else None
+        return None if named is None else sorted(named)
+
     def may(self, scope: str) -> bool:
         """Return whether the visitor has the scope."""
         return self.caller is not None and self.caller.may(Scope(scope))

@@ -4,9 +4,8 @@ import http
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple, TypeAlias
 
-import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, get_contextvars
@@ -15,9 +14,6 @@ from services.runtime import status
 from services.runtime.errors import DomainError
 from services.web import errors
 from services.web.pages.render import Renderer
-
-logger = structlog.get_logger()
-
 
 Handler: TypeAlias = Callable[[Request, Exception], Awaitable[Response]]
 
@@ -50,6 +46,8 @@ _WORDS: Mapping[int, Words] = {
     504: Words("That took too long", "The recognizers did not answer in time.", "retry"),
 }
 _BROKEN = 500
+_WORDLESS = frozenset(("", "INTERNAL", "SCOPE_MISSING"))
+"""Reasons whose message tells people nothing; it names fields and methods of the contract."""
 
 
 class Errors:
@@ -69,6 +67,7 @@ class Errors:
 
     def response(self, request: Request, error: Exception) -> Response:
         """Return what the visitor gets for any exception; of one that is not foreseen it does not show the text."""
+        bind_contextvars(reason=status.reason_of(errors.status_of(error)))
         request_id = str(get_contextvars().get("request_id", ""))
         bind_contextvars(reason=status.reason_of(errors.status_of(error)))
         if errors.is_api(request.url.path):
@@ -91,14 +90,14 @@ class Errors:
 
 
 class Unforeseen:
-    """Innermost middleware: logs what no handler foresaw, and answers it, so that headers and logs go around that."""
+    """Innermost middleware: answers what no handler foresaw, so that the headers of every answer go with it, too."""
 
     def __init__(self, app: ASGIApp, errors: Errors) -> None:
         self._app = app
         self._errors = errors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request. Raises what comes once an answer has begun, which nothing can replace then."""
+        """Answer a request. What was not foreseen is raised once it is answered: others log it."""
         begun = False
 
         async def watched(message: Message) -> None:
@@ -109,10 +108,9 @@ class Unforeseen:
         try:
             await self._app(scope, receive, watched)
         except Exception as exc:
-            if begun or scope["type"] != "http":
-                raise
-            logger.exception("unforeseen")
-            await self._errors.response(Request(scope), exc)(scope, receive, send)
+            if scope["type"] == "http" and not (begun or isinstance(exc, ClientDisconnect)):
+                await self._errors.response(Request(scope), exc)(scope, receive, send)
+            raise
 
 
 def words(error: Exception) -> Words:
@@ -126,7 +124,7 @@ def message(error: Exception) -> str:
     if isinstance(error, HTTPException):
         return "" if error.detail == http.HTTPStatus(error.status_code).phrase else error.detail
     answer = status.from_exception(error)
-    return answer.message if status.reason_of(answer) not in {"", "INTERNAL"} else ""
+    return answer.message if status.reason_of(answer) not in _WORDLESS else ""
 
 
 def seconds(number: float) -> str:

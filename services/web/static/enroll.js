@@ -1,0 +1,125 @@
+// Enrolling: cuts a face out of a picture on the first page and opens the window; shows what was chosen on the page.
+
+const MARGIN = 0.4;
+const MOST_BYTES = 16 * 1024 * 1024;
+const MOST_PIXELS = 1600;
+const $ = (id) => document.getElementById(id);
+const form = $("enroll-form");
+const result = $("enroll-result");
+let opener = null;
+
+// Box: left, top, width and height as fractions of the upright picture.
+const edges = ([left, top, width, height]) => ({ left, top, right: left + width, bottom: top + height });
+const numbers = (text) => text.split(" ").map(Number);
+
+// Return the part of the picture to send: the face with some margin, as far as no other face comes into it.
+export function cut(face, others) {
+  const [, , width, height] = face;
+  const own = edges(face);
+  const part = {
+    left: Math.max(0, own.left - MARGIN * width),
+    top: Math.max(0, own.top - MARGIN * height),
+    right: Math.min(1, own.right + MARGIN * width),
+    bottom: Math.min(1, own.bottom + MARGIN * height),
+  };
+  for (const other of others.map(edges)) {
+    const meets = other.left < part.right && other.right > part.left && other.top < part.bottom && other.bottom > part.top;
+    if (!meets) continue;
+    const ways = [
+      { side: "left", to: other.right, room: own.left - other.right },
+      { side: "right", to: other.left, room: other.left - own.right },
+      { side: "top", to: other.bottom, room: own.top - other.bottom },
+      { side: "bottom", to: other.top, room: other.top - own.bottom },
+    ].filter((way) => way.room >= 0);
+    if (ways.length) {
+      const best = ways.reduce((a, b) => (b.room > a.room ? b : a));
+      part[best.side] = best.to;
+    } else {
+      Object.assign(part, own);
+    }
+  }
+  return part;
+}
+
+async function draw(image, face, others) {
+  const part = cut(face, others);
+  const { naturalWidth: width, naturalHeight: height } = image;
+  const [left, top] = [Math.floor(part.left * width), Math.floor(part.top * height)];
+  const size = [Math.ceil(part.right * width) - left, Math.ceil(part.bottom * height) - top];
+  const scale = Math.min(1, MOST_PIXELS / Math.max(...size));
+  const canvas = $("enroll-crop");
+  [canvas.width, canvas.height] = size.map((side) => Math.max(1, Math.round(side * scale)));
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(image, left, top, ...size, 0, 0, canvas.width, canvas.height);
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
+  return new File([blob], "face.jpg", { type: "image/jpeg" });
+}
+
+async function open(link) {
+  const dialog = $("enroll");
+  const article = link.closest("article");
+  const image = $(`${link.dataset.enroll}-preview`);
+  const s3 = article?.dataset.s3 ?? "";
+  const all = [...(article ?? document).querySelectorAll("[data-box][data-enroll]")];
+  const others = all.filter((one) => one.dataset.box !== link.dataset.box).map((one) => numbers(one.dataset.box));
+  const files = new DataTransfer();
+  if (image?.naturalWidth) files.items.add(await draw(image, numbers(link.dataset.box), others));
+  $("enroll-file").files = files.files;
+  $("enroll-crop").hidden = !files.files.length;
+  $("enroll-s3").value = s3;
+  $("enroll-s3").disabled = Boolean(files.files.length);
+  $("enroll-note").textContent = files.files.length ? "" : "The whole picture is sent, and it must show this face alone.";
+  $("enroll-name").value = link.dataset.name;
+  result.replaceChildren();
+  opener = link;
+  dialog.showModal();
+  $("enroll-name").focus();
+  $("enroll-name").select();
+}
+
+function preview(input) {
+  const total = [...input.files].reduce((sum, file) => sum + file.size, 0);
+  const problem = input.files.length > 32 ? "That is more than 32 pictures." : total > MOST_BYTES ? "That is more than 16 MB in all." : "";
+  $("enroll-pictures-error").textContent = problem;
+  $("enroll-pictures-error").hidden = !problem;
+  input.setCustomValidity(problem);
+  input.toggleAttribute("aria-invalid", Boolean(problem));
+  if (problem) input.setAttribute("aria-invalid", "true");
+  const list = $("enroll-previews");
+  for (const image of list.querySelectorAll("img")) URL.revokeObjectURL(image.src);
+  list.replaceChildren(...[...input.files].map((file) => {
+    const item = document.createElement("li");
+    const image = new Image();
+    image.alt = file.name;
+    image.src = URL.createObjectURL(file);
+    item.append(image);
+    return item;
+  }));
+}
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("[data-enroll], #enroll [data-close], #enroll [data-again]");
+  if (!target || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  if (target.dataset.enroll !== undefined) {
+    if (!$("enroll")) return;
+    event.preventDefault();
+    open(target);
+  } else if (target.dataset.close !== undefined) {
+    $("enroll").close();
+  } else {
+    event.preventDefault();
+    $("enroll").close();
+    opener?.dispatchEvent(new CustomEvent("marquee:again", { bubbles: true }));
+  }
+});
+
+// What the gate offered goes for the name that it was offered for.
+$("enroll-name")?.addEventListener("input", () => result.replaceChildren());
+$("enroll-pictures")?.addEventListener("change", (event) => preview(event.target));
+form?.addEventListener("htmx:error", () => {
+  const notice = document.createElement("p");
+  notice.className = "notice error";
+  notice.textContent = "The server cannot be reached. Check your connection and try again.";
+  result.replaceChildren(notice);
+});
