@@ -14,7 +14,6 @@ from tempfile import TemporaryFile
 from local import demo, stack
 from local.supervisor import PartFailed, Supervisor
 from services.runtime.settings import Settings, load_settings
-from services.web.settings import WebSettings
 
 _START_SECONDS = 180
 """A ceiling for a busy machine; a part that exits is noticed at once."""
@@ -25,8 +24,7 @@ def main() -> None:
     """Run until Ctrl-C, or with --once until the demo has been shown."""
     args = _parser().parse_args()
     os.environ["MARQUEE_HOST"] = args.host
-    for kind in (Settings, WebSettings):
-        load_settings(kind)  # exits if anybody could call by mistake
+    load_settings(Settings)  # exits if anybody could call by mistake
     for name in ("no_proxy", "no_grpc_proxy"):  # everything here is on the loopback, where no proxy finds it
         os.environ[name] = ",".join(filter(None, (os.environ.get(name), stack.HOST, "localhost")))
     try:
@@ -126,9 +124,8 @@ def _notes(args: argparse.Namespace, system: stack.Stack) -> Iterator[str]:
         yield f"The {_taken(stack.GATEWAY_PORT)}: the gateway gets {system.servers['gateway']}."
     if args.web_port is None and not system.page.endswith(f":{stack.WEB_PORT}"):
         yield f"The {_taken(stack.WEB_PORT)}: the page gets {system.page}."
-    page = load_settings(WebSettings)
-    if load_settings(Settings).is_closed and not (page.web_gateway_token_file or page.web_gateway_cert):
-        yield "The page cannot call the gateway, which asks for credentials: set MARQUEE_WEB_GATEWAY_TOKEN_FILE."
+    if load_settings(Settings).is_closed and not system.page_is_known:
+        yield "The gateway asks who calls it, and does not know the page: set MARQUEE_WEB_GATEWAY_TOKEN_FILE."
 
 
 async def _start(supervisor: Supervisor, stop: asyncio.Event) -> bool:

@@ -14,7 +14,7 @@ from string import Template
 from local import pictures
 from local.supervisor import Part, grpc_serving, tcp_open
 from services.names import RECOGNIZERS, SERVICES
-from services.runtime.doors.settings import DoorSettings
+from services.runtime.doors.settings import DoorSettings, is_loopback
 from services.runtime.settings import PREFIX
 from services.runtime.storage import files
 from services.svm.networks.network import DLIB
@@ -52,8 +52,13 @@ class Stack:
 
     @property
     def page_url(self) -> str:
-        """The page's address as browsers take it."""
-        return f"http://{self.page}"
+        """The page's address as browsers take it: what the environment says, or the one on this machine."""
+        return _setting("WEB_URL") or _url(self.page)
+
+    @property
+    def page_is_known(self) -> bool:
+        """Whether the page has something to show the gateway."""
+        return bool(_setting("WEB_GATEWAY_TOKEN_FILE", "WEB_GATEWAY_CERT", "CERT"))
 
     def write(self, path: Path) -> None:
         """Write addresses and process ids as JSON, atomically."""
@@ -182,6 +187,8 @@ def _server(name: str, address: str, metrics: str, environment: dict[str, str]) 
 def _web(address: str, metrics: str, host: str, gateway: str) -> Part:
     """Return the page, which reaches a gateway with TLS as the client here does, unless told otherwise."""
     where = {"MARQUEE_HOST": host, "MARQUEE_WEB_PORT": address.rpartition(":")[2], "MARQUEE_WEB_GATEWAY": gateway}
+    if not is_loopback(host):
+        where["MARQUEE_WEB_URL"] = _setting("WEB_URL") or _url(address)
     if _speaks_tls():
         where |= {"MARQUEE_WEB_GATEWAY": _certified(gateway), "MARQUEE_WEB_GATEWAY_TLS": "true"}
         where |= {
@@ -206,6 +213,11 @@ def _setting(*names: str) -> str:
 def _speaks_tls() -> bool:
     """Return whether the environment makes the gateway speak TLS."""
     return bool(os.environ.get("MARQUEE_TLS_CERT"))
+
+
+def _url(page: str) -> str:
+    """Return the page's URL: with the gateway's certificate it speaks HTTPS."""
+    return f"https://{_certified(page)}" if _speaks_tls() else f"http://{page}"
 
 
 def _certified(address: str) -> str:
