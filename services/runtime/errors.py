@@ -14,7 +14,8 @@
     ├── Forbidden               the caller may not do this
     │   ├── ScopeMissing
     │   ├── CollectionForbidden
-    │   └── RelayForbidden      … not speak for another caller
+    │   ├── RelayForbidden      … not speak for another caller
+    │   └── ForeignRequest      … what a page of another site makes a browser ask for
     ├── RateExceeded            the caller calls more often than agreed
     ├── UnsupportedPolicy
     ├── NotOffered              this server does not support the call
@@ -122,6 +123,10 @@ class CollectionForbidden(Forbidden):
 
 class RelayForbidden(Forbidden):
     """The caller speaks for another one without the scope relay."""
+
+
+class ForeignRequest(Forbidden):
+    """A browser sends what the page itself did not ask for: another site may have made it do so."""
 
 
 class RateExceeded(DomainError):

@@ -32,7 +32,7 @@ def configure(settings: ProcessSettings) -> None:
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[own, *renderers]))
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     logging.captureWarnings(capture=True)
-    for noisy in ("asyncio", "botocore", "boto3", "urllib3", "PIL"):
+    for noisy in ("asyncio", "authlib", "botocore", "boto3", "httpcore2", "httpx2", "urllib3", "PIL"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     logging.getLogger("grpc._cython.cygrpc").addFilter(_is_discreet)
 

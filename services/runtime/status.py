@@ -59,6 +59,7 @@ TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.ScopeMissing: (_Code.PERMISSION_DENIED, "SCOPE_MISSING"),
     errors.CollectionForbidden: (_Code.PERMISSION_DENIED, "COLLECTION_FORBIDDEN"),
     errors.RelayForbidden: (_Code.PERMISSION_DENIED, "RELAY_FORBIDDEN"),
+    errors.ForeignRequest: (_Code.PERMISSION_DENIED, "FOREIGN_REQUEST"),
     errors.RateExceeded: (_Code.RESOURCE_EXHAUSTED, "RATE_EXCEEDED"),
     errors.UnsupportedPolicy: (_Code.UNIMPLEMENTED, "UNSUPPORTED_POLICY"),
     errors.NotOffered: (_Code.UNIMPLEMENTED, "NOT_OFFERED"),

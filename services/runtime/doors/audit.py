@@ -62,13 +62,13 @@ def change(method: str, request: Any) -> Iterator[Change]:
         raise
     finally:
         if method in _ACTIONS:
-            _record(_ACTIONS[method], method=method, **facts | _results(change.response), error=error)
+            record(_ACTIONS[method], method=method, **facts | _results(change.response), error=error)
 
 
 def refusal(method: str, reason: str, error: str, origin: Mapping[str, str]) -> None:
     """Record that a call was not allowed, why, and where it came from."""
     short = {name: text[:_MAX_CHARACTERS] for name, text in {"error": error, **origin}.items()}
-    _record("refused", method=method, reason=reason, **short)
+    record("refused", method=method, reason=reason, **short)
 
 
 def _facts(request: Any) -> dict[str, Any]:
@@ -85,7 +85,8 @@ def _results(response: Any) -> dict[str, Any]:
     return ({"person_id": person_id} if person_id else {}) | {"outcomes": outcomes}
 
 
-def _record(action: str, **facts: Any) -> None:
+def record(action: str, **facts: Any) -> None:
+    """Write a line: what was done, and facts of it."""
     context = get_contextvars()
     line = {
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),

@@ -31,6 +31,7 @@ _BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 _MICRO_USD = re.compile("[0-9]{1,15}")
 _JWT_DOTS = 2
 _ROUNDING = 1e-6
+_MIN_PACES = 1024
 
 
 class Door:
@@ -109,14 +110,16 @@ def without_spending(response: pb.ListRecognizersResponse) -> pb.ListRecognizers
 
 
 class Pace:
-    """How often callers call: as many calls at once as they may make a second, which then come back evenly.
+    """How often callers call: as many calls at once as they may make in so many seconds, which then come back evenly.
 
     A caller may have several limits, by several lines of the register: those have paces of their own.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, seconds: float = 1.0) -> None:
         self._clock = clock
+        self._seconds = seconds
         self._full: dict[tuple[str, float], float] = {}
+        self._most = _MIN_PACES
 
     def check(self, caller: Caller) -> None:
         """Count a call. Raises RateExceeded, which says when there is room for the next one."""
@@ -125,9 +128,16 @@ class Pace:
             return
         now = self._clock()
         full = max(now, self._full.get((caller.name, rate), now)) + 1 / rate
-        if (wait := full - now - max(1.0, 1 / rate)) > _ROUNDING:
+        if (wait := full - now - max(self._seconds, 1 / rate)) > _ROUNDING:
             raise RateExceeded(f"{caller.name} may make {rate:g} calls a second, and makes more.", retry_after=wait)
         self._full[caller.name, rate] = full
+        if len(self._full) > self._most:
+            self._forget(now)
+
+    def _forget(self, now: float) -> None:
+        """Forget who has called too long ago to matter: names may be addresses, of which there are many."""
+        self._full = {key: full for key, full in self._full.items() if full > now}
+        self._most = max(_MIN_PACES, 2 * len(self._full))
 
 
 class _Metadata:

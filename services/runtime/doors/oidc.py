@@ -220,20 +220,20 @@ def claimed(claims: Mapping[str, Any], register: Register) -> Caller:
 
     Scopes are words of `scope`, `scp` or `roles`, with or without "marquee:"; `marquee_collections` are collections.
     """
-    words = {word.removeprefix("marquee:") for claim in _SCOPE_CLAIMS for word in _words(claims.get(claim))}
+    claimed_scopes = {word.removeprefix("marquee:") for claim in _SCOPE_CLAIMS for word in words(claims.get(claim))}
     try:
         name = register.free_name(claims["sub"])
     except ValueError as exc:
         raise TokenInvalid(f"The JWT is refused for its sub: {exc}.") from None
     return Caller(
         name,
-        frozenset(scope for scope in _CLAIMABLE if scope in words),
-        frozenset(_words(claims[_COLLECTIONS])) if _COLLECTIONS in claims else None,
+        frozenset(scope for scope in _CLAIMABLE if scope in claimed_scopes),
+        frozenset(words(claims[_COLLECTIONS])) if _COLLECTIONS in claims else None,
     )
 
 
-def _words(claim: object) -> list[str]:
-    """Return the words of a claim: a text with blanks, or a list."""
+def words(claim: object) -> list[str]:
+    """Return the words of a claim: a text with blanks, or a list; none of anything else."""
     if isinstance(claim, str):
         return claim.split()
     return [word for word in claim if isinstance(word, str)] if isinstance(claim, list) else []

@@ -77,7 +77,10 @@ class Register:
 
     def caller_of_token(self, token: str) -> Caller | None:
         """Return whose token it is, None if nobody's. Raises TokenExpired."""
-        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+        return self.caller_of_digest(digest_of(token))
+
+    def caller_of_digest(self, digest: str) -> Caller | None:
+        """Return whose token has the digest, None if nobody's. Raises TokenExpired."""
         entry = self.tokens.get(digest[:_PREFIX])
         return entry.valid("token") if entry and hmac.compare_digest(entry.key, digest) else None
 
@@ -102,6 +105,11 @@ class Register:
     def _callers(self) -> frozenset[str]:
         entries = (*self.tokens.values(), *self.names.values(), *self.subjects.values())
         return frozenset(entry.caller.name for entry in entries)
+
+
+def digest_of(token: str) -> str:
+    """Return what the register holds of a token: its SHA-256, in hexadecimal digits."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def read_register(path: Path) -> Register:
