@@ -17,7 +17,7 @@ _FOLDER = _HERE / "static"
 _HTMX = _HERE / "node_modules" / "htmx.org" / "dist"
 _VENDORED = {"htmx.js": "htmx.min.js", "hx-sse.js": "ext/hx-sse.min.js", "hx-csp.js": "ext/hx-csp.min.js"}
 """Name here → file of the npm package htmx.org."""
-_FIXED = {
+FIXED = {
     "/favicon.ico": "icon.svg",
     "/icon.svg": "icon.svg",
     "/manifest.webmanifest": "manifest.webmanifest",
@@ -50,11 +50,11 @@ class Assets:
         }
         self._by_name = {name: _read(name, path) for name, path in files.items()}
         self._by_path = {asset.path: asset for asset in self._by_name.values()}
-        self._fixed = {path: self._by_name[name] for path, name in _FIXED.items()}
+        self._fixed = {path: self._by_name[name] for path, name in FIXED.items()}
 
     def routes(self) -> Sequence[BaseRoute]:
         """Return the routes."""
-        return [Route("/static/{name}", self.serve), *(Route(path, self.serve) for path in _FIXED)]
+        return [Route("/static/{name}", self.serve), *(Route(path, self.serve) for path in FIXED)]
 
     def url(self, name: str) -> str:
         """Return the path under which the file is served. Raises KeyError."""
@@ -71,7 +71,7 @@ class Assets:
         asset = self._by_path.get(path) or self._fixed.get(path)
         if asset is None:
             return PlainTextResponse("There is no such file.\n", 404)
-        headers = {"Cache-Control": _ONE_DAY if path in _FIXED else _FOREVER, "Vary": "Accept-Encoding"}
+        headers = {"Cache-Control": _ONE_DAY if path in FIXED else _FOREVER, "Vary": "Accept-Encoding"}
         if asset.zipped is not None and "gzip" in request.headers.get("accept-encoding", ""):
             return Response(asset.zipped, headers=headers | {"Content-Encoding": "gzip"}, media_type=asset.media_type)
         return Response(asset.content, headers=headers, media_type=asset.media_type)

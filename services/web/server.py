@@ -17,6 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from services.runtime import logs
+from services.runtime.doors import audit
 from services.runtime.doors.certificates import Certificate, read_certificate
 from services.runtime.doors.watch import Watched, watch
 from services.runtime.limits import MIB
@@ -41,6 +42,7 @@ def run(settings: WebSettings) -> None:
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # each request and each failure has its line by us
     _allow_many_connections()
     try:
+        audit.configure(settings.audit_log)
         tracing.configure("marquee-web")
         asyncio.run(_serve(settings))
     except (OSError, ValueError) as exc:
@@ -57,7 +59,7 @@ async def _serve(settings: WebSettings) -> None:
     _export(settings)
     server = _Server(_config(settings, Requests(app, Bounds(settings.max_in_flight_mib * MIB)), certificate))
     stop, wake = _on(signal.SIGTERM, signal.SIGINT), _on(signal.SIGHUP)
-    own = (*gateway.files(), *(() if certificate is None else (certificate,)))
+    own = (*app.state.files(), *(() if certificate is None else (certificate,)))
     watching = asyncio.create_task(watch(lambda: own, wake))
     serving = asyncio.create_task(server.serve())
     stopping = asyncio.create_task(stop.wait())
@@ -156,6 +158,8 @@ def _config(settings: WebSettings, app: ASGIApp, certificate: Watched[_Shown] | 
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(settings.web_trusted_proxies),
+        forwarded_allow_ips=list(settings.web_trusted_proxies),
         ssl_context_factory=None if certificate is None else lambda *_: _context(certificate),
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.drain_seconds,  # type: ignore[arg-type] # a fraction does, too

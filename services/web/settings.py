@@ -1,17 +1,49 @@
 """Settings of the page and the HTTP API."""
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from services.runtime.doors.credentials import Tls
-from services.runtime.doors.settings import is_loopback
+from services.runtime.doors.settings import check_url, is_loopback
 from services.runtime.settings import PREFIX, ProcessSettings
 
 _ORIGIN = re.compile(r"\*|https?://[a-z0-9._\[\]:-]+(?<!:)")
+_HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:.]+")
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _site(value: str) -> str:
+    """Return the URL without a slash at its end. Raises ValueError if it is more than a scheme, a host and a port."""
+    parts = urlsplit(value)
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError("has a port that is none") from None
+    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(parts.hostname or ""):
+        raise ValueError("is no URL such as https://marquee.example.com")
+    if "@" in parts.netloc or parts.path not in {"", "/"} or "?" in value or "#" in value:
+        raise ValueError("has more than a scheme, a host and a port: the page lies at the root of its host")
+    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else str(parts.hostname)
+    return f"{parts.scheme}://{host}" + (
+        f":{port}" if port not in {None, 80 if parts.scheme == "http" else 443} else ""
+    )
+
+
+def _proxy(value: str) -> str:
+    ip_network(value)
+    return value
+
+
+_List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
 class WebSettings(ProcessSettings):
@@ -39,7 +71,85 @@ class WebSettings(ProcessSettings):
     callers: Path | None = Field(
         None,
         description="Path of the register of callers, as the gateway has it: whoever has a token of a line in it may "
-        "sign in with that.",
+        "sign in with that. Lines `sub:` are for users of `MARQUEE_OIDC_ISSUER`.",
+    )
+    web_url: Annotated[str, AfterValidator(_site)] | None = Field(
+        None,
+        description="URL at which visitors reach the page, such as `https://marquee.example.com`; requests for other "
+        "hosts are refused. Needed off loopback, and HTTPS where visitors sign in. Unset: `localhost` and loopback "
+        "addresses, with any port.",
+    )
+    web_trusted_proxies: Annotated[
+        tuple[Annotated[str, AfterValidator(_proxy)], ...], NoDecode, BeforeValidator(_split)
+    ] = Field(
+        (),
+        description="Addresses and networks, comma-separated, of proxies in front of the page, whose "
+        "`X-Forwarded-For` says where visitors come from. Nobody else's is believed.",
+    )
+    web_session_hours: float = Field(12, gt=0, le=720, description="Hours after which visitors have to sign in again.")
+    web_session_key_file: Path | None = Field(
+        None,
+        description="Path of the keys that sign sessions, a line each of 32 characters or more: the first one signs, "
+        "all are believed. Replicas share it. Unset: a random one, so that sessions end with the process.",
+    )
+    web_pictures_per_minute: float = Field(
+        60,
+        ge=0.1,
+        le=1_000_000,
+        description="How many pictures a visitor may send a minute, at once or spread; of each replica. Those who sign "
+        "in by a line with `calls=` have that limit instead. Off loopback visitors who have not signed in are told "
+        "apart by address; on loopback they have no limit.",
+    )
+    oidc_issuer: Annotated[str, AfterValidator(check_url)] | None = Field(
+        None, description="OIDC issuer by which visitors may sign in: its `iss`, exactly."
+    )
+    oidc_client_id: str | None = Field(
+        None,
+        description="Client ID of the page at the issuer; needed with one. Its redirect URI there is "
+        "`/sign-in/callback` below `MARQUEE_WEB_URL`.",
+    )
+    oidc_client_secret_file: Path | None = Field(
+        None, description="Path of the client's secret; unset: a public client, which has none."
+    )
+    oidc_ca: Path | None = Field(
+        None, description="Path of certificates, PEM, that vouch for the issuer; unset: those of the machine."
+    )
+    oidc_scopes: _List = Field(
+        ("openid", "profile"), description="Scopes that are asked of the issuer, comma-separated; `openid` is one."
+    )
+    oidc_roles_claim: str = Field(
+        "roles",
+        min_length=1,
+        description="Claim of the roles that a visitor has at the issuer: a word, or a list. Dots lead into nested "
+        "claims, as in `realm_access.roles`.",
+    )
+    oidc_viewers: _List = Field(
+        ("viewer",), description="Values of that claim, comma-separated, that make a viewer, who recognizes pictures."
+    )
+    oidc_editors: _List = Field(
+        ("editor",), description="Those that make an editor, who enrolls and removes people, too."
+    )
+    oidc_admins: _List = Field(("admin",), description="Those that make an admin, who sees what is spent, too.")
+    oidc_default_role: Literal["viewer", "editor", "admin"] | None = Field(
+        None, description="Role of visitors with none of those values; unset: they may not sign in."
+    )
+    oidc_collections_claim: str = Field(
+        "marquee_collections",
+        min_length=1,
+        description="Claim of the collections that a visitor may use: words in a text, or a list. Without it, the "
+        "default one.",
+    )
+    oidc_name_claim: str = Field("name", min_length=1, description="Claim of the name by which visitors are greeted.")
+    default_collection: str = Field(
+        "",
+        pattern=r"^[A-Za-z0-9_.-]{0,128}$",
+        description="Collection that an empty `collection` stands for when it is checked whether a visitor may use it; "
+        "the gateway's.",
+    )
+    audit_log: Path | None = Field(
+        None,
+        description="Path of the file to which the audit log is appended: who signed in and out, and who was refused, "
+        "in JSON lines. Unset: standard error.",
     )
     web_gateway: str = Field("localhost:50051", description="Address of the gateway, host:port.")
     web_gateway_tls: bool = Field(
@@ -94,7 +204,12 @@ class WebSettings(ProcessSettings):
     @property
     def is_closed(self) -> bool:
         """Whether visitors have to sign in."""
-        return bool(self.callers) and not self.allow_anonymous
+        return self.has_sign_in and not self.allow_anonymous
+
+    @property
+    def has_sign_in(self) -> bool:
+        """Whether visitors can sign in."""
+        return bool(self.callers or self.oidc_issuer)
 
     @property
     def gateway_tls(self) -> Tls | None:
@@ -118,4 +233,26 @@ class WebSettings(ProcessSettings):
                 f"MARQUEE_HOST: whoever reaches {self.host} could use the page. To let people sign in, set "
                 "MARQUEE_CALLERS or MARQUEE_OIDC_ISSUER; to let everybody in, set MARQUEE_ALLOW_ANONYMOUS=true"
             )
+        self._check_oidc()
+        self._check_url()
         return self
+
+    def _check_oidc(self) -> None:
+        if self.oidc_issuer and not self.oidc_client_id:
+            raise ValueError("MARQUEE_OIDC_CLIENT_ID: set it: the issuer knows the page by that")
+        if self.oidc_client_id and not self.oidc_issuer:
+            raise ValueError("MARQUEE_OIDC_ISSUER: set it, too: without it nobody signs in with MARQUEE_OIDC_CLIENT_ID")
+        if self.oidc_issuer and "openid" not in self.oidc_scopes:
+            raise ValueError("MARQUEE_OIDC_SCOPES: openid has to be one: without it the issuer does not say who it is")
+
+    def _check_url(self) -> None:
+        url = urlsplit(self.web_url or "http://localhost")
+        if not (self.is_on_loopback or self.web_url):
+            raise ValueError(
+                "MARQUEE_WEB_URL: set it to where visitors reach the page, such as https://marquee.example.com: "
+                "requests for other hosts are refused"
+            )
+        if self.has_sign_in and url.scheme != "https" and not is_loopback(str(url.hostname)):
+            raise ValueError(
+                "MARQUEE_WEB_URL: it has to be https:// where visitors sign in: tokens could be read on the way"
+            )

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import ImageMissing, ImageTooLarge, InvalidRequest
 from services.runtime.limits import MAX_IMAGE_BYTES, MIB
+from services.web.access import visit
 
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 _S3 = "s3://"
@@ -27,12 +28,13 @@ class Upload:
 async def read_upload(request: Request) -> Upload:
     """Return the picture: the form's file `image`, its field `s3` (`s3://bucket/key`), or the body itself.
 
-    Raises ImageMissing, ImageTooLarge and InvalidRequest.
+    Raises ForeignRequest, ImageMissing, ImageTooLarge and InvalidRequest.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in _FORMS:
         return Upload(_image(await request.body()), request.query_params)
     async with request.form(max_files=1, max_fields=100) as form:
+        visit.confirm(form.get("csrf_token"))
         items = [*request.query_params.multi_items(), *((k, v) for k, v in form.multi_items() if isinstance(v, str))]
         fields = ImmutableMultiDict(items)
         file = form.get("image")

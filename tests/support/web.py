@@ -3,14 +3,21 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
+import uvicorn
 
+from services.runtime.doors.watch import Watched
 from services.runtime.leaf.leaf import Leaf
 from services.runtime.settings import LeafSettings
+from services.web.app import build
+from services.web.gateway import Gateway
+from services.web.settings import WebSettings
 from tests.support.enrollers import ScriptedEnroller
 from tests.support.processes import PATIENCE, free_port, spawn
 from tests.support.servers import Scripted, gateway, served
@@ -60,3 +67,41 @@ async def _answers(client: httpx.AsyncClient, url: str) -> bool:
         return (await client.get(f"{url}/livez")).is_success
     except httpx.TransportError:
         return False
+
+
+@dataclass(frozen=True)
+class Page:
+    """The page's application, served in the test's own event loop."""
+
+    url: str
+    files: Callable[[], Sequence[Watched[Any]]]
+
+    async def refresh(self) -> None:
+        """Read again what has changed, as the server does every 2 s."""
+        for file in self.files():
+            await file.refresh()
+
+    def client(self, **options: Any) -> httpx.AsyncClient:
+        """Return a browser of its own, which follows no redirects."""
+        return httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=PATIENCE, **options)
+
+
+@asynccontextmanager
+async def page(gateway_address: str, **settings: object) -> AsyncIterator[Page]:
+    """Serve the page in front of the gateway, with these settings of WebSettings."""
+    port = free_port()
+    own = WebSettings(**{"web_gateway": gateway_address, "web_port": port} | settings)
+    calls = Gateway(own)
+    app = build(own, calls)
+    options = {"log_config": None, "lifespan": "off", "server_header": False}
+    server = uvicorn.Server(uvicorn.Config(app, port=port, proxy_headers=False, **options))
+    serving = asyncio.create_task(server.serve())
+    async with asyncio.timeout(PATIENCE):
+        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+            await asyncio.sleep(0.01)
+    try:
+        yield Page(f"http://127.0.0.1:{port}", app.state.files)
+    finally:
+        server.should_exit = True
+        await serving
+        await calls.close()

@@ -1,56 +1,213 @@
 """The door of the page: middleware that tells who visits before anything else is done, and sets security headers."""
 
+import re
 import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TypeAlias
+from urllib.parse import quote
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
-from services.runtime.doors.caller import ANONYMOUS
-from services.web.access import visit
+from services.runtime import status
+from services.runtime.doors import audit
+from services.runtime.doors.caller import ANONYMOUS, Caller
+from services.runtime.doors.watch import Watched
+from services.runtime.errors import CredentialsMissing, DomainError, ForeignRequest, TokenInvalid, Unauthenticated
+from services.web.access import policy, visit
+from services.web.access.identity import Identities
+from services.web.access.provider import Provider
+from services.web.access.quota import Quota
+from services.web.access.session import Session, Sessions
+from services.web.access.site import Site, safe_path
 from services.web.access.visit import Visit
+from services.web.assets import FIXED
+from services.web.errors import is_api
 from services.web.gateway import Gateway
 from services.web.settings import WebSettings
 
+Refuse: TypeAlias = Callable[[Request, Exception], Response]
+SIGN_IN = "/sign-in"
+SIGN_OUT = "/sign-out"
 _NONCE_BYTES = 16
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Permissions-Policy": "camera=(self), geolocation=(), microphone=()",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+_BEARER = re.compile(r"bearer +\S+", re.IGNORECASE)
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_PROBES = frozenset({"/livez", "/readyz"})
+_OPEN = frozenset({*FIXED, "/openapi.json", SIGN_IN, SIGN_OUT})
+_OPEN_FOLDERS = ("/static/", f"{SIGN_IN}/")
+_MISDIRECTED = 421
+
+
+class Access:
+    """What the door and the pages of signing in share. Raises ValueError and OSError for files that cannot be used."""
+
+    def __init__(self, settings: WebSettings) -> None:
+        self.site = Site(settings)
+        self.sessions = Sessions(settings)
+        self.identities = Identities(settings)
+        self.quota = Quota(settings)
+        self.provider = Provider(settings) if settings.oidc_issuer else None
+
+    def files(self) -> Sequence[Watched[Any]]:
+        """Return what to read again when it changes."""
+        secret = self.provider.files() if self.provider else ()
+        return (*self.sessions.files(), *self.identities.files(), *secret)
 
 
 class Door:
-    """Middleware around the whole application."""
+    """Middleware around the whole application. `refuse` makes the answer to a request that is not let in."""
 
-    def __init__(self, app: ASGIApp, settings: WebSettings, gateway: Gateway) -> None:
+    def __init__(
+        self, app: ASGIApp, *, settings: WebSettings, gateway: Gateway, access: Access, refuse: Refuse
+    ) -> None:
         self._app = app
         self._settings = settings
         self._gateway = gateway
+        self._access = access
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, and its response out."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in _PROBES:
             await self._app(scope, receive, send)
             return
-        nonce = secrets.token_urlsafe(_NONCE_BYTES)
-        visit.enter(Visit(ANONYMOUS, "", self._gateway.relaying(ANONYMOUS), nonce, ""))
+        nonce, is_secure = secrets.token_urlsafe(_NONCE_BYTES), self._access.site.is_secure(scope)
+        session, kept = self._session(Request(scope), is_secure=is_secure)
+        scope["session"] = session
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in (_HEADERS | {"Content-Security-Policy": _policy(nonce)}).items():
+                is_page = headers.get("content-type", "").startswith("text/html")
+                for name, value in policy.headers(nonce, is_page=is_page, is_secure=is_secure).items():
                     headers.setdefault(name, value)
+                if session != kept and (is_page or kept or not session.is_blank):
+                    headers.append("Set-Cookie", self._access.sessions.cookie(session, is_secure=is_secure))
             await send(message)
 
-        await self._app(scope, receive, send_safely)
+        visit.enter(Visit(None, "", (), nonce, session.csrf_token, is_confirmed=False))
+        app = self._answer(Request(scope), session) or self._app
+        await app(scope, receive, send_safely)
+
+    def _session(self, request: Request, *, is_secure: bool) -> tuple[Session, Session | None]:
+        """Return the session, perhaps a new one, and as it was when the browser sent it."""
+        cookie = "; ".join(request.headers.getlist("cookie"))
+        session = self._access.sessions.read(cookie, is_secure=is_secure)
+        if session is None:
+            return self._access.sessions.begin(), None
+        kept = Session(session)
+        self._access.sessions.renew(session)
+        return session, kept
+
+    def _answer(self, request: Request, session: Session) -> Response | None:
+        """Return the answer to who is not let in; None: they are."""
+        try:
+            self._check_origin(request)
+            if is_api(request.url.path) and not _is_open(request.url.path):
+                self._admit_program(request, session)
+            else:
+                self._admit_person(request, session)
+        except (DomainError, HTTPException) as exc:
+            if isinstance(exc, Unauthenticated) and _shows_page(request):
+                return RedirectResponse(_sign_in_for(request), 303)
+            return self._refuse(request, exc)
+        return None
+
+    def _check_origin(self, request: Request) -> None:
+        """Raise HTTPException for a host that is not ours, and ForeignRequest for what another site asks for."""
+        site, path = self._access.site, request.url.path
+        if not site.serves(request.headers):
+            raise HTTPException(
+                _MISDIRECTED, "The page is not served under this name. MARQUEE_WEB_URL says which it is."
+            )
+        is_harmless = request.method in _SAFE_METHODS and not is_api(path)
+        if not is_harmless and not site.is_asked_by_itself(request.scope, allows_others=is_api(path)):
+            raise ForeignRequest("A page of another site asks for this. Open Marquee's own page.")
+
+    def _admit_program(self, request: Request, session: Session) -> None:
+        """Enter a visit of the API. Raises Unauthenticated."""
+        authorization = request.headers.getlist("authorization")
+        if authorization:
+            self._check_authorization(authorization)
+            visit.enter(replace(visit.current(), metadata=(("authorization", authorization[0]),), is_confirmed=True))
+        elif _has_token(request):
+            self._enter(request, session, self._caller(session), is_confirmed=True)
+        else:
+            self._enter(request, session, None, is_confirmed=True)
+
+    def _check_authorization(self, values: Sequence[str]) -> None:
+        """Raise TokenInvalid for what the gateway could not take for a token, or would not look at."""
+        if len(values) != 1 or not _BEARER.fullmatch(values[0]) or not values[0].isascii():
+            raise TokenInvalid("The header Authorization has to be Bearer TOKEN.")
+        if self._settings.web_gateway_cert and not self._settings.callers:
+            # A gateway that knows callers by certificates alone looks at no token, and would see the page's.
+            raise TokenInvalid("This page takes no tokens: whoever runs it has to set MARQUEE_CALLERS.")
+
+    def _admit_person(self, request: Request, session: Session) -> None:
+        """Enter a visit of a page. Raises Unauthenticated."""
+        caller = self._caller(session)
+        if caller is None and _is_open(request.url.path):
+            return
+        is_confirmed = request.method in _SAFE_METHODS or _has_token(request)
+        self._enter(request, session, caller, is_confirmed=is_confirmed)
+
+    def _enter(self, request: Request, session: Session, caller: Caller | None, *, is_confirmed: bool) -> None:
+        """Enter the visit of the caller, or of anybody where everybody may come in. Raises CredentialsMissing."""
+        if caller is None and self._settings.is_closed:
+            raise CredentialsMissing("Sign in, or send the header Authorization: Bearer TOKEN.")
+        known = caller or ANONYMOUS
+        bind_contextvars(caller=known.name)
+        visit.enter(
+            Visit(
+                known,
+                str((session.identity or {}).get("name", caller.name)) if caller else "",
+                self._gateway.relaying(known),
+                visit.current().nonce,
+                session.csrf_token,
+                self._settings.default_collection,
+                is_confirmed,
+                self._access.quota.counter(known, address_of(request)),
+            )
+        )
+
+    def _caller(self, session: Session) -> Caller | None:
+        """Return who has signed in. A session ends with the right to it."""
+        if session.identity is None:
+            return None
+        try:
+            return self._access.identities.caller(session.identity)
+        except DomainError as exc:
+            audit.record("session ended", reason=status.TABLE[type(exc)][1], error=exc.message)
+            self._access.sessions.replace(session)
+            return None
 
 
-def _policy(nonce: str) -> str:
-    return (
-        f"default-src 'none'; script-src 'nonce-{nonce}' 'self'; style-src 'nonce-{nonce}' 'self'; "
-        "img-src 'self' blob: data:; media-src 'self' blob:; font-src 'self'; connect-src 'self'; "
-        "manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    )
+def address_of(request: Request) -> str:
+    """Return where a visitor comes from, as far as trusted proxies say."""
+    return request.client.host if request.client else ""
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN or path.startswith(_OPEN_FOLDERS)
+
+
+def _has_token(request: Request) -> bool:
+    return visit.is_token(request.headers.get("x-csrf-token"))
+
+
+def _shows_page(request: Request) -> bool:
+    """Return whether a browser goes to the address, rather than a script fetching a part of a page."""
+    is_fetched = is_api(request.url.path) or "hx-request" in request.headers
+    return request.method in {"GET", "HEAD"} and not is_fetched
+
+
+def _sign_in_for(request: Request) -> str:
+    """Return the address of signing in, which leads back to where the request goes."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    path = safe_path(request.url.path + query)
+    return SIGN_IN if path == "/" else f"{SIGN_IN}?next={quote(path, safe='/')}"

@@ -1,14 +1,18 @@
 """A visit: who makes a request, what they may do, and what the gateway is shown for them."""
 
+from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hmac import compare_digest
 from typing import TypeAlias
 
 from google.protobuf.message import Message
 
+from services.runtime import status
+from services.runtime.doors import audit
 from services.runtime.doors.caller import Caller
 from services.runtime.doors.scopes import TABLE, Scope
-from services.runtime.errors import ScopeMissing
+from services.runtime.errors import CollectionForbidden, ForeignRequest, ScopeMissing
 
 Metadata: TypeAlias = tuple[tuple[str, str], ...]
 _VIEWER = frozenset({Scope.RECOGNIZE})
@@ -37,6 +41,10 @@ class Visit:
     """What forms and scripts of the page send back, in the field `csrf_token` or the header `X-CSRF-Token`."""
     default_collection: str = ""
     """Collection that an empty one means."""
+    is_confirmed: bool = True
+    """Whether the request is known to come from the page itself. If not, see `confirm`, nothing is done for it."""
+    count: Callable[[str], None] | None = None
+    """Count a call by its path. Raises RateExceeded."""
 
     @property
     def is_signed_in(self) -> bool:
@@ -54,15 +62,29 @@ class Visit:
         return self.caller is not None and self.caller.may(Scope(scope))
 
     def check(self, path: str, request: Message) -> None:
-        """Raise ScopeMissing or CollectionForbidden if the visitor may not make the call. `path`: "/service/method"."""
+        """Count the call, whose `path` is "/service/method".
+
+        Raises ForeignRequest, ScopeMissing, CollectionForbidden or RateExceeded if the visitor may not make it.
+        """
+        if not self.is_confirmed:
+            raise _foreign()
         if self.caller is None:
             return
+        try:
+            self._check(self.caller, path, request)
+        except (ScopeMissing, CollectionForbidden) as exc:
+            audit.refusal(path.rpartition("/")[2], status.TABLE[type(exc)][1], exc.message, {})
+            raise
+        if self.count:
+            self.count(path)
+
+    def _check(self, caller: Caller, path: str, request: Message) -> None:
         scope = TABLE[path]
-        if not self.caller.may(scope):
+        if not caller.may(scope):
             raise ScopeMissing(f"You lack the scope {scope}, which {path[1:]} needs.", scope=scope)
         collection = getattr(request, "collection", None)
         if collection is not None:
-            self.caller.check_collection(collection, self.default_collection)
+            caller.check_collection(collection, self.default_collection)
 
 
 _current: ContextVar[Visit] = ContextVar("visit")
@@ -76,3 +98,23 @@ def current() -> Visit:
 def enter(visit: Visit) -> None:
     """Set the visit of the current request."""
     _current.set(visit)
+
+
+def confirm(token: object) -> None:
+    """Take the field `csrf_token` of a form for proof that the page itself asks; no field is needed after the header.
+
+    Raises ForeignRequest if it is none.
+    """
+    if not current().is_confirmed and not is_token(token):
+        raise _foreign()
+    enter(replace(current(), is_confirmed=True))
+
+
+def is_token(token: object) -> bool:
+    """Return whether it is the visitor's `csrf_token`, in a time that tells nothing of that."""
+    expected = current().csrf_token.encode()
+    return isinstance(token, str) and compare_digest(token.encode("utf-8", "replace"), expected)
+
+
+def _foreign() -> ForeignRequest:
+    return ForeignRequest("The page is out of date: reload it and try again.")

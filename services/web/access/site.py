@@ -1,0 +1,70 @@
+"""Where the page lies: which hosts it answers for, what another site may not ask of it, and where it leads visitors."""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from services.runtime.doors.settings import is_loopback
+from services.web.settings import WebSettings
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
+_OWN_SITES = frozenset({"same-origin", "none"})
+"""Values of Sec-Fetch-Site with which a browser says that a page of ours asks, or the person at the keyboard."""
+_PATH = re.compile(r"(/[A-Za-z0-9_~][A-Za-z0-9_.~-]*)*/?(\?[A-Za-z0-9_.~&=%+-]*)?")
+_MAX_PATH = 512
+
+
+class Site:
+    """The page's address on the web."""
+
+    def __init__(self, settings: WebSettings) -> None:
+        self._url = settings.web_url
+        public = urlsplit(settings.web_url or "http://localhost")
+        self._netloc = None if is_loopback(str(public.hostname)) else public.netloc
+        self._is_secure = public.scheme == "https"
+        self._others = frozenset(settings.web_cors_origins)
+
+    def serves(self, headers: Headers) -> bool:
+        """Return whether the request is for this site, rather than for a name that leads here by mistake or malice."""
+        match _one(headers.getlist("host")):
+            case None:
+                return False
+            case host if self._netloc is None:
+                name = _HOST.fullmatch(host)
+                return name is not None and is_loopback(name[1].strip("[]").lower())
+            case host:
+                return host.lower().removesuffix(":443" if self._is_secure else ":80") == self._netloc
+
+    def url(self, scope: Scope) -> str:
+        """Return the URL of the site's root, without a slash, for a request that it serves."""
+        if self._url and self._netloc:
+            return self._url
+        scheme = "https" if self._is_secure else scope["scheme"]
+        return f"{scheme}://{Headers(scope=scope)['host']}"
+
+    def is_secure(self, scope: Scope) -> bool:
+        """Return whether visitors come by HTTPS."""
+        return self._is_secure or scope["scheme"] == "https"
+
+    def is_asked_by_itself(self, scope: Scope, *, allows_others: bool) -> bool:
+        """Return False if a browser says that a page of another site asks. Programs say nothing of that.
+
+        The sites in MARQUEE_WEB_CORS_ORIGINS may, where others are allowed.
+        """
+        headers = Headers(scope=scope)
+        origins, sites = set(headers.getlist("origin")), set(headers.getlist("sec-fetch-site"))
+        is_friend = allows_others and len(origins) == 1 and bool({"*", *origins} & self._others)
+        return is_friend or (sites <= _OWN_SITES and origins <= {self.url(scope)})
+
+
+def safe_path(text: str) -> str:
+    """Return the path, which may have a query, if it can only be one of this site; otherwise that of the first page."""
+    is_safe = text.startswith("/") and len(text) <= _MAX_PATH and _PATH.fullmatch(text)
+    return text if is_safe else "/"
+
+
+def _one(values: Sequence[str]) -> str | None:
+    return values[0] if len(values) == 1 else None

@@ -1,0 +1,138 @@
+"""Signing in and out: the page, its form, and the way to the issuer and back."""
+
+from collections.abc import Sequence
+
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from services.runtime import status
+from services.runtime.doors import audit
+from services.runtime.errors import CredentialsMissing, DomainError, Forbidden, NotOffered
+from services.web import errors
+from services.web.access import visit
+from services.web.access.door import SIGN_IN, SIGN_OUT, Access, address_of
+from services.web.access.provider import Provider
+from services.web.access.session import Identity
+from services.web.access.site import safe_path
+from services.web.pages.render import Renderer
+from services.web.settings import WebSettings
+
+_CALLBACK = f"{SIGN_IN}/callback"
+_NEXT = "next"
+_MAX_TOKEN_CHARACTERS = 4096
+
+
+class SignInPage:
+    """The page on which visitors say who they are."""
+
+    def __init__(self, settings: WebSettings, access: Access, renderer: Renderer) -> None:
+        self._settings = settings
+        self._access = access
+        self._renderer = renderer
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the routes."""
+        return (
+            Route(SIGN_IN, self.show, methods=["GET"]),
+            Route(SIGN_IN, self.take_token, methods=["POST"]),
+            Route(f"{SIGN_IN}/issuer", self.leave, methods=["GET"]),
+            Route(_CALLBACK, self.come_back, methods=["GET"]),
+            Route(SIGN_OUT, self.sign_out, methods=["POST"]),
+        )
+
+    async def show(self, request: Request) -> Response:
+        """Answer GET /sign-in."""
+        path = safe_path(request.query_params.get(_NEXT, ""))
+        if visit.current().is_signed_in or not self._settings.has_sign_in:
+            return RedirectResponse(path, 303)
+        return self._page(path)
+
+    async def take_token(self, request: Request) -> Response:
+        """Answer POST /sign-in, the form with a token."""
+        form = await _form(request)
+        path = safe_path(_text(form, _NEXT))
+        try:
+            self._access.quota.attempt(address_of(request))
+            token = _text(form, "token").strip()[:_MAX_TOKEN_CHARACTERS]
+            if not token:
+                raise CredentialsMissing("Enter your token.")
+            return self._sign_in(request, self._access.identities.of_token(token), path)
+        except DomainError as exc:
+            return self._refused(request, exc, path)
+
+    async def leave(self, request: Request) -> Response:
+        """Answer GET /sign-in/issuer with the way there."""
+        path = safe_path(request.query_params.get(_NEXT, ""))
+        try:
+            self._access.quota.attempt(address_of(request))
+            response = await self._issuer.begin(request, f"{self._access.site.url(request.scope)}{_CALLBACK}")
+        except DomainError as exc:
+            return self._refused(request, exc, path)
+        request.session[_NEXT] = path
+        return response
+
+    async def come_back(self, request: Request) -> Response:
+        """Answer GET /sign-in/callback, where the issuer sends visitors."""
+        path = safe_path(str(request.session.pop(_NEXT, "")))
+        try:
+            self._access.quota.attempt(address_of(request))
+            claims = await self._issuer.finish(request)
+            return self._sign_in(request, self._access.identities.of_claims(claims), path)
+        except DomainError as exc:
+            return self._refused(request, exc, path)
+
+    async def sign_out(self, request: Request) -> Response:
+        """Answer POST /sign-out."""
+        await _form(request)
+        caller = visit.current().caller
+        if caller is not None and visit.current().is_signed_in:
+            self._access.sessions.replace(request.scope["session"])
+            audit.record("signed out", caller=caller.name, peer=address_of(request))
+        return RedirectResponse(SIGN_IN if self._settings.is_closed else "/", 303)
+
+    @property
+    def _issuer(self) -> Provider:
+        if self._access.provider is None:
+            raise NotOffered("This Marquee has no issuer to sign in with.")
+        return self._access.provider
+
+    def _sign_in(self, request: Request, identity: Identity, path: str) -> Response:
+        """Make the session the visitor's, and none that was there before. Raises Forbidden."""
+        try:
+            self._access.sessions.replace(request.scope["session"], identity)
+        except ValueError as exc:
+            raise Forbidden(f"You cannot be let in: {exc}.") from None
+        caller = self._access.identities.caller(identity)
+        audit.record("signed in", caller=caller.name, peer=address_of(request))
+        return RedirectResponse(path, 303)
+
+    def _refused(self, request: Request, exc: DomainError, path: str) -> Response:
+        reason = status.TABLE[type(exc)][1]
+        audit.refusal("sign-in", reason, exc.message, {"peer": address_of(request)})
+        response = self._page(path, errors.http_status(exc), exc.message)
+        response.headers.update(errors.headers_of(exc))
+        return response
+
+    def _page(self, path: str, code: int = 200, error: str = "") -> Response:
+        return self._renderer.page(
+            "signin.html",
+            code,
+            error=error,
+            next=path,
+            takes_tokens=bool(self._settings.callers),
+            issuer=self._settings.oidc_issuer or "",
+        )
+
+
+async def _form(request: Request) -> FormData:
+    """Return the form. Raises ForeignRequest if the page itself did not send it."""
+    form = await request.form(max_files=0, max_fields=10)
+    visit.confirm(form.get("csrf_token"))
+    return form
+
+
+def _text(form: FormData, name: str) -> str:
+    value = form.get(name)
+    return value if isinstance(value, str) else ""
