@@ -19,12 +19,12 @@ from services.runtime.doors import audit
 from services.runtime.doors.caller import ANONYMOUS, Caller
 from services.runtime.doors.watch import Watched
 from services.runtime.errors import CredentialsMissing, DomainError, ForeignRequest, TokenInvalid, Unauthenticated
-from services.web.access import policy, visit
+from services.web.access import visit
 from services.web.access.identity import Identities
 from services.web.access.provider import Provider
 from services.web.access.quota import Quota
 from services.web.access.session import Session, Sessions
-from services.web.access.site import Site, safe_path
+from services.web.access.site import Site, safe_path, security_headers
 from services.web.access.visit import Visit
 from services.web.assets import FIXED
 from services.web.errors import is_api
@@ -84,7 +84,7 @@ class Door:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 is_page = headers.get("content-type", "").startswith("text/html")
-                for name, value in policy.headers(nonce, is_page=is_page, is_secure=is_secure).items():
+                for name, value in security_headers(nonce, is_page=is_page, is_secure=is_secure).items():
                     headers.setdefault(name, value)
                 if session != kept and (is_page or kept or not session.is_blank):
                     headers.append("Set-Cookie", self._access.sessions.cookie(session, is_secure=is_secure))

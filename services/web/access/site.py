@@ -1,7 +1,7 @@
-"""Where the page lies: which hosts it answers for, what another site may not ask of it, and where it leads visitors."""
+"""The page's site: which hosts it answers for, what other sites may not do with it, and where it leads visitors."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -15,6 +15,16 @@ _OWN_SITES = frozenset({"same-origin", "none"})
 """Values of Sec-Fetch-Site with which a browser says that a page of ours asks, or the person at the keyboard."""
 _PATH = re.compile(r"(/[A-Za-z0-9_~][A-Za-z0-9_.~-]*)*/?(\?[A-Za-z0-9_.~&=%+-]*)?")
 _MAX_PATH = 512
+_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Permissions-Policy": "camera=(self), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_YEAR_SECONDS = 31_536_000
 
 
 class Site:
@@ -64,6 +74,22 @@ def safe_path(text: str) -> str:
     """Return the path, which may have a query, if it can only be one of this site; otherwise that of the first page."""
     is_safe = text.startswith("/") and len(text) <= _MAX_PATH and _PATH.fullmatch(text)
     return text if is_safe else "/"
+
+
+def security_headers(nonce: str, *, is_page: bool, is_secure: bool) -> Mapping[str, str]:
+    """Return the headers of a response. Only a page may load anything: scripts that carry its nonce, files of ours."""
+    transport = {"Strict-Transport-Security": f"max-age={_YEAR_SECONDS}"} if is_secure else {}
+    return {**_HEADERS, **transport, "Content-Security-Policy": _of_page(nonce) if is_page else _NOTHING}
+
+
+def _of_page(nonce: str) -> str:
+    """Return the policy of a page. What a script with the nonce imports is loaded with its nonce."""
+    return (
+        f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}' 'self'; "
+        "img-src 'self' blob: data:; media-src 'self' blob:; font-src 'self'; connect-src 'self'; manifest-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
+        "require-trusted-types-for 'script'; trusted-types htmx"
+    )
 
 
 def _one(values: Sequence[str]) -> str | None:
