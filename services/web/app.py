@@ -7,13 +7,13 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from services.web.access.door import Access, Door
+from services.web.access.signin import SignInPage
 from services.web.api.routes import Cors, routes
 from services.web.assets import Assets
 from services.web.gateway import Gateway
 from services.web.pages.errors import Errors, Unforeseen
 from services.web.pages.recognize import RecognizePage
 from services.web.pages.render import Renderer
-from services.web.pages.signin import SignInPage
 from services.web.pages.status import StatusPage
 from services.web.settings import WebSettings
 

@@ -14,6 +14,7 @@ from services.runtime.doors.settings import check_url, is_loopback
 from services.runtime.settings import PREFIX, ProcessSettings
 
 _ORIGIN = re.compile(r"\*|https?://[a-z0-9._\[\]:-]+(?<!:)")
+_NETLOC = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?")
 _HOST = re.compile(r"[A-Za-z0-9.-]+|[0-9A-Fa-f:.]+")
 
 
@@ -36,6 +37,12 @@ def _site(value: str) -> str:
     return f"{parts.scheme}://{host}" + (
         f":{port}" if port not in {None, 80 if parts.scheme == "http" else 443} else ""
     )
+
+
+def _host(value: str) -> str:
+    if not _NETLOC.fullmatch(value):
+        raise ValueError("is no host such as marquee-web or marquee-web:8080")
+    return value.lower()
 
 
 def _proxy(value: str) -> str:
@@ -78,6 +85,11 @@ class WebSettings(ProcessSettings):
         description="URL at which visitors reach the page, such as `https://marquee.example.com`; requests for other "
         "hosts are refused. Needed off loopback, and HTTPS where visitors sign in. Unset: `localhost` and loopback "
         "addresses, with any port.",
+    )
+    web_hosts: Annotated[tuple[Annotated[str, AfterValidator(_host)], ...], NoDecode, BeforeValidator(_split)] = Field(
+        (),
+        description="Further hosts, comma-separated and with their port if that is not the usual one, by which other "
+        "servers call, such as a Service's name. No visitor is sent there.",
     )
     web_trusted_proxies: Annotated[
         tuple[Annotated[str, AfterValidator(_proxy)], ...], NoDecode, BeforeValidator(_split)

@@ -1,7 +1,7 @@
 """The page's site: which hosts it answers for, what other sites may not do with it, and where it leads visitors."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -34,26 +34,28 @@ class Site:
         self._url = settings.web_url
         public = urlsplit(settings.web_url or "http://localhost")
         self._netloc = None if is_loopback(str(public.hostname)) else public.netloc
+        self._hosts = frozenset(settings.web_hosts)
         self._is_secure = public.scheme == "https"
         self._others = frozenset(settings.web_cors_origins)
 
     def serves(self, headers: Headers) -> bool:
         """Return whether the request is for this site, rather than for a name that leads here by mistake or malice."""
-        match _one(headers.getlist("host")):
-            case None:
-                return False
-            case host if self._netloc is None:
-                name = _HOST.fullmatch(host)
-                return name is not None and is_loopback(name[1].strip("[]").lower())
-            case host:
-                return host.lower().removesuffix(":443" if self._is_secure else ":80") == self._netloc
+        hosts = [host.lower() for host in headers.getlist("host")]
+        match = _HOST.fullmatch(hosts[0]) if len(hosts) == 1 else None
+        if match is None:
+            return False
+        if hosts[0] in self._hosts:
+            return True
+        if self._netloc is None:
+            return is_loopback(match[1].strip("[]"))
+        return hosts[0].removesuffix(":443" if self._is_secure else ":80") == self._netloc
 
     def url(self, scope: Scope) -> str:
         """Return the URL of the site's root, without a slash, for a request that it serves."""
-        if self._url and self._netloc:
+        host = Headers(scope=scope)["host"]
+        if self._url and self._netloc and host.lower() not in self._hosts:
             return self._url
-        scheme = "https" if self._is_secure else scope["scheme"]
-        return f"{scheme}://{Headers(scope=scope)['host']}"
+        return f"{'https' if self._is_secure else scope['scheme']}://{host}"
 
     def is_secure(self, scope: Scope) -> bool:
         """Return whether visitors come by HTTPS."""
@@ -62,12 +64,12 @@ class Site:
     def is_asked_by_itself(self, scope: Scope, *, allows_others: bool) -> bool:
         """Return False if a browser says that a page of another site asks. Programs say nothing of that.
 
-        The sites in MARQUEE_WEB_CORS_ORIGINS may, where others are allowed.
+        Where others are allowed, those in MARQUEE_WEB_CORS_ORIGINS may, with an Authorization of their own.
         """
         headers = Headers(scope=scope)
         origins, sites = set(headers.getlist("origin")), set(headers.getlist("sec-fetch-site"))
-        is_friend = allows_others and len(origins) == 1 and bool({"*", *origins} & self._others)
-        return is_friend or (sites <= _OWN_SITES and origins <= {self.url(scope)})
+        is_friend = len(origins) == 1 and bool({"*", *origins} & self._others) and "authorization" in headers
+        return (allows_others and is_friend) or (sites <= _OWN_SITES and origins <= {self.url(scope)})
 
 
 def safe_path(text: str) -> str:
@@ -90,7 +92,3 @@ def _of_page(nonce: str) -> str:
         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; "
         "require-trusted-types-for 'script'; trusted-types htmx"
     )
-
-
-def _one(values: Sequence[str]) -> str | None:
-    return values[0] if len(values) == 1 else None
