@@ -70,8 +70,8 @@ def _cut(data: bytes | bytearray, pictures: Mapping[bytes, tuple[int, int]]) -> 
 
 
 def _parse(data: bytes, kind: type[M]) -> M:
-    if not data.strip():
-        raise MalformedRequest("The body is empty; without fields to set, send {}.")
+    if not data.lstrip().startswith(b"{"):
+        raise MalformedRequest("The body is no object in JSON; without fields to set, send {}.")
     try:
         return json_format.Parse(data, kind())
     except json_format.ParseError as exc:

@@ -28,8 +28,8 @@ OTHERS = ("s3", "timeout", "csrf_token")
 """Fields beside those of the contract."""
 BODIES = ("image/*", "application/octet-stream", "multipart/form-data", "application/x-www-form-urlencoded")
 _HOW_TO_SEND = (
-    "The request has no picture. Send it as the file `image` of a form (curl -F image=@picture.jpg), as the body "
-    "itself (curl --data-binary @picture.jpg), or tell where it is (s3=s3://bucket/key)."
+    "It is the file `image` of a form (curl -F image=@picture.jpg) or the body itself (curl --data-binary @picture.jpg), "
+    "or lies where s3=s3://bucket/key says."
 )
 _KEEP_ALIVE_SECONDS = 15.0
 
@@ -82,8 +82,8 @@ async def _read(request: Request) -> tuple[pb.RecognizeImageRequest, float | Non
     options.check(request.query_params, OTHERS)
     try:
         upload = await read_upload(request)
-    except ImageMissing:
-        raise ImageMissing(_HOW_TO_SEND) from None
+    except ImageMissing as exc:
+        raise ImageMissing(f"{exc.message} {_HOW_TO_SEND}") from None
     options.check(upload.fields, OTHERS)
     return options.recognition(upload.fields, upload.image), _timeout(request, upload.fields)
 

@@ -49,7 +49,7 @@ def routes(gateway: Gateway) -> Sequence[BaseRoute]:
         *Connect(gateway).routes(),
         *RecognizeApi(gateway).routes(),
         Route("/openapi.json", _describe),
-        Route("/marquee.v1.{method:path}", _refuse, methods=["GET", "POST"]),
+        Route("/marquee.{rest:path}", _refuse_method, methods=["GET", "POST"]),
     )
 
 
@@ -83,6 +83,6 @@ async def _describe(request: Request) -> Response:
     return FileResponse(_OPENAPI, media_type="application/json", headers={"Cache-Control": "no-cache"})
 
 
-async def _refuse(request: Request) -> Response:
+async def _refuse_method(request: Request) -> Response:
     """Refuse a method that the contract does not have. Raises NotOffered."""
-    raise NotOffered(f"There is no method {request.url.path[1:]!r} here; /openapi.json lists those that there are.")
+    raise NotOffered(f"There is no method {request.url.path[1:]!r}. /openapi.json lists those that there are.")
