@@ -1,6 +1,5 @@
 """The status page in Chromium."""
 
-
 import pytest
 from playwright.async_api import Browser, expect
 

@@ -18,6 +18,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 from services.runtime.errors import InvalidImage, Throttled
 from services.runtime.limits import MAX_IMAGE_BYTES
+from tests.support import openapi
 from tests.support.processes import PATIENCE
 from tests.support.servers import picture, request, until
 from tests.support.stage import Stage, stage
@@ -81,6 +82,30 @@ async def test_json_is_what_grpc_answers(api: Stage) -> None:
     assert [answer[name] for name in ("image", "verdicts", "labels")] == [
         expected[name] for name in ("image", "verdicts", "labels")
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "schema"),
+    [
+        (RECOGNIZE, PICTURE | {"features": ["FEATURE_CELEBRITIES", "FEATURE_LABELS"]}, "RecognizeImageResponse"),
+        (RECOGNIZE, PICTURE | {"recognizerOptions": {"svm": {"timeout": "5s"}}}, "RecognizeImageResponse"),
+        (RECOGNIZE, PICTURE | {"recognizers": ["keras", "svm"]}, "RecognizeImageResponse"),
+        ("/marquee.v1.RecognizerService/ListRecognizers", {}, "ListRecognizersResponse"),
+        (ENROLL, {"displayName": "Grace", "images": [PICTURE["image"]]}, "EnrollFacesResponse"),
+        ("/marquee.v1.EnrollmentService/ListPeople", {"pageSize": 5}, "ListPeopleResponse"),
+        ("/marquee.v1.EnrollmentService/ListFaces", {"personId": "grace"}, "ListFacesResponse"),
+        ("/marquee.v1.EnrollmentService/RemovePerson", {"personId": "grace"}, "RemovePersonResponse"),
+        (RECOGNIZE, {}, "Error"),
+    ],
+)
+async def test_answers_are_as_described(api: Stage, path: str, body: dict[str, Any], schema: str) -> None:
+    """What goes in and what comes out fits its schema in the description of the API."""
+    api.fail("keras", InvalidImage("The picture does not decode."))
+    answer = (await call(api, path, body)).json()
+    assert answer
+    openapi.check(schema, answer)
+    asked = openapi.DOCUMENT["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    openapi.check(asked.rpartition("/")[2], body)
 
 
 async def test_protobuf_is_taken_and_given(api: Stage) -> None:

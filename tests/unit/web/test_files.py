@@ -13,7 +13,6 @@ import pytest
 import pytest_asyncio
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.errors import InvalidImage
 from services.runtime.limits import MAX_IMAGE_BYTES
 from tests.support.processes import PATIENCE
 from tests.support.servers import picture, until

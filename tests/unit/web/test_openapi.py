@@ -1,11 +1,11 @@
 """The description of the HTTP API against the contract: nothing is missing, and nothing is too much."""
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from jsonschema import ValidationError
 from openapi_spec_validator import validate
 
 from marquee.v1 import recognizer_pb2 as pb
@@ -14,9 +14,8 @@ from services.runtime.status import TABLE as ERRORS
 from services.web import errors
 from services.web.gateway import SERVICES
 from services.web.options import OPTIONS
-from tests.support.processes import ROOT
+from tests.support.openapi import DOCUMENT, check
 
-DOCUMENT = json.loads((ROOT / "services/web/api/openapi.json").read_text())
 SCHEMAS = DOCUMENT["components"]["schemas"]
 METHODS = [method for service in SERVICES for method in service.methods]
 
@@ -145,3 +144,19 @@ def test_every_code_of_an_error_is_in_it() -> None:
     """An error's code is one of those described."""
     codes = {errors.connect_code(code) for code, _ in ERRORS.values()}
     assert codes <= set(SCHEMAS["Error"]["properties"]["code"]["enum"])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"requestId": 5},
+        {"image": {"content": "AAAA", "s3Object": {}}},
+        {"recognizers": ["x" * 129]},
+        {"features": ["FEATURE_NONE"]},
+        {"maxLabel": 1},
+    ],
+)
+def test_it_refuses_what_the_api_does(wrong: object) -> None:
+    """What the API refuses for its form does not fit the description either."""
+    with pytest.raises(ValidationError):
+        check("RecognizeImageRequest", wrong)
