@@ -1,0 +1,290 @@
+// A picture's life on the page: it waits its turn, is sent by htmx, fills with each event, and may be tried again.
+
+import { toast } from "/static/toasts.js";
+
+const MOST_IN_FLIGHT = 2;
+const area = document.getElementById("pictures");
+const ask = document.getElementById("ask");
+const template = document.getElementById("picture-template");
+const byForm = new Map(); // each article's form → what is known of its picture
+const NOT_OPTIONS = new Set(["csrf_token", "image", "s3"]);
+const LOST = "The connection broke off before the answer was whole. Try again.";
+const UNREACHABLE = "Marquee cannot be reached. Check your connection, then try again.";
+const ENDED = "Your session has ended. The picture stays here: sign in, then try again.";
+let number = 0;
+let closeOffline = null;
+
+/** Add an article for a picture: `file`, or `address` in S3, and its `name`. It is sent as soon as it is its turn. */
+export function add({ file, address, name }) {
+  number += 1;
+  const key = `picture-${number}`;
+  const article = renamed(template.content.cloneNode(true).firstElementChild, key);
+  const form = article.querySelector("form");
+  const picture = { key, article, form, file, address, name, state: "queued" };
+  byForm.set(form, picture);
+  article.querySelector(".picture-name").textContent = name;
+  showPreview(picture);
+  area.prepend(article);
+  window.htmx.process(article);
+  article.addEventListener("click", (event) => act(picture, event.target.closest("[data-do]")?.dataset.do));
+  article.addEventListener("marquee:again", () => again(picture));
+  enter(picture, "queued");
+  next();
+  return article;
+}
+
+/** Return the picture of the article in which an element is. */
+export function pictureOf(element) {
+  return byForm.get(element.closest("article.picture")?.querySelector("form"));
+}
+
+function renamed(article, key) {
+  for (const element of [article, ...article.querySelectorAll("*")]) {
+    for (const { name, value } of [...element.attributes]) {
+      if (value.includes("picture-0")) element.setAttribute(name, value.replaceAll("picture-0", key));
+    }
+  }
+  return article;
+}
+
+function showPreview({ key, article, file, name }) {
+  const slot = article.querySelector(".preview");
+  if (!file) {
+    const words = document.createElement("p");
+    words.className = "no-preview";
+    words.textContent = "Read from S3, so there is no preview.";
+    slot.replaceChildren(words);
+    return;
+  }
+  const image = document.createElement("img");
+  image.id = `${key}-preview`;
+  image.alt = `Your picture ${name}`;
+  image.src = URL.createObjectURL(file);
+  slot.replaceChildren(image);
+}
+
+const WORDS = {
+  queued: "Waiting its turn",
+  offline: "Waiting until you are online",
+  sending: "Sending…",
+  asking: "Asking…",
+  done: "",
+  failed: "Did not work",
+  cancelled: "Cancelled",
+};
+
+function enter(picture, state) {
+  picture.state = state;
+  const { article } = picture;
+  article.dataset.liveState = state;
+  const isRunning = ["queued", "offline", "sending", "asking"].includes(state);
+  const focused = document.activeElement;
+  article.querySelector('[data-do="cancel"]').hidden = !isRunning;
+  article.querySelector('[data-do="again"]').hidden = isRunning;
+  if (focused?.hidden && article.contains(focused)) {
+    article.querySelector(isRunning ? '[data-do="cancel"]' : '[data-do="again"]').focus({ preventScroll: true });
+  }
+  tell(picture, WORDS[state]);
+}
+
+function tell({ article }, words) {
+  article.querySelector(".picture-state").textContent = words;
+}
+
+function act(picture, what) {
+  if (what === "cancel") cancel(picture);
+  if (what === "again") again(picture);
+  if (what === "remove") remove(picture);
+}
+
+function next() {
+  const all = [...byForm.values()];
+  const running = all.filter(({ state }) => state === "sending" || state === "asking").length;
+  const waiting = all.filter(({ state }) => state === "queued" || state === "offline");
+  for (const picture of waiting.slice(0, Math.max(0, MOST_IN_FLIGHT - running))) send(picture);
+}
+
+function send(picture) {
+  if (!navigator.onLine) {
+    enter(picture, "offline");
+    return;
+  }
+  enter(picture, "sending");
+  clearProblem(picture);
+  picture.article.querySelector(".headline").textContent = "Looking…";
+  picture.form.requestSubmit();
+}
+
+async function again(picture) {
+  if (picture.state === "sending" || picture.state === "asking") return;
+  if (picture.needsToken && !(await renewToken())) {
+    showSignIn(picture);
+    return;
+  }
+  enter(picture, "queued");
+  next();
+}
+
+function cancel(picture) {
+  const wasRunning = picture.state === "sending" || picture.state === "asking";
+  enter(picture, "cancelled");
+  if (wasRunning) window.htmx.trigger(picture.form, "htmx:abort");
+  else next();
+}
+
+function remove(picture) {
+  cancel(picture);
+  byForm.delete(picture.form);
+  const { article } = picture;
+  const neighbour = article.nextElementSibling ?? article.previousElementSibling;
+  const url = article.querySelector(".preview img")?.src;
+  article.remove();
+  if (url) URL.revokeObjectURL(url);
+  (neighbour?.querySelector('[data-do="remove"]') ?? document.getElementById("image")).focus();
+  next();
+}
+
+// What htmx tells of a request.
+
+document.addEventListener("htmx:config:request", (event) => {
+  const { ctx } = event.detail;
+  const picture = byForm.get(ctx.sourceElement);
+  if (!picture) return;
+  const { body } = ctx.request;
+  for (const [name, value] of new FormData(ask)) {
+    if (!NOT_OPTIONS.has(name)) body.append(name, value);
+  }
+  if (picture.file) body.append("image", picture.file, picture.file.name || "picture");
+  else body.append("s3", picture.address);
+});
+
+document.addEventListener("htmx:before:response", (event) => {
+  const { ctx } = event.detail;
+  const picture = byForm.get(ctx.sourceElement);
+  if (!picture) return;
+  const { status, headers } = ctx.response;
+  const isStream = headers.get("Content-Type")?.includes("text/event-stream");
+  if (isStream && status < 400) {
+    enter(picture, "asking");
+    return;
+  }
+  picture.needsToken = status === 401 || status === 403 || status < 400;
+  enter(picture, "failed");
+  if (status >= 400) return; // the server's words go where hx-status says
+  event.preventDefault(); // a page to sign in on, after a redirection
+  showSignIn(picture);
+});
+
+document.addEventListener("htmx:after:swap", (event) => {
+  const picture = byForm.get(event.detail.ctx.sourceElement);
+  if (!picture) return;
+  if (picture.needsToken) {
+    linkSignIn(picture);
+    return;
+  }
+  const { phase, answered, asked } = picture.article.querySelector(".picture-body").dataset;
+  picture.phase = phase;
+  if (phase === "asking") tell(picture, `Asked ${asked}, ${answered} answered`);
+});
+
+document.addEventListener("htmx:error", (event) => {
+  const picture = byForm.get(event.detail.ctx?.sourceElement ?? event.target);
+  if (!picture || picture.state === "cancelled") return;
+  if (!navigator.onLine && picture.state === "sending") {
+    enter(picture, "offline");
+    return;
+  }
+  enter(picture, "failed");
+  showProblem(picture, UNREACHABLE);
+});
+
+document.addEventListener("htmx:finally:request", async (event) => {
+  const picture = byForm.get(event.detail.ctx.sourceElement);
+  if (!picture) return;
+  if (picture.state === "asking") {
+    const isWhole = picture.phase === "done" || picture.phase === "failed";
+    enter(picture, isWhole ? picture.phase : "failed");
+    if (!isWhole) showProblem(picture, LOST);
+  }
+  picture.phase = null;
+  if (picture.needsToken && !picture.hasRenewed && (await renewToken())) {
+    picture.hasRenewed = true; // once: a second refusal is meant
+    enter(picture, "queued");
+  } else if (picture.state === "done") {
+    picture.hasRenewed = false;
+  }
+  setTimeout(next); // once htmx has put the request away
+});
+
+// Problems that the server cannot tell of.
+
+function problemSlot({ article }) {
+  return article.querySelector(".picture-problem");
+}
+
+function clearProblem(picture) {
+  picture.needsToken = false;
+  problemSlot(picture).replaceChildren();
+}
+
+function showProblem(picture, words, link = null) {
+  const notice = document.createElement("p");
+  notice.className = "notice error";
+  notice.setAttribute("role", "alert");
+  notice.append(words);
+  if (link) notice.append(" ", link);
+  problemSlot(picture).replaceChildren(notice);
+}
+
+function showSignIn(picture) {
+  const link = document.createElement("a");
+  link.href = "/sign-in";
+  link.textContent = "Sign in";
+  showProblem(picture, ENDED, link);
+  linkSignIn(picture);
+}
+
+/** Let people sign in beside the page, so that the picture stays. */
+function linkSignIn(picture) {
+  for (const link of problemSlot(picture).querySelectorAll('a[href^="/sign-in"]')) {
+    link.target = "_blank";
+    if (!link.textContent.includes("tab")) link.append(" (in a new tab)");
+  }
+}
+
+/** Fetch the token that forms send back anew. Return whether there is another one, as after signing in again. */
+async function renewToken() {
+  const field = ask.elements.csrf_token;
+  const response = await fetch("/", { headers: { Accept: "text/html" } }).catch(() => null);
+  if (!response?.ok || response.redirected) return false;
+  const token = (await response.text()).match(/name="csrf_token" value="([^"<>]*)"/)?.[1];
+  if (token === undefined || token === field.value) return false;
+  for (const input of document.querySelectorAll('input[name="csrf_token"]')) input.value = token;
+  for (const form of [...byForm.keys(), template.content.querySelector("form")]) {
+    form.setAttribute("hx-headers", JSON.stringify({ "X-CSRF-Token": token }));
+    form.elements.csrf_token.value = token;
+  }
+  return true;
+}
+
+// Back from signing in elsewhere, or back online.
+
+document.addEventListener("visibilitychange", async () => {
+  if (document.hidden) return;
+  const locked = [...byForm.values()].filter(({ state, needsToken }) => state === "failed" && needsToken);
+  if (!locked.length || !(await renewToken())) return;
+  for (const picture of locked) enter(picture, "queued");
+  next();
+});
+
+function offline() {
+  closeOffline ??= toast("You are offline. Pictures wait here until you are back.", "warning");
+}
+
+addEventListener("offline", offline);
+addEventListener("online", () => {
+  closeOffline?.();
+  closeOffline = null;
+  next();
+});
+if (!navigator.onLine) offline();
