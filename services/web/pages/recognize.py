@@ -24,9 +24,10 @@ from services.web import errors
 from services.web.access import visit
 from services.web.gateway import LIST, RECOGNIZE, STREAM, Gateway
 from services.web.options import recognition
-from services.web.pages import files, view, words
+from services.web.pages import words
 from services.web.pages.render import Renderer
-from services.web.pages.view import Result
+from services.web.pages.results import files, view
+from services.web.pages.results.view import Result
 from services.web.uploads import Upload, read_upload
 
 logger = structlog.get_logger()

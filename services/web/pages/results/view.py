@@ -9,10 +9,11 @@ from google.protobuf.duration_pb2 import Duration
 from google.rpc import status_pb2
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.web.pages import faces as people
-from services.web.pages import findings, words
-from services.web.pages.faces import Face
-from services.web.pages.findings import Finding
+from services.web.pages import words
+from services.web.pages.results import faces as people
+from services.web.pages.results import findings
+from services.web.pages.results.faces import Face
+from services.web.pages.results.findings import Finding
 from services.web.pages.words import Words, clean, percent
 
 SLOW_SECONDS = 3.0

@@ -6,8 +6,9 @@ from itertools import islice
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import boxes
-from services.web.pages import findings, words
-from services.web.pages.findings import Finding, Place
+from services.web.pages import words
+from services.web.pages.results import findings
+from services.web.pages.results.findings import Finding, Place
 from services.web.pages.words import clean, key, percent
 
 MOST = 100

@@ -11,8 +11,9 @@ from typing import TypeAlias
 from google.protobuf import json_format
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.web.pages import faces, findings, words
-from services.web.pages.faces import Group
+from services.web.pages import words
+from services.web.pages.results import faces, findings
+from services.web.pages.results.faces import Group
 
 _COLUMNS = (
     *("file", "face", "left", "top", "width", "height", "verdict", "verdict_name", "verdict_score"),

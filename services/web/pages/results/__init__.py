@@ -1,0 +1,1 @@
+"""Results of recognition, as the page shows them."""
