@@ -7,7 +7,8 @@ from services.gateway.config import BackendConfig
 from services.gateway.settings import GatewaySettings
 from services.names import RECOGNIZERS, settings_of
 from services.runtime.server.metrics import BUCKETS
-from services.runtime.settings import PREFIX, LeafSettings, Settings
+from services.runtime.settings import PREFIX, LeafSettings, ProcessSettings, Settings
+from services.web.settings import WebSettings
 
 Schema: TypeAlias = dict[str, Any]
 LEAVES: dict[str, type[LeafSettings]] = {name: settings_of(name)[0] for name in RECOGNIZERS}
@@ -29,9 +30,10 @@ def schema() -> Schema:
             images=_IMAGES,
             auth=_AUTH,
             tls=_object(secretName=_NAME, issuerRef=_ISSUER),
-            defaults=_object(**_workload(GatewaySettings, *LEAVES.values())),
+            defaults=_object(**_workload(GatewaySettings, WebSettings, *LEAVES.values())),
             gateway=_object(**_workload(GatewaySettings), service=_SERVICE, tls=_GATEWAY_TLS, order=_list(_NAME)),
             recognizers=_recognizers(_object(**entry["properties"])),
+            web=_web(),
             ingress=_INGRESS,
             networkPolicy=_NETWORK_POLICY,
             priorityClass=_object(create=_BOOLEAN, value=_integer(-2147483648, 1000000000)),
@@ -41,6 +43,25 @@ def schema() -> Schema:
             extraObjects={"type": "array", "items": {"type": ["object", "string"]}},
         ),
     }
+
+
+def _web() -> Schema:
+    workload = _workload(WebSettings)
+    del workload["probe"]
+    return _object(
+        **workload,
+        enabled={"type": ["boolean", "null"]},
+        url={"type": "string", "pattern": "^(https?://[^/]+/?)?$"},
+        trustedProxies=_list({"type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$"}),
+        gatewayToken=_SECRET,
+        gatewayTls=_object(serverName=_NAME, publicCa=_BOOLEAN),
+        tls=_SECRET,
+        sessionKey=_SECRET,
+        oidc=_object(issuer=_URL, clientId=_TEXT, clientSecret=_SECRET),
+        uploads=_object(sizeLimit=_QUANTITY),
+        service=_SERVICE,
+        ingress=_INGRESS,
+    )
 
 
 def _alerts() -> Schema:
@@ -74,7 +95,7 @@ def _recognizer(entry: Schema, *settings: type[Settings]) -> dict[str, Schema]:
     return {**_workload(*settings), **own}
 
 
-def _workload(*settings: type[Settings]) -> dict[str, Schema]:
+def _workload(*settings: type[ProcessSettings]) -> dict[str, Schema]:
     return {
         "image": _object(repository=_TEXT, tag=_TAG, digest=_DIGEST),
         "replicas": _integer(0, 1000),
@@ -106,7 +127,7 @@ def _workload(*settings: type[Settings]) -> dict[str, Schema]:
     }
 
 
-def _env(*settings: type[Settings]) -> Schema:
+def _env(*settings: type[ProcessSettings]) -> Schema:
     """Restrict the names of MARQUEE_ variables to those of `settings`, if given."""
     variables = {f"{PREFIX}{name.upper()}" for kind in settings for name in kind.model_fields}
     names: Schema = {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}
@@ -130,7 +151,7 @@ def _integer(minimum: int, maximum: int) -> Schema:
 
 
 # Objects of the chart's own have these names.
-_TAKEN = ["default-deny", "gateway", "gateway-headless", "test"]
+_TAKEN = ["default-deny", "gateway", "gateway-headless", "test", "web"]
 _BOOLEAN: Schema = {"type": "boolean"}
 _TEXT: Schema = {"type": "string"}
 _ENV_VALUE: Schema = {"type": ["string", "number", "boolean", "object"]}
@@ -177,7 +198,9 @@ _AUTOSCALING = _object(
     behavior=_object(scaleUp=_ANY_OBJECT, scaleDown=_ANY_OBJECT),
     prometheus={"type": "string", "pattern": "^https?://"},
 )
-_NETWORK_POLICY = _object(enabled=_BOOLEAN, gatewayFrom=_OBJECTS, recognizersFrom=_OBJECTS, metricsFrom=_OBJECTS)
+_NETWORK_POLICY = _object(
+    enabled=_BOOLEAN, gatewayFrom=_OBJECTS, recognizersFrom=_OBJECTS, webFrom=_OBJECTS, metricsFrom=_OBJECTS
+)
 _MODEL = _object(
     name={"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
     source={"type": "string", "pattern": "^s3://[^/]+/."},

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from helm.generate import ROOT
 from services.gateway.config import load_config
-from services.names import RECOGNIZERS, SERVERS
+from services.names import RECOGNIZERS, SERVERS, SERVICES
 from tests.deploy import charts
 
 WORKLOADS = sorted(SERVERS)
@@ -28,7 +28,7 @@ def _sorted(objects: Iterable[charts.Object]) -> list[charts.Object]:
     return sorted(objects, key=lambda each: (each["kind"], each["metadata"]["name"]))
 
 
-@pytest.mark.parametrize("component", WORKLOADS)
+@pytest.mark.parametrize("component", SERVICES)
 def test_pods_are_restricted(component: str) -> None:
     """Every container meets the Pod Security Standard `restricted`, has a read-only root, and no API token."""
     pod = charts.pod(ALL, f"marquee-{component}")
@@ -55,7 +55,7 @@ def test_probes_check_the_servers_health(component: str) -> None:
     }
 
 
-@pytest.mark.parametrize("component", WORKLOADS)
+@pytest.mark.parametrize("component", SERVICES)
 def test_grace_period_is_longer_than_the_drain(component: str) -> None:
     """Kubernetes waits for the drain delay and the drain before it kills the pod."""
     pod = charts.pod(ALL, f"marquee-{component}")
@@ -72,7 +72,7 @@ def test_connections_end_before_their_server_stops(component: str) -> None:
     assert float(environment["MARQUEE_DRAIN_DELAY_SECONDS"]) >= oldest + 5
 
 
-@pytest.mark.parametrize("component", WORKLOADS)
+@pytest.mark.parametrize("component", SERVICES)
 def test_no_pod_stops_before_its_successor_is_ready(component: str) -> None:
     """A wrong image or a broken configuration leaves all old pods running."""
     strategy = charts.one(ALL, "Deployment", f"marquee-{component}")["spec"]["strategy"]
@@ -81,7 +81,12 @@ def test_no_pod_stops_before_its_successor_is_ready(component: str) -> None:
 
 def test_single_pods_have_no_disruption_budget() -> None:
     """A budget for a single pod would block draining its node, so keras, which has one pod, has no budget."""
-    assert charts.names(ALL, "PodDisruptionBudget") == ["marquee-gateway", "marquee-rekognition", "marquee-svm"]
+    assert charts.names(ALL, "PodDisruptionBudget") == [
+        "marquee-gateway",
+        "marquee-rekognition",
+        "marquee-svm",
+        "marquee-web",
+    ]
     budget = charts.one(ALL, "PodDisruptionBudget", "marquee-svm")
     assert budget["spec"]["maxUnavailable"] == 1
 
@@ -135,7 +140,7 @@ def test_model_is_fetched_before_it_is_served() -> None:
 
 
 def test_network_policies_allow_only_designed_connections() -> None:
-    """Only callers → gateway → recognizers, recognizers → AWS, Prometheus → metrics, and DNS are allowed."""
+    """Only callers and the page → gateway → recognizers → AWS, Prometheus → metrics, and DNS are allowed."""
     deny = charts.one(ALL, "NetworkPolicy", "marquee-default-deny")["spec"]
     assert deny["policyTypes"] == ["Ingress", "Egress"]
     assert not deny.keys() & {"ingress", "egress"}
@@ -145,6 +150,10 @@ def test_network_policies_allow_only_designed_connections() -> None:
     assert [each["podSelector"]["matchLabels"]["app.kubernetes.io/component"] for each in calls["from"]] == ["gateway"]
     assert metrics["ports"] == [{"port": "metrics", "protocol": "TCP"}]
     assert {port["port"] for rule in svm["egress"] for port in rule["ports"]} == {53, 80, 443}
+    web = charts.one(ALL, "NetworkPolicy", "marquee-web")["spec"]
+    assert [port["port"] for rule in web["egress"] for port in rule["ports"]] == [53, 53, "grpc"]
+    (way,) = web["egress"][1]["to"]
+    assert way["podSelector"]["matchLabels"]["app.kubernetes.io/component"] == "gateway"
     gateway = charts.one(ALL, "NetworkPolicy", "marquee-gateway")["spec"]
     assert "from" not in gateway["ingress"][0]
     assert [port["port"] for rule in gateway["egress"] for port in rule["ports"]] == [53, 53, "grpc"]

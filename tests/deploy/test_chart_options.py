@@ -35,7 +35,7 @@ def test_remote_recognizer_is_a_target_only() -> None:
 def test_recognizers_can_be_omitted() -> None:
     """An entry that is null is omitted everywhere."""
     objects = charts.render({"recognizers": {"keras": None, "rekognition": None}})
-    assert charts.names(objects, "Deployment") == ["marquee-gateway", "marquee-svm"]
+    assert charts.names(objects, "Deployment") == ["marquee-gateway", "marquee-svm", "marquee-web"]
     assert list(_gateway_file(objects)) == ["svm"]
 
 

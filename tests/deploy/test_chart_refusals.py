@@ -12,6 +12,7 @@ _MTLS = {"auth": {"mode": "mtls"}, "tls": {"secretName": "t"}}
 _INGRESS = {"enabled": True, "host": "faces.example.com"}
 _ELSEWHERE = {"deploy": False, "gateway": {"target": "eu:50051"}}
 _ISSUER = {"issuer": "https://id.example"}
+_TOKEN_PAGE = {"enabled": True, "gatewayToken": {"secretName": "w"}}
 WRONG = [
     ({"gatway": {}}, "'gatway' not allowed"),
     ({"gateway": {"replica": 2}}, "at '/gateway': additional properties 'replica'"),
@@ -85,6 +86,28 @@ WRONG = [
     ({"gateway": {"probe": {"port": 9464}}}, "/gateway/probe/port"),
     ({"recognizers": {"svm": {"probe": {"port": 0}}}}, f"{_SVM_PATH}/probe/port"),
     ({"recognizers": {"svm": {"tls": {"dnsNames": []}}}}, f"{_SVM_PATH}/tls': additional properties 'dnsNames'"),
+    ({"recognizers": {"web": _IMAGE}}, "'web'"),
+    ({"web": {"ingress": _INGRESS}}, "web.ingress.enabled: whoever reaches it could use the page"),
+    ({"web": {"service": {"type": "NodePort"}}}, "web.service.type: whoever reaches a NodePort"),
+    ({"web": {"ingress": {"enabled": True}}, "auth": {"allowAnonymousIngress": True}}, "web.ingress.host"),
+    ({"web": {"oidc": _ISSUER}}, "web.oidc.issuer: it has no effect while auth.mode is anonymous"),
+    ({"web": {"gatewayToken": {"secretName": "w"}}}, "web.gatewayToken.secretName: it has no effect while auth.mode"),
+    (
+        {"web": {"enabled": False, "tls": {"secretName": "w"}}},
+        "web.tls.secretName: it has no effect unless web.enabled",
+    ),
+    ({"web": {"env": {"MARQUEE_OIDC_ISSUER": "https://id.example"}}}, "web.env.MARQUEE_OIDC_ISSUER"),
+    ({"web": {"env": {"MARQUEE_SVM_MODEL": "s3://a/b"}}}, "MARQUEE_SVM_MODEL"),
+    ({"web": {"probe": {"port": 8080}}}, "at '/web': additional properties 'probe'"),
+    ({"web": {"url": "marquee.example"}}, "/web/url"),
+    ({"web": {"trustedProxies": ["nginx"]}}, "/web/trustedProxies/0"),
+    (_TOKEN | {"web": {"enabled": True}}, "web.gatewayToken.secretName: name the Secret"),
+    (_TOKEN | {"web": {"ingress": _INGRESS}}, "web.ingress.enabled: it has no effect unless web.enabled"),
+    (_TOKEN | {"web": _TOKEN_PAGE | {"tls": {"secretName": "w"}}}, "web.tls.secretName: it has no effect while"),
+    (_TOKEN | {"web": _TOKEN_PAGE | {"oidc": _ISSUER}}, "web.oidc.clientId"),
+    (_TOKEN | {"web": _TOKEN_PAGE | {"oidc": {"clientId": "c"}}}, "web.oidc.clientId: it has no effect without"),
+    (_TOKEN | {"web": _TOKEN_PAGE | {"env": {"MARQUEE_ALLOW_ANONYMOUS": True}}}, "web.env.MARQUEE_ALLOW_ANONYMOUS"),
+    (_MTLS | {"web": {"enabled": True}}, "web.oidc.issuer: set it, or auth.callers.secretName"),
     ({"ingress": {"type": "traefik"}}, "/ingress/type"),
     ({"networkPolicy": {"enabled": "yes"}}, "/networkPolicy/enabled"),
     ({"podMonitor": {"interval": "often"}}, "/podMonitor/interval"),

@@ -11,7 +11,7 @@
 
 {{/* Where a component's values are. Takes its name. */}}
 {{- define "marquee.key" -}}
-{{- ternary . (printf "recognizers.%s" .) (eq . "gateway") -}}
+{{- ternary . (printf "recognizers.%s" .) (has . (list "gateway" "web")) -}}
 {{- end -}}
 
 {{/* The name under which a component is called, with the namespace if its certificate has to have it. Takes (list root component values). */}}
@@ -43,7 +43,9 @@
 {{- define "marquee.doors" -}}
 {{- $root := index . 0 -}}
 {{- $auth := $root.Values.auth -}}
-{{- if not (include "marquee.speaksTls" (list $root (index . 2))) }}
+{{- if eq (index . 1) "web" }}
+{{- include "marquee.pageEnv" $root }}
+{{- else if not (include "marquee.speaksTls" (list $root (index . 2))) }}
 MARQUEE_ALLOW_ANONYMOUS: true
 {{- else }}
 MARQUEE_TLS_CERT: /tls/server/tls.crt
@@ -72,7 +74,9 @@ MARQUEE_JWT_JWKS_URL: {{ $auth.jwt.jwksUrl | quote }}
 {{- define "marquee.doorFolders" -}}
 {{- $root := index . 0 -}}
 {{- $auth := $root.Values.auth -}}
-{{- if include "marquee.speaksTls" (list $root (index . 2)) }}
+{{- if eq (index . 1) "web" }}
+{{- include "marquee.pageFolders" $root }}
+{{- else if include "marquee.speaksTls" (list $root (index . 2)) }}
 /tls/server: {secret: {secretName: {{ include "marquee.serverSecret" . }}}}
 {{- if ne (index . 1) "gateway" }}
 /callers: {configMap: {name: {{ include "marquee.fullname" $root }}-callers}}
@@ -102,13 +106,17 @@ MARQUEE_JWT_JWKS_URL: {{ $auth.jwt.jwksUrl | quote }}
 {{- if not $auth.allowAnonymousIngress -}}
 {{- $remedy := "set auth.mode to token or mtls, or auth.allowAnonymousIngress to true" -}}
 {{- if $values.ingress.enabled }}{{ fail (printf "ingress.enabled: whoever reaches it could call, as auth.mode is anonymous; %s" $remedy) }}{{ end -}}
-{{- if ne $values.gateway.service.type "ClusterIP" }}{{ fail (printf "gateway.service.type: whoever reaches a %s could call, as auth.mode is anonymous; %s" $values.gateway.service.type $remedy) }}{{ end -}}
+{{- if and $values.web.ingress.enabled (include "marquee.hasPage" .) }}{{ fail (printf "web.ingress.enabled: whoever reaches it could use the page, as auth.mode is anonymous; %s" $remedy) }}{{ end -}}
+{{- range $key, $service := dict "gateway" $values.gateway.service "web" $values.web.service -}}
+{{- if ne $service.type "ClusterIP" }}{{ fail (printf "%s.service.type: whoever reaches a %s could call, as auth.mode is anonymous; %s" $key $service.type $remedy) }}{{ end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if ne $auth.mode "mtls" }}{{ include "marquee.checkIdle" (list "unless auth.mode is mtls" (dict "auth.clientCa.secretName" $auth.clientCa.secretName)) }}{{ end -}}
 {{- if not $auth.jwt.issuer }}{{ include "marquee.checkIdle" (list "without auth.jwt.issuer" (dict "auth.jwt.audience" $auth.jwt.audience "auth.jwt.jwksUrl" $auth.jwt.jwksUrl)) }}{{ end -}}
 {{- if not $values.tls.issuerRef }}{{ include "marquee.checkIdle" (list "without tls.issuerRef" (dict "gateway.tls.dnsNames" ($values.gateway.tls).dnsNames)) }}{{ end -}}
-{{- range $component, $one := include "marquee.components" . | fromYaml -}}
+{{- include "marquee.checkPage" . -}}
+{{- range $component, $one := include "marquee.servers" . | fromYaml -}}
 {{- $key := include "marquee.key" $component -}}
 {{- $speaksTls := include "marquee.speaksTls" (list $ $one) -}}
 {{- if and $speaksTls (eq (int $one.probe.port) 50051) }}{{ fail (printf "%s.probe.port: kubelet speaks no TLS, as this port does; set 9465 for an image of Marquee's runtime, or gateway.tls to plaintext for another" $key) }}{{ end -}}

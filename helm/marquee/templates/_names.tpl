@@ -53,11 +53,18 @@ annotations:
 {{- end -}}
 {{- end -}}
 
-{{/* The recognizers that are deployed, and the gateway, each with its defaults filled in: name → values, as YAML. */}}
+{{/* The servers of the contract that are deployed, the gateway and recognizers, and the page, each with its defaults filled in: name → values, as YAML. */}}
 {{- define "marquee.components" -}}
+{{- $all := include "marquee.servers" . | fromYaml -}}
+{{- if include "marquee.hasPage" . -}}{{- $_ := set $all "web" (mergeOverwrite (deepCopy .Values.defaults) .Values.web) -}}{{- end -}}
+{{- toYaml $all -}}
+{{- end -}}
+
+{{/* Those without the page. */}}
+{{- define "marquee.servers" -}}
 {{- $all := dict "gateway" (mergeOverwrite (deepCopy .Values.defaults) .Values.gateway) -}}
 {{- range $name, $own := .Values.recognizers -}}
-{{- if eq $name "gateway" }}{{ fail "recognizers.gateway: a recognizer cannot be called gateway" }}{{ end -}}
+{{- if has $name (list "gateway" "web") }}{{ fail (printf "recognizers.%s: a recognizer cannot be called %s" $name $name) }}{{ end -}}
 {{- if and (kindIs "map" $own) (ne ($own).deploy false) -}}
 {{- if gt (len (printf "%s-%s" (include "marquee.fullname" $) $name)) 63 }}{{ fail (printf "recognizers.%s: too long a name for a Service, together with %s" $name (include "marquee.fullname" $)) }}{{ end -}}
 {{- $_ := set $all $name (mergeOverwrite (deepCopy $.Values.defaults) $own) -}}

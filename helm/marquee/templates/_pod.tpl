@@ -12,22 +12,29 @@
 {{- end }}
 {{- end -}}
 
-{{/* gRPC probes of a server: liveness holds from the first moment, readiness while calls are welcome. Takes a component's values. */}}
+{{/* Probes of a server, gRPC ones, and of the page: liveness holds from the first moment, readiness while calls are welcome. Takes (list component values). */}}
 {{- define "marquee.probes" -}}
-{{- $port := .probe.port }}
-{{- $services := ternary (dict "live" .probe.service "ready" .probe.service) (dict "live" "liveness" "ready" "readiness") (kindIs "string" .probe.service) -}}
+{{- $values := index . 1 -}}
+{{- $live := "httpGet: {path: /livez, port: http}" -}}
+{{- $ready := "httpGet: {path: /readyz, port: http}" -}}
+{{- if ne (index . 0) "web" -}}
+{{- $probe := $values.probe -}}
+{{- $services := ternary (list $probe.service $probe.service) (list "liveness" "readiness") (kindIs "string" $probe.service) -}}
+{{- $live = printf "grpc: {port: %d, service: %q}" (int $probe.port) (first $services) -}}
+{{- $ready = printf "grpc: {port: %d, service: %q}" (int $probe.port) (last $services) -}}
+{{- end -}}
 startupProbe:
-  grpc: {port: {{ $port }}, service: {{ $services.live | quote }}}
+  {{ $live }}
   periodSeconds: 2
   timeoutSeconds: 3
-  failureThreshold: {{ div (add .startupSeconds 1) 2 }}
+  failureThreshold: {{ div (add $values.startupSeconds 1) 2 }}
 livenessProbe:
-  grpc: {port: {{ $port }}, service: {{ $services.live | quote }}}
+  {{ $live }}
   periodSeconds: 10
   timeoutSeconds: 5
   failureThreshold: 6
 readinessProbe:
-  grpc: {port: {{ $port }}, service: {{ $services.ready | quote }}}
+  {{ $ready }}
   periodSeconds: 2
   timeoutSeconds: 3
   failureThreshold: 2
