@@ -12,7 +12,7 @@ _ISSUED = {"issuerRef": {"name": "marquee", "kind": "Issuer"}}
 _TOKEN = {"auth": {"mode": "token", **_CALLERS}, "tls": _TLS}
 _PAGE = {"enabled": True, "gatewayToken": {"secretName": "marquee-page"}}
 _OIDC = {
-    "issuer": "https://id.example:8443/realms/faces",
+    "issuer": "https://id.example:8443/faces",
     "clientId": "marquee",
     "clientSecret": {"secretName": "oidc"},
 }
