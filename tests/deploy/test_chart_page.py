@@ -71,6 +71,7 @@ def test_page_is_probed_over_http() -> None:
     assert charts.pod(objects, "marquee-web")["volumes"][0] == {"name": "tmp", "emptyDir": {"sizeLimit": "3Gi"}}
     (port,) = charts.one(objects, "Service", "marquee-web")["spec"]["ports"]
     assert (port["port"], port["targetPort"]) == (80, "http")
+    assert "marquee-web.default.svc" in charts.environment(container)["MARQUEE_WEB_HOSTS"].split(",")
 
 
 def test_page_shows_the_gateway_its_token() -> None:

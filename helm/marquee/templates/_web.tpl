@@ -11,6 +11,16 @@
 {{- $web.url | default (ternary (printf "https://%s" $web.ingress.host) "http://localhost:8080" $web.ingress.enabled) -}}
 {{- end -}}
 
+{{/* The names under which the cluster's own services call the HTTP API. */}}
+{{- define "marquee.pageHosts" -}}
+{{- $service := printf "%s-web" (include "marquee.fullname" .) -}}
+{{- $hosts := list -}}
+{{- range list "" (printf ".%s" .Release.Namespace) (printf ".%s.svc" .Release.Namespace) (printf ".%s.svc.cluster.local" .Release.Namespace) -}}
+{{- $hosts = append $hosts (print $service .) -}}
+{{- end -}}
+{{- join "," $hosts -}}
+{{- end -}}
+
 {{/* The Secret with the keys that sign sessions. */}}
 {{- define "marquee.sessionSecret" -}}
 {{- .Values.web.sessionKey.secretName | default (printf "%s-web-session" (include "marquee.fullname" .)) -}}
@@ -26,6 +36,7 @@
 {{- $auth := .Values.auth -}}
 {{- $web := .Values.web -}}
 MARQUEE_WEB_URL: {{ include "marquee.pageUrl" . | quote }}
+MARQUEE_WEB_HOSTS: {{ include "marquee.pageHosts" . }}
 MARQUEE_WEB_TRUSTED_PROXIES: {{ $web.trustedProxies | join "," | quote }}
 MARQUEE_WEB_SESSION_KEY_FILE: /session/keys
 MARQUEE_WEB_GATEWAY: {{ printf "%s-gateway-headless" (include "marquee.fullname" .) }}{{ if include "marquee.closed" . }}.{{ .Release.Namespace }}.svc{{ end }}:50051
