@@ -11,6 +11,7 @@ from services.web.access.signin import SignInPage
 from services.web.api.routes import Cors, routes
 from services.web.assets import Assets
 from services.web.gateway import Gateway
+from services.web.pages.enroll import EnrollPage
 from services.web.pages.errors import Errors, Unforeseen
 from services.web.pages.recognize import RecognizePage
 from services.web.pages.render import Renderer
@@ -34,6 +35,7 @@ def build(settings: WebSettings, gateway: Gateway) -> Starlette:
             Route("/readyz", _ready),
             *routes(gateway),
             *RecognizePage(gateway, renderer).routes(),
+            *EnrollPage(gateway, renderer).routes(),
             *StatusPage(gateway, renderer).routes(),
             *SignInPage(settings, access, renderer).routes(),
         ],

@@ -8,6 +8,7 @@ from starlette.responses import HTMLResponse
 
 from services.web.access import visit
 from services.web.assets import Assets
+from services.web.pages.words import dollars
 
 _FOLDER = Path(__file__).resolve().parent.parent / "templates"
 
@@ -36,9 +37,3 @@ class Renderer:
     def page(self, template: str, status: int = 200, **values: Any) -> HTMLResponse:
         """Return a page, which no cache keeps."""
         return HTMLResponse(self.text(template, **values), status, {"Cache-Control": "no-store"})
-
-
-def dollars(micro_usd: int) -> str:
-    """7 → $0.000007, 1000 → $0.001, 3400000 → $3.40, 1234500000 → $1,234.50."""
-    whole, millionths = divmod(abs(micro_usd), 1_000_000)
-    return f"{'-' if micro_usd < 0 else ''}${whole:,}.{f'{millionths:06}'.rstrip('0'):0<2}"

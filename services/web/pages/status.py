@@ -15,8 +15,9 @@ from services.runtime.errors import DependencyUnavailable, InvalidAnswer, OutOfT
 from services.runtime.status import StatusError
 from services.web.access import visit
 from services.web.gateway import LIST, Gateway
+from services.web.pages import words
 from services.web.pages.errors import message
-from services.web.pages.render import Renderer, dollars
+from services.web.pages.render import Renderer
 
 _SECONDS = 4.0
 """How long the page waits for the gateway, which itself gives recognizers 2 s."""
@@ -26,15 +27,6 @@ _STATES = {
     pb.RECOGNIZER_STATE_LOADING: ("loading", "Loading its model", "warning"),
     pb.RECOGNIZER_STATE_UNAVAILABLE: ("away", "Away", "bad"),
 }
-FEATURES = {
-    pb.FEATURE_CELEBRITIES: "People",
-    pb.FEATURE_LABELS: "Labels",
-    pb.FEATURE_FACES: "Faces",
-    pb.FEATURE_FACE_SEARCH: "Face search",
-    pb.FEATURE_TEXT: "Text",
-    pb.FEATURE_MODERATION: "Moderation",
-}
-"""What people call them."""
 
 
 class StatusPage:
@@ -94,7 +86,7 @@ class Listing:
         if not total:
             return "The gateway has no recognizers."
         ready = sum(one.state == "ready" for one in self.recognizers)
-        parts = [f"{both(of)} {'is' if len(of) == 1 else 'are'} {name}" for name, of in names.items() if of]
+        parts = [f"{words.listed(of)} {'is' if len(of) == 1 else 'are'} {name}" for name, of in names.items() if of]
         all_of_them = "The recognizer is ready." if total == 1 else f"All {total} recognizers are ready."
         return all_of_them if ready == total else f"{ready} of {total} ready; {', '.join(parts)}."
 
@@ -150,43 +142,33 @@ class View:
         self.state, self.state_words, self.tone = _STATES.get(one.state, ("unknown", "Unknown", "warning"))
         self.is_known = one.state != pb.RECOGNIZER_STATE_UNAVAILABLE
         self.why = one.status.message if one.HasField("status") else ""
-        self.features = [feature(kind) for kind in one.features]
+        self.features = [_feature(kind) for kind in one.features]
         self.models = [f"{model.name} {model.version}".strip() for model in one.models]
         self.can_enroll = one.can_enroll
         self.group = one.evidence_group
         self.kin = [
             other.name for other in everybody if other.evidence_group == self.group != "" and other.name != one.name
         ]
-        self.smallest_face = percent(one.smallest_face) if one.HasField("smallest_face") else ""
+        self.smallest_face = f"{100 * one.smallest_face:.3g} %" if one.HasField("smallest_face") else ""
         self.price_lists = _price_lists(one.prices)
         self.spending = _money(one.spending) if one.HasField("spending") else None
 
     @property
     def kin_words(self) -> str:
         """Names of those whose agreement counts once with this one's."""
-        return both(self.kin)
+        return words.listed(self.kin)
 
 
-def feature(kind: int) -> str:
+def _feature(kind: "pb.Feature.ValueType") -> str:
     """Return what people call a feature, also one that this page is too old to know."""
-    return FEATURES.get(kind, f"Feature {kind}")  # type: ignore[call-overload, no-any-return]
-
-
-def percent(share: float) -> str:
-    """0.02 → 2 %, 0.005 → 0.5 %."""
-    return f"{100 * share:.3g} %"
-
-
-def both(names: Sequence[str]) -> str:
-    """Return the names as a sentence lists them: a; a and b; a, b and c."""
-    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
+    return words.FEATURES.get(kind, f"Feature {kind}")
 
 
 def _price_lists(prices: Iterable[pb.Price]) -> list[PriceList]:
     lists: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for price in prices:
         since = f"{price.effective_time.ToDatetime():%Y-%m-%d}" if price.HasField("effective_time") else ""
-        lists.setdefault((price.region, since), []).append((feature(price.feature), dollars(price.micro_usd)))
+        lists.setdefault((price.region, since), []).append((_feature(price.feature), words.dollars(price.micro_usd)))
     return [PriceList(region, since, rows) for (region, since), rows in lists.items()]
 
 

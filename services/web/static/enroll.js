@@ -1,45 +1,15 @@
 // Enrolling: cuts a face out of a picture on the first page and opens the window; shows what was chosen on the page.
 
-const MARGIN = 0.4;
+import { cut } from "/static/crop.js";
+
 const MOST_BYTES = 16 * 1024 * 1024;
 const MOST_PIXELS = 1600;
 const $ = (id) => document.getElementById(id);
 const form = $("enroll-form");
 const result = $("enroll-result");
-let opener = null;
+let article = null;
 
-// Box: left, top, width and height as fractions of the upright picture.
-const edges = ([left, top, width, height]) => ({ left, top, right: left + width, bottom: top + height });
 const numbers = (text) => text.split(" ").map(Number);
-
-// Return the part of the picture to send: the face with some margin, as far as no other face comes into it.
-export function cut(face, others) {
-  const [, , width, height] = face;
-  const own = edges(face);
-  const part = {
-    left: Math.max(0, own.left - MARGIN * width),
-    top: Math.max(0, own.top - MARGIN * height),
-    right: Math.min(1, own.right + MARGIN * width),
-    bottom: Math.min(1, own.bottom + MARGIN * height),
-  };
-  for (const other of others.map(edges)) {
-    const meets = other.left < part.right && other.right > part.left && other.top < part.bottom && other.bottom > part.top;
-    if (!meets) continue;
-    const ways = [
-      { side: "left", to: other.right, room: own.left - other.right },
-      { side: "right", to: other.left, room: other.left - own.right },
-      { side: "top", to: other.bottom, room: own.top - other.bottom },
-      { side: "bottom", to: other.top, room: other.top - own.bottom },
-    ].filter((way) => way.room >= 0);
-    if (ways.length) {
-      const best = ways.reduce((a, b) => (b.room > a.room ? b : a));
-      part[best.side] = best.to;
-    } else {
-      Object.assign(part, own);
-    }
-  }
-  return part;
-}
 
 async function draw(image, face, others) {
   const part = cut(face, others);
@@ -58,7 +28,7 @@ async function draw(image, face, others) {
 
 async function open(link) {
   const dialog = $("enroll");
-  const article = link.closest("article");
+  article = link.closest("article");
   const image = $(`${link.dataset.enroll}-preview`);
   const s3 = article?.dataset.s3 ?? "";
   const all = [...(article ?? document).querySelectorAll("[data-box][data-enroll]")];
@@ -72,7 +42,6 @@ async function open(link) {
   $("enroll-note").textContent = files.files.length ? "" : "The whole picture is sent, and it must show this face alone.";
   $("enroll-name").value = link.dataset.name;
   result.replaceChildren();
-  opener = link;
   dialog.showModal();
   $("enroll-name").focus();
   $("enroll-name").select();
@@ -110,7 +79,7 @@ document.addEventListener("click", (event) => {
   } else {
     event.preventDefault();
     $("enroll").close();
-    opener?.dispatchEvent(new CustomEvent("marquee:again", { bubbles: true }));
+    article?.dispatchEvent(new CustomEvent("marquee:again", { bubbles: true }));
   }
 });
 

@@ -1,0 +1,255 @@
+"""Enrolling from the page: what the gate advises, what is enrolled, and taking it back."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from marquee.v1 import enrollment_pb2 as pb
+from marquee.v1 import recognizer_pb2
+from services.runtime import errors
+from services.runtime.leaf.recognizer import Enrollment, face_already_enrolled, name_taken
+from tests.support.enrollers import ScriptedEnroller
+from tests.support.servers import Scripted, nobody, picture
+from tests.support.web import page, recognizing
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'&"
+SHOWN = "&lt;img src=x onerror=alert(1)&gt;&#34;&#39;&amp;"
+FRAGMENT = {"HX-Request": "true"}
+
+
+@asynccontextmanager
+async def visiting(*enrollers: ScriptedEnroller) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a visitor of a page in front of a gateway over the enrollers and `keras`, which does not enroll."""
+    recognizers = [*(Scripted(one.name) for one in enrollers), Scripted("keras")]
+    async with (
+        recognizing(*recognizers, enrollers={one.name: one for one in enrollers}) as address,
+        page(address) as site,
+        site.client() as client,
+    ):
+        yield client
+
+
+async def enroll(
+    client: httpx.AsyncClient,
+    fields: Mapping[str, str] | None = None,
+    files: Sequence[str] = ("ada.jpg",),
+    headers: Mapping[str, str] = FRAGMENT,
+    path: str = "/enroll",
+) -> httpx.Response:
+    """Send the form, with a picture for each file name."""
+    form = {"csrf_token": await token(client), "name": "Ada Lovelace"} | dict(fields or {})
+    uploads = [("image", (name, picture(), "image/jpeg")) for name in files]
+    return await client.post(path, data=form, files=uploads or None, headers=dict(headers))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def visitor() -> AsyncIterator[httpx.AsyncClient]:
+    async with visiting(ScriptedEnroller("svm")) as client:
+        yield client
+
+
+async def token(client: httpx.AsyncClient) -> str:
+    """Return the token of the visitor's form."""
+    shown = (await client.get("/enroll")).text
+    return shown.partition('name="csrf_token" value="')[2].partition('"')[0]
+
+
+async def test_a_picture_is_enrolled_under_the_name() -> None:
+    """The form's fields and pictures reach each recognizer that enrolls; the others are listed as not asked."""
+    svm = ScriptedEnroller("svm")
+    async with visiting(svm) as client:
+        answer = await enroll(
+            client, {"name": " Ada Lovelace ", "collection": "staff", "allow_similar": "on"}, ["1", "2"]
+        )
+    assert answer.status_code == 200
+    assert "Ada Lovelace is enrolled" in answer.text
+    assert "ada-lovelace" in answer.text
+    assert "keras" in answer.text
+    enrolled = svm.enrolled[0]
+    assert (enrolled.person_id, enrolled.display_name, enrolled.collection) == ("ada-lovelace", "Ada Lovelace", "staff")
+    assert (len(enrolled.images), enrolled.allow_similar, enrolled.allow_different) == (2, True, False)
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (errors.NoFace("Nobody to be seen."), ["No face", "Nobody to be seen."]),
+        (errors.SeveralFaces("There are 2."), ["Several faces", "There are 2."]),
+        (errors.FaceTooSmall("40 pixels."), ["Face too small", "40 pixels."]),
+        (errors.FaceBlurred("0.1."), ["Face not sharp", "0.1."]),
+        (errors.FaceTurned("50 degrees."), ["Face turned away", "50 degrees."]),
+        (
+            face_already_enrolled("mia", "Mia"),
+            ["Known as somebody else", "The face is enrolled as Mia.", "allow_similar"],
+        ),
+        (name_taken("ada", "Ada"), ["Name taken", "those of Ada,", "allow_different", 'name="person_id"']),
+        (errors.NoFace(HOSTILE), [SHOWN]),
+        (face_already_enrolled(HOSTILE, HOSTILE), [SHOWN]),
+    ],
+)
+async def test_a_refused_picture_is_told_with_what_to_do(error: Exception, expected: list[str]) -> None:
+    """What the gate advises is shown as text, and what it would let pass is offered."""
+    async with visiting(ScriptedEnroller("svm", refuse={0: error})) as client:
+        answer = await enroll(client)
+    assert answer.status_code == 200
+    assert "Ada Lovelace is not enrolled" in answer.text
+    assert [text for text in expected if text not in answer.text] == []
+    assert "<img" not in answer.text
+
+
+async def test_nothing_is_offered_that_the_gate_did_not_ask_for() -> None:
+    """A face that is refused for its quality cannot be forced, and there is nothing to take back."""
+    async with visiting(ScriptedEnroller("svm", refuse={0: errors.FaceBlurred("Blurred.")})) as client:
+        answer = await enroll(client)
+    assert [word for word in ("allow_", "person_id", "Undo") if word in answer.text] == []
+
+
+async def test_only_what_was_just_enrolled_is_taken_back() -> None:
+    """Undo removes the faces that this enrollment added, at each recognizer, and no others."""
+    svm, rekognition = ScriptedEnroller("svm", refuse={0: errors.NoFace("None.")}), ScriptedEnroller("rekognition")
+    async with visiting(svm, rekognition) as client:
+        shown = (await enroll(client, {"collection": "staff"}, ["1", "2"])).text
+        answer = await client.post("/enroll/undo", data=await undoing(client, shown), headers=FRAGMENT)
+    assert "3 faces removed" in answer.text
+    removals = {one.name: one.face_removals[0] for one in (svm, rekognition)}
+    assert {name: [key.face.face_id for key in one.faces] for name, one in removals.items()} == {
+        "svm": ["1"],
+        "rekognition": ["0", "1"],
+    }
+    assert {one.collection for one in removals.values()} == {"staff"}
+
+
+async def undoing(client: httpx.AsyncClient, shown: str) -> dict[str, list[str] | str]:
+    """Return the form that takes back what was shown."""
+    values: dict[str, list[str]] = {}
+    for part in shown.split('<input type="hidden" name="')[1:]:
+        name, _, rest = part.partition('" value="')
+        values.setdefault(name, []).append(rest.partition('"')[0])
+    return values | {"csrf_token": await token(client)}
+
+
+async def test_more_faces_than_a_call_takes_are_taken_back() -> None:
+    """32 pictures at three recognizers are more faces than one call removes; all of them are removed."""
+    enrollers = [ScriptedEnroller(name) for name in ("a", "b", "c")]
+    async with visiting(*enrollers) as client:
+        shown = (await enroll(client, files=[str(number) for number in range(32)])).text
+        answer = await client.post("/enroll/undo", data=await undoing(client, shown), headers=FRAGMENT)
+    assert "96 faces removed" in answer.text
+
+
+async def test_what_could_not_be_taken_back_is_told() -> None:
+    """A face that stays is told with why."""
+    svm = ScriptedEnroller("svm")
+    svm.busy = ("0",)
+    async with visiting(svm) as client:
+        shown = (await enroll(client)).text
+        answer = await client.post("/enroll/undo", data=await undoing(client, shown), headers=FRAGMENT)
+    assert "There was nothing to take back" in answer.text
+    assert "<strong>svm</strong>: Busy." in answer.text
+
+
+@pytest.mark.parametrize(
+    ("sent", "code", "expected"),
+    [
+        (({"name": "  "}, ["a"]), 400, "give a name"),
+        (({}, []), 400, "Send a picture."),
+        (({"name": "x" * 201}, ["a"]), 400, "display_name"),
+        (({"name": "a\x07b"}, ["a"]), 400, "display_name"),
+        (({"name": HOSTILE, "person_id": HOSTILE}, ["a"]), 400, "person_id"),
+        (({"collection": HOSTILE}, ["a"]), 400, "collection"),
+        (({"name": HOSTILE}, [HOSTILE]), 200, SHOWN),
+        (({"s3": "s3://closed/key"}, []), 403, "closed"),
+        (({"s3": "https://example.com/x.jpg"}, []), 400, "s3://bucket/key"),
+        (({}, ["a"] * 33), 400, "Too many files"),
+    ],
+)
+@pytest.mark.parametrize("headers", [FRAGMENT, {}], ids=["fragment", "page"])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_wrong_forms_are_refused_in_words(
+    visitor: httpx.AsyncClient,
+    headers: dict[str, str],
+    sent: tuple[dict[str, str], list[str]],
+    code: int,
+    expected: str,
+) -> None:
+    """A form that cannot be right is refused with what is wrong; whatever is in it is shown as text."""
+    answer = await enroll(visitor, *sent, headers)
+    assert answer.status_code == code
+    assert expected in answer.text
+    assert "<img" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ({}, "Say what to take back"),
+        ({"face_id": "1"}, "Say what to take back"),
+        ({"face_id": "", "recognizer": ""}, "face_id"),
+    ],
+)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_wrong_undos_are_refused_in_words(
+    visitor: httpx.AsyncClient, form: dict[str, str], expected: str
+) -> None:
+    """A form that does not say what to take back is refused."""
+    answer = await visitor.post("/enroll/undo", data=form | {"csrf_token": await token(visitor)}, headers=FRAGMENT)
+    assert answer.status_code == 400
+    assert expected in answer.text
+
+
+@pytest.mark.parametrize("path", ["/enroll", "/enroll/undo"])
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_another_site_sends_is_refused(visitor: httpx.AsyncClient, path: str) -> None:
+    """Without the token of the page's own form nothing is enrolled or taken back."""
+    answer = await enroll(visitor, {"csrf_token": "x", "recognizer": "svm", "face_id": "0"}, (), path=path)
+    assert answer.status_code == 403
+    assert "The page is out of date: reload it and try again." in answer.text
+
+
+async def test_without_script_the_whole_page_answers() -> None:
+    """A form that a browser sends by itself is answered with the page, name and result in it."""
+    async with visiting(ScriptedEnroller("svm")) as client:
+        answer = await enroll(client, headers={})
+    assert "<title>Enroll a person" in answer.text
+    assert 'value="Ada Lovelace"' in answer.text
+    assert "Ada Lovelace is enrolled" in answer.text
+
+
+class Measuring(ScriptedEnroller):
+    """Enrolls every picture, tells its quality, and remarks on it."""
+
+    async def enroll(self, enrollment: Enrollment) -> pb.EnrollmentResult:
+        result = await super().enroll(enrollment)
+        quality = recognizer_pb2.FaceQuality(sharpness=0.8, pose=recognizer_pb2.Pose(yaw=-12.3, pitch=3))
+        for face in result.faces:
+            face.quality.CopyFrom(quality)
+            face.warnings.append(HOSTILE)
+        return result
+
+
+async def test_quality_and_remarks_are_told() -> None:
+    """How good the face was is told in words, and what the recognizer remarks, as text."""
+    async with visiting(Measuring("svm")) as client:
+        answer = await enroll(client)
+    assert "Sharpness 80 %, turned 12° aside and 3° up or down" in answer.text
+    assert SHOWN in answer.text
+
+
+async def test_a_recognizer_that_fails_does_not_hide_the_others() -> None:
+    """Who has learned the face is told apart from who could not, with why."""
+    async with visiting(ScriptedEnroller("svm"), ScriptedEnroller("b", error=errors.GalleryBusy("Busy."))) as client:
+        answer = await enroll(client)
+    assert "Ada Lovelace is enrolled at svm, not at b" in answer.text
+    assert "Busy." in answer.text
+
+
+async def test_without_a_gateway_it_is_told() -> None:
+    """If the gateway is away, the form is answered with that, and keeps the name."""
+    async with page(nobody()) as site, site.client() as client:
+        answer = await enroll(client, headers={})
+    assert answer.status_code == 503
+    assert "The gateway cannot be reached" in answer.text
+    assert 'value="Ada Lovelace"' in answer.text
