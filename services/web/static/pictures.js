@@ -49,16 +49,20 @@ function renamed(article, key) {
 
 function showPreview({ key, article, file, name }) {
   const slot = article.querySelector(".preview");
+  const frame = (ratio) => slot.parentElement.style.setProperty("--ratio", String(ratio));
   if (!file) {
     const words = document.createElement("p");
     words.className = "no-preview";
     words.textContent = "Read from S3, so there is no preview.";
     slot.replaceChildren(words);
+    frame(1.5);
     return;
   }
   const image = document.createElement("img");
   image.id = `${key}-preview`;
   image.alt = `Your picture ${name}`;
+  image.addEventListener("load", () => frame(image.naturalWidth / image.naturalHeight));
+  image.addEventListener("error", () => frame(1.5));
   image.src = URL.createObjectURL(file);
   slot.replaceChildren(image);
 }
@@ -67,7 +71,7 @@ const WORDS = {
   queued: "Waiting its turn",
   offline: "Waiting until you are online",
   sending: "Sending…",
-  asking: "Asking…",
+  recognizing: "Asking…",
   done: "",
   failed: "Did not work",
   cancelled: "Cancelled",
@@ -76,8 +80,8 @@ const WORDS = {
 function enter(picture, state) {
   picture.state = state;
   const { article } = picture;
-  article.dataset.liveState = state;
-  const isRunning = ["queued", "offline", "sending", "asking"].includes(state);
+  article.dataset.state = state;
+  const isRunning = ["queued", "offline", "sending", "recognizing"].includes(state);
   const focused = document.activeElement;
   article.querySelector('[data-do="cancel"]').hidden = !isRunning;
   article.querySelector('[data-do="again"]').hidden = isRunning;
@@ -99,7 +103,7 @@ function act(picture, what) {
 
 function next() {
   const all = [...byForm.values()];
-  const running = all.filter(({ state }) => state === "sending" || state === "asking").length;
+  const running = all.filter(({ state }) => state === "sending" || state === "recognizing").length;
   const waiting = all.filter(({ state }) => state === "queued" || state === "offline");
   for (const picture of waiting.slice(0, Math.max(0, MOST_IN_FLIGHT - running))) send(picture);
 }
@@ -116,7 +120,7 @@ function send(picture) {
 }
 
 async function again(picture) {
-  if (picture.state === "sending" || picture.state === "asking") return;
+  if (picture.state === "sending" || picture.state === "recognizing") return;
   if (picture.needsToken && !(await renewToken())) {
     showSignIn(picture);
     return;
@@ -126,7 +130,7 @@ async function again(picture) {
 }
 
 function cancel(picture) {
-  const wasRunning = picture.state === "sending" || picture.state === "asking";
+  const wasRunning = picture.state === "sending" || picture.state === "recognizing";
   enter(picture, "cancelled");
   if (wasRunning) window.htmx.trigger(picture.form, "htmx:abort");
   else next();
@@ -165,7 +169,7 @@ document.addEventListener("htmx:before:response", (event) => {
   const { status, headers } = ctx.response;
   const isStream = headers.get("Content-Type")?.includes("text/event-stream");
   if (isStream && status < 400) {
-    enter(picture, "asking");
+    enter(picture, "recognizing");
     return;
   }
   picture.needsToken = status === 401 || status === 403 || status < 400;
@@ -187,6 +191,17 @@ document.addEventListener("htmx:after:swap", (event) => {
   if (phase === "asking") tell(picture, `Asked ${asked}, ${answered} answered`);
 });
 
+// The server's last event if it has to stop in the middle.
+document.addEventListener("error", (event) => {
+  const picture = byForm.get(event.target);
+  if (!picture || !event.detail?.data) return;
+  try {
+    picture.lastWords = String(JSON.parse(event.detail.data).message ?? "");
+  } catch {
+    picture.lastWords = "";
+  }
+});
+
 document.addEventListener("htmx:error", (event) => {
   const picture = byForm.get(event.detail.ctx?.sourceElement ?? event.target);
   if (!picture || picture.state === "cancelled") return;
@@ -201,12 +216,13 @@ document.addEventListener("htmx:error", (event) => {
 document.addEventListener("htmx:finally:request", async (event) => {
   const picture = byForm.get(event.detail.ctx.sourceElement);
   if (!picture) return;
-  if (picture.state === "asking") {
+  if (picture.state === "recognizing") {
     const isWhole = picture.phase === "done" || picture.phase === "failed";
     enter(picture, isWhole ? picture.phase : "failed");
-    if (!isWhole) showProblem(picture, LOST);
+    if (!isWhole) showProblem(picture, picture.lastWords || LOST);
   }
   picture.phase = null;
+  picture.lastWords = "";
   if (picture.needsToken && !picture.hasRenewed && (await renewToken())) {
     picture.hasRenewed = true; // once: a second refusal is meant
     enter(picture, "queued");

@@ -15,6 +15,8 @@ MOST = 100
 """How many faces are shown; the files to take away have them all."""
 _SAME_FACE = 0.3
 """Minimum IoU of boxes around one face."""
+_LEAST_SCORE = 0.005
+"""Candidates that round to 0 % say nothing."""
 _MOST_LANDMARKS = 128
 _VALID = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL))
 _FINDING = frozenset((pb.FEATURE_CELEBRITIES, pb.FEATURE_FACES, pb.FEATURE_FACE_SEARCH))
@@ -55,12 +57,17 @@ class Face:
     """A face on the picture."""
 
     id: str
-    place: Place
+    box: Place
+    """Left, top, width, height, in fractions."""
     state: str
     """"identified", "disagree" or "unknown"."""
     name: str
     """Of the person, or of all whom it might be; empty: unknown."""
     score: str
+    number: int
+    """In the order in which they were found."""
+    support: str
+    """How many agree: "2 of 3 agree"; empty: that says nothing."""
     label: str
     """All of it in a line: "Raj, 93 %, 2 of 3 agree"."""
     reasoning: str
@@ -180,14 +187,18 @@ def _face(prefix: str, group: Group, results: Sequence[pb.RecognizerResult], num
     verdict = group.verdict
     opinions = [opinion(group, result) for result in results if looks_for_faces(result)]
     name = words.name_of(verdict)
-    is_identified = verdict.state == pb.VERDICT_STATE_IDENTIFIED
+    score = percent(verdict.score) if verdict.state == pb.VERDICT_STATE_IDENTIFIED else ""
+    support = _support(verdict, results, opinions)
+    stranger = "Unknown face" if number is None else f"Unknown face {number}"
     return Face(
         id=face_id(prefix, group),
-        place=findings.place(group.box),
+        box=findings.place(group.box),
         state=_STATES.get(verdict.state, "unknown"),
         name=name,
-        score=percent(verdict.score) if is_identified else "",
-        label=_line(group, results, opinions, number) + ending,
+        score=score,
+        number=group.number,
+        support=support and support + ending,
+        label=", ".join(part for part in (name or stranger, score, support) if part) + ending,
         reasoning=words.reasoning(verdict),
         person_id=clean(verdict.person_id),
         opinions=opinions,
@@ -195,17 +206,16 @@ def _face(prefix: str, group: Group, results: Sequence[pb.RecognizerResult], num
     )
 
 
-def _line(group: Group, results: Sequence[pb.RecognizerResult], opinions: Sequence[Opinion], number: int | None) -> str:
-    verdict, name = group.verdict, words.name_of(group.verdict)
+def _support(verdict: pb.Verdict, results: Sequence[pb.RecognizerResult], opinions: Sequence[Opinion]) -> str:
     match verdict.state:
         case pb.VERDICT_STATE_IDENTIFIED:
-            agreeing = sum(opinion.stance == "agrees" for opinion in opinions)
+            agreeing = sum(one.stance == "agrees" for one in opinions)
             voices = sum(names_faces(result) for result in results)
-            return f"{name}, {percent(verdict.score)}, {agreeing} of {max(voices, agreeing)} agree"
+            return f"{agreeing} of {max(voices, agreeing)} agree"
         case pb.VERDICT_STATE_DISAGREE:
-            return f"{name}, they disagree"
+            return "they disagree"
         case _:
-            return "Unknown face" if number is None else f"Unknown face {number}"
+            return ""
 
 
 def opinion(group: Group, result: pb.RecognizerResult) -> Opinion:
@@ -214,7 +224,7 @@ def opinion(group: Group, result: pb.RecognizerResult) -> Opinion:
     recognizer = clean(result.recognizer)
     if face is None:
         return Opinion(recognizer, "unseen")
-    candidates = [findings.person(candidate, result.model) for candidate in face.candidates]
+    candidates = [findings.person(one, result.model) for one in face.candidates if one.score >= _LEAST_SCORE]
     return Opinion(recognizer, _stance(group.verdict, face, result), candidates, list(_facts(face)))
 
 

@@ -20,6 +20,7 @@ SLOW_SECONDS = 3.0
 """After this the page says who is awaited."""
 _TONES = {pb.OUTCOME_OK: "good", pb.OUTCOME_PARTIAL: "warning", pb.OUTCOME_SKIPPED: "quiet", pb.OUTCOME_SHED: "warning"}
 _OUTCOMES = {pb.OUTCOME_OK: "Done", pb.OUTCOME_PARTIAL: "Done in part"}
+_NOT_NEEDED = "It was not needed, or there was no time left."
 _TOLD_LABELS = 3
 _NO_NAME = re.compile(r"[^\w.()-]+")
 """What is not in names of files."""
@@ -32,8 +33,10 @@ class Card:
     """One recognizer's answer, or that it is awaited."""
 
     name: str
-    tone: str = "pending"
-    """"pending", "good", "warning", "bad" or "quiet"."""
+    state: str = "pending"
+    """"pending", or the outcome: "ok", "partial", "error", "timeout", "shed" or "skipped"."""
+    tone: str = "quiet"
+    """"good", "warning", "bad" or "quiet"."""
     outcome: str = "Asking…"
     model: str = ""
     people: Sequence[Finding] = ()
@@ -53,7 +56,7 @@ class Card:
     @property
     def is_pending(self) -> bool:
         """Whether it has not answered yet."""
-        return self.tone == "pending"
+        return self.state == "pending"
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ class Result:
     phase: str = "asking"
     """"waiting", "asking", "done" or "failed"."""
     headline: str = ""
-    explanation: Sequence[str] = ()
+    explanation: str = ""
+    progress: str = "Waiting its turn."
+    """How far it is, as long as it is not over."""
     faces: Sequence[Face] = ()
     more_faces: int = 0
     """How many are not shown."""
@@ -90,6 +95,11 @@ class Result:
     def answered(self) -> int:
         """How many recognizers have answered."""
         return sum(not card.is_pending for card in self.cards)
+
+    @property
+    def people(self) -> Sequence[Face]:
+        """The faces in the order in which they were found, so that a list of them only grows."""
+        return sorted(self.faces, key=lambda face: face.number)
 
     @property
     def stem(self) -> str:
@@ -144,7 +154,8 @@ def result(  # noqa: PLR0913 - all that a picture's state depends on
         cards,
         phase="failed" if failed is not None else "done" if is_done else "asking",
         headline=headline,
-        explanation=list(_explanation(answer, verdicts, cards, seconds, is_done=is_done)),
+        explanation=_explanation(answer, verdicts, is_done=is_done),
+        progress=_progress(cards, seconds),
         faces=people.faces_of(key, groups, answer.results, is_done=is_done),
         more_faces=max(0, len(groups) - people.MOST),
         elsewhere=[_elsewhere(one) for one in answer.verdicts if _is_elsewhere(one)],
@@ -175,7 +186,7 @@ def _cards(
         if found is not None:
             yield _card(found, ids)
         elif is_over:
-            yield Card(clean(one.name), "quiet", "Not asked", nothing="It was not needed, or there was no time left.")
+            yield Card(clean(one.name), "skipped", outcome="Not asked", nothing=_NOT_NEEDED)
         else:
             yield _awaited(one, "Asking…")
     for found in by_name.values():
@@ -195,6 +206,7 @@ def _card(found: pb.RecognizerResult, ids: Mapping[tuple[str, bytes], str]) -> C
     spent = _seconds(found.timings.queue) + _seconds(found.timings.network) + _seconds(found.timings.recognizer)
     return Card(
         clean(found.recognizer),
+        state=pb.Outcome.Name(found.outcome).removeprefix("OUTCOME_").lower(),
         tone=_TONES.get(found.outcome, "bad"),
         outcome=failure.title if failure else _OUTCOMES.get(found.outcome, ""),
         model=_model(found.model),
@@ -263,23 +275,18 @@ def _headline(answer: pb.RecognizeImageResponse, verdicts: Sequence[pb.Verdict],
     return "Nothing found"
 
 
-def _explanation(
-    answer: pb.RecognizeImageResponse,
-    verdicts: Sequence[pb.Verdict],
-    cards: Sequence[Card],
-    seconds: float,
-    *,
-    is_done: bool,
-) -> Iterator[str]:
+def _progress(cards: Sequence[Card], seconds: float) -> str:
     awaited = [card.name for card in cards if card.is_pending]
     if awaited and seconds >= SLOW_SECONDS:
-        yield f"Still waiting for {words.listed(awaited)}."
-    elif awaited:
-        yield f"{len(cards) - len(awaited)} of {len(cards)} have answered."
-    elif is_done and not any(people.looks_for_faces(one) for one in answer.results):
-        yield "Nobody looked for faces."
-    elif is_done and len(verdicts) == 1:
-        yield words.reasoning(verdicts[0])
+        return f"Still waiting for {words.listed(awaited)}."
+    return f"{len(cards) - len(awaited)} of {len(cards)} have answered." if cards else "Asking…"
+
+
+def _explanation(answer: pb.RecognizeImageResponse, verdicts: Sequence[pb.Verdict], *, is_done: bool) -> str:
+    """Return what the headline rests on, unless there are several verdicts, each with its own."""
+    if is_done and not any(people.looks_for_faces(one) for one in answer.results):
+        return "Nobody looked for faces."
+    return words.reasoning(verdicts[0]) if len(verdicts) == 1 else ""
 
 
 def _is_elsewhere(verdict: pb.Verdict) -> bool:
