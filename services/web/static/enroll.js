@@ -31,7 +31,7 @@ async function open(link) {
   article = link.closest("article");
   const image = $(`${link.dataset.enroll}-preview`);
   const s3 = article?.dataset.s3 ?? "";
-  const all = [...(article ?? document).querySelectorAll("[data-box][data-enroll]")];
+  const all = [...(article ?? document).querySelectorAll(".boxes [data-box]")];
   const others = all.filter((one) => one.dataset.box !== link.dataset.box).map((one) => numbers(one.dataset.box));
   const files = new DataTransfer();
   if (image?.naturalWidth) files.items.add(await draw(image, numbers(link.dataset.box), others));
