@@ -65,9 +65,9 @@ class WebSettings(ProcessSettings):
     )
     tls_key: Path | None = Field(None, description="Path of the certificate's private key, PEM, without a password.")
     max_in_flight_mib: int = Field(
-        384,
+        256,
         ge=16,
-        description="Memory for uploads, in MiB: each counts with all copies, five times its size. Those beyond it "
+        description="Memory for uploads, in MiB: each counts with all copies, four times its size. Those beyond it "
         "wait for up to 5 s on disk, and are refused then; one that is alone may be larger.",
     )
     allow_anonymous: bool = Field(

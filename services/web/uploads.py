@@ -1,17 +1,26 @@
 """Pictures that a browser or curl uploads: a form with a file in it, or the file alone."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, ImmutableMultiDict, UploadFile
 from starlette.requests import Request
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import ImageMissing, ImageTooLarge, InvalidRequest
 from services.runtime.limits import MAX_IMAGE_BYTES, MIB
+from services.runtime.status import CONTROL_IN_NAME
 from services.web.access import visit
 
-_FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
+_URLENCODED = b"application/x-www-form-urlencoded"
+_MULTIPART = b"multipart/form-data"
 _S3 = "s3://"
+_MAX_FILE_NAME = 100
+_MAX_FIELDS = 100
+_TEXT = frozenset((*range(0x20, 0x7F), *b"\t\r\n"))
+_SNIFFED_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class Upload:
     fields: ImmutableMultiDict[str, str]
     """Of the query and of the form."""
     file_name: str = ""
-    """As the browser names it; only to be shown, escaped."""
+    """As the browser names it, without folders and control characters; only to be shown, escaped."""
 
 
 async def read_upload(request: Request) -> Upload:
@@ -30,16 +39,28 @@ async def read_upload(request: Request) -> Upload:
 
     Raises ForeignRequest, ImageMissing, ImageTooLarge and InvalidRequest.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind not in _FORMS:
-        return Upload(_image(await request.body()), request.query_params)
-    async with request.form(max_files=1, max_fields=100) as form:
+    kind, parameters = parse_options_header(request.headers.get("content-type"))
+    if kind == _MULTIPART:
+        _check_charset(parameters)
+        return await _from_form(request)
+    if kind == _URLENCODED and not _is_binary(await request.body()):
+        return await _from_form(request)
+    return Upload(_image(await request.body()), request.query_params)
+
+
+async def _from_form(request: Request) -> Upload:
+    async with request.form(max_files=1, max_fields=_MAX_FIELDS) as form:
         visit.confirm(form.get("csrf_token"))
         items = [*request.query_params.multi_items(), *((k, v) for k, v in form.multi_items() if isinstance(v, str))]
         fields = ImmutableMultiDict(items)
-        file = form.get("image")
-        if isinstance(file, UploadFile) and (file.size or file.filename):
-            return Upload(_image(await file.read()), fields, file.filename or "")
+        files = {name: file for name, file in form.multi_items() if isinstance(file, UploadFile)}
+        file = files.get("image")
+        if file is not None and (file.size or file.filename):
+            return Upload(_image(await file.read()), fields, _name(file.filename or ""))
+    if fields.get("image"):
+        raise InvalidRequest("image is a text; send the file, as curl's -F image=@picture.jpg does.", field="image")
+    if files.keys() - {"image"}:
+        raise ImageMissing(f"Name the file `image`; it is named `{_name(next(iter(files)))}`.")
     return Upload(pb.Image(s3_object=_s3_object(fields.get("s3", ""))), fields)
 
 
@@ -50,9 +71,26 @@ async def read_pictures(form: FormData) -> list[tuple[pb.Image, str]]:
     """
     files = [one for one in form.getlist("image") if isinstance(one, UploadFile) and (one.size or one.filename)]
     if files:
-        return [(_image(await file.read()), file.filename or "") for file in files]
+        return [(_image(await file.read()), _name(file.filename or "")) for file in files]
     address = form.get("s3")
     return [(pb.Image(s3_object=_s3_object(address if isinstance(address, str) else "")), "")]
+
+
+def _is_binary(body: bytes) -> bool:
+    """Return whether the body is a picture: curl's --data-binary sends one as a form, and no form has such bytes."""
+    return not _TEXT.issuperset(body[:_SNIFFED_BYTES])
+
+
+def _check_charset(parameters: Mapping[bytes, bytes]) -> None:
+    """Raise InvalidRequest for another charset than UTF-8: some of Python's make texts that nothing else can take."""
+    charset = parameters.get(b"charset", b"utf-8").decode("latin-1")
+    if charset.lower() not in ("utf-8", "utf8", "us-ascii", "ascii"):
+        raise InvalidRequest("Send the form in UTF-8.")
+
+
+def _name(text: str) -> str:
+    """Return a file's name without folders and control characters, and not longer than people read."""
+    return CONTROL_IN_NAME.sub("", re.split(r"[/\\]", text)[-1]).strip()[:_MAX_FILE_NAME]
 
 
 def _image(content: bytes) -> pb.Image:

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from services.runtime import requests
 from services.runtime.errors import InvalidRequest
@@ -52,9 +52,10 @@ class Requests:
             await self._app(scope, receive, send)
             return
         clear_contextvars()
-        bind_contextvars(request_id=_request_id(scope))
+        request_id = _request_id(scope)
+        bind_contextvars(request_id=request_id)
         body = Body(scope, receive, self._room, self._receipts)
-        answer = _Answer(body, send)
+        answer = _Answer(request_id, body, send)
         try:
             with _observed(scope, body, answer):
                 await _run(self._app, scope, body, answer)
@@ -65,7 +66,8 @@ class Requests:
 class _Answer:
     """What is sent, in place of ASGI's `send`."""
 
-    def __init__(self, body: Body, send: Send) -> None:
+    def __init__(self, request_id: str, body: Body, send: Send) -> None:
+        self.request_id = request_id
         self.status = _CLIENT_GONE
         self.size = 0
         self.has_begun = False
@@ -82,16 +84,16 @@ class _Answer:
             return
         self.size += len(message.get("body", b""))
         is_last = not message.get("more_body", False)
+        self.is_complete = is_last and not self._body.has_client_gone
         if is_last and self._body.is_left:
             await self._send({**message, "more_body": True})
             await self._body.linger()
             message = {"type": "http.response.body", "body": b"", "more_body": False}
         await self._send(message)
-        self.is_complete |= is_last
 
     def _begin(self, message: Message) -> None:
         headers = MutableHeaders(scope=message)
-        headers["X-Request-Id"] = get_contextvars()["request_id"]
+        headers["X-Request-Id"] = self.request_id
         if self._body.is_left:
             headers["Connection"] = "close"
         self.status, self.has_begun = message["status"], True
@@ -103,7 +105,7 @@ async def _run(app: ASGIApp, scope: Scope, body: Body, answer: _Answer) -> None:
     try:
         await app(scope, body.receive, answer.send)
     except ClientDisconnect:
-        bind_contextvars(reason="CLIENT_GONE")
+        body.has_client_gone = True
     except asyncio.CancelledError:
         bind_contextvars(reason="STOPPING")
         await _say_stopping(scope, body, answer)
@@ -113,8 +115,7 @@ async def _run(app: ASGIApp, scope: Scope, body: Body, answer: _Answer) -> None:
         logger.exception("unforeseen")
         bind_contextvars(reason="INTERNAL")
         answer.status = 500
-        request_id = get_contextvars()["request_id"]
-        text = f"Internal error. The server's log has the details under the request ID {request_id}.\n"
+        text = f"Internal error. The server's log has the details under the request ID {answer.request_id}.\n"
         await _fall_back(PlainTextResponse(text, 500), scope, body, answer)
 
 
@@ -147,12 +148,13 @@ def _observed(scope: Scope, body: Body, answer: _Answer) -> Iterator[None]:
             yield
     finally:
         seconds, route = time.perf_counter() - begin, getattr(scope.get("route"), "path", _OTHER)
-        _requests.labels(method, route, str(answer.status)).inc()
+        status = _CLIENT_GONE if body.has_client_gone and not answer.is_complete else answer.status
+        _requests.labels(method, route, str(status)).inc()
         _seconds.labels(method, route).observe(seconds)
-        span.end_request(route, answer.status)
+        span.end_request(route, status)
         log = logger.debug if route in _QUIET else logger.info
         sizes = {"bytes_in": body.size, "bytes_out": answer.size}
-        log("request", method=method, route=route, status=answer.status, ms=round(seconds * 1000, 2), **sizes)
+        log("request", method=method, route=route, status=status, ms=round(seconds * 1000, 2), **sizes)
 
 
 def _request_id(scope: Scope) -> str:
