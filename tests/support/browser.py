@@ -1,7 +1,7 @@
 """Chromium as visitors of the page use it, driven by Playwright. What a page complains of fails the test."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -62,14 +62,23 @@ def watch(page: Page, faults: list[str]) -> None:
     page.on("pageerror", lambda error: faults.append(f"thrown: {error}"))
 
 
+async def drag(page: Page, *files: Path) -> None:
+    """Drag files from outside over the middle of the page."""
+    await _drag(page, files, "dragEnter", "dragOver")
+
+
 async def drop(page: Page, *files: Path) -> None:
     """Drag files over the middle of the page, as a person does, and drop them."""
+    await _drag(page, files, "dragEnter", "dragOver", "drop")
+
+
+async def _drag(page: Page, files: Sequence[Path], *events: str) -> None:
     session = await page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
     size = page.viewport_size or DESKTOP
     place = {"x": size["width"] // 2, "y": size["height"] // 2}
-    for kind in ("dragEnter", "dragOver", "drop"):
-        await session.send("Input.dispatchDragEvent", {"type": kind, "data": data, **place})
+    for event in events:
+        await session.send("Input.dispatchDragEvent", {"type": event, "data": data, **place})
     await session.detach()
 
 
