@@ -4,7 +4,7 @@ const KEYS = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 };
 
 /** Put everything in `root` that has a place on the picture there. Styles are set here, since the page's policy allows no attributes. */
 function arrange(root) {
-  for (const element of root.querySelectorAll("[data-box]")) {
+  for (const element of root.querySelectorAll(".box, .mark")) {
     const [left, top, width, height] = element.dataset.box.split(" ").map((share) => `${Number(share) * 100}%`);
     Object.assign(element.style, { left, top, width, height });
   }

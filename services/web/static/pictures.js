@@ -67,6 +67,7 @@ function showPreview({ key, article, file, name }) {
   slot.replaceChildren(image);
 }
 
+const RUNNING = new Set(["queued", "offline", "sending", "recognizing"]); // as in the style sheet
 const WORDS = {
   queued: "Waiting its turn",
   offline: "Waiting until you are online",
@@ -81,14 +82,13 @@ function enter(picture, state) {
   picture.state = state;
   const { article } = picture;
   article.dataset.state = state;
-  const isRunning = ["queued", "offline", "sending", "recognizing"].includes(state);
-  const focused = document.activeElement;
-  article.querySelector('[data-do="cancel"]').hidden = !isRunning;
-  article.querySelector('[data-do="again"]').hidden = isRunning;
-  if (focused?.hidden && article.contains(focused)) {
-    article.querySelector(isRunning ? '[data-do="cancel"]' : '[data-do="again"]').focus({ preventScroll: true });
-  }
+  const [shown, gone] = RUNNING.has(state) ? ["cancel", "again"] : ["again", "cancel"];
+  if (document.activeElement === button(article, gone)) button(article, shown).focus({ preventScroll: true });
   tell(picture, WORDS[state]);
+}
+
+function button(article, what) {
+  return article.querySelector(`[data-do="${what}"]`);
 }
 
 function tell({ article }, words) {
@@ -162,16 +162,17 @@ document.addEventListener("htmx:config:request", (event) => {
   else body.append("s3", picture.address);
 });
 
+document.addEventListener("htmx:sse:after:connection", (event) => {
+  const picture = byForm.get(event.target);
+  if (picture) enter(picture, "recognizing");
+});
+
+// Of answers that are no events.
 document.addEventListener("htmx:before:response", (event) => {
   const { ctx } = event.detail;
   const picture = byForm.get(ctx.sourceElement);
   if (!picture) return;
-  const { status, headers } = ctx.response;
-  const isStream = headers.get("Content-Type")?.includes("text/event-stream");
-  if (isStream && status < 400) {
-    enter(picture, "recognizing");
-    return;
-  }
+  const { status } = ctx.response;
   picture.needsToken = status === 401 || status === 403 || status < 400;
   enter(picture, "failed");
   if (status >= 400) return; // the server's words go where hx-status says
