@@ -4,7 +4,10 @@ import base64
 import hashlib
 import hmac
 import json
+import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -23,7 +26,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, RSAKey
 
 from services.runtime import status
-from tests.support.processes import PATIENCE
+from tests.support.processes import PATIENCE, free_port, spawn, wait_until
 
 AUDIENCE = "marquee"
 DISCOVERY = "/.well-known/openid-configuration"
@@ -163,6 +166,10 @@ def issuer(authority: Authority) -> Iterator[Issuer]:
                 else:
                     self.wfile.write(page if isinstance(page, bytes) else json.dumps(page).encode())
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
         def log_message(self, *args: object) -> None:
             pass
 
@@ -180,3 +187,31 @@ def issuer(authority: Authority) -> Iterator[Issuer]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def oidc_provider(**users: Mapping[str, object]) -> Iterator[str]:
+    """Run a whole OIDC provider, which people can sign in to as these users with their claims; yield its issuer."""
+    port = free_port()
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-m",
+        "oidc_provider_mock",
+        "--port",
+        str(port),
+        "--require-nonce",
+        "true",
+    ]
+    for sub, claims in users.items():
+        command += ["--user-claims", json.dumps({"sub": sub, **claims})]
+    url = f"http://127.0.0.1:{port}"
+    with spawn(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: _listens(port) or process.poll() is not None)
+        yield url
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

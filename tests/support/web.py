@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -60,6 +61,19 @@ async def web(gateway_address: str, log: Path, **settings: str) -> AsyncIterator
                 assert process.poll() is None, f"see {log}"
                 await asyncio.sleep(0.05)
         yield url
+
+
+def csrf_token(page: httpx.Response) -> str:
+    """Return what the forms of a page send back."""
+    match = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert match, page.text
+    return match[1]
+
+
+async def sign_in(client: httpx.AsyncClient, token: str, **fields: str) -> httpx.Response:
+    """Sign in as a person does, with the page's form; return what comes of it."""
+    form = {"csrf_token": csrf_token(await client.get("/sign-in")), "token": token}
+    return await client.post("/sign-in", data=form | fields)
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:

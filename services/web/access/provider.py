@@ -80,8 +80,8 @@ class Provider:
                 if more["sub"] != claims["sub"]:
                     raise ValueError("userinfo is of another sub")
                 claims = {**more, **claims}
-            if not isinstance(claims["sub"], str):
-                raise TypeError("sub is no text")
+            if not (isinstance(claims["sub"], str) and claims["sub"].strip()):
+                raise ValueError("sub is no text, or empty")
             return claims
 
     def _expected(self) -> dict[str, Any]:

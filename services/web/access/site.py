@@ -51,11 +51,10 @@ class Site:
         return hosts[0].removesuffix(":443" if self._is_secure else ":80") == self._netloc
 
     def url(self, scope: Scope) -> str:
-        """Return the URL of the site's root, without a slash, for a request that it serves."""
-        host = Headers(scope=scope)["host"]
-        if self._url and self._netloc and host.lower() not in self._hosts:
+        """Return the URL of the site's root, without a slash, as visitors reach it."""
+        if self._url and self._netloc:
             return self._url
-        return f"{'https' if self._is_secure else scope['scheme']}://{host}"
+        return f"{'https' if self._is_secure else scope['scheme']}://{Headers(scope=scope)['host']}"
 
     def is_secure(self, scope: Scope) -> bool:
         """Return whether visitors come by HTTPS."""
