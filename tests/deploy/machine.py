@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -12,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc
+import httpx
 import pytest
 import trustme
 from dotenv import dotenv_values
@@ -24,12 +26,13 @@ from tests.support.processes import PATIENCE, run, serving, spawn, wait_until
 PAGE = ROOT / "docs" / "one-host.md"
 _FILES = Path("deploy/one-host")
 _MODEL = "/opt/marquee/models/svm/people.skops"
-_UNIT = "marquee@gateway.service"
-_PORTS = (443, *range(50051, 50055), *range(9464, 9468))
+_DROP_INS = {"gateway": "token.conf", "web": "page.conf"}
+_PORTS = (443, 8080, *range(50051, 50055), *range(9464, 9469))
 _FOLDERS = (
     *("etc/systemd/system", "etc/logrotate.d", "etc/nginx/conf.d", "etc/nginx/sites-enabled"),
-    *("etc/letsencrypt/live/localhost", f"run/credentials/{_UNIT}"),
-    *("var/lib/marquee/svm", "var/log/marquee/gateway", "var/log/nginx", "bin"),
+    *("etc/letsencrypt/live/localhost", "bin"),
+    *(f"run/credentials/marquee@{name}.service" for name in _DROP_INS),
+    *("var/lib/marquee/svm", "var/log/marquee/gateway", "var/log/marquee/web", "var/log/nginx"),
 )
 _PROGRAMS = {
     "certbot": 'while [ "$1" != --deploy-hook ]; do shift; done\nbash -c "$2"',
@@ -108,15 +111,15 @@ class Machine:
         return issued.cert_chain_pems[0].bytes()
 
     def start(self, name: str) -> None:
-        """Start a server as its unit does, and wait until it listens; without TLS, until it serves."""
-        if name == "gateway":
-            self._load_credentials()
+        """Start a server as its unit does, and wait until it listens; with plaintext gRPC, until it serves."""
+        if name in _DROP_INS:
+            self._load_credentials(name)
         environment = {key: value or "" for key, value in dotenv_values(self._etc(f"{name}.env")).items()}
         log = self._life.enter_context((self.folder / f"{name}.log").open("ab"))
         command = [sys.executable, "-m", f"services.{name}"]
         process = self._life.enter_context(spawn(command, env=os.environ | environment, stderr=log))
-        address = f"localhost:{environment['MARQUEE_PORT']}"
-        is_ready = (lambda: self._listens(name)) if "MARQUEE_TLS_CERT" in environment else (lambda: serving(address))
+        port = None if "MARQUEE_TLS_CERT" in environment else environment.get("MARQUEE_PORT")
+        is_ready = (lambda: serving(f"localhost:{port}")) if port else (lambda: self._listens(name))
         wait_until(lambda: process.poll() is not None or is_ready())
         assert process.poll() is None, self.log(name)
         self._servers[name] = process
@@ -135,6 +138,11 @@ class Machine:
         process = self._life.enter_context(spawn([program, "-e", f"{self.folder}/error.log", "-c", own]))
         wait_until(lambda: pid.exists() or process.poll() is not None)
         assert process.poll() is None, (self.folder / "error.log").read_text()
+
+    def browser(self, **options: Any) -> httpx.Client:
+        """Return an HTTP client that trusts the machine's certificate, at nginx."""
+        context = ssl.create_default_context(cafile=self.folder / "ca.pem")
+        return httpx.Client(base_url=f"https://localhost:{self.port(443)}", verify=context, timeout=PATIENCE, **options)
 
     def channel(self, port: int = 443) -> grpc.Channel:
         """Return a channel with TLS to a port of the page."""
@@ -156,15 +164,17 @@ class Machine:
     def _listens(self, name: str) -> bool:
         return any(line["event"] == "listening" for line in self.log(name))
 
-    def _load_credentials(self) -> None:
-        """Give the gateway what its unit's drop-in names, as systemd does when it starts the unit."""
-        drop_in = (self.folder / f"etc/systemd/system/{_UNIT}.d/token.conf").read_text()
+    def _load_credentials(self, server: str) -> None:
+        """Give the server what its unit's drop-in names, as systemd does when it starts the unit."""
+        unit = f"marquee@{server}.service"
+        drop_in = (self.folder / f"etc/systemd/system/{unit}.d/{_DROP_INS[server]}").read_text()
         for name, path in re.findall(r"^LoadCredential=(\w+):(\S+)$", drop_in, re.MULTILINE):
-            shutil.copy(path, self.folder / "run/credentials" / _UNIT / name)
+            shutil.copy(path, self.folder / "run/credentials" / unit / name)
 
     def _nginx_configuration(self, pid: Path) -> str:
         """Return Debian's configuration around the project's, on the loopback alone."""
-        own = f"pid {pid}; error_log {self.folder}/error.log; daemon off; events {{}}"
+        user = "user root; " if os.geteuid() == 0 else ""  # nobody may write into this folder
+        own = f"{user}pid {pid}; error_log {self.folder}/error.log; daemon off; events {{}}"
         kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
         bodies = (f"{kind}_temp_path {self.folder}/{kind};" for kind in kinds)
         placed = (self.folder / "etc/nginx/conf.d/marquee.conf").read_text()

@@ -24,8 +24,9 @@ from services.gateway.settings import GatewaySettings
 from services.keras.settings import KerasSettings
 from services.rekognition.settings import RekognitionSettings
 from services.runtime import status
-from services.runtime.settings import PREFIX, Settings
+from services.runtime.settings import PREFIX, ProcessSettings
 from services.svm.settings import SvmSettings
+from services.web.settings import WebSettings
 from tests.deploy import manual
 from tests.deploy.machine import PAGE, Machine, installed
 from tests.support.pictures import jpeg
@@ -34,11 +35,12 @@ from tests.support.processes import run, wait_until
 pytestmark = pytest.mark.slow
 
 _ONE_HOST = ROOT / "deploy" / "one-host"
-_SETTINGS: dict[str, type[Settings]] = {
+_SETTINGS: dict[str, type[ProcessSettings]] = {
     "gateway": GatewaySettings,
     "svm": SvmSettings,
     "rekognition": RekognitionSettings,
     "keras": KerasSettings,
+    "web": WebSettings,
 }
 _Call = Callable[[grpc.Channel, str], object]
 _HOPPER = jpeg(photo("Grace Hopper"))
@@ -54,10 +56,11 @@ _RIGHTS = {
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Follow the page, and run nginx, the gateway and the SVM."""
+    """Follow the page, and run nginx, the gateway, the page and the SVM."""
     with _prepared(tmp_path_factory.mktemp("machine")) as machine:
         machine.start("svm")
         machine.start("gateway")
+        machine.start("web")
         machine.start_nginx()
         yield machine
 
@@ -143,6 +146,22 @@ def test_the_command_calls_over_https(machine: Machine, token: str) -> None:
     (machine.folder / "picture.jpg").write_bytes(_HOPPER)
     printed = machine.shell("marquee recognize --address https://$HOST:443 picture.jpg", MARQUEE_TOKEN=token)
     assert "Grace Hopper" in printed
+
+
+def test_the_page_asks_visitors_to_sign_in(machine: Machine) -> None:
+    """A browser at nginx's address gets the page over TLS, which shows nothing more before somebody signs in."""
+    with machine.browser() as browser:
+        answer = browser.get("/")
+        assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/sign-in")
+        assert browser.get("/sign-in").is_success
+
+
+def test_the_page_recognizes_for_a_caller(machine: Machine, token: str) -> None:
+    """Curl's upload gets past nginx and the page to the gateway, with the caller's own token; one of 20 MB does not."""
+    with machine.browser(headers={"Authorization": f"Bearer {token}"}) as browser:
+        answer = browser.post("/v1/recognize?features=celebrities&recognizers=svm", files={"image": _HOPPER})
+        assert answer.json()["verdicts"][0]["displayName"] == "Grace Hopper"
+        assert browser.post("/v1/recognize", content=bytes(20 << 20)).status_code == 413
 
 
 def test_everyone_logs_the_caller(machine: Machine, token: str) -> None:
@@ -332,13 +351,14 @@ def test_addresses_have_a_rate_limit(tmp_path: Path) -> None:
 
 
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
-    """The units and the gateway's drop-in pass systemd's verification, assuming that their programs are installed."""
+    """The units and their drop-ins pass systemd's verification, assuming that their programs are installed."""
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is missing: apt-get install systemd")
-    drop_in = tmp_path / "marquee@gateway.service.d" / "token.conf"
-    drop_in.parent.mkdir()
-    shutil.copy(_ONE_HOST / "token.conf", drop_in)
-    paths = [_unit(tmp_path, "marquee@.service", "gateway"), _unit(tmp_path, "tensorflow-serving.service")]
+    paths = [_unit(tmp_path, "tensorflow-serving.service")]
+    for name, drop_in in {"gateway": "token.conf", "web": "page.conf"}.items():
+        (tmp_path / f"marquee@{name}.service.d").mkdir()
+        shutil.copy(_ONE_HOST / drop_in, tmp_path / f"marquee@{name}.service.d")
+        paths.append(_unit(tmp_path, "marquee@.service", name))
     done = run(["systemd-analyze", "verify", "--man=no", *paths])
     faults = [line for line in done.stderr.splitlines() if str(tmp_path) in line]
     assert (done.returncode, faults) == (0, [])
@@ -375,11 +395,15 @@ def test_gateway_calls_the_recognizers_ports() -> None:
     environments = {name: dotenv_values(_ONE_HOST / "env" / f"{name}.env") for name in _SETTINGS}
     config = load_config(_ONE_HOST / "gateway.yaml")
     targets = {name: backend.target.removeprefix("dns:///") for name, backend in config.recognizers.items()}
+    page = environments.pop("web")
     listening = {name: f"127.0.0.1:{values['MARQUEE_PORT']}" for name, values in environments.items()}
     assert targets == {name: address for name, address in listening.items() if name != "gateway"}
     ports = [values[f"MARQUEE_{kind}"] for values in environments.values() for kind in ("PORT", "METRICS_PORT")]
+    ports += [page["MARQUEE_WEB_PORT"], page["MARQUEE_METRICS_PORT"]]
     assert len(set(ports)) == len(ports)
-    assert f"server {listening['gateway']};" in (_ONE_HOST / "nginx.conf").read_text()
+    assert page["MARQUEE_WEB_GATEWAY"] == listening["gateway"]
+    for address in (listening["gateway"], f"127.0.0.1:{page['MARQUEE_WEB_PORT']}"):
+        assert f"server {address};" in (_ONE_HOST / "nginx.conf").read_text()
 
 
 @pytest.mark.parametrize("block", manual.blocks(PAGE), ids=lambda block: block.split("\n")[0][:40])
