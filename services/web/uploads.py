@@ -35,7 +35,7 @@ class Upload:
 
 
 async def read_upload(request: Request) -> Upload:
-    """Return the picture: the form's file `image`, its field `s3` (`s3://bucket/key`), or the body itself.
+    """Return the picture: the form's file `image`, the body itself, or what the field `s3` names, s3://bucket/key.
 
     Raises ForeignRequest, ImageMissing, ImageTooLarge and InvalidRequest.
     """
@@ -45,7 +45,8 @@ async def read_upload(request: Request) -> Upload:
         return await _from_form(request)
     if kind == _URLENCODED and not _is_binary(await request.body()):
         return await _from_form(request)
-    return Upload(_image(await request.body()), request.query_params)
+    body, fields = await request.body(), request.query_params
+    return Upload(_image(body) if body else _from_s3(fields.get("s3", "")), fields)
 
 
 async def _from_form(request: Request) -> Upload:
@@ -61,7 +62,7 @@ async def _from_form(request: Request) -> Upload:
         raise InvalidRequest("image is a text; send the file, as curl's -F image=@picture.jpg does.", field="image")
     if files.keys() - {"image"}:
         raise ImageMissing(f"Name the file `image`; it is named `{_name(next(iter(files)))}`.")
-    return Upload(pb.Image(s3_object=_s3_object(fields.get("s3", ""))), fields)
+    return Upload(_from_s3(fields.get("s3", "")), fields)
 
 
 async def read_pictures(form: FormData) -> list[tuple[pb.Image, str]]:
@@ -73,7 +74,7 @@ async def read_pictures(form: FormData) -> list[tuple[pb.Image, str]]:
     if files:
         return [(_image(await file.read()), _name(file.filename or "")) for file in files]
     address = form.get("s3")
-    return [(pb.Image(s3_object=_s3_object(address if isinstance(address, str) else "")), "")]
+    return [(_from_s3(address if isinstance(address, str) else ""), "")]
 
 
 def _is_binary(body: bytes) -> bool:
@@ -101,10 +102,11 @@ def _image(content: bytes) -> pb.Image:
     return pb.Image(content=content)
 
 
-def _s3_object(address: str) -> pb.S3Object:
+def _from_s3(address: str) -> pb.Image:
+    """Return the picture at s3://bucket/key."""
     bucket, _, key = address.strip().removeprefix(_S3).partition("/")
     if not address.strip():
         raise ImageMissing("Send a picture.")
     if not address.strip().startswith(_S3) or not bucket or not key:
         raise InvalidRequest(f"{address!r} is no address of a picture such as s3://bucket/key.")
-    return pb.S3Object(bucket=bucket, key=key)
+    return pb.Image(s3_object=pb.S3Object(bucket=bucket, key=key))
