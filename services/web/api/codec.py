@@ -75,9 +75,18 @@ def _parse(data: bytes, kind: type[M]) -> M:
     try:
         return json_format.Parse(data, kind())
     except json_format.ParseError as exc:
-        raise MalformedRequest(f"The body is no {kind.DESCRIPTOR.name} in JSON: {exc}") from None
+        raise MalformedRequest(f"The body is no {kind.DESCRIPTOR.name} in JSON: {_words(exc)}") from None
     except Exception:  # noqa: BLE001 - json_format trips over some values in ways of its own
         raise MalformedRequest(f"The body is no {kind.DESCRIPTOR.name} in JSON.") from None
+
+
+def _words(error: json_format.ParseError) -> str:
+    """Return what is wrong, without what Python itself says of values of the wrong type."""
+    cause: BaseException = error
+    while cause.__context__ is not None:
+        cause = cause.__context__
+    is_foreseen = isinstance(cause, json_format.ParseError | json.JSONDecodeError | binascii.Error)
+    return str(error) if is_foreseen else str(error).replace(f": {cause}", "")
 
 
 def _images(message: Message) -> Iterator[pb.Image]:

@@ -31,6 +31,7 @@ from services.web import errors
 from services.web.api import codec
 from services.web.gateway import SERVICES, Gateway
 
+_MAX_RESERVE_SECONDS = 0.05
 M = TypeVar("M", bound=Message)
 UNARY = ("application/json", "application/proto")
 STREAMING = ("application/connect+json", "application/connect+proto")
@@ -102,9 +103,11 @@ def _info(method: MethodDescriptor, kind: StreamType) -> MethodInfo[Any, Any]:
 
 
 def _timeout(context: RequestContext[Any, Any]) -> float | None:
-    """Return what is left of the caller's deadline, in seconds."""
-    left = context.timeout_ms
-    return None if left is None else max(left, 0) / 1000
+    """Return how long the gateway may take, in seconds: its answer has to leave before the caller gives up."""
+    if context.timeout_ms is None:
+        return None
+    left = max(context.timeout_ms, 0) / 1000
+    return left - min(left / 10, _MAX_RESERVE_SECONDS)
 
 
 def _error(exc: Exception) -> ConnectError:

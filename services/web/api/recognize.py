@@ -6,14 +6,16 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
 from typing import TypeAlias, TypeVar
 
+import grpc
 from google.protobuf.message import Message
 from starlette.datastructures import ImmutableMultiDict
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from marquee.v1 import recognizer_pb2 as pb
+from services.runtime import status
 from services.runtime.errors import ImageMissing, InvalidRequest
 from services.web import errors, options
 from services.web.api.codec import to_json
@@ -28,10 +30,10 @@ OTHERS = ("s3", "timeout", "csrf_token")
 """Fields beside those of the contract."""
 BODIES = ("image/*", "application/octet-stream", "multipart/form-data", "application/x-www-form-urlencoded")
 _HOW_TO_SEND = (
-    "It is the file `image` of a form (curl -F image=@picture.jpg) or the body itself (curl --data-binary @picture.jpg), "
-    "or lies where s3=s3://bucket/key says."
+    "It is the file `image` of a form (curl -F image=@picture.jpg), the body itself (curl --data-binary @picture.jpg) "
+    "or an object that s3=s3://bucket/key names."
 )
-_KEEP_ALIVE_SECONDS = 15.0
+_KEEP_ALIVE_SECONDS = 5.0
 
 
 class RecognizeApi:
@@ -66,7 +68,8 @@ class RecognizeApi:
         if unknown := request.query_params.keys() - {"timeout"}:
             raise InvalidRequest(f"There is no option {min(unknown)!r} here; known: timeout.", field=min(unknown))
         message = pb.ListRecognizersRequest()
-        return _answer(await self._gateway.call(LIST, message, _timeout(request, request.query_params)))
+        call = self._gateway.call(LIST, message, _timeout(request, request.query_params))
+        return _answer(await _while_connected(request, call))
 
 
 def _answer(message: Message) -> Response:
@@ -101,12 +104,12 @@ def _timeout(request: Request, fields: Fields) -> float | None:
 
 
 async def _while_connected(request: Request, call: Awaitable[T]) -> T:
-    """Return what the call does; cancel it when the client goes. Raises ClientDisconnect."""
+    """Return what the call does; cancel it when the client goes. Raises StatusError."""
     calling, leaving = asyncio.ensure_future(call), asyncio.create_task(_gone(request))
     try:
         await asyncio.wait((calling, leaving), return_when=asyncio.FIRST_COMPLETED)
         if not calling.done():
-            raise ClientDisconnect
+            raise status.StatusError(status.make(grpc.StatusCode.CANCELLED, "CLIENT_GONE", "The client has gone."))
         return calling.result()
     finally:
         calling.cancel()

@@ -115,6 +115,24 @@ def test_a_picture_is_in_memory_once_as_text() -> None:
     assert peak < 16 * MIB
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"image": 1}', "The body is no RecognizeImageRequest in JSON: Failed to parse image field."),
+        (b'{"features": [{}]}', "The body is no RecognizeImageRequest in JSON: Failed to parse features field"),
+        (b'{"maxLabels": "x"}', "in JSON: Failed to parse maxLabels field."),
+        (b'{"imag": {}}', 'has no field named "imag"'),
+        (b"{,}", "Failed to load JSON: Expecting property name"),
+    ],
+)
+def test_refusals_say_where(body: bytes, words: str) -> None:
+    """A refusal names the field, and shows nothing of Python's own words."""
+    with pytest.raises(MalformedRequest) as caught:
+        codec.from_json(body, Request)
+    assert words in caught.value.message
+    assert "object" not in caught.value.message
+
+
 _TEXT = st.text(max_size=20)
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | _TEXT,

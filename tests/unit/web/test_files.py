@@ -5,6 +5,7 @@ import base64
 import json
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import pytest_asyncio
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.limits import MAX_IMAGE_BYTES
 from tests.support.processes import PATIENCE
-from tests.support.servers import picture, until
+from tests.support.servers import Scripted, picture, until
 from tests.support.stage import Stage, stage
+from tests.support.web import recognizing, web
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
@@ -175,6 +177,39 @@ async def test_events_come_as_recognizers_answer(api: Stage) -> None:
     assert {name for name, _ in results} == {"result"}
     assert sorted(name for _, content in results for name in names(content)) == NAMES
     assert (last[0], bool(last[1]["verdicts"]), done) == ("result", True, ("done", {}))
+
+
+async def test_comments_keep_the_connection(api: Stage) -> None:
+    """While a recognizer takes its time there are comments, which no client reads as events."""
+    shown = asyncio.Event()
+    api.recognizers["svm"].until = shown.is_set
+    text = ""
+    async with (
+        httpx.AsyncClient(base_url=api.url, timeout=PATIENCE, trust_env=False) as client,
+        client.stream("POST", EVENTS, files={"image": picture()}) as answer,
+    ):
+        async for part in answer.aiter_text():
+            text += part
+            if "\n: " in text:
+                shown.set()
+    assert events(text)[-1] == ("done", {})
+
+
+async def test_an_error_after_the_beginning_is_an_event(tmp_path: Path) -> None:
+    """A call that fails once results are there ends with the error as an event, not with done."""
+    fast, slow = Scripted("fast"), Scripted("slow", until=lambda: False)
+    async with AsyncExitStack() as page, AsyncExitStack() as behind:
+        address = await behind.enter_async_context(recognizing(fast, slow))
+        url = await page.enter_async_context(web(address, tmp_path / "log"))
+        client = await page.enter_async_context(httpx.AsyncClient(base_url=url, timeout=PATIENCE, trust_env=False))
+        answer = await page.enter_async_context(client.stream("POST", EVENTS, files={"image": picture()}))
+        parts = answer.aiter_text()
+        text = await anext(parts)
+        await behind.aclose()
+        async for part in parts:
+            text += part
+    (first, _), (last, content) = events(text)
+    assert (first, last, content["code"]) == ("result", "error", "unavailable")
 
 
 async def test_the_deadline_counts(api: Stage) -> None:
