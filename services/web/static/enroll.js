@@ -8,6 +8,7 @@ const $ = (id) => document.getElementById(id);
 const form = $("enroll-form");
 const result = $("enroll-result");
 let article = null;
+let face = null;
 
 const numbers = (text) => text.split(" ").map(Number);
 
@@ -29,12 +30,13 @@ async function draw(image, face, others) {
 async function open(link) {
   const dialog = $("enroll");
   article = link.closest("article");
+  face = document.querySelector(`[popovertarget="${link.closest("[popover]")?.id}"]`);
   const image = $(`${link.dataset.enroll}-preview`);
   const s3 = article?.dataset.s3 ?? "";
   const all = [...(article ?? document).querySelectorAll(".boxes [data-box]")];
-  const others = all.filter((one) => one.dataset.box !== link.dataset.box).map((one) => numbers(one.dataset.box));
+  const others = all.filter((one) => one.dataset.box !== link.dataset.cut).map((one) => numbers(one.dataset.box));
   const files = new DataTransfer();
-  if (image?.naturalWidth) files.items.add(await draw(image, numbers(link.dataset.box), others));
+  if (image?.naturalWidth) files.items.add(await draw(image, numbers(link.dataset.cut), others));
   $("enroll-file").files = files.files;
   $("enroll-crop").hidden = !files.files.length;
   $("enroll-s3").value = s3;
@@ -53,8 +55,7 @@ function preview(input) {
   $("enroll-pictures-error").textContent = problem;
   $("enroll-pictures-error").hidden = !problem;
   input.setCustomValidity(problem);
-  input.toggleAttribute("aria-invalid", Boolean(problem));
-  if (problem) input.setAttribute("aria-invalid", "true");
+  input.setAttribute("aria-invalid", String(Boolean(problem)));
   const list = $("enroll-previews");
   for (const image of list.querySelectorAll("img")) URL.revokeObjectURL(image.src);
   list.replaceChildren(...[...input.files].map((file) => {
@@ -86,6 +87,9 @@ document.addEventListener("click", (event) => {
 // What the gate offered goes for the name that it was offered for.
 $("enroll-name")?.addEventListener("input", () => result.replaceChildren());
 $("enroll-pictures")?.addEventListener("change", (event) => preview(event.target));
+document.addEventListener("htmx:after:swap", () => result?.firstElementChild?.scrollIntoView({ block: "nearest" }));
+// The window that it was opened from is gone by then.
+$("enroll")?.addEventListener("close", () => face?.focus());
 form?.addEventListener("htmx:error", () => {
   const notice = document.createElement("p");
   notice.className = "notice error";
