@@ -22,6 +22,7 @@ export function add({ file, address, name }) {
   const form = article.querySelector("form");
   const picture = { key, article, form, file, address, name, state: "queued" };
   byForm.set(form, picture);
+  if (address) article.dataset.s3 = address;
   article.querySelector(".picture-name").textContent = name;
   showPreview(picture);
   area.prepend(article);

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,9 +12,10 @@ from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.runtime import errors
 from services.runtime.leaf.recognizer import Enrollment, face_already_enrolled, name_taken
+from tests.support.doors import line
 from tests.support.enrollers import ScriptedEnroller
 from tests.support.servers import Scripted, nobody, picture
-from tests.support.web import page, recognizing
+from tests.support.web import csrf_token, page, recognizing, sign_in
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
 SHOWN = "&lt;img src=x onerror=alert(1)&gt;&#34;&#39;&amp;"
@@ -40,7 +42,7 @@ async def enroll(
     path: str = "/enroll",
 ) -> httpx.Response:
     """Send the form, with a picture for each file name."""
-    form = {"csrf_token": await token(client), "name": "Ada Lovelace"} | dict(fields or {})
+    form = {"csrf_token": csrf_token(await client.get("/enroll")), "name": "Ada Lovelace"} | dict(fields or {})
     uploads = [("image", (name, picture(), "image/jpeg")) for name in files]
     return await client.post(path, data=form, files=uploads or None, headers=dict(headers))
 
@@ -49,12 +51,6 @@ async def enroll(
 async def visitor() -> AsyncIterator[httpx.AsyncClient]:
     async with visiting(ScriptedEnroller("svm")) as client:
         yield client
-
-
-async def token(client: httpx.AsyncClient) -> str:
-    """Return the token of the visitor's form."""
-    shown = (await client.get("/enroll")).text
-    return shown.partition('name="csrf_token" value="')[2].partition('"')[0]
 
 
 async def test_a_picture_is_enrolled_under_the_name() -> None:
@@ -128,7 +124,7 @@ async def undoing(client: httpx.AsyncClient, shown: str) -> dict[str, list[str] 
     for part in shown.split('<input type="hidden" name="')[1:]:
         name, _, rest = part.partition('" value="')
         values.setdefault(name, []).append(rest.partition('"')[0])
-    return values | {"csrf_token": await token(client)}
+    return values | {"csrf_token": csrf_token(await client.get("/enroll"))}
 
 
 async def test_more_faces_than_a_call_takes_are_taken_back() -> None:
@@ -195,7 +191,9 @@ async def test_wrong_undos_are_refused_in_words(
     visitor: httpx.AsyncClient, form: dict[str, str], expected: str
 ) -> None:
     """A form that does not say what to take back is refused."""
-    answer = await visitor.post("/enroll/undo", data=form | {"csrf_token": await token(visitor)}, headers=FRAGMENT)
+    answer = await visitor.post(
+        "/enroll/undo", data=form | {"csrf_token": csrf_token(await visitor.get("/enroll"))}, headers=FRAGMENT
+    )
     assert answer.status_code == 400
     assert expected in answer.text
 
@@ -207,6 +205,46 @@ async def test_what_another_site_sends_is_refused(visitor: httpx.AsyncClient, pa
     answer = await enroll(visitor, {"csrf_token": "x", "recognizer": "svm", "face_id": "0"}, (), path=path)
     assert answer.status_code == 403
     assert "The page is out of date: reload it and try again." in answer.text
+
+
+async def test_viewers_may_not_enroll(tmp_path: Path) -> None:
+    """Who may only recognize is told so on the page, and refused what its form sends."""
+    callers = tmp_path / "callers"
+    callers.write_text(line("theirs", name="ada", scopes="recognize"))
+    svm = ScriptedEnroller("svm")
+    async with (
+        recognizing(Scripted("svm"), enrollers={"svm": svm}) as address,
+        page(address, callers=callers) as site,
+        site.client() as client,
+    ):
+        await sign_in(client, "theirs")
+        shown = await client.get("/enroll")
+        form = {"csrf_token": csrf_token(await client.get("/status")), "name": "Ada"}
+        sent = await client.post("/enroll", data=form, files={"image": picture()}, headers=FRAGMENT)
+        undone = await client.post("/enroll/undo", data=form | {"recognizer": "svm", "face_id": "0"}, headers=FRAGMENT)
+    assert [answer.status_code for answer in (shown, sent, undone)] == [403] * 3
+    assert [answer for answer in (shown, sent, undone) if "You may not do this" not in answer.text] == []
+    assert (svm.enrolled, svm.face_removals) == ([], [])
+
+
+async def test_editors_enroll_into_their_collections_only(tmp_path: Path) -> None:
+    """The form offers the collections that somebody may use, and any other is refused."""
+    callers = tmp_path / "callers"
+    callers.write_text(line("theirs", name="ada", scopes="recognize,enroll", collections="staff,guests"))
+    async with (
+        recognizing(Scripted("svm"), enrollers={"svm": ScriptedEnroller("svm")}) as address,
+        page(address, callers=callers) as site,
+        site.client() as client,
+    ):
+        await sign_in(client, "theirs")
+        shown = (await client.get("/enroll")).text
+        allowed = await enroll(client, {"collection": "staff"})
+        refused = await enroll(client, {"collection": "board"})
+    assert "<option>guests</option>" in shown
+    assert "<option>staff</option>" in shown
+    assert "The usual one" not in shown
+    assert (allowed.status_code, refused.status_code) == (200, 403)
+    assert "board" in refused.text
 
 
 async def test_without_script_the_whole_page_answers() -> None:

@@ -2,15 +2,17 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import httpx
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from marquee.v1 import recognizer_pb2 as pb
+from tests.support.doors import line
 from tests.support.processes import PATIENCE, free_port
 from tests.support.servers import Scripted, gateway, leaf, nobody
-from tests.support.web import page
+from tests.support.web import page, sign_in
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
 NOVEMBER = Timestamp(seconds=1793491200)
@@ -125,6 +127,36 @@ async def until_known(client: httpx.AsyncClient) -> str:
         while "cannot be reached" in (shown := (await client.get("/status")).text):  # noqa: ASYNC110 - the gateway's process says nothing
             await asyncio.sleep(0.1)
     return shown
+
+
+@pytest.mark.parametrize(
+    ("scopes", "expected", "hidden"),
+    [
+        ("recognize,enroll,admin", ["$4.12", "of $5.00 today"], ["shown to admins only"]),
+        ("recognize,enroll", ["shown to admins only"], ["$4.12", "$5.00", "$31.2"]),
+        ("recognize", ["shown to admins only"], ["$4.12", "$5.00", "$31.2", 'href="/enroll"']),
+    ],
+    ids=["admin", "editor", "viewer"],
+)
+async def test_money_is_for_admins(tmp_path: Path, scopes: str, expected: list[str], hidden: list[str]) -> None:
+    """Only admins see what is spent; others are told so, also after an admin has looked."""
+    callers = tmp_path / "callers"
+    callers.write_text(
+        line("admins", name="boss", scopes="recognize,admin") + line("theirs", name="ada", scopes=scopes)
+    )
+    async with (
+        leaf(Described("rekognition", spending=spent(4_120_000, cap=5_000_000))) as recognizer,
+        gateway({"rekognition": recognizer}) as address,
+        page(address, callers=callers) as site,
+        site.client() as boss,
+        site.client() as visitor,
+    ):
+        await sign_in(boss, "admins")
+        assert "$4.12" in (await boss.get("/status")).text
+        await sign_in(visitor, "theirs")
+        shown = (await visitor.get("/status")).text
+    assert [text for text in expected if text not in shown] == []
+    assert [text for text in hidden if text in shown] == []
 
 
 async def test_the_part_that_is_fetched_again_has_nothing_that_acts() -> None:
