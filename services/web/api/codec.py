@@ -82,11 +82,12 @@ def _parse(data: bytes, kind: type[M]) -> M:
 
 def _words(error: json_format.ParseError) -> str:
     """Return what is wrong, without what Python itself says of values of the wrong type."""
-    cause: BaseException = error
-    while cause.__context__ is not None:
+    words, cause = str(error), error.__context__
+    while cause is not None:
+        if not isinstance(cause, json_format.ParseError | json.JSONDecodeError):
+            words = words.replace(f": {cause}", "")
         cause = cause.__context__
-    is_foreseen = isinstance(cause, json_format.ParseError | json.JSONDecodeError | binascii.Error)
-    return str(error) if is_foreseen else str(error).replace(f": {cause}", "")
+    return words
 
 
 def _images(message: Message) -> Iterator[pb.Image]:

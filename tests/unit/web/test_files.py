@@ -64,7 +64,7 @@ def events(text: str) -> list[tuple[str, Any]]:
     return [(name[7:], json.loads(data[6:])) for name, data in (block.split("\n") for block in blocks)]
 
 
-@pytest.mark.parametrize("program", [["-F", "image=@{}"], ["-T", "{}", "-X", "POST"]])
+@pytest.mark.parametrize("program", [["-F", "image=@{}"], ["--data-binary", "@{}"], ["-T", "{}", "-X", "POST"]])
 async def test_curl_just_works(api: Stage, jpeg: Path, program: list[str]) -> None:
     """Each way in which curl sends a file is understood, without a header."""
     arguments = [part.format(jpeg) for part in program]
@@ -136,6 +136,7 @@ async def test_options_are_the_contracts_fields(api: Stage, query: dict[str, Any
         ({"files": None}, 400, "curl -F image=@picture.jpg"),
         ({"files": None, "data": {"s3": "https://bucket/key"}}, 400, "is no address of a picture"),
         ({"files": None, "data": {"s3": "s3://bucket/key"}}, 403, "MARQUEE_S3_ALLOWED"),
+        ({"files": None, "params": {"s3": "s3://bucket/key"}}, 403, "MARQUEE_S3_ALLOWED"),
         ({"files": None, "content": b"text", "headers": {"content-type": "text/plain"}}, 415, "Content-Type is"),
         ({"files": None, "json": {"image": "AAAA"}}, 415, "Content-Type is 'application/json'"),
         ({"files": {"image": bytes(MAX_IMAGE_BYTES + 1)}}, 413, "the limit is 15 MiB"),
