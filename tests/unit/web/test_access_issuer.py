@@ -118,15 +118,6 @@ def _unsigned(issuer: Issuer, asked: dict[str, str]) -> None:
     give(issuer, f"{head}.{body}.")
 
 
-def _symmetric(issuer: Issuer, asked: dict[str, str]) -> None:
-    """Publish a symmetric key, and say that it is the way here."""
-    key = OctKey.generate_key(256, {"kid": "oct"})
-    issuer.pages["/keys"]["keys"].append(key.as_dict(private=True))
-    issuer.pages[DISCOVERY]["id_token_signing_alg_values_supported"] = ["HS256", "none"]
-    claims = issuer.claims(aud=CLIENT, nonce=asked["nonce"], iat=int(time.time()), roles="admin")
-    give(issuer, jwt.encode({"alg": "HS256", "kid": "oct"}, claims, key, ["HS256"]))
-
-
 def _page(path: str, content: object) -> Lie:
     def lie(issuer: Issuer, asked: dict[str, str]) -> None:
         answer_with(issuer, asked)
@@ -156,7 +147,6 @@ LIES: dict[str, Lie] = {
     "everybody's name": _claims(sub="anonymous"),
     "another key": lambda issuer, asked: answer_with(issuer, asked, RSAKey.generate_key(2048, {"kid": "first"})),
     "unsigned": _unsigned,
-    "signed with a key that all know": _symmetric,
     "no ID token": _page("/token", {"access_token": "a", "token_type": "Bearer"}),
     "an ID token that is none": _page("/token", {"access_token": "a", "token_type": "Bearer", "id_token": "a.b.c"}),
     "an error": _page("/token", {"error": "invalid_grant", "error_description": "<script>evil</script>"}),
@@ -180,6 +170,18 @@ async def test_an_issuer_that_lies_signs_nobody_in(gateway: str, liar: Issuer, m
                 assert refused(answer, 401, 403, 503), (name, answer.status_code, answer.text)
                 assert "evil" not in answer.text
                 assert (await client.get("/")).status_code == 303, name
+
+
+async def test_a_key_that_everybody_has_signs_nobody_in(gateway: str, liar: Issuer) -> None:
+    """Symmetric algorithms are not taken, though the issuer publishes such a key and says that it is the way."""
+    key = OctKey.generate_key(256, {"kid": "oct"})
+    liar.pages["/keys"]["keys"].append(key.as_dict(private=True))
+    liar.pages[DISCOVERY]["id_token_signing_alg_values_supported"] = ["HS256", "none"]
+    async with trusting(gateway, liar) as served, served.client() as client:
+        asked = await leave(client)
+        claims = liar.claims(aud=CLIENT, nonce=asked["nonce"], iat=int(time.time()), roles="admin")
+        give(liar, jwt.encode({"alg": "HS256", "kid": "oct"}, claims, key, ["HS256"]))
+        assert refused(await come_back(client, asked), 401)
 
 
 @pytest.mark.parametrize("keys", KEYS)

@@ -1,5 +1,7 @@
 """How often a caller may call."""
 
+import sys
+
 import pytest
 
 from services.runtime.doors.caller import Caller
@@ -68,3 +70,26 @@ def test_limits_of_several_lines_do_not_mix() -> None:
     """Who has a new token with a higher limit need not wait for what the old one may no longer do."""
     pace = Pace(Clock())
     assert [calls(pace, caller(rate)) for rate in (0.01, 5, 0.01)] == [1, 5, 0]
+
+
+def test_a_pace_may_be_of_a_minute() -> None:
+    """A minute's calls may come at once; after half a minute half of them may again."""
+    clock = Clock()
+    pace, who = Pace(clock, seconds=60), caller(0.5)
+    assert calls(pace, who) == 30
+    clock.now += 30
+    assert calls(pace, who) == 15
+
+
+def test_who_called_long_ago_is_forgotten() -> None:
+    """A pace of many names, such as addresses, keeps those that matter: nobody gets more, and memory has a bound."""
+    clock = Clock()
+    pace, who = Pace(clock), caller(5, "regular")
+    for number in range(20_000):
+        clock.now += 0.001
+        pace.check(caller(100, f"address {number}"))
+    assert calls(pace, who) == 5
+    for number in range(2000):
+        pace.check(caller(1000, f"other {number}"))
+    assert calls(pace, who) == 0
+    assert sys.getsizeof(pace._full) < 1024 * 1024
