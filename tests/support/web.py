@@ -1,11 +1,12 @@
 """The page's server as a process, and scripted recognizers and a gateway behind it."""
 
 import asyncio
+import json
 import os
-import re
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,9 +41,23 @@ async def recognizing(
         yield await stack.enter_async_context(gateway(targets, **settings))
 
 
-@asynccontextmanager
-async def web(gateway_address: str, log: Path, **settings: str) -> AsyncIterator[str]:
-    """Start the page in front of the gateway; yield its URL. The log gets its standard error.
+@dataclass(frozen=True)
+class Running:
+    """The page's server as a process."""
+
+    process: subprocess.Popen[bytes]
+    url: str
+    metrics_url: str
+    log: Path
+
+    def lines(self) -> list[dict[str, Any]]:
+        """Return the log."""
+        return [json.loads(line) for line in self.log.read_text().rpartition("\n")[0].splitlines()]
+
+
+@contextmanager
+def started(gateway_address: str, log: Path, **settings: str) -> Iterator[Running]:
+    """Start the page in front of the gateway. The log gets its standard error.
 
     Settings are environment variables without their prefix: `callers="/path"`.
     """
@@ -53,27 +68,27 @@ async def web(gateway_address: str, log: Path, **settings: str) -> AsyncIterator
     }
     asked = {f"MARQUEE_{name.upper()}": value for name, value in settings.items()}
     environment = os.environ | _IMPATIENT | own | asked
-    url = f"http://127.0.0.1:{environment['MARQUEE_WEB_PORT']}"
+    url = f"{'https' if 'tls_cert' in settings else 'http'}://127.0.0.1:{environment['MARQUEE_WEB_PORT']}"
+    metrics_url = f"http://127.0.0.1:{environment['MARQUEE_METRICS_PORT']}/metrics"
     command = [sys.executable, "-m", "services.web"]
     with log.open("ab") as stream, spawn(command, env=environment, stderr=stream) as process:
-        async with asyncio.timeout(PATIENCE), httpx.AsyncClient(trust_env=False) as client:
-            while not await _answers(client, url):
-                assert process.poll() is None, f"see {log}"
-                await asyncio.sleep(0.05)
-        yield url
+        yield Running(process, url, metrics_url, log)
 
 
-def csrf_token(page: httpx.Response) -> str:
-    """Return what the forms of a page send back."""
-    match = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
-    assert match, page.text
-    return match[1]
+@asynccontextmanager
+async def web(gateway_address: str, log: Path, **settings: str) -> AsyncIterator[str]:
+    """Start the page as `started` does; yield its URL once it answers."""
+    with started(gateway_address, log, **settings) as running:
+        await answering(running)
+        yield running.url
 
 
-async def sign_in(client: httpx.AsyncClient, token: str, **fields: str) -> httpx.Response:
-    """Sign in as a person does, with the page's form; return what comes of it."""
-    form = {"csrf_token": csrf_token(await client.get("/sign-in")), "token": token}
-    return await client.post("/sign-in", data=form | fields)
+async def answering(running: Running) -> None:
+    """Wait until the page answers."""
+    async with asyncio.timeout(PATIENCE), httpx.AsyncClient(trust_env=False, verify=False) as client:  # noqa: S501 - ours
+        while not await _answers(client, running.url):
+            assert running.process.poll() is None, running.log.read_text()
+            await asyncio.sleep(0.05)
 
 
 async def _answers(client: httpx.AsyncClient, url: str) -> bool:
