@@ -9,9 +9,9 @@ _RECOGNIZE = f'{_CALLS}, grpc_method=~"RecognizeImage|StreamRecognizeImage"'
 
 
 def dashboard() -> Dashboard:
-    """Build the page: traffic, errors, latency, outcomes, verdicts, dollars, saturation, versions, files."""
+    """Build the page: traffic, errors, latency, outcomes, verdicts, dollars, visitors, saturation, versions, files."""
     page = board("overview", "Marquee / Overview", "What callers get, what it costs, and what is about to run out.")
-    for part in (_tiles, _traffic, _recognizers, _answers, _saturation, _versions, _files):
+    for part in (_tiles, _traffic, _recognizers, _answers, _page, _saturation, _versions, _files):
         page = part(page)
     return page
 
@@ -86,6 +86,29 @@ def _answers(page: Dashboard) -> Dashboard:
         .with_panel(stacked("Verdicts", "Faces by verdict.", "short", {"{{state}}": verdicts}))
         .with_panel(stacked("Dollars per hour", "Rekognition, by operation.", "currencyUSD", {"{{api}}": dollars}))
         .with_panel(stacked("Calls to Rekognition", "Each attempt counts.", "reqps", {"{{outcome}}": calls}))
+    )
+
+
+def _page(page: Dashboard) -> Dashboard:
+    visits = f'{HERE}, component="web", route!~"/livez|/readyz"'
+    requests = f"sum by (route, code) (rate(marquee_http_requests_total{{{visits}}}{RATE}))"
+    seconds = f"sum by (le, route) (rate(marquee_http_request_duration_seconds_bucket{{{visits}}}{RATE}))"
+    uploads = f"sum by (pod) (marquee_uploads_in_flight{{{HERE}}})"
+    sign_ins = f"sum by (outcome) (increase(marquee_sign_ins_total{{{HERE}}}{RATE}))"
+    return (
+        page.with_row(Row("The page and the HTTP API"))
+        .with_panel(stacked("Requests", "By route and status.", "reqps", {"{{route}} {{code}}": requests}, 6))
+        .with_panel(
+            lines(
+                "Request p95",
+                "Until all of the answer is sent.",
+                "s",
+                {"{{route}}": f"histogram_quantile(0.95, {seconds})"},
+                6,
+            )
+        )
+        .with_panel(lines("Uploads", "Received or answered, by pod.", "short", {"{{pod}}": uploads}, 6))
+        .with_panel(stacked("Sign-ins", "Attempts, by outcome.", "short", {"{{outcome}}": sign_ins}, 6))
     )
 
 

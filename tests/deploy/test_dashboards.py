@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
@@ -64,14 +65,15 @@ def monitoring(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) ->
 
 @contextmanager
 def _traffic(system: LocalSystem) -> Iterator[None]:
-    """Call the gateway repeatedly while the block runs."""
+    """Call the gateway and open the page repeatedly while the block runs."""
     end = threading.Event()
 
     def call() -> None:
-        with marquee.Client(system.address("gateway")) as client:
+        with marquee.Client(system.address("gateway")) as client, httpx.Client(base_url=system.page_url) as browser:
             while not end.is_set():
                 client.recognize(system.picture("both.jpg"), timeout=PATIENCE)
                 client.recognize(system.picture("coffee.jpg"), timeout=PATIENCE)
+                browser.get("/", timeout=PATIENCE).raise_for_status()
 
     with ThreadPoolExecutor(1) as executor:
         calls = executor.submit(call)

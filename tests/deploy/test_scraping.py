@@ -49,7 +49,7 @@ def test_scraped_ports_exist() -> None:
         for container in charts.containers(charts.pod(rendered, name)).values()
     ]
     ports = {port["name"] for container in containers for port in container.get("ports", [])}
-    assert ports == {"grpc", "metrics", "serving", "serving-http"}
+    assert ports == {"grpc", "http", "metrics", "serving", "serving-http"}
 
 
 def test_manual_lists_every_alert() -> None:

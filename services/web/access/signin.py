@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from prometheus_client import Counter
 from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -22,6 +23,9 @@ from services.web.settings import WebSettings
 _CALLBACK = f"{SIGN_IN}/callback"
 _NEXT = "next"
 _MAX_TOKEN_CHARACTERS = 4096
+_sign_ins = Counter("marquee_sign_ins", "Total attempts to sign in, by outcome.", ("outcome",))
+_signed_in, _refused_sign_in = (_sign_ins.labels(outcome) for outcome in ("ok", "refused"))
+"""From 0 on, so that Prometheus sees the first one, too."""
 
 
 class SignInPage:
@@ -106,10 +110,12 @@ class SignInPage:
             raise Forbidden(f"You cannot be let in: {exc}.") from None
         caller = self._access.identities.caller(identity)
         audit.record("signed in", caller=caller.name, peer=address_of(request))
+        _signed_in.inc()
         return RedirectResponse(path, 303)
 
     def _refused(self, request: Request, exc: DomainError, path: str) -> Response:
         reason = status.TABLE[type(exc)][1]
+        _refused_sign_in.inc()
         audit.refusal("sign-in", reason, exc.message, {"peer": address_of(request)})
         response = self._page(path, errors.http_status(exc), exc.message)
         response.headers.update(errors.headers_of(exc))
