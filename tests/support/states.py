@@ -26,7 +26,7 @@ async def recognize(page: Page, *files: Path) -> Locator:
 
 async def done(article: Locator) -> None:
     """Wait until nothing more comes for the picture."""
-    await article.and_(article.page.locator("[data-live-state=done], [data-live-state=failed]")).wait_for()
+    await article.and_(article.page.locator("[data-state=done], [data-state=failed]")).wait_for()
 
 
 async def _first_view(page: Page, stage: Stage, pictures: Pictures) -> None:
