@@ -3,22 +3,25 @@
 import json
 import urllib.request
 
+import httpx
 import pytest
 from ruamel.yaml import YAML
 
 from helm import manifests
 from helm.generate import CHART, ROOT
 from marquee import Client, Outcome
-from services.names import RECOGNIZERS, SERVERS
+from services.names import RECOGNIZERS, SERVERS, SERVICES
 from tests.cluster import cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.mark.timeout(600)]
 _TOKEN = {"mode": "token", "callers": {"secretName": "marquee-callers"}}
+_PAGE = {"enabled": True, "gatewayToken": {"secretName": "marquee-page"}}
 EVERYTHING = {
     "auth": _TOKEN,
     "tls": {"secretName": "marquee-tls"},
     "defaults": {"autoscaling": {"type": "hpa", "inFlight": 4}},
     "ingress": {"enabled": True, "host": "faces.example.com"},
+    "web": _PAGE | {"ingress": {"enabled": True, "host": "page.example.com"}},
     "priorityClass": {"create": True},
 }
 CUSTOM = {
@@ -31,6 +34,7 @@ CUSTOM = {
         "host": "faces.example.com",
         "tls": {"certificate": {"enabled": True}},
     },
+    "web": _PAGE,
     "podMonitor": {"enabled": True},
 }
 
@@ -54,6 +58,18 @@ def test_picture_is_recognized_through_a_port_forward() -> None:
     assert [each.display_name for each in answer.verdicts] == ["Grace Hopper"]
 
 
+def test_page_recognizes_a_picture() -> None:
+    """The page opens through `kubectl port-forward`, and its HTTP API gets the gateway's answer."""
+    picture = (CHART / "files" / "picture.jpg").read_bytes()
+    with (
+        cluster.port_forward("service/marquee-web", 80) as address,
+        httpx.Client(base_url=f"http://{address}", timeout=60) as browser,
+    ):
+        assert browser.get("/").is_success
+        answer = browser.post("/v1/recognize", files={"image": picture}).json()
+    assert [each["displayName"] for each in answer["verdicts"]] == ["Grace Hopper"]
+
+
 @pytest.mark.parametrize("component", SERVERS)
 def test_pods_export_metrics(component: str) -> None:
     """Every pod exports metrics."""
@@ -65,7 +81,7 @@ def test_pods_export_metrics(component: str) -> None:
             assert "\nmarquee_in_flight_bytes" in page.read().decode()
 
 
-@pytest.mark.parametrize("component", SERVERS)
+@pytest.mark.parametrize("component", SERVICES)
 def test_images_have_no_68_point_landmarks(component: str) -> None:
     """No image has the landmarks without a commercial license, and the root is read-only."""
     script = (
