@@ -112,6 +112,13 @@ class WebSettings(ProcessSettings):
         "in by a line with `calls=` have that limit instead. Off loopback visitors who have not signed in are told "
         "apart by address; on loopback they have no limit.",
     )
+    web_sign_ins_per_minute: int = Field(
+        60,
+        ge=1,
+        le=1_000_000,
+        description="How many attempts to sign in an address may make a minute; of each replica. People behind one "
+        "proxy or router share an address.",
+    )
     oidc_issuer: Annotated[str, AfterValidator(check_url)] | None = Field(
         None, description="OIDC issuer by which visitors may sign in: its `iss`, exactly."
     )

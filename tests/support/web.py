@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -134,3 +135,16 @@ async def page(gateway_address: str, **settings: object) -> AsyncIterator[Page]:
         server.should_exit = True
         await serving
         await calls.close()
+
+
+def csrf_token(page: httpx.Response) -> str:
+    """Return what the forms of a page send back."""
+    match = re.search(r'name="csrf_token" value="([^"]+)"', page.text)
+    assert match, page.text
+    return match[1]
+
+
+async def sign_in(client: httpx.AsyncClient, token: str, **fields: str) -> httpx.Response:
+    """Sign in as a person does, with the page's form; return what comes of it."""
+    form = {"csrf_token": csrf_token(await client.get("/sign-in")), "token": token}
+    return await client.post("/sign-in", data=form | fields)

@@ -9,7 +9,6 @@ from services.runtime.errors import RateExceeded
 from services.web.settings import WebSettings
 
 _MINUTE = 60.0
-_ATTEMPTS_PER_MINUTE = 20.0
 _NETWORK_BITS = 64
 """An IPv6 host has all addresses of such a network."""
 _FREE = frozenset({"/marquee.v1.RecognizerService/ListRecognizers"})
@@ -21,6 +20,7 @@ class Quota:
 
     def __init__(self, settings: WebSettings) -> None:
         self._pictures_per_minute = settings.web_pictures_per_minute
+        self._attempts_per_minute = settings.web_sign_ins_per_minute
         self._counts_anonymous = not settings.is_on_loopback
         self._calls = Pace()
         self._pictures = Pace(seconds=_MINUTE)
@@ -40,7 +40,7 @@ class Quota:
 
     def attempt(self, address: str) -> None:
         """Count an attempt to sign in. Raises RateExceeded."""
-        self._count(self._attempts, network(address), _ATTEMPTS_PER_MINUTE, "make", "attempts to sign in")
+        self._count(self._attempts, network(address), self._attempts_per_minute, "make", "attempts to sign in")
 
     @staticmethod
     def _count(pace: Pace, name: str, per_minute: float, verb: str, things: str) -> None:

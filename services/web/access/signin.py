@@ -81,7 +81,6 @@ class SignInPage:
         """Answer GET /sign-in/callback, where the issuer sends visitors."""
         path = safe_path(str(request.session.pop(_NEXT, "")))
         try:
-            self._access.quota.attempt(address_of(request))
             claims = await self._issuer.finish(request)
             return self._sign_in(request, self._access.identities.of_claims(claims), path)
         except DomainError as exc:
