@@ -74,6 +74,7 @@ def _endpoint(gateway: Gateway, method: MethodDescriptor) -> Any:
         try:
             return await gateway.call(method, request, _timeout(context))  # type: ignore[no-any-return]
         except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets a status
+            context.response_headers.update(errors.headers_of(exc))
             raise _error(exc) from None
 
     async def stream(request: Message, context: RequestContext[Any, Any]) -> AsyncIterator[Message]:
@@ -82,6 +83,7 @@ def _endpoint(gateway: Gateway, method: MethodDescriptor) -> Any:
             async for response in responses:
                 yield response
         except Exception as exc:  # noqa: BLE001 - likewise
+            context.response_headers.update(errors.headers_of(exc))
             raise _error(exc) from None
         finally:
             await responses.aclose()

@@ -25,7 +25,7 @@ async def url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """Serve a gateway that wants tokens, and the page with one friend."""
     folder: Path = tmp_path_factory.mktemp("cors")
     callers = folder / "callers"
-    callers.write_text(line("secret"))
+    callers.write_text(line("secret") + line("rare", name="rare", calls="0.001"))
     async with (
         recognizing(Scripted("svm"), callers=callers) as gateway,
         web(gateway, folder / "log", callers=str(callers), web_cors_origins=f"{FRIEND}, http://localhost:5173") as url,
@@ -64,7 +64,7 @@ async def test_a_friends_call_is_answered(url: str) -> None:
     ("path", "headers", "status"),
     [
         (LIST, {"authorization": "Bearer other"}, 401),
-        (LIST, {}, 401),
+        (LIST, {}, 403),
         (LIST, {**TOKEN, "content-type": "text/plain"}, 415),
         ("/marquee.v1.RecognizerService/Nothing", TOKEN, 501),
         ("/v1/nothing", TOKEN, 404),
@@ -76,6 +76,19 @@ async def test_a_friend_may_read_errors(url: str, path: str, headers: dict[str, 
     answer = await ask(url, "POST", path, **CROSS, **headers)
     assert (answer.status_code, answer.headers.get("access-control-allow-origin")) == (status, FRIEND)
     assert answer.json()["message"]
+
+
+async def test_a_friend_is_told_when_to_come_back(url: str) -> None:
+    """Who calls too often may read in a header when to try again; who shows no good token, what to show."""
+    rare = {"authorization": "Bearer rare"}
+    answers = [await ask(url, "POST", LIST, **CROSS, **rare) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 429]
+    assert 0 < int(answers[1].headers["retry-after"]) <= 1000
+    stranger = await ask(url, "POST", LIST, **CROSS, authorization="Bearer other")
+    assert stranger.headers["www-authenticate"] == "Bearer"
+    assert {"retry-after", "www-authenticate"} <= set(
+        stranger.headers["access-control-expose-headers"].lower().replace(" ", "").split(",")
+    )
 
 
 @pytest.mark.parametrize("origin", ["https://other.example", "http://app.example", "https://app.example:8443", "null"])
