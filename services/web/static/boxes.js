@@ -8,7 +8,7 @@ function arrange(root) {
     const [left, top, width, height] = element.dataset.box.split(" ").map((share) => `${Number(share) * 100}%`);
     Object.assign(element.style, { left, top, width, height });
   }
-  for (const element of root.querySelectorAll("[data-size]")) {
+  for (const element of root.querySelectorAll("[data-size]:has(.no-preview)")) {
     const [width, height] = element.dataset.size.split(" ").map(Number);
     element.style.setProperty("--ratio", String(width / height));
   }

@@ -19,8 +19,22 @@ export async function take(files) {
   const pictures = [...files].slice(0, MOST_PICTURES);
   const refusals = await Promise.all(pictures.map(refusal));
   refusals.filter(Boolean).forEach((text) => toast(text));
+  const fit = pictures.filter((_, index) => !refusals[index]);
+  const previews = await Promise.all(fit.map(preview));
   // The last one is added first, so that they stand in the order in which they were given.
-  pictures.filter((_, index) => !refusals[index]).reverse().forEach((file) => add({ file, name: file.name || "Pasted picture" }));
+  for (const [index, file] of [...fit.entries()].reverse()) {
+    add({ file, preview: previews[index], name: file.name || "Pasted picture" });
+  }
+}
+
+/** Return an image of the file, once the browser knows how large it is. */
+function preview(file) {
+  const image = new Image();
+  return new Promise((resolve) => {
+    image.addEventListener("load", () => resolve(image));
+    image.addEventListener("error", () => resolve(image));
+    image.src = URL.createObjectURL(file);
+  });
 }
 
 async function refusal(file) {

@@ -14,13 +14,13 @@ const ENDED = "Your session has ended. The picture stays here: sign in, then try
 let number = 0;
 let closeOffline = null;
 
-/** Add an article for a picture: `file`, or `address` in S3, and its `name`. It is sent as soon as it is its turn. */
-export function add({ file, address, name }) {
+/** Add an article for a picture: its `preview` and `file`, or its `address` in S3, and its `name`. It is sent when it is its turn. */
+export function add({ file, preview, address, name }) {
   number += 1;
   const key = `picture-${number}`;
   const article = renamed(template.content.cloneNode(true).firstElementChild, key);
   const form = article.querySelector("form");
-  const picture = { key, article, form, file, address, name, state: "queued" };
+  const picture = { key, article, form, file, preview, address, name, state: "queued" };
   byForm.set(form, picture);
   if (address) article.dataset.s3 = address;
   article.querySelector(".picture-name").textContent = name;
@@ -48,24 +48,20 @@ function renamed(article, key) {
   return article;
 }
 
-function showPreview({ key, article, file, name }) {
+function showPreview({ key, article, preview, address, name }) {
   const slot = article.querySelector(".preview");
-  const frame = (ratio) => slot.parentElement.style.setProperty("--ratio", String(ratio));
-  if (!file) {
-    const words = document.createElement("p");
-    words.className = "no-preview";
-    words.textContent = "Read from S3, so there is no preview.";
-    slot.replaceChildren(words);
-    frame(1.5);
+  if (preview) {
+    preview.id = `${key}-preview`;
+    preview.alt = `Your picture ${name}`;
+    article.style.setProperty("--ratio", String(preview.naturalWidth / preview.naturalHeight || 1.5));
+    slot.replaceChildren(preview);
     return;
   }
-  const image = document.createElement("img");
-  image.id = `${key}-preview`;
-  image.alt = `Your picture ${name}`;
-  image.addEventListener("load", () => frame(image.naturalWidth / image.naturalHeight));
-  image.addEventListener("error", () => frame(1.5));
-  image.src = URL.createObjectURL(file);
-  slot.replaceChildren(image);
+  article.dataset.s3 = address;
+  const words = document.createElement("p");
+  words.className = "no-preview";
+  words.textContent = "Read from S3, so there is no preview.";
+  slot.replaceChildren(words);
 }
 
 const RUNNING = new Set(["queued", "offline", "sending", "recognizing"]); // as in the style sheet
@@ -190,7 +186,7 @@ document.addEventListener("htmx:after:swap", (event) => {
   }
   const { phase, answered, asked } = picture.article.querySelector(".picture-body").dataset;
   picture.phase = phase;
-  if (phase === "asking") tell(picture, `Asked ${asked}, ${answered} answered`);
+  if (phase === "asking") tell(picture, `${answered} of ${asked} answered`);
 });
 
 // The server's last event if it has to stop in the middle.

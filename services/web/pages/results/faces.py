@@ -15,6 +15,8 @@ MOST = 100
 """How many faces are shown; the files to take away have them all."""
 _SAME_FACE = 0.3
 """Minimum IoU of boxes around one face."""
+_NEAR_EDGE = 0.22
+_NEAR_BOTTOM = 0.9
 _LEAST_SCORE = 0.005
 """Candidates that round to 0 % say nothing."""
 _MOST_LANDMARKS = 128
@@ -74,6 +76,14 @@ class Face:
     person_id: str = ""
     opinions: Sequence[Opinion] = ()
     landmarks: Sequence[tuple[float, float]] = ()
+
+    @property
+    def edge(self) -> str:
+        """At which edges of the picture it is, where its name has to stay inside: "left", "right bottom", and so on."""
+        left, top, width, height = self.box
+        middle = left + width / 2
+        sides = {"left": middle < _NEAR_EDGE, "right": middle > 1 - _NEAR_EDGE, "bottom": top + height > _NEAR_BOTTOM}
+        return " ".join(name for name, is_there in sides.items() if is_there)
 
     @property
     def title(self) -> str:

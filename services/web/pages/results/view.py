@@ -147,7 +147,7 @@ def result(  # noqa: PLR0913 - all that a picture's state depends on
            for group in groups[: people.MOST] for name, face in group.faces.items()}  # fmt: skip
     cards = list(_cards(answer.results, roster, ids, is_over=is_done or failed is not None))
     verdicts = answer.verdicts or [group.verdict for group in groups]
-    headline = _headline(answer, verdicts, is_done=is_done)
+    headline = _headline(answer, verdicts, failed, is_done=is_done)
     return Result(
         key,
         clean(file_name),
@@ -166,7 +166,7 @@ def result(  # noqa: PLR0913 - all that a picture's state depends on
         detail="" if failed is None else clean(failed.message),
         announcements=list(_announcements(answer, headline, failed, is_done=is_done)),
         time=words.duration(_seconds(answer.timings.total)) if is_done else "",
-        cost=words.dollars(answer.cost_micro_usd) if answer.cost_micro_usd else "",
+        cost=words.dollars(answer.cost_micro_usd) if answer.cost_micro_usd else "Free" if is_done else "",
         saved=words.dollars(answer.saved_micro_usd) if answer.saved_micro_usd else "",
         size=(answer.image.width, answer.image.height),
     )
@@ -184,23 +184,22 @@ def _cards(
     for one in roster:
         found = by_name.pop(one.name, None)
         if found is not None:
-            yield _card(found, ids)
+            yield _card(found, ids, one)
         elif is_over:
             yield Card(clean(one.name), "skipped", outcome="Not asked", nothing=_NOT_NEEDED)
         else:
             yield _awaited(one, "Asking…")
     for found in by_name.values():
-        yield _card(found, ids)
+        yield _card(found, ids, pb.Recognizer())
 
 
 def _awaited(one: pb.Recognizer, outcome: str) -> Card:
-    model = next(iter(one.models), pb.Model())
     was_away = one.state == pb.RECOGNIZER_STATE_UNAVAILABLE
     remarks = ["Was away when last asked."] if was_away else []
-    return Card(clean(one.name), outcome=outcome, model=_model(model), remarks=remarks)
+    return Card(clean(one.name), outcome=outcome, model=_model(*one.models[:1]), remarks=remarks)
 
 
-def _card(found: pb.RecognizerResult, ids: Mapping[tuple[str, bytes], str]) -> Card:
+def _card(found: pb.RecognizerResult, ids: Mapping[tuple[str, bytes], str], listed: pb.Recognizer) -> Card:
     has_failed = found.outcome not in {pb.OUTCOME_OK, pb.OUTCOME_PARTIAL}
     failure = words.failure(found.status, found.outcome) if has_failed else None
     spent = _seconds(found.timings.queue) + _seconds(found.timings.network) + _seconds(found.timings.recognizer)
@@ -209,7 +208,7 @@ def _card(found: pb.RecognizerResult, ids: Mapping[tuple[str, bytes], str]) -> C
         state=pb.Outcome.Name(found.outcome).removeprefix("OUTCOME_").lower(),
         tone=_TONES.get(found.outcome, "bad"),
         outcome=failure.title if failure else _OUTCOMES.get(found.outcome, ""),
-        model=_model(found.model),
+        model=_model(found.model) or _model(*listed.models[:1]),
         people=list(_people(found, ids)),
         labels=[findings.label(one) for one in found.labels],
         texts=_texts(found),
@@ -219,13 +218,13 @@ def _card(found: pb.RecognizerResult, ids: Mapping[tuple[str, bytes], str]) -> C
         detail=clean(found.status.message) if failure else "",
         remarks=list(_remarks(found)),
         time=words.duration(spent) if spent else "",
-        cost=words.dollars(found.cost_micro_usd) if found.cost_micro_usd else "",
+        cost=words.dollars(found.cost_micro_usd) if found.cost_micro_usd else "" if failure else "Free",
         from_cache=found.from_cache,
     )
 
 
-def _model(model: pb.Model) -> str:
-    return clean(f"{model.name} {model.version}")
+def _model(*models: pb.Model) -> str:
+    return clean(" ".join(f"{model.name} {model.version}" for model in models))
 
 
 def _people(found: pb.RecognizerResult, ids: Mapping[tuple[str, bytes], str]) -> Iterator[Finding]:
@@ -265,11 +264,17 @@ def _remarks(found: pb.RecognizerResult) -> Iterator[str]:
         yield clean(warning)
 
 
-def _headline(answer: pb.RecognizeImageResponse, verdicts: Sequence[pb.Verdict], *, is_done: bool) -> str:
+def _headline(
+    answer: pb.RecognizeImageResponse,
+    verdicts: Sequence[pb.Verdict],
+    failed: status_pb2.Status | None,
+    *,
+    is_done: bool,
+) -> str:
     if headline := words.headline(verdicts):
         return headline
     if not is_done:
-        return "Looking…"
+        return "Looking…" if failed is None else "No answer"
     if answer.labels:
         return words.listed([clean(one.name) for one in answer.labels[:_TOLD_LABELS]])
     return "Nothing found"
@@ -283,10 +288,10 @@ def _progress(cards: Sequence[Card], seconds: float) -> str:
 
 
 def _explanation(answer: pb.RecognizeImageResponse, verdicts: Sequence[pb.Verdict], *, is_done: bool) -> str:
-    """Return what the headline rests on, unless there are several verdicts, each with its own."""
+    """Return what the headline rests on if it is about no face in particular."""
     if is_done and not any(people.looks_for_faces(one) for one in answer.results):
         return "Nobody looked for faces."
-    return words.reasoning(verdicts[0]) if len(verdicts) == 1 else ""
+    return words.reasoning(verdicts[0]) if len(verdicts) == 1 and not verdicts[0].HasField("box") else ""
 
 
 def _is_elsewhere(verdict: pb.Verdict) -> bool:
