@@ -79,7 +79,6 @@ async def _drag(page: Page, files: Sequence[Path], *events: str) -> None:
     place = {"x": size["width"] // 2, "y": size["height"] // 2}
     for event in events:
         await session.send("Input.dispatchDragEvent", {"type": event, "data": data, **place})
-    await session.detach()
 
 
 async def axe(page: Page) -> list[str]:
