@@ -292,7 +292,7 @@ document.addEventListener("visibilitychange", async () => {
 });
 
 function offline() {
-  closeOffline ??= toast("You are offline. Pictures wait here until you are back.", "warning");
+  closeOffline ??= toast("You are offline. Pictures wait here until you are back.", "info");
 }
 
 addEventListener("offline", offline);

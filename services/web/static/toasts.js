@@ -14,7 +14,7 @@ export function toast(text, kind = "error") {
   return close;
 }
 
-/** Take away all messages. */
+/** Take away all messages about what somebody did; those of the kind "info" are about how things are. */
 export function clear() {
-  area.replaceChildren();
+  for (const element of area.querySelectorAll(".toast:not(.info)")) element.remove();
 }
