@@ -54,7 +54,7 @@ def spent(today: int, cap: int | None = None) -> pb.Spending:
         ({}, ["Ready", "Known people", "<dd>free</dd>"]),
         (
             {"prices": [pb.Price(feature=1, micro_usd=1000, region="eu-west-1", effective_time=NOVEMBER)]},
-            ["$0.001", "in eu-west-1", "as of 2026-11-01"],
+            ["$0.001", "eu-west-1</span>", "2026-11-01</span>"],
         ),
         ({"prices": [pb.Price(feature=2, micro_usd=7)]}, ["$0.000007"]),
         ({"spending": spent(4_120_000, cap=5_000_000)}, ["$4.12", "of $5.00 today", "82 %", "$31.234567"]),
