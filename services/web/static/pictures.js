@@ -200,6 +200,14 @@ document.addEventListener("error", (event) => {
   }
 });
 
+document.addEventListener("htmx:sse:error", (event) => {
+  const picture = byForm.get(event.target);
+  if (picture?.state !== "recognizing") return;
+  enter(picture, "failed");
+  showProblem(picture, picture.lastWords || LOST);
+  setTimeout(next);
+});
+
 document.addEventListener("htmx:error", (event) => {
   const picture = byForm.get(event.detail.ctx?.sourceElement ?? event.target);
   if (!picture || picture.state === "cancelled") return;
