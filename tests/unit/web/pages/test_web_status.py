@@ -1,11 +1,14 @@
 """The status page: how recognizers are, what they cost, and what is told while the gateway is away."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+import pytest_asyncio
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from marquee.v1 import recognizer_pb2 as pb
@@ -13,6 +16,8 @@ from tests.support.doors import line
 from tests.support.processes import PATIENCE, free_port
 from tests.support.servers import Scripted, gateway, leaf, nobody
 from tests.support.web import page, sign_in
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&"
 NOVEMBER = Timestamp(seconds=1793491200)
@@ -29,14 +34,39 @@ class Described(Scripted):
         return self.description
 
 
-async def status(*recognizers: Scripted, path: str = "/status", **others: str) -> str:
+@dataclass(frozen=True)
+class Stage:
+    """A page in front of a gateway over one recognizer."""
+
+    recognizer: Described
+    client: httpx.AsyncClient
+
+    async def shown(self, path: str = "/status", **description: object) -> str:
+        """Return the page while the recognizer describes itself so."""
+        self.recognizer.description = pb.Recognizer(**description)
+        return (await self.client.get(path)).text
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage() -> AsyncIterator[Stage]:
+    recognizer = Described("svm")
+    async with (
+        leaf(recognizer) as target,
+        gateway({"svm": target}) as address,
+        page(address) as site,
+        site.client() as client,
+    ):
+        yield Stage(recognizer, client)
+
+
+async def status(*recognizers: Scripted, **others: str) -> str:
     """Return the page in front of a gateway over the recognizers, and over others by target."""
     async with AsyncExitStack() as stack:
         targets = {one.name: await stack.enter_async_context(leaf(one)) for one in recognizers}
         address = await stack.enter_async_context(gateway(targets | others))
         site = await stack.enter_async_context(page(address))
         client = await stack.enter_async_context(site.client())
-        return (await client.get(path)).text
+        return (await client.get("/status")).text
 
 
 def spent(today: int, cap: int | None = None) -> pb.Spending:
@@ -64,9 +94,11 @@ def spent(today: int, cap: int | None = None) -> pb.Spending:
         ({"spending": spent(1_234_500_000)}, ["$1,234.50", "without a cap"]),
     ],
 )
-async def test_what_a_recognizer_says_of_itself_is_shown(description: dict[str, object], expected: list[str]) -> None:
+async def test_what_a_recognizer_says_of_itself_is_shown(
+    stage: Stage, description: dict[str, object], expected: list[str]
+) -> None:
     """Models, features, prices and money are shown, to the last millionth of a dollar."""
-    shown = await status(Described("svm", **description))
+    shown = await stage.shown(**description)
     assert [text for text in expected if text not in shown] == []
 
 
@@ -95,9 +127,9 @@ async def test_recognizers_that_count_as_one_are_named() -> None:
     ids=lambda one: next(iter(one)),
 )
 @pytest.mark.parametrize("path", ["/status", "/status/recognizers"])
-async def test_markup_in_what_recognizers_say_is_text(path: str, description: dict[str, object]) -> None:
+async def test_markup_in_what_recognizers_say_is_text(stage: Stage, path: str, description: dict[str, object]) -> None:
     """Whatever a recognizer says of itself is shown as text."""
-    shown = await status(Described("svm", **description), path=path)
+    shown = await stage.shown(path, **description)
     assert "<img" not in shown
     assert "&lt;img src=x onerror=alert(1)&gt;&#34;&#39;&amp;" in shown
 
@@ -159,7 +191,7 @@ async def test_money_is_for_admins(tmp_path: Path, scopes: str, expected: list[s
     assert [text for text in hidden if text in shown] == []
 
 
-async def test_the_part_that_is_fetched_again_has_nothing_that_acts() -> None:
+async def test_the_part_that_is_fetched_again_has_nothing_that_acts(stage: Stage) -> None:
     """The part that is fetched again and again has no attributes of htmx, no nonce and no script."""
-    shown = await status(Described("svm"), path="/status/recognizers")
+    shown = await stage.shown("/status/recognizers")
     assert [word for word in ("hx-", "nonce", "<script", "<html", "style=") if word in shown] == []
