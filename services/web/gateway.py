@@ -135,8 +135,15 @@ def _checked(method: MethodDescriptor, request: Message) -> Metadata:
 
 
 def _error(failure: grpc.aio.AioRpcError) -> Exception:
-    """Return what a call failed with. What gRPC itself says, which names addresses, goes no further."""
+    """Return what a call failed with. What gRPC itself says, which names addresses, goes no further.
+
+    If the page's own credentials are refused, no visitor is asked for theirs.
+    """
     answer = status.from_rpc_error(failure)
+    is_own = visit.current().caller is not None and status.reason_of(answer) != "CREDENTIALS_REFUSED"
+    if is_own and (failure.code() is grpc.StatusCode.UNAUTHENTICATED or status.reason_of(answer) == "RELAY_FORBIDDEN"):
+        logger.error("gateway refuses the page", reason=status.reason_of(answer), error=answer.message)
+        return DependencyUnavailable("The gateway refuses this page itself. Whoever runs Marquee has to mend that.")
     if status.reason_of(answer):
         return status.StatusError(answer)
     kind, message = _FAILURES.get(failure.code(), (InvalidAnswer, "The gateway gave an answer that makes no sense."))

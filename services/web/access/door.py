@@ -86,7 +86,7 @@ class Door:
                 is_page = headers.get("content-type", "").startswith("text/html")
                 for name, value in security_headers(nonce, is_page=is_page, is_secure=is_secure).items():
                     headers.setdefault(name, value)
-                if session != kept and (is_page or kept or not session.is_blank):
+                if self._is_to_keep(session, kept, is_page=is_page):
                     headers.append("Set-Cookie", self._access.sessions.cookie(session, is_secure=is_secure))
             await send(message)
 
@@ -100,15 +100,23 @@ class Door:
         session = self._access.sessions.read(cookie, is_secure=is_secure)
         if session is None:
             return self._access.sessions.begin(), None
-        kept = Session(session)
-        self._access.sessions.renew(session)
-        return session, kept
+        return session, Session(session)
+
+    def _is_to_keep(self, session: Session, kept: Session | None, *, is_page: bool) -> bool:
+        """Return whether the browser needs the session: with a page, for its forms; else if signing in or out did it.
+
+        Files, which caches share, carry none.
+        """
+        if is_page:
+            self._access.sessions.renew(session)
+        is_blank = session.is_blank and (kept is None or kept.is_blank)
+        return session != kept and (is_page or not is_blank)
 
     def _answer(self, request: Request, session: Session) -> Response | None:
         """Return the answer to who is not let in; None: they are."""
         try:
             self._check_origin(request)
-            if is_api(request.url.path) and not _is_open(request.url.path):
+            if is_api(request.scope["path"]) and not _is_open(request.scope["path"]):
                 self._admit_program(request, session)
             else:
                 self._admit_person(request, session)
@@ -120,7 +128,7 @@ class Door:
 
     def _check_origin(self, request: Request) -> None:
         """Raise HTTPException for a host that is not ours, and ForeignRequest for what another site asks for."""
-        site, path = self._access.site, request.url.path
+        site, path = self._access.site, request.scope["path"]
         if not site.serves(request.headers):
             raise HTTPException(
                 _MISDIRECTED, "The page is not served under this name. MARQUEE_WEB_URL says which it is."
@@ -151,7 +159,7 @@ class Door:
     def _admit_person(self, request: Request, session: Session) -> None:
         """Enter a visit of a page. Raises Unauthenticated."""
         caller = self._caller(session)
-        if caller is None and _is_open(request.url.path):
+        if caller is None and _is_open(request.scope["path"]):
             return
         is_confirmed = request.method in _SAFE_METHODS or _has_token(request)
         self._enter(request, session, caller, is_confirmed=is_confirmed)
@@ -202,12 +210,12 @@ def _has_token(request: Request) -> bool:
 
 def _shows_page(request: Request) -> bool:
     """Return whether a browser goes to the address, rather than a script fetching a part of a page."""
-    is_fetched = is_api(request.url.path) or "hx-request" in request.headers
+    is_fetched = is_api(request.scope["path"]) or "hx-request" in request.headers
     return request.method in {"GET", "HEAD"} and not is_fetched
 
 
 def _sign_in_for(request: Request) -> str:
     """Return the address of signing in, which leads back to where the request goes."""
     query = f"?{request.url.query}" if request.url.query else ""
-    path = safe_path(request.url.path + query)
+    path = safe_path(request.scope["path"] + query)
     return SIGN_IN if path == "/" else f"{SIGN_IN}?next={quote(path, safe='/')}"

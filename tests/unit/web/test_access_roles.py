@@ -166,3 +166,15 @@ async def test_pictures_are_counted_a_minute(closed: Page) -> None:
 def test_a_host_is_one_whatever_its_addresses(address: str, counted: str) -> None:
     """An IPv6 host has a network of addresses, which count as one."""
     assert network(address) == counted
+
+
+async def test_a_page_that_the_gateway_refuses_blames_no_visitor(closed: Page, tmp_path: Path) -> None:
+    """If the page's own token is wrong, nobody is asked to sign in again, nor told it."""
+    (tmp_path / "token").write_text("wrong")
+    await closed.refresh()
+    async with closed.client() as client:
+        await sign_in(client, "poor")
+        token = csrf_token(await client.get("/sign-out"))
+        answer = await client.post("/v1/recognize", content=picture(), headers={"X-CSRF-Token": token})
+        assert answer.status_code == 503
+        assert "refuses this page" in answer.json()["message"]

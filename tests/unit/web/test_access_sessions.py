@@ -16,7 +16,7 @@ from itsdangerous import URLSafeSerializer
 
 from tests.support.doors import line
 from tests.support.servers import Scripted
-from tests.support.web import Page, csrf_token, page, recognizing, sign_in
+from tests.support.web import Page, csrf_token, page, recognizing, sign_in, web
 
 TOKEN = "of-somebody"  # noqa: S105 - nobody's
 KEY, NEWER = "k" * 32, "n" * 40
@@ -274,3 +274,17 @@ async def test_who_signs_in_and_out_is_audited(closed: Page, caplog: pytest.LogC
         ("signed out", "somebody", "127.0.0.1"),
     ]
     assert TOKEN not in caplog.text
+
+
+@pytest.mark.slow
+async def test_only_trusted_proxies_say_where_visitors_come_from(gateway: str, callers: Path, tmp_path: Path) -> None:
+    """Whoever makes up X-Forwarded-For is still who they are; a proxy that is named is believed."""
+    settings = {"callers": str(callers), "web_sign_ins_per_minute": "1"}
+    for trusted, second in (("", 429), ("127.0.0.0/8", 401)):
+        async with web(gateway, tmp_path / "log", **settings, web_trusted_proxies=trusted) as url:
+            codes = []
+            for address in ("10.0.0.1", "10.0.0.2"):
+                async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+                    client.headers["X-Forwarded-For"] = address
+                    codes.append((await sign_in(client, "guess")).status_code)
+            assert codes == [401, second], trusted
