@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
+import pybase64
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 
@@ -26,7 +27,7 @@ MAX_ENVELOPE_JSON_BYTES = MIB
 """Of a request in JSON: all of it but its pictures. What the gateway takes is shorter in any spelling."""
 _LONG = re.compile(rb'"([A-Za-z0-9+/=_\\-]{65536,}+)"')
 """A text that is longer than any field but a picture may be. Backslashes: some escape "/" and "+"."""
-_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_SPACE = b" \t\r\n"
 
 
 def to_json(message: Message) -> str:
@@ -100,11 +101,12 @@ def _images(message: Message) -> Iterator[pb.Image]:
 def _decoded(data: bytes | bytearray, start: int, end: int) -> bytes:
     """Return the bytes of a picture: base64 of either alphabet, with or without padding."""
     text: bytes | memoryview = memoryview(data)[start:end]
+    is_url_safe = any(data.find(letter, start, end) >= 0 for letter in (b"-", b"_"))
     try:
         if data.find(b"\\", start, end) >= 0:
-            text = json.loads(f'"{bytes(text).decode()}"').encode()
-        if data.find(b"-", start, end) >= 0 or data.find(b"_", start, end) >= 0:
-            text = bytes(text).translate(_URL_SAFE)
-        return binascii.a2b_base64(text if len(text) % 4 == 0 else bytes(text) + b"==")
+            text = json.loads(f'"{bytes(text).decode()}"').encode().translate(None, delete=_SPACE)
+        if missing := -len(text) % 4:
+            text = bytes(text) + b"=" * missing
+        return pybase64.b64decode(text, b"-_" if is_url_safe else None, validate=True)
     except ValueError:
         raise MalformedRequest("A picture's content is no base64.", field="image.content") from None

@@ -26,7 +26,7 @@ T = TypeVar("T")
 Fields: TypeAlias = ImmutableMultiDict[str, str]
 JSON = "application/json"
 EVENTS = "text/event-stream"
-OTHERS = ("s3", "timeout", "csrf_token")
+OTHERS = ("s3", "timeout")
 """Fields beside those of the contract."""
 BODIES = ("image/*", "application/octet-stream", "multipart/form-data", "application/x-www-form-urlencoded")
 _HOW_TO_SEND = (
