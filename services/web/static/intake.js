@@ -10,6 +10,7 @@ const field = document.getElementById("image");
 const capture = document.getElementById("capture");
 const address = document.getElementById("s3");
 const veil = document.getElementById("drop");
+const READABLE = new Set(["JPEG", "PNG", "WEBP"]);
 const S3 = /^s3:\/\/[^/\s]+\/\S/;
 
 /** Take in files: those that are pictures become articles, the others are refused in words. */
@@ -43,8 +44,9 @@ async function refusal(file) {
   if (file.size > MOST_BYTES) return `${name} is too large: it has ${(file.size / 1024 / 1024).toFixed(1)} MB, and 15 MB is the most.`;
   const head = new Uint8Array(await file.slice(0, 12).arrayBuffer().catch(() => new ArrayBuffer(0)));
   if (isPicture(head)) return "";
-  const kind = file.type.replace(/^image\//, "").split(/[+;]/)[0].toUpperCase();
-  return `${name} is ${kind && file.type.startsWith("image/") ? `of the kind ${kind}, which does not work here` : "not a picture"}. Take JPEG, PNG or WebP.`;
+  const kind = file.type.startsWith("image/") ? file.type.slice(6).split(/[+;]/)[0].toUpperCase() : "";
+  if (!kind || READABLE.has(kind)) return `${name} is not a picture. Take JPEG, PNG or WebP.`;
+  return `${name} is of the kind ${kind}, which does not work here. Take JPEG, PNG or WebP.`;
 }
 
 function isPicture(head) {
@@ -70,7 +72,20 @@ for (const input of [field, capture]) {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  if (takeAddress(address.value.trim())) address.value = "";
+  if (!takeAddress(address.value.trim())) return;
+  address.value = "";
+  address.closest("details").open = false;
+});
+
+// What folds out over the page goes away again by Escape, which leads back to its button, and by a press elsewhere.
+form.addEventListener("keydown", (event) => {
+  const open = form.querySelector("details[open]");
+  if (event.key !== "Escape" || !open) return;
+  open.open = false;
+  open.querySelector("summary").focus();
+});
+document.addEventListener("pointerdown", (event) => {
+  for (const open of form.querySelectorAll("details[open]")) open.open = open.contains(event.target);
 });
 
 const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
