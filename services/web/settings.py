@@ -108,9 +108,9 @@ class WebSettings(ProcessSettings):
         60,
         ge=0.1,
         le=1_000_000,
-        description="How many pictures a visitor may send a minute, at once or spread; of each replica. Those who sign "
-        "in by a line with `calls=` have that limit instead. Off loopback visitors who have not signed in are told "
-        "apart by address; on loopback they have no limit.",
+        description="How many pictures a visitor may send a minute, at once or spread; of each replica. Those of one "
+        "enrollment count as one. Those who sign in by a line with `calls=` have that limit instead. Off loopback "
+        "visitors who have not signed in are told apart by address; on loopback they have no limit.",
     )
     web_sign_ins_per_minute: int = Field(
         60,

@@ -76,7 +76,8 @@ class Door:
         if scope["type"] != "http" or scope["path"] in _PROBES:
             await self._app(scope, receive, send)
             return
-        nonce, is_secure = secrets.token_urlsafe(_NONCE_BYTES), self._access.site.is_secure(scope)
+        nonce = secrets.token_urlsafe(_NONCE_BYTES)
+        is_secure, is_https_only = self._access.site.is_secure(scope), self._access.site.is_https_only
         session, kept = self._session(Request(scope), is_secure=is_secure)
         scope["session"] = session
 
@@ -84,7 +85,7 @@ class Door:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 is_page = headers.get("content-type", "").startswith("text/html")
-                for name, value in security_headers(nonce, is_page=is_page, is_secure=is_secure).items():
+                for name, value in security_headers(nonce, is_page=is_page, is_https_only=is_https_only).items():
                     headers.setdefault(name, value)
                 if self._is_to_keep(session, kept, is_page=is_page):
                     headers.append("Set-Cookie", self._access.sessions.cookie(session, is_secure=is_secure))

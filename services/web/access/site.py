@@ -60,6 +60,11 @@ class Site:
         """Return whether visitors come by HTTPS."""
         return self._is_secure or scope["scheme"] == "https"
 
+    @property
+    def is_https_only(self) -> bool:
+        """Whether browsers shall never come by plaintext again: not to `localhost`, which is of other servers, too."""
+        return self._is_secure and self._netloc is not None
+
     def is_asked_by_itself(self, scope: Scope, *, allows_others: bool) -> bool:
         """Return False if a browser says that a page of another site asks. Programs say nothing of that.
 
@@ -77,9 +82,9 @@ def safe_path(text: str) -> str:
     return text if is_safe else "/"
 
 
-def security_headers(nonce: str, *, is_page: bool, is_secure: bool) -> Mapping[str, str]:
+def security_headers(nonce: str, *, is_page: bool, is_https_only: bool) -> Mapping[str, str]:
     """Return the headers of a response. Only a page may load anything: scripts that carry its nonce, files of ours."""
-    transport = {"Strict-Transport-Security": f"max-age={_YEAR_SECONDS}"} if is_secure else {}
+    transport = {"Strict-Transport-Security": f"max-age={_YEAR_SECONDS}"} if is_https_only else {}
     return {**_HEADERS, **transport, "Content-Security-Policy": _of_page(nonce) if is_page else _NOTHING}
 
 

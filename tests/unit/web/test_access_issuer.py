@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from joserfc.jwk import OctKey, RSAKey
 
 from tests.support.doors import DISCOVERY, Authority, Issuer, hmac_jwt, issuer, line, oidc_provider
 from tests.support.servers import Scripted, nobody
-from tests.support.web import Page, page, recognizing
+from tests.support.web import Page, csrf_token, page, recognizing, sign_in, web
 
 CLIENT = "marquee-page"
 ADA = {"name": "Ada <Lovelace>", "roles": ["marquee-editors"], "marquee_collections": "staff guests"}
@@ -350,3 +350,26 @@ async def test_the_secret_is_shown_to_the_issuer_alone(gateway: str, liar: Issue
         assert answer.status_code == 303
         assert "s3cr3t" not in f"{answer.headers}{(await client.get('/')).text}{asked}"
         assert "ada" in (await client.get("/")).text
+
+
+@pytest.mark.slow
+async def test_no_secret_is_in_the_log(gateway: str, secret: Path, tmp_path: Path) -> None:
+    """Not even at its most detailed: no token, code, state, cookie, or secret of the client."""
+    callers, log = tmp_path / "callers", tmp_path / "log"
+    callers.write_text(line("t0k3n", name="somebody"))
+    async with AsyncExitStack() as stack:
+        url = stack.enter_context(oidc_provider(ada={"roles": ["viewer"]}))
+        settings = {"oidc_issuer": url, "oidc_client_id": CLIENT, "oidc_client_secret_file": str(secret)}
+        served = web(gateway, log, callers=str(callers), log_level="debug", **settings)
+        address = await stack.enter_async_context(served)
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=address, trust_env=False))
+        there = await client.get("/sign-in/issuer")
+        back = (await client.post(there.headers["location"], data={"sub": "ada"})).headers["location"]
+        assert (await client.get(back)).status_code == 303
+        await client.post("/sign-out", data={"csrf_token": csrf_token(await client.get("/"))})
+        await sign_in(client, "wr0ng")
+        assert (await sign_in(client, "t0k3n")).status_code == 303
+        secrets = [*client.cookies.values(), *(value for (value,) in parse_qs(urlsplit(back).query).values())]
+    written = log.read_text()
+    assert [one for one in ("t0k3n", "wr0ng", "s3cr3t", *secrets) if one in written] == []
+    assert "signed in" in written
