@@ -4,6 +4,7 @@ import { cut } from "/static/crop.js";
 
 const MOST_BYTES = 16 * 1024 * 1024;
 const MOST_PIXELS = 1600;
+const MOST_LOSSLESS = 1024 * 1024;
 const $ = (id) => document.getElementById(id);
 const form = $("enroll-form");
 const result = $("enroll-result");
@@ -23,8 +24,10 @@ async function draw(image, face, others) {
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
   context.drawImage(image, left, top, ...size, 0, 0, canvas.width, canvas.height);
-  const blob = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.95));
-  return new File([blob], "face.jpg", { type: "image/jpeg" });
+  // Compressing again blurs, and a blurred face is refused; only a large one can bear it.
+  const type = canvas.width * canvas.height > MOST_LOSSLESS ? "image/jpeg" : "image/png";
+  const blob = await new Promise((resolve) => canvas.toBlob(resolve, type, 0.95));
+  return new File([blob], "face", { type });
 }
 
 async function open(link) {
