@@ -1,6 +1,7 @@
 """The gateway, as the page and the HTTP API call it."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import grpc
@@ -18,6 +19,7 @@ from services.runtime.doors.scopes import Scope
 from services.runtime.doors.watch import Watched
 from services.runtime.errors import DependencyUnavailable, DomainError, ImageTooLarge, InvalidAnswer, OutOfTime
 from services.runtime.limits import MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
+from services.runtime.server.tracing import client_span
 from services.web.access import visit
 from services.web.access.visit import Metadata
 from services.web.settings import WebSettings
@@ -72,12 +74,9 @@ class Gateway:
         `timeout` is in seconds; None: the gateway's default. Raises StatusError, and DomainError for what the visitor
         may not do.
         """
-        metadata = _checked(method, request)
-        call: Any = self._connected().unary_unary(_path(method), _serialize, _response(method))
-        try:
+        with _calling(method, request) as metadata:
+            call: Any = self._connected().unary_unary(_path(method), _serialize, _response(method))
             response = await call(request, metadata=metadata, timeout=_bounded(timeout))
-        except grpc.aio.AioRpcError as exc:
-            raise _error(exc) from None
         return _without_spending(response) if method is LIST else response
 
     async def stream(
@@ -87,16 +86,14 @@ class Gateway:
 
         Parameters and errors are those of `call`.
         """
-        metadata = _checked(method, request)
-        start: Any = self._connected().unary_stream(_path(method), _serialize, _response(method))
-        call = start(request, metadata=metadata, timeout=_bounded(timeout))
-        try:
-            async for response in call:
-                yield response
-        except grpc.aio.AioRpcError as exc:
-            raise _error(exc) from None
-        finally:
-            call.cancel()
+        with _calling(method, request) as metadata:
+            start: Any = self._connected().unary_stream(_path(method), _serialize, _response(method))
+            call = start(request, metadata=metadata, timeout=_bounded(timeout))
+            try:
+                async for response in call:
+                    yield response
+            finally:
+                call.cancel()
 
     async def close(self) -> None:
         """Close the connection; calls that are running are cancelled."""
@@ -120,6 +117,21 @@ class Gateway:
 
 def _path(method: MethodDescriptor) -> str:
     return f"/{method.containing_service.full_name}/{method.name}"
+
+
+@contextmanager
+def _calling(method: MethodDescriptor, request: Message) -> Iterator[Metadata]:
+    """Yield what the gateway is shown, and trace the call. Raises what `call` does, in place of gRPC's errors."""
+    metadata = _checked(method, request)
+    span, code = client_span(_path(method), "gateway"), grpc.StatusCode.CANCELLED
+    try:
+        yield (*metadata, *span.metadata)
+        code = grpc.StatusCode.OK
+    except grpc.aio.AioRpcError as exc:
+        code = exc.code()
+        raise _error(exc) from None
+    finally:
+        span.end(code)
 
 
 def _checked(method: MethodDescriptor, request: Message) -> Metadata:

@@ -57,7 +57,9 @@ class Running:
 
 
 @contextmanager
-def started(gateway_address: str, log: Path, **settings: str) -> Iterator[Running]:
+def started(
+    gateway_address: str, log: Path, environment: Mapping[str, str] | None = None, **settings: str
+) -> Iterator[Running]:
     """Start the page in front of the gateway. The log gets its standard error.
 
     Settings are environment variables without their prefix: `callers="/path"`.
@@ -68,11 +70,11 @@ def started(gateway_address: str, log: Path, **settings: str) -> Iterator[Runnin
         "MARQUEE_WEB_GATEWAY": gateway_address,
     }
     asked = {f"MARQUEE_{name.upper()}": value for name, value in settings.items()}
-    environment = os.environ | _IMPATIENT | own | asked
-    url = f"{'https' if 'tls_cert' in settings else 'http'}://127.0.0.1:{environment['MARQUEE_WEB_PORT']}"
-    metrics_url = f"http://127.0.0.1:{environment['MARQUEE_METRICS_PORT']}/metrics"
+    everything = os.environ | _IMPATIENT | own | asked | dict(environment or {})
+    url = f"{'https' if 'tls_cert' in settings else 'http'}://127.0.0.1:{everything['MARQUEE_WEB_PORT']}"
+    metrics_url = f"http://127.0.0.1:{everything['MARQUEE_METRICS_PORT']}/metrics"
     command = [sys.executable, "-m", "services.web"]
-    with log.open("ab") as stream, spawn(command, env=environment, stderr=stream) as process:
+    with log.open("ab") as stream, spawn(command, env=everything, stderr=stream) as process:
         yield Running(process, url, metrics_url, log)
 
 

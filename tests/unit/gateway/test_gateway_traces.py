@@ -7,46 +7,24 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import pytest
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as otlp
-from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as otlp_grpc
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from services.runtime.errors import Misconfigured
 from services.runtime.server import tracing
 from tests.support.processes import PATIENCE, ROOT, run
 from tests.support.servers import LeafProcess, nobody, request, until
+from tests.support.traces import Collector, collecting
 
 pytestmark = pytest.mark.slow
 
 RECOGNIZE = "marquee.v1.RecognizerService/RecognizeImage"
 PARENT = "b7ad6b7169203331"
-
-
-@dataclass
-class Collector(otlp_grpc.TraceServiceServicer):
-    """Receives spans by OTLP."""
-
-    spans: list[tuple[str, Span]] = field(default_factory=list)
-    """Each with its service's name."""
-
-    def Export(  # noqa: N802 - the protocol's name
-        self, request: otlp.ExportTraceServiceRequest, context: grpc.ServicerContext
-    ) -> otlp.ExportTraceServiceResponse:
-        del context
-        for one in request.resource_spans:
-            attributes = {each.key: each.value.string_value for each in one.resource.attributes}
-            self.spans += [(attributes["service.name"], span) for scope in one.scope_spans for span in scope.spans]
-        return otlp.ExportTraceServiceResponse()
-
-    def of(self, trace: str) -> list[tuple[str, Span]]:
-        return [one for one in self.spans if one[1].trace_id.hex() == trace]
 
 
 @dataclass(frozen=True)
@@ -68,16 +46,10 @@ class System:
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    collector, server, folder = Collector(), grpc.server(ThreadPoolExecutor(1)), tmp_path_factory.mktemp("traces")
-    otlp_grpc.add_TraceServiceServicer_to_server(collector, server)
-    otel = {
-        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}",
-        "OTEL_BSP_SCHEDULE_DELAY": "50",
-    }
-    server.start()
+    folder = tmp_path_factory.mktemp("traces")
     config = folder / "gateway.yaml"
     with ExitStack() as stack:
-        stack.callback(lambda: server.stop(0).wait())
+        collector, otel = stack.enter_context(collecting())
         leaf = start(stack, folder / "leaf", **otel)
         config.write_text(f"recognizers: {{near: {{target: '{leaf.address}'}}, gone: {{target: '{nobody()}'}}}}")
         own = {"module": "services.gateway", "MARQUEE_GATEWAY_CONFIG": str(config)}
