@@ -82,12 +82,16 @@ async def _read(request: Request) -> tuple[pb.RecognizeImageRequest, float | Non
     if kind and not kind.startswith("image/") and kind not in BODIES:
         kinds = ", ".join(BODIES)
         raise HTTPException(415, f"Content-Type is {kind!r}; send a picture as {kinds}.", {"Accept-Post": kinds})
+    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
+        raise HTTPException(415, f"Content-Encoding is {encoding!r}; send the picture as it is.")
     options.check(request.query_params, OTHERS)
     try:
         upload = await read_upload(request)
     except ImageMissing as exc:
         raise ImageMissing(f"{exc.message} {_HOW_TO_SEND}") from None
     options.check(upload.fields, OTHERS)
+    if upload.image.content and upload.fields.get("s3"):
+        raise InvalidRequest("Send a picture or s3, not both.", field="s3")
     return options.recognition(upload.fields, upload.image), _timeout(request, upload.fields)
 
 

@@ -137,6 +137,8 @@ async def test_options_are_the_contracts_fields(api: Stage, query: dict[str, Any
         ({"files": None, "data": {"s3": "https://bucket/key"}}, 400, "is no address of a picture"),
         ({"files": None, "data": {"s3": "s3://bucket/key"}}, 403, "MARQUEE_S3_ALLOWED"),
         ({"files": None, "params": {"s3": "s3://bucket/key"}}, 403, "MARQUEE_S3_ALLOWED"),
+        ({"data": {"s3": "s3://bucket/key"}}, 400, "Send a picture or s3, not both."),
+        ({"headers": {"content-encoding": "gzip"}}, 415, "Content-Encoding is 'gzip'"),
         ({"files": None, "content": b"text", "headers": {"content-type": "text/plain"}}, 415, "Content-Type is"),
         ({"files": None, "json": {"image": "AAAA"}}, 415, "Content-Type is 'application/json'"),
         ({"files": {"image": bytes(MAX_IMAGE_BYTES + 1)}}, 413, "the limit is 15 MiB"),
