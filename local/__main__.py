@@ -155,7 +155,7 @@ def _addresses(system: stack.Stack, state: Path) -> str:
     gateway = system.gateway_url
     return "\n".join(
         [
-            f"Open {system.page_url} and drop a picture on the page.",
+            f"\nOpen {system.page_url} and drop a picture on the page.\n",
             f"Servers (gRPC, {'the gateway with TLS' if '://' in gateway else 'plaintext'}):",
             *lines,
             f"Try: {_command('recognize', '--address', gateway, f'{state}/pictures/both.jpg')}",
