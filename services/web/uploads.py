@@ -1,7 +1,8 @@
 """Pictures that a browser or curl uploads: a form with a file in it, or the file alone."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from python_multipart.multipart import parse_options_header
@@ -39,9 +40,8 @@ async def read_upload(request: Request) -> Upload:
 
     Raises ForeignRequest, ImageMissing, ImageTooLarge and InvalidRequest.
     """
-    kind, parameters = parse_options_header(request.headers.get("content-type"))
+    kind, _ = parse_options_header(request.headers.get("content-type"))
     if kind == _MULTIPART:
-        _check_charset(parameters)
         return await _from_form(request)
     if kind == _URLENCODED and not _is_binary(await request.body()):
         return await _from_form(request)
@@ -49,20 +49,14 @@ async def read_upload(request: Request) -> Upload:
     return Upload(_image(body) if body else _from_s3(fields.get("s3", "")), fields)
 
 
-async def _from_form(request: Request) -> Upload:
-    async with request.form(max_files=1, max_fields=_MAX_FIELDS) as form:
+@asynccontextmanager
+async def read_form(request: Request, max_files: int = 0, max_fields: int = _MAX_FIELDS) -> AsyncIterator[FormData]:
+    """Yield a form that the page itself has sent. Raises ForeignRequest, InvalidRequest and HTTPException."""
+    _, parameters = parse_options_header(request.headers.get("content-type"))
+    _check_charset(parameters)
+    async with request.form(max_files=max_files, max_fields=max_fields) as form:
         visit.confirm(form.get("csrf_token"))
-        items = [*request.query_params.multi_items(), *((k, v) for k, v in form.multi_items() if isinstance(v, str))]
-        fields = ImmutableMultiDict(items)
-        files = {name: file for name, file in form.multi_items() if isinstance(file, UploadFile)}
-        file = files.get("image")
-        if file is not None and (file.size or file.filename):
-            return Upload(_image(await file.read()), fields, _name(file.filename or ""))
-    if fields.get("image"):
-        raise InvalidRequest("image is a text; send the file, as curl's -F image=@picture.jpg does.", field="image")
-    if files.keys() - {"image"}:
-        raise ImageMissing(f"Name the file `image`; it is named `{_name(next(iter(files)))}`.")
-    return Upload(_from_s3(fields.get("s3", "")), fields)
+        yield form
 
 
 async def read_pictures(form: FormData) -> list[tuple[pb.Image, str]]:
@@ -75,6 +69,21 @@ async def read_pictures(form: FormData) -> list[tuple[pb.Image, str]]:
         return [(_image(await file.read()), _name(file.filename or "")) for file in files]
     address = form.get("s3")
     return [(_from_s3(address if isinstance(address, str) else ""), "")]
+
+
+async def _from_form(request: Request) -> Upload:
+    async with read_form(request, max_files=1) as form:
+        items = [*request.query_params.multi_items(), *((k, v) for k, v in form.multi_items() if isinstance(v, str))]
+        fields = ImmutableMultiDict(items)
+        files = {name: file for name, file in form.multi_items() if isinstance(file, UploadFile)}
+        file = files.get("image")
+        if file is not None and (file.size or file.filename):
+            return Upload(_image(await file.read()), fields, _name(file.filename or ""))
+    if fields.get("image"):
+        raise InvalidRequest("image is a text; send the file, as curl's -F image=@picture.jpg does.", field="image")
+    if files.keys() - {"image"}:
+        raise ImageMissing(f"Name the file `image`; it is named `{_name(next(iter(files)))}`.")
+    return Upload(_from_s3(fields.get("s3", "")), fields)
 
 
 def _is_binary(body: bytes) -> bool:

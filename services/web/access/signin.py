@@ -19,6 +19,7 @@ from services.web.access.session import Identity
 from services.web.access.site import safe_path
 from services.web.pages.render import Renderer
 from services.web.settings import WebSettings
+from services.web.uploads import read_form
 
 _CALLBACK = f"{SIGN_IN}/callback"
 _NEXT = "next"
@@ -55,11 +56,11 @@ class SignInPage:
 
     async def take_token(self, request: Request) -> Response:
         """Answer POST /sign-in, the form with a token."""
-        form = await _form(request)
-        path = safe_path(_text(form, _NEXT))
+        async with read_form(request) as form:
+            path = safe_path(_text(form, _NEXT))
+            token = _text(form, "token").strip()[:_MAX_TOKEN_CHARACTERS]
         try:
             self._access.quota.attempt(address_of(request))
-            token = _text(form, "token").strip()[:_MAX_TOKEN_CHARACTERS]
             if not token:
                 raise CredentialsMissing("Enter your token.")
             return self._sign_in(request, self._access.identities.of_token(token), path)
@@ -88,8 +89,8 @@ class SignInPage:
 
     async def sign_out(self, request: Request) -> Response:
         """Answer POST /sign-out."""
-        await _form(request)
-        caller = visit.current().caller
+        async with read_form(request):
+            caller = visit.current().caller
         if caller is not None and visit.current().is_signed_in:
             self._access.sessions.replace(request.scope["session"])
             audit.record("signed out", caller=caller.name, peer=address_of(request))
@@ -129,13 +130,6 @@ class SignInPage:
             takes_tokens=bool(self._settings.callers),
             issuer=self._settings.oidc_issuer or "",
         )
-
-
-async def _form(request: Request) -> FormData:
-    """Return the form. Raises ForeignRequest if the page itself did not send it."""
-    form = await request.form(max_files=0, max_fields=10)
-    visit.confirm(form.get("csrf_token"))
-    return form
 
 
 def _text(form: FormData, name: str) -> str:

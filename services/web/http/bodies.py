@@ -261,7 +261,8 @@ def _write(file: IO[bytes], piece: bytes) -> None:
 def _too_large(limit: int) -> HTTPException:
     if limit == _MAX_FORM_BYTES:
         return HTTPException(413, f"The request's body is too large: at most {limit // 1024} KiB fit here.")
-    return HTTPException(413, f"The upload is too large: a picture has at most {MAX_IMAGE_BYTES // MIB} MiB.")
+    most, each = limit // MIB, MAX_IMAGE_BYTES // MIB
+    return HTTPException(413, f"The upload is too large: at most {most} MiB, and {each} MiB a picture.")
 
 
 def _too_slow(bounds: Bounds) -> HTTPException:

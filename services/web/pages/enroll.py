@@ -21,7 +21,7 @@ from services.web.gateway import ENROLL, REMOVE_FACES, Gateway
 from services.web.pages import words
 from services.web.pages.errors import message
 from services.web.pages.render import Renderer
-from services.web.uploads import read_pictures
+from services.web.uploads import read_form, read_pictures
 
 _SECONDS = 60.0
 _MOST_PICTURES = TABLE["EnrollFacesRequest"]["images"].entries or 1
@@ -60,8 +60,7 @@ class EnrollPage:
 
     async def enroll(self, request: Request) -> Response:
         """Answer POST /enroll: pictures `image`, or `s3`, and `name`, `collection`, `person_id`, `allow_…`."""
-        async with request.form(max_files=_MOST_PICTURES, max_fields=_MOST_FIELDS) as form:
-            visit.confirm(form.get("csrf_token"))
+        async with read_form(request, _MOST_PICTURES) as form:
             known = _known(form)
             try:
                 enrollment, files = await _enrollment(form)
@@ -74,8 +73,7 @@ class EnrollPage:
 
     async def undo(self, request: Request) -> Response:
         """Answer POST /enroll/undo: `recognizer` and `face_id` of each face, in pairs."""
-        async with request.form(max_files=0, max_fields=_MOST_FIELDS) as form:
-            visit.confirm(form.get("csrf_token"))
+        async with read_form(request, max_fields=_MOST_FIELDS) as form:
             known = _known(form)
             keys = _keys(form)
         undone = Undone()

@@ -222,6 +222,13 @@ async def test_wrong_undos_are_refused_in_words(stage: Stage, fields: dict[str, 
     assert (answer.status_code, expected in answer.text) == (code, True)
 
 
+async def test_forms_of_other_charsets_are_refused(stage: Stage) -> None:
+    """A form in a charset that makes texts which nothing else can take is refused in words."""
+    headers = FRAGMENT | {"Content-Type": "multipart/form-data; boundary=x; charset=unicode_escape"}
+    answer = await stage.client.post("/enroll", content=b"--x--", headers=headers)
+    assert (answer.status_code, "Send the form in UTF-8." in answer.text) == (400, True)
+
+
 async def test_without_script_the_whole_page_answers(stage: Stage) -> None:
     """A form that a browser sends by itself is answered with the page, name and result in it."""
     answer = await stage.enroll(headers={})
