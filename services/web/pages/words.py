@@ -49,6 +49,7 @@ _REASONS: Mapping[str, Words] = {
     "CERTIFICATE_UNKNOWN": _OPERATOR,
     "FORBIDDEN": FORBIDDEN,
     "SCOPE_MISSING": FORBIDDEN,
+    "FOREIGN_REQUEST": Words("The page is too old", "It was open for long, or elsewhere: load it again."),
     "COLLECTION_FORBIDDEN": Words("Not your collection", "You may not search this collection: choose another."),
     "RELAY_FORBIDDEN": _OPERATOR,
     "RATE_EXCEEDED": Words("Too fast", "You have sent more pictures than you may for now: try again in a moment."),

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import NamedTuple
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime import boxes
 from services.web.pages import words
 from services.web.pages.results import findings
 from services.web.pages.results.findings import Finding, Place
@@ -91,6 +91,30 @@ class Face:
         return self.name or "Unknown face"
 
 
+class _Area(NamedTuple):
+    """A box that is quick to compare: of a crowd, each face is compared with every other."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    size: float
+
+    @classmethod
+    def of(cls, box: pb.BoundingBox) -> "_Area":
+        left, top, width, height = box.left, box.top, box.width, box.height
+        return cls(left, top, left + width, top + height, width * height)
+
+    def iou(self, other: "_Area") -> float:
+        """Return the intersection over union; 0 for boxes apart."""
+        left, top, right, bottom, size = self
+        x, y, end, base, its = other
+        if right <= x or end <= left or bottom <= y or base <= top:
+            return 0.0
+        common = (min(right, end) - max(left, x)) * (min(bottom, base) - max(top, y))
+        return common / union if (union := size + its - common) > 0 else 0.0
+
+
 @dataclass
 class Group:
     """The faces that recognizers found in one place."""
@@ -99,6 +123,7 @@ class Group:
     """In the order in which they came: it stays when further results come."""
     box: pb.BoundingBox
     faces: dict[str, pb.Face] = field(default_factory=dict)
+    areas: list[_Area] = field(default_factory=list)
     verdict: pb.Verdict = field(default_factory=pb.Verdict)
 
 
@@ -145,16 +170,24 @@ def faces_of(
 
 
 def _add(groups: list[Group], recognizer: str, face: pb.Face) -> None:
-    candidates = [group for group in groups if recognizer not in group.faces]
-    home = max(candidates, key=lambda group: _overlap(group, face.box), default=None)
-    if home is None or _overlap(home, face.box) < _SAME_FACE:
+    """Put the face into the group that overlaps most, and enough, and has none of this recognizer; else into a new."""
+    area = _Area.of(face.box)
+    home = _nearest((group for group in groups if recognizer not in group.faces), area)
+    if home is None:
         home = Group(len(groups), face.box)
         groups.append(home)
     home.faces[recognizer] = face
+    home.areas.append(area)
 
 
-def _overlap(group: Group, box: pb.BoundingBox) -> float:
-    return max((boxes.iou(face.box, box) for face in group.faces.values()), default=boxes.iou(group.box, box))
+def _nearest(groups: Iterable[Group], area: _Area) -> Group | None:
+    best, most = None, _SAME_FACE
+    for group in groups:
+        for other in group.areas:
+            overlap = area.iou(other)
+            if overlap > most or (overlap == most and best is None):
+                best, most = group, overlap
+    return best
 
 
 def _so_far(group: Group, models: Mapping[str, pb.Model]) -> pb.Verdict:
@@ -184,9 +217,7 @@ def _judged(groups: Sequence[Group], verdicts: Sequence[pb.Verdict]) -> Iterator
     """Yield a group for each verdict: the one whose face it is on, else one of its own."""
     left = {group.number: group for group in groups}
     for number, verdict in enumerate(verdicts[: MOST * 2], len(groups)):
-        best = max(left.values(), key=lambda group: _overlap(group, verdict.box), default=None)
-        if best is None or _overlap(best, verdict.box) < _SAME_FACE:
-            best = Group(number, verdict.box)
+        best = _nearest(left.values(), _Area.of(verdict.box)) or Group(number, verdict.box)
         left.pop(best.number, None)
         best.box = verdict.box
         best.verdict = verdict

@@ -22,6 +22,7 @@ _TONES = {pb.OUTCOME_OK: "good", pb.OUTCOME_PARTIAL: "warning", pb.OUTCOME_SKIPP
 _OUTCOMES = {pb.OUTCOME_OK: "Done", pb.OUTCOME_PARTIAL: "Done in part"}
 _NOT_NEEDED = "It was not needed, or there was no time left."
 _TOLD_LABELS = 3
+_ENDING = re.compile(r"\.\w{1,5}$")
 _NO_NAME = re.compile(r"[^\w.()-]+")
 """What is not in names of files."""
 _MOST_STEM = 80
@@ -104,9 +105,7 @@ class Result:
     @property
     def stem(self) -> str:
         """Name of the files to take away, without its ending."""
-        return (
-            _NO_NAME.sub("-", self.file_name.rpartition(".")[0] or self.file_name).strip("-.")[:_MOST_STEM] or "picture"
-        )
+        return _NO_NAME.sub("-", _ENDING.sub("", self.file_name)).strip("-.")[:_MOST_STEM] or "picture"
 
     @property
     def is_over(self) -> bool:
