@@ -34,8 +34,10 @@ from services.web.settings import WebSettings
 Refuse: TypeAlias = Callable[[Request, Exception], Response]
 SIGN_IN = "/sign-in"
 SIGN_OUT = "/sign-out"
+NOTICE = "notice"
+"""Key of the session's word to whoever has to sign in again: why."""
 _NONCE_BYTES = 16
-_BEARER = re.compile(r"bearer +\S+", re.IGNORECASE)
+_BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PROBES = frozenset({"/livez", "/readyz"})
 _OPEN = frozenset({*FIXED, "/openapi.json", SIGN_IN, SIGN_OUT})
@@ -134,7 +136,7 @@ class Door:
             raise HTTPException(
                 _MISDIRECTED, "The page is not served under this name. MARQUEE_WEB_URL says which it is."
             )
-        is_harmless = request.method in _SAFE_METHODS and not is_api(path)
+        is_harmless = request.method in _SAFE_METHODS and (_is_open(path) or not is_api(path))
         if not is_harmless and not site.is_asked_by_itself(request.scope, allows_others=is_api(path)):
             raise ForeignRequest("A page of another site asks for this. Open Marquee's own page.")
 
@@ -142,20 +144,34 @@ class Door:
         """Enter a visit of the API. Raises Unauthenticated."""
         authorization = request.headers.getlist("authorization")
         if authorization:
-            self._check_authorization(authorization)
-            visit.enter(replace(visit.current(), metadata=(("authorization", authorization[0]),), is_confirmed=True))
+            self._admit_token(request, session, authorization)
         elif _has_token(request):
             self._enter(request, session, self._caller(session), is_confirmed=True)
         else:
             self._enter(request, session, None, is_confirmed=True)
 
-    def _check_authorization(self, values: Sequence[str]) -> None:
-        """Raise TokenInvalid for what the gateway could not take for a token, or would not look at."""
-        if len(values) != 1 or not _BEARER.fullmatch(values[0]) or not values[0].isascii():
+    def _admit_token(self, request: Request, session: Session, values: Sequence[str]) -> None:
+        """Enter the visit of whoever shows a token, which the gateway gets unchanged. Raises Unauthenticated."""
+        match = _BEARER.fullmatch(values[0])
+        if len(values) != 1 or match is None or not values[0].isascii():
             raise TokenInvalid("The header Authorization has to be Bearer TOKEN.")
-        if self._settings.web_gateway_cert and not self._settings.callers:
-            # A gateway that knows callers by certificates alone looks at no token, and would see the page's.
+        if self._is_token_for_gateway:
+            visit.enter(replace(visit.current(), is_confirmed=True))
+        elif self._settings.callers:
+            identities = self._access.identities
+            self._enter(request, session, identities.caller(identities.of_token(match[1])), is_confirmed=True)
+        else:
             raise TokenInvalid("This page takes no tokens: whoever runs it has to set MARQUEE_CALLERS.")
+        visit.enter(replace(visit.current(), metadata=(("authorization", values[0]),)))
+
+    @property
+    def _is_token_for_gateway(self) -> bool:
+        """Whether the gateway surely looks at tokens, as one does that takes the page's own, or none is needed.
+
+        One that is open, or knows callers by their certificates, looks at no token: anything would pass for one.
+        """
+        is_open = not self._settings.is_closed and not self._settings.web_gateway_cert
+        return is_open or self._settings.web_gateway_token_file is not None
 
     def _admit_person(self, request: Request, session: Session) -> None:
         """Enter a visit of a page. Raises Unauthenticated."""
@@ -193,6 +209,7 @@ class Door:
         except DomainError as exc:
             audit.record("session ended", reason=status.TABLE[type(exc)][1], error=exc.message)
             self._access.sessions.replace(session)
+            session[NOTICE] = exc.message
             return None
 
 

@@ -13,7 +13,7 @@ from services.runtime.doors import audit
 from services.runtime.errors import CredentialsMissing, DomainError, Forbidden, NotOffered
 from services.web import errors
 from services.web.access import visit
-from services.web.access.door import SIGN_IN, SIGN_OUT, Access, address_of
+from services.web.access.door import NOTICE, SIGN_IN, SIGN_OUT, Access, address_of
 from services.web.access.provider import Provider
 from services.web.access.session import Identity
 from services.web.access.site import safe_path
@@ -52,7 +52,7 @@ class SignInPage:
         path = safe_path(request.query_params.get(_NEXT, ""))
         if visit.current().is_signed_in or not self._settings.has_sign_in:
             return RedirectResponse(path, 303)
-        return self._page(path)
+        return self._page(path, error=request.session.pop(NOTICE, ""))
 
     async def take_token(self, request: Request) -> Response:
         """Answer POST /sign-in, the form with a token."""

@@ -174,6 +174,7 @@ async def test_the_register_has_the_last_word(closed: Page, callers: Path, chang
         await closed.refresh()
         assert await is_signed_in(client) == bool(remains)
         assert remains in (await client.get("/")).text
+        assert remains or 'role="alert"' in (await client.get("/sign-in")).text
 
 
 async def test_a_line_that_expires_ends_its_session(gateway: str, callers: Path) -> None:

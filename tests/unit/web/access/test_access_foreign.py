@@ -174,6 +174,23 @@ async def test_the_pages_certificate_lets_no_program_in(recognizer: Scripted, ca
     assert len(recognizer.calls) == 1
 
 
+async def test_an_open_gateway_opens_no_closed_page(recognizer: Scripted, callers: Path) -> None:
+    """Where the gateway looks at no token, the page does: an unknown one is refused, and a line decides."""
+    issuer = {"oidc_issuer": "https://issuer.example", "oidc_client_id": "page"}
+    people = "/marquee.v1.EnrollmentService/ListPeople"
+    async with AsyncExitStack() as stack:
+        gateway = await stack.enter_async_context(recognizing(recognizer))
+        for settings, code in (({"callers": callers}, 200), (issuer, 401)):
+            served = await stack.enter_async_context(page(gateway, **settings))
+            client = await stack.enter_async_context(served.client())
+            assert await calls(client, Authorization="Bearer made-up") == (401, 401), settings
+            assert await calls(client, Authorization="Bearer a.b.c") == (401, 401), settings
+            assert await calls(client, Authorization=f"Bearer {TOKEN}") == (code, code), settings
+            answer = await client.post(people, json={}, headers={"Authorization": f"Bearer {TOKEN}"})
+            assert answer.status_code in {401, 403}, settings
+    assert len(recognizer.calls) == 1
+
+
 async def test_some_files_need_no_visitor(closed: Page) -> None:
     """What says nothing of anybody is shown to everybody."""
     async with closed.client() as client:
