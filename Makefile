@@ -53,7 +53,7 @@ format: $(VENV)/.marquee-dev ## Format the code and fix what can be fixed automa
 proto: $(VENV)/.marquee-dev ## Generate Python from protos/
 	$(BIN)/python protos/generate.py
 
-docs: $(VENV)/.marquee-dev ## Generate the tables of settings and errors, the chart's schema and table, and k8s/
+docs: $(VENV)/.marquee-dev ## Generate the tables of settings and errors, the API's description, the chart's schema and table, and k8s/
 	PYTHONPATH=. $(BIN)/python docs/generate.py
 	$(BIN)/python -m helm.generate
 
@@ -70,7 +70,7 @@ train-env: $(TRAIN)/.marquee-train ## Create .venv-train with TensorFlow, for tr
 
 clean: ## Remove what make has built
 	rm -rf .venv $(TRAIN) .local build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	rm -rf examples/javascript/node_modules services/web/node_modules
+	rm -rf examples/javascript/node_modules examples/javascript/generated services/web/node_modules
 	rm -f $(VENV)/.marquee-examples
 
 $(UV): requirements/tools.txt
