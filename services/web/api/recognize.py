@@ -30,7 +30,7 @@ OTHERS = ("s3", "timeout")
 """Fields beside those of the contract."""
 BODIES = ("image/*", "application/octet-stream", "multipart/form-data", "application/x-www-form-urlencoded")
 _HOW_TO_SEND = (
-    "A form has it as the file `image` (curl -F image=@picture.jpg); it may also be the body itself (curl --data-binary "
+    "A form has it as the file `image` (curl -F image=@picture.jpg); it may be the body, too (curl --data-binary "
     "@picture.jpg), or an object in S3 (s3=s3://bucket/key)."
 )
 _KEEP_ALIVE_SECONDS = 5.0
