@@ -1,13 +1,14 @@
 """What the tests of the page share: Chromium, and a page in front of scripted recognizers."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
-from tests.support.browser import chromium
+from tests.support.browser import Visit, chromium, visitor
 from tests.support.pictures import demo
 from tests.support.stage import Stage
 from tests.support.stage import stage as serve_stage
@@ -29,6 +30,12 @@ async def shared_stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
 def stage(shared_stage: Stage) -> Stage:
     shared_stage.reset()
     return shared_stage
+
+
+@pytest.fixture
+def visit(browser: Browser, stage: Stage) -> Visit:
+    """Return what opens a blank page of a new visitor of the stage; see tests.support.browser.visitor."""
+    return partial(visitor, browser, stage.url)
 
 
 @pytest.fixture(scope="session")

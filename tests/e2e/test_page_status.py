@@ -1,18 +1,17 @@
 """The status page in Chromium."""
 
 import pytest
-from playwright.async_api import Browser, expect
+from playwright.async_api import expect
 
-from tests.support.browser import visitor
-from tests.support.stage import Stage
+from tests.support.browser import Visit
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 ASK_AGAIN = 5_100
 
 
-async def test_keeps_focus_and_scroll_while_it_asks_again(browser: Browser, stage: Stage) -> None:
+async def test_keeps_focus_and_scroll_while_it_asks_again(visit: Visit) -> None:
     """What has changed appears of itself; a visitor's focus and place in the page stay."""
-    async with visitor(browser, stage.url, viewport={"width": 390, "height": 500}) as page:
+    async with visit(viewport={"width": 390, "height": 500}) as page:
         await page.clock.install()
         await page.goto("/status")
         await page.get_by_role("link", name="Ask again").focus()

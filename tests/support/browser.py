@@ -1,8 +1,9 @@
 """Chromium as visitors of the page use it, driven by Playwright. What a page complains of fails the test."""
 
+import re
 import shutil
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.support.processes import PATIENCE, ROOT
 
 _AXE = ROOT / "services/web/node_modules/axe-core/axe.min.js"
 _FLAGS = ("--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+Visit = Callable[..., AbstractAsyncContextManager[Page]]
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 
@@ -35,7 +37,7 @@ async def chromium(*flags: str) -> AsyncIterator[Browser]:
 async def visitor(browser: Browser, url: str, *, tolerate: str = "", **options: Any) -> AsyncIterator[Page]:
     """Yield a blank page of a new visitor of the site; fail at the end if it logged an error or broke its policy.
 
-    Errors that have `tolerate` in them are let pass. Options are those of a browser context.
+    Errors in which the expression `tolerate` is found are let pass. Options are those of a browser context.
     """
     options = {"viewport": DESKTOP, "reduced_motion": "reduce"} | options
     context = await browser.new_context(base_url=url, **options)
@@ -47,7 +49,7 @@ async def visitor(browser: Browser, url: str, *, tolerate: str = "", **options: 
         yield page
     finally:
         await context.close()
-    remaining = [fault for fault in faults if not (tolerate and tolerate in fault)]
+    remaining = [fault for fault in faults if not (tolerate and re.search(tolerate, fault))]
     assert not remaining, remaining
 
 
@@ -81,13 +83,19 @@ async def _drag(page: Page, files: Sequence[Path], *events: str) -> None:
         await session.send("Input.dispatchDragEvent", {"type": event, "data": data, **place})
 
 
-async def axe(page: Page) -> list[str]:
-    """Return what axe finds wrong with the page as it is: rule, element and how to mend it."""
+async def axe(page: Page, *rules: str) -> list[str]:
+    """Return what axe finds wrong with the page as it is, by all rules or these: rule, element and how to mend it."""
     if not _AXE.exists():
         pytest.skip(f"{_AXE} is not there: `make test` installs it")
     # Evaluated by the debugger, which the page's policy does not bind.
-    await page.evaluate(f"{_AXE.read_text()}; undefined")
-    found = await page.evaluate("async () => (await axe.run(document, {resultTypes: ['violations']})).violations")
+    if not await page.evaluate("'axe' in window"):
+        await page.evaluate(f"{_AXE.read_text()}; undefined")
+    found = await page.evaluate(
+        """async rules => (await axe.run(document, {
+             resultTypes: ["violations"], ...(rules.length ? {runOnly: rules} : {}),
+           })).violations""",
+        rules,
+    )
     return [f"{rule['id']}: {node['html'][:200]} {node['failureSummary']}" for rule in found for node in rule["nodes"]]
 
 
