@@ -33,6 +33,7 @@ logger = structlog.get_logger()
 _NAME = "web"
 """Of the page's certificate in metrics and logs."""
 _KEEP_ALIVE_SECONDS = 20
+_HANDSHAKE_SECONDS = 10.0
 _FAREWELL_SECONDS = 2.0
 
 
@@ -93,14 +94,24 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[Any] | None = None) -> None:
+        """Listen. Uvicorn's own exits the process where it cannot, and gives handshakes no time of their own."""
+        del sockets
         config = self.config
         try:
-            await super().startup(sockets)
-        except SystemExit:
+            server = await asyncio.get_running_loop().create_server(
+                lambda: Connection(config, self.server_state, self.lifespan.state),
+                config.host,
+                config.port,
+                ssl=config.ssl,
+                ssl_handshake_timeout=_HANDSHAKE_SECONDS if config.ssl else None,
+                backlog=config.backlog,
+            )
+        except OSError as exc:
             raise OSError(
-                f"Cannot listen on {config.host}:{config.port}. Is the port taken? Set MARQUEE_HOST and "
-                "MARQUEE_WEB_PORT."
+                f"Cannot listen on {config.host}:{config.port}: {exc.strerror}. Is the port taken? Set MARQUEE_HOST "
+                "and MARQUEE_WEB_PORT."
             ) from None
+        self.servers, self.started = [server], True
         logger.info("listening", address=f"{config.host}:{config.port}", tls=config.is_ssl)
 
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
@@ -152,7 +163,6 @@ def _config(settings: WebSettings, app: ASGIApp, certificate: Watched[_Shown] | 
         app,
         host=settings.host,
         port=settings.web_port,
-        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,

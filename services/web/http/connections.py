@@ -18,7 +18,7 @@ class Connection(H11Protocol):
     """A connection."""
 
     most = 2048
-    """Connections at once. Past that the one that has waited longest for a request, of the address with most, ends."""
+    """Connections at once. Past that one ends, of the address with most: that which has waited longest for a request."""
     head_seconds = 10.0
     """Time for the head of a request."""
     stall_seconds = 30.0
@@ -95,11 +95,11 @@ class Connection(H11Protocol):
         self.transport.abort()
 
     def _make_room(self) -> None:
-        waiting = [each for each in self.connections if isinstance(each, Connection) and each.is_waiting]
-        counts = Counter(map(_host, waiting))
-        oldest = min(waiting, key=lambda each: (-counts[_host(each)], each.waiting_since))
-        self.connections.discard(oldest)
-        oldest.transport.abort()
+        connections = [each for each in self.connections if isinstance(each, Connection)]
+        counts = Counter(map(_host, connections))
+        last = min(connections, key=lambda each: (-counts[_host(each)], not each.is_waiting, each.waiting_since))
+        self.connections.discard(last)
+        last.transport.abort()
 
 
 class _Exchange(h11.Connection):

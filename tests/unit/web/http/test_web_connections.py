@@ -93,6 +93,26 @@ async def test_waiting_connections_give_way_to_another_address() -> None:
         assert await waiting[2].answer() == (200, b"hello")
 
 
+async def test_busy_connections_give_way_to_another_address() -> None:
+    """With all connections taken by one address whose requests do not end, its oldest gives way to a visitor."""
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == "/wait":
+            while (await receive())["type"] != "http.disconnect":
+                pass
+        await hello(scope, receive, send)
+
+    async with serving(endless, connection=Hasty) as port, AsyncExitStack() as stack:
+        busy = [await stack.enter_async_context(connected(port, "127.0.0.2")) for _ in range(3)]
+        for client in busy:
+            await client.send(head("/wait", "GET"))
+            await asyncio.sleep(0.05)
+        visitor = await stack.enter_async_context(connected(port))
+        await visitor.send(head(method="GET"))
+        assert await visitor.answer() == (200, b"hello")
+        assert await busy[0].rest() == b""
+
+
 @pytest.mark.parametrize(
     "data",
     [
