@@ -18,7 +18,7 @@ class Connection(H11Protocol):
     """A connection."""
 
     most = 2048
-    """Connections at once. Past that one ends, of the address with most: that which has waited longest for a request."""
+    """Connections at once. Past that, one of the address with most ends: the one that has waited longest."""
     head_seconds = 10.0
     """Time for the head of a request."""
     stall_seconds = 30.0
