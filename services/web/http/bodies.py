@@ -33,7 +33,10 @@ _COPIES = 4
 """How often a picture lies in memory at the worst moment: as the form has it, in the call, serialized, and at gRPC."""
 _LINGER_SECONDS = 10.0
 _LINGER_BYTES = 64 * MIB
-_uploads = Gauge("marquee_uploads_in_flight", "Requests with a body over 64 KiB that are received or answered.")
+_uploads = Gauge(
+    "marquee_uploads_in_flight",
+    "Requests with a body over 64 KiB, or of unknown length, that are received or answered.",
+)
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,8 @@ class Body:
             raise _too_large(limit)
         file: IO[bytes] = SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115 - it is closed with the request
         self._life.callback(file.close)
+        if not 0 < self._declared <= _MAX_FORM_BYTES:
+            self._life.enter_context(_uploads.track_inprogress())
         async with self._receipts.receiving(self._host) as receipt:
             while self._is_left:
                 receipt.go_on()

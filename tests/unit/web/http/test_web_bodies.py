@@ -5,6 +5,7 @@ import hashlib
 from contextlib import AsyncExitStack
 
 import pytest
+from prometheus_client import REGISTRY
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -149,6 +150,7 @@ async def test_upload_waits_for_memory_and_is_then_refused() -> None:
         await _upload(second, MIB)
         status, text = await second.answer()
         assert (status, b"Try again" in text) == (429, True)
+        await until(lambda: REGISTRY.get_sample_value("marquee_uploads_in_flight") == 1)
         await _upload(small, 1000)
         await until(lambda: house.bodies == 2)
         house.open.set()
