@@ -157,11 +157,17 @@ def test_the_page_asks_visitors_to_sign_in(machine: Machine) -> None:
 
 
 def test_the_page_recognizes_for_a_caller(machine: Machine, token: str) -> None:
-    """Curl's upload gets past nginx and the page to the gateway, with the caller's own token; one of 20 MB does not."""
+    """Curl's upload gets past nginx and the page to the gateway, with the caller's own token; one of 20 MB does not.
+
+    Events get back.
+    """
     with machine.browser(headers={"Authorization": f"Bearer {token}"}) as browser:
         answer = browser.post("/v1/recognize?features=celebrities&recognizers=svm", files={"image": _HOPPER})
         assert answer.json()["verdicts"][0]["displayName"] == "Grace Hopper"
         assert browser.post("/v1/recognize", content=bytes(20 << 20)).status_code == 413
+        events = browser.post("/v1/recognize/stream?recognizers=svm", files={"image": _HOPPER})
+    assert events.headers["content-type"].startswith("text/event-stream")
+    assert "Grace Hopper" in events.text
 
 
 def test_everyone_logs_the_caller(machine: Machine, token: str) -> None:
