@@ -1,6 +1,7 @@
 """Identities: who has signed in, and what the register and the issuer's claims let them do."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from services.runtime.doors.caller import Caller
@@ -53,13 +54,7 @@ class Identities:
     def caller(self, identity: Identity) -> Caller:
         """Return what they may do at this moment. Raises Unauthenticated and Forbidden once they may not sign in."""
         caller = self._listed(identity) if "token" in identity else self._claimed(identity)
-        return Caller(
-            caller.name,
-            caller.scopes - {Scope.RELAY},
-            caller.collections,
-            caller.calls_per_second,
-            caller.daily_micro_usd,
-        )
+        return replace(caller, scopes=caller.scopes - {Scope.RELAY})
 
     @property
     def _register(self) -> Register:

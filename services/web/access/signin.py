@@ -117,15 +117,16 @@ class SignInPage:
         reason = status.TABLE[type(exc)][1]
         _refused_sign_in.inc()
         audit.refusal("sign-in", reason, exc.message, {"peer": address_of(request)})
-        response = self._page(path, errors.http_status(exc), exc.message)
+        response = self._page(path, errors.http_status(exc), exc.message, is_token_wrong=request.method == "POST")
         response.headers.update(errors.headers_of(exc))
         return response
 
-    def _page(self, path: str, code: int = 200, error: str = "") -> Response:
+    def _page(self, path: str, code: int = 200, error: str = "", *, is_token_wrong: bool = False) -> Response:
         return self._renderer.page(
             "signin.html",
             code,
             error=error,
+            is_token_wrong=is_token_wrong,
             next=path,
             takes_tokens=bool(self._settings.callers),
             issuer=self._settings.oidc_issuer or "",
