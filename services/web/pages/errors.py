@@ -46,8 +46,8 @@ _WORDS: Mapping[int, Words] = {
     504: Words("That took too long", "The recognizers did not answer in time.", "retry"),
 }
 _BROKEN = 500
-_WORDLESS = frozenset(("", "INTERNAL", "SCOPE_MISSING"))
-"""Reasons whose message tells people nothing; it names fields and methods of the contract."""
+_WORDLESS = frozenset(("", "CREDENTIALS_MISSING", "INTERNAL", "SCOPE_MISSING"))
+"""Reasons whose message is for programs."""
 
 
 class Errors:

@@ -1,6 +1,7 @@
 // Enrolling: cuts a face out of a picture on the first page and opens the window; shows what was chosen on the page.
 
 import { cut } from "/static/crop.js";
+import { renewToken } from "/static/token.js";
 
 const MOST_BYTES = 16 * 1024 * 1024;
 const MOST_PIXELS = 1600;
@@ -10,6 +11,7 @@ const form = $("enroll-form");
 const result = $("enroll-result");
 let article = null;
 let face = null;
+let isLocked = false;
 
 const numbers = (text) => text.split(" ").map(Number);
 
@@ -91,6 +93,13 @@ document.addEventListener("click", (event) => {
 $("enroll-name")?.addEventListener("input", () => result.replaceChildren());
 $("enroll-pictures")?.addEventListener("change", (event) => preview(event.target));
 document.addEventListener("htmx:after:swap", () => result?.firstElementChild?.scrollIntoView({ block: "nearest" }));
+document.addEventListener("htmx:before:response", ({ detail: { ctx } }) => {
+  if (ctx.target === result) isLocked = [401, 403].includes(ctx.response.status);
+});
+// Back from signing in elsewhere.
+document.addEventListener("visibilitychange", async () => {
+  if (!document.hidden && isLocked && (await renewToken())) result.replaceChildren();
+});
 // The window that it was opened from is gone by then.
 $("enroll")?.addEventListener("close", () => face?.focus());
 form?.addEventListener("htmx:error", () => {

@@ -1,6 +1,7 @@
 // A picture's life on the page: it waits its turn, is sent by htmx, fills with each event, and may be tried again.
 
 import { toast } from "/static/toasts.js";
+import { renewToken } from "/static/token.js";
 
 const MOST_IN_FLIGHT = 2;
 const area = document.getElementById("pictures");
@@ -118,7 +119,7 @@ function send(picture) {
 
 async function again(picture) {
   if (picture.state === "sending" || picture.state === "recognizing") return;
-  if (picture.needsToken && !(await renewToken())) {
+  if (picture.needsToken && !(await renew())) {
     showSignIn(picture);
     return;
   }
@@ -229,7 +230,7 @@ document.addEventListener("htmx:finally:request", async (event) => {
   }
   picture.phase = null;
   picture.lastWords = "";
-  if (picture.needsToken && !picture.hasRenewed && (await renewToken())) {
+  if (picture.needsToken && !picture.hasRenewed && (await renew())) {
     picture.hasRenewed = true; // once: a second refusal is meant
     enter(picture, "queued");
   } else if (picture.state === "done") {
@@ -274,14 +275,10 @@ function linkSignIn(picture) {
   }
 }
 
-/** Fetch the token that forms send back anew. Return whether there is another one, as after signing in again. */
-async function renewToken() {
-  const field = ask.elements.csrf_token;
-  const response = await fetch("/", { headers: { Accept: "text/html" } }).catch(() => null);
-  if (!response?.ok || response.redirected) return false;
-  const token = (await response.text()).match(/name="csrf_token" value="([^"<>]*)"/)?.[1];
-  if (token === undefined || token === field.value) return false;
-  for (const input of document.querySelectorAll('input[name="csrf_token"]')) input.value = token;
+/** Use the token of now. Return whether it is another one, as after signing in again. */
+async function renew() {
+  const token = await renewToken();
+  if (token === undefined) return false;
   for (const form of [...byForm.keys(), template.content.querySelector("form")]) {
     form.setAttribute("hx-headers", JSON.stringify({ "X-CSRF-Token": token }));
     form.elements.csrf_token.value = token;
@@ -294,7 +291,7 @@ async function renewToken() {
 document.addEventListener("visibilitychange", async () => {
   if (document.hidden) return;
   const locked = [...byForm.values()].filter(({ state, needsToken }) => state === "failed" && needsToken);
-  if (!locked.length || !(await renewToken())) return;
+  if (!locked.length || !(await renew())) return;
   for (const picture of locked) enter(picture, "queued");
   next();
 });
