@@ -75,7 +75,7 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, and its response out."""
-        if scope["type"] != "http" or scope["path"] in _PROBES:
+        if scope["type"] != "http" or (scope["path"] in _PROBES and scope["method"] in {"GET", "HEAD"}):
             await self._app(scope, receive, send)
             return
         nonce = secrets.token_urlsafe(_NONCE_BYTES)

@@ -203,3 +203,46 @@ async def test_log_is_one_line_a_request(tmp_path: Path) -> None:
         )
         assert [line["event"] for line in running.lines()] == ["listening", *(["request"] * 3)]
         assert "s3cret" not in running.log.read_text()
+
+
+LINES = (
+    "OPTIONS * HTTP/1.1",
+    "GET http://evil.example/ HTTP/1.1",
+    "GET //evil.example/status/ HTTP/1.1",
+    "GET /\\evil.example/ HTTP/1.1",
+    "GET /%2f%2fevil.example/ HTTP/1.1",
+    "GET /%00 HTTP/1.1",
+    "GET /%ff%fe HTTP/1.1",
+    "GET /%zz HTTP/1.1",
+    f"GET /{'a' * 15_000} HTTP/1.1",
+    "GET /static/..%2f..%2fsettings.py HTTP/1.1",
+    "GET /static/../app.py HTTP/1.1",
+    f"GET /?a=%ff&b=%00&{'c=d&' * 2000} HTTP/1.1",
+    "HEAD / HTTP/1.1",
+    "TRACE / HTTP/1.1",
+    "CONNECT evil.example:443 HTTP/1.1",
+    "DELETE /livez HTTP/1.1",
+    "OPTIONS /livez HTTP/1.1",
+    "POST /readyz HTTP/1.1",
+    "PUT /recognize HTTP/1.1",
+    "POST /static/page.css HTTP/1.1",
+    "GET / HTTP/1.0",
+    "GET / HTTP/2.0",
+    f"GET / HTTP/1.1\r\nCookie: {'a=b; ' * 2000}",
+    "GET / HTTP/1.1\r\nCookie: \xff\xfe\r\nX-Request-Id: \xff\r\nTraceparent: \xff\r\nAccept-Language: \xff",
+    "GET / HTTP/1.1\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA",
+    "POST /recognize HTTP/1.1\r\nContent-Type: \xff/\xff",
+)
+
+
+async def test_hostile_requests_are_answered_without_failures(tmp_path: Path) -> None:
+    """Whatever stands in a request's first line and headers, it is answered, and leads nowhere else."""
+    async with serving(tmp_path, Scripted("svm")) as running:
+        for line in LINES:
+            async with connected(port_of(running)) as raw:
+                host = f"Host: 127.0.0.1:{port_of(running)}\r\nConnection: close"
+                await raw.send(f"{line}\r\n{host}\r\n\r\n".encode("latin-1"))
+                answer = await raw.rest()
+            assert answer[9:10] in {b"2", b"4"}, (line[:80], answer[:200])
+            assert b"evil" not in answer.lower().partition(b"\r\n\r\n")[0], line
+        assert not [line for line in running.lines() if line["event"] == "unforeseen"]
