@@ -132,6 +132,12 @@ def failure(failed: status_pb2.Status, outcome: int = pb.OUTCOME_ERROR) -> Words
     return reason or _OUTCOMES.get(outcome) or _CODES.get(status.code_of(failed)) or _BROKEN
 
 
+def sentence(failed: status_pb2.Status, outcome: int = pb.OUTCOME_ERROR) -> str:
+    """Return it in a line: "Busy, not asked. It has too much to do …". What is wrong with an option it says itself."""
+    told = failure(failed, outcome)
+    return f"{told.title}. {clean(failed.message) if told is _INVALID and failed.message else told.text}"
+
+
 def percent(score: float) -> str:
     """0.934 → 93 %. Numbers that are none count as 0."""
     return f"{round(share(score) * _PERCENT)} %"

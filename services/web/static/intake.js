@@ -16,6 +16,7 @@ const S3 = /^s3:\/\/[^/\s]+\/\S/;
 /** Take in files: those that are pictures become articles, the others are refused in words. */
 export async function take(files) {
   clear();
+  foldIn();
   if (files.length > MOST_PICTURES) toast(`Only the first ${MOST_PICTURES} of ${files.length} pictures are taken.`, "warning");
   const pictures = [...files].slice(0, MOST_PICTURES);
   const refusals = await Promise.all(pictures.map(refusal));
@@ -54,8 +55,13 @@ function isPicture(head) {
   return text.startsWith("\xff\xd8\xff") || text.startsWith("\x89PNG\r\n") || (text.startsWith("RIFF") && text.slice(8) === "WEBP");
 }
 
+function foldIn() {
+  for (const open of form.querySelectorAll("details[open]")) open.open = false;
+}
+
 function takeAddress(text) {
   clear();
+  if (S3.test(text)) foldIn();
   if (S3.test(text)) add({ address: text, name: text });
   else toast(text ? `${text} is no address of a picture such as s3://bucket/picture.jpg.` : "Choose a picture first, or give its address in S3.");
   return S3.test(text);
@@ -74,7 +80,6 @@ form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (!takeAddress(address.value.trim())) return;
   address.value = "";
-  address.closest("details").open = false;
 });
 
 // What folds out over the page goes away again by Escape, which leads back to its button, and by a press elsewhere.

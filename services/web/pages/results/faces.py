@@ -1,5 +1,6 @@
 """The faces on a picture: which of different recognizers' are one, and what each thinks of it. Pure."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,6 +16,8 @@ MOST = 100
 """How many faces are shown; the files to take away have them all."""
 _SAME_FACE = 0.3
 """Minimum IoU of boxes around one face."""
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+"""Where words meet in "AgeRange"."""
 _NEAR_EDGE = 0.22
 _NEAR_BOTTOM = 0.9
 _LEAST_SCORE = 0.005
@@ -291,7 +294,10 @@ def _facts(face: pb.Face) -> Iterator[tuple[str, str]]:
         yield "Looks", ", ".join(f"{word} {degrees:.0f}°" for word, degrees in turns)
     for attribute in face.attributes:
         value = {"true": "yes", "false": "no"}.get(attribute.value, clean(attribute.value))
-        yield clean(attribute.name), f"{value} ({percent(attribute.score)})" if attribute.score else value
+        yield (
+            _HUMP.sub(" ", clean(attribute.name)).capitalize(),
+            f"{value} ({percent(attribute.score)})" if attribute.score else value,
+        )
 
 
 def _landmarks(faces: Iterable[pb.Face]) -> list[tuple[float, float]]:

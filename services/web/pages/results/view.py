@@ -257,8 +257,7 @@ def _nothing(found: pb.RecognizerResult) -> str:
 
 def _remarks(found: pb.RecognizerResult) -> Iterator[str]:
     for error in found.feature_errors:
-        told = words.failure(error.status)
-        yield f"{words.FEATURES.get(error.feature, 'Something')}: {told.title}. {told.text}"
+        yield f"{words.FEATURES.get(error.feature, 'Something')}: {words.sentence(error.status)}"
     for warning in found.warnings:
         yield clean(warning)
 
@@ -308,8 +307,7 @@ def _announcements(
     for one in answer.results:
         yield f"{clean(one.recognizer)}: {_summary(one)}"
     if failed is not None:
-        told = words.failure(failed)
-        yield f"{told.title}. {told.text}"
+        yield words.sentence(failed)
     elif is_done:
         yield f"Done: {headline}."
 
@@ -317,8 +315,7 @@ def _announcements(
 def _summary(found: pb.RecognizerResult) -> str:
     """Return in a line what a recognizer answered."""
     if found.outcome not in {pb.OUTCOME_OK, pb.OUTCOME_PARTIAL}:
-        told = words.failure(found.status, found.outcome)
-        return f"{told.title}. {told.text}"
+        return words.sentence(found.status, found.outcome)
     named = [_told(one) for one in _people(found, {})]
     labels = [f"{clean(one.name)} {percent(one.score)}" for one in found.labels[:_TOLD_LABELS]]
     return f"{words.listed(named or labels) or _nothing(found).removesuffix('.') or 'done'}."
