@@ -41,9 +41,10 @@ class Caller:
         """Raise CollectionForbidden if the caller may not use the collection; an empty one means the default."""
         name = collection or default
         if self.collections is not None and name not in self.collections:
+            allowed = ", ".join(one or "the default one" for one in sorted(self.collections)) or "none"
             raise CollectionForbidden(
                 f"{self.name} may not use {f'the collection {name!r}' if name else 'the default collection'}; "
-                f"it may use: {', '.join(sorted(self.collections)) or 'none'}.",
+                f"it may use: {allowed}.",
                 collection=name,
             )
 

@@ -1,5 +1,6 @@
 """What visitors may do, by their role, in which collections, and how often."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -119,6 +120,8 @@ async def test_collections_are_those_of_the_visitor(closed: Page) -> None:
         for collection, code in (("staff", 200), ("board", 403), ("", 403), ("Staff", 403)):
             answer = await client.post("/v1/recognize", params={"collection": collection}, files={"image": picture()})
             assert answer.status_code == code, (collection, answer.text)
+        choice = (await client.get("/")).text.partition('<select id="collection"')[2].partition("</select>")[0]
+        assert re.findall("<option.*>", choice) == ["<option>staff</option>"]
 
 
 async def test_a_name_breaks_no_header(closed: Page) -> None:
