@@ -293,11 +293,9 @@ def _facts(face: pb.Face) -> Iterator[tuple[str, str]]:
         turns = (("tilted", quality.pose.roll), ("turned", quality.pose.yaw), ("nodding", quality.pose.pitch))
         yield "Looks", ", ".join(f"{word} {degrees:.0f}°" for word, degrees in turns)
     for attribute in face.attributes:
+        name = _HUMP.sub(" ", clean(attribute.name)).capitalize()
         value = {"true": "yes", "false": "no"}.get(attribute.value, clean(attribute.value))
-        yield (
-            _HUMP.sub(" ", clean(attribute.name)).capitalize(),
-            f"{value} ({percent(attribute.score)})" if attribute.score else value,
-        )
+        yield name, f"{value} ({percent(attribute.score)})" if attribute.score else value
 
 
 def _landmarks(faces: Iterable[pb.Face]) -> list[tuple[float, float]]:

@@ -105,7 +105,8 @@ async def test_a_visitor_who_leaves_ends_the_call() -> None:
     endless = scripted("endless", until=lambda: False)
     async with site(endless) as served, served.client() as client:
         async with client.stream("POST", "/recognize", headers=EVENTS, **await form(client)) as response:
-            await anext(events(response.aiter_lines()))
+            stream = events(response.aiter_lines())
+            await anext(stream)
             await until(lambda: endless.calls)
         await until(lambda: endless.cancelled)
 
