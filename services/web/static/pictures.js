@@ -66,6 +66,7 @@ function showPreview({ key, article, preview, address, name }) {
 }
 
 const RUNNING = new Set(["queued", "offline", "sending", "recognizing"]); // as in the style sheet
+const LOOKING = "Looking…";
 const WORDS = {
   queued: "Waiting its turn",
   offline: "Waiting until you are online",
@@ -83,6 +84,13 @@ function enter(picture, state) {
   const [shown, gone] = RUNNING.has(state) ? ["cancel", "again"] : ["again", "cancel"];
   if (document.activeElement === button(article, gone)) button(article, shown).focus({ preventScroll: true });
   tell(picture, WORDS[state]);
+  if (!RUNNING.has(state) && headlineOf(picture).textContent === LOOKING) {
+    headlineOf(picture).textContent = picture.headline === "Waiting" ? "No answer" : picture.headline;
+  }
+}
+
+function headlineOf({ article }) {
+  return article.querySelector(".headline");
 }
 
 function button(article, what) {
@@ -113,7 +121,9 @@ function send(picture) {
   }
   enter(picture, "sending");
   clearProblem(picture);
-  picture.article.querySelector(".headline").textContent = "Looking…";
+  const headline = headlineOf(picture);
+  picture.headline = headline.textContent;
+  headline.textContent = LOOKING;
   picture.form.requestSubmit();
 }
 
