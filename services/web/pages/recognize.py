@@ -40,7 +40,7 @@ _TEMPLATE_KEY = "picture-0"
 _LIST_SECONDS = 2.0
 _PATIENCE_SECONDS = 0.3
 """How long the first view waits for the list of recognizers if it knows an older one."""
-_FRESH_SECONDS = 2.0
+_FRESH_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 10.0
 _MAGIC = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"RIFF", "image/webp"))
 _CHUNK_BYTES = 48 * 1024

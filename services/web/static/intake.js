@@ -19,13 +19,11 @@ export async function take(files) {
   foldIn();
   if (files.length > MOST_PICTURES) toast(`Only the first ${MOST_PICTURES} of ${files.length} pictures are taken.`, "warning");
   const pictures = [...files].slice(0, MOST_PICTURES);
-  const refusals = await Promise.all(pictures.map(refusal));
-  refusals.filter(Boolean).forEach((text) => toast(text));
-  const fit = pictures.filter((_, index) => !refusals[index]);
-  const previews = await Promise.all(fit.map(preview));
+  const read = await Promise.all(pictures.map((file) => Promise.all([file, preview(file), refusal(file)])));
   // The last one is added first, so that they stand in the order in which they were given.
-  for (const [index, file] of [...fit.entries()].reverse()) {
-    add({ file, preview: previews[index], name: file.name || "Pasted picture" });
+  for (const [file, image, words] of read.reverse()) {
+    if (words) toast(words);
+    else add({ file, preview: image, name: file.name || "Pasted picture" });
   }
 }
 
