@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 from tests.support.processes import PATIENCE, ROOT
 
@@ -17,6 +17,7 @@ _FLAGS = ("--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-f
 Visit = Callable[..., AbstractAsyncContextManager[Page]]
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
+expect.set_options(timeout=PATIENCE * 1000)
 
 
 @asynccontextmanager
