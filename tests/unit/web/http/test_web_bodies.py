@@ -56,6 +56,16 @@ async def _upload(client: Client, size: int, path: str = "/recognize") -> None:
     await client.send(head(path, content_length=size) + bytes(size))
 
 
+async def _stall(client: Client, count: int) -> None:
+    """Begin an upload that does not go on, as the one with this number."""
+    await client.send(head("/recognize", content_length=MIB) + b"a")
+    await until(lambda: _in_flight() == count)
+
+
+def _in_flight() -> float | None:
+    return REGISTRY.get_sample_value("marquee_uploads_in_flight")
+
+
 @pytest.mark.parametrize("size", [0, 1, 65_536, 65_537, 3 * MIB + 1])
 @pytest.mark.parametrize("kind", ["image/jpeg", "multipart/form-data; boundary=x"])
 @pytest.mark.parametrize("framing", ["length", "chunks"])
@@ -150,7 +160,7 @@ async def test_upload_waits_for_memory_and_is_then_refused() -> None:
         await _upload(second, MIB)
         status, text = await second.answer()
         assert (status, b"Try again" in text) == (429, True)
-        await until(lambda: REGISTRY.get_sample_value("marquee_uploads_in_flight") == 1)
+        await until(lambda: _in_flight() == 1)
         await _upload(small, 1000)
         await until(lambda: house.bodies == 2)
         house.open.set()
@@ -175,14 +185,13 @@ async def test_stalled_uploads_give_way_to_another_address() -> None:
     bounds = Bounds(memory=GIB, receipts=3)
     async with serving(House().app, bounds) as port, AsyncExitStack() as stack:
         stalled = [await stack.enter_async_context(connected(port, "127.0.0.2")) for _ in range(3)]
-        for client in stalled:
-            await client.send(head("/recognize", content_length=1000) + b"a")
-            await asyncio.sleep(0.05)
+        for count, client in enumerate(stalled, 1):
+            await _stall(client, count)
         visitor = await stack.enter_async_context(connected(port))
         await _upload(visitor, 1000)
         assert (await visitor.answer())[0] == 200
         assert (await stalled[0].answer())[0] == 429
-        await stalled[1].send(bytes(999))
+        await stalled[1].send(bytes(MIB - 1))
         assert (await stalled[1].answer())[0] == 200
 
 
@@ -191,8 +200,7 @@ async def test_upload_beyond_those_that_are_received_takes_the_place_of_a_slow_o
     """With all places taken from one address, a slow upload gives way; if none is slow, the next one is refused."""
     bounds = Bounds(memory=GIB, receipts=1, slow=slow)
     async with serving(House().app, bounds) as port, connected(port) as first, connected(port) as second:
-        await first.send(head("/recognize", content_length=1000) + b"a")
-        await asyncio.sleep(0.05)
+        await _stall(first, 1)
         await _upload(second, 1000)
         assert (await second.answer())[0] == (429 if slow else 200)
 

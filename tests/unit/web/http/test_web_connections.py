@@ -11,14 +11,21 @@ from starlette.types import Receive, Scope, Send
 from services.runtime.limits import MIB
 from services.web.http.connections import Connection
 from tests.support.http import chunk, connected, head, serving
+from tests.support.servers import until
 
 
 class Hasty(Connection):
-    """A connection with little time, beside two more."""
+    """A connection with little time."""
 
-    most = 3
     head_seconds = 0.2
     stall_seconds = 0.2
+
+
+class Few(Connection):
+    """A connection beside two more."""
+
+    most = 3
+    head_seconds = 60.0
 
 
 async def hello(scope: Scope, receive: Receive, send: Send) -> None:
@@ -79,7 +86,7 @@ async def test_answer_that_nobody_reads_ends_the_connection() -> None:
 async def test_waiting_connections_give_way_to_another_address() -> None:
     """With all connections taken by one address that waits, its oldest ends, and a visitor gets theirs."""
     async with (
-        serving(hello, connection=type("Few", (Hasty,), {"head_seconds": 60})) as port,
+        serving(hello, connection=Few) as port,
         AsyncExitStack() as stack,
     ):
         waiting = [await stack.enter_async_context(connected(port, "127.0.0.2")) for _ in range(3)]
@@ -95,18 +102,20 @@ async def test_waiting_connections_give_way_to_another_address() -> None:
 
 async def test_busy_connections_give_way_to_another_address() -> None:
     """With all connections taken by one address whose requests do not end, its oldest gives way to a visitor."""
+    begun = []
 
     async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.append(scope)
         if scope["path"] == "/wait":
             while (await receive())["type"] != "http.disconnect":
                 pass
         await hello(scope, receive, send)
 
-    async with serving(endless, connection=Hasty) as port, AsyncExitStack() as stack:
+    async with serving(endless, connection=Few) as port, AsyncExitStack() as stack:
         busy = [await stack.enter_async_context(connected(port, "127.0.0.2")) for _ in range(3)]
-        for client in busy:
+        for count, client in enumerate(busy, 1):
             await client.send(head("/wait", "GET"))
-            await asyncio.sleep(0.05)
+            await until(lambda count=count: len(begun) == count)
         visitor = await stack.enter_async_context(connected(port))
         await visitor.send(head(method="GET"))
         assert await visitor.answer() == (200, b"hello")
