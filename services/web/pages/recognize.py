@@ -6,10 +6,9 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import structlog
-from google.rpc import status_pb2
 from starlette.datastructures import ImmutableMultiDict
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -27,12 +26,10 @@ from services.web.options import recognition
 from services.web.pages import words
 from services.web.pages.render import Renderer
 from services.web.pages.results import files, view
-from services.web.pages.results.view import Result
+from services.web.pages.results.progress import Arrival, Progress
 from services.web.uploads import Upload, read_upload
 
 logger = structlog.get_logger()
-_Arrived: TypeAlias = pb.RecognizeImageResponse | status_pb2.Status | None
-"""What a call brings: a message, how it failed, or that it is done."""
 _EVENTS = "text/event-stream"
 _KEY = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _TEMPLATE_KEY = "picture-0"
@@ -42,6 +39,8 @@ _PATIENCE_SECONDS = 0.3
 """How long the first view waits for the list of recognizers if it knows an older one."""
 _FRESH_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 10.0
+_HEARTBEAT = ": waiting\n\n"
+"""A comment, which keeps proxies from closing the stream."""
 _MAGIC = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"), (b"RIFF", "image/webp"))
 _CHUNK_BYTES = 48 * 1024
 """A multiple of 3, so that chunks of base64 join."""
@@ -119,40 +118,27 @@ class RecognizePage:
 
     async def _events(self, key: str, file_name: str, asked: pb.RecognizeImageRequest) -> AsyncIterator[str]:
         """Yield events until the call ends; cancels it if the visitor leaves."""
-        answer = pb.RecognizeImageResponse()
-        roster = _asked(await self._roster.recent(), asked.recognizers)
-        arrivals: asyncio.Queue[_Arrived] = asyncio.Queue()
+        progress = Progress(key, file_name, _asked(await self._roster.recent(), asked.recognizers))
+        arrivals: asyncio.Queue[Arrival] = asyncio.Queue()
         calling = asyncio.create_task(self._call(asked, arrivals))
         del asked  # with the picture, whose bytes the call lets go of once they are sent
-        begin = time.monotonic()
-        is_over, is_slow = False, False
         try:
-            yield self._event(view.result(key, file_name, answer, roster))
-            while not is_over:
-                seconds = time.monotonic() - begin
-                news = await _next(arrivals, _HEARTBEAT_SECONDS if is_slow else max(view.SLOW_SECONDS - seconds, 0.1))
-                seconds = time.monotonic() - begin
-                if not news and is_slow:
-                    yield ": waiting\n\n"
-                    continue
-                is_slow = seconds >= view.SLOW_SECONDS
-                for message in news:
-                    if isinstance(message, pb.RecognizeImageResponse):
-                        answer.MergeFrom(message)
-                failed = next((one for one in news if isinstance(one, status_pb2.Status)), None)
-                is_over = failed is not None or None in news
-                result = view.result(
-                    key, file_name, answer, roster, is_done=is_over and not failed, failed=failed, seconds=seconds
-                )
-                yield self._event(result, _links(file_name, answer) if is_over else {})
+            yield self._event(progress)
+            while not progress.is_over:
+                was_slow = progress.is_slow
+                patience = _HEARTBEAT_SECONDS if was_slow else view.SLOW_SECONDS - progress.seconds
+                news = await _next(arrivals, patience)
+                progress.add(news)
+                yield self._event(progress) if news or not was_slow else _HEARTBEAT
         finally:
             calling.cancel()
 
-    def _event(self, result: Result, links: Mapping[str, str] | None = None) -> str:
-        html = self._renderer.text("result.html", result=result, links=links or {}, picture="")
+    def _event(self, progress: Progress) -> str:
+        links = _links(progress.file_name, progress.answer) if progress.is_over else {}
+        html = self._renderer.text("result.html", result=progress.result(), links=links, picture="")
         return "".join(f"data: {line}\n" for line in re.split(r"\r\n|\r|\n", html) if line.strip()) + "\n"
 
-    async def _call(self, asked: pb.RecognizeImageRequest, arrivals: asyncio.Queue[_Arrived]) -> None:
+    async def _call(self, asked: pb.RecognizeImageRequest, arrivals: asyncio.Queue[Arrival]) -> None:
         """Put what the gateway says into the queue, and at last how it ended."""
         try:
             async for message in self._gateway.stream(STREAM, asked):
@@ -212,7 +198,7 @@ class Roster:
         self._time = time.monotonic()
 
 
-async def _next(arrivals: asyncio.Queue[_Arrived], seconds: float) -> list[_Arrived]:
+async def _next(arrivals: asyncio.Queue[Arrival], seconds: float) -> list[Arrival]:
     """Return all that has arrived, nothing if nothing does within the seconds."""
     try:
         news = [await asyncio.wait_for(arrivals.get(), seconds)]

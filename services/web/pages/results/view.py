@@ -22,6 +22,8 @@ _TONES = {pb.OUTCOME_OK: "good", pb.OUTCOME_PARTIAL: "warning", pb.OUTCOME_SKIPP
 _OUTCOMES = {pb.OUTCOME_OK: "Done", pb.OUTCOME_PARTIAL: "Done in part"}
 _NOT_NEEDED = "It was not needed, or there was no time left."
 _TOLD_LABELS = 3
+_MOST = 200
+"""How many of what is found are shown; the files to take away have them all."""
 _ENDING = re.compile(r"\.\w{1,5}$")
 _NO_NAME = re.compile(r"[^\w.()-]+")
 """What is not in names of files."""
@@ -158,9 +160,9 @@ def result(  # noqa: PLR0913 - all that a picture's state depends on
         faces=people.faces_of(key, groups, answer.results, is_done=is_done),
         more_faces=max(0, len(groups) - people.MOST),
         elsewhere=[_elsewhere(one) for one in answer.verdicts if _is_elsewhere(one)],
-        labels=[findings.label(one) for one in answer.labels],
-        texts=list(chain.from_iterable(_texts(one) for one in answer.results)),
-        moderation=[findings.moderation(label) for one in answer.results for label in one.moderation_labels],
+        labels=[findings.label(one) for one in answer.labels[:_MOST]],
+        texts=list(chain.from_iterable(_texts(one) for one in answer.results))[:_MOST],
+        moderation=[findings.moderation(label) for one in answer.results for label in one.moderation_labels][:_MOST],
         problem=None if failed is None else words.failure(failed),
         detail="" if failed is None else clean(failed.message),
         announcements=list(_announcements(answer, headline, failed, is_done=is_done)),
@@ -209,9 +211,9 @@ def _card(found: pb.RecognizerResult, ids: Mapping[tuple[str, bytes], str], list
         outcome=failure.title if failure else _OUTCOMES.get(found.outcome, ""),
         model=_model(found.model) or _model(*listed.models[:1]),
         people=list(_people(found, ids)),
-        labels=[findings.label(one) for one in found.labels],
+        labels=[findings.label(one) for one in found.labels[:_MOST]],
         texts=_texts(found),
-        moderation=[findings.moderation(one) for one in found.moderation_labels],
+        moderation=[findings.moderation(one) for one in found.moderation_labels[:_MOST]],
         nothing=_nothing(found),
         failure=failure,
         detail=clean(found.status.message) if failure else "",
@@ -246,7 +248,7 @@ def _spot(face: pb.Face) -> bytes:
 
 
 def _texts(found: pb.RecognizerResult) -> list[Finding]:
-    return [findings.text(one) for one in found.texts if one.type != pb.TEXT_TYPE_WORD]
+    return [findings.text(one) for one in found.texts[:_MOST] if one.type != pb.TEXT_TYPE_WORD]
 
 
 def _nothing(found: pb.RecognizerResult) -> str:
