@@ -26,7 +26,7 @@ from services.web.options import recognition
 from services.web.pages import words
 from services.web.pages.render import Renderer
 from services.web.pages.results import files, view
-from services.web.pages.results.progress import Arrival, Progress
+from services.web.pages.results.progress import Arrivals, Progress
 from services.web.uploads import Upload, read_upload
 
 logger = structlog.get_logger()
@@ -119,36 +119,23 @@ class RecognizePage:
     async def _events(self, key: str, file_name: str, asked: pb.RecognizeImageRequest) -> AsyncIterator[str]:
         """Yield events until the call ends; cancels it if the visitor leaves."""
         progress = Progress(key, file_name, _asked(await self._roster.recent(), asked.recognizers))
-        arrivals: asyncio.Queue[Arrival] = asyncio.Queue()
-        calling = asyncio.create_task(self._call(asked, arrivals))
+        arrivals = Arrivals(self._gateway.stream(STREAM, asked))
         del asked  # with the picture, whose bytes the call lets go of once they are sent
         try:
             yield self._event(progress)
             while not progress.is_over:
                 was_slow = progress.is_slow
                 patience = _HEARTBEAT_SECONDS if was_slow else view.SLOW_SECONDS - progress.seconds
-                news = await _next(arrivals, patience)
+                news = await arrivals.next(patience)
                 progress.add(news)
                 yield self._event(progress) if news or not was_slow else _HEARTBEAT
         finally:
-            calling.cancel()
+            arrivals.cancel()
 
     def _event(self, progress: Progress) -> str:
         links = _links(progress.file_name, progress.answer) if progress.is_over else {}
         html = self._renderer.text("result.html", result=progress.result(), links=links, picture="")
         return "".join(f"data: {line}\n" for line in re.split(r"\r\n|\r|\n", html) if line.strip()) + "\n"
-
-    async def _call(self, asked: pb.RecognizeImageRequest, arrivals: asyncio.Queue[Arrival]) -> None:
-        """Put what the gateway says into the queue, and at last how it ended."""
-        try:
-            async for message in self._gateway.stream(STREAM, asked):
-                arrivals.put_nowait(message)
-        except Exception as exc:
-            if not isinstance(exc, DomainError | StatusError):
-                logger.exception("unforeseen")
-            arrivals.put_nowait(status.from_exception(exc))
-        else:
-            arrivals.put_nowait(None)
 
 
 class Roster:
@@ -196,17 +183,6 @@ class Roster:
         listed = await self._gateway.call(LIST, pb.ListRecognizersRequest(), _LIST_SECONDS)
         self.known = tuple(listed.recognizers)
         self._time = time.monotonic()
-
-
-async def _next(arrivals: asyncio.Queue[Arrival], seconds: float) -> list[Arrival]:
-    """Return all that has arrived, nothing if nothing does within the seconds."""
-    try:
-        news = [await asyncio.wait_for(arrivals.get(), seconds)]
-    except TimeoutError:
-        return []
-    while not arrivals.empty():
-        news.append(arrivals.get_nowait())
-    return news
 
 
 async def _with_picture(page: str, token: str, picture: bytes) -> AsyncIterator[bytes]:

@@ -1,15 +1,21 @@
 """A picture while recognizers answer: what has come so far, and how long that took."""
 
+import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TypeAlias
 
+import structlog
 from google.rpc import status_pb2
 
 from marquee.v1 import recognizer_pb2 as pb
+from services.runtime import status
+from services.runtime.errors import DomainError
+from services.runtime.status import StatusError
 from services.web.pages.results import view
 from services.web.pages.results.view import Result
 
+logger = structlog.get_logger()
 Arrival: TypeAlias = pb.RecognizeImageResponse | status_pb2.Status | None
 """What a call brings: a message, or at last how it failed, or None: it is done."""
 
@@ -56,3 +62,36 @@ class Progress:
             failed=self._failed,
             seconds=self.seconds,
         )
+
+
+class Arrivals:
+    """What a call brings, as it comes. Made inside the event loop; the call ends with `cancel`, if not before."""
+
+    def __init__(self, messages: AsyncIterator[pb.RecognizeImageResponse]) -> None:
+        self._queue: asyncio.Queue[Arrival] = asyncio.Queue()
+        self._calling = asyncio.create_task(self._call(messages))
+
+    async def next(self, seconds: float) -> list[Arrival]:
+        """Return all that has arrived, nothing if nothing does within the seconds."""
+        try:
+            news = [await asyncio.wait_for(self._queue.get(), seconds)]
+        except TimeoutError:
+            return []
+        while not self._queue.empty():
+            news.append(self._queue.get_nowait())
+        return news
+
+    def cancel(self) -> None:
+        """End the call."""
+        self._calling.cancel()
+
+    async def _call(self, messages: AsyncIterator[pb.RecognizeImageResponse]) -> None:
+        try:
+            async for message in messages:
+                self._queue.put_nowait(message)
+        except Exception as exc:
+            if not isinstance(exc, DomainError | StatusError):
+                logger.exception("unforeseen")
+            self._queue.put_nowait(status.from_exception(exc))
+        else:
+            self._queue.put_nowait(None)
