@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
-from tests.support.processes import ROOT
+from tests.support.processes import PATIENCE, ROOT
 
 _AXE = ROOT / "services/web/node_modules/axe-core/axe.min.js"
 _FLAGS = ("--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
