@@ -21,6 +21,7 @@ _TOGETHER = {
         "tests/deploy/test_check_script.py",
         "tests/deploy/test_dashboards.py",
         "tests/e2e/test_local_system.py",
+        "tests/e2e/test_page_demo.py",
     ),
     "the enrollment servers": (
         "tests/unit/client/test_client_enrollment.py",
