@@ -4,7 +4,7 @@ import base64
 import http
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -71,8 +71,18 @@ def status_of(error: Exception, **metadata: str) -> status_pb2.Status:
     """Return the status for the caller. `metadata` goes with what is unforeseen, such as the request's ID."""
     if isinstance(error, HTTPException):
         code = _CODES.get(error.status_code, _Code.UNKNOWN)
-        return status.make(code, http.HTTPStatus(error.status_code).name, error.detail)
+        return status.make(code, http.HTTPStatus(error.status_code).name, _detail(error))
     return status.from_exception(error, **metadata)
+
+
+def _detail(error: HTTPException) -> str:
+    """Return what is wrong, in words even where Starlette has no more than the status's name."""
+    own = error.headers or {}
+    if error.detail != http.HTTPStatus(error.status_code).phrase:
+        return error.detail
+    if error.status_code == http.HTTPStatus.NOT_FOUND:
+        return "There is nothing here. /openapi.json lists what there is."
+    return f"This path takes {own['Allow']}." if "Allow" in own else error.detail
 
 
 def logged_status(error: Exception) -> status_pb2.Status:
@@ -94,12 +104,17 @@ def http_status(error: Exception) -> int:
 
 
 def retry_after(error: Exception) -> float | None:
-    """Return in how many seconds the call may succeed; None: unknown."""
-    info = error_details_pb2.RetryInfo()
-    for detail in status_of(error).details:
+    """Return in how many seconds the call, or a recognizer of it, may succeed; None: unknown."""
+    return min(_waits(status_of(error)), default=None)
+
+
+def _waits(answer: status_pb2.Status) -> Iterator[float]:
+    info, part = error_details_pb2.RetryInfo(), status_pb2.Status()
+    for detail in answer.details:
         if detail.Unpack(info):
-            return float(info.retry_delay.ToNanoseconds()) / 1e9
-    return None
+            yield float(info.retry_delay.ToNanoseconds()) / 1e9
+        elif detail.Unpack(part):
+            yield from _waits(part)
 
 
 def headers_of(error: Exception) -> dict[str, str]:

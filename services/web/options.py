@@ -1,7 +1,7 @@
 """Options of a recognition as a form or a query gives them: fields of RecognizeImageRequest under their own names."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from google.protobuf import json_format
@@ -32,13 +32,20 @@ def recognition(fields: ImmutableMultiDict[str, str], image: pb.Image) -> pb.Rec
     return request
 
 
-def check(fields: Iterable[str], others: Iterable[str]) -> None:
-    """Raise InvalidRequest for the first field that is no option and none of the others; the message lists them."""
-    known = {name for field in OPTIONS for name in _names_of(field)}.union(others)
+def check(fields: ImmutableMultiDict[str, str], others: Sequence[str]) -> None:
+    """Raise InvalidRequest for a field that is no option and none of the others, and for one that has two values.
+
+    Lists may have several.
+    """
+    takes_several = dict.fromkeys(others, False)
+    for field in OPTIONS:
+        takes_several |= dict.fromkeys(_names_of(field), _is_list(field))
     for name in fields:
-        if name not in known:
+        if name not in takes_several:
             names = ", ".join((*(field.name for field in OPTIONS), *others))
             raise InvalidRequest(f"There is no option {name!r}; known: {names}.", field=name)
+        if not takes_several[name] and len(fields.getlist(name)) > 1:
+            raise InvalidRequest(f"{name} has several values; it takes one.", field=name)
 
 
 def _names_of(field: FieldDescriptor) -> tuple[str, str]:
@@ -52,14 +59,20 @@ def _parts(field: FieldDescriptor, value: str) -> Iterable[str]:
 def _set(request: pb.RecognizeImageRequest, field: FieldDescriptor, values: list[str]) -> None:
     try:
         given = [_value(field, value) for value in values]
-        if field.message_type is not None:
-            json_format.ParseDict({field.name: given[-1]}, request)
-        else:
-            json_format.ParseDict({field.name: given if field.is_repeated else given[-1]}, request)
+        json_format.ParseDict({field.name: _joined(given) if _is_list(field) else given[-1]}, request)
     except (json_format.ParseError, ValueError, RecursionError):
         raise InvalidRequest(
             f"{field.name}: {', '.join(values)} is no value of it{_choices(field)}.", field=field.name
         ) from None
+
+
+def _is_list(field: FieldDescriptor) -> bool:
+    return bool(field.is_repeated and not (field.message_type and field.message_type.GetOptions().map_entry))
+
+
+def _joined(values: Iterable[Any]) -> Sequence[Any]:
+    """Return one list: a form has all of it in one field, or an entry in each."""
+    return [entry for value in values for entry in (value if isinstance(value, list) else [value])]
 
 
 def _value(field: FieldDescriptor, text: str) -> Any:

@@ -43,6 +43,11 @@ _PROBES = frozenset({"/livez", "/readyz"})
 _OPEN = frozenset({*FIXED, "/openapi.json", SIGN_IN, SIGN_OUT})
 _OPEN_FOLDERS = ("/static/", f"{SIGN_IN}/")
 _MISDIRECTED = 421
+_NOT_FOR_PAGES = "A page of another site asks for this. Open Marquee's own page."
+_NOT_FOR_API = (
+    "A page of another site asks for this. That takes its origin in MARQUEE_WEB_CORS_ORIGINS, and the header "
+    "Authorization."
+)
 
 
 class Access:
@@ -138,7 +143,7 @@ class Door:
             )
         is_harmless = request.method in _SAFE_METHODS and (_is_open(path) or not is_api(path))
         if not is_harmless and not site.is_asked_by_itself(request.scope, allows_others=is_api(path)):
-            raise ForeignRequest("A page of another site asks for this. Open Marquee's own page.")
+            raise ForeignRequest(_NOT_FOR_API if is_api(path) else _NOT_FOR_PAGES)
 
     def _admit_program(self, request: Request, session: Session) -> None:
         """Enter a visit of the API. Raises Unauthenticated."""

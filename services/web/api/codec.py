@@ -27,6 +27,7 @@ MAX_ENVELOPE_JSON_BYTES = MIB
 """Of a request in JSON: all of it but its pictures. What the gateway takes is shorter in any spelling."""
 _LONG = re.compile(rb'"([A-Za-z0-9+/=_\\-]{65536,}+)"')
 """A text that is longer than any field but a picture may be. Backslashes: some escape "/" and "+"."""
+_LOAD = "Failed to load JSON: "
 _SPACE = b" \t\r\n"
 
 
@@ -72,7 +73,7 @@ def _cut(data: bytes | bytearray, pictures: Mapping[bytes, tuple[int, int]]) -> 
 
 def _parse(data: bytes, kind: type[M]) -> M:
     if not data.lstrip().startswith(b"{"):
-        raise MalformedRequest("The body is no object in JSON; without fields to set, send {}.")
+        raise MalformedRequest("The body is no object in JSON, in UTF-8; without fields to set, send {}.")
     try:
         return json_format.Parse(data, kind())
     except json_format.ParseError as exc:
@@ -88,7 +89,9 @@ def _words(error: json_format.ParseError) -> str:
         if not isinstance(cause, json_format.ParseError | json.JSONDecodeError):
             words = words.replace(f": {cause}", "")
         cause = cause.__context__
-    return words
+    first, _, known = words.replace(f"{_LOAD}{_LOAD}", _LOAD).partition("\n")
+    fields = ", ".join(re.findall(r"'(\w+)'", known))
+    return first.rstrip(".") + (f"; known: {fields}." if fields else ".")
 
 
 def _images(message: Message) -> Iterator[pb.Image]:

@@ -6,6 +6,7 @@ the contract gets is served without a line.
 """
 
 import json
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -20,6 +21,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from protobuf.wkt import Any as AnyDetail
 from protobuf.wkt import Struct
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.routing import BaseRoute, Route
@@ -27,12 +29,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.types import Message as Event
 
 from services.runtime import status
-from services.runtime.errors import DomainError
+from services.runtime.errors import DomainError, InvalidRequest, MalformedRequest, NotOffered, OutOfTime
+from services.runtime.limits import MIB
 from services.web import errors
 from services.web.api import codec
 from services.web.gateway import SERVICES, Gateway
 
 _MAX_RESERVE_SECONDS = 0.05
+_VERSION = "1"
+_MILLISECONDS = re.compile(r"[0-9]{1,10}")
+_UNPACKED = "The body cannot be unpacked: it is not what its Content-Encoding says."
 M = TypeVar("M", bound=Message)
 UNARY = ("application/json", "application/proto")
 STREAMING = ("application/connect+json", "application/connect+proto")
@@ -44,7 +50,11 @@ class Connect(ConnectASGIApplication[Gateway]):
 
     def __init__(self, gateway: Gateway) -> None:
         super().__init__(
-            service=gateway, endpoints=_endpoints, codecs=(_Json(), _Proto()), read_max_bytes=codec.MAX_BODY_BYTES
+            service=gateway,
+            endpoints=_endpoints,
+            interceptors=(_InWords(),),
+            codecs=(_Json(), _Proto()),
+            read_max_bytes=codec.MAX_BODY_BYTES,
         )
 
     @property
@@ -64,6 +74,14 @@ class Connect(ConnectASGIApplication[Gateway]):
 def path_of(method: MethodDescriptor) -> str:
     """Return the path of a method: "/service/method"."""
     return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def seconds_of(headers: Headers) -> float | None:
+    """Return how long the call may take by the header Connect-Timeout-Ms, in seconds. Raises InvalidRequest."""
+    text = headers.get("connect-timeout-ms", "")
+    if text and not _MILLISECONDS.fullmatch(text):
+        raise InvalidRequest(f"Connect-Timeout-Ms is {text!r}; it takes milliseconds, in 10 digits at most.")
+    return int(text) / 1000 if text else None
 
 
 def _endpoints(gateway: Gateway) -> Mapping[str, Any]:
@@ -121,6 +139,32 @@ def _error(exc: Exception) -> ConnectError:
     )
 
 
+class _InWords:
+    """The library's interceptor, in which its own errors become ours, and those that nobody foresaw lose their text."""
+
+    async def on_start(self, ctx: RequestContext[Any, Any]) -> None:
+        """Do nothing yet."""
+
+    async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None) -> None:
+        """Raise the error that the caller gets in place of this one, if it is not ours."""
+        del token, ctx
+        if error is not None and not (isinstance(error, ConnectError) and error.details):
+            raise _error(_foreseen(error))
+
+
+def _foreseen(error: Exception) -> Exception:
+    """Return what an error of the library means; any other stays as it is."""
+    if not isinstance(error, ConnectError) or error.code is Code.CANCELED:
+        return error
+    if error.code is Code.DEADLINE_EXCEEDED:
+        return OutOfTime("The call did not finish before its deadline.")
+    if error.code is Code.RESOURCE_EXHAUSTED:
+        return HTTPException(413, f"The body is too large: unpacked it may have {codec.MAX_BODY_BYTES // MIB} MiB.")
+    if error.code is Code.UNIMPLEMENTED:
+        return NotOffered(error.message)
+    return MalformedRequest(_UNPACKED if error.message.startswith("decompress") else error.message)
+
+
 class _Detail(ErrorDetail):
     """A detail of an error, which shows itself as JSON, too: the library's protobuf package knows none of its types."""
 
@@ -143,8 +187,11 @@ class _Json:
         return "json"
 
     def encode(self, message: Message) -> bytes:
-        """Return the message in one line."""
-        return codec.to_json(message).encode()
+        """Return the message in one line. Raises ConnectError."""
+        try:
+            return codec.to_json(message).encode()
+        except Exception as exc:  # noqa: BLE001 - the library would show its text
+            raise _error(exc) from None
 
     def decode(self, data: bytes | bytearray, message_class: type[M]) -> M:
         """Return the message. Raises ConnectError."""
@@ -182,7 +229,7 @@ class _Guarded:
         self._kinds = (*kinds, *GRPC_WEB)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a call of a method. Raises HTTPException."""
+        """Answer a call of a method. Raises HTTPException and InvalidRequest."""
         request = Request(scope)
         if request.method != "POST":
             raise HTTPException(405, "Call this method with POST.", {"Allow": "POST"})
@@ -190,9 +237,17 @@ class _Guarded:
         if kind not in self._kinds:
             kinds = ", ".join(self._kinds)
             raise HTTPException(415, f"Content-Type is {kind!r}; this method takes {kinds}.", {"Accept-Post": kinds})
+        _check(request.headers)
         # The library reads all headers, as UTF-8; those that it knows have none but ASCII's letters.
         headers = [(name, value) for name, value in scope["headers"] if value.isascii()]
         await self._app({**scope, "headers": headers}, await _begun(receive), send)
+
+
+def _check(headers: Headers) -> None:
+    """Raise InvalidRequest for headers of the protocol that cannot be kept."""
+    seconds_of(headers)
+    if (version := headers.get("connect-protocol-version", _VERSION)) != _VERSION:
+        raise InvalidRequest(f"Connect-Protocol-Version is {version!r}; this server knows {_VERSION}.")
 
 
 async def _begun(receive: Receive) -> Receive:

@@ -12,13 +12,14 @@ from starlette.datastructures import ImmutableMultiDict
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import BaseRoute, Route
+from starlette.routing import Route
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
 from services.runtime.errors import ImageMissing, InvalidRequest
 from services.web import errors, options
 from services.web.api.codec import to_json
+from services.web.api.connect import seconds_of
 from services.web.gateway import LIST, RECOGNIZE, STREAM, Gateway
 from services.web.uploads import read_upload
 
@@ -42,7 +43,7 @@ class RecognizeApi:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
 
-    def routes(self) -> Sequence[BaseRoute]:
+    def routes(self) -> Sequence[Route]:
         """Return the routes."""
         return (
             Route("/v1/recognize", self.recognize, methods=["POST"]),
@@ -67,6 +68,7 @@ class RecognizeApi:
         """Answer with ListRecognizers' response."""
         if unknown := request.query_params.keys() - {"timeout"}:
             raise InvalidRequest(f"There is no option {min(unknown)!r} here; known: timeout.", field=min(unknown))
+        await request.body()
         message = pb.ListRecognizersRequest()
         call = self._gateway.call(LIST, message, _timeout(request, request.query_params))
         return _answer(await _while_connected(request, call))
@@ -82,8 +84,10 @@ async def _read(request: Request) -> tuple[pb.RecognizeImageRequest, float | Non
     if kind and not kind.startswith("image/") and kind not in BODIES:
         kinds = ", ".join(BODIES)
         raise HTTPException(415, f"Content-Type is {kind!r}; send a picture as {kinds}.", {"Accept-Post": kinds})
-    if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
-        raise HTTPException(415, f"Content-Encoding is {encoding!r}; send the picture as it is.")
+    encoding = request.headers.get("content-encoding", "")
+    if encoding.strip().lower() not in ("", "identity"):
+        words = f"Content-Encoding is {encoding!r}; send the picture as it is."
+        raise HTTPException(415, words, {"Accept-Encoding": "identity"})
     options.check(request.query_params, OTHERS)
     try:
         upload = await read_upload(request)
@@ -97,13 +101,15 @@ async def _read(request: Request) -> tuple[pb.RecognizeImageRequest, float | Non
 
 def _timeout(request: Request, fields: Fields) -> float | None:
     """Return the caller's deadline in seconds: the field `timeout`, or else Connect's header. Raises InvalidRequest."""
-    given, header = fields.get("timeout", "").strip(), request.headers.get("connect-timeout-ms", "").strip()
+    given = fields.get("timeout", "").strip()
+    if not given:
+        return seconds_of(request.headers)
     try:
-        seconds = float(given.removesuffix("s")) if given else int(header) / 1000 if header else None
+        seconds = float(given.removesuffix("s"))
     except ValueError:
         seconds = math.nan
-    if seconds is not None and not 0 <= seconds < math.inf:
-        raise InvalidRequest("timeout takes seconds, such as 2.5, and the header Connect-Timeout-Ms milliseconds.")
+    if not 0 <= seconds < math.inf:
+        raise InvalidRequest(f"timeout: {given} is no value of it; it takes seconds, such as 2.5.", field="timeout")
     return seconds
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -45,9 +46,11 @@ _RESPONSE_HEADERS = (
 
 def routes(gateway: Gateway) -> Sequence[BaseRoute]:
     """Return the routes of the API."""
+    files = RecognizeApi(gateway).routes()
     return (
         *Connect(gateway).routes(),
-        *RecognizeApi(gateway).routes(),
+        *files,
+        *(Route(f"{one.path}/", _refuse_slash, methods=["GET", "POST"]) for one in files),
         Route("/openapi.json", _describe),
         Route("/marquee.{rest:path}", _refuse_method, methods=["GET", "POST"]),
     )
@@ -81,6 +84,11 @@ async def _describe(request: Request) -> Response:
     """Answer with the description of the API."""
     del request
     return FileResponse(_OPENAPI, media_type="application/json", headers={"Cache-Control": "no-cache"})
+
+
+async def _refuse_slash(request: Request) -> Response:
+    """Refuse a path with a slash too many: curl prints nothing of a redirect. Raises HTTPException."""
+    raise HTTPException(404, f"There is nothing at {request.url.path!r}. /openapi.json lists what there is.")
 
 
 async def _refuse_method(request: Request) -> Response:

@@ -67,7 +67,6 @@ class Errors:
 
     def response(self, request: Request, error: Exception) -> Response:
         """Return what the visitor gets for any exception; of one that is not foreseen it does not show the text."""
-        bind_contextvars(reason=status.reason_of(errors.status_of(error)))
         request_id = str(get_contextvars().get("request_id", ""))
         bind_contextvars(reason=status.reason_of(errors.status_of(error)))
         if errors.is_api(request.url.path):

@@ -56,7 +56,8 @@ def test_several_pictures_stay_in_order() -> None:
         b"[]",
         b"null",
         b'"text"',
-        b"\xff\xfe{}",
+        "{}".encode("utf-16"),
+        b"\xef\xbb\xbf{}",
         b"[" * 100_000,
         b'{"image": ' * 2000 + b"1" + b"}" * 2000,
         b'{"imag": {}}',
@@ -121,7 +122,11 @@ def test_a_picture_is_in_memory_once_as_text() -> None:
         (b'{"image": 1}', "The body is no RecognizeImageRequest in JSON: Failed to parse image field."),
         (b'{"features": [{}]}', "The body is no RecognizeImageRequest in JSON: Failed to parse features field"),
         (b'{"maxLabels": "x"}', "in JSON: Failed to parse maxLabels field."),
-        (b'{"imag": {}}', 'has no field named "imag"'),
+        (
+            b'{"image": {"conten": ""}}',
+            'has no field named "conten" at "RecognizeImageRequest.image"; known: content, s3O',
+        ),
+        (b'{"requestId": "a", "requestId": "b"}', "in JSON: Failed to load JSON: duplicate key requestId."),
         (b"{,}", "Failed to load JSON: Expecting property name"),
     ],
 )

@@ -198,6 +198,14 @@ async def test_details_pass_through(api: Stage) -> None:
     assert sorted(one["message"].partition(":")[0] for one in statuses) == NAMES
 
 
+async def test_recognizers_say_when_to_come_back(api: Stage) -> None:
+    """If all recognizers are too busy, HTTP's own header says when the first of them is free again."""
+    for seconds, name in enumerate(NAMES, 2):
+        api.fail(name, Throttled("Too many.", retry_after=seconds))
+    answer = await call(api, RECOGNIZE, PICTURE)
+    assert (error(answer), answer.headers["retry-after"]) == ((429, "resource_exhausted", "THROTTLED"), "2")
+
+
 async def test_streams_end_with_the_error(api: Stage) -> None:
     """A stream that fails ends with the error and its details."""
     for name in NAMES:
@@ -232,20 +240,46 @@ async def test_what_is_no_call_is_refused_in_words(api: Stage, method: str, path
 
 
 @pytest.mark.parametrize(
-    ("headers", "status"),
+    ("headers", "expected"),
     [
-        ({"content_encoding": "br"}, 501),
-        ({"connect_protocol_version": "2"}, 400),
-        ({"connect_timeout_ms": "soon"}, 400),
-        ({"connect_timeout_ms": "-1"}, 400),
-        ({"connect_timeout_ms": "1" * 11}, 400),
+        ({"content_encoding": "br"}, (501, "unimplemented", "NOT_OFFERED")),
+        ({"content_encoding": "gzip"}, (400, "invalid_argument", "MALFORMED_REQUEST")),
+        ({"connect_protocol_version": "2"}, (400, "invalid_argument", "INVALID_REQUEST")),
+        *(
+            ({"connect_timeout_ms": text}, (400, "invalid_argument", "INVALID_REQUEST"))
+            for text in ("soon", "-1", "+1", "1.5", "1_0", "1" * 11)
+        ),
     ],
 )
-async def test_headers_that_make_no_sense_are_refused(api: Stage, headers: dict[str, str], status: int) -> None:
-    """Headers of the protocol that cannot be kept are errors in Connect's JSON."""
+async def test_headers_that_make_no_sense_are_refused(
+    api: Stage, headers: dict[str, str], expected: tuple[int, str, str]
+) -> None:
+    """Headers of the protocol that cannot be kept are errors in Connect's JSON, in words of ours."""
     answer = await call(api, RECOGNIZE, PICTURE, **headers)
-    assert (answer.status_code, "Traceback" in answer.text) == (status, False)
-    assert answer.json()["code"] in {"invalid_argument", "unimplemented"}
+    assert error(answer) == expected
+    assert "Error -3" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "NOT_OFFERED"),
+        (b"\0\0", "MALFORMED_REQUEST"),
+        (b"\0\0\0\1\0{}", "MALFORMED_REQUEST"),
+        (b"\0\xff\xff\xff\xff{}", "REQUEST_ENTITY_TOO_LARGE"),
+        (envelope(b"{}", 1), "MALFORMED_REQUEST"),
+        (envelope(b"{}", 2), "MALFORMED_REQUEST"),
+        (envelope(b"{}", 0x80), "MALFORMED_REQUEST"),
+        (envelope(json.dumps(PICTURE).encode()) * 2, "NOT_OFFERED"),
+    ],
+)
+async def test_envelopes_that_make_no_sense_are_refused(api: Stage, body: bytes, reason: str) -> None:
+    """A stream's request that is not one envelope ends with the caller's error, and its reason."""
+    answer = await post(api, STREAM, body, content_type="application/connect+json")
+    ((flags, end),) = envelopes(answer.content)
+    content = json.loads(end)["error"]
+    assert (answer.status_code, flags, content["details"][0]["debug"]["reason"]) == (200, 2, reason)
+    assert content["code"] in {"invalid_argument", "unimplemented", "resource_exhausted"}
 
 
 async def test_headers_with_other_letters_are_left_alone(api: Stage) -> None:
@@ -266,7 +300,7 @@ async def test_deadlines_go_to_the_recognizers(api: Stage) -> None:
 async def test_a_deadline_that_has_passed_is_said(api: Stage) -> None:
     """A call without time left is deadline_exceeded."""
     answer = await call(api, RECOGNIZE, PICTURE, connect_timeout_ms="0")
-    assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+    assert error(answer) == (504, "deadline_exceeded", "OUT_OF_TIME")
 
 
 @pytest.mark.parametrize("path", [RECOGNIZE, STREAM])

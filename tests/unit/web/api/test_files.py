@@ -126,10 +126,14 @@ async def test_options_are_the_contracts_fields(api: Stage, query: dict[str, Any
         ({"params": {"recognizers": "x"}}, 400, "There is no recognizer 'x' here"),
         ({"params": {"face_boxes": "[{"}}, 400, "face_boxes: [{"),
         ({"params": {"recognizer_options": '{"svm": {"retries": 1}}'}}, 400, "recognizer_options"),
-        ({"params": {"timeout": "soon"}}, 400, "timeout takes seconds"),
-        ({"params": {"timeout": "-1"}}, 400, "timeout takes seconds"),
-        ({"params": {"timeout": "nan"}}, 400, "timeout takes seconds"),
-        ({"headers": {"connect-timeout-ms": "x"}}, 400, "timeout takes seconds"),
+        ({"params": {"timeout": "soon"}}, 400, "timeout: soon is no value of it; it takes seconds"),
+        ({"params": {"timeout": "-1"}}, 400, "it takes seconds"),
+        ({"params": {"timeout": "nan"}}, 400, "it takes seconds"),
+        ({"params": {"timeout": "1"}, "data": {"timeout": "2"}}, 400, "timeout has several values"),
+        ({"params": {"max_labels": ["1", "2"]}}, 400, "max_labels has several values"),
+        ({"params": {"recognizer_options": ["{}", "{}"]}}, 400, "recognizer_options has several values"),
+        ({"headers": {"connect-timeout-ms": "x"}}, 400, "Connect-Timeout-Ms is 'x'"),
+        ({"headers": {"connect-timeout-ms": "+5"}}, 400, "Connect-Timeout-Ms is '+5'"),
         ({"files": {"image": b""}}, 400, "curl -F image=@picture.jpg"),
         ({"files": {"file": picture()}}, 400, "image"),
         ({"files": None, "data": {"image": "x.jpg"}}, 400, "image"),
@@ -153,6 +157,26 @@ async def test_what_is_wrong_is_told(api: Stage, path: str, parts: dict[str, Any
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json")
     assert words in content["message"]
     assert content["details"][0]["debug"]["domain"] == "marquee"
+
+
+@pytest.mark.parametrize("boxes", ["[{0}, {1}]", ["{0}", "{1}"], ["[{0}]", "{1}"]], ids=["list", "entries", "both"])
+async def test_boxes_are_a_list_or_its_entries(api: Stage, boxes: str | list[str]) -> None:
+    """Face boxes stand in one field as a list, or each in its own, as clients made from the description send them."""
+    pair = [json.dumps({"left": left, "top": 0.1, "width": 0.5, "height": 0.5}) for left in (0.1, 0.2)]
+    given = boxes if isinstance(boxes, list) else [boxes]
+    answer = await send(
+        api, data={"face_boxes": [one.replace("{0}", pair[0]).replace("{1}", pair[1]) for one in given]}
+    )
+    assert answer.status_code == 200
+    assert [round(box.left, 1) for box in api.recognizers["svm"].calls[0].face_boxes] == [0.1, 0.2]
+
+
+@pytest.mark.parametrize("path", ["/v1/recognize/", "/v1/recognizers/", "/v1/nothing", "/v1/"])
+async def test_other_paths_are_not_there(api: Stage, path: str) -> None:
+    """A path with a typing error, a slash at its end too, is 404 in JSON, and leads nowhere else."""
+    answer = await send(api, path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert "/openapi.json" in answer.json()["message"]
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
@@ -239,6 +263,7 @@ async def test_recognizers_are_listed(api: Stage) -> None:
     answer = await ask(api, "GET", "/v1/recognizers")
     assert sorted(one["name"] for one in answer.json()["recognizers"]) == NAMES
     assert (await ask(api, "GET", "/v1/recognizers", params={"x": "1"})).status_code == 400
+    assert (await ask(api, "GET", "/v1/recognizers", content=bytes(17 << 20))).status_code == 413
 
 
 async def test_the_description_is_served(api: Stage) -> None:
