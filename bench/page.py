@@ -14,7 +14,7 @@ from typing import Any
 
 from playwright.async_api import Browser
 
-from tests.support.browser import chromium, drop, layout_shift, visitor
+from tests.support.browser import chromium, drop, holds, layout_shift, visitor
 from tests.support.pictures import demo
 from tests.support.servers import LEFT, Scripted, face, result
 from tests.support.web import recognizing, web
@@ -87,7 +87,7 @@ async def _drop_to_card(browser: Browser, url: str, picture: Path) -> tuple[floa
         await page.goto("/")
         await page.evaluate(_STOPWATCH)
         await drop(page, picture)
-        await page.wait_for_function("window.filled !== undefined")
+        await holds(page, "window.filled !== undefined")
         await page.locator("[data-recognizer=second]:not([data-state=pending])").wait_for()
         return await page.evaluate("window.filled - window.dropped"), await layout_shift(page)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page
 
-from tests.support.browser import Visit, axe, layout_shift
+from tests.support.browser import Visit, axe, holds, layout_shift
 from tests.support.stage import Stage
 from tests.support.states import COMPLAINTS, STATES, Pictures, Scene
 
@@ -39,7 +39,7 @@ async def test_keeps_nobody_out(visit: Visit, stage: Stage, pictures: Pictures, 
         assert await axe(page, "color-contrast") == []
         assert await layout_shift(page) == 0
         await page.set_viewport_size({"width": 320, "height": 640})
-        await page.wait_for_function("document.documentElement.scrollWidth <= 320")
+        await holds(page, "document.documentElement.scrollWidth <= 320")
 
 
 @pytest.mark.parametrize("name", _READ_ALOUD)

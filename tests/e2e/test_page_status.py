@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.support.browser import Visit
+from tests.support.browser import Visit, holds
 
 pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 ASK_AGAIN = 5_100
@@ -16,7 +16,7 @@ async def test_keeps_focus_and_scroll_while_it_asks_again(visit: Visit) -> None:
         await page.goto("/status")
         await page.get_by_role("link", name="Ask again").focus()
         await page.mouse.wheel(0, 300)
-        await page.wait_for_function("scrollY == 300")
+        await holds(page, "scrollY == 300")
         heading = page.get_by_role("heading", name="svm")
         await heading.evaluate("node => { window.kept = node }")
         async with page.expect_response("**/status/recognizers"):

@@ -1,5 +1,6 @@
 """Chromium as visitors of the page use it, driven by Playwright. What a page complains of fails the test."""
 
+import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -82,6 +83,13 @@ async def _drag(page: Page, files: Sequence[Path], *events: str) -> None:
     place = {"x": size["width"] // 2, "y": size["height"] // 2}
     for event in events:
         await session.send("Input.dispatchDragEvent", {"type": event, "data": data, **place})
+
+
+async def holds(page: Page, expression: str) -> None:
+    """Wait until the expression is true. Playwright's own way has the page evaluate it, which its policy forbids."""
+    async with asyncio.timeout(PATIENCE):
+        while not await page.evaluate(expression):  # noqa: ASYNC110 - the condition is in another process
+            await asyncio.sleep(0.02)
 
 
 async def axe(page: Page, *rules: str) -> list[str]:
