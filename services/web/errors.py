@@ -76,13 +76,13 @@ def status_of(error: Exception, **metadata: str) -> status_pb2.Status:
 
 
 def _detail(error: HTTPException) -> str:
-    """Return what is wrong, in words even where Starlette has no more than the status's name."""
-    own = error.headers or {}
+    """Return what is wrong, and what is right where Starlette has no more than the status's name."""
     if error.detail != http.HTTPStatus(error.status_code).phrase:
         return error.detail
-    if error.status_code == http.HTTPStatus.NOT_FOUND:
-        return "There is nothing here. /openapi.json lists what there is."
-    return f"This path takes {own['Allow']}." if "Allow" in own else error.detail
+    if allowed := (error.headers or {}).get("Allow"):
+        return f"{error.detail}. This path takes {allowed}."
+    is_missing = error.status_code == http.HTTPStatus.NOT_FOUND
+    return f"{error.detail}. /openapi.json lists what there is." if is_missing else error.detail
 
 
 def logged_status(error: Exception) -> status_pb2.Status:
