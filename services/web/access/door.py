@@ -37,11 +37,11 @@ SIGN_OUT = "/sign-out"
 NOTICE = "notice"
 """Key of the session's word to whoever has to sign in again: why."""
 _NONCE_BYTES = 16
-_BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
+_BEARER = re.compile(r"bearer +([!-~]{1,12288})", re.IGNORECASE)
+"""gRPC carries these characters, and as many beside all else that the gateway is shown."""
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _PROBES = frozenset({"/livez", "/readyz"})
-_OPEN = frozenset({*FIXED, "/openapi.json", SIGN_IN, SIGN_OUT})
-_OPEN_FOLDERS = ("/static/", f"{SIGN_IN}/")
+_FILES = frozenset({*FIXED, "/openapi.json"})
 _MISDIRECTED = 421
 _NOT_FOR_PAGES = "A page of another site asks for this. Open Marquee's own page."
 _NOT_FOR_API = (
@@ -94,12 +94,13 @@ class Door:
                 is_page = headers.get("content-type", "").startswith("text/html")
                 for name, value in security_headers(nonce, is_page=is_page, is_https_only=is_https_only).items():
                     headers.setdefault(name, value)
-                if self._is_to_keep(session, kept, is_page=is_page):
+                if stranger is None and self._is_to_keep(session, kept, is_page=is_page):
                     headers.append("Set-Cookie", self._access.sessions.cookie(session, is_secure=is_secure))
             await send(message)
 
         visit.enter(Visit(None, "", (), nonce, session.csrf_token, is_confirmed=False))
-        app = self._answer(Request(scope), session) or self._app
+        stranger = self._refuse_stranger(Request(scope))
+        app = stranger or self._answer(Request(scope), session) or self._app
         await app(scope, receive, send_safely)
 
     def _session(self, request: Request, *, is_secure: bool) -> tuple[Session, Session | None]:
@@ -120,11 +121,24 @@ class Door:
         is_blank = session.is_blank and (kept is None or kept.is_blank)
         return session != kept and (is_page or not is_blank)
 
-    def _answer(self, request: Request, session: Session) -> Response | None:
-        """Return the answer to who is not let in; None: they are."""
+    def _refuse_stranger(self, request: Request) -> Response | None:
+        """Return the answer to what another site makes a browser ask, which came without its session; None: it did not.
+
+        It leaves the session alone: a new one would sign the visitor out.
+        """
         try:
             self._check_origin(request)
-            if is_api(request.scope["path"]) and not _is_open(request.scope["path"]):
+        except (DomainError, HTTPException) as exc:
+            return self._refuse(request, exc)
+        return None
+
+    def _answer(self, request: Request, session: Session) -> Response | None:
+        """Return the answer to who is not let in; None: they are, or it is a file, which is the same for everybody."""
+        path = request.scope["path"]
+        try:
+            if _is_file(path):
+                return None
+            if is_api(path):
                 self._admit_program(request, session)
             else:
                 self._admit_person(request, session)
@@ -141,7 +155,7 @@ class Door:
             raise HTTPException(
                 _MISDIRECTED, "The page is not served under this name. MARQUEE_WEB_URL says which it is."
             )
-        is_harmless = request.method in _SAFE_METHODS and (_is_open(path) or not is_api(path))
+        is_harmless = request.method in _SAFE_METHODS and (_is_file(path) or not is_api(path))
         if not is_harmless and not site.is_asked_by_itself(request.scope, allows_others=is_api(path)):
             raise ForeignRequest(_NOT_FOR_API if is_api(path) else _NOT_FOR_PAGES)
 
@@ -159,7 +173,7 @@ class Door:
         """Enter the visit of whoever shows a token, which the gateway gets unchanged. Raises Unauthenticated."""
         match = _BEARER.fullmatch(values[0])
         if len(values) != 1 or match is None or not values[0].isascii():
-            raise TokenInvalid("The header Authorization has to be Bearer TOKEN.")
+            raise TokenInvalid("The header Authorization has to be Bearer TOKEN, of at most 12 KiB.")
         if self._is_token_for_gateway:
             visit.enter(replace(visit.current(), is_confirmed=True))
         elif self._settings.callers:
@@ -181,7 +195,7 @@ class Door:
     def _admit_person(self, request: Request, session: Session) -> None:
         """Enter a visit of a page. Raises Unauthenticated."""
         caller = self._caller(session)
-        if caller is None and _is_open(request.scope["path"]):
+        if caller is None and _is_for_signing_in(request.scope["path"]):
             return
         is_confirmed = request.method in _SAFE_METHODS or _has_token(request)
         self._enter(request, session, caller, is_confirmed=is_confirmed)
@@ -223,8 +237,12 @@ def address_of(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _is_open(path: str) -> bool:
-    return path in _OPEN or path.startswith(_OPEN_FOLDERS)
+def _is_file(path: str) -> bool:
+    return path in _FILES or path.startswith("/static/")
+
+
+def _is_for_signing_in(path: str) -> bool:
+    return path in {SIGN_IN, SIGN_OUT} or path.startswith(f"{SIGN_IN}/")
 
 
 def _has_token(request: Request) -> bool:

@@ -84,6 +84,14 @@ async def test_a_page_of_another_site_can_do_nothing(opened: Page, recognizer: S
     assert len(recognizer.calls) == 1
 
 
+async def test_a_page_of_another_site_signs_nobody_out(closed: Page) -> None:
+    """Its form comes without the visitor's cookie, and the answer puts no other in its place."""
+    async with closed.client(headers={"Origin": "https://evil.example"}) as client:
+        for path in ("/recognize", "/sign-in", "/sign-out", "/nothing"):
+            answer = await client.post(path)
+            assert (answer.status_code, answer.headers.get("set-cookie")) == (403, None), path
+
+
 async def test_a_form_takes_the_token_of_its_session(opened: Page, recognizer: Scripted) -> None:
     """A picture is sent to nobody without the token, with another session's, or a token without its cookie."""
     async with opened.client() as client, opened.client() as other:
@@ -131,6 +139,8 @@ NO_TOKENS: list[list[tuple[str, str]]] = [
     [("Authorization", f"Bearer {TOKEN} {TOKEN}")],
     [("Authorization", TOKEN)],
     [("Authorization", "Bearer wrong")],
+    [("Authorization", f"Bearer {TOKEN}\x01")],
+    [("Authorization", f"Bearer {'a' * 13_000}")],
     [("Authorization", f"Bearer {TOKEN}"), ("Authorization", f"Bearer {PAGE}")],
     [("Authorization", f"Bearer {TOKEN}\N{LATIN SMALL LETTER E WITH ACUTE}")],
     [("Marquee-Caller", "somebody"), ("Authorization", "Bearer wrong")],

@@ -172,6 +172,7 @@ async def test_the_register_has_the_last_word(closed: Page, callers: Path, chang
         await sign_in(client, TOKEN)
         _write(callers, changed)
         await closed.refresh()
+        assert "set-cookie" not in (await client.get("/icon.svg")).headers  # caches keep it for everybody
         assert await is_signed_in(client) == bool(remains)
         assert remains in (await client.get("/")).text
         assert remains or 'role="alert"' in (await client.get("/sign-in")).text
