@@ -18,6 +18,7 @@ from services.web.settings import WebSettings
 _MAX_NAME_CHARACTERS = 80
 _NAME_CLAIMS = ("preferred_username", "email", "sub")
 """Claims of a name where the one that is asked for is missing."""
+_NAMELESS = "You"
 
 
 class Identities:
@@ -87,9 +88,9 @@ class Identities:
         )
 
     def _name(self, claims: Mapping[str, Any]) -> str:
-        texts = (claim(claims, name) for name in (self._settings.oidc_name_claim, *_NAME_CLAIMS))
-        name = next(text for text in texts if isinstance(text, str) and text.strip())
-        return CONTROL_IN_NAME.sub(" ", name).strip()[:_MAX_NAME_CHARACTERS]
+        values = (claim(claims, name) for name in (self._settings.oidc_name_claim, *_NAME_CLAIMS))
+        texts = (CONTROL_IN_NAME.sub(" ", value).strip() for value in values if isinstance(value, str))
+        return next((text for text in texts if text), _NAMELESS)[:_MAX_NAME_CHARACTERS]
 
 
 def claim(claims: Mapping[str, Any], path: str) -> object:

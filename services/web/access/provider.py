@@ -36,6 +36,8 @@ _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_
 _METHODS = "token_endpoint_auth_methods_supported"
 _NAME = "marquee"
 _MAX_CHARACTERS = 300
+_MAX_BYTES = 1024 * 1024
+"""Most of an answer."""
 
 
 class Provider:
@@ -142,6 +144,8 @@ class _App(StarletteOAuth2App):  # type: ignore[misc] # Authlib has no types
                 "timeout": _SECONDS / 2,
                 "verify": ssl.create_default_context(cafile=settings.oidc_ca),
                 "follow_redirects": False,
+                "headers": {"Accept-Encoding": "identity"},
+                "event_hooks": {"response": [_bound]},
             },
         )
 
@@ -161,3 +165,28 @@ class _App(StarletteOAuth2App):  # type: ignore[misc] # Authlib has no types
         own |= {"_loaded_at": metadata["_loaded_at"], "id_token_signing_alg_values_supported": list(_ALGORITHMS)}
         self.server_metadata: dict[str, Any] = own
         return own
+
+
+async def _bound(response: httpx2.Response) -> None:
+    """Let no more of the answer be read than has room. Raises ValueError for one that would grow in reading."""
+    if "content-encoding" in response.headers:
+        raise ValueError("the answer is compressed, which was not asked for")
+    response.stream = _Bounded(response.stream)
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """An answer's body, which breaks off where it is too large."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for piece in self._body:
+            size += len(piece)
+            if size > _MAX_BYTES:
+                raise ValueError("the answer is too large")
+            yield piece
+
+    async def aclose(self) -> None:
+        await self._body.aclose()

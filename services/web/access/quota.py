@@ -33,7 +33,7 @@ class Quota:
             if caller.calls_per_second is not None:
                 self._calls.check(caller)
             elif path not in _FREE and (self._counts_anonymous or not caller.is_anonymous):
-                name = f"anonymous@{network(address)}" if caller.is_anonymous else caller.name
+                name = f"{caller.name} {network(address)}" if caller.is_anonymous else caller.name
                 self._count(self._pictures, name, self._pictures_per_minute, "send", "pictures")
 
         return count

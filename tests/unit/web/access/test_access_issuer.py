@@ -205,6 +205,7 @@ async def test_an_issuer_without_keys_signs_nobody_in(gateway: str, liar: Issuer
         {"token_endpoint": "http://evil.example/"},
         {"jwks_uri": 7},
         {"authorization_endpoint": "javascript:alert(1)"},
+        {"more": "a" * 1024 * 1024},
         "https://127.0.0.1:1/",
     ],
 )
@@ -326,6 +327,15 @@ async def test_claims_of_userinfo_count(gateway: str, liar: Issuer) -> None:
             asked = await leave(client)
             answer_with(liar, asked, roles=None)
             assert (await come_back(client, asked)).status_code == code, sub
+
+
+async def test_visitors_are_greeted_by_the_first_name_that_is_one(gateway: str, liar: Issuer) -> None:
+    """Names of blanks and control characters alone are passed over."""
+    async with trusting(gateway, liar) as served, served.client() as client:
+        asked = await leave(client)
+        answer_with(liar, asked, name="\x00\u202e", preferred_username=7, email="ada@example.com")
+        await come_back(client, asked)
+        assert "ada@example.com" in (await client.get("/status")).text
 
 
 async def test_nobody_has_the_name_of_a_caller_in_the_register(gateway: str, liar: Issuer, tmp_path: Path) -> None:
