@@ -11,6 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 _FREE_PIECES = 1000
 _MEAN_PIECE_BYTES = 64
+_FRAMINGS = frozenset({b"content-length", b"transfer-encoding"})
 _malformed = Metric("marquee_http_malformed_requests", "Total requests that are no HTTP/1.1.")
 
 
@@ -103,7 +104,10 @@ class Connection(H11Protocol):
 
 
 class _Exchange(h11.Connection):
-    """HTTP/1.1's parser, which refuses a body in tiny pieces: each costs time, during which nobody else is served."""
+    """HTTP/1.1's parser, which refuses bodies in tiny pieces: each costs time, during which nobody else is served.
+
+    It refuses those with two lengths, too, of which a proxy in front may believe the other.
+    """
 
     _pieces = 0
     _bytes = 0
@@ -111,6 +115,8 @@ class _Exchange(h11.Connection):
     def next_event(self) -> Any:
         event = super().next_event()
         if isinstance(event, h11.Request):
+            if {name for name, _ in event.headers} >= _FRAMINGS:
+                raise h11.RemoteProtocolError("The body has two lengths.")
             self._pieces = self._bytes = 0
         elif isinstance(event, h11.Data):
             self._pieces += 1

@@ -132,6 +132,7 @@ async def test_busy_connections_give_way_to_another_address() -> None:
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n",
+        head(transfer_encoding="chunked", content_length="4") + b"0\r\n\r\n",
         head(transfer_encoding="chunked") + b"no hexadecimal number\r\n",
         head(transfer_encoding="chunked") + chunk(b"a") * 5000,
     ],
