@@ -68,7 +68,6 @@ class Errors:
     def response(self, request: Request, error: Exception) -> Response:
         """Return what the visitor gets for any exception; of one that is not foreseen it does not show the text."""
         request_id = str(get_contextvars().get("request_id", ""))
-        bind_contextvars(reason=status.reason_of(errors.status_of(error)))
         if errors.is_api(request.url.path):
             return errors.json_response(error, **({"request_id": request_id} if request_id else {}))
         code = errors.http_status(error)

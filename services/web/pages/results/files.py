@@ -19,8 +19,8 @@ _COLUMNS = (
     *("file", "face", "left", "top", "width", "height", "verdict", "verdict_name", "verdict_score"),
     *("recognizer", "outcome", "opinion", "name", "person_id", "score", "problem"),
 )
-_FORMULA = re.compile(r"[\t\r\n]|\s*[=+\-@|%＝＋－＠]")  # noqa: RUF001 - spreadsheets read these, too
-"""The beginning of text that a spreadsheet may compute, some after leaving out blanks."""
+_FORMULA = re.compile(r"(^|;)(?=[\t\r\n]|\s*[=+\-@|%＝＋－＠])")  # noqa: RUF001 - spreadsheets read these, too
+"""Where text begins that a spreadsheet may compute, some after leaving out blanks. For some a semicolon ends a cell."""
 _Row: TypeAlias = dict[str, object]
 
 
@@ -93,5 +93,4 @@ def _cell(value: object) -> object:
     """Return numbers as they are, and text that is in one line and no formula."""
     if not isinstance(value, str):
         return value
-    text = words.clean(value)
-    return f"'{text}" if _FORMULA.match(text) else text
+    return _FORMULA.sub(r"\1'", words.clean(value))

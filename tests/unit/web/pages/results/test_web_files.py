@@ -62,7 +62,7 @@ def test_csv_of_pictures_without_boxes(
 
 
 @given(
-    st.sampled_from(["=", "+", "-", "@", "\t=", " \n=", "＝", "|", "%"]),  # noqa: RUF001 - as spreadsheets read them
+    st.sampled_from(["=", "+", "-", "@", "\t=", " \n=", "＝", "|", "%", "a;=", ";; @"]),  # noqa: RUF001 - as spreadsheets read them
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
 )
 def test_no_cell_is_a_formula(prefix: str, rest: str) -> None:
@@ -70,7 +70,7 @@ def test_no_cell_is_a_formula(prefix: str, rest: str) -> None:
     name = f"{prefix}{rest}"
     table = rows(answer(result(name or "x", face(LEFT, name))), name)
     assert len(table) == 1
-    for value in table[0].values():
+    for value in ";".join(table[0].values()).split(";"):
         assert not value.lstrip().startswith(("=", "+", "-", "@", "＝", "|", "%")), value  # noqa: RUF001
         assert "\n" not in value
 
