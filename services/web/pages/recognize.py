@@ -84,6 +84,7 @@ class RecognizePage:
         collections = None if caller is None or caller.collections is None else sorted(caller.collections)
         return {
             "roster": roster,
+            "states": words.STATES,
             "problem": problem,
             "blank": view.waiting(_TEMPLATE_KEY, roster),
             "features": _offered(roster),

@@ -117,6 +117,12 @@ FEATURES: Mapping["pb.Feature.ValueType", str] = {
     pb.FEATURE_TEXT: "Text",
     pb.FEATURE_MODERATION: "Sensitive content",
 }
+STATES: Mapping[int, tuple[str, str]] = {
+    pb.RECOGNIZER_STATE_READY: ("good", "ready"),
+    pb.RECOGNIZER_STATE_LOADING: ("warning", "loading"),
+    pb.RECOGNIZER_STATE_UNAVAILABLE: ("bad", "away"),
+}
+"""Tone of a recognizer's state, and its word."""
 POLICIES: Mapping["pb.Policy.ValueType", str] = {
     pb.POLICY_ALL: "Ask all at once",
     pb.POLICY_FIRST_CONFIDENT: "Stop at the first sure answer",
