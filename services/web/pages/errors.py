@@ -67,6 +67,7 @@ class Errors:
 
     def response(self, request: Request, error: Exception) -> Response:
         """Return what the visitor gets for any exception; of one that is not foreseen it does not show the text."""
+        bind_contextvars(reason=status.reason_of(errors.status_of(error)))
         request_id = str(get_contextvars().get("request_id", ""))
         if errors.is_api(request.url.path):
             return errors.json_response(error, **({"request_id": request_id} if request_id else {}))
