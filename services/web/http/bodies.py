@@ -31,6 +31,9 @@ _IN_MEMORY_BYTES = 256 * 1024
 _PIECE_BYTES = 1024 * 1024
 _COPIES = 4
 """How often a picture lies in memory at the worst moment: as the form has it, in the call, serialized, and at gRPC."""
+_ENCODINGS = ("content-encoding", "connect-content-encoding", "grpc-encoding")
+_MOST_UNPACKED = 1032
+"""How many bytes one byte of gzip can become."""
 _LINGER_SECONDS = 10.0
 _LINGER_BYTES = 64 * MIB
 _uploads = Gauge(
@@ -172,6 +175,7 @@ class Body:
         self._host = scope["client"][0] if scope.get("client") else ""
         self._declared = int(headers.get("content-length", "0"))
         self._is_form = headers.get("content-type", "").lower().startswith("multipart/")
+        self._is_packed = any(headers.get(name, "identity") != "identity" for name in _ENCODINGS)
         self._waits_to_send = "expect" in headers
         self._receive = receive
         self._room, self._receipts = room, receipts
@@ -230,8 +234,9 @@ class Body:
                     raise _too_large(limit)
                 _write(file, message["body"])
         file.seek(0)
-        if self.size > _MAX_FORM_BYTES:
-            await self._life.enter_async_context(self._room.taking(self.size))
+        size = min(self.size * _MOST_UNPACKED, limit) if self._is_packed else self.size
+        if size > _MAX_FORM_BYTES:
+            await self._life.enter_async_context(self._room.taking(size))
         self._file = file
         return None
 
