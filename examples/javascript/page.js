@@ -39,7 +39,7 @@ async function recognize(client, content) {
   const request = { image: { source: { case: "content", value: content } } };
   for await (const { results, verdicts } of client.streamRecognizeImage(request, { timeoutMs: 12_000 })) {
     for (const { recognizer, outcome } of results) say(`${recognizer} ${outcomes.value[outcome].name}`);
-    for (const { displayName, score } of verdicts) say(`${displayName} ${score.toFixed(2)}`);
+    for (const { displayName, score } of verdicts) say(displayName ? `${displayName} ${score.toFixed(2)}` : "nobody by name");
   }
 }
 

@@ -19,10 +19,13 @@ const image = await openAsBlob(path);
 const { data, error } = await recognizeFile({ body: { image }, query: { max_labels: 5 } });
 if (error) {
   const reason = error.details?.[0]?.debug?.reason;
-  console.error(`${error.code} (${reason}): ${error.message}`);
+  // Without a code the server did not answer at all.
+  console.error(error.code ? `${error.code} (${reason}): ${error.message}` : `${address}: ${error.message}`);
   exit(1);
 }
-for (const { state, displayName, score } of data.verdicts ?? []) console.log(state, displayName, score?.toFixed(2));
+for (const { state, displayName, score } of data.verdicts ?? []) {
+  console.log(...[state, displayName, score?.toFixed(2)].filter(Boolean));
+}
 
 // The same as JSON, the picture in base64, as all other methods take it.
 const content = Buffer.from(await image.arrayBuffer()).toString("base64");

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import grpc
 import structlog
@@ -59,6 +60,8 @@ _CODES: Mapping[int, grpc.StatusCode] = {
     504: _Code.DEADLINE_EXCEEDED,
 }
 """HTTP's code → gRPC's, of what is refused before a call is made."""
+_OF_CALLS = frozenset((408, 413))
+"""HTTP's codes of calls whose body is refused."""
 _API = ("/v1/", "/marquee.", "/openapi.json")
 
 
@@ -150,10 +153,39 @@ def connect_json(answer: status_pb2.Status) -> dict[str, Any]:
     }
 
 
-def json_response(error: Exception, **metadata: str) -> Response:
-    """Return what programs get."""
-    content = json.dumps(connect_json(status_of(error, **metadata)), ensure_ascii=False)
+def response(error: Exception, content_type: str, **metadata: str) -> Response:
+    """Return what a program gets whose request has the content type.
+
+    It is JSON with HTTP's code. Clients of Connect's streams and of gRPC-Web would read nothing but that code: they get
+    the end of a stream.
+    """
+    answer, kind = status_of(error, **metadata), content_type.partition(";")[0].strip().lower()
+    content = json.dumps(connect_json(answer), ensure_ascii=False)
+    if _is_of_call(error) and kind.startswith("application/connect+"):
+        return _end(2, f'{{"error": {content}}}', kind, error)
+    if _is_of_call(error) and kind.startswith("application/grpc-web"):
+        return _end(0x80, _trailers(answer), kind, error)
     return Response(f"{content}\n", http_status(error), headers_of(error), "application/json")
+
+
+def _is_of_call(error: Exception) -> bool:
+    """Return whether the error ends a call, rather than says that the request is none."""
+    return not isinstance(error, HTTPException) or error.status_code in _OF_CALLS
+
+
+def _end(flag: int, content: str, kind: str, error: Exception) -> Response:
+    """Return a stream that has nothing but its end."""
+    body = content.encode()
+    return Response(bytes((flag,)) + len(body).to_bytes(4, "big") + body, 200, headers_of(error), kind)
+
+
+def _trailers(answer: status_pb2.Status) -> str:
+    lines = {
+        "grpc-status": str(answer.code),
+        "grpc-message": quote(answer.message, safe=""),
+        "grpc-status-details-bin": _base64(answer.SerializeToString()),
+    }
+    return "".join(f"{name}: {value}\r\n" for name, value in lines.items())
 
 
 def _base64(content: bytes) -> str:

@@ -123,7 +123,7 @@ async def test_connect_web_recognizes_from_another_site(browser: Browser, site: 
 
 async def test_connect_web_reads_errors(browser: Browser, site: str, api: str, picture: Path) -> None:
     """It reads why a token is refused: errors come through CORS, too."""
-    async with visitor(browser, site, tolerate="401") as page:
+    async with visitor(browser, site) as page:
         await _submit(page, api, "other", picture)
         await expect(page.get_by_text("unauthenticated: The token is not known here")).to_be_visible(
             timeout=PATIENCE * 1000

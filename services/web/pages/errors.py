@@ -70,7 +70,8 @@ class Errors:
         bind_contextvars(reason=status.reason_of(errors.status_of(error)))
         request_id = str(get_contextvars().get("request_id", ""))
         if errors.is_api(request.url.path):
-            return errors.json_response(error, **({"request_id": request_id} if request_id else {}))
+            metadata = {"request_id": request_id} if request_id else {}
+            return errors.response(error, request.headers.get("content-type", ""), **metadata)
         code = errors.http_status(error)
         wait = errors.retry_after(error)
         template = "error_notice.html" if "hx-request" in request.headers else "error.html"

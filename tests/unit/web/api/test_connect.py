@@ -6,12 +6,14 @@ import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import unquote
 
 import grpc
 import httpx
 import pytest
 import pytest_asyncio
 from google.protobuf import json_format
+from google.rpc import status_pb2
 
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
@@ -214,6 +216,29 @@ async def test_streams_end_with_the_error(api: Stage) -> None:
     flags, end = envelopes(answer.content)[-1]
     assert (answer.status_code, flags, json.loads(end)["error"]["code"]) == (200, 2, "resource_exhausted")
     assert json.loads(end)["error"]["details"][0]["debug"]["reason"] == "THROTTLED"
+
+
+@pytest.mark.parametrize(
+    ("size", "headers", "reason"),
+    [
+        (0, {"authorization": "Basic YTpi"}, "TOKEN_INVALID"),
+        (0, {"origin": "https://other.example"}, "FOREIGN_REQUEST"),
+        (0, {"connect_timeout_ms": "x"}, "INVALID_REQUEST"),
+        (23 << 20, {}, "REQUEST_ENTITY_TOO_LARGE"),
+    ],
+)
+async def test_refused_streams_say_why(api: Stage, size: int, headers: dict[str, str], reason: str) -> None:
+    """What is refused before it is a call ends a stream, too: its clients read no body beside another status."""
+    answer = await post(api, STREAM, bytes(size), content_type="application/connect+json", **headers)
+    ((flags, end),) = envelopes(answer.content)
+    content = json.loads(end)["error"]
+    assert (answer.status_code, flags, content["details"][0]["debug"]["reason"]) == (200, 2, reason)
+    web = await post(api, STREAM, bytes(size), content_type="application/grpc-web+proto", **headers)
+    ((flags, trailers),) = envelopes(web.content)
+    lines = dict(line.split(": ", 1) for line in trailers.decode().splitlines())
+    refused = status_pb2.Status.FromString(base64.b64decode(lines["grpc-status-details-bin"] + "=="))
+    assert (web.status_code, flags, int(lines["grpc-status"])) == (200, 0x80, refused.code)
+    assert unquote(lines["grpc-message"]) == refused.message == content["message"]
 
 
 @pytest.mark.parametrize(
