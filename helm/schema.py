@@ -51,7 +51,7 @@ def _web() -> Schema:
     return _object(
         **workload,
         enabled={"type": ["boolean", "null"]},
-        url={"type": "string", "pattern": "^(https?://[^/]+/?)?$"},
+        url={"type": "string", "pattern": r"^(https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?)?$"},
         trustedProxies=_list({"type": "string", "pattern": "^[0-9a-fA-F.:]+(/[0-9]+)?$"}),
         gatewayToken=_SECRET,
         gatewayTls=_object(serverName=_NAME, publicCa=_BOOLEAN),

@@ -22,7 +22,10 @@ _MAX_PORT = 65535
 
 def main() -> None:
     """Run until Ctrl-C, or with --once until the demo has been shown."""
-    args = _parser().parse_args()
+    parser = _parser()
+    args = parser.parse_args()
+    if args.port and args.port == args.web_port:
+        parser.error(f"argument --web-port: {args.port} is the gateway's port; use another, or leave the option out")
     os.environ["MARQUEE_HOST"] = args.host
     load_settings(Settings)  # exits if anybody could call by mistake
     for name in ("no_proxy", "no_grpc_proxy"):  # everything here is on the loopback, where no proxy finds it

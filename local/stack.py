@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -81,12 +81,13 @@ def build(
     The gateway gets `port` and the page `web_port`, by default 50051 and 8080 if these are free. Both listen on `host`;
     the environment's MARQUEE_ variables say whom they answer.
     """
-    s3, aws, tf_serving, *rest = (f"{HOST}:{port}" for port in free_ports(4 + len(_SERVERS) + len(SERVICES)))
+    free = free_ports(4 + len(_SERVERS) + len(SERVICES), without=(port, web_port))
+    s3, aws, tf_serving, *rest = (f"{HOST}:{number}" for number in free)
     servers = dict(zip(_SERVERS, rest, strict=False))
     page, *metrics_addresses = rest[len(_SERVERS) :]
     metrics = dict(zip((*_SERVERS, "web"), metrics_addresses, strict=True))
-    servers["gateway"] = _outer(servers["gateway"], host, port, GATEWAY_PORT)
-    page = _outer(page, host, web_port, WEB_PORT)
+    servers["gateway"] = _outer(servers["gateway"], host, port, None if web_port == GATEWAY_PORT else GATEWAY_PORT)
+    page = _outer(page, host, web_port, None if port == WEB_PORT else WEB_PORT)
     gallery = gallery or _demo_gallery(state)
     pictures.write_demo(state / "pictures")
     config = _gateway_config(state, servers)
@@ -110,10 +111,10 @@ def build(
     return Stack(parts, servers, page, metrics, f"http://{s3}")
 
 
-def free_ports(count: int) -> list[int]:
+def free_ports(count: int, without: Collection[int | None] = ()) -> list[int]:
     """Return distinct free ports of the loopback interface, below those that the kernel gives to clients."""
     candidates = SystemRandom().sample(_PORTS, len(_PORTS))
-    return list(islice(filter(is_free, candidates), count))
+    return list(islice((port for port in candidates if port not in without and is_free(port)), count))
 
 
 def is_free(port: int) -> bool:
@@ -131,9 +132,9 @@ def _is_free(family: socket.AddressFamily, host: str, port: int) -> bool:
     return True
 
 
-def _outer(address: str, host: str, port: int | None, default: int) -> str:
+def _outer(address: str, host: str, port: int | None, default: int | None) -> str:
     """Return the address of a server for callers: on the requested port, else on its default if that is free."""
-    number = port or (default if is_free(default) else address.rpartition(":")[2])
+    number = port or (default if default and is_free(default) else address.rpartition(":")[2])
     reached = _REACHED.get(host, host)
     return f"[{reached}]:{number}" if ":" in reached else f"{reached}:{number}"
 

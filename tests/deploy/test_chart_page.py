@@ -177,9 +177,10 @@ def test_page_scales_on_requests() -> None:
     [
         ({}, "port-forward service/marquee-web 8080:80"),
         (_MODES["oidc"], "https://faces.example.com"),
-        (_TOKEN, "web.gatewayToken.secretName"),
+        (_TOKEN, "Say web.enabled=true, name a Secret with its token in web.gatewayToken.secretName."),
+        ({"web": {"enabled": False, "service": {"type": "NodePort"}}}, "Say web.enabled=true.\n"),
     ],
-    ids=["anonymous", "ingress", "token"],
+    ids=["anonymous", "ingress", "token", "off"],
 )
 def test_notes_lead_to_the_page(values: charts.Object, said: str) -> None:
     """After an installation helm says where the page is, or what it needs."""

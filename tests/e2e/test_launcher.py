@@ -123,6 +123,14 @@ def test_a_requested_port_that_is_taken_is_refused(host: str, option: str) -> No
     assert f"port {port} is taken (`lsof -i :{port}` shows by whom)" in result.stderr
 
 
+def test_one_port_for_two_is_refused() -> None:
+    """The launcher exits 2 before anything starts."""
+    port = str(free_port())
+    result = run([sys.executable, "-m", "local", "--port", port, "--web-port", port])
+    assert result.returncode == 2
+    assert f"--web-port: {port} is the gateway's port" in result.stderr
+
+
 def test_off_the_loopback_it_is_closed_unless_opened() -> None:
     """The launcher exits 2 before anything starts, and says what makes the gateway ask, and what opens it."""
     result = run([sys.executable, "-m", "local", "--host", "0.0.0.0"])

@@ -106,8 +106,12 @@ MARQUEE_JWT_JWKS_URL: {{ $auth.jwt.jwksUrl | quote }}
 {{- if not $auth.allowAnonymousIngress -}}
 {{- $remedy := "set auth.mode to token or mtls, or auth.allowAnonymousIngress to true" -}}
 {{- if $values.ingress.enabled }}{{ fail (printf "ingress.enabled: whoever reaches it could call, as auth.mode is anonymous; %s" $remedy) }}{{ end -}}
-{{- if and $values.web.ingress.enabled (include "marquee.hasPage" .) }}{{ fail (printf "web.ingress.enabled: whoever reaches it could use the page, as auth.mode is anonymous; %s" $remedy) }}{{ end -}}
-{{- range $key, $service := dict "gateway" $values.gateway.service "web" $values.web.service -}}
+{{- $services := dict "gateway" $values.gateway.service -}}
+{{- if include "marquee.hasPage" . -}}
+{{- $_ := set $services "web" $values.web.service -}}
+{{- if $values.web.ingress.enabled }}{{ fail (printf "web.ingress.enabled: whoever reaches it could use the page, as auth.mode is anonymous; %s" $remedy) }}{{ end -}}
+{{- end -}}
+{{- range $key, $service := $services -}}
 {{- if ne $service.type "ClusterIP" }}{{ fail (printf "%s.service.type: whoever reaches a %s could call, as auth.mode is anonymous; %s" $key $service.type $remedy) }}{{ end -}}
 {{- end -}}
 {{- end -}}

@@ -1,5 +1,6 @@
 {{/* Whether the page is run; "true" or nothing. */}}
 {{- define "marquee.hasPage" -}}
+{{- if not .Values.web }}{{ fail "web: nothing is said of the page, as after `helm upgrade --reuse-values` from a version without it: use --reset-then-reuse-values, or say web.enabled" }}{{ end -}}
 {{- if kindIs "invalid" .Values.web.enabled -}}
 {{- if not (include "marquee.closed" .) -}}true{{- end -}}
 {{- else if .Values.web.enabled -}}true{{- end -}}
@@ -107,8 +108,12 @@ MARQUEE_OIDC_CLIENT_SECRET_FILE: /oidc/secret
 {{- end -}}
 {{- if not $web.oidc.issuer }}{{ include "marquee.checkIdle" (list "without web.oidc.issuer" (dict "web.oidc.clientId" $web.oidc.clientId "web.oidc.clientSecret.secretName" $web.oidc.clientSecret.secretName)) }}{{ end -}}
 {{- if include "marquee.hasPage" . -}}
+{{- if and (ne $web.service.type "ClusterIP") (not $web.url) (not $web.ingress.enabled) }}{{ fail (printf "web.url: say at which URL visitors reach it through a %s; requests for other hosts are refused" $web.service.type) }}{{ end -}}
+{{- $url := urlParse (include "marquee.pageUrl" .) -}}
+{{- if and (include "marquee.closed" .) (eq $url.scheme "http") (not (regexMatch "^(localhost|127[0-9.]+|::1)$" $url.hostname)) }}{{ fail (printf "web.url: it has to be https://, as visitors sign in while auth.mode is %s" $mode) }}{{ end -}}
+{{- if and $web.ingress.enabled $values.ingress.enabled (eq $web.ingress.host $values.ingress.host) }}{{ fail "web.ingress.host: use another than ingress.host, under which the gateway is reached" }}{{ end -}}
 {{- $env := mergeOverwrite (dict) $values.defaults.env $web.env -}}
-{{- range $name := list "ALLOW_ANONYMOUS" "CALLERS" "OIDC_ISSUER" "TLS_CERT" "TLS_KEY" "WEB_PORT" -}}
+{{- range $name := list "ALLOW_ANONYMOUS" "CALLERS" "OIDC_CLIENT_ID" "OIDC_ISSUER" "TLS_CERT" "TLS_KEY" "WEB_PORT" -}}
 {{- if hasKey $env (printf "MARQUEE_%s" $name) }}{{ fail (printf "web.env.MARQUEE_%s: leave it out, also in defaults.env; auth and web.oidc say who may come in, and the chart how" $name) }}{{ end -}}
 {{- end -}}
 {{- end -}}

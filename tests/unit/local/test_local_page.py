@@ -39,3 +39,12 @@ def test_page_is_reached_and_reaches_the_gateway(
     (part,) = (part for part in system.parts if part.name == "web")
     given = {name.removeprefix("MARQUEE_"): value for name, value in part.environment.items()}
     assert expected.items() <= (dict.fromkeys(expected) | given | {"page": system.page_url}).items()
+
+
+@pytest.mark.parametrize(("port", "web_port"), [(8080, None), (None, 50051)])
+def test_page_and_gateway_share_no_port(tmp_path: Path, port: int | None, web_port: int | None) -> None:
+    """One that is asked for on the other's usual port gets it, and the other gets a free one."""
+    system = stack.build(tmp_path, port=port, web_port=web_port)
+    ports = [address.rpartition(":")[2] for address in (system.servers["gateway"], system.page)]
+    assert str(port or web_port) in ports
+    assert len({*ports}) == 2
