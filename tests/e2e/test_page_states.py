@@ -27,6 +27,7 @@ _READ_ALOUD = (
 )
 _PASSING = re.compile(r"\d+(\.\d+)? m?s\b|\d\d:\d\d:\d\d( [AP]M)?|data:[^\s\"]+")
 """Times and addresses, which differ from run to run."""
+_LOG = re.compile(r'(- log "Progress":\n)((?: +- paragraph:.*\n)+)')
 
 
 @pytest.mark.parametrize("name", STATES)
@@ -55,7 +56,9 @@ async def test_reads_aloud_as_before(visit: Visit, stage: Stage, pictures: Pictu
 
 
 async def _read(page: Page) -> str:
-    return _PASSING.sub("…", await page.locator("body").aria_snapshot()) + "\n"
+    """Return what a screen reader is given; the lines of the log, which stand in the order of arrival, sorted."""
+    seen = _PASSING.sub("…", await page.locator("body").aria_snapshot()) + "\n"
+    return _LOG.sub(lambda log: log[1] + "".join(sorted(log[2].splitlines(keepends=True))), seen)
 
 
 async def test_needs_no_colours_of_its_own(visit: Visit, stage: Stage, pictures: Pictures) -> None:

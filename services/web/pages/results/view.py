@@ -143,10 +143,13 @@ def result(  # noqa: PLR0913 - all that a picture's state depends on
     `roster`: the recognizers asked. `is_done`: the answer is whole. `failed`: how the call ended if it did not end
     well. `seconds` have passed since it began.
     """
+    order = {one.name: index for index, one in enumerate(roster)}
+    results = sorted(answer.results, key=lambda one: order.get(one.recognizer, len(order)))
+    # As they came: faces keep their ids when further results come.
     groups = people.groups_of(answer.results, answer.verdicts)
     ids = {(name, _spot(face)): people.face_id(key, group)
            for group in groups[: people.MOST] for name, face in group.faces.items()}  # fmt: skip
-    cards = list(_cards(answer.results, roster, ids, is_over=is_done or failed is not None))
+    cards = list(_cards(results, roster, ids, is_over=is_done or failed is not None))
     verdicts = answer.verdicts or [group.verdict for group in groups]
     headline = _headline(answer, verdicts, failed, is_done=is_done)
     return Result(
@@ -157,12 +160,12 @@ def result(  # noqa: PLR0913 - all that a picture's state depends on
         headline=headline,
         explanation=_explanation(answer, verdicts, is_done=is_done),
         progress=_progress(cards, seconds),
-        faces=people.faces_of(key, groups, answer.results, is_done=is_done),
+        faces=people.faces_of(key, groups, results, is_done=is_done),
         more_faces=max(0, len(groups) - people.MOST),
         elsewhere=[_elsewhere(one) for one in answer.verdicts if _is_elsewhere(one)],
         labels=[findings.label(one) for one in answer.labels[:_MOST]],
-        texts=list(chain.from_iterable(_texts(one) for one in answer.results))[:_MOST],
-        moderation=[findings.moderation(label) for one in answer.results for label in one.moderation_labels][:_MOST],
+        texts=list(chain.from_iterable(_texts(one) for one in results))[:_MOST],
+        moderation=[findings.moderation(label) for one in results for label in one.moderation_labels][:_MOST],
         problem=None if failed is None else words.failure(failed),
         detail="" if failed is None else clean(failed.message),
         announcements=list(_announcements(answer, headline, failed, is_done=is_done)),
@@ -311,7 +314,7 @@ def _announcements(
     if failed is not None:
         yield words.sentence(failed)
     elif is_done:
-        yield f"Done: {headline}."
+        yield f"Done: {headline}" + ("" if headline.endswith("?") else ".")
 
 
 def _summary(found: pb.RecognizerResult) -> str:
