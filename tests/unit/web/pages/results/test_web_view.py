@@ -112,15 +112,15 @@ def test_a_feature_that_failed_is_a_remark() -> None:
 
 
 def test_a_face_says_how_many_agree() -> None:
-    """A box is named by the person, the score and how many of those who look for people agree."""
+    """A box is named by person, score and how many who look for people agree; opinions keep the roster's order."""
     answer = shown(
         result("svm", face(LEFT, "Raj", 0.93)), result("rekognition", face(NEAR_LEFT, "Raj", 0.9)), result("keras")
     )
     assert [one.label for one in answer.faces] == ["Raj, 93 %, 2 of 3 agree"]
     assert [(one.recognizer, one.stance) for one in answer.faces[0].opinions] == [
         ("svm", "agrees"),
-        ("rekognition", "agrees"),
         ("keras", "unseen"),
+        ("rekognition", "agrees"),
     ]
 
 
