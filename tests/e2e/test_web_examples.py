@@ -125,7 +125,7 @@ async def test_connect_web_reads_errors(browser: Browser, site: str, api: str, p
     """It reads why a token is refused: errors come through CORS, too."""
     async with visitor(browser, site) as page:
         await _submit(page, api, "other", picture)
-        await expect(page.get_by_text("unauthenticated: The token is not known here")).to_be_visible(
+        await expect(page.get_by_text("unauthenticated: Nobody here has this token")).to_be_visible(
             timeout=PATIENCE * 1000
         )
 
