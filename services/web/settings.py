@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from services.runtime.doors.credentials import Tls
@@ -43,6 +43,12 @@ def _host(value: str) -> str:
     if not _NETLOC.fullmatch(value):
         raise ValueError("is no host such as marquee-web or marquee-web:8080")
     return value.lower()
+
+
+def _origin(value: str) -> str:
+    if not _ORIGIN.fullmatch(value):
+        raise ValueError("is no origin such as https://app.example or http://localhost:5173")
+    return value
 
 
 def _proxy(value: str) -> str:
@@ -191,24 +197,13 @@ class WebSettings(ProcessSettings):
         "the gateway's register needs the scope relay, and recognize, enroll and admin for what visitors may do.",
     )
 
-    web_cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+    web_cors_origins: Annotated[
+        tuple[Annotated[str, AfterValidator(_origin)], ...], NoDecode, BeforeValidator(_split)
+    ] = Field(
         (),
         description="Origins such as `https://app.example` whose pages may call the HTTP API from a browser, with an "
         "Authorization of their own; comma-separated. `*`: all. Empty: none.",
     )
-
-    @field_validator("web_cors_origins", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-    @field_validator("web_cors_origins")
-    @classmethod
-    def _check_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
-        for origin in origins:
-            if not _ORIGIN.fullmatch(origin):
-                raise ValueError(f"{origin!r} is no origin such as https://app.example or http://localhost:5173")
-        return origins
 
     @property
     def host_in_url(self) -> str:
