@@ -16,6 +16,7 @@ _OWN_SITES = frozenset({"same-origin", "none"})
 _PATH = re.compile(r"(/[A-Za-z0-9_~][A-Za-z0-9_.~-]*)*/?(\?[A-Za-z0-9_.~&=%+-]*)?")
 _MAX_PATH = 512
 _HEADERS = {
+    "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -83,7 +84,10 @@ def safe_path(text: str) -> str:
 
 
 def security_headers(nonce: str, *, is_page: bool, is_https_only: bool) -> Mapping[str, str]:
-    """Return the headers of a response. Only a page may load anything: scripts that carry its nonce, files of ours."""
+    """Return the headers of a response that has no others of these names.
+
+    Only a page may load anything: scripts that carry its nonce, files of ours.
+    """
     transport = {"Strict-Transport-Security": f"max-age={_YEAR_SECONDS}"} if is_https_only else {}
     return {**_HEADERS, **transport, "Content-Security-Policy": _of_page(nonce) if is_page else _NOTHING}
 

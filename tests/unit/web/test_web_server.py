@@ -196,6 +196,7 @@ async def test_log_is_one_line_a_request(tmp_path: Path) -> None:
             ("unknown", 404),
             ("/v1/recognize", 200),
         ]
+        assert [line.get("reason") for line in lines] == [None, "NOT_FOUND", None]
         assert (lines[2]["request_id"], lines[2]["caller"], lines[2]["bytes_in"]) == (
             "mine",
             "anonymous",

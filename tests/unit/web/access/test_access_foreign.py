@@ -271,3 +271,5 @@ async def test_each_response_forbids_what_it_does_not_need(opened: Page) -> None
             assert answer.headers["x-content-type-options"] == "nosniff"
             assert answer.headers["cross-origin-opener-policy"] == "same-origin"
             assert answer.headers["referrer-policy"] == "same-origin"
+        for path in ("/", "/nothing", "/status/", "/static/none.js", "/v1/recognizers"):
+            assert (await client.get(path)).headers["cache-control"] == "no-store", path
