@@ -146,15 +146,16 @@ class _InWords:
         """Do nothing yet."""
 
     async def on_end(self, token: None, ctx: RequestContext[Any, Any], error: Exception | None) -> None:
-        """Raise the error that the caller gets in place of this one, if it is not ours."""
+        """Raise the error that the caller gets in place of this one, if it is not ours; no error if it has gone."""
         del token, ctx
-        if error is not None and not (isinstance(error, ConnectError) and error.details):
+        is_fit = isinstance(error, ConnectError) and (error.details or error.code is Code.CANCELED)
+        if error is not None and not is_fit:
             raise _error(_foreseen(error))
 
 
 def _foreseen(error: Exception) -> Exception:
     """Return what an error of the library means; any other stays as it is."""
-    if not isinstance(error, ConnectError) or error.code is Code.CANCELED:
+    if not isinstance(error, ConnectError):
         return error
     if error.code is Code.DEADLINE_EXCEEDED:
         return OutOfTime("The call did not finish before its deadline.")

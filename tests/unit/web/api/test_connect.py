@@ -5,6 +5,7 @@ import base64
 import gzip
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -34,9 +35,14 @@ NAMES = ["keras", "rekognition", "svm"]
 PICTURE = {"image": {"content": base64.b64encode(picture()).decode()}}
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("api")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    async with stage(tmp_path_factory.mktemp("api")) as here:
+async def served(folder: Path) -> AsyncIterator[Stage]:
+    async with stage(folder) as here:
         yield here
 
 
@@ -346,6 +352,23 @@ async def test_a_client_that_goes_cancels_the_call(api: Stage, path: str) -> Non
     await until(lambda: slow.calls)
     calling.cancel()
     await until(lambda: slow.cancelled)
+
+
+async def test_a_client_that_goes_while_it_sends_is_no_error(api: Stage, folder: Path) -> None:
+    """A client that leaves in the middle of its request is a line in the log, and no error of ours."""
+
+    def events() -> list[str]:
+        lines = [json.loads(line) for line in (folder / "log").read_text().rpartition("\n")[0].splitlines()]
+        return [line["event"] for line in lines if line.get("request_id") == "leaving"]
+
+    address = api.url.removeprefix("http://")
+    _, client = await asyncio.open_connection(*address.split(":"))
+    head = f"POST {RECOGNIZE} HTTP/1.1\r\nHost: {address}\r\nX-Request-Id: leaving\r\nContent-Length: 9\r\n"
+    client.write(f"{head}Content-Type: application/json\r\n\r\n{{".encode())
+    await client.drain()
+    client.close()
+    await until(lambda: "request" in events())
+    assert events() == ["request"]
 
 
 async def test_compressed_calls_are_read(api: Stage) -> None:
