@@ -139,10 +139,12 @@ class Machine:
         wait_until(lambda: pid.exists() or process.poll() is not None)
         assert process.poll() is None, (self.folder / "error.log").read_text()
 
-    def browser(self, **options: Any) -> httpx.Client:
-        """Return an HTTP client that trusts the machine's certificate, at nginx."""
+    def browser(self, port: int = 443, **options: Any) -> httpx.Client:
+        """Return an HTTP client that trusts the machine's certificate, at nginx or at another port of the page."""
         context = ssl.create_default_context(cafile=self.folder / "ca.pem")
-        return httpx.Client(base_url=f"https://localhost:{self.port(443)}", verify=context, timeout=PATIENCE, **options)
+        return httpx.Client(
+            base_url=f"https://localhost:{self.port(port)}", verify=context, timeout=PATIENCE, **options
+        )
 
     def channel(self, port: int = 443) -> grpc.Channel:
         """Return a channel with TLS to a port of the page."""

@@ -325,12 +325,20 @@ def test_the_gateways_own_token_is_replaced(machine: Machine, token: str) -> Non
     assert _refusal(machine, _recognize, token) == ("", "", "")
 
 
-def test_a_gateway_without_nginx(tmp_path: Path) -> None:
-    """The gateway itself speaks TLS, gets new certificates from certbot's hook, and shows metrics to the loopback."""
+def test_servers_without_nginx(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They speak TLS themselves, get new certificates from certbot's hook, and show metrics to the loopback."""
+    monkeypatch.setenv("MARQUEE_WEB_GATEWAY_CA", str(tmp_path / "ca.pem"))  # of a certificate that is no public one
     with _prepared(tmp_path) as machine:
         machine.follow("install -d -m 750")
         machine.start("gateway")
-        _known(machine, machine.follow("marquee auth token"), port=50051)
+        token = _known(machine, machine.follow("marquee auth token"), port=50051)
+        machine.follow("cat deploy/one-host/tls.env >> /etc/marquee/web.env")
+        machine.start("web")
+        with machine.browser(port=8080) as browser:
+            listed = browser.post(
+                "/marquee.v1.RecognizerService/ListRecognizers", json={}, headers=dict(_bearer(token))
+            )
+        assert listed.json()["gateway"] == "gateway"
         renewed = machine.renew()
         machine.follow("install -d -m 750")
         where = ("localhost", machine.port(50051))
@@ -384,7 +392,7 @@ def test_environment_has_valid_settings(service: str) -> None:
 
 
 def test_environment_with_tls_has_valid_settings() -> None:
-    """What is added to the gateway's environment for a machine without nginx keeps it closed."""
+    """What is added to the environment for a machine without nginx keeps the gateway closed."""
     values = dotenv_values(_ONE_HOST / "env" / "gateway.env") | dotenv_values(_ONE_HOST / "tls.env")
     _check_settings("gateway", values)
 
