@@ -45,6 +45,7 @@ async def read_upload(request: Request) -> Upload:
         return await _from_form(request)
     if kind == _URLENCODED and not _is_binary(await request.body()):
         return await _from_form(request)
+    visit.confirm(None)
     body, fields = await request.body(), request.query_params
     return Upload(_image(body) if body else _from_s3(fields.get("s3", "")), fields)
 

@@ -94,13 +94,13 @@ class Door:
                 is_page = headers.get("content-type", "").startswith("text/html")
                 for name, value in security_headers(nonce, is_page=is_page, is_https_only=is_https_only).items():
                     headers.setdefault(name, value)
-                if stranger is None and self._is_to_keep(session, kept, is_page=is_page):
+                if foreign is None and self._is_to_keep(session, kept, is_page=is_page):
                     headers.append("Set-Cookie", self._access.sessions.cookie(session, is_secure=is_secure))
             await send(message)
 
         visit.enter(Visit(None, "", (), nonce, session.csrf_token, is_confirmed=False))
-        stranger = self._refuse_stranger(Request(scope))
-        app = stranger or self._answer(Request(scope), session) or self._app
+        foreign = self._refuse_foreign(Request(scope))
+        app = foreign or self._answer(Request(scope), session) or self._app
         await app(scope, receive, send_safely)
 
     def _session(self, request: Request, *, is_secure: bool) -> tuple[Session, Session | None]:
@@ -121,10 +121,10 @@ class Door:
         is_blank = session.is_blank and (kept is None or kept.is_blank)
         return session != kept and (is_page or not is_blank)
 
-    def _refuse_stranger(self, request: Request) -> Response | None:
-        """Return the answer to what another site makes a browser ask, which came without its session; None: it did not.
+    def _refuse_foreign(self, request: Request) -> Response | None:
+        """Return the answer to what another site makes a browser ask; None: it does not.
 
-        It leaves the session alone: a new one would sign the visitor out.
+        The browser then shows no cookie, and must get none: a new session would take the place of the visitor's.
         """
         try:
             self._check_origin(request)

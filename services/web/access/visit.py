@@ -101,9 +101,9 @@ def enter(visit: Visit) -> None:
 
 
 def confirm(token: object) -> None:
-    """Take the field `csrf_token` of a form for proof that the page itself asks; no field is needed after the header.
+    """Take the field `csrf_token` of a form, None without one, for proof that the page itself asks.
 
-    Raises ForeignRequest if it is none.
+    After the header none is needed. Raises ForeignRequest if it is wrong.
     """
     if not current().is_confirmed and not is_token(token):
         raise _foreign()

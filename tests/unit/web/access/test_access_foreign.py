@@ -102,6 +102,9 @@ async def test_a_form_takes_the_token_of_its_session(opened: Page, recognizer: S
             assert answer.status_code == 403, wrong
             answer = await client.post("/recognize", files=files, headers={"X-CSRF-Token": wrong})
             assert answer.status_code == 403, wrong
+            alone = {"X-CSRF-Token": wrong, "Content-Type": "image/jpeg", "Accept": "text/event-stream"}
+            answer = await client.post("/recognize", content=picture(), headers=alone)
+            assert answer.status_code == 403, wrong
         async with opened.client() as without:
             answer = await without.post("/recognize", files=files, headers={"X-CSRF-Token": token})
             assert answer.status_code == 403
