@@ -25,6 +25,7 @@ from tests.support.states import COMPLAINTS, STATES, Pictures, Scene
 
 _HERE = Path(__file__).resolve().parent
 _SIGN_IN = "sign-in"
+_ALONE = {"width": 1280, "height": 1040}
 _HEIGHT, _GAP = 560, 16
 _QUALITY, _QUALITY_ALONE = 50, 70
 _SHOWN_FIRST = "verdict"
@@ -56,7 +57,7 @@ async def _take(names: list[str], folder: Path) -> None:
                 look = partial(_look, browser, closed if name == _SIGN_IN else shown, pictures, name)
                 (await _sheet(look)).save(folder / f"{name}.webp", quality=_QUALITY, method=6)
             if _SHOWN_FIRST in names:
-                alone = await _look(browser, shown, pictures, _SHOWN_FIRST)
+                alone = await _look(browser, shown, pictures, _SHOWN_FIRST, viewport=_ALONE)
                 alone.save(folder.parent / "page.webp", quality=_QUALITY_ALONE, method=6)
 
 

@@ -14,6 +14,11 @@ from tests.support.web import recognizing, web
 EILEEN = (0.164, 0.155, 0.128, 0.28)
 GRACE = (0.664, 0.163, 0.192, 0.435)
 """Where the faces are in `both`."""
+_MODELS = {
+    "rekognition": pb.Model(name="rekognition", version="2016-06-27"),
+    "keras": pb.Model(name="celebrity", version="1"),
+    "svm": pb.Model(name="embedding", version="1"),
+}
 CELEBRITIES, LABELS = pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS
 
 
@@ -57,6 +62,7 @@ class Recognizer(Scripted):
 
     def describe(self) -> pb.Recognizer:
         described = super().describe()
+        described.models[0].MergeFrom(_MODELS[self.name])
         described.evidence_group, described.can_enroll = self.name, self.name == "svm"
         if self.name == "rekognition":
             prices = [pb.Price(feature=feature, micro_usd=1000, region="us-east-1") for feature in self.features]
