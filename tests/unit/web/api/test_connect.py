@@ -323,7 +323,7 @@ async def test_headers_with_other_letters_are_left_alone(api: Stage) -> None:
 async def test_deadlines_go_to_the_recognizers(api: Stage) -> None:
     """The caller's deadline counts behind the gateway: who does not make it is a result with TIMEOUT."""
     api.recognizers["svm"].seconds = 60
-    answer = (await call(api, RECOGNIZE, PICTURE, connect_timeout_ms="1500")).json()
+    answer = (await call(api, RECOGNIZE, PICTURE, connect_timeout_ms="3000")).json()
     outcomes = {one["recognizer"]: one["outcome"] for one in answer["results"]}
     assert (outcomes["svm"], outcomes["keras"]) == ("OUTCOME_TIMEOUT", "OUTCOME_OK")
 
