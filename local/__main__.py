@@ -10,9 +10,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryFile
+from urllib.parse import urlsplit
 
 from local import demo, stack
 from local.supervisor import PartFailed, Supervisor
+from services.runtime.doors.settings import is_loopback
 from services.runtime.settings import Settings, load_settings
 
 _START_SECONDS = 180
@@ -129,6 +131,8 @@ def _notes(args: argparse.Namespace, system: stack.Stack) -> Iterator[str]:
         yield f"The {_taken(stack.WEB_PORT)}: the page gets {system.page}."
     if load_settings(Settings).is_closed and not system.page_is_known:
         yield "The gateway asks who calls it, and does not know the page: set MARQUEE_WEB_GATEWAY_TOKEN_FILE."
+    if not is_loopback(args.host) and is_loopback(str(urlsplit(system.page_url).hostname)):
+        yield f"The page answers for {system.page_url} alone: set MARQUEE_WEB_URL to where others reach it."
 
 
 async def _start(supervisor: Supervisor, stop: asyncio.Event) -> bool:

@@ -139,7 +139,7 @@ def test_off_the_loopback_it_is_closed_unless_opened() -> None:
 
 
 def test_off_the_loopback_it_asks_for_what_the_environment_says(tmp_path: Path) -> None:
-    """The demo passes with TLS and a token, which the recognizers are not asked for."""
+    """The demo passes with TLS and a token, which the recognizers are not asked for; it says where the page answers."""
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost")
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -150,6 +150,7 @@ def test_off_the_loopback_it_asks_for_what_the_environment_says(tmp_path: Path) 
     environment = {f"MARQUEE_{name}": str(tmp_path / file) for name, file in server.items()}
     result = _demo(tmp_path, "--host", "0.0.0.0", **environment | {"MARQUEE_TOKEN": "sesame"})
     assert result.returncode == 0, result.stdout + result.stderr
+    assert "The page answers for https://localhost:" in result.stdout
 
 
 @contextmanager
