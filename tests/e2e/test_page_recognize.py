@@ -80,7 +80,7 @@ async def test_labels_show_where_they_are(visit: Visit, pictures: Pictures) -> N
     async with visit() as page:
         await page.goto("/")
         await recognize(page, pictures["both"])
-        await page.get_by_label("What else").get_by_role("button", name="Person").focus()
+        await page.get_by_role("group", name="Verdict").get_by_role("button", name="Person").focus()
         await expect(page.locator(".mark:visible")).to_have_count(2)
 
 

@@ -19,30 +19,18 @@ export async function take(files) {
   foldIn();
   if (files.length > MOST_PICTURES) toast(`Only the first ${MOST_PICTURES} of ${files.length} pictures are taken.`, "warning");
   const pictures = [...files].slice(0, MOST_PICTURES);
-  const read = await Promise.all(pictures.map((file) => Promise.all([file, preview(file), refusal(file)])));
-  // The last one is added first, so that they stand in the order in which they were given.
-  for (const [file, image, words] of read.reverse()) {
-    if (words) toast(words);
-    else add({ file, preview: image, name: file.name || "Pasted picture" });
-  }
-}
-
-/** Return an image of the file, once the browser knows how large it is. */
-function preview(file) {
-  const image = new Image();
-  return new Promise((resolve) => {
-    image.addEventListener("load", () => resolve(image));
-    image.addEventListener("error", () => resolve(image));
-    image.src = URL.createObjectURL(file);
-  });
+  const words = await Promise.all(pictures.map(refusal));
+  for (const one of words.filter(Boolean)) toast(one);
+  add(pictures.filter((_, index) => !words[index]).map((file) => ({ file, name: file.name || "Pasted picture" })));
 }
 
 async function refusal(file) {
   const name = file.name || "This picture";
   if (!file.size) return `${name} is empty, or a folder.`;
   if (file.size > MOST_BYTES) return `${name} is too large: it has ${(file.size / 1024 / 1024).toFixed(1)} MB, and 15 MB is the most.`;
-  const head = new Uint8Array(await file.slice(0, 12).arrayBuffer().catch(() => new ArrayBuffer(0)));
-  if (isPicture(head)) return "";
+  const head = await file.slice(0, 12).arrayBuffer().catch(() => null);
+  if (!head) return `${name} cannot be read. Is it a folder? Then drop the pictures in it.`;
+  if (isPicture(new Uint8Array(head))) return "";
   const kind = file.type.startsWith("image/") ? file.type.slice(6).split(/[+;]/)[0].toUpperCase() : "";
   if (!kind || READABLE.has(kind)) return `${name} is not a picture. Take JPEG, PNG or WebP.`;
   return `${name} is of the kind ${kind}, which does not work here. Take JPEG, PNG or WebP.`;
@@ -60,7 +48,7 @@ function foldIn() {
 function takeAddress(text) {
   clear();
   if (S3.test(text)) foldIn();
-  if (S3.test(text)) add({ address: text, name: text });
+  if (S3.test(text)) add([{ address: text, name: text }]);
   else toast(text ? `${text} is no address of a picture such as s3://bucket/picture.jpg.` : "Choose a picture first, or give its address in S3.");
   return S3.test(text);
 }

@@ -15,29 +15,33 @@ const ENDED = "Your session has ended. The picture stays here: sign in, then try
 let number = 0;
 let closeOffline = null;
 
-/** Add an article for a picture: its `preview` and `file`, or its `address` in S3, and its `name`. It is sent when it is its turn. */
-export function add({ file, preview, address, name }) {
+/**
+ * Add articles for pictures, the first on top: each has its `name`, and its `file` or its `address` in S3.
+ * They are sent in turn at once; each shows itself when the browser knows how large it is.
+ */
+export function add(given) {
+  const pictures = given.map(made);
+  area.prepend(...pictures.map(({ article }) => article));
+  for (const picture of pictures) {
+    window.htmx.process(picture.article);
+    enter(picture, "queued");
+  }
+  next();
+  reveal(pictures);
+}
+
+function made({ file, address, name }) {
   number += 1;
   const key = `picture-${number}`;
   const article = renamed(template.content.cloneNode(true).firstElementChild, key);
   const form = article.querySelector("form");
-  const picture = { key, article, form, file, preview, address, name, state: "queued" };
+  const picture = { key, article, form, file, address, name };
   byForm.set(form, picture);
-  if (address) article.dataset.s3 = address;
+  article.hidden = true;
   article.querySelector(".picture-name").textContent = name;
-  showPreview(picture);
-  area.prepend(article);
-  window.htmx.process(article);
   article.addEventListener("click", (event) => act(picture, event.target.closest("[data-do]")?.dataset.do));
   article.addEventListener("marquee:again", () => again(picture));
-  enter(picture, "queued");
-  next();
-  return article;
-}
-
-/** Return the picture of the article in which an element is. */
-export function pictureOf(element) {
-  return byForm.get(element.closest("article.picture")?.querySelector("form"));
+  return picture;
 }
 
 function renamed(article, key) {
@@ -49,13 +53,32 @@ function renamed(article, key) {
   return article;
 }
 
-function showPreview({ key, article, preview, address, name }) {
+/** Return an image of the file, once the browser knows how large it is. */
+function preview(file) {
+  const image = new Image();
+  return new Promise((resolve) => {
+    image.addEventListener("load", () => resolve(image));
+    image.addEventListener("error", () => resolve(image));
+    image.src = URL.createObjectURL(file);
+  });
+}
+
+/** Show the articles from the top, so that none moves another. */
+async function reveal(pictures) {
+  const previews = pictures.map(({ file }) => file && preview(file));
+  for (const [index, picture] of pictures.entries()) {
+    showPreview(picture, await previews[index]);
+    picture.article.hidden = false;
+  }
+}
+
+function showPreview({ key, article, address, name }, image) {
   const slot = article.querySelector(".preview");
-  if (preview) {
-    preview.id = `${key}-preview`;
-    preview.alt = `Your picture ${name}`;
-    article.style.setProperty("--ratio", String(preview.naturalWidth / preview.naturalHeight || 1.5));
-    slot.replaceChildren(preview);
+  if (image) {
+    image.id = `${key}-preview`;
+    image.alt = `Your picture ${name}`;
+    article.style.setProperty("--ratio", String(image.naturalWidth / image.naturalHeight || 1.5));
+    slot.replaceChildren(image);
     return;
   }
   article.dataset.s3 = address;

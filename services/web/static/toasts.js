@@ -9,7 +9,11 @@ export function toast(text, kind = "error") {
   element.classList.add(kind);
   element.firstElementChild.textContent = text;
   const close = () => element.remove();
-  element.querySelector("button").addEventListener("click", close);
+  element.querySelector("button").addEventListener("click", () => {
+    const neighbour = element.nextElementSibling ?? element.previousElementSibling;
+    close();
+    (neighbour?.querySelector("button") ?? document.getElementById("main")).focus({ preventScroll: true });
+  });
   area.append(element);
   return close;
 }
