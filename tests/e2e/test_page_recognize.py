@@ -135,6 +135,21 @@ async def test_the_camera_takes_a_picture(visit: Visit) -> None:
         assert await page.evaluate("document.querySelector('video').srcObject") is None
 
 
+async def test_a_dismissed_message_hands_on_the_focus(visit: Visit, tmp_path: Path) -> None:
+    """Who dismisses messages by keyboard goes from one to the next, and then back to the page."""
+    names = ("first.pdf", "second.pdf")
+    for name in names:
+        (tmp_path / name).write_bytes(b"%PDF-1.7")
+    async with visit() as page:
+        await page.goto("/")
+        await drop(page, *(tmp_path / name for name in names))
+        await page.get_by_role("alert").filter(has_text="first.pdf").get_by_role("button").press("Enter")
+        second = page.get_by_role("alert").filter(has_text="second.pdf").get_by_role("button", name="Dismiss")
+        await expect(second).to_be_focused()
+        await second.press("Enter")
+        await expect(page.get_by_role("main")).to_be_focused()
+
+
 @pytest.mark.parametrize(
     ("words", "name", "content"),
     [
