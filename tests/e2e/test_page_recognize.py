@@ -135,6 +135,17 @@ async def test_the_camera_takes_a_picture(visit: Visit) -> None:
         assert await page.evaluate("document.querySelector('video').srcObject") is None
 
 
+async def test_a_double_click_cancels(visit: Visit, stage: Stage, pictures: Pictures) -> None:
+    """The second click of two does not ask again."""
+    stage.recognizers["svm"].until = lambda: False
+    async with visit() as page:
+        await page.goto("/")
+        await drop(page, pictures["both"])
+        await page.locator("[data-recognizer=svm][aria-busy=true]").wait_for()
+        await page.get_by_role("button", name="Cancel").dblclick()
+        await expect(page.get_by_role("article")).to_have_attribute("data-state", "cancelled")
+
+
 async def test_a_dismissed_message_hands_on_the_focus(visit: Visit, tmp_path: Path) -> None:
     """Who dismisses messages by keyboard goes from one to the next, and then back to the page."""
     names = ("first.pdf", "second.pdf")

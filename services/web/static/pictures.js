@@ -39,7 +39,10 @@ function made({ file, address, name }) {
   byForm.set(form, picture);
   article.hidden = true;
   article.querySelector(".picture-name").textContent = name;
-  article.addEventListener("click", (event) => act(picture, event.target.closest("[data-do]")?.dataset.do));
+  article.addEventListener("click", (event) => {
+    // By the second click of two, another button is in the place of the first.
+    if (event.detail < 2) act(picture, event.target.closest("[data-do]")?.dataset.do);
+  });
   article.addEventListener("marquee:again", () => again(picture));
   return picture;
 }
