@@ -7,14 +7,16 @@ Recognizers of known latency stand behind a real gateway; everything runs on thi
 
 import argparse
 import asyncio
+import logging
 import statistics
 import tempfile
 from pathlib import Path
 from typing import Any
 
+import structlog
 from playwright.async_api import Browser
 
-from tests.support.browser import chromium, drop, holds, layout_shift, visitor
+from tests.support.browser import chromium, drop, layout_shift, visitor
 from tests.support.pictures import demo
 from tests.support.servers import LEFT, Scripted, face, result
 from tests.support.web import recognizing, web
@@ -44,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tries", type=int, default=10, help="times that each is measured (default: %(default)s)")
     args = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(_measure(Path(folder), args.tries))
 
@@ -82,12 +85,14 @@ async def _first_view(browser: Browser, url: str) -> dict[str, Any]:
 
 
 async def _drop_to_card(browser: Browser, url: str, picture: Path) -> tuple[float, float]:
-    """Return milliseconds from the drop until a card is filled, and the layout shift until all are."""
+    """Return milliseconds from the drop until a card is filled, and the layout shift until all are.
+
+    The page is at rest before: nobody drops a picture while it loads.
+    """
     async with visitor(browser, url) as page:
-        await page.goto("/")
+        await page.goto("/", wait_until="networkidle")
         await page.evaluate(_STOPWATCH)
         await drop(page, picture)
-        await holds(page, "window.filled !== undefined")
         await page.locator("[data-recognizer=second]:not([data-state=pending])").wait_for()
         return await page.evaluate("window.filled - window.dropped"), await layout_shift(page)
 
