@@ -12,15 +12,14 @@ import grpc
 from services.gateway.config import BackendConfig, GatewayConfig
 from services.gateway.diagnosis import Diagnosis
 from services.runtime.doors import certificates
-from services.runtime.doors.credentials import Tls, watched_proof, watched_token
+from services.runtime.doors.credentials import Tls, channel_options, watched_proof, watched_token
 from services.runtime.doors.watch import Watched
-from services.runtime.limits import MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
+from services.runtime.limits import MAX_DEADLINE_SECONDS
 from services.runtime.server.server import RECOGNIZER_SERVICE
 
 Credentials: TypeAlias = Mapping[Tls | Path, Watched[Any]]
 """What connections are made of, by the configuration: certificates of each `tls`, tokens of each `token_file`."""
 NO_CREDENTIALS: Credentials = MappingProxyType({})
-_MAX_STATUS_METADATA_BYTES = 64 * 1024
 
 
 def read_credentials(config: GatewayConfig, known: Credentials) -> Credentials:
@@ -102,25 +101,8 @@ def _begin(source: Tls | Path, value: Any) -> None:
 
 
 def _options(config: BackendConfig) -> list[tuple[str, int | str]]:
-    name = config.tls.server_name if isinstance(config.tls, Tls) else None
-    return [
-        ("grpc.service_config", json.dumps(_service_config(config))),
-        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-        # A recognizer may tell more of its failure than the 8 KiB that this gateway passes on.
-        ("grpc.max_metadata_size", _MAX_STATUS_METADATA_BYTES),
-        ("grpc.absolute_max_metadata_size", _MAX_STATUS_METADATA_BYTES),
-        # Recognizers are the operator's: an address in http_proxy is for the way out.
-        ("grpc.enable_http_proxy", 0),
-        # A recognizer that comes back, or a new replica, is used within 2 s.
-        ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.min_reconnect_backoff_ms", 1000),
-        ("grpc.max_reconnect_backoff_ms", 2000),
-        ("grpc.dns_min_time_between_resolutions_ms", 2000),
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 5_000),
-        *([("grpc.ssl_target_name_override", name)] if name else []),
-    ]
+    tls = config.tls if isinstance(config.tls, Tls) else None
+    return [("grpc.service_config", json.dumps(_service_config(config))), *channel_options(tls)]
 
 
 def _service_config(config: BackendConfig) -> dict[str, Any]:

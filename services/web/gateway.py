@@ -14,11 +14,11 @@ from structlog.contextvars import get_contextvars
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 from services.runtime import status
 from services.runtime.doors.caller import RELAY_BUDGET_KEY, RELAY_KEY, Caller
-from services.runtime.doors.credentials import watched_proof, watched_token
+from services.runtime.doors.credentials import channel_options, watched_proof, watched_token
 from services.runtime.doors.scopes import Scope
 from services.runtime.doors.watch import Watched
 from services.runtime.errors import DependencyUnavailable, DomainError, ImageTooLarge, InvalidAnswer, OutOfTime
-from services.runtime.limits import MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
+from services.runtime.limits import MAX_DEADLINE_SECONDS
 from services.runtime.server.tracing import client_span
 from services.web.access import visit
 from services.web.access.visit import Metadata
@@ -33,7 +33,6 @@ RECOGNIZE, STREAM, LIST = (
     SERVICES[0].methods_by_name[name] for name in ("RecognizeImage", "StreamRecognizeImage", "ListRecognizers")
 )
 ENROLL, REMOVE_FACES = (SERVICES[1].methods_by_name[name] for name in ("EnrollFaces", "RemoveFaces"))
-_MAX_STATUS_METADATA_BYTES = 64 * 1024
 
 _FAILURES: Mapping[grpc.StatusCode, tuple[type[DomainError], str]] = {
     grpc.StatusCode.UNAVAILABLE: (DependencyUnavailable, "The gateway cannot be reached. Try again in a moment."),
@@ -107,7 +106,7 @@ class Gateway:
 
     def _open(self) -> None:
         self._opened_with = self._proof.value if self._proof else None
-        options = _options(self._tls.server_name if self._tls else None)
+        options = [("grpc.lb_policy_name", "round_robin"), *channel_options(self._tls)]
         self._channel = (
             grpc.aio.secure_channel(self._target, self._opened_with.credentials, options=options)
             if self._opened_with
@@ -183,23 +182,3 @@ def _response(method: MethodDescriptor) -> Any:
 
 def _bounded(timeout: float | None) -> float | None:
     return None if timeout is None else min(timeout, MAX_DEADLINE_SECONDS)
-
-
-def _options(server_name: str | None) -> list[tuple[str, int | str]]:
-    return [
-        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-        ("grpc.max_metadata_size", _MAX_STATUS_METADATA_BYTES),
-        ("grpc.absolute_max_metadata_size", _MAX_STATUS_METADATA_BYTES),
-        ("grpc.lb_policy_name", "round_robin"),
-        # The gateway is the operator's: an address in http_proxy is for the way out.
-        ("grpc.enable_http_proxy", 0),
-        # A gateway that comes back, or a new replica, is used within 2 s.
-        ("grpc.initial_reconnect_backoff_ms", 200),
-        ("grpc.min_reconnect_backoff_ms", 1000),
-        ("grpc.max_reconnect_backoff_ms", 2000),
-        ("grpc.dns_min_time_between_resolutions_ms", 2000),
-        ("grpc.keepalive_time_ms", 30_000),
-        ("grpc.keepalive_timeout_ms", 5_000),
-        *([("grpc.ssl_target_name_override", server_name)] if server_name else []),
-    ]

@@ -1,4 +1,4 @@
-"""Credentials of a server that calls another: its certificate, the CA that it trusts, and its token; all from files."""
+"""What a server that calls another shows it, certificate and token, and what it trusts; all from files."""
 
 from functools import partial
 from pathlib import Path
@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from services.runtime.doors import certificates
 from services.runtime.doors.watch import Watched
+from services.runtime.limits import MAX_MESSAGE_BYTES
+
+_MAX_STATUS_METADATA_BYTES = 64 * 1024
 
 
 class Tls(BaseModel):
@@ -58,6 +61,28 @@ def watched_proof(tls: Tls) -> Watched[Proof]:
 def watched_token(path: Path) -> Watched[str]:
     """Return the token in the file, read again when it changes. Raises ValueError and OSError, which name the file."""
     return Watched("token", [path], partial(_read_token, path))
+
+
+def channel_options(tls: Tls | None) -> list[tuple[str, int | str]]:
+    """Return gRPC's options of a connection to another of these servers."""
+    name = tls.server_name if tls else None
+    return [
+        ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+        ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+        # A server may tell more of its failure than the 8 KiB that gRPC takes by default.
+        ("grpc.max_metadata_size", _MAX_STATUS_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", _MAX_STATUS_METADATA_BYTES),
+        # The other server is the operator's: an address in http_proxy is for the way out.
+        ("grpc.enable_http_proxy", 0),
+        # One that comes back, or a new replica, is used within 2 s.
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.min_reconnect_backoff_ms", 1000),
+        ("grpc.max_reconnect_backoff_ms", 2000),
+        ("grpc.dns_min_time_between_resolutions_ms", 2000),
+        ("grpc.keepalive_time_ms", 30_000),
+        ("grpc.keepalive_timeout_ms", 5_000),
+        *([("grpc.ssl_target_name_override", name)] if name else []),
+    ]
 
 
 def _read_proof(tls: Tls) -> Proof:
