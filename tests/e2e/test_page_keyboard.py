@@ -1,9 +1,12 @@
 """The Recognize page by keyboard alone in Chromium."""
 
+import asyncio
+
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import FileChooser, Locator, Page, expect
 
 from tests.support.browser import Visit
+from tests.support.processes import PATIENCE
 from tests.support.stage import Stage
 from tests.support.states import Pictures, done, recognize
 
@@ -13,11 +16,13 @@ pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 async def test_recognizes_walks_enrolls_and_undoes(visit: Visit, stage: Stage, pictures: Pictures) -> None:
     """All of it works by keys: choose a picture, walk the faces, open one's details, enroll it, take that back."""
     async with visit() as page:
+        choosers: asyncio.Queue[FileChooser] = asyncio.Queue()
+        page.on("filechooser", choosers.put_nowait)  # from the start: Chromium learns of it some time later
         await page.goto("/")
         await _tab_to(page, page.get_by_label("Choose pictures"))
-        async with page.expect_file_chooser() as choosing:
-            await page.keyboard.press("Enter")
-        await (await choosing.value).set_files(pictures["both"])
+        await page.keyboard.press("Enter")
+        async with asyncio.timeout(PATIENCE):
+            await (await choosers.get()).set_files(pictures["both"])
         await done(page.get_by_role("article"))
         left, right = await page.locator(".box").all()
         await _tab_to(page, left)

@@ -142,9 +142,11 @@ async def test_ctrl_c_ends_the_wait_for_room(tmp_path: Path) -> None:
     for path in pictures:
         path.write_bytes(picture())
     async with served(Leaf(Scripted(), LeafSettings()), callers=tmp_path / "callers") as address:
-        command = [sys.executable, "-m", "marquee", "recognize", *pictures, "--address", address]
-        patient = ["--token-file", tmp_path / "token", "--timeout", "3600", "--jobs", "1", "-o", "json"]
-        with spawn([*command, *patient], stdout=subprocess.PIPE) as process:
+        # A shell's background job, as this test may run in, ignores Ctrl-C, and so would what it starts.
+        command = ["env", "--default-signal=INT", sys.executable, "-m", "marquee", "recognize", *pictures]
+        patient = ["--timeout", "3600", "--jobs", "1", "-o", "json"]
+        server = ["--address", address, "--token-file", tmp_path / "token"]
+        with spawn([*command, *patient, *server], stdout=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert b"a.jpg" in await asyncio.to_thread(process.stdout.readline)
             process.send_signal(signal.SIGINT)
