@@ -22,6 +22,7 @@ from services.gateway.enrollment import EnrollmentGateway
 from services.gateway.plan import BackendCall, plan_recognition
 from services.gateway.settings import GatewaySettings
 from services.runtime import requests
+from services.runtime.doors.caller import current
 from services.runtime.doors.door import without_spending
 from services.runtime.doors.watch import Watched
 from services.runtime.limits import MAX_MESSAGE_BYTES
@@ -148,7 +149,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
                 count(one.name, pb.OUTCOME_ERROR)
         withheld = any(response.spending_withheld for response in responses)
         listed = pb.ListRecognizersResponse(recognizers=recognizers, gateway=self.name, spending_withheld=withheld)
-        return without_spending(listed)
+        return without_spending(listed, current())
 
     def _plan(self, request: pb.RecognizeImageRequest, context: Context) -> list[BackendCall]:
         request.request_id = requests.request_id_of(request.request_id)

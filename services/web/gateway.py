@@ -15,7 +15,7 @@ from marquee.v1 import enrollment_pb2, recognizer_pb2
 from services.runtime import status
 from services.runtime.doors.caller import RELAY_BUDGET_KEY, RELAY_KEY, Caller
 from services.runtime.doors.credentials import channel_options, watched_proof, watched_token
-from services.runtime.doors.scopes import Scope
+from services.runtime.doors.door import without_spending
 from services.runtime.doors.watch import Watched
 from services.runtime.errors import DependencyUnavailable, DomainError, ImageTooLarge, InvalidAnswer, OutOfTime
 from services.runtime.limits import MAX_DEADLINE_SECONDS
@@ -74,9 +74,10 @@ class Gateway:
         may not do.
         """
         with _calling(method, request) as metadata:
-            call: Any = self._connected().unary_unary(_path(method), _serialize, _response(method))
+            call: Any = self._connected().unary_unary(path_of(method), _serialize, _response(method))
             response = await call(request, metadata=metadata, timeout=_bounded(timeout))
-        return _without_spending(response) if method is LIST else response
+        caller = visit.current().caller
+        return without_spending(response, caller) if method is LIST and caller is not None else response
 
     async def stream(
         self, method: MethodDescriptor, request: Message, timeout: float | None = None
@@ -86,7 +87,7 @@ class Gateway:
         Parameters and errors are those of `call`.
         """
         with _calling(method, request) as metadata:
-            start: Any = self._connected().unary_stream(_path(method), _serialize, _response(method))
+            start: Any = self._connected().unary_stream(path_of(method), _serialize, _response(method))
             call = start(request, metadata=metadata, timeout=_bounded(timeout))
             try:
                 async for response in call:
@@ -114,7 +115,8 @@ class Gateway:
         )
 
 
-def _path(method: MethodDescriptor) -> str:
+def path_of(method: MethodDescriptor) -> str:
+    """Return the path of a method: "/service/method"."""
     return f"/{method.containing_service.full_name}/{method.name}"
 
 
@@ -122,7 +124,7 @@ def _path(method: MethodDescriptor) -> str:
 def _calling(method: MethodDescriptor, request: Message) -> Iterator[Metadata]:
     """Yield what the gateway is shown, and trace the call. Raises what `call` does, in place of gRPC's errors."""
     metadata = _checked(method, request)
-    span, code = client_span(_path(method), "gateway"), grpc.StatusCode.CANCELLED
+    span, code = client_span(path_of(method), "gateway"), grpc.StatusCode.CANCELLED
     try:
         yield (*metadata, *span.metadata)
         code = grpc.StatusCode.OK
@@ -141,7 +143,7 @@ def _checked(method: MethodDescriptor, request: Message) -> Metadata:
     if getattr(request, "request_id", None) == "":
         request.request_id = get_contextvars().get("request_id", "")  # type: ignore[attr-defined] # the line above
     here = visit.current()
-    here.check(_path(method), request)
+    here.check(path_of(method), request)
     return here.metadata
 
 
@@ -160,16 +162,6 @@ def _error(failure: grpc.aio.AioRpcError) -> Exception:
     kind, message = _FAILURES.get(failure.code(), (InvalidAnswer, "The gateway gave an answer that makes no sense."))
     logger.warning("gateway failed", code=failure.code().name, error=answer.message)
     return kind(message)
-
-
-def _without_spending(response: recognizer_pb2.ListRecognizersResponse) -> recognizer_pb2.ListRecognizersResponse:
-    """Take out money that the page may see, and the current visitor may not."""
-    here = visit.current()
-    if here.caller is not None and not here.may(Scope.ADMIN):
-        for one in response.recognizers:
-            response.spending_withheld |= one.HasField("spending")
-            one.ClearField("spending")
-    return response
 
 
 def _serialize(request: Message) -> bytes:

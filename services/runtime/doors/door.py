@@ -100,9 +100,9 @@ class Door:
             raise CertificateUnknown(f"The client certificate's first name is refused: {exc}.") from None
 
 
-def without_spending(response: pb.ListRecognizersResponse) -> pb.ListRecognizersResponse:
-    """Take out what the current caller may not see: money, without the scope admin."""
-    if not current().may(Scope.ADMIN):
+def without_spending(response: pb.ListRecognizersResponse, caller: Caller) -> pb.ListRecognizersResponse:
+    """Take out what the caller may not see: money, without the scope admin."""
+    if not caller.may(Scope.ADMIN):
         for one in response.recognizers:
             response.spending_withheld |= one.HasField("spending")
             one.ClearField("spending")

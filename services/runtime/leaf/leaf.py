@@ -12,6 +12,7 @@ from structlog.contextvars import bind_contextvars
 from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2_grpc
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import requests
+from services.runtime.doors.caller import current
 from services.runtime.doors.door import without_spending
 from services.runtime.errors import NotReady
 from services.runtime.images.image import Image
@@ -106,7 +107,7 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         entry.name = self._recognizer.name
         entry.state = self._state(entry)
         entry.features.extend(self._recognizer.features)
-        return without_spending(pb.ListRecognizersResponse(recognizers=[entry]))
+        return without_spending(pb.ListRecognizersResponse(recognizers=[entry]), current())
 
     def _image(self, image: pb.Image) -> Image:
         content = image.content

@@ -33,7 +33,7 @@ from services.runtime.errors import DomainError, InvalidRequest, MalformedReques
 from services.runtime.limits import MIB
 from services.web import errors
 from services.web.api import codec
-from services.web.gateway import SERVICES, Gateway
+from services.web.gateway import SERVICES, Gateway, path_of
 
 _MAX_RESERVE_SECONDS = 0.05
 _VERSION = "1"
@@ -69,11 +69,6 @@ class Connect(ConnectASGIApplication[Gateway]):
             for service in SERVICES
             for method in service.methods
         )
-
-
-def path_of(method: MethodDescriptor) -> str:
-    """Return the path of a method: "/service/method"."""
-    return f"/{method.containing_service.full_name}/{method.name}"
 
 
 def seconds_of(headers: Headers) -> float | None:

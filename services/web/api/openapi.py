@@ -7,10 +7,10 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 
 from services.runtime.limits import MAX_IMAGE_BYTES, limit_of
-from services.web.api.connect import STREAMING, UNARY, path_of
+from services.web.api.connect import STREAMING, UNARY
 from services.web.api.recognize import EVENTS, JSON
 from services.web.errors import HTTP_STATUS, connect_code
-from services.web.gateway import LIST, RECOGNIZE, SERVICES, STREAM
+from services.web.gateway import LIST, RECOGNIZE, SERVICES, STREAM, path_of
 from services.web.options import OPTIONS
 
 Json: TypeAlias = dict[str, Any]
