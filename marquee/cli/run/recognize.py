@@ -1,10 +1,13 @@
 """Recognize pictures in parallel, and print and draw them in the order given."""
 
+import asyncio
+import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Generator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -62,15 +65,34 @@ class _Run:
     args: RecognizeArgs
     client: Client
     executor: ThreadPoolExecutor
+    stdin: Future[Source]
     ended: Event = field(default_factory=Event)
     """Whether nobody waits for results any more."""
 
 
 def run(args: RecognizeArgs) -> Exit:
     """Recognize, print and draw the files. Returns the worst file's exit code."""
-    worst = Exit.OK
     for note in args.pictures.notes:
         print_note(note)
+    stdin = Future[Source]()
+    if STDIN in args.pictures.files:  # read here, where Ctrl-C interrupts it
+        _read_into(stdin)
+    try:
+        return asyncio.run(_run(args, stdin))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+def _read_into(stdin: Future[Source]) -> None:
+    try:
+        stdin.set_result(load(STDIN))
+    except (MarqueeError, OSError) as error:
+        stdin.set_exception(error)
+
+
+async def _run(args: RecognizeArgs, stdin: Future[Source]) -> Exit:
+    _cancel_on_ctrl_c()
+    worst = Exit.OK
     print_result = printer_of(args.output, one_line=not args.pictures.is_single)
     pictures = len(args.pictures.files)
     # The executor is entered first, so that it exits last: it waits for calls, which closing the client ends.
@@ -78,26 +100,46 @@ def run(args: RecognizeArgs) -> Exit:
         ThreadPoolExecutor(args.jobs) as executor,
         args.server.connect() as client,
         Progress(pictures) as progress,
-        closing(_results(_Run(args, client, executor))) as results,
     ):
-        for result in results:
-            with progress.paused():
-                print_result(result)
-                progress.advance()
-            worst = max(worst, _exit_of(result, strict=args.strict))
+        async with aclosing(_results(_Run(args, client, executor, stdin))) as results:
+            async for result in results:
+                with progress.paused():
+                    print_result(result)
+                    progress.advance()
+                worst = max(worst, _exit_of(result, strict=args.strict))
     return worst
 
 
-def _results(run: _Run) -> Generator[FileResult, None, None]:
+def _cancel_on_ctrl_c() -> None:
+    """Let the first Ctrl-C cancel the current task, whenever it comes.
+
+    Python's own handling loses one that comes just before a thread, or the event loop, begins to wait.
+    """
+    if threading.current_thread() is not threading.main_thread() or not callable(signal.getsignal(signal.SIGINT)):
+        return
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+    def cancel() -> None:
+        loop.remove_signal_handler(signal.SIGINT)
+        if task is not None:
+            task.cancel()
+
+    with suppress(NotImplementedError):  # on Windows
+        loop.add_signal_handler(signal.SIGINT, cancel)
+
+
+async def _results(run: _Run) -> AsyncGenerator[FileResult]:
     """Yield one per file, in order. Stops after the first error that would apply to every other file."""
     files = iter(run.args.pictures.files)
-    started: deque[Future[FileResult]] = deque()
+    started: deque[asyncio.Future[FileResult]] = deque()
+    loop = asyncio.get_running_loop()
     try:
         while True:
-            started += (_start(run, file) for file in islice(files, _AHEAD * run.args.jobs - len(started)))
+            more = islice(files, _AHEAD * run.args.jobs - len(started))
+            started += (loop.run_in_executor(run.executor, _result, run, file) for file in more)
             if not started:
                 return
-            result = started.popleft().result()
+            result = await started.popleft()
             yield result
             if isinstance(result.error, _SAME_FOR_ALL) and not isinstance(result.error, InvalidImage):
                 return
@@ -107,20 +149,9 @@ def _results(run: _Run) -> Generator[FileResult, None, None]:
             future.cancel()
 
 
-def _start(run: _Run, file: str) -> Future[FileResult]:
-    """Start to recognize the file. Standard input is read here, in the main thread, which Ctrl-C interrupts."""
+def _result(run: _Run, file: str) -> FileResult:
     try:
-        source = load(file) if file == STDIN else None
-    except (MarqueeError, OSError) as error:
-        failed: Future[FileResult] = Future()
-        failed.set_result(FileResult(file, error=error))
-        return failed
-    return run.executor.submit(_result, run, file, source)
-
-
-def _result(run: _Run, file: str, source: Source | None) -> FileResult:
-    try:
-        source = source or load(file)
+        source = run.stdin.result() if file == STDIN else load(file)
         recognition = _recognize(run, source)
     except (MarqueeError, OSError) as error:
         return FileResult(file, error=error)
