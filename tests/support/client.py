@@ -147,8 +147,11 @@ def _milliseconds(count: int) -> duration_pb2.Duration:
 
 
 def marquee(*arguments: str, stdin: bytes | None = None) -> Result:
-    """Run the command, with tables that do not depend on the terminal's width; return its result."""
-    return CliRunner(env={"COLUMNS": None}).invoke(app, arguments, input=stdin)
+    """Run the command, with tables that do not depend on the terminal's width; return its result.
+
+    What the command itself sets in the environment is not left to other tests.
+    """
+    return CliRunner(env={"COLUMNS": None, "GRPC_VERBOSITY": "NONE"}).invoke(app, arguments, input=stdin)
 
 
 def lines_of(result: Result) -> list[str]:
