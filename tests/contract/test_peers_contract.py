@@ -69,7 +69,7 @@ async def through() -> AsyncIterator[Gateway]:
     async with (
         served(svm) as healthy,
         served_peer(peer) as target,
-        gateway({"svm": healthy, "peer": BackendConfig(target=target, timeout=3)}) as address,
+        gateway({"svm": healthy, "peer": BackendConfig(target=target, timeout=10)}) as address,
         grpc.aio.insecure_channel(address, options=[("grpc.max_receive_message_length", MAX_MESSAGE_BYTES)]) as channel,
     ):
         yield Gateway(peer, Stub(channel), EnrollmentServiceStub(channel))

@@ -196,15 +196,15 @@ Call = Callable[[str], Awaitable[object]]
 
 @pytest.fixture(scope="module")
 def calls(aws: Aws, serving: str) -> Iterator[dict[str, Call]]:
-    """Yield a call of each client; those of AWS send it once, and wait 0.3 s for a response."""
+    """Yield a call of each client; those of AWS send it once, and wait 1 s for a response."""
     patch = pytest.MonkeyPatch()
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"):
         patch.setenv(name, "us-east-1")
-    own = settings(aws.url, dynamodb_endpoint_url=aws.url, rekognition_attempts=1, rekognition_read_timeout_seconds=0.3)
+    own = settings(aws.url, dynamodb_endpoint_url=aws.url, rekognition_attempts=1, rekognition_read_timeout_seconds=1)
     rekognition = Calls(connect(own), own, ProcessLedger(None), Rates(10_000, {}))
     dynamodb = table_client.connect(own)
     people = EnrolledPeople(dynamodb, "table")
-    once = {"read_timeout": 0.3, "retries": {"total_max_attempts": 1}}
+    once = {"read_timeout": 1, "retries": {"total_max_attempts": 1}}
     s3, pictures = S3(aws.url, **once), ObjectStore(aws.url)
     pictures._config |= once
 

@@ -54,7 +54,7 @@ async def test_one_that_hangs_delays_no_answer() -> None:
     """A recognizer that hangs becomes TIMEOUT, and the response arrives before the caller's deadline."""
     hanging = Scripted("keras", seconds=60)
     async with gateway_client(Scripted("svm"), hanging) as client:
-        response = await client.RecognizeImage(request(), timeout=3)
+        response = await client.RecognizeImage(request(), timeout=5)
         await until(lambda: hanging.cancelled == 1)
     assert outcomes(response) == {"svm": "OK", "keras": "TIMEOUT"}
     assert status.code_of(response.results[1].status) is grpc.StatusCode.DEADLINE_EXCEEDED

@@ -97,7 +97,7 @@ async def test_a_late_feature_leaves_the_others() -> None:
     with scripted_aws(text_late) as aws:
         async with running_recognizer(aws.url) as recognizer:
             image = Image(encode(Pillow.new("RGB", (400, 300))))
-            result = await recognizer.recognize(image, options(pb.FEATURE_LABELS, pb.FEATURE_TEXT, seconds=3))
+            result = await recognizer.recognize(image, options(pb.FEATURE_LABELS, pb.FEATURE_TEXT, seconds=5))
             go.set()
     assert [label.name for label in result.labels] == ["Boat"]
     (failure,) = result.feature_errors

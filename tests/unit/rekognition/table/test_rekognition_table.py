@@ -84,7 +84,7 @@ def test_a_table_without_throughput_is_unavailable(script: Script) -> None:
     began = time.monotonic()
     with scripted_aws(script) as aws, client_of(aws.url) as client:
         with pytest.raises(DependencyUnavailable) as failure:
-            EnrolledPeople(client, TABLE).names("collection", ["ada"], seconds=0.5)
+            EnrolledPeople(client, TABLE).names("collection", ["ada"], seconds=3)
         assert len(aws.requests) > 1
     assert failure.value.retry_after == 1
     assert time.monotonic() - began < 60

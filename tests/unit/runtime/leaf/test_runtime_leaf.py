@@ -191,7 +191,7 @@ async def test_ends_at_the_deadline() -> None:
     """A recognizer that is too slow is cancelled at the caller's deadline."""
     recognizer = Scripted(seconds=300)
     async with leaf_client(recognizer) as client:
-        refused = await refusal(client, request(), timeout=1)
+        refused = await refusal(client, request(), timeout=3)
         await until(lambda: recognizer.cancelled)
     assert (refused.code(), recognizer.cancelled) == (grpc.StatusCode.DEADLINE_EXCEEDED, 1)
 

@@ -108,7 +108,7 @@ async def test_counts_calls_past_their_deadline() -> None:
     late = handled("DeadlineExceeded")
     async with served(Heedless()) as address, stub(address) as client:
         with pytest.raises(grpc.aio.AioRpcError):
-            await client.RecognizeImage(request(), timeout=1)
+            await client.RecognizeImage(request(), timeout=3)
         await until(lambda: late() == 1)
 
 

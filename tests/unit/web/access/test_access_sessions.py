@@ -180,7 +180,7 @@ async def test_the_register_has_the_last_word(closed: Page, callers: Path, chang
 
 async def test_a_line_that_expires_ends_its_session(gateway: str, callers: Path) -> None:
     """A token's session ends with the token, without a change of the file."""
-    soon = datetime.now(UTC) + timedelta(seconds=2)
+    soon = datetime.now(UTC) + timedelta(seconds=4)
     _write(callers, line(TOKEN, name="somebody", expires=soon.isoformat()))
     async with page(gateway, callers=callers) as served, served.client() as client:
         assert (await sign_in(client, TOKEN)).status_code == 303
