@@ -134,6 +134,16 @@ async def test_a_folder_is_recognized_at_the_callers_pace(tmp_path: Path) -> Non
             assert (result.exit_code, "makes more" in result.stderr) == (code, code == 1)
 
 
+_ELSEWHERE = """
+import signal, threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+from marquee.__main__ import main
+main()
+"""
+"""The command, with Ctrl-C caught by another thread: as when it comes just before the main one waits, no wait ends."""
+
+
 async def test_ctrl_c_ends_the_wait_for_room(tmp_path: Path) -> None:
     """The command ends at once although pictures wait until their caller may call again."""
     (tmp_path / "callers").write_text(line("slow", calls="0.001"))
@@ -143,7 +153,7 @@ async def test_ctrl_c_ends_the_wait_for_room(tmp_path: Path) -> None:
         path.write_bytes(picture())
     async with served(Leaf(Scripted(), LeafSettings()), callers=tmp_path / "callers") as address:
         # A shell's background job, as this test may run in, ignores Ctrl-C, and so would what it starts.
-        command = ["env", "--default-signal=INT", sys.executable, "-m", "marquee", "recognize", *pictures]
+        command = ["env", "--default-signal=INT", sys.executable, "-c", _ELSEWHERE, "recognize", *pictures]
         patient = ["--timeout", "3600", "--jobs", "1", "-o", "json"]
         server = ["--address", address, "--token-file", tmp_path / "token"]
         with spawn([*command, *patient, *server], stdout=subprocess.PIPE) as process:
