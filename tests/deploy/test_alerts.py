@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 
 from helm.generate import ROOT
 from tests.deploy import charts, manual, promtool
+from tests.support import pages
 
 pytestmark = pytest.mark.slow
 
@@ -81,7 +82,7 @@ def test_runbook_commands_are_valid(name: str) -> None:
     """Bash and kubectl accept the runbook's commands."""
     page = _RUNBOOKS / f"{name}.md"
     for block in manual.blocks(page):
-        manual.check_shell(block)
+        pages.check_shell(block)
     for command in manual.commands(page, "kubectl"):
         manual.check_kubectl(command)
 

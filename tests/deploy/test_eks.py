@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from helm.generate import ROOT
 from tests.deploy import charts, manual
+from tests.support import pages
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +46,7 @@ def _gpu_pool() -> dict[str, Any]:
 @pytest.mark.parametrize("block", manual.blocks(_PAGE), ids=lambda block: block.split("\n")[0][:40])
 def test_shell_accepts_the_block(block: str) -> None:
     """Bash parses each block without errors."""
-    manual.check_shell(block)
+    pages.check_shell(block)
 
 
 @pytest.mark.parametrize(

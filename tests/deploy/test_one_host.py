@@ -29,6 +29,7 @@ from services.svm.settings import SvmSettings
 from services.web.settings import WebSettings
 from tests.deploy import manual
 from tests.deploy.machine import PAGE, Machine, installed
+from tests.support import pages
 from tests.support.pictures import jpeg
 from tests.support.processes import run, wait_until
 
@@ -423,5 +424,5 @@ def test_gateway_calls_the_recognizers_ports() -> None:
 @pytest.mark.parametrize("block", manual.blocks(PAGE), ids=lambda block: block.split("\n")[0][:40])
 def test_shell_accepts_the_manual(block: str) -> None:
     """Bash accepts each block of the manual, and the files that it names exist."""
-    manual.check_shell(block)
+    pages.check_shell(block)
     assert all((ROOT / name).exists() for name in re.findall(r"(?<![\w/])deploy/one-host/[\w./@-]*\w", block))

@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 
 from helm.generate import CHART, ROOT
 from tests.deploy import charts, manual, promtool
+from tests.support import pages
 
 _PAGE = ROOT / "docs" / "monitoring.md"
 _SCRAPE = ROOT / "deploy" / "prometheus" / "scrape.yaml"
@@ -63,4 +64,4 @@ def test_manual_lists_every_alert() -> None:
 def test_manual_commands_are_valid() -> None:
     """Bash accepts the manual's commands."""
     for block in manual.blocks(_PAGE):
-        manual.check_shell(block)
+        pages.check_shell(block)
