@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from marquee import Client, MarqueeError, Outcome, Recognition, RecognizerResult, VerdictState
-from marquee.cli.terminal import clean
+from marquee.rows import clean
 from services.names import RECOGNIZERS
 
 EXPECTED = {

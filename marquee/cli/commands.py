@@ -6,9 +6,9 @@ import typer
 
 import marquee
 from marquee.cli import options
-from marquee.cli.draw.style import LabelPosition, style_of
 from marquee.cli.environment import Commands, prepare
 from marquee.cli.server import Server, calls_server
+from marquee.draw.style import LabelPosition, style_of
 
 # ruff: noqa: B006, D301, PLC0415, PLR0913 - typer reads [] as a default and \b as "do not wrap"; --help is
 # quick since imports wait for a run; every parameter is an option of the command
@@ -72,9 +72,9 @@ def recognize(
       2  usage error, or a file does not exist
       3  the server is unreachable
     """
-    from marquee.cli.draw.targets import targets_of
     from marquee.cli.inputs import pictures_of
     from marquee.cli.run.recognize import RecognizeArgs, run
+    from marquee.cli.targets import targets_of
 
     pictures = pictures_of(files, files_from, null=null)
     if not pictures.files:

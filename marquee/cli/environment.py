@@ -57,7 +57,8 @@ def prepare() -> None:
 @contextmanager
 def _usage_errors() -> Iterator[None]:
     """Keep usage errors from controlling the terminal, and print them as JSON too where JSON was asked for."""
-    from marquee.cli.terminal import clean, print_json
+    from marquee.cli.terminal import print_json
+    from marquee.rows import clean
 
     try:
         try:

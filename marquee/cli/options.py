@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from marquee.cli.draw.style import LabelPosition, parse_colors
+from marquee.draw.style import LabelPosition, parse_colors
 from marquee.enums import Feature
 
 _MAX_SECONDS = 86_400
@@ -132,6 +132,13 @@ def _positive(seconds: float) -> float:
     return seconds
 
 
+def _colors(text: str) -> dict[str, str]:
+    try:
+        return parse_colors(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 Files = Annotated[
     list[str],
     typer.Argument(
@@ -210,7 +217,7 @@ Colors = Annotated[
     dict[str, str] | None,
     typer.Option(
         metavar="STATE=COLOR,...",
-        parser=parse_colors,
+        parser=_colors,
         help="Colors to draw with, e.g. identified=#2a2,unknown=orange,disagree=red.",
     ),
 ]

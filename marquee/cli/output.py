@@ -1,10 +1,9 @@
 """Recognitions as tables, JSON or CSV, and what all tables have in common."""
 
 import csv
-import math
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,25 +13,21 @@ from rich.text import Text
 
 from marquee.cli import terminal
 from marquee.cli.options import Output
-from marquee.cli.terminal import clean, print_error, print_json
-from marquee.enums import Feature, Outcome, VerdictState
+from marquee.cli.terminal import print_error, print_json
+from marquee.enums import Outcome, VerdictState
 from marquee.errors import MarqueeError, Unreachable
 from marquee.results import (
-    Box,
     Candidate,
     Face,
     Label,
     Recognition,
     RecognizerResult,
     RecognizerTimings,
-    Support,
     Verdict,
 )
+from marquee.rows import COLUMNS, Kind, clean, is_sure, name_of, rows_of, verdicts_of
 
-_COLUMNS = (
-    *("file", "state", "name", "person_id", "score"),
-    *("left", "top", "width", "height", "support", "error"),
-)
+_COLUMNS = ("file", *COLUMNS[Kind.FACES], "error")
 _STATE_STYLES = {
     VerdictState.IDENTIFIED: "bold green",
     VerdictState.UNKNOWN: "yellow",
@@ -79,18 +74,6 @@ def printer_of(output: Output, *, one_line: bool) -> Printer:
             return _with_errors(_csv_printer())
         case _:
             return _with_errors(_print_table)
-
-
-def verdicts_of(recognition: Recognition) -> tuple[Verdict, ...]:
-    """Return the gateway's verdicts, else one for each face of a single recognizer."""
-    return recognition.verdicts or tuple(verdict for result in recognition.results for verdict in _verdicts(result))
-
-
-def name_of(verdict: Verdict) -> str:
-    """Return the person's name; for DISAGREE all names; else nothing."""
-    if verdict.state is VerdictState.DISAGREE:
-        return " or ".join(dict.fromkeys(support.candidate.display_name for support in verdict.support))
-    return verdict.display_name
 
 
 def table_of(*headers: str) -> Table:
@@ -163,32 +146,18 @@ def _csv_printer() -> Printer:
     sys.stdout.write(",".join(_COLUMNS) + "\n")
 
     def print_rows(result: FileResult) -> None:
-        verdicts = verdicts_of(result.recognition) if result.recognition else ()
-        for row in [_csv_row(verdict) for verdict in verdicts] or [{}]:
+        rows = rows_of(result.recognition) if result.recognition else []
+        for row in rows or [{}]:
             cells = {"file": result.file, **row, "error": result.message}
-            writer.writerow({column: _cell(value) for column, value in cells.items()})
+            writer.writerow({column: _csv_cell(value) for column, value in cells.items()})
 
     return print_rows
 
 
-def _csv_row(verdict: Verdict) -> Mapping[str, object]:
-    """Return the cells of a row; those without a value, such as the box of some verdicts, are empty."""
-    return {
-        "state": str(verdict.state),
-        "name": name_of(verdict),
-        "person_id": verdict.person_id,
-        "score": verdict.score or "",
-        "support": "; ".join(f"{s.recognizer}={s.candidate.display_name} {s.candidate.score}" for s in verdict.support),
-        **(verdict.box.to_dict() if verdict.box else {}),
-    }
-
-
-def _cell(value: object) -> object:
+def _csv_cell(value: object) -> object:
     """Return numbers as they are, and text that neither controls a terminal nor is a spreadsheet's formula."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return ""
     if not isinstance(value, str):
-        return value
+        return "" if value is None else value
     text = "".join(part if part in _CSV_BLANKS else clean(part) for part in re.split(r"([\t\r\n])", value))
     return f"'{text}" if _FORMULA.match(text) else text
 
@@ -273,11 +242,7 @@ def _face(face: Face, result: RecognizerResult) -> str:
 
 
 def _person(candidate: Candidate, result: RecognizerResult) -> str:
-    return _candidate(candidate) if _is_sure(candidate, result) else f"perhaps {_candidate(candidate)}"
-
-
-def _is_sure(candidate: Candidate, result: RecognizerResult) -> bool:
-    return candidate.score >= ((result.model and result.model.identify_score) or 0)
+    return _candidate(candidate) if is_sure(candidate, result) else f"perhaps {_candidate(candidate)}"
 
 
 def _candidate(candidate: Candidate) -> str:
@@ -292,20 +257,3 @@ def _milliseconds(timings: RecognizerTimings) -> str:
     """Return the sum of what was measured: queue, network, recognizer."""
     parts = [seconds for seconds in (timings.queue, timings.network, timings.recognizer) if seconds is not None]
     return f"{sum(parts) * 1000:.0f}" if parts else ""
-
-
-def _verdicts(result: RecognizerResult) -> Iterator[Verdict]:
-    for face in result.faces:
-        yield _verdict(result, face.box, face.candidates[0] if face.candidates else None)
-    for candidate in result.image_candidates:
-        yield _verdict(result, None, candidate)
-    if Feature.CELEBRITIES in result.performed_features and not (result.faces or result.image_candidates):
-        yield Verdict(None, VerdictState.NO_FACE, "", "", 0, ())
-
-
-def _verdict(result: RecognizerResult, box: Box | None, best: Candidate | None) -> Verdict:
-    if best is None or not _is_sure(best, result):
-        return Verdict(box, VerdictState.UNKNOWN, "", "", 0, ())
-    group = result.model.evidence_group if result.model else ""
-    support = (Support(result.recognizer, best, group),)
-    return Verdict(box, VerdictState.IDENTIFIED, best.person_id, best.display_name, best.score, support)

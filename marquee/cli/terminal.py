@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.console import Console
 from rich.text import Text
 
+from marquee.rows import clean
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
 _FILE_WIDTH = 240
-_JOINERS = "\u200c\u200d"
-"""Of letters in Persian and Indic scripts, and of emojis."""
 
 
 def stdout() -> Console:
@@ -29,11 +28,6 @@ def stdout() -> Console:
 def stderr() -> Console:
     """Return standard error. Long lines are left to the terminal."""
     return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-
-
-def clean(text: str) -> str:
-    """Replace characters that could control a terminal, or the order in which it shows others."""
-    return "".join(character if _is_harmless(character) else "\ufffd" for character in text)
 
 
 def print_json(value: object, *, one_line: bool = False) -> None:
@@ -55,10 +49,6 @@ def print_error(name: str, message: str) -> None:
 def print_note(message: str) -> None:
     """Print one yellow line to standard error."""
     stderr().print(Text(clean(message), style="yellow"))
-
-
-def _is_harmless(character: str) -> bool:
-    return character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
 
 
 def _is_plain(text: str) -> bool:

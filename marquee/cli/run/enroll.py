@@ -15,7 +15,7 @@ from marquee.cli.inputs import Enrollee, load
 from marquee.cli.options import ListOutput
 from marquee.cli.output import count, error_dict, table_of, words
 from marquee.cli.server import Server
-from marquee.cli.terminal import Progress, clean, print_error, print_json, print_note
+from marquee.cli.terminal import Progress, print_error, print_json, print_note
 from marquee.client import Client
 from marquee.enrollment import EnrolledFace, Enrollment, EnrollmentResult
 from marquee.enums import EnrollmentState, Outcome
@@ -32,6 +32,7 @@ from marquee.errors import (
 )
 from marquee.records import Status
 from marquee.requests import EnrollmentOptions
+from marquee.rows import clean
 from marquee.sources import MAX_IMAGE_BYTES, Source
 
 MAX_PICTURES = 8

@@ -13,7 +13,6 @@ from itertools import islice
 from pathlib import Path
 from threading import Event
 
-from marquee.cli.draw.style import Style
 from marquee.cli.exits import Exit, exit_of
 from marquee.cli.inputs import STDIN, Pictures, load
 from marquee.cli.options import Output
@@ -21,6 +20,7 @@ from marquee.cli.output import FileResult, printer_of
 from marquee.cli.server import Server
 from marquee.cli.terminal import Progress, print_note
 from marquee.client import Client
+from marquee.draw.style import Style
 from marquee.enums import Outcome
 from marquee.errors import (
     CollectionForbidden,
@@ -175,7 +175,7 @@ def _drawing_error(args: RecognizeArgs, file: str, source: Source, recognition: 
     """Draw the recognition if asked to. It stays valid, and may have cost money, if this fails."""
     if not isinstance(source, bytes) or file not in args.targets:
         return None
-    from marquee.cli.draw.draw import draw  # noqa: PLC0415 - only drawing needs Pillow
+    from marquee.draw.drawing import draw  # noqa: PLC0415 - only drawing needs Pillow
 
     try:
         draw(source, recognition, args.style, args.targets[file])

@@ -9,9 +9,10 @@ from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
 from marquee.cli.output import dollars, table_of, words
 from marquee.cli.server import Server
-from marquee.cli.terminal import clean, print_json, print_note
+from marquee.cli.terminal import print_json, print_note
 from marquee.enums import RecognizerState
 from marquee.results import Recognizer, Spending
+from marquee.rows import clean
 
 _STATE_STYLES = {RecognizerState.READY: "green", RecognizerState.LOADING: "yellow"}
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from marquee.cli.draw.targets import targets_of
+from marquee.cli.targets import targets_of
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from marquee import Box, Recognition
-from marquee.cli.draw.draw import draw
-from marquee.cli.draw.style import LabelPosition, parse_colors, style_of
+from marquee.draw.drawing import draw
+from marquee.draw.style import LabelPosition, parse_colors, style_of
 from marquee.records import read
 from marquee.v1 import recognizer_pb2 as pb
 

@@ -7,11 +7,10 @@ from functools import lru_cache
 
 from PIL import ImageFont
 
-from marquee.cli.draw.style import LabelPosition, Style
-from marquee.cli.output import name_of, words
-from marquee.cli.terminal import clean
+from marquee.draw.style import LabelPosition, Style
 from marquee.enums import VerdictState
 from marquee.results import Box, Verdict
+from marquee.rows import clean, name_of
 
 _FONT_FILES = ("DejaVuSans-Bold.ttf", "NotoSans-Bold.ttf", "Arial Bold.ttf", "arialbd.ttf")
 FONT_FAMILY = "'DejaVu Sans', 'Noto Sans', Arial, sans-serif"
@@ -74,7 +73,7 @@ def lay_out(verdicts: Sequence[Verdict], size: tuple[int, int], style: Style) ->
 
 def caption_text(verdict: Verdict) -> str:
     """Return the text of a plate: "Eileen Collins 98%", "unknown"."""
-    name = clean(name_of(verdict)) or words(verdict.state)
+    name = clean(name_of(verdict)) or verdict.state.replace("_", " ").lower()
     name = name if len(name) <= _MAX_CHARACTERS else f"{name[: _MAX_CHARACTERS - 1]}…"
     has_score = verdict.state is VerdictState.IDENTIFIED and math.isfinite(verdict.score)
     return f"{name} {verdict.score:.0%}" if has_score else name

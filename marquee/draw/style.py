@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-import typer
-
 from marquee.enums import VerdictState
 
 DEFAULT_COLORS = {
@@ -44,7 +42,7 @@ def style_of(colors: Mapping[str, str] | None, position: LabelPosition) -> Style
 
 
 def parse_colors(text: str) -> dict[str, str]:
-    """Parse "identified=#2a2,unknown=orange" to state → #rrggbb. Raises BadParameter."""
+    """Parse "identified=#2a2,unknown=orange" to state → #rrggbb. Raises ValueError."""
     return dict(_parse_color(part.strip()) for part in text.split(","))
 
 
@@ -58,7 +56,7 @@ def _parse_color(part: str) -> tuple[str, str]:
     state, _, color = part.partition("=")
     states = [state.value for state in DEFAULT_COLORS]
     if state.strip().upper() not in states:
-        raise typer.BadParameter(f"{part!r}: use STATE=COLOR, with STATE one of {', '.join(states).lower()}.")
+        raise ValueError(f"{part!r}: use STATE=COLOR, with STATE one of {', '.join(states).lower()}.")
     return state.strip().upper(), _hex(color.strip())
 
 
@@ -68,5 +66,5 @@ def _hex(color: str) -> str:
     try:
         red, green, blue, *_ = ImageColor.getrgb(color)
     except ValueError:
-        raise typer.BadParameter(f"{color!r} is not a color: use #rrggbb, #rgb or a CSS name.") from None
+        raise ValueError(f"{color!r} is not a color: use #rrggbb, #rgb or a CSS name.") from None
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from marquee.cli.draw.layout import FONT_FAMILY, Mark, Rectangle, font, lay_out, line_width
-from marquee.cli.draw.picture import data_uri, encode, upright
-from marquee.cli.draw.style import Style, text_color
-from marquee.cli.output import verdicts_of
+from marquee.draw.layout import FONT_FAMILY, Mark, Rectangle, font, lay_out, line_width
+from marquee.draw.picture import data_uri, encode, upright
+from marquee.draw.style import Style, text_color
 from marquee.results import Recognition
+from marquee.rows import verdicts_of
 
 _HALO = "#000000"
 

@@ -3,8 +3,8 @@
 import pytest
 
 from marquee import Box, Candidate, Support, Verdict, VerdictState
-from marquee.cli.draw.layout import Caption, Mark, caption_text, lay_out
-from marquee.cli.draw.style import DEFAULT_COLORS, LabelPosition, parse_colors, style_of, text_color
+from marquee.draw.layout import Caption, Mark, caption_text, lay_out
+from marquee.draw.style import DEFAULT_COLORS, LabelPosition, parse_colors, style_of, text_color
 
 SIZE = (400, 300)
 

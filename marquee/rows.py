@@ -1,0 +1,135 @@
+"""Faces and labels as rows, for CSV files, notebooks and tables."""
+
+import math
+import unicodedata
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import TypeAlias
+
+from marquee.enums import Feature, VerdictState
+from marquee.results import Box, Candidate, Label, Recognition, RecognizerResult, Support, Verdict
+
+Cell: TypeAlias = str | float | None
+"""Text, a finite number, or None where an answer has none."""
+
+_BOX = ("left", "top", "width", "height")
+_FACE = ("state", "name", "person_id", "score", *_BOX, "support")
+_LABEL = ("name", "score", *_BOX, "label_score", "parents", "categories")
+_JOINERS = "\u200c\u200d"
+"""Of letters in Persian and Indic scripts, and of emojis."""
+
+
+class Kind(StrEnum):
+    """Which of a picture's findings to show."""
+
+    FACES = "faces"
+    LABELS = "labels"
+    ALL = "all"
+
+
+COLUMNS: Mapping[Kind, tuple[str, ...]] = {
+    Kind.FACES: _FACE,
+    Kind.LABELS: _LABEL,
+    Kind.ALL: (*_FACE, "kind", *(column for column in _LABEL if column not in _FACE)),
+}
+"""Columns of the rows of each kind.
+
+state, name, person_id: the verdict on a face; a label has its name alone.
+score: of the verdict if it is IDENTIFIED; of the label's instance in this row, else of the label.
+left, top, width, height: fractions of the upright picture; None without a box.
+support: "recognizer=name score; …".
+kind: face or label.
+label_score: of the label as a whole.
+parents, categories: "one; another".
+"""
+
+
+def rows_of(recognition: Recognition, kind: Kind = Kind.FACES) -> list[dict[str, Cell]]:
+    """Return a row for each face, and for each instance of a label or label without one, with COLUMNS of the kind."""
+    faces = () if kind is Kind.LABELS else verdicts_of(recognition)
+    labels = () if kind is Kind.FACES else labels_of(recognition)
+    rows = [*map(_face_row, faces), *(row for label in labels for row in _label_rows(label))]
+    return [{column: _cell(row.get(column)) for column in COLUMNS[kind]} for row in rows]
+
+
+def verdicts_of(recognition: Recognition) -> tuple[Verdict, ...]:
+    """Return the gateway's verdicts, else one for each face of a single recognizer."""
+    return recognition.verdicts or tuple(verdict for result in recognition.results for verdict in _verdicts(result))
+
+
+def labels_of(recognition: Recognition) -> tuple[Label, ...]:
+    """Return the gateway's merged labels, else those of a single recognizer."""
+    return recognition.labels or tuple(label for result in recognition.results for label in result.labels)
+
+
+def name_of(verdict: Verdict) -> str:
+    """Return the person's name; for DISAGREE all names; else nothing."""
+    if verdict.state is VerdictState.DISAGREE:
+        return " or ".join(dict.fromkeys(support.candidate.display_name for support in verdict.support))
+    return verdict.display_name
+
+
+def is_sure(candidate: Candidate, result: RecognizerResult) -> bool:
+    """Return whether the candidate reaches its model's identify_score."""
+    return candidate.score >= ((result.model and result.model.identify_score) or 0)
+
+
+def clean(text: str) -> str:
+    """Replace characters that could control a terminal, or the order in which it shows others."""
+    return "".join(character if _is_harmless(character) else "\ufffd" for character in text)
+
+
+def _is_harmless(character: str) -> bool:
+    return character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
+
+
+def _face_row(verdict: Verdict) -> dict[str, Cell]:
+    return {
+        "kind": "face",
+        "state": str(verdict.state),
+        "name": name_of(verdict),
+        "person_id": verdict.person_id,
+        "score": verdict.score or None,
+        "support": "; ".join(f"{s.recognizer}={s.candidate.display_name} {s.candidate.score}" for s in verdict.support),
+        **_box_cells(verdict.box),
+    }
+
+
+def _label_rows(label: Label) -> Iterator[dict[str, Cell]]:
+    row: dict[str, Cell] = {
+        "kind": "label",
+        "name": label.name,
+        "score": label.score,
+        "label_score": label.score,
+        "parents": "; ".join(label.parents),
+        "categories": "; ".join(label.categories),
+    }
+    for instance in label.instances:
+        yield {**row, "score": instance.score, **_box_cells(instance.box)}
+    if not label.instances:
+        yield row
+
+
+def _box_cells(box: Box | None) -> dict[str, Cell]:
+    return dict(box.to_dict()) if box else {}
+
+
+def _cell(value: Cell) -> Cell:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _verdicts(result: RecognizerResult) -> Iterator[Verdict]:
+    for face in result.faces:
+        yield _verdict(result, face.box, face.candidates[0] if face.candidates else None)
+    for candidate in result.image_candidates:
+        yield _verdict(result, None, candidate)
+    if Feature.CELEBRITIES in result.performed_features and not (result.faces or result.image_candidates):
+        yield Verdict(None, VerdictState.NO_FACE, "", "", 0, ())
+
+
+def _verdict(result: RecognizerResult, box: Box | None, best: Candidate | None) -> Verdict:
+    if best is None or not is_sure(best, result):
+        return Verdict(box, VerdictState.UNKNOWN, "", "", 0, ())
+    group = result.model.evidence_group if result.model else ""
+    support = (Support(result.recognizer, best, group),)
+    return Verdict(box, VerdictState.IDENTIFIED, best.person_id, best.display_name, best.score, support)
