@@ -90,3 +90,11 @@ class TextType(StrEnum):
     UNSPECIFIED = "UNSPECIFIED"
     LINE = "LINE"
     WORD = "WORD"
+
+
+class Findings(StrEnum):
+    """Which of an answer's findings to show; not of the contract."""
+
+    FACES = "faces"
+    LABELS = "labels"
+    ALL = "all"

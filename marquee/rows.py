@@ -3,10 +3,9 @@
 import math
 import unicodedata
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
 from typing import TypeAlias
 
-from marquee.enums import Feature, VerdictState
+from marquee.enums import Feature, Findings, VerdictState
 from marquee.results import Box, Candidate, Label, Recognition, RecognizerResult, Support, Verdict
 
 Cell: TypeAlias = str | float | None
@@ -19,20 +18,12 @@ _JOINERS = "\u200c\u200d"
 """Of letters in Persian and Indic scripts, and of emojis."""
 
 
-class Kind(StrEnum):
-    """Which of a picture's findings to show."""
-
-    FACES = "faces"
-    LABELS = "labels"
-    ALL = "all"
-
-
-COLUMNS: Mapping[Kind, tuple[str, ...]] = {
-    Kind.FACES: _FACE,
-    Kind.LABELS: _LABEL,
-    Kind.ALL: (*_FACE, "kind", *(column for column in _LABEL if column not in _FACE)),
+COLUMNS: Mapping[Findings, tuple[str, ...]] = {
+    Findings.FACES: _FACE,
+    Findings.LABELS: _LABEL,
+    Findings.ALL: (*_FACE, "kind", *(column for column in _LABEL if column not in _FACE)),
 }
-"""Columns of the rows of each kind.
+"""Columns of the rows.
 
 state, name, person_id: the verdict on a face; a label has its name alone.
 score: of the verdict if it is IDENTIFIED; of the label's instance in this row, else of the label.
@@ -44,12 +35,12 @@ parents, categories: "one; another".
 """
 
 
-def rows_of(recognition: Recognition, kind: Kind = Kind.FACES) -> list[dict[str, Cell]]:
-    """Return a row for each face, and for each instance of a label or label without one, with COLUMNS of the kind."""
-    faces = () if kind is Kind.LABELS else verdicts_of(recognition)
-    labels = () if kind is Kind.FACES else labels_of(recognition)
+def rows_of(recognition: Recognition, findings: Findings = Findings.FACES) -> list[dict[str, Cell]]:
+    """Return a row for each face, and for each instance of a label or label without one, with their COLUMNS."""
+    faces = () if findings is Findings.LABELS else verdicts_of(recognition)
+    labels = () if findings is Findings.FACES else labels_of(recognition)
     rows = [*map(_face_row, faces), *(row for label in labels for row in _label_rows(label))]
-    return [{column: _cell(row.get(column)) for column in COLUMNS[kind]} for row in rows]
+    return [{column: _cell(row.get(column)) for column in COLUMNS[findings]} for row in rows]
 
 
 def verdicts_of(recognition: Recognition) -> tuple[Verdict, ...]:

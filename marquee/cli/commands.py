@@ -9,6 +9,7 @@ from marquee.cli import options
 from marquee.cli.environment import Commands, prepare
 from marquee.cli.server import Server, calls_server
 from marquee.draw.style import LabelPosition, style_of
+from marquee.enums import Findings
 
 # ruff: noqa: B006, D301, PLC0415, PLR0913 - typer reads [] as a default and \b as "do not wrap"; --help is
 # quick since imports wait for a run; every parameter is an option of the command
@@ -57,6 +58,7 @@ def recognize(
     face_box: options.FaceBoxes = [],
     timeout: options.Timeout = 12.0,
     output: options.OutputFormat = options.Output.TABLE,
+    rows: options.Rows = Findings.FACES,
     draw: options.Draw = None,
     colors: options.Colors = None,
     label_position: options.Position = LabelPosition.TOP,
@@ -95,6 +97,7 @@ def recognize(
         targets=targets_of(draw, pictures.files),
         style=style_of(colors, label_position),
         output=output,
+        rows=rows,
         jobs=jobs,
         strict=strict,
     )

@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 import typer
 
 from marquee.draw.style import LabelPosition, parse_colors
-from marquee.enums import Feature
+from marquee.enums import Feature, Findings
 
 _MAX_SECONDS = 86_400
 _FEATURES = [feature.lower() for feature in Feature if feature is not Feature.UNSPECIFIED]
@@ -196,7 +196,7 @@ OutputFormat = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="json: one object per picture, on one line each if there are several. csv: one row per face.",
+        help="json: one object per picture, on one line each if there are several. csv: rows, see --rows.",
     ),
 ]
 ListFormat = Annotated[ListOutput, typer.Option("--output", "-o", help="json: one list.")]
@@ -205,6 +205,14 @@ EnrollFormat = Annotated[
     typer.Option("--output", "-o", help="json: one object per person, on one line each if there are several."),
 ]
 ObjectFormat = Annotated[ListOutput, typer.Option("--output", "-o", help="json: one object.")]
+Rows = Annotated[
+    Findings,
+    typer.Option(help="Rows of csv: one per face; one per box of a label, or label without one; or both in one file."),
+]
+Boxes = Annotated[
+    Findings | None,
+    typer.Option(help="What to draw. Default: faces, or labels if there is no face.", show_default=False),
+]
 Draw = Annotated[
     str | None,
     typer.Option(

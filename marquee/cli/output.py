@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 from rich.padding import Padding
@@ -14,7 +15,7 @@ from rich.text import Text
 from marquee.cli import terminal
 from marquee.cli.options import Output
 from marquee.cli.terminal import print_error, print_json
-from marquee.enums import Outcome, VerdictState
+from marquee.enums import Findings, Outcome, VerdictState
 from marquee.errors import MarqueeError, Unreachable
 from marquee.results import (
     Candidate,
@@ -25,9 +26,8 @@ from marquee.results import (
     RecognizerTimings,
     Verdict,
 )
-from marquee.rows import COLUMNS, Kind, clean, is_sure, name_of, rows_of, verdicts_of
+from marquee.rows import COLUMNS, clean, is_sure, labels_of, name_of, rows_of, verdicts_of
 
-_COLUMNS = ("file", *COLUMNS[Kind.FACES], "error")
 _STATE_STYLES = {
     VerdictState.IDENTIFIED: "bold green",
     VerdictState.UNKNOWN: "yellow",
@@ -35,7 +35,10 @@ _STATE_STYLES = {
     VerdictState.NO_FACE: "dim",
 }
 _OUTCOME_STYLES = {Outcome.OK: "green", Outcome.PARTIAL: "yellow", Outcome.SKIPPED: "dim"}
-_MAX_LABELS = 8
+_FOUND_LABELS = 8
+"""Of one recognizer, among what else it found."""
+_MAX_LABELS = 10
+"""Of all recognizers, unless more were asked for."""
 _FORMULA = re.compile(r"[\t\r\n].|\s*[=+\-@＝＋－＠].", re.DOTALL)  # noqa: RUF001 - spreadsheets read these, too
 """Text that a spreadsheet computes, some after leaving out blanks; see OWASP's page on CSV injection."""
 _CSV_BLANKS = ("\t", "\r", "\n")
@@ -62,18 +65,21 @@ class FileResult:
 Printer: TypeAlias = Callable[[FileResult], None]
 
 
-def printer_of(output: Output, *, one_line: bool) -> Printer:
+def printer_of(
+    output: Output, *, one_line: bool, rows: Findings = Findings.FACES, max_labels: int | None = None
+) -> Printer:
     """Return a function that prints one result after another; errors also go to standard error.
 
-    `one_line`: print each JSON object on a line of its own, as for several pictures.
+    `one_line`: print each JSON object on a line of its own, as for several pictures. `rows`: those of CSV.
+    `max_labels`: how many labels were asked for; None: the default.
     """
     match output:
         case Output.JSON:
             return _with_errors(_json_printer(one_line=one_line))
         case Output.CSV:
-            return _with_errors(_csv_printer())
+            return _with_errors(_csv_printer(rows))
         case _:
-            return _with_errors(_print_table)
+            return _with_errors(partial(_print_table, max_labels=max(max_labels or 0, _MAX_LABELS)))
 
 
 def table_of(*headers: str) -> Table:
@@ -141,12 +147,23 @@ def _json_error(result: FileResult) -> dict[str, Any]:
     return {"code": None, "message": result.message}
 
 
-def _csv_printer() -> Printer:
-    writer = csv.DictWriter(sys.stdout, _COLUMNS, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    sys.stdout.write(",".join(_COLUMNS) + "\n")
+def csv_columns(findings: Findings) -> tuple[str, ...]:
+    """Return the columns of a CSV of those rows; further ones come after those of faces."""
+    faces = ("file", *COLUMNS[Findings.FACES], "error")
+    return (
+        ("file", *COLUMNS[findings], "error")
+        if findings is Findings.LABELS
+        else tuple(dict.fromkeys((*faces, *COLUMNS[findings])))
+    )
+
+
+def _csv_printer(findings: Findings) -> Printer:
+    columns = csv_columns(findings)
+    writer = csv.DictWriter(sys.stdout, columns, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    sys.stdout.write(",".join(columns) + "\n")
 
     def print_rows(result: FileResult) -> None:
-        rows = rows_of(result.recognition) if result.recognition else []
+        rows = rows_of(result.recognition, findings) if result.recognition else []
         for row in rows or [{}]:
             cells = {"file": result.file, **row, "error": result.message}
             writer.writerow({column: _csv_cell(value) for column, value in cells.items()})
@@ -162,7 +179,7 @@ def _csv_cell(value: object) -> object:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def _print_table(result: FileResult) -> None:
+def _print_table(result: FileResult, max_labels: int) -> None:
     """Print the verdicts, then each recognizer's findings, then the labels."""
     if (recognition := result.recognition) is None:
         return
@@ -171,8 +188,13 @@ def _print_table(result: FileResult) -> None:
     if verdicts := verdicts_of(recognition):
         console.print(_indent(_verdict_table(verdicts)))
     console.print(_indent(_recognizer_table(recognition.results)))
-    if recognition.labels:
-        console.print(Text(clean("  Labels: " + _label_list(recognition.labels))))
+    labels = labels_of(recognition)
+    if any(label.parents or label.categories or label.instances for label in labels):
+        console.print(_indent(_label_table(labels[:max_labels])))
+    elif labels:
+        console.print(Text(clean("  Labels: " + _label_list(labels[:max_labels]))))
+    if more := len(labels[max_labels:]):
+        console.print(Text(f"  … and {count(more, 'more label')}: -o json has all", "dim"))
     console.print()
 
 
@@ -215,6 +237,20 @@ def _recognizer_table(results: Sequence[RecognizerResult]) -> Table:
     return table
 
 
+def _label_table(labels: Sequence[Label]) -> Table:
+    table = table_of("Label", ">Score", ">Boxes", "Parents", "Categories")
+    for label in labels:
+        boxes = f"{len(label.instances)}" if label.instances else ""
+        table.add_row(
+            clean(label.name),
+            f"{label.score:.2f}",
+            boxes,
+            clean(", ".join(label.parents)),
+            clean(", ".join(label.categories)),
+        )
+    return table
+
+
 def _findings(result: RecognizerResult) -> Text:
     lines = [Text(clean(line)) for line in _finding_lines(result)]
     if result.status.code != "OK":
@@ -230,7 +266,8 @@ def _finding_lines(result: RecognizerResult) -> Iterator[str]:
     if people:
         yield ", ".join(people)
     if result.labels:
-        yield _label_list(result.labels)
+        more = len(result.labels[_FOUND_LABELS:])
+        yield _label_list(result.labels[:_FOUND_LABELS]) + (f" … and {more} more" if more else "")
     if result.texts:
         yield " ".join(f"“{text.content}”" for text in result.texts)
     if result.moderation_labels:
@@ -250,7 +287,7 @@ def _candidate(candidate: Candidate) -> str:
 
 
 def _label_list(labels: Sequence[Label]) -> str:
-    return ", ".join(f"{label.name} {label.score:.2f}" for label in labels[:_MAX_LABELS])
+    return ", ".join(f"{label.name} {label.score:.2f}" for label in labels)
 
 
 def _milliseconds(timings: RecognizerTimings) -> str:

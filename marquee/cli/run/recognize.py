@@ -21,7 +21,7 @@ from marquee.cli.server import Server
 from marquee.cli.terminal import Progress, print_note
 from marquee.client import Client
 from marquee.draw.style import Style
-from marquee.enums import Outcome
+from marquee.enums import Findings, Outcome
 from marquee.errors import (
     CollectionForbidden,
     InvalidImage,
@@ -54,6 +54,7 @@ class RecognizeArgs:
     """FILE → where to draw it."""
     style: Style
     output: Output
+    rows: Findings
     jobs: int
     strict: bool
 
@@ -93,7 +94,12 @@ def _read_into(stdin: Future[Source]) -> None:
 async def _run(args: RecognizeArgs, stdin: Future[Source]) -> Exit:
     _cancel_on_ctrl_c()
     worst = Exit.OK
-    print_result = printer_of(args.output, one_line=not args.pictures.is_single)
+    print_result = printer_of(
+        args.output,
+        one_line=not args.pictures.is_single,
+        rows=args.rows,
+        max_labels=args.options.get("max_labels"),
+    )
     pictures = len(args.pictures.files)
     # The executor is entered first, so that it exits last: it waits for calls, which closing the client ends.
     with (

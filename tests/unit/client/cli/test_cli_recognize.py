@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import Result
 
 from marquee.v1 import recognizer_pb2 as pb
-from tests.support.client import Peer, marquee, refusal, serving, two_people
+from tests.support.client import Peer, lines_of, marquee, refusal, serving, two_people
 from tests.support.processes import wait_until
 
 
@@ -98,6 +98,47 @@ def test_csv_has_a_row_per_face(peer: Peer) -> None:  # noqa: ARG001 - starts th
         ("bad.jpg", "", "", "", ""),
     ]
     assert rows[2]["error"] == "This is no picture."
+
+
+def _street() -> list[pb.Label]:
+    """Return two cars and a person in boxes, and twelve labels without one."""
+    boxes = [pb.BoundingBox(left=left, top=0.5, width=0.25, height=0.25) for left in (0, 0.5)]
+    cars = [pb.LabelInstance(box=box, score=score) for box, score in zip(boxes, (0.75, 0.5), strict=True)]
+    car = pb.Label(name="Car", score=0.875, parents=["Vehicle"], categories=["Transport"], instances=cars)
+    return [car, *(pb.Label(name=f"Thing {number}", score=0.25) for number in range(12))]
+
+
+def test_the_table_shows_labels_and_how_many_it_leaves_out(peer: Peer) -> None:
+    """Labels have their boxes' count, parents and categories; beyond ten, or --max-labels, the rest is counted."""
+    del peer.answer.labels[:]
+    peer.answer.labels.extend(_street())
+    lines = lines_of(_recognize("a.jpg"))
+    assert lines[lines.index("Label Score Boxes Parents Categories") + 1] == "Car 0.88 2 Vehicle Transport"
+    assert "… and 3 more labels: -o json has all" in lines
+    more = _recognize("a.jpg", "--max-labels", "13").stdout
+    assert "Thing 11" in more
+    assert "more label" not in more
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ("faces", [("Eileen Collins", "0.97", "0.1"), ("", "", "0.6")]),
+        ("labels", [("Car", "0.75", "0.0"), ("Car", "0.5", "0.5"), ("Thing 0", "0.25", "")]),
+        ("all", [("Eileen Collins", "0.97", "0.1"), ("", "", "0.6"), ("Car", "0.75", "0.0"), ("Car", "0.5", "0.5")]),
+    ],
+)
+def test_csv_has_rows_of_faces_or_labels(peer: Peer, rows: str, expected: list[tuple[str, str, str]]) -> None:
+    """A label has a row for each of its boxes, or one without a box; columns of faces come first."""
+    del peer.answer.labels[:]
+    peer.answer.labels.extend(_street())
+    lines = list(csv.DictReader(io.StringIO(_recognize("a.jpg", "-o", "csv", "--rows", rows).stdout)))
+    assert [(row["name"], row["score"], row["left"]) for row in lines][: len(expected)] == expected
+    if rows != "faces":
+        car = next(row for row in lines if row["name"] == "Car")
+        assert (car["label_score"], car["parents"], car["categories"]) == ("0.875", "Vehicle", "Transport")
+    if rows != "labels":
+        assert ",".join(lines[0]).startswith("file,state,name,person_id,score,left,top,width,height,support,error")
 
 
 def test_faces_are_shown_without_verdicts(peer: Peer) -> None:
