@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from marquee import Client, MarqueeError, Outcome, Recognition, RecognizerResult, VerdictState
-from marquee.rows import clean
+from marquee.draw.text import clean
 from services.names import RECOGNIZERS
 
 EXPECTED = {

@@ -1,7 +1,6 @@
 """Faces and labels as rows, for CSV files, notebooks and tables."""
 
 import math
-import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
@@ -14,8 +13,6 @@ Cell: TypeAlias = str | float | None
 _BOX = ("left", "top", "width", "height")
 _FACE = ("state", "name", "person_id", "score", *_BOX, "support")
 _LABEL = ("name", "score", *_BOX, "label_score", "parents", "categories")
-_JOINERS = "\u200c\u200d"
-"""Of letters in Persian and Indic scripts, and of emojis."""
 
 
 COLUMNS: Mapping[Findings, tuple[str, ...]] = {
@@ -63,15 +60,6 @@ def name_of(verdict: Verdict) -> str:
 def is_sure(candidate: Candidate, result: RecognizerResult) -> bool:
     """Return whether the candidate reaches its model's identify_score."""
     return candidate.score >= ((result.model and result.model.identify_score) or 0)
-
-
-def clean(text: str) -> str:
-    """Replace characters that could control a terminal, or the order in which it shows others."""
-    return "".join(character if _is_harmless(character) else "\ufffd" for character in text)
-
-
-def _is_harmless(character: str) -> bool:
-    return character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs"
 
 
 def _face_row(verdict: Verdict) -> dict[str, Cell]:

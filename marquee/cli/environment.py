@@ -58,7 +58,7 @@ def prepare() -> None:
 def _usage_errors() -> Iterator[None]:
     """Keep usage errors from controlling the terminal, and print them as JSON too where JSON was asked for."""
     from marquee.cli.terminal import print_json
-    from marquee.rows import clean
+    from marquee.draw.text import clean
 
     try:
         try:

@@ -15,6 +15,7 @@ from rich.text import Text
 from marquee.cli import terminal
 from marquee.cli.options import Output
 from marquee.cli.terminal import print_error, print_json
+from marquee.draw.text import clean
 from marquee.enums import Findings, Outcome, VerdictState
 from marquee.errors import MarqueeError, Unreachable
 from marquee.results import (
@@ -26,7 +27,7 @@ from marquee.results import (
     RecognizerTimings,
     Verdict,
 )
-from marquee.rows import COLUMNS, clean, is_sure, labels_of, name_of, rows_of, verdicts_of
+from marquee.rows import COLUMNS, is_sure, labels_of, name_of, rows_of, verdicts_of
 
 _STATE_STYLES = {
     VerdictState.IDENTIFIED: "bold green",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from rich.console import Console
 from rich.text import Text
 
-from marquee.rows import clean
+from marquee.draw.text import clean
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

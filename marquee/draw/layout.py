@@ -8,9 +8,10 @@ from functools import lru_cache
 from PIL import ImageFont
 
 from marquee.draw.style import LabelPosition, Style
+from marquee.draw.text import clean
 from marquee.enums import VerdictState
 from marquee.results import Box, Verdict
-from marquee.rows import clean, name_of
+from marquee.rows import name_of
 
 _FONT_FILES = ("DejaVuSans-Bold.ttf", "NotoSans-Bold.ttf", "Arial Bold.ttf", "arialbd.ttf")
 FONT_FAMILY = "'DejaVu Sans', 'Noto Sans', Arial, sans-serif"

@@ -15,9 +15,9 @@ from marquee.cli.output import count, dollars, table_of, words
 from marquee.cli.run.recognizers import note_withheld
 from marquee.cli.server import Server
 from marquee.cli.terminal import print_json
+from marquee.draw.text import clean
 from marquee.enums import Feature
 from marquee.results import Recognizer
-from marquee.rows import clean
 
 _DEFAULT_FEATURES = (Feature.CELEBRITIES, Feature.LABELS)
 

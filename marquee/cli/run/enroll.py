@@ -17,6 +17,7 @@ from marquee.cli.output import count, error_dict, table_of, words
 from marquee.cli.server import Server
 from marquee.cli.terminal import Progress, print_error, print_json, print_note
 from marquee.client import Client
+from marquee.draw.text import clean
 from marquee.enrollment import EnrolledFace, Enrollment, EnrollmentResult
 from marquee.enums import EnrollmentState, Outcome
 from marquee.errors import (
@@ -32,7 +33,6 @@ from marquee.errors import (
 )
 from marquee.records import Status
 from marquee.requests import EnrollmentOptions
-from marquee.rows import clean
 from marquee.sources import MAX_IMAGE_BYTES, Source
 
 MAX_PICTURES = 8

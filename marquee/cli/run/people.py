@@ -12,10 +12,10 @@ from marquee.cli.options import ListOutput
 from marquee.cli.output import table_of, words
 from marquee.cli.server import Server
 from marquee.cli.terminal import print_error, print_json
+from marquee.draw.text import clean
 from marquee.enrollment import PeopleResult, Person
 from marquee.enums import Outcome
 from marquee.requests import PeopleOptions
-from marquee.rows import clean
 
 
 def run(server: Server, timeout: float, output: ListOutput, options: PeopleOptions) -> Exit:

@@ -10,9 +10,9 @@ from marquee.cli.options import ListOutput
 from marquee.cli.output import dollars, table_of, words
 from marquee.cli.server import Server
 from marquee.cli.terminal import print_json, print_note
+from marquee.draw.text import clean
 from marquee.enums import RecognizerState
 from marquee.results import Recognizer, Spending
-from marquee.rows import clean
 
 _STATE_STYLES = {RecognizerState.READY: "green", RecognizerState.LOADING: "yellow"}
 

@@ -15,11 +15,11 @@ from marquee.cli.run.faces import Named, named_faces, print_failures
 from marquee.cli.server import Server
 from marquee.cli.terminal import print_error, print_json, print_note
 from marquee.client import Client
+from marquee.draw.text import clean
 from marquee.enrollment import FaceId, FaceRemoval, FacesResult, Removal
 from marquee.enums import Outcome
 from marquee.errors import NotFound
 from marquee.requests import PeopleOptions
-from marquee.rows import clean
 
 _REMOVED = (Outcome.OK, Outcome.PARTIAL)
 
