@@ -22,7 +22,7 @@ help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.marquee-local $(WEB) ## Start everything on this machine and recognize pictures (ARGS=--once: then stop)
-	$(BIN)/python -m local --demo $(ARGS)
+	@$(BIN)/python -m local --demo $(ARGS)
 
 test: $(VENV)/.marquee-dev $(VENV)/.marquee-examples $(WEB) $(TRAIN)/.marquee-train ## Run all tests (ARGS="-k fusion": some of them)
 	$(PYTEST) $(ARGS)
@@ -53,8 +53,9 @@ format: $(VENV)/.marquee-dev ## Format the code and fix what can be fixed automa
 proto: $(VENV)/.marquee-dev ## Generate Python from protos/
 	$(BIN)/python protos/generate.py
 
-docs: $(VENV)/.marquee-dev ## Generate the tables of settings and errors, the API's description, the chart's schema and table, and k8s/
+docs: $(VENV)/.marquee-dev $(WEB) ## Generate tables, the API's description, the chart's schema, k8s/, and what the pages' commands print
 	PYTHONPATH=. $(BIN)/python docs/generate.py
+	PYTHONPATH=. $(BIN)/python docs/outputs.py
 	$(BIN)/python -m helm.generate
 
 lock: $(VENV)/.marquee-dev ## Lock the newest versions that pyproject.toml allows, with hashes

@@ -112,7 +112,7 @@ def test_dead_replicas_expire() -> None:
     assert all(float(item["expires"]["N"]) < time.time() + 3600 for item in items)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/eks.md", "docs/rekognition.md"])
+@pytest.mark.parametrize("page", ["docs/eks.md", "docs/rekognition.md"])
 def test_every_table_that_is_documented_lets_items_expire(page: str) -> None:
     """Wherever the table is created, its time to live is switched on."""
     text = Path(ROOT, page).read_text()
