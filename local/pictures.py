@@ -78,6 +78,12 @@ def write_training_people(folder: Path, count: int = 40, seed: int = 7) -> None:
         _write(variations(photo(person), count, seed + number), folder / person)
 
 
+def write_variations(portraits: Path, folder: Path, count: int = 12, seed: int = 17) -> None:
+    """Write FOLDER/NAME/*.jpg for the SVM trainer: variations of each PORTRAITS/NAME/*.jpg."""
+    for number, path in enumerate(sorted(portraits.glob("*/*.jpg"))):
+        _write(variations(Image.open(path).convert("RGB"), count, seed + number), folder / path.parent.name, path.stem)
+
+
 def write_training_labels(folder: Path, count: int = 120, seed: int = 11) -> None:
     """Write FOLDER/Celebrity/*.jpg and FOLDER/Non-Celebrity/*.jpg for the Keras trainer."""
     for number, person in enumerate(PEOPLE):
@@ -148,8 +154,14 @@ def main() -> None:
         "set", choices=sets, help="demo, gallery, or the training set of Keras (labels) or the SVM (people)"
     )
     parser.add_argument("folder", type=Path, help="folder to write into")
+    parser.add_argument(
+        "--portraits", type=Path, metavar="DIR", help="write variations of these people instead: DIR/NAME/*.jpg"
+    )
     args = parser.parse_args()
-    sets[args.set](args.folder)
+    if args.portraits:
+        write_variations(args.portraits, args.folder)
+    else:
+        sets[args.set](args.folder)
 
 
 if __name__ == "__main__":
