@@ -1,13 +1,14 @@
 """Messages of the contract as frozen dataclasses with the same field names."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from functools import cache
+from operator import attrgetter
 from types import NoneType
-from typing import Any, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
@@ -51,16 +52,15 @@ class Status(Record):
 
 R = TypeVar("R", bound=Record)
 M = TypeVar("M", bound=Message)
+_Read: TypeAlias = Callable[[Any], Any]
 _MAX_DEPTH = 8
 """Of statuses within statuses; a chain of gateways is shorter."""
 
 
 def read(kind: type[R], message: Message) -> R:
     """Convert a message to a record. A field `raw` holds the message itself; others that it lacks stay as they are."""
-    hints = _hints(cast("Any", kind))  # as in to_dict
-    known = {name: hint for name, hint in hints.items() if name in message.DESCRIPTOR.fields_by_name}
-    values = {name: _field(hint, message, name) for name, hint in known.items()}
-    return kind(**values, **({"raw": message} if "raw" in hints else {}))
+    record: R = _reader(cast("Any", kind), message.DESCRIPTOR)(message)  # as in to_dict
+    return record
 
 
 def read_status(status: status_pb2.Status) -> Status:
@@ -95,42 +95,61 @@ def _details(status: status_pb2.Status, kind: type[M]) -> Iterator[M]:
 
 
 @cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-@cache
 def _data_fields(kind: type[Any]) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind) if field.name != "raw")
 
 
-def _field(hint: Any, message: Message, name: str) -> Any:
-    field = message.DESCRIPTOR.fields_by_name[name]
+@cache
+def _reader(kind: type[Any], descriptor: Any) -> _Read:
+    """Return what converts such messages to such records, put together once: answers have hundreds of fields."""
+    hints = get_type_hints(kind)
+    known = ((name, descriptor.fields_by_name.get(name), hint) for name, hint in hints.items())
+    fields = tuple((name, _field(hint, field)) for name, field, hint in known if field is not None)
+    if "raw" in hints:
+        return lambda message: kind(raw=message, **{name: get(message) for name, get in fields})
+    return lambda message: kind(**{name: get(message) for name, get in fields})
+
+
+def _field(hint: Any, field: Any) -> _Read:
+    """Return what takes the field's value out of a message."""
+    get, kinds = attrgetter(field.name), get_args(hint)
     if get_origin(hint) is tuple:
-        return tuple(_value(get_args(hint)[0], value, field) for value in getattr(message, name))
-    if NoneType in get_args(hint):
-        return _value(get_args(hint)[0], getattr(message, name), field) if message.HasField(name) else None
-    return _value(hint, getattr(message, name), field)
+        convert = _value(kinds[0], field)
+        return (lambda message: tuple(map(convert, get(message)))) if convert else (lambda message: tuple(get(message)))
+    if NoneType not in kinds:
+        return _converted(get, _value(hint, field))
+    present = _converted(get, _value(kinds[0], field))
+    return lambda message: present(message) if message.HasField(field.name) else None
 
 
-def _value(hint: Any, value: Any, field: Any) -> Any:
-    if isinstance(value, Message):
-        return _message(hint, value)
+def _converted(get: _Read, convert: _Read | None) -> _Read:
+    return (lambda message: convert(get(message))) if convert else get
+
+
+def _value(hint: Any, field: Any) -> _Read | None:
+    """Return what converts one value of the field; None for one that stays as it is."""
+    if field.message_type is not None:
+        return _message(hint, field.message_type)
     if field.enum_type is not None:
-        return hint(_enum_name(field.enum_type, value))
-    return float(f"{value:.7g}") if isinstance(value, float) else value
+        names = {number: hint(_enum_name(field.enum_type, number)) for number in field.enum_type.values_by_number}
+        return lambda number: names.get(number, names[0])
+    return _rounded if field.cpp_type in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE) else None
 
 
-def _message(hint: Any, message: Message) -> Any:
-    match message:
-        case Duration():
-            return message.ToNanoseconds() / 1e9
-        case Timestamp():
-            return _time(message)
-        case status_pb2.Status():
-            return read_status(message)
+def _message(hint: Any, descriptor: Any) -> _Read:
+    match descriptor.full_name:
+        case Duration.DESCRIPTOR.full_name:
+            return lambda message: message.ToNanoseconds() / 1e9
+        case Timestamp.DESCRIPTOR.full_name:
+            return _time
+        case status_pb2.Status.DESCRIPTOR.full_name:
+            return read_status
         case _:
-            return read(hint, message)
+            return _reader(hint, descriptor)
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.7g}")
 
 
 def _time(message: Timestamp) -> datetime | None:
