@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
-from rich.padding import Padding
-from rich.table import Table
-from rich.text import Text
-
-from marquee.cli import terminal
 from marquee.cli.options import Output
+from marquee.cli.table import Table, Text, print_line
 from marquee.cli.terminal import print_error, print_json
 from marquee.draw.text import clean
 from marquee.enums import Findings, Outcome, VerdictState
@@ -42,6 +38,7 @@ _MAX_LABELS = 10
 """Of all recognizers, unless more were asked for."""
 _FORMULA = re.compile(r"[\t\r\n].|\s*[=+\-@＝＋－＠].", re.DOTALL)  # noqa: RUF001 - spreadsheets read these, too
 """Text that a spreadsheet computes, some after leaving out blanks; see OWASP's page on CSV injection."""
+_INDENT = 2
 _CSV_BLANKS = ("\t", "\r", "\n")
 
 
@@ -81,16 +78,6 @@ def printer_of(
             return _with_errors(_csv_printer(rows))
         case _:
             return _with_errors(partial(_print_table, max_labels=max(max_labels or 0, _MAX_LABELS)))
-
-
-def table_of(*headers: str) -> Table:
-    """Return a table without lines; columns whose header starts with > are right-aligned."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for header in headers:
-        table.add_column(
-            header.removeprefix(">"), justify="right" if header.startswith(">") else "left", overflow="fold"
-        )
-    return table
 
 
 def words(name: str) -> str:
@@ -184,36 +171,31 @@ def _print_table(result: FileResult, max_labels: int) -> None:
     """Print the verdicts, then each recognizer's findings, then the labels."""
     if (recognition := result.recognition) is None:
         return
-    console = terminal.stdout()
-    console.print(_title(result.file, recognition))
+    print_line(*_title(result.file, recognition))
     if verdicts := verdicts_of(recognition):
-        console.print(_indent(_verdict_table(verdicts)))
-    console.print(_indent(_recognizer_table(recognition.results)))
+        _verdict_table(verdicts).print(_INDENT)
+    _recognizer_table(recognition.results).print(_INDENT)
     labels = labels_of(recognition)
     if any(label.parents or label.categories or label.instances for label in labels):
-        console.print(_indent(_label_table(labels[:max_labels])))
+        _label_table(labels[:max_labels]).print(_INDENT)
     elif labels:
-        console.print(Text(clean("  Labels: " + _label_list(labels[:max_labels]))))
+        print_line(clean("  Labels: " + _label_list(labels[:max_labels])))
     if more := len(labels[max_labels:]):
-        console.print(Text(f"  … and {count(more, 'more label')}: -o json has all", "dim"))
-    console.print()
+        print_line(Text(f"  … and {count(more, 'more label')}: -o json has all", "dim"))
+    print_line()
 
 
-def _indent(table: Table) -> Padding:
-    return Padding(table, (0, 0, 0, 2), expand=False)
-
-
-def _title(file: str, recognition: Recognition) -> Text:
+def _title(file: str, recognition: Recognition) -> tuple[Text, Text]:
     image = recognition.image
     facts = [f"{image.width}x{image.height} {image.format}"] if image.width else []
     facts += [f"{recognition.timings.total * 1000:.0f} ms"]
     facts += [dollars(recognition.cost_micro_usd)] if recognition.cost_micro_usd else []
     facts += [f"{dollars(recognition.saved_micro_usd)} saved"] if recognition.saved_micro_usd else []
-    return Text.assemble((clean(file), "bold"), ("  " + clean(", ".join(facts)), "dim"))
+    return Text(clean(file), "bold"), Text("  " + clean(", ".join(facts)), "dim")
 
 
 def _verdict_table(verdicts: Sequence[Verdict]) -> Table:
-    table = table_of("Verdict", "Person", ">Score", "Supported by")
+    table = Table("Verdict", "Person", ">Score", "Supported by")
     for verdict in verdicts:
         state = Text(words(verdict.state), _STATE_STYLES.get(verdict.state, ""))
         score = f"{verdict.score:.2f}" if verdict.state is VerdictState.IDENTIFIED else ""
@@ -231,7 +213,7 @@ def _support(verdict: Verdict) -> str:
 
 
 def _recognizer_table(results: Sequence[RecognizerResult]) -> Table:
-    table = table_of("Recognizer", "Outcome", ">ms", "Found")
+    table = Table("Recognizer", "Outcome", ">ms", "Found")
     for result in results:
         outcome = Text(words(result.outcome), _OUTCOME_STYLES.get(result.outcome, "red"))
         table.add_row(clean(result.recognizer), outcome, _milliseconds(result.timings), _findings(result))
@@ -239,7 +221,7 @@ def _recognizer_table(results: Sequence[RecognizerResult]) -> Table:
 
 
 def _label_table(labels: Sequence[Label]) -> Table:
-    table = table_of("Label", ">Score", ">Boxes", "Parents", "Categories")
+    table = Table("Label", ">Score", ">Boxes", "Parents", "Categories")
     for label in labels:
         boxes = f"{len(label.instances)}" if label.instances else ""
         table.add_row(
@@ -252,13 +234,13 @@ def _label_table(labels: Sequence[Label]) -> Table:
     return table
 
 
-def _findings(result: RecognizerResult) -> Text:
+def _findings(result: RecognizerResult) -> list[Text]:
     lines = [Text(clean(line)) for line in _finding_lines(result)]
     if result.status.code != "OK":
         lines.append(Text(clean(f"{result.status.code}: {result.status.message}"), "red"))
     failures = (f"{words(error.feature)}: {error.status.message}" for error in result.feature_errors)
     lines += [Text(clean(line), "yellow") for line in (*failures, *result.warnings)]
-    return Text("\n").join(lines or [Text("nothing", "dim")])
+    return lines or [Text("nothing", "dim")]
 
 
 def _finding_lines(result: RecognizerResult) -> Iterator[str]:

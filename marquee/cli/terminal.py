@@ -1,33 +1,17 @@
 """Standard output and standard error, and the progress bar."""
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.console import Console
-from rich.text import Text
-
+from marquee.cli.table import Text, print_line
 from marquee.draw.text import clean
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
-
-_FILE_WIDTH = 240
-
-
-def stdout() -> Console:
-    """Return standard output. In a pipe or file, lines are not cut to a terminal's width."""
-    width = shutil.get_terminal_size((_FILE_WIDTH, 0)).columns  # rich alone prints nothing for COLUMNS=0
-    return Console(highlight=False, markup=False, emoji=False, width=width)
-
-
-def stderr() -> Console:
-    """Return standard error. Long lines are left to the terminal."""
-    return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_json(value: object, *, one_line: bool = False) -> None:
@@ -35,20 +19,23 @@ def print_json(value: object, *, one_line: bool = False) -> None:
 
     Characters that could control a terminal, or that it cannot show, are escaped.
     """
-    value, indent = _decoded(value), None if one_line else 2
+    indent = None if one_line else 2
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    if not _is_plain(text):
+        value = _decoded(value)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
     sys.stdout.write((text if _is_plain(text) else json.dumps(value, allow_nan=False, indent=indent)) + "\n")
     sys.stdout.flush()
 
 
 def print_error(name: str, message: str) -> None:
     """Print one red line to standard error: what failed, and why."""
-    stderr().print(Text(f"{clean(name)}: {clean(message)}" if name else clean(message), style="red"))
+    print_line(Text(f"{clean(name)}: {clean(message)}" if name else clean(message), "red"), file=sys.stderr)
 
 
 def print_note(message: str) -> None:
     """Print one yellow line to standard error."""
-    stderr().print(Text(clean(message), style="yellow"))
+    print_line(Text(clean(message), "yellow"), file=sys.stderr)
 
 
 def _is_plain(text: str) -> bool:
@@ -108,6 +95,9 @@ class Progress:
 
 def _bar() -> "Bar":
     from rich import progress  # noqa: PLC0415 - only long runs need it
+    from rich.console import Console  # noqa: PLC0415 - likewise
 
     columns = (progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeRemainingColumn())
-    return progress.Progress(*columns, console=stderr(), transient=True, redirect_stdout=False, redirect_stderr=False)
+    return progress.Progress(
+        *columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
+    )

@@ -8,6 +8,8 @@ _JOINERS = "\u200c\u200d"
 
 def clean(text: str) -> str:
     """Replace characters that could control a terminal, or the order in which it shows others."""
+    if text.isprintable():
+        return text
     return "".join(character if _is_harmless(character) else "\ufffd" for character in text)
 
 

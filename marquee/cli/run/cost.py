@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import typer
-from rich.table import Table
-from rich.text import Text
 
-from marquee.cli import terminal
 from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
-from marquee.cli.output import count, dollars, table_of, words
+from marquee.cli.output import count, dollars, words
 from marquee.cli.run.recognizers import note_withheld
 from marquee.cli.server import Server
+from marquee.cli.table import Table, Text, print_line
 from marquee.cli.terminal import print_json
 from marquee.draw.text import clean
 from marquee.enums import Feature
@@ -116,24 +114,23 @@ def _left_today(recognizer: Recognizer) -> int | None:
 
 
 def _print_tables(args: CostArgs, estimates: Sequence[_Estimate], recognizers: Sequence[Recognizer]) -> None:
-    console = terminal.stdout()
     if args.pictures:
-        console.print(Text.assemble((f"{count(args.pictures, 'picture')}: ", "bold"), dollars(_total(estimates))))
+        print_line(Text(f"{count(args.pictures, 'picture')}: ", "bold"), dollars(_total(estimates)))
         if estimates:
-            console.print(_estimate_table(estimates))
+            _estimate_table(estimates).print()
         for estimate in estimates:
             if not estimate.fits:
-                console.print(Text(_over_cap(args, estimate), "red"))
-        console.print()
+                print_line(Text(_over_cap(args, estimate), "red"))
+        print_line()
     charging = [recognizer for recognizer in recognizers if recognizer.spending is not None]
     if charging:
-        console.print(_spending_table(charging))
+        _spending_table(charging).print()
     elif not any(recognizer.spending_withheld for recognizer in recognizers):
-        console.print("No recognizer here costs money.")
+        print_line("No recognizer here costs money.")
 
 
 def _estimate_table(estimates: Sequence[_Estimate]) -> Table:
-    table = table_of("Recognizer", "Feature", ">Per picture", ">Total", "Prices of")
+    table = Table("Recognizer", "Feature", ">Per picture", ">Total", "Prices of")
     for estimate in estimates:
         prices = {price.feature: price for price in estimate.recognizer.prices}
         for item in estimate.items:
@@ -146,7 +143,7 @@ def _estimate_table(estimates: Sequence[_Estimate]) -> Table:
 
 
 def _spending_table(recognizers: Sequence[Recognizer]) -> Table:
-    table = table_of("Recognizer", ">Spent today", ">This month", ">Daily cap", ">Left today")
+    table = Table("Recognizer", ">Spent today", ">This month", ">Daily cap", ">Left today")
     for recognizer in recognizers:
         if (spending := recognizer.spending) is not None:
             cap, left = spending.daily_cap_micro_usd, _left_today(recognizer)

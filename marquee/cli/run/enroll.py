@@ -6,15 +6,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
-from rich.padding import Padding
-from rich.text import Text
-
-from marquee.cli import terminal
 from marquee.cli.exits import Exit, exit_of
 from marquee.cli.inputs import Enrollee, load
 from marquee.cli.options import ListOutput
-from marquee.cli.output import count, error_dict, table_of, words
+from marquee.cli.output import count, error_dict, words
 from marquee.cli.server import Server
+from marquee.cli.table import Table, Text, print_line
 from marquee.cli.terminal import Progress, print_error, print_json, print_note
 from marquee.client import Client
 from marquee.draw.text import clean
@@ -292,18 +289,17 @@ def _print_table(report: _Report, *, skipped: bool) -> None:
 
     `skipped`: also print which recognizers do not enroll. They are the same for everybody.
     """
-    console = terminal.stdout()
     folder = _folder(report)
     facts = "  ".join(clean(fact) for fact in (report.person_id, folder) if fact)
-    console.print(Text.assemble((clean(report.display_name), "bold"), (f"  {facts}", "dim")))
+    print_line(Text(clean(report.display_name), "bold"), Text(f"  {facts}", "dim"))
     if report.rows:
-        table = table_of("Picture", "Recognizer", "Result")
+        table = Table("Picture", "Recognizer", "Result")
         for picture, recognizer, face in report.rows:
             table.add_row(clean(picture.removeprefix(folder)), clean(recognizer), _face(face))
-        console.print(Padding(table, (0, 0, 0, 2), expand=False))
+        table.print(2)
     for line in (line for result in report.recognizers for line in _summary(result, skipped=skipped)):
-        console.print(Padding(line, (0, 0, 0, 2), expand=False))
-    console.print()
+        print_line("  ", line)
+    print_line()
 
 
 def _folder(report: _Report) -> str:
@@ -312,11 +308,11 @@ def _folder(report: _Report) -> str:
     return folders.pop() if len(folders) == 1 and len(report.enrollee.pictures) > 1 else ""
 
 
-def _face(face: EnrolledFace) -> Text:
+def _face(face: EnrolledFace) -> list[Text]:
     if face.state is not EnrollmentState.REFUSED:
         state = Text(words(face.state), _STATE_STYLES.get(face.state, ""))
-        return Text("\n").join([state, *(Text(clean(warning), "yellow") for warning in face.warnings)])
-    return Text(clean(f"refused: {_reason(face.status)}"), "yellow")
+        return [state, *(Text(clean(warning), "yellow") for warning in face.warnings)]
+    return [Text(clean(f"refused: {_reason(face.status)}"), "yellow")]
 
 
 def _reason(status: Status) -> str:
@@ -352,4 +348,4 @@ def _print_totals(reports: Sequence[_Report], enrollees: int) -> None:
     counts = [f"{states[state]} {words(state)}" for state in EnrollmentState if states[state]]
     counts += [f"{failed} failed"] if failed else []
     pictures = count(sum(states.values()) + failed, "picture")
-    terminal.stdout().print(f"{people}, {pictures}: {', '.join(counts)}")
+    print_line(f"{people}, {pictures}: {', '.join(counts)}")

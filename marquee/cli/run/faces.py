@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rich.text import Text
-
-from marquee.cli import terminal
 from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
-from marquee.cli.output import table_of, words
+from marquee.cli.output import words
 from marquee.cli.server import Server
+from marquee.cli.table import Table, Text, print_line
 from marquee.cli.terminal import print_error, print_json
 from marquee.draw.text import clean
 from marquee.enrollment import FaceId, FacesResult, PersonFace
@@ -74,18 +72,17 @@ def print_failures(person_id: str, results: Sequence[FacesResult]) -> Exit:
 
 
 def _print_table(person_id: str, results: Sequence[FacesResult]) -> None:
-    console = terminal.stdout()
     if faces := named_faces(results):
-        table = table_of("Recognizer", "Face", "From", "Enrolled")
+        table = Table("Recognizer", "Face", "From", "Enrolled")
         for one in faces:
             time = one.face.create_time
             when = f"{time.astimezone():%Y-%m-%d %H:%M}" if time else ""
             table.add_row(*map(clean, (one.recognizer, one.short_id, _origin(one.face), when)))
         names = dict.fromkeys(result.person.display_name for result in results if result.person)
-        console.print(Text.assemble((clean(" or ".join(names)), "bold"), (f"  {clean(person_id)}", "dim")))
-        console.print(table)
+        print_line(Text(clean(" or ".join(names)), "bold"), Text(f"  {clean(person_id)}", "dim"))
+        table.print()
     for line in _remarks(results):
-        console.print(Text(clean(line), "dim"))
+        print_line(Text(clean(line), "dim"))
 
 
 def _remarks(results: Sequence[FacesResult]) -> Iterator[str]:

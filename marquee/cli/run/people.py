@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from rich.text import Text
-
-from marquee.cli import terminal
 from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
-from marquee.cli.output import table_of, words
+from marquee.cli.output import words
 from marquee.cli.server import Server
+from marquee.cli.table import Table, Text, print_line
 from marquee.cli.terminal import print_error, print_json
 from marquee.draw.text import clean
 from marquee.enrollment import PeopleResult, Person
@@ -54,21 +52,20 @@ class _Row:
 
 
 def _print_table(results: Sequence[PeopleResult]) -> None:
-    console = terminal.stdout()
     rows = _rows(results)
     recognizers = [result.recognizer for result in results if result.outcome is Outcome.OK or result.people]
     if rows:
-        table = table_of("Person", "ID", *(f">Faces in {clean(name)}" for name in recognizers), "Trained", "Since")
+        table = Table("Person", "ID", *(f">Faces in {clean(name)}" for name in recognizers), "Trained", "Since")
         for row in rows:
             since = f"{row.since.astimezone():%Y-%m-%d %H:%M}" if row.since else ""
             faces = (row.faces(recognizer) for recognizer in recognizers)
             table.add_row(clean(row.name), clean(row.person_id), *faces, clean(row.trained), since)
-        console.print(table)
+        table.print()
     elif recognizers:
-        console.print("No people are known yet; `marquee enroll` adds them.")
+        print_line("No people are known yet; `marquee enroll` adds them.")
     for result in results:
         if result.outcome is Outcome.SKIPPED:
-            console.print(Text(clean(f"{result.recognizer} skipped: {result.status.message}"), "dim"))
+            print_line(Text(clean(f"{result.recognizer} skipped: {result.status.message}"), "dim"))
 
 
 def _rows(results: Sequence[PeopleResult]) -> list[_Row]:

@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from rich.text import Text
-
-from marquee.cli import terminal
 from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
-from marquee.cli.output import dollars, table_of, words
+from marquee.cli.output import dollars, words
 from marquee.cli.server import Server
+from marquee.cli.table import Table, Text
 from marquee.cli.terminal import print_json, print_note
 from marquee.draw.text import clean
 from marquee.enums import RecognizerState
@@ -36,9 +34,7 @@ def note_withheld(recognizers: Sequence[Recognizer]) -> None:
 
 
 def _print_table(recognizers: Sequence[Recognizer]) -> None:
-    table = table_of(
-        "Recognizer", "State", "Features", "Models", "Smallest face", "Price per picture", "Enrolls", "Spent"
-    )
+    table = Table("Recognizer", "State", "Features", "Models", "Smallest face", "Price per picture", "Enrolls", "Spent")
     for recognizer in recognizers:
         table.add_row(
             clean(recognizer.name),
@@ -50,7 +46,7 @@ def _print_table(recognizers: Sequence[Recognizer]) -> None:
             "yes" if recognizer.can_enroll else "no",
             "needs admin" if recognizer.spending_withheld else _spent(recognizer.spending),
         )
-    terminal.stdout().print(table)
+    table.print()
 
 
 def _state(recognizer: Recognizer) -> Text:

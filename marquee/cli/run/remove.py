@@ -5,14 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import typer
-from rich.text import Text
 
-from marquee.cli import terminal
 from marquee.cli.exits import Exit, connect
 from marquee.cli.options import ListOutput
 from marquee.cli.output import count, words
 from marquee.cli.run.faces import Named, named_faces, print_failures
 from marquee.cli.server import Server
+from marquee.cli.table import Text, print_line
 from marquee.cli.terminal import print_error, print_json, print_note
 from marquee.client import Client
 from marquee.draw.text import clean
@@ -100,7 +99,7 @@ def _print_faces(args: RemoveArgs, removal: FaceRemoval) -> Exit:
         removed = sum(face.removed_faces for face in result.faces)
         if args.output is ListOutput.TABLE and result.outcome in _REMOVED:
             name = clean(result.recognizer)
-            terminal.stdout().print(f"{name} removed {count(removed, 'face')} of {clean(args.person_id)}")
+            print_line(f"{name} removed {count(removed, 'face')} of {clean(args.person_id)}")
         failures += [(result.recognizer, face.status.message) for face in result.faces if face.status.code != "OK"]
         for warning in result.warnings:
             print_note(f"{result.recognizer}: {warning}")
@@ -141,13 +140,12 @@ def _print(args: RemoveArgs, removal: Removal) -> None:
     if args.output is ListOutput.JSON:
         print_json(removal.to_dict())
         return
-    console = terminal.stdout()
     for result in removal.results:
         name = clean(result.recognizer)
         if result.outcome is Outcome.SKIPPED:
-            console.print(Text(f"{name} skipped: {clean(result.status.message)}", "dim"))
+            print_line(Text(f"{name} skipped: {clean(result.status.message)}", "dim"))
         elif result.outcome in _REMOVED:
-            console.print(f"{name} removed {count(result.removed_faces, 'face')} of {clean(args.person_id)}")
+            print_line(f"{name} removed {count(result.removed_faces, 'face')} of {clean(args.person_id)}")
 
 
 def _print_failures(args: RemoveArgs, removal: Removal) -> Exit:

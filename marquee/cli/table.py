@@ -1,0 +1,118 @@
+"""Tables as aligned columns, and lines in styles. Rich takes longer for each than a call does."""
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TextIO, TypeAlias
+
+from rich.cells import cell_len, chop_cells
+
+_FILE_WIDTH = 240
+_GAP = 2
+_CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text of one line in a style."""
+
+    content: str
+    style: str = ""
+    """Empty, or of bold, dim, red, green and yellow, with a blank between several."""
+
+
+Cell: TypeAlias = str | Text | Sequence[Text]
+"""Text of one or several lines; those of a sequence have a style each."""
+
+
+class Table:
+    """A table without rules. Columns whose header starts with > are right-aligned."""
+
+    def __init__(self, *headers: str) -> None:
+        self._is_right = [header.startswith(">") for header in headers]
+        self._rows = [[[Text(header.removeprefix(">"), "dim")] for header in headers]]
+
+    def add_row(self, *cells: Cell) -> None:
+        """Add a row of as many cells as there are headers."""
+        self._rows.append([_lines(cell) for cell in cells])
+
+    def print(self, indent: int = 0) -> None:
+        """Print the table to standard output, that many blanks from the left.
+
+        Where it is wider than the terminal, or than COLUMNS, the widest columns are wrapped.
+        """
+        columns = list(zip(*self._rows, strict=True))
+        contents = [max(cell_len(line.content) for cell in column for line in cell) for column in columns]
+        # shutil's answer for COLUMNS=0 is the file's width, too
+        room = shutil.get_terminal_size((_FILE_WIDTH, 0)).columns - indent - _GAP * (len(columns) - 1)
+        widths = _fit(contents, room)
+        for row in self._rows:
+            wrapped = [list(_wrap(cell, width)) for cell, width in zip(row, widths, strict=True)]
+            for parts in zip_longest(*wrapped, fillvalue=Text("")):
+                print_line(Text(" " * indent), *self._padded(parts, widths))
+
+    def _padded(self, parts: Sequence[Text], widths: Sequence[int]) -> Iterator[Text]:
+        blanks = 0
+        for part, width, is_right in zip(parts, widths, self._is_right, strict=True):
+            room = width - cell_len(part.content)
+            if part.content:
+                yield Text(" " * (blanks + (room if is_right else 0)))
+                yield part
+                blanks = 0 if is_right else room
+            else:
+                blanks += width
+            blanks += _GAP
+
+
+def print_line(*parts: str | Text, file: TextIO | None = None) -> None:
+    """Print the parts as one line, to standard output unless a file is given; the terminal wraps it."""
+    stream = file or sys.stdout
+    is_plain = not _shows_styles(stream)
+    texts = (part if isinstance(part, Text) else Text(part) for part in parts)
+    stream.write("".join(text.content if is_plain else _styled(text) for text in texts) + "\n")
+
+
+def _lines(cell: Cell) -> list[Text]:
+    match cell:
+        case str():
+            return [Text(line) for line in cell.split("\n")]
+        case Text():
+            return [cell]
+        case _:
+            return list(cell)
+
+
+def _fit(widths: Sequence[int], room: int) -> list[int]:
+    """Return the widths, the largest of them cut alike until all fit."""
+    if sum(widths) <= room:
+        return list(widths)
+    cuts = ([min(width, most) for width in widths] for most in range(max(widths), 0, -1))
+    return next((cut for cut in cuts if sum(cut) <= room), [min(width, 1) for width in widths])
+
+
+def _wrap(lines: Sequence[Text], width: int) -> Iterator[Text]:
+    for line in lines:
+        content = line.content
+        if (cells := cell_len(content)) <= width:
+            yield line
+        elif cells == len(content):
+            yield from (Text(part, line.style) for part in textwrap.wrap(content, width, break_on_hyphens=False))
+        else:  # wide characters, which textwrap does not count, and which may be parted anywhere
+            yield from (Text(part, line.style) for part in chop_cells(content, max(width, 2)))
+
+
+def _styled(text: Text) -> str:
+    codes = ";".join(str(_CODES[name]) for name in text.style.split())
+    return f"\x1b[{codes}m{text.content}\x1b[0m" if codes and text.content else text.content
+
+
+def _shows_styles(stream: TextIO) -> bool:
+    """Return whether to style text, by the environment's conventions: see no-color.org and force-color.org."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    is_terminal = stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+    return bool(os.environ.get("FORCE_COLOR")) or is_terminal
