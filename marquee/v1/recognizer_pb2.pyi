@@ -1422,6 +1422,7 @@ class Recognizer(_message.Message):
     SPENDING_FIELD_NUMBER: _builtins.int
     SMALLEST_FACE_FIELD_NUMBER: _builtins.int
     TAKES_FACE_BOXES_FIELD_NUMBER: _builtins.int
+    PRICE_GROUPS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the recognizer; "gateway/name" behind another gateway. At most 128
     characters.
@@ -1458,6 +1459,12 @@ class Recognizer(_message.Message):
     def spending(self) -> Global___Spending:
         """Money spent, if it costs money and the caller has the scope admin."""
 
+    @_builtins.property
+    def price_groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceGroup]:
+        """Prices of its calls by the month's volume. Empty: they are the same for all
+        volumes. At most 32 entries.
+        """
+
     def __init__(
         self,
         *,
@@ -1472,10 +1479,11 @@ class Recognizer(_message.Message):
         spending: Global___Spending | None = ...,
         smallest_face: _builtins.float | None = ...,
         takes_face_boxes: _builtins.bool = ...,
+        price_groups: _abc.Iterable[Global___PriceGroup] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_smallest_face", b"_smallest_face", "smallest_face", b"smallest_face", "spending", b"spending", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_smallest_face", b"_smallest_face", "can_enroll", b"can_enroll", "evidence_group", b"evidence_group", "features", b"features", "models", b"models", "name", b"name", "prices", b"prices", "smallest_face", b"smallest_face", "spending", b"spending", "state", b"state", "status", b"status", "takes_face_boxes", b"takes_face_boxes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_smallest_face", b"_smallest_face", "can_enroll", b"can_enroll", "evidence_group", b"evidence_group", "features", b"features", "models", b"models", "name", b"name", "price_groups", b"price_groups", "prices", b"prices", "smallest_face", b"smallest_face", "spending", b"spending", "state", b"state", "status", b"status", "takes_face_boxes", b"takes_face_boxes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__smallest_face: _TypeAlias = _typing.Literal["smallest_face"]  # noqa: Y015
     _WhichOneofArgType__smallest_face: _TypeAlias = _typing.Literal["_smallest_face", b"_smallest_face"]  # noqa: Y015
@@ -1493,15 +1501,22 @@ class Price(_message.Message):
     MICRO_USD_FIELD_NUMBER: _builtins.int
     REGION_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
     feature: Global___Feature.ValueType
     """The feature."""
     micro_usd: _builtins.int
-    """Millionths of a US dollar per picture."""
+    """Millionths of a US dollar per picture, for the next one of this month."""
     region: _builtins.str
     """Region to which the price applies. At most 128 characters."""
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
         """When the price was looked up."""
+
+    @_builtins.property
+    def calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupCalls]:
+        """Calls that a picture takes. Empty: micro_usd holds for all volumes. At most
+        32 entries.
+        """
 
     def __init__(
         self,
@@ -1510,14 +1525,95 @@ class Price(_message.Message):
         micro_usd: _builtins.int = ...,
         region: _builtins.str = ...,
         effective_time: _timestamp_pb2.Timestamp | None = ...,
+        calls: _abc.Iterable[Global___GroupCalls] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "feature", b"feature", "micro_usd", b"micro_usd", "region", b"region"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "effective_time", b"effective_time", "feature", b"feature", "micro_usd", b"micro_usd", "region", b"region"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Price: _TypeAlias = Price  # noqa: Y015
+
+@_typing.final
+class PriceGroup(_message.Message):
+    """Calls whose number in a month decides on their price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TIERS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the group. At most 128 characters."""
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceTier]:
+        """Prices, by rising from_calls, the first from 0. At most 16 entries."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        tiers: _abc.Iterable[Global___PriceTier] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "tiers", b"tiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceGroup: _TypeAlias = PriceGroup  # noqa: Y015
+
+@_typing.final
+class PriceTier(_message.Message):
+    """Price of calls from a number of calls in the month on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_CALLS_FIELD_NUMBER: _builtins.int
+    MICRO_USD_FIELD_NUMBER: _builtins.int
+    from_calls: _builtins.int
+    """Calls of the group that precede the first one at this price."""
+    micro_usd: _builtins.int
+    """Millionths of a US dollar per call."""
+    def __init__(
+        self,
+        *,
+        from_calls: _builtins.int = ...,
+        micro_usd: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_calls", b"from_calls", "micro_usd", b"micro_usd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PriceTier: _TypeAlias = PriceTier  # noqa: Y015
+
+@_typing.final
+class GroupCalls(_message.Message):
+    """Number of calls of a price group."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    CALLS_FIELD_NUMBER: _builtins.int
+    group: _builtins.str
+    """Name of the group. At most 128 characters."""
+    calls: _builtins.int
+    """Number of calls."""
+    def __init__(
+        self,
+        *,
+        group: _builtins.str = ...,
+        calls: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calls", b"calls", "group", b"group"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GroupCalls: _TypeAlias = GroupCalls  # noqa: Y015
 
 @_typing.final
 class Spending(_message.Message):
@@ -1528,22 +1624,36 @@ class Spending(_message.Message):
     TODAY_MICRO_USD_FIELD_NUMBER: _builtins.int
     MONTH_MICRO_USD_FIELD_NUMBER: _builtins.int
     DAILY_CAP_MICRO_USD_FIELD_NUMBER: _builtins.int
+    REPLICAS_FIELD_NUMBER: _builtins.int
+    MONTH_CALLS_FIELD_NUMBER: _builtins.int
     today_micro_usd: _builtins.int
     """Since midnight UTC."""
     month_micro_usd: _builtins.int
     """Since the first of the month, UTC."""
     daily_cap_micro_usd: _builtins.int
     """Daily spending cap; absent: no cap."""
+    replicas: _builtins.int
+    """Number of replicas that each have this cap, a part of the whole, and count
+    only what they spend themselves. 0: all replicas share the cap and the count.
+    """
+    @_builtins.property
+    def month_calls(self) -> _containers.RepeatedCompositeFieldContainer[Global___GroupCalls]:
+        """Calls since the first of the month, UTC, that were surely billed. At most 32
+        entries.
+        """
+
     def __init__(
         self,
         *,
         today_micro_usd: _builtins.int = ...,
         month_micro_usd: _builtins.int = ...,
         daily_cap_micro_usd: _builtins.int | None = ...,
+        replicas: _builtins.int = ...,
+        month_calls: _abc.Iterable[Global___GroupCalls] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_daily_cap_micro_usd", b"_daily_cap_micro_usd", "daily_cap_micro_usd", b"daily_cap_micro_usd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_daily_cap_micro_usd", b"_daily_cap_micro_usd", "daily_cap_micro_usd", b"daily_cap_micro_usd", "month_micro_usd", b"month_micro_usd", "today_micro_usd", b"today_micro_usd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_daily_cap_micro_usd", b"_daily_cap_micro_usd", "daily_cap_micro_usd", b"daily_cap_micro_usd", "month_calls", b"month_calls", "month_micro_usd", b"month_micro_usd", "replicas", b"replicas", "today_micro_usd", b"today_micro_usd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__daily_cap_micro_usd: _TypeAlias = _typing.Literal["daily_cap_micro_usd"]  # noqa: Y015
     _WhichOneofArgType__daily_cap_micro_usd: _TypeAlias = _typing.Literal["_daily_cap_micro_usd", b"_daily_cap_micro_usd"]  # noqa: Y015

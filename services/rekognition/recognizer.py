@@ -8,7 +8,6 @@ from typing import Any, TypeAlias
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition import results
 from services.rekognition.aws.account import Account
-from services.rekognition.budget.prices import prices
 from services.rekognition.face_search import search_faces
 from services.rekognition.picture import Picture
 from services.rekognition.request import Recognition
@@ -59,12 +58,14 @@ class RekognitionRecognizer:
 
     def describe(self) -> pb.Recognizer:
         """Return prices, spending, and Rekognition's API version, which is all that it reveals of its models."""
+        account = self.account
         return pb.Recognizer(
             models=[self.model],
-            prices=prices(self._settings.rekognition_prices),
+            prices=account.calls.prices.features(account.ledger.month_calls()),
+            price_groups=account.calls.prices.groups(),
             evidence_group=self._settings.evidence_group,
-            spending=self.account.ledger.spending(),
-            can_enroll=self.account.people is not None and bool(self._settings.rekognition_collection),
+            spending=account.ledger.spending(),
+            can_enroll=account.people is not None and bool(self._settings.rekognition_collection),
         )
 
     async def close(self) -> None:

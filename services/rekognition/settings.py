@@ -1,7 +1,10 @@
 """Settings of the Rekognition recognizer; credentials come from AWS's own chain."""
 
+import math
 import re
+from contextlib import suppress
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, PositiveFloat, PositiveInt, field_validator
 from pydantic_settings import NoDecode
@@ -10,6 +13,9 @@ from services.rekognition.budget.prices import Api
 from services.runtime.errors import InvalidRequest
 from services.runtime.settings import LeafSettings
 
+DEFAULT_CAP_USD = 5
+_HIGHEST_CAP_USD = 10_000_000
+_AMAZON = re.compile(r"(^|\.)(amazonaws\.com(\.cn)?|api\.aws)$")
 _COLLECTION = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 
 
@@ -35,17 +41,27 @@ class RekognitionSettings(LeafSettings):
     rekognition_attempts: int = Field(
         5, ge=1, le=20, description="Maximum attempts per call if failures are transient, within the caller's deadline."
     )
-    rekognition_rate: float = Field(
-        50, gt=0, le=10_000, description="The account's AWS quota for each operation, in calls per second."
+    rekognition_rate: float | None = Field(
+        None,
+        gt=0,
+        le=10_000,
+        description="The account's AWS quota for each operation, in calls per second. Default: AWS's own for the "
+        "operation and the region.",
     )
     rekognition_rates: Annotated[dict[Api, PositiveFloat], NoDecode] = Field(
         {}, description="Operations with a different quota: `DetectText=5,DetectFaces=25`."
     )
     rekognition_replicas: int = Field(
-        1, ge=1, le=1000, description="Replicas that share the quotas; counted automatically if there is a table."
+        1,
+        ge=1,
+        le=1000,
+        description="Most replicas that run at once. Each has an equal part of the cap, of callers' limits and of the "
+        "quotas, unless there is a table, in which they count together.",
     )
     rekognition_daily_cap_usd: float | None = Field(
-        None, ge=0, description="Maximum spending in US dollars a day, midnight to midnight UTC. Default: no cap."
+        None,
+        description="Maximum spending in US dollars a day, midnight to midnight UTC: `5`, `0.5`, or `unlimited`. "
+        "Default: 5, and unlimited where `MARQUEE_REKOGNITION_ENDPOINT_URL` names a server that is not Amazon's.",
     )
     rekognition_prices: Annotated[dict[Api, PositiveInt], NoDecode] = Field(
         {}, description="Operations with a different price, in millionths of a US dollar: `DetectText=1300`."
@@ -86,6 +102,17 @@ class RekognitionSettings(LeafSettings):
         4, ge=1, le=100, description="Maximum faces of a picture searched at the same time."
     )
 
+    @field_validator("rekognition_daily_cap_usd", mode="before")
+    @classmethod
+    def _cap(cls, value: object) -> object:
+        """Read `unlimited` as infinity, which no number stands for."""
+        if value is None or (isinstance(value, str) and value.strip().lower() == "unlimited"):
+            return None if value is None else math.inf
+        with suppress(TypeError, ValueError):
+            if 0 <= (cap := float(str(value))) <= _HIGHEST_CAP_USD:
+                return cap
+        raise ValueError(f"must be US dollars from 0 to {_HIGHEST_CAP_USD:,}, such as 5 or 0.5, or `unlimited`")
+
     @field_validator("rekognition_rates", "rekognition_prices", mode="before")
     @classmethod
     def _pairs(cls, value: object) -> object:
@@ -94,11 +121,12 @@ class RekognitionSettings(LeafSettings):
         pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
         return {name.strip(): number.strip() for name, _, number in pairs}
 
-    @property
-    def daily_cap_micro_usd(self) -> int | None:
-        """The cap in millionths of a US dollar; None is no cap."""
+    def daily_cap_micro_usd(self, endpoint_url: str) -> int | None:
+        """Return the cap on calls to the endpoint, in millionths of a US dollar; None is no cap."""
         cap = self.rekognition_daily_cap_usd
-        return None if cap is None else round(cap * 1_000_000)
+        if cap is None:
+            cap = DEFAULT_CAP_USD if _AMAZON.search(urlsplit(endpoint_url).hostname or "") else math.inf
+        return None if math.isinf(cap) else round(cap * 1_000_000)
 
     @property
     def collection_by_default(self) -> str:

@@ -70,6 +70,7 @@ _FACES = Limit(256)
 _TITLES = Limit(16, MAX_DISPLAY_NAME)
 _WARNINGS = Limit(64, 2000)
 _IMAGES = Limit(32)
+_PRICE_GROUPS = Limit(32)
 
 TABLE: Mapping[str, Mapping[str, Limit]] = {
     "RecognizeImageRequest": {
@@ -122,8 +123,12 @@ TABLE: Mapping[str, Mapping[str, Limit]] = {
         "models": Limit(16),
         "prices": Limit(16),
         "evidence_group": _NAME,
+        "price_groups": _PRICE_GROUPS,
     },
-    "Price": {"region": _NAME},
+    "Price": {"region": _NAME, "calls": _PRICE_GROUPS},
+    "PriceGroup": {"name": _NAME, "tiers": Limit(16)},
+    "GroupCalls": {"group": _NAME},
+    "Spending": {"month_calls": _PRICE_GROUPS},
     "EnrollFacesRequest": {
         "request_id": _NAME,
         "person_id": _NAME,

@@ -21,16 +21,16 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from local.rekognition.wire import shapes
 from local.rekognition.wire.access import Access, SignedRequest
 from local.rekognition.wire.errors import AwsError
-from local.rekognition.wire.faults import Faults, Reset
+from local.rekognition.wire.faults import Faults, Quotas, Reset
 from local.rekognition.wire.protocol import Handler, Reply, error_reply
-from services.rekognition.budget.prices import MICRO_USD
+from services.rekognition.budget.prices import GROUPS
 
 _TARGET = "RekognitionService."
 _RESET_AT_ONCE = struct.pack("ii", 1, 0)
 _THROTTLING = (b"ThrottlingException", b"ProvisionedThroughputExceededException")
 _MAX_BODY = 16 * 1024 * 1024
 """Bytes: CompareFaces' two pictures of 5 MB are 13.3 MB in base64."""
-_BILLED = {api for api, price in MICRO_USD.items() if price} | {"SearchFaces", "SearchUsers", "DisassociateFaces"}
+_BILLED = {api for api, group in GROUPS.items() if group} | {"SearchFaces", "SearchUsers", "DisassociateFaces"}
 """Operations with a price on https://aws.amazon.com/rekognition/pricing/; the others are free, and so are errors:
 https://repost.aws/questions/QUC3Mnx3QoQ32eHoGTitjAsw."""
 _BUG = error_reply(AwsError("InternalServerError", "Internal server error", 500))
@@ -43,12 +43,14 @@ GET /calls counts the calls, and what AWS would have billed. docs/rekognition-en
 """
 
 
-def create_app(handler: Handler, access: Access | None = None, faults: Faults | None = None) -> ASGIApp:
+def create_app(
+    handler: Handler, access: Access | None = None, faults: Faults | None = None, quotas: Quotas | None = None
+) -> ASGIApp:
     """Serve operations at `POST /`, health at `GET /healthz` and request counts at `GET /calls`.
 
     Pages of any origin may call it, as they may call Amazon.
     """
-    service = _Service(handler, access or Access(), faults or Faults())
+    service = _Service(handler, access or Access(), faults or Faults(), quotas)
     app = Starlette(
         routes=[
             Route("/", service.call, methods=["POST"]),
@@ -86,10 +88,11 @@ def server(app: ASGIApp, host: str = "127.0.0.1", port: int = 0) -> uvicorn.Serv
 
 
 class _Service:
-    def __init__(self, handler: Handler, access: Access, faults: Faults) -> None:
+    def __init__(self, handler: Handler, access: Access, faults: Faults, quotas: Quotas | None) -> None:
         self._handler = handler
         self._access = access
         self._faults = faults
+        self._quotas = quotas
         self._counts = _CallCounts()
 
     async def call(self, request: Request) -> Response:
@@ -113,6 +116,8 @@ class _Service:
         return JSONResponse(self._counts.by_operation())
 
     async def _handle(self, request: Request, name: str, body: bytes) -> Response:
+        if self._quotas is not None:
+            self._quotas.check(name)
         fault = self._faults.next()
         await asyncio.sleep(fault.delay)
         if fault.error:

@@ -20,7 +20,8 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, stop
 from services.rekognition.aws.errors import is_surely_not_billed, is_throttling, is_transient
 from services.rekognition.aws.session import open_client
 from services.rekognition.budget.ledger import Ledger, Reservation
-from services.rekognition.budget.prices import FEATURES, MICRO_USD, Api
+from services.rekognition.budget.prices import FEATURES, GROUPS, Api, PriceList
+from services.rekognition.budget.quotas import default_quota
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.errors import DependencyUnavailable, OutOfTime, Throttled
 from services.runtime.storage.failures import ERRORS
@@ -115,8 +116,11 @@ class TokenBucket:
 class Rates:
     """AWS's quotas, a bucket for each operation, shared equally by the replicas."""
 
-    def __init__(self, quota: float, overrides: Mapping[Api, float], replicas: int = 1) -> None:
-        self._quotas = {api: overrides.get(api, quota) for api in MICRO_USD}
+    def __init__(
+        self, quota: float | None, overrides: Mapping[Api, float], replicas: int = 1, region: str = ""
+    ) -> None:
+        """Use the operation's override, or else the quota, or else AWS's default in the region."""
+        self._quotas = {api: overrides.get(api) or quota or default_quota(api, region) for api in GROUPS}
         self._buckets = {api: TokenBucket(rate) for api, rate in self._quotas.items()}
         self.share(replicas)
 
@@ -142,7 +146,8 @@ class Calls:
         self.region = client.meta.region_name
         self.api_version = client.meta.service_model.api_version
         self._client = client
-        self._prices: Mapping[Api, int] = {**MICRO_USD, **settings.rekognition_prices}
+        self.endpoint_url = client.meta.endpoint_url
+        self.prices = PriceList(settings.rekognition_prices)
         self._attempts = settings.rekognition_attempts
         self._ledger = ledger
         self._rates = rates
@@ -168,7 +173,7 @@ class Calls:
 
     def check_budget(self, *apis: Api) -> None:
         """Raise BudgetExhausted if today's budgets cannot pay for all of these: the first would be paid in vain."""
-        self._ledger.check(sum(self._prices[api] for api in apis))
+        self._ledger.check(sum(self._price(api) for api in apis))
 
     def close(self) -> None:
         """Let running calls end and start no more."""
@@ -200,6 +205,7 @@ class Calls:
         try:
             yield
             _calls.labels(api, "ok").inc()
+            self._count(api, reservation)
         except OutOfTime:  # it was never sent, so it counts as no call
             billed = False
             raise
@@ -213,11 +219,20 @@ class Calls:
 
     def _reserve(self, api: Api, usage: Usage) -> Reservation | None:
         """Reserve the price; None for a free operation."""
-        if not self._prices[api]:
+        if not (price := self._price(api)):
             return None
-        reservation = self._ledger.reserve(self._prices[api])
+        reservation = self._ledger.reserve(price)
         usage.spend(reservation.micro_usd)
         return reservation
+
+    def _price(self, api: Api) -> int:
+        return self.prices.micro_usd(api, self._ledger.month_calls())
+
+    def _count(self, api: Api, reservation: Reservation | None) -> None:
+        """Count a call that AWS surely billed, so that its group's next tier is reached."""
+        group = GROUPS[api]
+        if reservation is not None and group is not None:
+            self._ledger.count(reservation.day, group)
 
     def _settle(self, api: Api, usage: Usage, reservation: Reservation, *, billed: bool) -> None:
         if billed:

@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.rekognition.aws.calls import Rates, TokenBucket
+from services.rekognition.budget.prices import Api
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.table.client import connect
 from services.rekognition.table.replicas import Replicas
@@ -161,6 +162,31 @@ def test_replicas_have_equal_shares() -> None:
     rates.share(1)
     rates.take("DetectFaces", 9)
     assert sum(rates.take("DetectFaces", 9) for _ in range(3)) == pytest.approx(1 / 30, abs=0.02)
+
+
+@pytest.mark.usefixtures("stopped_clock")
+@pytest.mark.parametrize(
+    ("region", "api", "a_second"),
+    [
+        ("us-east-1", "DetectLabels", 50),
+        ("us-west-2", "SearchFacesByImage", 50),
+        ("eu-west-1", "DetectFaces", 100),
+        ("eu-west-1", "AssociateFaces", 5),
+        ("eu-central-1", "RecognizeCelebrities", 5),
+        ("ap-northeast-1", "IndexFaces", 5),
+        ("us-gov-west-1", "CompareFaces", 25),
+        ("us-east-2", "ListFaces", 5),
+        ("us-east-1", "DeleteFaces", 5),
+    ],
+)
+def test_quotas_are_awss_own_unless_set(region: str, api: Api, a_second: float) -> None:
+    """By default the operation's in the region; MARQUEE_REKOGNITION_RATE is for all, _RATES for one."""
+    for quota, overrides, wanted in ((None, {}, a_second), (8, {}, 8), (8, {api: 3}, 3), (None, {api: 3}, 3)):
+        rates = Rates(quota, overrides, region=region)
+        for _ in range(20):
+            rates.take(api, 99)
+        first = rates.take(api, 99)
+        assert rates.take(api, 99) - first == pytest.approx(1 / wanted)
 
 
 def test_replicas_count_each_other() -> None:

@@ -1,0 +1,167 @@
+"""The daily cap: there is one unless the operator says otherwise, and replicas without a table divide it."""
+
+import math
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
+
+from services.rekognition.aws.account import Account
+from services.rekognition.budget.ledger import ProcessLedger
+from services.rekognition.settings import RekognitionSettings
+from services.runtime.errors import BudgetExhausted
+from services.runtime.settings import load_settings
+from tests.support.aws import NOWHERE
+
+pytestmark = pytest.mark.usefixtures("aws_credentials")
+AMAZON = "https://rekognition.eu-west-1.amazonaws.com"
+CAP = "MARQUEE_REKOGNITION_DAILY_CAP_USD"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run without variables of the machine."""
+    monkeypatch.chdir(tmp_path)
+    for name in (CAP, "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_REKOGNITION"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("given_cap", "endpoint", "micro_usd"),
+    [
+        (None, AMAZON, 5_000_000),
+        ("", AMAZON, 5_000_000),
+        (None, "https://vpce-1.rekognition.us-east-1.vpce.amazonaws.com", 5_000_000),
+        (None, "https://rekognition-fips.us-east-1.api.aws", 5_000_000),
+        (None, NOWHERE, None),
+        (None, "https://amazonaws.com.example", None),
+        ("0.5", NOWHERE, 500_000),
+        ("0", AMAZON, 0),
+        (" 12 ", AMAZON, 12_000_000),
+        ("unlimited", AMAZON, None),
+        ("Unlimited", AMAZON, None),
+        ("unlimited", NOWHERE, None),
+    ],
+)
+def test_the_cap_of_an_endpoint(
+    given_cap: str | None, endpoint: str, micro_usd: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """5 dollars at Amazon, none at another server, and what is set at either."""
+    if given_cap is not None:
+        monkeypatch.setenv(CAP, given_cap)
+    assert RekognitionSettings(host="127.0.0.1").daily_cap_micro_usd(endpoint) == micro_usd
+
+
+@pytest.mark.parametrize(
+    "wrong", ["5$", "$5", "-1", "-0.01", "nan", "inf", "-inf", "1e400", "5,00", "none", "no limit"]
+)
+def test_a_wrong_cap_stops_the_start(
+    wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line names the variable, what it may be, and what it is."""
+    monkeypatch.setenv(CAP, wrong)
+    with pytest.raises(SystemExit) as exit_:
+        load_settings(RekognitionSettings, listens=False)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert exit_.value.code == 2
+    assert line.startswith(f"{CAP}: must be US dollars")
+    assert "`unlimited`" in line
+    assert wrong in line
+
+
+@pytest.mark.parametrize(
+    ("environment", "line"),
+    [
+        ({}, {"cap": "$5", "cap_here": "$5", "by_default": True}),
+        ({"MARQUEE_REKOGNITION_REPLICAS": "4"}, {"cap": "$5", "cap_here": "$1.25", "by_default": True}),
+        ({CAP: "0"}, {"cap": "$0", "cap_here": "$0", "by_default": False}),
+        ({CAP: "unlimited"}, {"cap": "unlimited", "cap_here": "unlimited", "by_default": False}),
+        ({"AWS_ENDPOINT_URL": NOWHERE}, {"cap": "unlimited", "cap_here": "unlimited", "by_default": True}),
+    ],
+)
+async def test_the_start_says_the_cap(
+    environment: dict[str, str], line: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line of the log has the cap of all replicas, this one's part, and whether anybody chose it."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with capture_logs() as logs:
+        account = Account(RekognitionSettings(host="127.0.0.1"))
+        await account.close()
+    (said,) = (one for one in logs if one["event"] == "daily cap on what Rekognition costs")
+    assert {name: said[name] for name in line} == line
+
+
+@pytest.mark.parametrize(
+    ("region", "prices", "warnings"),
+    [("us-east-1", "", 0), ("ap-northeast-1", "", 1), ("ap-northeast-1", "DetectLabels=1300", 0)],
+)
+async def test_the_start_warns_of_unknown_prices(
+    region: str, prices: str, warnings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The prices of other regions are not known, so the cap may be worth less there."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", region)
+    with capture_logs() as logs:
+        await Account(RekognitionSettings(host="127.0.0.1", rekognition_prices=prices)).close()
+    assert sum("MARQUEE_REKOGNITION_PRICES" in one["event"] for one in logs) == warnings
+
+
+async def test_the_metrics_have_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is spent of this replica's part, and the part; both go with the recognizer."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    account = Account(RekognitionSettings(host="127.0.0.1", rekognition_replicas=2))
+    account.ledger.reserve(250_000)
+    assert (_metric("spent_today", "replica"), _metric("cap", "replica")) == (0.25, 2.5)
+    await account.close()
+    assert _metric("cap", "replica") is None
+    account = Account(RekognitionSettings(host="127.0.0.1", rekognition_daily_cap_usd="unlimited"))
+    assert (_metric("spent_today", "all"), _metric("cap", "all")) == (0, math.inf)
+    await account.close()
+
+
+def _metric(name: str, scope: str) -> float | None:
+    return REGISTRY.get_sample_value(f"marquee_rekognition_{name}_dollars", {"scope": scope})
+
+
+@given(cap=st.integers(0, 20_000), replicas=st.integers(1, 9), prices=st.lists(st.integers(1, 2000), max_size=60))
+def test_replicas_never_pass_the_cap_together(cap: int, replicas: int, prices: list[int]) -> None:
+    """Whichever of them is asked for how much, what all spend is no more than the cap."""
+    ledgers = [ProcessLedger(cap, lambda: date(2026, 11, 27), replicas) for _ in range(replicas)]
+    for number, price in enumerate(prices):
+        try:
+            ledgers[number % replicas].reserve(price)
+        except BudgetExhausted:
+            assert ledgers[number % replicas].spending().today_micro_usd + price > cap // replicas
+    assert sum(one.spending().today_micro_usd for one in ledgers) <= cap
+
+
+def test_threads_never_pass_the_cap() -> None:
+    """Of eight threads that race for the last cent, as many get it as it pays for."""
+    ledger, start = ProcessLedger(10_000, lambda: date(2026, 11, 27)), threading.Barrier(8)
+
+    def take() -> int:
+        start.wait()
+        taken = 0
+        for _ in range(20):
+            try:
+                taken += ledger.reserve(1000).micro_usd
+            except BudgetExhausted:
+                return taken
+        return taken
+
+    with ThreadPoolExecutor(8) as executor:
+        assert sum(each.result() for each in [executor.submit(take) for _ in range(8)]) == 10_000
+
+
+def test_a_refusal_names_the_part() -> None:
+    """The operator learns why a cap of five dollars ends at half of it."""
+    with pytest.raises(BudgetExhausted, match=r"this replica's part, \$2\.5, of today's \$5 for"):
+        ProcessLedger(5_000_000, replicas=2).reserve(2_500_001)
+    assert ProcessLedger(5_000_000, replicas=2).spending().daily_cap_micro_usd == 2_500_000
