@@ -15,7 +15,7 @@ from local.rekognition.recordings import Recordings, Upstream
 from local.rekognition.vision.view import Vision
 from local.rekognition.wire.access import Access
 from local.rekognition.wire.app import create_app, server
-from local.rekognition.wire.faults import Faults, Rates
+from local.rekognition.wire.faults import Faults, Quotas, Rates
 from local.rekognition.wire.protocol import Handler, operation_handler
 from services.runtime.memory import reuse_freed_memory
 from services.runtime.storage.s3 import ObjectStore
@@ -32,7 +32,8 @@ def main() -> None:
     region = options.region if options.keys else None
     access = Access(options.keys, frozenset(options.expired), frozenset(options.deny), region)
     try:
-        app = create_app(_handler(options), access, Faults(rates, options.seed))
+        quotas = Quotas(options.region) if options.quotas else None
+        app = create_app(_handler(options), access, Faults(rates, options.seed), quotas)
     except (OSError, ValueError, sqlite3.DatabaseError) as exc:
         sys.exit(f"local.rekognition: {exc}")
     server(app, options.host, options.port).run()

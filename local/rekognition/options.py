@@ -81,6 +81,9 @@ def _add_faults(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--throttle", metavar="RATE", type=_rate, default=0.0, help="throttling errors, half with each of AWS's codes"
     )
+    group.add_argument(
+        "--quotas", action="store_true", help="throttle what exceeds Amazon's default quotas in --region, by operation"
+    )
     group.add_argument("--error", metavar="RATE", type=_rate, default=0.0, help="HTTP 500, InternalServerError")
     group.add_argument(
         "--reset", metavar="RATE", type=_rate, default=0.0, help="connection resets, half of them after the request ran"

@@ -1,16 +1,20 @@
-"""Injected faults: throttling, errors, lost connections and latency, drawn at given rates from a seed."""
+"""Faults: throttling, errors, lost connections and latency drawn at given rates from a seed, and AWS's quotas."""
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from random import Random
 from threading import Lock
 
 from local.rekognition.wire.errors import AwsError
+from services.rekognition.budget.quotas import QUOTAS, default_quota
 
 _THROTTLING = (
     ("ProvisionedThroughputExceededException", "Provisioned rate exceeded"),
     ("ThrottlingException", "Rate exceeded"),
 )
+_ROUNDING = 1e-6
 
 
 class Reset(Enum):
@@ -68,3 +72,28 @@ class Faults:
         if fault < rates.throttle + rates.error + rates.reset:
             return Fault(delay, reset=Reset.AFTER if which < 0.5 else Reset.BEFORE)  # noqa: PLR2004 - either
         return Fault(delay)
+
+
+class Quotas:
+    """Amazon's default quotas in a region, one for each operation. Safe to share between threads.
+
+    As many calls as a second allows may come at once; then they are allowed evenly.
+    """
+
+    def __init__(self, region: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rates: dict[str, float] = {operation: default_quota(operation, region) for operation in QUOTAS}
+        self._clock = clock
+        self._free_at = dict.fromkeys(self._rates, 0.0)
+        """When the operation's saved calls are complete again."""
+        self._lock = Lock()
+
+    def check(self, operation: str) -> None:
+        """Raise AwsError for a call beyond the operation's quota. An operation without one is never refused."""
+        if (rate := self._rates.get(operation)) is None:
+            return
+        with self._lock:
+            now = self._clock()
+            free_at = max(self._free_at[operation], now) + 1 / rate
+            if free_at - now > 1 + _ROUNDING:
+                raise AwsError(*_THROTTLING[0])
+            self._free_at[operation] = free_at

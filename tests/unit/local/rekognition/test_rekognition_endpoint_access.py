@@ -24,7 +24,7 @@ from local.rekognition.recordings import Recordings, Upstream
 from local.rekognition.wire.access import Access
 from local.rekognition.wire.app import create_app
 from local.rekognition.wire.errors import AwsError
-from local.rekognition.wire.faults import Faults, Rates
+from local.rekognition.wire.faults import Faults, Quotas, Rates
 from local.rekognition.wire.protocol import Handler, operation_handler
 from local.stack import CREDENTIALS
 from tests.support import pictures
@@ -135,6 +135,36 @@ def test_faults_follow_their_rates_and_the_seed() -> None:
     assert 8 <= kinds["InternalServerError"] <= 35
     assert 8 <= kinds["reset"] <= 35
     assert outcomes(rates, 1, 60) == first[:60] != outcomes(rates, 2, 60)
+
+
+@pytest.mark.parametrize(("region", "quota"), [("us-east-1", 100), ("eu-west-1", 100), ("sa-east-1", 25)])
+def test_quotas_are_those_of_the_region(region: str, quota: int) -> None:
+    """Of calls at one moment as many pass as AWS allows in a second; a tenth of a second later, a tenth of them."""
+    now = [1000.0]
+    quotas = Quotas(region, lambda: now[0])
+    assert sum(_passes(quotas, "DetectFaces") for _ in range(300)) == quota
+    assert sum(_passes(quotas, "DeleteFaces") for _ in range(300)) == 5
+    now[0] += 0.1
+    assert sum(_passes(quotas, "DetectFaces") for _ in range(300)) == quota // 10
+
+
+def _passes(quotas: Quotas, operation: str) -> bool:
+    try:
+        quotas.check(operation)
+    except AwsError:
+        return False
+    return True
+
+
+def test_a_call_beyond_the_quota_is_throttled() -> None:
+    """It has AWS's code, costs nothing, and is counted as throttled."""
+    with serving(create_app(LISTING, quotas=Quotas("us-east-1", lambda: 1.0))) as url:
+        client = client_of(url)
+        outcomes = [outcome(client.list_collections) for _ in range(7)]
+        client.close()
+        (counts,) = json.loads(get(f"{url}/calls")).values()
+    assert outcomes == ["ok"] * 5 + ["ProvisionedThroughputExceededException"] * 2
+    assert (counts["free"], counts["throttled"]) == (5, 2)
 
 
 def test_a_lost_response_is_billed() -> None:
