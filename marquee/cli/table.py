@@ -6,6 +6,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import zip_longest
 from typing import TextIO, TypeAlias
 
@@ -110,8 +111,12 @@ def _styled(text: Text) -> str:
     return f"\x1b[{codes}m{text.content}\x1b[0m" if codes and text.content else text.content
 
 
+@lru_cache(maxsize=2)
 def _shows_styles(stream: TextIO) -> bool:
-    """Return whether to style text, by the environment's conventions: see no-color.org and force-color.org."""
+    """Return whether to style text, by the environment's conventions: see no-color.org and force-color.org.
+
+    Found out once: each time a stream is asked whether it is a terminal, all other threads may go first.
+    """
     if os.environ.get("NO_COLOR"):
         return False
     is_terminal = stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
