@@ -29,7 +29,7 @@ from marquee.requests import (
     build_request,
 )
 from marquee.results import Recognition, Recognizer
-from marquee.sources import Source
+from marquee.sources import Source, is_s3
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.enrollment_pb2 import ListFacesResponse, ListPeopleResponse
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
@@ -54,15 +54,15 @@ class AsyncClient:
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
     ) -> Recognition:
         """Recognize a picture: a path, bytes, or "s3://bucket/key"."""
-        request = await asyncio.to_thread(build_request, source, **options)
+        request = await _request(source, **options)
         return read(Recognition, await self._call(self._recognition.RecognizeImage, request, timeout))
 
     async def stream(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
     ) -> AsyncIterator[Recognition]:
         """Yield the recognition so far each time a recognizer has responded; see Client.stream."""
-        request = await asyncio.to_thread(build_request, source, **options)
-        metadata = await asyncio.to_thread(self._connection.metadata)
+        request = await _request(source, **options)
+        metadata = await self._metadata()
         call = self._recognition.StreamRecognizeImage(request, timeout=check_timeout(timeout), metadata=metadata)
         response = pb.RecognizeImageResponse()
         try:
@@ -143,12 +143,16 @@ class AsyncClient:
 
     async def _call(self, method: Callable[..., Awaitable[M]], request: Any, timeout: float | None) -> M:
         """Return the response; see Client._call. What may block does so in a thread."""
-        metadata = await asyncio.to_thread(self._connection.metadata)
+        metadata = await self._metadata()
         try:
             return parsed(await method(request, timeout=check_timeout(timeout), metadata=metadata))
         except grpc.RpcError as error:
             request_id = getattr(request, "request_id", "")
             raise await asyncio.to_thread(self._connection.error_of, error, request_id) from error
+
+    async def _metadata(self) -> tuple[tuple[str, str], ...]:
+        connection = self._connection
+        return connection.metadata() if connection.is_constant else await asyncio.to_thread(connection.metadata)
 
     @cached_property
     def _channel(self) -> grpc.aio.Channel:
@@ -161,3 +165,9 @@ class AsyncClient:
     @cached_property
     def _enrollment(self) -> "EnrollmentServiceAsyncStub":
         return EnrollmentServiceStub(self._channel)
+
+
+async def _request(source: Source, **options: Unpack[CallOptions]) -> pb.RecognizeImageRequest:
+    """Build the request, in a thread if there is a file to read: that costs more than the rest of it."""
+    is_file = not (is_s3(source) or isinstance(source, bytes | bytearray | memoryview))
+    return await asyncio.to_thread(build_request, source, **options) if is_file else build_request(source, **options)

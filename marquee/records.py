@@ -53,6 +53,7 @@ class Status(Record):
 R = TypeVar("R", bound=Record)
 M = TypeVar("M", bound=Message)
 _Read: TypeAlias = Callable[[Any], Any]
+_PLAIN_TYPES = frozenset({str, int, bool, NoneType})
 _MAX_DEPTH = 8
 """Of statuses within statuses; a chain of gateways is shorter."""
 
@@ -168,6 +169,8 @@ def _enum_name(enum: Any, number: int) -> str:
 
 
 def _plain(value: Any) -> Any:
+    if type(value) in _PLAIN_TYPES:
+        return value
     match value:
         case Record():
             return value.to_dict()

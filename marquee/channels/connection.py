@@ -84,8 +84,13 @@ class Connection:
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """Return what a call sends along. Raises InvalidCredentials, OSError, and what the caller's function does."""
-        token = self._token() if self._token else ""
+        token = self._token if isinstance(self._token, str) else self._token()
         return (*self._metadata, authorization(token)) if token else self._metadata
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether `metadata` is the same for each call, which no file and no function has to be asked for."""
+        return isinstance(self._token, str)
 
     def error_of(self, error: grpc.RpcError, request_id: str = "") -> MarqueeError:
         """Return the exception for a failed call. Takes a few seconds at most where a TLS handshake failed."""
@@ -93,7 +98,7 @@ class Connection:
 
     def _check_token(self) -> None:
         proxy = proxy_of(self.address)
-        if self._token is None or self._tls is not None or (self.address.is_local and proxy is None):
+        if not self._token or self._tls is not None or (self.address.is_local and proxy is None):
             return
         way = f" through the proxy {proxy.address}" if proxy else ""
         raise InvalidCredentials(

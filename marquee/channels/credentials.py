@@ -113,20 +113,17 @@ def tls_of(ca: StrPath | None, cert: Cert | None, server_name: str | None, *, re
     return Tls(ca or None, cert or None, server_name or None)
 
 
-def token_of(token: Token | None) -> Callable[[], str] | None:
-    """Return what gives the token of the moment; None for no token.
+def token_of(token: Token | None) -> Token:
+    """Return the token, or what gives that of the moment; empty for no token.
 
     By default that is MARQUEE_TOKEN, else the content of the file that MARQUEE_TOKEN_FILE names.
     Raises InvalidCredentials.
     """
     if token is None:
         token = os.environ.get("MARQUEE_TOKEN") or token_in(os.environ.get("MARQUEE_TOKEN_FILE", ""))
-    if not isinstance(token, str):
-        return token
-    constant = token
-    if constant:
-        authorization(constant)
-    return (lambda: constant) if constant else None
+    if isinstance(token, str) and token:
+        authorization(token)
+    return token
 
 
 def token_in(path: str) -> Token:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from marquee.async_client import AsyncClient
     from marquee.channels.connection import ConnectionOptions
     from marquee.client import Client
 
@@ -47,6 +48,12 @@ class Server:
         from marquee.client import Client
 
         return Client(self.address or None, **self.options)
+
+    def connect_async(self) -> "AsyncClient":
+        """Return the same for asyncio."""
+        from marquee.async_client import AsyncClient
+
+        return AsyncClient(self.address or None, **self.options)
 
 
 def calls_server(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,25 +1,25 @@
 """Recognize pictures in parallel, and print and draw them in the order given."""
 
 import asyncio
+import os
 import signal
+import stat
 import threading
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from threading import Event
 
+from marquee.async_client import AsyncClient
 from marquee.cli.exits import Exit, exit_of
 from marquee.cli.inputs import STDIN, Pictures, load
 from marquee.cli.options import Output
 from marquee.cli.output import FileResult, printer_of
 from marquee.cli.server import Server
 from marquee.cli.terminal import Progress, print_note
-from marquee.client import Client
 from marquee.draw.style import Style
 from marquee.enums import Findings, Outcome
 from marquee.errors import (
@@ -34,12 +34,14 @@ from marquee.errors import (
 )
 from marquee.requests import CallOptions
 from marquee.results import Recognition
-from marquee.sources import Source
+from marquee.sources import Source, is_s3
 
 _SUCCESSES = (Outcome.OK, Outcome.SKIPPED)
 _SAME_FOR_ALL = (CollectionForbidden, InvalidRequest, ScopeMissing, Unauthenticated, Unreachable)
 _AHEAD = 4
 """Pictures started or waiting to be printed, per job: a slow one holds no more results in memory than this."""
+_QUICK_BYTES = 1024 * 1024
+"""Of a file that is read sooner than a thread for it is woken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,34 +66,30 @@ class _Run:
     """What the calls of a run share."""
 
     args: RecognizeArgs
-    client: Client
-    executor: ThreadPoolExecutor
-    stdin: Future[Source]
-    ended: Event = field(default_factory=Event)
-    """Whether nobody waits for results any more."""
+    client: AsyncClient
+    stdin: Source | MarqueeError | OSError
+    jobs: asyncio.Semaphore
 
 
 def run(args: RecognizeArgs) -> Exit:
     """Recognize, print and draw the files. Returns the worst file's exit code."""
     for note in args.pictures.notes:
         print_note(note)
-    stdin = Future[Source]()
-    if STDIN in args.pictures.files:  # read here, where Ctrl-C interrupts it
-        _read_into(stdin)
+    stdin = _standard_input() if STDIN in args.pictures.files else b""  # read here, where Ctrl-C interrupts it
     try:
         return asyncio.run(_run(args, stdin))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
 
 
-def _read_into(stdin: Future[Source]) -> None:
+def _standard_input() -> Source | MarqueeError | OSError:
     try:
-        stdin.set_result(load(STDIN))
+        return load(STDIN)
     except (MarqueeError, OSError) as error:
-        stdin.set_exception(error)
+        return error
 
 
-async def _run(args: RecognizeArgs, stdin: Future[Source]) -> Exit:
+async def _run(args: RecognizeArgs, stdin: Source | MarqueeError | OSError) -> Exit:
     _cancel_on_ctrl_c()
     worst = Exit.OK
     print_result = printer_of(
@@ -101,18 +99,15 @@ async def _run(args: RecognizeArgs, stdin: Future[Source]) -> Exit:
         max_labels=args.options.get("max_labels"),
     )
     pictures = len(args.pictures.files)
-    # The executor is entered first, so that it exits last: it waits for calls, which closing the client ends.
-    with (
-        ThreadPoolExecutor(args.jobs) as executor,
-        args.server.connect() as client,
-        Progress(pictures) as progress,
-    ):
-        async with aclosing(_results(_Run(args, client, executor, stdin))) as results:
-            async for result in results:
-                with progress.paused():
-                    print_result(result)
-                    progress.advance()
-                worst = max(worst, _exit_of(result, strict=args.strict))
+    async with args.server.connect_async() as client:
+        run = _Run(args, client, stdin, asyncio.Semaphore(args.jobs))
+        with Progress(pictures) as progress:
+            async with aclosing(_results(run)) as results:
+                async for result in results:
+                    with progress.paused():
+                        print_result(result)
+                        progress.advance()
+                    worst = max(worst, _exit_of(result, strict=args.strict))
     return worst
 
 
@@ -137,12 +132,11 @@ def _cancel_on_ctrl_c() -> None:
 async def _results(run: _Run) -> AsyncGenerator[FileResult]:
     """Yield one per file, in order. Stops after the first error that would apply to every other file."""
     files = iter(run.args.pictures.files)
-    started: deque[asyncio.Future[FileResult]] = deque()
-    loop = asyncio.get_running_loop()
+    started: deque[asyncio.Task[FileResult]] = deque()
     try:
         while True:
             more = islice(files, _AHEAD * run.args.jobs - len(started))
-            started += (loop.run_in_executor(run.executor, _result, run, file) for file in more)
+            started += (asyncio.create_task(_result(run, file)) for file in more)
             if not started:
                 return
             result = await started.popleft()
@@ -150,30 +144,51 @@ async def _results(run: _Run) -> AsyncGenerator[FileResult]:
             if isinstance(result.error, _SAME_FOR_ALL) and not isinstance(result.error, InvalidImage):
                 return
     finally:
-        run.ended.set()
-        for future in started:
-            future.cancel()
+        for task in started:
+            task.cancel()
+        await asyncio.gather(*started, return_exceptions=True)
 
 
-def _result(run: _Run, file: str) -> FileResult:
-    try:
-        source = run.stdin.result() if file == STDIN else load(file)
-        recognition = _recognize(run, source)
-    except (MarqueeError, OSError) as error:
-        return FileResult(file, error=error)
-    return FileResult(file, recognition, _drawing_error(run.args, file, source, recognition))
+async def _result(run: _Run, file: str) -> FileResult:
+    async with run.jobs:
+        try:
+            source = await _source(run, file)
+            recognition = await _recognize(run, source)
+        except (MarqueeError, OSError) as error:
+            return FileResult(file, error=error)
+        if file not in run.args.targets:
+            return FileResult(file, recognition)
+        return FileResult(
+            file, recognition, await asyncio.to_thread(_drawing_error, run.args, file, source, recognition)
+        )
 
 
-def _recognize(run: _Run, source: Source) -> Recognition:
+async def _source(run: _Run, file: str) -> Source:
+    """Return what to send. Raises InvalidImage, ImageTooLarge, OSError."""
+    if file != STDIN:
+        return load(file) if is_s3(file) or _is_quick(file) else await asyncio.to_thread(load, file)
+    if isinstance(run.stdin, MarqueeError | OSError):
+        raise run.stdin
+    return run.stdin
+
+
+def _is_quick(file: str) -> bool:
+    """Return whether to read the file at once. Raises OSError."""
+    status = os.stat(file)  # noqa: PTH116 - Path's takes twice as long
+    return stat.S_ISREG(status.st_mode) and status.st_size <= _QUICK_BYTES
+
+
+async def _recognize(run: _Run, source: Source) -> Recognition:
     """Recognize the picture. A caller who makes too many calls a second waits for room, within the timeout."""
     left, end = run.args.timeout, time.monotonic() + run.args.timeout
     while True:
         try:
-            return run.client.recognize(source, timeout=left, **run.args.options)
+            return await run.client.recognize(source, timeout=left, **run.args.options)
         except RateExceeded as error:
             wait = error.retry_after
-            if wait is None or time.monotonic() + wait > end or run.ended.wait(wait):
+            if wait is None or time.monotonic() + wait > end:
                 raise
+            await asyncio.sleep(wait)
             left = end - time.monotonic()
 
 
