@@ -1,0 +1,75 @@
+"""Every name in a page is that of something: options, variables, files, targets, metrics, reasons, values and links."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support import names
+from tests.support.processes import ROOT
+
+_HISTORY = {"CHANGELOG.md", "RESULTS.md"}
+"""They speak of what was."""
+_FOLDERS = (".github", "bench", "deploy", "docs", "examples", "helm", "models", "tests/deploy")
+PAGES = [
+    path
+    for path in (*sorted(ROOT.glob("*.md")), *(page for top in _FOLDERS for page in sorted((ROOT / top).rglob("*.md"))))
+    if path.name not in _HISTORY and "node_modules" not in path.parts
+]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in names.KINDS if kind != "shell_variables"])
+def test_every_name_is_that_of_something(kind: str) -> None:
+    """No page names what is not there."""
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} {name}"
+        for path in PAGES
+        for line, name in names.KINDS[kind](names.page_of(path))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "name"),
+    [
+        ("links", "[privacy](docs/privcy.md)", "docs/privcy.md"),
+        ("links", "[erase](docs/privacy.md#erase-somebody)", "docs/privacy.md#erase-somebody"),
+        ("links", "![picture](docs/bath.png)", "docs/bath.png"),
+        ("files", "`services/gateway/fushion.py`", "services/gateway/fushion.py"),
+        ("files", "```sh\ncp deploy/one-host/gatway.yaml /etc\n```", "deploy/one-host/gatway.yaml"),
+        ("variables", "MARQUEE_S3_ALOWED", "MARQUEE_S3_ALOWED"),
+        ("variables", "`MARQUEE_OIDCC_…`", "MARQUEE_OIDCC_…"),
+        ("shell_variables", "```sh\nexport HOST=a\ncurl $HOST/$PATHS\n```", "$PATHS"),
+        ("commands", "```console\n$ marquee recognise both.jpg\n```", "marquee recognise"),
+        ("options", "```sh\nmarquee recognize both.jpg --drow both.png\n```", "marquee … --drow"),
+        ("options", "`python -m services.svm.train DIR --recipee wavelet`", "services.svm.train … --recipee"),
+        ("options", "with `--jobz`", "--jobz"),
+        ("targets", "`make dmeo`", "make dmeo"),
+        ("modules", "`python -m services.svm.trainer`", "python -m services.svm.trainer"),
+        ("modules", "`marquee.TokenExpird`", "marquee.TokenExpird"),
+        ("metrics", "`marquee_verdict_total`", "marquee_verdict_total"),
+        ("alerts", "MarqueeGatewayGone fires", "MarqueeGatewayGone"),
+        ("reasons", "refused with NAME_TAKN", "NAME_TAKN"),
+        ("reasons", "`OVERLODED`", "OVERLODED"),
+        ("reasons", "`CASCADE` saves the most", "CASCADE"),
+        ("values", "`web.ingres.host`", "web.ingres.host"),
+        ("values", "```sh\nhelm upgrade marquee helm/marquee --set alerts.enable=true\n```", "alerts.enable"),
+        ("routes", "`/v1/recognise`", "/v1/recognise"),
+        ("methods", "marquee.v1.RecognizerService/RecogniseImage", "marquee.v1.RecognizerService/RecogniseImage"),
+        ("words", "`takes_face_box`", "takes_face_box"),
+    ],
+)
+def test_a_wrong_name_is_found(kind: str, text: str, name: str, tmp_path: Path) -> None:
+    """A name that is nothing's is told, with its line."""
+    page = tmp_path / "page.md"
+    page.write_text(f"# Page\n\n{text}\n".replace("](docs/", f"]({ROOT}/docs/"))
+    found = list(names.KINDS[kind](names.page_of(page)))
+    assert [each.replace(f"{ROOT}/", "") for _, each in found] == [name]
+    assert found[0][0] == 3
+
+
+def test_what_is_there_is_not_found(tmp_path: Path) -> None:
+    """Headings that occur twice, links in code, placeholders and globs are no wrong names."""
+    page = tmp_path / "page.md"
+    text = "# A `b`\n## Twice\n## Twice\n[1](#a-b) [2](#twice-1) `services/NAME/recognizer.py` `deploy/eks/*.yaml`\n"
+    page.write_text(f"{text}```sh\nexport A=1\necho $A $HOME\n```\n")
+    assert [name for kind in names.KINDS.values() for name in kind(names.page_of(page))] == []
