@@ -1,5 +1,6 @@
 """Every name in a page is that of something: options, variables, files, targets, metrics, reasons, values and links."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,15 @@ def test_a_wrong_name_is_found(kind: str, text: str, name: str, tmp_path: Path) 
     found = list(names.KINDS[kind](names.page_of(page)))
     assert [each.replace(f"{ROOT}/", "") for _, each in found] == [name]
     assert found[0][0] == 3
+
+
+def test_the_index_leads_to_every_page() -> None:
+    """docs/README.md has a link to each document, or to the folder or index in which it is."""
+    index = ROOT / "docs" / "README.md"
+    linked = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)#]+)", index.read_text("utf-8"))}
+    linked |= {path.parent for path in linked if path.name == "README.md" and path.parent != ROOT}
+    pages = [path for path in PAGES if path.is_relative_to(ROOT / "docs") and path != index]
+    assert [str(path.relative_to(ROOT)) for path in pages if not {path, path.parent} & linked] == []
 
 
 def test_what_is_there_is_not_found(tmp_path: Path) -> None:
