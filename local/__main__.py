@@ -8,26 +8,25 @@ import shutil
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
 from urllib.parse import urlsplit
 
-from local import demo, stack
+from local import demo, options, stack
 from local.supervisor import PartFailed, Supervisor
+from marquee.cli.local_system import find
 from services.runtime.doors.settings import is_loopback
 from services.runtime.settings import Settings, load_settings
 
 _START_SECONDS = 180
 """A ceiling for a busy machine; a part that exits is noticed at once."""
-_MAX_PORT = 65535
 
 
 def main() -> None:
-    """Run until Ctrl-C, or with --once until the demo has been shown."""
-    parser = _parser()
-    args = parser.parse_args()
-    if args.port and args.port == args.web_port:
-        parser.error(f"argument --web-port: {args.port} is the gateway's port; use another, or leave the option out")
+    """Run until Ctrl-C, or with --once until the demo has been shown; or print what `env` asks for."""
+    args = options.parse()
+    if args.command == "env":
+        sys.exit(_print_env(args.state))
     os.environ["MARQUEE_HOST"] = args.host
     load_settings(Settings)  # exits if anybody could call by mistake
     for name in ("no_proxy", "no_grpc_proxy"):  # everything here is on the loopback, where no proxy finds it
@@ -38,73 +37,25 @@ def main() -> None:
         sys.exit(str(exc))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m local",
-        description="Start Marquee on this machine: stand-ins for S3, Rekognition and TensorFlow Serving, the "
-        "recognizers, the gateway and the page, all on the loopback. Ctrl-C stops everything.",
-        epilog="The gateway and the page ask for what the servers' settings say, such as MARQUEE_CALLERS and "
-        "MARQUEE_TLS_CERT. Without these they answer everybody; off the loopback, MARQUEE_ALLOW_ANONYMOUS=true does. "
-        "Where callers are asked who they are, the page needs a token of its own, MARQUEE_WEB_GATEWAY_TOKEN_FILE.",
-    )
-    parser.add_argument("--demo", action="store_true", help="recognize the demo pictures and print the results")
-    parser.add_argument(
-        "--once", action="store_true", help="run the demo and stop; exit 0 if every result is right, else 1"
-    )
-    parser.add_argument(
-        "--port", type=_free_port, help="port of the gateway (default: 50051, or a free port if 50051 is taken)"
-    )
-    parser.add_argument(
-        "--web-port", type=_free_port, help="port of the page (default: 8080, or a free port if 8080 is taken)"
-    )
-    parser.add_argument(
-        "--host", default=stack.HOST, help="address on which the gateway and the page listen (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--gallery",
-        type=_folder,
-        help="celebrities of the Rekognition stand-in: a folder with NAME/*.jpg (default: the demo's)",
-    )
-    parser.add_argument(
-        "--state", type=_state_folder, default=".local", help="folder for logs and pictures (default: %(default)s)"
-    )
-    return parser
-
-
-def _free_port(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= _MAX_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port: use 1 to {_MAX_PORT}")
-    if not stack.is_free(int(text)):
-        raise argparse.ArgumentTypeError(f"{_taken(text)}; use another, or leave the option out")
-    return int(text)
-
-
-def _folder(text: str) -> Path:
-    if not (folder := Path(text)).is_dir():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a folder")
-    return folder
-
-
-def _state_folder(text: str) -> Path:
-    """Create the folder if need be, and check that it can be written to."""
-    folder = Path(text)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            return folder
-    except OSError as exc:
-        raise argparse.ArgumentTypeError(f"{text!r} is no folder for files: {exc.strerror}") from None
-
-
-def _taken(port: int | str) -> str:
-    return f"port {port} is taken (`lsof -i :{port}` shows by whom)"
+def _print_env(state: Path | None) -> int:
+    """Print the commands of a shell that let programs started from it use the system; return the exit code."""
+    system = find(str(state) if state else "")
+    if system is None:
+        where = f" in {state}" if state else ""
+        print(f"You run no local system{where}: start one with `python -m local`.", file=sys.stderr)
+        return 1
+    print("unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN")
+    for name, value in system.exports.items():
+        print(f"export {name}={shlex.quote(value)}")
+    return 0
 
 
 async def _run(args: argparse.Namespace) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    system = stack.build(args.state, args.gallery, args.port, args.web_port, args.host)
+    own = stack.Own(args.svm_model, args.keras_model, args.gallery, args.annotations, args.collections, args.buckets)
+    system = stack.build(args.state, args.port, args.web_port, args.host, own)
     for note in _notes(args, system):
         print(note)
 
@@ -118,7 +69,8 @@ async def _run(args: argparse.Namespace) -> int:
         if not await _start(supervisor, stop):
             return 1
         system.write(args.state / "stack.json")
-        return await _serve(args, system, stop)
+        with _published(system, args.state):
+            return await _serve(args, system, stop)
     finally:
         await supervisor.close()
 
@@ -126,13 +78,24 @@ async def _run(args: argparse.Namespace) -> int:
 def _notes(args: argparse.Namespace, system: stack.Stack) -> Iterator[str]:
     """Yield what is otherwise than one would expect."""
     if args.port is None and not system.servers["gateway"].endswith(f":{stack.GATEWAY_PORT}"):
-        yield f"The {_taken(stack.GATEWAY_PORT)}: the gateway gets {system.servers['gateway']}."
+        yield f"The {options.taken(stack.GATEWAY_PORT)}: the gateway gets {system.servers['gateway']}."
     if args.web_port is None and not system.page.endswith(f":{stack.WEB_PORT}"):
-        yield f"The {_taken(stack.WEB_PORT)}: the page gets {system.page}."
+        yield f"The {options.taken(stack.WEB_PORT)}: the page gets {system.page}."
     if load_settings(Settings).is_closed and not system.page_is_known:
         yield "The gateway asks who calls it, and does not know the page: set MARQUEE_WEB_GATEWAY_TOKEN_FILE."
     if not is_loopback(args.host) and is_loopback(str(urlsplit(system.page_url).hostname)):
         yield f"The page answers for {system.page_url} alone: set MARQUEE_WEB_URL to where others reach it."
+
+
+@contextmanager
+def _published(system: stack.Stack, state: Path) -> Iterator[None]:
+    """Let the user's commands find the system, if there is a folder where they look."""
+    with ExitStack() as publication:
+        try:
+            publication.enter_context(system.local_system(state).published())
+        except (OSError, RuntimeError) as exc:
+            print(f"`marquee` needs --address, since it cannot find this system by itself: {exc}")
+        yield
 
 
 async def _start(supervisor: Supervisor, stop: asyncio.Event) -> bool:
@@ -150,7 +113,8 @@ async def _start(supervisor: Supervisor, stop: asyncio.Event) -> bool:
 async def _serve(args: argparse.Namespace, system: stack.Stack, stop: asyncio.Event) -> int:
     is_right = True
     if args.demo or args.once:
-        is_right = await asyncio.to_thread(demo.show, system.gateway_url, args.state / "pictures")
+        is_own = args.svm_model is not None  # which knows other people
+        is_right = await asyncio.to_thread(demo.show, system.gateway_url, args.state / "pictures", names=not is_own)
     if not args.once:
         print(_addresses(system, args.state), flush=True)
         await stop.wait()

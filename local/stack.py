@@ -4,7 +4,7 @@ import errno
 import json
 import os
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -12,10 +12,12 @@ from random import SystemRandom
 from string import Template
 
 from local import pictures
+from local.models import SvmModel
 from local.supervisor import Part, grpc_serving, tcp_open
+from marquee.cli.local_system import LocalSystem
 from services.names import RECOGNIZERS, SERVICES
 from services.runtime.doors.settings import DoorSettings, is_loopback
-from services.runtime.settings import PREFIX
+from services.runtime.settings import PREFIX, Settings, load_settings
 from services.runtime.storage import files
 from services.svm.networks.network import DLIB
 
@@ -24,6 +26,9 @@ GATEWAY_PORT = 50051
 WEB_PORT = 8080
 HOST = "127.0.0.1"
 MODEL_BASE = Path("models/keras/celebrity")
+COLLECTION = "people"
+_TABLE = "marquee"
+"""DynamoDB table with the names of the people in the collection."""
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "AWS_DEFAULT_REGION": "us-east-1"}
 """The stand-ins accept any credentials; these keep a real account's from being sent anywhere."""
 _REACHED = {"0.0.0.0": HOST, "::": "localhost"}
@@ -42,13 +47,13 @@ class Stack:
     servers: dict[str, str]
     page: str
     metrics: dict[str, str]
-    s3_url: str
+    exports: dict[str, str]
+    """Environment variables with which other programs reach the gateway and the stand-ins."""
 
     @property
     def gateway_url(self) -> str:
         """The gateway's address as clients take it."""
-        address = self.servers["gateway"]
-        return f"https://{_certified(address)}" if _speaks_tls() else address
+        return self.exports["MARQUEE_ADDRESS"]
 
     @property
     def page_url(self) -> str:
@@ -60,27 +65,57 @@ class Stack:
         """Whether the page has something to show the gateway."""
         return bool(_setting("WEB_GATEWAY_TOKEN_FILE", "WEB_GATEWAY_CERT", "CERT"))
 
+    def local_system(self, state: Path) -> LocalSystem:
+        """Return what the user's commands need to know to call the gateway as the environment here says."""
+        files = ("CA", "CERT", "KEY", "TOKEN_FILE")
+        paths = {name.lower(): str(Path(path).absolute()) for name in files if (path := _setting(name))}
+        return LocalSystem(
+            address=self.gateway_url,
+            folder=str(Path.cwd()),
+            state=str(state.absolute()),
+            asks=load_settings(Settings).is_closed,
+            exports=self.exports | {f"{PREFIX}{name.upper()}": path for name, path in paths.items()},
+            **paths,
+        )
+
     def write(self, path: Path) -> None:
         """Write addresses and process ids as JSON, atomically."""
         facts = {
             "page_url": self.page_url,
             "servers": self.servers,
             "metrics": self.metrics,
-            "s3_url": self.s3_url,
+            "s3_url": self.exports["AWS_ENDPOINT_URL"],
+            "rekognition_url": self.exports["AWS_ENDPOINT_URL_REKOGNITION"],
             "bucket": BUCKET,
             "pids": {part.name: part.process.pid for part in self.parts if part.process},
         }
         files.write(path, json.dumps(facts, indent=2))
 
 
+@dataclass(frozen=True)
+class Own:
+    """What the user brings along instead of the demo's, or beside it."""
+
+    svm_model: SvmModel | None = None
+    keras_model: Path | None = None
+    """Folder of the model's versions."""
+    gallery: Path | None = None
+    annotations: Path | None = None
+    collections: bool = False
+    """Whether Rekognition enrolls people."""
+    buckets: Sequence[tuple[str, Path | None]] = ()
+    """Names, each with the folder of its objects."""
+
+
 def build(
-    state: Path, gallery: Path | None = None, port: int | None = None, web_port: int | None = None, host: str = HOST
+    state: Path, port: int | None = None, web_port: int | None = None, host: str = HOST, own: Own | None = None
 ) -> Stack:
     """Lay out the system on free loopback ports.
 
     The gateway gets `port` and the page `web_port`, by default 50051 and 8080 if these are free. Both listen on `host`;
     the environment's MARQUEE_ variables say whom they answer.
     """
+    own = own or Own()
     free = free_ports(4 + len(_SERVERS) + len(SERVICES), without=(port, web_port))
     s3, aws, tf_serving, *rest = (f"{HOST}:{number}" for number in free)
     servers = dict(zip(_SERVERS, rest, strict=False))
@@ -88,27 +123,42 @@ def build(
     metrics = dict(zip((*_SERVERS, "web"), metrics_addresses, strict=True))
     servers["gateway"] = _outer(servers["gateway"], host, port, None if web_port == GATEWAY_PORT else GATEWAY_PORT)
     page = _outer(page, host, web_port, None if port == WEB_PORT else WEB_PORT)
-    gallery = gallery or _demo_gallery(state)
     pictures.write_demo(state / "pictures")
     config = _gateway_config(state, servers)
-    everywhere = CREDENTIALS | {"MARQUEE_S3_ENDPOINT_URL": f"http://{s3}", "MARQUEE_S3_ALLOWED": _allowed()}
-    own = {
-        "rekognition": {
-            "MARQUEE_REKOGNITION_ENDPOINT_URL": f"http://{aws}",
-            "MARQUEE_EVIDENCE_GROUP": DLIB.evidence_group,
+    buckets = [(BUCKET, state / "pictures"), *own.buckets]
+    everywhere = CREDENTIALS | {
+        "MARQUEE_S3_ENDPOINT_URL": f"http://{s3}",
+        "MARQUEE_S3_ALLOWED": _allowed(name for name, _ in buckets),
+    }
+    model_base = own.keras_model or MODEL_BASE.absolute()
+    settings = {
+        "rekognition": _rekognition(aws, s3, own),
+        "keras": {
+            "MARQUEE_KERAS_TARGET": tf_serving,
+            "MARQUEE_KERAS_ASSETS": str(model_base),
+            "MARQUEE_KERAS_MODEL": model_base.name,
         },
-        "keras": {"MARQUEE_KERAS_TARGET": tf_serving, "MARQUEE_KERAS_ASSETS": str(MODEL_BASE)},
-        "svm": {"MARQUEE_SVM_GALLERY": str(state / "enrolled.npz")},
+        "svm": _svm(state, own.svm_model),
         "gateway": {"MARQUEE_GATEWAY_CONFIG": str(config), "MARQUEE_HOST": host},
     }
     parts = [
-        _s3(s3, state / "pictures"),
-        _aws_rekognition(aws, gallery, s3),
-        _tf_serving(tf_serving),
-        *(_server(name, servers[name], metrics[name], everywhere | own.get(name, {})) for name in _SERVERS),
+        _s3(s3, buckets, state if own.collections else None),
+        _aws_rekognition(aws, s3, state, own),
+        _tf_serving(tf_serving, model_base),
+        *(_server(name, servers[name], metrics[name], everywhere | settings[name]) for name in _SERVERS),
         _web(page, metrics["web"], host, servers["gateway"]),
     ]
-    return Stack(parts, servers, page, metrics, f"http://{s3}")
+    return Stack(parts, servers, page, metrics, _exports(servers["gateway"], s3, aws))
+
+
+def _exports(gateway: str, s3: str, aws: str) -> dict[str, str]:
+    return {
+        "MARQUEE_ADDRESS": _gateway_url(gateway),
+        "AWS_ENDPOINT_URL": f"http://{s3}",
+        "AWS_ENDPOINT_URL_REKOGNITION": f"http://{aws}",
+        **CREDENTIALS,
+        "AWS_REGION": CREDENTIALS["AWS_DEFAULT_REGION"],
+    }
 
 
 def free_ports(count: int, without: Collection[int | None] = ()) -> list[int]:
@@ -139,9 +189,28 @@ def _outer(address: str, host: str, port: int | None, default: int | None) -> st
     return f"[{reached}]:{number}" if ":" in reached else f"{reached}:{number}"
 
 
-def _allowed() -> str:
-    """Return the demo's bucket and those that the user allows."""
-    return ",".join(filter(None, (BUCKET, os.environ.get("MARQUEE_S3_ALLOWED"))))
+def _allowed(buckets: Iterable[str]) -> str:
+    """Return the system's buckets and those that the user allows."""
+    return ",".join(filter(None, (*buckets, os.environ.get("MARQUEE_S3_ALLOWED"))))
+
+
+def _rekognition(aws: str, s3: str, own: Own) -> dict[str, str]:
+    settings = {
+        "MARQUEE_REKOGNITION_ENDPOINT_URL": f"http://{aws}",
+        "MARQUEE_EVIDENCE_GROUP": DLIB.evidence_group,
+    }
+    if own.collections:
+        settings |= {
+            "MARQUEE_REKOGNITION_COLLECTION": COLLECTION,
+            "MARQUEE_REKOGNITION_TABLE": _TABLE,
+            "MARQUEE_DYNAMODB_ENDPOINT_URL": f"http://{s3}",
+        }
+    return settings
+
+
+def _svm(state: Path, model: SvmModel | None) -> dict[str, str]:
+    settings = {"MARQUEE_SVM_MODEL": str(model.path)} if model else {}
+    return settings if model and not model.learns else settings | {"MARQUEE_SVM_GALLERY": str(state / "enrolled.npz")}
 
 
 def _demo_gallery(state: Path) -> Path:
@@ -156,22 +225,31 @@ def _gateway_config(state: Path, servers: dict[str, str]) -> Path:
     return path
 
 
-def _s3(address: str, folder: Path) -> Part:
+def _s3(address: str, buckets: Iterable[tuple[str, Path | None]], state: Path | None) -> Part:
+    """Return the stand-in for S3 and DynamoDB, whose table is kept in the folder, if there is one."""
     host, _, port = address.rpartition(":")
-    return Part("s3", "local.s3", address, tcp_open, ("--host", host, "--port", port, f"{BUCKET}={folder}"))
+    arguments = ["--host", host, "--port", port]
+    arguments += [f"{name}={folder}" if folder else name for name, folder in buckets]
+    if state:
+        arguments.append(f"--table={_TABLE}={state / 'people.json'}")
+    return Part("s3", "local.s3", address, tcp_open, arguments)
 
 
-def _aws_rekognition(address: str, gallery: Path, s3: str) -> Part:
-    port = address.rpartition(":")[2]
-    arguments = ("--port", port, "--gallery", str(gallery), "--s3-endpoint", f"http://{s3}")
+def _aws_rekognition(address: str, s3: str, state: Path, own: Own) -> Part:
+    arguments = ["--port", address.rpartition(":")[2], "--s3-endpoint", f"http://{s3}"]
+    arguments += ["--gallery", str(own.gallery or _demo_gallery(state))]
+    if own.annotations:
+        arguments += ["--annotations", str(own.annotations)]
+    if own.collections:
+        arguments += ["--collections", str(state / "collections"), "--collection", COLLECTION]
     return Part("aws-rekognition", "local.rekognition", address, tcp_open, arguments, CREDENTIALS)
 
 
-def _tf_serving(address: str) -> Part:
+def _tf_serving(address: str, model_base: Path) -> Part:
     arguments = (
         f"--port={address.rpartition(':')[2]}",
-        f"--model_name={MODEL_BASE.name}",
-        f"--model_base_path={MODEL_BASE.absolute()}",
+        f"--model_name={model_base.name}",
+        f"--model_base_path={model_base}",
         "--enable_grpc_healthcheck_service",
     )
     return Part("tf-serving", "local.tf_serving", address, grpc_serving, arguments)
@@ -214,6 +292,11 @@ def _setting(*names: str) -> str:
 def _speaks_tls() -> bool:
     """Return whether the environment makes the gateway speak TLS."""
     return bool(os.environ.get("MARQUEE_TLS_CERT"))
+
+
+def _gateway_url(address: str) -> str:
+    """Return the gateway's address as clients take it."""
+    return f"https://{_certified(address)}" if _speaks_tls() else address
 
 
 def _url(page: str) -> str:

@@ -55,7 +55,8 @@ def _backend(options: argparse.Namespace) -> Backend:
     if options.gallery:
         print(f"{len(people)} known faces in {options.gallery}", file=sys.stderr)
     notes = annotations.read(options.annotations) if options.annotations else annotations.Annotations()
-    return Backend(vision, ObjectStore(options.s3_endpoint), people, notes, options.collections, options.region)
+    store = ObjectStore(options.s3_endpoint)
+    return Backend(vision, store, people, notes, options.collections, options.region, options.created)
 
 
 if __name__ == "__main__":

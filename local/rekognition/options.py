@@ -46,6 +46,14 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "--collections", metavar="DIR", type=_new_folder, help="folder for collections (default: in memory)"
     )
     group.add_argument(
+        "--collection",
+        metavar="NAME",
+        action="append",
+        default=[],
+        dest="created",
+        help="collection to create unless it is there (repeatable)",
+    )
+    group.add_argument(
         "--smallest-face",
         metavar="SHARE",
         type=_face_share,

@@ -34,14 +34,22 @@ _TokenFile = Annotated[
     typer.Option("--token-file", metavar="FILE", help="Token to send. Default: MARQUEE_TOKEN or MARQUEE_TOKEN_FILE."),
 ]
 
+_UNREACHABLE = 3
+"""Exit code of a command whose server is not there."""
+_NO_ADDRESS = (
+    "localhost:50051 is the default: no --address, no MARQUEE_ADDRESS, and no local system of yours is running."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Server:
     """A server to call."""
 
     address: str
-    """Empty: the default."""
+    """Empty: the client's default."""
     options: "ConnectionOptions"
+    origin: str = ""
+    """Where an address that nobody named is from, as a sentence."""
 
     def connect(self) -> "Client":
         """Return a client of the server."""
@@ -55,6 +63,13 @@ class Server:
 
         return AsyncClient(self.address or None, **self.options)
 
+    def print_origin(self) -> None:
+        """Say on standard error where an address that nobody named is from."""
+        from marquee.cli.terminal import print_note
+
+        if self.origin:
+            print_note(self.origin)
+
 
 def calls_server(command: Callable[..., None]) -> Callable[..., None]:
     """Give a subcommand the options of `_server` in place of its parameter `server`, which is made of them."""
@@ -64,7 +79,12 @@ def calls_server(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(**arguments: Any) -> None:
         server = _server(**{name: arguments.pop(name) for name in options})
-        command(server=server, **arguments)
+        try:
+            command(server=server, **arguments)
+        except typer.Exit as end:
+            if end.exit_code == _UNREACHABLE:
+                server.print_origin()
+            raise
 
     expanded = (one for parameter in own for one in (options.values() if parameter.name == "server" else [parameter]))
     vars(run)["__signature__"] = inspect.Signature(tuple(expanded))
@@ -83,21 +103,15 @@ def _server(  # noqa: PLR0913 - each is an option
 ) -> Server:
     """Return the server. Raises BadParameter for what no connection can be made with."""
     from marquee.channels.connection import Connection
-    from marquee.channels.credentials import token_in
+    from marquee.cli.local_system import find
     from marquee.errors import InvalidAddress, InvalidCredentials
 
-    chain = cert or os.environ.get("MARQUEE_CERT", "")
-    if key and not chain:
-        raise typer.BadParameter("give the certificate of the key, too: --cert.", param_hint="--key")
-    key = key or os.environ.get("MARQUEE_KEY", "")
-    options: ConnectionOptions = {
-        "tls": tls,
-        "ca": ca or None,
-        "cert": (chain, key) if chain and key else cert or None,
-        "server_name": server_name or None,
-    }
+    is_named = bool(address or os.environ.get("MARQUEE_ADDRESS"))
+    found = None if is_named else find()
+    address = found.address if found else address
     try:
-        options["token"] = token_in(token_file) if token_file else None
+        options = found.options() if found else {}
+        options |= _given(tls=tls, ca=ca, cert=cert, key=key, server_name=server_name, token_file=token_file)
         Connection(address or None, **options).metadata()
     except InvalidAddress as error:
         raise typer.BadParameter(error.message, param_hint="--address" if address else "MARQUEE_ADDRESS") from None
@@ -105,4 +119,25 @@ def _server(  # noqa: PLR0913 - each is an option
         raise typer.BadParameter(error.message) from None
     except OSError as error:
         raise typer.BadParameter(f"{error.filename} cannot be read: {error.strerror}.") from None
-    return Server(address, options)
+    return Server(address, options, "" if is_named else found.origin if found else _NO_ADDRESS)
+
+
+def _given(  # noqa: PLR0913 - each is an option
+    *, tls: bool, ca: str, cert: str, key: str, server_name: str, token_file: str
+) -> "ConnectionOptions":
+    """Return what the command line says. Of a certificate and its key, one may be the environment's."""
+    from marquee.channels.credentials import token_in
+
+    chain, private = cert or os.environ.get("MARQUEE_CERT", ""), key or os.environ.get("MARQUEE_KEY", "")
+    if key and not chain:
+        raise typer.BadParameter("give the certificate of the key, too: --cert.", param_hint="--key")
+    given: ConnectionOptions = {"tls": tls}
+    if ca:
+        given["ca"] = ca
+    if cert or key:
+        given["cert"] = (chain, private) if private else cert
+    if server_name:
+        given["server_name"] = server_name
+    if token_file:
+        given["token"] = token_in(token_file)
+    return given

@@ -83,6 +83,7 @@ def load_marked(file: files.File, source: str) -> tuple[Artifact, str]:
 
 def loads(data: bytes, source: str) -> Artifact:
     """Read the file's bytes, as `load` does; `source` names it in messages."""
+    content: Any = None
     try:
         _check_size(data)
         content = archive.read(data)
@@ -90,7 +91,9 @@ def loads(data: bytes, source: str) -> Artifact:
         _compare_versions(content["versions"], source)
     except Exception as exc:
         # Whatever a damaged or hostile file makes zlib, skops or scikit-learn stumble over.
-        raise Misconfigured(f"{source} is not a model of the SVM trainer: {_reason(exc)}.") from exc
+        raise Misconfigured(
+            f"{source} is not a model of the SVM trainer: {_reason(exc)}.{_another_version(content)}"
+        ) from exc
     return artifact
 
 
@@ -188,8 +191,22 @@ def _check_numbers(artifact: Artifact, decisions: npt.NDArray[np.float64]) -> No
         raise ValueError("its decisions do not match its people")
 
 
+def _another_version(content: Any) -> str:
+    """Say by which other scikit-learn an unreadable model was made; empty if the file does not tell."""
+    try:
+        trained, running = content["versions"]["scikit-learn"], version("scikit-learn")
+        differs = _release(trained) != _release(running)
+    except (AttributeError, LookupError, TypeError):
+        return ""
+    return f" It was made with scikit-learn {trained}, and {running} runs here: train it again." if differs else ""
+
+
 def _compare_versions(versions: dict[str, str], source: str) -> None:
     """Warn about a model made with another scikit-learn, whose internals may differ."""
     trained, running = versions["scikit-learn"], version("scikit-learn")
-    if trained.split(".")[:2] != running.split(".")[:2]:
+    if _release(trained) != _release(running):
         logger.warning("model made with another scikit-learn", model=source, made_with=trained, running=running)
+
+
+def _release(number: str) -> list[str]:
+    return number.split(".")[:2]

@@ -95,6 +95,8 @@ def test_a_port_that_is_none_is_refused(port: str) -> None:
         (("--state", "file"), "'file' is no folder for files: File exists"),
         (("--state", "file/state"), "'file/state' is no folder for files: Not a directory"),
         (("--gallery", "nowhere"), "'nowhere' is not a folder"),
+        (("--annotations", "nowhere"), "'nowhere' is not a folder"),
+        (("--bucket", "own=nowhere"), "'nowhere' is not a folder"),
     ],
 )
 def test_a_folder_that_is_none_is_refused(arguments: tuple[str, str], message: str, tmp_path: Path) -> None:

@@ -100,6 +100,11 @@ class LocalSystem:
         return f"http://{self.facts['metrics'][server]}/metrics"
 
     @property
+    def state_home(self) -> Path:
+        """XDG_STATE_HOME of its user."""
+        return self.state / "home"
+
+    @property
     def page_url(self) -> str:
         """The page's address, without a slash at its end."""
         return self.facts["page_url"]
@@ -121,12 +126,17 @@ def memory_mib(pid: int, what: str = "VmRSS") -> float:
 
 
 @contextmanager
-def local_system(state: Path) -> Iterator[LocalSystem]:
-    """Start the system with its files below `state`; yield it when it serves, stop it afterwards."""
+def local_system(state: Path, *arguments: str) -> Iterator[LocalSystem]:
+    """Start the system with its files below `state`; yield it when it serves, stop it afterwards.
+
+    Commands find it by themselves if their XDG_STATE_HOME is its `state_home`.
+    """
+    (state / "stack.json").unlink(missing_ok=True)
     state.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "local", "--state", state, "--port", str(free_port())]
-    command += ["--web-port", str(free_port())]
+    command += ["--web-port", str(free_port()), *arguments]
     environment = os.environ | {"MARQUEE_S3_ALLOWED": MISSING_BUCKET} | _PATIENT
+    environment["XDG_STATE_HOME"] = str(state / "home")
     with (
         (state / "launcher.log").open("wb") as log,
         spawn(command, env=environment, stdout=log, stderr=log) as process,

@@ -1,5 +1,7 @@
 """All operations by name, over one set of detectors, people, annotations and collections."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from local.rekognition.store.index import IndexCache
 from local.rekognition.store.users import UserStore
 from local.rekognition.vision.loader import ImageLoader
 from local.rekognition.vision.view import Vision
+from local.rekognition.wire.errors import AwsError
 from local.rekognition.wire.protocol import Operation
 from services.runtime.storage.s3 import ObjectStore
 
@@ -31,6 +34,8 @@ class Backend:
     """Folder in which collections are kept; None keeps them in memory."""
     region: str = "us-east-1"
     """Region in ARNs."""
+    created: Sequence[str] = ()
+    """Names of collections to create unless they are there."""
 
     def operations(self) -> dict[str, Operation]:
         """Return the operations by their names in Rekognition.
@@ -41,6 +46,9 @@ class Backend:
         indexes = IndexCache(database)
         collections, faces = CollectionStore(database, indexes), FaceStore(database, indexes)
         users = UserStore(database, indexes)
+        for name in self.created:
+            with suppress(AwsError):  # it is there
+                collections.create(name)
         loader = ImageLoader(self.vision, self.store)
         return {
             **_image_operations(ImageOperations(loader, self.gallery, self.annotations)),

@@ -19,6 +19,7 @@ def run(server: Server, timeout: float, output: ListOutput) -> Exit:
     """Print the recognizers. Raises typer.Exit if the call fails."""
     with connect(server, output) as client:
         recognizers = client.recognizers(timeout=timeout)
+    server.print_origin()
     if output is ListOutput.JSON:
         print_json([recognizer.to_dict() for recognizer in recognizers])
     else:
