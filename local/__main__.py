@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from local import demo, options, stack
 from local.supervisor import PartFailed, Supervisor
-from marquee.cli.local_system import find
+from marquee.channels.local_system import find
 from services.runtime.doors.settings import is_loopback
 from services.runtime.settings import Settings, load_settings
 

@@ -14,7 +14,7 @@ from string import Template
 from local import pictures
 from local.models import SvmModel
 from local.supervisor import Part, grpc_serving, tcp_open
-from marquee.cli.local_system import LocalSystem
+from marquee.channels.local_system import LocalSystem
 from services.names import RECOGNIZERS, SERVICES
 from services.runtime.doors.settings import DoorSettings, is_loopback
 from services.runtime.settings import PREFIX, Settings, load_settings

@@ -103,7 +103,7 @@ def _server(  # noqa: PLR0913 - each is an option
 ) -> Server:
     """Return the server. Raises BadParameter for what no connection can be made with."""
     from marquee.channels.connection import Connection
-    from marquee.cli.local_system import find
+    from marquee.channels.local_system import find
     from marquee.errors import InvalidAddress, InvalidCredentials
 
     is_named = bool(address or os.environ.get("MARQUEE_ADDRESS"))

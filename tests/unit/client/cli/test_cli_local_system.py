@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from marquee.cli.local_system import LocalSystem, find
+from marquee.channels.local_system import LocalSystem, find
 from services.runtime.leaf.leaf import Leaf
 from services.runtime.settings import LeafSettings
 from tests.support.client import Peer, marquee, serving
