@@ -122,8 +122,12 @@ def options(page: Page) -> Wrong:
             yield from ((line, f"{tokens[0]} … {each}") for each in _flags(tokens) if each not in known)
     ours = sources.every_option()
     for line, text in page.spans:
-        if text.startswith("-"):
-            yield from ((line, each) for each in _flags(text.split()) if each not in ours | _OPTIONS_OF_OTHERS)
+        names = _flags(text.split()) if text.startswith("-") or not _PROGRAM.match(text) else []
+        yield from ((line, each) for each in names if each not in ours | _OPTIONS_OF_OTHERS)
+    bare = _SPAN.sub(lambda match: "\n" * match[0].count("\n"), page.prose)
+    for match in re.finditer(r"(?<![\w-])--[a-z][\w-]+", bare):
+        if match[0] not in ours | _OPTIONS_OF_OTHERS:
+            yield _line(bare, match.start()), match[0]
 
 
 def targets(page: Page) -> Wrong:
@@ -132,6 +136,14 @@ def targets(page: Page) -> Wrong:
     for line, text in page.shell:
         for words in re.findall(r"(?:^|[;&|\n] *|\$ )make((?: +[a-z][a-z-]*(?![\w=/.]))+)", text):
             yield from ((line, f"make {name}") for name in words.split() if name not in known)
+
+
+def extras(page: Page) -> Wrong:
+    """Extras of the package."""
+    for match in re.finditer(r"(?:\bmarquee|(?<=['\" ])\.)\[([a-z][\w, -]*)\]", page.text):
+        for name in re.split(r", *", match[1]):
+            if name not in sources.extras():
+                yield _line(page.text, match.start()), f"[{name}]"
 
 
 def modules(page: Page) -> Wrong:
@@ -145,6 +157,12 @@ def modules(page: Page) -> Wrong:
         is_other = text.startswith("marquee.v1.") or _is_a_file(text, page)
         if is_dotted and not is_other and not sources.resolves(text):
             yield line, text
+    for block in page.blocks:
+        for owner, name in re.findall(
+            r"(?<![/@\w.])(marquee|client)\.(\w+)", block.text if block.language == "python" else ""
+        ):
+            if not sources.resolves(f"{'marquee' if owner == 'marquee' else 'marquee.AsyncClient'}.{name}"):
+                yield block.line, f"{owner}.{name}"
 
 
 def files(page: Page) -> Wrong:
@@ -153,7 +171,9 @@ def files(page: Page) -> Wrong:
         name = text.split("=")[-1] if text.startswith("-") else text
         if _is_path(name) and not _exists(name):
             yield line, text
-        if re.fullmatch(r"[\w-]+\.(py|proto|md|css|yaml|yml|toml)", name) and not _is_a_file(name, page):
+        if re.fullmatch(r"[\w-]+\.(py|proto|md|css|js|html|yaml|yml|json|toml|txt|sh|conf)", name) and not _is_a_file(
+            name, page
+        ):
             yield line, text
         if re.fullmatch(r"[a-z_]+/", name) and name.rstrip("/") not in sources.folders():
             yield line, text
@@ -177,6 +197,9 @@ def reasons(page: Page) -> Wrong:
         known = sources.constants() | sources.variables() | _CONSTANTS_OF_OTHERS
         if match[0] not in known and not match[0].startswith(_OF_OTHERS):
             yield _line(prose, match.start()), match[0]
+    for match in re.finditer(r'"reason": *"([^"]+)"', page.text):
+        if match[1] not in sources.constants():
+            yield _line(page.text, match.start()), match[1]
     for line, text in page.spans:
         if re.fullmatch(r"[A-Z]{4,}", text) and text not in sources.constants() | _CONSTANTS_OF_OTHERS:
             yield line, text
@@ -198,6 +221,10 @@ def values(page: Page) -> Wrong:
         is_dotted = re.fullmatch(r"[a-z]\w*(\.[A-Za-z]\w*)+", name) and keys[-1] not in _ENDINGS
         if is_dotted and sources.begins_value(keys[0]) and not sources.is_value(keys):
             yield line, text
+    for block in page.blocks:
+        for path in sources.values_of(block.text) if block.language == "yaml" else ():
+            if not sources.is_value(path):
+                yield block.line, ".".join(path)
 
 
 def alerts(page: Page) -> Wrong:
@@ -208,10 +235,18 @@ def alerts(page: Page) -> Wrong:
 
 
 def routes(page: Page) -> Wrong:
-    """Paths of the HTTP API."""
+    """Paths of the page and of the HTTP API."""
     for match in re.finditer(r"(?<=[`\d])/v1/[a-z/]*[a-z]", page.text):
         if match[0] not in sources.routes():
             yield _line(page.text, match.start()), match[0]
+    for line, text in page.spans:
+        is_path = re.fullmatch(r"/[a-z][a-z./-]*", text) and not text.startswith("/v1/")
+        if (
+            is_path
+            and text.split("/")[1] not in _FOLDERS_OF_SYSTEMS
+            and text not in sources.routes() | _PATHS_OF_OTHERS
+        ):
+            yield line, text
 
 
 def methods(page: Page) -> Wrong:
@@ -236,7 +271,7 @@ _OF_CERTBOT = {"RENEWED_LINEAGE"}
 _OPTIONS_OF_OTHERS = {
     *("--atomic", "--set"),  # helm's
     *("--cli-binary-format", "--create-bucket-configuration"),  # AWS's
-    *("-cacert", "--standalone", "--enable-ssl-passthrough"),  # of grpcurl, certbot, ingress-nginx
+    *("-cacert", "--standalone", "--enable-ssl-passthrough", "--path"),  # of grpcurl, certbot, ingress-nginx, buf
 }
 _OF_OTHERS = ("AWS_", "OTEL_")
 """How variables of boto3 and of OpenTelemetry begin."""
@@ -246,8 +281,11 @@ _CONSTANTS_OF_OTHERS = {
     *("PEER_DID_NOT_RETURN_A_CERTIFICATE", "NOT_SERVING"),  # of BoringSSL and of gRPC's health
     "PATIENCE",  # of our tests
 }
-_FILES_OF_OTHERS = {"session_bundle_config.proto", "monitoring_config.proto"}
-"""TensorFlow Serving's."""
+_FILES_OF_OTHERS = {
+    *("session_bundle_config.proto", "monitoring_config.proto"),  # TensorFlow Serving's
+    *("imagenet_class_index.json", "metadata.json", "config.json"),  # of models of others
+    *("SHA256.json", "people.html"),  # named after what they belong to
+}
 _WORDS_OF_OTHERS = {
     *("InvokeFunction", "LocationConstraint", "FAILED_ARN"),  # AWS's
     *("ImageDataGenerator", "flow_from_directory", "image_dataset_from_directory"),  # Keras's
@@ -256,6 +294,14 @@ _WORDS_OF_OTHERS = {
     *("OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "swapRB"),  # of OpenTelemetry and of OpenCV
     "face_recognition_sface_2021dec",  # of the OpenCV Zoo
 }
+_PROGRAM = re.compile(
+    r"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?(?:marquee|python3?|[a-z]+ctl|aws|buf|certbot|docker|find|git|go|grpcurl|helm"
+    r"|npm|openssl|pip|sed) "
+)
+"""How a call of a program begins: options of ours are looked up with the call, those of others nowhere."""
+_FOLDERS_OF_SYSTEMS = {"dev", "etc", "home", "opt", "proc", "root", "run", "srv", "tmp", "usr", "var"}
+_PATHS_OF_OTHERS = {"/models", "/config", "/monitoring/prometheus/metrics"}
+"""TensorFlow Serving's."""
 _ENDINGS = {"pem", "yaml", "crt", "key", "py"}
 """Of files whose names look like a value's."""
 _WRITTEN = ("models/mine",)
@@ -329,7 +375,7 @@ def _line(text: str, place: int) -> int:
 KINDS: Mapping[str, Callable[[Page], Wrong]] = {
     kind.__name__: kind
     for kind in (
-        *(links, files, variables, shell_variables, commands, options, targets, modules),
+        *(links, files, variables, shell_variables, commands, options, targets, extras, modules),
         *(metrics, alerts, reasons, values, routes, methods, words),
     )
 }

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
@@ -15,6 +16,7 @@ import typer
 from google.protobuf.descriptor import FileDescriptor
 from prometheus_client import REGISTRY
 from pydantic_settings import BaseSettings
+from ruamel.yaml import YAML
 
 from helm import schema
 from marquee.cli.commands import app
@@ -129,8 +131,17 @@ def alerts() -> frozenset[str]:
 
 @cache
 def routes() -> frozenset[str]:
-    """Paths of the HTTP API."""
-    return frozenset(json.loads(_text(ROOT / "services/web/api/openapi.json"))["paths"])
+    """Paths of the page, of the HTTP API and of metrics."""
+    text = "".join(map(_text, _files("services/web", ".py")))
+    pages = set(re.findall(r'"(/[a-z/.-]+)"', text)) | {"/metrics"}
+    below = {f"{path}{name}" for path in pages for name in re.findall(r'f"\{\w+\}(/[a-z-]+)"', text)}
+    return frozenset(json.loads(_text(ROOT / "services/web/api/openapi.json"))["paths"]) | pages | below
+
+
+@cache
+def extras() -> frozenset[str]:
+    """Extras of the package."""
+    return frozenset(tomllib.loads(_text(ROOT / "pyproject.toml"))["project"]["optional-dependencies"])
 
 
 @cache
@@ -176,6 +187,20 @@ def chart() -> Mapping[str, Any]:
 def is_value(keys: Sequence[str]) -> bool:
     """Return whether the chart takes a value of that name, also if the page leaves out whose recognizer's it is."""
     return any(_is_within(chart(), [*below, *keys]) for below in ((), *_RECOGNIZERS))
+
+
+def values_of(text: str) -> Iterator[list[str]]:
+    """Yield the keys of each value in YAML, if it is for the chart; the gateway's file looks alike."""
+    tree = YAML(typ="safe", pure=True).load(text)
+    if isinstance(tree, dict) and set(tree) <= set(chart()["properties"]):
+        recognizers = tree.get("recognizers") or {}
+        if not any("target" in (each or {}) for each in recognizers.values()):
+            yield from _leaves(tree)
+
+
+def _leaves(tree: dict[str, Any]) -> Iterator[list[str]]:
+    for key, value in tree.items():
+        yield from ([key, *path] for path in (_leaves(value) if isinstance(value, dict) and value else ([],)))
 
 
 def begins_value(key: str) -> bool:
