@@ -294,6 +294,8 @@ class Recognizer(Record):
     """Whether it describes faces in given boxes."""
     spending_withheld: bool = False
     """Whether it charges, but the caller may not see what is spent: that needs the scope admin."""
+    price_groups: tuple[PriceGroup, ...] = ()
+    """Prices of its calls by the month's volume. Empty: they are the same for all volumes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,10 +304,38 @@ class Price(Record):
 
     feature: Feature
     micro_usd: int
-    """Millionths of a US dollar per picture."""
+    """Millionths of a US dollar per picture, for the next one of this month."""
     region: str
     effective_time: datetime | None
     """When the price was looked up."""
+    calls: tuple[GroupCalls, ...] = ()
+    """Calls that a picture takes. Empty: `micro_usd` holds for all volumes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceGroup(Record):
+    """Calls whose number in a month decides on their price."""
+
+    name: str
+    tiers: tuple[PriceTier, ...]
+    """By rising `from_calls`, the first from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTier(Record):
+    """Price of calls from a number of calls in the month on."""
+
+    from_calls: int
+    micro_usd: int
+    """Millionths of a US dollar per call."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCalls(Record):
+    """Number of calls of a price group."""
+
+    group: str
+    calls: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,3 +348,7 @@ class Spending(Record):
     """Since the first of the month, UTC."""
     daily_cap_micro_usd: int | None
     """Maximum per day; None: no cap."""
+    replicas: int = 0
+    """Replicas that each have this cap, a part of the whole, and count for themselves; 0: they all count together."""
+    month_calls: tuple[GroupCalls, ...] = ()
+    """Calls of this month that were surely billed."""

@@ -16,7 +16,8 @@ def dashboard() -> Dashboard:
 
 def _money(page: Dashboard) -> Dashboard:
     day = f"marquee:rekognition_cost_dollars:increase1d{{{HERE}}}"
-    cap = f"marquee:rekognition_daily_cap_dollars{{{HERE}}}"
+    today = f"marquee:rekognition_spent_today_dollars{{{HERE}}}"
+    cap = f"marquee:rekognition_daily_cap_dollars{{{HERE}}} or marquee:rekognition_cap_dollars{{{HERE}}}"
     hourly = f"3600 * sum(rate({_COST}{RATE}))"
     picture = (
         f"sum(rate({_COST}{RATE}))"
@@ -25,8 +26,9 @@ def _money(page: Dashboard) -> Dashboard:
     apis = f"sum by (api) (increase({_COST}[1h]))"
     return (
         page.with_row(Row("Money"))
+        .with_panel(number("Today", "Dollars since midnight UTC.", "currencyUSD", today))
+        .with_panel(number("Daily cap", "Of the alert, or the recognizer's own. Infinite: none.", "currencyUSD", cap))
         .with_panel(number("Last 24 hours", "Dollars.", "currencyUSD", f"sum({day})"))
-        .with_panel(number("Daily cap", "MARQUEE_REKOGNITION_DAILY_CAP_USD, if set.", "currencyUSD", cap))
         .with_panel(number("Per hour", "Dollars at the current rate.", "currencyUSD", hourly))
         .with_panel(number("Per picture", "Dollars per result.", "currencyUSD", picture))
         .with_panel(stacked("Dollars in the last hour", "By operation.", "currencyUSD", {"{{api}}": apis}))

@@ -135,8 +135,8 @@ def test_wrong_values_are_refused(wrong: dict[str, Any], named: str) -> None:
     assert named in charts.refusal({"alerts": wrong})
 
 
-def test_cap_comes_from_the_recognizer() -> None:
-    """Without a cap for the alert, the recognizer's own applies; without either, there is no rule."""
+def test_no_budget_of_the_alerts_has_no_rule() -> None:
+    """Without a budget of the alert's, there is no rule for one."""
     assert [rule["record"] for rule in promtool.groups({"dailyCapUsd": 0})[0]["rules"]] == [
         "marquee:availability:objective",
         "marquee:latency:objective",
@@ -159,5 +159,28 @@ def test_calls_in_flight_are_counted(tmp_path: Path) -> None:
     inputs = [{"series": name, "values": values} for name, values in series.items()]
     promtool.write_rules(tmp_path / "rules.json", promtool.groups())
     cases = {"rule_files": ["rules.json"], "tests": [{"input_series": inputs, "promql_expr_test": [check]}]}
+    YAML(typ="safe", pure=True).dump(cases, tmp_path / "cases.yaml")
+    promtool.run("test", "rules", str(tmp_path / "cases.yaml"))
+
+
+@pytest.mark.parametrize(("spent", "cap", "fires"), [(3.9, "5", 0), (4.1, "5", 1), (4.1, "0", 1), (4.1, "Inf", 0)])
+def test_the_recognizers_own_cap_is_the_alerts(tmp_path: Path, spent: float, cap: str, fires: int) -> None:
+    """Without a budget of the alert's, it fires at four fifths of what the pods say; all share that one cap."""
+    series = {"marquee_rekognition_spent_today_dollars": str(spent), "marquee_rekognition_cap_dollars": cap}
+    inputs = [
+        {"series": f'{name}{{job="marquee",namespace="marquee",pod="{pod}",scope="all"}}', "values": f"{value} " * 11}
+        for name, value in series.items()
+        for pod in "ab"
+    ]
+    (alert,) = _with_recorded_rules("MarqueeBudgetNear")[-1:]
+    alert["annotations"] = {}
+    rules = [rule for group in promtool.groups({"dailyCapUsd": 0}) for rule in group["rules"] if "record" in rule]
+    labels = {"severity": "warning", "job": "marquee", "namespace": "marquee"}
+    check = {"eval_time": "8m", "alertname": "MarqueeBudgetNear", "exp_alerts": [{"exp_labels": labels}] * fires}
+    promtool.write_rules(tmp_path / "rules.json", [{"name": "money", "rules": [*rules, alert]}])
+    cases = {
+        "rule_files": ["rules.json"],
+        "tests": [{"interval": "1m", "input_series": inputs, "alert_rule_test": [check]}],
+    }
     YAML(typ="safe", pure=True).dump(cases, tmp_path / "cases.yaml")
     promtool.run("test", "rules", str(tmp_path / "cases.yaml"))

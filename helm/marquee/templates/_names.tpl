@@ -80,6 +80,16 @@ annotations:
 {{- if gt (int $fewest) 1 -}}true{{- end -}}
 {{- end -}}
 
+{{/* The most pods that a component may have at once. Takes its values. */}}
+{{- define "marquee.mostPods" -}}
+{{- ternary .replicas .autoscaling.maxReplicas (eq .autoscaling.type "none") | int | max 1 -}}
+{{- end -}}
+
+{{/* Whether a component calls Amazon Rekognition; "true" or nothing. Takes (list component values). */}}
+{{- define "marquee.isRekognition" -}}
+{{- if or (eq (index . 0) "rekognition") (hasSuffix "marquee-rekognition" (index . 1).image.repository) -}}true{{- end -}}
+{{- end -}}
+
 {{/* The port of a URL, or of an address without a scheme. */}}
 {{- define "marquee.port" -}}
 {{- regexFind "^[^/?#]*" (regexReplaceAll "^[a-z]+://" . "") | regexFind ":[0-9]+$" | trimPrefix ":" | default "443" -}}

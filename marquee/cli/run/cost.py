@@ -1,6 +1,7 @@
 """Estimate the cost of pictures from the prices that the server lists, and print it with the money spent."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,9 @@ from marquee.cli.table import Table, Text, print_line
 from marquee.cli.terminal import print_json
 from marquee.draw.text import clean
 from marquee.enums import Feature
-from marquee.results import Recognizer
+from marquee.results import Price, Recognizer
 
+_FLAT = ""
 _DEFAULT_FEATURES = (Feature.CELEBRITIES, Feature.LABELS)
 
 
@@ -87,22 +89,54 @@ def _estimates(args: CostArgs, recognizers: Sequence[Recognizer]) -> list[_Estim
 
 
 def _items(recognizer: Recognizer, pictures: int, features: Sequence[Feature], faces: int) -> Iterator[_Item]:
-    prices = {price.feature: price.micro_usd for price in recognizer.prices}
+    volume = _Volume(recognizer)
+    takes = {price.feature: volume.calls(price) for price in recognizer.prices}
     for feature in features:
-        if feature in prices:
-            price = _face_search(prices, features, faces) if feature is Feature.FACE_SEARCH else prices[feature]
-            yield _Item(feature, price, price * pictures)
+        if feature in takes:
+            calls = _face_search(takes, features, faces) if feature is Feature.FACE_SEARCH else takes[feature]
+            micro_usd = sum(volume.add(group, number * pictures) for group, number in calls.items())
+            yield _Item(feature, round(micro_usd / pictures), micro_usd)
 
 
-def _face_search(prices: dict[Feature, int], features: Sequence[Feature], faces: int) -> int:
-    """Return the price of FACE_SEARCH per picture.
+class _Volume:
+    """The month's calls, and what more of them cost."""
 
-    The listed price is for one face: one detection, at the price of FACES, and one search.
+    def __init__(self, recognizer: Recognizer) -> None:
+        self._tiers = {group.name: group.tiers for group in recognizer.price_groups}
+        spending = recognizer.spending
+        self._calls = Counter({one.group: one.calls for one in spending.month_calls} if spending else {})
+
+    def calls(self, price: Price) -> Counter[str]:
+        """Return the calls that a picture takes, by group; those of _FLAT cost a millionth of a dollar each."""
+        calls = {one.group: one.calls for one in price.calls}
+        known = calls and calls.keys() <= self._tiers.keys()
+        return Counter(calls if known else {_FLAT: price.micro_usd})
+
+    def add(self, group: str, number: int) -> int:
+        """Count further calls of the group; return what they cost, in millionths of a US dollar."""
+        first = self._calls[group]
+        self._calls[group] += number
+        if group == _FLAT:
+            return number
+        tiers = sorted(self._tiers[group], key=lambda tier: tier.from_calls)
+        ends = [*(tier.from_calls for tier in tiers[1:]), first + number]
+        return sum(
+            tier.micro_usd * max(0, min(end, first + number) - max(tier.from_calls, first))
+            for tier, end in zip(tiers, ends, strict=True)
+        )
+
+
+def _face_search(takes: Mapping[Feature, Counter[str]], features: Sequence[Feature], faces: int) -> Counter[str]:
+    """Return the calls of FACE_SEARCH per picture.
+
+    The listed ones are for one face: one detection, which is all that FACES takes, and one search.
     If FACES is requested too, the detection is charged once.
     """
-    detection = prices.get(Feature.FACES, prices[Feature.FACE_SEARCH])
-    searches = faces * (prices[Feature.FACE_SEARCH] - detection)
-    return searches if Feature.FACES in features else detection + searches
+    calls, detection = Counter[str](), takes.get(Feature.FACES, takes[Feature.FACE_SEARCH])
+    for group in takes[Feature.FACE_SEARCH] | detection:
+        searches = faces * (takes[Feature.FACE_SEARCH][group] - detection[group])
+        calls[group] = searches if Feature.FACES in features else detection[group] + searches
+    return calls
 
 
 def _left_today(recognizer: Recognizer) -> int | None:
@@ -147,11 +181,12 @@ def _spending_table(recognizers: Sequence[Recognizer]) -> Table:
     for recognizer in recognizers:
         if (spending := recognizer.spending) is not None:
             cap, left = spending.daily_cap_micro_usd, _left_today(recognizer)
+            limit = "none" if cap is None else dollars(cap)
             table.add_row(
                 clean(recognizer.name),
                 dollars(spending.today_micro_usd),
                 dollars(spending.month_micro_usd),
-                "none" if cap is None else dollars(cap),
+                f"{limit}, one of {spending.replicas} replicas" if spending.replicas else limit,
                 "" if left is None else dollars(left),
             )
     return table

@@ -74,4 +74,5 @@ def _spent(spending: Spending | None) -> str:
         return ""
     cap = spending.daily_cap_micro_usd
     limit = "" if cap is None else f" of {dollars(cap)}"
+    limit += f", one of {spending.replicas} replicas," if spending.replicas else ""
     return f"{dollars(spending.today_micro_usd)}{limit} today\n{dollars(spending.month_micro_usd)} this month"

@@ -111,6 +111,8 @@ class Money(NamedTuple):
     month: int
     cap: int | None = None
     """Of a day; None: no cap."""
+    replicas: int = 0
+    """Replicas that each have that cap and count for themselves; 0: they count together."""
 
     @property
     def percent(self) -> int:
@@ -174,4 +176,4 @@ def _price_lists(prices: Iterable[pb.Price]) -> list[PriceList]:
 
 def _money(spending: pb.Spending) -> Money:
     cap = spending.daily_cap_micro_usd if spending.HasField("daily_cap_micro_usd") else None
-    return Money(spending.today_micro_usd, spending.month_micro_usd, cap)
+    return Money(spending.today_micro_usd, spending.month_micro_usd, cap, spending.replicas)

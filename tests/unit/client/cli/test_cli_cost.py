@@ -80,6 +80,47 @@ def test_each_face_is_paid_for(peer: Peer, features: list[str], faces: int, expe
     assert output["micro_usd"] == expected
 
 
+@pytest.mark.parametrize(
+    ("pictures", "features", "called", "expected"),
+    [
+        (1, ["labels"], 0, 1000),
+        (1_000_000, ["labels"], 0, 1_000_000_000),
+        (2_000_000, ["labels"], 0, 1_800_000_000),
+        (2, ["labels"], 999_999, 1800),
+        (2, ["labels"], 40_000_000, 500),
+        (10_000_000, ["labels"], 0, 1_000_000_000 + 4 * 800_000_000 + 5 * 600_000_000),
+        (600_000, ["celebrities", "labels"], 0, 1_000_000_000 + 160_000_000),
+        (500_000, ["face_search"], 900_000, 100_000_000 + 320_000_000 + 500_000_000),
+        (1_000_000, ["faces", "face_search"], 0, 3_000_000_000 - 200_000_000),
+    ],
+)
+def test_prices_fall_with_the_months_volume(
+    peer: Peer, pictures: int, features: list[str], called: int, expected: int
+) -> None:
+    """Features share their group's calls; of a picture with two faces each search is a call of another group."""
+    rekognition = peer.listing.recognizers[0]
+    groups = {"group_1": (1000, 800, 600, 400), "group_2": (1000, 800, 600, 250)}
+    for name, micro_usd in groups.items():
+        steps = zip((0, 1_000_000, 5_000_000, 35_000_000), micro_usd, strict=True)
+        tiers = [pb.PriceTier(from_calls=first, micro_usd=price) for first, price in steps]
+        rekognition.price_groups.add(name=name, tiers=tiers)
+    for price in rekognition.prices:
+        price.calls.add(group="group_2", calls=1)
+        if price.feature == pb.FEATURE_FACE_SEARCH:
+            price.calls.add(group="group_1", calls=1)
+    rekognition.spending.month_calls.add(group="group_2", calls=called)
+    options = [text for feature in features for text in ("--feature", feature)]
+    options += ["--faces", "2" if "faces" in features else "1"]
+    output = json.loads(cost(peer, "--pictures", str(pictures), *options, "-o", "json").stdout)
+    assert output["micro_usd"] == expected
+
+
+def test_a_replicas_part_of_the_cap_is_called_so(peer: Peer) -> None:
+    """Whoever set five dollars reads why the cap is half of that."""
+    peer.listing.recognizers[0].spending.replicas = 2
+    assert "$2.00, one of 2 replicas" in " ".join(cost(peer).stdout.split())
+
+
 def test_json_is_complete(peer: Peer) -> None:
     """The JSON has the estimate by recognizer and feature, whether it fits the cap, and the money spent."""
     result = cost(peer, "--pictures", "300", "--output", "json")

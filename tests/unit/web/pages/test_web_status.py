@@ -91,6 +91,10 @@ def spent(today: int, cap: int | None = None) -> pb.Spending:
         ({"spending": spent(4_999_999, cap=5_000_000)}, ["99 %", 'value="99"']),
         ({"spending": spent(5_000_001, cap=5_000_000)}, ["100 %", "until midnight, UTC"]),
         ({"spending": spent(0, cap=0)}, ["of $0.00 today", "until midnight, UTC"]),
+        (
+            {"spending": pb.Spending(today_micro_usd=500_000, daily_cap_micro_usd=2_500_000, replicas=2)},
+            ["of $2.50 today", "One of 2 replicas", "a part of the cap"],
+        ),
         ({"spending": spent(1_234_500_000)}, ["$1,234.50", "without a cap"]),
     ],
 )
