@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import SystemRandom
-from string import Template
 
 from local import pictures
 from local.models import SvmModel
@@ -37,6 +36,8 @@ _NO_DOOR = {f"{PREFIX}{name.upper()}": "" for name in DoorSettings.model_fields}
 """Recognizers ask nobody who they are, whatever the environment says: that is for the gateway."""
 _PORTS = range(20_000, 32_000)
 _SERVERS = (*RECOGNIZERS, "gateway")
+_PRICED = ("rekognition",)
+"""Recognizers whose calls cost money."""
 
 
 @dataclass(frozen=True)
@@ -219,9 +220,10 @@ def _demo_gallery(state: Path) -> Path:
 
 
 def _gateway_config(state: Path, servers: dict[str, str]) -> Path:
-    template = Path(__file__).with_name("gateway.yaml").read_text("utf-8")
+    """Write the gateway's file: JSON is YAML, too."""
+    entries = {name: {"target": servers[name], "priced": name in _PRICED} for name in RECOGNIZERS}
     path = state / "gateway.yaml"
-    files.write(path, Template(template).substitute(servers))
+    files.write(path, json.dumps({"recognizers": entries}, indent=2))
     return path
 
 

@@ -82,10 +82,7 @@ def test_no_pod_stops_before_its_successor_is_ready(component: str) -> None:
 def test_single_pods_have_no_disruption_budget() -> None:
     """A budget for a single pod would block draining its node, so keras, which has one pod, has no budget."""
     assert charts.names(ALL, "PodDisruptionBudget") == [
-        "marquee-gateway",
-        "marquee-rekognition",
-        "marquee-svm",
-        "marquee-web",
+        f"marquee-{name}" for name in sorted(SERVICES) if name != "keras"
     ]
     budget = charts.one(ALL, "PodDisruptionBudget", "marquee-svm")
     assert budget["spec"]["maxUnavailable"] == 1
@@ -94,7 +91,7 @@ def test_single_pods_have_no_disruption_budget() -> None:
 def test_services_are_headless_where_clients_balance() -> None:
     """Recognizers have headless Services, and the gateway has both kinds."""
     headless = [each for each in ALL if each["kind"] == "Service" and each["spec"].get("clusterIP") == "None"]
-    expected = ["marquee-gateway-headless", "marquee-keras", "marquee-rekognition", "marquee-svm"]
+    expected = sorted(["marquee-gateway-headless", *(f"marquee-{name}" for name in RECOGNIZERS)])
     assert charts.names(headless, "Service") == expected
     assert charts.one(ALL, "Service", "marquee-gateway")["spec"]["type"] == "ClusterIP"
 

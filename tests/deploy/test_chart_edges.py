@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.names import RECOGNIZERS
 from tests.deploy import charts
 
 pytestmark = pytest.mark.slow
@@ -104,7 +105,7 @@ def test_traces_may_leave_the_pods(endpoint: str, port: int) -> None:
 def test_gateway_of_recognizers_elsewhere_reaches_no_pods() -> None:
     """Where the chart deploys no recognizer, no rule is there for them: one with an empty list is not valid."""
     elsewhere = {"deploy": False, "gateway": {"target": "eu.example:443", "tls": {}}}
-    gone = dict.fromkeys(("keras", "rekognition", "svm"))
+    gone = dict.fromkeys(RECOGNIZERS)
     policy = charts.one(charts.render({"recognizers": {"eu": elsewhere, **gone}}), "NetworkPolicy", "marquee-gateway")
     assert policy["spec"]["egress"] == [{"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]}]
 

@@ -3,6 +3,7 @@
 import pytest
 from ruamel.yaml import YAML
 
+from services.names import RECOGNIZERS
 from tests.deploy import charts
 
 pytestmark = pytest.mark.slow
@@ -34,7 +35,7 @@ def test_remote_recognizer_is_a_target_only() -> None:
 
 def test_recognizers_can_be_omitted() -> None:
     """An entry that is null is omitted everywhere."""
-    objects = charts.render({"recognizers": {"keras": None, "rekognition": None}})
+    objects = charts.render({"recognizers": {name: None for name in RECOGNIZERS if name != "svm"}})
     assert charts.names(objects, "Deployment") == ["marquee-gateway", "marquee-svm", "marquee-web"]
     assert list(_gateway_file(objects)) == ["svm"]
 
@@ -42,7 +43,7 @@ def test_recognizers_can_be_omitted() -> None:
 def test_order_decides_which_recognizer_is_first() -> None:
     """Listed recognizers come first, in that order."""
     objects = charts.render({"gateway": {"order": ["svm", "keras"]}})
-    assert list(_gateway_file(objects)) == ["svm", "keras", "rekognition"]
+    assert list(_gateway_file(objects)) == ["svm", "keras", *sorted({*RECOGNIZERS} - {"svm", "keras"})]
 
 
 def test_changed_recognizers_leave_the_gateways_pods() -> None:

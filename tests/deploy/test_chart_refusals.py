@@ -2,6 +2,7 @@
 
 import pytest
 
+from services.names import RECOGNIZERS
 from tests.deploy import charts
 
 _IMAGE = {"image": {"repository": "x"}}
@@ -47,7 +48,7 @@ WRONG = [
     ({"recognizers": {"eu": {"deploy": False}}}, "recognizers.eu.gateway.target"),
     ({"recognizers": {"keras": {"serving": {"gpus": 1}}}}, "'gpus' not allowed"),
     ({"recognizers": {"keras": {"serving": {"model": {"source": "/models"}}}}}, "serving/model/source"),
-    ({"recognizers": {"keras": None, "svm": None, "rekognition": None}}, "recognizers"),
+    ({"recognizers": dict.fromkeys(RECOGNIZERS)}, "recognizers"),
     ({"ingress": {"enabled": True}, "auth": {"allowAnonymousIngress": True}}, "ingress.host"),
     ({"ingress": _INGRESS}, "ingress.enabled"),
     ({"gateway": {"service": {"type": "LoadBalancer"}}}, "gateway.service.type: whoever reaches a LoadBalancer"),
@@ -56,7 +57,7 @@ WRONG = [
     ({"auth": {"mode": "token"}, "tls": {"secretName": "t"}}, "auth.callers.secretName"),
     ({"auth": {"mode": "token", **_CALLERS}}, "tls.secretName, tls.issuerRef or gateway.tls.secretName"),
     ({"auth": {"mode": "mtls"}}, "auth.mode is mtls"),
-    (_MTLS | {"tls": {}, "gateway": {"tls": {"secretName": "g"}}}, "recognizers.keras.tls.secretName"),
+    (_MTLS | {"tls": {}, "gateway": {"tls": {"secretName": "g"}}}, f"recognizers.{min(RECOGNIZERS)}.tls.secretName"),
     (_TOKEN | {"tls": {"secretName": "t", "issuerRef": {"name": "i"}}}, "tls.secretName: leave it out"),
     (_TOKEN | {"auth": {"mode": "token", "jwt": _ISSUER}}, "auth.jwt.audience"),
     (_TOKEN | {"auth": {"mode": "token", "jwt": {"issuer": "http://id"}}}, "/auth/jwt/issuer"),
