@@ -31,7 +31,8 @@ class Record:
         Times become ISO 8601. NaN and infinity, for which JSON has no number, become None.
         """
         kind: Any = type(self)  # mypy takes the record's __hash__ for its type's
-        return {name: _plain(getattr(self, name)) for name in _data_fields(kind)}
+        values = ((name, getattr(self, name)) for name in _data_fields(kind))
+        return {name: value if type(value) in _PLAIN_TYPES else _plain(value) for name, value in values}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,8 +170,6 @@ def _enum_name(enum: Any, number: int) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if type(value) in _PLAIN_TYPES:
-        return value
     match value:
         case Record():
             return value.to_dict()

@@ -1,6 +1,6 @@
 """Requests of the contract, built from the arguments of the client's methods."""
 
-import uuid
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
@@ -111,7 +111,7 @@ def build_request(  # noqa: PLR0913 - each is an option of the call
 ) -> pb.RecognizeImageRequest:
     """Build a recognition's request; see CallOptions. Raises InvalidRequest, OSError."""
     return pb.RecognizeImageRequest(
-        request_id=request_id or uuid.uuid4().hex,
+        request_id=request_id or os.urandom(16).hex(),
         image=image_of(source),
         recognizers=_names(recognizers),
         features=[pb.Feature.Value(f"FEATURE_{_member(Feature, name)}") for name in _names(features)],
@@ -139,7 +139,7 @@ def build_enrollment(  # noqa: PLR0913 - each is an option of the call
 ) -> enrollment_pb2.EnrollFacesRequest:
     """Build an enrollment's request; see EnrollmentOptions. Raises InvalidRequest, ImageTooLarge, OSError."""
     request = enrollment_pb2.EnrollFacesRequest(
-        request_id=request_id or uuid.uuid4().hex,
+        request_id=request_id or os.urandom(16).hex(),
         person_id=person_id,
         display_name=display_name,
         collection=collection,
@@ -158,7 +158,7 @@ def build_removal(
 ) -> enrollment_pb2.RemovePersonRequest:
     """Build a removal's request; see RemovalOptions."""
     return enrollment_pb2.RemovePersonRequest(
-        request_id=request_id or uuid.uuid4().hex,
+        request_id=request_id or os.urandom(16).hex(),
         person_id=person_id,
         collection=collection,
         recognizers=_names(recognizers),
@@ -176,7 +176,7 @@ def build_face_removal(
     """Build the request to remove faces, each named by its id or its picture's SHA-256; see FaceRemovalOptions."""
     keys = (faces,) if isinstance(faces, FaceId | str) else faces
     return enrollment_pb2.RemoveFacesRequest(
-        request_id=request_id or uuid.uuid4().hex,
+        request_id=request_id or os.urandom(16).hex(),
         faces=map(_face_key, keys),
         person_id=person_id,
         collection=collection,

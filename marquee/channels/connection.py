@@ -1,7 +1,7 @@
 """A connection to a server: its channel, what each call shows, and what a failed call means."""
 
 from collections.abc import Mapping
-from importlib import resources
+from pathlib import Path
 from typing import TypedDict
 
 import grpc
@@ -124,7 +124,7 @@ def check_timeout(timeout: float | None) -> float | None:
 
 def service_config() -> str:
     """Return gRPC's service config, as JSON: how clients in any language balance and retry calls."""
-    return resources.files("marquee").joinpath("service_config.json").read_text()
+    return (Path(__file__).parents[1] / "service_config.json").read_text()
 
 
 def _options(tls: Tls | None) -> list[tuple[str, str | int]]:
