@@ -12,6 +12,7 @@ import statistics
 import tempfile
 import time
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is imported: the search is measured on one core
@@ -48,19 +49,19 @@ def main() -> None:
 
 def fill(folder: Path, rows: npt.NDArray[np.float32]) -> None:
     """Create the collection `c` with a face for each row."""
-    database = Database(folder)
-    indexes = IndexCache(database)
-    CollectionStore(database, indexes).create("c")
     faces = [NewFace((number / len(rows), 0.0, 1.0, 1.0), 99.0, row) for number, row in enumerate(rows)]
-    for start in range(0, len(faces), 10_000):
-        FaceStore(database, indexes).add("c", uuid.uuid4().hex, None, faces[start : start + 10_000])
-    database.close()
+    with closing(Database(folder)) as database:
+        indexes = IndexCache(database)
+        CollectionStore(database, indexes).create("c")
+        for start in range(0, len(faces), 10_000):
+            FaceStore(database, indexes).add("c", uuid.uuid4().hex, None, faces[start : start + 10_000])
 
 
 def load(folder: Path) -> tuple[FaceIndex, float]:
     """Return the index that the first search after a start loads, and the seconds that loading takes."""
     before = time.perf_counter()
-    index = IndexCache(Database(folder)).faces("c")
+    with closing(Database(folder)) as database:
+        index = IndexCache(database).faces("c")
     return index, time.perf_counter() - before
 
 

@@ -5,6 +5,7 @@ import logging
 import signal
 import sqlite3
 import sys
+from contextlib import ExitStack
 
 import cv2
 
@@ -31,20 +32,21 @@ def main() -> None:
     rates = Rates(options.throttle, options.error, options.reset, options.latency_rate, options.latency)
     region = options.region if options.keys else None
     access = Access(options.keys, frozenset(options.expired), frozenset(options.deny), region)
-    try:
-        quotas = Quotas(options.region) if options.quotas else None
-        app = create_app(_handler(options), access, Faults(rates, options.seed), quotas)
-    except (OSError, ValueError, sqlite3.DatabaseError) as exc:
-        sys.exit(f"local.rekognition: {exc}")
-    server(app, options.host, options.port).run()
+    with ExitStack() as resources:
+        try:
+            quotas = Quotas(options.region) if options.quotas else None
+            app = create_app(_handler(options, resources), access, Faults(rates, options.seed), quotas)
+        except (OSError, ValueError, sqlite3.DatabaseError) as exc:
+            sys.exit(f"local.rekognition: {exc}")
+        server(app, options.host, options.port).run()
 
 
-def _handler(options: argparse.Namespace) -> Handler:
+def _handler(options: argparse.Namespace, resources: ExitStack) -> Handler:
     if options.replay:
         return Recordings(options.replay).replay
     if options.record:
         return Recordings(options.record).recorder(Upstream(options.region, options.upstream))
-    return operation_handler(_backend(options).operations())
+    return operation_handler(resources.enter_context(_backend(options).operations()))
 
 
 def _backend(options: argparse.Namespace) -> Backend:

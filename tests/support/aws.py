@@ -216,8 +216,12 @@ def endpoint(folder: Path | None, s3_url: str = NOWHERE, **fields: Any) -> Itera
     """
     vision = Vision()
     people, _ = gallery.read(folder, vision) if folder else (gallery.Gallery(), [])
-    app = create_app(operation_handler(Backend(vision, ObjectStore(s3_url), people, **fields).operations()))
-    with serving(app) as url, mock.patch.dict(os.environ, CREDENTIALS):
+    backend = Backend(vision, ObjectStore(s3_url), people, **fields)
+    with (
+        backend.operations() as operations,
+        serving(create_app(operation_handler(operations))) as url,
+        mock.patch.dict(os.environ, CREDENTIALS),
+    ):
         yield url
 
 

@@ -1,7 +1,7 @@
 """All operations by name, over one set of detectors, people, annotations and collections."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,12 +37,16 @@ class Backend:
     created: Sequence[str] = ()
     """Names of collections to create unless they are there."""
 
-    def operations(self) -> dict[str, Operation]:
-        """Return the operations by their names in Rekognition.
+    @contextmanager
+    def operations(self) -> Iterator[dict[str, Operation]]:
+        """Yield the operations by their names in Rekognition; close the collections afterwards.
 
         Raises OSError and sqlite3.DatabaseError if the folder of collections cannot be used.
         """
-        database = Database(self.collections)
+        with closing(Database(self.collections)) as database:
+            yield self._operations(database)
+
+    def _operations(self, database: Database) -> dict[str, Operation]:
         indexes = IndexCache(database)
         collections, faces = CollectionStore(database, indexes), FaceStore(database, indexes)
         users = UserStore(database, indexes)

@@ -316,6 +316,7 @@ async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
         answer = _status_of(exc)
         code = status.code_of(answer)
         traceback.clear_frames(exc.__traceback__)  # they hold the request
+        exc.__traceback__ = None  # they hold the exception, too: a cycle, and its causes have the picture
         await _abort(context, answer)
     finally:
         seconds = time.perf_counter() - begin

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import io
 from types import FrameType
 
 import grpc
@@ -10,6 +11,7 @@ from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
+from services.runtime.images.image import Image
 from services.runtime.leaf.leaf import Leaf
 from services.runtime.settings import LeafSettings
 from tests.support.servers import Scripted, request, served, stub, until
@@ -39,7 +41,7 @@ async def test_refuses_requests_over_the_limit_together() -> None:
 
 
 async def test_a_refused_request_is_released_at_once() -> None:
-    """No cyclic garbage holds a refused request: large pictures would fill the memory until it is collected."""
+    """No cyclic garbage holds a refused request or its picture: they would fill the memory until it is collected."""
     async with served(Leaf(Scripted("svm"), LeafSettings())) as target, stub(target) as svm:
         gc.collect()
         gc.disable()
@@ -52,16 +54,16 @@ async def test_a_refused_request_is_released_at_once() -> None:
 
 
 def _held_by_garbage() -> list[str]:
-    """Return the names of functions whose frames are cyclic garbage and hold a request."""
+    """Return the names of functions whose frames are cyclic garbage and hold a request or a picture."""
     gc.set_debug(gc.DEBUG_SAVEALL)
     try:
         gc.collect()
         frames = [each for each in gc.garbage if isinstance(each, FrameType)]
-        return [each.f_code.co_qualname for each in frames if _has_request(each)]
+        return [each.f_code.co_qualname for each in frames if _is_large(each)]
     finally:
         gc.set_debug(0)
         gc.garbage.clear()
 
 
-def _has_request(frame: FrameType) -> bool:
-    return any(isinstance(value, pb.RecognizeImageRequest) for value in frame.f_locals.values())
+def _is_large(frame: FrameType) -> bool:
+    return any(isinstance(value, pb.RecognizeImageRequest | Image | io.BytesIO) for value in frame.f_locals.values())
