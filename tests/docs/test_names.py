@@ -11,6 +11,8 @@ from tests.support.processes import ROOT
 _HISTORY = {"CHANGELOG.md", "RESULTS.md"}
 """They speak of what was."""
 _FOLDERS = (".github", "bench", "deploy", "docs", "examples", "helm", "models", "tests/deploy")
+_MADE = {"new-recognizer.md": "focus"}
+"""What pages have their readers make, which a test of each follows."""
 PAGES = [
     path
     for path in (*sorted(ROOT.glob("*.md")), *(page for top in _FOLDERS for page in sorted((ROOT / top).rglob("*.md"))))
@@ -25,6 +27,7 @@ def test_every_name_is_that_of_something(kind: str) -> None:
         f"{path.relative_to(ROOT)}:{line} {name}"
         for path in PAGES
         for line, name in names.KINDS[kind](names.page_of(path))
+        if _MADE.get(path.name, "\n") not in name.lower()
     ]
     assert wrong == []
 

@@ -79,7 +79,9 @@ def _edit(folder: Path, block: Block) -> None:
 def test_its_settings_are_documented(project: Path) -> None:
     """The table of settings has its section, as any recognizer's."""
     settings = (project / "docs/settings.md").read_text("utf-8")
-    assert re.search(r"^## The focus recognizer\n(.*\n)+?\| `MARQUEE_FOCUS_SHARP_FROM` \| `100` \|", settings, re.MULTILINE)
+    assert re.search(
+        r"^## The focus recognizer\n(.*\n)+?\| `MARQUEE_FOCUS_SHARP_FROM` \| `100` \|", settings, re.MULTILINE
+    )
 
 
 def test_the_chart_has_it(project: Path) -> None:
