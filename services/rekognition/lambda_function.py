@@ -220,7 +220,9 @@ def _settings() -> LambdaSettings:
 @cache
 def _account() -> Account:
     """Return the account; each Lambda environment keeps its own from one call of the function to the next."""
-    return Account(_settings())
+    account = Account(_settings())
+    account.announce(_settings())
+    return account
 
 
 @cache

@@ -36,6 +36,7 @@ class RekognitionRecognizer:
     async def load(self) -> None:
         """Find region, credentials and the table, if one is set. Raises Misconfigured, DependencyUnavailable."""
         self._account = await asyncio.to_thread(Account, self._settings)
+        self._account.announce(self._settings)
         self._account.start_refreshing()
 
     async def recognize(self, image: Image, options: Options) -> pb.RecognizerResult:

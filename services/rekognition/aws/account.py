@@ -51,7 +51,6 @@ class Account:
         self.calls = Calls(client, settings, self.ledger, self._rates)
         self._refreshing: asyncio.Task[None] | None = None
         self.refresh()
-        self._announce(settings)
 
     def refresh(self) -> None:
         """Read what others have spent and how many replicas there are. Blocks; raises what the constructor does."""
@@ -59,25 +58,8 @@ class Account:
         if self._replicas is not None:
             self._rates.share(self._replicas.beat())
 
-    def start_refreshing(self) -> None:
-        """Refresh every few seconds from now on."""
-        self._refreshing = asyncio.create_task(self._refresh_forever())
-
-    async def close(self) -> None:
-        """Leave this replica's share to the others; running calls end by themselves."""
-        if self._refreshing is not None:
-            self._refreshing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._refreshing
-        if self._replicas is not None:
-            with suppress(DomainError):  # the others notice within half a minute
-                await asyncio.to_thread(self._replicas.leave)
-        self.calls.close()
-        _spent.clear()
-        _cap.clear()
-
-    def _announce(self, settings: RekognitionSettings) -> None:
-        """Log the cap, so that nobody learns of it by reaching it, and export it beside what is spent of it."""
+    def announce(self, settings: RekognitionSettings) -> None:
+        """Log the cap, so that nobody learns of it by reaching it; export it, and what is spent of it, until closed."""
         spending = self.ledger.spending()
         capped, scope = spending.HasField("daily_cap_micro_usd"), "replica" if spending.replicas else "all"
         cap = spending.daily_cap_micro_usd
@@ -96,6 +78,23 @@ class Account:
             )
         _cap.labels(scope).set(cap / 1e6 if capped else math.inf)
         _spent.labels(scope).set_function(lambda: self.ledger.spending().today_micro_usd / 1e6)
+
+    def start_refreshing(self) -> None:
+        """Refresh every few seconds from now on."""
+        self._refreshing = asyncio.create_task(self._refresh_forever())
+
+    async def close(self) -> None:
+        """Leave this replica's share to the others; running calls end by themselves."""
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._refreshing
+        if self._replicas is not None:
+            with suppress(DomainError):  # the others notice within half a minute
+                await asyncio.to_thread(self._replicas.leave)
+        self.calls.close()
+        _spent.clear()
+        _cap.clear()
 
     async def _refresh_forever(self) -> None:
         while True:

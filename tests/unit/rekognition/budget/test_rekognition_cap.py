@@ -2,7 +2,10 @@
 
 import math
 import threading
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from contextvars import copy_context
 from datetime import date
 from pathlib import Path
 
@@ -12,10 +15,11 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from services.rekognition.aws.account import Account
 from services.rekognition.budget.ledger import ProcessLedger
+from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.settings import RekognitionSettings
-from services.runtime.errors import BudgetExhausted
+from services.runtime.doors.caller import Caller, enter
+from services.runtime.errors import BudgetExhausted, CallerBudgetExhausted
 from services.runtime.settings import load_settings
 from tests.support.aws import NOWHERE
 
@@ -30,6 +34,17 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in (CAP, "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_REKOGNITION"):
         monkeypatch.delenv(name, raising=False)
+
+
+@asynccontextmanager
+async def loaded(settings: RekognitionSettings) -> AsyncIterator[RekognitionRecognizer]:
+    """Load a recognizer, which calls nothing without a table; close it afterwards."""
+    recognizer = RekognitionRecognizer(settings)
+    await recognizer.load()
+    try:
+        yield recognizer
+    finally:
+        await recognizer.close()
 
 
 @pytest.mark.parametrize(
@@ -93,8 +108,8 @@ async def test_the_start_says_the_cap(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with capture_logs() as logs:
-        account = Account(RekognitionSettings(host="127.0.0.1"))
-        await account.close()
+        async with loaded(RekognitionSettings(host="127.0.0.1")):
+            pass
     (said,) = (one for one in logs if one["event"] == "daily cap on what Rekognition costs")
     assert {name: said[name] for name in line} == line
 
@@ -109,21 +124,20 @@ async def test_the_start_warns_of_unknown_prices(
     """The prices of other regions are not known, so the cap may be worth less there."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", region)
     with capture_logs() as logs:
-        await Account(RekognitionSettings(host="127.0.0.1", rekognition_prices=prices)).close()
+        async with loaded(RekognitionSettings(host="127.0.0.1", rekognition_prices=prices)):
+            pass
     assert sum("MARQUEE_REKOGNITION_PRICES" in one["event"] for one in logs) == warnings
 
 
 async def test_the_metrics_have_the_day(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is spent of this replica's part, and the part; both go with the recognizer."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    account = Account(RekognitionSettings(host="127.0.0.1", rekognition_replicas=2))
-    account.ledger.reserve(250_000)
-    assert (_metric("spent_today", "replica"), _metric("cap", "replica")) == (0.25, 2.5)
-    await account.close()
+    async with loaded(RekognitionSettings(host="127.0.0.1", rekognition_replicas=2)) as one:
+        one.account.ledger.reserve(250_000)
+        assert (_metric("spent_today", "replica"), _metric("cap", "replica")) == (0.25, 2.5)
     assert _metric("cap", "replica") is None
-    account = Account(RekognitionSettings(host="127.0.0.1", rekognition_daily_cap_usd="unlimited"))
-    assert (_metric("spent_today", "all"), _metric("cap", "all")) == (0, math.inf)
-    await account.close()
+    async with loaded(RekognitionSettings(host="127.0.0.1", rekognition_daily_cap_usd="unlimited")):
+        assert (_metric("spent_today", "all"), _metric("cap", "all")) == (0, math.inf)
 
 
 def _metric(name: str, scope: str) -> float | None:
@@ -165,3 +179,14 @@ def test_a_refusal_names_the_part() -> None:
     with pytest.raises(BudgetExhausted, match=r"this replica's part, \$2\.5, of today's \$5 for"):
         ProcessLedger(5_000_000, replicas=2).reserve(2_500_001)
     assert ProcessLedger(5_000_000, replicas=2).spending().daily_cap_micro_usd == 2_500_000
+
+
+def test_callers_limits_are_divided_too() -> None:
+    """A caller of two replicas spends no more than its limit at both."""
+    ledgers = [ProcessLedger(None, lambda: date(2026, 11, 27), 2) for _ in range(2)]
+    call = copy_context()
+    call.run(enter, Caller("first-team", frozenset(), daily_micro_usd=3000))
+    for ledger in ledgers:
+        call.run(ledger.reserve, 1500)
+        with pytest.raises(CallerBudgetExhausted, match=r"part, \$0\.0015, of first-team's \$0\.003 a day"):
+            call.run(ledger.reserve, 1)
