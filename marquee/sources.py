@@ -18,7 +18,7 @@ def image_of(source: Source) -> pb.Image:
     if isinstance(source, bytes | bytearray | memoryview):
         return pb.Image(content=check_size(bytes(source), "The picture"))
     if is_s3(source):
-        return pb.Image(s3_object=_s3_object(fspath(source)))
+        return pb.Image(s3_object=s3_object_of(fspath(source)))
     return pb.Image(content=read_file(source))
 
 
@@ -54,8 +54,11 @@ def _open(path: str, flags: int) -> int:
     return descriptor
 
 
-def _s3_object(url: str) -> pb.S3Object:
-    """Parse the URL. The key is taken literally, not URL-decoded, so it may contain any character."""
+def s3_object_of(url: str) -> pb.S3Object:
+    """Parse "s3://bucket/key" with or without "?versionId=…". Raises InvalidRequest.
+
+    The key is taken literally, not URL-decoded, so it may contain any character.
+    """
     path, _, version = url.removeprefix("s3://").partition("?versionId=")
     bucket, _, key = path.partition("/")
     if not bucket or not key:

@@ -8,7 +8,7 @@ import marquee
 from marquee.cli import options
 from marquee.cli.environment import Commands, prepare
 from marquee.cli.server import Server, calls_server
-from marquee.draw.style import LabelPosition, style_of
+from marquee.draw.style import LabelPosition, Style
 from marquee.enums import Findings
 
 # ruff: noqa: B006, D301, PLC0415, PLR0913 - typer reads [] as a default and \b as "do not wrap"; --help is
@@ -60,6 +60,7 @@ def recognize(
     output: options.OutputFormat = options.Output.TABLE,
     rows: options.Rows = Findings.FACES,
     draw: options.Draw = None,
+    boxes: options.Boxes = None,
     colors: options.Colors = None,
     label_position: options.Position = LabelPosition.TOP,
     jobs: options.Jobs = 4,
@@ -95,7 +96,7 @@ def recognize(
             "face_boxes": face_box,
         },
         targets=targets_of(draw, pictures.files),
-        style=style_of(colors, label_position),
+        style=Style(colors or {}, label_position, boxes),
         output=output,
         rows=rows,
         jobs=jobs,

@@ -217,8 +217,8 @@ Draw = Annotated[
     str | None,
     typer.Option(
         metavar="OUT",
-        help="Draw boxes and names into OUT: a .png or .svg file, with {stem} in its name for several "
-        "pictures, or a folder ending in / for PNGs.",
+        help="Draw boxes and names into a copy, OUT: a .png or .svg file, with {stem} in its name for several "
+        "pictures, or a folder ending in / for PNGs. Pictures in S3 are fetched with your own AWS credentials.",
     ),
 ]
 Colors = Annotated[
@@ -226,7 +226,7 @@ Colors = Annotated[
     typer.Option(
         metavar="STATE=COLOR,...",
         parser=_colors,
-        help="Colors to draw with, e.g. identified=#2a2,unknown=orange,disagree=red.",
+        help="Colors to draw with, e.g. identified=#2a2,unknown=orange,disagree=red,label=blue.",
     ),
 ]
 Position = Annotated[LabelPosition, typer.Option("--label-position", help="Position of names relative to boxes.")]

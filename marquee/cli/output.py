@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from marquee.cli.options import Output
 from marquee.cli.table import Table, Text, print_line
-from marquee.cli.terminal import print_error, print_json
+from marquee.cli.terminal import print_error, print_json, print_note
 from marquee.draw.text import clean
 from marquee.enums import Findings, Outcome, VerdictState
 from marquee.errors import MarqueeError, Unreachable
@@ -50,6 +50,8 @@ class FileResult:
     recognition: Recognition | None = None
     error: MarqueeError | OSError | None = None
     """With a recognition: it could not be drawn."""
+    notes: Sequence[str] = ()
+    """On the drawing."""
 
     @property
     def message(self) -> str:
@@ -110,9 +112,14 @@ def error_dict(error: MarqueeError) -> dict[str, Any]:
 
 
 def _with_errors(printer: Printer) -> Printer:
+    noted: set[str] = set()
+
     def print_result(result: FileResult) -> None:
         printer(result)
         sys.stdout.flush()
+        for note in dict.fromkeys(note for note in result.notes if note not in noted):
+            print_note(note)
+        noted.update(result.notes)
         if result.error is not None:
             has_name = isinstance(result.error, Unreachable) or result.message.startswith(result.file)
             print_error("" if has_name else result.file, result.message)

@@ -8,7 +8,9 @@ from pathlib import Path
 import typer
 
 from marquee.cli.inputs import STDIN
-from marquee.sources import is_s3
+from marquee.draw.s3 import Store
+from marquee.errors import InvalidRequest
+from marquee.sources import is_s3, s3_object_of
 
 _SUFFIXES = (".png", ".svg")
 _HINT = "--draw"
@@ -18,7 +20,8 @@ def targets_of(out: str | None, files: Sequence[str]) -> Mapping[str, Path]:
     """Return FILE → where to draw it; empty without --draw. Creates missing folders. Raises BadParameter."""
     if out is None:
         return {}
-    _refuse_s3(files)
+    if any(map(is_s3, files)):
+        _check_s3()
     pattern = _pattern(out)
     if len(files) > 1 and "{stem}" not in pattern:
         raise typer.BadParameter(
@@ -41,16 +44,20 @@ def _pattern(out: str) -> str:
 
 
 def _stem(file: str) -> str:
-    return "stdin" if file == STDIN else Path(file).stem
+    if file == STDIN:
+        return "stdin"
+    try:
+        return Path(s3_object_of(file).key if is_s3(file) else file).stem
+    except InvalidRequest as error:
+        raise typer.BadParameter(str(error), param_hint="FILE") from None
 
 
-def _refuse_s3(files: Sequence[str]) -> None:
-    for file in files:
-        if is_s3(file):
-            raise typer.BadParameter(
-                f"{file} cannot be drawn, since only the servers read it. Download it first.",
-                param_hint=_HINT,
-            )
+def _check_s3() -> None:
+    """Check that pictures can be fetched, before any call."""
+    try:
+        Store()
+    except OSError as error:
+        raise typer.BadParameter(f"a picture in S3 cannot be drawn: {error}", param_hint=_HINT) from None
 
 
 def _create(folder: Path) -> None:
@@ -64,7 +71,7 @@ def _create(folder: Path) -> None:
 
 
 def _refuse_overwriting(targets: Mapping[str, Path]) -> None:
-    inputs = {Path(file).resolve() for file in targets if file != STDIN}
+    inputs = {Path(file).resolve() for file in targets if file != STDIN and not is_s3(file)}
     counts = Counter(target.resolve() for target in targets.values())
     for file, target in targets.items():
         if target.resolve() in inputs:

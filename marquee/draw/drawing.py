@@ -1,94 +1,119 @@
-"""Recognitions drawn into their picture, as PNG or SVG."""
+"""Recognitions drawn into their picture, as an image, a PNG or an SVG."""
 
-from html import escape
+from collections.abc import Iterator
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from marquee.draw.layout import FONT_FAMILY, Mark, Rectangle, font, lay_out, line_width
-from marquee.draw.picture import data_uri, encode, upright
-from marquee.draw.style import Style, text_color
+from marquee.draw.fonts import Writing, note_on, runs_of
+from marquee.draw.layout.captions import content_of
+from marquee.draw.layout.geometry import Rectangle
+from marquee.draw.layout.legend import BACKGROUND, Legend
+from marquee.draw.layout.plates import Layout, Mark, Plate, lay_out
+from marquee.draw.picture import encode, upright
+from marquee.draw.style import HALO, Style, dash_of, rim_of, text_color
+from marquee.draw.vector import svg_of
 from marquee.results import Recognition
-from marquee.rows import verdicts_of
-
-_HALO = "#000000"
 
 
-def draw(content: bytes, recognition: Recognition, style: Style, target: Path) -> None:
-    """Write the picture with its faces to `target`, a .png or .svg file. Raises OSError."""
-    picture = upright(content)
-    marks = lay_out(verdicts_of(recognition), picture.size, style)
-    if target.suffix.lower() == ".svg":
-        target.write_text(_svg(picture, content, marks), encoding="utf-8")
-    else:
-        target.write_bytes(_png(picture, marks))
+class Drawing:
+    """A recognition drawn into its picture."""
+
+    def __init__(self, content: bytes, recognition: Recognition, style: Style | None = None) -> None:
+        """Lay out the drawing. `content` is the picture's file: JPEG, PNG or WebP. Raises OSError."""
+        self._content, self._picture, style = content, upright(content), style or Style()
+        shown = content_of(recognition, self._picture.size, style)
+        self._layout = lay_out(shown, self._picture.size, style)
+        texts = [item.title for item in shown.items if item.texts]
+        self.notes = tuple(note for note in (*shown.notes, note_on((*texts, shown.remark))) if note)
+        """Sentences on what is not drawn, such as letters that no font has."""
+
+    def image(self) -> Image.Image:
+        """Return the drawing as RGB or RGBA, with the legend, if there is one, below the picture."""
+        return _paint(self._picture, self._layout)
+
+    def svg(self) -> str:
+        """Return the drawing as SVG, which embeds the picture. Raises OSError.
+
+        Rectangles have the class face, label, plate, number or legend, and their dark rims halo.
+        """
+        return svg_of(self._content, self._picture, self._layout)
+
+    def save(self, target: Path) -> None:
+        """Write a .svg file, else a PNG. Raises OSError."""
+        if target.suffix.lower() == ".svg":
+            target.write_text(self.svg(), encoding="utf-8")
+        else:
+            target.write_bytes(encode(self.image(), "PNG"))
 
 
-def _png(picture: Image.Image, marks: list[Mark]) -> bytes:
-    canvas = ImageDraw.Draw(picture)
-    line = line_width(picture.size)
-    for mark in marks:
-        _draw_box(canvas, mark, line)
-    for mark in marks:
-        _draw_caption(canvas, mark)
-    return encode(picture, "PNG")
+def _paint(picture: Image.Image, layout: Layout) -> Image.Image:
+    """Return a copy of the picture with boxes and plates, and the legend below it."""
+    image = _with_room(picture, layout.legend)
+    canvas = ImageDraw.Draw(image)
+    for mark in layout.marks:
+        _draw_box(canvas, mark, layout.line_width)
+    for mark in layout.marks:
+        if mark.plate:
+            _draw_plate(canvas, mark.plate, mark.item.color)
+    if layout.legend:
+        _draw_legend(canvas, layout.legend)
+    return image
+
+
+def _with_room(picture: Image.Image, legend: Legend | None) -> Image.Image:
+    if legend is None:
+        return picture.copy()
+    image = Image.new(picture.mode, (picture.width, picture.height + round(legend.area.height)), BACKGROUND)
+    image.paste(picture)
+    return image
 
 
 def _draw_box(canvas: ImageDraw.ImageDraw, mark: Mark, line: int) -> None:
-    left, top, right, bottom = _edges(mark.box)
-    canvas.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=_HALO, width=line + 2)
-    canvas.rectangle((left, top, right, bottom), outline=mark.color, width=line)
-
-
-def _draw_caption(canvas: ImageDraw.ImageDraw, mark: Mark) -> None:
-    if (caption := mark.caption) is None:
+    left, top, right, bottom = mark.item.box.edges
+    if mark.item.kind == "face":
+        canvas.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=HALO, width=line + 2)
+        canvas.rectangle((left, top, right, bottom), outline=mark.item.color, width=line)
         return
-    plate = caption.plate
-    canvas.rectangle(_edges(plate), fill=mark.color)
-    middle = (plate.left + plate.width / 2, plate.top + plate.height / 2)
-    canvas.text(middle, caption.text, fill=text_color(mark.color), font=font(caption.font_size), anchor="mm")
+    canvas.rectangle((left, top, right, bottom), outline=HALO, width=line)
+    for part in _dashes(mark.item.box, line):
+        canvas.line(part, fill=mark.item.color, width=line)
 
 
-def _edges(area: Rectangle) -> tuple[float, float, float, float]:
-    return area.left, area.top, area.left + area.width, area.bottom
+def _dashes(box: Rectangle, line: int) -> Iterator[tuple[float, float, float, float]]:
+    """Yield the dashes of a label's box."""
+    length, gap = dash_of(line)
+    left, top, right, bottom = (*(edge + line // 2 for edge in box.edges[:2]), *(e - line // 2 for e in box.edges[2:]))
+    for start in range(round(left), round(right), length + gap):
+        end = min(start + length, right)
+        yield from ((start, top, end, top), (start, bottom, end, bottom))
+    for start in range(round(top), round(bottom), length + gap):
+        end = min(start + length, bottom)
+        yield from ((left, start, left, end), (right, start, right, end))
 
 
-def _svg(picture: Image.Image, content: bytes, marks: list[Mark]) -> str:
-    width, height = picture.size
-    size = f'width="{width}" height="{height}"'
-    line = line_width(picture.size)
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 {width} {height}">',
-            f'<image {size} href="{data_uri(content, picture)}"/>',
-            *(_svg_box(mark, line) for mark in marks),
-            *(_svg_caption(mark) for mark in marks),
-            "</svg>\n",
-        ]
-    )
+def _draw_plate(canvas: ImageDraw.ImageDraw, plate: Plate, color: str) -> None:
+    if plate.line:
+        ends = (plate.line.x1, plate.line.y1, plate.line.x2, plate.line.y2)
+        canvas.line(ends, fill=HALO, width=4)
+        canvas.line(ends, fill=color, width=2)
+    if not plate.is_bare:
+        canvas.rectangle(plate.area.edges, fill=color, outline=text_color(color))
+    _write(canvas, plate.writing(color), rim=rim_of(plate.font_size) if plate.is_bare else 0)
 
 
-def _svg_box(mark: Mark, line: int) -> str:
-    area = f"{_svg_area(mark.box)} fill='none'"
-    return (
-        f"<rect {area} stroke='{_HALO}' stroke-width='{line + 2}'/>"
-        f"<rect {area} stroke='{mark.color}' stroke-width='{line}'/>"
-    )
+def _draw_legend(canvas: ImageDraw.ImageDraw, legend: Legend) -> None:
+    for ground, color in legend.grounds:
+        canvas.rectangle(ground.edges, fill=color)
+    for writing in legend.writings:
+        _write(canvas, writing)
 
 
-def _svg_caption(mark: Mark) -> str:
-    if (caption := mark.caption) is None:
-        return ""
-    plate = caption.plate
-    x, y = plate.left + plate.width / 2, plate.top + plate.height / 2
-    room = plate.width - 0.7 * caption.font_size
-    return (
-        f"<rect {_svg_area(plate)} fill='{mark.color}'/>"
-        f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="middle" dominant-baseline="central" font-weight="bold" '
-        f'font-family="{FONT_FAMILY}" font-size="{caption.font_size}" textLength="{room:.1f}" '
-        f'lengthAdjust="spacingAndGlyphs" fill="{text_color(mark.color)}">{escape(caption.text)}</text>'
-    )
-
-
-def _svg_area(area: Rectangle) -> str:
-    return f"x='{area.left:.1f}' y='{area.top:.1f}' width='{area.width:.1f}' height='{area.height:.1f}'"
+def _write(canvas: ImageDraw.ImageDraw, writing: Writing, rim: int = 0) -> None:
+    """Write the text, each of its runs with the typeface that has its letters."""
+    x = writing.x - writing.width / 2
+    for run in runs_of(writing.text):
+        font = run.face.at(writing.size)
+        place = (x, writing.baseline)
+        canvas.text(place, run.text, writing.color, font, anchor="ls", stroke_width=rim, stroke_fill=HALO)
+        x += font.getlength(run.text)

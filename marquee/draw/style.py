@@ -1,16 +1,22 @@
-"""Colors of faces, and positions of names."""
+"""Colors of faces and labels, and positions of names."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from marquee.enums import VerdictState
+from marquee.enums import Findings, VerdictState
 
-DEFAULT_COLORS = {
-    VerdictState.IDENTIFIED: "#2b8a3e",
+HALO = "#000000"
+"""Rim of boxes and lines: on a light ground it shows them, on a dark one their color does."""
+LABEL = "LABEL"
+"""Beside the states of verdicts in --colors."""
+DEFAULT_COLORS: Mapping[str, str] = {
+    VerdictState.IDENTIFIED: "#237b34",
     VerdictState.UNKNOWN: "#f08c00",
     VerdictState.DISAGREE: "#c92a2a",
 }
+_LABEL_COLORS = ("#1864ab", "#6741d9", "#0b7285", "#862e9c")
+"""In turn, of labels. None is like a face's, and white letters are legible on all."""
 
 
 class LabelPosition(StrEnum):
@@ -24,21 +30,32 @@ class LabelPosition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How to draw faces."""
+    """How and what to draw."""
 
-    colors: Mapping[VerdictState, str]
-    """#rrggbb by state."""
-    position: LabelPosition
+    colors: Mapping[str, str] = field(default_factory=dict)
+    """#rrggbb by state of the verdict, or LABEL, instead of the defaults."""
+    position: LabelPosition = LabelPosition.TOP
+    boxes: Findings | None = None
+    """None: faces, or labels if there is no face."""
 
     def color(self, state: VerdictState) -> str:
         """Return the color of a face in this state, #rrggbb."""
-        return self.colors.get(state, DEFAULT_COLORS[VerdictState.UNKNOWN])
+        colors = {**DEFAULT_COLORS, **self.colors}
+        return colors.get(state, colors[VerdictState.UNKNOWN])
+
+    def label_color(self, index: int) -> str:
+        """Return the color of a picture's label of that index, #rrggbb."""
+        return self.colors.get(LABEL, _LABEL_COLORS[index % len(_LABEL_COLORS)])
 
 
-def style_of(colors: Mapping[str, str] | None, position: LabelPosition) -> Style:
-    """Return the default style with other colors for some states."""
-    overrides = {VerdictState(state): color for state, color in (colors or {}).items()}
-    return Style({**DEFAULT_COLORS, **overrides}, position)
+def rim_of(font_size: int) -> int:
+    """Return the width of the rim of letters without a ground."""
+    return max(1, font_size // 8)
+
+
+def dash_of(line_width: int) -> tuple[int, int]:
+    """Return the lengths of a dash and of a gap in the lines of labels."""
+    return 5 * line_width, 3 * line_width
 
 
 def parse_colors(text: str) -> dict[str, str]:
@@ -47,14 +64,19 @@ def parse_colors(text: str) -> dict[str, str]:
 
 
 def text_color(background: str) -> str:
-    """Return black or white, whichever is more legible on the color."""
-    red, green, blue = (int(background[start : start + 2], 16) for start in (1, 3, 5))
-    return "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "#ffffff"  # noqa: PLR2004 - Rec. 601 luma
+    """Return black or white, whichever has more contrast to the color, by WCAG 2.2."""
+    red, green, blue = (_linear(int(background[start : start + 2], 16) / 255) for start in (1, 3, 5))
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return "#000000" if (luminance + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
+
+
+def _linear(value: float) -> float:
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4  # noqa: PLR2004 - sRGB's curve
 
 
 def _parse_color(part: str) -> tuple[str, str]:
     state, _, color = part.partition("=")
-    states = [state.value for state in DEFAULT_COLORS]
+    states = [*DEFAULT_COLORS, LABEL]
     if state.strip().upper() not in states:
         raise ValueError(f"{part!r}: use STATE=COLOR, with STATE one of {', '.join(states).lower()}.")
     return state.strip().upper(), _hex(color.strip())

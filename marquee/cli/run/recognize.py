@@ -1,6 +1,7 @@
 """Recognize pictures in parallel, and print and draw them in the order given."""
 
 import asyncio
+import hashlib
 import os
 import signal
 import stat
@@ -10,6 +11,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from marquee.cli.options import Output
 from marquee.cli.output import FileResult, printer_of
 from marquee.cli.server import Server
 from marquee.cli.terminal import Progress, print_note
+from marquee.draw.s3 import Store
 from marquee.draw.style import Style
 from marquee.enums import Findings, Outcome
 from marquee.errors import (
@@ -61,7 +64,7 @@ class RecognizeArgs:
     strict: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Run:
     """What the calls of a run share."""
 
@@ -69,6 +72,11 @@ class _Run:
     client: AsyncClient
     stdin: Source | MarqueeError | OSError
     jobs: asyncio.Semaphore
+
+    @cached_property
+    def store(self) -> Store:
+        """Where pictures in S3 are. Raises OSError."""
+        return Store()
 
 
 def run(args: RecognizeArgs) -> Exit:
@@ -158,9 +166,7 @@ async def _result(run: _Run, file: str) -> FileResult:
             return FileResult(file, error=error)
         if file not in run.args.targets:
             return FileResult(file, recognition)
-        return FileResult(
-            file, recognition, await asyncio.to_thread(_drawing_error, run.args, file, source, recognition)
-        )
+        return await asyncio.to_thread(_drawn, run, file, source, recognition)
 
 
 async def _source(run: _Run, file: str) -> Source:
@@ -192,17 +198,19 @@ async def _recognize(run: _Run, source: Source) -> Recognition:
             left = end - time.monotonic()
 
 
-def _drawing_error(args: RecognizeArgs, file: str, source: Source, recognition: Recognition) -> OSError | None:
-    """Draw the recognition if asked to. It stays valid, and may have cost money, if this fails."""
-    if not isinstance(source, bytes) or file not in args.targets:
-        return None
-    from marquee.draw.drawing import draw  # noqa: PLC0415 - only drawing needs Pillow
+def _drawn(run: _Run, file: str, source: Source, recognition: Recognition) -> FileResult:
+    """Draw the recognition. It stays valid, and may have cost money, if this fails."""
+    from marquee.draw.drawing import Drawing  # noqa: PLC0415 - only drawing needs Pillow
 
     try:
-        draw(source, recognition, args.style, args.targets[file])
+        content = source if isinstance(source, bytes) else run.store.fetch(file)
+        drawing = Drawing(content, recognition, run.args.style)
+        drawing.save(run.args.targets[file])
     except OSError as error:
-        return error
-    return None
+        return FileResult(file, recognition, error)
+    is_other = is_s3(file) and recognition.image.sha256 not in ("", hashlib.sha256(content).hexdigest())
+    changed = (f"{file} is not what was recognized: it has changed since.",) if is_other else ()
+    return FileResult(file, recognition, notes=(*changed, *drawing.notes))
 
 
 def _exit_of(result: FileResult, *, strict: bool) -> Exit:

@@ -194,11 +194,11 @@ def test_jobs_limits_the_pictures_in_flight(peer: Peer) -> None:
         ("a.jpg --face-box 1,2,3", "--face-box"),
         ("a.jpg --face-box left,0,1,1", "--face-box"),
         ("a.jpg --timeout 0", "greater than 0"),
-        ("a.jpg --colors known=red", "identified, unknown, disagree"),
+        ("a.jpg --colors known=red", "identified, unknown, disagree, label"),
         ("a.jpg --colors unknown=reddish", "is not a color"),
         ("a.jpg --draw out.jpg", "neither .png nor .svg"),
         ("a.jpg b.jpg --draw out.png", "{stem}"),
-        ("s3://bucket/key --draw out.png", "Download it first"),
+        ("s3://bucket --draw out.png", "needs a bucket and a key"),
     ],
 )
 def test_a_usage_error_exits_with_2_before_any_call(peer: Peer, arguments: str, message: str) -> None:

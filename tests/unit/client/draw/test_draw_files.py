@@ -9,13 +9,13 @@ import pytest
 from PIL import Image
 
 from marquee import Box, Recognition
-from marquee.draw.drawing import draw
-from marquee.draw.style import LabelPosition, parse_colors, style_of
+from marquee.draw.drawing import Drawing
+from marquee.draw.style import Style, parse_colors
 from marquee.records import read
 from marquee.v1 import recognizer_pb2 as pb
 
 SVG = "{http://www.w3.org/2000/svg}"
-STYLE = style_of(parse_colors("identified=#ff00ff"), LabelPosition.TOP)
+STYLE = Style(parse_colors("identified=#ff00ff"))
 BOX = Box(0.25, 0.5, 0.5, 0.25)
 
 
@@ -40,7 +40,7 @@ def _picture(kind: str = "JPEG", orientation: int = 1, mode: str = "RGB") -> byt
 )
 def test_png_shows_the_box_in_its_color(tmp_path: Path, kind: str, mode: str) -> None:
     """A picture of any format and mode becomes a PNG of the same size, with the box in its color."""
-    draw(_picture(kind, mode=mode), _recognition(), STYLE, tmp_path / "out.png")
+    Drawing(_picture(kind, mode=mode), _recognition(), STYLE).save(tmp_path / "out.png")
     drawn = Image.open(tmp_path / "out.png").convert("RGB")
     assert drawn.size == (400, 200)
     assert drawn.getpixel((100, 125)) == (255, 0, 255)
@@ -49,7 +49,7 @@ def test_png_shows_the_box_in_its_color(tmp_path: Path, kind: str, mode: str) ->
 def test_a_sideways_picture_is_drawn_upright(tmp_path: Path) -> None:
     """EXIF rotation is applied before drawing, in PNG and in SVG, because boxes refer to the upright picture."""
     for name in ("out.png", "out.svg"):
-        draw(_picture(orientation=6), _recognition(), STYLE, tmp_path / name)
+        Drawing(_picture(orientation=6), _recognition(), STYLE).save(tmp_path / name)
     drawn = Image.open(tmp_path / "out.png").convert("RGB")
     assert drawn.size == (200, 400)
     assert drawn.getpixel((50, 250)) == (255, 0, 255)
@@ -62,7 +62,7 @@ def test_a_sideways_picture_is_drawn_upright(tmp_path: Path) -> None:
 def test_svg_embeds_the_file_unchanged(tmp_path: Path) -> None:
     """An SVG embeds the bytes of an upright picture unchanged."""
     content = _picture("PNG")
-    draw(content, _recognition(), STYLE, tmp_path / "out.svg")
+    Drawing(content, _recognition(), STYLE).save(tmp_path / "out.svg")
     svg = ET.parse(tmp_path / "out.svg").getroot()  # noqa: S314 - generated above
     assert _bytes(svg) == content
     boxes = [(r.get("x"), r.get("y"), r.get("width"), r.get("height")) for r in svg.iter(f"{SVG}rect")]
@@ -72,7 +72,7 @@ def test_svg_embeds_the_file_unchanged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["<script>alert('&')</script>", 'Zoë "Z" Kravitz', "bell\x07", "杨紫琼"])
 def test_names_are_text_in_svg(tmp_path: Path, name: str) -> None:
     """Whatever a name contains, the SVG is well-formed and shows it as text."""
-    draw(_picture(), _recognition(name), STYLE, tmp_path / "out.svg")
+    Drawing(_picture(), _recognition(name), STYLE).save(tmp_path / "out.svg")
     svg = ET.parse(tmp_path / "out.svg").getroot()  # noqa: S314 - generated above
     assert [text.text for text in svg.iter(f"{SVG}text")] == [name.replace("\x07", "\ufffd") + " 98%"]
 

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from marquee import Recognition
-from marquee.draw.drawing import draw
-from marquee.draw.style import LabelPosition, style_of
+from marquee.draw.drawing import Drawing
+from marquee.draw.style import LabelPosition, Style
 from marquee.records import read
 from marquee.v1 import recognizer_pb2 as pb
 
-STYLE = style_of({}, LabelPosition.TOP)
+STYLE = Style()
 NOBODY = read(Recognition, pb.RecognizeImageResponse())
 COLOR = (200, 120, 40)
 GREY = 120
@@ -89,7 +89,7 @@ def test_a_picture_of_any_mode_keeps_its_colors(
     content: bytes, color: tuple[int, ...], target: str, tmp_path: Path
 ) -> None:
     """The drawing, and the picture in an SVG, show what people see: the first frame, upright, in its colors."""
-    draw(content, NOBODY, STYLE, tmp_path / target)
+    Drawing(content, NOBODY, STYLE).save(tmp_path / target)
     drawn = Image.open(tmp_path / target) if target.endswith("png") else _embedded(tmp_path / target)
     assert not getattr(drawn, "is_animated", False) or drawn.format == "MPO"
     assert drawn.mode in ("P", "1", "L", "LA", "RGB", "RGBA")
@@ -101,7 +101,7 @@ def test_a_picture_of_any_mode_keeps_its_colors(
 
 def test_transparency_is_kept(tmp_path: Path) -> None:
     """What is transparent stays transparent."""
-    draw(_palette(), NOBODY, STYLE, tmp_path / "out.png")
+    Drawing(_palette(), NOBODY, STYLE).save(tmp_path / "out.png")
     drawn = Image.open(tmp_path / "out.png")
     assert (drawn.getpixel((1, 1)), drawn.getpixel((6, 1))) == ((*COLOR, 255), (0, 0, 255, 0))
 
@@ -149,7 +149,7 @@ def test_no_answer_ends_the_drawing(size: tuple[int, int], position: LabelPositi
     content = _encoded(Image.new("RGB", size), "PNG")
     verdicts = [_verdict(box) for box in BOXES] + [_verdict((0.1, 0.1, 0.5, 0.5), name, math.nan) for name in NAMES]
     for target in (tmp_path / "out.png", tmp_path / "out.svg"):
-        draw(content, _recognition(*verdicts), style_of({}, position), target)
+        Drawing(content, _recognition(*verdicts), Style(position=position)).save(target)
     with Image.open(tmp_path / "out.png") as drawn:
         assert drawn.size == size
     svg = (tmp_path / "out.svg").read_text("utf-8")
@@ -161,7 +161,7 @@ def test_thousands_of_faces_are_drawn_in_seconds(tmp_path: Path) -> None:
     """The time grows with the faces, not with their square."""
     verdicts = [_verdict((i % 50 / 50, i // 50 / 100, 0.02, 0.01), f"Person {i}") for i in range(5000)]
     begin = time.process_time()
-    draw(_encoded(Image.new("RGB", (800, 600)), "PNG"), _recognition(*verdicts), STYLE, tmp_path / "out.svg")
+    Drawing(_encoded(Image.new("RGB", (800, 600)), "PNG"), _recognition(*verdicts), STYLE).save(tmp_path / "out.svg")
     assert time.process_time() - begin < 20
 
 
@@ -176,4 +176,4 @@ def test_thousands_of_faces_are_drawn_in_seconds(tmp_path: Path) -> None:
 def test_a_picture_that_cannot_be_drawn_is_an_os_error(content: bytes, target: str, tmp_path: Path) -> None:
     """A damaged picture, another format or more than 50 megapixels raise OSError alone."""
     with pytest.raises(OSError, match="cannot be drawn"):
-        draw(content, NOBODY, STYLE, tmp_path / target)
+        Drawing(content, NOBODY, STYLE).save(tmp_path / target)

@@ -1,0 +1,1 @@
+"""Where boxes, names and a legend stand."""

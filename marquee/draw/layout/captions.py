@@ -1,0 +1,133 @@
+"""What to draw: boxes of faces and labels, and what to say about each."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from marquee.draw.layout.geometry import Rectangle, pixels_of
+from marquee.draw.style import Style
+from marquee.draw.text import clean
+from marquee.enums import Findings, VerdictState
+from marquee.results import Candidate, Label, Recognition, Verdict
+from marquee.rows import labels_of, name_of, verdicts_of
+
+_CROWD = 8
+"""Faces beyond which one that is unknown has a box alone."""
+_MAX_CHARACTERS = 60
+"""Of a name on a plate."""
+_SHORT = 10
+"""Characters below which a name is not shortened."""
+MAX_LABEL_BOXES = 5000
+_MAX_REMARKS = 40
+_HAS_CAPTION = (VerdictState.IDENTIFIED, VerdictState.DISAGREE)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A box to draw."""
+
+    kind: str
+    """face or label."""
+    box: Rectangle
+    color: str
+    title: str
+    """What it is, in full."""
+    texts: tuple[str, ...]
+    """What its plate may say, from long to short; empty: it has none."""
+    entry: str = ""
+    """What a legend says; items of the same entry share a number. Empty: it has no entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What to draw into a picture."""
+
+    items: Sequence[Item]
+    faces: Sequence[Rectangle]
+    """Those of the picture, drawn or not: nothing covers them."""
+    remark: str
+    """Labels without a box."""
+    notes: Sequence[str]
+    """About what is left out."""
+
+
+def content_of(recognition: Recognition, size: tuple[int, int], style: Style) -> Content:
+    """Return what the style draws of a recognition into a picture of that size in pixels."""
+    verdicts, labels = verdicts_of(recognition), labels_of(recognition)
+    faces = [(verdict, box) for verdict in verdicts if (box := pixels_of(verdict.box, size))]
+    boxes = style.boxes or (Findings.FACES if faces else Findings.LABELS)
+    items: list[Item] = []
+    remark, notes = "", []
+    if boxes is not Findings.FACES:
+        found = [item for index, label in enumerate(labels) for item in _label_items(label, index, size, style)]
+        items += sorted(found, key=lambda item: -item.box.width * item.box.height)[:MAX_LABEL_BOXES]
+        if len(found) > MAX_LABEL_BOXES:
+            notes.append(f"Only the {MAX_LABEL_BOXES:,} largest of {len(found):,} boxes of labels are drawn.")
+        remark = _remark([label for label in labels if not label.instances])
+    if boxes is not Findings.LABELS:
+        namesakes = _namesakes(verdicts)
+        items += [_face_item(verdict, box, style, namesakes, crowd=len(faces) > _CROWD) for verdict, box in faces]
+    return Content(items, [box for _, box in faces], remark, notes)
+
+
+def _face_item(verdict: Verdict, box: Rectangle, style: Style, namesakes: dict[str, set[str]], *, crowd: bool) -> Item:
+    name = _shortened(_name(verdict, namesakes), _MAX_CHARACTERS)
+    state = verdict.state.replace("_", " ").lower()
+    title = _scored(name, verdict.score) if verdict.state is VerdictState.IDENTIFIED else name
+    color = style.color(verdict.state)
+    if verdict.state not in _HAS_CAPTION or not name:
+        texts = () if crowd else (title or state,)
+        return Item("face", box, color, title or state, texts)
+    half = () if len(name) <= _SHORT or "(" in name else (_shortened(name, max(_SHORT, len(name) // 2)),)
+    return Item("face", box, color, title, (*dict.fromkeys((title, name)), *half), title)
+
+
+def _name(verdict: Verdict, namesakes: dict[str, set[str]]) -> str:
+    """Return the person's name, or for DISAGREE each of them, with their ids where two share a name."""
+    if verdict.state is VerdictState.DISAGREE:
+        candidates = (support.candidate for support in verdict.support)
+        return " or ".join(dict.fromkeys(_with_id(one, namesakes) for one in candidates))
+    return _with_id(Candidate(verdict.person_id, name_of(verdict), 0, ()), namesakes)
+
+
+def _with_id(candidate: Candidate, namesakes: dict[str, set[str]]) -> str:
+    name = candidate.display_name
+    shares = candidate.person_id and len(namesakes.get(name, ())) > 1
+    return clean(f"{name} ({candidate.person_id})" if shares else name)
+
+
+def _namesakes(verdicts: Sequence[Verdict]) -> dict[str, set[str]]:
+    """Return name → ids of the people in the picture who have it."""
+    ids: dict[str, set[str]] = defaultdict(set)
+    for verdict in verdicts:
+        if verdict.state is VerdictState.IDENTIFIED:
+            ids[verdict.display_name].add(verdict.person_id)
+        elif verdict.state is VerdictState.DISAGREE:
+            for support in verdict.support:
+                ids[support.candidate.display_name].add(support.candidate.person_id)
+    return ids
+
+
+def _label_items(label: Label, index: int, size: tuple[int, int], style: Style) -> Iterator[Item]:
+    name = _shortened(clean(label.name), _MAX_CHARACTERS)
+    color = style.label_color(index)
+    for instance in islice(label.instances, MAX_LABEL_BOXES):
+        if box := pixels_of(instance.box, size):
+            title = _scored(name, instance.score)
+            yield Item("label", box, color, title, tuple(dict.fromkeys((title, name))), name)
+
+
+def _remark(labels: Sequence[Label]) -> str:
+    names = [_scored(_shortened(clean(label.name), _MAX_CHARACTERS), label.score) for label in labels[:_MAX_REMARKS]]
+    more = [f"and {len(labels) - _MAX_REMARKS} more"] if len(labels) > _MAX_REMARKS else []
+    return ", ".join((*names, *more))
+
+
+def _scored(name: str, score: float) -> str:
+    return f"{name} {score:.0%}" if math.isfinite(score) else name
+
+
+def _shortened(name: str, length: int) -> str:
+    return name if len(name) <= length else f"{name[: length - 1].rstrip()}…"
