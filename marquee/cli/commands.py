@@ -35,8 +35,9 @@ def marquee_(
     """Recognize people in pictures, and enroll new ones.
 
     The server's address is --address, else MARQUEE_ADDRESS in the environment,
-    else in the file .env of the working directory, else localhost:50051. Of that
-    file, only MARQUEE_ variables and AWS's credentials, profile and region are read.
+    else in the file .env of the working directory, else that of the local system
+    that you run (`python -m local`), else localhost:50051. Of .env, only MARQUEE_
+    variables and AWS's credentials, profile and region are read.
     https://HOST is TLS; HOST:PORT is plaintext unless --tls, --ca, --cert or
     --server-name is given. A token is never sent in plaintext to another machine.
     """

@@ -273,8 +273,8 @@ _OPTIONS_OF_OTHERS = {
     *("--cli-binary-format", "--create-bucket-configuration"),  # AWS's
     *("-cacert", "--standalone", "--enable-ssl-passthrough", "--path"),  # of grpcurl, certbot, ingress-nginx, buf
 }
-_OF_OTHERS = ("AWS_", "OTEL_")
-"""How variables of boto3 and of OpenTelemetry begin."""
+_OF_OTHERS = ("AWS_", "OTEL_", "XDG_")
+"""How variables of boto3, of OpenTelemetry and of the XDG base directories begin."""
 _CONSTANTS_OF_OTHERS = {
     *("AUTO", "DEFAULT", "FAILED_ARN"),  # Rekognition's, and an ARN to put in
     *("TF_FORCE_GPU_ALLOW_GROWTH", "WARMUP_BATCHES"),  # TensorFlow's
