@@ -86,6 +86,11 @@ def links(page: Page) -> Wrong:
             yield _line(prose, match.start()), match[1]
 
 
+def _bare(page: Page) -> str:
+    """Return the prose without the code in its lines, and without where links lead."""
+    return _LINK.sub("](", _SPAN.sub(lambda match: "\n" * match[0].count("\n"), page.prose))
+
+
 def variables(page: Page) -> Wrong:
     """Environment variables of ours. One that ends with … stands for all that begin so."""
     known = sources.variables()
@@ -124,7 +129,7 @@ def options(page: Page) -> Wrong:
     for line, text in page.spans:
         names = _flags(text.split()) if text.startswith("-") or not _PROGRAM.match(text) else []
         yield from ((line, each) for each in names if each not in ours | _OPTIONS_OF_OTHERS)
-    bare = _SPAN.sub(lambda match: "\n" * match[0].count("\n"), page.prose)
+    bare = _bare(page)
     for match in re.finditer(r"(?<![\w-])--[a-z][\w-]+", bare):
         if match[0] not in ours | _OPTIONS_OF_OTHERS:
             yield _line(bare, match.start()), match[0]
@@ -177,6 +182,10 @@ def files(page: Page) -> Wrong:
             yield line, text
         if re.fullmatch(r"[a-z_]+/", name) and name.rstrip("/") not in sources.folders():
             yield line, text
+    bare = _bare(page)
+    for match in re.finditer(r"(?<![\w./:-])[\w.-]+/[\w./-]*\w\.[a-z]{2,5}\b", bare):
+        if _is_path(match[0]) and not _exists(match[0]):
+            yield _line(bare, match.start()), match[0]
     for block in page.blocks:
         if block.language in ("sh", "bash", "console"):
             words = [word for step in block.steps for word in re.findall(r"[\w./*@{},-]+", step.command)]
@@ -184,10 +193,14 @@ def files(page: Page) -> Wrong:
 
 
 def metrics(page: Page) -> Wrong:
-    """Metrics that our servers export, and series that the chart's rules record."""
+    """Metrics that our servers export, their labels, and series that the chart's rules record."""
     for match in re.finditer(r"\b(?:marquee|grpc_server)[_:][a-z0-9_:]*[a-z0-9]\b", page.text):
         if page.text[match.end() : match.end() + 1] != "." and match[0] not in sources.metrics() | _CLAIMS:
             yield _line(page.text, match.start()), match[0]
+    for match in re.finditer(r"\b((?:marquee|grpc_server)[a-z0-9_:]+)\{([^{}]+)\}", page.text):
+        for label in re.findall(r"(\w+) *(?==~?|!|,|$)", re.sub(r'"[^"]*"', "", match[2])):
+            if label not in sources.labels(match[1]):
+                yield _line(page.text, match.start()), f"{match[1]}{{{label}}}"
 
 
 def reasons(page: Page) -> Wrong:

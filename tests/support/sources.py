@@ -123,6 +123,13 @@ def metrics() -> frozenset[str]:
     return frozenset(exported) | frozenset(re.findall(r'record: "?([\w:]+)', rules))
 
 
+def labels(metric: str) -> set[str]:
+    """Return the labels of the metric's series, with those that Prometheus and the chart add."""
+    metrics()  # registers them
+    exporter = REGISTRY._names_to_collectors.get(metric)
+    return {*getattr(exporter, "_labelnames", ()), "le", "job", "namespace", "pod", "instance", "component"}
+
+
 @cache
 def alerts() -> frozenset[str]:
     """Names of the chart's alerts."""
