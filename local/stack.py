@@ -234,7 +234,7 @@ def _s3(address: str, buckets: Iterable[tuple[str, Path | None]], state: Path | 
     arguments += [f"{name}={folder}" if folder else name for name, folder in buckets]
     if state:
         arguments.append(f"--table={_TABLE}={state / 'people.json'}")
-    return Part("s3", "local.s3", address, tcp_open, arguments)
+    return Part("s3", "local.s3", address, tcp_open, arguments, first=bool(state))
 
 
 def _aws_rekognition(address: str, s3: str, state: Path, own: Own) -> Part:

@@ -29,6 +29,8 @@ class Part:
     is_ready: Callable[[str], Awaitable[bool]]
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    first: bool = False
+    """Whether it is ready before the others start, because they ask it for something as they do."""
     process: asyncio.subprocess.Process | None = None
 
 
@@ -46,11 +48,12 @@ class Supervisor:
         self._keepers: list[asyncio.Task[None]] = []
 
     async def start(self, timeout: float) -> None:
-        """Start all parts at once and return when all are ready. Raises PartFailed."""
+        """Start all parts at once, those that are first before, and return when all are ready. Raises PartFailed."""
         self._logs.mkdir(parents=True, exist_ok=True)
-        for part in self.parts:
-            await self._spawn(part)
-        await asyncio.gather(*(self._await_ready(part, timeout) for part in self.parts))
+        for parts in ([part for part in self.parts if part.first], [part for part in self.parts if not part.first]):
+            for part in parts:
+                await self._spawn(part)
+            await asyncio.gather(*(self._await_ready(part, timeout) for part in parts))
         self._keepers = [asyncio.create_task(self._keep(part)) for part in self.parts]
 
     async def close(self) -> None:
