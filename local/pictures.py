@@ -157,11 +157,13 @@ def main() -> None:
     parser.add_argument(
         "--portraits", type=Path, metavar="DIR", help="write variations of these people instead: DIR/NAME/*.jpg"
     )
+    parser.add_argument("--count", type=int, help="variations of each photo in a training set")
     args = parser.parse_args()
+    count = {"count": args.count} if args.count else {}
     if args.portraits:
-        write_variations(args.portraits, args.folder)
+        write_variations(args.portraits, args.folder, **count)
     else:
-        sets[args.set](args.folder)
+        sets[args.set](args.folder, **count)
 
 
 if __name__ == "__main__":

@@ -85,8 +85,8 @@ def _typed(lines: Sequence[str]) -> Iterator[Step]:
             if command:
                 yield Step("\n".join(command), "\n".join(output))
             command, output = [line[2:]], []
-        elif not output and command and (line.startswith("> ") or command[-1].endswith("\\")):
-            command.append(line.removeprefix("> "))
+        elif not output and command and (line[:2] in ("> ", ">") or command[-1].endswith("\\")):
+            command.append(line.removeprefix(">").removeprefix(" ") if line.startswith(">") else line)
         else:
             output.append(line)
     if command:
