@@ -214,7 +214,7 @@ def reasons(page: Page) -> Wrong:
         if match[1] not in sources.constants():
             yield _line(page.text, match.start()), match[1]
     for line, text in page.spans:
-        if re.fullmatch(r"[A-Z]{4,}", text) and text not in sources.constants() | _CONSTANTS_OF_OTHERS:
+        if re.fullmatch(r"[A-Z]{4,}", text) and text not in sources.constants() | _CONSTANTS_OF_OTHERS | _PLACEHOLDERS:
             yield line, text
     for match in re.finditer(rf"\b(?:POLICY_)?({'|'.join(sources.policies_not_offered())})\b", prose):
         yield _line(prose, match.start()), match[0]
@@ -294,6 +294,7 @@ _CONSTANTS_OF_OTHERS = {
     *("PEER_DID_NOT_RETURN_A_CERTIFICATE", "NOT_SERVING"),  # of BoringSSL and of gRPC's health
     "PATIENCE",  # of our tests
 }
+_PLACEHOLDERS = {"BUCKET", "FILE", "HOST", "LABEL", "LIST", "NAME", "NAMESPACE", "PATH", "PEOPLE", "PREFIX", "TABLE"}
 _FILES_OF_OTHERS = {
     *("session_bundle_config.proto", "monitoring_config.proto"),  # TensorFlow Serving's
     *("imagenet_class_index.json", "metadata.json", "config.json"),  # of models of others
