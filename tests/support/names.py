@@ -373,7 +373,7 @@ def _is_a_file(name: str, page: Page) -> bool:
     return (
         name in sources.file_names() | _FILES_OF_OTHERS
         or name in page.path.name
-        or any(name in block.text for block in page.blocks)
+        or any(Path(name).stem in block.text for block in page.blocks)
     )
 
 
