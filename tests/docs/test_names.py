@@ -61,6 +61,7 @@ def test_every_name_is_that_of_something(kind: str) -> None:
         ("reasons", "`OVERLODED`", "OVERLODED"),
         ("reasons", "`CASCADE` saves the most", "CASCADE"),
         ("values", "`web.ingres.host`", "web.ingres.host"),
+        ("values", "`webb.enabled`", "webb.enabled"),
         ("values", "```sh\nhelm upgrade marquee helm/marquee --set alerts.enable=true\n```", "alerts.enable"),
         ("values", "```yaml\nweb: {ingress: {hosts: [a.example]}}\n```", "web.ingress.hosts"),
         ("routes", "`/v1/recognise`", "/v1/recognise"),

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 from services.runtime.settings import PREFIX
@@ -30,7 +31,7 @@ class Page:
     path: Path
     text: str
 
-    @property
+    @cached_property
     def prose(self) -> str:
         """The page without its blocks, whose lines are empty."""
         return _FENCED.sub(lambda match: "\n" * match[0].count("\n"), self.text)
@@ -43,7 +44,7 @@ class Page:
             if "\n\n" not in match[2]:
                 yield _line(prose, match.start()), " ".join(match[2].split())
 
-    @property
+    @cached_property
     def blocks(self) -> list[Block]:
         """Fenced blocks."""
         return blocks(self.path)
@@ -57,7 +58,7 @@ class Page:
                 yield from ((block.line, line) for step in steps for line in [re.sub(r" *\\\n *", " ", step)])
         yield from self.spans
 
-    @property
+    @cached_property
     def anchors(self) -> set[str]:
         """What links to the page may end with: GitHub's names of its headings, and HTML's."""
         names: dict[str, int] = {}
@@ -69,6 +70,7 @@ class Page:
         return set(names) | set(re.findall(r'(?:id|name)="([^"]+)"', self.text))
 
 
+@cache
 def page_of(path: Path) -> Page:
     """Read the page."""
     return Page(path, path.read_text("utf-8"))
@@ -232,7 +234,8 @@ def values(page: Page) -> Wrong:
         name = re.split(r"[=:] ?", text.removeprefix("--set "))[0]
         keys = name.split(".")
         is_dotted = re.fullmatch(r"[a-z]\w*(\.[A-Za-z]\w*)+", name) and keys[-1] not in _ENDINGS
-        if is_dotted and sources.begins_value(keys[0]) and not sources.is_value(keys):
+        is_other = keys[0] in _TOPS_OF_OTHERS or name in sources.file_names() | _FILES_OF_OTHERS
+        if is_dotted and not is_other and not sources.is_value(keys):
             yield line, text
     for block in page.blocks:
         for path in sources.values_of(block.text) if block.language == "yaml" else ():
@@ -316,8 +319,30 @@ _PROGRAM = re.compile(
 _FOLDERS_OF_SYSTEMS = {"dev", "etc", "home", "opt", "proc", "root", "run", "srv", "tmp", "usr", "var"}
 _PATHS_OF_OTHERS = {"/models", "/config", "/monitoring/prometheus/metrics"}
 """TensorFlow Serving's."""
-_ENDINGS = {"pem", "yaml", "crt", "key", "py"}
+_ENDINGS = {
+    "cc",
+    "crt",
+    "csv",
+    "html",
+    "jpg",
+    "json",
+    "key",
+    "keras",
+    "md",
+    "onnx",
+    "pem",
+    "png",
+    "py",
+    "skops",
+    "txt",
+    "yaml",
+}
 """Of files whose names look like a value's."""
+_TOPS_OF_OTHERS = {
+    *sources.PACKAGES,
+    *("client", "error", "google", "grpc", "http", "kubernetes", "model", "realm_access", "rpc"),
+}
+"""How dotted names begin that are no value's: of Python, Google's and gRPC's packages, traces, hosts and claims."""
 _WRITTEN = ("models/mine",)
 """What the commands of pages write."""
 _ON_PURPOSE = {"recognizers.svm.gateway.timeot"}
