@@ -14,7 +14,7 @@ from marquee.channels.failure import parsed
 from marquee.client import join_face_pages, join_pages, join_parts, listed, next_page_token
 from marquee.enrollment import Enrollment, FaceId, FaceRemoval, FacesResult, PeopleResult, Removal
 from marquee.errors import check_enrolled
-from marquee.records import read
+from marquee.records import Listing, read
 from marquee.requests import (
     CallOptions,
     EnrollmentOptions,
@@ -29,7 +29,7 @@ from marquee.requests import (
     build_request,
 )
 from marquee.results import Recognition, Recognizer
-from marquee.sources import Source, is_s3
+from marquee.sources import Picture, Source, is_s3
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.enrollment_pb2 import ListFacesResponse, ListPeopleResponse
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
@@ -55,7 +55,8 @@ class AsyncClient:
     ) -> Recognition:
         """Recognize a picture: a path, bytes, or "s3://bucket/key"."""
         request = await _request(source, **options)
-        return read(Recognition, await self._call(self._recognition.RecognizeImage, request, timeout))
+        answer = await self._call(self._recognition.RecognizeImage, request, timeout)
+        return read(Recognition, answer, picture=Picture(source))
 
     async def stream(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
@@ -64,17 +65,17 @@ class AsyncClient:
         request = await _request(source, **options)
         metadata = await self._metadata()
         call = self._recognition.StreamRecognizeImage(request, timeout=check_timeout(timeout), metadata=metadata)
-        response = pb.RecognizeImageResponse()
+        response, picture = pb.RecognizeImageResponse(), Picture(source)
         try:
             async for part in call:
                 response = join_parts(response, parsed(part))
-                yield read(Recognition, response)
+                yield read(Recognition, response, picture=picture)
         except grpc.RpcError as error:
             raise await asyncio.to_thread(self._connection.error_of, error, request.request_id) from error
         finally:
             call.cancel()
 
-    async def recognizers(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> tuple[Recognizer, ...]:
+    async def recognizers(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> Listing[Recognizer]:
         """Return the recognizers behind the server, in the order in which they are called."""
         return listed(await self._call(self._recognition.ListRecognizers, pb.ListRecognizersRequest(), timeout))
 
@@ -109,7 +110,7 @@ class AsyncClient:
 
     async def list_faces(
         self, person_id: str, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[PeopleOptions]
-    ) -> tuple[FacesResult, ...]:
+    ) -> Listing[FacesResult]:
         """Return all of a person's enrolled faces at each recognizer; `timeout` is per 1000 faces."""
         request = build_face_listing(person_id, **options)
         pages: list[ListFacesResponse] = []
@@ -120,7 +121,7 @@ class AsyncClient:
 
     async def people(
         self, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[PeopleOptions]
-    ) -> tuple[PeopleResult, ...]:
+    ) -> Listing[PeopleResult]:
         """Return all people whom each recognizer knows; `timeout` is per 1000 people."""
         request = build_listing(**options)
         pages: list[ListPeopleResponse] = []

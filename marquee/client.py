@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from marquee.channels.connection import DEFAULT_TIMEOUT, Connection, ConnectionOptions, check_timeout
 from marquee.enrollment import Enrollment, FaceId, FaceRemoval, FacesResult, PeopleResult, Removal
 from marquee.errors import InternalError, check_enrolled
-from marquee.records import read
+from marquee.records import Listing, read
 from marquee.requests import (
     CallOptions,
     EnrollmentOptions,
@@ -26,7 +26,7 @@ from marquee.requests import (
     build_request,
 )
 from marquee.results import Recognition, Recognizer
-from marquee.sources import Source
+from marquee.sources import Picture, Source
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.enrollment_pb2 import ListFacesRequest, ListFacesResponse, ListPeopleRequest, ListPeopleResponse
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
@@ -56,9 +56,9 @@ class Client:
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
     ) -> Recognition:
         """Recognize a picture: a path, bytes, or "s3://bucket/key"."""
-        return read(
-            Recognition, self._call(self._recognition.RecognizeImage, build_request(source, **options), timeout)
-        )
+        request = build_request(source, **options)
+        answer = self._call(self._recognition.RecognizeImage, request, timeout)
+        return read(Recognition, answer, picture=Picture(source))
 
     def stream(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
@@ -68,9 +68,9 @@ class Client:
         `results[-1]` is the new result. The last item also has labels and verdicts, as from `recognize`.
         """
         request = build_request(source, **options)
-        return self._stream(request, timeout)
+        return self._stream(request, Picture(source), timeout)
 
-    def recognizers(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> tuple[Recognizer, ...]:
+    def recognizers(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> Listing[Recognizer]:
         """Return the recognizers behind the server, in the order in which they are called."""
         return listed(self._call(self._recognition.ListRecognizers, pb.ListRecognizersRequest(), timeout))
 
@@ -114,7 +114,7 @@ class Client:
 
     def list_faces(
         self, person_id: str, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[PeopleOptions]
-    ) -> tuple[FacesResult, ...]:
+    ) -> Listing[FacesResult]:
         """Return all of a person's enrolled faces at each recognizer; `timeout` is per 1000 faces."""
         request = build_face_listing(person_id, **options)
         pages: list[ListFacesResponse] = []
@@ -125,7 +125,7 @@ class Client:
 
     def people(
         self, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[PeopleOptions]
-    ) -> tuple[PeopleResult, ...]:
+    ) -> Listing[PeopleResult]:
         """Return all people whom each recognizer knows; `timeout` is per 1000 people."""
         request = build_listing(**options)
         pages: list[ListPeopleResponse] = []
@@ -146,14 +146,16 @@ class Client:
     ) -> None:
         self.close()
 
-    def _stream(self, request: pb.RecognizeImageRequest, timeout: float | None) -> Iterator[Recognition]:
+    def _stream(
+        self, request: pb.RecognizeImageRequest, picture: Picture, timeout: float | None
+    ) -> Iterator[Recognition]:
         metadata = self._connection.metadata()
         call = self._recognition.StreamRecognizeImage(request, timeout=check_timeout(timeout), metadata=metadata)
         response = pb.RecognizeImageResponse()
         try:
             for part in call:
                 response = join_parts(response, part)
-                yield read(Recognition, response)
+                yield read(Recognition, response, picture=picture)
         except grpc.RpcError as error:
             raise self._connection.error_of(error, request.request_id) from error
         finally:
@@ -167,10 +169,10 @@ class Client:
             raise self._connection.error_of(error, getattr(request, "request_id", "")) from error
 
 
-def listed(response: pb.ListRecognizersResponse) -> tuple[Recognizer, ...]:
+def listed(response: pb.ListRecognizersResponse) -> Listing[Recognizer]:
     """Return the recognizers; those that charge say whether what is spent on them is withheld."""
     recognizers = (read(Recognizer, message) for message in response.recognizers)
-    return tuple(
+    return Listing(
         replace(one, spending_withheld=response.spending_withheld and one.spending is None and bool(one.prices))
         for one in recognizers
     )
@@ -191,19 +193,19 @@ def next_page_token(request: ListPeopleRequest | ListFacesRequest, page: ListPeo
     return page.next_page_token
 
 
-def join_pages(pages: Sequence[ListPeopleResponse]) -> tuple[PeopleResult, ...]:
+def join_pages(pages: Sequence[ListPeopleResponse]) -> Listing[PeopleResult]:
     """Join all pages of people to one result per recognizer, with the status of its last page."""
     joined: dict[str, PeopleResult] = {}
     for result in (read(PeopleResult, message) for page in pages for message in page.results):
         earlier = joined[result.recognizer].people if result.recognizer in joined else ()
         joined[result.recognizer] = replace(result, people=earlier + result.people)
-    return tuple(joined.values())
+    return Listing(joined.values())
 
 
-def join_face_pages(pages: Sequence[ListFacesResponse]) -> tuple[FacesResult, ...]:
+def join_face_pages(pages: Sequence[ListFacesResponse]) -> Listing[FacesResult]:
     """Join all pages of faces to one result per recognizer, with the status of its last page."""
     joined: dict[str, FacesResult] = {}
     for result in (read(FacesResult, message) for page in pages for message in page.results):
         earlier = joined[result.recognizer].faces if result.recognizer in joined else ()
         joined[result.recognizer] = replace(result, faces=earlier + result.faces)
-    return tuple(joined.values())
+    return Listing(joined.values())

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from marquee.enums import EnrollmentState, Outcome
-from marquee.records import Record, Status
+from marquee.records import Cell, Record, Status, Tabular
 from marquee.results import Box, FaceQuality, Model
 from marquee.v1 import enrollment_pb2 as pb
 
+# ruff: noqa: PLC0415 - rows are made of these records
+
 
 @dataclass(frozen=True, slots=True)
-class Enrollment(Record):
+class Enrollment(Tabular):
     """Result of enrolling one person's pictures, by recognizer."""
 
     request_id: str
@@ -24,6 +26,12 @@ class Enrollment(Record):
     """Name of the responding gateway; empty for a single recognizer."""
     raw: pb.EnrollFacesResponse = field(repr=False, compare=False)
     """The message itself."""
+
+    def rows(self) -> list[dict[str, Cell]]:
+        """Return a row for each picture at each recognizer; see marquee.rows.enrollment_rows."""
+        from marquee.rows import enrollment_rows
+
+        return enrollment_rows(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ class RemovalResult(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class PeopleResult(Record):
+class PeopleResult(Tabular):
     """The people whom one recognizer knows."""
 
     recognizer: str
@@ -114,6 +122,12 @@ class PeopleResult(Record):
     """OK, or why people are missing."""
     people: tuple[Person, ...]
     """Sorted by person_id."""
+
+    def rows(self) -> list[dict[str, Cell]]:
+        """Return a row for each person; see marquee.rows.people_rows."""
+        from marquee.rows import people_rows
+
+        return people_rows(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +188,7 @@ class RemovedFace(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class FacesResult(Record):
+class FacesResult(Tabular):
     """A person's faces at one recognizer."""
 
     recognizer: str
@@ -186,6 +200,12 @@ class FacesResult(Record):
     """None if the recognizer does not know the person."""
     faces: tuple[PersonFace, ...]
     """In the order of enrollment, as far as the recognizer knows it."""
+
+    def rows(self) -> list[dict[str, Cell]]:
+        """Return a row for each face; see marquee.rows.faces_rows."""
+        from marquee.rows import faces_rows
+
+        return faces_rows(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Messages of the contract as frozen dataclasses with the same field names."""
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
@@ -14,6 +15,9 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+Cell: TypeAlias = str | float | datetime | None
+"""Text, a finite number, whether something is so, a time; None where an answer has none."""
 
 
 class Record:
@@ -35,6 +39,39 @@ class Record:
         return {name: value if type(value) in _PLAIN_TYPES else _plain(value) for name, value in values}
 
 
+class Tabular(Record):
+    """A record that is rows of a table, as which notebooks show it."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def rows(self) -> list[dict[str, Cell]]:
+        """Return rows of the same columns, as pandas.DataFrame takes them."""
+
+    def _repr_html_(self) -> str:
+        from marquee.notebook.page import table  # noqa: PLC0415 - only notebooks need it
+
+        return table(self.rows())
+
+
+T_co = TypeVar("T_co", bound=Tabular, covariant=True)
+
+
+class Listing(tuple[T_co, ...]):
+    """What each recognizer answered, as a tuple that notebooks show as one table."""
+
+    __slots__ = ()
+
+    def rows(self) -> list[dict[str, Cell]]:
+        """Return the rows of all, as pandas.DataFrame takes them."""
+        return [row for one in self for row in one.rows()]
+
+    def _repr_html_(self) -> str:
+        from marquee.notebook.page import table  # noqa: PLC0415 - only notebooks need it
+
+        return table(self.rows())
+
+
 @dataclass(frozen=True, slots=True)
 class Status(Record):
     """The outcome of an operation."""
@@ -53,15 +90,15 @@ class Status(Record):
 
 R = TypeVar("R", bound=Record)
 M = TypeVar("M", bound=Message)
-_Read: TypeAlias = Callable[[Any], Any]
+_Read: TypeAlias = Callable[..., Any]
 _PLAIN_TYPES = frozenset({str, int, bool, NoneType})
 _MAX_DEPTH = 8
 """Of statuses within statuses; a chain of gateways is shorter."""
 
 
-def read(kind: type[R], message: Message) -> R:
-    """Convert a message to a record. A field `raw` holds the message itself; others that it lacks stay as they are."""
-    record: R = _reader(cast("Any", kind), message.DESCRIPTOR)(message)  # as in to_dict
+def read(kind: type[R], message: Message, **others: Any) -> R:
+    """Convert a message to a record. A field `raw` holds it; others that it lacks are given, or stay as they are."""
+    record: R = _reader(cast("Any", kind), message.DESCRIPTOR)(message, **others)  # as in to_dict
     return record
 
 
@@ -98,7 +135,7 @@ def _details(status: status_pb2.Status, kind: type[M]) -> Iterator[M]:
 
 @cache
 def _data_fields(kind: type[Any]) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind) if field.name != "raw")
+    return tuple(field.name for field in fields(kind) if field.compare)
 
 
 @cache
@@ -108,7 +145,7 @@ def _reader(kind: type[Any], descriptor: Any) -> _Read:
     known = ((name, descriptor.fields_by_name.get(name), hint) for name, hint in hints.items())
     fields = tuple((name, _field(hint, field)) for name, field, hint in known if field is not None)
     if "raw" in hints:
-        return lambda message: kind(raw=message, **{name: get(message) for name, get in fields})
+        return lambda message, **others: kind(raw=message, **{name: get(message) for name, get in fields}, **others)
     return lambda message: kind(**{name: get(message) for name, get in fields})
 
 

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from marquee.enums import Feature, Outcome, RecognizerState, TextType, VerdictState
-from marquee.records import Record, Status
+from marquee.enums import Feature, Findings, Outcome, RecognizerState, TextType, VerdictState
+from marquee.records import Cell, Record, Status, Tabular
+from marquee.sources import Picture, Source
 from marquee.v1 import recognizer_pb2 as pb
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+# ruff: noqa: PLC0415 - rows are made of these records; only notebooks draw
 
 
 @dataclass(frozen=True, slots=True)
-class Recognition(Record):
+class Recognition(Tabular):
     """What one picture shows, by recognizer and combined."""
 
     request_id: str
@@ -31,6 +38,33 @@ class Recognition(Record):
     """Name of the responding gateway; empty for a single recognizer."""
     raw: pb.RecognizeImageResponse = field(repr=False, compare=False)
     """The message itself."""
+    picture: Picture | None = field(default=None, repr=False, compare=False)
+    """What was recognized, as far as it can still be had."""
+
+    def rows(self, findings: Findings | str = Findings.FACES) -> list[dict[str, Cell]]:
+        """Return rows as of `marquee recognize -o csv`, for pandas.DataFrame: a row for each face.
+
+        "labels": for each instance of a label, or label without one; "all": both. See marquee.rows.COLUMNS.
+        """
+        from marquee.rows import rows_of
+
+        return rows_of(self, Findings(findings))
+
+    def draw(self, source: Source | None = None, *, boxes: Findings | str | None = None) -> Image:
+        """Return the picture with boxes and names, as a PIL image, upright.
+
+        By default it is the picture that was recognized, read again, and from S3 with this process's own credentials.
+        `boxes`: of faces, labels or all; None: of faces, or of labels where there is no face.
+        Raises ImportError without marquee[draw], InvalidImage, OSError.
+        """
+        from marquee.notebook.page import drawn
+
+        return drawn(self, source, None if boxes is None else Findings(boxes))
+
+    def _repr_html_(self) -> str:
+        from marquee.notebook.page import recognition_page
+
+        return recognition_page(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +306,7 @@ class ModerationLabel(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Recognizer(Record):
+class Recognizer(Tabular):
     """A recognizer, what it can do and what it costs."""
 
     name: str
@@ -294,6 +328,13 @@ class Recognizer(Record):
     """Whether it describes faces in given boxes."""
     spending_withheld: bool = False
     """Whether it charges, but the caller may not see what is spent: that needs the scope admin."""
+
+    def rows(self) -> list[dict[str, Cell]]:
+        """Return its row; see marquee.rows.recognizer_rows."""
+        from marquee.rows import recognizer_rows
+
+        return recognizer_rows(self)
+
     price_groups: tuple[PriceGroup, ...] = ()
     """Prices of its calls by the month's volume. Empty: they are the same for all volumes."""
 

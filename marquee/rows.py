@@ -2,13 +2,11 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias
 
+from marquee.enrollment import EnrolledFace, Enrollment, EnrollmentResult, FacesResult, PeopleResult
 from marquee.enums import Feature, Findings, VerdictState
-from marquee.results import Box, Candidate, Label, Recognition, RecognizerResult, Support, Verdict
-
-Cell: TypeAlias = str | float | None
-"""Text, a finite number, or None where an answer has none."""
+from marquee.records import Cell
+from marquee.results import Box, Candidate, Label, Recognition, Recognizer, RecognizerResult, Support, Verdict
 
 _BOX = ("left", "top", "width", "height")
 _FACE = ("state", "name", "person_id", "score", *_BOX, "support")
@@ -60,6 +58,96 @@ def name_of(verdict: Verdict) -> str:
 def is_sure(candidate: Candidate, result: RecognizerResult) -> bool:
     """Return whether the candidate reaches its model's identify_score."""
     return candidate.score >= ((result.model and result.model.identify_score) or 0)
+
+
+def recognizer_rows(recognizer: Recognizer) -> list[dict[str, Cell]]:
+    """Return the recognizer's row.
+
+    name, state, message: as listed, the message why it is UNAVAILABLE. features, models: "one; another".
+    prices: "FEATURE dollars; …" per picture. can_enroll, takes_face_boxes. smallest_face: share of the longer side.
+    spent_today, spent_month, daily_cap: dollars, None where unknown, free or without a cap.
+    """
+    spent = recognizer.spending
+    return [
+        {
+            "name": recognizer.name,
+            "state": str(recognizer.state),
+            "message": recognizer.status.message if recognizer.status else "",
+            "features": "; ".join(recognizer.features),
+            "models": "; ".join(f"{model.name} {model.version}" for model in recognizer.models),
+            "prices": "; ".join(f"{price.feature} {_dollars(price.micro_usd)}" for price in recognizer.prices),
+            "can_enroll": recognizer.can_enroll,
+            "takes_face_boxes": recognizer.takes_face_boxes,
+            "smallest_face": recognizer.smallest_face,
+            "spent_today": _dollars(spent.today_micro_usd) if spent else None,
+            "spent_month": _dollars(spent.month_micro_usd) if spent else None,
+            "daily_cap": _dollars(spent.daily_cap_micro_usd) if spent else None,
+        }
+    ]
+
+
+def people_rows(result: PeopleResult) -> list[dict[str, Cell]]:
+    """Return a row for each person: recognizer, person_id, name, faces, trained, create_time."""
+    return [
+        {
+            "recognizer": result.recognizer,
+            "person_id": person.person_id,
+            "name": person.display_name,
+            "faces": person.face_count,
+            "trained": person.trained,
+            "create_time": person.create_time,
+        }
+        for person in result.people
+    ]
+
+
+def faces_rows(result: FacesResult) -> list[dict[str, Cell]]:
+    """Return a row for each face: recognizer, person_id, name, face_id, content_sha256, s3_object, create_time."""
+    return [
+        {
+            "recognizer": result.recognizer,
+            "person_id": result.person.person_id if result.person else None,
+            "name": result.person.display_name if result.person else None,
+            "face_id": face.face_id,
+            "content_sha256": face.content_sha256,
+            "s3_object": f"s3://{face.s3_object.bucket}/{face.s3_object.key}" if face.s3_object else None,
+            "create_time": face.create_time,
+        }
+        for face in result.faces
+    ]
+
+
+def enrollment_rows(enrollment: Enrollment) -> list[dict[str, Cell]]:
+    """Return a row for each picture at each recognizer, and one for a recognizer that took none.
+
+    recognizer, outcome: of it. picture: 1 for the first. state, face_id, message: of the picture, else the
+    recognizer's message. left, top, width, height: fractions of the upright picture; None without a box.
+    """
+    return [row for result in enrollment.results for row in _enrollment_rows(result)]
+
+
+def _enrollment_rows(result: EnrollmentResult) -> Iterator[dict[str, Cell]]:
+    for number, face in enumerate(result.faces, 1):
+        yield _enrolled_row(result, number, face)
+    if not result.faces:
+        yield _enrolled_row(result, None, None)
+
+
+def _enrolled_row(result: EnrollmentResult, number: int | None, face: EnrolledFace | None) -> dict[str, Cell]:
+    return {
+        "recognizer": result.recognizer,
+        "outcome": str(result.outcome),
+        "picture": number,
+        "state": str(face.state) if face else None,
+        "face_id": face.face_id if face else None,
+        "message": (face.status if face else result.status).message,
+        **dict.fromkeys(_BOX),
+        **_box_cells(face.box if face else None),
+    }
+
+
+def _dollars(micro_usd: int | None) -> float | None:
+    return None if micro_usd is None else micro_usd / 1e6
 
 
 def _face_row(verdict: Verdict) -> dict[str, Cell]:
