@@ -1,5 +1,6 @@
 """HTML of answers, in which all text is escaped: names come from servers."""
 
+import io
 import warnings
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
@@ -63,12 +64,18 @@ def drawn(recognition: Recognition, source: Source | None, boxes: Findings | Non
     return drawing.image()
 
 
-def _drawing(content: bytes, recognition: Recognition, boxes: Findings | None) -> "Drawing":
+def _drawing(content: bytes, recognition: Recognition, boxes: Findings | None, side: int | None = None) -> "Drawing":
+    """Draw into the picture; into one whose longer side has at most `side` pixels, on which names stay legible."""
     try:
         from marquee.draw.drawing import Drawing  # noqa: PLC0415 - an extra
+        from marquee.draw.picture import upright  # noqa: PLC0415 - likewise
         from marquee.draw.style import Style  # noqa: PLC0415 - likewise
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("Drawing needs Pillow: pip install 'marquee[draw]'.", name=error.name) from None
+    if side:
+        picture = upright(content)
+        picture.thumbnail((side, side))
+        content = _jpeg(picture)
     return Drawing(content, recognition, Style(boxes=boxes))
 
 
@@ -85,7 +92,7 @@ def _figure(recognition: Recognition) -> Iterator[str]:
         return
     name = picture.source if isinstance(picture.source, str) else "picture"
     try:
-        drawing = _drawing(_small(picture.read()), recognition, None)
+        drawing = _drawing(picture.read(), recognition, None, _SIDE)
         content = b64encode(_jpeg(drawing.image())).decode()
     except (ImportError, MarqueeError, OSError) as error:
         yield f"<p>{escape(clean(str(error)))}</p>"
@@ -94,19 +101,10 @@ def _figure(recognition: Recognition) -> Iterator[str]:
     yield from (f"<p>{escape(clean(note))}</p>" for note in drawing.notes)
 
 
-def _small(content: bytes) -> bytes:
-    """Return the upright picture, shrunk before it is drawn into: so names stay legible."""
-    from marquee.draw.picture import upright  # noqa: PLC0415 - an extra
-
-    picture = upright(content)
-    picture.thumbnail((_SIDE, _SIDE))
-    return _jpeg(picture)
-
-
 def _jpeg(picture: "Image") -> bytes:
-    from marquee.draw.picture import encode  # noqa: PLC0415 - an extra
-
-    return encode(picture.convert("RGB"), "JPEG")
+    buffer = io.BytesIO()
+    picture.convert("RGB").save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
 
 
 def _label_rows(recognition: Recognition) -> list[dict[str, Cell]]:

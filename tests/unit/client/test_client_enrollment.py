@@ -209,3 +209,21 @@ def test_pictures_over_the_message_limit_are_not_sent() -> None:
     """Pictures over 16 MiB in total are refused, and the message says where the limit is exceeded."""
     with pytest.raises(marquee.InvalidRequest, match=r"first 3 pictures exceed 16 MiB in total"):
         build_enrollment([bytes(6 * 1024 * 1024)] * 4, display_name="Ada")
+
+
+def test_lists_are_tables_in_notebooks(enrolling: EnrollmentServers) -> None:
+    """Recognizers, people, their faces and an enrollment have rows of the same columns, and are tables."""
+    with Client(enrolling.gateway) as client:
+        enrolled = client.enroll(["hopper.jpg", "both.jpg"], person_id="grace-hopper")
+        faces, people, recognizers = client.list_faces("grace-hopper"), client.people(), client.recognizers()
+    assert [(row["recognizer"], row["picture"], row["state"]) for row in enrolled.rows()] == [
+        ("svm", 1, enrolled.results[0].faces[0].state),
+        ("svm", 2, "REFUSED"),
+        ("mute", None, None),
+    ]
+    assert {row["face_id"] for row in faces.rows()} >= {enrolled.results[0].faces[0].face_id}
+    assert "grace-hopper" in {row["person_id"] for row in people.rows()}
+    assert [row["name"] for row in recognizers.rows()] == ["svm", "mute"]
+    for answer in (enrolled, faces, people, recognizers):
+        assert len({tuple(row) for row in answer.rows()}) == 1
+        assert answer._repr_html_().count("<tr>") == 1 + len(answer.rows())
