@@ -20,6 +20,7 @@ _TOGETHER = {
         "tests/contract/",
         "tests/deploy/test_check_script.py",
         "tests/deploy/test_dashboards.py",
+        "tests/docs/test_notebooks.py",
         "tests/e2e/test_local_system.py",
         "tests/e2e/test_page_demo.py",
     ),
