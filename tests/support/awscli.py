@@ -12,17 +12,15 @@ import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import boto3
 import jmespath
-import typer
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 from botocore.model import Shape
-
-from tests.support import aws
 
 _EVERYWHERE = {"query", "output", "region", "cli-binary-format", "no-cli-pager"}
 _ZIP = "zip-file"
@@ -41,13 +39,13 @@ def main(arguments: Sequence[str]) -> int:
             return _wait(service, rest)
         return _call(service, operation, rest)
     except UsageError as exc:
-        typer.echo(f"aws: [ERROR]: {exc}", err=True)
+        _say(f"aws: [ERROR]: {exc}", sys.stderr)
         return 252
     except (ClientError, WaiterError) as exc:
-        typer.echo(f"\n{exc}", err=True)
+        _say(f"\n{exc}", sys.stderr)
         return 254
     except BotoCoreError as exc:
-        typer.echo(f"\n{exc}", err=True)
+        _say(f"\n{exc}", sys.stderr)
         return 252
 
 
@@ -184,13 +182,17 @@ def _literal(text: str) -> str | bool:
     return {"true": True, "false": False}.get(text, text)
 
 
+def _say(text: object, stream: TextIO = sys.stdout) -> None:
+    stream.write(f"{text}\n")
+
+
 def _show(response: Any, options: dict[str, list[str]]) -> None:
     if "query" in options:
         response = jmespath.search(options["query"][0], response)
     if options.get("output") == ["text"]:
-        typer.echo("\n".join(_lines(response)))
+        _say("\n".join(_lines(response)))
     elif response not in ({}, None):
-        typer.echo(json.dumps(response, indent=4, default=str))
+        _say(json.dumps(response, indent=4, default=str))
 
 
 def _lines(response: Any) -> Iterator[str]:
@@ -226,7 +228,7 @@ def _s3(operation: str, arguments: Sequence[str]) -> int:
     client = _client("s3")
     if operation == "mb":
         client.create_bucket(Bucket=_place(paths[0])[0])
-        typer.echo(f"make_bucket: {_place(paths[0])[0]}")
+        _say(f"make_bucket: {_place(paths[0])[0]}")
     elif operation == "cp":
         _copy(client, *paths, recursive="recursive" in options)
     else:
@@ -234,7 +236,9 @@ def _s3(operation: str, arguments: Sequence[str]) -> int:
         for entry in client.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", ()):
             if operation == "rm":
                 client.delete_object(Bucket=bucket, Key=entry["Key"])
-            typer.echo(f"{entry['LastModified']:%Y-%m-%d %H:%M:%S} {entry['Size']:10} {entry['Key']}")
+                _say(f"delete: s3://{bucket}/{entry['Key']}")
+                continue
+            _say(f"{entry['LastModified']:%Y-%m-%d %H:%M:%S} {entry['Size']:10} {entry['Key']}")
     return 0
 
 
@@ -250,7 +254,7 @@ def _copy(client: Any, source: str, target: str, *, recursive: bool) -> None:
         bucket, key = _place(source)
         path = Path(target) / Path(key).name if target.endswith(("/", ".")) else Path(target)
         client.download_file(bucket, key, str(path))
-        typer.echo(f"download: {source} to {path}")
+        _say(f"download: {source} to {path}")
         return
     bucket, key = _place(target)
     root = Path(source)
@@ -259,7 +263,7 @@ def _copy(client: Any, source: str, target: str, *, recursive: bool) -> None:
             inside = path.relative_to(root).as_posix() if recursive else path.name
             name = f"{key.rstrip('/')}/{inside}".lstrip("/") if recursive or not key or key.endswith("/") else key
             client.upload_file(str(path), bucket, name)
-            typer.echo(f"upload: {path} to s3://{bucket}/{name}")
+            _say(f"upload: {path} to s3://{bucket}/{name}")
 
 
 def _simulated(params: dict[str, Any]) -> Iterator[dict[str, str]]:
@@ -275,11 +279,28 @@ def _matches(patterns: str | list[str], name: str) -> bool:
     return any(fnmatch.fnmatchcase(name, one) for one in ([patterns] if isinstance(patterns, str) else patterns))
 
 
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Send what processes write elsewhere: a function's log is not what the caller sees."""
+    kept = [os.dup(stream) for stream in (1, 2)]
+    with Path(os.devnull).open("w") as nowhere:
+        for stream in (1, 2):
+            os.dup2(nowhere.fileno(), stream)
+        try:
+            yield
+        finally:
+            for stream, copy in zip((1, 2), kept, strict=True):
+                os.dup2(copy, stream)
+                os.close(copy)
+
+
 def _invoked(params: dict[str, Any], file: Path) -> dict[str, Any]:
     """Run the function as it was created; write its response into the file."""
+    from tests.support import aws  # noqa: PLC0415 - seconds that no other command waits for
+
     function = _client("lambda").get_function_configuration(FunctionName=params["FunctionName"])
     variables = function.get("Environment", {}).get("Variables", {})
-    with aws.lambda_function(function["Handler"], **variables) as api:
+    with _silence(), aws.lambda_function(function["Handler"], **variables) as api:
         kind, answer = api.invoke(json.loads(params["Payload"]))
     file.write_text(json.dumps(answer))
     return {"StatusCode": 200, "ExecutedVersion": "$LATEST"} | (
