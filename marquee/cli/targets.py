@@ -20,8 +20,6 @@ def targets_of(out: str | None, files: Sequence[str]) -> Mapping[str, Path]:
     """Return FILE → where to draw it; empty without --draw. Creates missing folders. Raises BadParameter."""
     if out is None:
         return {}
-    if any(map(is_s3, files)):
-        _check_s3()
     pattern = _pattern(out)
     if len(files) > 1 and "{stem}" not in pattern:
         raise typer.BadParameter(
@@ -29,6 +27,8 @@ def targets_of(out: str | None, files: Sequence[str]) -> Mapping[str, Path]:
         )
     targets = {file: Path(pattern.replace("{stem}", _stem(file))) for file in files}
     _refuse_overwriting(targets)
+    if any(map(is_s3, files)):
+        _check_s3()
     for folder in {target.parent for target in targets.values()}:
         _create(folder)
     return targets

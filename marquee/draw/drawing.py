@@ -51,11 +51,11 @@ def _paint(picture: Image.Image, layout: Layout) -> Image.Image:
     """Return a copy of the picture with boxes and plates, and the legend below it."""
     image = _with_room(picture, layout.legend)
     canvas = ImageDraw.Draw(image)
-    for mark in layout.marks:
+    for mark in {(mark.item.kind, mark.item.color, mark.item.box): mark for mark in layout.marks}.values():
         _draw_box(canvas, mark, layout.line_width)
     for mark in layout.marks:
         if mark.plate:
-            _draw_plate(canvas, mark.plate, mark.item.color)
+            _draw_plate(canvas, mark.plate, mark.item.color, layout.line_width)
     if layout.legend:
         _draw_legend(canvas, layout.legend)
     return image
@@ -92,11 +92,11 @@ def _dashes(box: Rectangle, line: int) -> Iterator[tuple[float, float, float, fl
         yield from ((left, start, left, end), (right, start, right, end))
 
 
-def _draw_plate(canvas: ImageDraw.ImageDraw, plate: Plate, color: str) -> None:
+def _draw_plate(canvas: ImageDraw.ImageDraw, plate: Plate, color: str, line: int) -> None:
     if plate.line:
         ends = (plate.line.x1, plate.line.y1, plate.line.x2, plate.line.y2)
-        canvas.line(ends, fill=HALO, width=4)
-        canvas.line(ends, fill=color, width=2)
+        canvas.line(ends, fill=HALO, width=line + 2)
+        canvas.line(ends, fill=color, width=line)
     if not plate.is_bare:
         canvas.rectangle(plate.area.edges, fill=color, outline=text_color(color))
     _write(canvas, plate.writing(color), rim=rim_of(plate.font_size) if plate.is_bare else 0)

@@ -22,7 +22,7 @@ def svg_of(content: bytes, picture: Image.Image, layout: Layout) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{total}" viewBox="0 0 {width} {total}">',
             f'<image width="{width}" height="{height}" href="{data_uri(content, picture)}"/>',
             *(_box(mark, layout.line_width) for mark in layout.marks),
-            *(_plate(mark.plate, mark.item.color) for mark in layout.marks if mark.plate),
+            *(_plate(mark.plate, mark.item.color, layout.line_width) for mark in layout.marks if mark.plate),
             *(_legend(layout.legend) if layout.legend else ()),
             "</svg>\n",
         ]
@@ -41,23 +41,22 @@ def _box(mark: Mark, line: int) -> str:
     )
 
 
-def _plate(plate: Plate, color: str) -> str:
+def _plate(plate: Plate, color: str, line: int) -> str:
     kind, writing = "number" if plate.is_number else "plate", plate.writing(color)
     if plate.is_bare:
         rim = f' stroke="{HALO}" stroke-width="{2 * rim_of(plate.font_size)}" paint-order="stroke"'
         return _text(kind, writing, rim)
     ground = f'<rect class="{kind}" {_area(plate.area)} fill="{color}" stroke="{text_color(color)}"/>'
-    return _line(plate, color) + ground + _text(kind, writing)
+    return _leader(plate, color, line) + ground + _text(kind, writing)
 
 
-def _line(plate: Plate, color: str) -> str:
-    if plate.line is None:
+def _leader(plate: Plate, color: str, width: int) -> str:
+    if (line := plate.line) is None:
         return ""
-    line = plate.line
     ends = f'x1="{line.x1:.1f}" y1="{line.y1:.1f}" x2="{line.x2:.1f}" y2="{line.y2:.1f}"'
     return (
-        f'<line class="halo" {ends} stroke="{HALO}" stroke-width="4"/>'
-        f'<line class="leader" {ends} stroke="{color}" stroke-width="2"/>'
+        f'<line class="halo" {ends} stroke="{HALO}" stroke-width="{width + 2}"/>'
+        f'<line class="leader" {ends} stroke="{color}" stroke-width="{width}"/>'
     )
 
 

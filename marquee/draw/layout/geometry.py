@@ -98,6 +98,10 @@ class Space:
         """Return whether the rectangle is in the picture and touches none that is taken, but perhaps its own box."""
         if area.left < 0 or area.top < 0 or area.right > self.width or area.bottom > self.height:
             return False
+        return self.is_clear(area, own)
+
+    def is_clear(self, area: Rectangle, own: Rectangle | None = None) -> bool:
+        """Return whether the rectangle, in the picture or not, touches none that is taken, but perhaps its own box."""
         return not any(other is not own and area.overlaps(other) for other in self._near(area))
 
     def is_free_line(self, line: Line, own: Rectangle) -> bool:

@@ -20,6 +20,8 @@ _DIRECTIONS = tuple((math.cos(turn * math.pi / 8), math.sin(turn * math.pi / 8))
 _DISTANCES = (0.7, 1.5, 2.5, 4.0)
 """Of a plate at the end of a line, in its heights."""
 _MIN_SIDE_FOR_LEGEND = 100
+_MIN_TEXTS = 2
+"""Of an item: the third is shortened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,8 @@ class _Sizes:
 
     def letters(self, item: Item, text: str) -> int:
         """Return the size of letters that goes with the box: the plate is hardly wider than it."""
-        share, high = (0.16, self.high) if item.kind == "face" else (0.08, max(self.low, round(self.high / 2)))
+        is_name = item.kind == "face" and item.entry
+        share, high = (0.16, self.high) if is_name else (0.08, max(self.low, round(self.high / 2)))
         room = 1.6 * item.box.width / (width_of(text, 100) / 100 + 0.8)
         return min(max(round(min(share * item.box.height, room)), self.low), high)
 
@@ -94,7 +97,7 @@ def lay_out(content: Content, size: tuple[int, int], style: Style) -> Layout:
 
 def _sizes(size: tuple[int, int]) -> _Sizes:
     low = max(_MIN_FONT_SIZE, round(max(size) / 110))
-    return _Sizes(max(2, round(min(size) / 250)), low, max(low, round(min(size) / 16)))
+    return _Sizes(max(2, round(math.sqrt(size[0] * size[1]) / 300)), low, max(low, round(min(size) / 18)))
 
 
 def _attempts(content: Content, size: tuple[int, int], style: Style) -> "Iterator[_Attempt]":
@@ -162,21 +165,26 @@ class _Attempt:
                 self._space.take(part)
 
     def _places(self, item: Item) -> Iterator[Plate]:
-        """Yield plates that fit, best first."""
-        for text, size in self._variants(item):
-            extent = self._extent(text, size)
-            yield from (Plate(text, area, size) for area in self._beside(item, extent) if self._is_free(area, item))
-        if item.kind == "face" and item.entry and len(self._items) <= _MAX_FOR_SEARCH:
-            for text in item.texts[:2]:
-                yield from self._far(item, text, self._sizes.low)
+        """Yield plates that fit, best first: beside the box, then at the end of a line to it, then shortened."""
+        *whole, short = item.texts if len(item.texts) > _MIN_TEXTS else (*item.texts, "")
+        search = len(self._items) <= _MAX_FOR_SEARCH
+        yield from self._near(item, whole)
+        if search and item.kind == "face" and item.entry:
+            yield from self._far(item, whole[-1])
+        yield from self._near(item, [short] if short else [])
 
-    def _variants(self, item: Item) -> Iterator[tuple[str, int]]:
+    def _near(self, item: Item, texts: Sequence[str]) -> Iterator[Plate]:
+        """Yield plates beside the box: those away from other faces and names, which they might seem to be of, first."""
         low = self._sizes.low
-        texts = item.texts if self._level < 2 or not item.entry else item.texts[1:] or item.texts  # noqa: PLR2004 - the last
-        for text in texts:
+        for text in texts if self._level < 2 or not item.entry else texts[-1:]:  # noqa: PLR2004 - the last
             preferred = self._sizes.letters(item, text) if self._level == 0 else low
-            between = round((preferred + low) / 2)
-            yield from ((text, size) for size in dict.fromkeys((preferred, between, low)))
+            for size in dict.fromkeys((preferred, round((preferred + low) / 2), low)):
+                fitting = (area for area in self._beside(item, self._extent(text, size)) if self._is_free(area, item))
+                plates = [Plate(text, area, size) for area in fitting]
+                yield from sorted(plates, key=lambda plate: not self._is_alone(plate.area, item))
+
+    def _is_alone(self, area: Rectangle, item: Item) -> bool:
+        return self._space.is_clear(area.grown(0.7 * area.height), self._own.get(id(item.box)))
 
     def _extent(self, text: str, size: int) -> tuple[float, float]:
         return width_of(text, size) + 0.8 * size, 1.5 * size
@@ -206,8 +214,9 @@ class _Attempt:
             yield Rectangle(box.right + gap, top, width, height)
             yield Rectangle(box.left - gap - width, top, width, height)
 
-    def _far(self, item: Item, text: str, size: int) -> Iterator[Plate]:
-        """Yield places at the end of a line to the box."""
+    def _far(self, item: Item, text: str) -> Iterator[Plate]:
+        """Yield plates at the end of a line to the box."""
+        size = self._sizes.low
         box, (width, height) = item.box, self._extent(text, size)
         x, y = box.left + box.width / 2, box.top + box.height / 2
         for distance in _DISTANCES:

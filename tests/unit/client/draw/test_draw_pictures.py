@@ -157,6 +157,7 @@ def test_no_answer_ends_the_drawing(size: tuple[int, int], position: LabelPositi
     assert re.findall(r"""['"]-?(?:nan|inf)['"]|[\x00\x1b\u202e]""", svg) == []
 
 
+@pytest.mark.slow
 def test_thousands_of_faces_are_drawn_in_seconds(tmp_path: Path) -> None:
     """The time grows with the faces, not with their square."""
     verdicts = [_verdict((i % 50 / 50, i // 50 / 100, 0.02, 0.01), f"Person {i}") for i in range(5000)]
