@@ -39,7 +39,7 @@ def test_the_recipe_shows_who_is_in_the_demos_pictures(
     """Every cell runs; pictures, tables and drawings appear, with the right names."""
     folder = tmp_path / "docs" / "recipes"
     folder.mkdir(parents=True)
-    shutil.copytree(system.picture("both.jpg").parent, tmp_path / ".local" / "pictures")
+    shutil.copytree(system.state / "pictures", tmp_path / ".local" / "pictures")
     monkeypatch.setenv("MARQUEE_ADDRESS", system.address("gateway"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
