@@ -63,7 +63,10 @@ def _cell(result: RecognizerResult) -> str:
     ]
     unknown = sum(not face.candidates for face in result.faces)
     people += [f"{unknown} unknown"] if unknown else []
-    return "\n".join([*people, *(_with_score(label.name, label.score) for label in result.labels[:2])]) or "nothing"
+    labels = [_with_score(label.name, label.score) for label in result.labels[:2]]
+    return (
+        "\n".join([*people, *labels] or [warning.partition(":")[0].lower() for warning in result.warnings]) or "nothing"
+    )
 
 
 def _with_score(name: str, score: float) -> str:

@@ -30,7 +30,19 @@ def result_of(scores: Scores, faces: Faces | None, assets: Assets) -> pb.Recogni
 def _of_image(scores: Scores, assets: Assets) -> pb.RecognizerResult:
     if assets.kind == "identity":
         return pb.RecognizerResult(image_candidates=_candidates(scores, assets))
-    return pb.RecognizerResult(labels=[pb.Label(name=name, score=score) for name, score in assets.counting(scores)])
+    counting = assets.counting(scores)
+    labels = [pb.Label(name=name, score=score) for name, score in counting]
+    return pb.RecognizerResult(labels=labels, warnings=[] if counting else _doubts(scores, assets))
+
+
+def _doubts(scores: Scores, assets: Assets) -> list[str]:
+    """Say what a picture may be, of which one label is right and none counts."""
+    if assets.activation == "sigmoid":
+        return []
+    by_label = assets.by_label(scores)
+    best = int(np.argmax(by_label))
+    likeliest = f"the likeliest, {assets.labels[best]}, has {by_label[best]:.2f}"
+    return [f"Unsure: no label scores above {assets.threshold:g}; {likeliest}."]
 
 
 def _people(scores: Scores, faces: Faces, assets: Assets) -> pb.RecognizerResult:

@@ -72,10 +72,12 @@ async def test_best_label(tmp_path: Path, as_content: bool) -> None:  # noqa: FB
 
 
 async def test_no_label_below_threshold(tmp_path: Path) -> None:
-    """A best score that is not above the model's threshold gives no label and no error."""
+    """A best score that is not above the model's threshold gives no label, and says in words that it is unsure."""
     async with _loaded(write_brightness_model(tmp_path, threshold=0.85)) as recognizer:
-        assert not (await recognizer.recognize(_picture(204), _options())).labels
-        assert (await recognizer.recognize(_picture(230), _options())).labels
+        unsure = await recognizer.recognize(_picture(204), _options())
+        sure = await recognizer.recognize(_picture(230), _options())
+    assert (len(unsure.labels), len(sure.labels), len(sure.warnings)) == (0, 1, 0)
+    assert list(unsure.warnings) == ["Unsure: no label scores above 0.85; the likeliest, Bright, has 0.80."]
 
 
 async def test_legacy_float_model_of_another_size(tmp_path: Path) -> None:
