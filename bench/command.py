@@ -4,8 +4,9 @@ usage: PYTHONPATH=. python bench/command.py [--files 300] [--runs 5] [--slow 0.0
 
 Starts a server that answers every picture alike, at once. Prints Markdown rows: pictures a second of a loop of calls
 without records and output, and of `marquee recognize` as JSON, CSV and tables, with 4 and 16 jobs, each the best of
-RUNS in turn, and its share of the loop; the same against a server that takes SLOW seconds, by jobs; and the best time
-of whole processes: one picture, `import marquee` with a client, and the interpreter and gRPC alone.
+RUNS in turn, its share of the loop, and the processor's time a picture, which other work on the machine changes less;
+pictures a second against a server that takes SLOW seconds, by jobs; and the best time, and processor's time, of whole
+processes: one picture, `import marquee` with a client, and the interpreter and gRPC alone.
 """
 
 import argparse
@@ -18,7 +19,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 from PIL import Image
@@ -32,6 +35,17 @@ from tests.support.processes import free_port, spawn
 
 METHOD = "/marquee.v1.RecognizerService/RecognizeImage"
 OUTPUTS = ("json", "csv", "table")
+
+
+class Taken(NamedTuple):
+    """Seconds."""
+
+    wall: float
+    processor: float
+
+    def best(self, other: "Taken") -> "Taken":
+        """Return the less of each."""
+        return Taken(min(self.wall, other.wall), min(self.processor, other.processor))
 
 
 class Recognizer(grpc.GenericRpcHandler):
@@ -72,16 +86,18 @@ def main() -> None:
 
 def throughput(address: str, files: Sequence[str], runs: int) -> None:
     """Print the pictures a second of the loop and of each way to call the command."""
-    ways = {f"`-o {output} -j {jobs}`": (output, jobs) for output in OUTPUTS for jobs in (4, 16)}
-    best = dict.fromkeys(("loop of calls", *ways), 0.0)
+    ways: dict[str, Callable[[], object]] = {"loop of calls": partial(loop, address, files)}
+    for output in OUTPUTS:
+        for jobs in (4, 16):
+            ways[f"`-o {output} -j {jobs}`"] = partial(command, address, files, output, jobs)
+    best = {name: Taken(float("inf"), float("inf")) for name in ways}
     for _ in range(runs):
-        best["loop of calls"] = max(best["loop of calls"], len(files) / seconds(lambda: loop(address, files)))
-        for name, (output, jobs) in ways.items():
-            taken = seconds(lambda o=output, j=jobs: command(address, files, o, j))
-            best[name] = max(best[name], len(files) / taken)
-    print(f"| {len(files)} pictures | pictures/s | share of the loop |\n|---|---|---|")
-    for name, rate in best.items():
-        print(f"| {name} | {rate:.0f} | {rate / best['loop of calls']:.2f} |")
+        for name, way in ways.items():
+            best[name] = best[name].best(taken(way))
+    print(f"| {len(files)} pictures | pictures/s | share of the loop | processor, ms a picture |\n|---|---|---|---|")
+    for name, one in best.items():
+        share = best["loop of calls"].wall / one.wall
+        print(f"| {name} | {len(files) / one.wall:.0f} | {share:.2f} | {1000 * one.processor / len(files):.2f} |")
 
 
 def scaling(address: str, files: Sequence[str], slow: float) -> None:
@@ -89,7 +105,7 @@ def scaling(address: str, files: Sequence[str], slow: float) -> None:
     print(f"\n| `--jobs`, {1000 * slow:.0f} ms a picture | pictures/s | jobs / {slow} s |\n|---|---|---|")
     for jobs in (1, 4, 16, 64):
         some = files[: max(40, 8 * jobs)]
-        rate = len(some) / seconds(lambda some=some, jobs=jobs: command(address, some, "json", jobs))
+        rate = len(some) / taken(partial(command, address, some, "json", jobs)).wall
         print(f"| {jobs} | {rate:.0f} | {jobs / slow:.0f} |")
 
 
@@ -104,13 +120,13 @@ def processes(address: str, file: str, runs: int) -> None:
         "one picture, JSON": ["-m", "marquee", "recognize", "--address", address, file, "-o", "json"],
         "`marquee --help`": ["-m", "marquee", "--help"],
     }
-    best = dict.fromkeys(rows, float("inf"))
+    best = {name: Taken(float("inf"), float("inf")) for name in rows}
     for _ in range(runs):
         for name, arguments in rows.items():
-            best[name] = min(best[name], seconds(lambda arguments=arguments: execute(arguments)))
-    print("\n| whole process | s |\n|---|---|")
-    for name, taken in best.items():
-        print(f"| {name} | {taken:.2f} |")
+            best[name] = best[name].best(taken(partial(execute, arguments)))
+    print("\n| whole process | s | processor, s |\n|---|---|---|")
+    for name, one in best.items():
+        print(f"| {name} | {one.wall:.2f} | {one.processor:.2f} |")
 
 
 def loop(address: str, files: Sequence[str]) -> None:
@@ -135,11 +151,11 @@ def execute(arguments: Sequence[str]) -> None:
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """Return how long the function takes."""
-    begin = time.perf_counter()
+def taken(function: Callable[[], object]) -> Taken:
+    """Return how long the function takes, with the processes that it starts."""
+    begin, before = time.perf_counter(), os.times()
     function()
-    return time.perf_counter() - begin
+    return Taken(time.perf_counter() - begin, sum(os.times()[:4]) - sum(before[:4]))
 
 
 def pictures(folder: Path, number: int) -> list[str]:

@@ -31,7 +31,16 @@ if TYPE_CHECKING:
         RemovedFace,
         S3Object,
     )
-    from marquee.enums import EnrollmentState, Feature, Outcome, Policy, RecognizerState, TextType, VerdictState
+    from marquee.enums import (
+        EnrollmentState,
+        Feature,
+        Findings,
+        Outcome,
+        Policy,
+        RecognizerState,
+        TextType,
+        VerdictState,
+    )
     from marquee.errors import (
         Aborted,
         AlreadyExists,
@@ -70,7 +79,7 @@ if TYPE_CHECKING:
         UnknownRecognizer,
         Unreachable,
     )
-    from marquee.records import Status
+    from marquee.records import Listing, Status
     from marquee.requests import (
         CallOptions,
         EnrollmentOptions,
@@ -108,6 +117,7 @@ if TYPE_CHECKING:
         Text,
         Verdict,
     )
+    from marquee.sources import Picture
 
 __all__ = [
     "Aborted",
@@ -145,6 +155,7 @@ __all__ = [
     "FailedPrecondition",
     "Feature",
     "FeatureError",
+    "Findings",
     "GroupCalls",
     "ImageInfo",
     "ImageTooLarge",
@@ -156,6 +167,7 @@ __all__ = [
     "Label",
     "LabelInstance",
     "Landmark",
+    "Listing",
     "MarqueeError",
     "Model",
     "ModerationLabel",
@@ -168,6 +180,7 @@ __all__ = [
     "Person",
     "PersonFace",
     "PersonNotFound",
+    "Picture",
     "Policy",
     "Pose",
     "Price",
@@ -214,6 +227,7 @@ _MODULES = (
     "results",
     "enrollment",
     "requests",
+    "sources",
     "client",
     "async_client",
     "channels.connection",

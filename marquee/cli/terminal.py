@@ -64,6 +64,7 @@ class Progress:
 
     def __init__(self, total: int) -> None:
         self._bar = _bar() if total > 1 and sys.stderr.isatty() else None
+        self._is_in_the_way = sys.stdout.isatty()
         self._task = self._bar.add_task("", total=total) if self._bar else None
 
     def __enter__(self) -> Self:
@@ -84,8 +85,8 @@ class Progress:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Hide the bar while something is printed."""
-        if self._bar is None:
+        """Hide the bar while something is printed to the same terminal."""
+        if self._bar is None or not self._is_in_the_way:
             yield
             return
         self._bar.stop()
