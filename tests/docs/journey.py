@@ -1,8 +1,8 @@
-"""Type the README's demo and the recipes as somebody does who has nothing yet: `python -m tests.docs.journey [PAGE ...]`.
+"""Type the recipes as somebody does who has nothing yet: `python -m tests.docs.journey [PAGE ...]`.
 
-Clones this repository into an empty folder, with an empty home and none of this environment's packages, and types every
-command of the pages, those that download included. Ends with the first command that does not print what its page shows.
-Without PAGES, follows all recipes that need no TensorFlow. Needs the network, and takes minutes.
+In an empty folder and without this environment's packages it clones this repository as it is committed, makes the demo,
+and types every command of the pages. Ends with exit code 1 at the first that does not print what its page shows. Needs
+the network, and ten minutes.
 """
 
 import argparse
@@ -10,41 +10,33 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
-from tests.docs.reader import Reader
+from tests.docs.reader import Reader, newcomer
 from tests.support.pages import difference
 from tests.support.processes import ROOT
 
-_RECIPES = Path("docs/recipes")
-_PAGES = ("README", "street-labels", "enroll", "four-people", "least-privilege")
+_PAGES = ("README", "street-labels", "enroll", "four-people", "lambda", "least-privilege")
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Follow the pages; exit 1 and say what differs at the first command that fails."""
-    parser = argparse.ArgumentParser(prog="python -m tests.docs.journey", description=__doc__)
-    parser.add_argument("pages", nargs="*", default=_PAGES, help="pages of docs/recipes (default: %(default)s)")
-    args = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as life:
-        home = Path(folder, "home")
-        home.mkdir()
-        traveller = Traveller(Path(folder), home, life)
-        for page in args.pages:
-            _follow(traveller, ROOT / _RECIPES / f"{page}.md")
+    """Follow the pages, README first, which begins with the clone."""
+    parser = argparse.ArgumentParser(prog="python -m tests.docs.journey", description="Follow recipes from nothing.")
+    parser.add_argument("pages", nargs="*", default=_PAGES, help=f"pages of docs/recipes (default: {' '.join(_PAGES)})")
+    pages = dict.fromkeys(["README", *parser.parse_args(arguments).pages])
+    with tempfile.TemporaryDirectory() as folder, newcomer(Path(folder)) as reader:
+        for page in pages:
+            _follow(reader, ROOT / "docs" / "recipes" / f"{page}.md")
 
 
-def _follow(traveller: "Traveller", page: Path) -> None:
+def _follow(reader: Reader, page: Path) -> None:
     begin = time.monotonic()
-    for step, printed in traveller.follow(page):
-        differs = difference(step.output, printed) if step.output is not None else ""
-        if differs:
+    for step, printed in reader.follow(page):
+        if step.output is not None and (differs := difference(step.output, printed)):
             sys.exit(f"{page.name}: $ {step.command}\n{differs}\n\n{printed}")
-    sys.stdout.write(f"{page.name}: as it says, in {time.monotonic() - begin:.0f} s\n")
+    sys.stdout.write(f"{page.name}: prints what it shows, in {time.monotonic() - begin:.0f} s\n")
     sys.stdout.flush()
 
 
-class Traveller(Reader):
-    """A Reader with nothing but what the machine has; the first page begins with the clone."""
-
-    downloads = True
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -6,7 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -21,20 +21,25 @@ _OWN = {".git", ".local", ".venv", ".venv-train", "docs", "models", "dist", "bui
 
 
 class Reader:
-    """Types the pages' commands, but those that download."""
+    """Types the pages' commands; those that download only where nothing is installed."""
 
-    def __init__(self, folder: Path, files: Path, life: ExitStack) -> None:
+    def __init__(
+        self, folder: Path, files: Path, life: ExitStack, environment: Mapping[str, str], *, installs: bool = False
+    ) -> None:
         self.folder = folder
         self._files = files
         self._life = life
+        self._given = environment
+        self._installs = installs
         self._ports = {port: str(free_port()) for port in _PORTS}
         self._running: dict[str, tuple[subprocess.Popen[str], Path]] = {}
 
     def follow(self, page: Path) -> Iterator[tuple[Step, str]]:
         """Type the page's commands, each with what it prints."""
-        with terminal(self.folder, self._new(page.stem), **self._environment()) as shell:
+        place = self.folder if self.folder.exists() else self.folder.parent
+        with terminal(place, self._new(page.stem), **self._environment()) as shell:
             for block in blocks(page, "sh", "console"):
-                if "install" in block.marks:
+                if "install" in block.marks and not self._installs:
                     continue
                 if "background" in block.marks:
                     yield block.steps[-1], self._usual(self._start(block))
@@ -85,14 +90,8 @@ class Reader:
         return self._files / f"{len(list(self._files.iterdir()))}-{name}"
 
     def _environment(self) -> dict[str, str]:
-        return {
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "COLUMNS": "128",
-            "HOME": str(self._files),
-            "PATH": f"{self.folder / '.venv/bin'}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(self.folder),
-            "XDG_STATE_HOME": str(self._files / "state"),
-        }
+        kept = {"AWS_EC2_METADATA_DISABLED": "true", "COLUMNS": "128", "XDG_STATE_HOME": str(self._files / "state")}
+        return kept | dict(self._given)
 
     def _own(self, command: str) -> str:
         pattern = rf"(?<=[:= ])({'|'.join(self._ports)})\b"
@@ -122,8 +121,30 @@ def reader(folder: Path) -> Iterator[Reader]:
     checkout, files = folder / "marquee", folder / "files"
     files.mkdir(parents=True)
     _check_out(checkout)
+    path = f"{checkout / '.venv/bin'}{os.pathsep}{os.environ['PATH']}"
+    environment = {"HOME": str(files), "PATH": path, "PYTHONPATH": str(checkout)}
     with ExitStack() as life:
-        yield Reader(checkout, files, life)
+        yield Reader(checkout, files, life, environment)
+
+
+@contextmanager
+def newcomer(folder: Path) -> Iterator[Reader]:
+    """Yield a Reader in an empty folder, with none of this environment's packages, who installs what pages say.
+
+    Its `git clone "$REPOSITORY"` clones this repository; the AWS CLI alone is the tests'.
+    """
+    files, programs = folder / "files", folder / "programs"
+    files.mkdir(parents=True)
+    _aws(programs / "aws")
+    outside = [part for part in os.environ["PATH"].split(os.pathsep) if not part.startswith(sys.prefix)]
+    environment = {
+        "PATH": os.pathsep.join([str(programs), *outside]),
+        "PYTHONPATH": "",
+        "REPOSITORY": str(ROOT),
+        "VIRTUAL_ENV": "",
+    }
+    with ExitStack() as life:
+        yield Reader(folder / "marquee", files, life, environment, installs=True)
 
 
 def _check_out(folder: Path) -> None:
@@ -140,15 +161,18 @@ def _check_out(folder: Path) -> None:
     python = shlex.quote(sys.executable)
     _program(folder / ".venv/bin/python", f'exec {python} "$@"')
     _program(folder / ".venv/bin/marquee", f'exec {python} -m marquee "$@"')
-    _program(
-        folder / ".venv/bin/aws", f'PYTHONPATH={shlex.quote(str(ROOT))} exec {python} -m tests.support.awscli "$@"'
-    )
+    _aws(folder / ".venv/bin/aws")
     _program(folder / ".venv-train/bin/python", f'exec {shlex.quote(train_python())} "$@"')
     (folder / ".venv/bin/activate").write_text(f'PATH="{folder}/.venv/bin:$PATH"\n')
 
 
 _EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
 """Stands for the function's package, which `make lambda` downloads parts of."""
+
+
+def _aws(path: Path) -> None:
+    root, python = shlex.quote(str(ROOT)), shlex.quote(sys.executable)
+    _program(path, f'PYTHONPATH={root} exec {python} -m tests.support.awscli "$@"')
 
 
 def _program(path: Path, text: str) -> None:
