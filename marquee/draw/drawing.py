@@ -70,12 +70,12 @@ def _with_room(picture: Image.Image, legend: Legend | None) -> Image.Image:
 
 
 def _draw_box(canvas: ImageDraw.ImageDraw, mark: Mark, line: int) -> None:
-    left, top, right, bottom = mark.item.box.edges
+    box = mark.item.box.grown(line // 2)  # Pillow draws lines within a rectangle, an SVG on its edges
     if mark.item.kind == "face":
-        canvas.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=HALO, width=line + 2)
-        canvas.rectangle((left, top, right, bottom), outline=mark.item.color, width=line)
+        canvas.rectangle(box.grown(1).edges, outline=HALO, width=line + 2)
+        canvas.rectangle(box.edges, outline=mark.item.color, width=line)
         return
-    canvas.rectangle((left, top, right, bottom), outline=HALO, width=line)
+    canvas.rectangle(box.edges, outline=HALO, width=line)
     for part in _dashes(mark.item.box, line):
         canvas.line(part, fill=mark.item.color, width=line)
 
@@ -83,7 +83,7 @@ def _draw_box(canvas: ImageDraw.ImageDraw, mark: Mark, line: int) -> None:
 def _dashes(box: Rectangle, line: int) -> Iterator[tuple[float, float, float, float]]:
     """Yield the dashes of a label's box."""
     length, gap = dash_of(line)
-    left, top, right, bottom = (*(edge + line // 2 for edge in box.edges[:2]), *(e - line // 2 for e in box.edges[2:]))
+    left, top, right, bottom = box.edges
     for start in range(round(left), round(right), length + gap):
         end = min(start + length, right)
         yield from ((start, top, end, top), (start, bottom, end, bottom))
@@ -103,6 +103,7 @@ def _draw_plate(canvas: ImageDraw.ImageDraw, plate: Plate, color: str, line: int
 
 
 def _draw_legend(canvas: ImageDraw.ImageDraw, legend: Legend) -> None:
+    canvas.rectangle(legend.area.edges, fill=BACKGROUND)
     for ground, color in legend.grounds:
         canvas.rectangle(ground.edges, fill=color)
     for writing in legend.writings:

@@ -236,7 +236,10 @@ class _Attempt:
         width, height = self._extent(number, size)
         search = len(self._items) <= _MAX_FOR_SEARCH
         places = chain(self._beside(item, (width, height)), self._along(item.box, width, height) if search else ())
-        if area := next((area for area in places if self._is_free(area, item)), None):
+        free = sorted(
+            (area for area in places if self._is_free(area, item)), key=lambda area: not self._is_alone(area, item)
+        )
+        if area := next(iter(free), None):
             self._space.take(area.grown(1))
             return Plate(number, area, size, is_number=True)
         size = max(7, min(size, round(0.4 * item.box.height)))

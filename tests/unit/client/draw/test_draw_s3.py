@@ -2,6 +2,7 @@
 
 import io
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,6 +117,14 @@ def test_missing_credentials_are_told_before_any_call(
     result = _draw("s3://drawn/x/a.jpg")
     assert result.exit_code == 2
     assert message in result.stderr
+    assert peer.requests == []
+
+
+def test_a_missing_extra_is_told_before_any_call(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without boto3, nothing is sent, and the message says how to install it."""
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    result = _draw("s3://drawn/x/a.jpg")
+    assert (result.exit_code, "pip install 'marquee[s3]'" in result.stderr) == (2, True)
     assert peer.requests == []
 
 
