@@ -135,7 +135,7 @@ _VARY = (
     (re.compile(r"\b(127\.0\.0\.1|localhost):\d+"), r"\1:PORT"),
     (re.compile(r"\b[0-9a-f]{8}(?:-?[0-9a-f]{4,}){0,4}\b"), "HEX"),
     (re.compile(r"\b\d+(?:\.\d+)? (ms|s|seconds|KB|MB|MiB)\b"), r"N \1"),
-    (re.compile(r"\b(ok|partial|error|timeout) +\d+\b"), r"\1 N"),
+    (re.compile(r"\b(ok|partial|error|timeout|shed|skipped) +\d+\b"), r"\1 N"),
     (re.compile(r"│ \d+ │$", re.MULTILINE), "│ N │"),
 )
 """What differs from run to run, and what takes its place: colours, widths, dates, ports, digests, times."""
@@ -219,21 +219,3 @@ def terminal(folder: Path, files: Path, **environment: str) -> Iterator[Terminal
     bash = ["bash", "--noprofile", "--norc"]
     with spawn(bash, cwd=folder, env=os.environ | environment, stdin=subprocess.PIPE, text=True) as process:
         yield Terminal(process, files)
-
-
-@contextmanager
-def background(folder: Path, log: Path, step: Step, **environment: str) -> Iterator[None]:
-    """Keep the step's command running in a terminal of its own; yield once it has printed what the page shows."""
-    with (
-        log.open("w") as file,
-        spawn(
-            ["bash", "-c", step.command], cwd=folder, env=os.environ | environment, stdout=file, stderr=file
-        ) as process,
-    ):
-        wait_until(lambda: _shows(step, log) or process.poll() is not None, 3 * PATIENCE)
-        assert process.poll() is None, log.read_text()
-        yield
-
-
-def _shows(step: Step, log: Path) -> bool:
-    return not difference(f"{(step.output or '').rstrip()}\n…\n", log.read_text("utf-8", "replace"))
