@@ -343,7 +343,7 @@ _TOPS_OF_OTHERS = {
     *("client", "error", "google", "grpc", "http", "kubernetes", "model", "realm_access", "rpc"),
 }
 """How dotted names begin that are no value's: of Python, Google's and gRPC's packages, traces, hosts and claims."""
-_WRITTEN = ("models/mine",)
+_WRITTEN = ("models/mine", "models/keras/2", "models/keras/celebrity/2", "models/svm/people")
 """What the commands of pages write."""
 _ON_PURPOSE = {"recognizers.svm.gateway.timeot"}
 """What a page names because it does not exist."""
