@@ -13,6 +13,8 @@ _HISTORY = {"CHANGELOG.md", "RESULTS.md"}
 _FOLDERS = (".github", "bench", "deploy", "docs", "examples", "helm", "models", "tests/deploy")
 _MADE = {"new-recognizer.md": "focus"}
 """What pages have their readers make, which a test of each follows."""
+_TYPED = {("shell_variables", "one-host.md")}
+"""Left to a test that types the whole page."""
 PAGES = [
     path
     for path in (*sorted(ROOT.glob("*.md")), *(page for top in _FOLDERS for page in sorted((ROOT / top).rglob("*.md"))))
@@ -20,14 +22,14 @@ PAGES = [
 ]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in names.KINDS if kind != "shell_variables"])
+@pytest.mark.parametrize("kind", names.KINDS)
 def test_every_name_is_that_of_something(kind: str) -> None:
     """No page names what is not there."""
     wrong = [
         f"{path.relative_to(ROOT)}:{line} {name}"
         for path in PAGES
         for line, name in names.KINDS[kind](names.page_of(path))
-        if _MADE.get(path.name, "\n") not in name.lower()
+        if _MADE.get(path.name, "\n") not in name.lower() and (kind, path.name) not in _TYPED
     ]
     assert wrong == []
 
