@@ -103,11 +103,12 @@ def variables(page: Page) -> Wrong:
 
 
 def shell_variables(page: Page) -> Wrong:
-    """Variables that shell blocks use: the page itself gives them a value, or every shell has them."""
+    """Variables that shell blocks use: the page gives them a value, or says what they are; or every shell has them."""
     texts = [(block.line, block.text) for block in page.blocks if block.language in _SHELLS]
     known = (
         {name for _, text in texts for name in _assigned(text)} | _OF_EVERY_SHELL | _OF_CERTBOT | sources.variables()
     )
+    known |= {text.removeprefix("$") for _, text in page.spans if text.startswith("$")}
     for line, text in texts:
         for name in re.findall(r"\$\{?([A-Z][A-Z0-9_]*)", text):
             if name not in known:
