@@ -16,8 +16,9 @@ import numpy as np
 import onnxruntime
 from PIL import Image as Pillow
 from PIL import ImageOps
+from sklearn.datasets import load_sample_images
 
-from local.pictures import PEOPLE, UNSEEN_SCENE, photo, picture_of, scene, variations
+from local.pictures import PEOPLE, UNSEEN_SCENE, photo, scene, variations
 from local.rekognition.vision.view import Vision
 from services.keras.assets import Assets, read_assets
 from services.runtime.images.image import Image
@@ -45,7 +46,7 @@ def main() -> None:
 def _sets(folders: Mapping[str, str]) -> Iterator[tuple[str, Iterable[Pillow.Image]]]:
     for name, folder in folders.items():
         yield name, _pictures(Path(folder))
-    yield "unseen scenes", (scene(UNSEEN_SCENE), picture_of("sklearn", "datasets/images/flower.jpg"))
+    yield "unseen scenes", (scene(UNSEEN_SCENE), *map(Pillow.fromarray, load_sample_images().images))
     fresh = [one for number, person in enumerate(PEOPLE) for one in variations(photo(person), _FRESH, _SEED + number)]
     yield "the demo's people", fresh
     yield "the same, mirrored", map(ImageOps.mirror, fresh)

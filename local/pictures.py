@@ -28,19 +28,19 @@ UNSEEN_SCENE = "coffee.png"
 
 def photo(person: str) -> Image.Image:
     """Return the unchanged photo of one of PEOPLE."""
-    return picture_of(*PEOPLE[person])
+    return _open(*PEOPLE[person])
 
 
 def scene(name: str) -> Image.Image:
     """Return one of SCENES: a picture that shows nobody."""
-    return picture_of("skimage", f"data/{name}")
+    return _open("skimage", f"data/{name}")
 
 
 def variations(picture: Image.Image, count: int, seed: int) -> Iterator[Image.Image]:
     """Yield training pictures: the picture rotated a little, cropped, relit and recompressed at random."""
     random = np.random.default_rng(seed)
     for _ in range(count):
-        yield _recompress(relight(_crop(turn(picture, random), random), random), int(random.integers(60, 96)))
+        yield _recompress(_relight(_crop(_turn(picture, random), random), random), int(random.integers(60, 96)))
 
 
 def demo_pictures() -> dict[str, Image.Image]:
@@ -84,13 +84,22 @@ def write_variations(portraits: Path, folder: Path, count: int = 12, seed: int =
         _write(variations(Image.open(path).convert("RGB"), count, seed + number), folder / path.parent.name, path.stem)
 
 
-def picture_of(package: str, path: str) -> Image.Image:
-    """Return a picture that ships with the package, on white. Raises FileNotFoundError."""
+def write_training_labels(folder: Path, count: int = 120, seed: int = 11) -> None:
+    """Write FOLDER/Celebrity/*.jpg and FOLDER/Non-Celebrity/*.jpg for the Keras trainer."""
+    for number, person in enumerate(PEOPLE):
+        _write(variations(photo(person), count, seed + number), folder / "Celebrity", prefix=f"{number}-")
+    scenes = [name for name in SCENES if name != UNSEEN_SCENE]
+    each = len(PEOPLE) * count // len(scenes)
+    for number, name in enumerate(scenes):
+        pictures = variations(scene(name), each, seed + 100 + number)
+        _write(pictures, folder / "Non-Celebrity", prefix=f"{number}-")
+
+
+def _open(package: str, path: str) -> Image.Image:
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(f"{path}: install the package {package}")
-    picture = Image.open(Path(spec.submodule_search_locations[0]) / path).convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    return Image.open(Path(spec.submodule_search_locations[0]) / path).convert("RGB")
 
 
 def _write(pictures: Iterator[Image.Image], folder: Path, prefix: str = "") -> None:
@@ -99,8 +108,7 @@ def _write(pictures: Iterator[Image.Image], folder: Path, prefix: str = "") -> N
         picture.save(folder / f"{prefix}{number:03}.jpg", quality=92)
 
 
-def turn(picture: Image.Image, random: np.random.Generator) -> Image.Image:
-    """Return the picture turned by up to 8 degrees."""
+def _turn(picture: Image.Image, random: np.random.Generator) -> Image.Image:
     return picture.rotate(float(random.uniform(-8, 8)), Image.Resampling.BICUBIC)
 
 
@@ -111,8 +119,7 @@ def _crop(picture: Image.Image, random: np.random.Generator) -> Image.Image:
     return picture.crop((int(left * width), int(top * height), int((1 - right) * width), int((1 - bottom) * height)))
 
 
-def relight(picture: Image.Image, random: np.random.Generator) -> Image.Image:
-    """Return the picture a little brighter or darker, with more or less contrast."""
+def _relight(picture: Image.Image, random: np.random.Generator) -> Image.Image:
     brighter = ImageEnhance.Brightness(picture).enhance(float(random.uniform(0.7, 1.3)))
     return ImageEnhance.Contrast(brighter).enhance(float(random.uniform(0.8, 1.2)))
 
@@ -139,10 +146,13 @@ def main() -> None:
     sets = {
         "demo": write_demo,
         "gallery": write_gallery,
+        "labels": write_training_labels,
         "people": write_training_people,
     }
     parser = argparse.ArgumentParser(prog="python -m local.pictures", description="Write a set of the demo's pictures.")
-    parser.add_argument("set", choices=sets, help="demo, gallery, or the training set of the SVM (people)")
+    parser.add_argument(
+        "set", choices=sets, help="demo, gallery, or the training set of Keras (labels) or the SVM (people)"
+    )
     parser.add_argument("folder", type=Path, help="folder to write into")
     parser.add_argument(
         "--portraits", type=Path, metavar="DIR", help="write variations of these people instead: DIR/NAME/*.jpg"
