@@ -25,7 +25,7 @@ class Drawing:
         shown = content_of(recognition, self._picture.size, style)
         self._layout = lay_out(shown, self._picture.size, style)
         texts = [item.title for item in shown.items if item.texts]
-        self.notes = tuple(note for note in (*shown.notes, note_on((*texts, shown.remark))) if note)
+        self.notes = tuple(note for note in (*shown.notes, note_on((*texts, *shown.remarks))) if note)
         """Sentences on what is not drawn, such as letters that no font has."""
 
     def image(self) -> Image.Image:

@@ -1,11 +1,14 @@
 """Pictures in S3, fetched to be drawn into with the caller's own credentials."""
 
+import re
 from functools import cached_property
 from importlib.util import find_spec
 from typing import Any
 
 from marquee.sources import MAX_IMAGE_BYTES, s3_object_of
 
+_PASSWORD = re.compile(r"//[^/\s]*@")
+"""User and password in the URL of an endpoint."""
 _EXTRA = "pip install 'marquee[s3]'"
 _REASONS = {
     "NoSuchKey": "there is no such object",
@@ -52,7 +55,7 @@ class Store:
         except ClientError as error:
             raise OSError(f"{url} cannot be fetched: {_reason(error)}.") from None
         except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
-            raise OSError(f"{url} cannot be fetched: {error}") from None
+            raise OSError(f"{url} cannot be fetched: {_PASSWORD.sub('//***@', str(error))}") from None
 
     def _read(self, url: str) -> bytes:
         s3_object = s3_object_of(url)

@@ -20,7 +20,6 @@ _MAX_CHARACTERS = 60
 _SHORT = 10
 """Characters below which a name is not shortened."""
 MAX_LABEL_BOXES = 5000
-_MAX_REMARKS = 40
 _HAS_CAPTION = (VerdictState.IDENTIFIED, VerdictState.DISAGREE)
 
 
@@ -47,7 +46,7 @@ class Content:
     items: Sequence[Item]
     faces: Sequence[Rectangle]
     """Those of the picture, drawn or not: nothing covers them."""
-    remark: str
+    remarks: Sequence[str]
     """Labels without a box."""
     notes: Sequence[str]
     """About what is left out."""
@@ -59,17 +58,18 @@ def content_of(recognition: Recognition, size: tuple[int, int], style: Style) ->
     faces = [(verdict, box) for verdict in verdicts if (box := pixels_of(verdict.box, size))]
     boxes = style.boxes or (Findings.FACES if faces else Findings.LABELS)
     items: list[Item] = []
-    remark, notes = "", []
+    remarks: list[str] = []
+    notes: list[str] = []
     if boxes is not Findings.FACES:
         found = [item for index, label in enumerate(labels) for item in _label_items(label, index, size, style)]
         items += sorted(found, key=lambda item: -item.box.width * item.box.height)[:MAX_LABEL_BOXES]
         if len(found) > MAX_LABEL_BOXES:
             notes.append(f"Only the {MAX_LABEL_BOXES:,} largest of {len(found):,} boxes of labels are drawn.")
-        remark = _remark([label for label in labels if not label.instances])
+        remarks = [_scored(_label_name(label), label.score) for label in labels if not label.instances]
     if boxes is not Findings.LABELS:
         namesakes = _namesakes(verdicts)
         items += [_face_item(verdict, box, style, namesakes, crowd=len(faces) > _CROWD) for verdict, box in faces]
-    return Content(items, [box for _, box in faces], remark, notes)
+    return Content(items, [box for _, box in faces], remarks, notes)
 
 
 def _face_item(verdict: Verdict, box: Rectangle, style: Style, namesakes: dict[str, set[str]], *, crowd: bool) -> Item:
@@ -111,18 +111,15 @@ def _namesakes(verdicts: Sequence[Verdict]) -> dict[str, set[str]]:
 
 
 def _label_items(label: Label, index: int, size: tuple[int, int], style: Style) -> Iterator[Item]:
-    name = _shortened(clean(label.name), _MAX_CHARACTERS)
-    color = style.label_color(index)
+    name, color = _label_name(label), style.label_color(index)
     for instance in islice(label.instances, MAX_LABEL_BOXES):
         if box := pixels_of(instance.box, size):
             title = _scored(name, instance.score)
             yield Item("label", box, color, title, tuple(dict.fromkeys((title, name))), name)
 
 
-def _remark(labels: Sequence[Label]) -> str:
-    names = [_scored(_shortened(clean(label.name), _MAX_CHARACTERS), label.score) for label in labels[:_MAX_REMARKS]]
-    more = [f"and {len(labels) - _MAX_REMARKS} more"] if len(labels) > _MAX_REMARKS else []
-    return ", ".join((*names, *more))
+def _label_name(label: Label) -> str:
+    return _shortened(clean(label.name), _MAX_CHARACTERS)
 
 
 def _scored(name: str, score: float) -> str:

@@ -1,4 +1,4 @@
-"""The strip below a picture: what its numbers stand for, and labels that have no box."""
+"""The strip below a picture: what its numbers stand for, and what has no place in it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from marquee.draw.layout.geometry import Rectangle
 from marquee.draw.style import text_color
 
 MAX_ENTRIES = 300
+_MAX_REMARKS = 40
 BACKGROUND = "#ffffff"
 _LETTERS = "#1b1f24"
 
@@ -32,8 +33,8 @@ class Legend:
     writings: Sequence[Writing]
 
 
-def legend_of(entries: Sequence[Entry], remark: str, size: tuple[int, int], font_size: int) -> Legend:
-    """Return the strip below a picture of that size: the entries in columns, then the remark."""
+def legend_of(entries: Sequence[Entry], remarks: Sequence[str], size: tuple[int, int], font_size: int) -> Legend:
+    """Return the strip below a picture of that size: the entries in columns, then the remarks."""
     padding, row = 0.8 * font_size, 1.8 * font_size
     room = size[0] - 2 * padding
     badge = max((width_of(entry.number, font_size) for entry in entries), default=0.0) + padding
@@ -50,7 +51,7 @@ def legend_of(entries: Sequence[Entry], remark: str, size: tuple[int, int], font
         writings.append(Writing(entry.number, left + badge / 2, y, font_size, text_color(entry.color)))
         text = _fitting(entry.text, room / columns - badge - font_size, font_size)
         writings.append(_beginning(text, ground.right + 0.5 * font_size, y, font_size))
-    lines = list(_wrapped(remark, room, font_size))
+    lines = list(_wrapped(remarks, room, font_size))
     top = size[1] + padding + rows * row
     writings += [_beginning(line, padding, top + (index + 0.5) * row, font_size) for index, line in enumerate(lines)]
     height = round(2 * padding + (rows + len(lines)) * row)
@@ -70,14 +71,16 @@ def _fitting(text: str, width: float, font_size: int) -> str:
     return short
 
 
-def _wrapped(text: str, width: float, font_size: int) -> Iterator[str]:
-    """Yield lines of at most that width, broken after commas."""
+def _wrapped(remarks: Sequence[str], width: float, font_size: int) -> Iterator[str]:
+    """Yield lines of at most that width."""
+    more = [f"and {len(remarks) - _MAX_REMARKS} more"] if len(remarks) > _MAX_REMARKS else []
     line = ""
-    for part in text.split(", ") if text else ():
-        longer = f"{line}, {part}" if line else part
-        if line and width_of(longer, font_size) > width:
+    for remark in (*remarks[:_MAX_REMARKS], *more):
+        part = _fitting(remark, width - font_size, font_size)  # and a comma
+        if line and width_of(f"{line}, {part},", font_size) > width:
             yield f"{line},"
-            longer = _fitting(part, width, font_size)
-        line = longer
+            line = part
+        else:
+            line = f"{line}, {part}" if line else part
     if line:
         yield line

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from dataclasses import dataclass, replace
+from itertools import chain, product
 
 from marquee.draw.fonts import Writing, width_of
 from marquee.draw.layout.captions import Content, Item
 from marquee.draw.layout.geometry import Line, Rectangle, Space
 from marquee.draw.layout.legend import MAX_ENTRIES, Entry, Legend, legend_of
-from marquee.draw.style import LabelPosition, Style, text_color
+from marquee.draw.style import LabelPosition, Style, rim_of, text_color
 
 _MIN_FONT_SIZE = 10
 _MAX_FOR_SEARCH = 200
@@ -19,6 +19,8 @@ _MAX_EACH_SIZE = 24
 _DIRECTIONS = tuple((math.cos(turn * math.pi / 8), math.sin(turn * math.pi / 8)) for turn in range(16))
 _DISTANCES = (0.7, 1.5, 2.5, 4.0)
 """Of a plate at the end of a line, in its heights."""
+_GRID = 6
+"""Steps from one side of a box to the other, where a number may stand on it."""
 _MIN_SIDE_FOR_LEGEND = 100
 _MIN_TEXTS = 2
 """Of an item: the third is shortened."""
@@ -87,11 +89,11 @@ def lay_out(content: Content, size: tuple[int, int], style: Style) -> Layout:
     if style.position is LabelPosition.NONE:
         return Layout([Mark(item, None) for item in content.items], None, sizes.line)
     best = min(_attempts(content, size, style), key=_Attempt.missing)
-    entries, numbered = best.numbered() if min(size) >= _MIN_SIDE_FOR_LEGEND else ({}, {})
+    has_legend = min(size) >= _MIN_SIDE_FOR_LEGEND
+    entries, numbered, rest = best.numbered() if has_legend else ({}, {}, [])
     marks = [Mark(item, numbered.get(index) or best.plates.get(index)) for index, item in enumerate(content.items)]
-    legend = None
-    if min(size) >= _MIN_SIDE_FOR_LEGEND and (entries or content.remark):
-        legend = legend_of([*entries.values()], content.remark, size, sizes.low)
+    remarks = (*dict.fromkeys(rest), *content.remarks)
+    legend = legend_of([*entries.values()], remarks, size, sizes.low) if has_legend and (entries or remarks) else None
     return Layout(marks, legend, sizes.line)
 
 
@@ -115,7 +117,7 @@ class _Attempt:
 
     def __init__(self, content: Content, size: tuple[int, int], position: LabelPosition, level: int) -> None:
         self._items, self._sizes, self._position, self._level = content.items, _sizes(size), position, level
-        self._space = Space(size)
+        self._space, self._written = Space(size), Space(size)
         self._own = {id(box): box.grown(self._sizes.line + 1) for box in content.faces}
         for box in self._own.values():
             self._space.take(box)
@@ -131,19 +133,23 @@ class _Attempt:
         left_out = sum(bool(item.entry) and index not in self.plates for index, item in enumerate(self._items))
         return left_out + far / 100
 
-    def numbered(self) -> tuple[dict[str, Entry], dict[int, Plate]]:
-        """Return entries of a legend, and plates with their numbers by index of the item."""
+    def numbered(self) -> tuple[dict[str, Entry], dict[int, Plate], list[str]]:
+        """Return entries of a legend, plates with their numbers by index of the item, and what has no number."""
         entries: dict[str, Entry] = {}
         plates: dict[int, Plate] = {}
+        rest: list[str] = []
         for index, item in enumerate(self._items):
             if not item.entry or index in self.plates:
                 continue
             key = item.entry if item.kind == "label" else f"{index}"
-            if key not in entries and len(entries) >= MAX_ENTRIES:
+            entry = entries.get(key) or Entry(f"{len(entries) + 1}", item.entry, item.color)
+            plate = self._number(item, entry.number) if key in entries or len(entries) < MAX_ENTRIES else None
+            if plate is None:
+                rest.append(item.entry)
                 continue
-            entry = entries.setdefault(key, Entry(f"{len(entries) + 1}", item.entry, item.color))
-            plates[index] = self._number(item, entry.number)
-        return entries, plates
+            entries[key], plates[index] = entry, plate
+            self._keep_free(plate)
+        return entries, plates, rest
 
     def _order(self) -> list[int]:
         """Return indices of items: names before labels before what has no name, those with the least room first."""
@@ -159,10 +165,13 @@ class _Attempt:
 
     def _take(self, index: int, plate: Plate) -> None:
         self.plates[index] = plate
-        self._space.take(plate.area.grown(2))
-        if plate.line:
-            for part in _parts(plate.line):
-                self._space.take(part)
+        self._keep_free(plate)
+
+    def _keep_free(self, plate: Plate) -> None:
+        """Let nothing else be written on the plate and its line."""
+        for area in (plate.area.grown(2), *(_parts(plate.line) if plate.line else ())):
+            self._space.take(area)
+            self._written.take(area)
 
     def _places(self, item: Item) -> Iterator[Plate]:
         """Yield plates that fit, best first: beside the box, then at the end of a line to it, then shortened."""
@@ -230,8 +239,8 @@ class _Attempt:
                 if self._is_free(area, item) and self._space.is_free_line(line, own):
                     yield Plate(text, area, size, line)
 
-    def _number(self, item: Item, number: str) -> Plate:
-        """Return a number at the box, or on it if there is no room."""
+    def _number(self, item: Item, number: str) -> Plate | None:
+        """Return a number at the box, else at the end of a line, else on the box; None without any room."""
         size = self._sizes.low
         width, height = self._extent(number, size)
         search = len(self._items) <= _MAX_FOR_SEARCH
@@ -239,12 +248,36 @@ class _Attempt:
         free = sorted(
             (area for area in places if self._is_free(area, item)), key=lambda area: not self._is_alone(area, item)
         )
-        if area := next(iter(free), None):
-            self._space.take(area.grown(1))
-            return Plate(number, area, size, is_number=True)
-        size = max(7, min(size, round(0.4 * item.box.height)))
-        area = Rectangle(item.box.left, item.box.top, width_of(number, size), 1.2 * size)
-        return Plate(number, area, size, is_number=True, is_bare=True)
+        if free:
+            return Plate(number, free[0], size, is_number=True)
+        if search and item.kind == "face" and (plate := next(self._far(item, number), None)):
+            return replace(plate, is_number=True)
+        return self._number_on(item, number)
+
+    def _number_on(self, item: Item, number: str) -> Plate | None:
+        """Return a number without a ground, on its box, and of a label on no face."""
+        low, own = self._sizes.low, self._own.get(id(item.box))
+        sizes = dict.fromkeys((min(self._sizes.letters(item, number), 2 * low), low))
+        places = [(area, size) for size in sizes for area in self._on(item.box, number, size)]
+        places = [place for place in places if self._written.is_free(place[0])]
+        clear = [place for place in places if self._space.is_clear(place[0], own)]
+        for area, size in clear if item.kind == "label" else clear + places:
+            return Plate(number, area, size, is_number=True, is_bare=True)
+        return None
+
+    def _on(self, box: Rectangle, number: str, size: int) -> Iterator[Rectangle]:
+        """Yield places on the box for letters without a ground."""
+        inner = box.grown(-2 * self._sizes.line)
+        width, height = width_of(number, size) + 2 * rim_of(size), 1.2 * size
+        for row, column in product(range(_GRID + 1), repeat=2):
+            left = inner.left + (inner.width - width) * column / _GRID
+            top = inner.top + (inner.height - height) * row / _GRID
+            yield Rectangle(
+                min(max(left, 0.0), max(0.0, self._space.width - width)),
+                min(max(top, 0.0), max(0.0, self._space.height - height)),
+                width,
+                height,
+            )
 
     def _along(self, box: Rectangle, width: float, height: float) -> Iterator[Rectangle]:
         """Yield places along all sides of the box."""

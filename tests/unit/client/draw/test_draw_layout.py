@@ -57,6 +57,13 @@ def _texts(svg: ET.Element, *kinds: str) -> list[str]:
     return [text.text or "" for text in svg.iter(f"{SVG}text") if text.get("class") in (kinds or ("plate",))]
 
 
+def _written(svg: ET.Element, *kinds: str) -> list[Box]:
+    """Return where letters stand, those without a ground as well."""
+    found = [text for text in svg.iter(f"{SVG}text") if text.get("class") in kinds]
+    extents = [[float(text.get(name) or 0) for name in ("x", "y", "textLength", "font-size")] for text in found]
+    return [Box(x - width / 2, y - 0.7 * size, width, 0.7 * size) for x, y, width, size in extents]
+
+
 def _overlap(one: Box, other: Box) -> bool:
     beside = one.left + one.width <= other.left or other.left + other.width <= one.left
     return not beside and one.top < other.top + other.height and other.top < one.top + one.height
@@ -124,6 +131,10 @@ def test_plates_are_in_the_picture_and_on_nothing(
         assert plate.top >= 0
         assert plate.left + plate.width <= size[0] + 0.2
         assert plate.top + plate.height <= size[1] + 0.2
+    for kinds in (("plate", "number"), ("legend",)):
+        written = _written(svg, *kinds)
+        assert not [pair for pair in itertools.combinations(written, 2) if _overlap(*pair)]
+        assert all(text.left >= -1 and text.left + text.width <= size[0] + 1 for text in written)
 
 
 def test_boxes_are_fractions_of_the_upright_picture() -> None:
@@ -169,6 +180,31 @@ def test_a_face_that_fills_the_picture_is_in_the_legend() -> None:
     strip = _areas(svg, "legend")[0]
     assert (strip.top, strip.width) == (300, 400)
     assert int(svg.get("height") or 0) == 300 + strip.height
+
+
+@pytest.mark.parametrize("count", [2, 12])
+def test_faces_that_fill_the_picture_have_numbers_on_them(count: int) -> None:
+    """Each face of a grid without a gap has its number on itself alone, and its name in the legend."""
+    boxes = [Box(column / count, row / 2, 1 / count, 0.5) for column in range(count) for row in range(2)]
+    svg = _drawn([_verdict(box) for box in boxes], size=(800, 600))
+    faces, numbers = _areas(svg, "face"), _written(svg, "number")
+    assert [[_overlap(face, number) for face in faces].count(True) for number in numbers] == [1] * 2 * count
+    assert _texts(svg, "legend").count("Eileen Collins 98%") == 2 * count
+
+
+def test_what_has_no_room_for_a_number_is_in_the_legend() -> None:
+    """Of many faces in one place, those for which there is no room at all are in the legend without a number."""
+    svg = _drawn([_verdict(Box(0.5, 0.5, 0.02, 0.02), f"Twin {index}") for index in range(42)])
+    texts = _texts(svg, "plate", "legend")
+    assert len(_texts(svg, "plate", "number")) < 42
+    assert all(any(f"Twin {index} 98%" in text for text in texts) for index in range(42))
+
+
+def test_a_label_that_is_wider_than_the_picture_is_shortened() -> None:
+    """Labels without a box are in lines below the picture, each no wider than it."""
+    svg = _drawn(labels=[_label("Pneumonoultramicroscopicsilicovolcanoconiosis"), _label("Sky")], size=(120, 300))
+    assert [text[-1] for text in _texts(svg, "legend")] == [",", "%"]
+    assert all(text.left + text.width <= 120 for text in _written(svg, "legend"))
 
 
 @pytest.mark.parametrize(("others", "expected"), [(1, ["unknown"]), (12, [])])
