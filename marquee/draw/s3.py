@@ -7,7 +7,7 @@ from typing import Any
 
 from marquee.sources import MAX_IMAGE_BYTES, s3_object_of
 
-_PASSWORD = re.compile(r"//[^/\s]*@")
+_PASSWORD = re.compile(r"//.*@|[^\s/\"`]+@")
 """User and password in the URL of an endpoint."""
 _EXTRA = "pip install 'marquee[s3]'"
 _REASONS = {
@@ -49,11 +49,14 @@ class Store:
         Raises OSError, InvalidRequest.
         """
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - an extra
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415 - botocore's
 
         try:
             return self._read(url)
         except ClientError as error:
             raise OSError(f"{url} cannot be fetched: {_reason(error)}.") from None
+        except HTTPError:
+            raise OSError(f"{url} cannot be fetched: the connection has broken off.") from None
         except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
             raise OSError(f"{url} cannot be fetched: {_PASSWORD.sub('//***@', str(error))}") from None
 
@@ -62,9 +65,10 @@ class Store:
         version = {"VersionId": s3_object.version_id} if s3_object.version_id else {}
         answer = self._client.get_object(Bucket=s3_object.bucket, Key=s3_object.key, **version)
         with answer["Body"] as body:
-            if (size := answer["ContentLength"]) > MAX_IMAGE_BYTES:
-                raise OSError(f"{url} cannot be fetched: it has {size / 2**20:.1f} MiB, more than 15.")
-            content: bytes = body.read()
+            content: bytes = body.read(MAX_IMAGE_BYTES + 1)
+            if len(content) > MAX_IMAGE_BYTES:
+                raise OSError(f"{url} cannot be fetched: it has more than 15 MiB.")
+            body.read()  # nothing more, or an error if the connection has broken off
         return content
 
     @cached_property

@@ -255,13 +255,13 @@ class _Attempt:
         return self._number_on(item, number)
 
     def _number_on(self, item: Item, number: str) -> Plate | None:
-        """Return a number without a ground, on its box, and of a label on no face."""
+        """Return a number without a ground, on its box alone; else of a face, on others' boxes as well."""
         low, own = self._sizes.low, self._own.get(id(item.box))
         sizes = dict.fromkeys((min(self._sizes.letters(item, number), 2 * low), low))
         places = [(area, size) for size in sizes for area in self._on(item.box, number, size)]
-        places = [place for place in places if self._written.is_free(place[0])]
-        clear = [place for place in places if self._space.is_clear(place[0], own)]
-        for area, size in clear if item.kind == "label" else clear + places:
+        free = (place for place in places if self._written.is_free(place[0]))
+        clear = (place for place in places if self._space.is_free(place[0], own))
+        for area, size in clear if item.kind == "label" else chain(clear, free):
             return Plate(number, area, size, is_number=True, is_bare=True)
         return None
 
@@ -269,9 +269,10 @@ class _Attempt:
         """Yield places on the box for letters without a ground."""
         inner = box.grown(-2 * self._sizes.line)
         width, height = width_of(number, size) + 2 * rim_of(size), 1.2 * size
-        for row, column in product(range(_GRID + 1), repeat=2):
-            left = inner.left + (inner.width - width) * column / _GRID
-            top = inner.top + (inner.height - height) * row / _GRID
+        steps = _GRID if len(self._items) <= _MAX_FOR_SEARCH else 1
+        for row, column in product(range(steps + 1), repeat=2):
+            left = inner.left + (inner.width - width) * column / steps
+            top = inner.top + (inner.height - height) * row / steps
             yield Rectangle(
                 min(max(left, 0.0), max(0.0, self._space.width - width)),
                 min(max(top, 0.0), max(0.0, self._space.height - height)),

@@ -2,7 +2,9 @@
 
 import io
 import os
+import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,7 +73,7 @@ def test_another_picture_than_the_recognized_one_is_noted(peer: Peer) -> None:
         ("s3://drawn/none.jpg", "there is no such object"),
         ("s3://nowhere/a.jpg", "there is no such bucket"),
         ("s3://drawn/x/a.jpg?versionId=other", "version"),
-        ("s3://drawn/large", "it has 15.0 MiB, more than 15"),
+        ("s3://drawn/large", "it has more than 15 MiB"),
     ],
 )
 def test_a_picture_that_cannot_be_fetched_keeps_its_answer(
@@ -96,6 +98,23 @@ def test_a_server_that_cannot_be_reached_is_named(peer: Peer, monkeypatch: pytes
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://ada:enigma@{host}")
     result = _draw("s3://drawn/x/a.jpg")
     assert (result.exit_code, host in result.stderr, "enigma" in result.stderr) == (1, True, False)
+
+
+def test_a_connection_that_breaks_off_is_an_error(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001
+    """A part of a picture is not drawn, and the answer is printed."""
+
+    def answer() -> None:
+        connection, _ = listener.accept()
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc")
+        connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        threading.Thread(target=answer, daemon=True).start()
+        result = _draw("s3://drawn/x/a.jpg")
+    assert (result.exit_code, "Eileen Collins" in result.stdout) == (1, True)
+    assert "the connection has broken off" in result.stderr
 
 
 @pytest.mark.parametrize(
