@@ -146,7 +146,7 @@ def build(
         _s3(s3, buckets, state if own.collections else None),
         _aws_rekognition(aws, s3, state, own),
         _tf_serving(tf_serving, model_base),
-        *(_server(name, servers[name], metrics[name], everywhere | settings[name]) for name in _SERVERS),
+        *(_server(name, servers[name], metrics[name], everywhere | settings.get(name, {})) for name in _SERVERS),
         _web(page, metrics["web"], host, servers["gateway"]),
     ]
     return Stack(parts, servers, page, metrics, _exports(servers["gateway"], s3, aws))
