@@ -50,7 +50,13 @@ def test_shell_accepts_the_block(block: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [each for each in manual.commands(_PAGE, "aws") if not re.search("get-login| wait ", each)]
+    "command",
+    [
+        each
+        for page in (_PAGE, ROOT / "docs" / "one-host.md")
+        for each in manual.commands(page, "aws")
+        if not re.search("get-login| wait ", each)
+    ],
 )
 def test_aws_has_the_command(command: str) -> None:
     """The operation and its options are in AWS's own service description, which requires no others."""

@@ -3,8 +3,6 @@
 import hashlib
 import re
 import shutil
-import socket
-import ssl
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -27,7 +25,6 @@ from services.runtime import status
 from services.runtime.settings import PREFIX, ProcessSettings
 from services.svm.settings import SvmSettings
 from services.web.settings import WebSettings
-from tests.deploy import manual
 from tests.deploy.machine import PAGE, Machine, installed
 from tests.support import pages
 from tests.support.pictures import jpeg
@@ -43,6 +40,7 @@ _SETTINGS: dict[str, type[ProcessSettings]] = {
     "keras": KerasSettings,
     "web": WebSettings,
 }
+_SETUP = ("Your values", "Packages and code", "Models", "Settings and tokens")
 _Call = Callable[[grpc.Channel, str], object]
 _HOPPER = jpeg(photo("Grace Hopper"))
 _LARGEST = 15 << 20
@@ -57,32 +55,29 @@ _RIGHTS = {
 
 @pytest.fixture(scope="module")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Follow the page, and run nginx, the gateway, the page and the SVM."""
-    with _prepared(tmp_path_factory.mktemp("machine")) as machine:
-        machine.start("svm")
-        machine.start("gateway")
-        machine.start("web")
-        machine.start_nginx()
+    """Follow the page up to the first caller: nginx, the gateway, the page, the SVM and Rekognition run."""
+    with Machine(tmp_path_factory.mktemp("machine")) as machine:
+        machine.read(*_SETUP, "Start", "Nginx")
         yield machine
 
 
-def _prepared(folder: Path) -> Machine:
-    """Follow the page up to the start of the servers."""
-    machine = Machine(folder)
-    machine.follow("groupadd")
-    machine.follow("rm -f /etc/nginx")
-    return machine
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """Run nginx alone."""
+    with Machine(tmp_path_factory.mktemp("front")) as machine:
+        machine.read(*_SETUP, "Nginx")
+        yield machine
 
 
 @pytest.fixture(scope="module")
 def token(machine: Machine) -> str:
     """Return the token of first-team, as the page makes it, which may recognize and enroll."""
-    return _known(machine, machine.follow("marquee auth token"))
+    return _known(machine, machine.follow("marquee auth token first-team"))
 
 
 def _known(machine: Machine, printed: str, port: int = 443) -> str:
     """Return the printed token once the gateway knows it."""
-    token = printed.strip()
+    (token,) = re.findall(r"^mq_\S+$", printed, re.MULTILINE) or [printed]
     wait_until(lambda: _refusal(machine, _list, token, port)[1] != "TOKEN_UNKNOWN")
     return token
 
@@ -284,7 +279,7 @@ def test_a_token_is_replaced(machine: Machine) -> None:
     old = _known(machine, machine.shell("marquee auth token second-team --register /etc/marquee/callers"))
     new = _known(machine, machine.shell("marquee auth token second-team --register /etc/marquee/callers"))
     assert [_refusal(machine, _list, one)[0] for one in (old, new)] == ["", ""]
-    machine.follow('sed -i "/^sha256:', OLD_TOKEN=old)
+    machine.follow("read -rs OLD_TOKEN", OLD_TOKEN=old)
     wait_until(lambda: _refusal(machine, _list, old)[1] == "TOKEN_UNKNOWN")
     assert _refusal(machine, _list, new)[0] == ""
 
@@ -292,12 +287,12 @@ def test_a_token_is_replaced(machine: Machine) -> None:
 def test_a_caller_is_locked_out(machine: Machine) -> None:
     """The page's command deletes every line of the caller, and of no other."""
     tokens = [
-        machine.shell(f"marquee auth token {name} --register /etc/marquee/callers").strip()
+        machine.shell(f"marquee auth token {name} --register /etc/marquee/callers").split()[0]
         for name in ("third-team", "third-team", "third-team-too")
     ]
     _known(machine, tokens[-1])
-    (block,) = [one for one in manual.blocks(PAGE) if one.startswith("sed -i '/ name=")]
-    machine.shell(block.replace("first-team", "third-team"))
+    (block,) = [one for one in pages.blocks(PAGE) if one.text.startswith("sed -i '/ name=")]
+    machine.shell(block.text.replace("first-team", "third-team"))
     wait_until(lambda: _refusal(machine, _list, tokens[0])[1] == "TOKEN_UNKNOWN")
     assert [_refusal(machine, _list, one)[1] for one in tokens] == ["TOKEN_UNKNOWN", "TOKEN_UNKNOWN", ""]
 
@@ -320,44 +315,19 @@ def test_the_gateways_own_token_is_replaced(machine: Machine, token: str) -> Non
     """After the page's commands, the recognizers know the restarted gateway by its new token alone."""
     old = (machine.folder / "etc/marquee/token").read_text()
     machine.follow("OLD_TOKEN=")
-    machine.restart("gateway")
     assert (machine.folder / "etc/marquee/token").read_text() != old
     assert len((machine.folder / "etc/marquee/gateways").read_text().splitlines()) == 1
     assert _refusal(machine, _recognize, token) == ("", "", "")
 
 
-def test_servers_without_nginx(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """They speak TLS themselves, get new certificates from certbot's hook, and show metrics to the loopback."""
-    monkeypatch.setenv("MARQUEE_WEB_GATEWAY_CA", str(tmp_path / "ca.pem"))  # of a certificate that is no public one
-    with _prepared(tmp_path) as machine:
-        machine.follow("install -d -m 750")
-        machine.start("gateway")
-        token = _known(machine, machine.follow("marquee auth token"), port=50051)
-        machine.follow("cat deploy/one-host/tls.env >> /etc/marquee/web.env")
-        machine.start("web")
-        with machine.browser(port=8080) as browser:
-            listed = browser.post(
-                "/marquee.v1.RecognizerService/ListRecognizers", json={}, headers=dict(_bearer(token))
-            )
-        assert listed.json()["gateway"] == "gateway"
-        renewed = machine.renew()
-        machine.follow("install -d -m 750")
-        where = ("localhost", machine.port(50051))
-        wait_until(lambda: ssl.get_server_certificate(where).split() == renewed.decode().split())
-        socket.create_server(("127.0.0.2", machine.port(9464))).close()
-
-
-def test_gateway_that_is_not_running(tmp_path: Path) -> None:
+def test_gateway_that_is_not_running(front: Machine) -> None:
     """While the gateway is not running, callers get UNAVAILABLE, which clients may retry."""
-    with _prepared(tmp_path) as machine:
-        machine.start_nginx()
-        assert _refusal(machine, _list) == ("UNAVAILABLE", "", "the gateway is not running")
+    assert _refusal(front, _list) == ("UNAVAILABLE", "", "the gateway is not running")
 
 
-def test_addresses_have_a_rate_limit(tmp_path: Path) -> None:
+def test_addresses_have_a_rate_limit(front: Machine) -> None:
     """An address that floods the machine gets RESOURCE_EXHAUSTED."""
-    with _prepared(tmp_path) as machine, machine.channel() as channel:
-        machine.start_nginx()
+    with front.channel() as channel:
         method = RecognizerServiceStub(channel).ListRecognizers
         calls = [method.future(pb.ListRecognizersRequest(), timeout=60) for _ in range(600)]
         codes = [call.code() for call in calls]
@@ -419,10 +389,3 @@ def test_gateway_calls_the_recognizers_ports() -> None:
     assert page["MARQUEE_WEB_GATEWAY"] == listening["gateway"]
     for address in (listening["gateway"], f"127.0.0.1:{page['MARQUEE_WEB_PORT']}"):
         assert f"server {address};" in (_ONE_HOST / "nginx.conf").read_text()
-
-
-@pytest.mark.parametrize("block", manual.blocks(PAGE), ids=lambda block: block.split("\n")[0][:40])
-def test_shell_accepts_the_manual(block: str) -> None:
-    """Bash accepts each block of the manual, and the files that it names exist."""
-    pages.check_shell(block)
-    assert all((ROOT / name).exists() for name in re.findall(r"(?<![\w/])deploy/one-host/[\w./@-]*\w", block))
