@@ -50,7 +50,7 @@ def test_settings_of_the_page_arrive(machine: Machine) -> None:
     )
     assert "MARQUEE_S3_ALLOWED=my-pictures/incoming/\n" in gateway
     assert "AWS_REGION=eu-west-1\n" in rekognition
-    assert '"cap' in machine.shell('marquee recognizers --address "https://$HOST:50051" --output json').lower()
+    assert "MARQUEE_REKOGNITION_DAILY_CAP_USD=7.5\n" in rekognition
 
 
 def test_a_new_certificate_is_used(machine: Machine) -> None:
