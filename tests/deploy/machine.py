@@ -137,7 +137,9 @@ class Machine:
         """Return the command with what a reader fills in: own values, and the last token where it waits for one."""
         command = re.sub(r"^(export (\w+)=)\S.*(?=  # yours)", _own_value, command, flags=re.MULTILINE)
         waits = re.compile(r"^read -rs (\w+)$", re.MULTILINE)
-        return waits.sub(lambda match: f"{match[1]}={environment.get(match[1], self._token)}", command)
+        return waits.sub(
+            lambda match: f"{match[1]}={environment.get(match[1], self._token)}\n{_known(match[1])}", command
+        )
 
     def shell(self, commands: str, **environment: str) -> str:
         """Run commands as on the machine, in one shell with those before; return what they print."""
@@ -301,6 +303,12 @@ class Machine:
 def reason(block: Block) -> str:
     """Return why the block is left out, "" if it is typed."""
     return next((why for beginning, why in LEFT_OUT.items() if block.text.startswith(beginning)), "")
+
+
+def _known(name: str) -> str:
+    """Return a command that waits until the gateway knows the token in the variable."""
+    call = 'MARQUEE_TOKEN="$0" marquee recognizers --address "https://$HOST"'
+    return f"timeout {PATIENCE} bash -c 'until {call}; do sleep 0.2; done' \"${name}\" >/dev/null 2>&1"
 
 
 def _own_value(match: re.Match[str]) -> str:

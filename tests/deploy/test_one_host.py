@@ -139,7 +139,7 @@ def test_health_is_visible_through_nginx(machine: Machine) -> None:
 
 def test_the_command_calls_over_https(machine: Machine, token: str) -> None:
     """What the page tells callers to type needs no tunnel."""
-    (machine.folder / "picture.jpg").write_bytes(_HOPPER)
+    (machine.folder / "opt/marquee/picture.jpg").write_bytes(_HOPPER)
     printed = machine.shell("marquee recognize --address https://$HOST:443 picture.jpg", MARQUEE_TOKEN=token)
     assert "Grace Hopper" in printed
 
