@@ -4,7 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from marquee.draw.layout.geometry import Rectangle, pixels_of
 from marquee.draw.style import Style
@@ -47,7 +47,7 @@ class Content:
     faces: Sequence[Rectangle]
     """Those of the picture, drawn or not: nothing covers them."""
     remarks: Sequence[str]
-    """Labels without a box."""
+    """People and labels without a box."""
     notes: Sequence[str]
     """About what is left out."""
 
@@ -57,31 +57,46 @@ def content_of(recognition: Recognition, size: tuple[int, int], style: Style) ->
     verdicts, labels = verdicts_of(recognition), labels_of(recognition)
     faces = [(verdict, box) for verdict in verdicts if (box := pixels_of(verdict.box, size))]
     boxes = style.boxes or (Findings.FACES if faces else Findings.LABELS)
+    namesakes = _namesakes(verdicts)
     items: list[Item] = []
     remarks: list[str] = []
     notes: list[str] = []
+    if style.boxes is not Findings.LABELS:
+        people = [verdict for verdict in verdicts if verdict.state in _HAS_CAPTION and not pixels_of(verdict.box, size)]
+        remarks += filter(None, (_title(verdict, namesakes) for verdict in people))
     if boxes is not Findings.FACES:
-        found = [item for index, label in enumerate(labels) for item in _label_items(label, index, size, style)]
-        items += sorted(found, key=lambda item: -item.box.width * item.box.height)[:MAX_LABEL_BOXES]
+        places = [list(_label_items(label, index, size, style)) for index, label in enumerate(labels)]
+        found = sorted(chain.from_iterable(places), key=lambda item: -item.box.width * item.box.height)
+        items += found[:MAX_LABEL_BOXES]
         if len(found) > MAX_LABEL_BOXES:
             notes.append(f"Only the {MAX_LABEL_BOXES:,} largest of {len(found):,} boxes of labels are drawn.")
-        remarks = [_scored(_label_name(label), label.score) for label in labels if not label.instances]
+        remarks += [
+            _scored(_label_name(label), label.score) for label, own in zip(labels, places, strict=True) if not own
+        ]
     if boxes is not Findings.LABELS:
-        namesakes = _namesakes(verdicts)
         items += [_face_item(verdict, box, style, namesakes, crowd=len(faces) > _CROWD) for verdict, box in faces]
     return Content(items, [box for _, box in faces], remarks, notes)
 
 
 def _face_item(verdict: Verdict, box: Rectangle, style: Style, namesakes: dict[str, set[str]], *, crowd: bool) -> Item:
-    name = _shortened(_name(verdict, namesakes), _MAX_CHARACTERS)
+    name, title = _short_name(verdict, namesakes), _title(verdict, namesakes)
     state = verdict.state.replace("_", " ").lower()
-    title = _scored(name, verdict.score) if verdict.state is VerdictState.IDENTIFIED else name
     color = style.color(verdict.state)
     if verdict.state not in _HAS_CAPTION or not name:
         texts = () if crowd else (title or state,)
         return Item("face", box, color, title or state, texts)
     half = () if len(name) <= _SHORT or "(" in name else (_shortened(name, max(_SHORT, len(name) // 2)),)
     return Item("face", box, color, title, (*dict.fromkeys((title, name)), *half), title)
+
+
+def _title(verdict: Verdict, namesakes: dict[str, set[str]]) -> str:
+    """Return the name, with the score if it is of one person."""
+    name = _short_name(verdict, namesakes)
+    return _scored(name, verdict.score) if name and verdict.state is VerdictState.IDENTIFIED else name
+
+
+def _short_name(verdict: Verdict, namesakes: dict[str, set[str]]) -> str:
+    return _shortened(_name(verdict, namesakes), _MAX_CHARACTERS)
 
 
 def _name(verdict: Verdict, namesakes: dict[str, set[str]]) -> str:

@@ -246,6 +246,22 @@ def test_boxes_are_those_that_are_asked_for(boxes: Findings | None, faces: int, 
     assert _texts(svg, "legend") == (["Street 88%"] if cars else [])
 
 
+@pytest.mark.parametrize(
+    ("boxes", "expected"),
+    [
+        (None, "Ada 98%, Car 88%, Sky 88%"),
+        (Findings.FACES, "Ada 98%"),
+        (Findings.LABELS, "Car 88%, Sky 88%"),
+        (Findings.ALL, "Ada 98%, Car 88%, Sky 88%"),
+    ],
+)
+def test_what_has_no_place_is_listed_below(boxes: Findings | None, expected: str) -> None:
+    """Beneath the picture stand a person and labels without a box, or with one that is outside the picture."""
+    ada = pb.Verdict(state=pb.VERDICT_STATE_IDENTIFIED, display_name="Ada", person_id="ada", score=0.98)
+    svg = _drawn([ada], [_label("Car", Box(2, 2, 1, 1)), _label("Sky")], style=Style(boxes=boxes))
+    assert _texts(svg, "legend") == [expected]
+
+
 def test_labels_are_drawn_where_there_is_no_face() -> None:
     """Without a face, the default is labels."""
     assert len(_areas(_drawn(labels=[_label("Car", Box(0.1, 0.6, 0.2, 0.2))]), "label")) == 1
