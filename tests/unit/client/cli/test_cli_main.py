@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -47,8 +48,9 @@ def test_without_arguments_there_is_help(arguments: tuple[str, ...]) -> None:
 
 
 def test_version() -> None:
-    """The option --version prints the package's version."""
-    assert _marquee("--version").stdout == "marquee 0.1.0\n"
+    """The option --version prints the version that stands in pyproject.toml."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert _marquee("--version").stdout == f"marquee {version}\n"
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:
