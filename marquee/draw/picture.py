@@ -24,7 +24,6 @@ _TURNS = {
 }
 _EMBEDDED_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 """Modes that every viewer of SVGs shows alike, which those of printing presses and 16 bits are not."""
-Image.MAX_IMAGE_PIXELS = None  # our own limit is checked
 
 
 def upright(content: bytes) -> Image.Image:
@@ -59,7 +58,10 @@ def encode(picture: Image.Image, kind: str) -> bytes:
 
 
 def _open(content: bytes) -> Image.Image:
-    stored = Image.open(io.BytesIO(content), formats=_FORMATS)
+    try:
+        stored = Image.open(io.BytesIO(content), formats=_FORMATS)
+    except Image.DecompressionBombError:
+        raise OSError("it has more than 50 megapixels") from None
     if stored.width * stored.height > _MAX_PIXELS:
         raise OSError(f"it has {stored.width}x{stored.height} pixels, more than 50 megapixels")
     return stored

@@ -236,7 +236,7 @@ class _Attempt:
                 area = Rectangle(middle_x - width / 2, middle_y - height / 2, width, height)
                 line = Line(*area.nearest(x, y), *box.nearest(middle_x, middle_y))
                 own = self._own.get(id(box), box)
-                if self._is_free(area, item) and self._space.is_free_line(line, own):
+                if self._space.is_free(area) and self._space.is_free_line(line, own):
                     yield Plate(text, area, size, line)
 
     def _number(self, item: Item, number: str) -> Plate | None:

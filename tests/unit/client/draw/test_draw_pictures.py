@@ -170,7 +170,8 @@ def test_thousands_of_faces_are_drawn_in_seconds(tmp_path: Path) -> None:
     "content",
     [
         *(b"", b"no picture", b"\xff\xd8\xff\xe0", _encoded(Image.new("RGB", (64, 64)), "PNG")[:60]),
-        *(_encoded(Image.new("RGB", (64, 64)), "GIF"), _encoded(Image.new("1", (8000, 7000)), "PNG")),
+        _encoded(Image.new("RGB", (64, 64)), "GIF"),
+        *(_encoded(Image.new("1", size), "PNG") for size in ((8000, 7000), (14000, 14000))),
     ],
 )
 @pytest.mark.parametrize("target", ["out.png", "out.svg"])
