@@ -156,7 +156,7 @@ def _face_row(verdict: Verdict) -> dict[str, Cell]:
         "state": str(verdict.state),
         "name": name_of(verdict),
         "person_id": verdict.person_id,
-        "score": verdict.score or None,
+        "score": verdict.score if verdict.state is VerdictState.IDENTIFIED else None,
         "support": "; ".join(f"{s.recognizer}={s.candidate.display_name} {s.candidate.score}" for s in verdict.support),
         **_box_cells(verdict.box),
     }

@@ -144,12 +144,9 @@ def _json_error(result: FileResult) -> dict[str, Any]:
 
 def csv_columns(findings: Findings) -> tuple[str, ...]:
     """Return the columns of a CSV of those rows; further ones come after those of faces."""
-    faces = ("file", *COLUMNS[Findings.FACES], "error")
-    return (
-        ("file", *COLUMNS[findings], "error")
-        if findings is Findings.LABELS
-        else tuple(dict.fromkeys((*faces, *COLUMNS[findings])))
-    )
+    columns = ("file", *COLUMNS[findings], "error")
+    faces = () if findings is Findings.LABELS else ("file", *COLUMNS[Findings.FACES], "error")
+    return tuple(dict.fromkeys((*faces, *columns)))
 
 
 def _csv_printer(findings: Findings) -> Printer:

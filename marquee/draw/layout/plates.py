@@ -234,7 +234,8 @@ class _Attempt:
                 middle_x = x + cos * (box.width / 2 + width / 2 + reach)
                 middle_y = y + sin * (box.height / 2 + height / 2 + reach)
                 area = Rectangle(middle_x - width / 2, middle_y - height / 2, width, height)
-                line = Line(*area.nearest(x, y), *box.nearest(middle_x, middle_y))
+                end = area.nearest(x, y)
+                line = Line(*end, *box.nearest(*end))
                 own = self._own.get(id(box), box)
                 if self._space.is_free(area) and self._space.is_free_line(line, own):
                     yield Plate(text, area, size, line)
