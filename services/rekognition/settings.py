@@ -3,10 +3,11 @@
 import math
 import re
 from contextlib import suppress
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator
+from botocore.loaders import Loader
+from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from services.rekognition.budget.prices import Api
@@ -15,7 +16,8 @@ from services.runtime.settings import LeafSettings
 
 DEFAULT_CAP_USD = 5
 _HIGHEST_CAP_USD = 10_000_000
-_AMAZON = re.compile(r"(^|\.)(amazonaws\.com(\.cn)?|api\.aws)$")
+_Rate: TypeAlias = Annotated[float, Field(gt=0, le=10_000)]
+_MicroUsd: TypeAlias = Annotated[int, Field(gt=0, le=1_000_000_000)]
 _COLLECTION = re.compile(r"[A-Za-z0-9_.-]{1,255}")
 
 
@@ -41,14 +43,12 @@ class RekognitionSettings(LeafSettings):
     rekognition_attempts: int = Field(
         5, ge=1, le=20, description="Maximum attempts per call if failures are transient, within the caller's deadline."
     )
-    rekognition_rate: float | None = Field(
+    rekognition_rate: _Rate | None = Field(
         None,
-        gt=0,
-        le=10_000,
         description="The account's AWS quota for each operation, in calls per second. Default: AWS's own for the "
         "operation and the region.",
     )
-    rekognition_rates: Annotated[dict[Api, PositiveFloat], NoDecode] = Field(
+    rekognition_rates: Annotated[dict[Api, _Rate], NoDecode] = Field(
         {}, description="Operations with a different quota: `DetectText=5,DetectFaces=25`."
     )
     rekognition_replicas: int = Field(
@@ -63,7 +63,7 @@ class RekognitionSettings(LeafSettings):
         description="Maximum spending in US dollars a day, midnight to midnight UTC: `5`, `0.5`, or `unlimited`. "
         "Default: 5, and unlimited where `MARQUEE_REKOGNITION_ENDPOINT_URL` names a server that is not Amazon's.",
     )
-    rekognition_prices: Annotated[dict[Api, PositiveInt], NoDecode] = Field(
+    rekognition_prices: Annotated[dict[Api, _MicroUsd], NoDecode] = Field(
         {}, description="Operations with a different price, in millionths of a US dollar: `DetectText=1300`."
     )
     rekognition_table: str = Field(
@@ -125,7 +125,7 @@ class RekognitionSettings(LeafSettings):
         """Return the cap on calls to the endpoint, in millionths of a US dollar; None is no cap."""
         cap = self.rekognition_daily_cap_usd
         if cap is None:
-            cap = DEFAULT_CAP_USD if _AMAZON.search(urlsplit(endpoint_url).hostname or "") else math.inf
+            cap = DEFAULT_CAP_USD if _is_amazon(endpoint_url) else math.inf
         return None if math.isinf(cap) else round(cap * 1_000_000)
 
     @property
@@ -142,6 +142,13 @@ class RekognitionSettings(LeafSettings):
         if name and not _COLLECTION.fullmatch(name):
             raise InvalidRequest("A collection's name has 1 to 255 characters of A-Z a-z 0-9 _ . -", field="collection")
         return name
+
+
+def _is_amazon(url: str) -> bool:
+    """Return whether the URL's host is in one of AWS's partitions."""
+    host = (urlsplit(url).hostname or "").rstrip(".")
+    outputs = [one["outputs"] for one in Loader().load_data("partitions")["partitions"]]
+    return host.endswith(tuple(f".{one[suffix]}" for one in outputs for suffix in ("dnsSuffix", "dualStackDnsSuffix")))
 
 
 class LambdaSettings(RekognitionSettings):

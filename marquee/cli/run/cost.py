@@ -102,7 +102,7 @@ class _Volume:
     """The month's calls, and what more of them cost."""
 
     def __init__(self, recognizer: Recognizer) -> None:
-        self._tiers = {group.name: group.tiers for group in recognizer.price_groups}
+        self._tiers = {group.name: group.tiers for group in recognizer.price_groups if group.tiers}
         spending = recognizer.spending
         self._calls = Counter({one.group: one.calls for one in spending.month_calls} if spending else {})
 

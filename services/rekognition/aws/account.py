@@ -62,10 +62,10 @@ class Account:
         """Log the cap, so that nobody learns of it by reaching it; export it, and what is spent of it, until closed."""
         spending = self.ledger.spending()
         capped, scope = spending.HasField("daily_cap_micro_usd"), "replica" if spending.replicas else "all"
-        cap = spending.daily_cap_micro_usd
+        cap, whole = spending.daily_cap_micro_usd, settings.daily_cap_micro_usd(self.calls.endpoint_url)
         logger.info(
             "daily cap on what Rekognition costs",
-            cap=dollars(cap * max(1, spending.replicas)) if capped else "unlimited",
+            cap="unlimited" if whole is None else dollars(whole),
             cap_here=dollars(cap) if capped else "unlimited",
             by_default=settings.rekognition_daily_cap_usd is None,
             table=settings.rekognition_table or None,

@@ -54,6 +54,9 @@ async def loaded(settings: RekognitionSettings) -> AsyncIterator[RekognitionReco
         ("", AMAZON, 5_000_000),
         (None, "https://vpce-1.rekognition.us-east-1.vpce.amazonaws.com", 5_000_000),
         (None, "https://rekognition-fips.us-east-1.api.aws", 5_000_000),
+        (None, "https://REKOGNITION.us-east-1.AMAZONAWS.com.:443", 5_000_000),
+        (None, "https://rekognition.cn-north-1.amazonaws.com.cn", 5_000_000),
+        (None, "https://rekognition.eusc-de-east-1.amazonaws.eu", 5_000_000),
         (None, NOWHERE, None),
         (None, "https://amazonaws.com.example", None),
         ("0.5", NOWHERE, 500_000),
@@ -91,10 +94,33 @@ def test_a_wrong_cap_stops_the_start(
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("rates", "DetectText=inf"),
+        ("rates", "DetectText=10001"),
+        ("rates", "DetectText=0"),
+        ("prices", "DetectText=99999999999999999999"),
+        ("prices", "DetectText=0"),
+    ],
+)
+def test_a_number_out_of_range_stops_the_start(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line names the variable; a quota without end or a price beyond 64 bits is none."""
+    variable = f"MARQUEE_REKOGNITION_{name.upper()}"
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit):
+        load_settings(RekognitionSettings, listens=False)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert variable in line
+
+
+@pytest.mark.parametrize(
     ("environment", "line"),
     [
         ({}, {"cap": "$5", "cap_here": "$5", "by_default": True}),
         ({"MARQUEE_REKOGNITION_REPLICAS": "4"}, {"cap": "$5", "cap_here": "$1.25", "by_default": True}),
+        ({"MARQUEE_REKOGNITION_REPLICAS": "3"}, {"cap": "$5", "cap_here": "$1.666666", "by_default": True}),
         ({CAP: "0"}, {"cap": "$0", "cap_here": "$0", "by_default": False}),
         ({CAP: "unlimited"}, {"cap": "unlimited", "cap_here": "unlimited", "by_default": False}),
         ({"AWS_ENDPOINT_URL": NOWHERE}, {"cap": "unlimited", "cap_here": "unlimited", "by_default": True}),
