@@ -54,18 +54,18 @@ class AsyncClient:
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
     ) -> Recognition:
         """Recognize a picture: a path, bytes, or "s3://bucket/key"."""
-        request = await _request(source, **options)
+        picture, request = Picture(source), await _request(source, **options)
         answer = await self._call(self._recognition.RecognizeImage, request, timeout)
-        return read(Recognition, answer, picture=Picture(source))
+        return read(Recognition, answer, picture=picture)
 
     async def stream(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
     ) -> AsyncIterator[Recognition]:
         """Yield the recognition so far each time a recognizer has responded; see Client.stream."""
-        request = await _request(source, **options)
+        picture, request = Picture(source), await _request(source, **options)
         metadata = await self._metadata()
         call = self._recognition.StreamRecognizeImage(request, timeout=check_timeout(timeout), metadata=metadata)
-        response, picture = pb.RecognizeImageResponse(), Picture(source)
+        response = pb.RecognizeImageResponse()
         try:
             async for part in call:
                 response = join_parts(response, parsed(part))

@@ -56,9 +56,9 @@ class Client:
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
     ) -> Recognition:
         """Recognize a picture: a path, bytes, or "s3://bucket/key"."""
-        request = build_request(source, **options)
+        picture, request = Picture(source), build_request(source, **options)
         answer = self._call(self._recognition.RecognizeImage, request, timeout)
-        return read(Recognition, answer, picture=Picture(source))
+        return read(Recognition, answer, picture=picture)
 
     def stream(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
@@ -67,8 +67,8 @@ class Client:
 
         `results[-1]` is the new result. The last item also has labels and verdicts, as from `recognize`.
         """
-        request = build_request(source, **options)
-        return self._stream(request, Picture(source), timeout)
+        picture, request = Picture(source), build_request(source, **options)
+        return self._stream(request, picture, timeout)
 
     def recognizers(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> Listing[Recognizer]:
         """Return the recognizers behind the server, in the order in which they are called."""

@@ -21,39 +21,42 @@ _KEPT_PICTURES, _KEPT_BYTES = 64, 64 * 1024 * 1024
 
 
 class Picture:
-    """The picture of an answer, as far as it can still be had: what was given, never a copy of it."""
+    """The picture of an answer, as far as it can still be had: a file as it is when this is made, before it is sent."""
 
     __slots__ = ("__weakref__", "_source", "_version")
 
     def __init__(self, source: Source) -> None:
-        self._source: Source | None = source
+        self._source: str | bytes | None
         self._version: tuple[int, int] | None = None
         if isinstance(source, bytes | bytearray | memoryview):
+            self._source = bytes(source)  # a copy only of a buffer, which its owner may fill again
             _keep(self)
-        elif not is_s3(source):
+        elif is_s3(source):
+            self._source = fspath(source)
+        else:
             self._source = path = os.path.abspath(source)  # noqa: PTH100 - Path's takes three times as long
             self._version = _version(path)
 
     @property
-    def source(self) -> Source | None:
+    def source(self) -> str | bytes | None:
         """Where the picture is: an absolute path, s3://…, or its bytes; None once these were let go for newer ones."""
         return self._source
 
     def read(self) -> bytes:
         """Return the picture's bytes. Raises InvalidImage if they are gone or in S3, OSError."""
-        if isinstance(self._source, bytes | bytearray | memoryview):
-            return bytes(self._source)
+        if isinstance(self._source, bytes):
+            return self._source
         if self._source is None or is_s3(self._source):
             where = "was let go for newer ones" if self._source is None else "is in S3, where only the servers read it"
             raise _missing(f"The picture {where}")
         if self._version is None or _version(self._source) != self._version:
-            raise _missing(f"{fspath(self._source)} is no longer the picture that was recognized")
+            raise _missing(f"{self._source} is no longer the picture that was recognized")
         return read_file(self._source)
 
     @property
     def size(self) -> int:
         """Bytes that it keeps in memory."""
-        return len(self._source) if isinstance(self._source, bytes | bytearray | memoryview) else 0
+        return len(self._source) if isinstance(self._source, bytes) else 0
 
     def let_go(self) -> None:
         """Keep nothing in memory any more."""

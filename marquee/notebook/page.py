@@ -6,6 +6,8 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from html import escape
+from os import fspath
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from marquee.draw.text import clean
@@ -14,7 +16,7 @@ from marquee.errors import InvalidImage, MarqueeError
 from marquee.records import Cell
 from marquee.results import Recognition
 from marquee.rows import labels_of, rows_of
-from marquee.sources import Picture, Source, is_s3
+from marquee.sources import Picture, Source, check_size, is_s3, read_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -51,14 +53,8 @@ def drawn(recognition: Recognition, source: Source | None, boxes: Findings | Non
 
     Warns of names that cannot be drawn. Raises ImportError without marquee[draw], InvalidImage, OSError.
     """
-    picture = recognition.picture if source is None else Picture(source)
-    if picture is None:
-        raise InvalidImage(
-            'The answer has no picture: give it, as in draw("photo.jpg").',
-            code="INVALID_ARGUMENT",
-            reason="IMAGE_MISSING",
-        )
-    drawing = _drawing(_content(picture), recognition, boxes)
+    content = _recognized(recognition.picture) if source is None else _content(source)
+    drawing = _drawing(content, recognition, boxes)
     for note in drawing.notes:
         warnings.warn(note, stacklevel=3)
     return drawing.image()
@@ -79,18 +75,30 @@ def _drawing(content: bytes, recognition: Recognition, boxes: Findings | None, s
     return Drawing(content, recognition, Style(boxes=boxes))
 
 
-def _content(picture: Picture) -> bytes:
-    if picture.source is None or not is_s3(picture.source):
-        return picture.read()
+def _recognized(picture: Picture | None) -> bytes:
+    if picture is None:
+        raise InvalidImage(
+            'The answer has no picture: give it, as in draw("photo.jpg").',
+            code="INVALID_ARGUMENT",
+            reason="IMAGE_MISSING",
+        )
+    return _content(picture.source) if picture.source is not None and is_s3(picture.source) else picture.read()
+
+
+def _content(source: Source) -> bytes:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return check_size(bytes(source), "The picture")
+    if not is_s3(source):
+        return read_file(source)
     from marquee.draw.s3 import Store  # noqa: PLC0415 - an extra
 
-    return Store().fetch(str(picture.source))
+    return Store().fetch(fspath(source))
 
 
 def _figure(recognition: Recognition) -> Iterator[str]:
     if (picture := recognition.picture) is None:
         return
-    name = picture.source if isinstance(picture.source, str) else "picture"
+    name = PurePath(picture.source).name if isinstance(picture.source, str) else "picture"
     try:
         drawing = _drawing(picture.read(), recognition, None, _SIDE)
         content = b64encode(_jpeg(drawing.image())).decode()

@@ -1,9 +1,11 @@
 """Tests of answers in notebooks: pictures, tables, and rows for pandas."""
 
+import asyncio
 import csv
 import gc
 import io
 import sys
+import threading
 import weakref
 from base64 import b64decode
 from collections.abc import Iterator
@@ -17,7 +19,7 @@ from marquee import AsyncClient, Client, InvalidImage, Recognition
 from marquee.records import read
 from marquee.v1 import recognizer_pb2 as pb
 from tests.support.client import Peer, marquee, serving, two_people
-from tests.support.processes import ROOT, run
+from tests.support.processes import ROOT, run, wait_until
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202e\"'"
 WITHOUT_PILLOW = """
@@ -88,7 +90,25 @@ def test_a_file_is_read_again_unless_it_has_changed(client: Client, tmp_path: Pa
     assert "a.jpg is no longer the picture" in answer._repr_html_()
     with pytest.raises(InvalidImage, match="no longer the picture"):
         answer.draw()
-    assert answer.draw(jpeg(64, 48)).size == (64, 48)
+    assert answer.draw(jpeg(64, 48)).size == answer.draw(str(file)).size == (64, 48)
+    with pytest.raises(FileNotFoundError):
+        answer.draw(tmp_path / "b.jpg")
+
+
+async def test_what_changes_during_the_call_is_not_shown(peer: Peer, tmp_path: Path) -> None:
+    """A file that is written anew while it is recognized is not the answer's picture; a buffer's content stays."""
+    file, buffer = tmp_path / "a.jpg", bytearray(jpeg())
+    file.write_bytes(buffer)
+    peer.hold = threading.Event()
+    async with AsyncClient(peer.address) as client:
+        calls = [asyncio.create_task(client.recognize(source)) for source in (file, buffer)]
+        await asyncio.to_thread(wait_until, lambda: len(peer.requests) == 2)
+        file.write_bytes(jpeg(64, 48))
+        buffer[:] = bytes(len(buffer))
+        peer.hold.set()
+        of_file, of_buffer = await asyncio.gather(*calls)
+    assert "no longer the picture" in of_file._repr_html_()
+    assert of_buffer.draw().size == (640, 480)
 
 
 async def test_an_answer_within_a_running_loop_draws_itself(peer: Peer) -> None:
