@@ -44,8 +44,9 @@ class Commands(TyperGroup):
 
 def prepare() -> None:
     """Take the settings of the folder's .env, and let no character or log of a library end the output."""
-    if sys.stdout is None:  # the shell closed it: >&-
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - for as long as the process
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # the shell closed it: >&-
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 - for as long as the process
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")

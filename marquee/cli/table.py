@@ -98,12 +98,25 @@ def _fit(widths: Sequence[int], room: int) -> list[int]:
 def _wrap(lines: Sequence[Text], width: int) -> Iterator[Text]:
     for line in lines:
         content = line.content
-        if (cells := cell_len(content)) <= width:
+        if cell_len(content) <= width:
             yield line
-        elif cells == len(content):
+        elif content.isascii():
             yield from (Text(part, line.style) for part in textwrap.wrap(content, width, break_on_hyphens=False))
-        else:  # wide characters, which textwrap does not count, and which may be parted anywhere
-            yield from (Text(part, line.style) for part in chop_cells(content, max(width, 2)))
+        else:  # textwrap counts characters, of which some are wide, and others take no room
+            yield from (Text(part, line.style) for part in _wrap_cells(content, max(width, 2)))
+
+
+def _wrap_cells(content: str, width: int) -> Iterator[str]:
+    """Yield lines of words; one that is wider than a line is parted anywhere."""
+    line = ""
+    for word in content.split():
+        joined = f"{line} {word}" if line else word
+        if cell_len(joined) <= width:
+            line = joined
+            continue
+        *full, line = [*([line] if line else []), *chop_cells(word, width)]
+        yield from full
+    yield line
 
 
 def _styled(text: Text) -> str:
@@ -112,12 +125,15 @@ def _styled(text: Text) -> str:
 
 
 @lru_cache(maxsize=2)
-def _shows_styles(stream: TextIO) -> bool:
-    """Return whether to style text, by the environment's conventions: see no-color.org and force-color.org.
+def is_terminal(stream: TextIO) -> bool:
+    """Return whether the stream is a terminal that can show more than text.
 
-    Found out once: each time a stream is asked whether it is a terminal, all other threads may go first.
+    Found out once: each time a stream is asked, all other threads may go first.
     """
-    if os.environ.get("NO_COLOR"):
-        return False
-    is_terminal = stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
-    return bool(os.environ.get("FORCE_COLOR")) or is_terminal
+    return stream.isatty() and os.environ.get("TERM") not in ("dumb", "unknown")
+
+
+@lru_cache(maxsize=2)
+def _shows_styles(stream: TextIO) -> bool:
+    """Return whether to style text, by the environment's conventions: see no-color.org and force-color.org."""
+    return not os.environ.get("NO_COLOR") and (bool(os.environ.get("FORCE_COLOR")) or is_terminal(stream))

@@ -1,17 +1,19 @@
 """Standard output and standard error, and the progress bar."""
 
 import json
+import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from marquee.cli.table import Text, print_line
+from marquee.cli.table import Text, is_terminal, print_line
 from marquee.draw.text import clean
 
-if TYPE_CHECKING:
-    from rich.progress import Progress as Bar
+_BAR_WIDTH = 40
 
 
 def print_json(value: object, *, one_line: bool = False) -> None:
@@ -60,45 +62,47 @@ def _decoded(value: Any) -> Any:
 
 
 class Progress:
-    """Progress bar on standard error. Hidden for a single picture, or without a terminal."""
+    """Progress bar on standard error, below what is printed. Hidden for a single picture, or without a terminal."""
 
     def __init__(self, total: int) -> None:
-        self._bar = _bar() if total > 1 and sys.stderr.isatty() else None
-        self._is_in_the_way = sys.stdout.isatty()
-        self._task = self._bar.add_task("", total=total) if self._bar else None
+        self._total, self._done = total, 0
+        self._start = time.monotonic()
+        self._is_shown = total > 1 and is_terminal(sys.stderr)
 
     def __enter__(self) -> Self:
-        if self._bar:
-            self._bar.start()
+        self._show()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._bar:
-            self._bar.stop()
+        self._write("")
 
     def advance(self, pictures: int = 1) -> None:
         """Advance the bar by that many pictures."""
-        if self._bar and self._task is not None:
-            self._bar.advance(self._task, pictures)
+        self._done += pictures
+        self._show()
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Hide the bar while something is printed to the same terminal."""
-        if self._bar is None or not self._is_in_the_way:
-            yield
-            return
-        self._bar.stop()
+        """Hide the bar while something is printed."""
+        self._write("")
         yield
-        self._bar.start()
+        self._show()
 
+    def _show(self) -> None:
+        if self._is_shown:
+            self._write(self._bar())
 
-def _bar() -> "Bar":
-    from rich import progress  # noqa: PLC0415 - only long runs need it
-    from rich.console import Console  # noqa: PLC0415 - likewise
+    def _write(self, line: str) -> None:
+        """Replace the line by this one."""
+        if self._is_shown:
+            sys.stderr.write(f"\r\x1b[2K{line}")
+            sys.stderr.flush()
 
-    columns = (progress.BarColumn(), progress.MofNCompleteColumn(), progress.TimeRemainingColumn())
-    return progress.Progress(
-        *columns, console=Console(stderr=True), transient=True, redirect_stdout=False, redirect_stderr=False
-    )
+    def _bar(self) -> str:
+        seconds = (time.monotonic() - self._start) * (self._total - self._done) / max(self._done, 1)
+        left = str(timedelta(seconds=round(seconds))) if self._done else "-:--:--"
+        facts = f" {self._done:,}/{self._total:,} {left}"
+        width = max(min(_BAR_WIDTH, shutil.get_terminal_size().columns - len(facts) - 1), 0)
+        return ("#" * (width * self._done // self._total)).ljust(width, ".") + facts

@@ -112,9 +112,9 @@ async def _run(args: RecognizeArgs, stdin: Source | MarqueeError | OSError) -> E
         with Progress(pictures) as progress:
             async with aclosing(_results(run)) as results:
                 async for result in results:
+                    progress.advance()
                     with progress.paused():
                         print_result(result)
-                        progress.advance()
                     worst = max(worst, _exit_of(result, strict=args.strict))
     return worst
 

@@ -1,5 +1,6 @@
-"""Tests of what the command takes from the folder's .env, and of standard streams that cannot be written."""
+"""Tests of what the command takes from the folder's .env, and of its standard streams."""
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from marquee.cli.environment import prepare
+from marquee.cli.table import Table
+from marquee.cli.terminal import Progress
 from tests.support.client import Peer, marquee, serving, two_people
 from tests.support.processes import ROOT, run
 
@@ -74,6 +77,44 @@ def test_the_table_is_as_wide_as_columns_says(columns: str, longest: int) -> Non
     assert ("Eileen Collins" in stdout) == (longest == 240)
 
 
+def test_words_of_wide_characters_are_wrapped_whole(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A line holds as many words as its columns, of which some characters take two; longer words are parted."""
+    monkeypatch.setenv("COLUMNS", "12")
+    table = Table("Found")
+    table.add_row("王小明 0.50, 王 e\u0301e\u0301 0.50, 王小明王小明王小明")
+    table.print()
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "王小明 0.50,",
+        "王 e\u0301e\u0301 0.50,",
+        "王小明王小明",
+        "王小明",
+    ]
+
+
+def test_at_a_terminal_a_bar_makes_way_for_what_is_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts the pictures within the terminal's width, and its line is empty at each print and in the end."""
+    monkeypatch.setenv("COLUMNS", "21")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", terminal := _Terminal())
+    with Progress(2) as progress:
+        progress.advance()
+        with progress.paused():
+            assert terminal.lines()[-1] == ""
+        assert terminal.lines()[-1].startswith("####.... 1/2 0:0")
+    assert terminal.lines()[-1] == ""
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+    def lines(self) -> list[str]:
+        """Return what each line was replaced by."""
+        return self.getvalue().split("\r\x1b[2K")
+
+
 def test_the_environment_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is set already stays."""
     monkeypatch.setenv("MARQUEE_ADDRESS", "here:1")
@@ -127,6 +168,7 @@ def test_an_invalid_address_in_the_file_is_named() -> None:
         ("recognize --help > /dev/full", 1, FULL),
         ("--version > /dev/full", 1, FULL),
         ("recognize a.jpg >&-", 0, ""),
+        ("recognize a.jpg a.jpg 2>&-", 0, ""),
         ("recognize a.jpg | true", 0, ""),
         ("--help | true", 0, ""),
     ],
