@@ -2,7 +2,7 @@
 
 usage: PYTHONPATH=. python -m helm.generate [--check]
 
-values.schema.json, the chart's version, the table of values in its README, k8s/ (the chart's output with default values),
+values.schema.json, the chart's version, the table of values in its README, k8s/ (its output with default values),
 Grafana's dashboards, and the files of deploy/tensorflow-serving/ that the chart has to carry.
 """
 

@@ -30,13 +30,13 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return release(tmp_path_factory.mktemp("release"))
 
 
-def release(folder: Path) -> Path:
+def release(folder: Path, *options: str) -> Path:
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "SOURCE_DATE_EPOCH": "1767225600",
         "REGISTRY": "registry.test/",
     }
-    result = run([sys.executable, "deploy/release.py", "--out", folder], env=environment)
+    result = run([sys.executable, "deploy/release.py", "--out", folder, *options], env=environment)
     assert result.returncode == 0, result.stderr
     return folder
 
@@ -50,7 +50,7 @@ def test_the_checksums_name_everything(built: Path) -> None:
 
 def test_two_builds_are_equal(built: Path, tmp_path: Path) -> None:
     """The same sources and the same SOURCE_DATE_EPOCH give the same bytes."""
-    assert (release(tmp_path) / "SHA256SUMS").read_text() == (built / "SHA256SUMS").read_text()
+    assert (release(tmp_path, "--unchecked") / "SHA256SUMS").read_text() == (built / "SHA256SUMS").read_text()
 
 
 def test_packages_hold_the_client_alone(built: Path) -> None:
