@@ -115,6 +115,16 @@ def test_prices_fall_with_the_months_volume(
     assert output["micro_usd"] == expected
 
 
+def test_a_group_without_tiers_costs_the_listed_price(peer: Peer) -> None:
+    """A recognizer that names groups but no tiers is estimated by its price per picture."""
+    rekognition = peer.listing.recognizers[0]
+    rekognition.price_groups.add(name="any")
+    for price in rekognition.prices:
+        price.calls.add(group="any", calls=1)
+    result = cost(peer, "--pictures", "2", "--feature", "labels", "-o", "json")
+    assert json.loads(result.stdout)["micro_usd"] == 2000
+
+
 def test_a_replicas_part_of_the_cap_is_called_so(peer: Peer) -> None:
     """Whoever set five dollars reads why the cap is half of that."""
     peer.listing.recognizers[0].spending.replicas = 2
