@@ -78,7 +78,11 @@ def _demo(folder: Path) -> Iterator[Run]:
     ports = {"50051": str(free_port()), "8080": str(free_port())}
     state, log = folder / ".local", folder / ".log"
     command = [sys.executable, "-m", "local", "--demo", "--state", state, "--port", ports["50051"]]
-    with log.open("w") as output, spawn([*command, "--web-port", ports["8080"]], stdout=output) as process:
+    inactive = os.environ | {"PATH": _path_without(_BIN)}  # as for whoever has just cloned
+    with (
+        log.open("w") as output,
+        spawn([*command, "--web-port", ports["8080"]], stdout=output, env=inactive) as process,
+    ):
         wait_until(lambda: _READY in log.read_text() or process.poll() is not None, 2 * PATIENCE)
         environment = {
             "COLUMNS": "128",
@@ -91,6 +95,10 @@ def _demo(folder: Path) -> Iterator[Run]:
             yield Run(folder, log.read_text(), shell, ports)
         process.send_signal(signal.SIGINT)
         process.wait(PATIENCE)
+
+
+def _path_without(folder: Path) -> str:
+    return os.pathsep.join(part for part in os.environ["PATH"].split(os.pathsep) if Path(part) != folder)
 
 
 def _follow(page: Path, run: Run) -> Iterator[str]:
