@@ -53,6 +53,13 @@ def test_settings_of_the_page_arrive(machine: Machine) -> None:
     assert "MARQUEE_REKOGNITION_DAILY_CAP_USD=7.5\n" in rekognition
 
 
+def test_secrets_are_for_root_alone(machine: Machine) -> None:
+    """Nobody else can read the tokens and the key of the sessions, not even after the page made another."""
+    folder = machine.folder / "etc/marquee"
+    modes = {name: (folder / name).stat().st_mode & 0o777 for name in ("token", "page-token", "session")}
+    assert modes == {"token": 0o600, "page-token": 0o600, "session": 0o600}
+
+
 def test_a_new_certificate_is_used(machine: Machine) -> None:
     """Certbot's hook brings it to the gateway, whose metrics stay on the loopback interface."""
     renewed = machine.renew()
