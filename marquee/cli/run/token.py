@@ -65,7 +65,7 @@ def run(grant: Grant, register: Path | None, output: ListOutput, *, token_stdin:
     try:
         if register is not None:
             _append(register, line)
-    except (OSError, RuntimeError, ValueError) as error:  # RuntimeError: links that lead in a circle
+    except (OSError, RuntimeError, ValueError) as error:
         message = str(getattr(error, "strerror", None) or error)
         if output is ListOutput.JSON:
             print_json({"error": {"code": None, "message": f"{register}: {message}"}})
@@ -88,8 +88,10 @@ def _read_token() -> str:
 
 
 def _append(register: Path, line: str) -> None:
-    """Add the line, so that a server sees the old file or the new one. Raises OSError, ValueError."""
+    """Add the line, so that a server sees the old file or the new one. Raises OSError, RuntimeError, ValueError."""
     path = register.resolve()  # a link stays, and what it names is replaced
+    if path.is_symlink():  # since 3.13 resolve leaves these; before, it raises RuntimeError
+        raise ValueError("its links lead in a circle.")
     if path.exists() and not path.is_file():
         raise ValueError("this is no regular file.")
     with _locked(path.parent):

@@ -183,7 +183,7 @@ async def test_a_server_of_another_kind_refuses_by_an_alert(certificates: Certif
     context.load_verify_locations(certificates.ours.path)
     context.verify_mode = ssl.CERT_REQUIRED
     context.set_alpn_protocols(["h2"])
-    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context) as server:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context) as server:
         address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         missing = await _failure(address, ca=certificates.ours.path)
         pair = certificates.stranger
@@ -252,7 +252,7 @@ async def test_a_web_server_behind_tls(certificates: Certificates) -> None:
     """A server of HTTPS that knows no HTTP/2 is told from one whose certificate is wrong, and from none at all."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.server.chain, certificates.server.key)
-    async with await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context) as server:
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context) as server:
         address = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         error = await _failure(address, ca=certificates.ours.path)
     assert error.message.startswith(f"What answers at {address} is no gRPC server")
