@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import fcntl
 import os
 import shlex
 import shutil
@@ -14,10 +15,12 @@ from urllib.parse import urlsplit
 
 from local import demo, options, stack
 from local.supervisor import PartFailed, Supervisor
-from marquee.channels.local_system import find
+from marquee.channels.local_system import LocalSystem, find
 from services.runtime.doors.settings import is_loopback
-from services.runtime.settings import Settings, load_settings
+from services.runtime.settings import PREFIX, Settings, load_settings
 
+_AWS = ("AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_SESSION_TOKEN", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")
+_NO_PROXY = ("no_proxy", "no_grpc_proxy")
 _START_SECONDS = 180
 """A ceiling for a busy machine; a part that exits is noticed at once."""
 
@@ -29,10 +32,11 @@ def main() -> None:
         sys.exit(_print_env(args.state))
     os.environ["MARQUEE_HOST"] = args.host
     load_settings(Settings)  # exits if anybody could call by mistake
-    for name in ("no_proxy", "no_grpc_proxy"):  # everything here is on the loopback, where no proxy finds it
-        os.environ[name] = ",".join(filter(None, (os.environ.get(name), stack.HOST, "localhost")))
+    os.environ.update(_unproxied())
     try:
-        sys.exit(asyncio.run(_run(args)))
+        with _held(args.state):
+            code = asyncio.run(_run(args))
+        sys.exit(code)
     except PartFailed as exc:
         sys.exit(str(exc))
 
@@ -44,10 +48,41 @@ def _print_env(state: Path | None) -> int:
         where = f" in {state}" if state else ""
         print(f"You run no local system{where}: start one with `python -m local`.", file=sys.stderr)
         return 1
-    print("unset AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN")
-    for name, value in system.exports.items():
+    print("unset", *sorted(_misleading(system) - system.exports.keys()))
+    for name, value in {**system.exports, **_unproxied()}.items():
         print(f"export {name}={shlex.quote(value)}")
     return 0
+
+
+def _misleading(system: LocalSystem) -> set[str]:
+    """Return the variables by which the environment leads elsewhere, or shows the system what is for other servers."""
+    takes_token = system.asks and not system.token_file
+    credentials = ("CA", "CERT", "KEY", *(() if takes_token else ("TOKEN", "TOKEN_FILE")))
+    services = (name for name in os.environ if name.startswith("AWS_ENDPOINT_URL_") and name.isidentifier())
+    return {*_AWS, *services, *(f"{PREFIX}{name}" for name in credentials)}
+
+
+def _unproxied() -> dict[str, str]:
+    """Return the variables by which programs ask no proxy for what is on the loopback, where none finds it."""
+    return {name: ",".join(dict.fromkeys((*_listed(name), stack.HOST, "localhost"))) for name in _NO_PROXY}
+
+
+def _listed(name: str) -> list[str]:
+    text = os.environ.get(name) or os.environ.get(name.upper(), "")
+    return [entry.strip() for entry in text.split(",") if entry.strip()]
+
+
+@contextmanager
+def _held(state: Path) -> Iterator[None]:
+    """Hold the folder, whose files two systems would take from each other. Exits if another holds it."""
+    folder = os.open(state, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        sys.exit(f"A system is running with {state}: stop it, or start this one with a --state folder of its own.")
+    finally:
+        os.close(folder)
 
 
 async def _run(args: argparse.Namespace) -> int:

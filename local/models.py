@@ -1,5 +1,6 @@
 """What users bring along instead of the demo's, checked before anything starts."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +36,9 @@ def svm_model(path: Path) -> SvmModel:
 
 def keras_model(folder: Path) -> Path:
     """Return the folder of a model's versions, the newest of which can be served. Raises Misconfigured."""
-    if folder.suffix in _UNCONVERTED and folder.is_file():
-        raise Misconfigured(f"{folder} is a file: convert it with `{_CONVERT} {folder} {folder.with_suffix('')}/1`.")
+    if folder.suffix.lower() in _UNCONVERTED and folder.is_file():
+        paths = shlex.join((str(folder), f"{folder.with_suffix('')}/1"))
+        raise Misconfigured(f"{folder} is a file: convert it with `{_CONVERT} {paths}`.")
     if not folder.is_dir():
         raise Misconfigured(f"{folder} is not a folder.")
     if (folder / SAVED_MODEL).exists() or (folder / ONNX).exists():
@@ -45,7 +47,7 @@ def keras_model(folder: Path) -> Path:
     if not versions:
         raise Misconfigured(f"{folder} has no version of a model: make one with `{_CONVERT} FILE {folder}/1`.")
     _check_version(versions[-1])
-    return folder.absolute()
+    return folder.resolve() if folder.name == ".." else folder.absolute()
 
 
 def annotations(folder: Path) -> Path:
@@ -54,12 +56,14 @@ def annotations(folder: Path) -> Path:
         notes.read(folder)
     except (notes.InvalidAnnotation, OSError) as exc:
         raise Misconfigured(str(exc)) from None
-    if not any(folder.glob("*.json")):
+    if not notes.files(folder):
         raise Misconfigured(f"{folder} has no annotations: put PICTURE.json beside PICTURE, or SHA256.json, into it.")
     return folder.absolute()
 
 
 def _check_version(folder: Path) -> None:
+    if folder.name != str(number := int(folder.name)):
+        raise Misconfigured(f"{folder} is not called by its number: rename it to {number}.")
     assets = read_assets(folder.parent, folder.name)
     try:
         signature = _signature(load(folder, threads=1))

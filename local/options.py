@@ -36,6 +36,9 @@ def parse(args: Sequence[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(args)
     if options.port and options.port == options.web_port:
         parser.error(f"argument --web-port: {options.port} is the gateway's port; use another, or leave the option out")
+    names = [stack.BUCKET, *(name for name, _ in options.buckets)]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        parser.error(f"argument --bucket: there is a bucket {twice!r} already; use another name")
     if options.command is None:
         options.state = _state_folder(parser, options.state or Path(".local"))
     return options
@@ -62,7 +65,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--state",
-        type=Path,
+        type=_path,
         metavar="DIR",
         help="folder for logs, pictures, and whatever is enrolled (default: .local)",
     )
@@ -115,8 +118,14 @@ def _free_port(text: str) -> int:
     return int(text)
 
 
+def _path(text: str) -> Path:
+    if not text:  # as an unset variable leaves it, which is not the working directory
+        raise argparse.ArgumentTypeError("it is empty")
+    return Path(text)
+
+
 def _folder(text: str) -> Path:
-    if not (folder := Path(text)).is_dir():
+    if not (folder := _path(text)).is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is not a folder")
     return folder
 
@@ -133,21 +142,21 @@ def _state_folder(parser: argparse.ArgumentParser, folder: Path) -> Path:
 
 def _svm_model(text: str) -> models.SvmModel:
     try:
-        return models.svm_model(Path(text))
+        return models.svm_model(_path(text))
     except DomainError as exc:
         raise argparse.ArgumentTypeError(exc.message) from None
 
 
 def _keras_model(text: str) -> Path:
     try:
-        return models.keras_model(Path(text))
+        return models.keras_model(_path(text))
     except DomainError as exc:
         raise argparse.ArgumentTypeError(exc.message) from None
 
 
 def _gallery(text: str) -> Path:
     folder = _folder(text)
-    if not any(path.is_file() and path.suffix.lower() in models.PICTURES for path in folder.glob("*/*")):
+    if not any(path.is_file() and path.suffix.lower() in models.PICTURES for path in folder.glob("[!.]*/[!.]*")):
         raise argparse.ArgumentTypeError(f"{text!r} has no pictures of people: put them into {text}/NAME/")
     return folder
 
@@ -160,7 +169,7 @@ def _annotations(text: str) -> Path:
 
 
 def _bucket(text: str) -> tuple[str, Path | None]:
-    name, _, folder = text.partition("=")
+    name, separator, folder = text.partition("=")
     if not _BUCKET.fullmatch(name):
         raise argparse.ArgumentTypeError(f"{name!r} is no bucket's name: use 3 to 63 of a-z 0-9 . -")
-    return name, _folder(folder) if folder else None
+    return name, _folder(folder) if separator else None

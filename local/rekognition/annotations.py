@@ -14,8 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
+from unicodedata import category
 
 from local.rekognition.wire.shapes import faults_of, member_shape
+from services.runtime.limits import MAX_DISPLAY_NAME
 
 OPERATIONS = {
     "Labels": "DetectLabels",
@@ -69,7 +71,12 @@ class Annotations:
 
 def read(folder: Path) -> Annotations:
     """Read the folder's annotations. Raises InvalidAnnotation."""
-    return Annotations({_digest(path): _members(path) for path in sorted(folder.glob("*.json"))})
+    return Annotations({_digest(path): _members(path) for path in files(folder)})
+
+
+def files(folder: Path) -> list[Path]:
+    """Return the folder's annotations, without hidden files, such as macOS leaves beside others."""
+    return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
 
 
 def _digest(path: Path) -> str:
@@ -85,19 +92,30 @@ def _has_box(text: Annotation) -> bool:
     return all(side in text["Geometry"].get("BoundingBox", {}) for side in _BOX)
 
 
+def _is_name(text: str) -> bool:
+    """Return whether callers would get the name: no gateway passes another on."""
+    return 1 <= len(text) <= MAX_DISPLAY_NAME and not any(category(one) in {"Cc", "Cs"} for one in text)
+
+
 def _needs(name: str, entries: Sequence[Annotation]) -> Iterator[str]:
     """Yield what entries of the list lack, and those of the lists within them."""
     required = _REQUIRED.get(name, {})
     for entry in entries:
         yield from (f"{name}: every entry needs {need}" for member, need in required.items() if member not in entry)
+        if required.get("Name") and not _is_name(entry.get("Name", "")):
+            yield f"{name}: every Name has 1 to {MAX_DISPLAY_NAME} characters, and no control character among them"
         for inner in entry.keys() & _REQUIRED.keys():
             yield from _needs(inner, entry[inner])
 
 
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number")
+
+
 def _members(path: Path) -> Annotation:
     try:
-        members = json.loads(path.read_bytes())
-    except ValueError as exc:
+        members = json.loads(path.read_bytes(), parse_constant=_no_number)
+    except (ValueError, RecursionError) as exc:
         raise InvalidAnnotation(f"{path}: {exc}") from None
     if not isinstance(members, dict) or not members.keys() <= OPERATIONS.keys():
         raise InvalidAnnotation(f"{path}: must be an object with {', '.join(OPERATIONS)}.")

@@ -83,7 +83,7 @@ class Gallery:
 def read(folder: Path, vision: Vision) -> tuple[Gallery, list[str]]:
     """Return the folder's gallery, and what is wrong with each picture and about.json that it leaves out."""
     faces, problems = [], []
-    for directory in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for directory in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
         person = Person(directory.name)
         try:
             person = Person(directory.name, _about(directory / ABOUT))

@@ -90,8 +90,11 @@ def find(state: str = "") -> LocalSystem | None:
     """Return the system with this state folder, or by default the one of this folder, else the newest."""
     systems = list(running())
     if state:
-        systems = [system for system in systems if Path(system.state) == Path(state).absolute()]
-    here = str(Path.cwd())
+        systems = [system for system in systems if Path(system.state).resolve() == Path(state).resolve()]
+    try:
+        here = str(Path.cwd())
+    except FileNotFoundError:  # somebody removed it
+        here = ""
     return next((system for system in systems if system.folder == here), systems[0] if systems else None)
 
 

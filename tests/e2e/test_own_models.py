@@ -17,6 +17,16 @@ from tests.support.processes import PATIENCE, ROOT, LocalSystem, local_system, r
 
 pytestmark = pytest.mark.slow
 
+_NOBODY = "http://127.0.0.1:9"
+_OTHERS = {
+    "AWS_PROFILE": "none",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+    "http_proxy": _NOBODY,
+    "MARQUEE_CA": "/none.pem",
+    "MARQUEE_TOKEN": "secret",
+}
+"""What an environment may hold for other servers."""
+
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -70,11 +80,13 @@ def test_own_labels_answer_for_objects_of_an_own_bucket(started: LocalSystem) ->
 
 
 def test_the_environment_leads_programs_to_the_stand_ins(started: LocalSystem) -> None:
-    """What `python -m local env` prints lets boto3 and `marquee` reach the system, whatever profile was set."""
+    """What `python -m local env` prints lets boto3 and `marquee` reach the system, whatever was set for others."""
     program = "import boto3; print(*boto3.client('rekognition').list_collections()['CollectionIds'])"
     shell = f'{_local("env", started).stdout}\n"$0" -c "{program}"\n"$0" -m marquee recognizers -o json'
-    result = run(["bash", "-ec", shell, sys.executable], env=os.environ | {"AWS_PROFILE": "none"})
+    shell += '\necho "${MARQUEE_TOKEN-none}"'
+    result = run(["bash", "-ec", shell, sys.executable], env=os.environ | _OTHERS)
     assert result.stdout.startswith("people\n["), result.stderr
+    assert result.stdout.endswith("]\nnone\n"), result.stdout
 
 
 def test_the_command_finds_the_system(started: LocalSystem, tmp_path: Path) -> None:
@@ -83,6 +95,14 @@ def test_the_command_finds_the_system(started: LocalSystem, tmp_path: Path) -> N
     result = run([sys.executable, "-m", "marquee", "recognizers", "-o", "json"], cwd=tmp_path, env=environment)
     assert [recognizer["name"] for recognizer in json.loads(result.stdout)] == ["rekognition", "keras", "svm"]
     assert f"{started.address('gateway')} is the local system that was started in {ROOT}." in result.stderr
+
+
+def test_a_state_folder_is_of_one_system(started: LocalSystem) -> None:
+    """A second system with the same folder does not start, and leaves the first one's files alone."""
+    facts = (started.state / "stack.json").read_text()
+    result = run([sys.executable, "-m", "local", "--state", started.state])
+    assert (result.returncode, (started.state / "stack.json").read_text()) == (1, facts)
+    assert f"A system is running with {started.state}" in result.stderr
 
 
 def test_people_enrolled_into_rekognition_stay(own: Path, arguments: list[str], tmp_path: Path) -> None:

@@ -34,6 +34,20 @@ def _broken_network(folder: Path) -> None:
     (folder / "mine/1/saved_model.pb").unlink()
 
 
+def _leading_zero(folder: Path) -> None:
+    shutil.copytree(_KERAS / "1", folder / "mine/007")
+
+
+def _file(folder: Path) -> None:
+    (folder / "my model.H5").write_bytes(b"")
+
+
+def _hidden(folder: Path) -> None:
+    for path in ("people/.thumbnails/1.jpg", "people/ada/._1.jpg", "people/._1.jpg.json"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(b"")
+
+
 def _cut(folder: Path) -> None:
     (folder / "cut.skops").write_bytes(_SVM.read_bytes()[:1000])
 
@@ -57,6 +71,13 @@ def _annotation(folder: Path) -> None:
         (_broken_labels, ("--keras-model", "mine/1"), "mine/1 is one version of a model: name the folder"),
         (_broken_labels, ("--keras-model", "mine"), "2 scores for the labels one, two, three"),
         (_broken_network, ("--keras-model", "mine"), "model.onnx cannot be loaded"),
+        (_leading_zero, ("--keras-model", "mine"), "mine/007 is not called by its number: rename it to 7"),
+        (_file, ("--keras-model", "my model.H5"), "python -m services.keras.convert 'my model.H5' 'my model/1'"),
+        (_hidden, ("--gallery", "people"), "'people' has no pictures of people"),
+        (_hidden, ("--annotations", "people"), "people has no annotations"),
+        (_people, ("--gallery", ""), "it is empty"),
+        (_people, ("--bucket", "marquee-demo"), "there is a bucket 'marquee-demo' already"),
+        (_people, ("--bucket", "own="), "it is empty"),
         (_people, ("--gallery", "people"), "'people' has no pictures of people"),
         (_people, ("--annotations", "people"), "people has no annotations"),
         (_annotation, ("--annotations", "notes"), "every entry needs a Confidence"),

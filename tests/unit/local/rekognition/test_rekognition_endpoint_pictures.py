@@ -205,6 +205,10 @@ def test_moderation_comes_from_annotations(client: Any) -> None:
             '{"Labels": [{"Name": "a", "Confidence": 9, "Categories": [{}]}]}',
             "Categories: every entry needs a Name",
         ),
+        ("coffee.jpg.json", '{"Labels": [{"Name": "a", "Confidence": NaN}]}', "NaN is not a number"),
+        ("coffee.jpg.json", '{"Labels": [{"Name": "", "Confidence": 9}]}', "Name has 1 to 200 characters"),
+        ("coffee.jpg.json", '{"Labels": [{"Name": "a\\n", "Confidence": 9}]}', "no control character"),
+        ("coffee.jpg.json", "[" * 100_000, "recursion"),
         ("coffee.jpg.json", '{"FaceDetails": [{"Emotions": [{}]}]}', "Emotions: every entry needs a Type"),
     ],
 )
