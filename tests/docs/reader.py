@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.support.pages import Block, Step, Terminal, blocks, difference, terminal
 from tests.support.processes import PATIENCE, ROOT, free_port, spawn, train_python, wait_until
 
-_SYSTEM = "python -m local "
+_SYSTEMS = ("python -m local ", "make demo")
 _PORTS = ("9000", "9474", "50053")
 """Ports that commands of the pages name; a test has free ones."""
 _OWN = {".git", ".local", ".venv", ".venv-train", "docs", "models", "dist", "build"}
@@ -45,7 +45,7 @@ class Reader:
                     yield block.steps[-1], self._usual(self._start(block))
                 else:
                     yield from ((step, self._type(shell, step)) for step in block.steps)
-        self._end(lambda command: not command.startswith(_SYSTEM))
+        self._end(lambda command: not command.startswith(_SYSTEMS))
 
     def _type(self, shell: Terminal, step: Step) -> str:
         code, printed = shell.type(self._own(step.command))
@@ -59,8 +59,8 @@ class Reader:
         """
         key = block.steps[-1].command
         if key not in self._running:
-            if key.startswith(_SYSTEM):
-                self._end(lambda other: other.startswith(_SYSTEM))
+            if key.startswith(_SYSTEMS):
+                self._end(lambda other: other.startswith(_SYSTEMS))
             self._running[key] = self._spawn(block)
         return self._running[key][1].read_text("utf-8")
 
@@ -105,7 +105,7 @@ class Reader:
         return printed.replace(f"{self.folder}/", "")
 
     def _printed(self) -> str:
-        return "".join(_text(log) for command, (_, log) in self._running.items() if command.startswith(_SYSTEM))
+        return "".join(_text(log) for command, (_, log) in self._running.items() if command.startswith(_SYSTEMS))
 
 
 def _text(path: Path) -> str:

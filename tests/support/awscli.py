@@ -1,8 +1,9 @@
 """The AWS CLI as pages use it, for the stand-ins: `python -m tests.support.awscli SERVICE OPERATION --option value`.
 
 What operations exist, and which options of which form each takes, is botocore's description of AWS's services, against
-which every call is checked. `s3 mb`, `cp`, `ls` and `rm`, waiters, `--query` and `--output text` are there. Lambda's
-functions run in AWS's own runtime client, and IAM's policy simulator knows actions and resources, not conditions.
+which every call is checked. `s3 mb`, `rb`, `cp`, `ls` and `rm`, waiters, `--query` and `--output text` are there.
+Lambda's functions run in AWS's own runtime client, and IAM's policy simulator knows actions and resources, not
+conditions.
 """
 
 import base64
@@ -25,7 +26,7 @@ from botocore.model import Shape
 _EVERYWHERE = {"query", "output", "region", "cli-binary-format", "no-cli-pager"}
 _ZIP = "zip-file"
 """The AWS CLI's own option for a function's code."""
-_CUSTOM = {*(("s3", name) for name in ("mb", "cp", "ls", "rm", "sync")), ("ecr", "get-login-password")}
+_CUSTOM = {*(("s3", name) for name in ("mb", "rb", "cp", "ls", "rm", "sync")), ("ecr", "get-login-password")}
 """Commands that are the AWS CLI's own."""
 
 
@@ -234,11 +235,14 @@ def _s3(operation: str, arguments: Sequence[str]) -> int:
     else:
         bucket, key = _place(paths[0])
         for entry in client.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", ()):
-            if operation == "rm":
+            if operation == "rm" or "force" in options:
                 client.delete_object(Bucket=bucket, Key=entry["Key"])
                 _say(f"delete: s3://{bucket}/{entry['Key']}")
                 continue
             _say(f"{entry['LastModified']:%Y-%m-%d %H:%M:%S} {entry['Size']:10} {entry['Key']}")
+        if operation == "rb":
+            client.delete_bucket(Bucket=bucket)
+            _say(f"remove_bucket: {bucket}")
     return 0
 
 
@@ -263,7 +267,7 @@ def _copy(client: Any, source: str, target: str, *, recursive: bool) -> None:
             inside = path.relative_to(root).as_posix() if recursive else path.name
             name = f"{key.rstrip('/')}/{inside}".lstrip("/") if recursive or not key or key.endswith("/") else key
             client.upload_file(str(path), bucket, name)
-            _say(f"upload: {path} to s3://{bucket}/{name}")
+            _say(f"upload: {os.path.relpath(path.parent)}/{path.name} to s3://{bucket}/{name}")
 
 
 def _simulated(params: dict[str, Any]) -> Iterator[dict[str, str]]:
