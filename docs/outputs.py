@@ -4,7 +4,8 @@ usage: PYTHONPATH=. python docs/outputs.py [--check]
 
 Starts the demo in an empty folder and types the console blocks of PAGES there. An output stays as it is unless it
 differs by more than times, dates, ports or .05 of a score; so does the picture, unless something in it moved. Blocks
-of Python are run, too, but those marked `example`. With --check nothing is written, and exits with what differs.
+of Python and shell are run, too, but those marked `example` or `install`. With --check nothing is written, and exits
+with what differs.
 """
 
 import os
@@ -29,6 +30,7 @@ _DEMO = "make demo"
 _READY = "Ctrl-C stops everything."
 _CODES = (0, 1)
 """Exit codes of commands that did their work, also where a picture was refused."""
+_LEFT_OUT = {"example", "install"}
 _BIN = Path(sys.executable).parent
 _SEEN = 48
 """Difference of a channel, of 255, in an eighth of the picture's size: less is another version of Pillow's."""
@@ -54,11 +56,14 @@ class Run:
         lines = text.replace(str(_BIN), ".venv/bin").replace(f"{self.folder}/", "").splitlines()
         return "\n".join(line.rstrip() for line in lines).strip("\n")
 
-    def python(self, block: Block) -> None:
-        """Run the block. Exits if it fails."""
+    def follow(self, block: Block) -> None:
+        """Run the block of Python or shell. Exits if it fails."""
+        text = block.text
+        for usual, port in self.ports.items():
+            text = text.replace(f":{usual}", f":{port}")
         script = self.folder / "block.py"
-        script.write_text(block.text.replace("localhost:50051", f"localhost:{self.ports['50051']}"), "utf-8")
-        code, printed = self.terminal.type(f"python {script.name}")
+        script.write_text(text, "utf-8")
+        code, printed = self.terminal.type(f"python {script.name}" if block.language == "python" else text)
         if code:
             sys.exit(f"{block}\n{printed}")
 
@@ -91,7 +96,7 @@ def _demo(folder: Path) -> Iterator[Run]:
             "PYTHONPATH": str(_ROOT),
         }
         with terminal(folder, folder / ".typed", **environment) as shell:
-            shell.type('marquee() { python -m marquee "$@"; }')
+            shell.type('marquee() { python -m marquee "$@"; }; curl() { command curl --fail "$@"; }')
             yield Run(folder, log.read_text(), shell, ports)
         process.send_signal(signal.SIGINT)
         process.wait(PATIENCE)
@@ -104,10 +109,10 @@ def _path_without(folder: Path) -> str:
 def _follow(page: Path, run: Run) -> Iterator[str]:
     """Write the page anew where it differs, unless only asked to check; yield what differed."""
     text = page.read_text("utf-8")
-    for block in blocks(page, "console", "python"):
-        if block.language == "python":
-            if "example" not in block.marks:
-                run.python(block)
+    for block in blocks(page, "console", "python", "sh"):
+        if block.language != "console":
+            if not _LEFT_OUT.intersection(block.marks):
+                run.follow(block)
             continue
         fresh, faults = _typed(block, run)
         yield from (f"{block}\n{fault}" for fault in faults)

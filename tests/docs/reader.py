@@ -49,7 +49,7 @@ class Reader:
 
     def _type(self, shell: Terminal, step: Step) -> str:
         code, printed = shell.type(self._own(step.command))
-        assert code == 0 or step.output, f"$ {step.command}\nexit code {code}\n{printed}"
+        assert code == 0 or (step.output or "").strip() not in ("", "…"), f"$ {step.command}\nexit code {code}\n{printed}"
         return self._usual(printed)
 
     def _start(self, block: Block) -> str:
@@ -68,7 +68,7 @@ class Reader:
         log, commands = self._new("log"), "\n".join(self._own(step.command) for step in block.steps)
         process = self._life.enter_context(
             spawn(
-                ["bash", "-c", f"{{ {commands}\n}} >{shlex.quote(str(log))} 2>&1"],
+                ["bash", "-c", f"{{ set -e\n{commands}\n}} >{shlex.quote(str(log))} 2>&1"],
                 cwd=self.folder,
                 env=os.environ | self._environment(),
                 text=True,

@@ -6,6 +6,7 @@ below are its output. Marks that the tests know:
 
 - `aws`: calls AWS. The tests compare it with AWS's own description of its services, and run it against the stand-ins.
 - `background`: goes on running in a terminal of its own, and is ready once it has printed what the page shows.
+- `example`: needs what only its reader has; no test runs it.
 - `install`: downloads; only the journey from an empty environment types it.
 - a path: the block is the file's text, or in `diff` the lines of it that change.
 """
