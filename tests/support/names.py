@@ -116,10 +116,16 @@ def shell_variables(page: Page) -> Wrong:
 
 
 def commands(page: Page) -> Wrong:
-    """Subcommands of `marquee`."""
+    """Subcommands of `marquee`, and of our modules."""
     for line, text in page.shell:
+        for module, word in re.findall(r"python3? -m ([\w.]+) ([a-z]+)\b", text):
+            known = sources.commands_of_module(module) if module.split(".")[0] in sources.PACKAGES else ()
+            if known and word not in known:
+                yield line, f"{module} {word}"
         yield from (
-            (line, " ".join(words[:2])) for words in _marquee(text) if sources.options_of_command(words[1:]) is None
+            (line, " ".join(_command(words)))
+            for words in _marquee(text)
+            if sources.options_of_command(words[1:]) is None
         )
 
 
@@ -166,11 +172,8 @@ def modules(page: Page) -> Wrong:
         if is_dotted and not is_other and not sources.resolves(text):
             yield line, text
     for block in page.blocks:
-        for owner, name in re.findall(
-            r"(?<![/@\w.])(marquee|client)\.(\w+)", block.text if block.language == "python" else ""
-        ):
-            if not sources.resolves(f"{'marquee' if owner == 'marquee' else 'marquee.AsyncClient'}.{name}"):
-                yield block.line, f"{owner}.{name}"
+        if block.language == "python":
+            yield from ((block.line, name) for name in sources.unknown_in(block.text))
 
 
 def files(page: Page) -> Wrong:
@@ -273,6 +276,20 @@ def methods(page: Page) -> Wrong:
             yield _line(page.text, match.start()), match[0]
 
 
+def requests(page: Page) -> Wrong:
+    """Fields of the messages that grpcurl sends."""
+    for line, text in page.shell:
+        for message, method in re.findall(r"grpcurl [^|]*?-d '([^']*)'[^|]*?marquee\.v1\.(\w+/\w+)", text):
+            yield from ((line, name) for name in sources.unknown_fields(method, message))
+
+
+def images(page: Page) -> Wrong:
+    """Names of images, services, deployments, policies and the like that begin with marquee."""
+    for match in re.finditer(r"(?<![\w.$-])marquee-[a-z][a-z-]*[a-z]\b(?!\.[a-z])", page.text):
+        if match[0] not in sources.dashed() and not match[0].endswith(_MADE_BY_CHART):
+            yield _line(page.text, match.start()), match[0]
+
+
 def words(page: Page) -> Wrong:
     """Anything else in code that looks like a program's word: somewhere in the repository it has to be used."""
     own = set(re.findall(r"[A-Za-z_]\w*", "\n".join(block.text for block in page.blocks)))
@@ -312,6 +329,7 @@ _WORDS_OF_OTHERS = {
     *("OTEL_TRACES_SAMPLER", "OTEL_TRACES_SAMPLER_ARG", "swapRB"),  # of OpenTelemetry and of OpenCV
     "face_recognition_sface_2021dec",  # of the OpenCV Zoo
 }
+_DOTTED = tuple(f"{package}." for package in sources.PACKAGES)
 _PROGRAM = re.compile(
     r"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?(?:marquee|python3?|[a-z]+ctl|aws|buf|certbot|docker|find|git|go|grpcurl|helm"
     r"|npm|openssl|pip|sed) "
@@ -348,6 +366,8 @@ _WRITTEN = ("models/mine", "models/keras/2", "models/keras/celebrity/2", "models
 """What the commands of pages write."""
 _ON_PURPOSE = {"recognizers.svm.gateway.timeot"}
 """What a page names because it does not exist."""
+_MADE_BY_CHART = ("-grpc-tls",)
+"""How names end that templates put together."""
 _CLAIMS = {"marquee_collections"}
 """Of tokens; see docs/security.md."""
 _ATTRIBUTES = {"marquee.recognizer"}
@@ -366,6 +386,14 @@ def _marquee(shell: str) -> Iterator[list[str]]:
     for path in ("", ".venv/bin/"):
         for call in calls(re.sub(r"^\$ ", "", shell, flags=re.MULTILINE), f"{path}marquee"):
             yield ["marquee", *_split(call)[1:]]
+
+
+def _command(words: list[str]) -> list[str]:
+    """Return `marquee` and the subcommands before the first that it does not know, with that one."""
+    for count in range(2, len(words)):
+        if sources.options_of_command(words[1:count]) is None:
+            return words[:count]
+    return words
 
 
 def _split(text: str) -> list[str]:
@@ -399,7 +427,7 @@ def _is_a_file(name: str, page: Page) -> bool:
     return (
         name in sources.file_names() | _FILES_OF_OTHERS
         or name in page.path.name
-        or any(Path(name).stem in block.text for block in page.blocks)
+        or any(Path(name).stem in block.text for block in page.blocks if not name.startswith(_DOTTED))
     )
 
 
@@ -416,6 +444,6 @@ KINDS: Mapping[str, Callable[[Page], Wrong]] = {
     kind.__name__: kind
     for kind in (
         *(links, files, variables, shell_variables, commands, options, targets, extras, modules),
-        *(metrics, alerts, reasons, values, routes, methods, words),
+        *(metrics, alerts, reasons, values, routes, methods, requests, images, words),
     )
 }

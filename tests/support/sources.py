@@ -9,16 +9,18 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import grpc
 import typer
+from google.protobuf import json_format, message_factory
 from google.protobuf.descriptor import FileDescriptor
 from prometheus_client import REGISTRY
 from pydantic_settings import BaseSettings
 from ruamel.yaml import YAML
 
 from helm import schema
+from marquee import AsyncClient
 from marquee.cli.commands import app
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 from services.names import SERVICES, settings_of
@@ -34,6 +36,7 @@ _RECOGNIZERS = (("recognizers", "keras"), ("recognizers", "svm"), ("recognizers"
 _WRONG = ROOT / "tests" / "docs"
 """Holds wrong names on purpose."""
 _ALERT = re.compile(r"^alert: (\w+)", re.MULTILINE)
+_OWNERS = {"marquee": "marquee", "client": "marquee.AsyncClient"}
 _OPTION = re.compile(r"--?[A-Za-z][\w-]*")
 
 
@@ -62,7 +65,7 @@ def options_of_command(words: Sequence[str]) -> set[str] | None:
         if not hasattr(found, "commands") or word.startswith("-"):
             break
         if word not in found.commands:
-            return None if found is commands() else names
+            return None
         found = found.commands[word]
         names |= _names(found)
     return names
@@ -78,6 +81,33 @@ def every_option() -> set[str]:
 def options_of_module(module: str) -> set[str]:
     """Return what `python -m module` takes: the options that it, or a module beside its __main__, adds to a parser."""
     return _options(module) | {"--help", "-h"}
+
+
+def commands_of_module(module: str) -> set[str]:
+    """Return the subcommands of `python -m module`."""
+    path = ROOT.joinpath(*module.split("."))
+    main = path / "__main__.py" if path.is_dir() else path.with_suffix(".py")
+    return set(re.findall(r'(?:\b_add|add_parser)\(\s*(?:sub,\s*)?"([a-z]+)"', _text(main))) if main.exists() else set()
+
+
+def unknown_in(code: str) -> Iterator[str]:
+    """Yield what Python code imports of our packages, or asks of marquee or a client of it, that is not there."""
+    for node in ast.walk(ast.parse(code, mode="exec")):
+        match node:
+            case ast.ImportFrom(module=str(module), names=found) if module.split(".")[0] in PACKAGES:
+                yield from (f"{module}.{each.name}" for each in found if not resolves(f"{module}.{each.name}"))
+            case ast.Attribute(value=ast.Name(id="marquee" | "client" as owner), attr=name):
+                if not resolves(f"{_OWNERS[owner]}.{name}"):
+                    yield f"{owner}.{name}"
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="client"), attr=name), keywords=given):
+                known = _arguments(getattr(AsyncClient, name, object))
+                yield from (f"client.{name} … {each.arg}" for each in given if each.arg not in known)
+
+
+def _arguments(method: Any) -> set[str]:
+    hints = get_type_hints(method)
+    packed = [each for hint in hints.values() for each in get_args(hint)]
+    return {*hints}.union(*(getattr(each, "__annotations__", {}) for each in packed))
 
 
 def is_module(name: str) -> bool:
@@ -185,6 +215,18 @@ def is_in_contract(name: str, member: str) -> bool:
     return False
 
 
+def unknown_fields(method: str, message: str) -> Iterator[str]:
+    """Yield what JSON in a call of SERVICE/METHOD has that its request does not."""
+    service, _, name = method.partition("/")
+    for file in _contract():
+        if service in file.services_by_name:
+            kind = file.services_by_name[service].methods_by_name[name].input_type
+            try:
+                json_format.Parse(message, message_factory.GetMessageClass(kind)())
+            except json_format.ParseError as error:
+                yield from re.findall(r'no field named "(\w+)', str(error)) or [str(error)]
+
+
 @cache
 def chart() -> Mapping[str, Any]:
     """The schema of the chart's values."""
@@ -233,6 +275,12 @@ def words() -> frozenset[str]:
     """All words of the repository's files that are no Markdown."""
     texts = (f"{path.name} {_text(path)}" for path in _sources())
     return frozenset(word for text in texts for word in re.findall(r"[A-Za-z_]\w*", text))
+
+
+@cache
+def dashed() -> frozenset[str]:
+    """Names that begin with marquee- in the repository's files."""
+    return frozenset(name for path in _sources() for name in re.findall(r"marquee-[a-z-]*[a-z]", _text(path)))
 
 
 @cache
