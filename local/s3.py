@@ -29,9 +29,8 @@ def main() -> None:
     """Serve until SIGTERM; accept connections only once all buckets are filled."""
     args = _parser().parse_args()
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop, signals = threading.Event(), {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # a handler that comes just before a wait runs only after it
     loader = ThreadedMotoServer(_LOOPBACK, 0)  # servers of one process have the same buckets
     loader.start()
     url = "http://{}:{}".format(*loader.get_host_and_port())
@@ -43,7 +42,8 @@ def main() -> None:
     server.start()
     for keeper in keepers:
         keeper.start()
-    stop.wait()
+    signal.sigwait(signals)
+    stop.set()
     server.stop()
     for keeper in keepers:
         keeper.join()
