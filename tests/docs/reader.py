@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.support.pages import Block, Step, Terminal, blocks, difference, terminal
+from tests.support.pages import Block, Step, Terminal, blocks, difference, outside_make, terminal
 from tests.support.processes import PATIENCE, ROOT, free_port, spawn, train_python, wait_until
 
 _SYSTEMS = ("python -m local ", "make demo")
@@ -49,7 +49,9 @@ class Reader:
 
     def _type(self, shell: Terminal, step: Step) -> str:
         code, printed = shell.type(self._own(step.command))
-        assert code == 0 or (step.output or "").strip() not in ("", "…"), f"$ {step.command}\nexit code {code}\n{printed}"
+        assert code == 0 or (step.output or "").strip() not in ("", "…"), (
+            f"$ {step.command}\nexit code {code}\n{printed}"
+        )
         return self._usual(printed)
 
     def _start(self, block: Block) -> str:
@@ -70,7 +72,7 @@ class Reader:
             spawn(
                 ["bash", "-c", f"{{ set -e\n{commands}\n}} >{shlex.quote(str(log))} 2>&1"],
                 cwd=self.folder,
-                env=os.environ | self._environment(),
+                env=outside_make() | self._environment(),
                 text=True,
             )
         )

@@ -30,6 +30,7 @@ _FENCE = re.compile(
 )
 _HEADING = re.compile(r"^#+ +(.*?) *#*$", re.MULTILINE)
 _ENDS = ("|", ";", ")", "&")
+_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MFLAGS"}
 
 
 @dataclass(frozen=True)
@@ -213,10 +214,15 @@ class Terminal:
         return self
 
 
+def outside_make() -> dict[str, str]:
+    """Return the environment without what `make test` adds to it: a `make` in it is as quiet as a reader's."""
+    return {name: value for name, value in os.environ.items() if name not in _MAKE}
+
+
 @contextmanager
 def terminal(folder: Path, files: Path, **environment: str) -> Iterator[Terminal]:
     """Open a Terminal in the folder, which keeps its own files in another; whatever it started ends with it."""
     files.mkdir(parents=True, exist_ok=True)
     bash = ["bash", "--noprofile", "--norc"]
-    with spawn(bash, cwd=folder, env=os.environ | environment, stdin=subprocess.PIPE, text=True) as process:
+    with spawn(bash, cwd=folder, env=outside_make() | environment, stdin=subprocess.PIPE, text=True) as process:
         yield Terminal(process, files)
