@@ -262,6 +262,8 @@ def _copy(client: Any, source: str, target: str, *, recursive: bool) -> None:
         return
     bucket, key = _place(target)
     root = Path(source)
+    if not root.exists():
+        raise UsageError(f"The user-provided path {source} does not exist.")
     for path in sorted(root.rglob("*")) if recursive else [root]:
         if path.is_file():
             inside = path.relative_to(root).as_posix() if recursive else path.name
