@@ -39,8 +39,8 @@ class Record:
         return {name: value if type(value) in _PLAIN_TYPES else _plain(value) for name, value in values}
 
 
-class Tabular(Record):
-    """A record that is rows of a table, as which notebooks show it."""
+class Rows:
+    """What is rows of a table, as which notebooks show it."""
 
     __slots__ = ()
 
@@ -54,10 +54,16 @@ class Tabular(Record):
         return table(self.rows())
 
 
+class Tabular(Rows, Record):
+    """A record that is rows of a table."""
+
+    __slots__ = ()
+
+
 T_co = TypeVar("T_co", bound=Tabular, covariant=True)
 
 
-class Listing(tuple[T_co, ...]):
+class Listing(Rows, tuple[T_co, ...]):
     """What each recognizer answered, as a tuple that notebooks show as one table."""
 
     __slots__ = ()
@@ -65,11 +71,6 @@ class Listing(tuple[T_co, ...]):
     def rows(self) -> list[dict[str, Cell]]:
         """Return the rows of all, as pandas.DataFrame takes them."""
         return [row for one in self for row in one.rows()]
-
-    def _repr_html_(self) -> str:
-        from marquee.notebook.page import table  # noqa: PLC0415 - only notebooks need it
-
-        return table(self.rows())
 
 
 @dataclass(frozen=True, slots=True)
