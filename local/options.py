@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from local import models, stack
+from local import models, ports, stack
 from services.runtime.errors import DomainError
 
 _MAX_PORT = 65535
@@ -113,7 +113,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
 def _free_port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= _MAX_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port: use 1 to {_MAX_PORT}")
-    if not stack.is_free(int(text)):
+    if not ports.claim(int(text)):
         raise argparse.ArgumentTypeError(f"{taken(text)}; use another, or leave the option out")
     return int(text)
 

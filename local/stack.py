@@ -1,16 +1,12 @@
 """The parts of the whole system, their addresses and their settings."""
 
-import errno
 import json
 import os
-import socket
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from random import SystemRandom
 
-from local import pictures
+from local import pictures, ports
 from local.models import SvmModel
 from local.supervisor import Part, grpc_serving, tcp_open
 from marquee.channels.local_system import LocalSystem
@@ -34,7 +30,6 @@ _REACHED = {"0.0.0.0": HOST, "::": "localhost"}
 """Address that listens on all interfaces → one at which this machine reaches it."""
 _NO_DOOR = {f"{PREFIX}{name.upper()}": "" for name in DoorSettings.model_fields}
 """Recognizers ask nobody who they are, whatever the environment says: that is for the gateway."""
-_PORTS = range(20_000, 32_000)
 _SERVERS = (*RECOGNIZERS, "gateway")
 _PRICED = ("rekognition",)
 """Recognizers whose calls cost money."""
@@ -117,7 +112,7 @@ def build(
     the environment's MARQUEE_ variables say whom they answer.
     """
     own = own or Own()
-    free = free_ports(4 + len(_SERVERS) + len(SERVICES), without=(port, web_port))
+    free = ports.take(4 + len(_SERVERS) + len(SERVICES), without=(port, web_port))
     s3, aws, tf_serving, *rest = (f"{HOST}:{number}" for number in free)
     servers = dict(zip(_SERVERS, rest, strict=False))
     page, *metrics_addresses = rest[len(_SERVERS) :]
@@ -162,30 +157,9 @@ def _exports(gateway: str, s3: str, aws: str) -> dict[str, str]:
     }
 
 
-def free_ports(count: int, without: Collection[int | None] = ()) -> list[int]:
-    """Return distinct free ports of the loopback interface, below those that the kernel gives to clients."""
-    candidates = SystemRandom().sample(_PORTS, len(_PORTS))
-    return list(islice((port for port in candidates if port not in without and is_free(port)), count))
-
-
-def is_free(port: int) -> bool:
-    """Return whether nobody listens on the port of the loopback interface, whose name stands for two addresses."""
-    return all(_is_free(family, host, port) for family, host in ((socket.AF_INET, HOST), (socket.AF_INET6, "::1")))
-
-
-def _is_free(family: socket.AddressFamily, host: str, port: int) -> bool:
-    try:
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except OSError as exc:
-        return exc.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)  # a machine without IPv6
-    return True
-
-
 def _outer(address: str, host: str, port: int | None, default: int | None) -> str:
     """Return the address of a server for callers: on the requested port, else on its default if that is free."""
-    number = port or (default if default and is_free(default) else address.rpartition(":")[2])
+    number = port or (default if default and ports.claim(default) else address.rpartition(":")[2])
     reached = _REACHED.get(host, host)
     return f"[{reached}]:{number}" if ":" in reached else f"{reached}:{number}"
 

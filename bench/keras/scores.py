@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from local.stack import free_ports
+from local import ports
 from services.keras.preprocess import Pixels, to_pixels
 from services.keras.serving.tensors import as_content, to_array
 from services.runtime.images.image import Image
@@ -60,7 +60,7 @@ def pixels_of(path: Path) -> Pixels:
 
 def server_scores(base: Path, pixels: Pixels) -> npt.NDArray[np.float32]:
     """Return the local server's scores, from one call per picture."""
-    [port] = free_ports(1)
+    [port] = ports.take(1)
     command = [sys.executable, "-m", "local.tf_serving", "--model_base_path", str(base.resolve()), "--port", str(port)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         try:

@@ -22,7 +22,7 @@ import trustme
 from dotenv import dotenv_values
 
 from helm.generate import ROOT
-from local.stack import free_ports
+from local import ports
 from tests.support import pages
 from tests.support.pages import Block
 from tests.support.processes import PATIENCE, run, serving, spawn, wait_until
@@ -79,7 +79,7 @@ class Machine:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._ports = {str(port): str(own) for port, own in zip(_PORTS, free_ports(len(_PORTS)), strict=True)}
+        self._ports = {str(port): str(own) for port, own in zip(_PORTS, ports.take(len(_PORTS)), strict=True)}
         self._authority = trustme.CA()
         self._life = ExitStack()
         self._servers: dict[str, subprocess.Popen[bytes]] = {}
