@@ -32,6 +32,8 @@ _STATE_STYLES = {
     VerdictState.NO_FACE: "dim",
 }
 _OUTCOME_STYLES = {Outcome.OK: "green", Outcome.PARTIAL: "yellow", Outcome.SKIPPED: "dim"}
+_MS_DIGITS = 5
+"""Width of the column of milliseconds at least, so that slow and quick pictures' tables are alike."""
 _FOUND_LABELS = 8
 """Of one recognizer, among what else it found."""
 _MAX_LABELS = 10
@@ -217,7 +219,7 @@ def _support(verdict: Verdict) -> str:
 
 
 def _recognizer_table(results: Sequence[RecognizerResult]) -> Table:
-    table = Table("Recognizer", "Outcome", ">ms", "Found")
+    table = Table("Recognizer", "Outcome", f">{'ms':>{_MS_DIGITS}}", "Found")
     for result in results:
         outcome = Text(words(result.outcome), _OUTCOME_STYLES.get(result.outcome, "red"))
         table.add_row(clean(result.recognizer), outcome, _milliseconds(result.timings), _findings(result))
