@@ -10,7 +10,7 @@ from local import models, ports, stack
 from services.runtime.errors import DomainError
 
 _MAX_PORT = 65535
-_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+_BUCKET = re.compile(r"(?!(\d+\.){3}\d+$)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _COMMANDS = """
 `python -m local env` prints the shell's commands that let other programs, such as the AWS CLI, use a running system's
 gateway and stand-ins: eval "$(python -m local env)". With --state DIR, those of the system with that folder.
@@ -171,5 +171,8 @@ def _annotations(text: str) -> Path:
 def _bucket(text: str) -> tuple[str, Path | None]:
     name, separator, folder = text.partition("=")
     if not _BUCKET.fullmatch(name):
-        raise argparse.ArgumentTypeError(f"{name!r} is no bucket's name: use 3 to 63 of a-z 0-9 . -")
+        raise argparse.ArgumentTypeError(
+            f"{name!r} is no bucket's name: use 3 to 63 of a-z 0-9 . -, no two dots in a row, "
+            "and nothing like an IP address"
+        )
     return name, _folder(folder) if separator else None

@@ -1,5 +1,6 @@
 """Signatures and help of the command and its subcommands. Imports gRPC only to run one of them."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -23,6 +24,13 @@ def _print_version(requested: bool) -> None:  # noqa: FBT001 - typer passes the 
     if requested:
         typer.echo(f"marquee {marquee.__version__}")
         raise typer.Exit
+
+
+def _refuse_without(needed: str, is_given: bool, given: Mapping[str, object]) -> None:  # noqa: FBT001 - a fact
+    """Raise BadParameter if an option is given without the one that gives it something to do."""
+    for option, value in given.items():
+        if value and not is_given:
+            raise typer.BadParameter(f"give {needed}, too.", param_hint=option)
 
 
 @app.callback()
@@ -59,11 +67,11 @@ def recognize(
     face_box: options.FaceBoxes = [],
     timeout: options.Timeout = 12.0,
     output: options.OutputFormat = options.Output.TABLE,
-    rows: options.Rows = Findings.FACES,
+    rows: options.Rows = None,
     draw: options.Draw = None,
     boxes: options.Boxes = None,
     colors: options.Colors = None,
-    label_position: options.Position = LabelPosition.TOP,
+    label_position: options.Position = None,
     jobs: options.Jobs = 4,
     strict: options.Strict = False,
 ) -> None:
@@ -80,6 +88,9 @@ def recognize(
     from marquee.cli.run.recognize import RecognizeArgs, run
     from marquee.cli.targets import targets_of
 
+    _refuse_without("--output csv", output is options.Output.CSV, {"--rows": rows})
+    drawn = {"--boxes": boxes, "--colors": colors, "--label-position": label_position}
+    _refuse_without("--draw", draw is not None, drawn)
     pictures = pictures_of(files, files_from, null=null)
     if not pictures.files:
         raise typer.BadParameter(
@@ -97,9 +108,9 @@ def recognize(
             "face_boxes": face_box,
         },
         targets=targets_of(draw, pictures.files),
-        style=Style(colors or {}, label_position, boxes),
+        style=Style(colors or {}, label_position or LabelPosition.TOP, boxes),
         output=output,
-        rows=rows,
+        rows=rows or Findings.FACES,
         jobs=jobs,
         strict=strict,
     )

@@ -206,8 +206,11 @@ EnrollFormat = Annotated[
 ]
 ObjectFormat = Annotated[ListOutput, typer.Option("--output", "-o", help="json: one object.")]
 Rows = Annotated[
-    Findings,
-    typer.Option(help="Rows of csv: one per face; one per box of a label, or label without one; or both in one file."),
+    Findings | None,
+    typer.Option(
+        help="Rows of csv: one per face, the default; one per box of a label, or label without one; or both in one file.",
+        show_default=False,
+    ),
 ]
 Boxes = Annotated[
     Findings | None,
@@ -229,7 +232,10 @@ Colors = Annotated[
         help="Colors to draw with, e.g. identified=#2a2,unknown=orange,disagree=red,label=blue.",
     ),
 ]
-Position = Annotated[LabelPosition, typer.Option("--label-position", help="Position of names relative to boxes.")]
+Position = Annotated[
+    LabelPosition | None,
+    typer.Option("--label-position", help="Position of names relative to boxes. Default: top.", show_default=False),
+]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Number of pictures to recognize in parallel.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if any recognizer failed.")]
 Sources = Annotated[

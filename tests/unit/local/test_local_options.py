@@ -82,6 +82,8 @@ def _annotation(folder: Path) -> None:
         (_people, ("--annotations", "people"), "people has no annotations"),
         (_annotation, ("--annotations", "notes"), "every entry needs a Confidence"),
         (_people, ("--bucket", "No_Bucket"), "'No_Bucket' is no bucket's name"),
+        (_people, ("--bucket", "a..b"), "'a..b' is no bucket's name"),
+        (_people, ("--bucket", "10.0.0.1"), "'10.0.0.1' is no bucket's name"),
         (_people, ("--bucket", "own=none"), "'none' is not a folder"),
     ],
 )

@@ -199,6 +199,10 @@ def test_jobs_limits_the_pictures_in_flight(peer: Peer) -> None:
         ("a.jpg --draw out.jpg", "neither .png nor .svg"),
         ("a.jpg b.jpg --draw out.png", "{stem}"),
         ("s3://bucket --draw out.png", "needs a bucket and a key"),
+        ("a.jpg --boxes labels", "give --draw, too"),
+        ("a.jpg --colors unknown=red", "give --draw, too"),
+        ("a.jpg --label-position bottom", "give --draw, too"),
+        ("a.jpg --rows labels", "give --output csv, too"),
     ],
 )
 def test_a_usage_error_exits_with_2_before_any_call(peer: Peer, arguments: str, message: str) -> None:
