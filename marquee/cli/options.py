@@ -208,7 +208,7 @@ ObjectFormat = Annotated[ListOutput, typer.Option("--output", "-o", help="json: 
 Rows = Annotated[
     Findings | None,
     typer.Option(
-        help="Rows of csv: one per face, the default; one per box of a label, or label without one; or both in one file.",
+        help="Rows of csv: one per face (default); one per box of a label, or label without one; or both in one file.",
         show_default=False,
     ),
 ]

@@ -87,6 +87,7 @@ def convert(
 
 def _write(file: ModelFile, facts: Facts, samples: Path | None, folder: Path, allowed: Collection[str]) -> Conversion:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # else it writes about them on some processors
     with step("Starting TensorFlow"):  # it takes seconds, which a refusal need not
         from services.keras.convert import activation, agreement, export  # noqa: PLC0415
         from services.keras.convert.load import load  # noqa: PLC0415
