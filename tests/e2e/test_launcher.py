@@ -67,11 +67,11 @@ def test_a_taken_port_is_said_and_the_commands_can_be_typed(tmp_path: Path) -> N
     state = tmp_path / "a folder"
     with _listening(50051), _listening(8080), (tmp_path / "output").open("w") as output:
         command = [sys.executable, "-m", "local", "--state", state]
-        with spawn(command, env=os.environ | {"http_proxy": "http://127.0.0.1:9"}, stdout=output) as process:
+        shell = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}  # where no virtual environment is active
+        with spawn(command, env=os.environ | shell | {"http_proxy": "http://127.0.0.1:9"}, stdout=output) as process:
             wait_until(lambda: "Ctrl-C" in _text(tmp_path / "output") or process.poll() is not None, 2 * PATIENCE)
             text = _text(tmp_path / "output")
             commands = re.findall(r"^(?:Try: |     )(.*)$", text, re.MULTILINE)
-            shell = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)}
             results = [run(["bash", "-c", line], env=shell) for line in commands]
             process.send_signal(signal.SIGINT)
             process.wait(PATIENCE)

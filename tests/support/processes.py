@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -198,15 +199,29 @@ def metric(url: str, name: str, labels: str) -> float:
 
 
 def free_port() -> int:
-    """Return a loopback port that nobody listens on, below the range that the kernel assigns automatically."""
-    while True:
-        port = random.SystemRandom().randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+    """Return a loopback port that nobody listens on, another one each time.
+
+    It is another process's of the test run neither, nor one that local systems choose or the kernel gives.
+    """
+    return next(port for port in _ports if _is_free(port))
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
+
+
+def _own_ports() -> Iterator[int]:
+    """Return this process's ports again and again, beginning anywhere, since other runs have the same."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = range(10_000 + worker % _WORKERS, 20_000, _WORKERS)
+    return islice(cycle(ports), random.SystemRandom().randrange(len(ports)), None)
+
+
+_WORKERS = 8
+_ports = _own_ports()
 
 
 def train_python() -> str:
