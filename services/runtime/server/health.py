@@ -124,13 +124,16 @@ class _Servicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # gRPC pu
 
     async def _follow(self, name: str) -> "AsyncIterator[health_pb2.HealthCheckResponse.ServingStatus.ValueType]":
         last = None
-        while not self._closed:
+        while True:
             changed = self._changed
             status = self.statuses.get(name, _Status.SERVICE_UNKNOWN)
             if status != last:
                 yield status
-            last = status
-            await changed.wait()
+                last = status
+            elif self._closed:
+                return
+            else:
+                await changed.wait()
 
 
 def _check_name(name: str) -> None:

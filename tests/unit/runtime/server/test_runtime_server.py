@@ -15,6 +15,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
+from services.runtime.server import health
 from tests.support.processes import PATIENCE
 from tests.support.servers import LeafProcess, request
 
@@ -187,6 +188,30 @@ async def test_a_watcher_does_not_hold_up_the_end(start: Start) -> None:
         statuses = [response.status async for response in _stopping(server, responses)]
     assert statuses == [Health.SERVING, Health.NOT_SERVING]
     assert await server.ended() == 0
+
+
+async def test_a_watcher_hears_of_the_end_however_soon_it_comes() -> None:
+    """Who watches is told NOT_SERVING even if the watches end before there was a turn to tell it."""
+    server, stop = grpc.aio.server(), asyncio.Event()
+    checks = health.Health((server,), ())
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        responses = HealthStub(channel).Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
+        statuses = [(await responses.read()).status]
+
+        async def stop_when_serving() -> None:
+            statuses.append((await responses.read()).status)
+            stop.set()
+
+        stopping = asyncio.create_task(stop_when_serving())
+        await checks.follow(lambda: True, stop)
+        checks.close()
+        await stopping
+        statuses.append((await responses.read()).status)
+        assert await responses.read() is grpc.aio.EOF
+    await server.stop(None)
+    assert statuses == [Health.NOT_SERVING, Health.SERVING, Health.NOT_SERVING]
 
 
 async def _stopping(
