@@ -207,10 +207,14 @@ async def test_large_answers_count_as_memory_in_flight() -> None:
     """Of eight results of 9 MB at a time some have no room in 64 MiB; afterwards nothing counts."""
     async with AsyncExitStack() as stack:
         client = await connect(stack, Peer([peers.response(peers.result(warnings=NINE_MB))]))
-        calls = [client.StreamRecognizeImage(request(), timeout=60) for _ in range(8)]
-        results = [one for call in calls async for message in call for one in message.results]
+        reasons: set[str] = set()
+        for _ in range(10):  # on a busy machine the eight of one round may come one after another
+            calls = [client.StreamRecognizeImage(request(), timeout=60) for _ in range(8)]
+            results = [one for call in calls async for message in call for one in message.results]
+            reasons |= {status.reason_of(one.status) for one in results if one.recognizer == "peer"}
+            if len(reasons) > 1:
+                break
         after = REGISTRY.get_sample_value("marquee_in_flight_bytes")
-    reasons = {status.reason_of(one.status) for one in results if one.recognizer == "peer"}
     assert reasons == {"", "OVERLOADED"}
     assert after == 0
 
