@@ -3,7 +3,6 @@
 import errno
 import socket
 import sys
-from collections.abc import Collection
 from itertools import islice
 from random import SystemRandom
 
@@ -15,10 +14,10 @@ _claimed: set[int] = set()
 """The process's own."""
 
 
-def take(count: int, without: Collection[int | None] = ()) -> list[int]:
-    """Claim and return distinct free ports."""
+def take(count: int) -> list[int]:
+    """Claim and return free ports that this process has not claimed before."""
     candidates = SystemRandom().sample(_TAKEN_FROM, len(_TAKEN_FROM))
-    return list(islice((port for port in candidates if port not in without and claim(port)), count))
+    return list(islice((port for port in candidates if port not in _claimed and claim(port)), count))
 
 
 def claim(port: int) -> bool:
@@ -29,16 +28,20 @@ def claim(port: int) -> bool:
     """
     if not all(_is_free(family, host, port) for family, host in _HOSTS):
         return False
-    if sys.platform != "linux" or port in _claimed:
-        return True
-    name = socket.socket(socket.AF_UNIX)
-    try:
-        name.bind(f"\0marquee-port-{port}")
-    except OSError:
-        name.close()
+    if sys.platform == "linux" and port not in _claimed and not _take_name(f"\0marquee-port-{port}"):
         return False
-    name.detach()  # it stays open
     _claimed.add(port)
+    return True
+
+
+def _take_name(name: str) -> bool:
+    holder = socket.socket(socket.AF_UNIX)
+    try:
+        holder.bind(name)
+    except OSError:
+        holder.close()
+        return False
+    holder.detach()  # it stays open
     return True
 
 

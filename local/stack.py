@@ -112,7 +112,7 @@ def build(
     the environment's MARQUEE_ variables say whom they answer.
     """
     own = own or Own()
-    free = ports.take(4 + len(_SERVERS) + len(SERVICES), without=(port, web_port))
+    free = ports.take(4 + len(_SERVERS) + len(SERVICES))
     s3, aws, tf_serving, *rest = (f"{HOST}:{number}" for number in free)
     servers = dict(zip(_SERVERS, rest, strict=False))
     page, *metrics_addresses = rest[len(_SERVERS) :]
