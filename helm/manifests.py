@@ -14,11 +14,11 @@ _HEADER = """\
 """
 
 
-def render(chart: Path, values: dict[str, Any] | None = None, namespace: str = "default") -> dict[str, str]:
-    """Return text by template, as `helm template marquee --skip-tests` renders it. Raises helm_python.HelmError."""
+def render(chart: Path, values: dict[str, Any] | None = None, namespace: str = "default", release: str = RELEASE) -> dict[str, str]:
+    """Return text by template, as `helm template RELEASE --skip-tests` renders it. Raises helm_python.HelmError."""
     with helm_python.Chart.load(str(chart)) as loaded:
         loaded.validate_schema(values or {})
-        rendered = loaded.render(values or {}, name=RELEASE, namespace=namespace)
+        rendered = loaded.render(values or {}, name=release, namespace=namespace)
     return {path: text for path, text in rendered.items() if path.endswith(".yaml") and "/templates/tests/" not in path}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from helm import manifests
 from helm.generate import CHART
 from marquee import Client
 from services.names import SERVERS, SERVICES
@@ -52,8 +53,8 @@ def test_a_recognizer_without_pods_raises_an_alert(monitoring: Prometheus) -> No
 
 def _targets(component: str) -> list[Target]:
     """Return the component's pods as targets, with the labels that deploy/prometheus/scrape.yaml gives them."""
-    here = {"job": "marquee", "namespace": cluster.NAMESPACE, "component": component, "endpoint": "metrics"}
+    here = {"job": "marquee", "namespace": cluster.NAMESPACE, "release": manifests.RELEASE, "component": component}
     return [
-        Target(f"{pod['status']['podIP']}:9464", {**here, "pod": pod["metadata"]["name"]})
+        Target(f"{pod['status']['podIP']}:9464", {**here, "endpoint": "metrics", "pod": pod["metadata"]["name"]})
         for pod in cluster.pods(component)
     ]

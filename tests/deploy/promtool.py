@@ -16,10 +16,10 @@ DAILY_CAP_USD = 25
 _VALUES = {"alerts": {"enabled": True, "dailyCapUsd": DAILY_CAP_USD}}
 
 
-def groups(alerts: dict[str, Any] | None = None, namespace: str = "marquee") -> list[dict[str, Any]]:
+def groups(alerts: dict[str, Any] | None = None, namespace: str = "marquee", release: str = manifests.RELEASE) -> list[dict[str, Any]]:
     """Return the chart's groups of rules."""
     values = {"alerts": _VALUES["alerts"] | (alerts or {})}
-    objects = manifests.objects(manifests.render(CHART, values, namespace))
+    objects = manifests.objects(manifests.render(CHART, values, namespace, release))
     (rule,) = (each for each in objects if each["kind"] == "PrometheusRule")
     groups: list[dict[str, Any]] = rule["spec"]["groups"]
     return groups

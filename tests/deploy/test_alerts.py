@@ -93,12 +93,12 @@ def test_runbooks_have_alerts() -> None:
 
 
 def test_installations_are_separate() -> None:
-    """Every rule reads only its own installation's namespace, so one installation triggers no alerts for another."""
-    expressions = [text for text in _expressions(promtool.groups(namespace="blue")) if "certmanager_" not in text]
+    """Every rule reads only its own installation's pods, so one installation triggers no alerts for another."""
+    expressions = [text for text in _expressions(promtool.groups(namespace="blue", release="green")) if "certmanager_" not in text]
     for expression in expressions:
         selectors = re.findall(r"\{([^}]*)\}", expression)
         assert expression.startswith("vector(") or selectors
-        assert all('job="marquee",namespace="blue"' in selector for selector in selectors), expression
+        assert all('job="marquee",namespace="blue",release="green"' in selector for selector in selectors), expression
 
 
 def test_values_reach_the_rules() -> None:
@@ -145,7 +145,7 @@ def test_no_budget_of_the_alerts_has_no_rule() -> None:
 
 def test_calls_in_flight_are_counted(tmp_path: Path) -> None:
     """The calls in flight, which the HPA and dashboards read, are those started but not handled, per pod."""
-    pod = 'job="marquee",namespace="marquee",component="svm",pod="a"'
+    pod = 'job="marquee",namespace="marquee",release="marquee",component="svm",pod="a"'
     service = 'grpc_service="marquee.v1.RecognizerService",grpc_method="RecognizeImage"'
     series = {
         f"grpc_server_started_total{{{pod},{service}}}": "5",
@@ -168,14 +168,14 @@ def test_the_recognizers_own_cap_is_the_alerts(tmp_path: Path, spent: float, cap
     """Without a budget of the alert's, it fires at four fifths of what the pods say; all share that one cap."""
     series = {"marquee_rekognition_spent_today_dollars": str(spent), "marquee_rekognition_cap_dollars": cap}
     inputs = [
-        {"series": f'{name}{{job="marquee",namespace="marquee",pod="{pod}",scope="all"}}', "values": f"{value} " * 11}
+        {"series": f'{name}{{job="marquee",namespace="marquee",release="marquee",pod="{pod}",scope="all"}}', "values": f"{value} " * 11}
         for name, value in series.items()
         for pod in "ab"
     ]
     (alert,) = _with_recorded_rules("MarqueeBudgetNear")[-1:]
     alert["annotations"] = {}
     rules = [rule for group in promtool.groups({"dailyCapUsd": 0}) for rule in group["rules"] if "record" in rule]
-    labels = {"severity": "warning", "job": "marquee", "namespace": "marquee"}
+    labels = {"severity": "warning", "job": "marquee", "namespace": "marquee", "release": "marquee"}
     check = {"eval_time": "8m", "alertname": "MarqueeBudgetNear", "exp_alerts": [{"exp_labels": labels}] * fires}
     promtool.write_rules(tmp_path / "rules.json", [{"name": "money", "rules": [*rules, alert]}])
     cases = {

@@ -49,7 +49,7 @@ def monitoring(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) ->
     with ExitStack() as stack:
         serving = stack.enter_context(page(_EXPOSITIONS / "tensorflow_serving.txt"))
         gpu = stack.enter_context(page(_EXPOSITIONS / "dcgm.txt"))
-        here = {"job": "marquee", "namespace": "marquee"}
+        here = {"job": "marquee", "namespace": "marquee", "release": "marquee"}
         targets = [Target(serving, {**here, "component": "keras", "pod": "keras-0", "endpoint": "serving-http"})]
         tls = stack.enter_context(page(_EXPOSITIONS / "certificates.txt"))
         targets.append(Target(tls, {**here, "component": "gateway", "pod": "gateway-1", "endpoint": "metrics"}))

@@ -34,10 +34,10 @@ def test_both_ways_give_the_same_labels() -> None:
     set_by_operator = {"namespace", "pod", "endpoint"}
     for endpoint in monitor["spec"]["podMetricsEndpoints"]:
         labels = {rule["targetLabel"] for rule in endpoint["relabelings"]}
-        assert labels == {"job", "component"}
+        assert labels == {"job", "release", "component"}
     entry = _scrape()
     targets = {rule["target_label"] for rule in entry["relabel_configs"] if "target_label" in rule}
-    assert targets - {"__metrics_path__"} == {"component"} | set_by_operator
+    assert targets - {"__metrics_path__"} == {"release", "component"} | set_by_operator
     assert entry["job_name"] == "marquee"
 
 
