@@ -14,7 +14,9 @@ _HEADER = """\
 """
 
 
-def render(chart: Path, values: dict[str, Any] | None = None, namespace: str = "default", release: str = RELEASE) -> dict[str, str]:
+def render(
+    chart: Path, values: dict[str, Any] | None = None, namespace: str = "default", release: str = RELEASE
+) -> dict[str, str]:
     """Return text by template, as `helm template RELEASE --skip-tests` renders it. Raises helm_python.HelmError."""
     with helm_python.Chart.load(str(chart)) as loaded:
         loaded.validate_schema(values or {})

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ DAILY_CAP_USD = 25
 _VALUES = {"alerts": {"enabled": True, "dailyCapUsd": DAILY_CAP_USD}}
 
 
-def groups(alerts: dict[str, Any] | None = None, namespace: str = "marquee", release: str = manifests.RELEASE) -> list[dict[str, Any]]:
+def groups(
+    alerts: dict[str, Any] | None = None, namespace: str = "marquee", release: str = manifests.RELEASE
+) -> list[dict[str, Any]]:
     """Return the chart's groups of rules."""
     values = {"alerts": _VALUES["alerts"] | (alerts or {})}
     objects = manifests.objects(manifests.render(CHART, values, namespace, release))
@@ -25,9 +28,22 @@ def groups(alerts: dict[str, Any] | None = None, namespace: str = "marquee", rel
     return groups
 
 
+def recorded(groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the recording rules of the groups."""
+    return [rule for group in groups for rule in group["rules"] if "record" in rule]
+
+
 def write_rules(path: Path, groups: list[dict[str, Any]]) -> None:
     """Write groups of rules as Prometheus reads them; JSON is valid YAML."""
     path.write_text(json.dumps({"groups": groups}))
+
+
+def check(folder: Path, rules: Sequence[dict[str, Any]], tests: Sequence[dict[str, Any]], every: str = "1m") -> None:
+    """Fail the test unless promtool finds the rules to be as its own tests say."""
+    write_rules(folder / "rules.json", [{"name": "tested", "rules": list(rules)}])
+    cases = {"rule_files": ["rules.json"], "evaluation_interval": every, "tests": list(tests)}
+    (folder / "cases.json").write_text(json.dumps(cases))
+    run("test", "rules", str(folder / "cases.json"))
 
 
 def run(*arguments: str) -> str:

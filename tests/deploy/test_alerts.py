@@ -48,13 +48,9 @@ def test_prometheus_accepts_the_rules(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", _ALERTS)
 def test_alert_fires_and_resolves(tmp_path: Path, name: str) -> None:
     """The alert fires when it should, describes its cause, and is silent otherwise."""
-    yaml = YAML(typ="safe", pure=True)
-    cases = yaml.load(_CASES / f"{name}.yaml")
-    promtool.write_rules(
-        tmp_path / "rules.json", [{"name": name, "rules": _with_recorded_rules(_alert(name)["alert"])}]
-    )
-    yaml.dump({"rule_files": ["rules.json"]} | cases, tmp_path / "cases.yaml")
-    promtool.run("test", "rules", str(tmp_path / "cases.yaml"))
+    cases = YAML(typ="safe", pure=True).load(_CASES / f"{name}.yaml")
+    rules = _with_recorded_rules(_alert(name)["alert"])
+    promtool.check(tmp_path, rules, cases["tests"], cases["evaluation_interval"])
 
 
 @pytest.mark.parametrize("name", _ALERTS)
@@ -94,7 +90,9 @@ def test_runbooks_have_alerts() -> None:
 
 def test_installations_are_separate() -> None:
     """Every rule reads only its own installation's pods, so one installation triggers no alerts for another."""
-    expressions = [text for text in _expressions(promtool.groups(namespace="blue", release="green")) if "certmanager_" not in text]
+    expressions = [
+        text for text in _expressions(promtool.groups(namespace="blue", release="green")) if "certmanager_" not in text
+    ]
     for expression in expressions:
         selectors = re.findall(r"\{([^}]*)\}", expression)
         assert expression.startswith("vector(") or selectors
@@ -143,44 +141,21 @@ def test_no_budget_of_the_alerts_has_no_rule() -> None:
     ]
 
 
-def test_calls_in_flight_are_counted(tmp_path: Path) -> None:
-    """The calls in flight, which the HPA and dashboards read, are those started but not handled, per pod."""
-    pod = 'job="marquee",namespace="marquee",release="marquee",component="svm",pod="a"'
-    service = 'grpc_service="marquee.v1.RecognizerService",grpc_method="RecognizeImage"'
-    series = {
-        f"grpc_server_started_total{{{pod},{service}}}": "5",
-        f"grpc_server_handled_total{{{pod},{service}}}": "2",
-    }
-    check = {
-        "expr": "marquee_calls_in_flight",
-        "eval_time": "0",
-        "exp_samples": [{"labels": f"marquee_calls_in_flight{{{pod}}}", "value": 3}],
-    }
-    inputs = [{"series": name, "values": values} for name, values in series.items()]
-    promtool.write_rules(tmp_path / "rules.json", promtool.groups())
-    cases = {"rule_files": ["rules.json"], "tests": [{"input_series": inputs, "promql_expr_test": [check]}]}
-    YAML(typ="safe", pure=True).dump(cases, tmp_path / "cases.yaml")
-    promtool.run("test", "rules", str(tmp_path / "cases.yaml"))
-
-
 @pytest.mark.parametrize(("spent", "cap", "fires"), [(3.9, "5", 0), (4.1, "5", 1), (4.1, "0", 1), (4.1, "Inf", 0)])
 def test_the_recognizers_own_cap_is_the_alerts(tmp_path: Path, spent: float, cap: str, fires: int) -> None:
     """Without a budget of the alert's, it fires at four fifths of what the pods say; all share that one cap."""
     series = {"marquee_rekognition_spent_today_dollars": str(spent), "marquee_rekognition_cap_dollars": cap}
     inputs = [
-        {"series": f'{name}{{job="marquee",namespace="marquee",release="marquee",pod="{pod}",scope="all"}}', "values": f"{value} " * 11}
+        {
+            "series": f'{name}{{job="marquee",namespace="marquee",release="marquee",pod="{pod}",scope="all"}}',
+            "values": f"{value} " * 11,
+        }
         for name, value in series.items()
         for pod in "ab"
     ]
     (alert,) = _with_recorded_rules("MarqueeBudgetNear")[-1:]
     alert["annotations"] = {}
-    rules = [rule for group in promtool.groups({"dailyCapUsd": 0}) for rule in group["rules"] if "record" in rule]
     labels = {"severity": "warning", "job": "marquee", "namespace": "marquee", "release": "marquee"}
     check = {"eval_time": "8m", "alertname": "MarqueeBudgetNear", "exp_alerts": [{"exp_labels": labels}] * fires}
-    promtool.write_rules(tmp_path / "rules.json", [{"name": "money", "rules": [*rules, alert]}])
-    cases = {
-        "rule_files": ["rules.json"],
-        "tests": [{"interval": "1m", "input_series": inputs, "alert_rule_test": [check]}],
-    }
-    YAML(typ="safe", pure=True).dump(cases, tmp_path / "cases.yaml")
-    promtool.run("test", "rules", str(tmp_path / "cases.yaml"))
+    rules = [*promtool.recorded(promtool.groups({"dailyCapUsd": 0})), alert]
+    promtool.check(tmp_path, rules, [{"interval": "1m", "input_series": inputs, "alert_rule_test": [check]}])

@@ -25,13 +25,15 @@ def test_hpa_scales_on_cpu_and_calls_in_flight() -> None:
 
 
 def test_keda_scales_on_prometheus() -> None:
-    """The ScaledObject queries Prometheus for the calls in flight of this component's pods."""
+    """The ScaledObject queries the calls in flight of this component's pods, and keeps them without an answer."""
     scaling = {"type": "keda", "cpu": 0, "inFlight": 4, "prometheus": "http://prometheus:9090"}
     objects = charts.render({"recognizers": {"svm": {"autoscaling": scaling}}})
     (trigger,) = charts.one(objects, "ScaledObject", "marquee-svm")["spec"]["triggers"]
     assert trigger["type"] == "prometheus"
     assert trigger["metadata"]["threshold"] == "4"
-    assert 'namespace="default",pod=~"marquee-svm-' in trigger["metadata"]["query"]
+    own = 'job="marquee",namespace="default",release="marquee",component="svm"'
+    assert trigger["metadata"]["query"] == f"sum(marquee_calls_in_flight{{{own}}})"
+    assert trigger["metadata"]["ignoreNullValues"] == "false"
     assert "HorizontalPodAutoscaler" not in {each["kind"] for each in objects}
 
 

@@ -169,7 +169,9 @@ def test_page_scales_on_requests() -> None:
     scaling = {"type": "keda", "cpu": 0, "inFlight": 20}
     objects = charts.render({"web": {"autoscaling": scaling}})
     (trigger,) = charts.one(objects, "ScaledObject", "marquee-web")["spec"]["triggers"]
-    assert trigger["metadata"]["query"].startswith("sum(marquee_http_requests_in_flight{")
+    assert trigger["metadata"]["query"] == (
+        'sum(marquee_calls_in_flight{job="marquee",namespace="default",release="marquee",component="web"})'
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,122 @@
+"""Tests of what Prometheus records for alerts, dashboards and autoscalers."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy import charts, promtool
+
+pytestmark = pytest.mark.slow
+_POD = 'job="marquee",namespace="marquee",release="marquee",component="{}",pod="{}"'
+_GROUPS = {
+    "marquee-objectives",
+    "marquee-components",
+    "marquee-availability",
+    "marquee-calls",
+    "marquee-latency",
+    "marquee-rekognition",
+}
+_KEDA = {"gateway": {"autoscaling": {"type": "keda", "inFlight": 4}}}
+
+
+def _records(tmp_path: Path, series: dict[str, str], expression: str, expected: dict[str, float]) -> None:
+    """Check the samples of an expression when the series, each of one sample, have been scraped."""
+    inputs = [{"series": name, "values": values} for name, values in series.items()]
+    samples = [{"labels": labels, "value": value} for labels, value in expected.items()]
+    check = {"expr": expression, "eval_time": "0", "exp_samples": samples}
+    promtool.check(
+        tmp_path, promtool.recorded(promtool.groups()), [{"input_series": inputs, "promql_expr_test": [check]}]
+    )
+
+
+def test_calls_in_flight_are_calls_alone(tmp_path: Path) -> None:
+    """Per pod, calls started but not handled count, of every service but health and reflection; so do page requests."""
+    svm, idle, web = _POD.format("svm", "a"), _POD.format("svm", "b"), _POD.format("web", "c")
+    series = {
+        f'grpc_server_started_total{{{svm},grpc_service="marquee.v1.RecognizerService"}}': "5",
+        f'grpc_server_handled_total{{{svm},grpc_service="marquee.v1.RecognizerService"}}': "2",
+        f'grpc_server_started_total{{{svm},grpc_service="marquee.v1.EnrollmentService"}}': "1",
+        f'grpc_server_started_total{{{svm},grpc_service="grpc.health.v1.Health"}}': "9",
+        f'grpc_server_started_total{{{idle},grpc_service="grpc.health.v1.Health"}}': "9",
+        f'grpc_server_started_total{{{idle},grpc_service="grpc.reflection.v1alpha.ServerReflection"}}': "9",
+        f'up{{{idle},endpoint="metrics"}}': "1",
+        f"marquee_http_requests_in_flight{{{web}}}": "7",
+        f'up{{{web},endpoint="metrics"}}': "1",
+    }
+    expected = {f"marquee_calls_in_flight{{{pod}}}": calls for pod, calls in ((svm, 4), (idle, 0), (web, 7))}
+    _records(tmp_path, series, "marquee_calls_in_flight", expected)
+
+
+def test_two_releases_in_a_namespace_are_recorded_apart(tmp_path: Path) -> None:
+    """The rules of two releases in a namespace make no duplicates, and each has its own numbers and versions."""
+    pods = {release: f'job="marquee",namespace="marquee",release="{release}"' for release in ("blue", "green")}
+    calls = 'component="gateway",pod="{}",grpc_method="RecognizeImage",grpc_code="{}"'
+    inputs = [
+        {"series": f"grpc_server_handled_total{{{pods[release]},{calls.format(release, code)}}}", "values": "0+50x40"}
+        for release, code in (("blue", "OK"), ("blue", "Internal"), ("green", "OK"))
+    ]
+    inputs += [
+        {
+            "series": f'marquee_model_info{{{pod},component="keras",pod="k",model="m",version="{name}"}}',
+            "values": "1x40",
+        }
+        for name, pod in pods.items()
+    ]
+    ratios = [
+        {"labels": f"marquee:gateway_errors:ratio_rate5m{{{pods['blue']}}}", "value": 0.5},
+        {"labels": f"marquee:gateway_errors:ratio_rate5m{{{pods['green']}}}", "value": 0},
+    ]
+    checks = {
+        "interval": "1m",
+        "input_series": inputs,
+        "promql_expr_test": [
+            {"expr": "marquee:gateway_errors:ratio_rate5m", "eval_time": "40m", "exp_samples": ratios}
+        ],
+        "alert_rule_test": [{"alertname": "MarqueeModelStale", "eval_time": "40m"}],
+    }
+    rules = [
+        rule
+        for release in pods
+        for group in promtool.groups(release=release)
+        for rule in group["rules"]
+        if "record" in rule or rule["alert"] == "MarqueeModelStale"
+    ]
+    promtool.check(tmp_path, rules, [checks])
+
+
+def test_expected_components_are_the_charts() -> None:
+    """What should run is recorded: every component that is deployed with pods, and no other."""
+    values = {"recognizers": {"svm": {"replicas": 0}, "keras": {"deploy": False, "gateway": {"target": "keras:50051"}}}}
+    (rule,) = (
+        each for each in charts.render({"alerts": {"enabled": True}, **values}) if each["kind"] == "PrometheusRule"
+    )
+    expected = {
+        each["labels"]["component"]
+        for each in promtool.recorded(rule["spec"]["groups"])
+        if each["record"] == "marquee:component:expected"
+    }
+    assert expected == {"gateway", "rekognition", "web"}
+
+
+@pytest.mark.parametrize(
+    ("values", "groups"),
+    [
+        ({}, set()),
+        ({"podMonitor": {"enabled": True}}, set()),
+        ({"podMonitor": {"enabled": True}, "dashboards": {"enabled": True}}, _GROUPS),
+        ({"podMonitor": {"enabled": True}, **_KEDA}, _GROUPS),
+        ({"alerts": {"enabled": True}}, _GROUPS | {"marquee-alerts"}),
+    ],
+)
+def test_what_is_read_is_recorded(values: dict[str, Any], groups: set[str]) -> None:
+    """Rules are recorded wherever dashboards, autoscalers or alerts read them; alerts come only where asked for."""
+    rules = [each for each in charts.render(values) if each["kind"] == "PrometheusRule"]
+    assert {group["name"] for rule in rules for group in rule["spec"]["groups"]} == groups
+
+
+def test_notes_name_what_nobody_records() -> None:
+    """Without the operator, the notes say that dashboards and autoscalers need the rules."""
+    assert "Dashboards read recorded rules" in charts.text("NOTES.txt", {"dashboards": {"enabled": True}})
+    assert "Autoscalers read recorded rules" in charts.text("NOTES.txt", _KEDA)
+    assert "recorded rules" not in charts.text("NOTES.txt", {"alerts": {"enabled": True}, **_KEDA})
