@@ -87,7 +87,12 @@ def test_two_releases_in_a_namespace_are_recorded_apart(tmp_path: Path) -> None:
 
 def test_expected_components_are_the_charts() -> None:
     """What should run is recorded: every component that is deployed with pods, and no other."""
-    values = {"recognizers": {"svm": {"replicas": 0}, "keras": {"deploy": False, "gateway": {"target": "keras:50051"}}}}
+    values = {
+        "recognizers": {
+            "svm": {"replicas": 0},
+            "keras": {"deploy": False, "gateway": {"target": "keras:50051", "tls": "plaintext"}},
+        }
+    }
     (rule,) = (
         each for each in charts.render({"alerts": {"enabled": True}, **values}) if each["kind"] == "PrometheusRule"
     )
