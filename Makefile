@@ -88,9 +88,10 @@ $(VENV)/.marquee-%: requirements/%.txt pyproject.toml $(UV)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
-# What the programs in other languages are built of; their tests then need no network.
-$(VENV)/.marquee-examples: examples/go/go.sum examples/javascript/package-lock.json $(VENV)/.marquee-dev
+# What programs in other languages are built of, and what operators define; the tests then need no network.
+$(VENV)/.marquee-examples: examples/go/go.sum tests/deploy/schemas/go.sum examples/javascript/package-lock.json $(VENV)/.marquee-dev
 	cd examples/go && $(abspath $(BIN))/go mod download
+	cd tests/deploy/schemas && $(abspath $(BIN))/go mod download
 	$(call npm_ci,examples/javascript)
 	touch $@
 
