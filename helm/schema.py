@@ -23,8 +23,8 @@ def schema() -> Schema:
         "definitions": entry.pop("$defs", {}),
         **_object(
             global_=_ANY_OBJECT,
-            nameOverride=_NAME,
-            fullnameOverride=_NAME,
+            nameOverride={**_LABEL, "maxLength": 63},
+            fullnameOverride={"type": "string", "pattern": "^([a-z]([a-z0-9-]*[a-z0-9])?)?$", "maxLength": 253},
             labels=_TEXTS,
             annotations=_TEXTS,
             images=_IMAGES,
@@ -84,7 +84,7 @@ def _recognizers(entry: Schema) -> Schema:
     return {
         "type": "object",
         "minProperties": 1,
-        "propertyNames": {"pattern": "^[a-z0-9][a-z0-9-]{0,62}$", "not": {"enum": _TAKEN}},
+        "propertyNames": {"pattern": "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", "not": {"enum": _TAKEN}},
         "properties": own,
         "additionalProperties": _object(**_recognizer(entry)),
     }
@@ -156,6 +156,7 @@ _BOOLEAN: Schema = {"type": "boolean"}
 _TEXT: Schema = {"type": "string"}
 _ENV_VALUE: Schema = {"type": ["string", "number", "boolean", "object"]}
 _NAME: Schema = {"type": "string", "pattern": "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$", "maxLength": 253}
+_LABEL: Schema = {"type": "string", "pattern": "^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$"}
 _DNS_NAME: Schema = {"type": "string", "pattern": r"^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "maxLength": 253}
 # 9464 has the metrics.
 _PROBE_PORT: Schema = {**_integer(1, 65535), "not": {"const": 9464}}

@@ -52,7 +52,7 @@ def _config(name: str) -> cluster.Object:
 
 
 def _job(name: str, arguments: Sequence[str], namespace: str, secret: str) -> cluster.Object:
-    (stand_in,) = cluster.get("deployments", "--field-selector=metadata.name=aws-stand-in", namespace=namespace)
+    (stand_in,) = cluster.get("deployments", "--selector=app.kubernetes.io/name=aws-stand-in", namespace=namespace)
     pod = stand_in["spec"]["template"]["spec"]
     container: cluster.Object = {
         "name": "load",

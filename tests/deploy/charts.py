@@ -11,9 +11,9 @@ from helm.generate import CHART
 Object = dict[str, Any]
 
 
-def render(values: Object | None = None) -> list[Object]:
+def render(values: Object | None = None, release: str = manifests.RELEASE) -> list[Object]:
     """Return all objects for the values."""
-    return manifests.objects(manifests.render(CHART, values))
+    return manifests.objects(manifests.render(CHART, values, release=release))
 
 
 def text(template: str, values: Object | None = None) -> str:
@@ -51,10 +51,10 @@ def environment(container: Object) -> Object:
     return {each["name"]: each.get("value", each.get("valueFrom")) for each in container.get("env", [])}
 
 
-def refusal(values: Object) -> str:
-    """Return Helm's error message for values that it refuses."""
+def refusal(values: Object, release: str = manifests.RELEASE) -> str:
+    """Return Helm's error message for values, or a release's name, that it refuses."""
     try:
-        render(values)
+        render(values, release)
     except helm_python.HelmError as exc:
         return str(exc)
     raise AssertionError(f"rendered: {values}")

@@ -84,6 +84,16 @@ def test_environment_overrides_the_charts_own() -> None:
     assert environment["MARQUEE_SVM_MODEL"].startswith("s3://")
 
 
+def test_environment_may_hold_templates() -> None:
+    """A text is rendered with the release's values, also where the chart reads an address out of it."""
+    address = "http://collector.{{ .Release.Namespace }}:4317"
+    objects = charts.render({"gateway": {"env": {"OTEL_EXPORTER_OTLP_ENDPOINT": address}}})
+    environment = charts.environment(charts.containers(charts.pod(objects, "marquee-gateway"))["gateway"])
+    assert environment["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://collector.default:4317"
+    egress = charts.one(objects, "NetworkPolicy", "marquee-gateway")["spec"]["egress"]
+    assert {"ports": [{"port": 4317, "protocol": "TCP"}]} in egress
+
+
 def test_large_and_small_numbers_are_written_in_full() -> None:
     """Numbers in the environment are not written as 1e+06 or 3.0."""
     env = {"MARQUEE_QUEUE": 10_000_000, "MARQUEE_SVM_ENROLLED_DISTANCE": 0.5}
@@ -132,8 +142,8 @@ def test_priority_class_applies_to_every_pod() -> None:
     """If the chart creates a PriorityClass, every pod has it unless its component names another."""
     values = {"priorityClass": {"create": True}, "gateway": {"priorityClassName": "mine"}}
     objects = charts.render(values)
-    assert charts.one(objects, "PriorityClass", "marquee")["value"] == 100_000
-    assert charts.pod(objects, "marquee-svm")["priorityClassName"] == "marquee"
+    assert charts.one(objects, "PriorityClass", "marquee.default")["value"] == 100_000
+    assert charts.pod(objects, "marquee-svm")["priorityClassName"] == "marquee.default"
     assert charts.pod(objects, "marquee-gateway")["priorityClassName"] == "mine"
 
 

@@ -16,13 +16,13 @@
 
 {{/* The name under which a component is called, with the namespace if its certificate has to have it. Takes (list root component values). */}}
 {{- define "marquee.host" -}}
-{{- include "marquee.fullname" (index . 0) }}-{{ index . 1 -}}
+{{- include "marquee.name" (list (index . 0) (index . 1)) -}}
 {{- if include "marquee.speaksTls" (list (index . 0) (index . 2)) }}.{{ (index . 0).Release.Namespace }}.svc{{ end -}}
 {{- end -}}
 
 {{/* The Secret that cert-manager writes for a component. Takes (list root component). */}}
 {{- define "marquee.issuedSecret" -}}
-{{- printf "%s-%s-grpc-tls" (include "marquee.fullname" (index . 0)) (index . 1) -}}
+{{- include "marquee.name" (list (index . 0) (printf "%s-grpc-tls" (index . 1)) 253) -}}
 {{- end -}}
 
 {{/* The Secret with the certificate that a component shows its callers. Takes (list root component values). */}}
@@ -77,16 +77,16 @@ MARQUEE_JWT_JWKS_URL: {{ $auth.jwt.jwksUrl | quote }}
 {{- if eq (index . 1) "web" }}
 {{- include "marquee.pageFolders" $root }}
 {{- else if include "marquee.speaksTls" (list $root (index . 2)) }}
-/tls/server: {secret: {secretName: {{ include "marquee.serverSecret" . }}}}
+/tls/server: {secret: {secretName: {{ include "marquee.serverSecret" . | quote }}}}
 {{- if ne (index . 1) "gateway" }}
-/callers: {configMap: {name: {{ include "marquee.fullname" $root }}-callers}}
+/callers: {configMap: {name: {{ include "marquee.name" (list $root "callers") }}}}
 {{- else }}
-/tls/client: {secret: {secretName: {{ include "marquee.clientSecret" $root }}}}
+/tls/client: {secret: {secretName: {{ include "marquee.clientSecret" $root | quote }}}}
 {{- if and (eq $auth.mode "mtls") $auth.clientCa.secretName }}
-/tls/callers: {secret: {secretName: {{ $auth.clientCa.secretName }}, items: [{key: ca.crt, path: ca.crt}]}}
+/tls/callers: {secret: {secretName: {{ $auth.clientCa.secretName | quote }}, items: [{key: ca.crt, path: ca.crt}]}}
 {{- end }}
 {{- with $auth.callers.secretName }}
-/callers: {secret: {secretName: {{ . }}, items: [{key: callers, path: callers}]}}
+/callers: {secret: {secretName: {{ . | quote }}, items: [{key: callers, path: callers}]}}
 {{- end }}
 {{- end }}
 {{- end }}

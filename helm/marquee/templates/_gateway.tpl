@@ -20,7 +20,7 @@ recognizers:
   {{- if not ($own.gateway).target }}{{ fail (printf "recognizers.%s.gateway.target: say where it is, as the chart does not deploy it" .) }}{{ end }}
   {{- if kindIs "invalid" $own.gateway.tls }}{{ fail (printf "recognizers.%s.gateway.tls: say how it is reached, by certificates or the word plaintext, as the chart does not deploy it" .) }}{{ end }}
   {{- end }}
-  {{ . }}:
+  {{ . | quote }}:
     {{- toYaml (merge (dict) ($own.gateway | default dict) $entry) | nindent 4 }}
 {{- end }}
 {{- if not $recognizers }}{{ fail "recognizers: name at least one" }}{{ end }}

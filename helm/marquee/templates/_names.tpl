@@ -1,22 +1,54 @@
-{{/* What objects are called. */}}
+{{/* What the names of all objects begin with. Services and certificates need room for more after it. */}}
 {{- define "marquee.fullname" -}}
+{{- $name := include "marquee.wholeName" . -}}
+{{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" $name) }}{{ fail (printf "fullnameOverride: say what objects are called instead of %s: a Service's name begins with a letter, and has letters, digits and hyphens" $name) }}{{ end -}}
+{{- include "marquee.cut" (list $name 40) -}}
+{{- end -}}
+
+{{/* The same, however long. */}}
+{{- define "marquee.wholeName" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
-{{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
-{{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 40 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | default (ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name)) -}}
+{{- end -}}
+
+{{/* An object's name. Takes (list root suffix [limit]); the limit is that of Services and of Deployments' pods, 63, unless the kind has another. */}}
+{{- define "marquee.name" -}}
+{{- $limit := ternary (last .) 63 (gt (len .) 2) -}}
+{{- include "marquee.cut" (list (printf "%s-%s" (include "marquee.fullname" (index . 0)) (index . 1)) $limit) -}}
+{{- end -}}
+
+{{/* The name of the chart's PriorityClass, which belongs to no namespace. Neither of its parts has a dot. */}}
+{{- define "marquee.priorityClassName" -}}
+{{- printf "%s.%s" (include "marquee.fullname" .) .Release.Namespace -}}
+{{- end -}}
+
+{{/* A name as it is, or what fits of it, with a hash by which long names that begin alike differ. Takes (list name limit). */}}
+{{- define "marquee.cut" -}}
+{{- $name := index . 0 -}}
+{{- $limit := int (index . 1) -}}
+{{- if le (len $name) $limit -}}{{- $name -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 40 | trimSuffix "-" -}}
+{{- printf "%s-%s" (trunc (int (sub $limit 9)) $name | trimSuffix "-") (sha256sum $name | trunc 8) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Fail for an upgrade that would call objects otherwise: long names were cut without a hash once. */}}
+{{- define "marquee.checkNames" -}}
+{{- $before := include "marquee.wholeName" . | trunc 40 | trimSuffix "-" -}}
+{{- if and .Release.IsUpgrade (ne $before (include "marquee.fullname" .)) -}}
+{{- with lookup "apps/v1" "Deployment" .Release.Namespace (printf "%s-gateway" $before) -}}
+{{- if eq (index .metadata.labels "app.kubernetes.io/instance") $.Release.Name }}{{ fail (printf "fullnameOverride: set it to %s, as this release's objects are called; others would take their places at once, under other addresses" $before) }}{{ end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
 {{/* Labels by which pods are found; they never change. Takes (list root component). */}}
 {{- define "marquee.selector" -}}
 {{- $root := index . 0 -}}
-app.kubernetes.io/name: {{ default $root.Chart.Name $root.Values.nameOverride | trunc 63 }}
-app.kubernetes.io/instance: {{ $root.Release.Name }}
+app.kubernetes.io/name: {{ default $root.Chart.Name $root.Values.nameOverride | trunc 63 | quote }}
+app.kubernetes.io/instance: {{ $root.Release.Name | quote }}
 {{- with index . 1 }}
-app.kubernetes.io/component: {{ . }}
+app.kubernetes.io/component: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
@@ -27,7 +59,7 @@ app.kubernetes.io/component: {{ . }}
 {{- if gt (len .) 3 -}}{{- $annotations = merge (dict) (index . 3) $annotations -}}{{- end -}}
 {{- $labels := $root.Values.labels -}}
 {{- if gt (len .) 4 -}}{{- $labels = merge (dict) (index . 4) $labels -}}{{- end -}}
-name: {{ index . 2 }}
+name: {{ index . 2 | quote }}
 labels:
   {{- include "marquee.selector" (list $root (index . 1)) | nindent 2 }}
   app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
@@ -66,7 +98,7 @@ annotations:
 {{- range $name, $own := .Values.recognizers -}}
 {{- if has $name (list "gateway" "web") }}{{ fail (printf "recognizers.%s: a recognizer cannot be called %s" $name $name) }}{{ end -}}
 {{- if and (kindIs "map" $own) (ne ($own).deploy false) -}}
-{{- if gt (len (printf "%s-%s" (include "marquee.fullname" $) $name)) 63 }}{{ fail (printf "recognizers.%s: too long a name for a Service, together with %s" $name (include "marquee.fullname" $)) }}{{ end -}}
+{{- if and (($own).serving).enabled (has $name (list "fetch" "watch" "serving")) }}{{ fail (printf "recognizers.%s: call it otherwise; with serving.enabled, another container of its pods is called %s" $name $name) }}{{ end -}}
 {{- $_ := set $all $name (mergeOverwrite (deepCopy $.Values.defaults) $own) -}}
 {{- if not (index $all $name).image.repository }}{{ fail (printf "recognizers.%s.image.repository: say which image it runs, or set deploy: false" $name) }}{{ end -}}
 {{- end -}}
@@ -98,7 +130,7 @@ annotations:
 {{- define "marquee.serviceAccountName" -}}
 {{- $values := index . 2 -}}
 {{- if $values.serviceAccount.create -}}
-{{- $values.serviceAccount.name | default (printf "%s-%s" (include "marquee.fullname" (index . 0)) (index . 1)) -}}
+{{- $values.serviceAccount.name | default (include "marquee.name" (list (index . 0) (index . 1))) -}}
 {{- else -}}
 {{- $values.serviceAccount.name | default "default" -}}
 {{- end -}}

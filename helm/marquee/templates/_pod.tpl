@@ -1,15 +1,22 @@
-{{/* A list of environment variables out of a map. */}}
+{{/* A list of environment variables out of a map, whose texts may have templates. Takes (list root map). */}}
 {{- define "marquee.env" -}}
-{{- range $name, $value := . }}
+{{- $root := index . 0 -}}
+{{- range $name, $value := index . 1 }}
 - name: {{ $name }}
   {{- if kindIs "map" $value }}
   {{- toYaml $value | nindent 2 }}
   {{- else if kindIs "float64" $value }}
   value: {{ ternary (int64 $value | toString) (toString $value) (eq (floor $value) $value) | quote }}
   {{- else }}
-  value: {{ $value | quote }}
+  value: {{ include "marquee.text" (list $root $value) | quote }}
   {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* A value as text, with its templates filled in. Takes (list root value). */}}
+{{- define "marquee.text" -}}
+{{- $text := index . 1 | toString -}}
+{{- if contains "{{" $text -}}{{- tpl $text (index . 0) -}}{{- else -}}{{- $text -}}{{- end -}}
 {{- end -}}
 
 {{/* Probes of a server, gRPC ones, and of the page: liveness holds from the first moment, readiness while calls are welcome. Takes (list component values). */}}
@@ -77,7 +84,7 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with $values.priorityClassName | default (ternary (include "marquee.fullname" $root) "" $root.Values.priorityClass.create) }}
-priorityClassName: {{ . }}
+{{- with $values.priorityClassName | default (ternary (include "marquee.priorityClassName" $root) "" $root.Values.priorityClass.create) }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}

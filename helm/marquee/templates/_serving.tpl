@@ -20,7 +20,7 @@
   args:
     {{- range $root.Files.Lines "files/serving/args.txt" }}
     {{- if and . (or $serving.monitoring (not (hasPrefix "--monitoring" .))) }}
-    - {{ replace "celebrity" $serving.model.name . }}
+    - {{ replace "celebrity" $serving.model.name . | quote }}
     {{- end }}
     {{- end }}
     {{- with $serving.args }}
@@ -71,7 +71,7 @@ command:
   {{- toYaml (index . 2) | nindent 2 }}
 {{- with $values.env }}
 env:
-  {{- include "marquee.env" . | trim | nindent 2 }}
+  {{- include "marquee.env" (list $root .) | trim | nindent 2 }}
 {{- end }}
 {{- with $values.envFrom }}
 envFrom:
@@ -92,10 +92,10 @@ volumeMounts:
 {{- $model := (index . 2).serving.model -}}
 - name: models
   {{- if $model.existingClaim }}
-  persistentVolumeClaim: {claimName: {{ $model.existingClaim }}}
+  persistentVolumeClaim: {claimName: {{ $model.existingClaim | quote }}}
   {{- else }}
   emptyDir: {sizeLimit: {{ $model.sizeLimit }}}
   {{- end }}
 - name: serving-config
-  configMap: {name: {{ include "marquee.fullname" (index . 0) }}-{{ index . 1 }}-serving}
+  configMap: {name: {{ include "marquee.name" (list (index . 0) (printf "%s-serving" (index . 1)) 253) }}}
 {{- end -}}

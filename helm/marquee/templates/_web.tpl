@@ -14,7 +14,7 @@
 
 {{/* The names under which the cluster's own services call the HTTP API. */}}
 {{- define "marquee.pageHosts" -}}
-{{- $service := printf "%s-web" (include "marquee.fullname" .) -}}
+{{- $service := include "marquee.name" (list . "web") -}}
 {{- $hosts := list -}}
 {{- range list "" (printf ".%s" .Release.Namespace) (printf ".%s.svc" .Release.Namespace) (printf ".%s.svc.cluster.local" .Release.Namespace) -}}
 {{- $hosts = append $hosts (print $service .) -}}
@@ -24,7 +24,7 @@
 
 {{/* The Secret with the keys that sign sessions. */}}
 {{- define "marquee.sessionSecret" -}}
-{{- .Values.web.sessionKey.secretName | default (printf "%s-web-session" (include "marquee.fullname" .)) -}}
+{{- .Values.web.sessionKey.secretName | default (include "marquee.name" (list . "web-session" 253)) -}}
 {{- end -}}
 
 {{/* The Secret with the certificate that the page shows the gateway. */}}
@@ -40,12 +40,12 @@ MARQUEE_WEB_URL: {{ include "marquee.pageUrl" . | quote }}
 MARQUEE_WEB_HOSTS: {{ include "marquee.pageHosts" . }}
 MARQUEE_WEB_TRUSTED_PROXIES: {{ $web.trustedProxies | join "," | quote }}
 MARQUEE_WEB_SESSION_KEY_FILE: /session/keys
-MARQUEE_WEB_GATEWAY: {{ printf "%s-gateway-headless" (include "marquee.fullname" .) }}{{ if include "marquee.closed" . }}.{{ .Release.Namespace }}.svc{{ end }}:50051
+MARQUEE_WEB_GATEWAY: {{ include "marquee.name" (list . "gateway-headless") }}{{ if include "marquee.closed" . }}.{{ .Release.Namespace }}.svc{{ end }}:50051
 {{- if not (include "marquee.closed" .) }}
 MARQUEE_ALLOW_ANONYMOUS: true
 {{- else }}
 MARQUEE_WEB_GATEWAY_TLS: true
-MARQUEE_WEB_GATEWAY_SERVER_NAME: {{ $web.gatewayTls.serverName | default (include "marquee.host" (list . "gateway" .Values.gateway)) }}
+MARQUEE_WEB_GATEWAY_SERVER_NAME: {{ $web.gatewayTls.serverName | default (include "marquee.host" (list . "gateway" .Values.gateway)) | quote }}
 {{- if not $web.gatewayTls.publicCa }}
 MARQUEE_WEB_GATEWAY_CA: /tls/gateway/ca.crt
 {{- end }}
@@ -72,21 +72,21 @@ MARQUEE_OIDC_CLIENT_SECRET_FILE: /oidc/secret
 {{- define "marquee.pageFolders" -}}
 {{- $auth := .Values.auth -}}
 {{- $web := .Values.web -}}
-/session: {secret: {secretName: {{ include "marquee.sessionSecret" . }}, items: [{key: keys, path: keys}]}}
+/session: {secret: {secretName: {{ include "marquee.sessionSecret" . | quote }}, items: [{key: keys, path: keys}]}}
 {{- if include "marquee.closed" . }}
 {{- if not $web.gatewayTls.publicCa }}
-/tls/gateway: {secret: {secretName: {{ include "marquee.serverSecret" (list . "gateway" .Values.gateway) }}, items: [{key: ca.crt, path: ca.crt}]}}
+/tls/gateway: {secret: {secretName: {{ include "marquee.serverSecret" (list . "gateway" .Values.gateway) | quote }}, items: [{key: ca.crt, path: ca.crt}]}}
 {{- end }}
 {{- if eq $auth.mode "mtls" }}
-/tls/page: {secret: {secretName: {{ include "marquee.pageSecret" . }}, items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}}
+/tls/page: {secret: {secretName: {{ include "marquee.pageSecret" . | quote }}, items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}}
 {{- else }}
-/token: {secret: {secretName: {{ $web.gatewayToken.secretName }}, items: [{key: token, path: token}]}}
+/token: {secret: {secretName: {{ $web.gatewayToken.secretName | quote }}, items: [{key: token, path: token}]}}
 {{- end }}
 {{- with $auth.callers.secretName }}
-/callers: {secret: {secretName: {{ . }}, items: [{key: callers, path: callers}]}}
+/callers: {secret: {secretName: {{ . | quote }}, items: [{key: callers, path: callers}]}}
 {{- end }}
 {{- with $web.oidc.clientSecret.secretName }}
-/oidc: {secret: {secretName: {{ . }}, items: [{key: secret, path: secret}]}}
+/oidc: {secret: {secretName: {{ . | quote }}, items: [{key: secret, path: secret}]}}
 {{- end }}
 {{- end }}
 {{- end -}}
