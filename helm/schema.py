@@ -105,7 +105,7 @@ def _workload(*settings: type[ProcessSettings]) -> dict[str, Schema]:
         "drain": _object(delaySeconds=_integer(0, 300), seconds=_integer(0, 300)),
         "startupSeconds": _integer(1, 3600),
         "probe": _object(port=_PROBE_PORT, service={"type": ["string", "null"]}),
-        "strategy": _object(type={"enum": ["RollingUpdate", "Recreate"]}, rollingUpdate=_ANY_OBJECT),
+        "strategy": _object(type={"enum": ["RollingUpdate", "Recreate"]}, rollingUpdate=_STEPS),
         "serviceAccount": _object(create=_BOOLEAN, name=_NAME, annotations=_TEXTS),
         "autoscaling": _AUTOSCALING,
         "podDisruptionBudget": _object(enabled=_BOOLEAN, maxUnavailable=_COUNT_OR_PERCENT),
@@ -165,6 +165,8 @@ _DIGEST: Schema = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}
 _DURATION: Schema = {"type": "string", "pattern": "^[0-9]+(ms|s|m)$"}
 _QUANTITY: Schema = {"type": ["string", "number"], "pattern": "^[0-9.]+(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"}
 _COUNT_OR_PERCENT: Schema = {"type": ["integer", "string"], "minimum": 1, "pattern": "^[0-9]+%$"}
+_STEP: Schema = {**_COUNT_OR_PERCENT, "minimum": 0}
+_STEPS = _object(maxSurge=_STEP, maxUnavailable=_STEP)
 _ANY_OBJECT: Schema = {"type": "object"}
 _OBJECTS = _list(_ANY_OBJECT)
 _TEXTS: Schema = {"type": "object", "additionalProperties": _TEXT}

@@ -1,4 +1,4 @@
-"""Functions that give a node a simulated GPU, and inspect the Keras pod that waits for it."""
+"""Functions that give a node simulated GPUs, and inspect the Keras pods that ask for them."""
 
 import json
 from collections.abc import Iterator
@@ -11,11 +11,12 @@ _GPU = "nvidia.com/gpu"
 _LABEL = f"{_GPU}.present"
 
 
-def request_one() -> None:
-    """Upgrade the release so that the Keras pod requests a GPU; the stand-in for TensorFlow Serving stays."""
+def request_gpus(pods: int = 1, *arguments: str) -> None:
+    """Upgrade the release so that each Keras pod requests a GPU; the stand-in for TensorFlow Serving stays."""
     image = cluster.containers("keras")["serving"]["image"]
-    arguments = ("--set=recognizers.keras.serving.gpu=true", f"--set=recognizers.keras.serving.image.gpu={image}")
-    cluster.helm("upgrade", str(CHART), *cluster.values(), *arguments)
+    values = {"replicas": pods, "serving.gpu": "true", "serving.image.gpu": image}
+    options = [f"--set=recognizers.keras.{key}={value}" for key, value in values.items()]
+    cluster.helm("upgrade", str(CHART), *cluster.values(), *options, *arguments)
 
 
 def unschedulable() -> list[str]:
@@ -25,11 +26,11 @@ def unschedulable() -> list[str]:
 
 
 @contextmanager
-def gpu_node() -> Iterator[None]:
-    """Give the first node a GPU node's label and one allocatable GPU; remove both afterwards."""
+def gpu_node(gpus: int = 1) -> Iterator[None]:
+    """Give the first node a GPU node's label and allocatable GPUs; remove both afterwards."""
     name = json.loads(cluster.run("kubectl", "get", "nodes", "--output=json"))["items"][0]["metadata"]["name"]
     cluster.run("kubectl", "label", "node", name, f"{_LABEL}=true")
-    _set_gpus(name, "1")
+    _set_gpus(name, str(gpus))
     try:
         yield
     finally:

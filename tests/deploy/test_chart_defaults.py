@@ -72,9 +72,9 @@ def test_connections_end_before_their_server_stops(component: str) -> None:
     assert float(environment["MARQUEE_DRAIN_DELAY_SECONDS"]) >= oldest + 5
 
 
-@pytest.mark.parametrize("component", SERVICES)
+@pytest.mark.parametrize("component", [name for name in SERVICES if name != "keras"])
 def test_no_pod_stops_before_its_successor_is_ready(component: str) -> None:
-    """A wrong image or a broken configuration leaves all old pods running."""
+    """A wrong image or a broken configuration leaves all old pods running, but that of keras, which has the GPU."""
     strategy = charts.one(ALL, "Deployment", f"marquee-{component}")["spec"]["strategy"]
     assert strategy["rollingUpdate"]["maxUnavailable"] == 0
 

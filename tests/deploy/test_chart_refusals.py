@@ -19,6 +19,7 @@ WRONG = [
     ({"gateway": {"replica": 2}}, "at '/gateway': additional properties 'replica'"),
     ({"gateway": {"replicas": "two"}}, "/gateway/replicas"),
     ({"gateway": {"replicas": -1}}, "/gateway/replicas"),
+    ({"gateway": {"strategy": {"rollingUpdate": {"maxSurge": "1"}}}}, "/gateway/strategy/rollingUpdate/maxSurge"),
     ({"gateway": {"order": "svm"}}, "/gateway/order"),
     ({"gateway": {"order": ["svn"]}}, 'gateway.order: there is no recognizer "svn"'),
     ({"gateway": {"service": {"type": "Headless"}}}, "/gateway/service/type"),
