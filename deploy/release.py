@@ -3,7 +3,8 @@
 usage: PYTHONPATH=. python deploy/release.py [--out DIR] [--unchecked]
 
 The same commit gives the same bytes: times in the files are SOURCE_DATE_EPOCH's, by default the last commit's. REGISTRY
-(a prefix ending in /) names the images as for `make images`.
+(a prefix ending in /) names the images as for `make images`. Those of this version that are on this machine get an SBOM
+each, of Debian's packages, too.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import fnmatch
 import gzip
 import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -22,10 +24,12 @@ from pathlib import Path
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from cyclonedx.validation import make_schemabased_validator
 
+from deploy.images import sbom
 from helm.generate import CHART, ROOT, version
 from services.names import SERVICES
 
 SUMS = "SHA256SUMS"
+IMAGES = (*SERVICES, "local")
 
 
 def main() -> None:
@@ -51,7 +55,12 @@ def build(out: Path) -> None:
     (out / f"{name}.tgz").write_bytes(_chart())
     for requirements in sorted((ROOT / "requirements").glob("*.txt")):
         _write_bom(requirements, out / f"{name}-{requirements.stem}.cdx.json")
-    (out / "images.txt").write_text("".join(f"{_image(service)}\n" for service in (*SERVICES, "local")), "utf-8")
+    for service in IMAGES:
+        if found := sbom.contents(_tag(service)):
+            locked = json.loads((out / f"{name}-{service}.cdx.json").read_text("utf-8"))
+            bom = json.dumps(sbom.of_image(_tag(service), locked, found), indent=2)
+            (out / f"{name}-image-{service}.cdx.json").write_text(f"{bom}\n", "utf-8")
+    (out / "images.txt").write_text("".join(f"{_image(service)}\n" for service in IMAGES), "utf-8")
     (out / "notes.md").write_text(notes((ROOT / "CHANGELOG.md").read_text("utf-8"), version()), "utf-8")
     sums = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(out.iterdir()))
     (out / SUMS).write_text("".join(sums), "utf-8")
@@ -102,9 +111,13 @@ def _write_bom(requirements: Path, out: Path) -> None:
     _python("cyclonedx_py", "requirements", requirements, *options, "--output-file", out)
 
 
+def _tag(service: str) -> str:
+    return f"{os.environ.get('REGISTRY', '')}marquee-{service}:{version()}"
+
+
 def _image(service: str) -> str:
     """Return the image's name, and its digest where a registry has given it one."""
-    image = f"{os.environ.get('REGISTRY', '')}marquee-{service}:{version()}"
+    image = _tag(service)
     docker = shutil.which("docker")
     if docker is None:
         return image

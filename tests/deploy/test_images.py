@@ -1,5 +1,6 @@
 """Tests of the images' contents."""
 
+import os
 import re
 import shutil
 import sys
@@ -24,6 +25,7 @@ def test_a_services_image_has_only_what_it_needs() -> None:
     assert copies == [
         ("service-packages", "/opt/packages"),
         ("", "marquee/v1"),
+        ("", "services/__main__.py"),
         ("", "services/runtime"),
         ("", "services/${SERVICE}"),
     ]
@@ -48,6 +50,36 @@ def test_images_do_not_run_as_root() -> None:
     for target in ("service", "local"):
         users = re.findall(r"^USER (\S+)", _stage("server") + _stage(target), re.MULTILINE)
         assert users[-1] == "65532:65532"
+
+
+def test_images_build_on_nothing_that_has_a_shell() -> None:
+    """What is installed into has Python alone, so no command is run by a shell, and no lower layer has one."""
+    assert _stage("server").startswith("scratch ")
+    for target in ("server", "local", "service"):
+        lines = re.findall(r"^(?:RUN|CMD|ENTRYPOINT|HEALTHCHECK) (.*)", _stage(target), re.MULTILINE)
+        assert [line for line in lines if not line.startswith("[")] == []
+
+
+def test_the_base_is_named_by_digest() -> None:
+    """The same sources are built on the same base, whatever its tag means by then."""
+    assert re.search(r"^ARG BASE=python:3\.\d+-slim-\w+@sha256:[0-9a-f]{64}$", DOCKERFILE, re.MULTILINE)
+
+
+def test_the_root_has_python_without_its_installers(tmp_path: Path) -> None:
+    """Of this machine's Python the interpreter and its modules are kept, not pip, and the packages of its libraries."""
+    root = tmp_path / "root"
+    run([sys.executable, ROOT / "deploy" / "images" / "root.py", root]).check_returncode()
+    names = {path.name for path in root.rglob("*")}
+    assert {"asyncio", Path(sys.executable).resolve().name, "libc.so.6", "ca-certificates.crt"} <= names
+    assert not names & {"ensurepip", "site-packages", "sh", "dpkg.list", "ldd"}
+    assert "Package: libc6\n" in (root / "var/lib/dpkg/status").read_text("utf-8")
+    assert (root / "usr/share/doc/libc6/copyright").exists()
+
+
+def test_an_image_runs_the_service_that_it_names() -> None:
+    """`python -m services` is the service of the variable SERVICE: here one that lacks its configuration."""
+    result = run([sys.executable, "-m", "services"], env=os.environ | {"SERVICE": "gateway"})
+    assert (result.returncode, "MARQUEE_GATEWAY_CONFIG" in result.stderr) == (2, True)
 
 
 def test_the_pages_image_has_every_file_that_browsers_load(tmp_path: Path) -> None:

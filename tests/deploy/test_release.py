@@ -14,7 +14,10 @@ from typing import Any
 
 import helm_python
 import pytest
+from cyclonedx.schema import OutputFormat, SchemaVersion
+from cyclonedx.validation import make_schemabased_validator
 
+from deploy.images import sbom
 from helm.generate import CHART, ROOT, version
 from helm.manifests import RELEASE
 from services.names import SERVICES
@@ -97,6 +100,25 @@ def test_every_lock_has_its_bill_of_materials(built: Path) -> None:
 def _components(bom: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for component in bom["components"]:
         yield component["name"], component["version"]
+
+
+def test_an_image_s_bill_of_materials_has_debian_s_packages(built: Path) -> None:
+    """The SBOM of an image adds Python and what dpkg lists, with the names by which scanners know them."""
+    locked = json.loads((built / f"{NAME}-gateway.cdx.json").read_text("utf-8"))
+    packages = (
+        "Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nSource: glibc\nVersion: 2.36-9+deb12u13\n\n"
+        "Package: tzdata\nArchitecture: all\nVersion: 2026b-0+deb12u1\n\n"
+    )
+    bom = sbom.of_image("marquee-gateway:1", locked, {"python": "3.11.16", "debian": "12", "packages": packages})
+    assert set(_components(bom)) - set(_components(locked)) == {
+        ("python", "3.11.16"),
+        ("libc6", "2.36-9+deb12u13"),
+        ("tzdata", "2026b-0+deb12u1"),
+    }
+    purls = [each["purl"] for each in bom["components"]]
+    assert "pkg:deb/debian/libc6@2.36-9%2Bdeb12u13?arch=amd64&distro=debian-12&upstream=glibc" in purls
+    validator = make_schemabased_validator(OutputFormat.JSON, SchemaVersion.V1_6)
+    assert validator.validate_str(json.dumps(bom)) is None
 
 
 def test_images_have_the_chart_s_names(built: Path) -> None:

@@ -332,7 +332,7 @@ _WORDS_OF_OTHERS = {
 _DOTTED = tuple(f"{package}." for package in sources.PACKAGES)
 _PROGRAM = re.compile(
     r"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?(?:marquee|python3?|[a-z]+ctl|aws|buf|certbot|docker|find|git|go|grpcurl|helm"
-    r"|npm|openssl|pip|sed) "
+    r"|npm|openssl|pip|sed|sha256sum) "
 )
 """How a call of a program begins: options of ours are looked up with the call, those of others nowhere."""
 _FOLDERS_OF_SYSTEMS = {"dev", "etc", "home", "opt", "proc", "root", "run", "srv", "tmp", "usr", "var"}
