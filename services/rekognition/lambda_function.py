@@ -16,6 +16,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import structlog
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from services.rekognition import results
 from services.rekognition.aws.account import Account
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 logger = structlog.get_logger()
 _RESPONSE_SECONDS = 1.0
 """Kept back of the function's time, to write and return what was paid for."""
+_MAX_SENDER = 200
 _DIRECT = 'To name one object, send {"bucket": "BUCKET", "object_name": "KEY"}, and "version" if you mean an old one.'
 _Result: TypeAlias = dict[str, Any]
 _Outcome: TypeAlias = _Result | DomainError
@@ -53,9 +55,11 @@ def lambda_handler(event: Any, context: Any) -> _Result:
     of no known form.
     """
     _settings()  # sets up the log, too
+    clear_contextvars()
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _RESPONSE_SECONDS
     if isinstance(event, list):  # EventBridge Pipes sends the messages of SQS without a frame
         event = {"Records": event}
+    bind_contextvars(request_id=context.aws_request_id, caller=_sender_of(event))
     if queue.is_queued(event):
         return asyncio.run(_recognize_messages(queue.messages(event), deadline))
     if batch.is_job(event):
@@ -71,6 +75,24 @@ def objects_of(event: Any) -> list[S3Url]:
         return created_objects(event)
     except ValueError as exc:
         raise ValueError(f"{exc} {_DIRECT}") from None
+
+
+def _sender_of(event: Any) -> str | None:
+    """Return the ARN of the queue, topic or bucket that sent the event, or the ID of its job, for the log.
+
+    None: a caller sent it, whom AWS names in CloudTrail alone.
+    """
+    try:
+        if batch.is_job(event):
+            name = event["job"]["id"]
+        elif "Records" in event:
+            record = event["Records"][0]
+            name = record.get("eventSourceARN") or record.get("EventSubscriptionArn") or record["s3"]["bucket"]["arn"]
+        else:
+            name = event["resources"][0]
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return None
+    return name[:_MAX_SENDER] if isinstance(name, str) else None
 
 
 def _respond(event: Any, deadline: float) -> _Result:

@@ -44,7 +44,8 @@ def _is_discreet(record: logging.LogRecord) -> bool:
 
 def redirect() -> None:
     """Send the logs of this project to standard error, in a command whose standard output is its result."""
-    structlog.configure(logger_factory=_to_standard_error())
+    processors = [*structlog.get_config()["processors"][:-1], _console()]
+    structlog.configure(processors=processors, logger_factory=_to_standard_error())
 
 
 def _to_standard_error() -> structlog.WriteLoggerFactory:
@@ -53,8 +54,13 @@ def _to_standard_error() -> structlog.WriteLoggerFactory:
 
 def _renderers(settings: ProcessSettings) -> list[structlog.typing.Processor]:
     if settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty()):
-        return [structlog.dev.ConsoleRenderer()]
+        return [_console()]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _console() -> structlog.typing.Processor:
+    """Return what renders for a person, with Python's tracebacks: its own have variables' values, such as tokens."""
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
 
 
 class _StandardError:

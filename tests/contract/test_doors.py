@@ -214,9 +214,10 @@ async def test_a_call_is_relayed_under_its_callers_name(world: World) -> None:
     said = jwt_of(sub="auth0|relayed")(world)
     async with grpc.aio.insecure_channel(world.servers["gateway"].address) as channel:
         await Stub(channel).RecognizeImage(request(request_id="r-relayed"), metadata=said, timeout=PATIENCE)
-    for server in world.servers.values():
-        calls = [each for each in server.events("call") if each.get("request_id") == "r-relayed"]
-        assert [each["caller"] for each in calls] == ["auth0|relayed"]
+    for name, relay in (("gateway", None), ("leaf", "the-gateway")):
+        calls = [each for each in world.servers[name].events("call") if each.get("request_id") == "r-relayed"]
+        assert [(each["caller"], each.get("relayed_by")) for each in calls] == [("auth0|relayed", relay)]
+        assert all(str(each["peer"]).startswith("127.0.0.1:") for each in calls)
 
 
 @pytest.mark.parametrize(
@@ -233,16 +234,23 @@ async def test_a_call_is_relayed_under_its_callers_name(world: World) -> None:
 async def test_refusals_are_logged_and_audited(
     world: World, name: str, said: Metadata, caller: str | None, reason: str
 ) -> None:
-    """Both lines have who was refused, if that is known, and why; neither has the token."""
+    """Both lines have who was refused, if that is known, from where, and why; neither has the token.
+
+    Of what is said of other addresses, the nearest proxy's word is kept, however much a caller makes up before it.
+    """
     server = world.servers[name]
-    before = len(server.events("call")), len(world.audited(name))
+    before = len(server.events("call"))
+    proxied = (*said, ("x-forwarded-for", "made up, " * 900 + "192.0.2.7"))
     async with grpc.aio.insecure_channel(server.address) as channel:
-        await refused(Stub(channel).RecognizeImage(request(request_id="r1"), metadata=said, timeout=PATIENCE))
-    await until(lambda: len(server.events("call")) > before[0])
+        await refused(Stub(channel).RecognizeImage(request(request_id="r1"), metadata=proxied, timeout=PATIENCE))
+    await until(lambda: len(server.events("call")) > before)
     logged, audited = server.events("call")[-1], world.audited(name)[-1]
-    assert (logged.get("caller"), logged["reason"], logged["method"]) == (caller, reason, "RecognizeImage")
+    assert (logged["caller"], logged["reason"], logged["method"]) == (caller, reason, "RecognizeImage")
     assert (audited["caller"], audited["reason"], audited["action"]) == (caller, reason, "refused")
-    assert audited["peer"].startswith("ipv4:127.0.0.1:")
+    for one in (logged, audited):
+        assert one["peer"].startswith("127.0.0.1:")
+        assert one["forwarded_for"].endswith("made up, 192.0.2.7")
+        assert len(one["forwarded_for"]) == 500
     assert audited["request_id"] == ("r1" if reason == "COLLECTION_FORBIDDEN" else None)
     assert said[0][1] not in json.dumps([logged, audited])
 

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -374,10 +374,11 @@ def lambda_template() -> dict[str, Any]:
 
 
 @contextmanager
-def lambda_function(handler: str, **environment: str) -> Iterator[RuntimeApi]:
-    """Run the function in AWS's own runtime client; yield the API that invokes it."""
+def lambda_function(handler: str, log: Path | None = None, **environment: str) -> Iterator[RuntimeApi]:
+    """Run the function in AWS's own runtime client; yield the API that invokes it. The log gets its standard error."""
     with in_background(RuntimeApi()) as api:
         where = {"AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{api.server_address[1]}", "AWS_LAMBDA_FUNCTION_NAME": "marquee"}
         command = [sys.executable, "-m", "awslambdaric", handler]
-        with spawn(command, env=os.environ | where | environment):
+        environment = os.environ | where | environment
+        with log.open("ab") if log else nullcontext() as stderr, spawn(command, env=environment, stderr=stderr):
             yield api

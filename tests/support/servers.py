@@ -161,9 +161,9 @@ class LeafProcess:
                     return
                 self.process.send_signal(signal.SIGTERM)
 
-    async def begun(self) -> None:
-        """Wait until a RecognizeImage call has begun."""
-        series = 'grpc_method="RecognizeImage"'
+    async def begun(self, method: str = "RecognizeImage") -> None:
+        """Wait until a call of the method has begun."""
+        series = f'grpc_method="{method}"'
         await asyncio.to_thread(wait_until, lambda: metric(self.metrics_url, "grpc_server_started_total", series))
 
     def close(self) -> None:

@@ -17,9 +17,12 @@ import uvicorn
 
 from services.runtime.doors.watch import Watched
 from services.runtime.leaf.leaf import Leaf
+from services.runtime.limits import MIB
 from services.runtime.settings import LeafSettings
 from services.web.app import build
 from services.web.gateway import Gateway
+from services.web.http.bodies import Bounds
+from services.web.http.requests import Requests
 from services.web.settings import WebSettings
 from tests.support.enrollers import ScriptedEnroller
 from tests.support.processes import PATIENCE, free_port, spawn
@@ -125,8 +128,9 @@ async def page(gateway_address: str, **settings: object) -> AsyncIterator[Page]:
     own = WebSettings(**{"web_gateway": gateway_address, "web_port": port} | settings)
     calls = Gateway(own)
     app = build(own, calls)
+    around = Requests(app, Bounds(own.max_in_flight_mib * MIB))
     options = {"log_config": None, "lifespan": "off", "server_header": False}
-    server = uvicorn.Server(uvicorn.Config(app, port=port, proxy_headers=False, **options))
+    server = uvicorn.Server(uvicorn.Config(around, port=port, proxy_headers=False, **options))
     serving = asyncio.create_task(server.serve())
     async with asyncio.timeout(PATIENCE):
         while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it

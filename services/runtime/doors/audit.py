@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from marquee.v1 import recognizer_pb2 as pb
 logger = logging.getLogger("marquee.audit")
 _ACTIONS = {"EnrollFaces": "enrolled", "RemoveFaces": "removed", "RemovePerson": "removed"}
 _MAX_CHARACTERS = 500
+_ORIGIN = ("peer", "forwarded_for", "relayed_by")
 
 
 def configure(path: Path | None) -> None:
@@ -65,10 +66,9 @@ def change(method: str, request: Any) -> Iterator[Change]:
             record(_ACTIONS[method], method=method, **facts | _results(change.response), error=error)
 
 
-def refusal(method: str, reason: str, error: str, origin: Mapping[str, str]) -> None:
-    """Record that a call was not allowed, why, and where it came from."""
-    short = {name: text[:_MAX_CHARACTERS] for name, text in {"error": error, **origin}.items()}
-    record("refused", method=method, reason=reason, **short)
+def refusal(method: str, reason: str, error: str) -> None:
+    """Record that a call was not allowed, and why."""
+    record("refused", method=method, reason=reason, error=error[:_MAX_CHARACTERS])
 
 
 def _facts(request: Any) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def _results(response: Any) -> dict[str, Any]:
 
 
 def record(action: str, **facts: Any) -> None:
-    """Write a line: what was done, and facts of it."""
+    """Write a line: what was done, facts of it, and who asked for it from where, as the log has that."""
     context = get_contextvars()
     line = {
         "timestamp": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -94,6 +94,7 @@ def record(action: str, **facts: Any) -> None:
         "action": action,
         "caller": context.get("caller"),
         "request_id": context.get("request_id"),
+        **{name: context[name] for name in _ORIGIN if name in context},
         **facts,
     }
     try:

@@ -63,10 +63,10 @@ def current() -> Caller:
     return _current.get()
 
 
-def enter(caller: Caller) -> None:
-    """Set who makes the current call, until its task ends; its log lines name them, too."""
+def enter(caller: Caller, relay: Caller | None = None) -> None:
+    """Set who makes the current call, perhaps through a relay, until its task ends; its log lines name both, too."""
     _current.set(caller)
-    bind_contextvars(caller=caller.name)
+    bind_contextvars(caller=caller.name, **({"relayed_by": relay.name} if relay else {}))
 
 
 def name_of(text: str) -> str:

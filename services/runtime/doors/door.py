@@ -59,11 +59,12 @@ class Door:
         caller = await self._caller(metadata, context)
         enter(caller)
         self._pace.check(caller)
-        caller = _relayed(caller, metadata)
-        enter(caller)
+        relayed = _relayed(caller, metadata)
+        if relayed is not caller:
+            enter(relayed, caller)
         if path not in REFLECTION:
-            _check_scope(caller, path)
-        return caller
+            _check_scope(relayed, path)
+        return relayed
 
     def check_collection(self, request: Any) -> None:
         """Raise CollectionForbidden if the caller may not use the request's collection; empty, it is the default."""

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeAlias, cast
+from urllib.parse import unquote
 
 import grpc
 import structlog
@@ -44,6 +45,8 @@ _refused = Counter(
 _FAREWELL_SECONDS = 1.0
 _CLOCK_SECONDS = 0.05
 """A caller's time is up before it is here: it does not count the way of the request."""
+_INTERNET = frozenset({"ipv4", "ipv6"})
+_FORWARDED_KEY, _MAX_FORWARDED = "x-forwarded-for", 500
 _deadline: ContextVar[float] = ContextVar("deadline")
 
 
@@ -91,6 +94,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             "": Admission(max_bytes),
         }
         self._wrap = cache(self._wrapped)
+        self._unknown: Handler = grpc.stream_stream_rpc_method_handler(_refuse_unknown)
 
     async def intercept_service(
         self,
@@ -100,11 +104,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         """Return the method's handler, wrapped."""
         handler = await continuation(handler_call_details)
         method = Method.of(handler_call_details.method, handler)
-        if handler is None:
-            method.begin()
-            method.end(grpc.StatusCode.UNIMPLEMENTED, 0)
-            return handler
-        return self._wrap(handler, method)
+        return self._unknown if handler is None else self._wrap(handler, method)
 
     def _wrapped(self, handler: Handler, method: "Method") -> Handler:
         admission = next(each for prefix, each in self._admissions.items() if method.service.startswith(prefix))
@@ -127,13 +127,20 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         async def run(messages: AsyncIterator[bytes], context: Context) -> Any:
             try:
                 async with _observed(method, context), _timed(method, context):
-                    with _audited(method, context):
+                    with _audited(method):
                         await self._door.admit(method.path, context)
                         return await call(messages, context)
             except grpc.aio.AbortError as aborted:
                 raise _stripped(aborted) from None
 
         return run
+
+
+async def _refuse_unknown(messages: AsyncIterator[bytes], context: Context) -> None:
+    """End a call of a method that there is not, as gRPC itself does, but with a line in the log."""
+    del messages
+    async with _observed(Method.of("", None), context):
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
 
 
 @dataclass(frozen=True)
@@ -177,7 +184,7 @@ def _bind_request_id(request: Any) -> None:
 
 
 @contextmanager
-def _audited(method: "Method", context: Context) -> Iterator[None]:
+def _audited(method: "Method") -> Iterator[None]:
     """Count a call that its caller may not make, and record it, unless they may make it a moment later."""
     try:
         yield
@@ -185,14 +192,8 @@ def _audited(method: "Method", context: Context) -> Iterator[None]:
         reason = status.TABLE[type(exc)][1]
         _refused.labels(method.name, reason).inc()
         if not isinstance(exc, RateExceeded):
-            audit.refusal(method.name, reason, exc.message, _origin(context))
+            audit.refusal(method.name, reason, exc.message)
         raise
-
-
-def _origin(context: Context) -> dict[str, str]:
-    """Return who sent the call, and for whom: a proxy says so, and without one anybody may."""
-    forwarded = [str(value) for key, value in context.invocation_metadata() or () if key == "x-forwarded-for"]
-    return {"peer": context.peer()} | ({"forwarded_for": ", ".join(forwarded)} if forwarded else {})
 
 
 async def _answer(response: Awaitable[Any], context: Context) -> Any:
@@ -297,6 +298,7 @@ def _stripped(aborted: grpc.aio.AbortError) -> grpc.aio.AbortError:
 async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
     # The outcome comes from the exception: context.code() is None for OK, crash and cancel alike.
     clear_contextvars()
+    bind_contextvars(caller=None, **_origin(context))
     span = Span() if method.is_quiet else server_span(method.path, context.invocation_metadata() or ())
     if span.trace_id:
         bind_contextvars(trace_id=span.trace_id)
@@ -323,6 +325,17 @@ async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
         method.end(code, seconds)
         span.end(code)
         _log(method, code, seconds)
+
+
+def _origin(context: Context) -> dict[str, str]:
+    """Return the address that sent the call, and for whom: a proxy says so, and without one anybody may.
+
+    What the nearest proxy has added comes last, and is kept.
+    """
+    kind, _, address = unquote(context.peer()).partition(":")
+    forwarded = ", ".join(str(value) for key, value in context.invocation_metadata() or () if key == _FORWARDED_KEY)
+    origin = {"peer": address if kind in _INTERNET else context.peer()}
+    return origin | ({"forwarded_for": forwarded[-_MAX_FORWARDED:]} if forwarded else {})
 
 
 async def _abort(context: Context, answer: status_pb2.Status) -> None:

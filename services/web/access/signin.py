@@ -7,6 +7,7 @@ from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
+from structlog.contextvars import bind_contextvars
 
 from services.runtime import status
 from services.runtime.doors import audit
@@ -93,7 +94,7 @@ class SignInPage:
             caller = visit.current().caller
         if caller is not None and visit.current().is_signed_in:
             self._access.sessions.replace(request.scope["session"])
-            audit.record("signed out", caller=caller.name, peer=address_of(request))
+            audit.record("signed out")
         return RedirectResponse(SIGN_IN if self._settings.is_closed else "/", 303)
 
     @property
@@ -108,15 +109,15 @@ class SignInPage:
             self._access.sessions.replace(request.scope["session"], identity)
         except ValueError as exc:
             raise Forbidden(f"You cannot be let in: {exc}.") from None
-        caller = self._access.identities.caller(identity)
-        audit.record("signed in", caller=caller.name, peer=address_of(request))
+        bind_contextvars(caller=self._access.identities.caller(identity).name)
+        audit.record("signed in")
         _signed_in.inc()
         return RedirectResponse(path, 303)
 
     def _refused(self, request: Request, exc: DomainError, path: str) -> Response:
         reason = status.TABLE[type(exc)][1]
         _refused_sign_in.inc()
-        audit.refusal("sign-in", reason, exc.message, {"peer": address_of(request)})
+        audit.refusal("sign-in", reason, exc.message)
         response = self._page(path, errors.http_status(exc), exc.message, is_token_wrong=request.method == "POST")
         response.headers.update(errors.headers_of(exc))
         return response

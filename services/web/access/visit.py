@@ -73,7 +73,7 @@ class Visit:
         try:
             self._check(self.caller, path, request)
         except (ScopeMissing, CollectionForbidden) as exc:
-            audit.refusal(path.rpartition("/")[2], status.TABLE[type(exc)][1], exc.message, {})
+            audit.refusal(path.rpartition("/")[2], status.TABLE[type(exc)][1], exc.message)
             raise
         if self.count:
             self.count(path)

@@ -53,7 +53,7 @@ class Requests:
             return
         clear_contextvars()
         request_id = _request_id(scope)
-        bind_contextvars(request_id=request_id)
+        bind_contextvars(request_id=request_id, caller=None, peer=_peer(scope))
         body = Body(scope, receive, self._room, self._receipts)
         answer = _Answer(request_id, body, send)
         try:
@@ -155,6 +155,12 @@ def _observed(scope: Scope, body: Body, answer: _Answer) -> Iterator[None]:
         log = logger.debug if route in _QUIET else logger.info
         sizes = {"bytes_in": body.size, "bytes_out": answer.size}
         log("request", method=method, route=route, status=status, ms=round(seconds * 1000, 2), **sizes)
+
+
+def _peer(scope: Scope) -> str:
+    """Return the address that sent the request, with its port if no trusted proxy has said the address."""
+    host, port = scope.get("client") or ("", 0)
+    return f"[{host}]:{port}" if ":" in host and port else f"{host}:{port}" if port else str(host)
 
 
 def _request_id(scope: Scope) -> str:

@@ -6,7 +6,9 @@ client against a Rekognition that only records.
 
 import copy
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -196,9 +198,14 @@ def aws() -> Iterator[SimpleNamespace]:
 
 
 @pytest.fixture(scope="module")
-def function(aws: SimpleNamespace) -> Iterator[RuntimeApi]:
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("lambda") / "log"
+
+
+@pytest.fixture(scope="module")
+def function(aws: SimpleNamespace, log: Path) -> Iterator[RuntimeApi]:
     own = {"MARQUEE_REKOGNITION_ENDPOINT_URL": aws.url, "MARQUEE_REKOGNITION_ATTEMPTS": "1", "AWS_REGION": "eu-west-1"}
-    with lambda_function(HANDLER, **CREDENTIALS | own) as api:
+    with lambda_function(HANDLER, log, **CREDENTIALS | own) as api:
         yield api
 
 
@@ -211,6 +218,27 @@ def test_a_created_object_is_recognized(function: RuntimeApi, aws: SimpleNamespa
     assert outcome == "response"
     assert sorted(aws.asked) == sorted(expected)
     assert response.get("batchItemFailures", []) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "sender"),
+    [
+        ("direct", None),
+        ("S3 put", "arn:aws:s3:::photos"),
+        ("EventBridge", "arn:aws:s3:::photos"),
+        ("SNS", "arn:aws:sns:x"),
+        ("SQS", "arn:aws:sqs:us-east-1:123456789012:pictures"),
+        ("EventBridge Pipes", "arn:aws:sqs:us-east-1:123456789012:pictures"),
+        ("S3 Batch Operations 1.0", "f3cc4f60-61f6-4a2b-8a21-d07600c373ce"),
+    ],
+)
+def test_every_line_says_what_sent_its_event(function: RuntimeApi, log: Path, kind: str, sender: str | None) -> None:
+    """The queue, topic, bucket or job is the caller, and the request ID is that of Lambda's own lines."""
+    before = log.stat().st_size
+    function.invoke(CREATED[kind][0])
+    (line,) = (json.loads(line) for line in log.read_bytes()[before:].splitlines() if b'"recognized"' in line)
+    assert line["caller"] == sender
+    assert re.fullmatch("[0-9a-f]{32}", line["request_id"])
 
 
 @pytest.mark.parametrize("kind", NOTHING)

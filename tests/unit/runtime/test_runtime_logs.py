@@ -1,9 +1,11 @@
 """A server's log on standard error."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -41,6 +43,37 @@ async def test_logs_one_line_per_call(crashing: LeafProcess) -> None:
     assert all(0 < float(str(line["ms"])) < 5000 for line in call_lines(crashing))
 
 
+async def test_every_call_says_who_called_from_where(tmp_path: Path) -> None:
+    """So do calls that fail, are given up or name no method, and streams, where everybody may call."""
+    server = LeafProcess(tmp_path, "--until", tmp_path / "never")
+    try:
+        await server.serving()
+        async with server.client() as client, grpc.aio.insecure_channel(server.address) as channel:
+            for method in ("RecognizeImage", "StreamRecognizeImage"):
+                call = getattr(client, method)(request(), timeout=PATIENCE)
+                await server.begun(method)
+                call.cancel()
+            await client.ListRecognizers(pb.ListRecognizersRequest(), timeout=PATIENCE)
+            for failing in (
+                client.RecognizeImage(request(max_labels=-1), timeout=PATIENCE),
+                channel.unary_unary("/marquee.v1.RecognizerService/Guess")(b"", timeout=PATIENCE),
+            ):
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await failing
+            await until(lambda: len(server.events("call")) == 5)
+        lines = {(line["method"], line["code"], line["caller"]) for line in server.events("call")}
+        assert lines == {
+            ("ListRecognizers", "OK", "anonymous"),
+            ("RecognizeImage", "INVALID_ARGUMENT", "anonymous"),
+            ("unknown", "UNIMPLEMENTED", None),
+            ("RecognizeImage", "CANCELLED", "anonymous"),
+            ("StreamRecognizeImage", "CANCELLED", "anonymous"),
+        }
+        assert all(re.fullmatch(r"127\.0\.0\.1:\d+", str(line["peer"])) for line in server.events("call"))
+    finally:
+        server.close()
+
+
 async def test_logs_no_health_checks(crashing: LeafProcess) -> None:
     """Health checks, which Kubernetes makes every few seconds, are not logged."""
     await crashing.serving()
@@ -48,14 +81,31 @@ async def test_logs_no_health_checks(crashing: LeafProcess) -> None:
 
 
 async def test_logs_a_crash_with_its_traceback(crashing: LeafProcess) -> None:
-    """An unforeseen error is one JSON line with request_id and traceback, which the caller does not get."""
+    """An unforeseen error is one JSON line with request_id, caller and traceback, which the caller does not get."""
     await crashing.serving()
     async with crashing.client() as client:
         with pytest.raises(grpc.aio.AioRpcError):
             await client.RecognizeImage(request(request_id="mine"), timeout=60)
     (line,) = crashing.events("unforeseen")
-    assert line["request_id"] == "mine"
+    assert (line["request_id"], line["caller"]) == ("mine", "anonymous")
+    assert str(line["peer"]).startswith("127.0.0.1:")
     assert "KeyError: 'the secret'" in str(line["exception"])
+
+
+async def test_a_console_gets_no_values_of_variables(tmp_path: Path) -> None:
+    """A traceback for a person is Python's own: variables may hold what is secret, such as tokens."""
+    server = LeafProcess(tmp_path, "--error", "mine", MARQUEE_LOG_FORMAT="console")
+    try:
+        await server.serving()
+        async with server.client() as client:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await client.RecognizeImage(request(), timeout=PATIENCE)
+        log = (tmp_path / "stderr").read_text()
+        assert "Traceback (most recent call last):" in log
+        assert "KeyError: 'mine'" in log
+        assert "locals" not in log
+    finally:
+        server.close()
 
 
 def test_an_unread_log_fails_no_call() -> None:

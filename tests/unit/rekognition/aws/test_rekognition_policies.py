@@ -196,7 +196,7 @@ def test_the_lambda_function(aws: SimpleNamespace, monkeypatch: pytest.MonkeyPat
     direct = {"bucket": "pics", "object_name": "in/hopper.jpg"}
     message = {"messageId": "1", "body": json.dumps(direct), "receiptHandle": "r"}
     queued = message | {"eventSource": "aws:sqs", "eventSourceARN": f"arn:aws:sqs:{REGION}:{ACCOUNT}:pictures"}
-    context = SimpleNamespace(get_remaining_time_in_millis=lambda: 20_000)
+    context = SimpleNamespace(aws_request_id="r1", get_remaining_time_in_millis=lambda: 20_000)
     with record_permissions() as calls:
         lambda_function.lambda_handler(direct, context)
         lambda_function.lambda_handler(direct | {"version": aws.version}, context)

@@ -270,7 +270,7 @@ async def test_who_signs_in_and_out_is_audited(closed: Page, caplog: pytest.LogC
             await sign_in(client, TOKEN)
             await client.post("/sign-out", data={"csrf_token": csrf_token(await client.get("/"))})
     lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "marquee.audit"]
-    assert [(one["action"], one["caller"], one["peer"]) for one in lines] == [
+    assert [(one["action"], one["caller"], one["peer"].rpartition(":")[0]) for one in lines] == [
         ("refused", None, "127.0.0.1"),
         ("signed in", "somebody", "127.0.0.1"),
         ("signed out", "somebody", "127.0.0.1"),
@@ -280,13 +280,17 @@ async def test_who_signs_in_and_out_is_audited(closed: Page, caplog: pytest.LogC
 
 @pytest.mark.slow
 async def test_only_trusted_proxies_say_where_visitors_come_from(gateway: str, callers: Path, tmp_path: Path) -> None:
-    """Whoever makes up X-Forwarded-For is still who they are; a proxy that is named is believed."""
+    """Whoever makes up X-Forwarded-For is still who they are; a proxy that is named is believed, in the log, too."""
     settings = {"callers": str(callers), "web_sign_ins_per_minute": "1"}
-    for trusted, second in (("", 429), ("127.0.0.0/8", 401)):
-        async with web(gateway, tmp_path / "log", **settings, web_trusted_proxies=trusted) as url:
+    for trusted, second, peer in (("", 429, "127.0.0.1:"), ("127.0.0.0/8", 401, "10.0.0.2")):
+        log = tmp_path / f"log{second}"
+        async with web(gateway, log, **settings, web_trusted_proxies=trusted) as url:
             codes = []
             for address in ("10.0.0.1", "10.0.0.2"):
                 async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
                     client.headers["X-Forwarded-For"] = address
                     codes.append((await sign_in(client, "guess")).status_code)
             assert codes == [401, second], trusted
+        lines = [json.loads(line) for line in log.read_text().splitlines()]
+        tried = [line for line in lines if line.get("route") == "/sign-in" or line["event"] == "audit"]
+        assert [str(line["peer"]).startswith(peer) for line in tried[-3:]] == [True] * 3, trusted
