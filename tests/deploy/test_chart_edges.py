@@ -91,12 +91,19 @@ def test_callers_can_be_restricted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("endpoint", "port"),
-    [("http://collector:4317", 4317), ("https://traces.example/v1", 443), ("collector.monitoring:4320", 4320)],
+    ("env", "port"),
+    [
+        ({"ENDPOINT": "http://collector:4317"}, 4317),
+        ({"ENDPOINT": "https://traces.example/v1"}, 443),
+        ({"ENDPOINT": "collector.monitoring:4320"}, 4320),
+        ({"ENDPOINT": "http://metrics:4317", "TRACES_ENDPOINT": "http://traces:4327"}, 4327),
+    ],
+    ids=str,
 )
-def test_traces_may_leave_the_pods(endpoint: str, port: int) -> None:
+def test_traces_may_leave_the_pods(env: dict[str, str], port: int) -> None:
     """A component that is told of a collector may connect to its port, and no other component may."""
-    objects = charts.render({"gateway": {"env": {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}}})
+    own = {f"OTEL_EXPORTER_OTLP_{name}": value for name, value in env.items()}
+    objects = charts.render({"gateway": {"env": own}})
     ways = {
         name: charts.one(objects, "NetworkPolicy", f"marquee-{name}")["spec"]["egress"] for name in ("gateway", "svm")
     }

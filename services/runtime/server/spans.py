@@ -92,7 +92,10 @@ def _check_endpoint() -> None:
     name, endpoint = _variable("ENDPOINT")
     try:
         parts = urlsplit(endpoint)
-        is_url = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        default = 443 if parts.scheme == "https" else 0  # as gRPC has it, whose port for plaintext is 443, too
+        is_url = (
+            parts.scheme in ("http", "https") and parts.hostname and (default if parts.port is None else parts.port)
+        )
     except ValueError:
         is_url = False
     if not is_url or "@" in endpoint:

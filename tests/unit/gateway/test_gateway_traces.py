@@ -162,7 +162,8 @@ async def test_a_collector_that_hangs_delays_nothing(tmp_path: Path) -> None:
 UNSAID = "hush"
 WRONG = {
     "no URL": {"OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4317"},
-    "no port": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:otlp"},
+    "no port for plaintext": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector"},
+    "a port that is none": {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:otlp"},
     "a password": {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"http://user:{UNSAID}@collector:4317"},
     "another protocol": {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"},
     "another protocol for traces": {"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "http/json"},
