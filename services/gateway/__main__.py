@@ -1,6 +1,10 @@
 """Serve the gateway: `python -m services.gateway`."""
 
+import signal
 import sys
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # while the rest is imported; then it means to read files again
 
 from services.gateway.config import ConfigError
 from services.gateway.servicer import Gateway

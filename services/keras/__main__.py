@@ -1,5 +1,10 @@
 """Serve the Keras recognizer: `python -m services.keras`."""
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # while the rest is imported; then it means to read files again
+
 from services.keras.recognizer import KerasRecognizer
 from services.keras.settings import KerasSettings
 from services.runtime.leaf.leaf import serve

@@ -1,6 +1,10 @@
 """Serve the SVM recognizer: `python -m services.svm`."""
 
+import signal
 import sys
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # while the rest is imported; then it means to read files again
 
 from services.runtime.errors import DomainError
 from services.runtime.leaf.leaf import serve

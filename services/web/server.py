@@ -54,12 +54,12 @@ def run(settings: WebSettings) -> None:
 
 
 async def _serve(settings: WebSettings) -> None:
+    stop, wake = _on(signal.SIGTERM, signal.SIGINT), _on(signal.SIGHUP)
     certificate = _certificate(settings)
     gateway = Gateway(settings)
     app = build(settings, gateway)
     _export(settings)
     server = _Server(_config(settings, Requests(app, Bounds(settings.max_in_flight_mib * MIB)), certificate))
-    stop, wake = _on(signal.SIGTERM, signal.SIGINT), _on(signal.SIGHUP)
     own = (*app.state.files(), *(() if certificate is None else (certificate,)))
     watching = asyncio.create_task(watch(lambda: own, wake))
     serving = asyncio.create_task(server.serve())

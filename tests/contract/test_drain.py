@@ -1,8 +1,9 @@
-"""How every server shuts down."""
+"""How every server shuts down, and what does not shut it down."""
 
 import asyncio
 import io
 import signal
+from pathlib import Path
 
 import grpc
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 from services.names import SERVERS
-from tests.support.processes import PATIENCE, LocalSystem, metric, server, wait_until
+from tests.support.processes import PATIENCE, LocalSystem, metric, server, wait_until, with_early_hangup
 
 pytestmark = pytest.mark.slow
 
@@ -41,3 +42,10 @@ async def test_sigterm_lets_running_calls_end(system: LocalSystem, name: str) ->
             response = await call
         assert {result.outcome for result in response.results} == {pb.OUTCOME_OK}
         assert await asyncio.to_thread(alone.process.wait, PATIENCE) == 0
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_sighup_before_it_serves_ends_no_server(system: LocalSystem, tmp_path: Path, name: str) -> None:
+    """SIGHUP, which means to read files again, may come while a server still imports its modules."""
+    with server(f"services.{name}", system.environment(name) | with_early_hangup(tmp_path)) as alone:
+        assert alone.process.poll() is None

@@ -171,6 +171,23 @@ def server(module: str, environment: dict[str, str]) -> Iterator[Server]:
         yield Server(process, f"127.0.0.1:{port}", f"http://127.0.0.1:{metrics_port}/metrics")
 
 
+_HANGUP = """
+import os, signal, sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "grpc":
+            sys.meta_path.remove(self)
+            os.kill(os.getpid(), signal.SIGHUP)
+sys.meta_path.insert(0, Finder())
+"""
+
+
+def with_early_hangup(folder: Path) -> dict[str, str]:
+    """Return the variables under which a process of Python gets SIGHUP as it begins to import gRPC."""
+    (folder / "sitecustomize.py").write_text(_HANGUP)
+    return {"PYTHONPATH": str(folder)}
+
+
 def serving(address: str) -> bool:
     """Return whether a gRPC server at the address reports SERVING."""
     with grpc.insecure_channel(address) as channel:

@@ -86,6 +86,7 @@ def run(service: Service, settings: Settings) -> None:
 
 
 async def _serve(service: Service, settings: Settings) -> None:
+    stop, wake = _stop_on_signals(), _wake_on_hangup()
     door, certificate = Door(settings), _certificate(settings)
     interceptor = CallInterceptor(settings.max_in_flight_mib * MIB, door)
     server = grpc.aio.server(interceptors=[interceptor], options=_options(settings))
@@ -97,7 +98,6 @@ async def _serve(service: Service, settings: Settings) -> None:
     _bind(server, settings, certificate)
     _bind_probes(probes, settings)
     own = (*door.files(), *(() if certificate is None else (certificate,)))
-    stop, wake = _stop_on_signals(), _wake_on_hangup()
     await asyncio.gather(server.start(), probes.start())
     logger.info("listening", address=f"{settings.host_in_url}:{settings.port}", metrics_port=settings.metrics_port)
     watching = asyncio.create_task(watch(lambda: (*own, *service.files()), wake))

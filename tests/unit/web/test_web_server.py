@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.doors import Authority
 from tests.support.http import connected, head
-from tests.support.processes import PATIENCE, free_port, metric
+from tests.support.processes import PATIENCE, free_port, metric, with_early_hangup
 from tests.support.servers import Scripted, nobody, picture, until
 from tests.support.web import Running, answering, recognizing, started
 
@@ -100,6 +100,12 @@ async def test_certificate_is_replaced_while_serving(tmp_path: Path) -> None:
         await until(lambda: any("refused" in str(line["event"]) for line in running.lines()))
         assert await _serial(running, context) == second
         assert metric(running.metrics_url, "marquee_certificate_expiry_days", 'certificate="web"') > 0
+
+
+async def test_sighup_before_it_serves_does_not_end_it(tmp_path: Path) -> None:
+    """A page that still imports its modules, and is told to read files again, starts all the same."""
+    with started(nobody(), tmp_path / "log", with_early_hangup(tmp_path)) as running:
+        await answering(running)
 
 
 async def _serial(running: Running, context: ssl.SSLContext) -> object:
