@@ -4,6 +4,7 @@ import asyncio
 import logging
 import resource
 import signal
+import socket
 import ssl
 import sys
 from collections.abc import Iterator
@@ -100,8 +101,7 @@ class _Server(uvicorn.Server):
         try:
             server = await asyncio.get_running_loop().create_server(
                 lambda: Connection(config, self.server_state, self.lifespan.state),
-                config.host,
-                config.port,
+                **_place(config),
                 ssl=config.ssl,
                 ssl_handshake_timeout=_HANDSHAKE_SECONDS if config.ssl else None,
                 backlog=config.backlog,
@@ -118,6 +118,13 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
         if tasks := tuple(self.server_state.tasks):  # uvicorn has cancelled them, and does not wait
             await asyncio.wait(tasks, timeout=_FAREWELL_SECONDS)
+
+
+def _place(config: uvicorn.Config) -> dict[str, Any]:
+    """Return where to listen: asyncio alone would not take IPv4 on `::`, as gRPC and the metrics do."""
+    if config.host != "::":
+        return {"host": config.host, "port": config.port}
+    return {"sock": socket.create_server(("::", config.port), family=socket.AF_INET6, dualstack_ipv6=True)}
 
 
 class _Shown(NamedTuple):

@@ -64,7 +64,9 @@ class WebSettings(ProcessSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
-    host: str = Field("127.0.0.1", description="Address to listen on; use 0.0.0.0 in a container.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; in a container 0.0.0.0, or `::` for IPv6 and IPv4."
+    )
     web_port: int = Field(8080, ge=1, le=65535, description="HTTP port.")
     tls_cert: Path | None = Field(
         None, description="Path of the page's own certificate chain, PEM. Set, the page speaks HTTPS only."

@@ -47,7 +47,9 @@ class DoorSettings(BaseSettings):
     Raises ValidationError for one that everybody could call by mistake.
     """
 
-    host: str = Field("127.0.0.1", description="Address to listen on; use 0.0.0.0 in a container.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; in a container 0.0.0.0, or `::` for IPv6 and IPv4."
+    )
     allow_anonymous: bool = Field(
         default=False,
         description="Whether to answer callers without credentials. If not, a server that listens off loopback needs "

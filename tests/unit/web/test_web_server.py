@@ -108,6 +108,17 @@ async def test_sighup_before_it_serves_does_not_end_it(tmp_path: Path) -> None:
         await answering(running)
 
 
+async def test_it_listens_on_addresses_of_both_kinds(tmp_path: Path) -> None:
+    """With MARQUEE_HOST=:: the page, and its metrics, are reached by IPv6 and by IPv4."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    settings = {"host": "::", "allow_anonymous": "true", "web_url": "http://localhost:8080"}
+    async with serving(tmp_path, Scripted("svm"), **settings) as running, client(running) as one:
+        for name in ("[::1]", "127.0.0.1"):
+            assert (await one.get(running.url.replace("127.0.0.1", name) + "/livez")).is_success
+            assert metric(running.metrics_url.replace("127.0.0.1", name), "python_info", "") == 1
+
+
 async def _serial(running: Running, context: ssl.SSLContext) -> object:
     """Return the serial number of the certificate that a new connection gets."""
     _, writer = await asyncio.open_connection("127.0.0.1", port_of(running), ssl=context)

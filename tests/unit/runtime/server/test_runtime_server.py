@@ -16,7 +16,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
 from services.runtime.server import health
-from tests.support.processes import PATIENCE
+from tests.support.processes import PATIENCE, free_port, metric
 from tests.support.servers import LeafProcess, request
 
 pytestmark = pytest.mark.slow
@@ -226,15 +226,22 @@ async def _stopping(
             server.process.send_signal(signal.SIGTERM)
 
 
-async def test_it_listens_on_an_ipv6_address(start: Start) -> None:
-    """MARQUEE_HOST accepts ::1 without brackets."""
+@pytest.mark.parametrize(("host", "reached"), [("::1", ["[::1]"]), ("::", ["[::1]", "127.0.0.1"])])
+async def test_it_listens_on_ipv6_addresses(start: Start, host: str, reached: list[str]) -> None:
+    """MARQUEE_HOST accepts ::1 without brackets, and :: for all addresses of both kinds, on every port."""
     if not _has_ipv6():
         pytest.skip("this machine has no IPv6 loopback")
-    server = start(MARQUEE_HOST="::1")
-    async with grpc.aio.insecure_channel(server.address.replace("127.0.0.1", "[::1]")) as channel:
-        message = health_pb2.HealthCheckRequest(service="liveness")
-        response = await HealthStub(channel).Check(message, timeout=PATIENCE, wait_for_ready=True)
-    assert response.status == Health.SERVING
+    health_port = free_port()
+    open_to_all = {"MARQUEE_ALLOW_ANONYMOUS": "true", "MARQUEE_HEALTH_PORT": str(health_port)}
+    server = start(MARQUEE_HOST=host, **open_to_all)
+    ports = [server.address.rpartition(":")[2]] + [str(health_port)] * (host == "::")
+    for address in (f"{name}:{port}" for name in reached for port in ports):
+        async with grpc.aio.insecure_channel(address) as channel:
+            message = health_pb2.HealthCheckRequest(service="liveness")
+            response = await HealthStub(channel).Check(message, timeout=PATIENCE, wait_for_ready=True)
+        assert response.status == Health.SERVING
+    for name in reached:
+        assert metric(server.metrics_url.replace("127.0.0.1", name), "python_info", "") == 1
 
 
 def _has_ipv6() -> bool:
