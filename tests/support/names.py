@@ -303,7 +303,7 @@ def words(page: Page) -> Wrong:
 _OF_EVERY_SHELL = {"HOME", "PATH", "PWD", "USER", "SHELL", "KUBECONFIG", "TMPDIR"}
 _OF_CERTBOT = {"RENEWED_LINEAGE"}
 _OPTIONS_OF_OTHERS = {
-    *("--atomic", "--set"),  # helm's
+    *("--atomic", "--dry-run", "--force-conflicts", "--rollback-on-failure", "--set", "--wait"),  # helm's
     *("--cli-binary-format", "--create-bucket-configuration"),  # AWS's
     *("-cacert", "--standalone", "--enable-ssl-passthrough", "--path"),  # of grpcurl, certbot, ingress-nginx, buf
 }
