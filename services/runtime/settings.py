@@ -67,7 +67,10 @@ class Settings(ProcessSettings, DoorSettings):
         "Further calls wait for up to 3 s to be received.",
     )
     max_connection_age_seconds: int = Field(
-        300, ge=1, description="Seconds after which clients are asked to reconnect, so that new replicas get calls."
+        300,
+        ge=1,
+        description="Seconds after which clients are asked to reconnect, so that new replicas get calls. Calls that "
+        "run then go on.",
     )
 
     @field_validator("s3_allowed", mode="before")

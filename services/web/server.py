@@ -33,7 +33,6 @@ from services.web.settings import WebSettings
 logger = structlog.get_logger()
 _NAME = "web"
 """Of the page's certificate in metrics and logs."""
-_KEEP_ALIVE_SECONDS = 20
 _HANDSHAKE_SECONDS = 10.0
 _FAREWELL_SECONDS = 2.0
 
@@ -178,7 +177,7 @@ def _config(settings: WebSettings, app: ASGIApp, certificate: Watched[_Shown] | 
         proxy_headers=bool(settings.web_trusted_proxies),
         forwarded_allow_ips=list(settings.web_trusted_proxies),
         ssl_context_factory=None if certificate is None else lambda *_: _context(certificate),
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=settings.web_keep_alive_seconds,
         timeout_graceful_shutdown=settings.drain_seconds,  # type: ignore[arg-type] # a fraction does, too
     )
 

@@ -106,6 +106,13 @@ class WebSettings(ProcessSettings):
         description="Addresses and networks, comma-separated, of proxies in front of the page, whose "
         "`X-Forwarded-For` says where visitors come from. Nobody else's is believed.",
     )
+    web_keep_alive_seconds: int = Field(
+        20,
+        ge=1,
+        le=4000,
+        description="Seconds for which a connection waits for its next request. A proxy that keeps connections to the "
+        "page has to close them first, or a request may meet one that the page is closing.",
+    )
     web_session_hours: float = Field(12, gt=0, le=720, description="Hours after which visitors have to sign in again.")
     web_session_key_file: Path | None = Field(
         None,

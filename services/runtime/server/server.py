@@ -181,8 +181,8 @@ async def _is_loaded(service: Service, stop: asyncio.Event) -> bool:
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
         *LIMITS,
+        # Calls that run then may end: no grace is set, since a deadline of a minute would outlast any shorter one.
         ("grpc.max_connection_age_ms", settings.max_connection_age_seconds * 1000),
-        ("grpc.max_connection_age_grace_ms", 30_000),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -138,6 +138,17 @@ async def test_plaintext_is_no_tls(tmp_path: Path) -> None:
         assert b"HTTP" not in await plain.rest()
 
 
+async def test_connection_waits_for_its_next_request_for_a_while(tmp_path: Path) -> None:
+    """A connection without a request is closed after the time that the operator gives it."""
+    async with (
+        serving(tmp_path, Scripted(), web_keep_alive_seconds="1") as running,
+        connected(port_of(running)) as one,
+    ):
+        await one.send(head("/livez", method="GET"))
+        assert (await one.answer())[0] == 200
+        assert await one.rest() == b""
+
+
 async def test_stop_lets_requests_end(tmp_path: Path) -> None:
     """After SIGTERM it is not ready at once, serves for a while, and ends once running requests have been answered."""
     released = asyncio.Event()

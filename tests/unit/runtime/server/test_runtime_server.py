@@ -127,6 +127,14 @@ async def test_draining_has_an_end(start: Start) -> None:
     assert await server.ended() == 0
 
 
+async def test_old_connections_finish_their_calls(start: Start) -> None:
+    """A call goes on when its connection has reached its age, up to the call's own deadline."""
+    server = start("--seconds", "3", MARQUEE_MAX_CONNECTION_AGE_SECONDS="1")
+    await server.serving()
+    async with server.client() as client:
+        assert (await client.RecognizeImage(request(), timeout=PATIENCE)).results[0].outcome == pb.OUTCOME_OK
+
+
 async def test_before_draining_it_still_takes_calls(start: Start) -> None:
     """For MARQUEE_DRAIN_DELAY_SECONDS, the server is NOT_SERVING but answers callers that have not noticed yet."""
     server = start(MARQUEE_DRAIN_DELAY_SECONDS="300")
