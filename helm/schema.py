@@ -35,6 +35,7 @@ def schema() -> Schema:
             recognizers=_recognizers(_object(**entry["properties"])),
             web=_web(),
             ingress=_INGRESS,
+            route=_object(**_ROUTE, hostnames=_list(_DNS_NAME), backendTls=_BACKEND_TLS),
             networkPolicy=_NETWORK_POLICY,
             priorityClass=_object(create=_BOOLEAN, value=_integer(-2147483648, 1000000000)),
             podMonitor=_object(enabled=_BOOLEAN, interval=_DURATION, labels=_TEXTS),
@@ -61,6 +62,7 @@ def _web() -> Schema:
         uploads=_object(sizeLimit=_QUANTITY),
         service=_SERVICE,
         ingress=_INGRESS,
+        route=_object(**_ROUTE, hostnames={**_list(_NAME), "maxItems": 1}, timeouts=_TIMEOUTS),
     )
 
 
@@ -227,7 +229,8 @@ _SERVING = _object(
 )
 _INGRESS = _object(
     enabled=_BOOLEAN,
-    type={"enum": ["alb", "nginx"]},
+    # The chart says what to do instead of `nginx`.
+    type={"enum": ["alb", "other", "nginx"]},
     className=_NAME,
     host=_NAME,
     annotations=_TEXTS,
@@ -236,3 +239,12 @@ _INGRESS = _object(
         certificate=_object(enabled=_BOOLEAN, issuerRef=_ISSUER),
     ),
 )
+_ROUTE: dict[str, Schema] = {
+    "enabled": _BOOLEAN,
+    "parentRefs": _OBJECTS,
+    "annotations": _TEXTS,
+    "labels": _TEXTS,
+    "filters": _OBJECTS,
+}
+_TIMEOUTS: Schema = {**_object(request=_TEXT, backendRequest=_TEXT), "type": ["object", "null"]}
+_BACKEND_TLS = _object(enabled=_BOOLEAN, caCertificateRefs=_OBJECTS, serverName=_NAME, publicCa=_BOOLEAN)

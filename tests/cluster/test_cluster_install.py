@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.ma
 _TOKEN = {"mode": "token", "callers": {"secretName": "marquee-callers"}}
 _PAGE = {"enabled": True, "gatewayToken": {"secretName": "marquee-page"}}
 CONTENTS = ROOT / "tests" / "cluster" / "contents.py"
+_ROUTE = {"enabled": True, "parentRefs": [{"name": "public"}]}
 EVERYTHING = {
     "auth": _TOKEN,
     "tls": {"secretName": "marquee-tls"},
@@ -31,11 +32,13 @@ CUSTOM = {
     "defaults": {"autoscaling": {"type": "keda", "inFlight": 4}},
     "ingress": {
         "enabled": True,
-        "type": "nginx",
+        "type": "other",
+        "className": "nginx",
         "host": "faces.example.com",
         "tls": {"certificate": {"enabled": True}},
     },
-    "web": _PAGE,
+    "route": _ROUTE | {"hostnames": ["faces.example.com"]},
+    "web": _PAGE | {"route": _ROUTE | {"hostnames": ["page.example.com"]}},
     "podMonitor": {"enabled": True},
 }
 
@@ -96,12 +99,38 @@ def test_api_server_accepts_the_charts_objects(values: cluster.Object) -> None:
 
 
 def test_api_server_accepts_custom_resources() -> None:
-    """PodMonitor, ScaledObject and Certificate pass validation if their definitions are installed."""
+    """Monitors, certificates, routes and the like pass validation if their definitions are installed."""
     known = cluster.run("kubectl", "get", "crd", "--output=name")
     objects = manifests.objects(manifests.render(CHART, CUSTOM))
-    custom = {"ScaledObject": "scaledobjects", "PodMonitor": "podmonitors", "Certificate": "certificates"}
+    custom = {
+        "ScaledObject": "scaledobjects",
+        "PodMonitor": "podmonitors",
+        "Certificate": "certificates",
+        "GRPCRoute": "grpcroutes",
+        "HTTPRoute": "httproutes",
+        "BackendTLSPolicy": "backendtlspolicies",
+    }
     assert custom.keys() <= {each["kind"] for each in objects}
     _dry_run([each for each in objects if each["kind"] not in custom or f"/{custom[each['kind']]}." in known])
+
+
+def test_notes_ask_for_readiness_gates() -> None:
+    """Where an ALB calls the pods, helm says which label the namespace lacks, until it has that."""
+    ingress = {"enabled": True, "host": "faces.example.com"}
+    values = {"auth": {"allowAnonymousIngress": True}, "fullnameOverride": "gates", "ingress": ingress}
+    label = "elbv2.k8s.aws/pod-readiness-gate-inject"
+
+    def notes() -> str:
+        options = (str(CHART), "--dry-run=server", "--namespace", cluster.NAMESPACE, "--values=-")
+        return cluster.run("helm", "install", "gates", *options, stdin=json.dumps(values)).partition("NOTES:")[2]
+
+    command = f"kubectl label namespace {cluster.NAMESPACE} {label}=enabled"
+    assert command in notes()
+    try:
+        cluster.run(*command.split())
+        assert command not in notes()
+    finally:
+        cluster.run("kubectl", "label", "namespace", cluster.NAMESPACE, f"{label}-")
 
 
 def test_kustomize_applies_k8s() -> None:

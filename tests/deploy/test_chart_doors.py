@@ -20,8 +20,9 @@ TOKEN = {"auth": {"mode": "token", "callers": {"secretName": "marquee-callers"}}
 MTLS = {"auth": {"mode": "mtls"}, "tls": TLS}
 ISSUER = {"name": "marquee", "kind": "Issuer"}
 JWT = {"auth": {"mode": "token", "jwt": {"issuer": "https://id.example/", "audience": "marquee"}}, "tls": TLS}
+ROUTE = {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["faces.example.com"]}
 ISSUED = TOKEN | {"tls": {"issuerRef": ISSUER}}
-_NGINX = {"enabled": True, "type": "nginx", "host": "faces.example.com"}
+_OTHER = {"enabled": True, "type": "other", "className": "nginx", "host": "faces.example.com"}
 _WAY = Tls.model_validate({"ca": "/tls/client/ca.crt", "cert": "/tls/client/tls.crt", "key": "/tls/client/tls.key"})
 
 
@@ -162,9 +163,10 @@ def test_cert_manager_issues_a_certificate_for_each_component() -> None:
     assert {"marquee-gateway-headless.default.svc", "localhost", "faces.example.com"} <= {*names}
 
 
-def test_certificate_has_the_name_that_nginx_passes_through() -> None:
-    """In mode mtls the gateway answers under the ingress's host itself."""
-    objects = charts.render(MTLS | {"tls": {"issuerRef": ISSUER}, "ingress": _NGINX})
+@pytest.mark.parametrize("way", [{"ingress": _OTHER}, {"route": ROUTE}], ids=["ingress", "route"])
+def test_certificate_has_the_name_under_which_connections_are_passed_through(way: charts.Object) -> None:
+    """In mode mtls the gateway answers under the host of the ingress or the route itself."""
+    objects = charts.render(MTLS | {"tls": {"issuerRef": ISSUER}} | way)
     certificate = charts.one(objects, "Certificate", "marquee-gateway-grpc")
     assert "faces.example.com" in certificate["spec"]["dnsNames"]
 
@@ -213,19 +215,6 @@ def test_health_port_is_the_probes() -> None:
     assert charts.environment(server)["MARQUEE_HEALTH_PORT"] == "9999"
 
 
-@pytest.mark.parametrize("values", [TOKEN, MTLS], ids=["token", "mtls"])
-def test_ingress_reaches_the_pods_over_tls(values: charts.Object) -> None:
-    """ALB and nginx speak TLS to the pods; with client certificates nginx passes the caller's connection through."""
-    objects = charts.render(values | {"ingress": _NGINX})
-    annotations = charts.one(objects, "Ingress", "marquee-gateway")["metadata"]["annotations"]
-    assert annotations["nginx.ingress.kubernetes.io/backend-protocol"] == "GRPCS"
-    assert ("nginx.ingress.kubernetes.io/ssl-passthrough" in annotations) is (values is MTLS)
-    alb = charts.one(charts.render(TOKEN | {"ingress": _NGINX | {"type": "alb"}}), "Ingress", "marquee-gateway")
-    annotations = alb["metadata"]["annotations"]
-    assert annotations["alb.ingress.kubernetes.io/backend-protocol"] == "HTTPS"
-    assert annotations["alb.ingress.kubernetes.io/backend-protocol-version"] == "GRPC"
-
-
 def test_default_collection_is_rekognitions() -> None:
     """The gateway checks an empty collection as the one that Rekognition then searches."""
     own = {"recognizers": {"rekognition": {"env": {"MARQUEE_REKOGNITION_COLLECTION": "staff"}}}}
@@ -238,10 +227,11 @@ def test_default_collection_is_rekognitions() -> None:
     [
         ({}, "Whoever reaches the gateway may call it"),
         (TOKEN, "--ca ca.crt --server-name marquee-gateway.default.svc --token-file TOKEN"),
-        (TOKEN | {"ingress": _NGINX}, "https://faces.example.com --token-file TOKEN"),
-        (MTLS | {"ingress": _NGINX}, "https://faces.example.com --ca ca.crt --cert CERTIFICATE --key KEY"),
+        (TOKEN | {"ingress": _OTHER}, "https://faces.example.com --token-file TOKEN"),
+        (TOKEN | {"route": ROUTE}, "https://faces.example.com --token-file TOKEN"),
+        (MTLS | {"route": ROUTE}, "https://faces.example.com --ca ca.crt --cert CERTIFICATE --key KEY"),
     ],
-    ids=["anonymous", "token", "ingress", "mtls"],
+    ids=["anonymous", "token", "ingress", "route", "mtls"],
 )
 def test_notes_say_who_may_call(values: charts.Object, said: str) -> None:
     """After an installation helm says that everybody may call, or what callers show."""

@@ -1,4 +1,4 @@
-"""Tests of scaling, metrics and ingress: the chart's options that other controllers act on."""
+"""Tests of scaling, metrics and network policies: the chart's options that other controllers act on."""
 
 import pytest
 
@@ -6,7 +6,6 @@ from services.names import RECOGNIZERS
 from tests.deploy import charts
 
 pytestmark = pytest.mark.slow
-_OPEN = {"auth": {"allowAnonymousIngress": True}}
 
 
 def test_hpa_scales_on_cpu_and_calls_in_flight() -> None:
@@ -41,36 +40,6 @@ def test_budget_depends_on_the_minimum_of_pods() -> None:
     """With a minimum of one pod there is no disruption budget, whatever `replicas` says."""
     objects = charts.render({"gateway": {"autoscaling": {"type": "hpa", "minReplicas": 1}}})
     assert "marquee-gateway" not in charts.names(objects, "PodDisruptionBudget")
-
-
-@pytest.mark.parametrize(
-    ("kind", "annotation", "value"),
-    [
-        ("alb", "alb.ingress.kubernetes.io/backend-protocol-version", "GRPC"),
-        ("nginx", "nginx.ingress.kubernetes.io/backend-protocol", "GRPC"),
-    ],
-)
-def test_ingress_speaks_grpc(kind: str, annotation: str, value: str) -> None:
-    """Both controllers are configured to speak gRPC to the gateway."""
-    objects = charts.render(_OPEN | {"ingress": {"enabled": True, "type": kind, "host": "faces.example.com"}})
-    ingress = charts.one(objects, "Ingress", "marquee-gateway")
-    assert ingress["metadata"]["annotations"][annotation] == value
-    assert ingress["spec"]["ingressClassName"] == kind
-    rule = ingress["spec"]["rules"][0]
-    assert rule["host"] == "faces.example.com"
-    service = rule["http"]["paths"][0]["backend"]["service"]
-    assert service == {"name": "marquee-gateway", "port": {"name": "grpc"}}
-
-
-def test_certificate_is_in_the_ingress_secret() -> None:
-    """The Secret that cert-manager writes is the one that the Ingress reads."""
-    tls = {"certificate": {"enabled": True}}
-    ingress = {"enabled": True, "type": "nginx", "host": "faces.example.com", "tls": tls}
-    objects = charts.render(_OPEN | {"ingress": ingress})
-    certificate = charts.one(objects, "Certificate", "marquee-gateway")["spec"]
-    assert certificate["dnsNames"] == ["faces.example.com"]
-    entry = charts.one(objects, "Ingress", "marquee-gateway")["spec"]["tls"][0]
-    assert entry == {"hosts": ["faces.example.com"], "secretName": certificate["secretName"]}
 
 
 def test_pod_monitor_finds_all_pods_and_tensorflow_serving() -> None:

@@ -16,7 +16,8 @@ _OIDC = {
     "clientId": "marquee",
     "clientSecret": {"secretName": "oidc"},
 }
-_INGRESS = {"enabled": True, "type": "nginx", "host": "faces.example.com"}
+_INGRESS = {"enabled": True, "host": "faces.example.com"}
+_ROUTE = {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["faces.example.com"]}
 _MODES = {
     "anonymous": {},
     "token": _TOKEN | {"web": _PAGE},
@@ -110,6 +111,8 @@ def test_page_signs_in_at_the_issuer() -> None:
     assert environment["MARQUEE_OIDC_ISSUER"] == _OIDC["issuer"]
     assert environment["MARQUEE_OIDC_CLIENT_ID"] == "marquee"
     assert environment["MARQUEE_WEB_URL"] == "https://faces.example.com"
+    routed = charts.render(_TOKEN | {"web": _PAGE | {"route": _ROUTE}})
+    assert charts.environment(_container(routed))["MARQUEE_WEB_URL"] == "https://faces.example.com"
     assert _secrets(objects)["/oidc"] == "oidc"
     egress = charts.one(objects, "NetworkPolicy", "marquee-web")["spec"]["egress"]
     assert egress[-1] == {"ports": [{"port": 8443, "protocol": "TCP"}]}
@@ -128,28 +131,6 @@ def test_replicas_share_the_key_of_sessions() -> None:
     objects = charts.render({"web": {"sessionKey": {"secretName": "mine"}}})
     assert _secrets(objects)["/session"] == "mine"
     assert charts.names(objects, "Secret") == []
-
-
-@pytest.mark.parametrize(
-    ("kind", "annotations"),
-    [
-        ("nginx", {"proxy-body-size": "22m", "proxy-buffering": "off", "proxy-read-timeout": "120"}),
-        ("alb", {"target-type": "ip", "healthcheck-path": "/readyz"}),
-    ],
-)
-def test_ingress_lets_pictures_in_and_results_out(kind: str, annotations: dict[str, str]) -> None:
-    """Each controller takes the largest upload and sends results as they come."""
-    ingress = {"enabled": True, "type": kind, "host": "faces.example.com", "tls": {"certificate": {"enabled": True}}}
-    objects = charts.render({"auth": {"allowAnonymousIngress": True}, "web": {"ingress": ingress}})
-    shown = charts.one(objects, "Ingress", "marquee-web")
-    prefix = {"nginx": "nginx.ingress.kubernetes.io", "alb": "alb.ingress.kubernetes.io"}[kind]
-    assert {f"{prefix}/{name}": value for name, value in annotations.items()}.items() <= {
-        *shown["metadata"]["annotations"].items()
-    }
-    rule = shown["spec"]["rules"][0]
-    assert rule["http"]["paths"][0]["backend"] == {"service": {"name": "marquee-web", "port": {"name": "http"}}}
-    assert charts.one(objects, "Certificate", "marquee-web")["spec"]["dnsNames"] == ["faces.example.com"]
-    assert "marquee-gateway" not in charts.names(objects, "Ingress")
 
 
 def test_page_is_no_way_around_the_gateways_policy() -> None:
@@ -179,10 +160,11 @@ def test_page_scales_on_requests() -> None:
     [
         ({}, "port-forward service/marquee-web 8080:80"),
         (_MODES["oidc"], "https://faces.example.com"),
+        (_TOKEN | {"web": _PAGE | {"route": _ROUTE}}, "https://faces.example.com"),
         (_TOKEN, "Say web.enabled=true, name a Secret with its token in web.gatewayToken.secretName."),
         ({"web": {"enabled": False, "service": {"type": "NodePort"}}}, "Say web.enabled=true.\n"),
     ],
-    ids=["anonymous", "ingress", "token", "off"],
+    ids=["anonymous", "ingress", "route", "token", "off"],
 )
 def test_notes_lead_to_the_page(values: charts.Object, said: str) -> None:
     """After an installation helm says where the page is, or what it needs."""

@@ -11,6 +11,10 @@ _CALLERS = {"callers": {"secretName": "c"}}
 _TOKEN = {"auth": {"mode": "token", **_CALLERS}, "tls": {"secretName": "t"}}
 _MTLS = {"auth": {"mode": "mtls"}, "tls": {"secretName": "t"}}
 _INGRESS = {"enabled": True, "host": "faces.example.com"}
+_ROUTE = {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["faces.example.com"]}
+_DEREGISTRATION = "alb.ingress.kubernetes.io/target-group-attributes"
+_IDLE = "alb.ingress.kubernetes.io/load-balancer-attributes"
+_GROUP = {"alb.ingress.kubernetes.io/group.name": "marquee"}
 _ELSEWHERE = {"deploy": False, "gateway": {"target": "eu:50051"}}
 _ISSUER = {"issuer": "https://id.example"}
 _TOKEN_PAGE = {"enabled": True, "gatewayToken": {"secretName": "w"}}
@@ -124,6 +128,43 @@ WRONG = [
     (_TOKEN | {"web": _TOKEN_PAGE | {"env": {"MARQUEE_ALLOW_ANONYMOUS": True}}}, "web.env.MARQUEE_ALLOW_ANONYMOUS"),
     (_MTLS | {"web": {"enabled": True}}, "web.oidc.issuer: set it, or auth.callers.secretName"),
     ({"ingress": {"type": "traefik"}}, "/ingress/type"),
+    (_TOKEN | {"ingress": _INGRESS | {"type": "nginx"}}, "ingress.type: ingress-nginx is retired"),
+    (_TOKEN | {"ingress": _INGRESS | {"type": "other"}}, "ingress.className: say which controller"),
+    ({"route": _ROUTE}, "route.enabled: whoever reaches it could call"),
+    ({"web": {"route": _ROUTE}}, "web.route.enabled: whoever reaches it could use the page"),
+    (_TOKEN | {"web": {"route": _ROUTE}}, "web.route.enabled: it has no effect unless web.enabled"),
+    (_TOKEN | {"route": {"enabled": True, "hostnames": ["faces.example.com"]}}, "route.parentRefs: name the Gateway"),
+    (_TOKEN | {"route": _ROUTE | {"hostnames": []}}, "route.hostnames: say under which name"),
+    (_TOKEN | {"route": _ROUTE, "web": _TOKEN_PAGE | {"route": _ROUTE}}, "web.route.hostnames: use another"),
+    (
+        _TOKEN | {"web": _TOKEN_PAGE | {"ingress": _INGRESS, "route": _ROUTE | {"hostnames": ["page.example.com"]}}},
+        "web.route.hostnames: use web.ingress.host",
+    ),
+    ({"web": {"route": {"hostnames": ["a.example.com", "b.example.com"]}}}, "/web/route/hostnames"),
+    (_TOKEN | {"route": {"backendTls": {"publicCa": True}}}, "route.backendTls.publicCa: it has no effect without"),
+    (
+        _TOKEN | {"route": _ROUTE | {"backendTls": {"publicCa": True, "caCertificateRefs": [{"name": "ca"}]}}},
+        "route.backendTls.caCertificateRefs: leave it out",
+    ),
+    (_MTLS | {"route": _ROUTE | {"filters": [{"type": "ExtensionRef"}]}}, "route.filters: it has no effect while"),
+    (
+        _TOKEN | {"route": _ROUTE, "ingress": {"tls": {"certificate": {"enabled": True}}}},
+        "ingress.tls.certificate.enabled: it has no effect without an ingress",
+    ),
+    (
+        _TOKEN | {"ingress": _INGRESS | {"annotations": {_DEREGISTRATION: "deregistration_delay.timeout_seconds=300"}}},
+        "ingress.annotations: deregistration_delay.timeout_seconds may be 80 at most",
+    ),
+    (
+        _TOKEN | {"ingress": _INGRESS, "gateway": {"drain": {"delaySeconds": 5}}},
+        "gateway.drain.delaySeconds: say 15 or more",
+    ),
+    (
+        _TOKEN
+        | {"ingress": _INGRESS | {"annotations": _GROUP | {_IDLE: "idle_timeout.timeout_seconds=300"}}}
+        | {"web": _TOKEN_PAGE | {"ingress": {"enabled": True, "host": "page.example.com", "annotations": _GROUP}}},
+        "web.ingress.annotations: the two Ingresses of the load balancer marquee differ",
+    ),
     ({"networkPolicy": {"enabled": "yes"}}, "/networkPolicy/enabled"),
     ({"podMonitor": {"interval": "often"}}, "/podMonitor/interval"),
     ({"priorityClass": {"value": 2_000_000_000}}, "/priorityClass/value"),

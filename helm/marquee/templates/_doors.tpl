@@ -100,16 +100,19 @@ MARQUEE_JWT_JWKS_URL: {{ $auth.jwt.jwksUrl | quote }}
 {{- if and (eq $auth.mode "token") (not $auth.callers.secretName) (not $auth.jwt.issuer) }}{{ fail "auth.callers.secretName: name the Secret with the register of callers, or set auth.jwt.issuer, as auth.mode is token" }}{{ end -}}
 {{- if and $values.tls.secretName $values.tls.issuerRef }}{{ fail "tls.secretName: leave it out, or tls.issuerRef" }}{{ end -}}
 {{- if and $values.tls.issuerRef (not $values.tls.issuerRef.name) }}{{ fail "tls.issuerRef.name: say which of cert-manager's issuers" }}{{ end -}}
-{{- if and (eq $auth.mode "mtls") $values.ingress.enabled (eq $values.ingress.type "alb") }}{{ fail "ingress.type: an ALB has no client certificate to show, which auth.mode mtls asks for; set gateway.service.type to LoadBalancer instead" }}{{ end -}}
 {{- else -}}
 {{- include "marquee.checkIdle" (list "while auth.mode is anonymous; set auth.mode to token or mtls" (dict "auth.callers.secretName" $auth.callers.secretName "auth.jwt.issuer" $auth.jwt.issuer "tls.secretName" $values.tls.secretName "tls.issuerRef" $values.tls.issuerRef)) -}}
 {{- if not $auth.allowAnonymousIngress -}}
 {{- $remedy := "set auth.mode to token or mtls, or auth.allowAnonymousIngress to true" -}}
-{{- if $values.ingress.enabled }}{{ fail (printf "ingress.enabled: whoever reaches it could call, as auth.mode is anonymous; %s" $remedy) }}{{ end -}}
+{{- range $key, $edge := dict "ingress" $values.ingress "route" $values.route -}}
+{{- if $edge.enabled }}{{ fail (printf "%s.enabled: whoever reaches it could call, as auth.mode is anonymous; %s" $key $remedy) }}{{ end -}}
+{{- end -}}
 {{- $services := dict "gateway" $values.gateway.service -}}
 {{- if include "marquee.hasPage" . -}}
 {{- $_ := set $services "web" $values.web.service -}}
-{{- if $values.web.ingress.enabled }}{{ fail (printf "web.ingress.enabled: whoever reaches it could use the page, as auth.mode is anonymous; %s" $remedy) }}{{ end -}}
+{{- range $key, $edge := dict "ingress" $values.web.ingress "route" $values.web.route -}}
+{{- if $edge.enabled }}{{ fail (printf "web.%s.enabled: whoever reaches it could use the page, as auth.mode is anonymous; %s" $key $remedy) }}{{ end -}}
+{{- end -}}
 {{- end -}}
 {{- range $key, $service := $services -}}
 {{- if ne $service.type "ClusterIP" }}{{ fail (printf "%s.service.type: whoever reaches a %s could call, as auth.mode is anonymous; %s" $key $service.type $remedy) }}{{ end -}}
@@ -120,6 +123,7 @@ MARQUEE_JWT_JWKS_URL: {{ $auth.jwt.jwksUrl | quote }}
 {{- if not $auth.jwt.issuer }}{{ include "marquee.checkIdle" (list "without auth.jwt.issuer" (dict "auth.jwt.audience" $auth.jwt.audience "auth.jwt.jwksUrl" $auth.jwt.jwksUrl)) }}{{ end -}}
 {{- if not $values.tls.issuerRef }}{{ include "marquee.checkIdle" (list "without tls.issuerRef" (dict "gateway.tls.dnsNames" ($values.gateway.tls).dnsNames)) }}{{ end -}}
 {{- include "marquee.checkPage" . -}}
+{{- include "marquee.checkEdges" . -}}
 {{- range $component, $one := include "marquee.servers" . | fromYaml -}}
 {{- $key := include "marquee.key" $component -}}
 {{- $speaksTls := include "marquee.speaksTls" (list $ $one) -}}
