@@ -1,6 +1,7 @@
 """Connections: uvicorn's HTTP/1.1, with bounds for what a client begins and does not finish."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 _FREE_PIECES = 1000
 _MEAN_PIECE_BYTES = 64
 _FRAMINGS = frozenset({b"content-length", b"transfer-encoding"})
+_URL = re.compile(rb"https?://(?P<host>[^/?]+)(?P<path>[^?]*)(?P<query>.*)", re.IGNORECASE)
 _malformed = Metric("marquee_http_malformed_requests", "Total requests that are no HTTP/1.1.")
 
 
@@ -106,7 +108,8 @@ class Connection(H11Protocol):
 class _Exchange(h11.Connection):
     """HTTP/1.1's parser, which refuses bodies in tiny pieces: each costs time, during which nobody else is served.
 
-    It refuses those with two lengths, too, of which a proxy in front may believe the other.
+    It refuses those with two lengths, too, of which a proxy in front may believe the other. A target that is a whole
+    URL, as proxies get them, names the host in place of the header Host (RFC 9112, 3.2.2).
     """
 
     _pieces = 0
@@ -118,12 +121,28 @@ class _Exchange(h11.Connection):
             if {name for name, _ in event.headers} >= _FRAMINGS:
                 raise h11.RemoteProtocolError("The body has two lengths.")
             self._pieces = self._bytes = 0
+            event = _in_origin_form(event)
         elif isinstance(event, h11.Data):
             self._pieces += 1
             self._bytes += len(event.data)
             if self._pieces > _FREE_PIECES and self._bytes < self._pieces * _MEAN_PIECE_BYTES:
                 raise h11.RemoteProtocolError("The body comes in too many pieces.")
         return event
+
+
+def _in_origin_form(request: h11.Request) -> h11.Request:
+    """Return the request with a path for its target, and with the host of the URL if it was one."""
+    url = _URL.fullmatch(request.target)
+    if url is None:
+        return request
+    path = url["path"] or (b"*" if request.method == b"OPTIONS" and not url["query"] else b"/")
+    headers = [(name, value) for name, value in request.headers if name != b"host"]
+    return h11.Request(
+        method=request.method,
+        target=path + url["query"],
+        headers=[(b"host", url["host"]), *headers],
+        http_version=request.http_version,
+    )
 
 
 def _host(connection: Connection) -> str:

@@ -235,6 +235,8 @@ async def test_log_is_one_line_a_request(tmp_path: Path) -> None:
 LINES = (
     "OPTIONS * HTTP/1.1",
     "GET http://evil.example/ HTTP/1.1",
+    "OPTIONS http://evil.example HTTP/1.1",
+    "GET http://evil.example\\@127.0.0.1/ HTTP/1.1",
     "GET //evil.example/status/ HTTP/1.1",
     "GET /\\evil.example/ HTTP/1.1",
     "GET /%2f%2fevil.example/ HTTP/1.1",

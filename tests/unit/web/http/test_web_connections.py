@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -39,6 +40,29 @@ async def test_head_that_does_not_come_ends_the_connection(beginning: bytes) -> 
     async with serving(hello, connection=Hasty) as port, connected(port) as client:
         await client.send(beginning)
         assert await client.rest() == b""
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    words = (scope["raw_path"], scope["query_string"], Headers(scope=scope)["host"].encode())
+    await PlainTextResponse(b" ".join(words))(scope, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("http://a.example/b%20c?d=http://e/", "/b%20c d=http://e/ a.example"),
+        ("HTTPS://a.example:8080?d", "/ d a.example:8080"),
+        ("http://[::1]:8080", "/  [::1]:8080"),
+        ("http://user@a.example/", "/  user@a.example"),
+        ("/http://a.example/", "/http://a.example/  localhost"),
+        ("http:///b", "http:///b  localhost"),
+    ],
+)
+async def test_target_that_is_a_url_names_the_host(target: str, expected: str) -> None:
+    """A request as for a proxy is one for the URL's path at the URL's host, whatever its header Host says."""
+    async with serving(echo) as port, connected(port) as client:
+        await client.send(head(target, "GET", connection="close"))
+        assert (await client.rest()).endswith(b"\r\n\r\n" + expected.encode())
 
 
 async def test_dripping_head_ends_the_connection() -> None:
