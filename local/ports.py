@@ -26,7 +26,7 @@ def claim(port: int) -> bool:
     A server begins to listen seconds after its system chose the port. On Linux, a name in the network's namespace is
     the claim: it lasts as long as the process, and while a server restarts. Elsewhere a port is free until it listens.
     """
-    if not all(_is_free(family, host, port) for family, host in _HOSTS):
+    if not is_free(port):
         return False
     if sys.platform == "linux" and port not in _claimed and not _take_name(f"\0marquee-port-{port}"):
         return False
@@ -45,7 +45,12 @@ def _take_name(name: str) -> bool:
     return True
 
 
-def _is_free(family: socket.AddressFamily, host: str, port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Return whether nobody listens on the port of the loopback interface."""
+    return all(_is_free_at(family, host, port) for family, host in _HOSTS)
+
+
+def _is_free_at(family: socket.AddressFamily, host: str, port: int) -> bool:
     try:
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

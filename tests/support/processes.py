@@ -6,7 +6,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,8 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from local.ports import is_free
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120
@@ -220,14 +221,7 @@ def free_port() -> int:
 
     It is another process's of the test run neither, nor one that local systems choose or the kernel gives.
     """
-    return next(port for port in _ports if _is_free(port))
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe, suppress(OSError):
-        probe.bind(("127.0.0.1", port))
-        return True
-    return False
+    return next(port for port in _ports if is_free(port))
 
 
 def _own_ports() -> Iterator[int]:
