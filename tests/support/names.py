@@ -303,7 +303,8 @@ def words(page: Page) -> Wrong:
 _OF_EVERY_SHELL = {"HOME", "PATH", "PWD", "USER", "SHELL", "KUBECONFIG", "TMPDIR"}
 _OF_CERTBOT = {"RENEWED_LINEAGE"}
 _OPTIONS_OF_OTHERS = {
-    *("--atomic", "--dry-run", "--force-conflicts", "--rollback-on-failure", "--set", "--wait"),  # helm's
+    *("--atomic", "--dry-run", "--force-conflicts", "--reset-then-reuse-values", "--reuse-values"),  # helm's
+    *("--rollback-on-failure", "--set", "--wait"),  # helm's, too
     *("--cli-binary-format", "--create-bucket-configuration"),  # AWS's
     *("-cacert", "--standalone", "--enable-ssl-passthrough", "--path"),  # of grpcurl, certbot, ingress-nginx, buf
 }
