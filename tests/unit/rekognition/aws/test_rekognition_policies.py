@@ -214,6 +214,30 @@ def test_the_lambda_template_grants_the_same() -> None:
     assert actions == sorted(action for one in statements("lambda") for action in _list(one["Action"]))
 
 
+def test_the_lambda_template_keeps_what_it_stores() -> None:
+    """Pictures and tables outlive the stack, nobody else reads them, and what is written by mistake can be undone."""
+    resources = lambda_template()["Resources"]
+    properties = {name: one["Properties"] for name, one in resources.items()}
+    for name in ("Bucket", "Results", "Money"):
+        assert {resources[name]["DeletionPolicy"], resources[name]["UpdateReplacePolicy"]} == {"Retain"}, name
+    assert set(properties["Bucket"]["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(properties["Bucket"]["PublicAccessBlockConfiguration"]) == 4
+    for name in ("Results", "Money"):
+        assert properties[name]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    for name in ("Pictures", "Failed"):
+        assert properties[name]["SqsManagedSseEnabled"] is True
+
+
+def test_the_lambda_template_reserves_what_the_queue_uses() -> None:
+    """The queue alone cannot use up the function's copies, which would throttle its messages and direct calls."""
+    template = lambda_template()
+    parameters, function = template["Parameters"], template["Resources"]["Recognize"]["Properties"]
+    assert parameters["MaximumConcurrency"]["Default"] < parameters["ReservedConcurrency"]["Default"]
+    assert "ReservedConcurrentExecutions" in function
+    assert function["LoggingConfig"] == {"LogGroup": "Log"}
+    assert template["Resources"]["Log"]["Properties"] == {"RetentionInDays": "LogDays"}
+
+
 def test_the_lambda_template_is_valid() -> None:
     """cfn-lint, which comes with moto's server and also reads SAM, reports no error and no warning."""
     matches = cfnlint.lint_all((ROOT / "deploy/lambda/template.yaml").read_text())
