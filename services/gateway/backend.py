@@ -27,8 +27,8 @@ from services.runtime.server.tracing import client_span
 logger = structlog.get_logger()
 _results = Counter(
     "marquee_backend_results",
-    "Total results by recognizer and outcome; of calls other than RecognizeImage, failures only.",
-    ("recognizer", "outcome"),
+    "Total results by outcome, failures by reason and fault; of calls other than RecognizeImage, only these.",
+    ("recognizer", "outcome", "reason", "fault"),
 )
 HOPS_KEY = "marquee-hops"
 """Metadata key of the number of gateways that a call has passed through."""
@@ -41,6 +41,12 @@ _REFUSALS = frozenset(
     reason for error, (_, reason) in status.TABLE.items() if issubclass(error, (Unauthenticated, Forbidden))
 )
 """What a recognizer says of who calls it, which is this gateway: its caller's credentials went no further."""
+_REASONS = frozenset(
+    {reason for _, reason in status.TABLE.values()}
+    | {reason for reason, _ in _NETWORK.values()}
+    | {"INTERNAL", "GATEWAY_REFUSED", "NO_RECOGNIZER_ANSWERED", "RECOGNIZER_FAILED", "SHED"}
+)
+"""Reasons that are shown in metrics; others come from anywhere."""
 _ANSWERED = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL))
 
 
@@ -199,9 +205,13 @@ def hops_of(context: Context) -> int:
     return hops
 
 
-def count(recognizer: str, outcome: pb.Outcome.ValueType) -> None:
+def count(recognizer: str, outcome: pb.Outcome.ValueType, why: status_pb2.Status) -> None:
     """Count a result. Of calls other than RecognizeImage only failures count: successes would hide that it fails."""
-    _results.labels(recognizer.partition("/")[0], outcome_name(outcome)).inc()
+    reason = fault = ""
+    if outcome not in answer.SUCCESSES:
+        known = status.reason_of(why)
+        reason, fault = known if known in _REASONS else "other", status.fault_of(why)
+    _results.labels(recognizer.partition("/")[0], outcome_name(outcome), reason, fault).inc()
 
 
 def check_answered(results: Sequence[Result], request_id: str = "") -> None:

@@ -139,7 +139,7 @@ def _settled(results: list[Any], request_id: str = "") -> list[Any]:
     for result in results:
         _skip_unimplemented(result)
         if result.outcome not in answer.SUCCESSES:
-            count(result.recognizer, result.outcome)
+            count(result.recognizer, result.outcome, result.status)
     check_answered(results, request_id)
     if all(result.outcome == recognizer_pb2.OUTCOME_SKIPPED for result in results):
         reasons = " ".join(dict.fromkeys(result.status.message for result in results))

@@ -110,7 +110,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         results = _in_order(responses, calls)
         merged = await self._merged(request, results, responses, begin)
         for result in results:
-            count(result.recognizer, result.outcome)
+            count(result.recognizer, result.outcome, result.status)
         check_answered(results, request.request_id)
         return merged
 
@@ -126,7 +126,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
                 responses.append(response)
                 answer.make_room(response.results)
                 for result in response.results:
-                    count(result.recognizer, result.outcome)
+                    count(result.recognizer, result.outcome, result.status)
                     yield pb.RecognizeImageResponse(request_id=request.request_id, results=[result])
         results = _in_order(responses, calls)
         last = await self._merged(request, results, responses, begin)
@@ -146,7 +146,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         answer.make_room(recognizers)
         for one in recognizers:
             if one.state == pb.RECOGNIZER_STATE_UNAVAILABLE:
-                count(one.name, pb.OUTCOME_ERROR)
+                count(one.name, pb.OUTCOME_ERROR, one.status)
         withheld = any(response.spending_withheld for response in responses)
         listed = pb.ListRecognizersResponse(recognizers=recognizers, gateway=self.name, spending_withheld=withheld)
         return without_spending(listed, current())

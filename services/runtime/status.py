@@ -8,6 +8,7 @@ RESOURCE_EXHAUSTED at the client, and the cause is lost.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from typing import Literal, TypeAlias, get_args
 from urllib.parse import quote
 
 import grpc
@@ -96,6 +97,24 @@ TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.NotPermitted: (_Code.PERMISSION_DENIED, "NOT_PERMITTED"),
 }
 _BY_NUMBER = {code.value[0]: code for code in grpc.StatusCode}
+Fault: TypeAlias = Literal["caller", "planned", "server"]
+FAULTS: tuple[Fault, ...] = get_args(Fault)
+"""Whose doing a failure is, as metrics name it: what is nobody's mistake, such as a spent budget, is planned."""
+_SERVERS_CODES = frozenset(
+    (
+        *(_Code.UNKNOWN, _Code.DEADLINE_EXCEEDED, _Code.RESOURCE_EXHAUSTED, _Code.FAILED_PRECONDITION),
+        *(_Code.INTERNAL, _Code.UNAVAILABLE, _Code.DATA_LOSS),
+    )
+)
+_FAULTS: dict[str, Fault] = {
+    TABLE[errors.RateExceeded][1]: "caller",
+    TABLE[errors.CallerBudgetExhausted][1]: "caller",
+    TABLE[errors.CollectionNotIndexed][1]: "caller",
+    TABLE[errors.BudgetExhausted][1]: "planned",
+    TABLE[errors.CredentialsRefused][1]: "server",  # this server's own, at AWS
+    TABLE[errors.NotPermitted][1]: "server",
+}
+"""Faults of reasons that differ from those of their codes."""
 
 
 class StatusError(Exception):
@@ -283,6 +302,19 @@ def reason_of(status: status_pb2.Status) -> str:
 def metadata_of(status: status_pb2.Status) -> dict[str, str]:
     """Return the ErrorInfo's metadata."""
     return dict(_info(status).metadata)
+
+
+def fault_of(status: status_pb2.Status) -> Fault:
+    """Return whose doing the failure is: the server's, if one of several that it tells of is."""
+    inner = [
+        fault_of(status_pb2.Status.FromString(detail.value))
+        for detail in bounded(status).details
+        if detail.Is(status_pb2.Status.DESCRIPTOR)
+    ]
+    if inner:
+        return max(inner, key=FAULTS.index)
+    fault = _FAULTS.get(reason_of(status))
+    return fault or ("server" if code_of(status) in _SERVERS_CODES else "caller")
 
 
 def _info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:

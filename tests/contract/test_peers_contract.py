@@ -1,5 +1,6 @@
 """What a gateway makes of recognizers that break the contract, beside one that keeps it."""
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,8 +79,11 @@ async def through() -> AsyncIterator[Gateway]:
 def counted() -> dict[str, float]:
     """Return how many results of the peer the gateway has counted, by outcome."""
     metric = next(one for one in REGISTRY.collect() if one.name == "marquee_backend_results")
-    samples = (one for one in metric.samples if one.name.endswith("_total") and one.labels["recognizer"] == "peer")
-    return {one.labels["outcome"]: one.value for one in samples}
+    counts = Counter[str]()
+    for one in metric.samples:
+        if one.name.endswith("_total") and one.labels["recognizer"] == "peer":
+            counts[one.labels["outcome"]] += one.value
+    return counts
 
 
 def succeeded(counts: dict[str, float]) -> float:

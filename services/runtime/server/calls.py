@@ -42,6 +42,7 @@ _seconds = Histogram(
 _refused = Counter(
     "marquee_refused_calls", "Total calls that their caller may not make, by reason.", ("grpc_method", "reason")
 )
+_failed = Counter("marquee_failed_calls", "Total failed RPCs, by whose fault it is.", ("grpc_method", "fault"))
 _FAREWELL_SECONDS = 1.0
 _CLOCK_SECONDS = 0.05
 """A caller's time is up before it is here: it does not count the way of the request."""
@@ -271,10 +272,14 @@ class Method:
 
     def begin(self) -> None:
         """Count the start of a call."""
+        for fault in status.FAULTS:
+            _failed.labels(self.name, fault)  # from 0 on, so that Prometheus sees the first one, too
         _started.labels(self.type, self.service, self.name).inc()
 
-    def end(self, code: grpc.StatusCode, seconds: float) -> None:
-        """Count the end of a call."""
+    def end(self, code: grpc.StatusCode, seconds: float, fault: status.Fault | None = None) -> None:
+        """Count the end of a call; the code says whose fault a failure is unless `fault` does."""
+        if code is not grpc.StatusCode.OK:
+            _failed.labels(self.name, fault or status.fault_of(status_pb2.Status(code=status.number(code)))).inc()
         _handled.labels(self.type, self.service, self.name, code_name(code)).inc()
         _seconds.labels(self.type, self.service, self.name).observe(seconds)
 
@@ -305,6 +310,7 @@ async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
     method.begin()
     begin = time.perf_counter()
     code = grpc.StatusCode.OK
+    fault: status.Fault | None = None
     try:
         yield
     except grpc.aio.AbortError:
@@ -316,13 +322,13 @@ async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
         raise
     except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets a status
         answer = _status_of(exc)
-        code = status.code_of(answer)
+        code, fault = status.code_of(answer), status.fault_of(answer)
         traceback.clear_frames(exc.__traceback__)  # they hold the request
         exc.__traceback__ = None  # they hold the exception, too: a cycle, and its causes have the picture
         await _abort(context, answer)
     finally:
         seconds = time.perf_counter() - begin
-        method.end(code, seconds)
+        method.end(code, seconds, fault)
         span.end(code)
         _log(method, code, seconds)
 

@@ -10,7 +10,8 @@ from prometheus_client import REGISTRY
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.config import BackendConfig
 from services.runtime import status
-from services.runtime.errors import DependencyUnavailable, NotReady, Throttled
+from services.runtime.errors import BudgetExhausted, DependencyUnavailable, NotReady, ObjectForbidden, Throttled
+from services.runtime.status import StatusError
 from tests.support.processes import free_port
 from tests.support.servers import Scripted, code_and_reason, gateway_client, leaf, nobody, outcomes, refusal, request
 
@@ -83,8 +84,32 @@ async def test_counts_results_by_outcome() -> None:
     labels = {"recognizer": "counted", "outcome": "ok"}
     async with gateway_client(Scripted("counted")) as client:
         await client.RecognizeImage(request())
-    assert REGISTRY.get_sample_value("marquee_backend_results_total", labels) == 1
+    blameless = {"reason": "", "fault": ""}
+    assert REGISTRY.get_sample_value("marquee_backend_results_total", labels | blameless) == 1
     assert REGISTRY.get_sample_value("marquee_backend_duration_seconds_count", labels) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "fault"),
+    [
+        (ObjectForbidden("no"), "OBJECT_FORBIDDEN", "caller"),
+        (BudgetExhausted("no"), "BUDGET_EXHAUSTED", "planned"),
+        (KeyError(), "INTERNAL", "server"),
+        (StatusError(status.make(grpc.StatusCode.DATA_LOSS, "MADE UP", "no")), "other", "server"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_counts_failures_by_reason_and_fault(error: Exception, reason: str, fault: str) -> None:
+    """A failed result counts by reason, if that is one of Marquee's own, and by fault; the call by fault."""
+    labels = {"recognizer": "blamed", "outcome": "error", "reason": reason, "fault": fault}
+    calls = {"grpc_method": "RecognizeImage", "fault": fault}
+    before = REGISTRY.get_sample_value("marquee_failed_calls_total", calls) or 0
+    async with gateway_client(Scripted("blamed", error=error)) as client:
+        with pytest.raises(grpc.aio.AioRpcError):
+            await client.RecognizeImage(request())
+    assert REGISTRY.get_sample_value("marquee_backend_results_total", labels) == 1
+    counted_by_both = 2  # the recognizer is in this process
+    assert REGISTRY.get_sample_value("marquee_failed_calls_total", calls) == before + counted_by_both
 
 
 async def test_counts_verdicts_by_state() -> None:

@@ -85,6 +85,27 @@ async def test_a_callers_long_words_do_not_hide_the_error() -> None:
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@pytest.mark.parametrize(
+    ("faults", "whose"),
+    [
+        ([errors.InvalidImage, errors.ObjectNotFound, errors.ObjectForbidden], "caller"),
+        ([errors.RateExceeded, errors.CallerBudgetExhausted, errors.CollectionNotIndexed], "caller"),
+        ([errors.InvalidImage, errors.BudgetExhausted], "planned"),
+        ([errors.BudgetExhausted, errors.InvalidImage, errors.DependencyTimeout], "server"),
+        ([errors.Misconfigured], "server"),
+        ([errors.NotPermitted], "server"),
+        ([errors.CredentialsRefused], "server"),
+        ([errors.Overloaded, errors.BudgetExhausted], "server"),
+    ],
+)
+def test_a_failure_is_somebodys(faults: list[type[errors.DomainError]], whose: str) -> None:
+    """A failure is its caller's, planned or the server's by its reason, and several are the server's if one is."""
+    statuses = {kind.__name__: status.from_exception(kind("no")) for kind in faults}
+    joined = status.join(statuses, "No recognizer answered.", (grpc.StatusCode.UNAVAILABLE, "NO_RECOGNIZER_ANSWERED"))
+    assert status.fault_of(joined) == whose
+    assert status.fault_of(status_pb2.Status(code=299)) == "server"
+
+
 def test_a_number_that_grpc_does_not_know_is_unknown() -> None:
     """A status whose code gRPC does not know, as another system may send, becomes UNKNOWN."""
     assert status.code_of(status_pb2.Status(code=299)) is grpc.StatusCode.UNKNOWN

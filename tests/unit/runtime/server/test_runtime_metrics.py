@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2_grpc
-from services.runtime.errors import ObjectNotFound, Overloaded
+from services.runtime.errors import BudgetExhausted, ObjectNotFound, Overloaded
 from services.runtime.server import calls, metrics
 from services.runtime.server.server import RECOGNIZER_SERVICE, Service
 from tests.support.processes import free_port
@@ -61,28 +61,34 @@ async def test_measures_the_time() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "code"),
-    [(ObjectNotFound("gone"), "NotFound"), (Overloaded("full"), "ResourceExhausted"), (KeyError(), "Internal")],
-    ids=["NotFound", "ResourceExhausted", "Internal"],
+    ("error", "code", "fault"),
+    [
+        (ObjectNotFound("gone"), "NotFound", "caller"),
+        (BudgetExhausted("spent"), "ResourceExhausted", "planned"),
+        (Overloaded("full"), "ResourceExhausted", "server"),
+        (KeyError(), "Internal", "server"),
+    ],
+    ids=["NotFound", "BudgetExhausted", "Overloaded", "Internal"],
 )
-async def test_counts_errors_by_code(error: Exception, code: str) -> None:
-    """A failed call is counted under its code, in Go's spelling."""
-    failed = handled(code)
+async def test_counts_errors_by_code_and_fault(error: Exception, code: str, fault: str) -> None:
+    """A failed call is counted under its code, in Go's spelling, and by whose fault it is."""
+    failed, faults = handled(code), Counted("marquee_failed_calls_total", grpc_method="RecognizeImage", fault=fault)
     async with leaf(Scripted(error=error)) as address, stub(address) as client:
         with pytest.raises(grpc.aio.AioRpcError):
             await client.RecognizeImage(request())
-    assert failed() == 1
+    assert (failed(), faults()) == (1, 1)
 
 
 async def test_counts_cancelled_calls() -> None:
-    """A call that its caller cancels is counted as Canceled."""
+    """A call that its caller cancels is counted as Canceled, and as its caller's doing."""
     cancelled = handled("Canceled")
+    faults = Counted("marquee_failed_calls_total", grpc_method="RecognizeImage", fault="caller")
     recognizer = Scripted(seconds=300)
     async with leaf(recognizer) as address, stub(address) as client:
         call = client.RecognizeImage(request())
         await until(lambda: recognizer.calls)
         call.cancel()
-        await until(lambda: cancelled() == 1)
+        await until(lambda: (cancelled(), faults()) == (1, 1))
 
 
 class Heedless(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
