@@ -74,8 +74,9 @@ def _alerts() -> Schema:
         labels=_TEXTS,
         availability=share,
         latency=_object(within={"enum": [str(float(bucket)) for bucket in BUCKETS]}, objective=share),
+        minimumFailures=_integer(1, 1000),
         dailyCapUsd={"type": "number", "minimum": 0},
-        runbooks={"type": "string", "pattern": "/$"},
+        runbooks={"type": "string", "pattern": "^(https?://.+/)?$"},
         without=_list({"enum": alerts}),
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from helm.generate import ROOT
+from helm.generate import ROOT, version
 from tests.deploy import charts, manual, promtool
 from tests.support import pages
 
@@ -33,8 +33,15 @@ def _with_recorded_rules(alert: str) -> list[dict[str, Any]]:
     rules = [rule for group in promtool.groups() for rule in group["rules"]]
     (wanted,) = (rule for rule in rules if rule.get("alert") == alert)
     wanted["annotations"] = {"description": wanted["annotations"]["description"]}
-    read = set(re.findall(r"marquee:[a-z0-9_:]+", wanted["expr"]))
-    return [rule for rule in rules if rule.get("record") in read] + [wanted]
+    read = {rule["record"]: rule["expr"] for rule in promtool.recorded(promtool.groups())}
+    names = _read(wanted["expr"])
+    names |= {name for each in names for name in _read(read[each])}
+    return [rule for rule in rules if rule.get("record") in names] + [wanted]
+
+
+def _read(expression: str) -> set[str]:
+    """Return the recorded rules that the expression reads."""
+    return set(re.findall(r"marquee:[a-z0-9_:]+", expression))
 
 
 def test_prometheus_accepts_the_rules(tmp_path: Path) -> None:
@@ -68,7 +75,8 @@ def test_alert_says_what_to_do(name: str) -> None:
     alert = _alert(name)
     assert alert["labels"]["severity"] in ("critical", "warning")
     assert alert["annotations"].keys() == {"summary", "impact", "description", "runbook_url"}
-    page = (ROOT / alert["annotations"]["runbook_url"]).read_text("utf-8")
+    assert alert["annotations"]["runbook_url"] == f"docs/runbooks/{name}.md"
+    page = (_RUNBOOKS / f"{name}.md").read_text("utf-8")
     assert page.startswith(f"# {alert['alert']}\n")
     assert [line for line in page.splitlines() if line.startswith("## ")] == list(_SECTIONS)
 
@@ -104,12 +112,13 @@ def test_values_reach_the_rules() -> None:
     wanted = {
         "availability": 0.95,
         "latency": {"within": "1.0", "objective": 0.9},
+        "minimumFailures": 9,
         "dailyCapUsd": 7,
         "runbooks": "https://wiki.example/",
         "without": ["model-stale"],
     }
     groups = promtool.groups(wanted)
-    assert [rule["expr"] for rule in groups[0]["rules"]] == ["vector(0.95)", "vector(0.9)", "vector(7)"]
+    assert [rule["expr"] for rule in groups[0]["rules"]] == ["vector(0.95)", "vector(0.9)", "vector(9)", "vector(7)"]
     assert 'le="1.0"' in str(groups)
     assert 'le="2.5"' not in str(groups)
     alerts = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in groups[-1]["rules"]}
@@ -126,6 +135,8 @@ def test_values_reach_the_rules() -> None:
         ({"dailyCapUsd": -1}, "dailyCapUsd"),
         ({"without": ["model-stall"]}, "without"),
         ({"runbooks": "https://wiki.example"}, "runbooks"),
+        ({"runbooks": "docs/runbooks/"}, "runbooks"),
+        ({"minimumFailures": 0}, "minimumFailures"),
     ],
 )
 def test_wrong_values_are_refused(wrong: dict[str, Any], named: str) -> None:
@@ -138,7 +149,16 @@ def test_no_budget_of_the_alerts_has_no_rule() -> None:
     assert [rule["record"] for rule in promtool.groups({"dailyCapUsd": 0})[0]["rules"]] == [
         "marquee:availability:objective",
         "marquee:latency:objective",
+        "marquee:failures:minimum",
     ]
+
+
+def test_runbooks_are_those_of_the_version() -> None:
+    """Unless they are elsewhere, an alert links to its runbook of the chart's version, on GitHub."""
+    alerts = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in promtool.groups()[-1]["rules"]}
+    base = f"https://github.com/marquee-project/marquee/blob/v{version()}/docs/runbooks"
+    assert alerts["MarqueeGatewayDown"] == f"{base}/gateway-down.md"
+    assert len(alerts) == len(_ALERTS)
 
 
 @pytest.mark.parametrize(("spent", "cap", "fires"), [(3.9, "5", 0), (4.1, "5", 1), (4.1, "0", 1), (4.1, "Inf", 0)])

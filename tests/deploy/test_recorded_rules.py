@@ -51,10 +51,15 @@ def test_calls_in_flight_are_calls_alone(tmp_path: Path) -> None:
 def test_two_releases_in_a_namespace_are_recorded_apart(tmp_path: Path) -> None:
     """The rules of two releases in a namespace make no duplicates, and each has its own numbers and versions."""
     pods = {release: f'job="marquee",namespace="marquee",release="{release}"' for release in ("blue", "green")}
-    calls = 'component="gateway",pod="{}",grpc_method="RecognizeImage",grpc_code="{}"'
+    calls = 'component="gateway",pod="g",grpc_method="RecognizeImage"'
     inputs = [
-        {"series": f"grpc_server_handled_total{{{pods[release]},{calls.format(release, code)}}}", "values": "0+50x40"}
-        for release, code in (("blue", "OK"), ("blue", "Internal"), ("green", "OK"))
+        {"series": f'{name}{{{pods[release]},{calls},{label}="{value}"}}', "values": f"0+{each}x40"}
+        for release, name, label, value, each in (
+            ("blue", "grpc_server_handled_total", "grpc_code", "OK", 100),
+            ("blue", "marquee_failed_calls_total", "fault", "server", 50),
+            ("green", "grpc_server_handled_total", "grpc_code", "OK", 100),
+            ("green", "marquee_failed_calls_total", "fault", "server", 0),
+        )
     ]
     inputs += [
         {
