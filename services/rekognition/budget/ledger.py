@@ -74,8 +74,9 @@ def today_utc() -> date:
 
 @dataclass(frozen=True)
 class _Budget:
-    """What may be spent a day: by the caller who owns it, or by everybody."""
+    """What may be spent on a day: by the caller who owns it, or by everybody."""
 
+    day: date
     owner: str
     whole: int | None
     replicas: int = 1
@@ -92,9 +93,8 @@ class _Budget:
             raise self.exhausted()
 
     def exhausted(self) -> BudgetExhausted:
-        """Return the refusal that holds until midnight UTC."""
-        now = datetime.now(UTC)
-        midnight = datetime.combine(now.date() + timedelta(days=1), time(), UTC)
+        """Return the refusal that holds until the day ends, which it may have done since it was asked for."""
+        midnight = datetime.combine(self.day + timedelta(days=1), time(), UTC)
         error, amount = BudgetExhausted, dollars(self.whole or 0)
         money, setting = f"today's {amount}", "MARQUEE_REKOGNITION_DAILY_CAP_USD"
         if self.owner != _EVERYBODY:
@@ -105,15 +105,15 @@ class _Budget:
         return error(
             f"Too little is left of {money} for Rekognition to pay for this call. The budget renews at midnight UTC; "
             f"an operator can raise {setting}.",
-            retry_after=(midnight - now).total_seconds(),
+            retry_after=max(0.0, (midnight - datetime.now(UTC)).total_seconds()),
         )
 
 
-def _budgets(cap: int | None, replicas: int = 1) -> list[_Budget]:
+def _budgets(day: date, cap: int | None, replicas: int = 1) -> list[_Budget]:
     """Return the budgets that pay for the current caller's calls: first its own, so that it takes nobody's place."""
     caller = current()
-    own = [] if caller.daily_micro_usd is None else [_Budget(caller.name, caller.daily_micro_usd, replicas)]
-    return [*own, _Budget(_EVERYBODY, cap, replicas)]
+    own = [] if caller.daily_micro_usd is None else [_Budget(day, caller.name, caller.daily_micro_usd, replicas)]
+    return [*own, _Budget(day, _EVERYBODY, cap, replicas)]
 
 
 class ProcessLedger:
@@ -129,14 +129,15 @@ class ProcessLedger:
 
     def check(self, micro_usd: int) -> None:
         """See Ledger."""
-        self._check(self._today(), _budgets(self._cap, self._replicas), micro_usd)
+        self._check(_budgets(self._today(), self._cap, self._replicas), micro_usd)
 
     def reserve(self, micro_usd: int) -> Reservation:
         """See Ledger."""
-        day, budgets = self._today(), _budgets(self._cap, self._replicas)
+        day = self._today()
+        budgets = _budgets(day, self._cap, self._replicas)
         reservation = Reservation(day, micro_usd, [one.owner for one in budgets])
         with self._lock:
-            self._check(day, budgets, micro_usd)
+            self._check(budgets, micro_usd)
             self._add(reservation, micro_usd)
         return reservation
 
@@ -169,7 +170,7 @@ class ProcessLedger:
         return pb.Spending(
             today_micro_usd=days.get(day, 0),
             month_micro_usd=sum(spent for on, spent in days.items() if _month(on) == _month(day)),
-            daily_cap_micro_usd=_Budget(_EVERYBODY, self._cap, self._replicas).cap,
+            daily_cap_micro_usd=_Budget(day, _EVERYBODY, self._cap, self._replicas).cap,
             replicas=self._replicas if self._replicas > 1 else 0,
             month_calls=group_calls(self._month_calls(day)),
         )
@@ -181,9 +182,9 @@ class ProcessLedger:
                 sums[group] += calls if _month(on) == _month(day) else 0
         return +sums
 
-    def _check(self, day: date, budgets: Sequence[_Budget], micro_usd: int) -> None:
+    def _check(self, budgets: Sequence[_Budget], micro_usd: int) -> None:
         for one in budgets:
-            one.check(self._spent[day, one.owner] + micro_usd)
+            one.check(self._spent[one.day, one.owner] + micro_usd)
 
     def _add(self, reservation: Reservation, micro_usd: int) -> None:
         for owner in reservation.owners:
@@ -213,16 +214,16 @@ class TableLedger:
 
     def check(self, micro_usd: int) -> None:
         """See Ledger."""
-        day = self._today()
-        for one in _budgets(self._cap):
-            one.check(self._items.get(_key(day, one.owner), {}).get(_SUM, 0) + micro_usd)
+        for one in _budgets(self._today(), self._cap):
+            one.check(self._items.get(_key(one.day, one.owner), {}).get(_SUM, 0) + micro_usd)
 
     def reserve(self, micro_usd: int) -> Reservation:
         """See Ledger. Raises DependencyUnavailable if the table does not respond."""
-        day, budgets = self._today(), _budgets(self._cap)
+        day = self._today()
+        budgets = _budgets(day, self._cap)
         with ExitStack() as taken:
             for one in budgets:
-                self._take(day, one, micro_usd)
+                self._take(one, micro_usd)
                 taken.callback(self.give_back, Reservation(day, micro_usd, [one.owner]))
             taken.pop_all()
         return Reservation(day, micro_usd, [one.owner for one in budgets])
@@ -275,11 +276,11 @@ class TableLedger:
         items = self._items.copy().items()
         return {on: numbers for (pk, on), numbers in items if pk == _DAYS and on.startswith(month)}
 
-    def _take(self, day: date, budget: _Budget, micro_usd: int) -> None:
+    def _take(self, budget: _Budget, micro_usd: int) -> None:
         """Add to the owner's sum of the day. Raises BudgetExhausted if that would be too much."""
         budget.check(micro_usd)
         try:
-            self._add(day, budget.owner, micro_usd, budget.cap)
+            self._add(budget.day, budget.owner, micro_usd, budget.cap)
         except ConditionFailed:
             raise budget.exhausted() from None
 

@@ -4,24 +4,25 @@ import math
 import threading
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from contextvars import copy_context
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
+import boto3
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from services.rekognition.budget.ledger import ProcessLedger
+from services.rekognition.budget.ledger import Ledger, ProcessLedger, TableLedger, today_utc
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.settings import RekognitionSettings
 from services.runtime.doors.caller import Caller, enter
 from services.runtime.errors import BudgetExhausted, CallerBudgetExhausted
 from services.runtime.settings import load_settings
-from tests.support.aws import NOWHERE
+from tests.support.aws import NOWHERE, TABLE, dynamodb
 
 pytestmark = pytest.mark.usefixtures("aws_credentials")
 AMAZON = "https://rekognition.eu-west-1.amazonaws.com"
@@ -164,6 +165,41 @@ async def test_the_metrics_have_the_day(monkeypatch: pytest.MonkeyPatch) -> None
     assert _metric("cap", "replica") is None
     async with loaded(RekognitionSettings(host="127.0.0.1", rekognition_daily_cap_usd="unlimited")):
         assert (_metric("spent_today", "all"), _metric("cap", "all")) == (0, math.inf)
+
+
+DAYS = ("2026-11-29", "2026-11-30", "2026-12-01", "2026-12-31", "2027-01-01")
+MONTHS = (0, 0.25, 0, 0.25, 0)
+"""What was spent in the month before each of these days, if each costs as much."""
+
+
+@pytest.mark.parametrize("kind", ["one replica", "a table"])
+async def test_the_metrics_begin_anew_at_midnight(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a call or a refresh, nothing is spent on a new day, and in the month on the first of one."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    clock = [date.fromisoformat(DAYS[0])]
+    with ExitStack() as stack:
+        ledger: Ledger = ProcessLedger(5_000_000, lambda: clock[-1])
+        if kind == "a table":
+            client = boto3.Session().client("dynamodb", endpoint_url=stack.enter_context(dynamodb()))
+            stack.callback(client.close)
+            ledger = TableLedger(client, TABLE, 5_000_000, lambda: clock[-1])
+        async with loaded(RekognitionSettings(host="127.0.0.1")) as one:
+            one.account.ledger = ledger
+            for day, month in zip(DAYS, MONTHS, strict=True):
+                clock.append(date.fromisoformat(day))
+                assert (_metric("spent_today", "all"), _metric("cap", "all")) == (0, 5)
+                assert ledger.spending().month_micro_usd == month * 1e6
+                ledger.refresh()
+                ledger.reserve(250_000)
+                assert _metric("spent_today", "all") == 0.25
+
+
+def test_a_refusal_of_yesterday_asks_nobody_to_wait() -> None:
+    """A call that was refused as the day ended may be made again at once, and not a day later."""
+    yesterday = today_utc() - timedelta(days=1)
+    with pytest.raises(BudgetExhausted) as refused:
+        ProcessLedger(0, lambda: yesterday).reserve(1)
+    assert refused.value.retry_after == 0
 
 
 def _metric(name: str, scope: str) -> float | None:
