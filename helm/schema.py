@@ -105,6 +105,7 @@ def _workload(*settings: type[ProcessSettings]) -> dict[str, Schema]:
         "env": _env(*settings),
         "envFrom": _OBJECTS,
         "resources": _RESOURCES,
+        "resourceClaims": _OBJECTS,
         "drain": _object(delaySeconds=_integer(0, 300), seconds=_integer(0, 300)),
         "startupSeconds": _integer(1, 3600),
         "probe": _object(port=_PROBE_PORT, service={"type": ["string", "null"]}),

@@ -42,7 +42,7 @@ def helm(command: str, *arguments: str, check: bool = True, namespace: str = NAM
 @contextmanager
 def namespaced(name: str) -> Iterator[None]:
     """Make a namespace that admits only restricted pods, and delete it with all that is in it."""
-    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
     run("kubectl", "apply", "--filename=-", stdin=json.dumps(namespace))
     try:

@@ -25,8 +25,9 @@ def _unwanted() -> Iterator[str]:
 
 
 def _is_unwanted(path: Path) -> bool:
-    if _UNWANTED.fullmatch(path.name) or path.lstat().st_mode & (stat.S_ISUID | stat.S_ISGID):
-        return True
+    mode = path.lstat().st_mode
+    if _UNWANTED.fullmatch(path.name) or (stat.S_ISREG(mode) and mode & (stat.S_ISUID | stat.S_ISGID)):
+        return True  # folders of volumes have the group's bit
     program = path.parts[1] == "usr" and path.parent.name.endswith("bin")
     return program and not path.name.startswith("python")
 

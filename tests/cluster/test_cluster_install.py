@@ -14,33 +14,7 @@ from services.names import RECOGNIZERS, SERVERS, SERVICES
 from tests.cluster import cluster
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.mark.timeout(600)]
-_TOKEN = {"mode": "token", "callers": {"secretName": "marquee-callers"}}
-_PAGE = {"enabled": True, "gatewayToken": {"secretName": "marquee-page"}}
 CONTENTS = ROOT / "tests" / "cluster" / "contents.py"
-_ROUTE = {"enabled": True, "parentRefs": [{"name": "public"}]}
-EVERYTHING = {
-    "auth": _TOKEN,
-    "tls": {"secretName": "marquee-tls"},
-    "defaults": {"autoscaling": {"type": "hpa", "inFlight": 4}},
-    "ingress": {"enabled": True, "host": "faces.example.com"},
-    "web": _PAGE | {"ingress": {"enabled": True, "host": "page.example.com"}},
-    "priorityClass": {"create": True},
-}
-CUSTOM = {
-    "auth": _TOKEN,
-    "tls": {"issuerRef": {"name": "marquee", "kind": "Issuer"}},
-    "defaults": {"autoscaling": {"type": "keda", "inFlight": 4}},
-    "ingress": {
-        "enabled": True,
-        "type": "other",
-        "className": "nginx",
-        "host": "faces.example.com",
-        "tls": {"certificate": {"enabled": True}},
-    },
-    "route": _ROUTE | {"hostnames": ["faces.example.com"]},
-    "web": _PAGE | {"route": _ROUTE | {"hostnames": ["page.example.com"]}},
-    "podMonitor": {"enabled": True},
-}
 
 
 def test_helm_test_recognizes_a_picture() -> None:
@@ -92,28 +66,6 @@ def test_images_have_what_runs_and_no_more(component: str, container: str) -> No
     assert json.loads(cluster.kubectl(*command, stdin=CONTENTS.read_text("utf-8"))) == []
 
 
-@pytest.mark.parametrize("values", [{}, EVERYTHING], ids=["defaults", "everything"])
-def test_api_server_accepts_the_charts_objects(values: cluster.Object) -> None:
-    """Each object passes the API server's own validation."""
-    _dry_run(manifests.objects(manifests.render(CHART, values)))
-
-
-def test_api_server_accepts_custom_resources() -> None:
-    """Monitors, certificates, routes and the like pass validation if their definitions are installed."""
-    known = cluster.run("kubectl", "get", "crd", "--output=name")
-    objects = manifests.objects(manifests.render(CHART, CUSTOM))
-    custom = {
-        "ScaledObject": "scaledobjects",
-        "PodMonitor": "podmonitors",
-        "Certificate": "certificates",
-        "GRPCRoute": "grpcroutes",
-        "HTTPRoute": "httproutes",
-        "BackendTLSPolicy": "backendtlspolicies",
-    }
-    assert custom.keys() <= {each["kind"] for each in objects}
-    _dry_run([each for each in objects if each["kind"] not in custom or f"/{custom[each['kind']]}." in known])
-
-
 def test_notes_ask_for_readiness_gates() -> None:
     """Where an ALB calls the pods, helm says which label the namespace lacks, until it has that."""
     ingress = {"enabled": True, "host": "faces.example.com"}
@@ -144,9 +96,3 @@ def test_helm_renders_the_objects_in_k8s() -> None:
     text = cluster.run("helm", "template", "marquee", str(CHART), "--skip-tests", "--kube-version=1.34.0")
     objects = [each for each in YAML(typ="safe", pure=True).load_all(text) if each]
     assert sorted(objects, key=str) == sorted(manifests.objects(manifests.render(CHART)), key=str)
-
-
-def _dry_run(objects: list[cluster.Object]) -> None:
-    items = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-    output = cluster.kubectl("apply", "--dry-run=server", "--filename=-", stdin=items)
-    assert output.count("(server dry run)") == len(objects)
