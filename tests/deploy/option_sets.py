@@ -12,6 +12,8 @@ Object = dict[str, Any]
 FILES = sorted((ROOT / "tests" / "deploy" / "options").glob("*.yaml"))
 _MANY = 5
 """An enum of more values is a number or a name, of which one is as good as another."""
+_REFUSED = {"ingress.type=nginx", "web.ingress.type=nginx"}
+"""The schema lets it through, so that a template can tell what to do instead."""
 
 
 def values(path: object) -> Object:
@@ -36,7 +38,8 @@ def unset() -> list[str]:
         for path, value in _values(values(file), (), options)
         if value != _at(default, path)
     }
-    return sorted(".".join(path) + (f"={choice}" if choice else "") for path, choice in choices - made)
+    missing = {".".join(path) + (f"={choice}" if choice else "") for path, choice in choices - made}
+    return sorted(missing - _REFUSED)
 
 
 def _options(schema: Object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Object]]:

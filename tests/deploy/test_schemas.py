@@ -1,29 +1,23 @@
 """Tests that files and rendered objects for operators fit what the operators themselves define."""
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from helm.generate import ROOT
-from tests.deploy import charts, schemas
+from tests.deploy import charts, option_sets, schemas
 
 pytestmark = pytest.mark.slow
 
 _EKS = ROOT / "deploy" / "eks"
-_TLS = {"auth": {"mode": "token", "callers": {"secretName": "callers"}}, "tls": {"issuerRef": {"name": "ca"}}}
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "eks": YAML(typ="safe", pure=True).load(_EKS / "values.yaml"),
-    "keda": {"defaults": {"autoscaling": {"type": "keda", "inFlight": 4}}},
-    "prometheus": {"podMonitor": {"enabled": True}, "alerts": {"enabled": True}, **_TLS},
-}
 
 
-@pytest.mark.parametrize("name", _OPTIONS)
-def test_rendered_objects_fit_their_definitions(name: str) -> None:
+@pytest.mark.parametrize("file", [*option_sets.FILES, _EKS / "values.yaml"], ids=lambda path: path.stem)
+def test_rendered_objects_fit_their_definitions(file: Path) -> None:
     """Operators define every field of the custom objects that the chart renders."""
-    custom = [each for each in charts.render(_OPTIONS[name]) if schemas.is_defined(each["apiVersion"])]
-    assert custom
+    objects = charts.render(option_sets.values(file))
+    custom = [each for each in objects if schemas.is_defined(each["apiVersion"])]
     assert [
         (each["kind"], each["metadata"]["name"], faults) for each in custom if (faults := schemas.faults(each))
     ] == []
