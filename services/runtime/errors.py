@@ -194,7 +194,7 @@ class ObjectNotFound(DomainError):
 
 
 class ObjectForbidden(DomainError):
-    """The servers are not permitted to read the object."""
+    """The servers are not permitted to read the object, or not to know that there is none."""
 
 
 class BucketNotAllowed(ObjectForbidden):

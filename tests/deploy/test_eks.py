@@ -135,6 +135,18 @@ def test_policy_names_what_it_allows(name: str) -> None:
     assert all("${" in statement["Resource"] for statement in json.loads(text)["Statement"])
 
 
+@pytest.mark.parametrize("name", ["models-policy.json", "policies/recognizer.json"])
+def test_whoever_reads_pictures_is_told_of_missing_ones(name: str) -> None:
+    """Of the objects that a role may read, it may list the names: S3 says else that a missing one is forbidden."""
+    statements = json.loads((_EKS / name).read_text())["Statement"]
+    read, listed = (
+        [one for one in statements if action in one["Action"] and "${BUCKET}" in one["Resource"]]
+        for action in ("s3:GetObject", "s3:ListBucket")
+    )
+    objects = [f"{one['Resource']}/{one['Condition']['StringLike']['s3:prefix']}" for one in listed]
+    assert objects == [one["Resource"] for one in read]
+
+
 def test_costs_add_up() -> None:
     """Each column of the table adds up to its total."""
     rows = [

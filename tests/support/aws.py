@@ -287,6 +287,7 @@ def _rekognition(operation: str, params: dict[str, Any]) -> Iterator[Permission]
 
 def _s3(operation: str, params: dict[str, Any]) -> Iterator[Permission]:
     assert operation in ("GetObject", "HeadObject")
+    yield "s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}"  # else S3 says of a missing object that it is forbidden
     yield _read(params["Bucket"], params["Key"], versioned="VersionId" in params)
 
 

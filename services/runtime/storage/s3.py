@@ -231,7 +231,10 @@ class ObjectStore(S3):
         if code == _NO_BUCKET:
             return ObjectNotFound(f"There is no bucket {url.bucket}.", bucket=url.bucket)
         if is_forbidden:
-            return ObjectForbidden(f"The servers are not permitted to read {url}.", bucket=url.bucket)
+            message = (
+                f"The servers are not permitted to read {url}, or there is none and they may not know (s3:ListBucket)."
+            )
+            return ObjectForbidden(message, bucket=url.bucket)
         if code == _ARCHIVED:
             return ObjectForbidden(f"{url} is archived in S3 Glacier. Restore it first.", bucket=url.bucket)
         if code in _BAD_NAME:
