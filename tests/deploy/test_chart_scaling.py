@@ -26,9 +26,10 @@ STRATEGIES = [
         {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": "50%"}},
     ),
     (_CPU, _SURGE),
-    ({"serving": {"enabled": False}}, _SURGE),
+    ({"serving": {"enabled": False, "resources": {"limits": {"nvidia.com/gpu": 1}}}}, _SURGE),
     (_CPU | {"strategy": {"rollingUpdate": {"maxSurge": 0}}}, _ONE_LESS),
     ({"serving": {"gpu": False, "resources": {"limits": {"amd.com/gpu": 1}}}}, _NEITHER),
+    (_CPU | {"resourceClaims": [{"name": "gpu", "resourceClaimTemplateName": "one-gpu"}]}, _NEITHER),
     (_CPU | {"resources": {"limits": {"nvidia.com/mig-1g.5gb": 1}}}, _NEITHER),
     (_CPU | {"containers": [{"name": "x", "image": "x", "resources": {"limits": {"nvidia.com/gpu": 2}}}]}, _NEITHER),
 ]

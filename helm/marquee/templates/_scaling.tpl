@@ -47,14 +47,9 @@ rollingUpdate:
 
 {{/* Whether a pod asks for a GPU, or another device that a node can run out of; "true" or nothing. Takes a component's values. */}}
 {{- define "marquee.wantsGpu" -}}
-{{- $containers := concat (list .) .initContainers .containers -}}
-{{- if (.serving).enabled -}}
-{{- $containers = append $containers .serving -}}
-{{- if .serving.gpu -}}{{- $containers = append $containers (dict "resources" (dict "limits" (dict "nvidia.com/gpu" 1))) -}}{{- end -}}
-{{- end -}}
-{{- $devices := false -}}
-{{- range $containers -}}
-{{- if keys ((.resources).limits | default dict) | join " " | contains "/" -}}{{- $devices = true -}}{{- end -}}
+{{- $devices := or .resourceClaims (and (.serving).enabled .serving.gpu) -}}
+{{- range concat (list . (ternary .serving (dict) (not (not (.serving).enabled)))) .initContainers .containers -}}
+{{- $devices = or $devices (keys ((.resources).limits | default dict) | join " " | contains "/") -}}
 {{- end -}}
 {{- if $devices -}}true{{- end -}}
 {{- end -}}
