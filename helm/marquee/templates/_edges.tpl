@@ -20,13 +20,8 @@
 
 {{/* Seconds for which a load balancer waits for the running calls of a pod that ends: until shortly before the pod does. Takes (list root component). */}}
 {{- define "marquee.deregistrationSeconds" -}}
-{{- $drain := (include "marquee.componentValues" . | fromYaml).drain -}}
+{{- $drain := (index (include "marquee.components" (index . 0) | fromYaml) (index . 1)).drain -}}
 {{- sub (add $drain.delaySeconds $drain.seconds) 10 | max 0 -}}
-{{- end -}}
-
-{{/* The values of the gateway or the page, with the defaults filled in, as YAML. Takes (list root component). */}}
-{{- define "marquee.componentValues" -}}
-{{- mergeOverwrite (deepCopy (index . 0).Values.defaults) (index (index . 0).Values (index . 1)) | toYaml -}}
 {{- end -}}
 
 {{/* Fail for two Ingresses that want their one load balancer two ways: its controller would serve neither. Takes ingresses by component. */}}
@@ -44,7 +39,7 @@
 {{- define "marquee.outsideHosts" -}}
 {{- $hosts := list -}}
 {{- if (index . 0).enabled }}{{ $hosts = append $hosts (index . 0).host }}{{ end -}}
-{{- if (index . 1).enabled }}{{ $hosts = concat $hosts (index . 1).hostnames }}{{ end -}}
+{{- if ((index . 1)).enabled }}{{ $hosts = concat $hosts (index . 1).hostnames }}{{ end -}}
 {{- compact $hosts | uniq | toJson -}}
 {{- end -}}
 
@@ -60,12 +55,13 @@
 {{- if not $edge.ingress.enabled }}{{ include "marquee.checkIdle" (list "without an ingress: a route's certificate is its Gateway's" (dict (printf "%singress.tls.certificate.enabled" $edge.at) $edge.ingress.tls.certificate.enabled)) }}{{ end -}}
 {{- end -}}
 {{- if and (eq $mode "mtls") $values.ingress.enabled (eq $values.ingress.type "alb") }}{{ fail "ingress.type: an ALB has no client certificate to show, which auth.mode mtls asks for; set gateway.service.type to LoadBalancer instead, or route.enabled, whose Gateway passes TLS through" }}{{ end -}}
-{{- $tls := $values.route.backendTls -}}
-{{- if not (and $values.route.enabled (eq $mode "token")) -}}
+{{- $route := $values.route | default dict -}}
+{{- $tls := $route.backendTls | default dict -}}
+{{- if not (and $route.enabled (eq $mode "token")) -}}
 {{- include "marquee.checkIdle" (list "without route.enabled and auth.mode token" (dict "route.backendTls.caCertificateRefs" $tls.caCertificateRefs "route.backendTls.serverName" $tls.serverName "route.backendTls.publicCa" $tls.publicCa)) -}}
 {{- end -}}
 {{- if and $tls.publicCa $tls.caCertificateRefs }}{{ fail "route.backendTls.caCertificateRefs: leave it out, or publicCa" }}{{ end -}}
-{{- if eq $mode "mtls" }}{{ include "marquee.checkIdle" (list "while auth.mode is mtls, as the Gateway passes TLS through" (dict "route.filters" $values.route.filters)) }}{{ end -}}
+{{- if eq $mode "mtls" }}{{ include "marquee.checkIdle" (list "while auth.mode is mtls, as the Gateway passes TLS through" (dict "route.filters" $route.filters)) }}{{ end -}}
 {{- if hasKey $edges "web" -}}
 {{- $page := include "marquee.outsideHosts" (list $values.web.ingress $values.web.route) | fromJsonArray -}}
 {{- range include "marquee.outsideHosts" (list $values.ingress $values.route) | fromJsonArray -}}
@@ -85,11 +81,11 @@
 {{- if and (eq $ingress.type "other") (not $ingress.className) }}{{ fail (printf "%s.className: say which controller, as the type is other" $key) }}{{ end -}}
 {{- if eq $ingress.type "alb" -}}
 {{- $component := index . 1 -}}
-{{- $drain := (include "marquee.componentValues" (list (index . 0) $component) | fromYaml).drain -}}
+{{- $drain := (index (include "marquee.components" (index . 0) | fromYaml) $component).drain -}}
 {{- if lt (int $drain.delaySeconds) 15 }}{{ fail (printf "%s.drain.delaySeconds: say 15 or more, as an ALB sends calls to a pod that ends for up to that long" $component) }}{{ end -}}
 {{- $asked := index $ingress.annotations "alb.ingress.kubernetes.io/target-group-attributes" | default "" | regexFind "deregistration_delay.timeout_seconds=[0-9]+" | splitList "=" | last | default "0" -}}
 {{- $most := include "marquee.deregistrationSeconds" (list (index . 0) $component) -}}
-{{- if gt (int $asked) (int $most) }}{{ fail (printf "%s.annotations: deregistration_delay.timeout_seconds may be %s at most, as pods end %d seconds after that began; raise %s.drain for more" $key $most (add $drain.delaySeconds $drain.seconds) $component) }}{{ end -}}
+{{- if gt (int $asked) (int $most) }}{{ fail (printf "%s.annotations: deregistration_delay.timeout_seconds may be %s at most, as a pod ends %d seconds after its load balancer hears of it; raise %s.drain for more" $key $most (add $drain.delaySeconds $drain.seconds) $component) }}{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -98,7 +94,7 @@
 {{- define "marquee.checkRoute" -}}
 {{- $key := index . 0 -}}
 {{- $route := index . 1 -}}
-{{- if $route.enabled -}}
+{{- if ($route).enabled -}}
 {{- if not $route.parentRefs }}{{ fail (printf "%s.parentRefs: name the Gateway that it belongs to" $key) }}{{ end -}}
 {{- if not $route.hostnames }}{{ fail (printf "%s.hostnames: say under which name it is reached" $key) }}{{ end -}}
 {{- end -}}
