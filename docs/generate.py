@@ -18,7 +18,7 @@ from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
 from services.names import SERVICES, settings_of
-from services.runtime.doors.settings import DoorSettings
+from services.runtime.doors.settings import DoorSettings, HostSettings
 from services.runtime.limits import (
     DEFAULT_DEADLINE_SECONDS,
     DEFAULT_MAX_LABELS,
@@ -44,7 +44,7 @@ DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 API = ROOT / "services" / "web" / "api"
 KINDS: tuple[type[BaseSettings], ...] = (
-    *(ProcessSettings, DoorSettings, Settings, LeafSettings, FaceSettings),
+    *(HostSettings, ProcessSettings, DoorSettings, Settings, LeafSettings, FaceSettings),
     *(kind for name in SERVICES for kind in settings_of(name)),
 )
 

@@ -11,7 +11,7 @@ from local.models import SvmModel
 from local.supervisor import Part, grpc_serving, tcp_open
 from marquee.channels.local_system import LocalSystem
 from services.names import RECOGNIZERS, SERVICES
-from services.runtime.doors.settings import DoorSettings, is_loopback
+from services.runtime.doors.settings import DoorSettings, is_loopback, netloc
 from services.runtime.settings import PREFIX, Settings, load_settings
 from services.runtime.storage import files
 from services.svm.networks.network import DLIB
@@ -161,7 +161,7 @@ def _outer(address: str, host: str, port: int | None, default: int | None) -> st
     """Return the address of a server for callers: on the requested port, else on its default if that is free."""
     number = port or (default if default and ports.claim(default) else address.rpartition(":")[2])
     reached = _REACHED.get(host, host)
-    return f"[{reached}]:{number}" if ":" in reached else f"{reached}:{number}"
+    return netloc(reached, int(number))
 
 
 def _allowed(buckets: Iterable[str]) -> str:

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from services.runtime import logs
 from services.runtime.doors import audit
 from services.runtime.doors.certificates import Certificate, read_certificate
+from services.runtime.doors.settings import netloc
 from services.runtime.doors.watch import Watched, watch
 from services.runtime.limits import MIB
 from services.runtime.server import metrics, tracing
@@ -97,6 +98,7 @@ class _Server(uvicorn.Server):
         """Listen. Uvicorn's own exits the process where it cannot, and gives handshakes no time of their own."""
         del sockets
         config = self.config
+        address = netloc(config.host, config.port)
         try:
             server = await asyncio.get_running_loop().create_server(
                 lambda: Connection(config, self.server_state, self.lifespan.state),
@@ -107,11 +109,10 @@ class _Server(uvicorn.Server):
             )
         except OSError as exc:
             raise OSError(
-                f"Cannot listen on {config.host}:{config.port}: {exc.strerror}. Is the port taken? Set MARQUEE_HOST "
-                "and MARQUEE_WEB_PORT."
+                f"Cannot listen on {address}: {exc.strerror}. Is the port taken? Set MARQUEE_HOST and MARQUEE_WEB_PORT."
             ) from None
         self.servers, self.started = [server], True
-        logger.info("listening", address=f"{config.host}:{config.port}", tls=config.is_ssl)
+        logger.info("listening", address=address, tls=config.is_ssl)
 
     async def shutdown(self, sockets: list[Any] | None = None) -> None:
         await super().shutdown(sockets)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from services.runtime.doors.credentials import Tls
-from services.runtime.doors.settings import check_url, is_loopback
+from services.runtime.doors.settings import HostSettings, check_url, is_loopback, netloc
 from services.runtime.settings import PREFIX, ProcessSettings
 
 _ORIGIN = re.compile(r"\*|https?://[a-z0-9._\[\]:-]+(?<!:)")
@@ -33,10 +33,8 @@ def _site(value: str) -> str:
         raise ValueError("is no URL such as https://marquee.example.com")
     if "@" in parts.netloc or parts.path not in {"", "/"} or "?" in value or "#" in value:
         raise ValueError("has more than a scheme, a host and a port: the page lies at the root of its host")
-    host = f"[{parts.hostname}]" if ":" in str(parts.hostname) else str(parts.hostname)
-    return f"{parts.scheme}://{host}" + (
-        f":{port}" if port not in {None, 80 if parts.scheme == "http" else 443} else ""
-    )
+    is_usual = port == (80 if parts.scheme == "http" else 443)
+    return f"{parts.scheme}://{netloc(str(parts.hostname), None if is_usual else port)}"
 
 
 def _host(value: str) -> str:
@@ -59,14 +57,11 @@ def _proxy(value: str) -> str:
 _List = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
-class WebSettings(ProcessSettings):
+class WebSettings(ProcessSettings, HostSettings):
     """Settings of the page and the HTTP API."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True)
 
-    host: str = Field(
-        "127.0.0.1", description="Address to listen on; in a container 0.0.0.0, or `::` for IPv6 and IPv4."
-    )
     web_port: int = Field(8080, ge=1, le=65535, description="HTTP port.")
     tls_cert: Path | None = Field(
         None, description="Path of the page's own certificate chain, PEM. Set, the page speaks HTTPS only."
@@ -213,16 +208,6 @@ class WebSettings(ProcessSettings):
         description="Origins such as `https://app.example` whose pages may call the HTTP API from a browser, with an "
         "Authorization of their own; comma-separated. `*`: all. Empty: none.",
     )
-
-    @property
-    def host_in_url(self) -> str:
-        """The address as it stands before a port."""
-        return f"[{self.host}]" if ":" in self.host else self.host
-
-    @property
-    def is_on_loopback(self) -> bool:
-        """Whether only this machine can call."""
-        return is_loopback(self.host)
 
     @property
     def is_closed(self) -> bool:

@@ -28,6 +28,12 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def netloc(host: str, port: int | None = None) -> str:
+    """Return the host, with the port if there is one, as it stands in a URL."""
+    name = f"[{host}]" if ":" in host else host
+    return name if port is None else f"{name}:{port}"
+
+
 def check_url(value: str) -> str:
     """Return the URL unchanged: an issuer's is compared letter by letter. Raises ValueError if it is not HTTPS."""
     parts = urlsplit(value)
@@ -41,15 +47,25 @@ def check_url(value: str) -> str:
 _Url = Annotated[str, AfterValidator(check_url)]
 
 
-class DoorSettings(BaseSettings):
+class HostSettings(BaseSettings):
+    """Settings of where a server listens."""
+
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on; in a container 0.0.0.0, or `::` for IPv6 and IPv4."
+    )
+
+    @property
+    def is_on_loopback(self) -> bool:
+        """Whether only this machine can call."""
+        return is_loopback(self.host)
+
+
+class DoorSettings(HostSettings):
     """Settings of who may call a gRPC server.
 
     Raises ValidationError for one that everybody could call by mistake.
     """
 
-    host: str = Field(
-        "127.0.0.1", description="Address to listen on; in a container 0.0.0.0, or `::` for IPv6 and IPv4."
-    )
     allow_anonymous: bool = Field(
         default=False,
         description="Whether to answer callers without credentials. If not, a server that listens off loopback needs "
@@ -103,19 +119,9 @@ class DoorSettings(BaseSettings):
         return self.default_collection
 
     @property
-    def host_in_url(self) -> str:
-        """The address as it stands before a port."""
-        return f"[{self.host}]" if ":" in self.host else self.host
-
-    @property
     def is_closed(self) -> bool:
         """Whether callers have to show who they are."""
         return bool(self.callers or self.jwt_issuer or self.tls_client_ca)
-
-    @property
-    def is_on_loopback(self) -> bool:
-        """Whether only this machine can call."""
-        return is_loopback(self.host)
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -16,6 +16,7 @@ from services.runtime import logs
 from services.runtime.doors import audit
 from services.runtime.doors.certificates import Certificate, read_certificate, server_credentials
 from services.runtime.doors.door import Door
+from services.runtime.doors.settings import netloc
 from services.runtime.doors.watch import Watched, watch
 from services.runtime.errors import DomainError
 from services.runtime.limits import MAX_MESSAGE_BYTES, MIB
@@ -99,7 +100,7 @@ async def _serve(service: Service, settings: Settings) -> None:
     _bind_probes(probes, settings)
     own = (*door.files(), *(() if certificate is None else (certificate,)))
     await asyncio.gather(server.start(), probes.start())
-    logger.info("listening", address=f"{settings.host_in_url}:{settings.port}", metrics_port=settings.metrics_port)
+    logger.info("listening", address=netloc(settings.host, settings.port), metrics_port=settings.metrics_port)
     watching = asyncio.create_task(watch(lambda: (*own, *service.files()), wake))
     try:
         if await _is_loaded(service, stop):
@@ -125,7 +126,7 @@ def _certificate(settings: Settings) -> Watched[Certificate] | None:
 
 
 def _bind(server: grpc.aio.Server, settings: Settings, certificate: Watched[Certificate] | None) -> None:
-    address = f"{settings.host_in_url}:{settings.port}"
+    address = netloc(settings.host, settings.port)
     try:
         if certificate is None:
             server.add_insecure_port(address)
@@ -146,7 +147,7 @@ def _bind_probes(server: grpc.aio.Server, settings: Settings) -> None:
     if settings.is_on_loopback or not settings.health_port:
         return
     try:
-        server.add_insecure_port(f"{settings.host_in_url}:{settings.health_port}")
+        server.add_insecure_port(netloc(settings.host, settings.health_port))
     except RuntimeError:
         raise OSError(
             f"Cannot listen on port {settings.health_port}. Set MARQUEE_HEALTH_PORT, to 0 for none."

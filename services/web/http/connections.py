@@ -38,6 +38,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
         super().connection_made(transport)
+        self.client = self.client and (_plain(self.client[0]), self.client[1])
         self._head.start()
         if len(self.connections) > self.most:
             self._make_room()
@@ -128,6 +129,11 @@ class _Exchange(h11.Connection):
             if self._pieces > _FREE_PIECES and self._bytes < self._pieces * _MEAN_PIECE_BYTES:
                 raise h11.RemoteProtocolError("The body comes in too many pieces.")
         return event
+
+
+def _plain(host: str) -> str:
+    """Return the address; one of IPv4 that comes in as of IPv6, where both are listened on, as what it is."""
+    return host.removeprefix("::ffff:") if "." in host else host
 
 
 def _in_origin_form(request: h11.Request) -> h11.Request:

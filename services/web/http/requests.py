@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from services.runtime import requests
+from services.runtime.doors.settings import netloc
 from services.runtime.errors import InvalidRequest
 from services.runtime.server.metrics import BUCKETS
 from services.runtime.server.tracing import request_span
@@ -160,7 +161,7 @@ def _observed(scope: Scope, body: Body, answer: _Answer) -> Iterator[None]:
 def _peer(scope: Scope) -> str:
     """Return the address that sent the request, with its port if no trusted proxy has said the address."""
     host, port = scope.get("client") or ("", 0)
-    return f"[{host}]:{port}" if ":" in host and port else f"{host}:{port}" if port else str(host)
+    return netloc(host, port) if port else str(host)
 
 
 def _request_id(scope: Scope) -> str:

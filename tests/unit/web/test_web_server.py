@@ -1,6 +1,7 @@
 """The page's server starts in words, serves by TLS, and stops without cutting anybody off."""
 
 import asyncio
+import re
 import signal
 import socket
 import ssl
@@ -117,6 +118,21 @@ async def test_it_listens_on_addresses_of_both_kinds(tmp_path: Path) -> None:
         for name in ("[::1]", "127.0.0.1"):
             assert (await one.get(running.url.replace("127.0.0.1", name) + "/livez")).is_success
             assert metric(running.metrics_url.replace("127.0.0.1", name), "python_info", "") == 1
+
+
+async def test_proxies_are_trusted_by_addresses_of_both_kinds(tmp_path: Path) -> None:
+    """A proxy's IPv4 address is the same where the page listens by IPv6, too, and so is it in the log."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    settings = {"host": "::", "allow_anonymous": "true", "web_url": "http://localhost:8080"}
+    for trusted, peer in (("127.0.0.0/8", "192.0.2.7"), ("192.0.2.0/24", r"127\.0\.0\.1:\d+")):
+        log = tmp_path / trusted.replace("/", "-")
+        with started(nobody(), log, **settings, web_trusted_proxies=trusted) as running:
+            await answering(running)
+            async with client(running) as browser:
+                await browser.get("/", headers={"X-Forwarded-For": "192.0.2.7"})
+            (line,) = (line for line in running.lines() if line["event"] == "request")
+            assert re.fullmatch(peer, str(line["peer"]))
 
 
 async def _serial(running: Running, context: ssl.SSLContext) -> object:
