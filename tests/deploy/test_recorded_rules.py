@@ -1,11 +1,20 @@
 """Tests of what Prometheus records for alerts, dashboards and autoscalers."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from tests.deploy import charts, promtool
+from tests.deploy.prometheus import Target, prometheus
+from tests.support.processes import PATIENCE, wait_until
+from tests.support.servers import LeafProcess, request
 
 pytestmark = pytest.mark.slow
 _POD = 'job="marquee",namespace="marquee",release="marquee",component="{}",pod="{}"'
@@ -130,3 +139,38 @@ def test_notes_name_what_nobody_records() -> None:
     assert "Dashboards read recorded rules" in charts.text("NOTES.txt", {"dashboards": {"enabled": True}})
     assert "Autoscalers read recorded rules" in charts.text("NOTES.txt", _KEDA)
     assert "recorded rules" not in charts.text("NOTES.txt", {"alerts": {"enabled": True}, **_KEDA})
+
+
+async def test_what_autoscalers_ask_counts_calls_and_no_watches(tmp_path: Path) -> None:
+    """KEDA's query counts a running call, and neither three clients that watch health nor one of reflection."""
+    objects = charts.render({"recognizers": {"svm": {"autoscaling": {"type": "keda", "inFlight": 4}}}})
+    triggers = charts.one(objects, "ScaledObject", "marquee-svm")["spec"]["triggers"]
+    (query,) = (each["metadata"]["query"] for each in triggers if each["type"] == "prometheus")
+    labels = {"job": "marquee", "namespace": "default", "release": "marquee", "component": "svm"}
+    labels |= {"endpoint": "metrics", "pod": "svm-1"}
+    promtool.write_rules(tmp_path / "rules.json", promtool.groups(namespace="default"))
+    process = LeafProcess(tmp_path, "--until", tmp_path / "end")
+    try:
+        await process.serving()
+        target = Target(process.metrics_url.removeprefix("http://").removesuffix("/metrics"), labels)
+        with prometheus(tmp_path, [target], tmp_path / "rules.json") as running:
+
+            def counts(query: str) -> list[float]:
+                return [float(each["value"][1]) for each in running.query(query)]
+
+            async with process.client() as client, grpc.aio.insecure_channel(process.address) as channel:
+                watches = [HealthStub(channel).Watch(HealthCheckRequest()) for _ in range(3)]
+                for watch in watches:
+                    await watch.read()
+                reflection = ServerReflectionStub(channel).ServerReflectionInfo()
+                await reflection.write(ServerReflectionRequest(list_services=""))
+                await reflection.read()
+                streams = 'sum(grpc_server_started_total{grpc_method=~"Watch|ServerReflectionInfo"})'
+                await asyncio.to_thread(wait_until, lambda: counts(streams) == [4] and counts(query) == [0])
+                call = asyncio.ensure_future(client.RecognizeImage(request(), timeout=PATIENCE))
+                await asyncio.to_thread(wait_until, lambda: counts(query) == [1])
+                (tmp_path / "end").touch()
+                await call
+                await asyncio.to_thread(wait_until, lambda: counts(query) == [0])
+    finally:
+        process.close()
