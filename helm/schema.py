@@ -1,8 +1,8 @@
 """The content of values.schema.json. The servers' own settings come from their code."""
 
 from pathlib import Path
-from typing import Any, TypeAlias
 
+from helm.numbers import Schema, integer, lenient, number
 from services.gateway.config import BackendConfig
 from services.gateway.settings import GatewaySettings
 from services.names import RECOGNIZERS, settings_of
@@ -10,7 +10,6 @@ from services.runtime.server.metrics import BUCKETS
 from services.runtime.settings import PREFIX, LeafSettings, ProcessSettings, Settings
 from services.web.settings import WebSettings
 
-Schema: TypeAlias = dict[str, Any]
 LEAVES: dict[str, type[LeafSettings]] = {name: settings_of(name)[0] for name in RECOGNIZERS}
 
 
@@ -25,19 +24,20 @@ def schema() -> Schema:
             global_=_ANY_OBJECT,
             nameOverride={**_LABEL, "maxLength": 63},
             fullnameOverride={"type": "string", "pattern": "^([a-z]([a-z0-9-]*[a-z0-9])?)?$", "maxLength": 253},
-            labels=_TEXTS,
+            labels={**_LABELS, "propertyNames": {**_LABELS["propertyNames"], "not": {"enum": _OWN_LABELS}}},
             annotations=_TEXTS,
             images=_IMAGES,
+            ip=_object(listen={"enum": ["0.0.0.0", "::"]}, familyPolicy={"enum": _POLICIES}, families=_FAMILIES),
             auth=_AUTH,
             tls=_object(secretName=_NAME, issuerRef=_ISSUER),
             defaults=_object(**_workload(GatewaySettings, WebSettings, *LEAVES.values())),
             gateway=_object(**_workload(GatewaySettings), service=_SERVICE, tls=_GATEWAY_TLS, order=_list(_NAME)),
-            recognizers=_recognizers(_object(**entry["properties"])),
+            recognizers=_recognizers(_object(**lenient(entry["properties"]))),
             web=_web(),
             ingress=_INGRESS,
             route=_object(**_ROUTE, hostnames=_list(_DNS_NAME), backendTls=_BACKEND_TLS),
             networkPolicy=_NETWORK_POLICY,
-            priorityClass=_object(create=_BOOLEAN, value=_integer(-2147483648, 1000000000)),
+            priorityClass=_object(create=_BOOLEAN, value=integer(-2147483648, 1000000000)),
             podMonitor=_object(enabled=_BOOLEAN, interval=_DURATION, labels=_TEXTS),
             dashboards=_object(enabled=_BOOLEAN, labels=_TEXTS, annotations=_TEXTS),
             alerts=_alerts(),
@@ -67,15 +67,15 @@ def _web() -> Schema:
 
 
 def _alerts() -> Schema:
-    share: Schema = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+    share = number(above_zero=True, below_one=True)
     alerts = sorted(path.stem for path in (Path(__file__).parent / "marquee" / "alerts").glob("*.yaml"))
     return _object(
         enabled=_BOOLEAN,
         labels=_TEXTS,
         availability=share,
-        latency=_object(within={"enum": [str(float(bucket)) for bucket in BUCKETS]}, objective=share),
-        minimumFailures=_integer(1, 1000),
-        dailyCapUsd={"type": "number", "minimum": 0},
+        latency=_object(within={"enum": _WITHIN}, objective=share),
+        minimumFailures=integer(1, 1000),
+        dailyCapUsd=number(above_zero=False),
         runbooks={"type": "string", "pattern": "^(https?://.+/)?$"},
         without=_list({"enum": alerts}),
     )
@@ -101,25 +101,30 @@ def _recognizer(entry: Schema, *settings: type[Settings]) -> dict[str, Schema]:
 def _workload(*settings: type[ProcessSettings]) -> dict[str, Schema]:
     return {
         "image": _object(repository=_TEXT, tag=_TAG, digest=_DIGEST),
-        "replicas": _integer(0, 1000),
+        "replicas": integer(0, 1000),
         "env": _env(*settings),
         "envFrom": _OBJECTS,
         "resources": _RESOURCES,
         "resourceClaims": _OBJECTS,
-        "drain": _object(delaySeconds=_integer(0, 300), seconds=_integer(0, 300)),
-        "startupSeconds": _integer(1, 3600),
+        "drain": _object(delaySeconds=integer(0, 300), seconds=integer(0, 300)),
+        "startupSeconds": integer(1, 3600),
         "probe": _object(port=_PROBE_PORT, service={"type": ["string", "null"]}),
+        "probes": _object(startup=_PROBE, liveness=_PROBE, readiness=_PROBE),
         "strategy": _object(type={"enum": ["RollingUpdate", "Recreate"]}, rollingUpdate=_STEPS),
         "serviceAccount": _object(create=_BOOLEAN, name=_NAME, annotations=_TEXTS),
         "autoscaling": _AUTOSCALING,
-        "podDisruptionBudget": _object(enabled=_BOOLEAN, maxUnavailable=_COUNT_OR_PERCENT),
+        "podDisruptionBudget": _object(
+            enabled=_BOOLEAN, maxUnavailable=_COUNT_OR_PERCENT | {"pattern": "^([1-9][0-9]*|[0-9]+%)$"}
+        ),
         "zoneSpread": {"enum": ["ScheduleAnyway", "DoNotSchedule", "none"]},
         "antiAffinity": {"enum": ["preferred", "required", "none"]},
         "affinity": _object(nodeAffinity=_ANY_OBJECT, podAffinity=_ANY_OBJECT),
-        "nodeSelector": _TEXTS,
+        "nodeSelector": _LABELS,
         "tolerations": _OBJECTS,
         "priorityClassName": _NAME,
-        "podLabels": _TEXTS,
+        "runtimeClassName": _NAME,
+        "tmp": _object(sizeLimit=_QUANTITY),
+        "podLabels": _LABELS,
         "podAnnotations": _TEXTS,
         "podSecurityContext": _ANY_OBJECT,
         "securityContext": _ANY_OBJECT,
@@ -150,10 +155,7 @@ def _list(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def _integer(minimum: int, maximum: int) -> Schema:
-    return {"type": "integer", "minimum": minimum, "maximum": maximum}
-
-
+_OWN_LABELS = [f"app.kubernetes.io/{name}" for name in ("component", "instance", "managed-by", "name", "version")]
 # Objects of the chart's own have these names.
 _TAKEN = ["default-deny", "gateway", "gateway-headless", "test", "web"]
 _BOOLEAN: Schema = {"type": "boolean"}
@@ -163,17 +165,37 @@ _NAME: Schema = {"type": "string", "pattern": "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)
 _LABEL: Schema = {"type": "string", "pattern": "^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$"}
 _DNS_NAME: Schema = {"type": "string", "pattern": r"^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "maxLength": 253}
 # 9464 has the metrics.
-_PROBE_PORT: Schema = {**_integer(1, 65535), "not": {"const": 9464}}
+_PROBE_PORT: Schema = {**integer(1, 65535), "not": {"enum": [9464, "9464"]}}
 _TAG: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_.-]{0,128}$"}
 _DIGEST: Schema = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}
 _DURATION: Schema = {"type": "string", "pattern": "^[0-9]+(ms|s|m)$"}
-_QUANTITY: Schema = {"type": ["string", "number"], "pattern": "^[0-9.]+(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"}
+_QUANTITY: Schema = {"type": ["string", "number"], "pattern": r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"}
 _COUNT_OR_PERCENT: Schema = {"type": ["integer", "string"], "minimum": 1, "pattern": "^[0-9]+%$"}
 _STEP: Schema = {**_COUNT_OR_PERCENT, "minimum": 0}
 _STEPS = _object(maxSurge=_STEP, maxUnavailable=_STEP)
 _ANY_OBJECT: Schema = {"type": "object"}
 _OBJECTS = _list(_ANY_OBJECT)
 _TEXTS: Schema = {"type": "object", "additionalProperties": _TEXT}
+# What the API server takes for a label's value.
+_LABELS: Schema = {
+    "type": "object",
+    "propertyNames": {"pattern": "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$"},
+    "additionalProperties": {"type": "string", "pattern": "^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"},
+}
+_SECONDS = integer(1, 86_400)
+_PROBE = _object(
+    **dict.fromkeys(("exec", "grpc", "httpGet", "tcpSocket"), _ANY_OBJECT),
+    **dict.fromkeys(("failureThreshold", "periodSeconds", "successThreshold", "timeoutSeconds"), _SECONDS),
+    initialDelaySeconds=integer(0, 86_400),
+    terminationGracePeriodSeconds=_SECONDS,
+)
+_RESOURCE: Schema = {
+    "type": "string",
+    "pattern": "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
+}
+_POLICIES = ["", "SingleStack", "PreferDualStack", "RequireDualStack"]
+_FAMILIES: Schema = {**_list({"enum": ["IPv4", "IPv6"]}), "uniqueItems": True}
+_WITHIN = [text for bucket in BUCKETS for text in (str(float(bucket)), bucket)]
 _QUANTITIES: Schema = {"type": "object", "additionalProperties": _QUANTITY}
 _RESOURCES = _object(requests=_QUANTITIES, limits=_QUANTITIES, claims=_OBJECTS)
 _IMAGES = _object(
@@ -197,10 +219,10 @@ _AUTH = _object(
 )
 _AUTOSCALING = _object(
     type={"enum": ["none", "hpa", "keda"]},
-    minReplicas=_integer(1, 1000),
-    maxReplicas=_integer(1, 1000),
-    cpu=_integer(0, 1000),
-    inFlight=_integer(0, 10_000),
+    minReplicas=integer(1, 1000),
+    maxReplicas=integer(1, 1000),
+    cpu=integer(0, 1000),
+    inFlight=integer(0, 10_000),
     metrics=_OBJECTS,
     behavior=_object(scaleUp=_ANY_OBJECT, scaleDown=_ANY_OBJECT),
     prometheus={"type": "string", "pattern": "^https?://"},
@@ -211,21 +233,23 @@ _NETWORK_POLICY = _object(
 _MODEL = _object(
     name={"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},
     source={"type": "string", "pattern": "^s3://[^/]+/."},
-    watchSeconds=_integer(0, 86_400),
-    keep=_integer(1, 100),
+    watchSeconds=integer(0, 86_400),
+    keep=integer(1, 100),
     existingClaim=_NAME,
     sizeLimit=_QUANTITY,
 )
 _SERVING = _object(
     enabled=_BOOLEAN,
     gpu=_BOOLEAN,
+    gpuResource=_object(name=_RESOURCE, count=integer(1, 64)),
+    probes=_object(startup=_PROBE, liveness=_PROBE, readiness=_PROBE),
     image=_object(cpu=_TEXT, gpu=_TEXT),
     command={**_list(_TEXT), "minItems": 1},
     monitoring=_BOOLEAN,
     args=_list(_TEXT),
     resources=_RESOURCES,
-    startupSeconds=_integer(1, 3600),
-    nodeSelector=_TEXTS,
+    startupSeconds=integer(1, 3600),
+    nodeSelector=_LABELS,
     tolerations=_OBJECTS,
     model=_MODEL,
 )

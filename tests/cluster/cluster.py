@@ -51,6 +51,11 @@ def namespaced(name: str) -> Iterator[None]:
         run("kubectl", "delete", "namespace", name, "--timeout=120s")
 
 
+def tested(namespace: str = NAMESPACE) -> str:
+    """Run `helm test`; return what it says, with the log of the test, which helm writes to standard error."""
+    return run("sh", "-c", f"helm test {RELEASE} --namespace {namespace} --timeout=120s 2>&1")
+
+
 def install(*arguments: str, namespace: str = NAMESPACE) -> None:
     """Install Marquee with the local values, and wait until it is ready."""
     options = (*values(), *arguments, "--wait", f"--timeout={READY_SECONDS}s")
@@ -62,7 +67,6 @@ def values(*files: object) -> list[str]:
     arguments = [f"--values={file}" for file in (LOCAL, *files)]
     if registry := os.environ.get("REGISTRY"):
         arguments.append(f"--set=images.registry={registry.rstrip('/')}")
-        arguments.append(f"--set=recognizers.keras.serving.image.cpu={registry.rstrip('/')}/marquee-local:dev")
     return arguments
 
 

@@ -21,7 +21,11 @@ recognizers:
   {{- if kindIs "invalid" $own.gateway.tls }}{{ fail (printf "recognizers.%s.gateway.tls: say how it is reached, by certificates or the word plaintext, as the chart does not deploy it" .) }}{{ end }}
   {{- end }}
   {{ . | quote }}:
-    {{- toYaml (merge (dict) ($own.gateway | default dict) $entry) | nindent 4 }}
+    {{- $entry = merge (dict) ($own.gateway | default dict) $entry }}
+    {{- range $key := list "timeout" "max_in_flight" }}
+    {{- if hasKey $entry $key }}{{ $_ := set $entry $key (get $entry $key | float64) }}{{ end }}
+    {{- end }}
+    {{- toYaml $entry | nindent 4 }}
 {{- end }}
 {{- if not $recognizers }}{{ fail "recognizers: name at least one" }}{{ end }}
 {{- end -}}

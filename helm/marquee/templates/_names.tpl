@@ -78,18 +78,39 @@ annotations:
 {{- define "marquee.image" -}}
 {{- $root := index . 0 -}}
 {{- $image := index . 1 -}}
-{{- with $root.Values.images.registry -}}{{- trimSuffix "/" . -}}/{{- end -}}
-{{- $image.repository -}}
+{{- include "marquee.mirrored" (list $root $image.repository) -}}
 {{- if $image.digest -}}@{{- $image.digest -}}
 {{- else -}}:{{- $image.tag | default $root.Values.images.tag | default $root.Chart.AppVersion -}}
 {{- end -}}
+{{- end -}}
+
+{{/* A repository or reference, with the registry before it unless it begins with a host, as Docker tells one. Takes (list root reference). */}}
+{{- define "marquee.mirrored" -}}
+{{- $reference := index . 1 -}}
+{{- $registry := (index . 0).Values.images.registry -}}
+{{- if and $registry (not (regexMatch "^(localhost|[^/]*[.:][^/]*)/" $reference)) -}}{{- trimSuffix "/" $registry -}}/{{- end -}}
+{{- $reference -}}
 {{- end -}}
 
 {{/* The servers of the contract that are deployed, the gateway and recognizers, and the page, each with its defaults filled in: name → values, as YAML. */}}
 {{- define "marquee.components" -}}
 {{- $all := include "marquee.servers" . | fromYaml -}}
 {{- if include "marquee.hasPage" . -}}{{- $_ := set $all "web" (mergeOverwrite (deepCopy .Values.defaults) .Values.web) -}}{{- end -}}
+{{- range $all -}}{{- include "marquee.numbers" . -}}{{- end -}}
 {{- toYaml $all -}}
+{{- end -}}
+
+{{/* Make numbers of texts that are some, as those of `--set-string`. Takes a component's values, and changes them. */}}
+{{- define "marquee.numbers" -}}
+{{- $values := . -}}
+{{- range list "replicas" "startupSeconds" "drain.delaySeconds" "drain.seconds" "probe.port" "autoscaling.minReplicas" "autoscaling.maxReplicas" "autoscaling.cpu" "autoscaling.inFlight" "serving.startupSeconds" "serving.gpuResource.count" "serving.model.watchSeconds" "serving.model.keep" -}}
+{{- $keys := splitList "." . -}}
+{{- $map := $values -}}
+{{- range initial $keys -}}{{- $map = get ($map | default dict) . -}}{{- end -}}
+{{- if and (kindIs "map" $map) (kindIs "string" (get ($map | default dict) (last $keys))) (hasKey ($map | default dict) (last $keys)) -}}
+{{- $_ := set $map (last $keys) (get $map (last $keys) | int) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Those without the page. */}}
@@ -103,6 +124,7 @@ annotations:
 {{- if not (index $all $name).image.repository }}{{ fail (printf "recognizers.%s.image.repository: say which image it runs, or set deploy: false" $name) }}{{ end -}}
 {{- end -}}
 {{- end -}}
+{{- range $all -}}{{- include "marquee.numbers" . -}}{{- end -}}
 {{- toYaml $all -}}
 {{- end -}}
 

@@ -19,32 +19,59 @@
 {{- if contains "{{" $text -}}{{- tpl $text (index . 0) -}}{{- else -}}{{- $text -}}{{- end -}}
 {{- end -}}
 
-{{/* Probes of a server, gRPC ones, and of the page: liveness holds from the first moment, readiness while calls are welcome. Takes (list component values). */}}
-{{- define "marquee.probes" -}}
+{{/* The probes of a server, gRPC ones, and of the page: liveness holds from the first moment, readiness while calls are welcome. Takes (list component values). */}}
+{{- define "marquee.serverProbes" -}}
 {{- $values := index . 1 -}}
-{{- $live := "httpGet: {path: /livez, port: http}" -}}
-{{- $ready := "httpGet: {path: /readyz, port: http}" -}}
+{{- $live := dict "httpGet" (dict "path" "/livez" "port" "http") -}}
+{{- $ready := dict "httpGet" (dict "path" "/readyz" "port" "http") -}}
 {{- if ne (index . 0) "web" -}}
 {{- $probe := $values.probe -}}
 {{- $services := ternary (list $probe.service $probe.service) (list "liveness" "readiness") (kindIs "string" $probe.service) -}}
-{{- $live = printf "grpc: {port: %d, service: %q}" (int $probe.port) (first $services) -}}
-{{- $ready = printf "grpc: {port: %d, service: %q}" (int $probe.port) (last $services) -}}
+{{- $live = dict "grpc" (dict "port" (int $probe.port) "service" (first $services)) -}}
+{{- $ready = dict "grpc" (dict "port" (int $probe.port) "service" (last $services)) -}}
 {{- end -}}
-startupProbe:
-  {{ $live }}
-  periodSeconds: 2
-  timeoutSeconds: 3
-  failureThreshold: {{ div (add $values.startupSeconds 1) 2 }}
-livenessProbe:
-  {{ $live }}
-  periodSeconds: 10
-  timeoutSeconds: 5
-  failureThreshold: 6
-readinessProbe:
-  {{ $ready }}
-  periodSeconds: 2
-  timeoutSeconds: 3
-  failureThreshold: 2
+{{- include "marquee.probes" (list $live $ready $values (include "marquee.key" (index . 0))) -}}
+{{- end -}}
+
+{{/* A container's probes, with what its values say of them. Takes (list live ready values key); without `ready` there is no readiness probe unless the values have one. */}}
+{{- define "marquee.probes" -}}
+{{- $live := index . 0 -}}
+{{- $ready := index . 1 -}}
+{{- $values := index . 2 -}}
+{{- $key := index . 3 -}}
+{{- $all := dict
+  "startup" (merge (dict "periodSeconds" 2 "timeoutSeconds" 3 "failureThreshold" (div (add (int $values.startupSeconds) 1) 2)) $live)
+  "liveness" (merge (dict "periodSeconds" 10 "timeoutSeconds" 5 "failureThreshold" 6) $live)
+  "readiness" (ternary (merge (dict "periodSeconds" 2 "timeoutSeconds" 3 "failureThreshold" 2) $ready) (dict) (not (empty $ready))) -}}
+{{- $ways := list "exec" "grpc" "httpGet" "tcpSocket" -}}
+{{- range $name := list "startup" "liveness" "readiness" }}
+{{- $own := get ($values.probes | default dict) $name | default dict }}
+{{- $given := list }}
+{{- range $ways }}{{ if hasKey $own . }}{{ $given = append $given . }}{{ end }}{{ end }}
+{{- if gt (len $given) 1 }}{{ fail (printf "%s.probes.%s: use one of %s, also in defaults.probes" $key $name (join " and " $given)) }}{{ end }}
+{{- $probe := get $all $name }}
+{{- if $given }}{{ range $ways }}{{ $_ := unset $probe . }}{{ end }}{{ end }}
+{{- with mergeOverwrite $probe $own }}
+{{ $name }}Probe:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* A container's resources, with disk for its logs, of which kubelet keeps 50 MiB, and for what its pod's volumes hold for it. Takes (list resources size-of-volume). */}}
+{{- define "marquee.resources" -}}
+{{- $limit := printf "%dMi" (add 256 (include "marquee.mebibytes" (index . 1) | int)) -}}
+{{- $disk := dict "requests" (dict "ephemeral-storage" "64Mi") "limits" (dict "ephemeral-storage" $limit) -}}
+{{- toYaml (mergeOverwrite $disk (deepCopy (index . 0))) -}}
+{{- end -}}
+
+{{/* A quantity of bytes in MiB, rounded up. */}}
+{{- define "marquee.mebibytes" -}}
+{{- $text := ternary (int64 .) . (kindIs "float64" .) | toString -}}
+{{- $units := dict "" 1.0 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024.0 "Mi" 1048576.0 "Gi" 1073741824.0 "Ti" 1099511627776.0 -}}
+{{- $unit := regexReplaceAll "^[0-9.]+" $text "" -}}
+{{- if not (hasKey $units $unit) }}{{ fail (printf "%s: write this size with one of %s, or none" $text (keys $units | sortAlpha | join " ")) }}{{ end -}}
+{{- divf (mulf (regexFind "^[0-9.]+" $text | float64) (get $units $unit)) 1048576.0 | ceil | int64 -}}
 {{- end -}}
 
 {{/* Where pods go. Takes (list root component values). */}}
@@ -86,5 +113,8 @@ tolerations:
 {{- end }}
 {{- with $values.priorityClassName | default (ternary (include "marquee.priorityClassName" $root) "" $root.Values.priorityClass.create) }}
 priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with $values.runtimeClassName }}
+runtimeClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* The init containers of a pod that has a TensorFlow Serving of its own. Takes (list root values). */}}
+{{/* The init containers of a pod that has a TensorFlow Serving of its own. Takes (list root values component). */}}
 {{- define "marquee.servingContainers" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 1 -}}
@@ -13,7 +13,7 @@
 {{- end }}
 - name: serving
   restartPolicy: Always
-  image: {{ ternary $serving.image.gpu $serving.image.cpu $serving.gpu }}
+  image: {{ include "marquee.mirrored" (list $root (ternary $serving.image.gpu $serving.image.cpu $serving.gpu)) }}
   imagePullPolicy: {{ $root.Values.images.pullPolicy }}
   command:
     {{- toYaml $serving.command | nindent 4 }}
@@ -40,19 +40,11 @@
   ports:
     - {name: serving, containerPort: 8500}
     - {name: serving-http, containerPort: 8501}
-  startupProbe:
-    grpc: {port: 8500}
-    periodSeconds: 2
-    timeoutSeconds: 3
-    failureThreshold: {{ div (add $serving.startupSeconds 1) 2 }}
-  livenessProbe:
-    grpc: {port: 8500}
-    periodSeconds: 10
-    timeoutSeconds: 5
-    failureThreshold: 6
+  {{- $health := dict "grpc" (dict "port" 8500) }}
+  {{- include "marquee.probes" (list $health (dict) $serving (printf "recognizers.%s.serving" (index . 2))) | trim | nindent 2 }}
   resources:
-    {{- $gpus := ternary (dict "limits" (dict "nvidia.com/gpu" 1)) (dict) $serving.gpu }}
-    {{- toYaml (mergeOverwrite (deepCopy $serving.resources) $gpus) | nindent 4 }}
+    {{- $gpus := ternary (dict "limits" (dict $serving.gpuResource.name ($serving.gpuResource.count | int))) (dict) $serving.gpu }}
+    {{- include "marquee.resources" (list (mergeOverwrite (deepCopy $serving.resources) $gpus) (ternary 0 $serving.model.sizeLimit (not (empty $serving.model.existingClaim)))) | nindent 4 }}
   securityContext:
     {{- toYaml $values.securityContext | nindent 4 }}
   volumeMounts:
@@ -78,8 +70,7 @@ envFrom:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 resources:
-  requests: {cpu: 10m, memory: 64Mi}
-  limits: {memory: 256Mi}
+  {{- include "marquee.resources" (list (dict "requests" (dict "cpu" "10m" "memory" "64Mi") "limits" (dict "memory" "256Mi")) 0) | nindent 2 }}
 securityContext:
   {{- toYaml $values.securityContext | nindent 2 }}
 volumeMounts:
