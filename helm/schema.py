@@ -19,7 +19,7 @@ def schema() -> Schema:
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the chart marquee",
-        "definitions": entry.pop("$defs", {}),
+        "definitions": {**entry.pop("$defs", {}), "Probe": _PROBE},
         **_object(
             global_=_ANY_OBJECT,
             nameOverride={**_LABEL, "maxLength": 63},
@@ -109,7 +109,7 @@ def _workload(*settings: type[ProcessSettings]) -> dict[str, Schema]:
         "drain": _object(delaySeconds=integer(0, 300), seconds=integer(0, 300)),
         "startupSeconds": integer(1, 3600),
         "probe": _object(port=_PROBE_PORT, service={"type": ["string", "null"]}),
-        "probes": _object(startup=_PROBE, liveness=_PROBE, readiness=_PROBE),
+        "probes": _PROBES,
         "strategy": _object(type={"enum": ["RollingUpdate", "Recreate"]}, rollingUpdate=_STEPS),
         "serviceAccount": _object(create=_BOOLEAN, name=_NAME, annotations=_TEXTS),
         "autoscaling": _AUTOSCALING,
@@ -189,6 +189,8 @@ _PROBE = _object(
     initialDelaySeconds=integer(0, 86_400),
     terminationGracePeriodSeconds=_SECONDS,
 )
+_A_PROBE: Schema = {"$ref": "#/definitions/Probe"}
+_PROBES = _object(startup=_A_PROBE, liveness=_A_PROBE, readiness=_A_PROBE)
 _RESOURCE: Schema = {
     "type": "string",
     "pattern": "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$",
@@ -242,7 +244,7 @@ _SERVING = _object(
     enabled=_BOOLEAN,
     gpu=_BOOLEAN,
     gpuResource=_object(name=_RESOURCE, count=integer(1, 64)),
-    probes=_object(startup=_PROBE, liveness=_PROBE, readiness=_PROBE),
+    probes=_PROBES,
     image=_object(cpu=_TEXT, gpu=_TEXT),
     command={**_list(_TEXT), "minItems": 1},
     monitoring=_BOOLEAN,

@@ -51,7 +51,7 @@ def namespaced(name: str) -> Iterator[None]:
         run("kubectl", "delete", "namespace", name, "--timeout=120s")
 
 
-def tested(namespace: str = NAMESPACE) -> str:
+def helm_test(namespace: str = NAMESPACE) -> str:
     """Run `helm test`; return what it says, with the log of the test, which helm writes to standard error."""
     return run("sh", "-c", f"helm test {RELEASE} --namespace {namespace} --timeout=120s 2>&1")
 

@@ -46,7 +46,7 @@ def credentials() -> Iterator[Credentials]:
 @pytest.mark.usefixtures("credentials")
 def test_helm_test_calls_over_tls_with_a_token() -> None:
     """All pods are ready, and `helm test` gets a result of every recognizer."""
-    output = cluster.tested(_NAMESPACE)
+    output = cluster.helm_test(_NAMESPACE)
     assert "Phase:          Succeeded" in output
     for name in RECOGNIZERS:
         assert f"{name} OUTCOME_OK" in output

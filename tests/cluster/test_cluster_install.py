@@ -19,7 +19,7 @@ CONTENTS = ROOT / "tests" / "cluster" / "contents.py"
 
 def test_helm_test_recognizes_a_picture() -> None:
     """In `helm test`, every recognizer is ready and returns a result."""
-    output = cluster.tested()
+    output = cluster.helm_test()
     assert "Phase:          Succeeded" in output
     for name in RECOGNIZERS:
         assert f"{name} RECOGNIZER_STATE_READY" in output
