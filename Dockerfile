@@ -30,7 +30,8 @@ LABEL org.opencontainers.image.title="Marquee" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 # /tmp is the one folder that is written to; mount a volume there if the root is read-only.
-ENV PYTHONPATH=/opt/packages:/app HOME=/tmp MARQUEE_HOST=0.0.0.0 MARQUEE_LOG_FORMAT=json
+ENV PYTHONPATH=/opt/packages:/app HOME=/tmp MARQUEE_HOST=0.0.0.0 MARQUEE_LOG_FORMAT=json \
+    MARQUEE_VERSION=${VERSION} MARQUEE_REVISION=${REVISION}
 WORKDIR /app
 USER 65532:65532
 # gRPC, metrics and health; the page has 8080 instead of the first and the last.

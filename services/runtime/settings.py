@@ -24,6 +24,8 @@ class ProcessSettings(BaseSettings):
 
     metrics_port: int = Field(9464, ge=1, le=65535, description="Port of the Prometheus metrics, path /metrics.")
     metrics_host: str | None = Field(None, description="Address on which metrics are served. Default: `MARQUEE_HOST`.")
+    version: str = Field("unknown", description="Version that `marquee_build_info` shows. The images set it.")
+    revision: str = Field("unknown", description="Commit that `marquee_build_info` shows. The images set it.")
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="`json`, `console`, or `auto`: console on a terminal, otherwise json."
     )

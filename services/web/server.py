@@ -81,7 +81,8 @@ async def _serve(settings: WebSettings) -> None:
 
 def _export(settings: WebSettings) -> None:
     try:
-        metrics.export(settings.metrics_host or settings.host, settings.metrics_port)
+        host = settings.metrics_host or settings.host
+        metrics.export(host, settings.metrics_port, settings.version, settings.revision)
     except OSError as exc:
         port = settings.metrics_port
         raise OSError(f"Cannot serve metrics on port {port}: {exc}. Set MARQUEE_METRICS_PORT.") from exc

@@ -1,5 +1,8 @@
 """Prometheus metrics of every server."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from prometheus_client import Gauge, disable_created_metrics, start_http_server
 
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
@@ -7,6 +10,11 @@ BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # they double the series and no dashboard reads them
 _model = Gauge("marquee_model_info", "1 for each model in use.", ("model", "version"))
+_build = Gauge("marquee_build_info", "1 for what runs: its version and its commit.", ("version", "revision"))
+_memory = Gauge("marquee_memory_limit_bytes", "Memory that the container may use, in bytes; 0 without a limit.")
+_CGROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+_NO_LIMIT = 2**60
+"""Version 1 of cgroups has no word for it, but a number of pages that no machine has."""
 
 
 def show_models(models: dict[str, str]) -> None:
@@ -16,6 +24,14 @@ def show_models(models: dict[str, str]) -> None:
         _model.labels(name, version).set(1)
 
 
-def export(host: str, port: int) -> None:
+def export(host: str, port: int, version: str, revision: str) -> None:
     """Serve /metrics. Raises OSError if the port is taken."""
+    _build.labels(version, revision).set(1)
+    _memory.set(memory_limit(_CGROUPS))
     start_http_server(port, addr=host)
+
+
+def memory_limit(files: Sequence[Path]) -> int:
+    """Return the limit in the first of the kernel's files that there is, in bytes; 0 if there is no limit."""
+    text = next((path.read_text().strip() for path in files if path.is_file()), "max")
+    return int(text) if text.isdecimal() and int(text) < _NO_LIMIT else 0

@@ -135,7 +135,8 @@ def _bind(server: grpc.aio.Server, settings: Settings, certificate: Watched[Cert
     except RuntimeError:
         raise OSError(f"Cannot listen on {address}. Is the port taken? Set MARQUEE_HOST and MARQUEE_PORT.") from None
     try:
-        metrics.export(settings.metrics_host or settings.host, settings.metrics_port)
+        host = settings.metrics_host or settings.host
+        metrics.export(host, settings.metrics_port, settings.version, settings.revision)
     except OSError as exc:
         raise OSError(
             f"Cannot serve metrics on port {settings.metrics_port}: {exc}. Set MARQUEE_METRICS_PORT."

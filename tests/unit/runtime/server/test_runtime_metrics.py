@@ -3,6 +3,7 @@
 import asyncio
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 
 import grpc
 import pytest
@@ -174,10 +175,21 @@ def test_forgets_a_model_that_is_no_longer_used() -> None:
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # the exporter lives as long as its process
 def test_exports_what_it_counts() -> None:
-    """GET /metrics returns the series under go-grpc-middleware's names."""
+    """GET /metrics returns the series under go-grpc-middleware's names, and says what runs."""
     port = free_port()
-    metrics.export("127.0.0.1", port)
+    metrics.export("127.0.0.1", port, "1.2.3", "abc1234")
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         page = answer.read().decode()
     names = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE ")}
     assert {"grpc_server_started_total", "grpc_server_handled_total", "grpc_server_handling_seconds"} <= names
+    assert 'marquee_build_info{revision="abc1234",version="1.2.3"} 1.0' in page
+
+
+@pytest.mark.parametrize(
+    ("text", "limit"), [("max\n", 0), ("536870912\n", 536870912), ("9223372036854771712\n", 0), (None, 0)]
+)
+def test_memory_limit_is_the_kernels(tmp_path: Path, text: str | None, limit: int) -> None:
+    """The limit is read as either version of cgroups has it; without one, or without the file, it is 0."""
+    if text is not None:
+        (tmp_path / "limit").write_text(text)
+    assert metrics.memory_limit([tmp_path / "missing", tmp_path / "limit"]) == limit
