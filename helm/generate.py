@@ -17,6 +17,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
 from helm import manifests, schema, table
 from helm.dashboards import overview, recognizer, rekognition, serving
+from helm.dashboards.alerts import RUNBOOKS
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "helm" / "marquee"
@@ -43,6 +44,11 @@ def version() -> str:
     return str(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"])
 
 
+def runbooks() -> str:
+    """Return the URL of this version's runbooks, with a trailing slash."""
+    return f"https://github.com/marquee-project/marquee/blob/v{version()}/{RUNBOOKS}"
+
+
 def _versions() -> dict[Path, str]:
     path = CHART / "Chart.yaml"
     return {path: re.sub(r"(?m)^(version|appVersion): .*", rf"\1: {version()}", path.read_text("utf-8"))}
@@ -61,8 +67,13 @@ def _serving() -> dict[Path, str]:
 
 
 def _dashboards() -> dict[Path, str]:
-    pages = {"overview": overview, "recognizer": recognizer, "rekognition": rekognition, "serving": serving}
-    return {CHART / "dashboards" / f"{name}.json": _grafana(page.dashboard()) for name, page in pages.items()}
+    pages = {
+        "overview": overview.dashboard(sorted(path.stem for path in (CHART / "alerts").glob("*.yaml"))),
+        "recognizer": recognizer.dashboard(),
+        "rekognition": rekognition.dashboard(),
+        "serving": serving.dashboard(),
+    }
+    return {CHART / "dashboards" / f"{name}.json": _grafana(page) for name, page in pages.items()}
 
 
 def _grafana(builder: Dashboard) -> str:
@@ -70,7 +81,8 @@ def _grafana(builder: Dashboard) -> str:
     dashboard = builder.build()
     for number, panel in enumerate(dashboard.panels or [], start=1):
         panel.id_val = number  # links to a panel name it, and would break if Grafana assigned numbers itself
-    return JSONEncoder(indent=2, sort_keys=True).encode(dashboard) + "\n"
+    text = JSONEncoder(indent=2, sort_keys=True).encode(dashboard) + "\n"
+    return text.replace(f'"{RUNBOOKS}', f'"{runbooks()}')
 
 
 def _k8s() -> dict[Path, str]:

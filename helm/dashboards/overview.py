@@ -1,157 +1,311 @@
-"""The first page: what callers get, what it costs, and what is about to run out."""
+"""The first page: is it up, does it fail, is it slow, what does it cost; then why."""
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from helm.dashboards.panels import HERE, RATE, board, heat, lines, listing, number, quantiles, stacked
+from helm.dashboards.alerts import FIRING, runbooks, timeline
+from helm.dashboards.board import board
+from helm.dashboards.operation import doors, enrollment, files, saturation, versions
+from helm.dashboards.panels import (
+    CODES,
+    FAULTS,
+    HERE,
+    OUTCOMES,
+    RATE,
+    coloured,
+    heat,
+    limited,
+    lines,
+    linked,
+    quantiles,
+    stacked,
+    stepped,
+)
+from helm.dashboards.tiles import Tile
 
-_CALLS = f'{HERE}, component="gateway", grpc_service="marquee.v1.RecognizerService"'
-_RECOGNIZE = f'{_CALLS}, grpc_method=~"RecognizeImage|StreamRecognizeImage"'
+_GATEWAY = f'{HERE}, component="gateway"'
+_CALLS = f'{_GATEWAY}, grpc_service="marquee.v1.RecognizerService"'
+_METHODS = 'grpc_method=~"RecognizeImage|StreamRecognizeImage"'
+_RECOGNIZE = f"{_CALLS}, {_METHODS}"
+_BUCKETS = f"sum by (le) (rate(grpc_server_handling_seconds_bucket{{{_RECOGNIZE}}}{RATE}))"
+_RESULTS = f"marquee_backend_results_total{{{HERE}"
+_AT_FAULT = f'{_RESULTS}, fault="server"}}'
+_UP = f'up{{{HERE}, endpoint="metrics"}} == 1'
+_EXPECTED = f"marquee:component:expected{{{HERE}}}"
+_ERRORS, _SLOW = (f"marquee:gateway_{what}:ratio_rate" for what in ("errors", "slow"))
+_ERRORS_ALLOWED = f"(1 - marquee:availability:objective{{{HERE}}})"
+_SLOW_ALLOWED = f"(1 - marquee:latency:objective{{{HERE}}})"
+_TODAY = f"marquee:rekognition_spent_today_dollars{{{HERE}}}"
+_CAP = f"(marquee:rekognition_daily_cap_dollars{{{HERE}}} or marquee:rekognition_cap_dollars{{{HERE}}})"
+_DOWN = ("gateway-down", "page-down", "recognizer-down")
+_AVAILABILITY = ("availability-burns-fast", "availability-burns-slowly")
+_LATENCY = ("latency-burns-fast", "latency-burns-slowly")
+_CAPPED = ("budget-near", "budget-spent")
+_IDLE = "No calls"
+_NO_RULES = "No calls, or no recorded rules"
+_NO_REKOGNITION = "Rekognition was not called"
+_LEFT = {0: "orange", 0.25: "green"}
+_NOW = (
+    Tile(
+        "Components down",
+        "Components of which Prometheus reaches no pod.",
+        "none",
+        f"sum({_EXPECTED}) - (count({_EXPECTED} and on (component) ({_UP})) or vector(0))",
+        "No recorded rules",
+        _DOWN,
+        {1: "red"},
+        "green",
+    ),
+    Tile(
+        "Alerts",
+        "Alerts that fire; below is which.",
+        "none",
+        f"count({FIRING}) or 0 * marquee:alerts:enabled{{{HERE}}}",
+        "alerts.enabled is off",
+        (),
+        {1: "red"},
+        "green",
+    ),
+    Tile(
+        "Pictures",
+        "RecognizeImage calls that ended, however they did.",
+        "reqps",
+        f"sum(rate(grpc_server_handled_total{{{_RECOGNIZE}}}{RATE}))",
+        _IDLE,
+    ),
+    Tile(
+        "Failed",
+        "Share of the last 5 minutes' calls that Marquee failed. Red would use up the error budget of a month, "
+        "0.1 % of the calls, within two days.",
+        "percentunit",
+        f"{_ERRORS}5m{{{HERE}}}",
+        _IDLE,
+        _AVAILABILITY,
+        {0.001: "orange", 0.0144: "red"},
+        "green",
+    ),
+    Tile(
+        "Latency p95",
+        "95 % of the calls are faster. The objective is that 99 % take at most 2.5 s.",
+        "s",
+        f"histogram_quantile(0.95, {_BUCKETS})",
+        _IDLE,
+        _LATENCY,
+        {1: "orange", 2.5: "red"},
+        "green",
+    ),
+    Tile(
+        "Dollars today",
+        "What Rekognition cost since midnight UTC.",
+        "currencyUSD",
+        _TODAY,
+        "No Rekognition",
+        _CAPPED,
+        decimals=2,
+    ),
+)
+_BEHIND = (
+    Tile(
+        "Pods",
+        "Pods that Prometheus reaches.",
+        "none",
+        f"count({_UP})",
+        "None",
+        _DOWN,
+        {1: "text"},
+        "red",
+    ),
+    Tile(
+        "Restarts",
+        "Containers that restarted within the last hour, in pods that stayed: crashes, or memory ran out.",
+        "none",
+        f"sum(changes(process_start_time_seconds{{{HERE}}}[1h]))",
+        "No pods",
+        (),
+        {1: "orange", 5: "red"},
+        "green",
+    ),
+    Tile(
+        "Results missing",
+        "Share of the recognizers' results that failed by our fault, not a caller's, nor since a cap is spent.",
+        "percentunit",
+        f"(sum(rate({_AT_FAULT}{RATE})) or vector(0)) / sum(rate({_RESULTS}}}{RATE}))",
+        _IDLE,
+        ("recognizer-down",),
+        {0.05: "orange", 0.5: "red"},
+        "green",
+    ),
+    Tile(
+        "Error budget left",
+        "Of the last 3 days; below 0 it is overdrawn.",
+        "percentunit",
+        f"1 - {_ERRORS}3d{{{HERE}}} / {_ERRORS_ALLOWED}",
+        _NO_RULES,
+        _AVAILABILITY,
+        _LEFT,
+        "red",
+    ),
+    Tile(
+        "Latency budget left",
+        "Of the last 3 days; below 0 it is overdrawn.",
+        "percentunit",
+        f"1 - {_SLOW}3d{{{HERE}}} / {_SLOW_ALLOWED}",
+        _NO_RULES,
+        _LATENCY,
+        _LEFT,
+        "red",
+    ),
+    Tile(
+        "Daily cap used",
+        "Once all of Rekognition's daily cap is used, it is not called until midnight UTC. 0 without a cap.",
+        "percentunit",
+        f"{_TODAY} / on () {_CAP}",
+        "No Rekognition",
+        _CAPPED,
+        {0.8: "orange", 1: "red"},
+        "green",
+    ),
+)
 
 
-def dashboard() -> Dashboard:
-    """Build the page: traffic, errors, latency, outcomes, verdicts, dollars, visitors, saturation, versions, files."""
+def dashboard(alerts: list[str]) -> Dashboard:
+    """Build the page. Takes the names of all alerts."""
     page = board("overview", "Marquee / Overview", "What callers get, what it costs, and what is about to run out.")
-    for part in (_tiles, _traffic, _recognizers, _answers, _page, _saturation, _versions, _files):
+    for tile in (*_NOW, *_BEHIND):
+        page = page.with_panel(tile.panel())
+    page = page.with_panel(timeline(alerts))
+    for part in (_traffic, _latency, _recognizers, _answers, _page):
+        page = part(page)
+    page = enrollment(page, "Enrollment", _GATEWAY)
+    for part in (doors, files, saturation, versions):
         page = part(page)
     return page
 
 
-def _tiles(page: Dashboard) -> Dashboard:
-    handled = f"sum(rate(grpc_server_handled_total{{{_RECOGNIZE}}}{RATE}))"
-    seconds = f"sum by (le) (rate(grpc_server_handling_seconds_bucket{{{_RECOGNIZE}}}{RATE}))"
-    spent = f"sum(marquee:rekognition_cost_dollars:increase1d{{{HERE}}})"
-    allowed = f"(1 - marquee:availability:objective{{{HERE}}})"
-    left = f"1 - marquee:gateway_errors:ratio_rate3d{{{HERE}}} / {allowed}"
-    pods = f'count(up{{{HERE}, endpoint="metrics"}} == 1)'
-    errors = f"marquee:gateway_errors:ratio_rate5m{{{HERE}}}"
+def _traffic(page: Dashboard) -> Dashboard:
+    calls = f"sum by (grpc_method, grpc_code) (rate(grpc_server_handled_total{{{_CALLS}}}{RATE}))"
+    faults = f"sum by (fault) (rate(marquee_failed_calls_total{{{_GATEWAY}, {_METHODS}}}{RATE}))"
+    by_code = stacked("Calls", "By method and code.", "reqps", {"{{grpc_method}} {{grpc_code}}": calls}, 6)
+    by_fault = stacked(
+        "Failures",
+        "By whose fault. caller: what it got wrong, gave up or asked for too often. planned: a daily cap is spent.",
+        "reqps",
+        {"{{fault}}": faults},
+        6,
+    )
+    failed = lines(
+        "Failed",
+        "Share of the calls that failed by our fault.",
+        "percentunit",
+        {"of 5 minutes": f"{_ERRORS}5m{{{HERE}}}", "of an hour": f"{_ERRORS}1h{{{HERE}}}"},
+        6,
+    )
+    burn = lines(
+        "Error budget's burn rate",
+        "1 uses the budget up in exactly a month. Alerts fire from 14.4 over an hour, or 6 over six.",
+        "none",
+        {span: f"{_ERRORS}{span}{{{HERE}}} / {_ERRORS_ALLOWED}" for span in ("1h", "6h", "3d")},
+        6,
+    )
+    watchers = runbooks(*_AVAILABILITY)
     return (
-        page.with_panel(number("Pictures", "RecognizeImage calls to the gateway.", "reqps", handled))
+        page.with_row(Row("Traffic and errors"))
+        .with_panel(coloured(by_code, CODES).no_value(_IDLE))
+        .with_panel(coloured(by_fault, FAULTS).no_value(_IDLE).links(watchers))
         .with_panel(
-            number(
-                "Failed",
-                "Calls of the last 5 minutes that Marquee failed.",
-                "percentunit",
-                errors,
-            )
+            limited(failed.axis_soft_max(0.005), {"allowed": _ERRORS_ALLOWED}).no_value(_NO_RULES).links(watchers)
         )
-        .with_panel(number("p95", "95 % of calls are faster.", "s", f"histogram_quantile(0.95, {seconds})"))
-        .with_panel(number("Error budget left", "Of the last 3 days; below 0 it is overdrawn.", "percentunit", left))
-        .with_panel(number("Rekognition", "Dollars in the last 24 hours.", "currencyUSD", spent))
-        .with_panel(number("Pods", "Pods that Prometheus scrapes.", "short", pods))
+        .with_panel(stepped(burn, {1: "orange", 14.4: "red"}).no_value(_NO_RULES).links(watchers))
     )
 
 
-def _traffic(page: Dashboard) -> Dashboard:
-    calls = f"sum by (grpc_method, grpc_code) (rate(grpc_server_handled_total{{{_CALLS}}}{RATE}))"
+def _latency(page: Dashboard) -> Dashboard:
     buckets = f"sum by (le) (increase(grpc_server_handling_seconds_bucket{{{_RECOGNIZE}}}{RATE}))"
-    shares = {
-        "failed": f"marquee:gateway_errors:ratio_rate5m{{{HERE}}}",
-        "slow": f"marquee:gateway_slow:ratio_rate5m{{{HERE}}}",
-    }
+    percentiles = quantiles("grpc_server_handling_seconds", _RECOGNIZE)
+    within = {"objective for 99 %": f"marquee:latency:within_seconds{{{HERE}}}"}
+    slow = lines(
+        "Slow",
+        "Share of the RecognizeImage calls that took longer than the objective.",
+        "percentunit",
+        {"of 5 minutes": f"{_SLOW}5m{{{HERE}}}", "of an hour": f"{_SLOW}1h{{{HERE}}}"},
+    )
+    watchers = runbooks(*_LATENCY)
     return (
-        page.with_row(Row("Traffic, errors, latency"))
-        .with_panel(stacked("Calls", "By method and code.", "reqps", {"{{grpc_method}} {{grpc_code}}": calls}, 6))
-        .with_panel(lines("Failed and slow", "What the service level objectives count.", "percentunit", shares, 6))
-        .with_panel(heat("Latency", "RecognizeImage as callers see it.", buckets, 6))
+        page.with_row(Row("Latency, as callers see it"))
+        .with_panel(heat("Latency", "RecognizeImage calls by their duration.", buckets).no_value(_IDLE).links(watchers))
         .with_panel(
-            lines(
-                "Latency percentiles",
-                "RecognizeImage as callers see it.",
-                "s",
-                quantiles("grpc_server_handling_seconds", _RECOGNIZE),
-                6,
-            )
+            limited(lines("Latency percentiles", "Of RecognizeImage.", "s", percentiles), within)
+            .no_value(_IDLE)
+            .links(watchers)
         )
+        .with_panel(limited(slow.axis_soft_max(0.02), {"allowed": _SLOW_ALLOWED}).no_value(_NO_RULES).links(watchers))
     )
 
 
 def _recognizers(page: Dashboard) -> Dashboard:
-    percentiles = quantiles("marquee_backend_duration_seconds", HERE, "recognizer")
-    outcomes = f"sum by (recognizer, outcome) (rate(marquee_backend_results_total{{{HERE}}}{RATE}))"
-    page = page.with_row(Row("Recognizers, as the gateway sees them"))
-    for legend, query in percentiles.items():
-        title = f"Latency {legend.rpartition(' ')[2]}"
-        page = page.with_panel(lines(title, "From request to response.", "s", {"{{recognizer}}": query}, 6))
-    return page.with_panel(
-        stacked("Outcomes", "Results by recognizer and outcome.", "reqps", {"{{recognizer}} {{outcome}}": outcomes}, 6)
+    outcomes = f"sum by (recognizer, outcome) (rate({_RESULTS}}}{RATE}))"
+    missing = (
+        f"(sum by (recognizer) (rate({_AT_FAULT}{RATE})) or 0 * sum by (recognizer) (rate({_RESULTS}}}{RATE})))"
+        f" / sum by (recognizer) (rate({_RESULTS}}}{RATE}))"
     )
+    p95 = quantiles("marquee_backend_duration_seconds", HERE, "recognizer")["{{recognizer}} p95"]
+    each = "{{recognizer}}"
+    panels = (
+        coloured(
+            stacked("Outcomes", "Results by recognizer and outcome.", "reqps", {f"{each} {{{{outcome}}}}": outcomes}),
+            OUTCOMES,
+        ),
+        lines("Missing", "Share of its results that failed by our fault.", "percentunit", {each: missing}),
+        lines("Latency p95", "From the gateway's request to the response.", "s", {each: p95}),
+    )
+    page = page.with_row(Row("Recognizers, as the gateway sees them"))
+    watchers = runbooks("recognizer-down", "rekognition-throttled", "budget-spent")
+    for panel in panels:
+        shown = linked(panel, "recognizer", "&var-recognizer=${__field.labels.recognizer}")
+        page = page.with_panel(shown.no_value(_IDLE).links(watchers))
+    return page
 
 
 def _answers(page: Dashboard) -> Dashboard:
     verdicts = f"sum by (state) (rate(marquee_verdicts_total{{{HERE}}}{RATE}))"
     dollars = f"3600 * sum by (api) (rate(marquee_rekognition_cost_dollars_total{{{HERE}}}{RATE}))"
-    calls = f"sum by (outcome) (rate(marquee_rekognition_calls_total{{{HERE}}}{RATE}))"
+    states = coloured(stacked("Verdicts", "Faces by verdict.", "suffix:faces/s", {"{{state}}": verdicts}), _STATES)
+    hourly = stacked("Dollars per hour", "Rekognition's, by operation.", "currencyUSD", {"{{api}}": dollars})
+    today = lines("Dollars today", "Since midnight UTC, and the cap.", "currencyUSD", {"spent": _TODAY})
+    watchers = runbooks(*_CAPPED)
     return (
         page.with_row(Row("Answers and money"))
-        .with_panel(stacked("Verdicts", "Faces by verdict.", "short", {"{{state}}": verdicts}))
-        .with_panel(stacked("Dollars per hour", "Rekognition, by operation.", "currencyUSD", {"{{api}}": dollars}))
-        .with_panel(stacked("Calls to Rekognition", "Each attempt counts.", "reqps", {"{{outcome}}": calls}))
+        .with_panel(states.no_value("No faces"))
+        .with_panel(linked(hourly, "rekognition").no_value(_NO_REKOGNITION).links(watchers))
+        .with_panel(
+            limited(linked(today, "rekognition"), {"cap": f"{_CAP} < Inf"}).no_value("No Rekognition").links(watchers)
+        )
     )
+
+
+_STATES = {"identified": "green", "unknown": "blue", "disagree": "orange", "no_face": "purple"}
 
 
 def _page(page: Dashboard) -> Dashboard:
     visits = f'{HERE}, component="web", route!~"/livez|/readyz"'
     requests = f"sum by (route, code) (rate(marquee_http_requests_total{{{visits}}}{RATE}))"
+    failed = f'marquee_http_requests_total{{{visits}, code=~"5.."}}[5m]'
+    all_of_them = f"sum(rate(marquee_http_requests_total{{{visits}}}[5m]))"
+    share = f"(sum(rate({failed})) or 0 * {all_of_them}) / {all_of_them}"
     seconds = f"sum by (le, route) (rate(marquee_http_request_duration_seconds_bucket{{{visits}}}{RATE}))"
     uploads = f"sum by (pod) (marquee_uploads_in_flight{{{HERE}}})"
-    sign_ins = f"sum by (outcome) (increase(marquee_sign_ins_total{{{HERE}}}{RATE}))"
+    p95 = {"{{route}}": f"histogram_quantile(0.95, {seconds})"}
+    empty, watchers = "Nobody opened the page", runbooks("page-errors", "page-down")
+    codes = {" 2..": "green", " 3..": "blue", " 4..": "yellow", " 5..": "red"}
+    by_code = coloured(stacked("Requests", "By route and status.", "reqps", {"{{route}} {{code}}": requests}, 6), codes)
+    errors = lines(
+        "Failed", "Share of the last 5 minutes' requests that ended in a 5xx.", "percentunit", {"5xx": share}, 6
+    )
     return (
         page.with_row(Row("The page and the HTTP API"))
-        .with_panel(stacked("Requests", "By route and status.", "reqps", {"{{route}} {{code}}": requests}, 6))
+        .with_panel(by_code.no_value(empty).links(watchers))
+        .with_panel(stepped(errors, {0.05: "red"}).no_value(empty).links(watchers))
+        .with_panel(lines("Latency p95", "Until all of the answer is sent.", "s", p95, 6).no_value(empty))
         .with_panel(
-            lines(
-                "Request p95",
-                "Until all of the answer is sent.",
-                "s",
-                {"{{route}}": f"histogram_quantile(0.95, {seconds})"},
-                6,
-            )
-        )
-        .with_panel(lines("Uploads", "Received or answered, by pod.", "short", {"{{pod}}": uploads}, 6))
-        .with_panel(stacked("Sign-ins", "Attempts, by outcome.", "short", {"{{outcome}}": sign_ins}, 6))
-    )
-
-
-def _saturation(page: Dashboard) -> Dashboard:
-    flight = f"sum by (component) (marquee_calls_in_flight{{{HERE}}})"
-    cpu = f"max by (component) (rate(process_cpu_seconds_total{{{HERE}}}{RATE}))"
-    memory = f"max by (component) (process_resident_memory_bytes{{{HERE}}})"
-    files = f"max by (component) (process_open_fds{{{HERE}}} / process_max_fds{{{HERE}}})"
-    each = "{{component}}"
-    return (
-        page.with_row(Row("Saturation"))
-        .with_panel(lines("Calls in flight", "Started and not finished.", "short", {each: flight}, 6))
-        .with_panel(lines("CPU cores", "Of the busiest pod.", "short", {each: cpu}, 6))
-        .with_panel(lines("Memory", "Of the largest pod.", "bytes", {each: memory}, 6))
-        .with_panel(lines("Open files", "Share of the limit; connections are files.", "percentunit", {each: files}, 6))
-    )
-
-
-def _versions(page: Dashboard) -> Dashboard:
-    models = f"count by (component, model, version) (marquee_model_info{{{HERE}}})"
-    up = f'sum by (component) (up{{{HERE}, endpoint="metrics"}})'
-    started = f"time() - max by (component) (process_start_time_seconds{{{HERE}}})"
-    return (
-        page.with_row(Row("Versions"))
-        .with_panel(listing("Models", "Pods by model in use.", models, ["component", "model", "version"], 12))
-        .with_panel(lines("Pods", "Pods that Prometheus scrapes.", "short", {"{{component}}": up}, 6))
-        .with_panel(lines("Youngest pod", "Falls to 0 at a restart.", "s", {"{{component}}": started}, 6))
-    )
-
-
-def _files(page: Dashboard) -> Dashboard:
-    days = f"min by (component, certificate) (marquee_certificate_expiry_days{{{HERE}}})"
-    reloads = f"sum by (component, what, outcome) (increase(marquee_reloads_total{{{HERE}}}{RATE}))"
-    return (
-        page.with_row(Row("Certificates and changed files"))
-        .with_panel(lines("Certificates", "Days until they expire.", "d", {"{{component}} {{certificate}}": days}, 12))
-        .with_panel(
-            lines(
-                "Changes",
-                "Changed files that were read again; one that is refused leaves the old one in use.",
-                "short",
-                {"{{component}} {{what}} {{outcome}}": reloads},
-                12,
-            )
+            lines("Uploads", "Received or answered, by pod.", "none", {"{{pod}}": uploads}, 6).no_value("No page")
         )
     )

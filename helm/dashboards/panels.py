@@ -1,61 +1,75 @@
-"""The panels that all dashboards share: 24 columns wide, 8 rows high, one Prometheus."""
+"""The kinds of panels: 24 columns wide, 8 rows high, one Prometheus."""
 
 from string import ascii_uppercase
+from typing import TypeVar
 
 from grafana_foundation_sdk.builders import common, heatmap, prometheus, stat, table, timeseries
-from grafana_foundation_sdk.builders.dashboard import Dashboard, DashboardLink, DatasourceVariable, QueryVariable
-from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement, StackingMode, TooltipDisplayMode
+from grafana_foundation_sdk.builders.dashboard import DashboardLink, ThresholdsConfig
+from grafana_foundation_sdk.models.common import (
+    GraphTresholdsStyleMode,
+    HeatmapCellLayout,
+    LegendDisplayMode,
+    LegendPlacement,
+    SortOrder,
+    StackingMode,
+    TooltipDisplayMode,
+)
 from grafana_foundation_sdk.models.dashboard import (
-    DashboardCursorSync,
     DashboardLinkType,
     DataSourceRef,
     DataTransformerConfig,
-    VariableRefresh,
-    VariableSort,
+    DynamicConfigValue,
+    Threshold,
+    ThresholdsMode,
 )
 from grafana_foundation_sdk.models.heatmap import HeatmapColorMode
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
 Queries = dict[str, str]
 """Legend → PromQL."""
+Colours = dict[str, str]
+"""Regular expression of a legend → colour."""
 
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
-HERE = 'job="marquee", namespace="$namespace"'
-"""Selects what the chart's PodMonitor scrapes of one installation."""
+HERE = 'job="marquee", namespace="$namespace", release="$release"'
+"""Selects what the chart's PodMonitor scrapes of one release."""
 RATE = "[$__rate_interval]"
-_THIRD, _HEIGHT, _TILE = 8, 8, 4
-
-
-def board(name: str, title: str, description: str) -> Dashboard:
-    """Return an empty dashboard, linked to the others, with a variable for the installation."""
-    return (
-        Dashboard(title)
-        .uid(f"marquee-{name}")
-        .description(description)
-        .tags(["marquee"])
-        .readonly()
-        .refresh("30s")
-        .time("now-3h", "now")
-        .timezone("browser")
-        .tooltip(DashboardCursorSync.CROSSHAIR)
-        .link(_siblings())
-        .with_variable(DatasourceVariable("datasource").label("Prometheus").type("prometheus"))
-        .with_variable(choice("namespace", "Namespace", 'label_values(up{job="marquee"}, namespace)'))
-    )
-
-
-def choice(name: str, label: str, query: str) -> QueryVariable:
-    """Return a variable whose values come from Prometheus."""
-    variable = QueryVariable(name).label(label).datasource(SOURCE).query(query)
-    return variable.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_ASC)
+OUTCOMES: Colours = {
+    "ok": "green",
+    "partial": "yellow",
+    "skipped": "blue",
+    "error": "red",
+    "timeout": "orange",
+    "shed": "purple",
+}
+CODES: Colours = {
+    "OK": "green",
+    "ResourceExhausted": "orange",
+    "Unknown|DeadlineExceeded|Internal|Unavailable|DataLoss": "red",
+    "InvalidArgument|NotFound|Unauthenticated|PermissionDenied|Canceled|FailedPrecondition": "yellow",
+}
+"""gRPC's codes: red are those of our faults, yellow those of callers', orange may be either."""
+FAULTS: Colours = {"caller": "yellow", "planned": "blue", "server": "red"}
+_LIMIT: dict[str, object] = {
+    "color": {"mode": "fixed", "fixedColor": "red"},
+    "custom.lineStyle": {"fill": "dash", "dash": [8, 8]},
+    "custom.fillOpacity": 0,
+    "custom.stacking": {"mode": "none"},
+}
+_LEAST = {"percentunit": 0.1, "reqps": 0.1, "none": 1.0}
+"""Unit → what the axis reaches at least: Grafana draws it up to 100, or 10,000 %, where all values are 0."""
+_THIRD, _HEIGHT = 8, 8
+_Panel = TypeVar("_Panel", timeseries.Panel, stat.Panel, table.Panel)
 
 
 def lines(title: str, description: str, unit: str, queries: Queries, span: int = _THIRD) -> timeseries.Panel:
     """Return a panel of lines over time."""
     panel = timeseries.Panel().title(title).description(description).datasource(SOURCE).unit(unit)
-    panel = panel.min(0).span(span).height(_HEIGHT).fill_opacity(5).legend(_legend()).tooltip(_tooltip())
-    for place, (legend, query) in enumerate(queries.items()):
-        panel = panel.with_target(_query(query).legend_format(legend).ref_id(ascii_uppercase[place]))
+    panel = panel.min(0).span(span).height(_HEIGHT).fill_opacity(5).legend(legend()).tooltip(_tooltip())
+    if unit in _LEAST:
+        panel = panel.axis_soft_max(_LEAST[unit])
+    for place, (name, query) in enumerate(queries.items()):
+        panel = panel.with_target(target(query).legend_format(name).ref_id(ascii_uppercase[place]))
     return panel
 
 
@@ -65,28 +79,57 @@ def stacked(title: str, description: str, unit: str, queries: Queries, span: int
     return panel.fill_opacity(40).stacking(common.StackingConfig().mode(StackingMode.NORMAL))
 
 
-def number(title: str, description: str, unit: str, query: str) -> stat.Panel:
-    """Return a panel of the latest value over its history."""
-    panel = stat.Panel().title(title).description(description).datasource(SOURCE).unit(unit)
-    latest = common.ReduceDataOptions().calcs(["lastNotNull"])
-    return panel.span(_TILE).height(_TILE).reduce_options(latest).with_target(_query(query).legend_format(title))
+def limited(panel: timeseries.Panel, limits: Queries) -> timeseries.Panel:
+    """Return the panel with dashed red lines beside its own: what they must stay below."""
+    for name, query in limits.items():
+        place = ascii_uppercase[len(panel.build().targets or [])]
+        panel = panel.with_target(target(query).legend_format(name).ref_id(place))
+        panel = panel.override_by_name(name, properties(_LIMIT))
+    return panel
+
+
+def coloured(panel: timeseries.Panel, colours: Colours) -> timeseries.Panel:
+    """Return the panel with series in shades of the colour whose expression their legend matches."""
+    for expression, colour in colours.items():
+        shades = properties({"color": {"mode": "shades", "fixedColor": colour}})
+        panel = panel.override_by_regexp(f"/{expression}/", shades)
+    return panel
+
+
+def stepped(panel: _Panel, colours: dict[float, str], start: str = "green") -> _Panel:
+    """Return the panel with values in the colour of the highest step that they reach; over time a step is a line."""
+    steps = [Threshold(value=None, color=start), *(Threshold(value=at, color=name) for at, name in colours.items())]
+    panel = panel.thresholds(ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps))
+    if isinstance(panel, timeseries.Panel):
+        panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphTresholdsStyleMode.DASHED))
+    return panel
 
 
 def heat(title: str, description: str, buckets: str, span: int = _THIRD, unit: str = "s") -> heatmap.Panel:
     """Return a heatmap of a distribution over time; `buckets` is an increase by (le)."""
     panel = heatmap.Panel().title(title).description(description).datasource(SOURCE).span(span).height(_HEIGHT)
-    panel = panel.calculate(calculate=False).y_axis(heatmap.YAxisConfig().unit(unit))
+    panel = panel.calculate(calculate=False).y_axis(heatmap.YAxisConfig().unit(unit)).cell_gap(1)
+    panel = panel.rows_frame(heatmap.RowsHeatmapOptions().layout(HeatmapCellLayout.LE).value("Calls"))
     panel = panel.color(heatmap.HeatmapColorOptions().mode(HeatmapColorMode.SCHEME).scheme("Oranges").steps(64))
-    return panel.with_target(_query(buckets).format(PromQueryFormat.HEATMAP).legend_format("{{le}}"))
+    panel = panel.cell_values(heatmap.CellValues().unit("short").decimals(0)).show_legend()
+    return panel.with_target(target(buckets).format(PromQueryFormat.HEATMAP).legend_format("{{le}}"))
 
 
-def listing(title: str, description: str, query: str, columns: list[str], span: int = _THIRD) -> table.Panel:
-    """Return a table of the current series: these labels, then the value."""
-    order = {"indexByName": {name: place for place, name in enumerate([*columns, "Value"])}}
-    hidden = {"excludeByName": {"Time": True}}
-    columns_only = DataTransformerConfig(id_val="organize", options=hidden | order)
+def listing(title: str, description: str, queries: Queries, columns: list[str], span: int = _THIRD) -> table.Panel:
+    """Return a table of one query's current series: these labels, then the value under the query's legend."""
+    ((heading, query),) = queries.items()
+    order = {name: place for place, name in enumerate([*columns, "Value"])}
+    names = {name: name.capitalize() for name in columns} | {"Value": heading}
+    arrange = {"excludeByName": {"Time": True}, "indexByName": order, "renameByName": names}
     panel = table.Panel().title(title).description(description).datasource(SOURCE).span(span).height(_HEIGHT)
-    return panel.with_transformation(columns_only).with_target(_query(query).format(PromQueryFormat.TABLE).instant())
+    panel = panel.show_header(show_header=True).with_transformation(DataTransformerConfig("organize", options=arrange))
+    return panel.with_target(target(query).format(PromQueryFormat.TABLE).instant())
+
+
+def linked(panel: _Panel, board: str, extra: str = "") -> _Panel:
+    """Return the panel with a link from its values to another dashboard at the same time."""
+    url = f"/d/marquee-{board}?${{__all_variables}}&${{__url_time_range}}{extra}"
+    return panel.data_links([DashboardLink(f"Open {board}").type(DashboardLinkType.LINK).url(url)])
 
 
 def quantiles(histogram: str, selector: str, by: str = "") -> Queries:
@@ -97,19 +140,21 @@ def quantiles(histogram: str, selector: str, by: str = "") -> Queries:
     return {f"{legend}p{share}": f"histogram_quantile(0.{share}, {rate})" for share in (50, 95, 99)}
 
 
-def _query(expression: str) -> prometheus.Dataquery:
+def properties(values: dict[str, object]) -> list[DynamicConfigValue]:
+    """Return the properties of an override."""
+    return [DynamicConfigValue(id_val=name, value=value) for name, value in values.items()]
+
+
+def target(expression: str) -> prometheus.Dataquery:
+    """Return a query."""
     return prometheus.Dataquery().expr(expression).datasource(SOURCE).ref_id("A")
 
 
-def _siblings() -> DashboardLink:
-    links = DashboardLink("Marquee").type(DashboardLinkType.DASHBOARDS).tags(["marquee"])
-    return links.as_dropdown(as_dropdown=True).keep_time(keep_time=True).include_vars(include_vars=True)
-
-
-def _legend() -> common.VizLegendOptions:
-    legend = common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
-    return legend.show_legend(show_legend=True)
+def legend() -> common.VizLegendOptions:
+    """Return the legend of panels over time: below them, the largest last value first."""
+    options = common.VizLegendOptions().display_mode(LegendDisplayMode.LIST).placement(LegendPlacement.BOTTOM)
+    return options.show_legend(show_legend=True)
 
 
 def _tooltip() -> common.VizTooltipOptions:
-    return common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI)
+    return common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING)

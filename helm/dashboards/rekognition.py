@@ -2,46 +2,101 @@
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
-from helm.dashboards.panels import HERE, RATE, board, lines, number, stacked
+from helm.dashboards.alerts import runbooks
+from helm.dashboards.board import board
+from helm.dashboards.panels import HERE, RATE, coloured, limited, lines, stacked, stepped
+from helm.dashboards.tiles import Tile
 
 _COST = f"marquee_rekognition_cost_dollars_total{{{HERE}}}"
 _CALLS = f"marquee_rekognition_calls_total{{{HERE}}}"
+_HOURLY = f"sum(rate({_COST}{RATE}))"
+_TODAY = f"marquee:rekognition_spent_today_dollars{{{HERE}}}"
+_CAP = f"(marquee:rekognition_daily_cap_dollars{{{HERE}}} or marquee:rekognition_cap_dollars{{{HERE}}})"
+_RESULTS = f'marquee_backend_results_total{{{HERE}, recognizer="rekognition", outcome=~"ok|partial"}}'
+_NONE = "Rekognition was not called"
+_NO_RULES = "No Rekognition, or no recorded rules"
+_NEAR = ("budget-near", "budget-spent")
+_OUTCOMES = {"ok": "green", "held_back": "yellow", "throttled": "orange", "refused": "purple", "failed": "red"}
+_TILES = (
+    Tile("Today", "Dollars since midnight UTC.", "currencyUSD", _TODAY, _NO_RULES, _NEAR, decimals=2),
+    Tile(
+        "Daily cap",
+        "Of the alert, or the recognizer's own. ∞: none.",
+        "currencyUSD",
+        _CAP,
+        _NO_RULES,
+        _NEAR,
+        decimals=2,
+    ),
+    Tile(
+        "Cap used",
+        "Once all is used, Rekognition is not called until midnight UTC. 0 without a cap.",
+        "percentunit",
+        f"{_TODAY} / on () {_CAP}",
+        _NO_RULES,
+        _NEAR,
+        {0.8: "orange", 1: "red"},
+        "green",
+    ),
+    Tile(
+        "Last 24 hours",
+        "Dollars.",
+        "currencyUSD",
+        f"sum(marquee:rekognition_cost_dollars:increase1d{{{HERE}}})",
+        _NO_RULES,
+        decimals=2,
+    ),
+    Tile("Per hour", "Dollars at the current rate.", "currencyUSD", f"3600 * {_HOURLY}", _NONE, decimals=2),
+    Tile(
+        "Per picture",
+        "Dollars a result that the gateway got.",
+        "currencyUSD",
+        f"{_HOURLY} / sum(rate({_RESULTS}{RATE}))",
+        _NONE,
+        decimals=4,
+    ),
+)
 
 
 def dashboard() -> Dashboard:
     """Build the page: dollars by operation and against the cap, and calls by outcome."""
     page = board("rekognition", "Marquee / Rekognition", "What Amazon Rekognition costs and answers.")
+    for tile in _TILES:
+        page = page.with_panel(tile.panel())
     return _calls(_money(page))
 
 
 def _money(page: Dashboard) -> Dashboard:
-    day = f"marquee:rekognition_cost_dollars:increase1d{{{HERE}}}"
-    today = f"marquee:rekognition_spent_today_dollars{{{HERE}}}"
-    cap = f"marquee:rekognition_daily_cap_dollars{{{HERE}}} or marquee:rekognition_cap_dollars{{{HERE}}}"
-    hourly = f"3600 * sum(rate({_COST}{RATE}))"
-    picture = (
-        f"sum(rate({_COST}{RATE}))"
-        f' / sum(rate(marquee_backend_results_total{{{HERE}, recognizer="rekognition", outcome=~"ok|partial"}}{RATE}))'
-    )
     apis = f"sum by (api) (increase({_COST}[1h]))"
+    today = lines(
+        "Today",
+        "Dollars since midnight UTC. The alert fires at four fifths of the cap.",
+        "currencyUSD",
+        {"spent": _TODAY},
+        12,
+    )
+    caps = {"cap": f"{_CAP} < Inf", "alert": f"0.8 * {_CAP} < Inf"}
+    hour = stacked("Dollars in the last hour", "By operation.", "currencyUSD", {"{{api}}": apis}, 12)
     return (
         page.with_row(Row("Money"))
-        .with_panel(number("Today", "Dollars since midnight UTC.", "currencyUSD", today))
-        .with_panel(number("Daily cap", "Of the alert, or the recognizer's own. Infinite: none.", "currencyUSD", cap))
-        .with_panel(number("Last 24 hours", "Dollars.", "currencyUSD", f"sum({day})"))
-        .with_panel(number("Per hour", "Dollars at the current rate.", "currencyUSD", hourly))
-        .with_panel(number("Per picture", "Dollars per result.", "currencyUSD", picture))
-        .with_panel(stacked("Dollars in the last hour", "By operation.", "currencyUSD", {"{{api}}": apis}))
+        .with_panel(limited(today, caps).no_value(_NO_RULES).links(runbooks(*_NEAR)))
+        .with_panel(hour.no_value(_NONE))
     )
 
 
 def _calls(page: Dashboard) -> Dashboard:
     outcomes = f"sum by (outcome) (rate({_CALLS}{RATE}))"
     apis = f"sum by (api) (rate({_CALLS}{RATE}))"
-    throttled = f"marquee:rekognition_throttled:ratio_rate5m{{{HERE}}}"
+    share = f"marquee:rekognition_throttled:ratio_rate5m{{{HERE}}}"
+    by_outcome = stacked("By outcome", "held_back: not sent, to keep a quota.", "reqps", {"{{outcome}}": outcomes})
+    by_api = stacked("By operation", "AWS has a quota for each.", "reqps", {"{{api}}": apis})
+    throttled = lines(
+        "Throttled", "Share refused by AWS, or held back here. The alert fires at 5 %.", "percentunit", {"share": share}
+    )
+    watchers = runbooks("rekognition-throttled")
     return (
         page.with_row(Row("Calls (each attempt counts)"))
-        .with_panel(stacked("By outcome", "held_back: not sent, to keep a quota.", "reqps", {"{{outcome}}": outcomes}))
-        .with_panel(stacked("By operation", "AWS has a quota for each.", "reqps", {"{{api}}": apis}))
-        .with_panel(lines("Throttled", "By AWS, or held back here.", "percentunit", {"share": throttled}))
+        .with_panel(coloured(by_outcome, _OUTCOMES).no_value(_NONE).links([*watchers, *runbooks("recognizer-down")]))
+        .with_panel(by_api.no_value(_NONE).links(watchers))
+        .with_panel(stepped(throttled, {0.05: "red"}).no_value(_NO_RULES).links(watchers))
     )

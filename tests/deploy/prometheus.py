@@ -96,7 +96,7 @@ def page(path: Path) -> Iterator[str]:
 
 
 def _grown(line: str, gauges: set[str], seconds: float) -> str:
-    if line.startswith("#") or line.partition("{")[0] in gauges:
+    if line.startswith("#") or re.split("[{ ]", line)[0] in gauges:
         return line
     series, _, value = line.rpartition(" ")
     return f"{series} {float(value) * (1 + seconds)}"

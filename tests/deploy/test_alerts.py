@@ -118,7 +118,8 @@ def test_values_reach_the_rules() -> None:
         "without": ["model-stale"],
     }
     groups = promtool.groups(wanted)
-    assert [rule["expr"] for rule in groups[0]["rules"]] == ["vector(0.95)", "vector(0.9)", "vector(9)", "vector(7)"]
+    objectives = [rule["expr"] for rule in groups[0]["rules"]]
+    assert objectives == ["vector(0.95)", "vector(0.9)", "vector(9)", "vector(1.0)", "vector(1)", "vector(7)"]
     assert 'le="1.0"' in str(groups)
     assert 'le="2.5"' not in str(groups)
     alerts = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in groups[-1]["rules"]}
@@ -150,6 +151,8 @@ def test_no_budget_of_the_alerts_has_no_rule() -> None:
         "marquee:availability:objective",
         "marquee:latency:objective",
         "marquee:failures:minimum",
+        "marquee:latency:within_seconds",
+        "marquee:alerts:enabled",
     ]
 
 
