@@ -11,14 +11,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
 
 from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.boxes import MIN_OVERLAP, Corners
 from services.runtime.requests import FACE_FEATURES
 
-MIN_OVERLAP = 0.3
-"""Minimum IoU of two boxes around one face. Detectors frame faces differently: around one face, a Haar box and a dlib
-box measure 0.5 to 0.7; boxes of neighbours measure 0."""
 _LEVELS = math.ceil(-math.log2(MIN_OVERLAP))
 _SMALLEST = 1e-6
 _MAX_BOXES = 4
@@ -62,21 +59,6 @@ class _Group:
     models: dict[str, pb.Model] = field(default_factory=dict)
 
 
-class _Box(NamedTuple):
-    """A BoundingBox that is quick to compare."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    area: float
-
-    @classmethod
-    def of(cls, box: pb.BoundingBox) -> "_Box":
-        left, top, width, height = box.left, box.top, box.width, box.height
-        return cls(left, top, left + width, top + height, width * height)
-
-
 class _Places:
     """The groups by place and size, so that a face is compared with those around it only.
 
@@ -86,15 +68,15 @@ class _Places:
     """
 
     def __init__(self) -> None:
-        self._cells: dict[tuple[int, int, int], list[tuple[_Box, _Group]]] = defaultdict(list)
+        self._cells: dict[tuple[int, int, int], list[tuple[Corners, _Group]]] = defaultdict(list)
 
-    def add(self, box: _Box, group: _Group) -> None:
+    def add(self, box: Corners, group: _Group) -> None:
         """Add a box of the group."""
         level = _level(box)
         x, y = (box.left + box.right) / 2 * 2**level, (box.top + box.bottom) / 2 * 2**level
         self._cells[level, math.floor(x), math.floor(y)].append((box, group))
 
-    def home(self, box: _Box, recognizer: str) -> _Group | None:
+    def home(self, box: Corners, recognizer: str) -> _Group | None:
         """Return the group that overlaps most, and enough, and has no face of this recognizer yet."""
         left, top, right, bottom, area = box
         best, most = None, MIN_OVERLAP
@@ -109,7 +91,7 @@ class _Places:
                     best, most = group, overlap
         return best
 
-    def _around(self, box: _Box) -> Iterator[tuple[_Box, _Group]]:
+    def _around(self, box: Corners) -> Iterator[tuple[Corners, _Group]]:
         own = _level(box)
         for level in range(own - _LEVELS, own + _LEVELS + 1):
             scale = 2.0**level
@@ -120,7 +102,7 @@ class _Places:
                     yield from self._cells.get((level, column, row), ())
 
 
-def _level(box: _Box) -> int:
+def _level(box: Corners) -> int:
     return math.floor(-math.log2(max(box.right - box.left, box.bottom - box.top, _SMALLEST)))
 
 
@@ -133,7 +115,7 @@ def _group(results: Sequence[pb.RecognizerResult]) -> list[_Group]:
     places = _Places()
     for result in results:
         for face in result.faces:
-            box = _Box.of(face.box)
+            box = Corners.of(face.box)
             group = places.home(box, result.recognizer)
             if group is None:
                 group = _Group()

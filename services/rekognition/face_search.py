@@ -22,7 +22,6 @@ from services.runtime.errors import CollectionNotFound, DomainError, InvalidImag
 logger = structlog.get_logger()
 _MAX_MATCHES = 10
 """Matches of a face that Rekognition returns: several of them may be one person's."""
-_SAME_FACE = 0.3
 _EXISTING_SECONDS = 60
 """How long a collection is taken to exist without another look."""
 
@@ -143,7 +142,7 @@ def _is_the_face(response: Any, face: pb.Face, cutout: Crop | None) -> bool:
     """Return whether Rekognition searched the face that was cut out."""
     box = response.get("SearchedFace", {}).get("FaceDetail", {}).get("BoundingBox", {})
     place = results.box(response.get("SearchedFaceBoundingBox", box))
-    return cutout is None or boxes.iou(cutout.place(place), face.box) >= _SAME_FACE
+    return cutout is None or boxes.iou(cutout.place(place), face.box) >= boxes.MIN_OVERLAP
 
 
 async def _add_names(recognition: Recognition, collection: str, faces: Iterable[pb.Face]) -> list[str]:

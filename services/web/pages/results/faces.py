@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
 
 from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.boxes import MIN_OVERLAP, Corners
 from services.web.pages import words
 from services.web.pages.results import findings
 from services.web.pages.results.findings import Finding, Place
@@ -14,8 +14,6 @@ from services.web.pages.words import clean, key, percent
 
 MOST = 100
 """How many faces are shown; the files to take away have them all."""
-_SAME_FACE = 0.3
-"""Minimum IoU of boxes around one face."""
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 """Where words meet in "AgeRange"."""
 _NEAR_EDGE = 0.22
@@ -94,30 +92,6 @@ class Face:
         return self.name or "Unknown face"
 
 
-class _Area(NamedTuple):
-    """A box that is quick to compare: of a crowd, each face is compared with every other."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-    size: float
-
-    @classmethod
-    def of(cls, box: pb.BoundingBox) -> "_Area":
-        left, top, width, height = box.left, box.top, box.width, box.height
-        return cls(left, top, left + width, top + height, width * height)
-
-    def iou(self, other: "_Area") -> float:
-        """Return the intersection over union; 0 for boxes apart."""
-        left, top, right, bottom, size = self
-        x, y, end, base, its = other
-        if right <= x or end <= left or bottom <= y or base <= top:
-            return 0.0
-        common = (min(right, end) - max(left, x)) * (min(bottom, base) - max(top, y))
-        return common / union if (union := size + its - common) > 0 else 0.0
-
-
 @dataclass
 class Group:
     """The faces that recognizers found in one place."""
@@ -126,7 +100,7 @@ class Group:
     """In the order in which they came: it stays when further results come."""
     box: pb.BoundingBox
     faces: dict[str, pb.Face] = field(default_factory=dict)
-    areas: list[_Area] = field(default_factory=list)
+    areas: list[Corners] = field(default_factory=list)
     verdict: pb.Verdict = field(default_factory=pb.Verdict)
 
 
@@ -174,7 +148,7 @@ def faces_of(
 
 def _add(groups: list[Group], recognizer: str, face: pb.Face) -> None:
     """Put the face into the group that overlaps most, and enough, and has none of this recognizer; else into a new."""
-    area = _Area.of(face.box)
+    area = Corners.of(face.box)
     home = _nearest((group for group in groups if recognizer not in group.faces), area)
     if home is None:
         home = Group(len(groups), face.box)
@@ -183,8 +157,8 @@ def _add(groups: list[Group], recognizer: str, face: pb.Face) -> None:
     home.areas.append(area)
 
 
-def _nearest(groups: Iterable[Group], area: _Area) -> Group | None:
-    best, most = None, _SAME_FACE
+def _nearest(groups: Iterable[Group], area: Corners) -> Group | None:
+    best, most = None, MIN_OVERLAP
     for group in groups:
         for other in group.areas:
             overlap = area.iou(other)
@@ -220,7 +194,7 @@ def _judged(groups: Sequence[Group], verdicts: Sequence[pb.Verdict]) -> Iterator
     """Yield a group for each verdict: the one whose face it is on, else one of its own."""
     left = {group.number: group for group in groups}
     for number, verdict in enumerate(verdicts[: MOST * 2], len(groups)):
-        best = _nearest(left.values(), _Area.of(verdict.box)) or Group(number, verdict.box)
+        best = _nearest(left.values(), Corners.of(verdict.box)) or Group(number, verdict.box)
         left.pop(best.number, None)
         best.box = verdict.box
         best.verdict = verdict
