@@ -20,12 +20,14 @@ from services.runtime import requests
 from services.runtime.doors.settings import netloc
 from services.runtime.errors import InvalidRequest
 from services.runtime.server.metrics import BUCKETS
-from services.runtime.server.tracing import request_span
+from services.runtime.server.tracing import Span, request_span
 from services.web.http.bodies import Body, Bounds, Receipts, Room
 
 logger = structlog.get_logger()
 _METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS"))
 _QUIET = frozenset(("/static/{name}", "/livez", "/readyz"))
+_UNTRACED = ("/static/", "/livez", "/readyz")
+"""Paths of those routes: which one it is, is known when the request has been answered."""
 _OTHER = "unknown"
 _CLIENT_GONE = 499
 _STOPPING = "The server is stopping. Try again in a moment."
@@ -140,7 +142,7 @@ async def _fall_back(response: Response, scope: Scope, body: Body, answer: _Answ
 def _observed(scope: Scope, body: Body, answer: _Answer) -> Iterator[None]:
     """Count, time and log the request. Names are those of routes: paths and queries may hold what is secret."""
     method = scope["method"] if scope["method"] in _METHODS else _OTHER
-    span = request_span(method, Headers(scope=scope))
+    span = Span() if scope["path"].startswith(_UNTRACED) else request_span(method, Headers(scope=scope))
     if span.trace_id:
         bind_contextvars(trace_id=span.trace_id)
     begin = time.perf_counter()

@@ -38,3 +38,4 @@ async def test_request_is_part_of_its_senders_trace(tmp_path: Path, path: str, r
                 facts = {one.key: one.value for one in request.attributes}
                 assert (facts["http.route"].string_value, facts["http.response.status_code"].int_value) == (route, 200)
                 assert [line["trace_id"] for line in running.lines() if line["event"] == "request"] == [TRACE]
+                assert [span.name for service, span in collector.spans if service == "marquee-web"] == names[::-1]
