@@ -10,6 +10,8 @@ COPY deploy/images/root.py ./
 RUN python root.py /root-of-servers
 
 FROM base AS build
+# Another index of packages: --build-arg PIP_INDEX_URL=…
+ARG PIP_INDEX_URL
 WORKDIR /build
 COPY deploy/images/packages deploy/images/slim ./
 

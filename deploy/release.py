@@ -14,6 +14,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from cyclonedx.schema import OutputFormat, SchemaVersion
 from cyclonedx.validation import make_schemabased_validator
 
 from deploy.images import sbom
+from helm import manifests
 from helm.generate import CHART, ROOT, version
 from services.names import SERVICES
 
@@ -60,7 +62,8 @@ def build(out: Path) -> None:
             locked = json.loads((out / f"{name}-{service}.cdx.json").read_text("utf-8"))
             bom = json.dumps(sbom.of_image(_tag(service), locked, found), indent=2)
             (out / f"{name}-image-{service}.cdx.json").write_text(f"{bom}\n", "utf-8")
-    (out / "images.txt").write_text("".join(f"{_image(service)}\n" for service in IMAGES), "utf-8")
+    images = [*map(_image, IMAGES), *_foreign(), _base()]
+    (out / "images.txt").write_text("".join(f"{image}\n" for image in images), "utf-8")
     (out / "notes.md").write_text(notes((ROOT / "CHANGELOG.md").read_text("utf-8"), version()), "utf-8")
     sums = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(out.iterdir()))
     (out / SUMS).write_text("".join(sums), "utf-8")
@@ -125,6 +128,19 @@ def _image(service: str) -> str:
     command = [docker, "image", "inspect", "--format", digests, image]
     found = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own image
     return f"{image}@{found.stdout.split()[0].rpartition('@')[2]}" if found.stdout.strip() else image
+
+
+def _foreign() -> list[str]:
+    """Return the images of others that the chart installs, with and without a GPU."""
+    values = ({"recognizers": {"keras": {"serving": {"gpu": gpu}}}} for gpu in (False, True))
+    installed = {image for each in values for image in manifests.images(manifests.objects(manifests.render(CHART, each)))}
+    return sorted(image for image in installed if not image.startswith("marquee-"))
+
+
+def _base() -> str:
+    """Return the image on which the others are built."""
+    (base,) = re.findall(r"(?m)^ARG BASE=(.*)$", (ROOT / "Dockerfile").read_text("utf-8"))
+    return str(base)
 
 
 def _replace(built: Path, out: Path) -> None:

@@ -30,6 +30,12 @@ def objects(rendered: dict[str, str]) -> list[dict[str, Any]]:
     return [document for document in loaded if document]
 
 
+def images(rendered: list[dict[str, Any]]) -> set[str]:
+    """Return the images of all pods of a rendering."""
+    pods = [each["spec"]["template"]["spec"] for each in rendered if each["kind"] == "Deployment"]
+    return {each["image"] for pod in pods for each in (*pod["containers"], *pod.get("initContainers", ()))}
+
+
 def by_component(chart: Path) -> dict[str, str]:
     """Return text by file name: one file per component, one for the rest, and a kustomization."""
     files: dict[str, str] = {}

@@ -2,23 +2,19 @@
 
 import json
 import re
-import shlex
 from typing import Any
 
-import botocore.session
 import pytest
-from botocore import xform_name
 from ruamel.yaml import YAML
 
 from helm.generate import ROOT
-from tests.deploy import charts, manual
+from tests.deploy import charts, manual, schemas
 from tests.support import pages
 
 pytestmark = pytest.mark.slow
 
 _PAGE = ROOT / "docs" / "eks.md"
 _EKS = ROOT / "deploy" / "eks"
-_EVERYWHERE = {"region", "query", "output"}
 _GPU_TAINT = {"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
 
 
@@ -47,28 +43,6 @@ def _gpu_pool() -> dict[str, Any]:
 def test_shell_accepts_the_block(block: str) -> None:
     """Bash parses each block without errors."""
     pages.check_shell(block)
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        each
-        for page in (_PAGE, ROOT / "docs" / "one-host.md")
-        for each in manual.commands(page, "aws")
-        if not re.search("get-login| wait ", each)
-    ],
-)
-def test_aws_has_the_command(command: str) -> None:
-    """The operation and its options are in AWS's own service description, which requires no others."""
-    _, service, operation, *_ = shlex.split(command)
-    model = botocore.session.get_session().get_service_model(service.removesuffix("api"))
-    named = {xform_name(name, "-"): name for name in model.operation_names}
-    shape = model.operation_model(named[operation]).input_shape
-    members = {xform_name(name, "-") for name in shape.members} if shape else set()
-    required = {xform_name(name, "-") for name in shape.required_members} if shape else set()
-    options = set(re.findall(r"(?<=\s--)[a-z-]+", command))
-    assert options - _EVERYWHERE <= members
-    assert required <= options
 
 
 @pytest.mark.parametrize("command", manual.commands(_PAGE, "kubectl"))
@@ -114,17 +88,61 @@ def test_autoscaler_knows_an_empty_gpu_group() -> None:
     assert group["minSize"] == 0
 
 
-def test_roles_match_the_service_accounts() -> None:
-    """Each role is for a service account of the chart, whose annotation names the role."""
+def test_eksctl_accepts_the_cluster() -> None:
+    """The schema of eksctl has every field of the configuration, and eksctl knows its Kubernetes."""
+    (cluster,) = _yaml("cluster.yaml")
+    assert schemas.eksctl_faults(cluster) == []
+    assert cluster["metadata"]["version"] in schemas.eksctl_versions()
+    assert cluster["upgradePolicy"] == {"supportType": "STANDARD"}
+
+
+def test_every_call_of_aws_has_a_role() -> None:
+    """Each role is for a service account of the chart, and has policies that the page makes."""
     (cluster,), (values,) = _yaml("cluster.yaml"), _yaml("values.yaml")
     rendered = charts.render(values)
-    for account in cluster["iam"]["serviceAccounts"]:
-        if account["metadata"]["namespace"] != "marquee":
-            continue
-        service_account = charts.one(rendered, "ServiceAccount", account["metadata"]["name"])
-        assert service_account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"].endswith(
-            f":role/{account['roleName']}"
-        )
+    own = [each for each in cluster["iam"]["podIdentityAssociations"] if each["namespace"] == "marquee"]
+    assert {each["serviceAccountName"] for each in own} == {"marquee-keras", "marquee-rekognition", "marquee-svm"}
+    assert {each["serviceAccountName"] for each in own} < set(charts.names(rendered, "ServiceAccount"))
+    (made,) = re.findall(r"for name in ([a-z ]+); do aws iam create-policy", _PAGE.read_text())
+    attached = {arn.rpartition("/")[2] for each in own for arn in each["permissionPolicyARNs"]}
+    assert attached == {f"marquee-{name}" for name in made.split()}
+
+
+def test_hpas_and_networkpolicies_work() -> None:
+    """The cluster has the metrics server that HPAs read, and a network that enforces NetworkPolicies."""
+    (cluster,) = _yaml("cluster.yaml")
+    addons = {each["name"]: each for each in cluster["addons"]}
+    assert json.loads(addons["vpc-cni"]["configurationValues"]) == {"enableNetworkPolicy": "true"}
+    assert {"metrics-server", "eks-pod-identity-agent"} < set(addons)
+
+
+def test_prometheus_reads_the_monitors_and_rules_of_all_charts() -> None:
+    """The operator's Prometheus does not look for its own chart's objects alone."""
+    (values,) = _yaml("monitoring.yaml")
+    for kind in ("serviceMonitor", "podMonitor", "rule"):
+        assert values["prometheus"]["prometheusSpec"][f"{kind}SelectorNilUsesHelmValues"] is False
+
+
+def test_karpenter_has_what_its_pools_name() -> None:
+    """The role, the subnets and the groups by which Karpenter starts nodes are those that the page makes and tags."""
+    page = _PAGE.read_text()
+    (node_class,) = (each["spec"] for each in _yaml("karpenter.yaml") if each["kind"] == "EC2NodeClass")
+    assert f':role/{node_class["role"]}" --type EC2_LINUX' in page
+    for terms in ("subnetSelectorTerms", "securityGroupSelectorTerms"):
+        ((tag, value),) = node_class[terms][0]["tags"].items()
+        assert f"--tags Key={tag},Value={value}" in page
+    for pool in (each for each in _yaml("karpenter.yaml") if each["kind"] == "NodePool"):
+        assert pool["spec"]["limits"]
+        assert pool["spec"]["template"]["spec"]["nodeClassRef"]["name"] == "marquee"
+
+
+def test_charts_of_others_have_a_version() -> None:
+    """The page installs the same charts tomorrow as today."""
+    calls = [
+        each for each in manual.commands(_PAGE, "helm") if "upgrade --install" in each and "helm/marquee" not in each
+    ]
+    assert len(calls) == 7
+    assert [each for each in calls if "--version" not in each] == []
 
 
 @pytest.mark.parametrize("name", ["models-policy.json", "gallery-policy.json"])

@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -26,7 +27,11 @@ from botocore.model import Shape
 _EVERYWHERE = {"query", "output", "region", "cli-binary-format", "no-cli-pager"}
 _ZIP = "zip-file"
 """The AWS CLI's own option for a function's code."""
-_CUSTOM = {*(("s3", name) for name in ("mb", "rb", "cp", "ls", "rm", "sync")), ("ecr", "get-login-password")}
+_CUSTOM = {
+    *(("s3", name) for name in ("mb", "rb", "cp", "ls", "rm", "sync")),
+    ("ecr", "get-login-password"),
+    ("cloudformation", "deploy"),
+}
 """Commands that are the AWS CLI's own."""
 
 
@@ -76,6 +81,7 @@ def check(command: Sequence[str]) -> None:
         raise UsageError(f"{service} {operation} needs {', '.join(sorted(missing))}")
 
 
+@cache
 def _client(service: str) -> Any:
     try:
         return boto3.Session().client(
@@ -166,11 +172,17 @@ def _value(shape: Shape, values: Sequence[str | bytes], *, raw: bool) -> Any:
         return [_value(shape.member, [value], raw=raw) for value in values]
     (value,) = values
     if shape.type_name == "blob":
-        return value if isinstance(value, bytes) else value.encode() if raw else base64.b64decode(value)
+        return _blob(shape, value, raw=raw)
     assert isinstance(value, str)
     if shape.type_name in ("structure", "map"):
         return json.loads(value) if value.lstrip().startswith("{") else _shorthand(value)
     return {"integer": int, "long": int, "float": float, "double": float}.get(shape.type_name, str)(value)
+
+
+def _blob(shape: Shape, value: str | bytes, *, raw: bool) -> bytes:
+    if shape.serialization.get("streaming"):  # the name of a file
+        return Path(os.fsdecode(value)).read_bytes()
+    return value if isinstance(value, bytes) else value.encode() if raw else base64.b64decode(value)
 
 
 def _shorthand(text: str) -> dict[str, Any]:
@@ -183,8 +195,8 @@ def _literal(text: str) -> str | bool:
     return {"true": True, "false": False}.get(text, text)
 
 
-def _say(text: object, stream: TextIO = sys.stdout) -> None:
-    stream.write(f"{text}\n")
+def _say(text: object, stream: TextIO | None = None) -> None:
+    (stream or sys.stdout).write(f"{text}\n")
 
 
 def _show(response: Any, options: dict[str, list[str]]) -> None:
