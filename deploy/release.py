@@ -62,8 +62,7 @@ def build(out: Path) -> None:
             locked = json.loads((out / f"{name}-{service}.cdx.json").read_text("utf-8"))
             bom = json.dumps(sbom.of_image(_tag(service), locked, found), indent=2)
             (out / f"{name}-image-{service}.cdx.json").write_text(f"{bom}\n", "utf-8")
-    images = [*map(_image, IMAGES), *_foreign(), _base()]
-    (out / "images.txt").write_text("".join(f"{image}\n" for image in images), "utf-8")
+    (out / "images.txt").write_text("".join(f"{image}\n" for image in images()), "utf-8")
     (out / "notes.md").write_text(notes((ROOT / "CHANGELOG.md").read_text("utf-8"), version()), "utf-8")
     sums = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(out.iterdir()))
     (out / SUMS).write_text("".join(sums), "utf-8")
@@ -88,6 +87,11 @@ def notes(changelog: str, version: str) -> str:
         if parts.get(title):
             return f"{parts[title]}\n"
     raise ValueError(f"CHANGELOG.md says nothing of {version}.")
+
+
+def images() -> list[str]:
+    """Return what an installation pulls, and last the image on which Marquee's are built."""
+    return [*map(_image, IMAGES), *_foreign(), _base()]
 
 
 def _chart() -> bytes:
@@ -133,7 +137,9 @@ def _image(service: str) -> str:
 def _foreign() -> list[str]:
     """Return the images of others that the chart installs, with and without a GPU."""
     values = ({"recognizers": {"keras": {"serving": {"gpu": gpu}}}} for gpu in (False, True))
-    installed = {image for each in values for image in manifests.images(manifests.objects(manifests.render(CHART, each)))}
+    installed = {
+        image for each in values for image in manifests.images(manifests.objects(manifests.render(CHART, each)))
+    }
     return sorted(image for image in installed if not image.startswith("marquee-"))
 
 

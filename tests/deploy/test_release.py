@@ -122,10 +122,16 @@ def test_an_image_s_bill_of_materials_has_debian_s_packages(built: Path) -> None
 
 
 def test_images_have_the_chart_s_names(built: Path) -> None:
-    """The list has an image for each service, by the tag that the chart installs."""
+    """The list has an image for each service, by the tag that the chart installs, those of others, and the base."""
     lines = (built / "images.txt").read_text().splitlines()
     names = [line.partition("@")[0] for line in lines]
-    assert names == [f"registry.test/marquee-{name}:{version()}" for name in (*SERVICES, "local")]
+    own = [f"registry.test/marquee-{name}:{version()}" for name in (*SERVICES, "local")]
+    assert names[: len(own)] == own
+    assert names[len(own) :] == [
+        "tensorflow/serving:2.19.1",
+        "tensorflow/serving:2.19.1-gpu",
+        "python:3.11-slim-bookworm",
+    ]
 
 
 def test_notes_are_the_changelog_s(built: Path) -> None:
