@@ -1,6 +1,6 @@
 """Measure Marquee in KUBECONFIG's cluster: its start, autoscalers that come and go, and updates on GPUs.
 
-usage: PYTHONPATH=. python bench/cluster.py
+usage: PYTHONPATH=. [MARQUEE_LOAD_RATE=50 MARQUEE_LOAD_RETRIES=0] python bench/cluster.py
 
 Needs the same images as `make test-cluster`. The first node is labelled and advertises GPUs that nothing uses: the
 stand-in for TensorFlow Serving runs. Without a metrics server and KEDA's operator, it measures whether Helm leaves the

@@ -88,6 +88,11 @@ def pod_names(component: str, namespace: str = NAMESPACE) -> list[str]:
     return [each["metadata"]["name"] for each in pods(component, namespace)]
 
 
+def is_ready(pod: Object) -> bool:
+    """Return whether a pod's containers are all ready."""
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", []))
+
+
 def containers(component: str) -> dict[str, Object]:
     """Return name → container of the component's Deployment, init containers included."""
     (deployment,) = get("deployments", f"--field-selector=metadata.name=marquee-{component}")

@@ -84,7 +84,7 @@ def test_wrong_release_leaves_the_old_pods(wrong: str) -> None:
     try:
         wait_until(lambda: any(_is_stuck(each) for each in cluster.pods("gateway")))
         assert old <= set(cluster.pod_names("gateway"))
-        assert all(_is_ready(each) for each in cluster.pods("gateway") if each["metadata"]["name"] in old)
+        assert all(cluster.is_ready(each) for each in cluster.pods("gateway") if each["metadata"]["name"] in old)
     finally:
         cluster.helm("rollback", "--wait", "--timeout=180s")
 
@@ -97,8 +97,8 @@ def test_killed_processes_restart(component: str) -> None:
     name = cluster.pod_names(component)[0]
     for container in _running(name):
         cluster.run("node-ctr", "tasks", "kill", "--signal", "SIGKILL", container)
-    wait_until(lambda: not _is_ready(_pod(name)) or _restarts(name) > 0)
-    wait_until(lambda: _is_ready(_pod(name)))
+    wait_until(lambda: not cluster.is_ready(_pod(name)) or _restarts(name) > 0)
+    wait_until(lambda: cluster.is_ready(_pod(name)))
 
 
 def _calls(pod: str) -> float:
@@ -116,10 +116,6 @@ def _evict(name: str) -> None:
 def _pod(name: str) -> cluster.Object:
     pod: cluster.Object = json.loads(cluster.kubectl("get", "pod", name, "--output=json"))
     return pod
-
-
-def _is_ready(pod: cluster.Object) -> bool:
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", []))
 
 
 def _is_stuck(pod: cluster.Object) -> bool:

@@ -30,7 +30,7 @@ def test_pod_waits_for_a_gpu_node_and_is_replaced_on_its_only_gpu() -> None:
         cluster.wait_for_rollout("keras", 90)
         before = cluster.pod_names("keras")
         gpu.request_gpus(1, _CHANGE, "--wait", "--timeout=120s")
-        assert all(_is_ready(each) for each in cluster.pods("keras"))
+        assert all(cluster.is_ready(each) for each in cluster.pods("keras"))
         assert not set(before) & set(cluster.pod_names("keras"))
 
 
@@ -47,7 +47,3 @@ def test_two_pods_are_replaced_on_two_gpus_without_a_gap() -> None:
 def _replace() -> None:
     gpu.request_gpus(2, _CHANGE)
     cluster.wait_for_rollout("keras")
-
-
-def _is_ready(pod: cluster.Object) -> bool:
-    return any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"]["conditions"])
