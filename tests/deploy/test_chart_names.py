@@ -8,7 +8,7 @@ import pytest
 
 from tests.deploy import charts
 
-_LONG = "a-release-whose-name-has-as-many-letters-as-helm-admi"
+_LONG = "a-release-whose-name-has-all-letters-that-helm-admits"
 _PROD, _TEST = (f"face-recognition-of-a-large-company-{stage}" for stage in ("production", "preproduction"))
 _RECOGNIZER = "actors-of-the-silent-era-in-black-and-white-with-many-subtitles"
 _EVERYTHING = {
