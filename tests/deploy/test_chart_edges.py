@@ -36,10 +36,12 @@ def test_keda_scales_on_prometheus() -> None:
     assert "HorizontalPodAutoscaler" not in {each["kind"] for each in objects}
 
 
-def test_budget_depends_on_the_minimum_of_pods() -> None:
-    """With a minimum of one pod there is no disruption budget, whatever `replicas` says."""
-    objects = charts.render({"gateway": {"autoscaling": {"type": "hpa", "minReplicas": 1}}})
-    assert "marquee-gateway" not in charts.names(objects, "PodDisruptionBudget")
+def test_budget_depends_on_the_most_pods_there_may_be() -> None:
+    """What may scale from one pod to ten has a disruption budget; what never has two pods does without."""
+    for most, budgeted in ((10, True), (1, False)):
+        scaling = {"type": "hpa", "minReplicas": 1, "maxReplicas": most}
+        objects = charts.render({"gateway": {"autoscaling": scaling}})
+        assert ("marquee-gateway" in charts.names(objects, "PodDisruptionBudget")) == budgeted
 
 
 def test_pod_monitor_finds_all_pods_and_tensorflow_serving() -> None:

@@ -128,12 +128,6 @@ annotations:
 {{- toYaml $all -}}
 {{- end -}}
 
-{{/* Whether a component can have more than one pod; "true" or nothing. Takes its values. */}}
-{{- define "marquee.several" -}}
-{{- $fewest := ternary .replicas .autoscaling.minReplicas (eq .autoscaling.type "none") -}}
-{{- if gt (int $fewest) 1 -}}true{{- end -}}
-{{- end -}}
-
 {{/* The most pods that a component may have at once. Takes its values. */}}
 {{- define "marquee.mostPods" -}}
 {{- ternary .replicas .autoscaling.maxReplicas (eq .autoscaling.type "none") | int | max 1 -}}
