@@ -131,8 +131,8 @@ async def test_proxies_are_trusted_by_addresses_of_both_kinds(tmp_path: Path) ->
             await answering(running)
             async with client(running) as browser:
                 await browser.get("/", headers={"X-Forwarded-For": "192.0.2.7"})
-            (line,) = (line for line in running.lines() if line["event"] == "request")
-            assert re.fullmatch(peer, str(line["peer"]))
+            await until(lambda running=running: running.lines()[-1]["event"] == "request")
+            assert re.fullmatch(peer, str(running.lines()[-1]["peer"]))
 
 
 async def _serial(running: Running, context: ssl.SSLContext) -> object:
