@@ -136,6 +136,19 @@ def test_karpenter_has_what_its_pools_name() -> None:
         assert pool["spec"]["template"]["spec"]["nodeClassRef"]["name"] == "marquee"
 
 
+@pytest.mark.parametrize("chart", ["aws-load-balancer-controller", "cert-manager", "karpenter"])
+def test_charts_of_others_know_their_values(chart: str) -> None:
+    """What the page sets of a chart is among the chart's values."""
+    (call,) = (each for each in manual.commands(_PAGE, "helm") if f" --install {chart} " in each)
+    keys = [key.split("[")[0] for key in re.findall(r"--set \"?([\w.\[\]]+)=", call)]
+    assert keys
+    for key in keys:
+        values: Any = schemas.chart_values(chart)
+        for part in key.split("."):
+            assert part in values, key
+            values = values[part]
+
+
 def test_charts_of_others_have_a_version() -> None:
     """The page installs the same charts tomorrow as today."""
     calls = [

@@ -31,6 +31,12 @@ _DEFINITIONS = {
     "sigs.k8s.io/karpenter": "pkg/apis/crds/karpenter.sh_*.yaml",
 }
 """Module → its definitions, of which each kind has one."""
+_CHARTS = {
+    "aws-load-balancer-controller": "sigs.k8s.io/aws-load-balancer-controller helm/aws-load-balancer-controller",
+    "cert-manager": "github.com/cert-manager/cert-manager deploy/charts/cert-manager",
+    "karpenter": "github.com/aws/karpenter-provider-aws charts/karpenter",
+}
+"""Chart → the module that has it, and where."""
 
 
 def faults(custom: Object) -> list[str]:
@@ -54,6 +60,12 @@ def eksctl_faults(config: Object) -> list[str]:
 def eksctl_versions() -> set[str]:
     """Return the versions of Kubernetes that eksctl has a name for."""
     return set(re.findall(r"\tVersion1_\d+ += \"([\d.]+)\"", (_eksctl() / "types.go").read_text("utf-8")))
+
+
+def chart_values(chart: str) -> Object:
+    """Return the default values of a chart. Raises KeyError if no module has it."""
+    module, _, place = _CHARTS[chart].partition(" ")
+    return dict(YAML(typ="safe").load(_folders()[module] / place / "values.yaml"))
 
 
 def _eksctl() -> Path:
