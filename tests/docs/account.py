@@ -13,6 +13,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import boto3
 from moto import mock_aws, settings
@@ -129,8 +130,7 @@ class Account:
 @contextmanager
 def account(checkout: Path, programs: Path) -> Iterator[Account]:
     """Put the programs into a folder; yield the Account that they call, with a zone."""
-    wait, settings.ACM_VALIDATION_WAIT = settings.ACM_VALIDATION_WAIT, -1
-    with mock_aws():
+    with mock.patch.object(settings, "ACM_VALIDATION_WAIT", -1), mock_aws():
         _client("route53").create_hosted_zone(Name=ZONE, CallerReference="1")
         account = Account(checkout)
         address = str(programs / "socket")
@@ -143,7 +143,6 @@ def account(checkout: Path, programs: Path) -> Iterator[Account]:
         (programs / "marquee").chmod(0o755)
         with _server(address, account.run):
             yield account
-    settings.ACM_VALIDATION_WAIT = wait
 
 
 def _marquee() -> str:
