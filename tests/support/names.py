@@ -314,6 +314,7 @@ _CONSTANTS_OF_OTHERS = {
     *("AUTO", "DEFAULT", "FAILED_ARN"),  # Rekognition's, and an ARN to put in
     *("TF_FORCE_GPU_ALLOW_GROWTH", "WARMUP_BATCHES"),  # TensorFlow's
     *("PEER_DID_NOT_RETURN_A_CERTIFICATE", "NOT_SERVING"),  # of BoringSSL and of gRPC's health
+    "ORT_DISABLE_TELEMETRY",  # onnxruntime's
     "PATIENCE",  # of our tests
 }
 _PLACEHOLDERS = {"BUCKET", "FILE", "HOST", "LABEL", "LIST", "NAME", "NAMESPACE", "PATH", "PEOPLE", "PREFIX", "TABLE"}

@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
-from onnxruntime.capi import onnxruntime_pybind11_state as states
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from local.tf_serving.errors import invalid
 from local.tf_serving.models.model import SIGNATURE, check_types
 from local.tf_serving.tensors import number_of
 from services.keras.serving.tensors import Array
+from services.runtime.images import session
 
+_onnxruntime = session.onnxruntime()
 _METHOD = "tensorflow/serving/predict"
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -23,18 +23,19 @@ _DTYPES = {
     "tensor(int64)": np.int64,
     "tensor(string)": np.object_,
 }
-_BROKEN = (states.Fail, states.InvalidArgument, states.InvalidGraph, states.InvalidProtobuf, states.NotImplemented)
+_errors = _onnxruntime.capi.onnxruntime_pybind11_state
+_BROKEN = (_errors.Fail, _errors.InvalidArgument, _errors.InvalidGraph, _errors.InvalidProtobuf, _errors.NotImplemented)
 
 
 class OnnxModel:
     """A Model whose signature has the names of the graph's inputs and outputs."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        options = onnxruntime.SessionOptions()
+        options = _onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors are raised; onnxruntime need not print them too
         try:
-            self._session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            self._session = _onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         except _BROKEN as exc:
             raise OSError(f"{path} cannot be loaded: {exc}") from exc
         try:
@@ -51,7 +52,7 @@ class OnnxModel:
         check_types(inputs, self.signatures[signature])
         try:
             results: list[Array] = self._session.run(list(outputs), dict(inputs))
-        except states.InvalidArgument as exc:
+        except _errors.InvalidArgument as exc:
             raise invalid(str(exc)) from exc
         return results
 

@@ -7,7 +7,6 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import tensorflow as tf
 from PIL import Image, UnidentifiedImageError
 
@@ -16,6 +15,7 @@ from services.keras.convert import export
 from services.keras.convert.load import SIGNATURE, LoadedModel
 from services.keras.convert.model_file import ModelProblem
 from services.keras.preprocess import Pixels
+from services.runtime.images.session import onnxruntime
 
 _TOLERANCES = {"SavedModel": 1e-5, "ONNX copy": 1e-4}
 """Maximum difference of a score; onnxruntime adds in another order than TensorFlow."""
@@ -57,7 +57,7 @@ def difference(folder: Path, pixels: Pixels, expected: Scores) -> float:
 
 def onnx_difference(path: Path, pixels: Pixels, expected: Scores) -> float:
     """Return the maximum difference of the ONNX graph's scores. Raises ModelProblem, or what onnxruntime raises."""
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    session = onnxruntime().InferenceSession(path, providers=["CPUExecutionProvider"])
     scores = _by_batches(lambda batch: session.run([export.OUTPUT], {export.INPUT: batch})[0], pixels)
     return _checked("ONNX copy", scores, expected)
 
