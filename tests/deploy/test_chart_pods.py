@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from helm.generate import CHART
+from helm.generate import CHART, ROOT
 from tests.deploy import charts
+from tests.support import pages
 
 pytestmark = pytest.mark.slow
 _GPU_POD = "marquee-keras"
@@ -86,6 +87,13 @@ def test_probes_can_be_changed_by_key_or_replaced() -> None:
         "failureThreshold": 6,
     }
     assert "readinessProbe" not in tensorflow
+
+
+def test_page_on_foreign_recognizers_is_what_the_chart_takes() -> None:
+    """The entry that docs/new-recognizer.md shows is asked for the health of the whole server, on its own port."""
+    (shown,) = [each for each in pages.blocks(ROOT / "docs" / "new-recognizer.md") if each.language == "yaml"]
+    pod = charts.pod(charts.render(YAML(typ="safe", pure=True).load(shown.text)), "marquee-actors")
+    assert charts.containers(pod)["actors"]["livenessProbe"]["grpc"] == {"port": 50051, "service": ""}
 
 
 def test_gpu_can_be_a_part_of_one_and_need_a_runtime() -> None:
