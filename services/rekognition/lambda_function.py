@@ -59,7 +59,7 @@ def lambda_handler(event: Any, context: Any) -> _Result:
     deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - _RESPONSE_SECONDS
     if isinstance(event, list):  # EventBridge Pipes sends the messages of SQS without a frame
         event = {"Records": event}
-    bind_contextvars(request_id=context.aws_request_id, caller=_sender_of(event))
+    bind_contextvars(request_id=getattr(context, "aws_request_id", None), caller=_sender_of(event))
     if queue.is_queued(event):
         return asyncio.run(_recognize_messages(queue.messages(event), deadline))
     if batch.is_job(event):
