@@ -67,6 +67,18 @@ def test_gpu_nodes_have_the_charts_labels() -> None:
     assert wanted.items() <= _gpu_pool()["metadata"]["labels"].items()
 
 
+def test_images_are_where_the_page_pushes_them() -> None:
+    """Marquee's images come from the registry, and TensorFlow Serving, of the chart's version, from Docker Hub."""
+    (values,) = _yaml("values.yaml")
+    (default,) = YAML(typ="safe", pure=True).load_all(ROOT / "helm" / "marquee" / "values.yaml")
+    serving = default["recognizers"]["keras"]["serving"]["image"]
+    assert values["recognizers"]["keras"]["serving"]["image"] == {k: f"docker.io/{name}" for k, name in serving.items()}
+    (pushed,) = re.findall(r"for name in ([\w ]+); do docker push", _PAGE.read_text("utf-8"))
+    mirrored = {f"{values['images']['registry']}/marquee-{name}" for name in pushed.split()}
+    images = {each["image"] for pod in _pods().values() for each in charts.containers(pod).values()}
+    assert {image.rpartition(":")[0] for image in images} <= mirrored | {"docker.io/tensorflow/serving"}
+
+
 def test_only_keras_tolerates_the_taint() -> None:
     """GPU nodes are tainted, and only the pod that needs the GPU tolerates the taint."""
     assert _gpu_group()["taints"] == [_GPU_TAINT]
