@@ -47,7 +47,11 @@ def _container(objects: list[charts.Object], name: str) -> charts.Object:
         ({"env": {"MARQUEE_REKOGNITION_DAILY_CAP_USD": "0"}}, ["at most $0 a day"], ["$5"]),
         ({"env": {"MARQUEE_REKOGNITION_DAILY_CAP_USD": 0}}, ["at most $0 a day"], ["$5"]),
         ({"env": {"MARQUEE_REKOGNITION_DAILY_CAP_USD": 0.5}}, ["at most $0.5 a day"], []),
-        ({"env": {"MARQUEE_REKOGNITION_DAILY_CAP_USD": "unlimited"}}, ["without a cap"], ["at most", "equal part"]),
+        (
+            {"env": {"MARQUEE_REKOGNITION_DAILY_CAP_USD": "unlimited"}},
+            ["without a cap"],
+            ["spends at most", "equal part"],
+        ),
         ({"env": {"MARQUEE_REKOGNITION_TABLE": "money"}}, ["at most $5 a day", "together, in a table"], ["equal part"]),
         ({"env": {"MARQUEE_REKOGNITION_ENDPOINT_URL": "http://stand-in"}}, [], ["a day", "equal part"]),
         (
