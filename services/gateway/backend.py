@@ -44,7 +44,7 @@ _REFUSALS = frozenset(
 _REASONS = frozenset(
     {reason for _, reason in status.TABLE.values()}
     | {reason for reason, _ in _NETWORK.values()}
-    | {"INTERNAL", "GATEWAY_REFUSED", "NO_RECOGNIZER_ANSWERED", "RECOGNIZER_FAILED", "SHED"}
+    | {"INTERNAL", "GATEWAY_REFUSED", "NO_RECOGNIZER_ANSWERED", "SHED", status.FOREIGN}
 )
 """Reasons that are shown in metrics; others come from anywhere."""
 _ANSWERED = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL))
@@ -129,7 +129,7 @@ class Backend:
             code = _Code.INTERNAL
             logger.exception("unforeseen", recognizer=self.name)
             message = f"{self.name} could not be called, or its answer not be read. The gateway's log has the details."
-            return self._failure(method, status.make(_Code.INTERNAL, "RECOGNIZER_FAILED", message))
+            return self._failure(method, status.make(_Code.INTERNAL, status.FOREIGN, message))
         finally:
             span.end(code)
 
@@ -189,7 +189,7 @@ class Backend:
         if code is not _Code.UNIMPLEMENTED:  # recognizers that do not enroll answer so
             facts = {"diagnosis": diagnosis} if diagnosis else {}
             logger.warning("recognizer failed", recognizer=self.name, code=code.name, error=original.message, **facts)
-        reason, words = _NETWORK.get(code, ("RECOGNIZER_FAILED", f"failed: {original.message}"))
+        reason, words = _NETWORK.get(code, (status.FOREIGN, f"failed: {original.message}"))
         if diagnosis:
             words = f"cannot be called: {diagnosis}."
         return status.make(code, reason, f"{self.name} {words}", recognizer=self.name)

@@ -104,8 +104,13 @@ _SERVERS_CODES = frozenset(
     (
         *(_Code.UNKNOWN, _Code.DEADLINE_EXCEEDED, _Code.RESOURCE_EXHAUSTED, _Code.FAILED_PRECONDITION),
         *(_Code.INTERNAL, _Code.UNAVAILABLE, _Code.DATA_LOSS),
+        _Code.OK,  # of a recognizer that is unavailable and does not say why
     )
 )
+FOREIGN = "RECOGNIZER_FAILED"
+"""Reason of what a recognizer, or a proxy before it, answers without giving one."""
+_UNSERVED = frozenset((_Code.PERMISSION_DENIED, _Code.UNIMPLEMENTED))
+"""Codes, without a reason, of what is no recognizer or does not let the gateway in: its callers cannot cause that."""
 _FAULTS: dict[str, Fault] = {
     TABLE[errors.RateExceeded][1]: "caller",
     TABLE[errors.CallerBudgetExhausted][1]: "caller",
@@ -313,8 +318,10 @@ def fault_of(status: status_pb2.Status) -> Fault:
     ]
     if inner:
         return max(inner, key=FAULTS.index)
-    fault = _FAULTS.get(reason_of(status))
-    return fault or ("server" if code_of(status) in _SERVERS_CODES else "caller")
+    code, reason = code_of(status), reason_of(status)
+    if code in _SERVERS_CODES or (reason == FOREIGN and code in _UNSERVED):
+        return _FAULTS.get(reason, "server")
+    return _FAULTS.get(reason, "caller")
 
 
 def _info(status: status_pb2.Status) -> error_details_pb2.ErrorInfo:

@@ -106,6 +106,17 @@ def test_a_failure_is_somebodys(faults: list[type[errors.DomainError]], whose: s
     assert status.fault_of(status_pb2.Status(code=299)) == "server"
 
 
+@pytest.mark.parametrize(
+    ("code", "whose"),
+    [("PERMISSION_DENIED", "server"), ("UNIMPLEMENTED", "server"), ("OK", "server"), ("INVALID_ARGUMENT", "caller")],
+)
+def test_what_keeps_a_gateway_out_is_no_callers_fault(code: str, whose: str) -> None:
+    """A recognizer that a proxy does not let the gateway reach, or that is none, fails by its operator's fault."""
+    failed = status.make(grpc.StatusCode[code], status.FOREIGN, "It failed.")
+    assert status.fault_of(failed) == whose
+    assert status.fault_of(status_pb2.Status(code=status.number(grpc.StatusCode.UNIMPLEMENTED))) == "caller"
+
+
 def test_a_number_that_grpc_does_not_know_is_unknown() -> None:
     """A status whose code gRPC does not know, as another system may send, becomes UNKNOWN."""
     assert status.code_of(status_pb2.Status(code=299)) is grpc.StatusCode.UNKNOWN
