@@ -272,16 +272,21 @@ class Method:
 
     def begin(self) -> None:
         """Count the start of a call."""
-        for fault in status.FAULTS:
-            _failed.labels(self.name, fault)  # from 0 on, so that Prometheus sees the first one, too
+        _failures(self.name)
         _started.labels(self.type, self.service, self.name).inc()
 
     def end(self, code: grpc.StatusCode, seconds: float, fault: status.Fault | None = None) -> None:
         """Count the end of a call; the code says whose fault a failure is unless `fault` does."""
         if code is not grpc.StatusCode.OK:
-            _failed.labels(self.name, fault or status.fault_of(status_pb2.Status(code=status.number(code)))).inc()
+            _failures(self.name)[fault or status.fault_of(status_pb2.Status(code=status.number(code)))].inc()
         _handled.labels(self.type, self.service, self.name, code_name(code)).inc()
         _seconds.labels(self.type, self.service, self.name).observe(seconds)
+
+
+@cache
+def _failures(method: str) -> dict[status.Fault, Counter]:
+    """Return what counts the method's failures by fault: from 0 on, so that Prometheus sees the first one, too."""
+    return {fault: _failed.labels(method, fault) for fault in status.FAULTS}
 
 
 def code_name(code: grpc.StatusCode) -> str:
