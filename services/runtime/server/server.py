@@ -19,7 +19,7 @@ from services.runtime.doors.door import Door
 from services.runtime.doors.settings import netloc
 from services.runtime.doors.watch import Watched, watch
 from services.runtime.errors import DomainError
-from services.runtime.limits import MAX_MESSAGE_BYTES, MIB
+from services.runtime.limits import MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES, MIB
 from services.runtime.server import health, metrics, reflection, tracing
 from services.runtime.server.calls import CallInterceptor
 from services.runtime.settings import Settings
@@ -183,8 +183,9 @@ async def _is_loaded(service: Service, stop: asyncio.Event) -> bool:
 def _options(settings: Settings) -> list[tuple[str, int]]:
     return [
         *LIMITS,
-        # Calls that run then may end: no grace is set, since a deadline of a minute would outlast any shorter one.
         ("grpc.max_connection_age_ms", settings.max_connection_age_seconds * 1000),
+        # Calls that run then may end, whatever their deadline. Watches have none, and would keep a connection for ever.
+        ("grpc.max_connection_age_grace_ms", int(MAX_DEADLINE_SECONDS * 1000)),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
