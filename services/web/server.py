@@ -123,7 +123,7 @@ class _Server(uvicorn.Server):
 
 def _place(config: uvicorn.Config) -> dict[str, Any]:
     """Return where to listen: asyncio alone would not take IPv4 on `::`, as gRPC and the metrics do."""
-    if config.host != "::":
+    if config.host != "::" or not socket.has_dualstack_ipv6():
         return {"host": config.host, "port": config.port}
     return {"sock": socket.create_server(("::", config.port), family=socket.AF_INET6, dualstack_ipv6=True)}
 
