@@ -46,6 +46,7 @@ _failed = Counter("marquee_failed_calls", "Total failed RPCs, by whose fault it 
 _FAREWELL_SECONDS = 1.0
 _CLOCK_SECONDS = 0.05
 """A caller's time is up before it is here: it does not count the way of the request."""
+_NO_METHOD = status_pb2.Status(code=status.number(grpc.StatusCode.UNIMPLEMENTED), message="Method not found!")
 _INTERNET = frozenset({"ipv4", "ipv6"})
 _FORWARDED_KEY, _MAX_FORWARDED = "x-forwarded-for", 500
 _deadline: ContextVar[float] = ContextVar("deadline")
@@ -141,7 +142,7 @@ async def _refuse_unknown(messages: AsyncIterator[bytes], context: Context) -> N
     """End a call of a method that there is not, as gRPC itself does, but with a line in the log."""
     del messages
     async with _observed(Method.of("", None), context):
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
+        await _abort(context, _NO_METHOD)
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,13 @@ import grpc
 import structlog
 from google.protobuf import descriptor_pool, message_factory, text_format
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.rpc import code_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.runtime.errors import InvalidRequest, Overloaded
 from services.runtime.limits import MAX_NAME
 from services.runtime.server.calls import Context
+from services.runtime.status import StatusError
 
 logger = structlog.get_logger()
 SERVICE = "grpc.health.v1.Health"
@@ -87,13 +89,16 @@ class _Servicer(health_pb2_grpc.HealthServicer):  # type: ignore[misc] # gRPC pu
         self.update({})
 
     async def Check(  # noqa: N802 - gRPC's name
-        self, request: health_pb2.HealthCheckRequest, context: Context
+        self,
+        request: health_pb2.HealthCheckRequest,
+        context: Context,  # noqa: ARG002 - gRPC's signature
     ) -> health_pb2.HealthCheckResponse:
-        """Return the status of the name. Aborts with NOT_FOUND. Raises InvalidRequest."""
+        """Return the status of the name. Raises InvalidRequest, StatusError with NOT_FOUND."""
         _check_name(request.service)
         if request.service not in self.statuses:
             names = ", ".join(filter(None, self.statuses))
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"No health is kept under this name. Names: {names}.")
+            message = f"No health is kept under this name. Names: {names}."
+            raise StatusError(status_pb2.Status(code=code_pb2.NOT_FOUND, message=message))
         return health_pb2.HealthCheckResponse(status=self.statuses[request.service])
 
     async def List(self, request: Any, context: Context) -> Any:  # noqa: ARG002, N802 - gRPC's signature

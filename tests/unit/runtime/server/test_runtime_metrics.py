@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from marquee.v1 import recognizer_pb2_grpc
 from services.runtime.errors import BudgetExhausted, ObjectNotFound, Overloaded
@@ -125,6 +126,23 @@ async def test_counts_streams() -> None:
     async with leaf(Scripted()) as address, stub(address) as client:
         _ = [message async for message in client.StreamRecognizeImage(request())]
     assert streamed() == 1
+
+
+async def test_callers_who_do_not_wait_for_a_refusal() -> None:
+    """A call that is cancelled while it is refused is no failure of the server's, and no error in its log."""
+    ours = Counted("marquee_failed_calls_total", grpc_method="unknown", fault="server")
+    with capture_logs() as logs:
+        async with leaf(Scripted()) as address, grpc.aio.insecure_channel(address) as channel:
+            ask = channel.unary_unary("/marquee.v1.RecognizerService/Guess")
+            for moment in range(100):
+                call = ask(b"", wait_for_ready=True)
+                await asyncio.sleep(moment * 5e-5)
+                call.cancel()
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await ask(b"")
+    assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    assert ours() == 0
+    assert [line for line in logs if line["log_level"] == "error"] == []
 
 
 async def test_counts_cancelled_streams() -> None:
