@@ -62,9 +62,7 @@ def is_inside(box: Box) -> bool:
 
 def iou(one: Box, other: Box) -> float:
     """Return the intersection over union: 0 (apart, or both empty) to 1 (equal)."""
-    common = intersection(one, other)
-    union = area(one) + area(other) - common
-    return common / union if union > 0 else 0.0
+    return Corners.of(one).iou(Corners.of(other))
 
 
 def share_of_smaller(one: Box, other: Box) -> float:
