@@ -1,6 +1,9 @@
 """The content of values.schema.json. The servers' own settings come from their code."""
 
 from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
 
 from helm.numbers import Schema, integer, lenient, number
 from services.gateway.config import BackendConfig
@@ -16,7 +19,7 @@ LEAVES: dict[str, type[LeafSettings]] = {name: settings_of(name)[0] for name in 
 def schema() -> Schema:
     """Return the JSON Schema, draft 7, which every helm 3 and 4 reads."""
     entry = BackendConfig.model_json_schema(ref_template="#/definitions/{model}")
-    return {
+    whole: Schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the chart marquee",
         "definitions": {**entry.pop("$defs", {}), "Probe": _PROBE},
@@ -44,6 +47,32 @@ def schema() -> Schema:
             extraObjects={"type": "array", "items": {"type": ["object", "string"]}},
         ),
     }
+    return _demand(whole, _defaults())
+
+
+def _defaults() -> dict[str, Any]:
+    """Return the chart's values that have no other behind them, as the gateway's have those of `defaults`."""
+    text = (Path(__file__).parent / "marquee" / "values.yaml").read_text("utf-8")
+    values: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
+    del values["recognizers"]
+    for name in ("gateway", "web"):
+        values[name] = {key: value for key, value in values[name].items() if key not in values["defaults"]}
+    return values
+
+
+def _demand(schema_: Schema, values: dict[str, Any]) -> Schema:
+    """Refuse values that lack what templates read, as after a null, or --reuse-values from an older chart."""
+    properties = schema_["properties"]
+    filled = {name: value for name, value in values.items() if not _may_lack(properties[name], value)}
+    inner = {name: _demand(properties[name], value) for name, value in filled.items() if isinstance(value, dict)}
+    required = {"required": sorted(filled)} if filled else {}
+    return {**schema_, **required, "properties": {**properties, **inner}}
+
+
+def _may_lack(schema_: Schema, value: Any) -> bool:
+    may_be_null = "null" in schema_.get("type", ())
+    is_open = isinstance(value, list) or (isinstance(value, dict) and "properties" not in schema_)
+    return not value or may_be_null or is_open
 
 
 def _web() -> Schema:
@@ -113,9 +142,7 @@ def _workload(*settings: type[ProcessSettings]) -> dict[str, Schema]:
         "strategy": _object(type={"enum": ["RollingUpdate", "Recreate"]}, rollingUpdate=_STEPS),
         "serviceAccount": _object(create=_BOOLEAN, name=_NAME, annotations=_TEXTS),
         "autoscaling": _AUTOSCALING,
-        "podDisruptionBudget": _object(
-            enabled=_BOOLEAN, maxUnavailable=_COUNT_OR_PERCENT | {"pattern": "^([1-9][0-9]*|[0-9]+%)$"}
-        ),
+        "podDisruptionBudget": _object(enabled=_BOOLEAN, maxUnavailable=_COUNT_OR_PERCENT),
         "zoneSpread": {"enum": ["ScheduleAnyway", "DoNotSchedule", "none"]},
         "antiAffinity": {"enum": ["preferred", "required", "none"]},
         "affinity": _object(nodeAffinity=_ANY_OBJECT, podAffinity=_ANY_OBJECT),
@@ -170,8 +197,8 @@ _TAG: Schema = {"type": "string", "pattern": "^[A-Za-z0-9_.-]{0,128}$"}
 _DIGEST: Schema = {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"}
 _DURATION: Schema = {"type": "string", "pattern": "^[0-9]+(ms|s|m)$"}
 _QUANTITY: Schema = {"type": ["string", "number"], "pattern": r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"}
-_COUNT_OR_PERCENT: Schema = {"type": ["integer", "string"], "minimum": 1, "pattern": "^[0-9]+%$"}
-_STEP: Schema = {**_COUNT_OR_PERCENT, "minimum": 0}
+_COUNT_OR_PERCENT: Schema = {"type": ["integer", "string"], "minimum": 1, "pattern": "^([1-9][0-9]*|[0-9]+%)$"}
+_STEP: Schema = {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+%?$"}
 _STEPS = _object(maxSurge=_STEP, maxUnavailable=_STEP)
 _ANY_OBJECT: Schema = {"type": "object"}
 _OBJECTS = _list(_ANY_OBJECT)
@@ -200,8 +227,13 @@ _FAMILIES: Schema = {**_list({"enum": ["IPv4", "IPv6"]}), "uniqueItems": True}
 _WITHIN = [text for bucket in BUCKETS for text in (str(float(bucket)), bucket)]
 _QUANTITIES: Schema = {"type": "object", "additionalProperties": _QUANTITY}
 _RESOURCES = _object(requests=_QUANTITIES, limits=_QUANTITIES, claims=_OBJECTS)
+# A host and maybe a path, without a scheme.
+_REGISTRY: Schema = {
+    "type": "string",
+    "pattern": r"^(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[a-z0-9._-]+)*/?)?$",
+}
 _IMAGES = _object(
-    registry=_TEXT,
+    registry=_REGISTRY,
     tag=_TAG,
     pullPolicy={"enum": ["Always", "IfNotPresent", "Never"]},
     pullSecrets=_list(_object(name=_NAME)),

@@ -128,9 +128,22 @@ def test_numbers_may_be_texts() -> None:
         values["recognizers"]["svm"]["gateway"] = {"timeout": 2.5, "max_in_flight": 9}
         values |= {"podMonitor": {"enabled": True}, "alerts": values["alerts"] | {"enabled": True}}
         values["priorityClass"]["create"] = True
+        values["gateway"]["probes"] = {"liveness": {"failureThreshold": 3, "httpGet": {"path": "/", "port": 8080}}}
+        values["gateway"]["strategy"] = {"rollingUpdate": {"maxSurge": 2, "maxUnavailable": 0}}
         texts = dict(_as_texts(values))
         assert texts["alerts"]["availability"] == "0.999"
         assert charts.render(texts) == charts.render(values)
+
+
+def test_values_that_are_empty_may_be_null() -> None:
+    """A null in place of an empty map or list, which templates read, gives the same objects."""
+    values = YAML(typ="safe", pure=True).load((CHART / "values.yaml").read_text("utf-8"))
+    assert charts.render(_without_empty(values)) == charts.render()
+
+
+def _without_empty(part: charts.Object) -> charts.Object:
+    part = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in part.items()}
+    return {key: None if value in ("", {}, []) else value for key, value in part.items()}
 
 
 def _as_texts(part: charts.Object) -> Iterator[tuple[str, Any]]:

@@ -164,13 +164,6 @@ def test_client_certificates_reach_the_pods() -> None:
     assert not {"GRPCRoute", "BackendTLSPolicy"} & {each["kind"] for each in objects}
 
 
-def test_values_of_an_earlier_version_have_no_route() -> None:
-    """Without a word of routes, as after `helm upgrade --reuse-values`, there is none."""
-    objects = charts.render(_TOKEN | {"route": None, "web": _PAGE | {"route": None, "ingress": _INGRESS}})
-    assert not [each for each in objects if each["kind"].endswith("Route")]
-    assert "https://faces.example.com" in charts.text("NOTES.txt", _OPEN | {"route": None, "ingress": _INGRESS})
-
-
 def test_services_say_which_http_2_is_without_tls() -> None:
     """Gateways and meshes take a plaintext port for HTTP/2 by the word that Kubernetes has for it, and no other."""
 

@@ -1,6 +1,6 @@
 {{/* Whether the mode makes callers show who they are, over TLS; "true" or nothing. */}}
 {{- define "marquee.closed" -}}
-{{- if ne (.Values.auth.mode | required "auth.mode: say anonymous, token or mtls") "anonymous" -}}true{{- end -}}
+{{- if ne .Values.auth.mode "anonymous" -}}true{{- end -}}
 {{- end -}}
 
 {{/* Whether a component speaks TLS; "true" or nothing. Takes (list root values). */}}
@@ -105,13 +105,13 @@ MARQUEE_JWT_JWKS_URL: {{ $auth.jwt.jwksUrl | quote }}
 {{- if not $auth.allowAnonymousIngress -}}
 {{- $remedy := "set auth.mode to token or mtls, or auth.allowAnonymousIngress to true" -}}
 {{- range $key, $edge := dict "ingress" $values.ingress "route" $values.route -}}
-{{- if ($edge).enabled }}{{ fail (printf "%s.enabled: whoever reaches it could call, as auth.mode is anonymous; %s" $key $remedy) }}{{ end -}}
+{{- if $edge.enabled }}{{ fail (printf "%s.enabled: whoever reaches it could call, as auth.mode is anonymous; %s" $key $remedy) }}{{ end -}}
 {{- end -}}
 {{- $services := dict "gateway" $values.gateway.service -}}
 {{- if include "marquee.hasPage" . -}}
 {{- $_ := set $services "web" $values.web.service -}}
 {{- range $key, $edge := dict "ingress" $values.web.ingress "route" $values.web.route -}}
-{{- if ($edge).enabled }}{{ fail (printf "web.%s.enabled: whoever reaches it could use the page, as auth.mode is anonymous; %s" $key $remedy) }}{{ end -}}
+{{- if $edge.enabled }}{{ fail (printf "web.%s.enabled: whoever reaches it could use the page, as auth.mode is anonymous; %s" $key $remedy) }}{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- range $key, $service := $services -}}

@@ -1,6 +1,6 @@
 {{/* An Ingress's annotations: the operator's, and for an ALB the chart's own, as YAML. Takes (list root component ingress); an ingress has key, port, values and own. */}}
 {{- define "marquee.ingressAnnotations" -}}
-{{- $given := (index . 2).values.annotations -}}
+{{- $given := (index . 2).values.annotations | default dict -}}
 {{- $all := merge (dict) $given -}}
 {{- if eq (index . 2).values.type "alb" -}}
 {{- $all = merge $all (index . 2).own (dict "alb.ingress.kubernetes.io/target-type" "ip" "alb.ingress.kubernetes.io/listen-ports" `[{"HTTPS": 443}]`) -}}
@@ -24,7 +24,7 @@
 {{- sub (add $drain.delaySeconds $drain.seconds) 10 | max 0 -}}
 {{- end -}}
 
-{{/* Fail for two Ingresses that want their one load balancer two ways: its controller would serve neither. Takes ingresses by component. */}}
+{{/* Fail for two Ingresses that ask different things of the load balancer they share: its controller would serve neither. Takes ingresses by component. */}}
 {{- define "marquee.checkGroup" -}}
 {{- $idle := dict -}}
 {{- range . -}}
@@ -39,7 +39,7 @@
 {{- define "marquee.outsideHosts" -}}
 {{- $hosts := list -}}
 {{- if (index . 0).enabled }}{{ $hosts = append $hosts (index . 0).host }}{{ end -}}
-{{- if ((index . 1)).enabled }}{{ $hosts = concat $hosts (index . 1).hostnames }}{{ end -}}
+{{- if (index . 1).enabled }}{{ $hosts = concat $hosts (index . 1).hostnames }}{{ end -}}
 {{- compact $hosts | uniq | toJson -}}
 {{- end -}}
 
@@ -55,8 +55,8 @@
 {{- if not $edge.ingress.enabled }}{{ include "marquee.checkIdle" (list "without an ingress: a route's certificate is its Gateway's" (dict (printf "%singress.tls.certificate.enabled" $edge.at) $edge.ingress.tls.certificate.enabled)) }}{{ end -}}
 {{- end -}}
 {{- if and (eq $mode "mtls") $values.ingress.enabled (eq $values.ingress.type "alb") }}{{ fail "ingress.type: an ALB has no client certificate to show, which auth.mode mtls asks for; set gateway.service.type to LoadBalancer instead, or route.enabled, whose Gateway passes TLS through" }}{{ end -}}
-{{- $route := $values.route | default dict -}}
-{{- $tls := $route.backendTls | default dict -}}
+{{- $route := $values.route -}}
+{{- $tls := $route.backendTls -}}
 {{- if not (and $route.enabled (eq $mode "token")) -}}
 {{- include "marquee.checkIdle" (list "without route.enabled and auth.mode token" (dict "route.backendTls.caCertificateRefs" $tls.caCertificateRefs "route.backendTls.serverName" $tls.serverName "route.backendTls.publicCa" $tls.publicCa)) -}}
 {{- end -}}
@@ -77,13 +77,13 @@
 {{- $ingress := index . 3 -}}
 {{- if $ingress.enabled -}}
 {{- if not $ingress.host }}{{ fail (printf "%s.host: say under which name it is reached" $key) }}{{ end -}}
-{{- if eq $ingress.type "nginx" }}{{ fail (printf "%s.type: ingress-nginx is retired, and nginx is a type no more; set %s.enabled for the Gateway API, or the type other with the className and the annotations of your controller, of which the chart's README has examples" $key (replace "ingress" "route" $key)) }}{{ end -}}
+{{- if eq $ingress.type "nginx" }}{{ fail (printf "%s.type: ingress-nginx is retired, so the type nginx is gone; set %s.enabled for the Gateway API, or the type other with the className and the annotations of your controller, of which the chart's README has examples" $key (replace "ingress" "route" $key)) }}{{ end -}}
 {{- if and (eq $ingress.type "other") (not $ingress.className) }}{{ fail (printf "%s.className: say which controller, as the type is other" $key) }}{{ end -}}
 {{- if eq $ingress.type "alb" -}}
 {{- $component := index . 1 -}}
 {{- $drain := (index (include "marquee.components" (index . 0) | fromYaml) $component).drain -}}
 {{- if lt (int $drain.delaySeconds) 15 }}{{ fail (printf "%s.drain.delaySeconds: say 15 or more, as an ALB sends calls to a pod that ends for up to that long" $component) }}{{ end -}}
-{{- $asked := index $ingress.annotations "alb.ingress.kubernetes.io/target-group-attributes" | default "" | regexFind "deregistration_delay.timeout_seconds=[0-9]+" | splitList "=" | last | default "0" -}}
+{{- $asked := index ($ingress.annotations | default dict) "alb.ingress.kubernetes.io/target-group-attributes" | default "" | regexFind "deregistration_delay.timeout_seconds=[0-9]+" | splitList "=" | last | default "0" -}}
 {{- $most := include "marquee.deregistrationSeconds" (list (index . 0) $component) -}}
 {{- if gt (int $asked) (int $most) }}{{ fail (printf "%s.annotations: deregistration_delay.timeout_seconds may be %s at most, as a pod ends %d seconds after its load balancer hears of it; raise %s.drain for more" $key $most (add $drain.delaySeconds $drain.seconds) $component) }}{{ end -}}
 {{- end -}}
@@ -94,7 +94,7 @@
 {{- define "marquee.checkRoute" -}}
 {{- $key := index . 0 -}}
 {{- $route := index . 1 -}}
-{{- if ($route).enabled -}}
+{{- if $route.enabled -}}
 {{- if not $route.parentRefs }}{{ fail (printf "%s.parentRefs: name the Gateway that it belongs to" $key) }}{{ end -}}
 {{- if not $route.hostnames }}{{ fail (printf "%s.hostnames: say under which name it is reached" $key) }}{{ end -}}
 {{- end -}}

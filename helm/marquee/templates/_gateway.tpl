@@ -13,7 +13,7 @@ tls: {ca: /tls/client/ca.crt, cert: /tls/client/tls.crt, key: /tls/client/tls.ke
 tls: plaintext
 {{- end }}
 recognizers:
-{{- range concat .Values.gateway.order (keys $recognizers | sortAlpha) | uniq }}
+{{- range concat (.Values.gateway.order | default list) (keys $recognizers | sortAlpha) | uniq }}
   {{- $own := index $recognizers . }}
   {{- $entry := dict "target" (printf "dns:///%s:50051" (include "marquee.host" (list $ . $own))) }}
   {{- if eq $own.deploy false }}

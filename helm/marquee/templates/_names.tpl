@@ -32,12 +32,12 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Fail for an upgrade that would call objects otherwise: long names were cut without a hash once. */}}
+{{/* Fail for an upgrade that would rename objects: long names used to be cut without a hash. */}}
 {{- define "marquee.checkNames" -}}
 {{- $before := include "marquee.wholeName" . | trunc 40 | trimSuffix "-" -}}
 {{- if and .Release.IsUpgrade (ne $before (include "marquee.fullname" .)) -}}
 {{- with lookup "apps/v1" "Deployment" .Release.Namespace (printf "%s-gateway" $before) -}}
-{{- if eq (index .metadata.labels "app.kubernetes.io/instance") $.Release.Name }}{{ fail (printf "fullnameOverride: set it to %s, as this release's objects are called; others would take their places at once, under other addresses" $before) }}{{ end -}}
+{{- if eq (index .metadata.labels "app.kubernetes.io/instance") $.Release.Name }}{{ fail (printf "fullnameOverride: set it to %s, as this release's objects are called; under other names they would all be replaced at once, at other addresses" $before) }}{{ end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -55,9 +55,9 @@ app.kubernetes.io/component: {{ . | quote }}
 {{/* The beginning of an object's metadata: name, labels, annotations. Takes (list root component name [annotations [labels]]). */}}
 {{- define "marquee.metadata" -}}
 {{- $root := index . 0 -}}
-{{- $annotations := $root.Values.annotations -}}
+{{- $annotations := $root.Values.annotations | default dict -}}
 {{- if gt (len .) 3 -}}{{- $annotations = merge (dict) (index . 3) $annotations -}}{{- end -}}
-{{- $labels := $root.Values.labels -}}
+{{- $labels := $root.Values.labels | default dict -}}
 {{- if gt (len .) 4 -}}{{- $labels = merge (dict) (index . 4) $labels -}}{{- end -}}
 name: {{ index . 2 | quote }}
 labels:
@@ -96,13 +96,19 @@ annotations:
 {{- define "marquee.components" -}}
 {{- $all := include "marquee.servers" . | fromYaml -}}
 {{- if include "marquee.hasPage" . -}}{{- $_ := set $all "web" (mergeOverwrite (deepCopy .Values.defaults) .Values.web) -}}{{- end -}}
-{{- range $all -}}{{- include "marquee.numbers" . -}}{{- end -}}
+{{- range $all -}}{{- include "marquee.tidy" . -}}{{- end -}}
 {{- toYaml $all -}}
 {{- end -}}
 
-{{/* Make numbers of texts that are some, as those of `--set-string`. Takes a component's values, and changes them. */}}
-{{- define "marquee.numbers" -}}
+{{/* Make numbers of texts that are some, as those of `--set-string`, and empty maps and lists of nulls. Takes a component's values, and changes them. */}}
+{{- define "marquee.tidy" -}}
 {{- $values := . -}}
+{{- range list "affinity" "env" "nodeSelector" "podAnnotations" "podLabels" -}}
+{{- if not (get $values .) -}}{{- $_ := set $values . (dict) -}}{{- end -}}
+{{- end -}}
+{{- range list "containers" "initContainers" "tolerations" -}}
+{{- if not (get $values .) -}}{{- $_ := set $values . (list) -}}{{- end -}}
+{{- end -}}
 {{- range list "replicas" "startupSeconds" "drain.delaySeconds" "drain.seconds" "probe.port" "autoscaling.minReplicas" "autoscaling.maxReplicas" "autoscaling.cpu" "autoscaling.inFlight" "serving.startupSeconds" "serving.gpuResource.count" "serving.model.watchSeconds" "serving.model.keep" -}}
 {{- $keys := splitList "." . -}}
 {{- $map := $values -}}
@@ -124,7 +130,7 @@ annotations:
 {{- if not (index $all $name).image.repository }}{{ fail (printf "recognizers.%s.image.repository: say which image it runs, or set deploy: false" $name) }}{{ end -}}
 {{- end -}}
 {{- end -}}
-{{- range $all -}}{{- include "marquee.numbers" . -}}{{- end -}}
+{{- range $all -}}{{- include "marquee.tidy" . -}}{{- end -}}
 {{- toYaml $all -}}
 {{- end -}}
 

@@ -52,9 +52,20 @@
 {{- $probe := get $all $name }}
 {{- if $given }}{{ range $ways }}{{ $_ := unset $probe . }}{{ end }}{{ end }}
 {{- with mergeOverwrite $probe $own }}
+{{- include "marquee.probeNumbers" . }}
 {{ $name }}Probe:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* Make numbers of texts that are some, as those of `--set-string`. Takes a probe, and changes it. */}}
+{{- define "marquee.probeNumbers" -}}
+{{- $probe := . -}}
+{{- range $key, $value := . -}}
+{{- if kindIs "string" $value -}}{{- $_ := set $probe $key (int $value) -}}
+{{- else if and (kindIs "map" $value) (regexMatch "^[0-9]+$" (get $value "port" | toString)) -}}{{- $_ := set $value "port" (int $value.port) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

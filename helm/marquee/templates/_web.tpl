@@ -1,6 +1,5 @@
 {{/* Whether the page is run; "true" or nothing. */}}
 {{- define "marquee.hasPage" -}}
-{{- if not .Values.web }}{{ fail "web: nothing is said of the page, as after `helm upgrade --reuse-values` from a version without it: use --reset-then-reuse-values, or say web.enabled" }}{{ end -}}
 {{- if kindIs "invalid" .Values.web.enabled -}}
 {{- if not (include "marquee.closed" .) -}}true{{- end -}}
 {{- else if .Values.web.enabled -}}true{{- end -}}
@@ -99,7 +98,7 @@ MARQUEE_OIDC_CLIENT_SECRET_FILE: /oidc/secret
 {{- $mode := $values.auth.mode -}}
 {{- $own := dict "web.gatewayToken.secretName" $web.gatewayToken.secretName "web.tls.secretName" $web.tls.secretName "web.oidc.issuer" $web.oidc.issuer -}}
 {{- if not (include "marquee.hasPage" .) -}}
-{{- include "marquee.checkIdle" (list "unless web.enabled is true" (merge (dict "web.ingress.enabled" $web.ingress.enabled "web.route.enabled" ($web.route).enabled) $own)) -}}
+{{- include "marquee.checkIdle" (list "unless web.enabled is true" (merge (dict "web.ingress.enabled" $web.ingress.enabled "web.route.enabled" $web.route.enabled) $own)) -}}
 {{- else if include "marquee.closed" . -}}
 {{- if and (eq $mode "token") (not $web.gatewayToken.secretName) }}{{ fail "web.gatewayToken.secretName: name the Secret with the token by which the page calls the gateway, as auth.mode is token" }}{{ end -}}
 {{- if not (or $values.auth.callers.secretName $web.oidc.issuer) }}{{ fail "web.oidc.issuer: set it, or auth.callers.secretName; nobody could sign in to the page" }}{{ end -}}
@@ -109,10 +108,10 @@ MARQUEE_OIDC_CLIENT_SECRET_FILE: /oidc/secret
 {{- end -}}
 {{- if not $web.oidc.issuer }}{{ include "marquee.checkIdle" (list "without web.oidc.issuer" (dict "web.oidc.clientId" $web.oidc.clientId "web.oidc.clientSecret.secretName" $web.oidc.clientSecret.secretName)) }}{{ end -}}
 {{- if include "marquee.hasPage" . -}}
-{{- if and (ne $web.service.type "ClusterIP") (not $web.url) (not $web.ingress.enabled) (not ($web.route).enabled) }}{{ fail (printf "web.url: say at which URL visitors reach it through a %s; requests for other hosts are refused" $web.service.type) }}{{ end -}}
+{{- if and (ne $web.service.type "ClusterIP") (not $web.url) (not $web.ingress.enabled) (not $web.route.enabled) }}{{ fail (printf "web.url: say at which URL visitors reach it through a %s; requests for other hosts are refused" $web.service.type) }}{{ end -}}
 {{- $url := urlParse (include "marquee.pageUrl" .) -}}
 {{- if and (include "marquee.closed" .) (eq $url.scheme "http") (not (regexMatch "^(localhost|127[0-9.]+|::1)$" $url.hostname)) }}{{ fail (printf "web.url: it has to be https://, as visitors sign in while auth.mode is %s" $mode) }}{{ end -}}
-{{- $env := mergeOverwrite (dict) $values.defaults.env $web.env -}}
+{{- $env := mergeOverwrite (dict) ($values.defaults.env | default dict) ($web.env | default dict) -}}
 {{- range $name := list "ALLOW_ANONYMOUS" "CALLERS" "OIDC_CLIENT_ID" "OIDC_ISSUER" "TLS_CERT" "TLS_KEY" "WEB_PORT" -}}
 {{- if hasKey $env (printf "MARQUEE_%s" $name) }}{{ fail (printf "web.env.MARQUEE_%s: leave it out, also in defaults.env; auth and web.oidc say who may come in, and the chart how" $name) }}{{ end -}}
 {{- end -}}
