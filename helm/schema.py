@@ -129,7 +129,7 @@ def _recognizer(entry: Schema, *settings: type[Settings]) -> dict[str, Schema]:
 
 def _workload(*settings: type[ProcessSettings]) -> dict[str, Schema]:
     return {
-        "image": _object(repository=_TEXT, tag=_TAG, digest=_DIGEST),
+        "image": _object(repository=_REPOSITORY, tag=_TAG, digest=_DIGEST),
         "replicas": integer(0, 1000),
         "env": _env(*settings),
         "envFrom": _OBJECTS,
@@ -227,11 +227,10 @@ _FAMILIES: Schema = {**_list({"enum": ["IPv4", "IPv6"]}), "uniqueItems": True}
 _WITHIN = [text for bucket in BUCKETS for text in (str(float(bucket)), bucket)]
 _QUANTITIES: Schema = {"type": "object", "additionalProperties": _QUANTITY}
 _RESOURCES = _object(requests=_QUANTITIES, limits=_QUANTITIES, claims=_OBJECTS)
-# A host and maybe a path, without a scheme.
-_REGISTRY: Schema = {
-    "type": "string",
-    "pattern": r"^(([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?(/[a-z0-9._-]+)*/?)?$",
-}
+_HOST = r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]+)?"
+# Neither has a scheme, and a repository has no tag.
+_REGISTRY: Schema = {"type": "string", "pattern": rf"^({_HOST}(/[a-z0-9._-]+)*/?)?$"}
+_REPOSITORY: Schema = {"type": "string", "pattern": rf"^(({_HOST}/)?[a-z0-9._-]+(/[a-z0-9._-]+)*)?$"}
 _IMAGES = _object(
     registry=_REGISTRY,
     tag=_TAG,

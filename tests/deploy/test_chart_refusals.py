@@ -31,6 +31,7 @@ WRONG = [
     ({"images": {"pullPolicy": "Sometimes"}}, "/images/pullPolicy"),
     ({"images": {"tag": "a b"}}, "/images/tag"),
     ({"images": {"registry": "https://registry.example"}}, "/images/registry"),
+    ({"defaults": {"image": {"repository": "registry.example/marquee:1.0"}}}, "/defaults/image/repository"),
     ({"ip": {"families": ["IPv6", "IPv4"]}}, "ip.familyPolicy: set it to PreferDualStack"),
     ({"images": {"pullSecrets": ["registry"]}}, "/images/pullSecrets/0"),
     ({"defaults": {"image": {"digest": "latest"}}}, "/defaults/image/digest"),
