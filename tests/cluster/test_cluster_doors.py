@@ -104,7 +104,8 @@ def _look_again() -> bool:
 
 def _token_in_use() -> str:
     """Return the token that the load calls with."""
-    return cluster.kubectl("exec", "job/replaced", "--", "cat", "/credentials/token", namespace=_NAMESPACE)
+    read = "import pathlib; print(pathlib.Path('/credentials/token').read_text(), end='')"
+    return cluster.kubectl("exec", "job/replaced", "--", "python", "-c", read, namespace=_NAMESPACE)
 
 
 def _pods(component: str) -> list[str]:
