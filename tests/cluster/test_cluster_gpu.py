@@ -19,7 +19,7 @@ def _own_node(release: None) -> Iterator[None]:  # noqa: ARG001 - installs the p
     if not shutil.which("node-ctr"):
         pytest.skip("node-ctr is not on PATH: these tests change a node, so they run only on a test cluster")
     yield
-    cluster.helm("rollback", "1", "--wait", "--timeout=180s")
+    cluster.restore()
 
 
 def test_pod_waits_for_a_gpu_node_and_is_replaced_on_its_only_gpu() -> None:

@@ -27,7 +27,7 @@ _PODS = 3
 def _three_pods(release: None) -> Iterator[None]:  # noqa: ARG001 - installs the pods
     set_autoscaling("none", _PODS)
     yield
-    cluster.helm("rollback", "1", "--wait", "--timeout=180s")
+    cluster.restore()
 
 
 @pytest.mark.usefixtures("_three_pods")
