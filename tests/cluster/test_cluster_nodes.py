@@ -21,6 +21,7 @@ _ZONES = ("a", "b", "c")
 _NODES_PER_ZONE = 10
 _GATEWAYS = 60
 _GPU_NODE = "simulated-gpu"
+_ROOM = {"cpu": "1k", "memory": "1Ti", "pods": "1k", "ephemeral-storage": "1Ti"}
 
 
 @pytest.fixture(scope="module")
@@ -78,22 +79,20 @@ def _simulation() -> Iterator[None]:
 
 
 def _make_nodes() -> None:
-    nodes = [_node(f"simulated-{zone}-{number}", zone) for zone in _ZONES for number in range(_NODES_PER_ZONE)]
-    gpu = _node(_GPU_NODE, _ZONES[1])
+    nodes = [_node(f"simulated-{zone}-{number}", zone, _ROOM) for zone in _ZONES for number in range(_NODES_PER_ZONE)]
+    gpu = _node(_GPU_NODE, _ZONES[1], _ROOM | {"nvidia.com/gpu": "1"})
     gpu["metadata"]["labels"]["nvidia.com/gpu.present"] = "true"
     gpu["spec"]["taints"] = [{"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}]
     items = {"apiVersion": "v1", "kind": "List", "items": [*nodes, gpu]}
     cluster.run("kubectl", "apply", "--filename=-", stdin=json.dumps(items))
     cluster.run("kubectl", "wait", "nodes", f"--selector={_NODE_LABEL}", "--for=condition=Ready", "--timeout=60s")
-    one = {"nvidia.com/gpu": "1"}
-    status = json.dumps({"status": {"capacity": one, "allocatable": one}})
-    cluster.run("kubectl", "patch", "node", _GPU_NODE, "--subresource=status", "--type=merge", "--patch", status)
 
 
-def _node(name: str, zone: str) -> cluster.Object:
+def _node(name: str, zone: str, room: dict[str, str]) -> cluster.Object:
     labels = {_NODE_LABEL: "true", "kubernetes.io/hostname": name, "topology.kubernetes.io/zone": zone}
     metadata = {"name": name, "labels": labels, "annotations": {"kwok.x-k8s.io/node": "fake"}}
-    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}}
+    status = {"capacity": room, "allocatable": room}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {}, "status": status}
 
 
 def _gateways_by_zone() -> Counter[str]:
