@@ -351,7 +351,7 @@ def _origin(context: Context) -> dict[str, str]:
 
 
 async def _abort(context: Context, answer: status_pb2.Status) -> None:
-    details = ((status.DETAILS_KEY, answer.SerializeToString()),)
+    details = ((status.DETAILS_KEY, answer.SerializeToString()),) if answer.details else ()  # else gRPC says it all
     with _listening():
         async with asyncio.timeout(_FAREWELL_SECONDS):
             await context.abort(status.code_of(answer), answer.message, details)
