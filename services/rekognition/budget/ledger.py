@@ -25,6 +25,8 @@ _Key: TypeAlias = tuple[str, str]
 _DAYS, _CALLERS = "spending", "caller"
 _EVERYBODY = ""
 _SUM = "micro_usd"
+_WRITES = "writes"
+"""How often an item was written: of two answers the one with more is the newer one, whichever comes first."""
 _KEPT = timedelta(days=3)
 """How long after its day's beginning the table keeps what a caller spent."""
 
@@ -257,7 +259,9 @@ class TableLedger:
                 *query_prefix(self._client, self._table, {"S": _DAYS}, today[: len("2026-11")]),
                 *query_prefix(self._client, self._table, {"S": _CALLERS}, today),
             ]
-        self._items = {(item["pk"]["S"], item["sk"]["S"]): _numbers(item) for item in items}
+        with self._lock:
+            read = {(item["pk"]["S"], item["sk"]["S"]): _numbers(item) for item in items}
+            self._items = {key: self._newest(key, numbers) for key, numbers in read.items()}
 
     def spending(self) -> pb.Spending:
         """See Ledger."""
@@ -305,9 +309,9 @@ class TableLedger:
         self, key: _Key, micro_usd: int, calls: Mapping[str, int], expires: Mapping[str, int], cap: int | None
     ) -> None:
         """Add to the item's numbers, unless its sum would pass the cap."""
-        update = f"ADD {_SUM} :amount" + "".join(f", {group} :{group}" for group in calls)
+        update = f"ADD {_SUM} :amount, {_WRITES} :one" + "".join(f", {group} :{group}" for group in calls)
         update += "".join(f" SET {name} = :{name}" for name in expires)
-        values, condition = {"amount": micro_usd, **calls, **expires}, dict[str, Any]()
+        values, condition = {"amount": micro_usd, "one": 1, **calls, **expires}, dict[str, Any]()
         if cap is not None:
             condition = {"ConditionExpression": f"attribute_not_exists({_SUM}) OR {_SUM} <= :room"}
             values["room"] = cap - micro_usd
@@ -321,7 +325,13 @@ class TableLedger:
                 ReturnValues="UPDATED_NEW",
                 **condition,
             )
-        self._items[key] = self._items.get(key, {}) | _numbers(response["Attributes"])
+        with self._lock:
+            self._items[key] = self._newest(key, _numbers(response["Attributes"]))
+
+    def _newest(self, key: _Key, numbers: Mapping[str, int]) -> dict[str, int]:
+        """Return the item's numbers with these, or without them if they are older than those that are known."""
+        known = self._items.get(key, {})
+        return known if numbers.get(_WRITES, 0) < known.get(_WRITES, 0) else {**known, **numbers}
 
 
 def _key(day: date, owner: str) -> _Key:
@@ -336,7 +346,7 @@ def _expiry(day: date, owner: str) -> dict[str, int]:
 
 def _numbers(item: Mapping[str, Any]) -> dict[str, int]:
     """Return the sum and the calls of an item; those of an earlier version have no calls."""
-    return {name: int(value["N"]) for name, value in item.items() if name in (_SUM, *TIERS)}
+    return {name: int(value["N"]) for name, value in item.items() if name in (_SUM, _WRITES, *TIERS)}
 
 
 def _month(day: date) -> tuple[int, int]:

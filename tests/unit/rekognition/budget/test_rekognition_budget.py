@@ -259,3 +259,25 @@ def test_the_table_keeps_days_apart(table_url: str) -> None:
 def test_amounts_are_written_without_an_exponent(micro_usd: int, text: str) -> None:
     """Neither a tiny nor a huge amount has an exponent."""
     assert dollars(micro_usd) == text
+
+
+def test_an_answer_that_comes_late_hides_no_spending(table_url: str) -> None:
+    """The table's answers to two calls may come in any order: the newer one counts."""
+    client = boto3.Session().client("dynamodb", endpoint_url=table_url)
+    written, release = threading.Event(), threading.Event()
+
+    def hold(**_: object) -> None:
+        if not written.is_set():
+            written.set()
+            assert release.wait(PATIENCE)
+
+    client.meta.events.register("after-call.dynamodb.UpdateItem", hold)
+    ledger = TableLedger(client, TABLE, None)
+    late = threading.Thread(target=ledger.reserve, args=(1000,))
+    late.start()
+    assert written.wait(PATIENCE)
+    ledger.reserve(2000)
+    release.set()
+    late.join(PATIENCE)
+    assert ledger.spending().today_micro_usd == 3000
+    client.close()
