@@ -81,6 +81,7 @@ async def test_a_cancelled_stream_cancels_the_recognizers() -> None:
     async with gateway_client(slow, Scripted("quick")) as client:
         call = client.StreamRecognizeImage(request())
         assert (await call.read()).results[0].recognizer == "quick"
+        await until(lambda: slow.calls)
         call.cancel()
         await until(lambda: slow.cancelled == 1)
 
