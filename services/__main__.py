@@ -2,6 +2,8 @@
 
 import os
 import runpy
+import sys
 
 if __name__ == "__main__":
-    runpy.run_module(f"services.{os.environ['SERVICE']}", run_name="__main__", alter_sys=True)
+    service = os.environ.get("SERVICE") or sys.exit("SERVICE is not set: name the service to run, such as gateway.")
+    runpy.run_module(f"services.{service}", run_name="__main__", alter_sys=True)
