@@ -26,8 +26,8 @@ from services.web.http.bodies import Body, Bounds, Receipts, Room
 logger = structlog.get_logger()
 _METHODS = frozenset(("GET", "HEAD", "POST", "OPTIONS"))
 _QUIET = frozenset(("/static/{name}", "/livez", "/readyz"))
-_UNTRACED = ("/static/", "/livez", "/readyz")
-"""Paths of those routes: which one it is, is known when the request has been answered."""
+_UNTRACED = tuple(route.partition("{")[0] for route in _QUIET)
+"""Beginnings of their paths: which route it is, is known when the request has been answered."""
 _OTHER = "unknown"
 _CLIENT_GONE = 499
 _STOPPING = "The server is stopping. Try again in a moment."
