@@ -59,7 +59,7 @@ async def _serve(settings: WebSettings) -> None:
     certificate = _certificate(settings)
     gateway = Gateway(settings)
     app = build(settings, gateway)
-    _export(settings)
+    metrics.export(settings, settings.host)
     server = _Server(_config(settings, Requests(app, Bounds(settings.max_in_flight_mib * MIB)), certificate))
     own = (*app.state.files(), *(() if certificate is None else (certificate,)))
     watching = asyncio.create_task(watch(lambda: own, wake))
@@ -77,15 +77,6 @@ async def _serve(settings: WebSettings) -> None:
         watching.cancel()
         await gateway.close()
     logger.info("stopped")
-
-
-def _export(settings: WebSettings) -> None:
-    try:
-        host = settings.metrics_host or settings.host
-        metrics.export(host, settings.metrics_port, settings.version, settings.revision)
-    except OSError as exc:
-        port = settings.metrics_port
-        raise OSError(f"Cannot serve metrics on port {port}: {exc}. Set MARQUEE_METRICS_PORT.") from exc
 
 
 class _Server(uvicorn.Server):

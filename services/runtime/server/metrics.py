@@ -5,6 +5,8 @@ from pathlib import Path
 
 from prometheus_client import Gauge, disable_created_metrics, start_http_server
 
+from services.runtime.settings import ProcessSettings
+
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
 """Seconds, up to the longest deadlines that callers usually set."""
 
@@ -24,11 +26,15 @@ def show_models(models: dict[str, str]) -> None:
         _model.labels(name, version).set(1)
 
 
-def export(host: str, port: int, version: str, revision: str) -> None:
-    """Serve /metrics. Raises OSError if the port is taken."""
-    _build.labels(version, revision).set(1)
+def export(settings: ProcessSettings, host: str) -> None:
+    """Serve /metrics, on the server's host unless they have one of their own. Raises OSError if the port is taken."""
+    _build.labels(settings.version, settings.revision).set(1)
     _memory.set(memory_limit(_CGROUPS))
-    start_http_server(port, addr=host)
+    port = settings.metrics_port
+    try:
+        start_http_server(port, addr=settings.metrics_host or host)
+    except OSError as exc:
+        raise OSError(f"Cannot serve metrics on port {port}: {exc}. Set MARQUEE_METRICS_PORT.") from exc
 
 
 def memory_limit(files: Sequence[Path]) -> int:

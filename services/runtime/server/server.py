@@ -134,13 +134,7 @@ def _bind(server: grpc.aio.Server, settings: Settings, certificate: Watched[Cert
             server.add_secure_port(address, server_credentials(lambda: certificate.value))
     except RuntimeError:
         raise OSError(f"Cannot listen on {address}. Is the port taken? Set MARQUEE_HOST and MARQUEE_PORT.") from None
-    try:
-        host = settings.metrics_host or settings.host
-        metrics.export(host, settings.metrics_port, settings.version, settings.revision)
-    except OSError as exc:
-        raise OSError(
-            f"Cannot serve metrics on port {settings.metrics_port}: {exc}. Set MARQUEE_METRICS_PORT."
-        ) from exc
+    metrics.export(settings, settings.host)
 
 
 def _bind_probes(server: grpc.aio.Server, settings: Settings) -> None:

@@ -14,6 +14,7 @@ from marquee.v1 import recognizer_pb2_grpc
 from services.runtime.errors import BudgetExhausted, ObjectNotFound, Overloaded
 from services.runtime.server import calls, metrics
 from services.runtime.server.server import RECOGNIZER_SERVICE, Service
+from services.runtime.settings import Settings
 from tests.support.processes import free_port
 from tests.support.servers import Scripted, leaf, request, served, stub, until
 
@@ -195,7 +196,7 @@ def test_forgets_a_model_that_is_no_longer_used() -> None:
 def test_exports_what_it_counts() -> None:
     """GET /metrics returns the series under go-grpc-middleware's names, and says what runs."""
     port = free_port()
-    metrics.export("127.0.0.1", port, "1.2.3", "abc1234")
+    metrics.export(Settings(metrics_port=port, version="1.2.3", revision="abc1234"), "127.0.0.1")
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         page = answer.read().decode()
     names = {line.split()[2] for line in page.splitlines() if line.startswith("# TYPE ")}
