@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from helm.dashboards.alerts import runbooks
-from helm.dashboards.panels import CODES, HERE, RATE, coloured, limited, lines, listing, stacked, stepped
+from helm.dashboards.panels import CODES, HERE, RATE, coloured, limited, lines, listing, quantile, stacked, stepped
 
 _EACH = "{{component}}"
 _NO_PODS = "No pods"
@@ -57,12 +57,12 @@ def enrollment(page: Dashboard, title: str, server: str) -> Dashboard:
     failed = f'marquee_failed_calls_total{{{server}, fault="server"}}{RATE}'
     methods = f"sum by (grpc_method) (rate(grpc_server_handled_total{{{calls}}}{RATE}))"
     share = f"sum by (grpc_method) (rate({failed})) / {methods}"
-    seconds = f"sum by (le, grpc_method) (rate(grpc_server_handling_seconds_bucket{{{calls}}}{RATE}))"
+    percentile = quantile(95, "grpc_server_handling_seconds", calls, "grpc_method")
     by_code = stacked(
         "Calls", "EnrollmentService by method and code.", "reqps", {"{{grpc_method}} {{grpc_code}}": ended}
     )
     errors = lines("Errors", "Share of the calls that failed by our fault.", "percentunit", _by_method(share))
-    p95 = lines("Latency p95", "By method.", "s", _by_method(f"histogram_quantile(0.95, {seconds})"))
+    p95 = lines("Latency p95", "By method.", "s", _by_method(percentile))
     page = page.with_row(Row(title))
     for panel in (coloured(by_code, CODES), errors, p95):
         page = page.with_panel(panel.no_value("Nobody was enrolled, removed or listed"))

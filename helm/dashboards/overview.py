@@ -16,6 +16,7 @@ from helm.dashboards.panels import (
     limited,
     lines,
     linked,
+    quantile,
     quantiles,
     stacked,
     stepped,
@@ -26,7 +27,6 @@ _GATEWAY = f'{HERE}, component="gateway"'
 _CALLS = f'{_GATEWAY}, grpc_service="marquee.v1.RecognizerService"'
 _METHODS = 'grpc_method=~"RecognizeImage|StreamRecognizeImage"'
 _RECOGNIZE = f"{_CALLS}, {_METHODS}"
-_BUCKETS = f"sum by (le) (rate(grpc_server_handling_seconds_bucket{{{_RECOGNIZE}}}{RATE}))"
 _RESULTS = f"marquee_backend_results_total{{{HERE}"
 _AT_FAULT = f'{_RESULTS}, fault="server"}}'
 _UP = f'up{{{HERE}, endpoint="metrics"}} == 1'
@@ -87,7 +87,7 @@ _NOW = (
         "Latency p95",
         "95 % of the calls are faster. The objective is that 99 % take at most 2.5 s.",
         "s",
-        f"histogram_quantile(0.95, {_BUCKETS})",
+        quantile(95, "grpc_server_handling_seconds", _RECOGNIZE),
         _IDLE,
         _LATENCY,
         {1: "orange", 2.5: "red"},
@@ -247,7 +247,7 @@ def _recognizers(page: Dashboard) -> Dashboard:
         f"(sum by (recognizer) (rate({_AT_FAULT}{RATE})) or 0 * sum by (recognizer) (rate({_RESULTS}}}{RATE})))"
         f" / sum by (recognizer) (rate({_RESULTS}}}{RATE}))"
     )
-    p95 = quantiles("marquee_backend_duration_seconds", HERE, "recognizer")["{{recognizer}} p95"]
+    p95 = quantile(95, "marquee_backend_duration_seconds", HERE, "recognizer")
     each = "{{recognizer}}"
     panels = (
         coloured(
@@ -291,9 +291,8 @@ def _page(page: Dashboard) -> Dashboard:
     failed = f'marquee_http_requests_total{{{visits}, code=~"5.."}}[5m]'
     all_of_them = f"sum(rate(marquee_http_requests_total{{{visits}}}[5m]))"
     share = f"(sum(rate({failed})) or 0 * {all_of_them}) / {all_of_them}"
-    seconds = f"sum by (le, route) (rate(marquee_http_request_duration_seconds_bucket{{{visits}}}{RATE}))"
     uploads = f"sum by (pod) (marquee_uploads_in_flight{{{HERE}}})"
-    p95 = {"{{route}}": f"histogram_quantile(0.95, {seconds})"}
+    p95 = {"{{route}}": quantile(95, "marquee_http_request_duration_seconds", visits, "route")}
     empty, watchers = "Nobody opened the page", runbooks("page-errors", "page-down")
     codes = {" 2..": "green", " 3..": "blue", " 4..": "yellow", " 5..": "red"}
     by_code = coloured(stacked("Requests", "By route and status.", "reqps", {"{{route}} {{code}}": requests}, 6), codes)

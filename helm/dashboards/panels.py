@@ -132,12 +132,15 @@ def linked(panel: _Panel, board: str, extra: str = "") -> _Panel:
     return panel.data_links([DashboardLink(f"Open {board}").type(DashboardLinkType.LINK).url(url)])
 
 
-def quantiles(histogram: str, selector: str, by: str = "") -> Queries:
-    """Return queries for the 50th, 95th and 99th percentile of a histogram, by the label `by` if given."""
+def quantile(share: int, histogram: str, selector: str, by: str = "") -> str:
+    """Return a query for a percentile of a histogram, by the label `by` if given."""
     labels = f"le, {by}" if by else "le"
-    legend = f"{{{{{by}}}}} " if by else ""
-    rate = f"sum by ({labels}) (rate({histogram}_bucket{{{selector}}}{RATE}))"
-    return {f"{legend}p{share}": f"histogram_quantile(0.{share}, {rate})" for share in (50, 95, 99)}
+    return f"histogram_quantile(0.{share}, sum by ({labels}) (rate({histogram}_bucket{{{selector}}}{RATE})))"
+
+
+def quantiles(histogram: str, selector: str) -> Queries:
+    """Return queries for the 50th, 95th and 99th percentile of a histogram."""
+    return {f"p{share}": quantile(share, histogram, selector) for share in (50, 95, 99)}
 
 
 def properties(values: dict[str, object]) -> list[DynamicConfigValue]:

@@ -16,6 +16,7 @@ from helm.dashboards.panels import (
     limited,
     lines,
     listing,
+    quantile,
     quantiles,
     stacked,
 )
@@ -26,7 +27,6 @@ _RESULTS = f"marquee_backend_results_total{{{_FROM_GATEWAY}"
 _AT_FAULT = f'sum(rate({_RESULTS}, fault="server"}}{RATE}))'
 _OWN = f'{HERE}, component="$recognizer"'
 _CALLS = f'{_OWN}, grpc_service="marquee.v1.RecognizerService"'
-_BUCKETS = f"sum by (le) (rate(marquee_backend_duration_seconds_bucket{{{_FROM_GATEWAY}}}{RATE}))"
 _IDLE = "The gateway did not call it"
 _ELSEWHERE = "No calls; or not a part of this release"
 _DOWN = ("recognizer-down",)
@@ -66,7 +66,7 @@ _TILES = (
         "Latency p95",
         "95 % of its results come sooner, as the gateway sees it.",
         "s",
-        f"histogram_quantile(0.95, {_BUCKETS})",
+        quantile(95, "marquee_backend_duration_seconds", _FROM_GATEWAY),
         _IDLE,
         (),
         {1: "orange", 2.5: "red"},

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from helm.dashboards.alerts import runbooks
 from helm.dashboards.board import board
-from helm.dashboards.panels import HERE, RATE, coloured, heat, lines, stacked, stepped
+from helm.dashboards.panels import HERE, RATE, coloured, heat, lines, quantile, quantiles, stacked, stepped
 from helm.dashboards.tiles import Tile
 
 _MICRO = 1e6
@@ -13,7 +13,7 @@ _LATENCY = ":tensorflow:serving:request_latency"
 _BATCH = ":tensorflow:serving:batching_session"
 _GPU = 'exported_namespace=~"$namespace|"'
 """DCGM's exporter names the pod that holds the GPU in labels that Prometheus renames, if it names one at all."""
-_P95 = f"histogram_quantile(0.95, sum by (le) (rate({_LATENCY}_bucket{{{HERE}}}{RATE}))) / {_MICRO:.0f}"
+_P95 = f"{quantile(95, _LATENCY, HERE)} / {_MICRO:.0f}"
 _NO_SERVER = "No requests, or serving.enabled is off"
 _NO_BATCHES = "No batches: TensorFlow Serving runs without --enable_batching"
 _NO_GPU = "No dcgm-exporter"
@@ -109,5 +109,4 @@ def _gpu(page: Dashboard) -> Dashboard:
 
 def _percentiles(histogram: str) -> dict[str, str]:
     """Return percentiles in seconds of a histogram in microseconds."""
-    rate = f"sum by (le) (rate({histogram}_bucket{{{HERE}}}{RATE}))"
-    return {f"p{share}": f"histogram_quantile(0.{share}, {rate}) / {_MICRO:.0f}" for share in (50, 95, 99)}
+    return {legend: f"{query} / {_MICRO:.0f}" for legend, query in quantiles(histogram, HERE).items()}
