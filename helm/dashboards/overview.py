@@ -21,7 +21,7 @@ from helm.dashboards.panels import (
     stacked,
     stepped,
 )
-from helm.dashboards.tiles import Tile
+from helm.dashboards.tiles import Tile, pods, restarts
 
 _GATEWAY = f'{HERE}, component="gateway"'
 _CALLS = f'{_GATEWAY}, grpc_service="marquee.v1.RecognizerService"'
@@ -104,26 +104,8 @@ _NOW = (
     ),
 )
 _BEHIND = (
-    Tile(
-        "Pods",
-        "Pods that Prometheus reaches.",
-        "none",
-        f"count({_UP})",
-        "None",
-        _DOWN,
-        {1: "text"},
-        "red",
-    ),
-    Tile(
-        "Restarts",
-        "Containers that restarted within the last hour, in pods that stayed: crashes, or memory ran out.",
-        "none",
-        f"sum(changes(process_start_time_seconds{{{HERE}}}[1h]))",
-        "No pods",
-        (),
-        {1: "orange", 5: "red"},
-        "green",
-    ),
+    pods(HERE, _DOWN),
+    restarts(HERE),
     Tile(
         "Results missing",
         "Share of the recognizers' results that failed by our fault, not a caller's, nor since a cap is spent.",

@@ -20,7 +20,7 @@ from helm.dashboards.panels import (
     quantiles,
     stacked,
 )
-from helm.dashboards.tiles import Tile
+from helm.dashboards.tiles import Tile, pods, restarts
 
 _FROM_GATEWAY = f'{HERE}, recognizer="$recognizer"'
 _RESULTS = f"marquee_backend_results_total{{{_FROM_GATEWAY}"
@@ -31,26 +31,8 @@ _IDLE = "The gateway did not call it"
 _ELSEWHERE = "No calls; or not a part of this release"
 _DOWN = ("recognizer-down",)
 _TILES = (
-    Tile(
-        "Pods",
-        "Pods that Prometheus reaches.",
-        "none",
-        f'count(up{{{_OWN}, endpoint="metrics"}} == 1)',
-        "None",
-        _DOWN,
-        {1: "text"},
-        "red",
-    ),
-    Tile(
-        "Restarts",
-        "Containers that restarted within the last hour, in pods that stayed: crashes, or memory ran out.",
-        "none",
-        f"sum(changes(process_start_time_seconds{{{_OWN}}}[1h]))",
-        "No pods",
-        (),
-        {1: "orange", 5: "red"},
-        "green",
-    ),
+    pods(_OWN, _DOWN),
+    restarts(_OWN),
     Tile("Results", "Results to the gateway.", "reqps", f"sum(rate({_RESULTS}}}{RATE}))", _IDLE),
     Tile(
         "Missing",
