@@ -3,7 +3,18 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from helm.dashboards.alerts import runbooks
-from helm.dashboards.panels import CODES, HERE, RATE, coloured, limited, lines, listing, quantile, stacked, stepped
+from helm.dashboards.panels import (
+    HERE,
+    RATE,
+    calls_by_code,
+    coloured,
+    limited,
+    lines,
+    listing,
+    quantile,
+    stacked,
+    stepped,
+)
 
 _EACH = "{{component}}"
 _NO_PODS = "No pods"
@@ -53,18 +64,15 @@ _SATURATION = (
 def enrollment(page: Dashboard, title: str, server: str) -> Dashboard:
     """Add EnrollmentService at the servers that a selector chooses."""
     calls = f'{server}, grpc_service="marquee.v1.EnrollmentService"'
-    ended = f"sum by (grpc_method, grpc_code) (rate(grpc_server_handled_total{{{calls}}}{RATE}))"
     failed = f'marquee_failed_calls_total{{{server}, fault="server"}}{RATE}'
     methods = f"sum by (grpc_method) (rate(grpc_server_handled_total{{{calls}}}{RATE}))"
     share = f"sum by (grpc_method) (rate({failed})) / {methods}"
     percentile = quantile(95, "grpc_server_handling_seconds", calls, "grpc_method")
-    by_code = stacked(
-        "Calls", "EnrollmentService by method and code.", "reqps", {"{{grpc_method}} {{grpc_code}}": ended}
-    )
+    by_code = calls_by_code("EnrollmentService by method and code.", calls)
     errors = lines("Errors", "Share of the calls that failed by our fault.", "percentunit", _by_method(share))
     p95 = lines("Latency p95", "By method.", "s", _by_method(percentile))
     page = page.with_row(Row(title))
-    for panel in (coloured(by_code, CODES), errors, p95):
+    for panel in (by_code, errors, p95):
         page = page.with_panel(panel.no_value("Nobody was enrolled, removed or listed"))
     return page
 

@@ -6,11 +6,11 @@ from helm.dashboards.alerts import FIRING, runbooks, timeline
 from helm.dashboards.board import board
 from helm.dashboards.operation import doors, enrollment, files, saturation, versions
 from helm.dashboards.panels import (
-    CODES,
     FAULTS,
     HERE,
     OUTCOMES,
     RATE,
+    calls_by_code,
     coloured,
     heat,
     limited,
@@ -164,9 +164,7 @@ def dashboard(alerts: list[str]) -> Dashboard:
 
 
 def _traffic(page: Dashboard) -> Dashboard:
-    calls = f"sum by (grpc_method, grpc_code) (rate(grpc_server_handled_total{{{_CALLS}}}{RATE}))"
     faults = f"sum by (fault) (rate(marquee_failed_calls_total{{{_GATEWAY}, {_METHODS}}}{RATE}))"
-    by_code = stacked("Calls", "By method and code.", "reqps", {"{{grpc_method}} {{grpc_code}}": calls}, 6)
     by_fault = stacked(
         "Failures",
         "By whose fault. caller: what it got wrong, gave up or asked for too often. planned: a daily cap is spent.",
@@ -191,7 +189,7 @@ def _traffic(page: Dashboard) -> Dashboard:
     watchers = runbooks(*_AVAILABILITY)
     return (
         page.with_row(Row("Traffic and errors"))
-        .with_panel(coloured(by_code, CODES).no_value(_IDLE))
+        .with_panel(calls_by_code("By method and code.", _CALLS, 6).no_value(_IDLE))
         .with_panel(coloured(by_fault, FAULTS).no_value(_IDLE).links(watchers))
         .with_panel(
             limited(failed.axis_soft_max(0.005), {"allowed": _ERRORS_ALLOWED}).no_value(_NO_RULES).links(watchers)

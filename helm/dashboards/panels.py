@@ -42,7 +42,7 @@ OUTCOMES: Colours = {
     "timeout": "orange",
     "shed": "purple",
 }
-CODES: Colours = {
+_CODES: Colours = {
     "OK": "green",
     "ResourceExhausted": "orange",
     "Unknown|DeadlineExceeded|Internal|Unavailable|DataLoss": "red",
@@ -77,6 +77,13 @@ def stacked(title: str, description: str, unit: str, queries: Queries, span: int
     """Return a panel of stacked areas over time."""
     panel = lines(title, description, unit, queries, span)
     return panel.fill_opacity(40).stacking(common.StackingConfig().mode(StackingMode.NORMAL))
+
+
+def calls_by_code(description: str, selector: str, span: int = _THIRD) -> timeseries.Panel:
+    """Return a panel of the gRPC calls that ended, by method and in the colours of their codes."""
+    ended = f"sum by (grpc_method, grpc_code) (rate(grpc_server_handled_total{{{selector}}}{RATE}))"
+    panel = stacked("Calls", description, "reqps", {"{{grpc_method}} {{grpc_code}}": ended}, span)
+    return coloured(panel, _CODES)
 
 
 def limited(panel: timeseries.Panel, limits: Queries) -> timeseries.Panel:

@@ -6,11 +6,11 @@ from helm.dashboards.alerts import runbooks
 from helm.dashboards.board import board, choice
 from helm.dashboards.operation import enrollment
 from helm.dashboards.panels import (
-    CODES,
     FAULTS,
     HERE,
     OUTCOMES,
     RATE,
+    calls_by_code,
     coloured,
     heat,
     limited,
@@ -95,7 +95,6 @@ def _seen_by_gateway(page: Dashboard) -> Dashboard:
 
 
 def _own(page: Dashboard) -> Dashboard:
-    codes = f"sum by (grpc_method, grpc_code) (rate(grpc_server_handled_total{{{_CALLS}}}{RATE}))"
     percentiles = quantiles("grpc_server_handling_seconds", f'{_CALLS}, grpc_method="RecognizeImage"')
     outside, inside = (
         f"sum(rate({name}_sum{{{who}}}{RATE})) / sum(rate({name}_count{{{who}}}{RATE}))"
@@ -104,11 +103,10 @@ def _own(page: Dashboard) -> Dashboard:
             ("grpc_server_handling_seconds", f'{_CALLS}, grpc_method="RecognizeImage"'),
         )
     )
-    calls = stacked("Calls", "By method and code.", "reqps", {"{{grpc_method}} {{grpc_code}}": codes})
     network = lines("Network", "Mean time that network and connections add.", "s", {"added": f"{outside} - {inside}"})
     return (
         page.with_row(Row("As it sees itself"))
-        .with_panel(coloured(calls, CODES).no_value(_ELSEWHERE).links(runbooks(*_DOWN)))
+        .with_panel(calls_by_code("By method and code.", _CALLS).no_value(_ELSEWHERE).links(runbooks(*_DOWN)))
         .with_panel(lines("Latency percentiles", "RecognizeImage in its pods.", "s", percentiles).no_value(_ELSEWHERE))
         .with_panel(network.no_value(_ELSEWHERE))
     )
