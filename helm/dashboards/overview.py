@@ -21,6 +21,7 @@ from helm.dashboards.panels import (
     stacked,
     stepped,
 )
+from helm.dashboards.rekognition import CAP, CAPPED, TODAY
 from helm.dashboards.tiles import Tile, pods, restarts
 
 _GATEWAY = f'{HERE}, component="gateway"'
@@ -34,12 +35,9 @@ _EXPECTED = f"marquee:component:expected{{{HERE}}}"
 _ERRORS, _SLOW = (f"marquee:gateway_{what}:ratio_rate" for what in ("errors", "slow"))
 _ERRORS_ALLOWED = f"(1 - marquee:availability:objective{{{HERE}}})"
 _SLOW_ALLOWED = f"(1 - marquee:latency:objective{{{HERE}}})"
-_TODAY = f"marquee:rekognition_spent_today_dollars{{{HERE}}}"
-_CAP = f"(marquee:rekognition_daily_cap_dollars{{{HERE}}} or marquee:rekognition_cap_dollars{{{HERE}}})"
 _DOWN = ("gateway-down", "page-down", "recognizer-down")
 _AVAILABILITY = ("availability-burns-fast", "availability-burns-slowly")
 _LATENCY = ("latency-burns-fast", "latency-burns-slowly")
-_CAPPED = ("budget-near", "budget-spent")
 _IDLE = "No calls"
 _NO_RULES = "No calls, or no recorded rules"
 _NO_REKOGNITION = "Rekognition was not called"
@@ -97,9 +95,9 @@ _NOW = (
         "Dollars today",
         "What Rekognition cost since midnight UTC.",
         "currencyUSD",
-        _TODAY,
+        TODAY,
         "No Rekognition",
-        _CAPPED,
+        CAPPED,
         decimals=2,
     ),
 )
@@ -140,9 +138,9 @@ _BEHIND = (
         "Daily cap used",
         "Once all of Rekognition's daily cap is used, it is not called until midnight UTC. 0 without a cap.",
         "percentunit",
-        f"{_TODAY} / on () {_CAP}",
+        f"{TODAY} / on () {CAP}",
         "No Rekognition",
-        _CAPPED,
+        CAPPED,
         {0.8: "orange", 1: "red"},
         "green",
     ),
@@ -250,14 +248,14 @@ def _answers(page: Dashboard) -> Dashboard:
     dollars = f"3600 * sum by (api) (rate(marquee_rekognition_cost_dollars_total{{{HERE}}}{RATE}))"
     states = coloured(stacked("Verdicts", "Faces by verdict.", "suffix:faces/s", {"{{state}}": verdicts}), _STATES)
     hourly = stacked("Dollars per hour", "Rekognition's, by operation.", "currencyUSD", {"{{api}}": dollars})
-    today = lines("Dollars today", "Since midnight UTC, and the cap.", "currencyUSD", {"spent": _TODAY})
-    watchers = runbooks(*_CAPPED)
+    today = lines("Dollars today", "Since midnight UTC, and the cap.", "currencyUSD", {"spent": TODAY})
+    watchers = runbooks(*CAPPED)
     return (
         page.with_row(Row("Answers and money"))
         .with_panel(states.no_value("No faces"))
         .with_panel(linked(hourly, "rekognition").no_value(_NO_REKOGNITION).links(watchers))
         .with_panel(
-            limited(linked(today, "rekognition"), {"cap": f"{_CAP} < Inf"}).no_value("No Rekognition").links(watchers)
+            limited(linked(today, "rekognition"), {"cap": f"{CAP} < Inf"}).no_value("No Rekognition").links(watchers)
         )
     )
 

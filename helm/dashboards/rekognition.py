@@ -7,34 +7,37 @@ from helm.dashboards.board import board
 from helm.dashboards.panels import HERE, RATE, coloured, limited, lines, stacked, stepped
 from helm.dashboards.tiles import Tile
 
+TODAY = f"marquee:rekognition_spent_today_dollars{{{HERE}}}"
+"""Dollars since midnight UTC."""
+CAP = f"(marquee:rekognition_daily_cap_dollars{{{HERE}}} or marquee:rekognition_cap_dollars{{{HERE}}})"
+"""The daily cap in dollars: the alert's if it has one, otherwise the recognizer's own."""
+CAPPED = ("budget-near", "budget-spent")
+"""Alerts that the cap is nearly spent, or is."""
 _COST = f"marquee_rekognition_cost_dollars_total{{{HERE}}}"
 _CALLS = f"marquee_rekognition_calls_total{{{HERE}}}"
 _HOURLY = f"sum(rate({_COST}{RATE}))"
-_TODAY = f"marquee:rekognition_spent_today_dollars{{{HERE}}}"
-_CAP = f"(marquee:rekognition_daily_cap_dollars{{{HERE}}} or marquee:rekognition_cap_dollars{{{HERE}}})"
 _RESULTS = f'marquee_backend_results_total{{{HERE}, recognizer="rekognition", outcome=~"ok|partial"}}'
 _NONE = "Rekognition was not called"
 _NO_RULES = "No Rekognition, or no recorded rules"
-_NEAR = ("budget-near", "budget-spent")
 _OUTCOMES = {"ok": "green", "held_back": "yellow", "throttled": "orange", "refused": "purple", "failed": "red"}
 _TILES = (
-    Tile("Today", "Dollars since midnight UTC.", "currencyUSD", _TODAY, _NO_RULES, _NEAR, decimals=2),
+    Tile("Today", "Dollars since midnight UTC.", "currencyUSD", TODAY, _NO_RULES, CAPPED, decimals=2),
     Tile(
         "Daily cap",
         "Of the alert, or the recognizer's own. ∞: none.",
         "currencyUSD",
-        _CAP,
+        CAP,
         _NO_RULES,
-        _NEAR,
+        CAPPED,
         decimals=2,
     ),
     Tile(
         "Cap used",
         "Once all is used, Rekognition is not called until midnight UTC. 0 without a cap.",
         "percentunit",
-        f"{_TODAY} / on () {_CAP}",
+        f"{TODAY} / on () {CAP}",
         _NO_RULES,
-        _NEAR,
+        CAPPED,
         {0.8: "orange", 1: "red"},
         "green",
     ),
@@ -72,14 +75,14 @@ def _money(page: Dashboard) -> Dashboard:
         "Today",
         "Dollars since midnight UTC. The alert fires at four fifths of the cap.",
         "currencyUSD",
-        {"spent": _TODAY},
+        {"spent": TODAY},
         12,
     )
-    caps = {"cap": f"{_CAP} < Inf", "alert": f"0.8 * {_CAP} < Inf"}
+    caps = {"cap": f"{CAP} < Inf", "alert": f"0.8 * {CAP} < Inf"}
     hour = stacked("Dollars in the last hour", "By operation.", "currencyUSD", {"{{api}}": apis}, 12)
     return (
         page.with_row(Row("Money"))
-        .with_panel(limited(today, caps).no_value(_NO_RULES).links(runbooks(*_NEAR)))
+        .with_panel(limited(today, caps).no_value(_NO_RULES).links(runbooks(*CAPPED)))
         .with_panel(hour.no_value(_NONE))
     )
 
