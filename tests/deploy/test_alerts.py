@@ -30,10 +30,11 @@ def _expressions(groups: list[dict[str, Any]]) -> list[str]:
 
 def _with_recorded_rules(alert: str) -> list[dict[str, Any]]:
     """Return the recording rules that the alert reads, and the alert; promtool compares all annotations."""
-    rules = [rule for group in promtool.groups() for rule in group["rules"]]
+    groups = promtool.groups()
+    rules = [rule for group in groups for rule in group["rules"]]
     (wanted,) = (rule for rule in rules if rule.get("alert") == alert)
     wanted["annotations"] = {"description": wanted["annotations"]["description"]}
-    read = {rule["record"]: rule["expr"] for rule in promtool.recorded(promtool.groups())}
+    read = {rule["record"]: rule["expr"] for rule in promtool.recorded(groups)}
     names = _read(wanted["expr"])
     names |= {name for each in names for name in _read(read[each])}
     return [rule for rule in rules if rule.get("record") in names] + [wanted]
