@@ -167,6 +167,6 @@ def test_a_slow_burn_is_a_warning_at_any_rate(tmp_path: Path, rate: int) -> None
     }
     inputs = [{"series": name, "values": values} for name, values in series.items()]
     test = {"interval": f"{interval}m", "input_series": inputs, "promql_expr_test": [check]}
-    rules = [rule for group in promtool.groups() for rule in group["rules"]]
-    burns = [rule for rule in rules if "marquee:availability" in rule["expr"] or "gateway_errors" in str(rule)]
-    promtool.check(tmp_path, [*rules[:3], *burns], [test], every=f"{interval}m")
+    groups = promtool.groups()
+    burns = [rule for group in groups for rule in group["rules"] if rule.get("alert") in _BURNS]
+    promtool.check(tmp_path, [*promtool.recorded(groups), *burns], [test], every=f"{interval}m")
