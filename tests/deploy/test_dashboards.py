@@ -18,7 +18,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 import marquee
 from helm import manifests
 from helm.generate import CHART, ROOT, runbooks
-from tests.deploy import manual, promtool
+from tests.deploy import charts, manual, promtool
 from tests.deploy.prometheus import Prometheus, Target, page, prometheus
 from tests.support.processes import PATIENCE, LocalSystem, wait_until
 
@@ -137,7 +137,7 @@ def _filled(query: str) -> str:
 
 def test_every_recorded_rule_has_data(monitoring: Prometheus) -> None:
     """Each recording rule of the chart has a value."""
-    recorded = {rule["record"] for group in promtool.groups() for rule in group["rules"] if "record" in rule}
+    recorded = {rule["record"] for rule in promtool.recorded(promtool.groups())}
     _until_empty(lambda: sorted(recorded - {*monitoring.metrics()}))
 
 
@@ -213,9 +213,8 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_everything_they_read_is_recorded_without_alerts() -> None:
     """Dashboards bring all recorded rules that they read but the one that says that there are alerts."""
     values = {"dashboards": {"enabled": True}, "podMonitor": {"enabled": True}, "alerts": {"dailyCapUsd": 25}}
-    objects = manifests.objects(manifests.render(CHART, values))
-    (rules,) = (each["spec"]["groups"] for each in objects if each["kind"] == "PrometheusRule")
-    recorded = {rule["record"] for group in rules for rule in group["rules"]}
+    rules = charts.one(charts.render(values), "PrometheusRule", "marquee")
+    recorded = {rule["record"] for group in rules["spec"]["groups"] for rule in group["rules"]}
     read = {name for _, query in _queries() for name in re.findall(r"marquee:[\w:]+|marquee_calls_in_flight", query)}
     assert read - recorded == {"marquee:alerts:enabled"}
 

@@ -107,12 +107,10 @@ def test_expected_components_are_the_charts() -> None:
             "keras": {"deploy": False, "gateway": {"target": "keras:50051", "tls": "plaintext"}},
         }
     }
-    (rule,) = (
-        each for each in charts.render({"alerts": {"enabled": True}, **values}) if each["kind"] == "PrometheusRule"
-    )
+    rules = charts.one(charts.render({"alerts": {"enabled": True}, **values}), "PrometheusRule", "marquee")
     expected = {
         each["labels"]["component"]
-        for each in promtool.recorded(rule["spec"]["groups"])
+        for each in promtool.recorded(rules["spec"]["groups"])
         if each["record"] == "marquee:component:expected"
     }
     assert expected == {"gateway", "rekognition", "web"}
