@@ -27,8 +27,6 @@ _ROOM = {"cpu": "1k", "memory": "1Ti", "pods": "1k", "ephemeral-storage": "1Ti"}
 @pytest.fixture(scope="module")
 def _installed() -> Iterator[None]:
     """Install the chart with default values and 60 gateways, all on simulated nodes, of which one has a GPU."""
-    if reason := cluster.missing():
-        pytest.skip(reason)
     with _simulation():
         arguments = [
             f"--set=gateway.replicas={_GATEWAYS}",
