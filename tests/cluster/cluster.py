@@ -62,14 +62,19 @@ def install(*arguments: str, namespace: str = NAMESPACE) -> None:
     helm("install", str(CHART), *options, namespace=namespace)
 
 
+def upgrade(*arguments: str, namespace: str = NAMESPACE) -> None:
+    """Upgrade the release to the local values and what the arguments say besides."""
+    helm("upgrade", str(CHART), *values(), *arguments, namespace=namespace)
+
+
 def restore() -> None:
     """Give the release its first values again, and wait until it is ready. Its first revision may be forgotten."""
-    helm("upgrade", str(CHART), *values(), "--wait", f"--timeout={READY_SECONDS}s")
+    upgrade("--wait", f"--timeout={READY_SECONDS}s")
 
 
-def values(*files: object) -> list[str]:
-    """Return the arguments for the local values, more files, and the registry if one is set."""
-    arguments = [f"--values={file}" for file in (LOCAL, *files)]
+def values() -> list[str]:
+    """Return the arguments for the local values, and the registry if one is set."""
+    arguments = [f"--values={LOCAL}"]
     if registry := os.environ.get("REGISTRY"):
         arguments.append(f"--set=images.registry={registry.rstrip('/')}")
     return arguments

@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from helm.generate import CHART
 from tests.cluster import cluster
 
 _GPU = "nvidia.com/gpu"
@@ -16,7 +15,7 @@ def request_gpus(pods: int = 1, *arguments: str) -> None:
     image = cluster.containers("keras")["serving"]["image"]
     values = {"replicas": pods, "serving.gpu": "true", "serving.image.gpu": image}
     options = [f"--set=recognizers.keras.{key}={value}" for key, value in values.items()]
-    cluster.helm("upgrade", str(CHART), *cluster.values(), *options, *arguments)
+    cluster.upgrade(*options, *arguments)
 
 
 def unschedulable() -> list[str]:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from subprocess import PIPE
 
-from helm.generate import CHART
 from tests.cluster import cluster
 from tests.support.processes import spawn, wait_until
 
@@ -16,7 +15,7 @@ def set_autoscaling(kind: str, pods: int) -> None:
     """Upgrade the release to so many pods of keras, of which an autoscaler would need one less."""
     scaling = {"autoscaling.type": kind, "autoscaling.minReplicas": pods - 1, "replicas": pods}
     arguments = [f"--set=recognizers.keras.{key}={value}" for key, value in scaling.items()]
-    cluster.helm("upgrade", str(CHART), *cluster.values(), *arguments, "--wait", "--timeout=180s")
+    cluster.upgrade(*arguments, "--wait", "--timeout=180s")
 
 
 def hpa_has_looked(pods: int) -> bool:

@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from helm.generate import CHART
 from services.names import SERVERS
 from tests.cluster import cluster
 from tests.cluster.loads import under_load
@@ -20,7 +19,7 @@ def test_upgrade_and_rollback_lose_no_call() -> None:
     """Every call is answered while `helm upgrade` and `helm rollback` replace pods of the gateway and recognizers."""
 
     def change() -> None:
-        cluster.helm("upgrade", str(CHART), *cluster.values(cluster.CHANGED), "--wait", "--timeout=180s")
+        cluster.upgrade(f"--values={cluster.CHANGED}", "--wait", "--timeout=180s")
         cluster.helm("rollback", "--wait", "--timeout=180s")
 
     before = cluster.pod_names("gateway")
@@ -80,7 +79,7 @@ def test_scaling_loses_no_call() -> None:
 def test_wrong_release_leaves_the_old_pods(wrong: str) -> None:
     """A wrong image or a broken configuration never becomes ready, and the old pods keep serving."""
     old = set(cluster.pod_names("gateway"))
-    cluster.helm("upgrade", str(CHART), *cluster.values(), f"--set={wrong}")
+    cluster.upgrade(f"--set={wrong}")
     try:
         wait_until(lambda: any(_is_stuck(each) for each in cluster.pods("gateway")))
         assert old <= set(cluster.pod_names("gateway"))

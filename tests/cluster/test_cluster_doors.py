@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import grpc
 import pytest
 
-from helm.generate import CHART
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 from services.names import RECOGNIZERS, SERVERS
@@ -75,7 +74,7 @@ def test_what_is_replaced_loses_no_call(credentials: Credentials) -> None:
 
 
 def _upgrade(*arguments: str) -> None:
-    cluster.helm("upgrade", str(CHART), *cluster.values(), *_OPTIONS, *arguments, namespace=_NAMESPACE)
+    cluster.upgrade(*_OPTIONS, *arguments, namespace=_NAMESPACE)
 
 
 def _reloaded(readers: Mapping[str, Sequence[str]], change: Callable[[], None]) -> None:
