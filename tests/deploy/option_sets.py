@@ -55,10 +55,12 @@ def _options(schema: Object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str,
 
 def _shared(path: tuple[str, ...]) -> tuple[str, ...]:
     """Return where the option is described: for one of every component in `defaults`, for one of recognizers in `*`."""
-    own = {"recognizers": 2}.get(path[0], 1) if path else 1
-    if path and path[0] in ("gateway", "web", "recognizers") and path[own : own + 1] and path[own] in _WORKLOAD:
-        return ("defaults", *path[own:])
-    return (path[0], "*", *path[2:]) if len(path) > 1 and path[0] == "recognizers" else path
+    match path:
+        case ("gateway" | "web", name, *inner) | ("recognizers", _, name, *inner) if name in _WORKLOAD:
+            return ("defaults", name, *inner)
+        case ("recognizers", _, *inner):
+            return ("recognizers", "*", *inner)
+    return path
 
 
 def _values(values: Any, path: tuple[str, ...], options: Object) -> Iterator[tuple[tuple[str, ...], Any]]:
