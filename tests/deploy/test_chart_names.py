@@ -21,12 +21,7 @@ _EVERYTHING = {
     "alerts": {"enabled": True},
     "dashboards": {"enabled": True},
     "priorityClass": {"create": True},
-    "recognizers": {
-        "actors-of-the-silent-era-in-black-and-white-with-many-subtitles": {
-            "image": {"repository": "x"},
-            "probe": {"port": 9465},
-        }
-    },
+    "recognizers": {_RECOGNIZER: {"image": {"repository": "x"}, "probe": {"port": 9465}}},
 }
 _GIVEN = {"callers", "page"}
 _KINDS = {
