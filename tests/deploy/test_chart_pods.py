@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from helm.generate import CHART, ROOT
-from tests.deploy import charts
+from tests.deploy import charts, option_sets
 from tests.support import pages
 
 pytestmark = pytest.mark.slow
@@ -36,7 +36,7 @@ def test_registry_is_before_repositories_without_a_host(repository: str, image: 
 
 def test_registry_and_its_secret_reach_every_pod() -> None:
     """Every image, also TensorFlow Serving's and the local stand-ins', comes from the registry, with its secret."""
-    local = YAML(typ="safe", pure=True).load((CHART / "values-local.yaml").read_text("utf-8"))
+    local = option_sets.values(CHART / "values-local.yaml")
     images = {"images": {"registry": "r.example", "tag": "1", "pullSecrets": [{"name": "mine"}]}}
     for values in (images, local | images):
         objects = charts.render(values)
@@ -121,7 +121,7 @@ def test_addresses_of_both_families_are_a_switch() -> None:
 
 def test_numbers_may_be_texts() -> None:
     """What `--set` and `--set-string` make of numbers gives the same objects as the numbers."""
-    values = YAML(typ="safe", pure=True).load((CHART / "values.yaml").read_text("utf-8"))
+    values = option_sets.values(CHART / "values.yaml")
     scaled = {"cpu": 0, "inFlight": 3}
     for type_ in ("none", "hpa"):
         values["defaults"]["autoscaling"] |= scaled | {"type": type_}
@@ -137,7 +137,7 @@ def test_numbers_may_be_texts() -> None:
 
 def test_values_that_are_empty_may_be_null() -> None:
     """A null in place of an empty map or list, which templates read, gives the same objects."""
-    values = YAML(typ="safe", pure=True).load((CHART / "values.yaml").read_text("utf-8"))
+    values = option_sets.values(CHART / "values.yaml")
     assert charts.render(_without_empty(values)) == charts.render()
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from helm.generate import ROOT
-from tests.deploy import charts, manual, schemas
+from helm.generate import CHART, ROOT
+from tests.deploy import charts, manual, option_sets, schemas
 from tests.support import pages
 
 pytestmark = pytest.mark.slow
@@ -70,7 +70,7 @@ def test_gpu_nodes_have_the_charts_labels() -> None:
 def test_images_are_where_the_page_pushes_them() -> None:
     """Marquee's images come from the registry, and TensorFlow Serving, of the chart's version, from Docker Hub."""
     (values,) = _yaml("values.yaml")
-    (default,) = YAML(typ="safe", pure=True).load_all(ROOT / "helm" / "marquee" / "values.yaml")
+    default = option_sets.values(CHART / "values.yaml")
     serving = default["recognizers"]["keras"]["serving"]["image"]
     assert values["recognizers"]["keras"]["serving"]["image"] == {k: f"docker.io/{name}" for k, name in serving.items()}
     (pushed,) = re.findall(r"for name in ([\w ]+); do docker push", _PAGE.read_text("utf-8"))

@@ -3,10 +3,9 @@
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from helm.generate import ROOT
-from tests.deploy import charts, schemas
+from tests.deploy import charts, option_sets, schemas
 
 pytestmark = pytest.mark.slow
 _EKS = ROOT / "deploy" / "eks"
@@ -16,7 +15,7 @@ _ALB = "alb.ingress.kubernetes.io"
 def _rendered(*files: str) -> list[charts.Object]:
     values: dict[str, Any] = {}
     for file in files:
-        values = _merged(values, YAML(typ="safe", pure=True).load(_EKS / file))
+        values = _merged(values, option_sets.values(_EKS / file))
     return charts.render(values)
 
 
