@@ -44,7 +44,6 @@ class Account:
 
     def __init__(self, checkout: Path) -> None:
         self.checkout = checkout
-        self.calls: list[list[str]] = []
         self.pushed: set[str] = set()
         self.images: set[str] = set()
         self._quota = 0.0
@@ -52,7 +51,6 @@ class Account:
 
     def run(self, program: str, *arguments: str) -> str:
         """Return what the program prints. Raises AssertionError, or what boto3 raises, if the command is wrong."""
-        self.calls.append([program, *arguments])
         return str(getattr(self, f"_{program}", lambda *_: "")(*arguments))
 
     def left(self) -> dict[str, list[str]]:
@@ -107,24 +105,24 @@ class Account:
 
     def _eksctl(self, verb: str, kind: str, *arguments: str) -> str:
         if kind == "cluster":
-            config = YAML(typ="safe", pure=True).load(self.checkout / arguments[arguments.index("--config-file") + 1])
+            config = self._file("--config-file", arguments)
             assert schemas.eksctl_faults(config) == []
             {"create": _create_roles, "delete": _delete_roles}.get(verb, lambda _: None)(config)
         return ""
 
     def _helm(self, command: str, *arguments: str) -> str:
         if command == "upgrade" and "helm/marquee" in arguments:
-            values = YAML(typ="safe", pure=True).load(self.checkout / arguments[arguments.index("--values") + 1])
-            rendered = manifests.objects(manifests.render(ROOT / "helm/marquee", values))
-            self.images = manifests.images(rendered)
-            if self._address:
-                return ""
-            (balancer,) = _client("elbv2").create_load_balancer(Name="marquee", Subnets=_subnets())["LoadBalancers"]
-            self._address = balancer["DNSName"]
+            rendered = manifests.render(ROOT / "helm/marquee", self._file("--values", arguments))
+            self.images = manifests.images(manifests.objects(rendered))
+            self._address = self._address or _load_balancer()
         return ""
 
     def _kubectl(self, *arguments: str) -> str:
         return self._address if arguments[:2] in (("get", "ingress"), ("get", "gateway")) else ""
+
+    def _file(self, option: str, arguments: tuple[str, ...]) -> Any:
+        """Return what is in the file of YAML that the option names."""
+        return YAML(typ="safe", pure=True).load(self.checkout / arguments[arguments.index(option) + 1])
 
 
 @contextmanager
@@ -191,5 +189,8 @@ def _delete_roles(config: dict[str, Any]) -> None:
             _client("iam").delete_role(RoleName=each["roleName"])
 
 
-def _subnets() -> list[str]:
-    return [each["SubnetId"] for each in _client("ec2").describe_subnets()["Subnets"][:2]]
+def _load_balancer() -> str:
+    """Create one; return its address."""
+    subnets = [each["SubnetId"] for each in _client("ec2").describe_subnets()["Subnets"][:2]]
+    (balancer,) = _client("elbv2").create_load_balancer(Name="marquee", Subnets=subnets)["LoadBalancers"]
+    return str(balancer["DNSName"])
