@@ -90,7 +90,7 @@ class Machine:
         for name in _FOLDERS:
             (folder / name).mkdir(parents=True)
         for name, text in _PROGRAMS.items():
-            self._add_program(name, text.replace("PYTHON", sys.executable))
+            pages.add_program(folder / "bin" / name, text.replace("PYTHON", sys.executable))
         self._add_nginx()
         self._make_repository()
         self.renew()
@@ -167,10 +167,6 @@ class Machine:
         }
         return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | own
 
-    def _add_program(self, name: str, text: str) -> None:
-        (self.folder / "bin" / name).write_text(f"#!/bin/bash\n{text}\n")
-        (self.folder / "bin" / name).chmod(0o755)
-
     def _add_nginx(self) -> None:
         """Put an nginx there that reads Debian's configuration around the project's."""
         program = installed("nginx", "nginx-core")
@@ -180,7 +176,8 @@ class Machine:
         bodies = (f"{kind}_temp_path {self.folder}/{kind};" for kind in kinds)
         include = f"include {self.folder}/etc/nginx/conf.d/*.conf;"
         (self.folder / "nginx.conf").write_text("\n".join((own, "http {", *bodies, include, "}\n")))
-        self._add_program("nginx", f'exec {program} -e {self.folder}/error.log -c {self.folder}/nginx.conf "$@"')
+        command = f'exec {program} -e {self.folder}/error.log -c {self.folder}/nginx.conf "$@"'
+        pages.add_program(self.folder / "bin" / "nginx", command)
 
     def _make_repository(self) -> None:
         """Make the repository that is cloned: this project, with the machine's paths and ports, on the loopback."""

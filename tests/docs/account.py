@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 from helm import manifests
 from tests.deploy import schemas
 from tests.support import awscli
+from tests.support.pages import add_program
 from tests.support.processes import ROOT
 
 ZONE = "example.com."
@@ -132,20 +133,17 @@ def account(checkout: Path, programs: Path) -> Iterator[Account]:
         _client("route53").create_hosted_zone(Name=ZONE, CallerReference="1")
         account = Account(checkout)
         address = str(programs / "socket")
-        programs.mkdir()
         for name in _PROGRAMS:
             text = _FORWARDER.format(address=address, separator=_SEPARATOR, name=name)
-            (programs / name).write_text(f"#!{sys.executable} -IS\n{text}")
-            (programs / name).chmod(0o755)
-        (programs / "marquee").write_text(_marquee())
-        (programs / "marquee").chmod(0o755)
+            add_program(programs / name, text, f"{sys.executable} -IS")
+        add_program(programs / "marquee", _marquee())
         with _server(address, account.run):
             yield account
 
 
 def _marquee() -> str:
     python = shlex.quote(sys.executable)
-    return f'#!/bin/sh\n[ "$1" != auth ] || PYTHONPATH={shlex.quote(str(ROOT))} exec {python} -m marquee "$@"\n'
+    return f'[ "$1" != auth ] || PYTHONPATH={shlex.quote(str(ROOT))} exec {python} -m marquee "$@"'
 
 
 @contextmanager

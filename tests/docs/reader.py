@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.support.pages import Block, Step, Terminal, blocks, difference, outside_make, terminal
+from tests.support.pages import Block, Step, Terminal, add_program, blocks, difference, outside_make, terminal
 from tests.support.processes import PATIENCE, ROOT, free_port, spawn, train_python, wait_until
 
 _SYSTEMS = ("python -m local ", "make demo")
@@ -161,10 +161,10 @@ def _check_out(folder: Path) -> None:
     (folder / "dist").mkdir()
     (folder / "dist/marquee-lambda.zip").write_bytes(_EMPTY_ZIP)
     python = shlex.quote(sys.executable)
-    _program(folder / ".venv/bin/python", f'exec {python} "$@"')
-    _program(folder / ".venv/bin/marquee", f'exec {python} -m marquee "$@"')
+    add_program(folder / ".venv/bin/python", f'exec {python} "$@"')
+    add_program(folder / ".venv/bin/marquee", f'exec {python} -m marquee "$@"')
     _aws(folder / ".venv/bin/aws")
-    _program(folder / ".venv-train/bin/python", f'exec {shlex.quote(train_python())} "$@"')
+    add_program(folder / ".venv-train/bin/python", f'exec {shlex.quote(train_python())} "$@"')
     (folder / ".venv/bin/activate").write_text(f'PATH="{folder}/.venv/bin:$PATH"\n')
 
 
@@ -174,10 +174,4 @@ _EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
 
 def _aws(path: Path) -> None:
     root, python = shlex.quote(str(ROOT)), shlex.quote(sys.executable)
-    _program(path, f'PYTHONPATH={root} exec {python} -m tests.support.awscli "$@"')
-
-
-def _program(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(f"#!/bin/bash\n{text}\n")
-    path.chmod(0o755)
+    add_program(path, f'PYTHONPATH={root} exec {python} -m tests.support.awscli "$@"')

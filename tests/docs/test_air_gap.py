@@ -10,7 +10,7 @@ import pytest
 from deploy import release
 from helm import manifests
 from helm.generate import CHART, ROOT
-from tests.support.pages import blocks, terminal
+from tests.support.pages import add_program, blocks, terminal
 
 pytestmark = pytest.mark.slow
 
@@ -24,10 +24,8 @@ def calls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     log, programs = tmp_path / "log", tmp_path / "programs"
     (tmp_path / "dist").mkdir()
     (tmp_path / "helm").symlink_to(ROOT / "helm")
-    programs.mkdir()
     for name in ("docker", "kubectl", "helm"):
-        (programs / name).write_text(f'#!/bin/bash\nprintf "%q " {name} "$@" >>{log}; echo >>{log}\n')
-        (programs / name).chmod(0o755)
+        add_program(programs / name, f'printf "%q " {name} "$@" >>{log}; echo >>{log}')
     monkeypatch.setenv("REGISTRY", "registry.test/team/")
     (tmp_path / "dist/images.txt").write_text("".join(f"{image}\n" for image in release.images()))
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"

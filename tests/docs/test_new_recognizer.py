@@ -50,11 +50,9 @@ def _copy(folder: Path) -> None:
 def _environment(folder: Path) -> dict[str, str]:
     """Return the environment in which `make` takes the packages that are installed, and mypy what it knows already."""
     programs = folder.with_name("bin")
-    programs.mkdir()
     old = [f"{sys.prefix}/{name}" for name in _INSTALLED] + [f"{_NPM}/.package-lock.json", ".venv-train/.marquee-train"]
     command = ["exec", shutil.which("make"), f"VENV={sys.prefix}", *(f"--old-file={path}" for path in old), '"$@"']
-    (programs / "make").write_text(f"#!/bin/sh\n{' '.join(map(str, command))}\n")
-    (programs / "make").chmod(0o755)
+    pages.add_program(programs / "make", " ".join(map(str, command)))
     return {
         "PATH": f"{programs}:{os.environ['PATH']}",
         "PYTHONPATH": str(folder),

@@ -126,6 +126,13 @@ def check_shell(text: str) -> None:
     assert (done.returncode, done.stderr) == (0, ""), text
 
 
+def add_program(path: Path, text: str, interpreter: str = "/bin/bash") -> None:
+    """Write a program that stands in for one that a page calls."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!{interpreter}\n{text}\n")
+    path.chmod(0o755)
+
+
 _TOLERANCE = 0.05
 """How far a score may be from the page's; a confidence of 0 to 100 by as many hundredths of it."""
 _VARY = (
