@@ -95,8 +95,11 @@ annotations:
 {{/* The servers of the contract that are deployed, the gateway and recognizers, and the page, each with its defaults filled in: name → values, as YAML. */}}
 {{- define "marquee.components" -}}
 {{- $all := include "marquee.servers" . | fromYaml -}}
-{{- if include "marquee.hasPage" . -}}{{- $_ := set $all "web" (mergeOverwrite (deepCopy .Values.defaults) .Values.web) -}}{{- end -}}
-{{- range $all -}}{{- include "marquee.tidy" . -}}{{- end -}}
+{{- if include "marquee.hasPage" . -}}
+{{- $page := mergeOverwrite (deepCopy .Values.defaults) .Values.web -}}
+{{- include "marquee.tidy" $page -}}
+{{- $_ := set $all "web" $page -}}
+{{- end -}}
 {{- toYaml $all -}}
 {{- end -}}
 
@@ -113,9 +116,8 @@ annotations:
 {{- $keys := splitList "." . -}}
 {{- $map := $values -}}
 {{- range initial $keys -}}{{- $map = get ($map | default dict) . -}}{{- end -}}
-{{- if and (kindIs "map" $map) (kindIs "string" (get ($map | default dict) (last $keys))) (hasKey ($map | default dict) (last $keys)) -}}
-{{- $_ := set $map (last $keys) (get $map (last $keys) | int) -}}
-{{- end -}}
+{{- $value := index ($map | default dict) (last $keys) -}}
+{{- if kindIs "string" $value -}}{{- $_ := set $map (last $keys) (int $value) -}}{{- end -}}
 {{- end -}}
 {{- end -}}
 
