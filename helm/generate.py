@@ -68,7 +68,7 @@ def _serving() -> dict[Path, str]:
 
 def _dashboards() -> dict[Path, str]:
     pages = {
-        "overview": overview.dashboard(sorted(path.stem for path in (CHART / "alerts").glob("*.yaml"))),
+        "overview": overview.dashboard(schema.alerts()),
         "recognizer": recognizer.dashboard(),
         "rekognition": rekognition.dashboard(),
         "serving": serving.dashboard(),

@@ -13,6 +13,7 @@ from services.runtime.server.metrics import BUCKETS
 from services.runtime.settings import PREFIX, LeafSettings, ProcessSettings, Settings
 from services.web.settings import WebSettings
 
+_CHART = Path(__file__).parent / "marquee"
 LEAVES: dict[str, type[LeafSettings]] = {name: settings_of(name)[0] for name in RECOGNIZERS}
 
 
@@ -50,9 +51,14 @@ def schema() -> Schema:
     return _demand(whole, _defaults())
 
 
+def alerts() -> list[str]:
+    """Return the names of the alerts, which are those of their files."""
+    return sorted(path.stem for path in (_CHART / "alerts").glob("*.yaml"))
+
+
 def _defaults() -> dict[str, Any]:
     """Return the chart's values that have no other behind them, as the gateway's have those of `defaults`."""
-    text = (Path(__file__).parent / "marquee" / "values.yaml").read_text("utf-8")
+    text = (_CHART / "values.yaml").read_text("utf-8")
     values: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
     del values["recognizers"]
     for name in ("gateway", "web"):
@@ -97,7 +103,6 @@ def _web() -> Schema:
 
 def _alerts() -> Schema:
     share = number(above_zero=True, below_one=True)
-    alerts = sorted(path.stem for path in (Path(__file__).parent / "marquee" / "alerts").glob("*.yaml"))
     return _object(
         enabled=_BOOLEAN,
         labels=_TEXTS,
@@ -106,7 +111,7 @@ def _alerts() -> Schema:
         minimumFailures=integer(1, 1000),
         dailyCapUsd=number(above_zero=False),
         runbooks={"type": "string", "pattern": "^(https?://.+/)?$"},
-        without=_list({"enum": alerts}),
+        without=_list({"enum": alerts()}),
     )
 
 
