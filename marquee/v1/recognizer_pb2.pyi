@@ -88,13 +88,24 @@ class _PolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Policy.ValueTy
     POLICY_ALL: _Policy.ValueType  # 1
     """Call all at once and wait for all."""
     POLICY_FIRST_CONFIDENT: _Policy.ValueType  # 2
-    """Call all at once, respond with the first confident verdict, cancel the rest."""
+    """Call all at once, respond once the response is sure, and cancel the rest.
+    What may have been billed for a cancelled call is in its result's cost.
+    """
     POLICY_CASCADE: _Policy.ValueType  # 3
-    """Call one after another, cheapest first, until a verdict is confident."""
+    """Call one after another, in the order of ListRecognizers, until the response
+    is sure. Where the operator has set a veto and CELEBRITIES alone is
+    requested, a label such as "Non-Celebrity" ends it before a call that costs
+    money, too.
+    """
 
 class Policy(_Policy, metaclass=_PolicyEnumTypeWrapper):
     """When recognizers are called, and when the response is complete. A policy that
     a server does not offer is UNIMPLEMENTED.
+
+    A response is sure once every requested feature was performed and there is
+    at least one face and every face is IDENTIFIED with the score that the
+    operator calls confident. Recognizers that a policy leaves out are SKIPPED,
+    and their status says why; those that are required are never left out.
     """
 
 POLICY_UNSPECIFIED: Policy.ValueType  # 0
@@ -102,9 +113,15 @@ POLICY_UNSPECIFIED: Policy.ValueType  # 0
 POLICY_ALL: Policy.ValueType  # 1
 """Call all at once and wait for all."""
 POLICY_FIRST_CONFIDENT: Policy.ValueType  # 2
-"""Call all at once, respond with the first confident verdict, cancel the rest."""
+"""Call all at once, respond once the response is sure, and cancel the rest.
+What may have been billed for a cancelled call is in its result's cost.
+"""
 POLICY_CASCADE: Policy.ValueType  # 3
-"""Call one after another, cheapest first, until a verdict is confident."""
+"""Call one after another, in the order of ListRecognizers, until the response
+is sure. Where the operator has set a veto and CELEBRITIES alone is
+requested, a label such as "Non-Celebrity" ends it before a call that costs
+money, too.
+"""
 Global___Policy: _TypeAlias = Policy  # noqa: Y015
 
 class _Outcome:
@@ -129,7 +146,9 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     OUTCOME_SHED: _Outcome.ValueType  # 5
     """Not called: too many calls to the recognizer were in flight."""
     OUTCOME_SKIPPED: _Outcome.ValueType  # 6
-    """The recognizer supports none of what was requested."""
+    """The recognizer supports none of what was requested, or the policy left it
+    out or cancelled its call. The status's message says why.
+    """
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """How a call to one recognizer ended."""
@@ -150,7 +169,9 @@ OUTCOME_TIMEOUT: Outcome.ValueType  # 4
 OUTCOME_SHED: Outcome.ValueType  # 5
 """Not called: too many calls to the recognizer were in flight."""
 OUTCOME_SKIPPED: Outcome.ValueType  # 6
-"""The recognizer supports none of what was requested."""
+"""The recognizer supports none of what was requested, or the policy left it
+out or cancelled its call. The status's message says why.
+"""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 class _VerdictState:
@@ -162,15 +183,21 @@ class _VerdictStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VerdictS
     VERDICT_STATE_UNSPECIFIED: _VerdictState.ValueType  # 0
     """Never sent."""
     VERDICT_STATE_IDENTIFIED: _VerdictState.ValueType  # 1
-    """All recognizers that name this face name the same person. Of recognizers
-    with the same evidence group only the one with the best score counts.
+    """The evidence is for one person. By scores (see VerdictBasis): all
+    recognizers that name this face name the same person. Calibrated: the
+    probability that it is this person reaches the operator's threshold. Of
+    recognizers with the same evidence group only the strongest counts.
     """
     VERDICT_STATE_UNKNOWN: _VerdictState.ValueType  # 2
     """There is a face, and no recognizer knows it, or knows it well enough; see
-    Model.identify_score.
+    Model.identify_score. A person is named once a picture: a second face of the
+    same person is UNKNOWN unless the operator allows it.
     """
     VERDICT_STATE_DISAGREE: _VerdictState.ValueType  # 3
-    """Recognizers name different people."""
+    """The evidence is for different people. By scores: recognizers name different
+    people. Calibrated: two evidence groups reach the threshold for different
+    people, each by itself.
+    """
     VERDICT_STATE_NO_FACE: _VerdictState.ValueType  # 4
     """No recognizer found a face. Such a verdict is the only one and has no box."""
 
@@ -180,18 +207,52 @@ class VerdictState(_VerdictState, metaclass=_VerdictStateEnumTypeWrapper):
 VERDICT_STATE_UNSPECIFIED: VerdictState.ValueType  # 0
 """Never sent."""
 VERDICT_STATE_IDENTIFIED: VerdictState.ValueType  # 1
-"""All recognizers that name this face name the same person. Of recognizers
-with the same evidence group only the one with the best score counts.
+"""The evidence is for one person. By scores (see VerdictBasis): all
+recognizers that name this face name the same person. Calibrated: the
+probability that it is this person reaches the operator's threshold. Of
+recognizers with the same evidence group only the strongest counts.
 """
 VERDICT_STATE_UNKNOWN: VerdictState.ValueType  # 2
 """There is a face, and no recognizer knows it, or knows it well enough; see
-Model.identify_score.
+Model.identify_score. A person is named once a picture: a second face of the
+same person is UNKNOWN unless the operator allows it.
 """
 VERDICT_STATE_DISAGREE: VerdictState.ValueType  # 3
-"""Recognizers name different people."""
+"""The evidence is for different people. By scores: recognizers name different
+people. Calibrated: two evidence groups reach the threshold for different
+people, each by itself.
+"""
 VERDICT_STATE_NO_FACE: VerdictState.ValueType  # 4
 """No recognizer found a face. Such a verdict is the only one and has no box."""
 Global___VerdictState: _TypeAlias = VerdictState  # noqa: Y015
+
+class _VerdictBasis:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _VerdictBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_VerdictBasis.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    VERDICT_BASIS_UNSPECIFIED: _VerdictBasis.ValueType  # 0
+    """Never sent."""
+    VERDICT_BASIS_SCORES: _VerdictBasis.ValueType  # 1
+    """Scores, as the recognizers give them: the gateway has no calibration table."""
+    VERDICT_BASIS_CALIBRATED: _VerdictBasis.ValueType  # 2
+    """Likelihood ratios, from a calibration table for these model versions."""
+    VERDICT_BASIS_STALE_CALIBRATION: _VerdictBasis.ValueType  # 3
+    """Scores: the gateway's calibration table is for other model versions."""
+
+class VerdictBasis(_VerdictBasis, metaclass=_VerdictBasisEnumTypeWrapper):
+    """What a verdict was made from."""
+
+VERDICT_BASIS_UNSPECIFIED: VerdictBasis.ValueType  # 0
+"""Never sent."""
+VERDICT_BASIS_SCORES: VerdictBasis.ValueType  # 1
+"""Scores, as the recognizers give them: the gateway has no calibration table."""
+VERDICT_BASIS_CALIBRATED: VerdictBasis.ValueType  # 2
+"""Likelihood ratios, from a calibration table for these model versions."""
+VERDICT_BASIS_STALE_CALIBRATION: VerdictBasis.ValueType  # 3
+"""Scores: the gateway's calibration table is for other model versions."""
+Global___VerdictBasis: _TypeAlias = VerdictBasis  # noqa: Y015
 
 class _RecognizerState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -284,6 +345,7 @@ class RecognizeImageRequest(_message.Message):
     NO_CACHE_FIELD_NUMBER: _builtins.int
     RECOGNIZER_OPTIONS_FIELD_NUMBER: _builtins.int
     FACE_BOXES_FIELD_NUMBER: _builtins.int
+    REQUIRED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Identifier of this call in all log lines and in the response, of A-Z a-z
     0-9 . _ : -. Empty: generated by the first server. At most 128 characters.
@@ -292,7 +354,7 @@ class RecognizeImageRequest(_message.Message):
     """Maximum number of labels per recognizer, best first: 1 to 1000. Default 10."""
     min_score: _builtins.float
     """Minimum score of candidates, labels and texts: 0 to 1. Default 0. Only
-    filters what is returned.
+    filters what is returned: verdicts are made before.
     """
     policy: Global___Policy.ValueType
     """Default POLICY_ALL. Leaves serve POLICY_ALL only."""
@@ -338,6 +400,13 @@ class RecognizeImageRequest(_message.Message):
         At most 64 entries.
         """
 
+    @_builtins.property
+    def required(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Recognizers without whose result the call fails, named as in `recognizers`,
+        which must not leave them out. The code is theirs if all that are missing
+        failed alike, else UNAVAILABLE. At most 64 entries of 128 characters.
+        """
+
     def __init__(
         self,
         *,
@@ -353,10 +422,11 @@ class RecognizeImageRequest(_message.Message):
         no_cache: _builtins.bool = ...,
         recognizer_options: _abc.Mapping[_builtins.str, Global___RecognizerOptions] | None = ...,
         face_boxes: _abc.Iterable[Global___BoundingBox] | None = ...,
+        required: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_labels", b"_max_labels", "_min_score", b"_min_score", "image", b"image", "max_labels", b"max_labels", "min_score", b"min_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_labels", b"_max_labels", "_min_score", b"_min_score", "collection", b"collection", "face_boxes", b"face_boxes", "features", b"features", "image", b"image", "include_embeddings", b"include_embeddings", "max_labels", b"max_labels", "min_score", b"min_score", "no_cache", b"no_cache", "policy", b"policy", "recognizer_options", b"recognizer_options", "recognizers", b"recognizers", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_labels", b"_max_labels", "_min_score", b"_min_score", "collection", b"collection", "face_boxes", b"face_boxes", "features", b"features", "image", b"image", "include_embeddings", b"include_embeddings", "max_labels", b"max_labels", "min_score", b"min_score", "no_cache", b"no_cache", "policy", b"policy", "recognizer_options", b"recognizer_options", "recognizers", b"recognizers", "request_id", b"request_id", "required", b"required"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_labels: _TypeAlias = _typing.Literal["max_labels"]  # noqa: Y015
     _WhichOneofArgType__max_labels: _TypeAlias = _typing.Literal["_max_labels", b"_max_labels"]  # noqa: Y015
@@ -481,7 +551,9 @@ class RecognizeImageResponse(_message.Message):
     cost_micro_usd: _builtins.int
     """Cost of this call in millionths of a US dollar."""
     saved_micro_usd: _builtins.int
-    """Additional cost without the cache, in millionths of a US dollar."""
+    """What the cache and the policy saved, in millionths of a US dollar: what
+    results from the cache had cost, and the price of calls that were not made.
+    """
     gateway: _builtins.str
     """Name of the gateway that answered. Empty: a leaf answered. At most 128
     characters.
@@ -576,18 +648,36 @@ class CallTimings(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TOTAL_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
+    RECOGNIZERS_FIELD_NUMBER: _builtins.int
+    FUSION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def total(self) -> _duration_pb2.Duration:
         """From the arrival of the request to the response."""
+
+    @_builtins.property
+    def queue(self) -> _duration_pb2.Duration:
+        """Until the request was there: waiting for a place, and receiving it."""
+
+    @_builtins.property
+    def recognizers(self) -> _duration_pb2.Duration:
+        """From the first call of a recognizer to the last answer that counts."""
+
+    @_builtins.property
+    def fusion(self) -> _duration_pb2.Duration:
+        """Making verdicts and merging labels."""
 
     def __init__(
         self,
         *,
         total: _duration_pb2.Duration | None = ...,
+        queue: _duration_pb2.Duration | None = ...,
+        recognizers: _duration_pb2.Duration | None = ...,
+        fusion: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fusion", b"fusion", "queue", b"queue", "recognizers", b"recognizers", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fusion", b"fusion", "queue", b"queue", "recognizers", b"recognizers", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -621,7 +711,7 @@ class RecognizerResult(_message.Message):
     outcome: Global___Outcome.ValueType
     """How the call to the recognizer ended."""
     from_cache: _builtins.bool
-    """Whether this result is from the cache."""
+    """Whether this result is from the gateway's cache. It has cost nothing then."""
     cost_micro_usd: _builtins.int
     """Cost of this result in millionths of a US dollar."""
     @_builtins.property
@@ -719,8 +809,9 @@ class Model(_message.Message):
     name: _builtins.str
     """Name of the model: "wavelet", "celebrity". At most 128 characters."""
     version: _builtins.str
-    """Version of the model. Different models never share name and version. At
-    most 128 characters.
+    """Version of the model. Different models never share name and version. What
+    follows a "+" is the state of its gallery, which every enrollment changes;
+    scores mean the same in all of its states. At most 128 characters.
     """
     evidence_group: _builtins.str
     """Models with the same group share an underlying network, so their errors are
@@ -857,12 +948,18 @@ class Candidate(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     URLS_FIELD_NUMBER: _builtins.int
+    ENROLLED_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
     """The recognizer's stable identifier of the person. At most 128 characters."""
     display_name: _builtins.str
     """Human-readable name. At most 200 characters."""
     score: _builtins.float
     """Score, 0 to 1."""
+    enrolled: _builtins.bool
+    """Whether somebody enrolled the person, so that person_id means the same in
+    all recognizers. Two candidates who are enrolled are one person only if
+    their person_id is equal, others also if their names are.
+    """
     @_builtins.property
     def urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Web pages about the person, with or without a scheme, as the recognizer
@@ -876,10 +973,11 @@ class Candidate(_message.Message):
         display_name: _builtins.str = ...,
         score: _builtins.float = ...,
         urls: _abc.Iterable[_builtins.str] | None = ...,
+        enrolled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "person_id", b"person_id", "score", b"score", "urls", b"urls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "enrolled", b"enrolled", "person_id", b"person_id", "score", b"score", "urls", b"urls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1239,6 +1337,7 @@ class RecognizerTimings(_message.Message):
     QUEUE_FIELD_NUMBER: _builtins.int
     NETWORK_FIELD_NUMBER: _builtins.int
     RECOGNIZER_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def queue(self) -> _duration_pb2.Duration:
         """Waiting for a free worker."""
@@ -1251,16 +1350,23 @@ class RecognizerTimings(_message.Message):
     def recognizer(self) -> _duration_pb2.Duration:
         """Recognizing."""
 
+    @_builtins.property
+    def start(self) -> _duration_pb2.Duration:
+        """From the arrival of the request at the gateway to the call of this
+        recognizer; set by the gateway.
+        """
+
     def __init__(
         self,
         *,
         queue: _duration_pb2.Duration | None = ...,
         network: _duration_pb2.Duration | None = ...,
         recognizer: _duration_pb2.Duration | None = ...,
+        start: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["network", b"network", "queue", b"queue", "recognizer", b"recognizer"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["network", b"network", "queue", b"queue", "recognizer", b"recognizer", "start", b"start"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["network", b"network", "queue", b"queue", "recognizer", b"recognizer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["network", b"network", "queue", b"queue", "recognizer", b"recognizer", "start", b"start"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1278,6 +1384,7 @@ class Verdict(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     SUPPORT_FIELD_NUMBER: _builtins.int
+    BASIS_FIELD_NUMBER: _builtins.int
     state: Global___VerdictState.ValueType
     """Whether the face is identified."""
     person_id: _builtins.str
@@ -1287,7 +1394,11 @@ class Verdict(_message.Message):
     display_name: _builtins.str
     """For IDENTIFIED: name of the person. At most 200 characters."""
     score: _builtins.float
-    """For IDENTIFIED: score, 0 to 1."""
+    """For IDENTIFIED: score, 0 to 1. By scores: that of the best support.
+    Calibrated: the probability that the face shows this person.
+    """
+    basis: Global___VerdictBasis.ValueType
+    """What the verdict was made from. Unset for NO_FACE."""
     @_builtins.property
     def box(self) -> Global___BoundingBox:
         """Bounding box of the face, from the support with the best score. Absent for
@@ -1309,10 +1420,11 @@ class Verdict(_message.Message):
         display_name: _builtins.str = ...,
         score: _builtins.float = ...,
         support: _abc.Iterable[Global___Support] | None = ...,
+        basis: Global___VerdictBasis.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["box", b"box"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["box", b"box", "display_name", b"display_name", "person_id", b"person_id", "score", b"score", "state", b"state", "support", b"support"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "box", b"box", "display_name", b"display_name", "person_id", b"person_id", "score", b"score", "state", b"state", "support", b"support"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1327,11 +1439,16 @@ class Support(_message.Message):
     RECOGNIZER_FIELD_NUMBER: _builtins.int
     CANDIDATE_FIELD_NUMBER: _builtins.int
     EVIDENCE_GROUP_FIELD_NUMBER: _builtins.int
+    LOG_LIKELIHOOD_RATIO_FIELD_NUMBER: _builtins.int
     recognizer: _builtins.str
     """Name of the recognizer. At most 128 characters."""
     evidence_group: _builtins.str
     """Recognizers with the same group count once; see Model.evidence_group. At
     most 128 characters.
+    """
+    log_likelihood_ratio: _builtins.float
+    """Natural logarithm of how much more likely this score is if the face shows
+    the person than if it does not, 0 or more. Only if calibrated.
     """
     @_builtins.property
     def candidate(self) -> Global___Candidate:
@@ -1343,12 +1460,15 @@ class Support(_message.Message):
         recognizer: _builtins.str = ...,
         candidate: Global___Candidate | None = ...,
         evidence_group: _builtins.str = ...,
+        log_likelihood_ratio: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_log_likelihood_ratio", b"_log_likelihood_ratio", "candidate", b"candidate", "log_likelihood_ratio", b"log_likelihood_ratio"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "evidence_group", b"evidence_group", "recognizer", b"recognizer"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_log_likelihood_ratio", b"_log_likelihood_ratio", "candidate", b"candidate", "evidence_group", b"evidence_group", "log_likelihood_ratio", b"log_likelihood_ratio", "recognizer", b"recognizer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__log_likelihood_ratio: _TypeAlias = _typing.Literal["log_likelihood_ratio"]  # noqa: Y015
+    _WhichOneofArgType__log_likelihood_ratio: _TypeAlias = _typing.Literal["_log_likelihood_ratio", b"_log_likelihood_ratio"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__log_likelihood_ratio) -> _WhichOneofReturnType__log_likelihood_ratio | None: ...
 
 Global___Support: _TypeAlias = Support  # noqa: Y015
 

@@ -13,8 +13,8 @@ from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2
-from services.gateway import answer
-from services.gateway.backend import (
+from services.gateway.backends import answer
+from services.gateway.backends.backend import (
     ENROLL_FACES,
     LIST_FACES,
     LIST_PEOPLE,

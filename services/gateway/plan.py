@@ -6,7 +6,7 @@ from typing import Any
 
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway.backend import RECOGNIZE_IMAGE, REMOVE_FACES, Backend, Method
+from services.gateway.backends.backend import RECOGNIZE_IMAGE, REMOVE_FACES, Backend, Method
 from services.runtime.errors import InvalidRequest
 from services.runtime.requests import check_names
 from services.runtime.server import wire

@@ -80,6 +80,7 @@ TABLE: Mapping[str, Mapping[str, Limit]] = {
         "collection": _NAME,
         "recognizer_options": _RECOGNIZERS,
         "face_boxes": Limit(64),
+        "required": _RECOGNIZERS,
     },
     "S3Object": {
         "bucket": Limit(length=63),

@@ -20,8 +20,8 @@ from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
-from services.gateway import fusion
 from services.gateway.config import BackendConfig, GatewayConfig
+from services.gateway.fusion import verdict as fusion
 from services.gateway.servicer import Gateway
 from services.gateway.settings import GatewaySettings
 from services.runtime import status

@@ -3,7 +3,7 @@
 import pytest
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway import fusion
+from services.gateway.fusion import verdict as fusion
 from tests.support.servers import LEFT, NEAR_LEFT, box, candidate, face, result, summary
 
 

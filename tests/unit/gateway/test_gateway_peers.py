@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
-from services.gateway.backend import RECOGNIZE_IMAGE, Backend
+from services.gateway.backends.backend import RECOGNIZE_IMAGE, Backend
 from services.gateway.config import BackendConfig
 from services.runtime import status
 from tests.support import peers

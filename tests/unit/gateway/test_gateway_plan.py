@@ -7,7 +7,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway.backend import ENROLL_FACES, Backend
+from services.gateway.backends.backend import ENROLL_FACES, Backend
 from services.gateway.config import BackendConfig
 from services.gateway.plan import BackendCall, plan_enrollment, plan_recognition
 from services.runtime.errors import UnknownRecognizer

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway import fusion
+from services.gateway.fusion import verdict as fusion
 from services.web.pages.results import files
 from tests.support.servers import LEFT, NEAR_LEFT, RIGHT, candidate, face, result
 

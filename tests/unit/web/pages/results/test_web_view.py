@@ -7,7 +7,7 @@ from google.rpc import status_pb2
 from grpc import StatusCode
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway import fusion
+from services.gateway.fusion import verdict as fusion
 from services.runtime import status
 from services.web.pages.results import view
 from services.web.pages.results.view import Card, Result

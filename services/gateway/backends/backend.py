@@ -13,9 +13,9 @@ from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway import answer
+from services.gateway.backends import answer
+from services.gateway.backends.connection import NO_CREDENTIALS, Connection, Credentials
 from services.gateway.config import BackendConfig
-from services.gateway.connection import NO_CREDENTIALS, Connection, Credentials
 from services.runtime import status
 from services.runtime.doors.caller import RELAY_BUDGET_KEY, RELAY_KEY, current
 from services.runtime.errors import Forbidden, InvalidAnswer, Misconfigured, Overloaded, TooManyHops, Unauthenticated

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import grpc
 
+from services.gateway.backends.diagnosis import Diagnosis
 from services.gateway.config import BackendConfig, GatewayConfig
-from services.gateway.diagnosis import Diagnosis
 from services.runtime.doors import certificates
 from services.runtime.doors.credentials import Tls, channel_options, watched_proof, watched_token
 from services.runtime.doors.watch import Watched

@@ -1,0 +1,1 @@
+"""The recognizers behind the gateway: how they are called, and what of their answers can be used."""

@@ -1,0 +1,1 @@
+"""Fusion of what recognizers found: one verdict a face, one list of labels. Pure."""
