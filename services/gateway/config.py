@@ -5,6 +5,7 @@
       svm:
         target: svm:50051
         timeout: 5
+    veto: {recognizer: keras, label: Non-Celebrity}
 
 A mistake is reported with file and line. The gateway then does not start, or works on with the file before.
 """
@@ -34,6 +35,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from services.runtime.doors.credentials import Tls
 from services.runtime.doors.settings import is_loopback
+from services.runtime.limits import MAX_DISPLAY_NAME
 
 _HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
 _SCHEMES = ("dns:///", "ipv4:", "ipv6:", "unix:")
@@ -100,6 +102,8 @@ class BackendConfig(BaseModel):
     """Maximum seconds per recognition; a caller's deadline may leave less."""
     max_in_flight: int = Field(64, ge=1, le=10_000)
     """Maximum concurrent calls; further ones are SHED at once."""
+    confident_score: float | None = Field(None, gt=0, le=1)
+    """Score of this recognizer from which a policy is sure of its name; by default that of all."""
     priced: bool = False
     """Whether calls cost money: one that may have been billed is never retried, and callers' limits have to be kept."""
     tls: Way | None = None
@@ -133,14 +137,73 @@ class BackendConfig(BaseModel):
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 
+class Veto(BaseModel):
+    """A label with which one recognizer ends a cascade before a call that costs money."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    recognizer: Name
+    """One of the file's recognizers; in a cascade it is asked for LABELS, too."""
+    label: str = Field(min_length=1, max_length=MAX_DISPLAY_NAME)
+    """Name of the label, such as Non-Celebrity; its case does not matter."""
+    score: float = Field(0.9, gt=0, le=1)
+    """Score from which the label counts."""
+
+
+class CacheConfig(BaseModel):
+    """The memory for results."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mib: int = Field(32, ge=0, le=65_536)
+    """Maximum size in MiB; 0: there is no cache."""
+    ttl: float = Field(300, gt=0, le=86_400)
+    """Maximum age of a result in seconds, and so the longest that somebody who was erased can still be named."""
+
+
+class CalibrationConfig(BaseModel):
+    """What turns scores into probabilities."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    table: Path
+    """File that `python -m services.gateway.calibrate` wrote."""
+    prior_unknown: float = Field(0.5, gt=0, lt=1)
+    """Probability that a face shows somebody whom no recognizer knows, before any of them is asked."""
+    threshold: float = Field(0.5, gt=0, lt=1)
+    """Probability from which a face is IDENTIFIED."""
+
+
 class GatewayConfig(BaseModel):
-    """Recognizers by name, in the order of lists and responses."""
+    """Recognizers by name, in the order of lists, of responses and of a cascade."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     tls: Way | None = None
     """`tls` of all recognizers without one of their own."""
     recognizers: dict[Name, BackendConfig] = Field(min_length=1)
+    max_in_flight: int | None = Field(None, ge=1, le=10_000)
+    """Maximum concurrent calls of the gateway; see `places`."""
+    confident_score: float = Field(0.9, gt=0, le=1)
+    """Score, or where it is calibrated probability, from which a policy is sure of a name."""
+    veto: Veto | None = None
+    cache: CacheConfig = CacheConfig()
+    calibration: CalibrationConfig | None = None
+    repeated_people: bool = False
+    """Whether one person may be named for several faces of a picture."""
+
+    @property
+    def places(self) -> int:
+        """Maximum concurrent calls of the gateway: by default as many as its widest recognizer takes."""
+        return self.max_in_flight or max(one.max_in_flight for one in self.recognizers.values())
+
+    @field_validator("veto", mode="after")
+    @classmethod
+    def _check_veto(cls, veto: Veto | None, info: ValidationInfo) -> Veto | None:
+        recognizers = info.data.get("recognizers", {})
+        if veto is not None and recognizers and veto.recognizer not in recognizers:
+            raise ValueError(f"there is no recognizer {veto.recognizer!r}; use one of {', '.join(recognizers)}")
+        return veto
 
     @field_validator("recognizers", mode="before")
     @classmethod

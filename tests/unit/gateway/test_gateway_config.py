@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from services.gateway.__main__ import main
-from services.gateway.config import ConfigError, Tls, load_config
+from services.gateway.config import CalibrationConfig, ConfigError, Tls, Veto, load_config
 from tests.support.processes import run
 
 
@@ -28,7 +28,29 @@ def test_has_defaults(path: Path) -> None:
     """A recognizer needs only a target; by default it gets 10 s, 64 concurrent calls and no price."""
     path.write_text("recognizers: {svm: {target: 'localhost:50051'}}")
     svm = load_config(path).recognizers["svm"]
-    assert (svm.timeout, svm.max_in_flight, svm.priced) == (10, 64, False)
+    assert (svm.timeout, svm.max_in_flight, svm.priced, svm.confident_score) == (10, 64, False, None)
+
+
+def test_what_is_said_of_the_gateway_has_defaults(path: Path) -> None:
+    """By default the gateway has as many places as its widest recognizer, a cache, and no veto and no calibration."""
+    path.write_text("recognizers: {a: {target: 'localhost:1', max_in_flight: 8}, b: {target: 'localhost:2'}}")
+    config = load_config(path)
+    assert (config.places, config.confident_score, config.veto, config.calibration) == (64, 0.9, None, None)
+    assert (config.cache.mib, config.cache.ttl, config.repeated_people) == (32, 300, False)
+
+
+def test_reads_what_is_said_of_the_gateway(path: Path) -> None:
+    """The gateway's own keys are read, and what a part of them leaves out keeps its default."""
+    path.write_text(
+        "max_in_flight: 9\nconfident_score: .8\nveto: {recognizer: a, label: Non-Celebrity}\ncache: {mib: 0}\n"
+        "calibration: {table: t.json, threshold: .7}\nrepeated_people: true\n"
+        "recognizers: {a: {target: 'localhost:1', confident_score: .95}}"
+    )
+    config = load_config(path)
+    assert (config.places, config.confident_score, config.recognizers["a"].confident_score) == (9, 0.8, 0.95)
+    assert config.veto == Veto(recognizer="a", label="Non-Celebrity", score=0.9)
+    assert (config.cache.mib, config.cache.ttl, config.repeated_people) == (0, 300, True)
+    assert config.calibration == CalibrationConfig(table=Path("t.json"), prior_unknown=0.5, threshold=0.7)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +135,26 @@ MISTAKES = {
     "a name in capitals": ("recognizers:\n  SVM: {target: 'svm:1'}\n", 2, "SVM: String should match"),
     "a name that is a number": ("recognizers:\n  1: {target: 'svm:1'}\n", 2, "1: Input should be a valid string"),
     "a name with a slash": ("recognizers:\n  a/b: {target: 'svm:1'}\n", 2, "a/b: String should match"),
+    "a veto of nobody": (
+        "recognizers: {a: {target: 'a:1', tls: {}}}\nveto: {recognizer: b, label: X}\n",
+        2,
+        "veto: there",
+    ),
+    "a veto without a label": ("veto: {recognizer: a}\nrecognizers: {a: {target: 'a:1'}}\n", 1, "veto.label: Field"),
+    "a confident score of 90": ("confident_score: 90\nrecognizers: {a: {target: 'a:1'}}\n", 1, "confident_score: "),
+    "a confident score of 0": (
+        "recognizers:\n  a:\n    target: localhost:1\n    confident_score: 0\n",
+        4,
+        "a.confident_score: ",
+    ),
+    "a negative cache": ("cache:\n  mib: -1\nrecognizers: {a: {target: 'a:1'}}\n", 2, "cache.mib: "),
+    "a cache for ever": ("cache: {ttl: .inf}\nrecognizers: {a: {target: 'a:1'}}\n", 1, "cache.ttl: "),
+    "a certain prior": (
+        "calibration:\n  table: t\n  prior_unknown: 1\nrecognizers: {a: {target: 'a:1'}}\n",
+        3,
+        "calibration.prior_unknown: ",
+    ),
+    "no place at all": ("max_in_flight: 0\nrecognizers: {a: {target: 'a:1'}}\n", 1, "max_in_flight: "),
     "an entry without anything": ("recognizers:\n  svm:\n", 2, "svm: Input should be a valid dictionary"),
     "no recognizer": ("recognizers: {}\n", 1, "recognizers: "),
     "an empty file": ("", 1, "the file: Input should be a valid dictionary"),
