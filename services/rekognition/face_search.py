@@ -146,7 +146,7 @@ def _is_the_face(response: Any, face: pb.Face, cutout: Crop | None) -> bool:
 
 
 async def _add_names(recognition: Recognition, collection: str, faces: Iterable[pb.Face]) -> list[str]:
-    """Give the candidates the names they were enrolled with; return warnings."""
+    """Give the candidates who were enrolled here the names they were enrolled with; return warnings."""
     candidates = [candidate for face in faces for candidate in face.candidates]
     if recognition.people is None or not candidates:
         return []
@@ -158,6 +158,7 @@ async def _add_names(recognition: Recognition, collection: str, faces: Iterable[
         return [f"people are shown by their person_id: {exc.message}"]
     for candidate in candidates:
         candidate.display_name = names.get(candidate.person_id, candidate.display_name)
+        candidate.enrolled = candidate.person_id in names  # other programs' IDs mean nothing elsewhere
     return []
 
 

@@ -121,6 +121,11 @@ class Model:
         """IDs of the people whom the artifact was trained on."""
         return {person.person_id for person in self._artifact.gallery.people}
 
+    @cached_property
+    def enrolled_ids(self) -> set[str]:
+        """IDs of the people who were enrolled, be they trained, too."""
+        return {person.person_id for person in self.enrolled.gallery.people}
+
     def views(self, pixels: Pixels, face: Face) -> Numbers:
         """Return the features [views, length] of a face in an RGB picture."""
         return self._recipe.views(pixels, face)
@@ -148,7 +153,15 @@ class Model:
             scores[person.person_id] = max(score, scores.get(person.person_id, 0))
         best = sorted(scores, key=lambda person_id: -scores[person_id])[:MAX_CANDIDATES]
         people = self.people if best else {}
-        return [pb.Candidate(person_id=one, display_name=people[one].display_name, score=scores[one]) for one in best]
+        return [
+            pb.Candidate(
+                person_id=one,
+                display_name=people[one].display_name,
+                score=scores[one],
+                enrolled=one in self.enrolled_ids,
+            )
+            for one in best
+        ]
 
     def _trained(self, views: Numbers) -> Iterator[list[Scored]]:
         """Yield for each face the likeliest of the people whom the classifier knows, if any of them is near."""

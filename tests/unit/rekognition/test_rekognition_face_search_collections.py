@@ -48,13 +48,17 @@ async def recognizer(aws: SimpleNamespace) -> AsyncIterator[RekognitionRecognize
 async def test_everybody_in_a_picture_is_found_in_the_collection(
     aws: SimpleNamespace, recognizer: RekognitionRecognizer
 ) -> None:
-    """Both faces are found, from bytes and from S3, although SearchFacesByImage searches only one."""
+    """Both faces are found, from bytes and from S3, although SearchFacesByImage searches only one.
+
+    Others indexed them, so nobody is known to be enrolled.
+    """
     both = encode(pictures.demo_pictures()["both.jpg"])
     where = pb.S3Object(bucket=BUCKET, key="both.jpg")
     for image in (Image(both), Image(s3_object=where, fetch=ObjectStore(aws.s3_url).fetch)):
         result = await recognizer.recognize(image, options(pb.FEATURE_FACE_SEARCH, collection=COLLECTION))
         faces = sorted(result.faces, key=lambda face: face.box.left)
         assert [face.candidates[0].person_id for face in faces] == ["Eileen_Collins", "Grace_Hopper"]
+        assert not any(face.candidates[0].enrolled for face in faces)
         assert result.cost_micro_usd == 3000
 
 

@@ -72,6 +72,7 @@ async def test_the_demo_pictures_are_named(
     for face in result.faces:
         assert face.candidates[0].score > 0.5
         assert face.candidates[0].person_id == face.candidates[0].display_name.lower().replace(" ", "-")
+        assert not any(candidate.enrolled for candidate in face.candidates)
         assert sorted(face.candidates, key=lambda one: -one.score) == list(face.candidates)
 
 

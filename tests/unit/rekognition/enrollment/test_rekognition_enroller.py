@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 
 async def test_enrolled_people_are_named(enroller: RekognitionEnroller, recognizer: RekognitionRecognizer) -> None:
-    """FACE_SEARCH names each enrolled person in other pictures; the collection stores the person_id with the face."""
+    """FACE_SEARCH names each enrolled person in other pictures, as one; the collection has the face's person_id."""
     result = await enroller.enroll(enrollment_of(PORTRAITS[HOPPER]))
     await enroller.enroll(enrollment_of(PORTRAITS[COLLINS], person_id="c-1", name=COLLINS))
     assert states(result) == [ENROLLED]
@@ -47,7 +47,8 @@ async def test_enrolled_people_are_named(enroller: RekognitionEnroller, recogniz
     assert result.model.name == "rekognition"
     search = await search_faces(recognizer, DEMO["both"])
     assert candidate_names(search) == [[COLLINS], [HOPPER]]
-    assert {face.candidates[0].person_id for face in search.faces} == {"c-1", "grace-hopper"}
+    people = {(face.candidates[0].person_id, face.candidates[0].enrolled) for face in search.faces}
+    assert people == {("c-1", True), ("grace-hopper", True)}
 
 
 async def test_enrolling_is_safe_to_repeat(

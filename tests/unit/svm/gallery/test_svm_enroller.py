@@ -25,6 +25,7 @@ from tests.support.svm_enrollment import (
     enrollment_of,
     named,
     names,
+    options,
     other_picture,
     portrait,
     replica,
@@ -84,7 +85,8 @@ async def test_one_picture_is_enough(recognizer: SvmRecognizer, enroller: SvmEnr
     before = version(recognizer)
     assert await names(recognizer, other_picture(COLLINS)) == [""]
     result = await enroller.enroll(enrollment_of(portrait(COLLINS)))
-    assert await names(recognizer, other_picture(COLLINS)) == [COLLINS]
+    (face,) = (await recognizer.recognize(other_picture(COLLINS), options())).faces
+    assert [(one.display_name, one.enrolled) for one in face.candidates] == [(COLLINS, True)]
     assert await names(recognizer, other_picture(HOPPER)) == [""]
     assert (result.person.person_id, result.person.display_name, result.person.face_count) == ("p1", COLLINS, 1)
     assert abs(result.person.create_time.seconds - time.time()) < 60
