@@ -29,6 +29,7 @@ from services.gateway.backends.backend import (
 from services.gateway.plan import BackendCall, inner_key, plan_enrollment, plan_face_removal
 from services.runtime import requests, status
 from services.runtime.errors import InvalidAnswer, InvalidRequest, NotOffered
+from services.runtime.messages.envelope import Envelope, takes_envelope
 from services.runtime.server.calls import Context, seconds_left
 
 _MAX_TOKENS_BYTES = 20 * 1024
@@ -43,14 +44,18 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         self._backends = backends
         self._s3_allowed = s3_allowed
 
+    @takes_envelope
     async def EnrollFaces(  # noqa: N802 - the contract's name
-        self, request: pb.EnrollFacesRequest, context: Context
+        self, envelope: Envelope[pb.EnrollFacesRequest], context: Context
     ) -> pb.EnrollFacesResponse:
         """Enroll the person with every recognizer under one person_id."""
+        request = envelope.request
         _bind(request)
-        requests.check_enrollment(request, self._s3_allowed)
+        requests.check_enrollment(request, self._s3_allowed, envelope.sizes)
         person_id = requests.person_id_of(request)
-        results = _all(await _send(self._plan(ENROLL_FACES, request, context)))
+        calls = self._plan(ENROLL_FACES, envelope, context)
+        del envelope  # the calls have the pictures
+        results = _all(await _send(calls))
         for result in results:
             answer.check_enrolled(result, person_id, len(request.images))
         return pb.EnrollFacesResponse(
@@ -82,7 +87,9 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         """Remove the person from every recognizer."""
         _bind(request)
         requests.check_removal(request)
-        results = _settled(_all(await _send(self._plan(REMOVE_PERSON, request, context))), request.request_id)
+        results = _settled(
+            _all(await _send(self._plan(REMOVE_PERSON, Envelope(request, ()), context))), request.request_id
+        )
         return pb.RemovePersonResponse(request_id=request.request_id, results=results, gateway=self._name)
 
     async def ListPeople(  # noqa: N802 - the contract's name
@@ -108,7 +115,7 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         request.page_size = requests.page_size_of(request)
         pages = _decode(request)
         request.ClearField("page_token")
-        calls = self._plan(method, request, context)
+        calls = self._plan(method, Envelope(request, ()), context)
         if pages is not None:
             calls = _paged(calls, pages)
         responses = await _send(calls)
@@ -116,8 +123,8 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         next_tokens = {name: _token_of(one, len(calls)) for name, one in zip(names, responses, strict=True)}
         return _all(responses), _encode(next_tokens)
 
-    def _plan(self, method: Method, request: Any, context: Context) -> list[BackendCall]:
-        return plan_enrollment(method, request, self._backends, seconds_left(context), hops_of(context))
+    def _plan(self, method: Method, envelope: Envelope[Any], context: Context) -> list[BackendCall]:
+        return plan_enrollment(method, envelope, self._backends, seconds_left(context), hops_of(context))
 
 
 def _bind(request: pb.EnrollFacesRequest | pb.RemoveFacesRequest | pb.RemovePersonRequest) -> None:

@@ -8,8 +8,8 @@ from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends.backend import RECOGNIZE_IMAGE, REMOVE_FACES, Backend, Method
 from services.runtime.errors import InvalidRequest
+from services.runtime.messages.envelope import Envelope
 from services.runtime.requests import check_names
-from services.runtime.server import wire
 from services.runtime.server.admission import hold
 
 _RESERVE_SHARE = 0.1
@@ -33,15 +33,16 @@ class BackendCall:
 
 
 def plan_recognition(
-    request: pb.RecognizeImageRequest, backends: Mapping[str, Backend], left: float, hops: int
+    envelope: Envelope[pb.RecognizeImageRequest], backends: Mapping[str, Backend], left: float, hops: int
 ) -> list[BackendCall]:
     """Return a call for each recognizer that the request names, in the configured order.
 
     `left` are the seconds until the caller gives up; each recognizer gets a little less, so that the response leaves
     in time even if one of them hangs. Raises UnknownRecognizer, Overloaded.
     """
+    request = envelope.request
     check_names([_outer(name) for name in request.recognizer_options], tuple(backends), "recognizer_options")
-    messages, calls = _Messages(request, "image"), []
+    messages, calls = Messages(envelope, "image"), []
     for backend in _select(request.recognizers, backends):
         options = request.recognizer_options.get(backend.name, pb.RecognizerOptions())
         message = messages.around(_recognition(messages.rest, backend.name, options))
@@ -50,17 +51,17 @@ def plan_recognition(
 
 
 def plan_enrollment(
-    method: Method, request: Any, backends: Mapping[str, Backend], left: float, hops: int
+    method: Method, envelope: Envelope[Any], backends: Mapping[str, Backend], left: float, hops: int
 ) -> list[BackendCall]:
     """Return a call of an EnrollmentService method for each recognizer that the request names.
 
     Many pictures take long: a recognizer gets all of the caller's time, not the timeout for one picture. Raises
     UnknownRecognizer, Overloaded.
     """
-    messages, calls = _Messages(request, "images"), []
-    for backend in _select(request.recognizers, backends):
+    messages, calls = Messages(envelope, "images"), []
+    for backend in _select(messages.rest.recognizers, backends):
         own = _copy(messages.rest)
-        own.recognizers[:] = _inner_names(request.recognizers, backend.name)
+        own.recognizers[:] = _inner_names(messages.rest.recognizers, backend.name)
         calls.append(BackendCall(backend, method, messages.around(own), _usable(left), hops))
     return calls
 
@@ -107,14 +108,16 @@ def _concerns(key: enrollment_pb2.FaceKey, backend: Backend) -> bool:
     return not key.HasField("face") or _outer(key.face.recognizer) == backend.name
 
 
-class _Messages:
+class Messages:
     """Serialized requests around the same pictures, each in memory once however many recognizers get it."""
 
-    def __init__(self, request: Any, field: str) -> None:
-        pictures = request.DESCRIPTOR.fields_by_name.get(field)
-        self._pictures, rest = _split(request.SerializeToString(), pictures.number if pictures else 0)
-        self.rest = type(request).FromString(rest)
+    def __init__(self, envelope: Envelope[Any], field: str) -> None:
+        self._pictures = [picture.field for picture in envelope.pictures]
+        self._size = sum(map(len, self._pictures))
+        self.rest = _copy(envelope.request)
         """The request without its pictures."""
+        if envelope.pictures:
+            self.rest.ClearField(field)
         self._messages: dict[bytes, bytes] = {}
 
     def around(self, rest: Any) -> bytes:
@@ -123,22 +126,12 @@ class _Messages:
         Counts it, and the copy that gRPC keeps until the recognizer has read it.
         """
         head = rest.SerializeToString()
-        size = len(head) + len(self._pictures)
+        size = len(head) + self._size
         if head not in self._messages:
             hold(size)
-            self._messages[head] = head + self._pictures
+            self._messages[head] = b"".join((head, *self._pictures))
         hold(size)
         return self._messages[head]
-
-
-def _split(data: bytes, number: int) -> tuple[bytes, bytes]:
-    """Return the fields of that number in a serialized message, and the others."""
-    parts: tuple[list[bytes], list[bytes]] = ([], [])
-    position = 0
-    for field in wire.fields(data):
-        parts[field.number != number].append(data[position : field.end])
-        position = field.end
-    return b"".join(parts[0]), b"".join(parts[1])
 
 
 def _select(names: Sequence[str], backends: Mapping[str, Backend]) -> list[Backend]:

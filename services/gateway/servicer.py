@@ -25,6 +25,7 @@ from services.runtime import requests
 from services.runtime.doors.caller import current
 from services.runtime.doors.door import without_spending
 from services.runtime.doors.watch import Watched
+from services.runtime.messages.envelope import Envelope, takes_envelope
 from services.runtime.server.calls import Context, seconds_left
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE, Service
 
@@ -88,25 +89,30 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
             self._retiring.add(retiring)
             retiring.add_done_callback(self._retiring.discard)
 
+    @takes_envelope
     async def RecognizeImage(  # noqa: N802 - the contract's name
-        self, request: pb.RecognizeImageRequest, context: Context
+        self, envelope: Envelope[pb.RecognizeImageRequest], context: Context
     ) -> pb.RecognizeImageResponse:
         """Return the results of all recognizers."""
-        recognition = self._recognition(request, context)
+        recognition = self._recognition(envelope, context)
+        del envelope  # the calls have the pictures
         async with aclosing(recognition.responses()) as stream:
             async for _ in stream:
                 pass
         return await recognition.finish()
 
+    @takes_envelope
     async def StreamRecognizeImage(  # noqa: N802 - the contract's name
-        self, request: pb.RecognizeImageRequest, context: Context
+        self, envelope: Envelope[pb.RecognizeImageRequest], context: Context
     ) -> AsyncIterator[pb.RecognizeImageResponse]:
         """Yield each result as soon as it arrives, then the rest of the response."""
-        recognition = self._recognition(request, context)
+        recognition = self._recognition(envelope, context)
+        request_id = envelope.request.request_id
+        del envelope  # the calls have the pictures
         async with aclosing(recognition.responses()) as stream:
             async for response in stream:
                 for result in response.results:
-                    yield pb.RecognizeImageResponse(request_id=request.request_id, results=[result])
+                    yield pb.RecognizeImageResponse(request_id=request_id, results=[result])
         last = await recognition.finish()
         last.ClearField("results")
         yield last
@@ -128,10 +134,11 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         listed = pb.ListRecognizersResponse(recognizers=recognizers, gateway=self.name, spending_withheld=withheld)
         return without_spending(listed, current())
 
-    def _recognition(self, request: pb.RecognizeImageRequest, context: Context) -> Recognition:
+    def _recognition(self, envelope: Envelope[pb.RecognizeImageRequest], context: Context) -> Recognition:
         begin = time.perf_counter()
+        request = envelope.request
         request.request_id = requests.request_id_of(request.request_id)
-        bind_contextvars(request_id=request.request_id, bytes=len(request.image.content))
-        requests.check_request(request, self._s3_allowed)
-        calls = plan_recognition(request, self._backends, seconds_left(context), hops_of(context))
+        bind_contextvars(request_id=request.request_id, bytes=sum(envelope.sizes))
+        requests.check_request(request, self._s3_allowed, sizes=envelope.sizes)
+        calls = plan_recognition(envelope, self._backends, seconds_left(context), hops_of(context))
         return Recognition(self.name, request, calls, begin)

@@ -43,28 +43,35 @@ _MAX_NANOS = 999_999_999
 
 
 def check_request(
-    request: pb.RecognizeImageRequest, s3_allowed: Sequence[str], policies: Sequence[Policy] = (pb.POLICY_ALL,)
+    request: pb.RecognizeImageRequest,
+    s3_allowed: Sequence[str],
+    policies: Sequence[Policy] = (pb.POLICY_ALL,),
+    sizes: Sequence[int] | None = None,
 ) -> None:
-    """Raise the DomainError for the first invalid field, if any."""
+    """Raise the DomainError for the first invalid field, if any.
+
+    `sizes` are those of the pictures' content if the request was parsed without it.
+    """
     _check_limits(request)
     _check_collection(request.collection)
     _check_features(request)
     _check_numbers(request)
     _check_face_boxes(request.face_boxes)
     _check_policy(request.policy, policies)
-    _check_image(request.image, s3_allowed)
+    _check_images([request.image], s3_allowed, sizes)
 
 
-def check_enrollment(request: enrollment_pb2.EnrollFacesRequest, s3_allowed: Sequence[str]) -> None:
-    """Raise the DomainError for the first invalid field, if any."""
+def check_enrollment(
+    request: enrollment_pb2.EnrollFacesRequest, s3_allowed: Sequence[str], sizes: Sequence[int] | None = None
+) -> None:
+    """Raise the DomainError for the first invalid field, if any; for `sizes` see `check_request`."""
     _check_limits(request)
     _check_collection(request.collection)
     people.check_display_name(request.display_name)
     people.check_person_id(person_id_of(request))
     if not request.images and not request.display_name:
         raise InvalidRequest("Nothing to do: set images, or display_name to rename the person.", field="images")
-    for image in request.images:
-        _check_image(image, s3_allowed)
+    _check_images(request.images, s3_allowed, sizes)
 
 
 def check_removal(request: enrollment_pb2.RemovePersonRequest) -> None:
@@ -169,13 +176,18 @@ def _check_face_key(key: enrollment_pb2.FaceKey) -> None:
         )
 
 
-def _check_image(image: pb.Image, s3_allowed: Sequence[str]) -> None:
+def _check_images(images: Sequence[pb.Image], s3_allowed: Sequence[str], sizes: Sequence[int] | None) -> None:
+    for number, image in enumerate(images):
+        _check_image(image, s3_allowed, sizes[number] if sizes else len(image.content))
+
+
+def _check_image(image: pb.Image, s3_allowed: Sequence[str], size: int) -> None:
     """Refuse a picture that is missing, too large or not allowed, without looking into its bytes."""
     source = image.WhichOneof("source")
     if source is None:
         raise ImageMissing("The request has no picture: set image.content or image.s3_object.", field="image")
     if source == "content":
-        check_size(len(image.content))
+        check_size(size)
     else:
         _check_object(image.s3_object, s3_allowed)
 

@@ -23,8 +23,8 @@ from services.runtime import status
 from services.runtime.boxes import ROUNDING
 from services.runtime.errors import AnswerTooLarge, InvalidAnswer
 from services.runtime.limits import MAX_HOPS, MAX_IMAGE_PIXELS, MAX_MESSAGE_BYTES, MIB, Limit, limit_of
+from services.runtime.messages import wire
 from services.runtime.requests import FACE_FEATURES
-from services.runtime.server import wire
 from services.runtime.server.admission import hold
 
 logger = structlog.get_logger()

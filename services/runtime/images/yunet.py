@@ -14,7 +14,7 @@ import numpy.typing as npt
 from services.runtime.images.image import Pixels
 from services.runtime.images.session import session_of
 from services.runtime.images.weights import YUNET
-from services.runtime.server.wire import fields
+from services.runtime.messages.wire import fields
 
 MIN_SIDE = 17.92
 """Pixels of the smallest face that it detects: 2 % of 896, which needs no padding."""

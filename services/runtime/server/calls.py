@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 import grpc
 import structlog
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 from prometheus_client import Counter, Histogram
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
@@ -23,7 +23,8 @@ from services.runtime.doors import audit
 from services.runtime.doors.door import Door
 from services.runtime.errors import Forbidden, MalformedRequest, OutOfTime, RateExceeded, Unauthenticated
 from services.runtime.limits import DEFAULT_DEADLINE_SECONDS, MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
-from services.runtime.server import envelope
+from services.runtime.messages import envelope
+from services.runtime.messages.envelope import Envelope
 from services.runtime.server.admission import Admission
 from services.runtime.server.metrics import BUCKETS
 from services.runtime.server.tracing import Span, server_span
@@ -113,9 +114,10 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         kinds = [
             "stream" if streaming else "unary" for streaming in (handler.request_streaming, handler.response_streaming)
         ]
+        behavior = getattr(handler, "_".join(kinds))
         call = _Call(
-            behavior=getattr(handler, "_".join(kinds)),
-            parse=_parser(handler.request_deserializer),
+            behavior=behavior,
+            parse=_parser(handler.request_deserializer, behavior),
             respond=_write if handler.response_streaming else _answer,
             admission=admission,
             method=method,
@@ -150,7 +152,7 @@ class _Call:
     """How a method's requests are received and answered. Nothing here keeps a request: it is large."""
 
     behavior: Callable[..., Any]
-    parse: Callable[[bytes], Message]
+    parse: Callable[[bytes], Envelope[Any]]
     respond: Callable[[Any, Context], Awaitable[Any]]
     admission: Admission
     method: "Method"
@@ -164,19 +166,22 @@ class _Call:
             if message is grpc.aio.EOF:  # gRPC never answers a call without a request
                 await asyncio.sleep(deadline() - time.monotonic())
                 raise OutOfTime("The call's request did not come.")
-            request = [self.parse(message)]
+            received = [self.parse(message)]
             del message
-            _bind_request_id(request[0])
-            self.door.check_collection(request[0])
-            with audit.change(self.method.name, request[0]) as change:
-                change.response = await self.respond(self.behavior(request.pop(), context), context)
+            _bind_request_id(received[0].request)
+            self.door.check_collection(received[0].request)
+            with audit.change(self.method.name, received[0].request) as change:
+                change.response = await self.respond(self._begin(received.pop(), context), context)
             return change.response
 
     async def of_messages(self, messages: AsyncIterator[bytes], context: Context) -> Any:
         """Answer all messages, in a place: whether another is arriving cannot be told."""
         async with self.admission.place(context):
-            requests = (self.parse(message) async for message in messages)
+            requests = (self.parse(message).request async for message in messages)
             return await self.respond(self.behavior(requests, context), context)
+
+    def _begin(self, received: Envelope[Any], context: Context) -> Any:
+        return self.behavior(received if envelope.is_taken(self.behavior) else received.request, context)
 
 
 def _bind_request_id(request: Any) -> None:
@@ -219,17 +224,22 @@ def _listening() -> Iterator[None]:
         raise asyncio.CancelledError from None
 
 
-def _parser(deserialize: Any) -> Callable[[bytes], Message]:
-    """Return the message's FromString, but raising MalformedRequest, and InvalidRequest for a large envelope."""
-    kind = deserialize.__self__.DESCRIPTOR
+def _parser(deserialize: Any, behavior: Callable[..., Any]) -> Callable[[bytes], Envelope[Any]]:
+    """Return what reads a message, its pictures apart if the behavior takes the envelope.
 
-    def parse(message: bytes) -> Message:
+    It raises MalformedRequest, and InvalidRequest for a large envelope.
+    """
+    kind = deserialize.__self__
+
+    def parse(message: bytes) -> Envelope[Any]:
         try:
-            envelope.check(message, kind)
-            return cast("Message", deserialize(message))
+            if envelope.is_taken(behavior):
+                return envelope.read(message, kind)
+            envelope.check(message, kind.DESCRIPTOR)
+            return Envelope(kind.FromString(message), ())
         except DecodeError:
             raise MalformedRequest(
-                f"The request is no {kind.full_name}. Was it made from another version of the protos?"
+                f"The request is no {kind.DESCRIPTOR.full_name}. Was it made from another version of the protos?"
             ) from None
 
     return parse

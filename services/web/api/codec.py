@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError, Message
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import InvalidRequest, MalformedRequest
 from services.runtime.limits import MIB
-from services.runtime.server import envelope
+from services.runtime.messages import envelope
 
 M = TypeVar("M", bound=Message)
 MAX_BODY_BYTES = 22 * MIB

@@ -1,9 +1,12 @@
 """The gateway's plan of a call: which recognizers it calls, with which requests and timeouts."""
 
+import tracemalloc
 from collections.abc import AsyncIterator
+from typing import TypeVar
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
@@ -11,8 +14,11 @@ from services.gateway.backends.backend import ENROLL_FACES, Backend
 from services.gateway.config import BackendConfig
 from services.gateway.plan import BackendCall, plan_enrollment, plan_recognition
 from services.runtime.errors import UnknownRecognizer
+from services.runtime.limits import MIB
+from services.runtime.messages.envelope import Envelope, read
 
 Backends = dict[str, Backend]
+M = TypeVar("M", bound=Message)
 
 
 @pytest.fixture
@@ -28,8 +34,12 @@ async def backends() -> AsyncIterator[Backends]:
 
 
 def plan(backends: Backends, left: float = 12, **fields: object) -> dict[str, BackendCall]:
-    request = pb.RecognizeImageRequest(request_id="r", **fields)
-    return {call.backend.name: call for call in plan_recognition(request, backends, left, hops=1)}
+    received = envelope_of(pb.RecognizeImageRequest(request_id="r", **fields))
+    return {call.backend.name: call for call in plan_recognition(received, backends, left, hops=1)}
+
+
+def envelope_of(request: M) -> Envelope[M]:
+    return read(request.SerializeToString(), type(request))
 
 
 def request_of(call: BackendCall) -> pb.RecognizeImageRequest:
@@ -158,13 +168,25 @@ async def test_recognizers_share_equal_requests(backends: Backends) -> None:
     assert calls["keras"].request is not calls["svm"].request
 
 
+async def test_a_picture_is_copied_once(backends: Backends) -> None:
+    """From the received bytes to the messages for all recognizers a picture is copied once, and never parsed."""
+    data = pb.RecognizeImageRequest(image=pb.Image(content=bytes(MIB))).SerializeToString()
+    tracemalloc.start()
+    received = read(data, pb.RecognizeImageRequest)
+    plan_recognition(received, backends, 12, hops=1)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (received.request.image.content, received.sizes) == (b"", [MIB])
+    assert peak < 1.5 * MIB
+
+
 async def test_enrollment_shares_pictures_too(backends: Backends) -> None:
     """The pictures of an enrollment are in memory once for all recognizers that get the same request."""
     images = [pb.Image(content=b"one"), pb.Image(content=b"two")]
     request = enrollment_pb2.EnrollFacesRequest(
         person_id="ada", images=images, recognizers=["svm", "keras", "region/svm"]
     )
-    svm, keras, region = plan_enrollment(ENROLL_FACES, request, backends, 12, hops=1)
+    svm, keras, region = plan_enrollment(ENROLL_FACES, envelope_of(request), backends, 12, hops=1)
     assert svm.request is keras.request
     assert enrollment_pb2.EnrollFacesRequest.FromString(svm.request) == enrollment_pb2.EnrollFacesRequest(
         person_id="ada", images=images
@@ -178,6 +200,5 @@ async def test_the_callers_request_stays_unchanged(backends: Backends) -> None:
     request = pb.RecognizeImageRequest(
         recognizers=["svm"], recognizer_options={"svm": pb.RecognizerOptions(min_score=1)}
     )
-    before = request.SerializeToString(deterministic=True)
-    plan_recognition(request, backends, 12, hops=1)
-    assert request.SerializeToString(deterministic=True) == before
+    plan_recognition(received := envelope_of(request), backends, 12, hops=1)
+    assert received.request == request

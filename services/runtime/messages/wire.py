@@ -45,6 +45,19 @@ def fields(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Fiel
         start += size
 
 
+def field(number: int, value: bytes) -> bytes:
+    """Return a length-delimited field."""
+    return b"".join((_varint_of(number << 3 | 2), _varint_of(len(value)), value))
+
+
+def _varint_of(value: int) -> bytes:
+    start = []
+    while value > 0x7F:  # noqa: PLR2004 - seven bits a byte; the eighth says that more follow
+        start.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes((*start, value))
+
+
 def _varint(data: bytes, start: int, end: int) -> tuple[int, int]:
     """Return the number at `start`, and where the next value begins."""
     value = 0

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.runtime.server import wire
+from services.runtime.messages import wire
 
 
 def test_fields_are_found_with_their_values() -> None:

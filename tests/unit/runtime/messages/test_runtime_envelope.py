@@ -12,7 +12,7 @@ from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import InvalidRequest
 from services.runtime.limits import MIB
-from services.runtime.server import envelope
+from services.runtime.messages import envelope
 
 KIB = 1024
 RECOGNITION = pb.RecognizeImageRequest.DESCRIPTOR
@@ -115,3 +115,25 @@ def test_any_bytes_pass_or_are_refused(data: bytes, message: Descriptor) -> None
     """Whatever the bytes are, no other error is raised."""
     with suppress(InvalidRequest, DecodeError):
         envelope.check(data, message)
+
+
+IMAGES = st.one_of(
+    st.builds(pb.Image, content=st.binary(max_size=300)),
+    st.builds(pb.Image, s3_object=st.builds(pb.S3Object, bucket=st.text(max_size=5), key=st.text(max_size=5))),
+    st.just(pb.Image()),
+)
+
+
+@given(st.builds(enrollment_pb2.EnrollFacesRequest, person_id=st.text(max_size=5), images=st.lists(IMAGES, max_size=5)))
+def test_pictures_stay_as_they_came(request: enrollment_pb2.EnrollFacesRequest) -> None:
+    """The request has all but its pictures' content, which is apart, with the fields that make the request whole."""
+    received = envelope.read(request.SerializeToString(), enrollment_pb2.EnrollFacesRequest)
+    assert [bytes(picture.content or b"") for picture in received.pictures] == [one.content for one in request.images]
+    assert [len(one.content) for one in request.images] == received.sizes
+    rest = enrollment_pb2.EnrollFacesRequest(person_id=request.person_id)
+    fields = b"".join(picture.field for picture in received.pictures)
+    assert enrollment_pb2.EnrollFacesRequest.FromString(rest.SerializeToString() + fields) == request
+    for image in request.images:
+        if image.WhichOneof("source") == "content":
+            image.content = b""
+    assert received.request == request
