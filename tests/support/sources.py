@@ -1,6 +1,7 @@
 """Where the names in pages of Markdown are defined: settings, parsers, metrics, errors, the contract, the chart."""
 
 import ast
+import inspect
 import json
 import re
 import tomllib
@@ -197,9 +198,8 @@ def constants() -> frozenset[str]:
 def policies_not_offered() -> frozenset[str]:
     """Policies of the contract that no server offers yet."""
     policy = recognizer_pb2.Policy
-    offered = requests.check_request.__defaults__
-    assert offered is not None
-    names = {policy.Name(number) for number in policy.values() if number and number not in offered[-1]}
+    offered = inspect.signature(requests.check_request).parameters["policies"].default
+    names = {policy.Name(number) for number in policy.values() if number and number not in offered}
     return frozenset(name.removeprefix("POLICY_") for name in names)
 
 
