@@ -49,7 +49,7 @@ DEFAULT_FEATURES = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
 class Scripted:
     """Returns `result` for every picture or raises `error`, after `seconds` and once `until` holds.
 
-    Records its calls.
+    Tells of itself what is `listed`. Records its calls.
     """
 
     def __init__(  # noqa: PLR0913 - a test may set each of them
@@ -67,13 +67,13 @@ class Scripted:
     ) -> None:
         self.name = name
         self.features = features
-        self.takes_boxes = takes_boxes
         self.result = result or pb.RecognizerResult()
         self.seconds = seconds
         self.until = until
         self.error = error
         self.load_seconds = load_seconds
         self.load_error = load_error
+        self.listed = pb.Recognizer(models=[pb.Model(name="scripted", version="1")], takes_face_boxes=takes_boxes)
         self.calls: list[Options] = []
         self.callers: list[Caller] = []
         self.cancelled = 0
@@ -101,7 +101,9 @@ class Scripted:
         return result
 
     def describe(self) -> pb.Recognizer:
-        return pb.Recognizer(models=[pb.Model(name="scripted", version="1")], takes_face_boxes=self.takes_boxes)
+        listed = pb.Recognizer()
+        listed.CopyFrom(self.listed)
+        return listed
 
     async def close(self) -> None:
         pass

@@ -15,12 +15,13 @@ from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends import answer
 from services.gateway.backends.connection import NO_CREDENTIALS, Connection, Credentials
+from services.gateway.backends.models import Models, Told
 from services.gateway.config import BackendConfig
 from services.runtime import status
 from services.runtime.doors.caller import RELAY_BUDGET_KEY, RELAY_KEY, current
 from services.runtime.errors import Forbidden, InvalidAnswer, Misconfigured, Overloaded, TooManyHops, Unauthenticated
 from services.runtime.limits import MAX_HOPS
-from services.runtime.server.calls import Context
+from services.runtime.server.calls import POLL_METADATA, Context
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
 from services.runtime.server.tracing import client_span
 
@@ -47,6 +48,8 @@ _REASONS = frozenset(
     | {"INTERNAL", "GATEWAY_REFUSED", "NO_RECOGNIZER_ANSWERED", "SHED", status.FOREIGN}
 )
 """Reasons that are shown in metrics; others come from anywhere."""
+_BUSY_SECONDS = 5.0
+"""Time after a caller's call in which the connection is left as it is: calls to who is away then fail at once."""
 _ANSWERED = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL))
 
 
@@ -91,7 +94,18 @@ class Backend:
         self.timeout = config.timeout
         self._max_in_flight = config.max_in_flight
         self._in_flight = 0
+        self._last_call = -_BUSY_SECONDS
         self._connection = Connection(config, credentials)
+        self.models = Models(self._listed)
+
+    @property
+    def told(self) -> Told:
+        """What the recognizer has told of itself."""
+        return self.models.told
+
+    def watch(self) -> None:
+        """Ask the recognizer for its models from now on."""
+        self.models.watch()
 
     async def call(self, method: Method, request: bytes, timeout: float, hops: int) -> Any:
         """Return the response to a serialized request, its results named as this gateway names them.
@@ -111,7 +125,8 @@ class Backend:
             self._in_flight -= method.places
 
     async def _ask(self, method: Method, request: bytes, timeout: float, hops: int) -> Any:
-        end = time.monotonic() + timeout
+        self._last_call = time.monotonic()
+        end = self._last_call + timeout
         span, code = client_span(method.path, self.name), _Code.CANCELLED
         try:
             metadata = (*self._metadata(hops), *span.metadata)
@@ -135,7 +150,20 @@ class Backend:
 
     async def close(self) -> None:
         """Close the connection once its calls have ended."""
+        self.models.close()
         await self._connection.close()
+
+    async def _listed(self, timeout: float) -> pb.ListRecognizersResponse:
+        """Return what the recognizer lists, for nobody. Raises AioRpcError, InvalidAnswer."""
+        metadata = (*POLL_METADATA, (HOPS_KEY, "1"))
+        try:
+            data = await self._connection.send(LIST_RECOGNIZERS.path, b"", timeout, metadata)
+        except grpc.aio.AioRpcError:
+            if time.monotonic() > self._last_call + _BUSY_SECONDS:
+                self._connection.reopen()  # the next caller's call must not wait because this one failed
+            raise
+        listed: pb.ListRecognizersResponse = await answer.read(LIST_RECOGNIZERS.response, data, self.name)
+        return listed
 
     def _metadata(self, hops: int) -> tuple[tuple[str, str], ...]:
         """Return what a call says of itself: how far it has come, and for whom, to a recognizer that believes it."""

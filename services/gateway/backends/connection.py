@@ -57,14 +57,18 @@ class Connection:
         if self._token is not None:
             metadata = (*metadata, ("authorization", f"Bearer {self._token.value}"))
         if self._tls is not None and self._tls.value is not self._opened_with:
-            self._retire()
-            self._open()
+            self.reopen()
         method: Any = self._channel.unary_unary(path)  # no deserializer: one that fails makes None of an answer
         return await method(request, timeout=timeout, metadata=metadata)
 
     async def diagnose(self, text: str, seconds: float) -> str:
         """Return what is wrong with the connection, judging by gRPC's text; empty if the recognizer is only away."""
         return await self._diagnosis.of(text, seconds)
+
+    def reopen(self) -> None:
+        """Connect anew at the next call, without a pause after a failure; calls in flight end where they are."""
+        self._retire()
+        self._open()
 
     async def close(self) -> None:
         """Close the connection once its calls have ended."""

@@ -50,6 +50,8 @@ _CLOCK_SECONDS = 0.05
 _NO_METHOD = status_pb2.Status(code=status.number(grpc.StatusCode.UNIMPLEMENTED), message="Method not found!")
 _INTERNET = frozenset({"ipv4", "ipv6"})
 _FORWARDED_KEY, _MAX_FORWARDED = "x-forwarded-for", 500
+POLL_METADATA = (("marquee-poll", "1"),)
+"""Metadata of a listing that a gateway asks for by itself, twice a second: that it went well is no news."""
 _deadline: ContextVar[float] = ContextVar("deadline")
 
 
@@ -75,6 +77,11 @@ async def within(deadline: float, name: str) -> AsyncIterator[None]:
         raise OutOfTime(f"{name} did not finish before the call's deadline.") from None
     finally:
         _deadline.reset(token)
+
+
+def is_poll(context: Context) -> bool:
+    """Return whether a gateway calls by itself, and not for anybody."""
+    return POLL_METADATA[0] in tuple(context.invocation_metadata() or ())
 
 
 def deadline() -> float:
@@ -320,10 +327,12 @@ async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
     # The outcome comes from the exception: context.code() is None for OK, crash and cancel alike.
     clear_contextvars()
     bind_contextvars(caller=None, **_origin(context))
-    span = Span() if method.is_quiet else server_span(method.path, context.invocation_metadata() or ())
+    polled = method.name == "ListRecognizers" and is_poll(context)
+    span = Span() if method.is_quiet or polled else server_span(method.path, context.invocation_metadata() or ())
     if span.trace_id:
         bind_contextvars(trace_id=span.trace_id)
-    method.begin()
+    if not polled:
+        method.begin()
     begin = time.perf_counter()
     code = grpc.StatusCode.OK
     fault: status.Fault | None = None
@@ -344,9 +353,10 @@ async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
         await _abort(context, answer)
     finally:
         seconds = time.perf_counter() - begin
-        method.end(code, seconds, fault)
+        if not polled:
+            method.end(code, seconds, fault)
         span.end(code)
-        _log(method, code, seconds)
+        _log(method, code, seconds, is_quiet=method.is_quiet or polled)
 
 
 def _origin(context: Context) -> dict[str, str]:
@@ -379,8 +389,8 @@ def _status_of(exc: Exception) -> status_pb2.Status:
     return answer
 
 
-def _log(method: Method, code: grpc.StatusCode, seconds: float) -> None:
-    log = logger.debug if method.is_quiet else logger.info
+def _log(method: Method, code: grpc.StatusCode, seconds: float, *, is_quiet: bool) -> None:
+    log = logger.debug if is_quiet else logger.info
     log("call", service=method.service, method=method.name, code=code.name, ms=round(seconds * 1000, 2))
 
 
