@@ -110,7 +110,6 @@ def errors() -> str:
         "| `RECOGNIZER_TIMEOUT` | `DEADLINE_EXCEEDED` | The recognizer exceeded its share of the deadline. |",
         "| `RECOGNIZER_FAILED` | as gRPC reports | The call to the recognizer failed in another way. |",
         "| `GATEWAY_REFUSED` | `FAILED_PRECONDITION` | The recognizer does not let the gateway in; its log says why. |",
-        "| `SHED` | `RESOURCE_EXHAUSTED` | The recognizer has as many calls in flight as the gateway allows it. |",
         "| `NO_RECOGNIZER_ANSWERED` | theirs, or `UNAVAILABLE` | All failed; the details hold each status. |",
         "| `INTERNAL` | `INTERNAL` | A bug in the server; its log has the traceback under the request_id. |",
         "",

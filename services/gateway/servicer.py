@@ -26,10 +26,13 @@ from services.runtime.doors.caller import current
 from services.runtime.doors.door import without_spending
 from services.runtime.doors.watch import Watched
 from services.runtime.messages.envelope import Envelope, takes_envelope
+from services.runtime.server.bulkhead import Bulkhead
 from services.runtime.server.calls import Context, is_poll, seconds_left
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE, Service
 
 _LIST_SECONDS = 2.0
+_ALL_CALLS = "all calls"
+"""As metrics name the bulkhead of the whole gateway; no recognizer's name has a blank."""
 
 
 class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
@@ -49,6 +52,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         self._credentials: Credentials = {}
         self._backends: dict[str, Backend] = {}
         self._retiring: set[asyncio.Task[None]] = set()
+        self.bulkhead: Bulkhead = Bulkhead(_ALL_CALLS)
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add both services."""
@@ -73,6 +77,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
     def _connect(self, config: GatewayConfig) -> None:
         """Call these recognizers from now on; calls in flight end where they are. Raises ValueError and OSError."""
         self._credentials = read_credentials(config, self._credentials)
+        self.bulkhead.limit = config.places
         known = self._backends
         backends = {
             name: known[name] if name in known and known[name].config == one else Backend(name, one, self._credentials)

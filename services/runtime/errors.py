@@ -38,6 +38,8 @@
     ├── CollectionNotIndexed    whose faces a collection has is not known yet
     ├── NotReady                the model is not available yet, or not at the moment
     ├── Overloaded              too many calls at once
+    │   ├── Shed                … of one recognizer
+    │   └── BatchRefused        … to take one that gives way to others
     ├── GalleryBusy             concurrent changes of the gallery
     ├── DependencyUnavailable   something behind this server is unavailable
     ├── DependencyTimeout       … or too slow
@@ -215,6 +217,14 @@ class NotReady(DomainError):
 
 class Overloaded(DomainError):
     """The server has too many calls in flight."""
+
+
+class Shed(Overloaded):
+    """The recognizer has as many calls in flight as the gateway allows it."""
+
+
+class BatchRefused(Overloaded):
+    """The call's priority is batch, and the places that are left are for others."""
 
 
 class GalleryBusy(DomainError):

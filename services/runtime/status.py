@@ -83,6 +83,8 @@ TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.CollectionNotIndexed: (_Code.FAILED_PRECONDITION, "COLLECTION_NOT_INDEXED"),
     errors.NotReady: (_Code.UNAVAILABLE, "MODEL_NOT_READY"),
     errors.Overloaded: (_Code.RESOURCE_EXHAUSTED, "OVERLOADED"),
+    errors.Shed: (_Code.RESOURCE_EXHAUSTED, "SHED"),
+    errors.BatchRefused: (_Code.RESOURCE_EXHAUSTED, "BATCH_REFUSED"),
     errors.GalleryBusy: (_Code.ABORTED, "GALLERY_BUSY"),
     errors.DependencyUnavailable: (_Code.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE"),
     errors.DependencyTimeout: (_Code.DEADLINE_EXCEEDED, "DEPENDENCY_TIMEOUT"),
@@ -116,6 +118,7 @@ _FAULTS: dict[str, Fault] = {
     TABLE[errors.CallerBudgetExhausted][1]: "caller",
     TABLE[errors.CollectionNotIndexed][1]: "caller",
     TABLE[errors.BudgetExhausted][1]: "planned",
+    TABLE[errors.BatchRefused][1]: "planned",
     TABLE[errors.CredentialsRefused][1]: "server",  # this server's own, at AWS
     TABLE[errors.NotPermitted][1]: "server",
 }
@@ -161,6 +164,12 @@ def _retry_info(seconds: float) -> any_pb2.Any:
     return _packed(info)
 
 
+def _wait(status: status_pb2.Status) -> float | None:
+    """Return the seconds of the status's RetryInfo; None without one."""
+    info = error_details_pb2.RetryInfo()
+    return next((info.retry_delay.ToNanoseconds() / 1e9 for one in status.details if one.Unpack(info)), None)
+
+
 def _packed(message: Message) -> any_pb2.Any:
     detail = any_pb2.Any()
     detail.Pack(message)
@@ -174,7 +183,7 @@ def join(
 
     Code, reason and message are the failures' if they agree, otherwise those of `otherwise`, and `summary`
     followed by all messages. Metadata that all of them share is kept. Each gets an equal share of MAX_STATUS_BYTES;
-    of more failures than have room, the last are left out.
+    of more failures than have room, the last are left out. If all say after how long to try again, it says the longest.
     """
     kinds = {(code_of(one), reason_of(one)) for one in statuses.values()}
     codes = {code for code, _ in kinds}
@@ -191,6 +200,9 @@ def join(
         ),
         MAX_STATUS_BYTES // 2,
     )
+    waits = [_wait(one) for one in statuses.values()]
+    if None not in waits:
+        joined.details.append(_retry_info(max(wait for wait in waits if wait is not None)))
     share = (MAX_STATUS_BYTES - joined.ByteSize()) // len(statuses) - _PACKED_BYTES
     for one, message in zip(statuses.values(), prefixed, strict=True):
         copy = status_pb2.Status(code=one.code, message=message, details=one.details)

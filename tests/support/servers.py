@@ -181,7 +181,7 @@ async def served(
     Given `wake`, follow the service's files, at once when it is set.
     """
     door = LeafSettings(**settings)
-    interceptor = CallInterceptor(most_bytes, Door(door))
+    interceptor = CallInterceptor(most_bytes, Door(door), service.bulkhead)
     server = grpc.aio.server(interceptors=[interceptor], options=(*LIMITS, ("grpc.so_reuseport", 0)))
     service.register(server)
     bound = _bind(server, f"127.0.0.1:{port}", door)

@@ -19,8 +19,17 @@ from services.gateway.backends.models import Models, Told
 from services.gateway.config import BackendConfig
 from services.runtime import status
 from services.runtime.doors.caller import RELAY_BUDGET_KEY, RELAY_KEY, current
-from services.runtime.errors import Forbidden, InvalidAnswer, Misconfigured, Overloaded, TooManyHops, Unauthenticated
+from services.runtime.errors import (
+    Forbidden,
+    InvalidAnswer,
+    Misconfigured,
+    Overloaded,
+    Shed,
+    TooManyHops,
+    Unauthenticated,
+)
 from services.runtime.limits import MAX_HOPS
+from services.runtime.server.bulkhead import Bulkhead, priority
 from services.runtime.server.calls import POLL_METADATA, Context
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
 from services.runtime.server.tracing import client_span
@@ -45,7 +54,7 @@ _REFUSALS = frozenset(
 _REASONS = frozenset(
     {reason for _, reason in status.TABLE.values()}
     | {reason for reason, _ in _NETWORK.values()}
-    | {"INTERNAL", "GATEWAY_REFUSED", "NO_RECOGNIZER_ANSWERED", "SHED", status.FOREIGN}
+    | {"INTERNAL", "GATEWAY_REFUSED", "NO_RECOGNIZER_ANSWERED", status.FOREIGN}
 )
 """Reasons that are shown in metrics; others come from anywhere."""
 _BUSY_SECONDS = 5.0
@@ -59,14 +68,16 @@ class Method:
 
     path: str
     response: type[Any]
-    places: int = 1
-    """In-flight calls it counts as. Listing counts as none, so that a busy recognizer is still listed."""
+    takes_place: bool = True
+    """Whether it counts as a call in flight. Listing does not, so that a busy recognizer is still listed."""
     is_free: bool = False
     """Whether it costs nothing, even of a recognizer whose calls cost money."""
 
 
 RECOGNIZE_IMAGE = Method(f"/{RECOGNIZER_SERVICE}/RecognizeImage", pb.RecognizeImageResponse)
-LIST_RECOGNIZERS = Method(f"/{RECOGNIZER_SERVICE}/ListRecognizers", pb.ListRecognizersResponse, places=0, is_free=True)
+LIST_RECOGNIZERS = Method(
+    f"/{RECOGNIZER_SERVICE}/ListRecognizers", pb.ListRecognizersResponse, takes_place=False, is_free=True
+)
 ENROLL_FACES = Method(f"/{ENROLLMENT_SERVICE}/EnrollFaces", enrollment_pb2.EnrollFacesResponse)
 REMOVE_FACES = Method(f"/{ENROLLMENT_SERVICE}/RemoveFaces", enrollment_pb2.RemoveFacesResponse)
 REMOVE_PERSON = Method(f"/{ENROLLMENT_SERVICE}/RemovePerson", enrollment_pb2.RemovePersonResponse, is_free=True)
@@ -92,8 +103,7 @@ class Backend:
         self.name = name
         self.config = config
         self.timeout = config.timeout
-        self._max_in_flight = config.max_in_flight
-        self._in_flight = 0
+        self._bulkhead = Bulkhead(name, f"Calls to {name}", config.max_in_flight, Shed)
         self._last_call = -_BUSY_SECONDS
         self._connection = Connection(config, credentials)
         self.models = Models(self._listed)
@@ -115,14 +125,14 @@ class Backend:
         why = self._unlimited(method)
         if why is not None:
             return self._failure(method, why)
-        if self._in_flight + method.places > self._max_in_flight:
-            message = f"Calls to {self.name} in flight: {self._max_in_flight}, the limit. Try again later."
-            return self._failure(method, status.make(_Code.RESOURCE_EXHAUSTED, "SHED", message), pb.OUTCOME_SHED)
-        self._in_flight += method.places
-        try:
+        if not method.takes_place:
             return await self._ask(method, request, timeout, hops)
-        finally:
-            self._in_flight -= method.places
+        try:
+            with self._bulkhead.place():
+                return await self._ask(method, request, timeout, hops)
+        except Overloaded as exc:
+            why = status.from_exception(exc, recognizer=self.name)
+            return self._failure(method, why, pb.OUTCOME_SHED)
 
     async def _ask(self, method: Method, request: bytes, timeout: float, hops: int) -> Any:
         self._last_call = time.monotonic()
@@ -168,7 +178,7 @@ class Backend:
     def _metadata(self, hops: int) -> tuple[tuple[str, str], ...]:
         """Return what a call says of itself: how far it has come, and for whom, to a recognizer that believes it."""
         caller = current()
-        metadata = [(HOPS_KEY, str(hops))]
+        metadata = [(HOPS_KEY, str(hops)), *priority()]
         if self._connection.shows_gateway and not caller.is_anonymous:
             metadata.append((RELAY_KEY, caller.name))
             if caller.daily_micro_usd is not None:

@@ -25,7 +25,9 @@ from services.runtime.errors import Forbidden, MalformedRequest, OutOfTime, Rate
 from services.runtime.limits import DEFAULT_DEADLINE_SECONDS, MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
 from services.runtime.messages import envelope
 from services.runtime.messages.envelope import Envelope
+from services.runtime.server import bulkhead
 from services.runtime.server.admission import Admission
+from services.runtime.server.bulkhead import Bulkhead
 from services.runtime.server.metrics import BUCKETS
 from services.runtime.server.tracing import Span, server_span
 
@@ -33,6 +35,8 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 logger = structlog.get_logger()
 _HEALTH, _REFLECTION = "grpc.health.", "grpc.reflection."
+_LISTING = "ListRecognizers"
+"""Takes no place of a bulkhead, so that a busy server is still listed."""
 _METHOD = ("grpc_type", "grpc_service", "grpc_method")
 # The names are those of go-grpc-middleware, so that its dashboards fit.
 _started = Counter("grpc_server_started", "Total RPCs started on the server.", _METHOD)
@@ -94,10 +98,12 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
     Every request is received as a stream of messages, of which the first is read when there is room for it (see
     `admission`). On the wire that is the same. Health and reflection have places of their own; their streams live on.
+    A call that the bulkhead has no place for is refused before its request is read.
     """
 
-    def __init__(self, max_bytes: int, door: Door) -> None:
+    def __init__(self, max_bytes: int, door: Door, bulkhead: Bulkhead | None = None) -> None:
         self._door = door
+        self._bulkhead = bulkhead or Bulkhead()
         self._admissions = {
             _HEALTH: Admission(MAX_MESSAGE_BYTES, places=1, patience=0.1),
             _REFLECTION: Admission(MAX_MESSAGE_BYTES, places=1),
@@ -127,6 +133,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             parse=_parser(handler.request_deserializer, behavior),
             respond=_write if handler.response_streaming else _answer,
             admission=admission,
+            bulkhead=Bulkhead() if method.is_quiet or method.name == _LISTING else self._bulkhead,
             method=method,
             door=self._door,
         )
@@ -162,12 +169,15 @@ class _Call:
     parse: Callable[[bytes], Envelope[Any]]
     respond: Callable[[Any, Context], Awaitable[Any]]
     admission: Admission
+    bulkhead: Bulkhead
     method: "Method"
     door: Door
 
     async def of_message(self, messages: AsyncIterator[bytes], context: Context) -> Any:
         """Answer the first message."""
         del messages  # `receive` reads from the context
+        bulkhead.enter(context.invocation_metadata() or ())
+        self.bulkhead.check()
         with self.admission.holding() as holding:
             message = await self.admission.receive(context, holding)
             if message is grpc.aio.EOF:  # gRPC never answers a call without a request
@@ -177,7 +187,7 @@ class _Call:
             del message
             _bind_request_id(received[0].request)
             self.door.check_collection(received[0].request)
-            with audit.change(self.method.name, received[0].request) as change:
+            with self.bulkhead.place(), audit.change(self.method.name, received[0].request) as change:
                 change.response = await self.respond(self._begin(received.pop(), context), context)
             return change.response
 

@@ -21,6 +21,7 @@ from services.runtime.doors.watch import Watched, watch
 from services.runtime.errors import DomainError
 from services.runtime.limits import MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES, MIB
 from services.runtime.server import health, metrics, reflection, tracing
+from services.runtime.server.bulkhead import Bulkhead
 from services.runtime.server.calls import CallInterceptor
 from services.runtime.settings import Settings
 
@@ -50,6 +51,8 @@ class Service(ABC):
 
     name: str
     """As it stands in traces."""
+    bulkhead: Bulkhead | None = None
+    """Places for calls. None: as many as come."""
 
     @abstractmethod
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
@@ -89,7 +92,7 @@ def run(service: Service, settings: Settings) -> None:
 async def _serve(service: Service, settings: Settings) -> None:
     stop, wake = _stop_on_signals(), _wake_on_hangup()
     door, certificate = Door(settings), _certificate(settings)
-    interceptor = CallInterceptor(settings.max_in_flight_mib * MIB, door)
+    interceptor = CallInterceptor(settings.max_in_flight_mib * MIB, door, service.bulkhead)
     server = grpc.aio.server(interceptors=[interceptor], options=_options(settings))
     probes = grpc.aio.server(interceptors=[CallInterceptor(MAX_MESSAGE_BYTES, door)], options=_options(settings))
     services = service.register(server)

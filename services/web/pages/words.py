@@ -74,6 +74,8 @@ _REASONS: Mapping[str, Words] = {
     "COLLECTION_NOT_INDEXED": Words("Collection not ready", "Whoever runs this Marquee has to index it first."),
     "MODEL_NOT_READY": Words("Not ready yet", "It is still loading: try again in a moment."),
     "OVERLOADED": _BUSY,
+    "SHED": _BUSY,
+    "BATCH_REFUSED": Words("Busy with others", "It gives way to what people wait for: try again later."),
     "GALLERY_BUSY": Words("Busy", "Others were changing it at the same moment: try again."),
     "DEPENDENCY_UNAVAILABLE": Words("Away", "Something that it needs cannot be reached at the moment."),
     "DEPENDENCY_TIMEOUT": Words("Too slow", "Something that it needs did not answer in time."),
@@ -90,7 +92,6 @@ _REASONS: Mapping[str, Words] = {
     "RECOGNIZER_TIMEOUT": _SLOW,
     "RECOGNIZER_FAILED": Words("Did not work", "It failed in a way of its own."),
     "GATEWAY_REFUSED": _OPERATOR,
-    "SHED": _BUSY,
     "NO_RECOGNIZER_ANSWERED": Words("Nobody could answer", "What kept each of them is written in its card."),
     "INTERNAL": _BROKEN,
 }
