@@ -2,8 +2,6 @@
 
 import asyncio
 import os
-import shutil
-import sys
 from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +13,7 @@ import pytest
 from local import pictures
 from services.runtime.leaf.leaf import Leaf
 from services.runtime.settings import LeafSettings
+from tests.support import golang
 from tests.support.aws import endpoint
 from tests.support.doors import Authority, line
 from tests.support.pictures import demo, encode_noise
@@ -23,7 +22,6 @@ from tests.support.servers import Scripted, gateway, served
 
 pytestmark = pytest.mark.slow
 
-BIN = Path(sys.executable).parent
 EXAMPLES = ROOT / "examples"
 CELEBRITY = "Eileen Collins (Unlisted) 100 %"
 
@@ -31,32 +29,7 @@ CELEBRITY = "Eileen Collins (Unlisted) 100 %"
 @pytest.fixture(scope="module")
 def go(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Generate Go from a bare copy of the protos, build the programs, and return their folder; all without network."""
-    folder = tmp_path_factory.mktemp("examples")
-    shutil.copytree(EXAMPLES / "go", folder / "go", ignore=shutil.ignore_patterns("marquee"))
-    shutil.copytree(ROOT / "protos" / "marquee", folder / "protos" / "marquee")
-    _built(folder, sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", f"-I{_googleapis()}", *_protoc(folder))
-    _built(folder / "go", BIN / "buf", "generate", "../contract.binpb", "--path", "marquee/v1")
-    _built(folder / "go", BIN / "go", "build", "-o", "bin/", "./...")
-    return folder / "go" / "bin"
-
-
-def _protoc(folder: Path) -> list[str]:
-    sources = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.proto"))
-    return ["--include_imports", "--include_source_info", "--descriptor_set_out=contract.binpb", *sources]
-
-
-def _googleapis() -> Path:
-    """Return the folder below which google/rpc/status.proto lies."""
-    spec = find_spec("google.rpc")
-    assert spec is not None
-    assert spec.submodule_search_locations
-    return Path(spec.submodule_search_locations[0]).parents[1]
-
-
-def _built(folder: Path, *command: str | Path) -> None:
-    path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-    done = run(command, cwd=folder, env=os.environ | {"PATH": path, "GOPROXY": "off", "GOFLAGS": "-mod=readonly"})
-    assert done.returncode == 0, done.stderr
+    return golang.build(tmp_path_factory.mktemp("examples"))
 
 
 @pytest.fixture
@@ -110,7 +83,7 @@ async def test_javascript_calls_over_tls_with_a_token(go: Path, closed: tuple[st
     """A client in JavaScript shows its token, and says why another is refused."""
     (address, ca), path = closed, tmp_path / "picture"
     path.write_bytes(encode_noise("PNG"))
-    command = [_node(), EXAMPLES / "javascript" / "client.js", go.parents[1] / "contract.binpb", address, path]
+    command = [_node(), EXAMPLES / "javascript" / "client.js", go.parents[1] / golang.CONTRACT, address, path]
     known, unknown = [
         await asyncio.to_thread(run, command, env=os.environ | {"MARQUEE_TOKEN": token, "MARQUEE_CA": str(ca)})
         for token in ("secret", "other")

@@ -1,0 +1,76 @@
+"""What a call costs the gateway: processor time, time added to the recognizers' own, and memory."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeAlias
+
+from bench.gateway import sides
+from bench.gateway.load import Ghz, Load, measure, picture, say
+from bench.gateway.sides import Recognizers, Side, Stage
+
+LOADS = (Load(400, 16, 100_000), Load(200, 1, 100_000), Load(100, 8, 1_000_000), Load(1000, 16, 1000))
+SLOW_MS = 20
+"""What a recognizer takes where the time that is added is measured."""
+SLOW = Load(100, 1, 100_000)
+LARGE = Load(192, 64, 1_000_000)
+ROOMS = (256, 1024)
+"""MARQUEE_MAX_IN_FLIGHT_MIB where memory is measured: the default, and what 64 requests need to be received at once."""
+
+Values: TypeAlias = "dict[str, list[float]]"
+"""Side → a value of each round."""
+
+
+def measured(stage: Stage, ghz: Ghz, pairs: int) -> dict[str, Values]:
+    """Return what is measured → its values."""
+    rows: dict[str, Values] = {}
+    with sides.recognizers(stage) as quick, sides.all_sides(stage, quick) as started:
+        for load in LOADS:
+            say(f"processor time, {load}")
+            rows[f"{load}, CPU-ms a call"] = rounds(started, pairs, partial(_cpu_ms, ghz, load, quick))
+    say(f"time added to recognizers of {SLOW_MS} ms")
+    with sides.recognizers(stage, SLOW_MS) as slow, sides.all_sides(stage, slow) as started:
+        rows[f"{SLOW}, ms added to recognizers of {SLOW_MS} ms, p50"] = rounds(
+            started, pairs, partial(_added_ms, ghz, slow)
+        )
+    for room in ROOMS:
+        say(f"memory, {LARGE}")
+        peaks, refused = _memory(stage, ghz, room)
+        rows[f"{LARGE}, MiB resident at most, room for {room} MiB of requests"] = peaks
+        rows[f"… of {LARGE.calls} calls, refused"] = refused
+    return rows
+
+
+def rounds(started: Sequence[Side], pairs: int, measure_one: Callable[[Side], float]) -> Values:
+    """Return each side's values, round by round; the sides take turns in being first, and the first round warms up."""
+    values: Values = {side.name: [] for side in started}
+    for number in range(-1, pairs):
+        first = number % len(started)
+        for side in (*started[first:], *started[:first]):
+            value = measure_one(side)
+            if number >= 0:
+                values[side.name].append(value)
+    return values
+
+
+def _cpu_ms(ghz: Ghz, load: Load, behind: Recognizers, side: Side) -> float:
+    return measure(ghz, side, load, behind)[0]
+
+
+def _added_ms(ghz: Ghz, behind: Recognizers, side: Side) -> float:
+    """Return the median milliseconds of a call, less that of calls without anything between."""
+    through = statistics.median(measure(ghz, side, SLOW, behind)[1])
+    content = [picture(SLOW.size) for _ in range(SLOW.calls)]
+    return through - statistics.median(ghz.call(behind.targets[0], SLOW, content))
+
+
+def _memory(stage: Stage, ghz: Ghz, room: int) -> tuple[Values, Values]:
+    """Return the peak of each side's resident memory, in a process without other calls, and how many it refused."""
+    peaks, refused = {}, {}
+    with sides.recognizers(stage) as quick, sides.all_sides(stage, quick, room) as started:
+        for side in started:
+            content = [picture(LARGE.size) for _ in range(LARGE.calls)]
+            answered = ghz.call(side.address, LARGE, content, may_refuse=True)
+            peaks[side.name] = [side.memory_mib("VmHWM")]
+            refused[side.name] = [float(LARGE.calls - len(answered))]
+    return peaks, refused
