@@ -32,10 +32,13 @@ def lenient(schema: Schema) -> Schema:
 
 
 def _lenient(value: Schema) -> Schema:
+    if "anyOf" in value:
+        return value | {"anyOf": [_lenient(one) for one in value["anyOf"]]}
     if value.get("type") == "integer":
         return value | integer(value["minimum"], value["maximum"])
     if value.get("type") == "number":
-        return value | number(above_zero="exclusiveMinimum" in value, maximum=value.get("maximum"))
+        below_one = value.get("exclusiveMaximum") == 1
+        return value | number(above_zero="exclusiveMinimum" in value, maximum=value.get("maximum"), below_one=below_one)
     return value
 
 

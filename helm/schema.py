@@ -6,24 +6,27 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from helm.numbers import Schema, integer, lenient, number
-from services.gateway.config import BackendConfig
+from services.gateway.config import BackendConfig, GatewayConfig
 from services.gateway.settings import GatewaySettings
 from services.names import RECOGNIZERS, settings_of
 from services.runtime.server.metrics import BUCKETS
 from services.runtime.settings import PREFIX, LeafSettings, ProcessSettings, Settings
 from services.web.settings import WebSettings
 
+_DEFINITION = "#/definitions/{model}"
 _CHART = Path(__file__).parent / "marquee"
 LEAVES: dict[str, type[LeafSettings]] = {name: settings_of(name)[0] for name in RECOGNIZERS}
 
 
 def schema() -> Schema:
     """Return the JSON Schema, draft 7, which every helm 3 and 4 reads."""
-    entry = BackendConfig.model_json_schema(ref_template="#/definitions/{model}")
+    entry, file = (kind.model_json_schema(ref_template=_DEFINITION) for kind in (BackendConfig, GatewayConfig))
+    definitions = {name: one | {"properties": lenient(one["properties"])} for name, one in file.pop("$defs").items()}
+    del definitions["BackendConfig"], definitions["CalibrationConfig"]["required"]  # the chart says where the table is
     whole: Schema = {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Values of the chart marquee",
-        "definitions": {**entry.pop("$defs", {}), "Probe": _PROBE},
+        "definitions": {**definitions, "Probe": _PROBE},
         **_object(
             global_=_ANY_OBJECT,
             nameOverride={**_LABEL, "maxLength": 63},
@@ -35,7 +38,7 @@ def schema() -> Schema:
             auth=_AUTH,
             tls=_object(secretName=_NAME, issuerRef=_ISSUER),
             defaults=_object(**_workload(GatewaySettings, WebSettings, *LEAVES.values())),
-            gateway=_object(**_workload(GatewaySettings), service=_SERVICE, tls=_GATEWAY_TLS, order=_list(_NAME)),
+            gateway=_gateway(file["properties"] | {"cache": definitions.pop("CacheConfig")}),
             recognizers=_recognizers(_object(**lenient(entry["properties"]))),
             web=_web(),
             ingress=_INGRESS,
@@ -79,6 +82,19 @@ def _may_lack(schema_: Schema, value: Any) -> bool:
     may_be_null = "null" in schema_.get("type", ())
     is_open = isinstance(value, list) or (isinstance(value, dict) and "properties" not in schema_)
     return not value or may_be_null or is_open
+
+
+def _gateway(file: Schema) -> Schema:
+    """Allow the keys of its file that the chart does not write itself."""
+    keys = {name: value for name, value in file.items() if name not in {"tls", "recognizers"}}
+    return _object(
+        **_workload(GatewaySettings),
+        service=_SERVICE,
+        tls=_GATEWAY_TLS,
+        order=_list(_NAME),
+        file=_object(**lenient(keys)),
+        calibration=_object(configMapName=_NAME, key={"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}),
+    )
 
 
 def _web() -> Schema:

@@ -1,4 +1,4 @@
-{{/* The gateway's file: the recognizers in order, each with the target that the chart gives it. */}}
+{{/* The gateway's file: the recognizers in order, each with the target that the chart gives it, and what holds for all. */}}
 {{- define "marquee.gatewayConfig" -}}
 {{- $recognizers := dict -}}
 {{- range $name, $own := .Values.recognizers -}}
@@ -12,8 +12,16 @@ tls: {ca: /tls/client/ca.crt, cert: /tls/client/tls.crt, key: /tls/client/tls.ke
 {{- else -}}
 tls: plaintext
 {{- end }}
+{{- with include "marquee.gatewayKeys" . | fromYaml }}
+{{ toYaml . }}
+{{- end }}
 recognizers:
-{{- range concat (.Values.gateway.order | default list) (keys $recognizers | sortAlpha) | uniq }}
+{{- $free := list }}
+{{- $priced := list }}
+{{- range keys $recognizers | sortAlpha }}
+{{- if ((index $recognizers .).gateway).priced }}{{ $priced = append $priced . }}{{ else }}{{ $free = append $free . }}{{ end }}
+{{- end }}
+{{- range concat (.Values.gateway.order | default list) $free $priced | uniq }}
   {{- $own := index $recognizers . }}
   {{- $entry := dict "target" (printf "dns:///%s:50051" (include "marquee.host" (list $ . $own))) }}
   {{- if eq $own.deploy false }}
@@ -22,12 +30,54 @@ recognizers:
   {{- end }}
   {{ . | quote }}:
     {{- $entry = merge (dict) ($own.gateway | default dict) $entry }}
-    {{- range $key := list "timeout" "max_in_flight" }}
-    {{- if hasKey $entry $key }}{{ $_ := set $entry $key (get $entry $key | float64) }}{{ end }}
-    {{- end }}
+    {{- include "marquee.numbers" (list $entry "timeout" "max_in_flight" "confident_score") }}
     {{- toYaml $entry | nindent 4 }}
 {{- end }}
 {{- if not $recognizers }}{{ fail "recognizers: name at least one" }}{{ end }}
+{{- end -}}
+
+{{/* Make numbers of texts that are some, in these keys of a map. Takes (list map key…), and changes the map. */}}
+{{- define "marquee.numbers" -}}
+{{- $map := first . | default dict -}}
+{{- range rest . -}}
+{{- if kindIs "string" (get $map . | default 0) -}}{{- $_ := set $map . (get $map . | float64) -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The keys of the gateway's file that hold for all recognizers, as YAML. */}}
+{{- define "marquee.gatewayKeys" -}}
+{{- $file := dict -}}
+{{- range $key, $value := .Values.gateway.file -}}
+{{- if not (kindIs "invalid" $value) -}}{{- $_ := set $file $key (ternary (deepCopy $value) $value (kindIs "map" $value)) -}}{{- end -}}
+{{- end -}}
+{{- $calibration := .Values.gateway.calibration -}}
+{{- if $calibration.configMapName -}}
+{{- if ($file.calibration).table }}{{ fail "gateway.file.calibration.table: leave it out, or gateway.calibration.configMapName, which says where the table is, too" }}{{ end -}}
+{{- $_ := set $file "calibration" (merge (dict "table" (printf "/calibration/%s" $calibration.key)) ($file.calibration | default dict)) -}}
+{{- else if and $file.calibration (not $file.calibration.table) -}}
+{{- fail "gateway.calibration.configMapName: name the ConfigMap with the table, or say in gateway.file.calibration.table where it is mounted" -}}
+{{- end -}}
+{{- include "marquee.numbers" (list $file "max_in_flight" "confident_score") -}}
+{{- include "marquee.numbers" (list $file.cache "mib" "ttl") -}}
+{{- include "marquee.numbers" (list $file.veto "score") -}}
+{{- include "marquee.numbers" (list $file.calibration "prior_unknown" "threshold") -}}
+{{- with $file.veto -}}
+{{- if not (kindIs "map" (index $.Values.recognizers .recognizer)) }}{{ fail (printf "gateway.file.veto.recognizer: there is no recognizer %q" .recognizer) }}{{ end -}}
+{{- end -}}
+{{- toYaml $file -}}
+{{- end -}}
+
+{{/* The gateway's resources: what the values say, and the cache's memory beside it. */}}
+{{- define "marquee.gatewayResources" -}}
+{{- $resources := deepCopy (mergeOverwrite (deepCopy .Values.defaults) .Values.gateway).resources -}}
+{{- $cache := int .Values.gateway.file.cache.mib -}}
+{{- range list "requests" "limits" -}}
+{{- $kind := get $resources . | default dict -}}
+{{- if and $cache $kind.memory -}}
+{{- $_ := set $kind "memory" (printf "%dMi" (add $cache (include "marquee.mebibytes" $kind.memory | int))) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml $resources -}}
 {{- end -}}
 
 {{/* The collection that an empty one stands for: Rekognition's. `value`, as YAML, or nothing. */}}
