@@ -653,7 +653,9 @@ class CallTimings(_message.Message):
     FUSION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def total(self) -> _duration_pb2.Duration:
-        """From the arrival of the request to the response."""
+        """From the arrival of the call to the response. A leaf's begins when the
+        request is there.
+        """
 
     @_builtins.property
     def queue(self) -> _duration_pb2.Duration:
@@ -1344,7 +1346,9 @@ class RecognizerTimings(_message.Message):
 
     @_builtins.property
     def network(self) -> _duration_pb2.Duration:
-        """In transit between gateway and recognizer; set by the gateway."""
+        """In transit between gateway and recognizer; set by the gateway. All of the
+        call's time if the recognizer told none of its own.
+        """
 
     @_builtins.property
     def recognizer(self) -> _duration_pb2.Duration:
@@ -1352,8 +1356,8 @@ class RecognizerTimings(_message.Message):
 
     @_builtins.property
     def start(self) -> _duration_pb2.Duration:
-        """From the arrival of the request at the gateway to the call of this
-        recognizer; set by the gateway.
+        """From the arrival of the call at the gateway to the call of this recognizer;
+        set by the gateway. Behind another gateway: the sum of both.
         """
 
     def __init__(

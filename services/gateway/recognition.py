@@ -1,20 +1,22 @@
 """One RecognizeImage call: calls to recognizers, and one response made of their answers."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 
 from prometheus_client import Counter, Histogram
+from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends import answer
 from services.gateway.backends.backend import check_answered, count, outcome_name
 from services.gateway.fusion.verdict import merge_labels, verdicts
 from services.gateway.plan import BackendCall
+from services.gateway.waterfall import Waterfall, logged
 from services.runtime import requests
 from services.runtime.limits import MAX_MESSAGE_BYTES
 from services.runtime.server.metrics import BUCKETS
+from services.runtime.server.tracing import exemplar
 
 _QUICK_ENTRIES = 200
 """Maximum number of faces and labels that are fused in the event loop, in a few milliseconds."""
@@ -38,12 +40,12 @@ class Recognition:
         self._max_labels = requests.max_labels_of(request)
         self._face_boxes = len(request.face_boxes)
         self._calls = calls
-        self._begin = begin
+        self._waterfall = Waterfall(begin)
         self._responses: list[pb.RecognizeImageResponse] = []
 
     async def responses(self) -> AsyncGenerator[pb.RecognizeImageResponse]:
         """Yield each response as soon as it arrives; cancel calls still running when nobody listens any more."""
-        tasks = [asyncio.create_task(_send(call, self._face_boxes)) for call in self._calls]
+        tasks = [asyncio.create_task(self._send(call)) for call in self._calls]
         try:
             for task in asyncio.as_completed(tasks):
                 response = await task
@@ -69,6 +71,7 @@ class Recognition:
             _verdicts.labels(pb.VerdictState.Name(verdict.state).removeprefix("VERDICT_STATE_").lower()).inc()
         for result in results:
             count(result.recognizer, result.outcome, result.status)
+        bind_contextvars(times=logged(merged))
         check_answered(results, self._request_id)
         return merged
 
@@ -81,7 +84,8 @@ class Recognition:
     async def _fused(self, results: Sequence[pb.RecognizerResult]) -> pb.RecognizeImageResponse:
         fuse = partial(_fuse, results, self._max_labels)
         is_quick = sum(len(result.faces) + len(result.labels) for result in results) <= _QUICK_ENTRIES
-        labels, verdicts = fuse() if is_quick else await asyncio.to_thread(fuse)
+        with self._waterfall.fusing():
+            labels, verdicts = fuse() if is_quick else await asyncio.to_thread(fuse)
         merged = pb.RecognizeImageResponse(
             request_id=self._request_id,
             image=next((response.image for response in self._responses if response.HasField("image")), None),
@@ -92,23 +96,19 @@ class Recognition:
             saved_micro_usd=sum(response.saved_micro_usd for response in self._responses),
             gateway=self._gateway,
         )
-        merged.timings.total.FromNanoseconds(int((time.perf_counter() - self._begin) * 1e9))
+        self._waterfall.complete(merged.timings)
         return merged
+
+    async def _send(self, call: BackendCall) -> pb.RecognizeImageResponse:
+        """Return the response, measured: the metrics' names are the configuration's, never the request's."""
+        asked = self._waterfall.ask()
+        response: pb.RecognizeImageResponse = await call.send()
+        seconds = self._waterfall.answered(response, asked)
+        for result in response.results:
+            answer.check_described(result, self._face_boxes)
+            _seconds.labels(call.backend.name, outcome_name(result.outcome)).observe(seconds, exemplar())
+        return response
 
 
 def _fuse(results: Sequence[pb.RecognizerResult], max_labels: int) -> tuple[list[pb.Label], list[pb.Verdict]]:
     return merge_labels(results, max_labels), verdicts(results)
-
-
-async def _send(call: BackendCall, face_boxes: int) -> pb.RecognizeImageResponse:
-    """Return the response, measured: the metrics' names are the configuration's, never the request's."""
-    begin = time.perf_counter()
-    response: pb.RecognizeImageResponse = await call.send()
-    seconds = time.perf_counter() - begin
-    for result in response.results:
-        answer.check_described(result, face_boxes)
-        _seconds.labels(call.backend.name, outcome_name(result.outcome)).observe(seconds)
-        if response.HasField("timings") and not response.gateway:  # a gateway has measured its own
-            network = int(seconds * 1e9) - response.timings.total.ToNanoseconds()
-            result.timings.network.FromNanoseconds(max(0, network))
-    return response

@@ -1,7 +1,6 @@
 """The gateway: calls all recognizers at once and fuses their results. It never decodes a picture."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from functools import partial
@@ -27,7 +26,7 @@ from services.runtime.doors.door import without_spending
 from services.runtime.doors.watch import Watched
 from services.runtime.messages.envelope import Envelope, takes_envelope
 from services.runtime.server.bulkhead import Bulkhead
-from services.runtime.server.calls import Context, is_poll, seconds_left
+from services.runtime.server.calls import Context, begin, is_poll, seconds_left
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE, Service
 
 _LIST_SECONDS = 2.0
@@ -155,10 +154,9 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         return pb.ListRecognizersResponse(recognizers=recognizers, gateway=self.name)
 
     def _recognition(self, envelope: Envelope[pb.RecognizeImageRequest], context: Context) -> Recognition:
-        begin = time.perf_counter()
         request = envelope.request
         request.request_id = requests.request_id_of(request.request_id)
         bind_contextvars(request_id=request.request_id, bytes=sum(envelope.sizes))
         requests.check_request(request, self._s3_allowed, sizes=envelope.sizes)
         calls = plan_recognition(envelope, self._backends, seconds_left(context), hops_of(context))
-        return Recognition(self.name, request, calls, begin)
+        return Recognition(self.name, request, calls, begin())

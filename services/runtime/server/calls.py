@@ -15,7 +15,7 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from services.runtime import requests, status
@@ -28,26 +28,16 @@ from services.runtime.messages.envelope import Envelope
 from services.runtime.server import bulkhead
 from services.runtime.server.admission import Admission
 from services.runtime.server.bulkhead import Bulkhead
-from services.runtime.server.metrics import BUCKETS
+from services.runtime.server.metrics import HEALTH, REFLECTION, Handler, Method
 from services.runtime.server.tracing import Span, server_span
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 logger = structlog.get_logger()
-_HEALTH, _REFLECTION = "grpc.health.", "grpc.reflection."
 _LISTING = "ListRecognizers"
 """Takes no place of a bulkhead, so that a busy server is still listed."""
-_METHOD = ("grpc_type", "grpc_service", "grpc_method")
-# The names are those of go-grpc-middleware, so that its dashboards fit.
-_started = Counter("grpc_server_started", "Total RPCs started on the server.", _METHOD)
-_handled = Counter("grpc_server_handled", "Total RPCs completed on the server, by code.", (*_METHOD, "grpc_code"))
-_seconds = Histogram(
-    "grpc_server_handling_seconds", "Duration of RPCs handled by the server, in seconds.", _METHOD, buckets=BUCKETS
-)
 _refused = Counter(
     "marquee_refused_calls", "Total calls that their caller may not make, by reason.", ("grpc_method", "reason")
 )
-_failed = Counter("marquee_failed_calls", "Total failed RPCs, by whose fault it is.", ("grpc_method", "fault"))
 _FAREWELL_SECONDS = 1.0
 _CLOCK_SECONDS = 0.05
 """A caller's time is up before it is here: it does not count the way of the request."""
@@ -57,6 +47,7 @@ _FORWARDED_KEY, _MAX_FORWARDED = "x-forwarded-for", 500
 POLL_METADATA = (("marquee-poll", "1"),)
 """Metadata of a listing that a gateway asks for by itself, twice a second: that it went well is no news."""
 _deadline: ContextVar[float] = ContextVar("deadline")
+_begin: ContextVar[float] = ContextVar("begin")
 
 
 def seconds_left(context: Context) -> float:
@@ -93,6 +84,11 @@ def deadline() -> float:
     return _deadline.get(time.monotonic() + DEFAULT_DEADLINE_SECONDS)
 
 
+def begin() -> float:
+    """Return when the current call began, before its request was there, on time.perf_counter()'s clock."""
+    return _begin.get()
+
+
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Interceptor of every method of a server; calls of unknown methods are counted, too.
 
@@ -105,8 +101,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._door = door
         self._bulkhead = bulkhead or Bulkhead()
         self._admissions = {
-            _HEALTH: Admission(MAX_MESSAGE_BYTES, places=1, patience=0.1),
-            _REFLECTION: Admission(MAX_MESSAGE_BYTES, places=1),
+            HEALTH: Admission(MAX_MESSAGE_BYTES, places=1, patience=0.1),
+            REFLECTION: Admission(MAX_MESSAGE_BYTES, places=1),
             "": Admission(max_bytes),
         }
         self._wrap = cache(self._wrapped)
@@ -122,7 +118,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         method = Method.of(handler_call_details.method, handler)
         return self._unknown if handler is None else self._wrap(handler, method)
 
-    def _wrapped(self, handler: Handler, method: "Method") -> Handler:
+    def _wrapped(self, handler: Handler, method: Method) -> Handler:
         admission = next(each for prefix, each in self._admissions.items() if method.service.startswith(prefix))
         kinds = [
             "stream" if streaming else "unary" for streaming in (handler.request_streaming, handler.response_streaming)
@@ -141,7 +137,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         make = getattr(grpc, f"stream_{kinds[1]}_rpc_method_handler")
         return cast("Handler", make(run, None, handler.response_serializer))
 
-    def _observing(self, method: "Method", call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    def _observing(self, method: Method, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def run(messages: AsyncIterator[bytes], context: Context) -> Any:
             try:
                 async with _observed(method, context), _timed(method, context):
@@ -170,7 +166,7 @@ class _Call:
     respond: Callable[[Any, Context], Awaitable[Any]]
     admission: Admission
     bulkhead: Bulkhead
-    method: "Method"
+    method: Method
     door: Door
 
     async def of_message(self, messages: AsyncIterator[bytes], context: Context) -> Any:
@@ -208,7 +204,7 @@ def _bind_request_id(request: Any) -> None:
 
 
 @contextmanager
-def _audited(method: "Method") -> Iterator[None]:
+def _audited(method: Method) -> Iterator[None]:
     """Count a call that its caller may not make, and record it, unless they may make it a moment later."""
     try:
         yield
@@ -263,67 +259,13 @@ def _parser(deserialize: Any, behavior: Callable[..., Any]) -> Callable[[bytes],
 
 
 @asynccontextmanager
-async def _timed(method: "Method", context: Context) -> AsyncIterator[None]:
+async def _timed(method: Method, context: Context) -> AsyncIterator[None]:
     """End the call at its deadline, streams of health and reflection excepted."""
     if method.is_quiet and "stream" in method.type:
         yield
         return
     async with within(time.monotonic() + seconds_left(context), method.name):
         yield
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method as metrics and logs name it. All unknown methods share one name, so that callers add no labels."""
-
-    type: str
-    service: str
-    name: str
-
-    @property
-    def path(self) -> str:
-        """The method as gRPC names it: "/package.Service/Name"."""
-        return f"/{self.service}/{self.name}"
-
-    @property
-    def is_quiet(self) -> bool:
-        """Whether it is a probe's or a tool's, which asks often."""
-        return self.service.startswith((_HEALTH, _REFLECTION))
-
-    @classmethod
-    def of(cls, path: str, handler: "Handler | None") -> "Method":
-        """Return the method at the path "/package.Service/Name"."""
-        if handler is None:
-            return cls("unary", "unknown", "unknown")
-        service, _, name = path.lstrip("/").partition("/")
-        return cls(_type(handler), service, name)
-
-    def begin(self) -> None:
-        """Count the start of a call."""
-        _failures(self.name)
-        _started.labels(self.type, self.service, self.name).inc()
-
-    def end(self, code: grpc.StatusCode, seconds: float, fault: status.Fault | None = None) -> None:
-        """Count the end of a call; the code says whose fault a failure is unless `fault` does."""
-        if code is not grpc.StatusCode.OK:
-            _failures(self.name)[fault or status.fault_of(status_pb2.Status(code=status.number(code)))].inc()
-        _handled.labels(self.type, self.service, self.name, code_name(code)).inc()
-        _seconds.labels(self.type, self.service, self.name).observe(seconds)
-
-
-@cache
-def _failures(method: str) -> dict[status.Fault, Counter]:
-    """Return what counts the method's failures by fault: from 0 on, so that Prometheus sees the first one, too."""
-    return {fault: _failed.labels(method, fault) for fault in status.FAULTS}
-
-
-def code_name(code: grpc.StatusCode) -> str:
-    """Return the code in Go's spelling, such as "DeadlineExceeded"; "Canceled" has one l."""
-    if code is grpc.StatusCode.OK:
-        return "OK"
-    if code is grpc.StatusCode.CANCELLED:
-        return "Canceled"
-    return "".join(word.capitalize() for word in code.name.split("_"))
 
 
 def _stripped(aborted: grpc.aio.AbortError) -> grpc.aio.AbortError:
@@ -343,7 +285,7 @@ async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
         bind_contextvars(trace_id=span.trace_id)
     if not polled:
         method.begin()
-    begin = time.perf_counter()
+    _begin.set(begin := time.perf_counter())
     code = grpc.StatusCode.OK
     fault: status.Fault | None = None
     try:
@@ -402,9 +344,3 @@ def _status_of(exc: Exception) -> status_pb2.Status:
 def _log(method: Method, code: grpc.StatusCode, seconds: float, *, is_quiet: bool) -> None:
     log = logger.debug if is_quiet else logger.info
     log("call", service=method.service, method=method.name, code=code.name, ms=round(seconds * 1000, 2))
-
-
-def _type(handler: Handler) -> str:
-    if handler.request_streaming:
-        return "bidi_stream" if handler.response_streaming else "client_stream"
-    return "server_stream" if handler.response_streaming else "unary"

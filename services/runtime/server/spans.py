@@ -82,6 +82,11 @@ class Tracer:
         span.set_attribute("marquee.recognizer", recognizer)
         return _Span(span, _CLIENT_FAULTS)
 
+    def exemplar(self) -> dict[str, str] | None:
+        """Return the trace of the call that is being answered; None if it is not sampled, and nobody can look at it."""
+        context = _served.get().get_span_context()
+        return {"trace_id": f"{context.trace_id:032x}"} if context.trace_flags.sampled else None
+
     def _begin(self, path: str, kind: trace.SpanKind, parent: Context) -> trace.Span:
         service, _, method = path.lstrip("/").partition("/")
         attributes = {"rpc.system": "grpc", "rpc.service": service, "rpc.method": method}

@@ -72,6 +72,11 @@ def request_span(method: str, headers: Mapping[str, str]) -> Span:
     return _tracer.request_span(method, headers) if _tracer else Span()
 
 
+def exemplar() -> dict[str, str] | None:
+    """Return what leads from a measurement to the trace of the call that is answered; None if it is not sampled."""
+    return _tracer.exemplar() if _tracer else None
+
+
 def client_span(path: str, recognizer: str) -> Span:
     """Return the span of a call to the recognizer of the method at the path, within the call that is answered."""
     return _tracer.client_span(path, recognizer) if _tracer else Span()

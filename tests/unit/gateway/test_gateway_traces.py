@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+import httpx
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
@@ -111,6 +112,20 @@ async def test_a_call_without_a_trace_begins_one(system: System, metadata: tuple
     trace = str(system.traces(system.gateway)[-1])
     await until(lambda: len(system.collector.of(trace)) == 4)
     assert [span.parent_span_id for _, span in system.collector.of(trace) if kind(span) == "SERVER"].count(b"") == 1
+
+
+async def test_durations_lead_to_traces(system: System) -> None:
+    """Histograms in OpenMetrics' format have exemplars: traces of calls, of the server and of each recognizer."""
+    trace = "1e" * 16
+    await system.call(traceparent(trace))
+    expected = {"grpc_server_handling_seconds_bucket", "marquee_backend_duration_seconds_bucket"}
+    await until(lambda: {line.partition("{")[0] for line in exemplars(system.gateway, trace)} == expected)
+
+
+def exemplars(server: LeafProcess, trace: str) -> list[str]:
+    """Return the lines of a server's metrics that lead to the trace."""
+    text = httpx.get(server.metrics_url, headers={"Accept": "application/openmetrics-text"}, timeout=PATIENCE).text
+    return [line for line in text.splitlines() if f'# {{trace_id="{trace}"}}' in line]
 
 
 async def test_a_failed_call_is_an_error_of_its_span(system: System) -> None:

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from marquee.v1 import recognizer_pb2_grpc
 from services.runtime.errors import BudgetExhausted, ObjectNotFound, Overloaded
-from services.runtime.server import calls, metrics
+from services.runtime.server import metrics
 from services.runtime.server.server import RECOGNIZER_SERVICE, Service
 from services.runtime.settings import Settings
 from tests.support.processes import free_port
@@ -171,7 +171,7 @@ async def test_unknown_methods_share_one_name(path: str) -> None:
 
 def test_spells_codes_as_go_does() -> None:
     """Every code has Go's spelling, so dashboards for Go servers find it."""
-    assert {calls.code_name(code) for code in grpc.StatusCode} == {
+    assert {metrics.code_name(code) for code in grpc.StatusCode} == {
         *("OK", "Canceled", "Unknown", "InvalidArgument", "DeadlineExceeded", "NotFound", "AlreadyExists"),
         *("PermissionDenied", "ResourceExhausted", "FailedPrecondition", "Aborted", "OutOfRange", "Unimplemented"),
         *("Internal", "Unavailable", "DataLoss", "Unauthenticated"),

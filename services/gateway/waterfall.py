@@ -1,0 +1,89 @@
+"""Where the time of a call went, in its answer and in its log line."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+
+from marquee.v1 import recognizer_pb2 as pb
+
+_UNASKED = frozenset((pb.OUTCOME_SHED, pb.OUTCOME_SKIPPED))
+_RECOGNIZER = ("start", "queue", "network", "recognizer")
+_CALL = ("total", "queue", "recognizers", "fusion")
+
+
+class Waterfall:
+    """The times of one call, which began at `begin` and whose request is there now.
+
+    All are of time.perf_counter()'s clock.
+    """
+
+    def __init__(self, begin: float) -> None:
+        self._begin = begin
+        self._there = time.perf_counter()
+        self._first = self._last = self._there
+        self._is_asked = False
+        self._fusion = 0.0
+
+    def ask(self) -> float:
+        """Note that a recognizer is called; return when."""
+        now = time.perf_counter()
+        if not self._is_asked:
+            self._first, self._is_asked = now, True
+        return now
+
+    def answered(self, response: pb.RecognizeImageResponse, asked: float) -> float:
+        """Complete the times in a recognizer's response; return how many seconds it took.
+
+        A recognizer tells its own times; the rest was the network, and all of it if it told none. A gateway has
+        measured those behind it.
+        """
+        self._last = time.perf_counter()
+        seconds = self._last - asked
+        told = response.timings.total.ToNanoseconds() / 1e9
+        for result in response.results:
+            start = asked - self._begin + _seconds(result.timings.start)
+            _set(result.timings.start, start)
+            if not response.gateway and result.outcome not in _UNASKED:
+                _set(result.timings.network, max(0.0, seconds - told))
+        return seconds
+
+    @contextmanager
+    def fusing(self) -> Iterator[None]:
+        """Measure the body, which makes one response of all."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._fusion += time.perf_counter() - begin
+
+    def complete(self, timings: pb.CallTimings) -> None:
+        """Fill in the call's times, which end now."""
+        _set(timings.total, time.perf_counter() - self._begin)
+        _set(timings.queue, self._there - self._begin)
+        if self._is_asked:
+            _set(timings.recognizers, self._last - self._first)
+        _set(timings.fusion, self._fusion)
+
+
+def logged(response: pb.RecognizeImageResponse) -> dict[str, Any]:
+    """Return the response's times in milliseconds: of the call, and of each recognizer by its name."""
+    results: Iterable[pb.RecognizerResult] = response.results
+    return _milliseconds(response.timings, _CALL) | {
+        result.recognizer: _milliseconds(result.timings, _RECOGNIZER) for result in results
+    }
+
+
+def _milliseconds(timings: Any, names: tuple[str, ...]) -> dict[str, float]:
+    return {name: round(_seconds(getattr(timings, name)) * 1000, 2) for name in names if timings.HasField(name)}
+
+
+def _seconds(duration: Duration) -> float:
+    return float(duration.seconds + duration.nanos / 1e9)
+
+
+def _set(duration: Duration, seconds: float) -> None:
+    whole = int(seconds)
+    duration.seconds, duration.nanos = whole, int((seconds - whole) * 1e9)
