@@ -8,6 +8,7 @@ of enums that are newer than this gateway are passed on, except for outcomes, wh
 import asyncio
 import math
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -40,6 +41,7 @@ _MAX_FIELDS = 100_000
 """Maximum number of fields in an answer, at all depths; 256 faces with all that AWS tells of them have half of it."""
 _MAX_MICRO_USD = 10**15
 _MAX_SECONDS = 24 * 60 * 60
+_MAX_FLOAT = sys.float_info.max
 _YEARS_1_TO_9999 = range(-62_135_596_800, 253_402_300_800)
 _NANOS = range(10**9)
 _SCORES = ("score", "detection_score", "identify_score", "sharpness", "brightness", "smallest_face")
@@ -49,15 +51,16 @@ _RANGES = {
 }
 """Ranges of float fields by their names; all others have to be finite."""
 _REQUIRED = {
-    "Face": {"box"},
-    "Candidate": {"person_id", "display_name"},
-    "Label": {"name"},
-    "ModerationLabel": {"name"},
-    "Person": {"person_id"},
-    "PersonFace": {"face_id"},
-    "RemovedFace": {"key"},
-    "ImageInfo": {"width", "height"},
+    "Face": ("box",),
+    "Candidate": ("person_id", "display_name"),
+    "Label": ("name",),
+    "ModerationLabel": ("name",),
+    "Person": ("person_id",),
+    "PersonFace": ("face_id",),
+    "RemovedFace": ("key",),
+    "ImageInfo": ("width", "height"),
 }
+_EDGE = 1 + ROUNDING
 _ENTRIES = frozenset(("results", "recognizers"))
 _PACKAGE = "marquee.v1."
 _PROSE = frozenset(("content", "warnings"))
@@ -245,17 +248,17 @@ def _check(message: Any) -> None:
 def _checker(kind: Descriptor, but: frozenset[str] = frozenset()) -> _Rule:
     """Return what checks a message of this kind, except for the fields with these names."""
     rules = {field.number: _rule(field, limit_of(kind, field.name)) for field in kind.fields if field.name not in but}
-    required = frozenset(kind.fields_by_name[name].number for name in _REQUIRED.get(kind.name, ()))
+    required = [kind.fields_by_name[name] for name in _REQUIRED.get(kind.name, ())]
     check_whole = _WHOLE.get(kind.name)
 
     def check(message: Any) -> None:
-        fields = message.ListFields()
-        for field, value in fields:
+        for field, value in message.ListFields():
             rule = rules.get(field.number)
             if rule is not None:
                 rule(value)
-        if required and (missing := required.difference([field.number for field, _ in fields])):
-            raise InvalidAnswer(f"{kind.name}.{kind.fields_by_number[min(missing)].name} is missing.")
+        for field in required:
+            if not (message.HasField(field.name) if field.message_type else getattr(message, field.name)):
+                raise InvalidAnswer(f"{kind.name}.{field.name} is missing.")
         if check_whole is not None:
             check_whole(message)
 
@@ -300,11 +303,11 @@ def _text_rule(name: str, longest: int | None, control: re.Pattern[str]) -> _Rul
 
 
 def _float_rule(name: str, low: float, high: float) -> _Rule:
-    least, most = low - ROUNDING, high + ROUNDING
+    least, most = (low - ROUNDING, high + ROUNDING) if math.isfinite(low) else (-_MAX_FLOAT, _MAX_FLOAT)
     proper = f"{low:g} to {high:g}" if math.isfinite(low) else "finite"
 
     def check(value: float) -> None:
-        if not least <= value <= most or math.isinf(value):
+        if not least <= value <= most:  # nor is what is no number
             raise InvalidAnswer(f"{name} is {value:g}; it must be {proper}.")
 
     return check
@@ -329,12 +332,15 @@ def _check_time(value: Any) -> None:
 
 
 def _check_box(box: pb.BoundingBox) -> None:
-    if max(box.left + box.width, box.top + box.height) > 1 + ROUNDING:
+    if box.left + box.width > _EDGE or box.top + box.height > _EDGE:
         raise InvalidAnswer("BoundingBox reaches past the picture.")
 
 
 def _check_candidate(candidate: pb.Candidate) -> None:
-    if not any(letter.isprintable() and not letter.isspace() for letter in candidate.display_name):
+    name = candidate.display_name
+    if name.isprintable() and not name.isspace():  # quick, and nearly always true
+        return
+    if not any(letter.isprintable() and not letter.isspace() for letter in name):
         raise InvalidAnswer("Candidate.display_name is blank.")
 
 
