@@ -17,6 +17,8 @@ measures a table may say in it how.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -68,6 +70,46 @@ class Table(_Part):
     """Curves of recognizers, by name."""
 
     recognizers: dict[str, ModelCurves] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A table, and what an operator decides about its use."""
+
+    table: Table
+    prior_unknown: float = 0.5
+    """Probability that a face shows somebody whom no recognizer knows, before any of them is asked."""
+    threshold: float = 0.5
+    """Probability from which a face is IDENTIFIED; 0.5 or more, so that it is for one person only."""
+
+    def knows(self, recognizer: str, model: pb.Model) -> bool:
+        """Return whether the table is for this model of the recognizer."""
+        curves = self.table.recognizers.get(recognizer)
+        return curves is not None and curves.are_of(model)
+
+    def curve(self, recognizer: str, candidate: pb.Candidate) -> Curve | None:
+        """Return the curve for the recognizer's candidate, if the table has one."""
+        curves = self.table.recognizers.get(recognizer)
+        return curves.of(candidate) if curves else None
+
+    def ratio(self, recognizer: str, candidate: pb.Candidate) -> float:
+        """Return the candidate's log-likelihood ratio; 0 without a curve."""
+        curve = self.curve(recognizer, candidate)
+        return curve.ratio(candidate.score) if curve else 0.0
+
+    def probability(self, ratio: float, others: Sequence[float] = ()) -> float:
+        """Return the probability of the person with this ratio, where there are others with theirs.
+
+        Each of them was as likely as that somebody is known at all, before recognizers were asked.
+        """
+        prior = math.log(1 / self.prior_unknown - 1)
+        weights = (-prior - ratio, *(other - ratio for other in others))
+        most = max(0.0, *weights)
+        return math.exp(-most) / (math.exp(-most) + math.fsum(math.exp(one - most) for one in weights))
+
+    def suffices(self, ratio: float) -> bool:
+        """Return whether this ratio makes the probability reach the threshold by itself."""
+        return self.probability(ratio) >= self.threshold
 
 
 def read_table(path: Path) -> Table:

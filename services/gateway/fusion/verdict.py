@@ -1,30 +1,55 @@
-"""One verdict a face and one list of labels, made of what all recognizers found. Pure.
+"""One verdict a face and one list of labels, made of what all recognizers found. Pure."""
 
-A candidate below the identify_score of its model supports nothing: most strangers have one.
-"""
-
-import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway.fusion import faces
+from services.gateway.fusion import evidence, faces
+from services.gateway.fusion.calibration import Calibration
+from services.gateway.fusion.evidence import Finding, Judge, Vote
+from services.gateway.fusion.people import Person, people_of
 from services.runtime.requests import FACE_FEATURES
 
 VALID = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL))
 
 
-def verdicts(results: Iterable[pb.RecognizerResult]) -> list[pb.Verdict]:
-    """Return one verdict per face, from left to right, then those of people without a box.
+@dataclass(frozen=True)
+class Rules:
+    """What an operator decides about verdicts."""
+
+    calibration: Calibration | None = None
+    repeated_people: bool = False
+    """Whether one person may be named for several faces of a picture."""
+
+
+_DEFAULTS = Rules()
+
+
+def verdicts(results: Iterable[pb.RecognizerResult], rules: Rules = _DEFAULTS) -> list[pb.Verdict]:
+    """Return one verdict per face, from left to right, then those of people without a box, best score first.
 
     A single NO_FACE if recognizers looked for faces and none found any, UNKNOWN if all that they saw are people without
-    a box whom they are not sure of; nothing if none looked.
+    a box whom they are not sure of; nothing if none looked. The order of the results, and of what is in them, changes
+    nothing.
     """
     valid = [result for result in results if result.outcome in VALID]
-    verdicts = [_judge(each) for each in faces.group(valid)]
+    places = faces.places(valid)
+    ballots = [_votes_on(place) for place in places]
+    others = evidence.ranked([vote for one in valid for vote in evidence.votes_of(one, one.image_candidates)])
+    basis = evidence.basis_of(valid, chain(others, *ballots), rules.calibration)
+    judge = evidence.by_scores
+    if rules.calibration and basis == pb.VERDICT_BASIS_CALIBRATED:
+        judge = partial(evidence.by_ratios, rules.calibration)
+    findings = [judge(votes) for votes in ballots]
+    if not rules.repeated_people:
+        findings = _each_person_once(findings)
+    verdicts = [_verdict(one, basis, _box(place, one)) for place, one in zip(places, findings, strict=True)]
     verdicts.sort(key=lambda verdict: (verdict.box.left, verdict.box.top))
-    verdicts += _without_box(valid, verdicts)
+    verdicts += [_verdict(one, basis) for one in _without_box(others, ballots, judge)]
     if not verdicts and any(result.image_candidates for result in valid):
-        return [pb.Verdict(state=pb.VERDICT_STATE_UNKNOWN)]
+        return [pb.Verdict(state=pb.VERDICT_STATE_UNKNOWN, basis=basis)]
     if not verdicts and any(FACE_FEATURES.intersection(result.performed_features) for result in valid):
         return [pb.Verdict(state=pb.VERDICT_STATE_NO_FACE)]
     return verdicts
@@ -39,64 +64,77 @@ def merge_labels(results: Iterable[pb.RecognizerResult], max_labels: int) -> lis
     return list(merged.values())[:max_labels]
 
 
-def _judge(group: faces.Group) -> pb.Verdict:
-    """Return the verdict on one face."""
-    support = [
-        _support(name, max(sure, key=lambda candidate: candidate.score), group.models[name])
-        for name, face in group.faces.items()
-        if (sure := _sure(face.candidates, group.models[name]))
-    ]
-    if not support:
-        return pb.Verdict(state=pb.VERDICT_STATE_UNKNOWN, box=next(iter(group.faces.values())).box)
-    verdict = _weigh(support)
-    verdict.box.CopyFrom(group.faces[verdict.support[0].recognizer].box)
+def _votes_on(place: faces.Place) -> Sequence[Vote]:
+    """Return each recognizer's vote on the face, its best candidate; best score first."""
+    votes = [evidence.votes_of(one.result, one.face.candidates) for one in place]
+    return evidence.ranked([evidence.ranked(each)[0] for each in votes if each])
+
+
+def _box(place: faces.Place, finding: Finding) -> pb.BoundingBox:
+    """Return the box of the best vote, of the surest detection if there is none."""
+    if not finding.votes:
+        return faces.box_of(place)
+    best = finding.votes[0].recognizer
+    return next(one.face.box for one in place if one.result.recognizer == best)
+
+
+def _verdict(finding: Finding, basis: pb.VerdictBasis.ValueType, box: pb.BoundingBox | None = None) -> pb.Verdict:
+    verdict = pb.Verdict(state=finding.state, basis=basis, box=box, support=_support(finding))
+    if finding.agreeing:
+        person = finding.agreeing[0]
+        verdict.person_id, verdict.display_name, verdict.score = person.person_id, person.display_name, finding.score
     return verdict
 
 
-def _weigh(support: Iterable[pb.Support]) -> pb.Verdict:
-    """Return the verdict that the support makes; of each evidence group only the best score counts."""
-    ranked = sorted(support, key=lambda one: -one.candidate.score)
-    votes: dict[str, pb.Candidate] = {}
-    for one in ranked:
-        votes.setdefault(one.evidence_group, one.candidate)
-    if len({_person(candidate) for candidate in votes.values()}) > 1:
-        return pb.Verdict(state=pb.VERDICT_STATE_DISAGREE, support=ranked)
-    best = ranked[0].candidate
-    return pb.Verdict(
-        state=pb.VERDICT_STATE_IDENTIFIED,
-        person_id=best.person_id,
-        display_name=best.display_name,
-        score=best.score,
-        support=ranked,
-    )
+def _support(finding: Finding) -> list[pb.Support]:
+    ratios: Sequence[float | None] = finding.ratios or [None] * len(finding.votes)
+    return [
+        pb.Support(
+            recognizer=vote.recognizer,
+            candidate=vote.candidate,
+            evidence_group=vote.group,
+            log_likelihood_ratio=ratio,
+        )
+        for vote, ratio in zip(finding.votes, ratios, strict=True)
+    ]
 
 
-def _without_box(results: Sequence[pb.RecognizerResult], verdicts: Sequence[pb.Verdict]) -> list[pb.Verdict]:
-    """Return a verdict for each person who was recognized in the whole picture and in no face."""
-    seen = {_person(support.candidate) for verdict in verdicts for support in verdict.support}
-    others: dict[str, list[pb.Support]] = {}
-    for result in results:
-        for candidate in _sure(result.image_candidates, result.model):
-            if (key := _person(candidate)) not in seen:
-                others.setdefault(key, []).append(_support(result.recognizer, candidate, result.model))
-    return [_weigh(support) for support in others.values()]
+def _each_person_once(findings: Sequence[Finding]) -> list[Finding]:
+    """Return the findings with every person IDENTIFIED in one of them at most, the best; others are UNKNOWN.
 
-
-def _sure(candidates: Iterable[pb.Candidate], model: pb.Model) -> list[pb.Candidate]:
-    return [candidate for candidate in candidates if candidate.score >= model.identify_score]
-
-
-def _support(recognizer: str, candidate: pb.Candidate, model: pb.Model) -> pb.Support:
-    return pb.Support(recognizer=recognizer, candidate=candidate, evidence_group=model.evidence_group or recognizer)
-
-
-def _person(candidate: pb.Candidate) -> str:
-    """Return what is equal for candidates who are one person.
-
-    Their display names, except for case, spaces, underscores and invisible characters: identifiers differ from
-    recognizer to recognizer.
+    A name that fits two enrolled people of the picture is theirs before it is somebody else's.
     """
-    name = unicodedata.normalize("NFKC", candidate.display_name)  # file names on macOS decompose accents
-    if not name.isprintable():
-        name = "".join(letter for letter in name if unicodedata.category(letter) != "Cf")  # such as zero-width spaces
-    return " ".join(name.replace("_", " ").casefold().split())
+    identified = [number for number, one in enumerate(findings) if one.agreeing]
+    if len(identified) < 2:  # noqa: PLR2004 - one person cannot be there twice
+        return list(findings)
+    people = _people_in([findings[number] for number in identified])
+    order = sorted(range(len(identified)), key=lambda one: (len(people[one]), -findings[identified[one]].score))
+    once, taken = list(findings), set[Person]()
+    for one in order:
+        if not taken.isdisjoint(people[one]):
+            finding = findings[identified[one]]
+            once[identified[one]] = Finding(pb.VERDICT_STATE_UNKNOWN, finding.votes, finding.ratios)
+        taken |= people[one]
+    return once
+
+
+def _people_in(findings: Sequence[Finding]) -> list[frozenset[Person]]:
+    """Return whom each finding may mean, where all of them are known."""
+    people = iter(people_of([one for finding in findings for one in finding.agreeing]))
+    each = [[next(people) for _ in finding.agreeing] for finding in findings]
+    return [frozenset.intersection(*one) or frozenset.union(*one) for one in each]
+
+
+def _without_box(votes: Sequence[Vote], ballots: Iterable[Sequence[Vote]], judge: Judge) -> list[Finding]:
+    """Return a finding for each person who was recognized in the whole picture and in no face, best score first."""
+    if not votes:
+        return []
+    in_faces = [vote.candidate for ballot in ballots for vote in ballot]
+    people = people_of([*in_faces, *(vote.candidate for vote in votes)])
+    seen = frozenset().union(*people[: len(in_faces)])
+    ballots_of: dict[Person, dict[str, Vote]] = {}
+    for vote, who in zip(votes, people[len(in_faces) :], strict=True):
+        for person in () if seen & who else who:
+            ballots_of.setdefault(person, {}).setdefault(vote.recognizer, vote)
+    findings = [judge(list(ballot.values())) for ballot in ballots_of.values()]
+    return sorted((one for one in findings if one.agreeing), key=lambda one: (-one.score, one.agreeing[0].person_id))
