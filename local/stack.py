@@ -33,6 +33,8 @@ _NO_DOOR = {f"{PREFIX}{name.upper()}": "" for name in DoorSettings.model_fields}
 _SERVERS = (*RECOGNIZERS, "gateway")
 _PRICED = ("rekognition",)
 """Recognizers whose calls cost money."""
+_VETO = {"recognizer": "keras", "label": "Non-Celebrity"}
+"""What spares a cascade the call to Rekognition; a model without that label has no veto."""
 
 
 @dataclass(frozen=True)
@@ -194,10 +196,11 @@ def _demo_gallery(state: Path) -> Path:
 
 
 def _gateway_config(state: Path, servers: dict[str, str]) -> Path:
-    """Write the gateway's file: JSON is YAML, too."""
-    entries = {name: {"target": servers[name], "priced": name in _PRICED} for name in RECOGNIZERS}
+    """Write the gateway's file: JSON is YAML, too. A cascade asks last what costs money."""
+    order = sorted(RECOGNIZERS, key=lambda name: (name in _PRICED, name != "svm"))
+    entries = {name: {"target": servers[name], "priced": name in _PRICED} for name in order}
     path = state / "gateway.yaml"
-    files.write(path, json.dumps({"recognizers": entries}, indent=2))
+    files.write(path, json.dumps({"recognizers": entries, "veto": _VETO}, indent=2))
     return path
 
 

@@ -93,7 +93,7 @@ def test_the_command_finds_the_system(started: LocalSystem, tmp_path: Path) -> N
     """Without an address, `marquee` calls the system that its user runs, from any folder."""
     environment = os.environ | {"XDG_STATE_HOME": str(started.state_home), "PYTHONPATH": str(ROOT)}
     result = run([sys.executable, "-m", "marquee", "recognizers", "-o", "json"], cwd=tmp_path, env=environment)
-    assert [recognizer["name"] for recognizer in json.loads(result.stdout)] == ["rekognition", "keras", "svm"]
+    assert [recognizer["name"] for recognizer in json.loads(result.stdout)] == ["svm", "keras", "rekognition"]
     assert f"{started.address('gateway')} is the local system that was started in {ROOT}." in result.stderr
 
 
