@@ -1,56 +1,78 @@
 """Measure the gateway beside bare fan-outs in Go and grpc.aio, and beside an earlier one.
 
-usage: PYTHONPATH=. python -m bench.gateway [--pairs 10] [--today CHECKOUT] [--ghz PROGRAM] [--output results.json]
+usage: PYTHONPATH=. python -m bench.gateway [costs] [overload] [hits] [--pairs 10] [--seconds 60] [--today CHECKOUT]
+       [--ghz PROGRAM] [--output results.json] [--charts FOLDER]
 
-Three trivial recognizers in Go are behind all of them, and ghz calls them over loopback, each call with a picture of
-its own. A run fails if a call does, if an answer lacks a recognizer or its verdict, or if the recognizers did not get
-exactly three calls for each. Prints Markdown; --pairs 2 is a quick look (about three minutes).
+Three trivial recognizers in Go are behind all of them.
+
+costs     processor time a call, time added to recognizers of 20 ms, and memory. ghz calls over loopback, each time with
+          a picture of its own; a run fails if a call does, if an answer lacks a recognizer or its verdict, or if the
+          recognizers did not get each picture exactly once.
+overload  three times as many calls as recognizers of 100 ms can answer, and calls just after.
+hits      a picture that the cache has, beside an echo that hashes it; 100 equal calls at once.
+
+Prints Markdown tables. `--pairs 2 --seconds 10` is a quick look, of about five minutes.
 """
 
 import argparse
 import json
-import statistics
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from bench.gateway import costs, sides
+from bench.gateway import costs, hits, overload, report, sides
 from bench.gateway.load import Failure, Ghz, say
 from bench.gateway.sides import Stage
+
+_PARTS = ("costs", "overload", "hits")
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=10, help="rounds in which each side is measured once")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"what to measure: {', '.join(_PARTS)}; else all")
+    parser.add_argument("--pairs", type=int, default=10, help="rounds in which each server is measured once")
+    parser.add_argument("--seconds", type=int, default=60, help="how long there is too much to do")
     parser.add_argument("--today", type=Path, help="a checkout of an earlier commit, measured beside this one")
     parser.add_argument("--ghz", help="the load generator; the one on PATH by default")
     parser.add_argument("--output", type=Path, help="file for all values, as JSON")
+    parser.add_argument("--charts", type=Path, help="folder for charts, as SVG")
     args = parser.parse_args()
+    if unknown := set(args.parts) - set(_PARTS):
+        parser.error(f"no such part: {', '.join(unknown)}")
+    results: dict[str, Any] = {}
+    failure = None
+    try:
+        _measure(args, results)
+    except Failure as exc:
+        failure = f"Failed: {exc}"
+    if args.output:
+        args.output.write_text(json.dumps(results, indent=1))
+    if args.charts:
+        report.draw(args.charts, results)
+    sys.exit(failure)
+
+
+def _measure(args: argparse.Namespace, results: dict[str, Any]) -> None:
+    """Measure and print part by part, and add what is measured to the results. Raises Failure."""
+    parts = args.parts or _PARTS
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         say("building")
         stage = Stage(sides.build(folder / "build"), folder, args.today and args.today.resolve())
         ghz = Ghz(args.ghz, folder / "build")
-        try:
-            results = costs.measured(stage, ghz, args.pairs)
-        except Failure as exc:
-            sys.exit(f"Failed: {exc}")
-    _print(results)
-    if args.output:
-        args.output.write_text(json.dumps(results, indent=1))
-
-
-def _print(rows: dict[str, costs.Values]) -> None:
-    for number, (row, values) in enumerate(rows.items()):
-        if not number:
-            names = list(values)
-            print(f"| | {' | '.join(names)} | {' | '.join(f'gateway / {name}' for name in names[:-1])} |")
-            print(f"|---{'|---' * (2 * len(names) - 1)}|")
-        medians = [f"{statistics.median(one):.3g}" for one in values.values()]
-        *others, last = values.values()
-        ratios = [statistics.median(b / a for a, b in zip(other, last, strict=True)) for other in others if all(other)]
-        print(f"| {row} | {' | '.join(medians)} | {' | '.join(f'{ratio:.2f}' for ratio in ratios)} |")
+        if "costs" in parts:
+            results["costs"] = costs.measured(stage, ghz, args.pairs)
+            report.print_rows(results["costs"])
+        if "overload" in parts:
+            results["overload"], results["timelines"] = overload.measured(stage, ghz, args.seconds)
+            report.print_columns(results["overload"])
+        if "hits" in parts:
+            results["hits"] = hits.measured(stage, ghz, args.pairs)
+            report.print_rows(results["hits"])
+            results["equal"] = hits.equal_calls(stage)
+            print(f"\nOf {hits.EQUAL} equal calls at once, each recognizer got: {results['equal']}")
 
 
 if __name__ == "__main__":

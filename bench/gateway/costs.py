@@ -17,6 +17,7 @@ LARGE = Load(192, 64, 1_000_000)
 ROOMS = (256, 1024)
 """MARQUEE_MAX_IN_FLIGHT_MIB where memory is measured: the default, and what 64 requests need to be received at once."""
 
+CPU_MS = ", CPU-ms a call"
 Values: TypeAlias = "dict[str, list[float]]"
 """Side → a value of each round."""
 
@@ -27,7 +28,7 @@ def measured(stage: Stage, ghz: Ghz, pairs: int) -> dict[str, Values]:
     with sides.recognizers(stage) as quick, sides.all_sides(stage, quick) as started:
         for load in LOADS:
             say(f"processor time, {load}")
-            rows[f"{load}, CPU-ms a call"] = rounds(started, pairs, partial(_cpu_ms, ghz, load, quick))
+            rows[f"{load}{CPU_MS}"] = rounds(started, pairs, partial(_cpu_ms, ghz, load, quick))
     say(f"time added to recognizers of {SLOW_MS} ms")
     with sides.recognizers(stage, SLOW_MS) as slow, sides.all_sides(stage, slow) as started:
         rows[f"{SLOW}, ms added to recognizers of {SLOW_MS} ms, p50"] = rounds(
@@ -36,8 +37,9 @@ def measured(stage: Stage, ghz: Ghz, pairs: int) -> dict[str, Values]:
     for room in ROOMS:
         say(f"memory, {LARGE}")
         peaks, refused = _memory(stage, ghz, room)
-        rows[f"{LARGE}, MiB resident at most, room for {room} MiB of requests"] = peaks
-        rows[f"… of {LARGE.calls} calls, refused"] = refused
+        where = f"{LARGE}, room for {room} MiB of requests"
+        rows[f"{where}, MiB resident at most"] = peaks
+        rows[f"{where}, refused of {LARGE.calls} calls"] = refused
     return rows
 
 

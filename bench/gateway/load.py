@@ -64,9 +64,10 @@ class Ghz:
         """
         with tempfile.NamedTemporaryFile() as file:
             for one in content:
-                proto.serialize_length_prefixed(pb.RecognizeImageRequest(image=pb.Image(content=one)), file)
+                message = pb.RecognizeImageRequest(image=pb.Image(content=one))
+                proto.serialize_length_prefixed(message, file)  # type: ignore[arg-type] # any file does
             file.flush()
-            command = [self._program, "--insecure", "--protoset", self._contract, "--call", _METHOD, "-O", "json"]
+            command = [self._program, "--insecure", "--protoset", str(self._contract), "--call", _METHOD, "-O", "json"]
             amount = ["-c", str(load.concurrency), "-n", str(load.calls), "-t", "60s"]
             done = run([*command, *amount, "-B", file.name, address])
         if done.returncode:

@@ -19,6 +19,7 @@ from tests.support.processes import ROOT, free_port, memory_mib, spawn, wait_unt
 
 NAMES = ("one", "two", "three")
 """The recognizers."""
+AIO = "bare grpc.aio"
 TICKS = os.sysconf("SC_CLK_TCK")
 SOURCES = Path(__file__).parent / "go"
 
@@ -105,7 +106,7 @@ def roots(stage: Stage) -> list[Path]:
 @contextmanager
 def _recognizer(programs: Path, name: str, delay_ms: int) -> Iterator[tuple[str, str]]:
     target, counter = _address(), _address()
-    command = [programs / "recognizer", "-listen", target, "-counter", counter, "-name", name]
+    command = [str(programs / "recognizer"), "-listen", target, "-counter", counter, "-name", name]
     with spawn([*command, "-delay", f"{delay_ms}ms"]):
         _await(target)
         _await(counter)
@@ -128,7 +129,7 @@ def bare_aio(behind: Recognizers | None) -> Iterator[Side]:
     targets = behind.targets if behind else ()
     with spawn([sys.executable, "-m", "bench.gateway.aio", address, *targets], env=_environment(ROOT)) as process:
         _await(address)
-        yield Side("bare grpc.aio" if behind else "echo", address, process)
+        yield Side(AIO if behind else "echo", address, process)
 
 
 @contextmanager
