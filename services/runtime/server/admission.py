@@ -7,11 +7,10 @@ client. Places are for all: a request that arrives slowly gives its place up whe
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import grpc
 from prometheus_client import Gauge
@@ -38,7 +37,8 @@ class _Receipt:
     """A request that is being received, or waits for a place."""
 
     peer: str
-    place: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    place: asyncio.Future[bool] | None = None
+    """Whether it gets the place that it waits for."""
     limit: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
     begin: float = 0.0
     gave_way: bool = False
@@ -61,6 +61,9 @@ class Admission:
     the call that came last: a small request does not wait behind many that stall.
     """
 
+    in_flight = 0
+    """Bytes that all together count."""
+
     def __init__(self, max_bytes: int, places: int = PLACES, patience: float = _PATIENCE_SECONDS) -> None:
         self._max_bytes = max_bytes
         self._places = places
@@ -69,36 +72,35 @@ class Admission:
         self._receiving: dict[_Receipt, None] = {}
         self._waiting: dict[_Receipt, None] = {}
 
-    @contextmanager
-    def holding(self) -> Iterator["Holding"]:
-        """Count until the end what the call adds."""
-        holding = Holding(self)
-        token = _holding.set(holding)
-        try:
-            yield holding
-        finally:
-            _holding.reset(token)
-            self._add(-holding.size)
-            self._give_places()
+    def holding(self) -> "Holding":
+        """Count until the end of the returned context what the call adds."""
+        return Holding(self)
 
     async def receive(self, context: _Context, holding: "Holding") -> Any:
         """Return the call's next message, grpc.aio.EOF if there is none. Raises Overloaded, OutOfTime."""
-        async with self.place(context, _RECEIPT_SECONDS) as receipt:
+
+        async def read(receipt: _Receipt) -> Any:
             message = await context.read()
             self._leave(receipt)
             if message is not grpc.aio.EOF:
                 holding.add(len(message))
             return message
 
-    @asynccontextmanager
-    async def place(self, context: _Context, seconds: float | None = None) -> AsyncIterator[_Receipt]:
-        """Wait for a place, then run the body in it, for `seconds` at most. Raises Overloaded, OutOfTime."""
+        return await self.in_place(context, read, _RECEIPT_SECONDS)
+
+    async def in_place(
+        self, context: _Context, receive: Callable[[_Receipt], Awaitable[Any]], seconds: float | None = None
+    ) -> Any:
+        """Wait for a place, then receive in it, for `seconds` at most. Raises Overloaded, OutOfTime."""
         receipt = _Receipt(context.peer())
         try:
-            await self._wait(receipt)
+            if self._has_room():
+                self._enter(receipt)
+            else:
+                await self._wait(receipt)
             async with receipt.limit:
                 receipt.limit.reschedule(seconds and receipt.begin + seconds)
-                yield receipt
+                return await receive(receipt)
         except TimeoutError:
             if not receipt.limit.expired():
                 raise
@@ -116,9 +118,14 @@ class Admission:
             )
         self._add(size)
 
+    def release(self, size: int) -> None:
+        """Count bytes as held no longer."""
+        self._add(-size)
+        self._give_places()
+
     def _add(self, size: int) -> None:
         self._held += size
-        _in_flight.inc(size)
+        Admission.in_flight += size
 
     @property
     def _taken(self) -> int:
@@ -128,41 +135,42 @@ class Admission:
         return len(self._receiving) < self._places or self._taken + MAX_MESSAGE_BYTES <= self._max_bytes
 
     async def _wait(self, receipt: _Receipt) -> None:
-        if self._has_room():
-            self._enter(receipt)
-            return
+        receipt.place = place = asyncio.get_running_loop().create_future()
         self._waiting[receipt] = None
         if len(self._waiting) > _MAX_WAITING:
             self._dismiss(next(iter(self._waiting)))
         for _ in range(round(_WAIT_SECONDS / self._patience)):
-            await asyncio.wait((receipt.place,), timeout=self._patience)
-            if receipt.place.done():
+            await asyncio.wait((place,), timeout=self._patience)
+            if place.done():
                 break
             self._free_a_place(receipt)
-        if not (receipt.place.done() and receipt.place.result()):
+        if not (place.done() and place.result()):
             raise Overloaded("The server is receiving as many requests as it has room for. Try again later.")
 
     def _enter(self, receipt: _Receipt) -> None:
         receipt.begin = asyncio.get_running_loop().time()
         self._receiving[receipt] = None
-        _in_flight.inc(MAX_MESSAGE_BYTES)
+        Admission.in_flight += MAX_MESSAGE_BYTES
 
     def _leave(self, receipt: _Receipt) -> None:
         self._waiting.pop(receipt, None)
         if receipt in self._receiving:
             del self._receiving[receipt]
-            _in_flight.dec(MAX_MESSAGE_BYTES)
+            Admission.in_flight -= MAX_MESSAGE_BYTES
 
     def _dismiss(self, receipt: _Receipt) -> None:
+        self._decide(receipt, is_given=False)
+
+    def _decide(self, receipt: _Receipt, *, is_given: bool) -> None:
         del self._waiting[receipt]
-        receipt.place.set_result(False)
+        if receipt.place is not None:
+            receipt.place.set_result(is_given)
 
     def _give_places(self) -> None:
         while self._waiting and self._has_room():
             receipt = min(reversed(self._waiting), key=self._shares())
-            del self._waiting[receipt]
             self._enter(receipt)
-            receipt.place.set_result(True)
+            self._decide(receipt, is_given=True)
 
     def _free_a_place(self, waiting: _Receipt) -> None:
         """Make a slow receipt give way, unless its host or connection has fewer places than the waiting one's."""
@@ -184,13 +192,26 @@ class Admission:
         return lambda each: (hosts[each.host], peers[each.peer])
 
 
+_in_flight.set_function(lambda: Admission.in_flight)
+
+
 class Holding:
-    """What one call holds."""
+    """What one call holds, in the context that this is."""
 
     def __init__(self, admission: Admission) -> None:
         self._admission = admission
         self.size = 0
         """Bytes."""
+
+    def __enter__(self) -> Self:
+        """Have `hold` count here."""
+        self._token = _holding.set(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Count all of it as released."""
+        _holding.reset(self._token)
+        self._admission.release(self.size)
 
     def add(self, size: int) -> None:
         """Count more bytes. Raises Overloaded."""

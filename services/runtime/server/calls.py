@@ -189,9 +189,8 @@ class _Call:
 
     async def of_messages(self, messages: AsyncIterator[bytes], context: Context) -> Any:
         """Answer all messages, in a place: whether another is arriving cannot be told."""
-        async with self.admission.place(context):
-            requests = (self.parse(message).request async for message in messages)
-            return await self.respond(self.behavior(requests, context), context)
+        requests = (self.parse(message).request async for message in messages)
+        return await self.admission.in_place(context, lambda _: self.respond(self.behavior(requests, context), context))
 
     def _begin(self, received: Envelope[Any], context: Context) -> Any:
         return self.behavior(received if envelope.is_taken(self.behavior) else received.request, context)
