@@ -1,0 +1,1 @@
+"""What the studies of a gateway share: labelled pictures, its answers about them, and measures of these."""
