@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -18,7 +19,7 @@ from tests.support.aws import endpoint
 from tests.support.doors import Authority, line
 from tests.support.pictures import demo, encode_noise
 from tests.support.processes import PATIENCE, ROOT, free_port, run, spawn
-from tests.support.servers import Scripted, gateway, served
+from tests.support.servers import Scripted, Stub, gateway, gateway_of, leaf, outcomes, request, served, stub, until
 
 pytestmark = pytest.mark.slow
 
@@ -33,14 +34,20 @@ def go(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def address(go: Path) -> AsyncIterator[str]:
-    """Yield the address of a gateway whose only recognizer is the one in Go."""
+async def colour(go: Path) -> AsyncIterator[str]:
+    """Yield the address of the recognizer in Go."""
     target = f"127.0.0.1:{free_port()}"
     with spawn([go / "recognizer", "-listen", target]):
         async with asyncio.timeout(PATIENCE), grpc.aio.insecure_channel(target) as channel:
             await channel.channel_ready()
-        async with gateway({"colour": target}) as address:
-            yield address
+        yield target
+
+
+@pytest.fixture
+async def address(colour: str) -> AsyncIterator[str]:
+    """Yield the address of a gateway whose only recognizer is the one in Go."""
+    async with gateway({"colour": colour}) as address:
+        yield address
 
 
 async def test_go_calls_and_is_called(go: Path, address: str, tmp_path: Path) -> None:
@@ -55,6 +62,44 @@ async def test_go_gets_the_recognizers_error(go: Path, address: str, tmp_path: P
     assert done.returncode == 1
     assert "code = InvalidArgument desc = colour failed: The picture does not decode" in done.stderr
     assert "reason: RECOGNIZER_FAILED" in done.stderr
+
+
+async def test_go_joins_while_calls_run(colour: str, tmp_path: Path) -> None:
+    """A fourth recognizer, in Go, answers once the gateway's file has it, and no call fails or lacks a result."""
+    file, wake = tmp_path / "gateway.yaml", asyncio.Event()
+    answers: list[dict[str, str]] = []
+    async with AsyncExitStack() as stack, asyncio.timeout(PATIENCE):
+        others = {name: await stack.enter_async_context(leaf(Scripted(name))) for name in "abc"}
+        _write(file, others)
+        client = await stack.enter_async_context(gateway_of(file, wake))
+        callers = [asyncio.create_task(_call_until_it_answers(client, answers)) for _ in range(4)]
+        await until(lambda: len(answers) > len(callers))
+        _write(file, others | {"colour": colour})
+        wake.set()
+        await asyncio.gather(*callers)
+    three = dict.fromkeys("abc", "OK")
+    assert {tuple(one.items()) for one in answers} == {tuple(three.items()), tuple((three | {"colour": "OK"}).items())}
+
+
+def _write(file: Path, targets: Mapping[str, str]) -> None:
+    entries = (f"  {name}: {{target: '{target}'}}\n" for name, target in targets.items())
+    file.write_text("recognizers:\n" + "".join(entries))
+
+
+async def _call_until_it_answers(client: Stub, answers: list[dict[str, str]]) -> None:
+    """Call, one call after another, and add each answer's outcomes, until the recognizer in Go is among them."""
+    while True:
+        outcome = outcomes(await client.RecognizeImage(request()))
+        answers.append(outcome)
+        if "colour" in outcome:
+            return
+
+
+async def test_go_streams(colour: str) -> None:
+    """The stream of a recognizer in Go is its result, and then a message without one."""
+    async with stub(colour) as client:
+        messages = [message async for message in client.StreamRecognizeImage(request())]
+    assert [[result.recognizer for result in message.results] for message in messages] == [["colour"], []]
 
 
 @pytest.fixture

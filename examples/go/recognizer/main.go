@@ -4,6 +4,9 @@
 //
 //	recognizers:
 //	  colour: {target: "localhost:50060"}
+//
+// It has what a recognizer needs: the contract's three methods, messages of 16 MiB, the health names that the chart asks
+// for, and an end on SIGTERM that lets calls finish.
 package main
 
 import (
@@ -16,6 +19,8 @@ import (
 	_ "image/png"
 	"log"
 	"net"
+	"os/signal"
+	"syscall"
 
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
@@ -44,9 +49,21 @@ func main() {
 	}
 	s := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessageBytes), grpc.MaxSendMsgSize(maxMessageBytes))
 	marquee.RegisterRecognizerServiceServer(s, server{})
-	grpc_health_v1.RegisterHealthServer(s, health.NewServer())
+	checks := health.NewServer()
+	for _, name := range []string{"liveness", "readiness"} {
+		checks.SetServingStatus(name, grpc_health_v1.HealthCheckResponse_SERVING)
+	}
+	grpc_health_v1.RegisterHealthServer(s, checks)
 	reflection.Register(s)
-	log.Fatal(s.Serve(listener))
+	terminated, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	go func() {
+		<-terminated.Done()
+		checks.Shutdown()
+		s.GracefulStop()
+	}()
+	if err := s.Serve(listener); err != nil {
+		log.Fatal(err)
+	}
 }
 
 func (server) RecognizeImage(
@@ -69,6 +86,20 @@ func (server) RecognizeImage(
 			Labels:            []*marquee.Label{{Name: name, Score: 1}},
 		}},
 	}, nil
+}
+
+// StreamRecognizeImage sends each result by itself, and then what all results make together: here, nothing.
+func (s server) StreamRecognizeImage(
+	request *marquee.RecognizeImageRequest, stream grpc.ServerStreamingServer[marquee.RecognizeImageResponse],
+) error {
+	response, err := s.RecognizeImage(stream.Context(), request)
+	if err != nil {
+		return err
+	}
+	if err := stream.Send(response); err != nil {
+		return err
+	}
+	return stream.Send(&marquee.RecognizeImageResponse{RequestId: request.RequestId})
 }
 
 func (server) ListRecognizers(
