@@ -197,6 +197,12 @@ class GatewayConfig(BaseModel):
         """Maximum concurrent calls of the gateway: by default as many as its widest recognizer takes."""
         return self.max_in_flight or max(one.max_in_flight for one in self.recognizers.values())
 
+    @property
+    def confident_scores(self) -> dict[str, float]:
+        """The `confident_score` of each recognizer that has one of its own."""
+        scores = {name: one.confident_score for name, one in self.recognizers.items()}
+        return {name: score for name, score in scores.items() if score is not None}
+
     @field_validator("veto", mode="after")
     @classmethod
     def _check_veto(cls, veto: Veto | None, info: ValidationInfo) -> Veto | None:

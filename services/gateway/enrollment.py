@@ -27,6 +27,7 @@ from services.gateway.backends.backend import (
     hops_of,
 )
 from services.gateway.plan import BackendCall, inner_key, plan_enrollment, plan_face_removal
+from services.gateway.reserve import Reserve
 from services.runtime import requests, status
 from services.runtime.errors import InvalidAnswer, InvalidRequest, NotOffered
 from services.runtime.messages.envelope import Envelope, takes_envelope
@@ -39,10 +40,11 @@ _MAX_TOKENS_BYTES = 20 * 1024
 class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
     """EnrollmentService, implemented by calling other servers of it."""
 
-    def __init__(self, name: str, backends: Mapping[str, Backend], s3_allowed: Sequence[str]) -> None:
+    def __init__(self, name: str, backends: Mapping[str, Backend], s3_allowed: Sequence[str], reserve: Reserve) -> None:
         self._name = name
         self._backends = backends
         self._s3_allowed = s3_allowed
+        self._reserve = reserve
 
     @takes_envelope
     async def EnrollFaces(  # noqa: N802 - the contract's name
@@ -71,7 +73,7 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         """Remove each face from its recognizer, and each picture's from all."""
         _bind(request)
         requests.check_face_removal(request)
-        calls = plan_face_removal(request, self._backends, seconds_left(context), hops_of(context))
+        calls = plan_face_removal(request, self._backends, self._usable(context), hops_of(context))
         results = _all(await _send(calls))
         for result in results:
             keys = [key for key in request.faces if key.face.recognizer in ("", result.recognizer)]
@@ -124,7 +126,11 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         return _all(responses), _encode(next_tokens)
 
     def _plan(self, method: Method, envelope: Envelope[Any], context: Context) -> list[BackendCall]:
-        return plan_enrollment(method, envelope, self._backends, seconds_left(context), hops_of(context))
+        return plan_enrollment(method, envelope, self._backends, self._usable(context), hops_of(context))
+
+    def _usable(self, context: Context) -> float:
+        left = seconds_left(context)
+        return left - self._reserve.of(left)
 
 
 def _bind(request: pb.EnrollFacesRequest | pb.RemoveFacesRequest | pb.RemovePersonRequest) -> None:

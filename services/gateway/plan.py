@@ -1,5 +1,6 @@
 """Which recognizers to call, with what, and for how long."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,13 +8,14 @@ from typing import Any
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends.backend import RECOGNIZE_IMAGE, REMOVE_FACES, Backend, Method
+from services.gateway.config import Veto
+from services.gateway.policy.course import Member
+from services.gateway.policy.required import check_required, is_within
+from services.gateway.policy.veto import is_asked
 from services.runtime.errors import InvalidRequest
 from services.runtime.messages.envelope import Envelope
-from services.runtime.requests import check_names
+from services.runtime.requests import check_names, features_of
 from services.runtime.server.admission import hold
-
-_RESERVE_SHARE = 0.1
-_MAX_RESERVE = 0.25
 
 
 @dataclass(frozen=True)
@@ -25,29 +27,50 @@ class BackendCall:
     request: bytes
     """Shared by all calls whose requests are equal, since pictures are large."""
     timeout: float
+    """Seconds that it may take at most, however many are left."""
     hops: int
 
-    async def send(self) -> Any:
+    async def send(self, left: float = math.inf) -> Any:
         """Return the backend's response."""
-        return await self.backend.call(self.method, self.request, self.timeout, self.hops)
+        return await self.backend.call(self.method, self.request, min(self.timeout, left), self.hops)
+
+    def late(self) -> Any:
+        """Return the response of a backend that did not answer in time."""
+        return self.backend.late(self.method)
+
+
+@dataclass(frozen=True)
+class RecognitionPlan:
+    """Who may be called for a picture."""
+
+    calls: Sequence[BackendCall]
+    """In the configured order."""
+    members: Sequence[Member]
+    """Of each call, what its policy has to know."""
+    veto: Veto | None
+    """The veto, if its recognizer is asked for LABELS in its favor."""
 
 
 def plan_recognition(
-    envelope: Envelope[pb.RecognizeImageRequest], backends: Mapping[str, Backend], left: float, hops: int
-) -> list[BackendCall]:
-    """Return a call for each recognizer that the request names, in the configured order.
+    envelope: Envelope[pb.RecognizeImageRequest], backends: Mapping[str, Backend], hops: int, veto: Veto | None = None
+) -> RecognitionPlan:
+    """Return a call for each recognizer that the request names.
 
-    `left` are the seconds until the caller gives up; each recognizer gets a little less, so that the response leaves
-    in time even if one of them hangs. Raises UnknownRecognizer, Overloaded.
+    Raises UnknownRecognizer, Overloaded, and InvalidRequest for required recognizers that it leaves out.
     """
     request = envelope.request
     check_names([_outer(name) for name in request.recognizer_options], tuple(backends), "recognizer_options")
+    check_required(request, tuple(backends))
+    chosen, required = _select(request.recognizers, backends), {_outer(name) for name in request.required}
+    members = [Member(one.name, one.name in required, one.is_paid) for one in chosen]
+    if veto is not None and not is_asked(veto, request.policy, features_of(request), members):
+        veto = None
     messages, calls = Messages(envelope, "image"), []
-    for backend in _select(request.recognizers, backends):
+    for backend in chosen:
         options = request.recognizer_options.get(backend.name, pb.RecognizerOptions())
-        message = messages.around(_recognition(messages.rest, backend.name, options))
-        calls.append(BackendCall(backend, RECOGNIZE_IMAGE, message, _timeout(backend, options, left), hops))
-    return calls
+        message = messages.around(_recognition(messages.rest, backend, options, veto))
+        calls.append(BackendCall(backend, RECOGNIZE_IMAGE, message, _timeout(backend, options), hops))
+    return RecognitionPlan(calls, members, veto)
 
 
 def plan_enrollment(
@@ -55,14 +78,14 @@ def plan_enrollment(
 ) -> list[BackendCall]:
     """Return a call of an EnrollmentService method for each recognizer that the request names.
 
-    Many pictures take long: a recognizer gets all of the caller's time, not the timeout for one picture. Raises
-    UnknownRecognizer, Overloaded.
+    Many pictures take long: a recognizer gets all of the caller's time that is `left`, not the timeout for one picture.
+    Raises UnknownRecognizer, Overloaded.
     """
     messages, calls = Messages(envelope, "images"), []
     for backend in _select(messages.rest.recognizers, backends):
         own = _copy(messages.rest)
         own.recognizers[:] = _inner_names(messages.rest.recognizers, backend.name)
-        calls.append(BackendCall(backend, method, messages.around(own), _usable(left), hops))
+        calls.append(BackendCall(backend, method, messages.around(own), left, hops))
     return calls
 
 
@@ -81,7 +104,7 @@ def plan_face_removal(
         own.ClearField("faces")
         own.faces.extend(inner_key(key) for key in request.faces if _concerns(key, backend))
         if own.faces:
-            calls.append(BackendCall(backend, REMOVE_FACES, own.SerializeToString(), _usable(left), hops))
+            calls.append(BackendCall(backend, REMOVE_FACES, own.SerializeToString(), left, hops))
     return calls
 
 
@@ -98,7 +121,7 @@ def _check_owners(request: enrollment_pb2.RemoveFacesRequest, backends: Mapping[
     owners = [key.face.recognizer for key in request.faces if key.HasField("face")]
     check_names([_outer(owner) for owner in owners], tuple(backends), "faces.face.recognizer")
     for owner in owners if request.recognizers else ():
-        if not any(f"{owner}/".startswith(f"{name}/") for name in request.recognizers):
+        if not any(is_within(owner, name) for name in request.recognizers):
             raise InvalidRequest(
                 f"faces has one at {owner!r}, which recognizers leaves out.", field="faces.face.recognizer"
             )
@@ -141,22 +164,24 @@ def _select(names: Sequence[str], backends: Mapping[str, Backend]) -> list[Backe
     return [backend for name, backend in backends.items() if name in outer]
 
 
-def _usable(left: float) -> float:
-    """Return the seconds that a recognizer may take of those until the caller gives up."""
-    return left - min(left * _RESERVE_SHARE, _MAX_RESERVE)
-
-
-def _timeout(backend: Backend, options: pb.RecognizerOptions, left: float) -> float:
+def _timeout(backend: Backend, options: pb.RecognizerOptions) -> float:
     requested = options.timeout.ToNanoseconds() / 1e9 if options.HasField("timeout") else backend.timeout
-    return min(requested, backend.timeout, _usable(left))
+    return min(requested, backend.timeout)
 
 
-def _recognition(rest: pb.RecognizeImageRequest, name: str, options: pb.RecognizerOptions) -> pb.RecognizeImageRequest:
-    """Return what this recognizer gets: its own options applied, other recognizers' cleared."""
+def _recognition(
+    rest: pb.RecognizeImageRequest, backend: Backend, options: pb.RecognizerOptions, veto: Veto | None
+) -> pb.RecognizeImageRequest:
+    """Return what this recognizer gets: its own options applied, what is for others cleared."""
     own: pb.RecognizeImageRequest = _copy(rest)
-    own.ClearField("policy")
+    name = backend.name
+    if not backend.told.is_gateway or name in rest.required:  # behind a gateway that is required nobody is left out
+        own.ClearField("policy")
     own.ClearField("recognizer_options")
     own.recognizers[:] = _inner_names(rest.recognizers, name)
+    own.required[:] = _inner_names(rest.required, name)
+    if veto is not None and veto.recognizer == name:
+        own.features[:] = (*features_of(rest), pb.FEATURE_LABELS)
     for key, inner_options in rest.recognizer_options.items():
         if key.startswith(f"{name}/"):
             own.recognizer_options[_inner(key)].CopyFrom(inner_options)

@@ -1,6 +1,7 @@
 """One RecognizeImage call: calls to recognizers, and one response made of their answers."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 
@@ -9,12 +10,17 @@ from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends import answer
-from services.gateway.backends.backend import check_answered, count, outcome_name
+from services.gateway.backends.backend import bind_outcomes, check_answered, count, outcome_name
+from services.gateway.config import GatewayConfig
 from services.gateway.fusion.verdict import merge_labels, verdicts
-from services.gateway.plan import BackendCall
+from services.gateway.plan import BackendCall, RecognitionPlan
+from services.gateway.policy import required, veto
+from services.gateway.policy.course import INCOMPLETE, Course, Step
+from services.gateway.policy.sure import Bar
 from services.gateway.waterfall import Waterfall, logged
 from services.runtime import requests
 from services.runtime.limits import MAX_MESSAGE_BYTES
+from services.runtime.server.calls import begin
 from services.runtime.server.metrics import BUCKETS
 from services.runtime.server.tracing import exemplar
 
@@ -30,34 +36,159 @@ _verdicts = Counter("marquee_verdicts", "Total verdicts by state.", ("state",))
 
 
 class Recognition:
-    """One call: `responses` calls the recognizers, then `finish` returns what their answers make together."""
+    """One call: `responses` calls the recognizers, then `finish` returns what their answers make together.
+
+    The recognizers have answered at `end`, on time.monotonic()'s clock, or are late.
+    """
 
     def __init__(
-        self, gateway: str, request: pb.RecognizeImageRequest, calls: Sequence[BackendCall], begin: float
+        self, gateway: str, request: pb.RecognizeImageRequest, plan: RecognitionPlan, config: GatewayConfig, end: float
     ) -> None:
         self._gateway = gateway
         self._request_id = request.request_id
         self._max_labels = requests.max_labels_of(request)
         self._face_boxes = len(request.face_boxes)
-        self._calls = calls
-        self._waterfall = Waterfall(begin)
+        self._features = frozenset(requests.features_of(request))
+        self._required = tuple(request.required)
+        self._config = config
+        self._calls = {call.backend.name: call for call in plan.calls}
+        self._course = Course(request.policy, plan.members)
+        self._veto, self._objection = plan.veto, ""
+        self._waterfall, self._end = Waterfall(begin()), end
+        self._asked: dict[str, float] = {}
+        self._running: dict[str, asyncio.Task[pb.RecognizeImageResponse]] = {}
+        self._arrivals: asyncio.Queue[str | None] = asyncio.Queue()
+        """Names of those who have answered; None when all others are late."""
         self._responses: list[pb.RecognizeImageResponse] = []
+        self._last = end
+        """When the last answer was there, or due."""
+        self.may_be_billed = False
+        """Whether a recognizer that costs money was sent the picture, and has not said that it cost nothing."""
+
+    @property
+    def seconds_since(self) -> float:
+        """Seconds since the last recognizer has answered, or since it was too late to."""
+        return time.monotonic() - self._last
 
     async def responses(self) -> AsyncGenerator[pb.RecognizeImageResponse]:
         """Yield each response as soon as it arrives; cancel calls still running when nobody listens any more."""
-        tasks = [asyncio.create_task(self._send(call)) for call in self._calls]
+        alarm = asyncio.get_running_loop().call_at(self._end, self._arrivals.put_nowait, None)
         try:
-            for task in asyncio.as_completed(tasks):
-                response = await task
-                self._responses.append(response)
-                answer.make_room(response.results)
+            for response in self._take(self._course.begin()):
                 yield response
+            while self._running:
+                name = await self._arrivals.get()
+                for response in self._late() if name is None else self._heard(name):
+                    yield response
+                for response in self._take(await self._next()):
+                    yield response
         finally:
-            for pending in tasks:
-                pending.cancel()
+            alarm.cancel()
+            for task in self._running.values():
+                task.cancel()
+
+    def _take(self, step: Step) -> list[pb.RecognizeImageResponse]:
+        """Take the step; return the responses of those that it leaves out."""
+        for name in step.ask:
+            self._asked[name] = self._waterfall.ask()
+            self._running[name] = task = asyncio.create_task(self._send(self._calls[name], self._share()))
+            task.add_done_callback(partial(self._arrive, name))
+        for name in step.cancel:
+            self._running.pop(name).cancel()
+        responses = [self._left_out(name, f"Cancelled: {step.reason}.", is_sent=True) for name in step.cancel]
+        responses += [self._left_out(name, f"Not asked: {step.reason}.") for name in step.skip]
+        self._responses += responses
+        return responses
+
+    def _share(self) -> float:
+        """Return the seconds of one who is asked now: those who may be asked after it have as many."""
+        return max(0.0, (self._end - time.monotonic()) / (1 + self._course.unasked))
+
+    def _arrive(self, name: str, task: asyncio.Task[pb.RecognizeImageResponse]) -> None:
+        del task
+        self._arrivals.put_nowait(name)
+
+    def _heard(self, name: str) -> list[pb.RecognizeImageResponse]:
+        """Return the response that has arrived; none of a call that was given up in the meantime."""
+        task = self._running.pop(name, None)
+        if task is None:
+            return []
+        self._course.hear(name)
+        response = task.result()
+        answer.make_room(response.results)
+        if self._veto is not None and name == self._veto.recognizer:
+            self._objection = veto.reason_of(self._veto, response.results)
+            for result in response.results:
+                veto.leave_out_labels(result)
+        self._responses.append(response)
+        return [response]
+
+    def _late(self) -> list[pb.RecognizeImageResponse]:
+        """Give up all calls that are running; return the responses that say so."""
+        names = list(self._running)
+        for name in names:
+            self._running.pop(name).cancel()
+            self._course.hear(name)
+        responses = [self._measured(self._calls[name], self._calls[name].late()) for name in names]
+        self._responses += responses
+        return responses
+
+    async def _next(self) -> Step:
+        """Return the next step, now that somebody has answered."""
+        if self._required and not self._course.awaits_required and required.missing(self._required, self._in_order()):
+            return self._course.end(INCOMPLETE)
+        if not self._course.is_open:
+            return Step()
+        return self._course.go_on(is_sure=await self._is_sure(), veto=self._objection)
+
+    async def _is_sure(self) -> bool:
+        results = self._in_order()
+        bar = Bar(self._features, self._config.confident_score, self._config.confident_scores)
+        return bar.is_reached(results, (await self._judged(results))[1])
+
+    async def _send(self, call: BackendCall, seconds: float) -> pb.RecognizeImageResponse:
+        due = time.monotonic() + min(seconds, call.timeout)
+        response: pb.RecognizeImageResponse = await call.send(seconds)
+        self._last = time.monotonic()
+        is_late = any(result.outcome == pb.OUTCOME_TIMEOUT for result in response.results)
+        if is_late and not response.gateway:  # and so is this, which is what the reserve is to cover
+            self._last = min(self._last, due)
+        return self._measured(call, response)
+
+    def _measured(self, call: BackendCall, response: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:
+        """Return the response, measured: the metrics' names are the configuration's, never the request's."""
+        name = call.backend.name
+        seconds = self._waterfall.answered(response, self._asked[name])
+        for result in response.results:
+            answer.check_described(result, self._face_boxes)
+            _seconds.labels(name, outcome_name(result.outcome)).observe(seconds, exemplar())
+        if call.backend.is_paid:
+            self._bill(call, response)
+        return response
+
+    def _bill(self, call: BackendCall, response: pb.RecognizeImageResponse) -> None:
+        """Note whether the call may have been billed; what was late may have been, whatever it says."""
+        outcomes = {result.outcome for result in response.results}
+        if pb.OUTCOME_TIMEOUT in outcomes and not response.gateway:
+            response.results[0].cost_micro_usd = response.cost_micro_usd = call.backend.told.price_of(self._features)
+        if response.cost_micro_usd or outcomes & {pb.OUTCOME_ERROR, pb.OUTCOME_TIMEOUT}:
+            self.may_be_billed = True
+
+    def _left_out(self, name: str, reason: str, *, is_sent: bool = False) -> pb.RecognizeImageResponse:
+        """Return the response of a recognizer that was left out; what was sent to it may have been billed."""
+        backend = self._calls[name].backend
+        price = backend.told.price_of(self._features)
+        self.may_be_billed |= is_sent and backend.is_paid
+        result = pb.RecognizerResult(recognizer=name, outcome=pb.OUTCOME_SKIPPED, status={"message": reason})
+        if not is_sent:
+            return pb.RecognizeImageResponse(results=[result], saved_micro_usd=price)
+        result.cost_micro_usd = price
+        return pb.RecognizeImageResponse(results=[result], cost_micro_usd=price)
 
     async def finish(self) -> pb.RecognizeImageResponse:
-        """Return the response of all results. Raises StatusError if recognizers failed and none answered.
+        """Return the response of all results.
+
+        Raises StatusError if a required recognizer is missing, and if recognizers failed and none answered.
 
         The largest results become failures if it would be too large.
         """
@@ -72,20 +203,21 @@ class Recognition:
         for result in results:
             count(result.recognizer, result.outcome, result.status)
         bind_contextvars(times=logged(merged))
+        bind_outcomes(results)
+        if reasons := required.missing(self._required, results):
+            raise required.failure(reasons, self._request_id)
         check_answered(results, self._request_id)
         return merged
 
     def _in_order(self) -> list[pb.RecognizerResult]:
         """Return all results in the configured order."""
-        positions = {call.backend.name: position for position, call in enumerate(self._calls)}
+        positions = {name: position for position, name in enumerate(self._calls)}
         results = [result for response in self._responses for result in response.results]
         return sorted(results, key=lambda result: positions[result.recognizer.partition("/")[0]])
 
     async def _fused(self, results: Sequence[pb.RecognizerResult]) -> pb.RecognizeImageResponse:
-        fuse = partial(_fuse, results, self._max_labels)
-        is_quick = sum(len(result.faces) + len(result.labels) for result in results) <= _QUICK_ENTRIES
         with self._waterfall.fusing():
-            labels, verdicts = fuse() if is_quick else await asyncio.to_thread(fuse)
+            labels, verdicts = await self._judged(results)
         merged = pb.RecognizeImageResponse(
             request_id=self._request_id,
             image=next((response.image for response in self._responses if response.HasField("image")), None),
@@ -99,15 +231,10 @@ class Recognition:
         self._waterfall.complete(merged.timings)
         return merged
 
-    async def _send(self, call: BackendCall) -> pb.RecognizeImageResponse:
-        """Return the response, measured: the metrics' names are the configuration's, never the request's."""
-        asked = self._waterfall.ask()
-        response: pb.RecognizeImageResponse = await call.send()
-        seconds = self._waterfall.answered(response, asked)
-        for result in response.results:
-            answer.check_described(result, self._face_boxes)
-            _seconds.labels(call.backend.name, outcome_name(result.outcome)).observe(seconds, exemplar())
-        return response
+    async def _judged(self, results: Sequence[pb.RecognizerResult]) -> tuple[list[pb.Label], list[pb.Verdict]]:
+        fuse = partial(_fuse, results, self._max_labels)
+        is_quick = sum(len(result.faces) + len(result.labels) for result in results) <= _QUICK_ENTRIES
+        return fuse() if is_quick else await asyncio.to_thread(fuse)
 
 
 def _fuse(results: Sequence[pb.RecognizerResult], max_labels: int) -> tuple[list[pb.Label], list[pb.Verdict]]:

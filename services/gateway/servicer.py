@@ -1,8 +1,9 @@
 """The gateway: calls all recognizers at once and fuses their results. It never decodes a picture."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import aclosing
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from services.gateway.backends.connection import Credentials, read_credentials
 from services.gateway.config import GatewayConfig, load_config
 from services.gateway.enrollment import EnrollmentGateway
 from services.gateway.plan import plan_recognition
+from services.gateway.policy.course import POLICIES
 from services.gateway.recognition import Recognition
+from services.gateway.reserve import Reserve
 from services.gateway.settings import GatewaySettings
 from services.runtime import requests
 from services.runtime.doors.caller import current
@@ -26,12 +29,15 @@ from services.runtime.doors.door import without_spending
 from services.runtime.doors.watch import Watched
 from services.runtime.messages.envelope import Envelope, takes_envelope
 from services.runtime.server.bulkhead import Bulkhead
-from services.runtime.server.calls import Context, begin, is_poll, seconds_left
+from services.runtime.server.calls import Context, is_poll, seconds_left
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE, Service
+from services.runtime.status import StatusError
 
 _LIST_SECONDS = 2.0
 _ALL_CALLS = "all calls"
 """As metrics name the bulkhead of the whole gateway; no recognizer's name has a blank."""
+_NO_RETRIES = (("grpc-retry-pushback-ms", "-1"),)
+"""What gRPC's clients take for: whatever your service config says, do not try again."""
 
 
 class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
@@ -52,11 +58,12 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         self._backends: dict[str, Backend] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self.bulkhead: Bulkhead = Bulkhead(_ALL_CALLS)
+        self._reserve = Reserve()
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add both services."""
         recognizer_pb2_grpc.add_RecognizerServiceServicer_to_server(self, server)
-        enrollment = EnrollmentGateway(self.name, self._backends, self._s3_allowed)
+        enrollment = EnrollmentGateway(self.name, self._backends, self._s3_allowed, self._reserve)
         enrollment_pb2_grpc.add_EnrollmentServiceServicer_to_server(enrollment, server)
         return (RECOGNIZER_SERVICE, ENROLLMENT_SERVICE)
 
@@ -88,6 +95,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         known.update(backends)
         for backend in added:
             backend.watch()
+        self._config = config
         self._retire(retired)
 
     def _retire(self, backends: Iterable[Backend]) -> None:
@@ -106,7 +114,10 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         async with aclosing(recognition.responses()) as stream:
             async for _ in stream:
                 pass
-        return await recognition.finish()
+        with _final(recognition, context):
+            response = await recognition.finish()
+        self._reserve.observe(recognition.seconds_since)
+        return response
 
     @takes_envelope
     async def StreamRecognizeImage(  # noqa: N802 - the contract's name
@@ -120,7 +131,8 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
             async for response in stream:
                 for result in response.results:
                     yield pb.RecognizeImageResponse(request_id=request_id, results=[result])
-        last = await recognition.finish()
+        with _final(recognition, context):
+            last = await recognition.finish()
         last.ClearField("results")
         yield last
 
@@ -154,9 +166,21 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         return pb.ListRecognizersResponse(recognizers=recognizers, gateway=self.name)
 
     def _recognition(self, envelope: Envelope[pb.RecognizeImageRequest], context: Context) -> Recognition:
-        request = envelope.request
+        request, left = envelope.request, seconds_left(context)
+        end = time.monotonic() + left - self._reserve.of(left)
         request.request_id = requests.request_id_of(request.request_id)
         bind_contextvars(request_id=request.request_id, bytes=sum(envelope.sizes))
-        requests.check_request(request, self._s3_allowed, sizes=envelope.sizes)
-        calls = plan_recognition(envelope, self._backends, seconds_left(context), hops_of(context))
-        return Recognition(self.name, request, calls, begin())
+        requests.check_request(request, self._s3_allowed, POLICIES, sizes=envelope.sizes)
+        plan = plan_recognition(envelope, self._backends, hops_of(context), self._config.veto)
+        return Recognition(self.name, request, plan, self._config, end)
+
+
+@contextmanager
+def _final(recognition: Recognition, context: Context) -> Iterator[None]:
+    """Keep clients from trying a call again that failed although it may have been billed."""
+    try:
+        yield
+    except StatusError:
+        if recognition.may_be_billed:
+            context.set_trailing_metadata(_NO_RETRIES)
+        raise

@@ -177,13 +177,19 @@ def _packed(message: Message) -> any_pb2.Any:
 
 
 def join(
-    statuses: Mapping[str, status_pb2.Status], summary: str, otherwise: tuple[grpc.StatusCode, str], **metadata: str
+    statuses: Mapping[str, status_pb2.Status],
+    summary: str,
+    otherwise: tuple[grpc.StatusCode, str],
+    *,
+    is_named: bool = False,
+    **metadata: str,
 ) -> status_pb2.Status:
     """Return one status for several failures, with each of them in the details, prefixed by its name.
 
     Code, reason and message are the failures' if they agree, otherwise those of `otherwise`, and `summary`
-    followed by all messages. Metadata that all of them share is kept. Each gets an equal share of MAX_STATUS_BYTES;
-    of more failures than have room, the last are left out. If all say after how long to try again, it says the longest.
+    followed by all messages, which the message is in any case if `is_named`. Metadata that all of them share is kept.
+    Each gets an equal share of MAX_STATUS_BYTES; of more failures than have room, the last are left out. If all say
+    after how long to try again, it says the longest.
     """
     kinds = {(code_of(one), reason_of(one)) for one in statuses.values()}
     codes = {code for code, _ in kinds}
@@ -195,7 +201,7 @@ def join(
         make(
             codes.pop() if len(codes) == 1 else code,
             reason,
-            messages.pop() if len(messages) == 1 else _sentences(summary, prefixed),
+            messages.pop() if len(messages) == 1 and not is_named else _sentences(summary, prefixed),
             **shared | metadata,
         ),
         MAX_STATUS_BYTES // 2,

@@ -265,7 +265,7 @@ BAD = {
     "min_score over 1": (request(b"x", min_score=1.5), "INVALID_ARGUMENT", "INVALID_REQUEST"),
     "an unspecified feature": (request(b"x", features=[pb.FEATURE_UNSPECIFIED]), "INVALID_ARGUMENT", "INVALID_REQUEST"),
     "a bad request_id": (request(b"x", request_id="a b"), "INVALID_ARGUMENT", "INVALID_REQUEST"),
-    "an unserved policy": (request(b"x", policy=pb.POLICY_CASCADE), "UNIMPLEMENTED", "UNSUPPORTED_POLICY"),
+    "an unserved policy": (request(b"x", policy=77), "UNIMPLEMENTED", "UNSUPPORTED_POLICY"),
 }
 
 

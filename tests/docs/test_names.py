@@ -70,7 +70,6 @@ def test_every_name_is_that_of_something(kind: str) -> None:
         ("alerts", "MarqueeGatewayGone fires", "MarqueeGatewayGone"),
         ("reasons", "refused with NAME_TAKN", "NAME_TAKN"),
         ("reasons", "`OVERLODED`", "OVERLODED"),
-        ("reasons", "`CASCADE` saves the most", "CASCADE"),
         ("values", "`web.ingres.host`", "web.ingres.host"),
         ("values", "`webb.enabled`", "webb.enabled"),
         ("values", "```sh\nhelm upgrade marquee helm/marquee --set alerts.enable=true\n```", "alerts.enable"),

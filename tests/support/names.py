@@ -210,7 +210,7 @@ def metrics(page: Page) -> Wrong:
 
 
 def reasons(page: Page) -> Wrong:
-    """Reasons of errors, codes, and values of the contract's enums; not the policies that no server offers."""
+    """Reasons of errors, codes, and values of the contract's enums."""
     prose = page.prose
     for match in re.finditer(r"(?<![\w$%{./-])[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+(?![\w…*])", prose):
         known = sources.constants() | sources.variables() | _CONSTANTS_OF_OTHERS
@@ -222,8 +222,6 @@ def reasons(page: Page) -> Wrong:
     for line, text in page.spans:
         if re.fullmatch(r"[A-Z]{4,}", text) and text not in sources.constants() | _CONSTANTS_OF_OTHERS | _PLACEHOLDERS:
             yield line, text
-    for match in re.finditer(rf"\b(?:POLICY_)?({'|'.join(sources.policies_not_offered())})\b", prose):
-        yield _line(prose, match.start()), match[0]
 
 
 def values(page: Page) -> Wrong:

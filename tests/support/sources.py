@@ -1,7 +1,6 @@
 """Where the names in pages of Markdown are defined: settings, parsers, metrics, errors, the contract, the chart."""
 
 import ast
-import inspect
 import json
 import re
 import tomllib
@@ -25,7 +24,7 @@ from marquee import AsyncClient
 from marquee.cli.commands import app
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 from services.names import SERVICES, settings_of
-from services.runtime import requests, status
+from services.runtime import status
 from services.runtime.doors.settings import DoorSettings
 from services.runtime.settings import PREFIX, FaceSettings, LeafSettings, ProcessSettings, Settings
 from tests.support.processes import ROOT
@@ -192,15 +191,6 @@ def constants() -> frozenset[str]:
         prefix = f"{re.sub(r'(?<=[a-z])(?=[A-Z])', '_', enum.name).upper()}_"
         names |= {name for value in enum.values for name in (value.name, value.name.removeprefix(prefix))}
     return frozenset(reasons | names)
-
-
-@cache
-def policies_not_offered() -> frozenset[str]:
-    """Policies of the contract that no server offers yet."""
-    policy = recognizer_pb2.Policy
-    offered = inspect.signature(requests.check_request).parameters["policies"].default
-    names = {policy.Name(number) for number in policy.values() if number and number not in offered}
-    return frozenset(name.removeprefix("POLICY_") for name in names)
 
 
 def is_in_contract(name: str, member: str) -> bool:

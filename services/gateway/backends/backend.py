@@ -54,7 +54,7 @@ _REFUSALS = frozenset(
 _REASONS = frozenset(
     {reason for _, reason in status.TABLE.values()}
     | {reason for reason, _ in _NETWORK.values()}
-    | {"INTERNAL", "GATEWAY_REFUSED", "NO_RECOGNIZER_ANSWERED", status.FOREIGN}
+    | {"INTERNAL", "GATEWAY_REFUSED", "NO_RECOGNIZER_ANSWERED", "REQUIRED_RECOGNIZER_MISSING", status.FOREIGN}
 )
 """Reasons that are shown in metrics; others come from anywhere."""
 _BUSY_SECONDS = 5.0
@@ -133,6 +133,17 @@ class Backend:
         except Overloaded as exc:
             why = status.from_exception(exc, recognizer=self.name)
             return self._failure(method, why, pb.OUTCOME_SHED)
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether calls cost money, by the configuration or by what the recognizer tells."""
+        return self.config.priced or any(self.told.prices.values())
+
+    def late(self, method: Method) -> Any:
+        """Return the response of a call that took too long."""
+        reason, words = _NETWORK[_Code.DEADLINE_EXCEEDED]
+        why = status.make(_Code.DEADLINE_EXCEEDED, reason, f"{self.name} {words}", recognizer=self.name)
+        return self._failure(method, why)
 
     async def _ask(self, method: Method, request: bytes, timeout: float, hops: int) -> Any:
         self._last_call = time.monotonic()
@@ -252,18 +263,23 @@ def count(recognizer: str, outcome: pb.Outcome.ValueType, why: status_pb2.Status
     _results.labels(recognizer.partition("/")[0], outcome_name(outcome), reason, fault).inc()
 
 
+def bind_outcomes(results: Sequence[Result]) -> None:
+    """Log the outcome of each."""
+    bind_contextvars(outcomes={result.recognizer: outcome_name(result.outcome) for result in results})
+
+
 def check_answered(results: Sequence[Result], request_id: str = "") -> None:
     """Raise StatusError if recognizers failed and none answered; log all outcomes.
 
     The code is theirs if all failed alike, so that a bad picture is INVALID_ARGUMENT, else UNAVAILABLE. The details
     hold each recognizer's status, with its name before its message.
     """
-    bind_contextvars(outcomes={result.recognizer: outcome_name(result.outcome) for result in results})
+    bind_outcomes(results)
     failures = {result.recognizer: result.status for result in results if result.outcome != pb.OUTCOME_SKIPPED}
     if not failures or any(result.outcome in _ANSWERED for result in results):
         return
     default = (_Code.UNAVAILABLE, "NO_RECOGNIZER_ANSWERED")
-    metadata = {"request_id": request_id} if request_id else {}
+    metadata: dict[str, Any] = {"request_id": request_id} if request_id else {}
     raise status.StatusError(status.join(failures, "No recognizer answered.", default, **metadata))
 
 

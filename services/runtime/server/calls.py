@@ -325,7 +325,8 @@ async def _abort(context: Context, answer: status_pb2.Status) -> None:
     details = ((status.DETAILS_KEY, answer.SerializeToString()),) if answer.details else ()  # else gRPC says it all
     with _listening():
         async with asyncio.timeout(_FAREWELL_SECONDS):
-            await context.abort(status.code_of(answer), answer.message, details)
+            trailers = tuple(context.trailing_metadata() or ())  # which gRPC would leave out otherwise
+            await context.abort(status.code_of(answer), answer.message, (*trailers, *details))
 
 
 def _status_of(exc: Exception) -> status_pb2.Status:

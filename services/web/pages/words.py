@@ -93,6 +93,7 @@ _REASONS: Mapping[str, Words] = {
     "RECOGNIZER_FAILED": Words("Did not work", "It failed in a way of its own."),
     "GATEWAY_REFUSED": _OPERATOR,
     "NO_RECOGNIZER_ANSWERED": Words("Nobody could answer", "What kept each of them is written in its card."),
+    "REQUIRED_RECOGNIZER_MISSING": Words("One is missing", "An answer that you require did not come."),
     "INTERNAL": _BROKEN,
 }
 _CODES: Mapping[StatusCode, Words] = {

@@ -109,7 +109,7 @@ async def test_calls_only_the_named() -> None:
 WRONG = {
     "an unknown recognizer": ({"recognizers": ["smv"]}, ("INVALID_ARGUMENT", "UNKNOWN_RECOGNIZER")),
     "something behind a leaf": ({"recognizers": ["svm/inner"]}, ("INVALID_ARGUMENT", "UNKNOWN_RECOGNIZER")),
-    "an unserved policy": ({"policy": pb.POLICY_CASCADE}, ("UNIMPLEMENTED", "UNSUPPORTED_POLICY")),
+    "an unserved policy": ({"policy": 9}, ("UNIMPLEMENTED", "UNSUPPORTED_POLICY")),
     "no label": ({"max_labels": 0}, ("INVALID_ARGUMENT", "INVALID_REQUEST")),
     "a wrong request_id": ({"request_id": "a b"}, ("INVALID_ARGUMENT", "INVALID_REQUEST")),
 }

@@ -11,9 +11,10 @@ from google.protobuf.message import Message
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends.backend import ENROLL_FACES, Backend
-from services.gateway.config import BackendConfig
+from services.gateway.backends.models import Told
+from services.gateway.config import BackendConfig, Veto
 from services.gateway.plan import BackendCall, plan_enrollment, plan_recognition
-from services.runtime.errors import UnknownRecognizer
+from services.runtime.errors import InvalidRequest, UnknownRecognizer
 from services.runtime.limits import MIB
 from services.runtime.messages.envelope import Envelope, read
 
@@ -33,9 +34,9 @@ async def backends() -> AsyncIterator[Backends]:
         await backend.close()
 
 
-def plan(backends: Backends, left: float = 12, **fields: object) -> dict[str, BackendCall]:
+def plan(backends: Backends, veto: Veto | None = None, **fields: object) -> dict[str, BackendCall]:
     received = envelope_of(pb.RecognizeImageRequest(request_id="r", **fields))
-    return {call.backend.name: call for call in plan_recognition(received, backends, left, hops=1)}
+    return {call.backend.name: call for call in plan_recognition(received, backends, 1, veto).calls}
 
 
 def envelope_of(request: M) -> Envelope[M]:
@@ -78,22 +79,7 @@ async def test_refuses_options_for_an_unknown_name(backends: Backends) -> None:
 
 async def test_each_gets_its_own_timeout(backends: Backends) -> None:
     """If the deadline is far enough, each recognizer gets its configured timeout."""
-    assert {name: call.timeout for name, call in plan(backends, 60).items()} == {"svm": 5, "keras": 2, "region": 8}
-
-
-async def test_keeps_back_some_of_the_callers_time(backends: Backends) -> None:
-    """The gateway keeps back a tenth of the caller's time, so the response arrives before the deadline."""
-    assert [call.timeout for call in plan(backends, 1).values()] == pytest.approx([0.9, 0.9, 0.9])
-
-
-async def test_keeps_back_a_limited_time(backends: Backends) -> None:
-    """The gateway keeps back at most a quarter of a second of a long deadline."""
-    assert plan(backends, 5)["svm"].timeout == pytest.approx(4.75)
-
-
-async def test_a_passed_deadline_leaves_no_time(backends: Backends) -> None:
-    """Once the caller's deadline has passed, every recognizer's timeout is 0."""
-    assert {call.timeout for call in plan(backends, 0).values()} == {0}
+    assert {name: call.timeout for name, call in plan(backends).items()} == {"svm": 5, "keras": 2, "region": 8}
 
 
 async def test_an_option_shortens_a_timeout(backends: Backends) -> None:
@@ -124,6 +110,55 @@ async def test_recognizers_get_no_gateway_fields(backends: Backends) -> None:
     )
     svm = request_of(calls["svm"])
     assert (list(svm.recognizers), dict(svm.recognizer_options), svm.policy) == ([], {}, pb.POLICY_UNSPECIFIED)
+
+
+async def test_a_policy_goes_on_to_gateways(backends: Backends) -> None:
+    """A policy goes on to a recognizer that has told to be a gateway, unless all that is behind it is required."""
+    backends["region"].models.told = Told(is_gateway=True)
+    for required, policy in (([], pb.POLICY_CASCADE), (["region"], pb.POLICY_UNSPECIFIED)):
+        calls = plan(backends, policy=pb.POLICY_CASCADE, required=required)
+        policies = {name: request_of(call).policy for name, call in calls.items()}
+        assert policies == {"svm": pb.POLICY_UNSPECIFIED, "keras": pb.POLICY_UNSPECIFIED, "region": policy}
+
+
+async def test_required_names_go_on_to_the_gateway_that_they_name(backends: Backends) -> None:
+    """region/svm is required of `region` as svm, and nothing is required of others."""
+    calls = plan(backends, required=["region/svm", "keras"])
+    assert {name: list(request_of(call).required) for name, call in calls.items()} == {
+        "svm": [],
+        "keras": [],
+        "region": ["svm"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("required", "recognizers", "error"),
+    [
+        ("smv", [], UnknownRecognizer),
+        ("keras", ["svm"], InvalidRequest),
+        ("region", ["region/svm"], InvalidRequest),
+        ("region/svm", ["region/keras"], InvalidRequest),
+    ],
+)
+async def test_refuses_what_cannot_be_there(
+    backends: Backends, required: str, recognizers: list[str], error: type[InvalidRequest]
+) -> None:
+    """A required recognizer that there is not, or that the request leaves out, is refused with its field."""
+    with pytest.raises(error) as caught:
+        plan(backends, required=[required], recognizers=recognizers)
+    assert (type(caught.value), caught.value.metadata["field"]) == (error, "required")
+
+
+async def test_the_vetos_recognizer_is_asked_for_labels(backends: Backends) -> None:
+    """In a cascade that may come to a call that costs money, the veto's recognizer is asked for LABELS, too."""
+    backends["region"].models.told = Told(prices={pb.FEATURE_CELEBRITIES: 1000})
+    veto = Veto(recognizer="keras", label="Non-Celebrity")
+    calls = plan(backends, veto, policy=pb.POLICY_CASCADE, features=[pb.FEATURE_CELEBRITIES])
+    assert {name: list(request_of(call).features) for name, call in calls.items()} == {
+        "svm": [pb.FEATURE_CELEBRITIES],
+        "keras": [pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS],
+        "region": [pb.FEATURE_CELEBRITIES],
+    }
 
 
 async def test_passes_on_all_other_fields(backends: Backends) -> None:
@@ -173,7 +208,7 @@ async def test_a_picture_is_copied_once(backends: Backends) -> None:
     data = pb.RecognizeImageRequest(image=pb.Image(content=bytes(MIB))).SerializeToString()
     tracemalloc.start()
     received = read(data, pb.RecognizeImageRequest)
-    plan_recognition(received, backends, 12, hops=1)
+    plan_recognition(received, backends, 1)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert (received.request.image.content, received.sizes) == (b"", [MIB])
@@ -192,7 +227,7 @@ async def test_enrollment_shares_pictures_too(backends: Backends) -> None:
         person_id="ada", images=images
     )
     assert enrollment_pb2.EnrollFacesRequest.FromString(region.request).recognizers == ["svm"]
-    assert (svm.timeout, keras.timeout) == pytest.approx((11.75, 11.75))
+    assert (svm.timeout, keras.timeout) == (12, 12)
 
 
 async def test_the_callers_request_stays_unchanged(backends: Backends) -> None:
@@ -200,5 +235,5 @@ async def test_the_callers_request_stays_unchanged(backends: Backends) -> None:
     request = pb.RecognizeImageRequest(
         recognizers=["svm"], recognizer_options={"svm": pb.RecognizerOptions(min_score=1)}
     )
-    plan_recognition(received := envelope_of(request), backends, 12, hops=1)
+    plan_recognition(received := envelope_of(request), backends, 1)
     assert received.request == request
