@@ -86,7 +86,13 @@ class CallTimings(Record):
     """Duration of a call, in seconds."""
 
     total: float
-    """From the arrival of the request to the response."""
+    """From the arrival of the call to the response."""
+    queue: float | None = None
+    """Until the request was there; None: not measured."""
+    recognizers: float | None = None
+    """From the first call of a recognizer to the last answer that counts. Only from gateways."""
+    fusion: float | None = None
+    """Making verdicts and merging labels. Only from gateways."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +156,10 @@ class RecognizerTimings(Record):
 
     queue: float | None
     network: float | None
+    """All of the call's time if the recognizer told none of its own."""
     recognizer: float | None
+    start: float | None = None
+    """From the arrival of the call at the gateway to the call of this recognizer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,9 @@ _OPTIONS = (
 )
 
 
+_BATCH = (("marquee-priority", "batch"),)
+
+
 class ConnectionOptions(TypedDict, total=False):
     """Options of a client: over what it connects, and who calls."""
 
@@ -46,6 +49,8 @@ class ConnectionOptions(TypedDict, total=False):
     """Sent with each call."""
     server_name: str | None
     """Whom the server's certificate is for. None: the host of the address, which a tunnel's is not."""
+    batch: bool
+    """Let others go first: where a server is nearly full, it refuses these calls and leaves the places to others'."""
 
 
 class Connection:
@@ -61,11 +66,12 @@ class Connection:
         cert: Cert | None = None,
         metadata: Mapping[str, str] | None = None,
         server_name: str | None = None,
+        batch: bool = False,
     ) -> None:
         self.address = parse_address(address or default_address())
         self._tls = tls_of(ca, cert, server_name, required=tls or self.address.is_tls)
         self._token = token_of(token)
-        self._metadata = check_metadata(metadata or {})
+        self._metadata = (*check_metadata(metadata or {}), *(_BATCH if batch else ()))
         self._check_token()
 
     def open(self) -> grpc.Channel:

@@ -73,6 +73,8 @@ def recognize(
     colors: options.Colors = None,
     label_position: options.Position = None,
     jobs: options.Jobs = 4,
+    batch: options.Batch = None,
+    timings: options.Timings = False,
     strict: options.Strict = False,
 ) -> None:
     """Recognize people in pictures.
@@ -88,6 +90,7 @@ def recognize(
     from marquee.cli.run.recognize import RecognizeArgs, run
     from marquee.cli.targets import targets_of
 
+    _refuse_without("--output table", output is options.Output.TABLE, {"--timings": timings})
     _refuse_without("--output csv", output is options.Output.CSV, {"--rows": rows})
     drawn = {"--boxes": boxes, "--colors": colors, "--label-position": label_position}
     _refuse_without("--draw", draw is not None, drawn)
@@ -112,6 +115,8 @@ def recognize(
         output=output,
         rows=rows or Findings.FACES,
         jobs=jobs,
+        batch=not pictures.is_single if batch is None else batch,
+        timings=timings,
         strict=strict,
     )
     raise typer.Exit(run(args))

@@ -237,6 +237,16 @@ Position = Annotated[
     typer.Option("--label-position", help="Position of names relative to boxes. Default: top.", show_default=False),
 ]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Number of pictures to recognize in parallel.")]
+Batch = Annotated[
+    bool | None,
+    typer.Option(
+        "--batch/--no-batch",
+        show_default=False,
+        help="Let others' calls go first, and wait for a place on a full server up to 10 minutes per picture. "
+        "Default: for several pictures.",
+    ),
+]
+Timings = Annotated[bool, typer.Option("--timings", help="Show where the time went.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if any recognizer failed.")]
 Sources = Annotated[
     list[str],

@@ -41,6 +41,8 @@ _MAX_LABELS = 10
 _FORMULA = re.compile(r"[\t\r\n].|\s*[=+\-@＝＋－＠].", re.DOTALL)  # noqa: RUF001 - spreadsheets read these, too
 """Text that a spreadsheet computes, some after leaving out blanks; see OWASP's page on CSV injection."""
 _INDENT = 2
+_BAR = 48
+"""Letters of the longest bar."""
 _CSV_BLANKS = ("\t", "\r", "\n")
 
 
@@ -68,12 +70,17 @@ Printer: TypeAlias = Callable[[FileResult], None]
 
 
 def printer_of(
-    output: Output, *, one_line: bool, rows: Findings = Findings.FACES, max_labels: int | None = None
+    output: Output,
+    *,
+    one_line: bool,
+    rows: Findings = Findings.FACES,
+    max_labels: int | None = None,
+    timings: bool = False,
 ) -> Printer:
     """Return a function that prints one result after another; errors also go to standard error.
 
     `one_line`: print each JSON object on a line of its own, as for several pictures. `rows`: those of CSV.
-    `max_labels`: how many labels were asked for; None: the default.
+    `max_labels`: how many labels were asked for; None: the default. `timings`: whether tables show where time went.
     """
     match output:
         case Output.JSON:
@@ -81,7 +88,8 @@ def printer_of(
         case Output.CSV:
             return _with_errors(_csv_printer(rows))
         case _:
-            return _with_errors(partial(_print_table, max_labels=max(max_labels or 0, _MAX_LABELS)))
+            most = max(max_labels or 0, _MAX_LABELS)
+            return _with_errors(partial(_print_table, max_labels=most, timings=timings))
 
 
 def words(name: str) -> str:
@@ -173,7 +181,7 @@ def _csv_cell(value: object) -> object:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def _print_table(result: FileResult, max_labels: int) -> None:
+def _print_table(result: FileResult, max_labels: int, *, timings: bool) -> None:
     """Print the verdicts, then each recognizer's findings, then the labels."""
     if (recognition := result.recognition) is None:
         return
@@ -188,6 +196,8 @@ def _print_table(result: FileResult, max_labels: int) -> None:
         print_line(clean("  Labels: " + _label_list(labels[:max_labels])))
     if more := len(labels[max_labels:]):
         print_line(Text(f"  … and {count(more, 'more label')}: -o json has all", "dim"))
+    if timings:
+        _timings_table(recognition).print(_INDENT)
     print_line()
 
 
@@ -284,3 +294,34 @@ def _milliseconds(timings: RecognizerTimings) -> str:
     """Return the sum of what was measured: queue, network, recognizer."""
     parts = [seconds for seconds in (timings.queue, timings.network, timings.recognizer) if seconds is not None]
     return f"{sum(parts) * 1000:.0f}" if parts else ""
+
+
+def _timings_table(recognition: Recognition) -> Table:
+    """Return the call as a waterfall: a row for each part, with a bar from when it began to when it was over."""
+    times = recognition.timings
+    scale = _BAR / times.total if times.total else 0
+    table = Table("Time", ">from", ">ms", "= receiving, - network, . waiting, # recognizing, * verdicts")
+    if times.queue is not None:
+        _add_part(table, "request", 0, [("=", times.queue)], scale)
+    for result in recognition.results:
+        if result.timings.start is not None:
+            _add_part(table, result.recognizer, result.timings.start, _spans(result.timings), scale)
+    if times.fusion is not None:
+        _add_part(table, "verdicts", times.total - times.fusion, [("*", times.fusion)], scale)
+    return table
+
+
+def _spans(timings: RecognizerTimings) -> list[tuple[str, float]]:
+    """Return the parts of a recognizer's time; of the network's, half is the way there."""
+    way = (timings.network or 0) / 2
+    return [("-", way), (".", timings.queue or 0), ("#", timings.recognizer or 0), ("-", way)]
+
+
+def _add_part(table: Table, name: str, start: float, spans: Sequence[tuple[str, float]], scale: float) -> None:
+    blanks = min(round(start * scale), _BAR - 1)
+    bar, now = "", start
+    for letter, seconds in spans:
+        now += seconds
+        bar += letter * (round(now * scale) - blanks - len(bar))
+    longest = max(spans, key=lambda span: span[1])[0]
+    table.add_row(clean(name), f"{start * 1000:.0f}", f"{(now - start) * 1000:.0f}", " " * blanks + (bar or longest))

@@ -57,11 +57,11 @@ class Server:
 
         return Client(self.address or None, **self.options)
 
-    def connect_async(self) -> "AsyncClient":
-        """Return the same for asyncio."""
+    def connect_async(self, *, batch: bool = False) -> "AsyncClient":
+        """Return the same for asyncio. `batch`: others' calls go first."""
         from marquee.async_client import AsyncClient
 
-        return AsyncClient(self.address or None, **self.options)
+        return AsyncClient(self.address or None, **(self.options | {"batch": batch}))
 
     def print_origin(self) -> None:
         """Say on standard error where an address that nobody named is from."""

@@ -305,6 +305,7 @@ _OPTIONS_OF_OTHERS = {
     *("--rollback-on-failure", "--set", "--wait"),  # helm's, too
     *("--cli-binary-format", "--create-bucket-configuration"),  # AWS's
     *("-cacert", "--standalone", "--enable-ssl-passthrough", "--path"),  # of grpcurl, certbot, ingress-nginx, buf
+    "--enable-feature",  # of Prometheus
 }
 _OF_OTHERS = ("AWS_", "OTEL_", "XDG_")
 """How variables of boto3, of OpenTelemetry and of the XDG base directories begin."""

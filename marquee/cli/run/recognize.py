@@ -30,7 +30,7 @@ from marquee.errors import (
     InvalidImage,
     InvalidRequest,
     MarqueeError,
-    RateExceeded,
+    ResourceExhausted,
     ScopeMissing,
     Unauthenticated,
     Unreachable,
@@ -43,6 +43,7 @@ _SUCCESSES = (Outcome.OK, Outcome.SKIPPED)
 _SAME_FOR_ALL = (CollectionForbidden, InvalidRequest, ScopeMissing, Unauthenticated, Unreachable)
 _AHEAD = 4
 """Pictures started or waiting to be printed, per job: a slow one holds no more results in memory than this."""
+_BATCH_PATIENCE_SECONDS = 600.0
 _QUICK_BYTES = 1024 * 1024
 """Of a file that is read sooner than a thread for it is woken."""
 
@@ -61,6 +62,8 @@ class RecognizeArgs:
     output: Output
     rows: Findings
     jobs: int
+    batch: bool
+    timings: bool
     strict: bool
 
 
@@ -105,9 +108,10 @@ async def _run(args: RecognizeArgs, stdin: Source | MarqueeError | OSError) -> E
         one_line=not args.pictures.is_single,
         rows=args.rows,
         max_labels=args.options.get("max_labels"),
+        timings=args.timings,
     )
     pictures = len(args.pictures.files)
-    async with args.server.connect_async() as client:
+    async with args.server.connect_async(batch=args.batch) as client:
         run = _Run(args, client, stdin, asyncio.Semaphore(args.jobs))
         with Progress(pictures) as progress:
             async with aclosing(_results(run)) as results:
@@ -185,17 +189,21 @@ def _is_quick(file: str) -> bool:
 
 
 async def _recognize(run: _Run, source: Source) -> Recognition:
-    """Recognize the picture. A caller who makes too many calls a second waits for room, within the timeout."""
-    left, end = run.args.timeout, time.monotonic() + run.args.timeout
+    """Recognize the picture. A call that is refused with a time after which to try again waits for that.
+
+    It does within the timeout, but in a batch for longer: there others go first, and each try has the whole timeout.
+    """
+    timeout = run.args.timeout
+    end = time.monotonic() + (max(timeout, _BATCH_PATIENCE_SECONDS) if run.args.batch else timeout)
     while True:
         try:
+            left = min(timeout, end - time.monotonic())
             return await run.client.recognize(source, timeout=left, **run.args.options)
-        except RateExceeded as error:
+        except ResourceExhausted as error:
             wait = error.retry_after
             if wait is None or time.monotonic() + wait > end:
                 raise
             await asyncio.sleep(wait)
-            left = end - time.monotonic()
 
 
 def _drawn(run: _Run, file: str, source: Source, recognition: Recognition) -> FileResult:

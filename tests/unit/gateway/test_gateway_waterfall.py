@@ -71,7 +71,7 @@ async def test_the_log_line_has_the_times() -> None:
         with capture_logs(processors=[merge_contextvars]) as lines:
             response = await client.RecognizeImage(request())
     times = next(line for line in lines if "times" in line)["times"]
-    assert times["svm"].keys() == {"start", "network", "queue", "recognizer"}
+    assert {"start", "network", "recognizer"} <= times["svm"].keys()
     assert times["gone"].keys() == {"start", "network"}
     assert times["recognizers"] <= times["total"] <= ms(response.timings.total) + 0.01
     assert {"queue", "fusion"} <= times.keys()
