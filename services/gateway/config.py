@@ -170,8 +170,8 @@ class CalibrationConfig(BaseModel):
     """File that `python -m services.gateway.calibrate` wrote."""
     prior_unknown: float = Field(0.5, gt=0, lt=1)
     """Probability that a face shows somebody whom no recognizer knows, before any of them is asked."""
-    threshold: float = Field(0.5, gt=0, lt=1)
-    """Probability from which a face is IDENTIFIED."""
+    threshold: float = Field(0.5, ge=0.5, lt=1)
+    """Probability from which a face is IDENTIFIED; from 0.5 on it can be one person's only."""
 
 
 class GatewayConfig(BaseModel):

@@ -68,7 +68,7 @@ def plan_recognition(
     messages, calls = Messages(envelope, "image"), []
     for backend in chosen:
         options = request.recognizer_options.get(backend.name, pb.RecognizerOptions())
-        message = messages.around(_recognition(messages.rest, backend, options, veto))
+        message = messages.around(_recognition(messages.rest, backend, veto))
         calls.append(BackendCall(backend, RECOGNIZE_IMAGE, message, _timeout(backend, options), hops))
     return RecognitionPlan(calls, members, veto)
 
@@ -169,15 +169,14 @@ def _timeout(backend: Backend, options: pb.RecognizerOptions) -> float:
     return min(requested, backend.timeout)
 
 
-def _recognition(
-    rest: pb.RecognizeImageRequest, backend: Backend, options: pb.RecognizerOptions, veto: Veto | None
-) -> pb.RecognizeImageRequest:
-    """Return what this recognizer gets: its own options applied, what is for others cleared."""
+def _recognition(rest: pb.RecognizeImageRequest, backend: Backend, veto: Veto | None) -> pb.RecognizeImageRequest:
+    """Return what this recognizer gets: its own options, and no min_score, since verdicts are made of all scores."""
     own: pb.RecognizeImageRequest = _copy(rest)
     name = backend.name
     if not backend.told.is_gateway or name in rest.required:  # behind a gateway that is required nobody is left out
         own.ClearField("policy")
     own.ClearField("recognizer_options")
+    own.ClearField("min_score")
     own.recognizers[:] = _inner_names(rest.recognizers, name)
     own.required[:] = _inner_names(rest.required, name)
     if veto is not None and veto.recognizer == name:
@@ -185,8 +184,7 @@ def _recognition(
     for key, inner_options in rest.recognizer_options.items():
         if key.startswith(f"{name}/"):
             own.recognizer_options[_inner(key)].CopyFrom(inner_options)
-    if options.HasField("min_score"):
-        own.min_score = options.min_score
+            own.recognizer_options[_inner(key)].ClearField("min_score")
     return own
 
 

@@ -11,8 +11,7 @@ from structlog.contextvars import bind_contextvars
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends import answer
 from services.gateway.backends.backend import bind_outcomes, check_answered, count, outcome_name
-from services.gateway.config import GatewayConfig
-from services.gateway.fusion.verdict import merge_labels, verdicts
+from services.gateway.fusion.verdict import Rules, merge_labels, verdicts
 from services.gateway.plan import BackendCall, RecognitionPlan
 from services.gateway.policy import required, veto
 from services.gateway.policy.course import INCOMPLETE, Course, Step
@@ -42,7 +41,7 @@ class Recognition:
     """
 
     def __init__(
-        self, gateway: str, request: pb.RecognizeImageRequest, plan: RecognitionPlan, config: GatewayConfig, end: float
+        self, gateway: str, request: pb.RecognizeImageRequest, plan: RecognitionPlan, rules: Rules, end: float
     ) -> None:
         self._gateway = gateway
         self._request_id = request.request_id
@@ -50,7 +49,8 @@ class Recognition:
         self._face_boxes = len(request.face_boxes)
         self._features = frozenset(requests.features_of(request))
         self._required = tuple(request.required)
-        self._config = config
+        self._rules = rules
+        self._min_score = partial(requests.min_score_of, request)
         self._calls = {call.backend.name: call for call in plan.calls}
         self._course = Course(request.policy, plan.members)
         self._veto, self._objection = plan.veto, ""
@@ -143,8 +143,8 @@ class Recognition:
 
     async def _is_sure(self) -> bool:
         results = self._in_order()
-        bar = Bar(self._features, self._config.confident_score, self._config.confident_scores)
-        return bar.is_reached(results, (await self._judged(results))[1])
+        bar = Bar(self._features, self._rules.confident_score, self._rules.confident_scores)
+        return bar.is_reached(results, (await self._judged(results, results))[1])
 
     async def _send(self, call: BackendCall, seconds: float) -> pb.RecognizeImageResponse:
         due = time.monotonic() + min(seconds, call.timeout)
@@ -209,6 +209,10 @@ class Recognition:
         check_answered(results, self._request_id)
         return merged
 
+    def shown(self, results: Sequence[pb.RecognizerResult]) -> Sequence[pb.RecognizerResult]:
+        """Return the results without scores that the caller does not want; verdicts are made of all of them."""
+        return [_without_low_scores(one, self._min_score(one.recognizer)) for one in results]
+
     def _in_order(self) -> list[pb.RecognizerResult]:
         """Return all results in the configured order."""
         positions = {name: position for position, name in enumerate(self._calls)}
@@ -217,11 +221,12 @@ class Recognition:
 
     async def _fused(self, results: Sequence[pb.RecognizerResult]) -> pb.RecognizeImageResponse:
         with self._waterfall.fusing():
-            labels, verdicts = await self._judged(results)
+            shown = self.shown(results)
+            labels, verdicts = await self._judged(results, shown)
         merged = pb.RecognizeImageResponse(
             request_id=self._request_id,
             image=next((response.image for response in self._responses if response.HasField("image")), None),
-            results=results,
+            results=shown,
             labels=labels,
             verdicts=verdicts,
             cost_micro_usd=sum(response.cost_micro_usd for response in self._responses),
@@ -231,11 +236,24 @@ class Recognition:
         self._waterfall.complete(merged.timings)
         return merged
 
-    async def _judged(self, results: Sequence[pb.RecognizerResult]) -> tuple[list[pb.Label], list[pb.Verdict]]:
-        fuse = partial(_fuse, results, self._max_labels)
+    async def _judged(
+        self, results: Sequence[pb.RecognizerResult], shown: Sequence[pb.RecognizerResult]
+    ) -> tuple[list[pb.Label], list[pb.Verdict]]:
+        fuse = partial(_fuse, results, self._rules, shown, self._max_labels)
         is_quick = sum(len(result.faces) + len(result.labels) for result in results) <= _QUICK_ENTRIES
         return fuse() if is_quick else await asyncio.to_thread(fuse)
 
 
-def _fuse(results: Sequence[pb.RecognizerResult], max_labels: int) -> tuple[list[pb.Label], list[pb.Verdict]]:
-    return merge_labels(results, max_labels), verdicts(results)
+def _fuse(
+    results: Sequence[pb.RecognizerResult], rules: Rules, shown: Sequence[pb.RecognizerResult], max_labels: int
+) -> tuple[list[pb.Label], list[pb.Verdict]]:
+    return merge_labels(shown, max_labels), verdicts(results, rules)
+
+
+def _without_low_scores(result: pb.RecognizerResult, min_score: float) -> pb.RecognizerResult:
+    if min_score <= 0:
+        return result
+    copy = pb.RecognizerResult()
+    copy.CopyFrom(result)
+    requests.drop_low_scores(copy, min_score)
+    return copy

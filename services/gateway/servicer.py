@@ -18,6 +18,8 @@ from services.gateway.backends.backend import LIST_RECOGNIZERS, Backend, count, 
 from services.gateway.backends.connection import Credentials, read_credentials
 from services.gateway.config import GatewayConfig, load_config
 from services.gateway.enrollment import EnrollmentGateway
+from services.gateway.fusion.calibration import Calibration, Table, read_table
+from services.gateway.fusion.verdict import Rules
 from services.gateway.plan import plan_recognition
 from services.gateway.policy.course import POLICIES
 from services.gateway.recognition import Recognition
@@ -54,6 +56,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
             self._file = Watched("configuration", [config], partial(load_config, config), self._connect)
             config = self._file.value
         self._config = config
+        self._table: Watched[Table] | None = None
         self._credentials: Credentials = {}
         self._backends: dict[str, Backend] = {}
         self._retiring: set[asyncio.Task[None]] = set()
@@ -72,8 +75,8 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         self._connect(self._config)
 
     def files(self) -> Sequence[Watched[Any]]:
-        """Return the configuration, and what the connections are made of."""
-        return (*((self._file,) if self._file else ()), *self._credentials.values())
+        """Return the configuration, the table of calibration, and what the connections are made of."""
+        return (*(one for one in (self._file, self._table) if one), *self._credentials.values())
 
     async def close(self) -> None:
         """Close the connections."""
@@ -82,6 +85,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
 
     def _connect(self, config: GatewayConfig) -> None:
         """Call these recognizers from now on; calls in flight end where they are. Raises ValueError and OSError."""
+        self._table = self._table_of(config)
         self._credentials = read_credentials(config, self._credentials)
         self.bulkhead.limit = config.places
         known = self._backends
@@ -97,6 +101,23 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
             backend.watch()
         self._config = config
         self._retire(retired)
+
+    def _table_of(self, config: GatewayConfig) -> Watched[Table] | None:
+        """Return the table that the configuration names, if it names one. Raises ValueError and OSError."""
+        before, now = self._config.calibration, config.calibration
+        if now is None:
+            return None
+        if self._table is not None and before is not None and before.table == now.table:
+            return self._table
+        return Watched("calibration", [now.table], partial(read_table, now.table))
+
+    def _rules(self) -> Rules:
+        """Return what holds for verdicts now: a table that was read again counts from the next call on."""
+        config, table = self._config, self._table
+        calibration = None
+        if config.calibration is not None and table is not None:
+            calibration = Calibration(table.value, config.calibration.prior_unknown, config.calibration.threshold)
+        return Rules(calibration, config.repeated_people, config.confident_score, config.confident_scores)
 
     def _retire(self, backends: Iterable[Backend]) -> None:
         for backend in backends:
@@ -129,7 +150,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         del envelope  # the calls have the pictures
         async with aclosing(recognition.responses()) as stream:
             async for response in stream:
-                for result in response.results:
+                for result in recognition.shown(response.results):
                     yield pb.RecognizeImageResponse(request_id=request_id, results=[result])
         with _final(recognition, context):
             last = await recognition.finish()
@@ -172,7 +193,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         bind_contextvars(request_id=request.request_id, bytes=sum(envelope.sizes))
         requests.check_request(request, self._s3_allowed, POLICIES, sizes=envelope.sizes)
         plan = plan_recognition(envelope, self._backends, hops_of(context), self._config.veto)
-        return Recognition(self.name, request, plan, self._config, end)
+        return Recognition(self.name, request, plan, self._rules(), end)
 
 
 @contextmanager

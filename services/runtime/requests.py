@@ -3,7 +3,7 @@
 import re
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -101,6 +101,32 @@ def check_listing(request: enrollment_pb2.ListPeopleRequest | enrollment_pb2.Lis
         people.check_person_id(request.person_id)
     if request.page_size < 0:
         raise InvalidRequest(f"page_size is {request.page_size}; it must not be negative.", field="page_size")
+
+
+def min_score_of(request: pb.RecognizeImageRequest, recognizer: str) -> float:
+    """Return the min_score for results of the recognizer: its own, or that of a gateway before it, or the call's."""
+    while request.recognizer_options and recognizer:
+        options = request.recognizer_options.get(recognizer)
+        if options is not None and options.HasField("min_score"):
+            return options.min_score
+        recognizer = recognizer.rpartition("/")[0]
+    return request.min_score
+
+
+def drop_low_scores(result: pb.RecognizerResult, min_score: float) -> None:
+    """Remove the candidates, labels and texts with less than this score."""
+    everything: tuple[Any, ...] = (
+        *(face.candidates for face in result.faces),
+        result.image_candidates,
+        result.labels,
+        result.texts,
+        result.moderation_labels,
+    )
+    for items in everything if min_score > 0 else ():
+        kept = [item for item in items if item.score >= min_score]
+        if len(kept) < len(items):
+            del items[:]  # a repeated field of messages takes no slice assignment
+            items.extend(kept)
 
 
 def check_names(names: Sequence[str], available: Sequence[str], field: str = "recognizers") -> None:

@@ -1,7 +1,7 @@
 """One verdict a face and one list of labels, made of what all recognizers found. Pure."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 
@@ -17,11 +17,15 @@ VALID = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL))
 
 @dataclass(frozen=True)
 class Rules:
-    """What an operator decides about verdicts."""
+    """What an operator decides about verdicts: how they are made, and which are sure."""
 
     calibration: Calibration | None = None
     repeated_people: bool = False
     """Whether one person may be named for several faces of a picture."""
+    confident_score: float = 0.9
+    """Score, or where it is calibrated probability, from which a policy is sure of a name."""
+    confident_scores: Mapping[str, float] = field(default_factory=dict)
+    """Those of recognizers with one of their own."""
 
 
 _DEFAULTS = Rules()

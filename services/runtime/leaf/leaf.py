@@ -2,8 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, MutableSequence, Sequence
-from typing import Protocol, TypeVar
+from collections.abc import AsyncIterator, Sequence
 
 import grpc
 from google.rpc import code_pb2, status_pb2
@@ -132,7 +131,6 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         return min(left, overrides.timeout.ToNanoseconds() / 1e9) if overrides.HasField("timeout") else left
 
     def _options(self, request: pb.RecognizeImageRequest, request_id: str, timeout: float) -> Options:
-        overrides = request.recognizer_options.get(self._recognizer.name, pb.RecognizerOptions())
         features = requests.features_of(request)
         able = set(self._recognizer.features)
         if request.face_boxes and not self._recognizer.describe().takes_face_boxes:
@@ -141,7 +139,7 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
             request_id=request_id,
             features=tuple(feature for feature in features if feature in able),
             max_labels=requests.max_labels_of(request),
-            min_score=overrides.min_score if overrides.HasField("min_score") else request.min_score,
+            min_score=requests.min_score_of(request, self._recognizer.name),
             collection=request.collection,
             include_embeddings=request.include_embeddings,
             deadline=time.monotonic() + timeout,
@@ -182,31 +180,19 @@ def _copy(box: pb.BoundingBox) -> pb.BoundingBox:
     return pb.BoundingBox(left=box.left, top=box.top, width=box.width, height=box.height)
 
 
-class _Scored(Protocol):
-    score: float
-
-
-_ScoredT = TypeVar("_ScoredT", bound=_Scored)
-
-
 def _filter(result: pb.RecognizerResult, options: Options) -> None:
+    requests.drop_low_scores(result, options.min_score)
     if not options.face_boxes:
         result.faces.sort(key=lambda face: (face.box.left, face.box.top))
     for face in result.faces:
-        _best(face.candidates, options.min_score)
+        face.candidates.sort(key=_by_score)
         del face.candidates[_MAX_FACE_CANDIDATES:]
-    _best(result.image_candidates, options.min_score)
+    result.image_candidates.sort(key=_by_score)
     del result.image_candidates[_MAX_IMAGE_CANDIDATES:]
-    _best(result.labels, options.min_score)
+    result.labels.sort(key=_by_score)
     del result.labels[options.max_labels :]
-    _best(result.moderation_labels, options.min_score)
-    _replace(result.texts, [text for text in result.texts if text.score >= options.min_score])
+    result.moderation_labels.sort(key=_by_score)
 
 
-def _best(items: MutableSequence[_ScoredT], min_score: float) -> None:
-    _replace(items, sorted((item for item in items if item.score >= min_score), key=lambda item: -item.score))
-
-
-def _replace(items: MutableSequence[_ScoredT], new: list[_ScoredT]) -> None:
-    del items[:]  # a repeated field of messages takes no slice assignment
-    items.extend(new)
+def _by_score(item: pb.Candidate | pb.Label | pb.ModerationLabel) -> float:
+    return -item.score

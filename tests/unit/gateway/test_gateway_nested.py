@@ -69,8 +69,9 @@ async def test_options_reach_one_behind_a_gateway() -> None:
     """Options for region/svm reach svm behind `region` and no outer recognizer."""
     inner, own = Scripted("svm"), Scripted("svm")
     async with world({"svm": inner}, {"svm": own}) as client:
-        await client.RecognizeImage(request(recognizer_options={"region/svm": pb.RecognizerOptions(min_score=0.75)}))
-    assert (inner.calls[0].min_score, own.calls[0].min_score) == (0.75, 0)
+        options = pb.RecognizerOptions(timeout={"seconds": 2})
+        await client.RecognizeImage(request(recognizer_options={"region/svm": options}))
+    assert inner.calls[0].deadline < own.calls[0].deadline - 1
 
 
 async def test_a_failure_behind_a_gateway_is_a_result() -> None:

@@ -94,10 +94,12 @@ async def test_an_option_cannot_pass_the_operators_timeout(backends: Backends) -
     assert calls["keras"].timeout == 2
 
 
-async def test_min_score_is_replaced_for_one(backends: Backends) -> None:
-    """A recognizer's own min_score, even 0, replaces the call's for that recognizer only."""
-    calls = plan(backends, min_score=0.5, recognizer_options={"svm": pb.RecognizerOptions(min_score=0)})
-    assert (request_of(calls["svm"]).min_score, request_of(calls["keras"]).min_score) == (0, 0.5)
+async def test_no_recognizer_gets_a_min_score(backends: Backends) -> None:
+    """All scores are asked for, also behind a gateway: verdicts are made of them, and then some are left out."""
+    options = {name: pb.RecognizerOptions(min_score=0.5) for name in ("svm", "region/svm")}
+    requests = [request_of(call) for call in plan(backends, min_score=0.5, recognizer_options=options).values()]
+    assert not any(one.HasField("min_score") for one in requests)
+    assert not any(each.HasField("min_score") for one in requests for each in one.recognizer_options.values())
 
 
 async def test_recognizers_get_no_gateway_fields(backends: Backends) -> None:
@@ -191,16 +193,16 @@ async def test_a_gateways_name_selects_all_behind_it(backends: Backends) -> None
 
 async def test_options_travel_to_the_gateway_that_they_name(backends: Backends) -> None:
     """Options for region/svm reach `region` as options for svm."""
-    calls = plan(backends, recognizer_options={"region/svm": pb.RecognizerOptions(min_score=0.5)})
-    assert dict(request_of(calls["region"]).recognizer_options) == {"svm": pb.RecognizerOptions(min_score=0.5)}
+    calls = plan(backends, recognizer_options={"region/svm": pb.RecognizerOptions(timeout=seconds(0.5))})
+    assert dict(request_of(calls["region"]).recognizer_options) == {"svm": pb.RecognizerOptions(timeout=seconds(0.5))}
     assert not request_of(calls["svm"]).recognizer_options
 
 
 async def test_recognizers_share_equal_requests(backends: Backends) -> None:
     """A picture is in memory once for all recognizers that get the same request."""
-    calls = plan(backends, recognizer_options={"svm": pb.RecognizerOptions(min_score=1)})
-    assert calls["keras"].request is calls["region"].request
-    assert calls["keras"].request is not calls["svm"].request
+    calls = plan(backends, recognizers=["svm", "keras", "region/svm"])
+    assert calls["keras"].request is calls["svm"].request
+    assert calls["keras"].request is not calls["region"].request
 
 
 async def test_a_picture_is_copied_once(backends: Backends) -> None:
