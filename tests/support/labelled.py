@@ -1,9 +1,12 @@
 """A folder of labelled pictures, recognizers that know them by their bytes, and answers about them."""
 
+import json
 import random
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from PIL import Image as Pillow
 
@@ -60,6 +63,13 @@ class Witness(Scripted):
         said = pb.RecognizerResult(faces=[face(LEFT, name, score)], model=_model(self.name))
         said.cost_micro_usd = self._price
         return said
+
+
+def printed_object(output: str) -> dict[str, Any]:
+    """Return the object that a command printed; a gateway of the same process has printed its log lines around it."""
+    (text,) = re.findall(r"^\{\n.*?^\}", output, re.MULTILINE | re.DOTALL)
+    printed: dict[str, Any] = json.loads(text)
+    return printed
 
 
 @asynccontextmanager

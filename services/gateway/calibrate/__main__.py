@@ -11,8 +11,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from marquee.v1 import recognizer_pb2 as pb
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Ask, fit, measure and write."""
@@ -21,11 +19,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except ModuleNotFoundError as exc:
         sys.exit(f"{exc.name} is not installed: install the extra `calibrate`.")
     parser = command.parser_of("calibrate", "Measure what recognizers' scores are worth as evidence.")
-    parser.add_argument(
-        "--out", type=Path, default=Path("calibration.json"), help="table to write (default: %(default)s)"
-    )
+    add = parser.add_argument
+    add("--prior-unknown", type=_share, default=0.5, metavar="P", help="as in gateway.yaml (default: %(default)g)")
+    add("--threshold", type=_share, default=0.5, metavar="P", help="as in gateway.yaml (default: %(default)g)")
+    add("--out", type=Path, default=Path("calibration.json"), help="table to write (default: %(default)s)")
     args = parser.parse_args(arguments)
     command.run(lambda: _calibrate(args))
+
+
+def _share(text: str) -> float:
+    if not 0 < (share := float(text)) < 1:
+        raise argparse.ArgumentTypeError("must be between 0 and 1")
+    return share
 
 
 def _calibrate(args: argparse.Namespace) -> None:
@@ -35,7 +40,7 @@ def _calibrate(args: argparse.Namespace) -> None:
     from services.gateway.evaluation.verdicts import Rule  # noqa: PLC0415
     from services.runtime.storage import files  # noqa: PLC0415
 
-    answers, left_out, _ = command.ask(args, [pb.FEATURE_CELEBRITIES])
+    answers, left_out, _ = command.ask(args)
     done = study(answers, Rule(prior_unknown=args.prior_unknown, threshold=args.threshold))
     files.write(args.out, f"{json.dumps(report.facts(done), indent=2)}\n")
     report.write(args.report, done, left_out)

@@ -49,8 +49,6 @@ def parser_of(command: str, description: str) -> argparse.ArgumentParser:
         metavar="USD",
         help="dollars that the answers may cost (default: %(default)g)",
     )
-    add("--prior-unknown", type=_share, default=0.5, metavar="P", help="as in gateway.yaml (default: %(default)g)")
-    add("--threshold", type=_share, default=0.5, metavar="P", help="as in gateway.yaml (default: %(default)g)")
     add("--report", type=Path, metavar="PAGE", help=f"page to write (default: {command.replace('_', '-')}.html)")
     add("--output", choices=("table", "json"), default="table", help="what to print (default: %(default)s)")
     parser.set_defaults(report=Path(f"{command.replace('_', '-')}.html"))
@@ -70,12 +68,13 @@ def run(study: Callable[[], None]) -> None:
         sys.exit(130)
 
 
-def ask(
-    args: argparse.Namespace, features: Sequence[pb.Feature.ValueType]
-) -> tuple[list[Answer], list[LeftOut], list[pb.Recognizer]]:
-    """Return the gateway's answers about the pictures, what has none, and its recognizers. Raises StudyError."""
+def ask(args: argparse.Namespace, labels_of: str = "") -> tuple[list[Answer], list[LeftOut], list[pb.Recognizer]]:
+    """Return the gateway's answers about the pictures, what has none, and its recognizers. Raises StudyError.
+
+    `labels_of` names a recognizer that is asked for labels, too.
+    """
     pictures, left_out = read_pictures(args.folder, args.groups)
-    survey = Survey(Connection(args.target, **_options(args)), features, args.timeout)
+    survey = Survey(Connection(args.target, **_options(args)), args.timeout, labels_of)
     recognizers = survey.recognizers()
     _check_price(survey.price(recognizers) * len(pictures) / _MICRO, pictures, args.max_usd)
     answers, unanswered = survey.ask(pictures, args.jobs, _track)
@@ -113,12 +112,6 @@ def _check_price(dollars: float, pictures: Sequence[Picture], most: float) -> No
 
 def _track(answers: Iterable[Answer | LeftOut], total: int) -> Iterable[Answer | LeftOut]:
     return track(answers, "asking", total=total, console=console)
-
-
-def _share(text: str) -> float:
-    if not 0 < (share := float(text)) < 1:
-        raise argparse.ArgumentTypeError("must be between 0 and 1")
-    return share
 
 
 def _fail(text: str) -> None:

@@ -39,11 +39,11 @@ class Answer:
 
 
 class Survey:
-    """A gateway to ask."""
+    """A gateway to ask whom pictures show; of one recognizer, if it is named, also for labels."""
 
-    def __init__(self, connection: Connection, features: Sequence[pb.Feature.ValueType], timeout: float) -> None:
+    def __init__(self, connection: Connection, timeout: float, labels_of: str = "") -> None:
         self._connection = connection
-        self._features = features
+        self._labels_of = labels_of
         self._timeout = timeout
         self._stub = RecognizerServiceStub(connection.open())
 
@@ -58,8 +58,13 @@ class Survey:
 
     def price(self, recognizers: Iterable[pb.Recognizer]) -> int:
         """Return what a picture costs if all are asked, in millionths of a US dollar."""
-        prices = (price for one in recognizers for price in one.prices)
-        return sum(price.micro_usd for price in prices if price.feature in self._features)
+        return sum(
+            price.micro_usd
+            for one in recognizers
+            for price in one.prices
+            if price.feature == pb.FEATURE_CELEBRITIES
+            or (price.feature == pb.FEATURE_LABELS and one.name == self._labels_of)
+        )
 
     def ask(self, pictures: Sequence[Picture], jobs: int, track: Track) -> tuple[list[Answer], list[LeftOut]]:
         """Return the answers, and the pictures without one that can be judged. Raises StudyError."""
@@ -71,11 +76,10 @@ class Survey:
         return answers, [one for one in asked if isinstance(one, LeftOut)]
 
     def _ask(self, picture: Picture) -> Answer | LeftOut:
-        image = pb.Image(content=picture.path.read_bytes())
-        request = pb.RecognizeImageRequest(image=image, features=self._features, policy=pb.POLICY_ALL, no_cache=True)
         try:
-            metadata = self._connection.metadata()
-            response = self._stub.RecognizeImage(request, timeout=self._timeout, metadata=metadata)
+            response = self._recognize(picture, pb.FEATURE_CELEBRITIES)
+            if self._labels_of:
+                _add_labels(response, self._recognize(picture, pb.FEATURE_LABELS, self._labels_of))
         except grpc.RpcError as error:
             failure = self._connection.error_of(error)
             if failure.code != _REFUSED:
@@ -83,6 +87,17 @@ class Survey:
             return LeftOut(Path(picture.name), failure.message)
         problem = _problem(response)
         return LeftOut(Path(picture.name), problem) if problem else Answer(picture, response)
+
+    def _recognize(
+        self, picture: Picture, feature: pb.Feature.ValueType, *recognizers: str
+    ) -> pb.RecognizeImageResponse:
+        image = pb.Image(content=picture.path.read_bytes())
+        request = pb.RecognizeImageRequest(image=image, features=[feature], recognizers=recognizers)
+        request.policy, request.no_cache = pb.POLICY_ALL, True
+        response: pb.RecognizeImageResponse = self._stub.RecognizeImage(
+            request, timeout=self._timeout, metadata=self._connection.metadata()
+        )
+        return response
 
 
 def is_person(candidate: pb.Candidate, person: str) -> bool:
@@ -106,6 +121,16 @@ def best_candidate(result: pb.RecognizerResult) -> pb.Candidate | None:
     """Return the candidate that supports a verdict, if any reaches the model's identify_score."""
     sure = [one for one in candidates_of(result) if one.score >= result.model.identify_score]
     return max(sure, key=lambda one: one.score, default=None)
+
+
+def _add_labels(response: pb.RecognizeImageResponse, labelled: pb.RecognizeImageResponse) -> None:
+    """Add the labels to the results of the recognizers that they are from."""
+    for result in labelled.results:
+        own = next((one for one in response.results if one.recognizer == result.recognizer), None)
+        if own is None or own.outcome not in ANSWERED:
+            response.results.append(result)
+        else:
+            own.labels.extend(result.labels)
 
 
 def _problem(response: pb.RecognizeImageResponse) -> str:

@@ -1,14 +1,13 @@
 """The command that calibrates a running gateway."""
 
 import asyncio
-import json
 from pathlib import Path
 
 import pytest
 
 from services.gateway.calibrate.__main__ import main
 from services.gateway.fusion.calibration import read_table
-from tests.support.labelled import Witness, good, witnessed, write_pictures
+from tests.support.labelled import Witness, good, printed_object, witnessed, write_pictures
 
 
 async def test_it_writes_a_table_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,7 +18,7 @@ async def test_it_writes_a_table_and_a_page(tmp_path: Path, capsys: pytest.Captu
         arguments = [str(tmp_path / "pictures"), "--target", address, "--output", "json"]
         arguments += ["--out", str(tmp_path / "table.json"), "--report", str(tmp_path / "page.html")]
         await asyncio.to_thread(main, arguments)
-    told = json.loads("{" + capsys.readouterr().out.partition("\n{")[2])  # the gateway's own lines stand before
+    told = printed_object(capsys.readouterr().out)
     assert (told["known_moments"], told["stranger_moments"]) == (24, 12)
     assert [one["name"] for one in told["measured"]] == ["svm", "keras", "fusion", "fusion by scores"]
     assert set(read_table(tmp_path / "table.json").recognizers) == {"svm", "keras"}
