@@ -28,8 +28,8 @@ _MEANING = Text(
     "Each picture was asked about once, of all recognizers; every policy was then played on their answers. "
     "FIRST_CONFIDENT hears them in the order in which they answered, and pays for calls that it cancels. Identified: "
     "the share of known people who are identified as who they are. Strangers named: the share of strangers who get any "
-    "name. Wrong names: their share among all names. Errors: the share of pictures whose known person is not identified, "
-    "or whose stranger is. Near-duplicates count as one picture."
+    "name. Wrong names: their share among all names. Errors: the share of pictures whose known person is not "
+    "identified, or whose stranger is. Near-duplicates count as one picture."
 )
 _CHOICE = Text(
     "A confident score is a promise to be kept by the recognizers that are asked first. Choose the cheapest line whose "
