@@ -130,7 +130,32 @@ def saturation(page: Dashboard) -> Dashboard:
     for title, description, unit, query, empty in _SATURATION:
         panel = lines(title, description, unit, {_EACH: query}).no_value(empty)
         page = page.with_panel(stepped(panel.axis_soft_max(1), {0.9: "red"}) if unit == "percentunit" else panel)
-    return page
+    return places(page, HERE)
+
+
+def places(page: Dashboard, selector: str) -> Dashboard:
+    """Add the places for calls of the bulkheads that a selector chooses, and who found none."""
+    taken = f"max by (bulkhead) (marquee_bulkhead_calls{{{selector}}} / marquee_bulkhead_limit{{{selector}}})"
+    refused = f"sum by (bulkhead, priority) (rate(marquee_bulkhead_refused_total{{{selector}}}{RATE}))"
+    share = lines(
+        "Places taken",
+        "Share of the gateway's places, and of each recognizer's, that calls hold, in its fullest pod. From three "
+        "quarters on, calls of priority batch are refused, and at 1 all.",
+        "percentunit",
+        {"{{bulkhead}}": taken},
+        12,
+    )
+    without = stacked(
+        "Without a place",
+        "Calls that were told to try again later, or results that were SHED, by priority.",
+        "reqps",
+        {"{{bulkhead}} {{priority}}": refused},
+        12,
+    )
+    watchers, empty = runbooks("calls-refused"), "No calls"
+    return page.with_panel(
+        stepped(share.axis_soft_max(1), {0.75: "orange", 1: "red"}).no_value(empty).links(watchers)
+    ).with_panel(without.no_value(empty).links(watchers))
 
 
 def versions(page: Dashboard) -> Dashboard:

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from helm.dashboards.alerts import runbooks
 from helm.dashboards.board import board, choice
-from helm.dashboards.operation import enrollment
+from helm.dashboards.operation import enrollment, places
 from helm.dashboards.panels import (
     FAULTS,
     HERE,
@@ -85,13 +85,14 @@ def _seen_by_gateway(page: Dashboard) -> Dashboard:
     failures = stacked("Failures", "By whose fault, and the reason.", "reqps", {"{{fault}} {{reason}}": reasons}, 6)
     watchers = runbooks(*_DOWN, "rekognition-throttled", "budget-spent")
     percentile = lines("Latency percentiles", "From request to response.", "s", percentiles, 6)
-    return (
+    page = (
         page.with_row(Row("As the gateway sees it"))
         .with_panel(coloured(results, OUTCOMES).no_value(_IDLE).links(watchers))
         .with_panel(coloured(failures, FAULTS).no_value("No failures").links(watchers))
         .with_panel(heat("Latency", "From request to response.", buckets, 6).no_value(_IDLE))
         .with_panel(percentile.no_value(_IDLE))
     )
+    return places(page, f'{HERE}, bulkhead="$recognizer"')
 
 
 def _own(page: Dashboard) -> Dashboard:
