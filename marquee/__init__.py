@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         Policy,
         RecognizerState,
         TextType,
+        VerdictBasis,
         VerdictState,
     )
     from marquee.errors import (
@@ -79,7 +80,7 @@ if TYPE_CHECKING:
         UnknownRecognizer,
         Unreachable,
     )
-    from marquee.records import Listing, Status
+    from marquee.records import GroupCalls, Listing, Price, PriceGroup, PriceTier, Spending, Status
     from marquee.requests import (
         CallOptions,
         EnrollmentOptions,
@@ -97,7 +98,6 @@ if TYPE_CHECKING:
         FaceAttribute,
         FaceQuality,
         FeatureError,
-        GroupCalls,
         ImageInfo,
         Label,
         LabelInstance,
@@ -105,14 +105,10 @@ if TYPE_CHECKING:
         Model,
         ModerationLabel,
         Pose,
-        Price,
-        PriceGroup,
-        PriceTier,
         Recognition,
         Recognizer,
         RecognizerResult,
         RecognizerTimings,
-        Spending,
         Support,
         Text,
         Verdict,
@@ -217,6 +213,7 @@ __all__ = [
     "UnknownRecognizer",
     "Unreachable",
     "Verdict",
+    "VerdictBasis",
     "VerdictState",
 ]
 

@@ -54,13 +54,25 @@ class VerdictState(StrEnum):
 
     UNSPECIFIED = "UNSPECIFIED"
     IDENTIFIED = "IDENTIFIED"
-    """All recognizers that name this face name the same person."""
+    """The evidence is for one person."""
     UNKNOWN = "UNKNOWN"
-    """A face that no recognizer knows."""
+    """A face that no recognizer knows, or knows well enough, or whose person is named for another face."""
     DISAGREE = "DISAGREE"
-    """Recognizers name different people."""
+    """The evidence is for different people."""
     NO_FACE = "NO_FACE"
     """No recognizer found a face."""
+
+
+class VerdictBasis(StrEnum):
+    """What a verdict was made from."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    SCORES = "SCORES"
+    """Scores, as the recognizers give them."""
+    CALIBRATED = "CALIBRATED"
+    """Likelihood ratios, from the gateway's table for these model versions."""
+    STALE_CALIBRATION = "STALE_CALIBRATION"
+    """Scores: the gateway's table is for other model versions."""
 
 
 class EnrollmentState(StrEnum):

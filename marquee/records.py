@@ -1,4 +1,4 @@
-"""Messages of the contract as frozen dataclasses with the same field names."""
+"""Messages of the contract as frozen dataclasses with the same field names, and those of outcomes and money."""
 
 import math
 from abc import abstractmethod
@@ -15,6 +15,8 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from marquee.enums import Feature
 
 Cell: TypeAlias = str | float | datetime | None
 """Text, a finite number, whether something is so, a time; None where an answer has none."""
@@ -87,6 +89,62 @@ class Status(Record):
     """Statuses of the parts of the operation."""
     retry_after: float | None = None
     """Seconds after which the operation may succeed; None: unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCalls(Record):
+    """Number of calls of a price group."""
+
+    group: str
+    calls: int
+
+
+@dataclass(frozen=True, slots=True)
+class Price(Record):
+    """Price of a feature."""
+
+    feature: Feature
+    micro_usd: int
+    """Millionths of a US dollar per picture, for the next one of this month."""
+    region: str
+    effective_time: datetime | None
+    """When the price was looked up."""
+    calls: tuple[GroupCalls, ...] = ()
+    """Calls that a picture takes. Empty: `micro_usd` holds for all volumes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTier(Record):
+    """Price of calls from a number of calls in the month on."""
+
+    from_calls: int
+    micro_usd: int
+    """Millionths of a US dollar per call."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceGroup(Record):
+    """Calls whose number in a month decides on their price."""
+
+    name: str
+    tiers: tuple[PriceTier, ...]
+    """By rising `from_calls`, the first from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spending(Record):
+    """Money spent, in millionths of a US dollar."""
+
+    today_micro_usd: int
+    """Since midnight UTC."""
+    month_micro_usd: int
+    """Since the first of the month, UTC."""
+    daily_cap_micro_usd: int | None
+    """Maximum per day; None: no cap."""
+    replicas: int = 0
+    """Replicas that each have this cap, a part of the whole, and count for themselves; 0: they all count together."""
+    month_calls: tuple[GroupCalls, ...] = ()
+    """Calls of this month that were surely billed."""
 
 
 R = TypeVar("R", bound=Record)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from marquee.enums import Feature, Findings, Outcome, RecognizerState, TextType, VerdictState
-from marquee.records import Cell, Record, Status, Tabular
+from marquee.enums import Feature, Findings, Outcome, RecognizerState, TextType, VerdictBasis, VerdictState
+from marquee.records import Cell, Price, PriceGroup, Record, Spending, Status, Tabular
 from marquee.sources import Picture, Source
 from marquee.v1 import recognizer_pb2 as pb
 
@@ -107,9 +106,11 @@ class Verdict(Record):
     display_name: str
     """Only if IDENTIFIED."""
     score: float
-    """Only if IDENTIFIED."""
+    """Only if IDENTIFIED. A probability if the basis is CALIBRATED."""
     support: tuple[Support, ...]
     """Best candidate of each recognizer for this face, best score first."""
+    basis: VerdictBasis = VerdictBasis.UNSPECIFIED
+    """What it was made from; UNSPECIFIED for NO_FACE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,8 @@ class Support(Record):
     recognizer: str
     candidate: Candidate
     evidence_group: str
+    log_likelihood_ratio: float | None = None
+    """Natural logarithm of how much likelier its score is for the person than for others; None: not calibrated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +221,8 @@ class Candidate(Record):
     score: float
     urls: tuple[str, ...]
     """Pages about the person."""
+    enrolled: bool = False
+    """Whether somebody enrolled the person, so that the ID means the same in all recognizers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,59 +351,3 @@ class Recognizer(Tabular):
 
     price_groups: tuple[PriceGroup, ...] = ()
     """Prices of its calls by the month's volume. Empty: they are the same for all volumes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Price(Record):
-    """Price of a feature."""
-
-    feature: Feature
-    micro_usd: int
-    """Millionths of a US dollar per picture, for the next one of this month."""
-    region: str
-    effective_time: datetime | None
-    """When the price was looked up."""
-    calls: tuple[GroupCalls, ...] = ()
-    """Calls that a picture takes. Empty: `micro_usd` holds for all volumes."""
-
-
-@dataclass(frozen=True, slots=True)
-class PriceGroup(Record):
-    """Calls whose number in a month decides on their price."""
-
-    name: str
-    tiers: tuple[PriceTier, ...]
-    """By rising `from_calls`, the first from 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class PriceTier(Record):
-    """Price of calls from a number of calls in the month on."""
-
-    from_calls: int
-    micro_usd: int
-    """Millionths of a US dollar per call."""
-
-
-@dataclass(frozen=True, slots=True)
-class GroupCalls(Record):
-    """Number of calls of a price group."""
-
-    group: str
-    calls: int
-
-
-@dataclass(frozen=True, slots=True)
-class Spending(Record):
-    """Money spent, in millionths of a US dollar."""
-
-    today_micro_usd: int
-    """Since midnight UTC."""
-    month_micro_usd: int
-    """Since the first of the month, UTC."""
-    daily_cap_micro_usd: int | None
-    """Maximum per day; None: no cap."""
-    replicas: int = 0
-    """Replicas that each have this cap, a part of the whole, and count for themselves; 0: they all count together."""
-    month_calls: tuple[GroupCalls, ...] = ()
-    """Calls of this month that were surely billed."""

@@ -16,7 +16,8 @@ from marquee.cli.table import Table, Text, print_line
 from marquee.cli.terminal import print_json
 from marquee.draw.text import clean
 from marquee.enums import Feature
-from marquee.results import Price, Recognizer
+from marquee.records import Price
+from marquee.results import Recognizer
 
 _FLAT = ""
 _DEFAULT_FEATURES = (Feature.CELEBRITIES, Feature.LABELS)

@@ -10,7 +10,8 @@ from marquee.cli.table import Table, Text
 from marquee.cli.terminal import print_json, print_note
 from marquee.draw.text import clean
 from marquee.enums import RecognizerState
-from marquee.results import Recognizer, Spending
+from marquee.records import Spending
+from marquee.results import Recognizer
 
 _STATE_STYLES = {RecognizerState.READY: "green", RecognizerState.LOADING: "yellow"}
 
