@@ -29,9 +29,9 @@ class Policy(StrEnum):
     ALL = "ALL"
     """Call all at once and wait for all."""
     FIRST_CONFIDENT = "FIRST_CONFIDENT"
-    """Call all at once and respond with the first confident verdict."""
+    """Call all at once, respond once every face is identified confidently, and cancel the rest."""
     CASCADE = "CASCADE"
-    """Call one after another, cheapest first, until a verdict is confident."""
+    """Call one after another, in the operator's order, until every face is identified confidently."""
 
 
 class Outcome(StrEnum):
@@ -46,7 +46,7 @@ class Outcome(StrEnum):
     SHED = "SHED"
     """Not called: it had too many calls in flight."""
     SKIPPED = "SKIPPED"
-    """Not called, or unable to do any of what was requested."""
+    """Left out by the policy, or unable to do any of what was requested."""
 
 
 class VerdictState(StrEnum):

@@ -42,7 +42,9 @@ class CallOptions(TypedDict, total=False):
     min_score: float | None
     """Omit results with a lower score, 0 to 1. None: omit nothing."""
     policy: Policy | str
-    """Default: ALL. UNIMPLEMENTED if the server does not support it."""
+    """When recognizers are called, and when the answer is complete. Default: ALL. Only a gateway has others."""
+    required: Sequence[str]
+    """Names of recognizers without whose result the call fails; they are called whatever the policy."""
     collection: str
     """Collection that FACE_SEARCH searches. Empty: the operator's default."""
     include_embeddings: bool
@@ -100,6 +102,7 @@ def build_request(  # noqa: PLR0913 - each is an option of the call
     recognizers: Sequence[str] = (),
     features: Sequence[Feature | str] = (),
     policy: Policy | str = Policy.ALL,
+    required: Sequence[str] = (),
     recognizer_options: Mapping[str, RecognizerOptions] | None = None,
     request_id: str = "",
     max_labels: int | None = None,
@@ -118,6 +121,7 @@ def build_request(  # noqa: PLR0913 - each is an option of the call
         max_labels=max_labels,
         min_score=min_score,
         policy=pb.Policy.Value(f"POLICY_{_member(Policy, policy)}"),
+        required=_names(required),
         collection=collection,
         include_embeddings=include_embeddings,
         no_cache=no_cache,

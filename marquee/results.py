@@ -32,7 +32,7 @@ class Recognition(Tabular):
     cost_micro_usd: int
     """Millionths of a US dollar."""
     saved_micro_usd: int
-    """Cost saved by the cache, in millionths of a US dollar."""
+    """What the cache and the policy saved, in millionths of a US dollar."""
     gateway: str
     """Name of the responding gateway; empty for a single recognizer."""
     raw: pb.RecognizeImageResponse = field(repr=False, compare=False)

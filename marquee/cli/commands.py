@@ -62,6 +62,8 @@ def recognize(
     server: Server,
     recognizer: options.Recognizers = [],
     feature: options.Features = [],
+    policy: options.PolicyOption = "all",
+    require: options.Required = [],
     max_labels: options.MaxLabels = None,
     min_score: options.MinScore = None,
     face_box: options.FaceBoxes = [],
@@ -106,6 +108,8 @@ def recognize(
         options={
             "recognizers": recognizer,
             "features": feature,
+            "policy": policy,
+            "required": require,
             "max_labels": max_labels,
             "min_score": min_score,
             "face_boxes": face_box,

@@ -10,10 +10,11 @@ from typing import Annotated, NamedTuple
 import typer
 
 from marquee.draw.style import LabelPosition, parse_colors
-from marquee.enums import Feature, Findings
+from marquee.enums import Feature, Findings, Policy
 
 _MAX_SECONDS = 86_400
 _FEATURES = [feature.lower() for feature in Feature if feature is not Feature.UNSPECIFIED]
+_POLICIES = [policy.lower() for policy in Policy if policy is not Policy.UNSPECIFIED]
 SCOPES = ("recognize", "enroll", "admin", "relay", "library-read", "library-write", "people", "erase")
 CALLER_NAME = re.compile(r"[A-Za-z0-9._~@:/+|%-]{1,255}")
 _COLLECTION = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -50,6 +51,13 @@ def _feature(text: str) -> str:
     if text.lower() not in _FEATURES:
         raise typer.BadParameter(f"{text!r} is not a feature; choose from {', '.join(_FEATURES)}.")
     return text.upper()
+
+
+def _policy(text: str) -> str:
+    name = text.lower().replace("-", "_")
+    if name not in _POLICIES:
+        raise typer.BadParameter(f"{text!r} is not a policy; choose from {', '.join(_POLICIES)}.")
+    return name.upper()
 
 
 def _face_box(text: str) -> FaceBox:
@@ -170,6 +178,24 @@ Features = Annotated[
         metavar="FEATURE",
         parser=_feature,
         help=f"What to find: {', '.join(_FEATURES)}. Repeatable. Default: celebrities and labels.",
+    ),
+]
+PolicyOption = Annotated[
+    str,
+    typer.Option(
+        "--policy",
+        metavar="POLICY",
+        parser=_policy,
+        help="all: call all recognizers and wait for all. first_confident: call all, and wait until the answer is "
+        "sure. cascade: call one after the other until it is.",
+    ),
+]
+Required = Annotated[
+    list[str],
+    typer.Option(
+        "--require",
+        metavar="NAME",
+        help="Fail without the result of this recognizer, and call it whatever the policy. Repeatable.",
     ),
 ]
 MaxLabels = Annotated[

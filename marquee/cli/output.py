@@ -254,6 +254,8 @@ def _findings(result: RecognizerResult) -> list[Text]:
     lines = [Text(clean(line)) for line in _finding_lines(result)]
     if result.status.code != "OK":
         lines.append(Text(clean(f"{result.status.code}: {result.status.message}"), "red"))
+    elif result.outcome is Outcome.SKIPPED and result.status.message:
+        lines.append(Text(clean(result.status.message), "dim"))
     failures = [f"{words(error.feature)} failed: {error.status.message}" for error in result.feature_errors]
     warnings = [warning for warning in result.warnings if warning not in failures]
     lines += [Text(clean(line), "yellow") for line in (*failures, *warnings)]

@@ -128,16 +128,30 @@ STATES: Mapping[int, tuple[str, str]] = {
 POLICIES: Mapping["pb.Policy.ValueType", str] = {
     pb.POLICY_ALL: "Ask all at once",
     pb.POLICY_FIRST_CONFIDENT: "Stop at the first sure answer",
-    pb.POLICY_CASCADE: "One after the other, cheapest first",
+    pb.POLICY_CASCADE: "One after the other, until one is sure",
 }
+
+
+_LEFT_OUT = {"Not asked: ": "Not needed", "Cancelled: ": "Stopped"}
+"""What is told of recognizers that a policy left out, by the beginning of what the gateway says of them."""
 
 
 def failure(failed: status_pb2.Status, outcome: int = pb.OUTCOME_ERROR) -> Words:
     """Return what is told of a failed call or result: by its reason, else by its outcome, else by its code."""
     reason = _REASONS.get(status.reason_of(failed))
-    if outcome == pb.OUTCOME_SHED or (outcome == pb.OUTCOME_SKIPPED and reason is None):
+    if outcome == pb.OUTCOME_SKIPPED and reason is None:
+        return _left_out(failed.message) or _OUTCOMES[outcome]
+    if outcome == pb.OUTCOME_SHED:
         return _OUTCOMES[outcome]
     return reason or _OUTCOMES.get(outcome) or _CODES.get(status.code_of(failed)) or _BROKEN
+
+
+def _left_out(message: str) -> Words | None:
+    """Return what is told of a recognizer that a policy left out; None of others."""
+    for beginning, title in _LEFT_OUT.items():
+        if reason := message.removeprefix(beginning) if message.startswith(beginning) else "":
+            return Words(title, clean(reason[0].upper() + reason[1:]))
+    return None
 
 
 def sentence(failed: status_pb2.Status, outcome: int = pb.OUTCOME_ERROR) -> str:

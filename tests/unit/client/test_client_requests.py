@@ -21,6 +21,7 @@ def test_every_option_reaches_the_request() -> None:
         max_labels=3,
         min_score=0.5,
         policy=Policy.CASCADE,
+        required=["svm"],
         collection="staff",
         include_embeddings=True,
         no_cache=True,
@@ -33,6 +34,7 @@ def test_every_option_reaches_the_request() -> None:
     assert (list(request.recognizers), request.request_id, request.collection) == (["svm"], "r-1", "staff")
     assert (request.max_labels, request.min_score, request.policy) == (3, 0.5, pb.POLICY_CASCADE)
     assert [box.left + box.width for box in request.face_boxes] == [0.375, 0.75]
+    assert list(request.required) == ["svm"]
     assert request.include_embeddings
     assert request.no_cache
     svm, keras = (request.recognizer_options[name] for name in ("svm", "keras"))

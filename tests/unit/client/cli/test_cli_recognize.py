@@ -70,6 +70,16 @@ def test_strict_makes_a_failed_recognizer_a_failure(peer: Peer) -> None:
     assert _recognize("a.jpg", "--strict").exit_code == 0
 
 
+def test_who_was_left_out_says_why(peer: Peer) -> None:
+    """A recognizer that a policy left out shows the reason, and the title what that saved."""
+    skipped = pb.RecognizerResult(recognizer="svm", outcome=pb.OUTCOME_SKIPPED, status={"message": "Not asked: sure."})
+    peer.answer.results[1].CopyFrom(skipped)
+    peer.answer.saved_micro_usd = 1000
+    output = _recognize("a.jpg").stdout
+    assert "Not asked: sure." in output
+    assert "$0.001 saved" in output
+
+
 def test_names_cannot_control_the_terminal(peer: Peer) -> None:
     """Control characters and markup from a server are shown, not interpreted."""
     peer.answer.verdicts[0].display_name = "\x1b[31mEve[bold]"
@@ -152,9 +162,11 @@ def test_options_reach_the_server(peer: Peer) -> None:
     """Each option sets its field of the request."""
     options = "--recognizer svm --recognizer keras --feature Labels --feature text --max-labels 3 --min-score 0.5"
     boxes = "--face-box 0.25,0.5,0.125,0.25 --face-box 0,0,1,1"
-    assert _recognize("a.jpg", *options.split(), *boxes.split()).exit_code == 0
+    policy = "--policy first-confident --require svm --require region/keras"
+    assert _recognize("a.jpg", *options.split(), *boxes.split(), *policy.split()).exit_code == 0
     request = peer.requests[0]
     assert list(request.recognizers) == ["svm", "keras"]
+    assert (request.policy, list(request.required)) == (pb.POLICY_FIRST_CONFIDENT, ["svm", "region/keras"])
     assert list(request.features) == [pb.FEATURE_LABELS, pb.FEATURE_TEXT]
     assert (request.max_labels, request.min_score) == (3, 0.5)
     assert [(box.left, box.top, box.width, box.height) for box in request.face_boxes] == [
@@ -190,6 +202,7 @@ def test_jobs_limits_the_pictures_in_flight(peer: Peer) -> None:
         ("no", "no is not a file"),
         ("- -", "only once"),
         ("a.jpg --feature faecs", "choose from celebrities"),
+        ("a.jpg --policy best", "choose from all, first_confident, cascade"),
         ("a.jpg --max-labels -1", "--max-labels"),
         ("a.jpg --face-box 1,2,3", "--face-box"),
         ("a.jpg --face-box left,0,1,1", "--face-box"),

@@ -52,6 +52,20 @@ def test_a_busy_recognizer_was_not_asked() -> None:
     assert told == ("Busy, not asked", "It has too much to do right now: try again in a moment.")
 
 
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("Not asked: the results before it are sure.", ("Not needed", "The results before it are sure.")),
+        ("Not asked: keras says Non-Celebrity.", ("Not needed", "Keras says Non-Celebrity.")),
+        ("Cancelled: the results before it are sure.", ("Stopped", "The results before it are sure.")),
+        ("supports none of the requested features", ("Not asked", "It does none of what was asked for.")),
+    ],
+)
+def test_who_was_left_out_says_why(message: str, told: tuple[str, str]) -> None:
+    """A recognizer that a policy left out is told of with the policy's reason, any other as one that does nothing."""
+    assert words.failure(status_pb2.Status(message=message), pb.OUTCOME_SKIPPED) == told
+
+
 def test_a_failure_without_a_reason_is_told_by_its_code() -> None:
     """What gRPC itself reports, such as a gateway that is away, is told in words, too."""
     away = words.failure(status_pb2.Status(code=StatusCode.UNAVAILABLE.value[0], message="failed to connect"))
