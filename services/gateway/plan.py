@@ -3,11 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
+from services.gateway.backends import answer
 from services.gateway.backends.backend import RECOGNIZE_IMAGE, REMOVE_FACES, Backend, Method
+from services.gateway.cache.cache import Cache
+from services.gateway.cache.question import Question
 from services.gateway.config import Veto
 from services.gateway.policy.course import Member
 from services.gateway.policy.required import check_required, is_within
@@ -40,10 +44,32 @@ class BackendCall:
 
 
 @dataclass(frozen=True)
+class RecognitionCall(BackendCall):
+    """One recognizer's part of a recognition, whose answer may be there already."""
+
+    face_boxes: int
+    key: bytes | None
+    """See Question."""
+    cache: Cache
+
+    async def send(self, left: float = math.inf) -> pb.RecognizeImageResponse:
+        """Return the backend's response."""
+        timeout = min(self.timeout, left)
+        ask = partial(self._ask, timeout)
+        return await self.cache.answer(Question(self.backend, self.key, timeout, len(self.request), ask))
+
+    async def _ask(self, timeout: float) -> pb.RecognizeImageResponse:
+        response: pb.RecognizeImageResponse = await super().send(timeout)
+        for result in response.results:
+            answer.check_described(result, self.face_boxes)
+        return response
+
+
+@dataclass(frozen=True)
 class RecognitionPlan:
     """Who may be called for a picture."""
 
-    calls: Sequence[BackendCall]
+    calls: Sequence[RecognitionCall]
     """In the configured order."""
     members: Sequence[Member]
     """Of each call, what its policy has to know."""
@@ -52,7 +78,11 @@ class RecognitionPlan:
 
 
 def plan_recognition(
-    envelope: Envelope[pb.RecognizeImageRequest], backends: Mapping[str, Backend], hops: int, veto: Veto | None = None
+    envelope: Envelope[pb.RecognizeImageRequest],
+    backends: Mapping[str, Backend],
+    hops: int,
+    veto: Veto | None = None,
+    cache: Cache | None = None,
 ) -> RecognitionPlan:
     """Return a call for each recognizer that the request names.
 
@@ -66,10 +96,15 @@ def plan_recognition(
     if veto is not None and not is_asked(veto, request.policy, features_of(request), members):
         veto = None
     messages, calls = Messages(envelope, "image"), []
+    cache = cache or Cache()
+    keys = cache.keys(request, *envelope.pictures)
     for backend in chosen:
         options = request.recognizer_options.get(backend.name, pb.RecognizerOptions())
-        message = messages.around(_recognition(messages.rest, backend, veto))
-        calls.append(BackendCall(backend, RECOGNIZE_IMAGE, message, _timeout(backend, options), hops))
+        own = _recognition(messages.rest, backend, veto)
+        message, timeout = messages.around(own), _timeout(backend, options)
+        key = keys.of(own, backend.name, backend.config.target) if keys else None
+        boxes = len(request.face_boxes)
+        calls.append(RecognitionCall(backend, RECOGNIZE_IMAGE, message, timeout, hops, boxes, key, cache))
     return RecognitionPlan(calls, members, veto)
 
 

@@ -12,7 +12,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends import answer
 from services.gateway.backends.backend import bind_outcomes, check_answered, count, outcome_name
 from services.gateway.fusion.verdict import Rules, merge_labels, verdicts
-from services.gateway.plan import BackendCall, RecognitionPlan
+from services.gateway.plan import RecognitionCall, RecognitionPlan
 from services.gateway.policy import required, veto
 from services.gateway.policy.course import INCOMPLETE, Course, Step
 from services.gateway.policy.sure import Bar
@@ -46,7 +46,6 @@ class Recognition:
         self._gateway = gateway
         self._request_id = request.request_id
         self._max_labels = requests.max_labels_of(request)
-        self._face_boxes = len(request.face_boxes)
         self._features = frozenset(requests.features_of(request))
         self._required = tuple(request.required)
         self._rules = rules
@@ -146,27 +145,26 @@ class Recognition:
         bar = Bar(self._features, self._rules.confident_score, self._rules.confident_scores)
         return bar.is_reached(results, (await self._judged(results, results))[1])
 
-    async def _send(self, call: BackendCall, seconds: float) -> pb.RecognizeImageResponse:
+    async def _send(self, call: RecognitionCall, seconds: float) -> pb.RecognizeImageResponse:
         due = time.monotonic() + min(seconds, call.timeout)
-        response: pb.RecognizeImageResponse = await call.send(seconds)
+        response = await call.send(seconds)
         self._last = time.monotonic()
         is_late = any(result.outcome == pb.OUTCOME_TIMEOUT for result in response.results)
         if is_late and not response.gateway:  # and so is this, which is what the reserve is to cover
             self._last = min(self._last, due)
         return self._measured(call, response)
 
-    def _measured(self, call: BackendCall, response: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:
+    def _measured(self, call: RecognitionCall, response: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:
         """Return the response, measured: the metrics' names are the configuration's, never the request's."""
         name = call.backend.name
         seconds = self._waterfall.answered(response, self._asked[name])
-        for result in response.results:
-            answer.check_described(result, self._face_boxes)
+        for result in () if answer.is_recalled(response) else response.results:
             _seconds.labels(name, outcome_name(result.outcome)).observe(seconds, exemplar())
         if call.backend.is_paid:
             self._bill(call, response)
         return response
 
-    def _bill(self, call: BackendCall, response: pb.RecognizeImageResponse) -> None:
+    def _bill(self, call: RecognitionCall, response: pb.RecognizeImageResponse) -> None:
         """Note whether the call may have been billed; what was late may have been, whatever it says."""
         outcomes = {result.outcome for result in response.results}
         if pb.OUTCOME_TIMEOUT in outcomes and not response.gateway:
@@ -201,8 +199,10 @@ class Recognition:
         for verdict in merged.verdicts:
             _verdicts.labels(pb.VerdictState.Name(verdict.state).removeprefix("VERDICT_STATE_").lower()).inc()
         for result in results:
-            count(result.recognizer, result.outcome, result.status)
-        bind_contextvars(times=logged(merged))
+            if not result.from_cache:
+                count(result.recognizer, result.outcome, result.status)
+        recalled = [result.recognizer for result in results if result.from_cache]
+        bind_contextvars(times=logged(merged), **({"from_cache": recalled} if recalled else {}))
         bind_outcomes(results)
         if reasons := required.missing(self._required, results):
             raise required.failure(reasons, self._request_id)

@@ -16,6 +16,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends import answer
 from services.gateway.backends.backend import LIST_RECOGNIZERS, Backend, count, hops_of
 from services.gateway.backends.connection import Credentials, read_credentials
+from services.gateway.cache.cache import Cache
 from services.gateway.config import GatewayConfig, load_config
 from services.gateway.enrollment import EnrollmentGateway
 from services.gateway.fusion.calibration import Calibration, Table, read_table
@@ -57,6 +58,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
             config = self._file.value
         self._config = config
         self._table: Watched[Table] | None = None
+        self._cache = Cache()
         self._credentials: Credentials = {}
         self._backends: dict[str, Backend] = {}
         self._retiring: set[asyncio.Task[None]] = set()
@@ -80,6 +82,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
 
     async def close(self) -> None:
         """Close the connections."""
+        self._cache.close()
         self._retire(self._backends.values())
         await asyncio.gather(*self._retiring)
 
@@ -88,6 +91,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         self._table = self._table_of(config)
         self._credentials = read_credentials(config, self._credentials)
         self.bulkhead.limit = config.places
+        self._cache.resize(config.cache.mib, config.cache.ttl)
         known = self._backends
         backends = {
             name: known[name] if name in known and known[name].config == one else Backend(name, one, self._credentials)
@@ -192,7 +196,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         request.request_id = requests.request_id_of(request.request_id)
         bind_contextvars(request_id=request.request_id, bytes=sum(envelope.sizes))
         requests.check_request(request, self._s3_allowed, POLICIES, sizes=envelope.sizes)
-        plan = plan_recognition(envelope, self._backends, hops_of(context), self._config.veto)
+        plan = plan_recognition(envelope, self._backends, hops_of(context), self._config.veto, self._cache)
         return Recognition(self.name, request, plan, self._rules(), end)
 
 

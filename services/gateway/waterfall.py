@@ -46,7 +46,7 @@ class Waterfall:
         for result in response.results:
             start = asked - self._begin + _seconds(result.timings.start)
             _set(result.timings.start, start)
-            if not response.gateway and result.outcome not in _UNASKED:
+            if not (response.gateway or result.from_cache or result.outcome in _UNASKED):
                 _set(result.timings.network, max(0.0, seconds - told))
         return seconds
 

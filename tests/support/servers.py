@@ -20,7 +20,7 @@ from PIL import Image as Pillow
 
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
-from services.gateway.config import BackendConfig, GatewayConfig
+from services.gateway.config import BackendConfig, CacheConfig, GatewayConfig
 from services.gateway.fusion import verdict as fusion
 from services.gateway.servicer import Gateway
 from services.gateway.settings import GatewaySettings
@@ -43,6 +43,7 @@ from tests.support.processes import PATIENCE, free_port, metric, spawn, wait_unt
 Stub = recognizer_pb2_grpc.RecognizerServiceStub
 _IMPATIENT = tuple((f"grpc.{which}_reconnect_backoff_ms", 50) for which in ("initial", "min", "max"))
 _ESTABLISHED = "01"
+NO_CACHE = CacheConfig(mib=0)
 DEFAULT_FEATURES = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
 
 
@@ -271,13 +272,20 @@ if __name__ == "__main__":
 
 @asynccontextmanager
 async def gateway(
-    backends: Mapping[str, str | BackendConfig], name: str = "gateway", port: int = 0, **settings: object
+    backends: Mapping[str, str | BackendConfig],
+    name: str = "gateway",
+    port: int = 0,
+    cache: CacheConfig = NO_CACHE,
+    **settings: object,
 ) -> AsyncIterator[str]:
-    """Serve a gateway over the recognizers, given by target or configuration; yield the address."""
+    """Serve a gateway over the recognizers, given by target or configuration; yield the address.
+
+    By default it asks each time: tests send the same picture again and again.
+    """
     recognizers = {
         key: one if isinstance(one, BackendConfig) else BackendConfig(target=one) for key, one in backends.items()
     }
-    config = GatewayConfig(recognizers=recognizers)
+    config = GatewayConfig(recognizers=recognizers, cache=cache)
     async with served(Gateway(config, GatewaySettings(gateway_name=name)), port, **settings) as address:
         yield address
 

@@ -105,6 +105,11 @@ def fail(entry: Any, name: str, why: status_pb2.Status, outcome: pb.Outcome.Valu
         entry.cost_micro_usd = cost
 
 
+def is_recalled(response: pb.RecognizeImageResponse) -> bool:
+    """Return whether this gateway had the response already: then it took no time, and has no timings."""
+    return not response.HasField("timings") and any(result.from_cache for result in response.results)
+
+
 def check_described(result: pb.RecognizerResult, boxes: int) -> None:
     """Make the result fail if it looked for faces, but does not have one for each of so many given boxes."""
     looked = FACE_FEATURES.intersection(result.performed_features)

@@ -72,15 +72,19 @@ class Method:
     """Whether it counts as a call in flight. Listing does not, so that a busy recognizer is still listed."""
     is_free: bool = False
     """Whether it costs nothing, even of a recognizer whose calls cost money."""
+    changes_people: bool = False
+    """Whether it changes whom a recognizer knows."""
 
 
 RECOGNIZE_IMAGE = Method(f"/{RECOGNIZER_SERVICE}/RecognizeImage", pb.RecognizeImageResponse)
 LIST_RECOGNIZERS = Method(
     f"/{RECOGNIZER_SERVICE}/ListRecognizers", pb.ListRecognizersResponse, takes_place=False, is_free=True
 )
-ENROLL_FACES = Method(f"/{ENROLLMENT_SERVICE}/EnrollFaces", enrollment_pb2.EnrollFacesResponse)
-REMOVE_FACES = Method(f"/{ENROLLMENT_SERVICE}/RemoveFaces", enrollment_pb2.RemoveFacesResponse)
-REMOVE_PERSON = Method(f"/{ENROLLMENT_SERVICE}/RemovePerson", enrollment_pb2.RemovePersonResponse, is_free=True)
+ENROLL_FACES = Method(f"/{ENROLLMENT_SERVICE}/EnrollFaces", enrollment_pb2.EnrollFacesResponse, changes_people=True)
+REMOVE_FACES = Method(f"/{ENROLLMENT_SERVICE}/RemoveFaces", enrollment_pb2.RemoveFacesResponse, changes_people=True)
+REMOVE_PERSON = Method(
+    f"/{ENROLLMENT_SERVICE}/RemovePerson", enrollment_pb2.RemovePersonResponse, is_free=True, changes_people=True
+)
 LIST_PEOPLE = Method(f"/{ENROLLMENT_SERVICE}/ListPeople", enrollment_pb2.ListPeopleResponse, is_free=True)
 LIST_FACES = Method(f"/{ENROLLMENT_SERVICE}/ListFaces", enrollment_pb2.ListFacesResponse, is_free=True)
 
@@ -146,14 +150,14 @@ class Backend:
         return self._failure(method, why)
 
     async def _ask(self, method: Method, request: bytes, timeout: float, hops: int) -> Any:
-        self._last_call = time.monotonic()
-        end = self._last_call + timeout
+        begin = self._last_call = time.monotonic()
+        end = begin + timeout
         span, code = client_span(method.path, self.name), _Code.CANCELLED
         try:
             metadata = (*self._metadata(hops), *span.metadata)
             data = await self._connection.send(method.path, request, timeout, metadata)
             code = _Code.OK
-            return await answer.read(method.response, data, self.name)
+            return self._heard(await answer.read(method.response, data, self.name), begin)
         except grpc.aio.AioRpcError as exc:
             code = exc.code()
             return self._failure(method, await self._status(exc, end - time.monotonic()))
@@ -168,6 +172,14 @@ class Backend:
             return self._failure(method, status.make(_Code.INTERNAL, status.FOREIGN, message))
         finally:
             span.end(code)
+            if method.changes_people:
+                self.models.doubt()
+
+    def _heard(self, response: Any, begin: float) -> Any:
+        """Return the response to a call that began then; what it tells of its models is noted."""
+        if isinstance(response, pb.RecognizeImageResponse):
+            self.models.hear(response.results, begin)
+        return response
 
     async def close(self) -> None:
         """Close the connection once its calls have ended."""

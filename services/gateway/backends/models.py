@@ -55,11 +55,14 @@ class Models:
         self.told = Told()
         self._list = list_recognizers
         self._listed: Versions = {}
+        self._versions: Versions = {}
         self._answered: dict[str, tuple[str, str]] = {}
         """Models that answers named and lists have not, or not in this version."""
         self._time = 0.0
         """When it was last listed, on time.monotonic()'s clock."""
         self._doubt_time = -1.0
+        self.generation = 0
+        """How often there was doubt."""
         self._wake = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
@@ -91,13 +94,12 @@ class Models:
     @property
     def versions(self) -> Versions | None:
         """The models by what was told last, in a list or in an answer; None in `doubt`, until they are listed again."""
-        if self._doubt_time >= 0:
-            return None
-        return {name: self._version(name) for name in self._listed.keys() | self._answered.keys()}
+        return None if self._doubt_time >= 0 else self._versions
 
     def doubt(self) -> None:
         """Take what was told for outdated, and ask at once: somebody was enrolled or removed."""
         self._doubt_time = time.monotonic()
+        self.generation += 1
         self._wake.set()
 
     def hear(self, results: Iterable[pb.RecognizerResult], begin: float) -> None:
@@ -105,16 +107,23 @@ class Models:
         if begin < self._time:
             return
         for one in results:
-            model = (one.model.name, one.model.version)
-            if not one.model.name or model in self._listed.get(one.recognizer, ()):
-                self._answered.pop(one.recognizer, None)
-            elif one.recognizer in self._answered or len(self._answered) < _MAX_ANSWERED:
-                self._answered[one.recognizer] = model
+            name, model = one.recognizer, (one.model.name, one.model.version)
+            if not one.model.name or model in self._versions.get(name, ()):
+                continue
+            if name in self._answered or len(self._answered) < _MAX_ANSWERED:
+                self._answered[name] = model
+                self._settle()
 
-    def _version(self, recognizer: str) -> frozenset[tuple[str, str]]:
-        models = dict(self._listed.get(recognizer, ()))
-        models.update([self._answered[recognizer]] if recognizer in self._answered else ())
-        return frozenset(models.items())
+    def _settle(self) -> None:
+        """Make the versions of lists and answers; those that are as before stay the same objects."""
+        versions = dict(self._listed)
+        for name, model in self._answered.items():
+            others = (one for one in self._listed.get(name, ()) if one[0] != model[0])
+            versions[name] = frozenset((*others, model))
+        self._versions = {
+            name: models if (before := self._versions.get(name)) is None or before != models else before
+            for name, models in versions.items()
+        }
 
     async def _watch(self) -> None:
         pause = _SECONDS
@@ -142,6 +151,7 @@ class Models:
         }
         named = {(name, model) for name, models in self._listed.items() for model, _ in models}
         self._answered = {name: model for name, model in self._answered.items() if (name, model[0]) not in named}
+        self._settle()
         self._time = time.monotonic()
 
 

@@ -6,6 +6,7 @@ client. Places are for all: a request that arrives slowly gives its place up whe
 """
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -109,7 +110,7 @@ class Admission:
             self._leave(receipt)
             self._give_places()
 
-    def add(self, size: int, own: int) -> None:
+    def add(self, size: int, own: float) -> None:
         """Count bytes as held by a call that holds `own`. Raises Overloaded, unless no other call holds any."""
         if self._held > own and self._taken + size > self._max_bytes:
             raise Overloaded(
@@ -218,6 +219,15 @@ class Holding:
         self._admission.add(size, self.size)
         self.size += size
 
+    def take(self, size: int) -> None:
+        """Count bytes that another call held until now."""
+        self._admission.add(size, math.inf)
+        self.size += size
+
+    def apart(self) -> "Holding":
+        """Return what counts by itself, in a task that may outlive this call."""
+        return self._admission.holding()
+
 
 _holding: ContextVar[Holding | None] = ContextVar("holding", default=None)
 
@@ -227,6 +237,12 @@ def hold(size: int) -> None:
     holding = _holding.get()
     if holding is not None:
         holding.add(size)
+
+
+def apart() -> Holding | None:
+    """Return what a task may hold that outlives the current call; None where nothing is counted."""
+    holding = _holding.get()
+    return holding and holding.apart()
 
 
 def _urgency(age: float) -> float:

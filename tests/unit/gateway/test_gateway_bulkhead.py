@@ -207,7 +207,7 @@ async def test_the_limit_follows_the_file(tmp_path: Path) -> None:
     """A gateway takes as many calls as its file says, from the next one on; by default its largest recognizer's."""
     crowd, file, wake = Crowd(), tmp_path / "gateway.yaml", asyncio.Event()
     async with leaf(crowd.svm) as target:
-        entry = f"recognizers: {{svm: {{target: '{target}', max_in_flight: 2}}}}\n"
+        entry = f"cache: {{mib: 0}}\nrecognizers: {{svm: {{target: '{target}', max_in_flight: 2}}}}\n"
         file.write_text(f"max_in_flight: 1\n{entry}")
         async with gateway_of(file, wake) as client:
             await crowd.fill(client, 1)

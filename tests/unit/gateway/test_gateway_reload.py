@@ -44,7 +44,7 @@ class World:
         """Write the file with the entries; $NAME stands for a recognizer's address."""
         for name, address in self.addresses.items():
             text = text.replace(f"${name}", f"target: '{address}'")
-        self.file.write_text(f"recognizers: {{{text}}}\n")
+        self.file.write_text(f"cache: {{mib: 0}}\nrecognizers: {{{text}}}\n")
 
     async def reload(self, text: str) -> None:
         """Write the file, and wait until the gateway has read it."""

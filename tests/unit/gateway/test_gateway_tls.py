@@ -225,7 +225,7 @@ async def test_loses_no_call_while_its_token_is_replaced(tmp_path: Path) -> None
     callers.write_text(line("one", name="one") + line("two", name="two"))
     file, wake = tmp_path / "gateway.yaml", asyncio.Event()
     async with leaf(svm, callers=callers) as target:
-        file.write_text(f"recognizers: {{svm: {{target: '{target}', token_file: {token}}}}}")
+        file.write_text(f"cache: {{mib: 0}}\nrecognizers: {{svm: {{target: '{target}', token_file: {token}}}}}")
         async with gateway_of(file, wake) as client, load(client) as responses:
             await until(lambda: len(responses) > 20)
             token.write_text("two\n")
@@ -250,7 +250,9 @@ async def certified(
     file = own.chain.with_name("gateway.yaml")
     tls = f"{{ca: {ours.path}, cert: {own.chain}, key: {own.key}}}"
     async with leaf(svm, **serving(pair, ours.path)) as target:
-        file.write_text(f"tls: {tls}\nrecognizers: {{svm: {{target: '{target}'}}, twin: {{target: '{target}'}}}}")
+        file.write_text(
+            f"cache: {{mib: 0}}\ntls: {tls}\nrecognizers: {{svm: {{target: '{target}'}}, twin: {{target: '{target}'}}}}"
+        )
         async with gateway_of(file, wake) as client:
             yield client, target
 

@@ -52,7 +52,9 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with ExitStack() as stack:
         collector, otel = stack.enter_context(collecting())
         leaf = start(stack, folder / "leaf", **otel)
-        config.write_text(f"recognizers: {{near: {{target: '{leaf.address}'}}, gone: {{target: '{nobody()}'}}}}")
+        config.write_text(
+            f"cache: {{mib: 0}}\nrecognizers: {{near: {{target: '{leaf.address}'}}, gone: {{target: '{nobody()}'}}}}"
+        )
         own = {"module": "services.gateway", "MARQUEE_GATEWAY_CONFIG": str(config)}
         gateway = start(stack, folder / "gateway", **otel, **own, OTEL_SERVICE_NAME="mine")
         asyncio.run(leaf.serving())

@@ -1,0 +1,194 @@
+"""The gateway's memory for answers, and calls that several callers wait for."""
+
+import asyncio
+import time
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import cache
+
+from prometheus_client import Counter
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.gateway.backends.backend import Backend
+from services.gateway.backends.models import Versions
+from services.gateway.cache.memory import Memory
+from services.gateway.cache.question import Answer, Keys, Question
+from services.runtime.doors.caller import current
+from services.runtime.messages.envelope import Picture
+from services.runtime.server.admission import Holding, apart
+
+_LATE_SHARE, _LATE_SECONDS = 0.1, 0.25
+"""By how much a call may end before the time of one that joins it, of that time or in seconds."""
+_asked = Counter(
+    "marquee_cache_requests",
+    "Total questions to a recognizer by what became of them: hit, shared (another caller's call was under way), miss, "
+    "bypassed (no_cache, FACE_SEARCH, embeddings, or an S3 object without a version).",
+    ("recognizer", "outcome"),
+)
+_saved = Counter("marquee_cache_saved_dollars", "Total dollars that kept and shared answers saved.", ("recognizer",))
+
+
+@dataclass(eq=False)
+class _Flight:
+    """A call that is under way."""
+
+    end: float
+    """When it ends at the latest, on time.monotonic()'s clock."""
+    versions: Versions | None
+    generation: int
+    """Of the recognizer's models when it began."""
+    holding: Holding | None
+    """What it holds of its own: the call that began it may end before."""
+    task: asyncio.Task[Answer] = field(init=False)
+    waiting: int = 0
+    joined: int = 0
+    """How many have waited so far."""
+    is_billed: bool = False
+    """Whether somebody has been told what it cost."""
+
+
+class Cache:
+    """Answers to equal questions: from memory, or from one call that all wait for."""
+
+    def __init__(self) -> None:
+        self._memory = Memory()
+        self._flights: dict[tuple[bytes, str], _Flight] = {}
+        self._tasks: set[asyncio.Task[Answer]] = set()
+
+    def resize(self, mib: int, ttl: float) -> None:
+        """Keep so many MiB for so many seconds from now on; 0 MiB: ask each time."""
+        self._memory.resize(mib, ttl)
+
+    def close(self) -> None:
+        """Cancel the calls that nobody waits for."""
+        for task in self._tasks:
+            task.cancel()
+
+    def keys(self, request: pb.RecognizeImageRequest, picture: Picture | None = None) -> Keys | None:
+        """Return what makes the keys of a request's questions; None if this asks each time."""
+        return None if self._memory.is_off else Keys(request, picture)
+
+    async def answer(self, question: Question) -> Answer:
+        """Return the answer: a kept one, that of a call under way, or that of a new call."""
+        name, key = question.backend.name, question.key
+        if key is None:
+            _count(name, "bypassed")
+            return await question.ask()
+        versions = question.backend.models.versions
+        kept = None if versions is None else self._memory.get(key, versions)
+        if kept is not None:
+            _count(name, "hit")
+            return _told_saved(name, Answer.FromString(kept))
+        flight, is_new = self._flight(key, question)
+        _count(name, "miss" if is_new else "shared")
+        return await self._wait(flight, question, is_new=is_new)
+
+    def _flight(self, key: bytes, question: Question) -> tuple[_Flight, bool]:
+        """Return a call that is under way for the question, or a new one, and whether it is new."""
+        models, now = question.backend.models, time.monotonic()
+        own = (key, _payer(question.backend))
+        flight = self._flights.get(own)
+        late = max(_LATE_SHARE * question.timeout, _LATE_SECONDS)
+        if (
+            flight is not None
+            and flight.end >= now + question.timeout - late
+            and (flight.generation, flight.versions) == (models.generation, models.versions)
+        ):
+            return flight, False
+        flight = _Flight(now + question.timeout, models.versions, models.generation, apart())
+        self._flights[own] = flight
+        flight.task = asyncio.create_task(self._fly(flight, own, question))
+        self._tasks.add(flight.task)
+        flight.task.add_done_callback(self._tasks.discard)
+        return flight, True
+
+    async def _fly(self, flight: _Flight, own: tuple[bytes, str], question: Question) -> Answer:
+        """Ask, and keep the answer."""
+        try:
+            with flight.holding or nullcontext():
+                answer = await question.ask()
+            self._keep(own[0], flight, question.backend, answer)
+            return answer
+        finally:
+            if self._flights.get(own) is flight:
+                del self._flights[own]
+
+    async def _wait(self, flight: _Flight, question: Question, *, is_new: bool) -> Answer:
+        """Return the call's answer, or that it did not come in time. The call ends when nobody waits, if it is free."""
+        flight.waiting += 1
+        flight.joined += 1
+        task = flight.task
+        try:
+            async with asyncio.timeout(None if is_new else question.timeout):  # a new call has that timeout itself
+                answer = await asyncio.shield(task)
+        except TimeoutError:
+            return question.late()
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting and not task.done():
+                self._leave(flight, question)
+        answer = answer if flight.joined == 1 else _copy(answer)
+        if not flight.is_billed:
+            flight.is_billed = True
+            return answer
+        return _told_saved(question.backend.name, _free(answer))
+
+    def _leave(self, flight: _Flight, question: Question) -> None:
+        """End a call that nobody waits for any more, unless money may have been spent on its answer: that is kept."""
+        if not question.backend.is_paid:
+            flight.task.cancel()
+        elif flight.holding is not None:
+            flight.holding.take(question.size)
+
+    def _keep(self, key: bytes, flight: _Flight, backend: Backend, answer: Answer) -> None:
+        """Keep the answer if all of it is OK, and of the models that the recognizer told last."""
+        versions = backend.models.versions
+        if versions is None or flight.generation != backend.models.generation:
+            return
+        held = {}
+        for result in answer.results:
+            models = versions.get(result.recognizer, frozenset())
+            is_current = not result.model.name or (result.model.name, result.model.version) in models
+            if result.outcome != pb.OUTCOME_OK or result.from_cache or not is_current:
+                return
+            held[result.recognizer] = models
+        self._memory.put(key, _free(_copy(answer)).SerializeToString(), held)
+
+
+def _payer(backend: Backend) -> str:
+    """Return whose money a call may need: a caller with a limit of their own shares no call that costs any."""
+    caller = current()
+    return caller.name if backend.is_paid and caller.daily_micro_usd is not None else ""
+
+
+def _free(answer: Answer) -> Answer:
+    """Make the answer one that was not asked for: it cost nothing, and took no time."""
+    answer.saved_micro_usd += answer.cost_micro_usd
+    for name in ("request_id", "cost_micro_usd", "timings"):
+        answer.ClearField(name)
+    for result in answer.results:
+        result.ClearField("cost_micro_usd")
+        result.ClearField("timings")
+        result.from_cache = result.outcome == pb.OUTCOME_OK
+    return answer
+
+
+def _copy(answer: Answer) -> Answer:
+    copy = Answer()
+    copy.CopyFrom(answer)
+    return copy
+
+
+def _told_saved(recognizer: str, answer: Answer) -> Answer:
+    if answer.saved_micro_usd:
+        _saved.labels(recognizer).inc(answer.saved_micro_usd / 1e6)
+    return answer
+
+
+def _count(recognizer: str, outcome: str) -> None:
+    _counter(recognizer, outcome).inc()
+
+
+@cache
+def _counter(recognizer: str, outcome: str) -> Counter:
+    return _asked.labels(recognizer, outcome)

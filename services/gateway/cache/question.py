@@ -1,0 +1,78 @@
+"""What a recognizer is asked, and what tells it apart from other questions, whose answers may differ."""
+
+import hashlib
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from marquee.v1 import recognizer_pb2 as pb
+from services.gateway.backends.backend import RECOGNIZE_IMAGE, Backend
+from services.runtime import requests
+from services.runtime.messages.envelope import Picture
+
+Answer: TypeAlias = pb.RecognizeImageResponse
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a recognizer is asked, and how."""
+
+    backend: Backend
+    key: bytes | None
+    """What tells it apart from others; None if its answer must not be kept."""
+    timeout: float
+    size: int
+    """Bytes of its request."""
+    ask: Callable[[], Coroutine[Any, Any, Answer]]
+    """Asks the recognizer. Never raises because of it."""
+
+    def late(self) -> Answer:
+        """Return the answer of a recognizer that did not give one in time."""
+        answer: Answer = self.backend.late(RECOGNIZE_IMAGE)
+        return answer
+
+
+class Keys:
+    """Keys of what one request asks of recognizers. Pure."""
+
+    def __init__(self, request: pb.RecognizeImageRequest, picture: Picture | None) -> None:
+        self._picture = _digest(request.image, picture) if _is_kept(request) else b""
+
+    def of(self, asked: pb.RecognizeImageRequest, *whom: str) -> bytes | None:
+        """Return the key of what is asked of a recognizer, who is told apart by these words; None if nothing is kept.
+
+        Whatever else the request says is in it, also what this gateway does not know.
+        """
+        if not self._picture:
+            return None
+        own = pb.RecognizeImageRequest()
+        own.CopyFrom(asked)
+        own.ClearField("request_id")
+        own.ClearField("image")  # its digest stands for it
+        own.features[:] = sorted(requests.features_of(asked))
+        own.max_labels = requests.max_labels_of(asked)
+        return _hash(self._picture, own.SerializeToString(deterministic=True), *(word.encode() for word in whom))
+
+
+def _is_kept(request: pb.RecognizeImageRequest) -> bool:
+    """Return whether answers may be kept: collections change unseen, and embeddings are nobody's to keep."""
+    is_personal = request.include_embeddings or pb.FEATURE_FACE_SEARCH in request.features
+    return not (request.no_cache or is_personal)
+
+
+def _digest(image: pb.Image, picture: Picture | None) -> bytes:
+    """Return what stands for the picture; nothing for an S3 object without a version, which may change."""
+    if picture is not None and picture.content is not None:
+        return hashlib.sha256(picture.content).digest()
+    if not image.s3_object.version_id:
+        return b""
+    return _hash(image.s3_object.SerializeToString(deterministic=True))
+
+
+def _hash(*parts: bytes) -> bytes:
+    """Return a digest of the parts that none others have, also none that only begin and end elsewhere."""
+    whole = hashlib.sha256()
+    for part in parts:
+        whole.update(len(part).to_bytes(8))
+        whole.update(part)
+    return whole.digest()
