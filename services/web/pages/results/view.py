@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from google.protobuf.duration_pb2 import Duration
 from google.rpc import status_pb2
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.web.pages import words
 from services.web.pages.results import faces as people
-from services.web.pages.results import findings
+from services.web.pages.results import findings, timings
 from services.web.pages.results.faces import Face
 from services.web.pages.results.findings import Finding
+from services.web.pages.results.timings import Part
 from services.web.pages.words import Words, clean, percent
 
 SLOW_SECONDS = 3.0
@@ -28,7 +28,6 @@ _ENDING = re.compile(r"\.\w{1,5}$")
 _NO_NAME = re.compile(r"[^\w.()-]+")
 """What is not in names of files."""
 _MOST_STEM = 80
-_NANOS = 1e9
 
 
 @dataclass(frozen=True)
@@ -91,6 +90,8 @@ class Result:
     time: str = ""
     cost: str = ""
     saved: str = ""
+    parts: Sequence[Part] = ()
+    """Where the time went, once the answer is whole."""
     size: tuple[int, int] = (0, 0)
     """Of the upright picture, in pixels."""
 
@@ -169,9 +170,10 @@ def result(  # noqa: PLR0913 - all that a picture's state depends on
         problem=None if failed is None else words.failure(failed),
         detail="" if failed is None else clean(failed.message),
         announcements=list(_announcements(answer, headline, failed, is_done=is_done)),
-        time=words.duration(_seconds(answer.timings.total)) if is_done else "",
+        time=words.duration(timings.seconds(answer.timings.total)) if is_done else "",
         cost=words.dollars(answer.cost_micro_usd) if answer.cost_micro_usd else "Free" if is_done else "",
         saved=words.dollars(answer.saved_micro_usd) if answer.saved_micro_usd else "",
+        parts=timings.parts(answer) if is_done else (),
         size=(answer.image.width, answer.image.height),
     )
 
@@ -206,7 +208,8 @@ def _awaited(one: pb.Recognizer, outcome: str) -> Card:
 def _card(found: pb.RecognizerResult, ids: Mapping[tuple[str, bytes], str], listed: pb.Recognizer) -> Card:
     has_failed = found.outcome not in {pb.OUTCOME_OK, pb.OUTCOME_PARTIAL}
     failure = words.failure(found.status, found.outcome) if has_failed else None
-    spent = _seconds(found.timings.queue) + _seconds(found.timings.network) + _seconds(found.timings.recognizer)
+    times = found.timings
+    spent = sum(map(timings.seconds, (times.queue, times.network, times.recognizer)))
     return Card(
         clean(found.recognizer),
         state=pb.Outcome.Name(found.outcome).removeprefix("OUTCOME_").lower(),
@@ -330,7 +333,3 @@ def _told(one: Finding) -> str:
     if one.is_sure:
         return f"{one.name} {one.percent}"
     return f"perhaps {one.name} {one.percent}" if one.score and one.name not in {"Unknown face", "A face"} else one.name
-
-
-def _seconds(duration: Duration) -> float:
-    return float(duration.seconds + duration.nanos / _NANOS)
