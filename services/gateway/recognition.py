@@ -31,6 +31,11 @@ _seconds = Histogram(
     ("recognizer", "outcome"),
     buckets=BUCKETS,
 )
+_saved = Counter(
+    "marquee_policy_saved_dollars",
+    "Total dollars that calls which a policy did not make would have cost, by recognizer.",
+    ("recognizer",),
+)
 _verdicts = Counter("marquee_verdicts", "Total verdicts by state.", ("state",))
 
 
@@ -179,6 +184,7 @@ class Recognition:
         self.may_be_billed |= is_sent and backend.is_paid
         result = pb.RecognizerResult(recognizer=name, outcome=pb.OUTCOME_SKIPPED, status={"message": reason})
         if not is_sent:
+            _saved.labels(name).inc(price / 1e6)
             return pb.RecognizeImageResponse(results=[result], saved_micro_usd=price)
         result.cost_micro_usd = price
         return pb.RecognizeImageResponse(results=[result], cost_micro_usd=price)

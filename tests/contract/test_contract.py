@@ -261,6 +261,7 @@ BAD = {
     "a PNG bomb": (request(png_bomb()), "INVALID_ARGUMENT", "IMAGE_TOO_LARGE"),
     "15 MiB and a byte": (request(b"\xff" * (15 * MIB + 1)), "INVALID_ARGUMENT", "IMAGE_TOO_LARGE"),
     "an unknown recognizer": (request(b"x", recognizers=["nobody"]), "INVALID_ARGUMENT", "UNKNOWN_RECOGNIZER"),
+    "an unknown required one": (request(b"x", required=["nobody"]), "INVALID_ARGUMENT", "UNKNOWN_RECOGNIZER"),
     "negative max_labels": (request(b"x", max_labels=-1), "INVALID_ARGUMENT", "INVALID_REQUEST"),
     "min_score over 1": (request(b"x", min_score=1.5), "INVALID_ARGUMENT", "INVALID_REQUEST"),
     "an unspecified feature": (request(b"x", features=[pb.FEATURE_UNSPECIFIED]), "INVALID_ARGUMENT", "INVALID_REQUEST"),

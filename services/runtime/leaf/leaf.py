@@ -123,6 +123,7 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
             raise NotReady(f"{self._recognizer.name} is still loading its model. Try again in a moment.")
         requests.check_request(request, self._s3_allowed)
         requests.check_names(request.recognizers, (self._recognizer.name,))
+        requests.check_names(request.required, (self._recognizer.name,), "required")
         requests.check_names(tuple(request.recognizer_options), (self._recognizer.name,), "recognizer_options")
 
     def _timeout(self, request: pb.RecognizeImageRequest, context: Context) -> float:

@@ -4,6 +4,7 @@ import asyncio
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import Throttled
@@ -12,6 +13,10 @@ from tests.support.servers import LEFT, Scripted, face, outcomes, until
 
 POLICIES = ("ALL", "FIRST_CONFIDENT", "CASCADE")
 VETO = {"recognizer": "keras", "label": "Non-Celebrity"}
+
+
+def saved_dollars(name: str) -> float:
+    return REGISTRY.get_sample_value("marquee_policy_saved_dollars_total", {"recognizer": name}) or 0
 
 
 def message_of(response: pb.RecognizeImageResponse, name: str) -> str:
@@ -49,11 +54,13 @@ async def test_first_confident_waits_for_nobody_else() -> None:
 async def test_a_cascade_ends_when_it_is_sure() -> None:
     """CASCADE asks nobody after a sure answer; those are SKIPPED, cost nothing, and their price was saved."""
     paid = knowing("aws", price=PRICE)
+    before = saved_dollars("aws")
     async with policy_client(knowing("svm"), paid) as client:
         response = await client.RecognizeImage(asking("CASCADE"))
     assert outcomes(response) == {"svm": "OK", "aws": "SKIPPED"}
     assert message_of(response, "aws") == "Not asked: the results before it are sure."
     assert (response.cost_micro_usd, response.saved_micro_usd, paid.calls) == (0, PRICE, [])
+    assert saved_dollars("aws") - before == pytest.approx(PRICE / 1e6)
 
 
 @pytest.mark.parametrize(
