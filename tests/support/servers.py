@@ -194,7 +194,7 @@ async def served(
     finally:
         if watching:
             watching.cancel()
-        await server.stop(0)
+        await interceptor.stop(server, 0)
         await service.close()
 
 

@@ -1,13 +1,13 @@
 """What every call of a server has: a deadline, admission, a status for its errors, metrics and one log line."""
 
 import asyncio
+import math
 import time
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, TypeAlias, cast
 from urllib.parse import unquote
 
@@ -41,6 +41,8 @@ _refused = Counter(
 _FAREWELL_SECONDS = 1.0
 _CLOCK_SECONDS = 0.05
 """A caller's time is up before it is here: it does not count the way of the request."""
+_HASTY_SECONDS = 0.1
+"""Who gives a call less time than this is late by their own fault: no recognizer promises to be that quick."""
 _NO_METHOD = status_pb2.Status(code=status.number(grpc.StatusCode.UNIMPLEMENTED), message="Method not found!")
 _INTERNET = frozenset({"ipv4", "ipv6"})
 _FORWARDED_KEY, _MAX_FORWARDED = "x-forwarded-for", 500
@@ -105,7 +107,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             REFLECTION: Admission(MAX_MESSAGE_BYTES, places=1),
             "": Admission(max_bytes),
         }
-        self._wrap = cache(self._wrapped)
+        self._end = math.inf
+        self._handlers: dict[str, Handler] = {}
         self._unknown: Handler = grpc.stream_stream_rpc_method_handler(_refuse_unknown)
 
     async def intercept_service(
@@ -114,9 +117,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> "Handler | None":
         """Return the method's handler, wrapped."""
-        handler = await continuation(handler_call_details)
-        method = Method.of(handler_call_details.method, handler)
-        return self._unknown if handler is None else self._wrap(handler, method)
+        path = handler_call_details.method
+        if path not in self._handlers:
+            handler = await continuation(handler_call_details)
+            if handler is None:
+                return self._unknown
+            self._handlers[path] = self._wrapped(handler, Method.of(path, handler))
+        return self._handlers[path]
 
     def _wrapped(self, handler: Handler, method: Method) -> Handler:
         admission = next(each for prefix, each in self._admissions.items() if method.service.startswith(prefix))
@@ -137,24 +144,63 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         make = getattr(grpc, f"stream_{kinds[1]}_rpc_method_handler")
         return cast("Handler", make(run, None, handler.response_serializer))
 
+    async def stop(self, server: grpc.aio.Server, seconds: float) -> None:
+        """Stop the server; that calls which outlast so many seconds are cut off is its own fault."""
+        self._end = time.monotonic() + seconds
+        await server.stop(seconds)
+
     def _observing(self, method: Method, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        is_endless = method.is_quiet and "stream" in method.type
+
         async def run(messages: AsyncIterator[bytes], context: Context) -> Any:
+            observation = _Observation(method, context)
             try:
-                async with _observed(method, context), _timed(method, context):
-                    with _audited(method):
-                        await self._door.admit(method.path, context)
-                        return await call(messages, context)
+                if is_endless:
+                    return await self._admitted(method, call, messages, context)
+                async with within(time.monotonic() + seconds_left(context), method.name):
+                    return await self._admitted(method, call, messages, context)
             except grpc.aio.AbortError as aborted:
+                observation.aborted()
                 raise _stripped(aborted) from None
+            except (asyncio.CancelledError, GeneratorExit):
+                observation.cancelled(is_cut=time.monotonic() > self._end - _CLOCK_SECONDS)
+                raise
+            except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets a status
+                await _abort(context, observation.failed(exc))
+            finally:
+                observation.end()
 
         return run
+
+    async def _admitted(
+        self, method: Method, call: Callable[..., Awaitable[Any]], messages: AsyncIterator[bytes], context: Context
+    ) -> Any:
+        """Answer the call if its caller may make it; if not, count that, and record what would be wrong later, too."""
+        try:
+            await self._door.admit(method.path, context)
+            return await call(messages, context)
+        except (Unauthenticated, Forbidden, RateExceeded) as exc:
+            reason = status.TABLE[type(exc)][1]
+            _refused.labels(method.name, reason).inc()
+            if not isinstance(exc, RateExceeded):
+                audit.refusal(method.name, reason, exc.message)
+            raise
 
 
 async def _refuse_unknown(messages: AsyncIterator[bytes], context: Context) -> None:
     """End a call of a method that there is not, as gRPC itself does, but with a line in the log."""
     del messages
-    async with _observed(Method.of("", None), context):
+    observation = _Observation(Method.of("", None), context)
+    try:
         await _abort(context, _NO_METHOD)
+    except grpc.aio.AbortError:
+        observation.aborted()
+        raise
+    except (asyncio.CancelledError, GeneratorExit):
+        observation.cancelled(is_cut=False)
+        raise
+    finally:
+        observation.end()
 
 
 @dataclass(frozen=True)
@@ -202,19 +248,6 @@ def _bind_request_id(request: Any) -> None:
         bind_contextvars(request_id=requests.request_id_of(request_id))
 
 
-@contextmanager
-def _audited(method: Method) -> Iterator[None]:
-    """Count a call that its caller may not make, and record it, unless they may make it a moment later."""
-    try:
-        yield
-    except (Unauthenticated, Forbidden, RateExceeded) as exc:
-        reason = status.TABLE[type(exc)][1]
-        _refused.labels(method.name, reason).inc()
-        if not isinstance(exc, RateExceeded):
-            audit.refusal(method.name, reason, exc.message)
-        raise
-
-
 async def _answer(response: Awaitable[Any], context: Context) -> Any:
     del context
     return await response
@@ -257,57 +290,69 @@ def _parser(deserialize: Any, behavior: Callable[..., Any]) -> Callable[[bytes],
     return parse
 
 
-@asynccontextmanager
-async def _timed(method: Method, context: Context) -> AsyncIterator[None]:
-    """End the call at its deadline, streams of health and reflection excepted."""
-    if method.is_quiet and "stream" in method.type:
-        yield
-        return
-    async with within(time.monotonic() + seconds_left(context), method.name):
-        yield
-
-
 def _stripped(aborted: grpc.aio.AbortError) -> grpc.aio.AbortError:
     """Return the error without frames and causes: gRPC keeps it until the next garbage collection, and the request."""
     aborted.__context__ = None
     return aborted.with_traceback(None)
 
 
-@asynccontextmanager
-async def _observed(method: Method, context: Context) -> AsyncIterator[None]:
-    # The outcome comes from the exception: context.code() is None for OK, crash and cancel alike.
-    clear_contextvars()
-    bind_contextvars(caller=None, **_origin(context))
-    polled = method.name == "ListRecognizers" and is_poll(context)
-    span = Span() if method.is_quiet or polled else server_span(method.path, context.invocation_metadata() or ())
-    if span.trace_id:
-        bind_contextvars(trace_id=span.trace_id)
-    if not polled:
-        method.begin()
-    _begin.set(begin := time.perf_counter())
-    code = grpc.StatusCode.OK
-    fault: status.Fault | None = None
-    try:
-        yield
-    except grpc.aio.AbortError:
-        code = cast("grpc.StatusCode | None", context.code()) or grpc.StatusCode.UNKNOWN
-        raise
-    except (asyncio.CancelledError, GeneratorExit):
-        is_late = seconds_left(context) < _CLOCK_SECONDS
-        code = grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
-        raise
-    except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets a status
+class _Observation:
+    """What metrics, traces and the log tell of a call, from its beginning on.
+
+    The outcome comes from the exception: context.code() is None for OK, crash and cancel alike.
+    """
+
+    def __init__(self, method: Method, context: Context) -> None:
+        clear_contextvars()
+        bind_contextvars(caller=None, **_origin(context))
+        self._method = method
+        self._context = context
+        self._is_poll = method.name == _LISTING and is_poll(context)
+        is_quiet = method.is_quiet or self._is_poll
+        self._span = Span() if is_quiet else server_span(method.path, context.invocation_metadata() or ())
+        if self._span.trace_id:
+            bind_contextvars(trace_id=self._span.trace_id)
+        if not self._is_poll:
+            method.begin()
+        self._is_hasty = seconds_left(context) < _HASTY_SECONDS
+        self._begin = time.perf_counter()
+        _begin.set(self._begin)
+        self._code = grpc.StatusCode.OK
+        self._fault: status.Fault | None = None
+
+    def aborted(self) -> None:
+        """Take the code that the call was ended with."""
+        self._code = cast("grpc.StatusCode | None", self._context.code()) or grpc.StatusCode.UNKNOWN
+
+    def cancelled(self, *, is_cut: bool) -> None:
+        """Tell whether the caller's time was up, the server stopped, or the caller went."""
+        if seconds_left(self._context) < _CLOCK_SECONDS:
+            self._code = grpc.StatusCode.DEADLINE_EXCEEDED
+        elif is_cut:
+            self._code = grpc.StatusCode.UNAVAILABLE  # as gRPC says it to the caller
+            bind_contextvars(error="The server stopped before the call had ended.")
+        else:
+            self._code = grpc.StatusCode.CANCELLED
+
+    def failed(self, exc: Exception) -> status_pb2.Status:
+        """Return the status that the call ends with, and let go of what the exception holds."""
         answer = _status_of(exc)
-        code, fault = status.code_of(answer), status.fault_of(answer)
+        self._code, self._fault = status.code_of(answer), status.fault_of(answer)
         traceback.clear_frames(exc.__traceback__)  # they hold the request
         exc.__traceback__ = None  # they hold the exception, too: a cycle, and its causes have the picture
-        await _abort(context, answer)
-    finally:
-        seconds = time.perf_counter() - begin
-        if not polled:
-            method.end(code, seconds, fault)
-        span.end(code)
-        _log(method, code, seconds, is_quiet=method.is_quiet or polled)
+        return answer
+
+    def end(self) -> None:
+        """Tell of the call."""
+        seconds = time.perf_counter() - self._begin
+        if self._is_hasty and self._code is grpc.StatusCode.DEADLINE_EXCEEDED:
+            self._fault = "caller"
+        if not self._is_poll:
+            self._method.end(self._code, seconds, self._fault)
+        self._span.end(self._code)
+        log = logger.debug if self._method.is_quiet or self._is_poll else logger.info
+        service, name = self._method.service, self._method.name
+        log("call", service=service, method=name, code=self._code.name, ms=round(seconds * 1000, 2))
 
 
 def _origin(context: Context) -> dict[str, str]:
@@ -323,10 +368,13 @@ def _origin(context: Context) -> dict[str, str]:
 
 async def _abort(context: Context, answer: status_pb2.Status) -> None:
     details = ((status.DETAILS_KEY, answer.SerializeToString()),) if answer.details else ()  # else gRPC says it all
-    with _listening():
-        async with asyncio.timeout(_FAREWELL_SECONDS):
-            trailers = tuple(context.trailing_metadata() or ())  # which gRPC would leave out otherwise
-            await context.abort(status.code_of(answer), answer.message, (*trailers, *details))
+    trailers = tuple(context.trailing_metadata() or ())  # which gRPC would leave out otherwise
+    try:
+        with _listening():
+            async with asyncio.timeout(_FAREWELL_SECONDS):
+                await context.abort(status.code_of(answer), answer.message, (*trailers, *details))
+    except grpc.aio.AbortError as aborted:
+        raise _stripped(aborted) from None
 
 
 def _status_of(exc: Exception) -> status_pb2.Status:
@@ -339,8 +387,3 @@ def _status_of(exc: Exception) -> status_pb2.Status:
         logger.error("unforeseen", exc_info=exc)
     bind_contextvars(reason=status.reason_of(answer), error=answer.message)
     return answer
-
-
-def _log(method: Method, code: grpc.StatusCode, seconds: float, *, is_quiet: bool) -> None:
-    log = logger.debug if is_quiet else logger.info
-    log("call", service=method.service, method=method.name, code=code.name, ms=round(seconds * 1000, 2))

@@ -1,8 +1,8 @@
 """Prometheus metrics of every server."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -91,14 +91,26 @@ class Method:
     def begin(self) -> None:
         """Count the start of a call."""
         _failures(self.name)
-        _started.labels(self.type, self.service, self.name).inc()
+        self._started.inc()
 
     def end(self, code: grpc.StatusCode, seconds: float, fault: status.Fault | None = None) -> None:
         """Count the end of a call; the code says whose fault a failure is unless `fault` does."""
         if code is not grpc.StatusCode.OK:
             _failures(self.name)[fault or status.fault_of(status_pb2.Status(code=status.number(code)))].inc()
-        _handled.labels(self.type, self.service, self.name, code_name(code)).inc()
-        _seconds.labels(self.type, self.service, self.name).observe(seconds, exemplar())
+        self._handled(code).inc()
+        self._seconds.observe(seconds, exemplar())
+
+    @cached_property
+    def _started(self) -> Counter:
+        return _started.labels(self.type, self.service, self.name)
+
+    @cached_property
+    def _seconds(self) -> Histogram:
+        return _seconds.labels(self.type, self.service, self.name)
+
+    @cached_property
+    def _handled(self) -> Callable[[grpc.StatusCode], Counter]:
+        return cache(lambda code: _handled.labels(self.type, self.service, self.name, code_name(code)))
 
 
 @cache

@@ -112,7 +112,7 @@ async def _serve(service: Service, settings: Settings) -> None:
     finally:
         watching.cancel()
         checks.close()
-        await server.stop(settings.drain_seconds)
+        await interceptor.stop(server, settings.drain_seconds)
         await probes.stop(None)
         await service.close()
     logger.info("stopped")

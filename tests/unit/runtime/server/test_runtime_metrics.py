@@ -3,6 +3,7 @@
 import asyncio
 import urllib.request
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import grpc
@@ -10,6 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
+from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 from services.runtime.errors import BudgetExhausted, ObjectNotFound, Overloaded
 from services.runtime.server import metrics
@@ -119,6 +121,33 @@ async def test_counts_calls_past_their_deadline() -> None:
         with pytest.raises(grpc.aio.AioRpcError):
             await client.RecognizeImage(request(), timeout=3)
         await until(lambda: late() == 1)
+
+
+@pytest.mark.parametrize(("seconds", "fault"), [(0.05, "caller"), (0.5, "server")])
+async def test_hasty_callers_are_late_by_their_own_fault(seconds: float, fault: str) -> None:
+    """Who gives a call less than a tenth of a second is not kept waiting by the server."""
+    faults = Counted("marquee_failed_calls_total", grpc_method="RecognizeImage", fault=fault)
+    async with leaf(Scripted(seconds=300)) as address, stub(address) as client:
+        await client.ListRecognizers(pb.ListRecognizersRequest(), wait_for_ready=True)
+        with pytest.raises(grpc.aio.AioRpcError) as late:
+            await client.RecognizeImage(request(), timeout=seconds)
+        await until(lambda: faults() == 1)
+    assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+async def test_counts_calls_that_it_cuts_off() -> None:
+    """A call that a stopping server cuts off is counted as what its caller gets, and as the server's doing."""
+    faults = Counted("marquee_failed_calls_total", grpc_method="RecognizeImage", fault="server")
+    cut, recognizer = handled("Unavailable"), Scripted(seconds=300)
+    async with AsyncExitStack() as life:
+        async with leaf(recognizer) as address:
+            client = await life.enter_async_context(stub(address))
+            call = client.RecognizeImage(request())
+            await until(lambda: recognizer.calls)
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await call
+        await until(lambda: (cut(), faults()) == (1, 1))
+    assert ended.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_counts_streams() -> None:
