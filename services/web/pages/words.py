@@ -221,7 +221,13 @@ def name_of(verdict: pb.Verdict) -> str:
 
 def agreeing(verdict: pb.Verdict) -> list[pb.Support]:
     """Return the support that is for the verdict's person. Of an evidence group some may name another, uncounted."""
-    return [one for one in verdict.support if key(one.candidate.display_name) == key(verdict.display_name)]
+    return [one for one in verdict.support if is_person(one.candidate, verdict)]
+
+
+def is_person(candidate: pb.Candidate, verdict: pb.Verdict) -> bool:
+    """Return whether the candidate is the verdict's person."""
+    has_id = verdict.person_id != "" and candidate.person_id == verdict.person_id
+    return has_id or key(candidate.display_name) == key(verdict.display_name)
 
 
 def key(name: str) -> str:
@@ -233,13 +239,23 @@ def key(name: str) -> str:
 def reasoning(verdict: pb.Verdict) -> str:
     """Return in a sentence or two what a verdict rests on."""
     who = [clean(one.recognizer) for one in agreeing(verdict)]
+    said = listed(
+        [f"{clean(one.recognizer)} says {clean(one.candidate.display_name)} ({percent(one.candidate.score)})"
+         for one in verdict.support]
+    )  # fmt: skip
     match verdict.state:
         case pb.VERDICT_STATE_NO_FACE:
             return "Nobody found a face in this picture."
         case pb.VERDICT_STATE_DISAGREE:
-            said = [f"{clean(s.recognizer)} says {clean(s.candidate.display_name)} ({percent(s.candidate.score)})"
-                    for s in verdict.support]  # fmt: skip
-            return f"They disagree: {listed(said)}."
+            return f"They disagree: {said}."
+        case pb.VERDICT_STATE_UNKNOWN if said:
+            is_calibrated = verdict.basis == pb.VERDICT_BASIS_CALIBRATED
+            why = (
+                ": that is too little evidence, or the name of another face"
+                if is_calibrated
+                else ", who is named for another face"
+            )
+            return f"{said}{why}."
         case pb.VERDICT_STATE_UNKNOWN:
             return "There is a face, and nobody knows it well enough to name it."
         case _ if len(who) > 1:

@@ -32,6 +32,7 @@ STANCES = {
     "agrees": "Agrees",
     "disagrees": "Says otherwise",
     "unsure": "Not sure",
+    "uncounted": "Names somebody, which does not count here",
     "unknown": "Does not know this face",
     "unnamed": "Sees the face, names nobody",
     "unseen": "Did not find this face",
@@ -252,7 +253,9 @@ def _stance(verdict: pb.Verdict, face: pb.Face, result: pb.RecognizerResult) -> 
         return "unknown" if names_faces(result) else "unnamed"
     if not findings.is_sure(best, result.model):
         return "unsure"
-    return "agrees" if key(best.display_name) == key(verdict.display_name) else "disagrees"
+    if verdict.state == pb.VERDICT_STATE_UNKNOWN:
+        return "uncounted"
+    return "agrees" if words.is_person(best, verdict) else "disagrees"
 
 
 def _facts(face: pb.Face) -> Iterator[tuple[str, str]]:

@@ -98,6 +98,15 @@ def test_the_headline_says_who_is_in_the_picture(verdicts: list[pb.Verdict], hea
         (TORN, "They disagree: svm says Raj (93 %) and rekognition says Nina (88 %)."),
         (STRANGER, "There is a face, and nobody knows it well enough to name it."),
         (NOBODY, "Nobody found a face in this picture."),
+        (verdict("UNKNOWN", ("svm", "Raj", 0.9)), "svm says Raj (90 %), who is named for another face."),
+        (
+            pb.Verdict(
+                state=pb.VERDICT_STATE_UNKNOWN,
+                basis=pb.VERDICT_BASIS_CALIBRATED,
+                support=verdict("UNKNOWN", ("svm", "Raj", 0.5)).support,
+            ),
+            "svm says Raj (50 %): that is too little evidence, or the name of another face.",
+        ),
         (
             verdict("IDENTIFIED", ("svm", "Raj", 0.9), ("aws", "Raj", 0.8), groups=("net", "net")),
             "svm and aws agree. They look through the same network, so they count as one.",

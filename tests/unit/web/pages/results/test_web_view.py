@@ -139,6 +139,13 @@ def test_a_disagreement_names_all_and_says_who_says_what() -> None:
     assert [opinion.stance for opinion in one.opinions] == ["disagrees", "disagrees"]
 
 
+def test_a_name_that_is_another_faces_says_so() -> None:
+    """Of two faces with one name the weaker has no name, and its details say who named it in vain."""
+    weaker = shown(result("svm", face(LEFT, "Raj", 0.6), face(RIGHT, "Raj", 0.9))).faces[0]
+    assert (weaker.label, weaker.reasoning) == ("Unknown face", "svm says Raj (60 %), who is named for another face.")
+    assert [opinion.stance for opinion in weaker.opinions] == ["uncounted"]
+
+
 def test_a_candidate_that_is_not_sure_is_told_as_perhaps() -> None:
     """A score under the model's identify_score names nobody, and is an opinion all the same."""
     unsure = result("svm", face(LEFT, "Raj", 0.3), model=pb.Model(identify_score=0.5))
