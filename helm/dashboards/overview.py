@@ -249,6 +249,16 @@ def _answers(page: Dashboard) -> Dashboard:
     states = coloured(stacked("Verdicts", "Faces by verdict.", "suffix:faces/s", {"{{state}}": verdicts}), _STATES)
     hourly = stacked("Dollars per hour", "Rekognition's, by operation.", "currencyUSD", {"{{api}}": dollars})
     today = lines("Dollars today", "Since midnight UTC, and the cap.", "currencyUSD", {"spent": TODAY})
+    policies = f"sum by (policy) (rate(marquee_policy_calls_total{{{HERE}}}{RATE}))"
+    saved = f"3600 * sum(rate(marquee_saved_dollars_total{{{HERE}}}{RATE}))"
+    chosen = stacked("Policies", "Calls by the policy that they asked for.", "reqps", {"{{policy}}": policies}, 12)
+    spared = lines(
+        "Dollars saved per hour",
+        "What calls did not cost, as a policy was sure before Rekognition was asked, or the cache had its answer.",
+        "currencyUSD",
+        {"saved": saved},
+        12,
+    )
     watchers = runbooks(*CAPPED)
     return (
         page.with_row(Row("Answers and money"))
@@ -257,6 +267,8 @@ def _answers(page: Dashboard) -> Dashboard:
         .with_panel(
             limited(linked(today, "rekognition"), {"cap": f"{CAP} < Inf"}).no_value("No Rekognition").links(watchers)
         )
+        .with_panel(chosen.no_value(_IDLE))
+        .with_panel(spared.no_value("No calls, or none that were answered"))
     )
 
 

@@ -14,7 +14,7 @@ from services.gateway.backends.backend import bind_outcomes, check_answered, cou
 from services.gateway.fusion.verdict import Rules, merge_labels, verdicts
 from services.gateway.plan import RecognitionCall, RecognitionPlan
 from services.gateway.policy import required, veto
-from services.gateway.policy.course import INCOMPLETE, Course, Step
+from services.gateway.policy.course import INCOMPLETE, POLICIES, Course, Step
 from services.gateway.policy.sure import Bar
 from services.gateway.waterfall import Waterfall, logged
 from services.runtime import requests
@@ -37,6 +37,9 @@ _saved = Counter(
     ("recognizer",),
 )
 _verdicts = Counter("marquee_verdicts", "Total verdicts by state.", ("state",))
+_saved = Counter("marquee_saved_dollars", "Total US dollars that calls did not cost, by policies and the cache.")
+_policies = Counter("marquee_policy_calls", "Total calls whose recognizers were asked, by policy.", ("policy",))
+_of_policy = {policy: _policies.labels(pb.Policy.Name(policy).removeprefix("POLICY_").lower()) for policy in POLICIES}
 
 
 class Recognition:
@@ -57,6 +60,7 @@ class Recognition:
         self._min_score = partial(requests.min_score_of, request)
         self._calls = {call.backend.name: call for call in plan.calls}
         self._course = Course(request.policy, plan.members)
+        _of_policy[request.policy or pb.POLICY_ALL].inc()
         self._veto, self._objection = plan.veto, ""
         self._waterfall, self._end = Waterfall(begin()), end
         self._asked: dict[str, float] = {}
@@ -208,6 +212,7 @@ class Recognition:
             if not result.from_cache:
                 count(result.recognizer, result.outcome, result.status)
         recalled = [result.recognizer for result in results if result.from_cache]
+        _saved.inc(merged.saved_micro_usd / 1e6)
         bind_contextvars(times=logged(merged), **({"from_cache": recalled} if recalled else {}))
         bind_outcomes(results)
         if reasons := required.missing(self._required, results):

@@ -63,6 +63,16 @@ async def test_a_cascade_ends_when_it_is_sure() -> None:
     assert saved_dollars("aws") - before == pytest.approx(PRICE / 1e6)
 
 
+async def test_operators_see_what_policies_save() -> None:
+    """Calls are counted by policy, and the dollars that they did not cost together."""
+    names = ("marquee_policy_calls_total", {"policy": "cascade"}), ("marquee_saved_dollars_total", {})
+    before = [REGISTRY.get_sample_value(*name) or 0 for name in names]
+    async with policy_client(knowing("svm"), knowing("aws", price=PRICE)) as client:
+        await client.RecognizeImage(asking("CASCADE"))
+    after = [REGISTRY.get_sample_value(*name) or 0 for name in names]
+    assert [later - earlier for later, earlier in zip(after, before, strict=True)] == [1, pytest.approx(PRICE / 1e6)]
+
+
 @pytest.mark.parametrize(
     "first",
     [
