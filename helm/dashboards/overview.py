@@ -250,13 +250,16 @@ def _answers(page: Dashboard) -> Dashboard:
     hourly = stacked("Dollars per hour", "Rekognition's, by operation.", "currencyUSD", {"{{api}}": dollars})
     today = lines("Dollars today", "Since midnight UTC, and the cap.", "currencyUSD", {"spent": TODAY})
     policies = f"sum by (policy) (rate(marquee_policy_calls_total{{{HERE}}}{RATE}))"
-    saved = f"3600 * sum(rate(marquee_saved_dollars_total{{{HERE}}}{RATE}))"
+    saved = {
+        f"by {what}": f"3600 * (sum(rate(marquee_{name}_saved_dollars_total{{{HERE}}}{RATE})) or vector(0))"
+        for what, name in (("policies", "policy"), ("the cache", "cache"))
+    }
     chosen = stacked("Policies", "Calls by the policy that they asked for.", "reqps", {"{{policy}}": policies}, 12)
-    spared = lines(
+    spared = stacked(
         "Dollars saved per hour",
         "What calls did not cost, as a policy was sure before Rekognition was asked, or the cache had its answer.",
         "currencyUSD",
-        {"saved": saved},
+        saved,
         12,
     )
     watchers = runbooks(*CAPPED)

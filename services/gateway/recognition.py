@@ -37,7 +37,6 @@ _saved = Counter(
     ("recognizer",),
 )
 _verdicts = Counter("marquee_verdicts", "Total verdicts by state.", ("state",))
-_saved = Counter("marquee_saved_dollars", "Total US dollars that calls did not cost, by policies and the cache.")
 _policies = Counter("marquee_policy_calls", "Total calls whose recognizers were asked, by policy.", ("policy",))
 _of_policy = {policy: _policies.labels(pb.Policy.Name(policy).removeprefix("POLICY_").lower()) for policy in POLICIES}
 
@@ -212,7 +211,6 @@ class Recognition:
             if not result.from_cache:
                 count(result.recognizer, result.outcome, result.status)
         recalled = [result.recognizer for result in results if result.from_cache]
-        _saved.inc(merged.saved_micro_usd / 1e6)
         bind_contextvars(times=logged(merged), **({"from_cache": recalled} if recalled else {}))
         bind_outcomes(results)
         if reasons := required.missing(self._required, results):
