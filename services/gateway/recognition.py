@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
-from functools import partial
+from functools import cache, partial
 
 from prometheus_client import Counter, Histogram
 from structlog.contextvars import bind_contextvars
@@ -167,7 +167,7 @@ class Recognition:
         name = call.backend.name
         seconds = self._waterfall.answered(response, self._asked[name])
         for result in () if answer.is_recalled(response) else response.results:
-            _seconds.labels(name, outcome_name(result.outcome)).observe(seconds, exemplar())
+            _durations(name, outcome_name(result.outcome)).observe(seconds, exemplar())
         if call.backend.is_paid:
             self._bill(call, response)
         return response
@@ -206,7 +206,7 @@ class Recognition:
             answer.make_room(results, sum(result.ByteSize() for result in results) - excess)
             merged = await self._fused(results)
         for verdict in merged.verdicts:
-            _verdicts.labels(pb.VerdictState.Name(verdict.state).removeprefix("VERDICT_STATE_").lower()).inc()
+            _counter(verdict.state).inc()
         for result in results:
             if not result.from_cache:
                 count(result.recognizer, result.outcome, result.status)
@@ -251,6 +251,16 @@ class Recognition:
         fuse = partial(_fuse, results, self._rules, shown, self._max_labels)
         is_quick = sum(len(result.faces) + len(result.labels) for result in results) <= _QUICK_ENTRIES
         return fuse() if is_quick else await asyncio.to_thread(fuse)
+
+
+@cache
+def _durations(recognizer: str, outcome: str) -> Histogram:
+    return _seconds.labels(recognizer, outcome)
+
+
+@cache
+def _counter(state: pb.VerdictState.ValueType) -> Counter:
+    return _verdicts.labels(pb.VerdictState.Name(state).removeprefix("VERDICT_STATE_").lower())
 
 
 def _fuse(

@@ -191,7 +191,10 @@ def excess(message: Message) -> Excess | None:
 
 def _excesses(message: Message, path: str) -> Iterator[Excess]:
     for field in _fields(message.DESCRIPTOR):
-        name, values, limit = f"{path}{field.name}", getattr(message, field.name), field.limit
+        values, limit = getattr(message, field.name), field.limit
+        if not values:  # quick, and nearly always so
+            continue
+        name = f"{path}{field.name}"
         if limit.entries is None:
             values = (values,)
         elif len(values) > limit.entries:

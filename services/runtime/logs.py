@@ -1,9 +1,12 @@
 """Logging: JSON lines for machines, colour on a terminal."""
 
+import json
 import logging
 import sys
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TextIO, cast
+from functools import cache
+from typing import Any, TextIO, cast
 
 import structlog
 
@@ -55,7 +58,17 @@ def _to_standard_error() -> structlog.WriteLoggerFactory:
 def _renderers(settings: ProcessSettings) -> list[structlog.typing.Processor]:
     if settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty()):
         return [_console()]
-    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_to_json)]
+
+
+def _to_json(line: Any, default: Callable[[Any], Any]) -> str:
+    """Return the line as json.dumps does, which makes an encoder each time it is given a default."""
+    return _encoder(default).encode(line)
+
+
+@cache
+def _encoder(default: Callable[[Any], Any]) -> json.JSONEncoder:
+    return json.JSONEncoder(default=default)
 
 
 def _console() -> structlog.typing.Processor:

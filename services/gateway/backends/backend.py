@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol
 
 import grpc
@@ -272,7 +273,12 @@ def count(recognizer: str, outcome: pb.Outcome.ValueType, why: status_pb2.Status
     if outcome not in answer.SUCCESSES:
         known = status.reason_of(why)
         reason, fault = known if known in _REASONS else "other", status.fault_of(why)
-    _results.labels(recognizer.partition("/")[0], outcome_name(outcome), reason, fault).inc()
+    _counter(recognizer.partition("/")[0], outcome_name(outcome), reason, fault).inc()
+
+
+@cache
+def _counter(*labels: str) -> Counter:
+    return _results.labels(*labels)
 
 
 def bind_outcomes(results: Sequence[Result]) -> None:
@@ -295,6 +301,7 @@ def check_answered(results: Sequence[Result], request_id: str = "") -> None:
     raise status.StatusError(status.join(failures, "No recognizer answered.", default, **metadata))
 
 
+@cache
 def outcome_name(outcome: pb.Outcome.ValueType) -> str:
     """Return the outcome as metrics and logs show it: "ok", "timeout"."""
     return pb.Outcome.Name(outcome).removeprefix("OUTCOME_").lower()

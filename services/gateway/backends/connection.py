@@ -58,8 +58,9 @@ class Connection:
             metadata = (*metadata, ("authorization", f"Bearer {self._token.value}"))
         if self._tls is not None and self._tls.value is not self._opened_with:
             self.reopen()
-        method: Any = self._channel.unary_unary(path)  # no deserializer: one that fails makes None of an answer
-        return await method(request, timeout=timeout, metadata=metadata)
+        if path not in self._methods:  # no deserializer: one that fails makes None of an answer
+            self._methods[path] = self._channel.unary_unary(path)
+        return await self._methods[path](request, timeout=timeout, metadata=metadata)
 
     async def diagnose(self, text: str, seconds: float) -> str:
         """Return what is wrong with the connection, judging by gRPC's text; empty if the recognizer is only away."""
@@ -77,6 +78,7 @@ class Connection:
 
     def _open(self) -> None:
         target, options = self._config.target, _options(self._config)
+        self._methods: dict[str, Any] = {}
         self._opened_with = self._tls.value if self._tls else None
         self._channel = (
             grpc.aio.secure_channel(target, self._opened_with.credentials, options=options)

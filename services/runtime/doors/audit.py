@@ -47,12 +47,17 @@ class Change:
     response: Any = None
 
 
+def is_change(method: str) -> bool:
+    """Return whether the method changes who is known."""
+    return method in _ACTIONS
+
+
 @contextmanager
 def change(method: str, request: Any) -> Iterator[Change]:
     """Record the change that the body makes, with each recognizer's outcome in the response that it sets.
 
-    A body that fails may have made part of the change: it is recorded, too, with its error. A method that changes
-    nothing is not. Keeps none of the request, which is large.
+    A body that fails may have made part of the change: it is recorded, too, with its error. Keeps none of the request,
+    which is large.
     """
     facts, change, error = _facts(request), Change(), None
     del request
@@ -62,8 +67,7 @@ def change(method: str, request: Any) -> Iterator[Change]:
         error = type(exc).__name__
         raise
     finally:
-        if method in _ACTIONS:
-            record(_ACTIONS[method], method=method, **facts | _results(change.response), error=error)
+        record(_ACTIONS[method], method=method, **facts | _results(change.response), error=error)
 
 
 def refusal(method: str, reason: str, error: str) -> None:

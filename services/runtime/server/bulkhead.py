@@ -7,8 +7,7 @@ be late, and make those behind it late, too. Calls of priority batch leave a qua
 import math
 import random
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any
 
@@ -77,17 +76,19 @@ class Bulkhead:
         message = f"{self._calls} in flight: {self._running}, the limit{share}. Try again later."
         raise error(message, retry_after=self._wait())
 
-    @contextmanager
-    def place(self) -> Iterator[None]:
-        """Hold a place while the body runs. Raises what `check` does."""
+    def place(self) -> "_Place":
+        """Hold a place in the returned context. Raises what `check` does."""
         self.check()
+        return _Place(self)
+
+    def enter(self) -> None:
+        """Count a call that begins."""
         self._running += 1
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._running -= 1
-            self._seconds += (time.perf_counter() - begin - self._seconds) * _WEIGHT
+
+    def leave(self, seconds: float) -> None:
+        """Count a call that has ended."""
+        self._running -= 1
+        self._seconds += (seconds - self._seconds) * _WEIGHT
 
     def _wait(self) -> float:
         """Return about as many seconds as a call lasts: calls that are refused together do not come back together."""
@@ -100,3 +101,17 @@ class Bulkhead:
         _limits.labels(self.name).set_function(lambda: self.limit)
         for one in (_BATCH, "interactive"):
             _refused.labels(self.name, one)
+
+
+class _Place:
+    """A place of a bulkhead."""
+
+    def __init__(self, bulkhead: Bulkhead) -> None:
+        self._bulkhead = bulkhead
+
+    def __enter__(self) -> None:
+        self._begin = time.perf_counter()
+        self._bulkhead.enter()
+
+    def __exit__(self, *_: object) -> None:
+        self._bulkhead.leave(time.perf_counter() - self._begin)

@@ -229,9 +229,12 @@ class _Call:
             del message
             _bind_request_id(received[0].request)
             self.door.check_collection(received[0].request)
-            with self.bulkhead.place(), audit.change(self.method.name, received[0].request) as change:
-                change.response = await self.respond(self._begin(received.pop(), context), context)
-            return change.response
+            with self.bulkhead.place():
+                if not audit.is_change(self.method.name):
+                    return await self.respond(self._begin(received.pop(), context), context)
+                with audit.change(self.method.name, received[0].request) as change:
+                    change.response = await self.respond(self._begin(received.pop(), context), context)
+                return change.response
 
     async def of_messages(self, messages: AsyncIterator[bytes], context: Context) -> Any:
         """Answer all messages, in a place: whether another is arriving cannot be told."""
