@@ -16,6 +16,7 @@ from services.gateway.cache.question import Answer, Keys, Question
 from services.runtime.doors.caller import current
 from services.runtime.messages.envelope import Picture
 from services.runtime.server.admission import Holding, apart
+from services.runtime.server.bulkhead import is_batch
 
 _LATE_SHARE, _LATE_SECONDS = 0.1, 0.25
 """By how much a call may end before the time of one that joins it, of that time or in seconds."""
@@ -52,7 +53,7 @@ class Cache:
 
     def __init__(self) -> None:
         self._memory = Memory()
-        self._flights: dict[tuple[bytes, str], _Flight] = {}
+        self._flights: dict[tuple[bytes, str, bool], _Flight] = {}
         self._tasks: set[asyncio.Task[Answer]] = set()
 
     def resize(self, mib: int, ttl: float) -> None:
@@ -86,7 +87,7 @@ class Cache:
     def _flight(self, key: bytes, question: Question) -> tuple[_Flight, bool]:
         """Return a call that is under way for the question, or a new one, and whether it is new."""
         models, now = question.backend.models, time.monotonic()
-        own = (key, _payer(question.backend))
+        own = (key, _payer(question.backend), is_batch())  # a batch's call may be refused where others' are not
         flight = self._flights.get(own)
         late = max(_LATE_SHARE * question.timeout, _LATE_SECONDS)
         if (
@@ -102,7 +103,7 @@ class Cache:
         flight.task.add_done_callback(self._tasks.discard)
         return flight, True
 
-    async def _fly(self, flight: _Flight, own: tuple[bytes, str], question: Question) -> Answer:
+    async def _fly(self, flight: _Flight, own: tuple[bytes, str, bool], question: Question) -> Answer:
         """Ask, and keep the answer."""
         try:
             with flight.holding or nullcontext():

@@ -41,6 +41,11 @@ def enter(metadata: Iterable[tuple[str, Any]]) -> None:
     _is_batch.set(any(key == PRIORITY_KEY and value == _BATCH for key, value in metadata))
 
 
+def is_batch() -> bool:
+    """Return whether the current call has priority batch, so that others go first."""
+    return _is_batch.get()
+
+
 def priority() -> tuple[tuple[str, str], ...]:
     """Return metadata with which calls made for the current one have its priority."""
     return ((PRIORITY_KEY, _BATCH),) if _is_batch.get() else ()

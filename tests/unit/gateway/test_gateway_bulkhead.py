@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends.backend import RECOGNIZE_IMAGE
-from services.gateway.config import BackendConfig
+from services.gateway.config import BackendConfig, CacheConfig
 from services.runtime import status
 from services.runtime.server.server import RECOGNIZER_SERVICE
 from tests.support.servers import (
@@ -184,6 +184,19 @@ async def test_priority_is_passed_on() -> None:
         assert status.reason_of(refused) == "BATCH_REFUSED"
         await crowd.fill(client, 1)
         await crowd.end()
+
+
+async def test_a_batch_shares_its_calls_with_batches_alone() -> None:
+    """An equal call that people wait for is made anew: a gateway further on may refuse the batch's."""
+    crowd = Crowd()
+    async with (
+        leaf(crowd.svm) as target,
+        gateway({"svm": target}, cache=CacheConfig()) as address,
+        stub(address) as client,
+    ):
+        await crowd.fill(client, 1, BATCH)
+        await crowd.fill(client, 1)
+        assert [outcomes(one) for one in await crowd.end()] == [{"svm": "OK"}] * 2
 
 
 async def test_a_shed_result_says_when_to_try_again() -> None:
