@@ -213,7 +213,9 @@ async def test_a_call_is_relayed_under_its_callers_name(world: World) -> None:
     """The recognizer logs for whom the gateway calls, under the request_id of both."""
     said = jwt_of(sub="auth0|relayed")(world)
     async with grpc.aio.insecure_channel(world.servers["gateway"].address) as channel:
-        await Stub(channel).RecognizeImage(request(request_id="r-relayed"), metadata=said, timeout=PATIENCE)
+        await Stub(channel).RecognizeImage(
+            request(request_id="r-relayed", no_cache=True), metadata=said, timeout=PATIENCE
+        )
     for name, relay in (("gateway", None), ("leaf", "the-gateway")):
         calls = [each for each in world.servers[name].events("call") if each.get("request_id") == "r-relayed"]
         assert [(each["caller"], each.get("relayed_by")) for each in calls] == [("auth0|relayed", relay)]

@@ -85,12 +85,12 @@ def test_a_killed_part_affects_only_its_recognizer(breakable: LocalSystem, part:
     with Client(breakable.address("gateway")) as client:
 
         def all_answer() -> bool:
-            return set(outcomes(client.recognize(picture)).values()) == {Outcome.OK}
+            return set(outcomes(client.recognize(picture, no_cache=True)).values()) == {Outcome.OK}
 
         wait_until(all_answer)
         with _stopped(breakable.process):  # otherwise the part might be back before the call ends
             os.kill(int(breakable.facts["pids"][part]), signal.SIGKILL)
-            answer = client.recognize(picture, timeout=PATIENCE)
+            answer = client.recognize(picture, no_cache=True, timeout=PATIENCE)
         lost = {result.recognizer: result.status.code for result in answer.results if result.outcome is not Outcome.OK}
         assert lost == {PARTS[part]: "UNAVAILABLE"}
         wait_until(all_answer)

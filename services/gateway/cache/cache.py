@@ -115,7 +115,7 @@ class Cache:
                 del self._flights[own]
 
     async def _wait(self, flight: _Flight, question: Question, *, is_new: bool) -> Answer:
-        """Return the call's answer, or that it did not come in time. The call ends when nobody waits, if it is free."""
+        """Return the call's answer, or that it did not come in time."""
         flight.waiting += 1
         flight.joined += 1
         task = flight.task
@@ -126,7 +126,7 @@ class Cache:
             return question.late()
         finally:
             flight.waiting -= 1
-            if not flight.waiting and not task.done():
+            if not task.done():
                 self._leave(flight, question)
         answer = answer if flight.joined == 1 else _copy(answer)
         if not flight.is_billed:
@@ -135,11 +135,16 @@ class Cache:
         return _told_saved(question.backend.name, _free(answer))
 
     def _leave(self, flight: _Flight, question: Question) -> None:
-        """End a call that nobody waits for any more, unless money may have been spent on its answer: that is kept."""
-        if not question.backend.is_paid:
+        """Leave a call that is under way. It ends when nobody waits any more, unless its answer may cost money.
+
+        Such an answer is kept for the next; whoever leaves reports the price of it.
+        """
+        if question.backend.is_paid:
+            flight.is_billed = True
+            if not flight.waiting and flight.holding is not None:
+                flight.holding.take(question.size)
+        elif not flight.waiting:
             flight.task.cancel()
-        elif flight.holding is not None:
-            flight.holding.take(question.size)
 
     def _keep(self, key: bytes, flight: _Flight, backend: Backend, answer: Answer) -> None:
         """Keep the answer if all of it is OK, and of the models that the recognizer told last."""

@@ -42,9 +42,9 @@ async def caching(*recognizers: Scripted, ttl: float = 300, **settings: object) 
         yield client
 
 
-async def known(client: Stub) -> None:
+async def known(client: Stub, *metadata: tuple[str, str]) -> None:
     """Wait until the gateway has been told of all recognizers' models."""
-    poll = (("marquee-poll", "1"),)
+    poll = (*metadata, ("marquee-poll", "1"))
     async with asyncio.timeout(30):
         listed = pb.ListRecognizersResponse(recognizers=[pb.Recognizer()])
         while not all(one.models for one in listed.recognizers):
