@@ -12,7 +12,7 @@ from marquee.cli.options import Output
 from marquee.cli.table import Table, Text, print_line
 from marquee.cli.terminal import print_error, print_json, print_note
 from marquee.draw.text import clean
-from marquee.enums import Findings, Outcome, VerdictState
+from marquee.enums import Findings, Outcome, VerdictBasis, VerdictState
 from marquee.errors import MarqueeError, Unreachable
 from marquee.results import (
     Candidate,
@@ -188,6 +188,8 @@ def _print_table(result: FileResult, max_labels: int, *, timings: bool) -> None:
     print_line(*_title(result.file, recognition))
     if verdicts := verdicts_of(recognition):
         _verdict_table(verdicts).print(_INDENT)
+        if any(verdict.basis is VerdictBasis.STALE_CALIBRATION for verdict in verdicts):
+            print_line(Text("  By scores: the gateway's table of calibration is for other models", "yellow"))
     _recognizer_table(recognition.results).print(_INDENT)
     labels = labels_of(recognition)
     if any(label.parents or label.categories or label.instances for label in labels):
@@ -220,9 +222,9 @@ def _verdict_table(verdicts: Sequence[Verdict]) -> Table:
 
 
 def _support(verdict: Verdict) -> str:
-    disagree = verdict.state is VerdictState.DISAGREE
+    is_named = verdict.state is VerdictState.IDENTIFIED
     supporters = (
-        f"{support.recognizer} {_candidate(support.candidate) if disagree else f'{support.candidate.score:.2f}'}"
+        f"{support.recognizer} {f'{support.candidate.score:.2f}' if is_named else _candidate(support.candidate)}"
         for support in verdict.support
     )
     return clean(", ".join(supporters))

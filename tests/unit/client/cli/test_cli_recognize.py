@@ -63,6 +63,16 @@ def test_an_unsure_name_is_no_verdict(peer: Peer, gateway: str) -> None:
     assert "perhaps Eileen Collins 0.97, an unknown face" in " ".join(words)
 
 
+def test_the_table_says_what_a_verdict_was_made_from(peer: Peer) -> None:
+    """A person whose name is another face's is shown beside it, and so is that a table of calibration is too old."""
+    verdict = peer.answer.verdicts[0]
+    verdict.basis = pb.VERDICT_BASIS_STALE_CALIBRATION
+    peer.answer.verdicts.add(state=pb.VERDICT_STATE_UNKNOWN, support=verdict.support)
+    lines = _recognize("a.jpg").stdout.splitlines()
+    assert any(line.split() == ["unknown", "rekognition", "Eileen", "Collins", "0.97"] for line in lines)
+    assert "  By scores: the gateway's table of calibration is for other models" in lines
+
+
 def test_strict_makes_a_failed_recognizer_a_failure(peer: Peer) -> None:
     """With --strict, a failed recognizer makes the exit code 1; SKIPPED is not a failure."""
     assert _recognize("a.jpg", "--strict").exit_code == 1
