@@ -1,7 +1,7 @@
 """Measure the gateway beside bare fan-outs in Go and grpc.aio, and beside an earlier one.
 
 usage: PYTHONPATH=. python -m bench.gateway [costs] [overload] [hits] [--pairs 10] [--seconds 60] [--today CHECKOUT]
-       [--ghz PROGRAM] [--output results.json] [--charts FOLDER]
+       [--ray PYTHON] [--ghz PROGRAM] [--output results.json] [--charts FOLDER]
 
 Three trivial recognizers in Go are behind all of them.
 
@@ -18,6 +18,7 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=10, help="rounds in which each server is measured once")
     parser.add_argument("--seconds", type=int, default=60, help="how long there is too much to do")
     parser.add_argument("--today", type=Path, help="a checkout of an earlier commit, measured beside this one")
+    parser.add_argument("--ray", type=Path, help="a Python with ray[serve], whose fan-out is measured, too")
     parser.add_argument("--ghz", help="the load generator; the one on PATH by default")
     parser.add_argument("--output", type=Path, help="file for all values, as JSON")
     parser.add_argument("--charts", type=Path, help="folder for charts, as SVG")
@@ -60,19 +62,26 @@ def _measure(args: argparse.Namespace, results: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         say("building")
-        stage = Stage(sides.build(folder / "build"), folder, args.today and args.today.resolve())
+        stage = Stage(sides.build(folder / "build"), folder, args.today and args.today.resolve(), args.ray)
         ghz = Ghz(args.ghz, folder / "build")
         if "costs" in parts:
-            results["costs"] = costs.measured(stage, ghz, args.pairs)
-            report.print_rows(results["costs"])
+            _collect(costs.measured(stage, ghz, args.pairs), results.setdefault("costs", {}))
         if "overload" in parts:
             results["overload"], results["timelines"] = overload.measured(stage, ghz, args.seconds)
             report.print_columns(results["overload"])
         if "hits" in parts:
-            results["hits"] = hits.measured(stage, ghz, args.pairs)
-            report.print_rows(results["hits"])
+            _collect(hits.measured(stage, ghz, args.pairs), results.setdefault("hits", {}))
             results["equal"] = hits.equal_calls(stage)
             print(f"\nOf {hits.EQUAL} equal calls at once, each recognizer got: {results['equal']}")
+
+
+def _collect(measured: Iterable[tuple[str, costs.Values]], rows: dict[str, costs.Values]) -> None:
+    """Add the rows as they are measured, and print them even if a later one fails."""
+    try:
+        rows.update(measured)
+    finally:
+        if rows:
+            report.print_rows(rows)
 
 
 if __name__ == "__main__":

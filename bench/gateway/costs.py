@@ -1,7 +1,7 @@
 """What a call costs the gateway: processor time, time added to the recognizers' own, and memory."""
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -22,25 +22,22 @@ Values: TypeAlias = "dict[str, list[float]]"
 """Side → a value of each round."""
 
 
-def measured(stage: Stage, ghz: Ghz, pairs: int) -> dict[str, Values]:
-    """Return what is measured → its values."""
-    rows: dict[str, Values] = {}
-    with sides.recognizers(stage) as quick, sides.all_sides(stage, quick) as started:
+def measured(stage: Stage, ghz: Ghz, pairs: int) -> Iterator[tuple[str, Values]]:
+    """Yield what is measured, and its values."""
+    with sides.recognizers(stage) as quick, sides.all_sides(stage, quick, ray=True) as started:
         for load in LOADS:
             say(f"processor time, {load}")
-            rows[f"{load}{CPU_MS}"] = rounds(started, pairs, partial(_cpu_ms, ghz, load, quick))
+            yield f"{load}{CPU_MS}", rounds(started, pairs, partial(_cpu_ms, ghz, load, quick))
     say(f"time added to recognizers of {SLOW_MS} ms")
     with sides.recognizers(stage, SLOW_MS) as slow, sides.all_sides(stage, slow) as started:
-        rows[f"{SLOW}, ms added to recognizers of {SLOW_MS} ms, p50"] = rounds(
-            started, pairs, partial(_added_ms, ghz, slow)
-        )
+        added = rounds(started, pairs, partial(_added_ms, ghz, slow))
+        yield f"{SLOW}, ms added to recognizers of {SLOW_MS} ms, p50", added
     for room in ROOMS:
-        say(f"memory, {LARGE}")
-        peaks, refused = _memory(stage, ghz, room)
         where = f"{LARGE}, room for {room} MiB of requests"
-        rows[f"{where}, MiB resident at most"] = peaks
-        rows[f"{where}, refused of {LARGE.calls} calls"] = refused
-    return rows
+        say(f"memory, {where}")
+        peaks, refused = _memory(stage, ghz, room)
+        yield f"{where}, MiB resident at most", peaks
+        yield f"{where}, refused of {LARGE.calls} calls", refused
 
 
 def rounds(started: Sequence[Side], pairs: int, measure_one: Callable[[Side], float]) -> Values:
@@ -69,7 +66,7 @@ def _added_ms(ghz: Ghz, behind: Recognizers, side: Side) -> float:
 def _memory(stage: Stage, ghz: Ghz, room: int) -> tuple[Values, Values]:
     """Return the peak of each side's resident memory, in a process without other calls, and how many it refused."""
     peaks, refused = {}, {}
-    with sides.recognizers(stage) as quick, sides.all_sides(stage, quick, room) as started:
+    with sides.recognizers(stage) as quick, sides.all_sides(stage, quick, memory_mib=room) as started:
         for side in started:
             content = [picture(LARGE.size) for _ in range(LARGE.calls)]
             answered = ghz.call(side.address, LARGE, content, may_refuse=True)

@@ -106,12 +106,17 @@ def measure(ghz: Ghz, side: Side, load: Load, behind: Recognizers) -> tuple[floa
 def check(side: Side) -> None:
     """Make a call and raise Failure unless it is answered by all recognizers, and by a gateway with a verdict."""
     response = recognize(side.address, picture(1000))
-    found = [result.outcome for result in response.results if result.faces[0].candidates[0].display_name]
-    if found != [pb.OUTCOME_OK] * len(NAMES):
-        raise Failure(f"{side.name} answered {response}")
+    check_answer(response)
     states = [verdict.state for verdict in response.verdicts]
     if side.metrics_url and states != [pb.VERDICT_STATE_IDENTIFIED]:
         raise Failure(f"{side.name} answered {response}")
+
+
+def check_answer(response: pb.RecognizeImageResponse, *, from_cache: bool = False) -> None:
+    """Raise Failure unless the answer has all recognizers' results, with a name each, and all of them from a cache."""
+    found = {result.recognizer: (result.outcome, len(result.faces), result.from_cache) for result in response.results}
+    if found != dict.fromkeys(NAMES, (pb.OUTCOME_OK, 1, from_cache)):
+        raise Failure(f"(outcome, faces, from_cache) of the recognizers: {found}")
 
 
 def recognize(address: str, content: bytes) -> pb.RecognizeImageResponse:

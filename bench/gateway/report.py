@@ -12,17 +12,24 @@ from bench.gateway.costs import CPU_MS, Values
 from bench.gateway.overload import BOUND
 from bench.gateway.sides import AIO
 
-_COLOURS = {"bare Go": "#9aa5b1", "bare grpc.aio": "#616e7c", "before": "#e8a33d", "gateway": "#2f7ed8"}
+_COLOURS = {
+    "bare Go": "#9aa5b1",
+    "bare grpc.aio": "#616e7c",
+    "Ray Serve": "#7b5ea7",
+    "before": "#e8a33d",
+    "gateway": "#2f7ed8",
+}
 
 
 def print_rows(rows: Mapping[str, Values]) -> None:
     """Print the medians of each row and, pair by pair, the ratios of the last column to the others."""
-    names = list(next(iter(rows.values())))
-    print(f"\n| | {' | '.join(names)} | {' | '.join(f'{names[-1]} / {name}' for name in names[:-1])} |")
-    print(f"|---{'|---' * (2 * len(names) - 1)}|")
+    *others, last = next(iter(rows.values()))
+    print(f"\n| | {' | '.join((*others, last))} | {' | '.join(f'{last} / {name}' for name in others)} |")
+    print(f"|---{'|---' * (2 * len(others) + 1)}|")
     for row, values in rows.items():
-        medians = [f"{statistics.median(one):.3g}" for one in values.values()]
-        print(f"| {row} | {' | '.join(medians)} | {' | '.join(_ratios(values))} |")
+        medians = [f"{statistics.median(values[name]):.3g}" if name in values else "" for name in (*others, last)]
+        ratios = [_ratio(values.get(name, ()), values[last]) for name in others]
+        print(f"| {row} | {' | '.join(medians)} | {' | '.join(ratios)} |")
 
 
 def print_columns(columns: Mapping[str, Mapping[str, float]]) -> None:
@@ -35,7 +42,7 @@ def print_columns(columns: Mapping[str, Mapping[str, float]]) -> None:
 def draw(folder: Path, results: Mapping[str, Any]) -> None:
     """Write a chart of each part that has been measured and has one."""
     folder.mkdir(parents=True, exist_ok=True)
-    if "costs" in results:
+    if results.get("costs"):
         _draw_costs(folder / "costs.svg", results["costs"])
     if "timelines" in results:
         _draw_overload(folder / "overload.svg", results["timelines"])
@@ -82,9 +89,7 @@ def _save(figure: Figure, axes: Axes, path: Path) -> None:
     figure.savefig(path, metadata={"Date": None})
 
 
-def _ratios(values: Values) -> list[str]:
-    *others, last = values.values()
-    return [
-        f"{statistics.median(b / a for a, b in zip(other, last, strict=True)):.2f}" if all(other) else ""
-        for other in others
-    ]
+def _ratio(values: Sequence[float], others: Sequence[float]) -> str:
+    if not values or not all(values):
+        return ""
+    return f"{statistics.median(b / a for a, b in zip(values, others, strict=True)):.2f}"

@@ -20,6 +20,7 @@ from tests.support.processes import ROOT, free_port, memory_mib, spawn, wait_unt
 NAMES = ("one", "two", "three")
 """The recognizers."""
 AIO = "bare grpc.aio"
+_RAY_ROLES = ("ray::ProxyActor", "ray::ServeReplica")
 TICKS = os.sysconf("SC_CLK_TCK")
 SOURCES = Path(__file__).parent / "go"
 
@@ -35,8 +36,10 @@ class Side:
 
     def cpu_ms(self) -> float:
         """Return the processor time that the process has had, which /proc counts in steps of 10 ms."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS * 1000
+        return sum(_cpu_ms(pid) for pid in self._pids())
+
+    def _pids(self) -> Sequence[int]:
+        return [self.process.pid]
 
     def memory_mib(self, what: str = "VmRSS") -> float:
         """Return its resident memory, or with VmHWM the most so far."""
@@ -46,8 +49,32 @@ class Side:
         """Return the sum of the metrics whose series have all of these parts; 0 for a bare server."""
         if self.metrics_url is None:
             return 0
-        lines = _get(self.metrics_url).splitlines()
+        lines = [line for line in _get(self.metrics_url).splitlines() if not line.startswith("#")]
         return sum(float(line.rpartition(" ")[2]) for line in lines if all(part in line for part in parts))
+
+
+class RaySide(Side):
+    """Ray Serve, of whose processes the proxy and the replica count, and not those that look after them."""
+
+    def _pids(self) -> Sequence[int]:
+        return [pid for pid in _below(self.process.pid) if _command(pid).startswith(_RAY_ROLES)]
+
+
+def _below(pid: int) -> Iterator[int]:
+    """Yield the processes that a process started, and those that they started."""
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        for child in map(int, path.read_text().split()):
+            yield child
+            yield from _below(child)
+
+
+def _command(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def _cpu_ms(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS * 1000
 
 
 @dataclass(frozen=True)
@@ -73,6 +100,8 @@ class Stage:
     """Folder for files of configuration."""
     today: Path | None
     """Checkout of the earlier gateway, if one is compared."""
+    ray: Path | None = None
+    """Python with Ray Serve, if that is compared."""
 
 
 def build(folder: Path) -> Path:
@@ -90,10 +119,11 @@ def recognizers(stage: Stage, delay_ms: int = 0) -> Iterator[Recognizers]:
 
 
 @contextmanager
-def all_sides(stage: Stage, behind: Recognizers, memory_mib: int = 256) -> Iterator[list[Side]]:
-    """Start all in front of the same recognizers: two bare fan-outs, the earlier gateway if any, this gateway."""
+def all_sides(stage: Stage, behind: Recognizers, *, ray: bool = False, memory_mib: int = 256) -> Iterator[list[Side]]:
+    """Start all in front of the same recognizers: bare ones, Ray Serve and an earlier gateway if any, this one."""
     with ExitStack() as stack:
         started = [bare_go(stage, behind), bare_aio(behind)]
+        started += [ray_serve(stage, behind)] if ray and stage.ray else []
         started += [gateway(stage, behind, root, memory_mib=memory_mib) for root in roots(stage)]
         yield [stack.enter_context(one) for one in started]
 
@@ -130,6 +160,22 @@ def bare_aio(behind: Recognizers | None) -> Iterator[Side]:
     with spawn([sys.executable, "-m", "bench.gateway.aio", address, *targets], env=_environment(ROOT)) as process:
         _await(address)
         yield Side(AIO if behind else "echo", address, process)
+
+
+@contextmanager
+def ray_serve(stage: Stage, behind: Recognizers) -> Iterator[Side]:
+    """Start the fan-out in Ray Serve."""
+    address, http_port, own = _address(), free_port(), {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    command = [str(stage.ray), "-m", "bench.gateway.ray_serve", address.rpartition(":")[2], str(http_port)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with spawn([*command, *behind.targets], env=_environment(ROOT) | own, **pipes) as process:
+        if not any(b"serving" in line for line in process.stdout or ()):
+            sys.exit(f"{stage.ray} does not serve. Has it ray[serve]?")
+        try:
+            yield RaySide("Ray Serve", address, process)
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
 @contextmanager
