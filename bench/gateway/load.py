@@ -13,7 +13,7 @@ from typing import Any
 import grpc
 from google.protobuf import proto
 
-from bench.gateway.sides import NAMES, Recognizers, Side
+from bench.gateway.sides import NAMES, THIS, Recognizers, Side
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 from tests.support.golang import CONTRACT
@@ -90,7 +90,7 @@ def measure(ghz: Ghz, side: Side, load: Load, behind: Recognizers) -> tuple[floa
     Raises Failure unless all is answered, every picture is another one, and each was asked of every recognizer.
     """
     check(side)
-    before, hits = behind.counts(), side.metric("marquee_cache_", "hit")
+    before, hits = behind.counts(), side.metric("marquee_cache_", 'outcome="hit"')
     content = [picture(load.size) for _ in range(load.calls)]
     spent = side.cpu_ms()
     latencies = ghz.call(side.address, load, content)
@@ -98,7 +98,7 @@ def measure(ghz: Ghz, side: Side, load: Load, behind: Recognizers) -> tuple[floa
     done = [(calls - old[0], kinds - old[1]) for (calls, kinds), old in zip(behind.counts(), before, strict=True)]
     if any(one != (load.calls, load.calls) for one in done):
         raise Failure(f"{side.name}: {load.calls} calls made, at the recognizers (calls, pictures) {done}")
-    if side.metric("marquee_cache_", "hit") != hits:
+    if side.metric("marquee_cache_", 'outcome="hit"') != hits:
         raise Failure(f"{side.name}: the cache answered.")
     return spent / load.calls, latencies
 
@@ -108,8 +108,10 @@ def check(side: Side) -> None:
     response = recognize(side.address, picture(1000))
     check_answer(response)
     states = [verdict.state for verdict in response.verdicts]
-    if side.metrics_url and states != [pb.VERDICT_STATE_IDENTIFIED]:
+    if states != ([pb.VERDICT_STATE_IDENTIFIED] if side.metrics_url else []):
         raise Failure(f"{side.name} answered {response}")
+    if side.name == THIS and response.verdicts[0].basis != pb.VERDICT_BASIS_CALIBRATED:
+        raise Failure(f"{side.name} has no use for its table of calibration: {response}")
 
 
 def check_answer(response: pb.RecognizeImageResponse, *, from_cache: bool = False) -> None:

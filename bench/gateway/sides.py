@@ -19,6 +19,7 @@ from tests.support.processes import ROOT, free_port, memory_mib, spawn, wait_unt
 
 NAMES = ("one", "two", "three")
 """The recognizers."""
+THIS = "gateway"
 AIO = "bare grpc.aio"
 _RAY_ROLES = ("ray::ProxyActor", "ray::ServeReplica")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -182,14 +183,20 @@ def ray_serve(stage: Stage, behind: Recognizers) -> Iterator[Side]:
 def gateway(
     stage: Stage, behind: Recognizers, root: Path = ROOT, *, max_in_flight: int = 256, memory_mib: int = 256
 ) -> Iterator[Side]:
-    """Start the gateway of a checkout, with everything on that is so by default, and room for calls and requests."""
-    name = "gateway" if root == ROOT else "before"
+    """Start the gateway of a checkout, with everything on that is so by default, and room for calls and requests.
+
+    This checkout's has a table of calibration, too.
+    """
+    name = THIS if root == ROOT else "before"
     config = stage.folder / f"{name}.yaml"
     entries: dict[str, Any] = {
         recognizer: {"target": target, "max_in_flight": max_in_flight}
         for recognizer, target in zip(NAMES, behind.targets, strict=True)
     }
-    YAML(typ="safe").dump({"recognizers": entries}, config)
+    content: dict[str, Any] = {"recognizers": entries}
+    if root == ROOT:
+        content["calibration"] = {"table": str(_table(stage.folder))}
+    YAML(typ="safe").dump(content, config)
     address, metrics_port = _address(), free_port()
     settings = {"GATEWAY_CONFIG": config, "PORT": address.rpartition(":")[2], "METRICS_PORT": metrics_port}
     settings["MAX_IN_FLIGHT_MIB"] = memory_mib
@@ -198,6 +205,15 @@ def gateway(
     with spawn(command, cwd=root, env=environment, stderr=subprocess.DEVNULL) as process:
         _await(address)
         yield Side(name, address, process, f"http://127.0.0.1:{metrics_port}/metrics")
+
+
+def _table(folder: Path) -> Path:
+    """Write a table for the recognizers' models, and return its path."""
+    curve = {"slope": 1.0, "intercept": 0.0, "most": 5.0}
+    models = {name: {"model": name, "version": "1", "trained": curve} for name in NAMES}
+    path = folder / "calibration.json"
+    path.write_text(json.dumps({"recognizers": models}))
+    return path
 
 
 def _environment(root: Path) -> dict[str, str]:
