@@ -52,6 +52,11 @@ class RecognitionCall(BackendCall):
     """See Question."""
     cache: Cache
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether the answer is in the cache."""
+        return self.cache.holds(self.backend, self.key)
+
     async def send(self, left: float = math.inf) -> pb.RecognizeImageResponse:
         """Return the backend's response."""
         timeout = min(self.timeout, left)

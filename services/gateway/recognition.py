@@ -81,7 +81,7 @@ class Recognition:
         """Yield each response as soon as it arrives; cancel calls still running when nobody listens any more."""
         alarm = asyncio.get_running_loop().call_at(self._end, self._arrivals.put_nowait, None)
         try:
-            for response in self._take(self._course.begin()):
+            for response in self._take(self._course.begin(self._kept())):
                 yield response
             while self._running:
                 name = await self._arrivals.get()
@@ -93,6 +93,10 @@ class Recognition:
             alarm.cancel()
             for task in self._running.values():
                 task.cancel()
+
+    def _kept(self) -> list[str]:
+        """Return whose answers are in the cache, if that makes a difference."""
+        return [name for name, call in self._calls.items() if call.is_kept] if self._course.prefers_cached else []
 
     def _take(self, step: Step) -> list[pb.RecognizeImageResponse]:
         """Take the step; return the responses of those that it leaves out."""

@@ -75,14 +75,21 @@ class Cache:
         if key is None:
             _count(name, "bypassed")
             return await question.ask()
-        versions = question.backend.models.versions
-        kept = None if versions is None else self._memory.get(key, versions)
+        kept = self._kept(question.backend, key)
         if kept is not None:
             _count(name, "hit")
             return _told_saved(name, Answer.FromString(kept))
         flight, is_new = self._flight(key, question)
         _count(name, "miss" if is_new else "shared")
         return await self._wait(flight, question, is_new=is_new)
+
+    def holds(self, backend: Backend, key: bytes | None) -> bool:
+        """Return whether the answer of that key is kept, so that it costs nothing."""
+        return key is not None and self._kept(backend, key) is not None
+
+    def _kept(self, backend: Backend, key: bytes) -> bytes | None:
+        versions = backend.models.versions
+        return None if versions is None else self._memory.get(key, versions)
 
     def _flight(self, key: bytes, question: Question) -> tuple[_Flight, bool]:
         """Return a call that is under way for the question, or a new one, and whether it is new."""

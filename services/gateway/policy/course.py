@@ -38,6 +38,11 @@ class Course:
         self._waiting = {member.name: member for member in members}
         self._pending: dict[str, Member] = {}
 
+    @property
+    def prefers_cached(self) -> bool:
+        """Whether it makes a difference at the beginning whose results are cached."""
+        return self._may_cancel
+
     def begin(self, cached: Collection[str] = ()) -> Step:
         """Return the first step: whom to ask at once.
 

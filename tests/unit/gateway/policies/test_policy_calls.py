@@ -43,12 +43,23 @@ async def test_first_confident_waits_for_nobody_else() -> None:
     paid = knowing("aws", price=PRICE, seconds=600)
     async with policy_client(slow, knowing("svm", until=lambda: slow.calls and paid.calls), paid) as client:
         response = await client.RecognizeImage(asking("FIRST_CONFIDENT"))
-        await until(lambda: slow.cancelled == paid.cancelled == 1)
+        await until(lambda: slow.cancelled)  # a paid call goes on: its answer is kept
     assert outcomes(response) == {"keras": "SKIPPED", "svm": "OK", "aws": "SKIPPED"}
     assert message_of(response, "aws") == "Cancelled: the results before it are sure."
     assert [one.cost_micro_usd for one in response.results] == [0, 0, PRICE]
     assert (response.cost_micro_usd, response.saved_micro_usd) == (PRICE, 0)
     assert [one.display_name for one in response.verdicts] == ["Ada"]
+
+
+async def test_first_confident_hears_the_cache_first() -> None:
+    """FIRST_CONFIDENT pays for no call whose answer it would cancel, if a cached one is sure."""
+    paid = knowing("aws", price=PRICE)
+    async with policy_client(paid, knowing("svm")) as client:
+        await client.RecognizeImage(asking("ALL", recognizers=["svm"]))
+        messages = [message async for message in client.StreamRecognizeImage(asking("FIRST_CONFIDENT"))]
+    assert [[one.recognizer for one in message.results] for message in messages] == [["svm"], ["aws"], []]
+    assert messages[0].results[0].from_cache
+    assert (paid.calls, messages[-1].cost_micro_usd, messages[-1].saved_micro_usd) == ([], 0, PRICE)
 
 
 async def test_a_cascade_ends_when_it_is_sure() -> None:
