@@ -102,6 +102,7 @@ async def test_the_body_may_be_the_picture(api: Stage, kind: str) -> None:
         ({"recognizers": "svm,keras", "max_labels": "3", "features": "celebrities,LABELS", "no_cache": "true"}, {}),
         ({"recognizers": ["svm", "keras"], "maxLabels": "3", "features": ["FEATURE_CELEBRITIES", "labels"]}, {}),
         ({}, {"recognizers": ["svm", "keras"], "max_labels": "3", "features": "celebrities", "policy": "all"}),
+        ({"policy": "cascade", "required": "svm,keras"}, {"recognizers": "svm,keras", "max_labels": "3"}),
         ({"recognizers": "svm"}, {"recognizers": "keras", "max_labels": "3", "features": ""}),
         ({"recognizers": "svm,keras", "max_labels": "3", "recognizer_options": '{"svm": {"timeout": "5s"}}'}, {}),
     ],
