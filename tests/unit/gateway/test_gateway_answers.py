@@ -94,9 +94,18 @@ def full_result() -> pb.RecognizerResult:
 
 
 async def test_legal_results_are_passed_on_unchanged() -> None:
-    """A result at the edges of what is legal arrives as it was sent."""
+    """A result at the edges of what is legal arrives as it was sent, but for the times that the gateway measures."""
     sent = full_result()
-    assert (await asked(peers.response(sent))).results[1] == sent
+    assert unmeasured((await asked(peers.response(sent))).results[1]) == unmeasured(sent)
+
+
+def unmeasured(result: pb.RecognizerResult) -> pb.RecognizerResult:
+    """Return a copy without what the gateway has measured."""
+    copy = pb.RecognizerResult()
+    copy.CopyFrom(result)
+    copy.timings.ClearField("network")
+    copy.timings.ClearField("start")
+    return copy
 
 
 async def test_newer_enum_numbers_are_passed_on() -> None:
@@ -109,7 +118,7 @@ async def test_newer_enum_numbers_are_passed_on() -> None:
         ],
     )
     response = await asked(peers.response(sent))
-    assert response.results[1] == sent
+    assert unmeasured(response.results[1]) == unmeasured(sent)
     assert [one.display_name for one in response.verdicts] == ["Eve", "Ada"]
 
 
