@@ -51,14 +51,14 @@ class Server:
     origin: str = ""
     """Where an address that nobody named is from, as a sentence."""
 
-    def connect(self) -> "Client":
-        """Return a client of the server."""
+    def connect(self, *, batch: bool = False) -> "Client":
+        """Return a client of the server. `batch`: others' calls go first."""
         from marquee.client import Client
 
-        return Client(self.address or None, **self.options)
+        return Client(self.address or None, **(self.options | {"batch": batch}))
 
     def connect_async(self, *, batch: bool = False) -> "AsyncClient":
-        """Return the same for asyncio. `batch`: others' calls go first."""
+        """Return the same for asyncio."""
         from marquee.async_client import AsyncClient
 
         return AsyncClient(self.address or None, **(self.options | {"batch": batch}))

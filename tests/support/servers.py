@@ -35,6 +35,7 @@ from services.runtime.leaf.leaf import Leaf, serve
 from services.runtime.leaf.recognizer import Options
 from services.runtime.limits import MIB
 from services.runtime.memory import give_back_freed_memory
+from services.runtime.server.bulkhead import is_batch
 from services.runtime.server.calls import CallInterceptor
 from services.runtime.server.server import LIMITS, Service
 from services.runtime.settings import LeafSettings, load_settings
@@ -77,6 +78,7 @@ class Scripted:
         self.listed = pb.Recognizer(models=[pb.Model(name="scripted", version="1")], takes_face_boxes=takes_boxes)
         self.calls: list[Options] = []
         self.callers: list[Caller] = []
+        self.are_batch: list[bool] = []
         self.cancelled = 0
 
     async def load(self) -> None:
@@ -88,6 +90,7 @@ class Scripted:
         assert image.content
         self.calls.append(options)
         self.callers.append(current())
+        self.are_batch.append(is_batch())
         try:
             await asyncio.sleep(self.seconds)
             while not self.until():  # noqa: ASYNC110 - a test decides, perhaps in another process

@@ -1,5 +1,6 @@
 """Enroll people, and print what happened to each picture."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from marquee.errors import (
     InvalidCredentials,
     InvalidImage,
     MarqueeError,
+    ResourceExhausted,
     ScopeMissing,
     Unauthenticated,
     Unimplemented,
@@ -34,6 +36,7 @@ from marquee.sources import MAX_IMAGE_BYTES, Source
 
 MAX_PICTURES = 8
 """Per call. The contract allows 32, which a busy machine does not process within the usual timeout of a call."""
+_PATIENCE_SECONDS = 600.0
 _SAME_FOR_ALL = (
     *(CollectionForbidden, InvalidCredentials, ScopeMissing, Unauthenticated),
     *(Unimplemented, UnknownRecognizer, Unreachable),
@@ -75,7 +78,7 @@ def run(args: EnrollArgs) -> Exit:
     """Enroll and print one person after another. Returns the worst one's exit code."""
     reports: list[_Report] = []
     pictures = sum(len(enrollee.pictures) for enrollee in args.enrollees)
-    with args.server.connect() as client, Progress(pictures) as progress:
+    with args.server.connect(batch=len(args.enrollees) > 1) as client, Progress(pictures) as progress:
         for report in _reports(args, client, progress):
             with progress.paused():
                 _print(args, report, first=not reports)
@@ -131,12 +134,18 @@ def enroll_all(pictures: Sequence[str], enroll: Callable[[Sequence[Source]], Enr
 
 
 def _enroll(names: Sequence[str], sources: Sequence[Source], enroll: Callable[[Sequence[Source]], Enrollment]) -> Batch:
-    try:
-        return Batch(names, enroll(sources))
-    except MarqueeError as error:
-        return Batch(names, error.enrollment or error)
-    except OSError as error:
-        return Batch(names, error)
+    """Enroll the pictures; where the server is full, when it says that it is no longer, for some minutes."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return Batch(names, enroll(sources))
+        except MarqueeError as error:
+            wait = error.retry_after if isinstance(error, ResourceExhausted) else None
+            if wait is None or time.monotonic() + wait > end:
+                return Batch(names, error.enrollment or error)
+            time.sleep(wait)
+        except OSError as error:
+            return Batch(names, error)
 
 
 def _total_bytes(sources: Sequence[Source]) -> int:

@@ -19,6 +19,7 @@ from services.runtime.doors import audit
 from services.runtime.doors.caller import ANONYMOUS, Caller
 from services.runtime.doors.watch import Watched
 from services.runtime.errors import CredentialsMissing, DomainError, ForeignRequest, TokenInvalid, Unauthenticated
+from services.runtime.server import bulkhead
 from services.web.access import visit
 from services.web.access.identity import Identities
 from services.web.access.provider import Provider
@@ -168,6 +169,8 @@ class Door:
             self._enter(request, session, self._caller(session), is_confirmed=True)
         else:
             self._enter(request, session, None, is_confirmed=True)
+        priority = bulkhead.lowered(request.headers.items())
+        visit.enter(replace(visit.current(), metadata=(*visit.current().metadata, *priority)))
 
     def _admit_token(self, request: Request, session: Session, values: Sequence[str]) -> None:
         """Enter the visit of whoever shows a token, which the gateway gets unchanged. Raises Unauthenticated."""

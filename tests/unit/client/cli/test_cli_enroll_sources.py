@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from marquee import Enrollment, ImageTooLarge
+from marquee import Enrollment, ImageTooLarge, ResourceExhausted
 from marquee.cli.run.enroll import enroll_all
 from tests.support.client import lines_of, marquee
 from tests.support.enrollment_servers import EnrollmentServers
@@ -53,6 +53,25 @@ def test_calls_stay_within_the_limits(tmp_path: Path) -> None:
     ]
     assert sorted(picture for batch in batches for picture in batch.pictures) == sorted(names)
     assert [batch.pictures for batch in batches if isinstance(batch.answer, ImageTooLarge)] == [[names[4]]]
+
+
+def test_waits_for_a_full_server(tmp_path: Path) -> None:
+    """Pictures that a full server refuses are sent again when it says so; without a time, the refusal counts."""
+    picture = tmp_path / "1.jpg"
+    picture.write_bytes(b"a picture")
+    waits = [0.01, 0.01]
+    sent = []
+
+    def enroll(sources: object) -> Enrollment:
+        sent.append(sources)
+        if len(sent) == 4:
+            return Enrollment("r", "p", (), "", None)
+        wait = waits.pop() if waits else None
+        raise ResourceExhausted("Full.", code="RESOURCE_EXHAUSTED", retry_after=wait)
+
+    assert isinstance(next(enroll_all([str(picture)], enroll)).answer, ResourceExhausted)
+    assert isinstance(next(enroll_all([str(picture)], enroll)).answer, Enrollment)
+    assert sent == [[b"a picture"]] * 4
 
 
 @pytest.mark.parametrize(
