@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2
 from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2 as pb
@@ -17,6 +18,7 @@ from services.gateway.config import BackendConfig, CacheConfig
 from services.runtime import status
 from services.runtime.server.server import RECOGNIZER_SERVICE
 from tests.support.servers import (
+    LeafProcess,
     Scripted,
     Stub,
     code_and_reason,
@@ -102,6 +104,22 @@ async def test_a_full_gateway_is_still_listed() -> None:
         listed = await client.ListRecognizers(pb.ListRecognizersRequest())
         assert [one.name for one in listed.recognizers] == ["svm"]
         await crowd.end()
+
+
+@pytest.mark.slow
+async def test_a_full_gateway_is_healthy(tmp_path: Path) -> None:
+    """Health takes no place either: a gateway that does all it can is not restarted for it."""
+    crowd, file = Crowd(), tmp_path / "gateway.yaml"
+    async with leaf(crowd.svm) as target:
+        file.write_text(f"recognizers: {{svm: {{target: '{target}', max_in_flight: 1}}}}\n")
+        full = LeafProcess(tmp_path, module="services.gateway", MARQUEE_GATEWAY_CONFIG=str(file))
+        with closing(full):
+            await full.serving()
+            async with full.client() as client:
+                await crowd.fill(client, 1)
+                assert status.reason_of(await _refused(client)) == "OVERLOADED"
+                assert await full.health() == health_pb2.HealthCheckResponse.SERVING
+                await crowd.end()
 
 
 async def test_a_call_is_refused_before_its_request_is_there() -> None:
