@@ -93,21 +93,25 @@ def runs_of(faces: TrainingSet) -> Iterator[Run]:
 
 def _svm(faces: TrainingSet, run: Run) -> dict[str, Any]:
     """Train on the run's part; return the candidates of the others."""
-    known = sorted(set(faces.owners[run.train].tolist()))
-    part = faces.part(run.train)
-    training = TrainingSet(
+    fitted = fit(only(faces, run.train))
+    recipe = RECIPES[faces.recipe]()
+    model = Model(Artifact(faces.recipe, fitted.pipeline, fitted.gallery, fitted.calibration, {}, ""), recipe)
+    views = faces.features[:, : recipe.view_count]
+    candidates = {face: _pairs(model.candidates(views[face : face + 1])[0]) for face in run.rest.tolist()}
+    return {"identify_score": model.identify_score, "candidates": candidates}
+
+
+def only(faces: TrainingSet, chosen: Columns) -> TrainingSet:
+    """Return some of the faces, and nobody who has none of them."""
+    part = faces.part(chosen)
+    known = sorted(set(part.owners.tolist()))
+    return TrainingSet(
         faces.recipe,
         part.features,
         np.searchsorted(known, part.owners),
         np.unique(part.groups, return_inverse=True)[1],
         tuple(faces.people[person] for person in known),
     )
-    fitted = fit(training)
-    recipe = RECIPES[faces.recipe]()
-    model = Model(Artifact(faces.recipe, fitted.pipeline, fitted.gallery, fitted.calibration, {}, ""), recipe)
-    views = faces.features[:, : recipe.view_count]
-    candidates = {face: _pairs(model.candidates(views[face : face + 1])[0]) for face in run.rest.tolist()}
-    return {"identify_score": model.identify_score, "candidates": candidates}
 
 
 def _start_keras(

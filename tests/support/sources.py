@@ -318,6 +318,9 @@ def _modules() -> frozenset[str]:
 def _options(module: str) -> set[str]:
     path = ROOT.joinpath(*module.split("."))
     files = sorted(path.glob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    main = path / "__main__.py"
+    if main.exists() and "command.parser_of(" in _text(main):
+        files.append(path.parent / "evaluation/command.py")  # the options that all studies have
     return {name for file in files if "add_argument" in _text(file) for name in _added(ast.parse(_text(file)))}
 
 
