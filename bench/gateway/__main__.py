@@ -1,7 +1,7 @@
 """Measure the gateway beside bare fan-outs in Go and grpc.aio, and beside an earlier one.
 
 usage: PYTHONPATH=. python -m bench.gateway [costs] [overload] [hits] [--pairs 10] [--seconds 60] [--today CHECKOUT]
-       [--ray PYTHON] [--ghz PROGRAM] [--output results.json] [--charts FOLDER]
+       [--ray PYTHON] [--mlserver PYTHON] [--ghz PROGRAM] [--output results.json] [--charts FOLDER]
 
 Three trivial recognizers in Go are behind all of them.
 
@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60, help="how long there is too much to do")
     parser.add_argument("--today", type=Path, help="a checkout of an earlier commit, measured beside this one")
     parser.add_argument("--ray", type=Path, help="a Python with ray[serve], whose fan-out is measured, too")
+    parser.add_argument("--mlserver", type=Path, help="a Python with mlserver, likewise")
     parser.add_argument("--ghz", help="the load generator; the one on PATH by default")
     parser.add_argument("--output", type=Path, help="file for all values, as JSON")
     parser.add_argument("--charts", type=Path, help="folder for charts, as SVG")
@@ -62,7 +63,9 @@ def _measure(args: argparse.Namespace, results: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         say("building")
-        stage = Stage(sides.build(folder / "build"), folder, args.today and args.today.resolve(), args.ray)
+        stage = Stage(
+            sides.build(folder / "build"), folder, args.today and args.today.resolve(), args.ray, args.mlserver
+        )
         ghz = Ghz(args.ghz, folder / "build")
         if "costs" in parts:
             _collect(costs.measured(stage, ghz, args.pairs), results.setdefault("costs", {}))

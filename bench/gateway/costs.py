@@ -2,11 +2,13 @@
 
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TypeAlias
 
 from bench.gateway import sides
 from bench.gateway.load import Ghz, Load, measure, picture, say
+from bench.gateway.platforms.processes import platforms
 from bench.gateway.sides import Recognizers, Side, Stage
 
 LOADS = (Load(400, 16, 100_000), Load(200, 1, 100_000), Load(100, 8, 1_000_000), Load(1000, 16, 1000))
@@ -24,7 +26,7 @@ Values: TypeAlias = "dict[str, list[float]]"
 
 def measured(stage: Stage, ghz: Ghz, pairs: int) -> Iterator[tuple[str, Values]]:
     """Yield what is measured, and its values."""
-    with sides.recognizers(stage) as quick, sides.all_sides(stage, quick, ray=True) as started:
+    with sides.recognizers(stage) as quick, _with_platforms(stage, quick) as started:
         for load in LOADS:
             say(f"processor time, {load}")
             yield f"{load}{CPU_MS}", rounds(started, pairs, partial(_cpu_ms, ghz, load, quick))
@@ -38,6 +40,14 @@ def measured(stage: Stage, ghz: Ghz, pairs: int) -> Iterator[tuple[str, Values]]
         peaks, refused = _memory(stage, ghz, room)
         yield f"{where}, MiB resident at most", peaks
         yield f"{where}, refused of {LARGE.calls} calls", refused
+
+
+@contextmanager
+def _with_platforms(stage: Stage, behind: Recognizers) -> Iterator[list[Side]]:
+    with ExitStack() as stack:
+        others = [stack.enter_context(one) for one in platforms(stage, behind)]
+        go, aio, *gateways = stack.enter_context(sides.all_sides(stage, behind))
+        yield [go, aio, *others, *gateways]
 
 
 def rounds(started: Sequence[Side], pairs: int, measure_one: Callable[[Side], float]) -> Values:
@@ -66,7 +76,7 @@ def _added_ms(ghz: Ghz, behind: Recognizers, side: Side) -> float:
 def _memory(stage: Stage, ghz: Ghz, room: int) -> tuple[Values, Values]:
     """Return the peak of each side's resident memory, in a process without other calls, and how many it refused."""
     peaks, refused = {}, {}
-    with sides.recognizers(stage) as quick, sides.all_sides(stage, quick, memory_mib=room) as started:
+    with sides.recognizers(stage) as quick, sides.all_sides(stage, quick, room) as started:
         for side in started:
             content = [picture(LARGE.size) for _ in range(LARGE.calls)]
             answered = ghz.call(side.address, LARGE, content, may_refuse=True)

@@ -9,8 +9,9 @@ import grpc
 
 from bench.gateway import sides
 from bench.gateway.costs import Values, rounds
-from bench.gateway.load import Failure, Ghz, Load, check, check_answer, picture, recognize, say
+from bench.gateway.load import Failure, Ghz, Load, check, check_answer, picture, say
 from bench.gateway.sides import Recognizers, Side, Stage
+from bench.gateway.wire import OURS
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 
@@ -30,7 +31,7 @@ def measured(stage: Stage, ghz: Ghz, pairs: int) -> Iterator[tuple[str, Values]]
         for load in LOADS:
             say(f"hits, {load}")
             content = picture(load.size)
-            recognize(gateway.address, content)
+            OURS.recognize(gateway.address, content)
             values = rounds([echo, gateway], pairs, partial(_hits, ghz, load, content, quick))
             yield f"{load}, the same picture, p50 ms", values
 
@@ -39,7 +40,7 @@ def _hits(ghz: Ghz, load: Load, content: bytes, behind: Recognizers, side: Side)
     """Return the median milliseconds of calls that no recognizer gets. Raises Failure if one does."""
     before = behind.counts()
     if side.metrics_url:
-        check_answer(recognize(side.address, content), from_cache=True)
+        check_answer(OURS.recognize(side.address, content), from_cache=True)
     latencies = ghz.call(side.address, load, [content])
     if behind.counts() != before:
         raise Failure("Recognizers were asked for a picture that the cache has.")

@@ -10,16 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc
 from google.protobuf import proto
 
 from bench.gateway.sides import NAMES, THIS, Recognizers, Side
+from bench.gateway.wire import OURS, Wire
 from marquee.v1 import recognizer_pb2 as pb
-from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 from tests.support.golang import CONTRACT
 from tests.support.processes import run
 
-_METHOD = "marquee.v1.RecognizerService/RecognizeImage"
 _numbers = itertools.count(1)
 """Numbers of pictures, of which none is used twice."""
 
@@ -57,17 +55,19 @@ class Ghz:
         self._program = found
         self._contract = build / CONTRACT
 
-    def call(self, address: str, load: Load, content: Sequence[bytes], *, may_refuse: bool = False) -> list[float]:
+    def call(
+        self, address: str, load: Load, content: Sequence[bytes], wire: Wire = OURS, *, may_refuse: bool = False
+    ) -> list[float]:
         """Make the calls with these pictures in turn, and return the milliseconds of those that succeed.
 
         Raises Failure for any error; but for one that says that there is too much to do if the server may refuse calls.
         """
         with tempfile.NamedTemporaryFile() as file:
             for one in content:
-                message = pb.RecognizeImageRequest(image=pb.Image(content=one))
-                proto.serialize_length_prefixed(message, file)  # type: ignore[arg-type] # any file does
+                proto.serialize_length_prefixed(wire.request(one), file)  # type: ignore[arg-type] # any file does
             file.flush()
-            command = [self._program, "--insecure", "--protoset", str(self._contract), "--call", _METHOD, "-O", "json"]
+            command = [self._program, "--insecure", "-O", "json"]
+            command += ["--protoset", str(wire.contract or self._contract), "--call", wire.method]
             amount = ["-c", str(load.concurrency), "-n", str(load.calls), "-t", "60s"]
             done = run([*command, *amount, "-B", file.name, address])
         if done.returncode:
@@ -80,8 +80,11 @@ class Ghz:
 
 
 def picture(size: int) -> bytes:
-    """Return a picture that was not there before; nobody but its first eight bytes says which."""
-    return next(_numbers).to_bytes(8, "big").ljust(size, b"\xff")
+    """Return a picture that was not there before; nothing but its first eight bytes says which.
+
+    They are hexadecimal digits: ghz would take two braces for the begin of a template.
+    """
+    return f"{next(_numbers):08x}".encode().ljust(size, b"\xff")
 
 
 def measure(ghz: Ghz, side: Side, load: Load, behind: Recognizers) -> tuple[float, list[float]]:
@@ -93,7 +96,7 @@ def measure(ghz: Ghz, side: Side, load: Load, behind: Recognizers) -> tuple[floa
     before, hits = behind.counts(), side.metric("marquee_cache_", 'outcome="hit"')
     content = [picture(load.size) for _ in range(load.calls)]
     spent = side.cpu_ms()
-    latencies = ghz.call(side.address, load, content)
+    latencies = ghz.call(side.address, load, content, side.wire)
     spent = side.cpu_ms() - spent
     done = [(calls - old[0], kinds - old[1]) for (calls, kinds), old in zip(behind.counts(), before, strict=True)]
     if any(one != (load.calls, load.calls) for one in done):
@@ -105,7 +108,7 @@ def measure(ghz: Ghz, side: Side, load: Load, behind: Recognizers) -> tuple[floa
 
 def check(side: Side) -> None:
     """Make a call and raise Failure unless it is answered by all recognizers, and by a gateway with a verdict."""
-    response = recognize(side.address, picture(1000))
+    response = side.wire.recognize(side.address, picture(1000))
     check_answer(response)
     states = [verdict.state for verdict in response.verdicts]
     if states != ([pb.VERDICT_STATE_IDENTIFIED] if side.metrics_url else []):
@@ -119,10 +122,3 @@ def check_answer(response: pb.RecognizeImageResponse, *, from_cache: bool = Fals
     found = {result.recognizer: (result.outcome, len(result.faces), result.from_cache) for result in response.results}
     if found != dict.fromkeys(NAMES, (pb.OUTCOME_OK, 1, from_cache)):
         raise Failure(f"(outcome, faces, from_cache) of the recognizers: {found}")
-
-
-def recognize(address: str, content: bytes) -> pb.RecognizeImageResponse:
-    """Call once."""
-    with grpc.insecure_channel(address) as channel:
-        request = pb.RecognizeImageRequest(image=pb.Image(content=content))
-        return RecognizerServiceStub(channel).RecognizeImage(request, timeout=60)

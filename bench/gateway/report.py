@@ -16,6 +16,7 @@ _COLOURS = {
     "bare Go": "#9aa5b1",
     "bare grpc.aio": "#616e7c",
     "Ray Serve": "#7b5ea7",
+    "MLServer": "#4f9d69",
     "before": "#e8a33d",
     "gateway": "#2f7ed8",
 }

@@ -14,6 +14,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from bench.checkouts import listens
+from bench.gateway.wire import OURS, Wire
 from tests.support import golang
 from tests.support.processes import ROOT, free_port, memory_mib, spawn, wait_until
 
@@ -21,7 +22,6 @@ NAMES = ("one", "two", "three")
 """The recognizers."""
 THIS = "gateway"
 AIO = "bare grpc.aio"
-_RAY_ROLES = ("ray::ProxyActor", "ray::ServeReplica")
 TICKS = os.sysconf("SC_CLK_TCK")
 SOURCES = Path(__file__).parent / "go"
 
@@ -33,6 +33,7 @@ class Side:
     name: str
     address: str
     process: subprocess.Popen[bytes]
+    wire: Wire = OURS
     metrics_url: str | None = None
 
     def cpu_ms(self) -> float:
@@ -52,25 +53,6 @@ class Side:
             return 0
         lines = [line for line in _get(self.metrics_url).splitlines() if not line.startswith("#")]
         return sum(float(line.rpartition(" ")[2]) for line in lines if all(part in line for part in parts))
-
-
-class RaySide(Side):
-    """Ray Serve, of whose processes the proxy and the replica count, and not those that look after them."""
-
-    def _pids(self) -> Sequence[int]:
-        return [pid for pid in _below(self.process.pid) if _command(pid).startswith(_RAY_ROLES)]
-
-
-def _below(pid: int) -> Iterator[int]:
-    """Yield the processes that a process started, and those that they started."""
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, path.read_text().split()):
-            yield child
-            yield from _below(child)
-
-
-def _command(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text()
 
 
 def _cpu_ms(pid: int) -> float:
@@ -103,6 +85,8 @@ class Stage:
     """Checkout of the earlier gateway, if one is compared."""
     ray: Path | None = None
     """Python with Ray Serve, if that is compared."""
+    mlserver: Path | None = None
+    """Python with MLServer, if that is compared."""
 
 
 def build(folder: Path) -> Path:
@@ -120,11 +104,10 @@ def recognizers(stage: Stage, delay_ms: int = 0) -> Iterator[Recognizers]:
 
 
 @contextmanager
-def all_sides(stage: Stage, behind: Recognizers, *, ray: bool = False, memory_mib: int = 256) -> Iterator[list[Side]]:
-    """Start all in front of the same recognizers: bare ones, Ray Serve and an earlier gateway if any, this one."""
+def all_sides(stage: Stage, behind: Recognizers, memory_mib: int = 256) -> Iterator[list[Side]]:
+    """Start all in front of the same recognizers: two bare fan-outs, an earlier gateway if any, this one."""
     with ExitStack() as stack:
         started = [bare_go(stage, behind), bare_aio(behind)]
-        started += [ray_serve(stage, behind)] if ray and stage.ray else []
         started += [gateway(stage, behind, root, memory_mib=memory_mib) for root in roots(stage)]
         yield [stack.enter_context(one) for one in started]
 
@@ -136,47 +119,31 @@ def roots(stage: Stage) -> list[Path]:
 
 @contextmanager
 def _recognizer(programs: Path, name: str, delay_ms: int) -> Iterator[tuple[str, str]]:
-    target, counter = _address(), _address()
+    target, counter = free_address(), free_address()
     command = [str(programs / "recognizer"), "-listen", target, "-counter", counter, "-name", name]
     with spawn([*command, "-delay", f"{delay_ms}ms"]):
-        _await(target)
-        _await(counter)
+        wait_for(target)
+        wait_for(counter)
         yield target, counter
 
 
 @contextmanager
 def bare_go(stage: Stage, behind: Recognizers) -> Iterator[Side]:
     """Start the fan-out in Go."""
-    address = _address()
+    address = free_address()
     with spawn([stage.programs / "fanout", "-listen", address, *behind.targets]) as process:
-        _await(address)
+        wait_for(address)
         yield Side("bare Go", address, process)
 
 
 @contextmanager
 def bare_aio(behind: Recognizers | None) -> Iterator[Side]:
     """Start the fan-out in grpc.aio; without recognizers, the echo that hashes the picture."""
-    address = _address()
+    address = free_address()
     targets = behind.targets if behind else ()
-    with spawn([sys.executable, "-m", "bench.gateway.aio", address, *targets], env=_environment(ROOT)) as process:
-        _await(address)
+    with spawn([sys.executable, "-m", "bench.gateway.aio", address, *targets], env=environment(ROOT)) as process:
+        wait_for(address)
         yield Side(AIO if behind else "echo", address, process)
-
-
-@contextmanager
-def ray_serve(stage: Stage, behind: Recognizers) -> Iterator[Side]:
-    """Start the fan-out in Ray Serve."""
-    address, http_port, own = _address(), free_port(), {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-    command = [str(stage.ray), "-m", "bench.gateway.ray_serve", address.rpartition(":")[2], str(http_port)]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with spawn([*command, *behind.targets], env=_environment(ROOT) | own, **pipes) as process:
-        if not any(b"serving" in line for line in process.stdout or ()):
-            sys.exit(f"{stage.ray} does not serve. Has it ray[serve]?")
-        try:
-            yield RaySide("Ray Serve", address, process)
-        finally:
-            process.terminate()
-            process.wait(60)
 
 
 @contextmanager
@@ -197,14 +164,14 @@ def gateway(
     if root == ROOT:
         content["calibration"] = {"table": str(_table(stage.folder))}
     YAML(typ="safe").dump(content, config)
-    address, metrics_port = _address(), free_port()
+    address, metrics_port = free_address(), free_port()
     settings = {"GATEWAY_CONFIG": config, "PORT": address.rpartition(":")[2], "METRICS_PORT": metrics_port}
     settings["MAX_IN_FLIGHT_MIB"] = memory_mib
-    environment = _environment(root) | {f"MARQUEE_{key}": str(value) for key, value in settings.items()}
+    own = environment(root) | {f"MARQUEE_{key}": str(value) for key, value in settings.items()}
     command = [sys.executable, "-m", "services.gateway"]
-    with spawn(command, cwd=root, env=environment, stderr=subprocess.DEVNULL) as process:
-        _await(address)
-        yield Side(name, address, process, f"http://127.0.0.1:{metrics_port}/metrics")
+    with spawn(command, cwd=root, env=own, stderr=subprocess.DEVNULL) as process:
+        wait_for(address)
+        yield Side(name, address, process, metrics_url=f"http://127.0.0.1:{metrics_port}/metrics")
 
 
 def _table(folder: Path) -> Path:
@@ -216,15 +183,18 @@ def _table(folder: Path) -> Path:
     return path
 
 
-def _environment(root: Path) -> dict[str, str]:
+def environment(root: Path) -> dict[str, str]:
+    """Return the variables of a Python that runs a checkout."""
     return os.environ | {"PYTHONPATH": str(root), "MARQUEE_LOG_FORMAT": "json"}
 
 
-def _address() -> str:
+def free_address() -> str:
+    """Return a loopback address at which nobody listens."""
     return f"127.0.0.1:{free_port()}"
 
 
-def _await(address: str) -> None:
+def wait_for(address: str) -> None:
+    """Wait until somebody listens there."""
     wait_until(lambda: listens(int(address.rpartition(":")[2])))
 
 

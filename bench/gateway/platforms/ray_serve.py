@@ -1,6 +1,6 @@
 """The fan-out as a deployment of Ray Serve, behind its gRPC proxy: for an interpreter that has `ray[serve]`.
 
-usage: PYTHONPATH=. python -m bench.gateway.ray_serve PORT HTTP_PORT RECOGNIZER ...
+usage: PYTHONPATH=. python -m bench.gateway.platforms.ray_serve PORT HTTP_PORT RECOGNIZER ...
 """
 
 import asyncio
