@@ -19,6 +19,7 @@ from helm.dashboards.panels import (
 _EACH = "{{component}}"
 _NO_PODS = "No pods"
 _RELOADS = {" ok": "green", " refused": "red"}
+_QUESTIONS = {"hit": "green", "shared": "blue", "miss": "yellow", "bypassed": "purple"}
 _RESIDENT = f"process_resident_memory_bytes{{{HERE}}}"
 _SATURATION = (
     (
@@ -74,6 +75,39 @@ def enrollment(page: Dashboard, title: str, server: str) -> Dashboard:
     page = page.with_row(Row(title))
     for panel in (by_code, errors, p95):
         page = page.with_panel(panel.no_value("Nobody was enrolled, removed or listed"))
+    return page
+
+
+def cache(page: Dashboard) -> Dashboard:
+    """Add what the gateway need not ask for, and what it keeps."""
+    by_outcome = f"sum by (outcome) (rate(marquee_cache_requests_total{{{HERE}}}{RATE}))"
+    saved = f"sum by (recognizer) (rate(marquee_cache_saved_dollars_total{{{HERE}}}{RATE})) * 3600"
+    size = f"max by (component) (marquee_cache_bytes{{{HERE}}})"
+    dropped = f"sum by (reason) (rate(marquee_cache_dropped_total{{{HERE}}}{RATE}))"
+    questions = stacked(
+        "Questions to recognizers",
+        "What became of them. shared: a call that was under way for another. bypassed: must not be kept.",
+        "reqps",
+        {"{{outcome}}": by_outcome},
+        6,
+    )
+    dollars = stacked("Saved", "Dollars an hour that need not be spent.", "currencyUSD", {"{{recognizer}}": saved}, 6)
+    memory = lines("Memory of the cache", "Of the pod that keeps most.", "bytes", {_EACH: size}, 6)
+    gone = stacked(
+        "Answers dropped",
+        "full: a larger cache would have kept them. outdated: by another model, or by who is enrolled.",
+        "none",
+        {"{{reason}}": dropped},
+        6,
+    )
+    page = page.with_row(Row("Cache"))
+    for panel, empty in (
+        (coloured(questions, _QUESTIONS), "Nobody asked"),
+        (dollars, "Nothing was saved"),
+        (memory, _NO_PODS),
+        (gone, "Nothing was dropped"),
+    ):
+        page = page.with_panel(panel.no_value(empty))
     return page
 
 

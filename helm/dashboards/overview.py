@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from helm.dashboards.alerts import FIRING, runbooks, timeline
 from helm.dashboards.board import board
-from helm.dashboards.operation import doors, enrollment, files, saturation, versions
+from helm.dashboards.operation import cache, doors, enrollment, files, saturation, versions
 from helm.dashboards.panels import (
     FAULTS,
     HERE,
@@ -156,7 +156,7 @@ def dashboard(alerts: list[str]) -> Dashboard:
     for part in (_traffic, _latency, _recognizers, _answers, _page):
         page = part(page)
     page = enrollment(page, "Enrollment", _GATEWAY)
-    for part in (doors, files, saturation, versions):
+    for part in (cache, doors, files, saturation, versions):
         page = part(page)
     return page
 

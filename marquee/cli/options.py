@@ -272,6 +272,7 @@ Batch = Annotated[
         "Default: for several pictures.",
     ),
 ]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Ask anew, even if an answer is remembered.")]
 Timings = Annotated[bool, typer.Option("--timings", help="Show where the time went.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if any recognizer failed.")]
 Sources = Annotated[

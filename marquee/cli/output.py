@@ -261,6 +261,7 @@ def _findings(result: RecognizerResult) -> list[Text]:
     failures = [f"{words(error.feature)} failed: {error.status.message}" for error in result.feature_errors]
     warnings = [warning for warning in result.warnings if warning not in failures]
     lines += [Text(clean(line), "yellow") for line in (*failures, *warnings)]
+    lines += [Text("remembered", "dim")] if result.from_cache else []
     return lines or [Text("nothing", "dim")]
 
 

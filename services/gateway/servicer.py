@@ -91,7 +91,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         self._table = self._table_of(config)
         self._credentials = read_credentials(config, self._credentials)
         self.bulkhead.limit = config.places
-        self._cache.resize(config.cache.mib, config.cache.ttl)
+        self._cache.resize(config.cache.mib, config.cache.ttl, config.recognizers)
         known = self._backends
         backends = {
             name: known[name] if name in known and known[name].config == one else Backend(name, one, self._credentials)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache
@@ -56,9 +57,13 @@ class Cache:
         self._flights: dict[tuple[bytes, str, bool], _Flight] = {}
         self._tasks: set[asyncio.Task[Answer]] = set()
 
-    def resize(self, mib: int, ttl: float) -> None:
-        """Keep so many MiB for so many seconds from now on; 0 MiB: ask each time."""
+    def resize(self, mib: int, ttl: float, recognizers: Iterable[str] = ()) -> None:
+        """Keep so many MiB for so many seconds from now on; 0 MiB: ask each time. Counts begin for the recognizers."""
         self._memory.resize(mib, ttl)
+        for name in recognizers:
+            _saved.labels(name)  # from 0 on, so that Prometheus sees the first one, too
+            for outcome in ("hit", "shared", "miss", "bypassed"):
+                _counter(name, outcome)
 
     def close(self) -> None:
         """Cancel the calls that nobody waits for."""

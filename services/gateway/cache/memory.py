@@ -21,6 +21,8 @@ _dropped = Counter(
     "Total answers that are kept no more, by reason: full, expired, or outdated by another model or gallery.",
     ("reason",),
 )
+for _reason in ("full", "expired", "outdated"):
+    _dropped.labels(_reason)  # from 0 on, so that Prometheus sees the first one, too
 
 
 class Entry(NamedTuple):

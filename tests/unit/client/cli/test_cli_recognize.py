@@ -90,6 +90,13 @@ def test_who_was_left_out_says_why(peer: Peer) -> None:
     assert "$0.001 saved" in output
 
 
+def test_what_was_remembered_says_so(peer: Peer) -> None:
+    """A result that the gateway had already is marked."""
+    assert "remembered" not in _recognize("a.jpg").stdout
+    peer.answer.results[0].from_cache = True
+    assert "remembered" in _recognize("a.jpg").stdout
+
+
 def test_names_cannot_control_the_terminal(peer: Peer) -> None:
     """Control characters and markup from a server are shown, not interpreted."""
     peer.answer.verdicts[0].display_name = "\x1b[31mEve[bold]"
@@ -172,10 +179,10 @@ def test_options_reach_the_server(peer: Peer) -> None:
     """Each option sets its field of the request."""
     options = "--recognizer svm --recognizer keras --feature Labels --feature text --max-labels 3 --min-score 0.5"
     boxes = "--face-box 0.25,0.5,0.125,0.25 --face-box 0,0,1,1"
-    policy = "--policy first-confident --require svm --require region/keras"
+    policy = "--policy first-confident --require svm --require region/keras --no-cache"
     assert _recognize("a.jpg", *options.split(), *boxes.split(), *policy.split()).exit_code == 0
     request = peer.requests[0]
-    assert list(request.recognizers) == ["svm", "keras"]
+    assert (list(request.recognizers), request.no_cache) == (["svm", "keras"], True)
     assert (request.policy, list(request.required)) == (pb.POLICY_FIRST_CONFIDENT, ["svm", "region/keras"])
     assert list(request.features) == [pb.FEATURE_LABELS, pb.FEATURE_TEXT]
     assert (request.max_labels, request.min_score) == (3, 0.5)
