@@ -58,6 +58,7 @@ _LIMIT: dict[str, object] = {
 }
 _LEAST = {"percentunit": 0.1, "reqps": 0.1, "none": 1.0}
 """Unit → what the axis reaches at least: Grafana draws it up to 100, or 10,000 %, where all values are 0."""
+_HISTOGRAM = "_seconds_bucket{"
 _THIRD, _HEIGHT = 8, 8
 _Panel = TypeVar("_Panel", timeseries.Panel, stat.Panel, table.Panel)
 
@@ -156,8 +157,9 @@ def properties(values: dict[str, object]) -> list[DynamicConfigValue]:
 
 
 def target(expression: str) -> prometheus.Dataquery:
-    """Return a query."""
-    return prometheus.Dataquery().expr(expression).datasource(SOURCE).ref_id("A")
+    """Return a query; that of a histogram leads to traces, too, where Prometheus keeps exemplars."""
+    query = prometheus.Dataquery().expr(expression).datasource(SOURCE).ref_id("A")
+    return query.exemplar(exemplar=True) if _HISTOGRAM in expression else query
 
 
 def legend() -> common.VizLegendOptions:
