@@ -111,7 +111,6 @@ def errors() -> str:
         "| `RECOGNIZER_FAILED` | as gRPC reports | The call to the recognizer failed in another way. |",
         "| `GATEWAY_REFUSED` | `FAILED_PRECONDITION` | The recognizer does not let the gateway in; its log says why. |",
         "| `NO_RECOGNIZER_ANSWERED` | theirs, or `UNAVAILABLE` | All failed; the details hold each status. |",
-        "| `REQUIRED_RECOGNIZER_MISSING` | theirs, or `UNAVAILABLE` | Required ones failed, or are skipped. |",
         "| `INTERNAL` | `INTERNAL` | A bug in the server; its log has the traceback under the request_id. |",
         "",
         "gRPC itself refuses a message over 16 MiB with `RESOURCE_EXHAUSTED` and no details.",

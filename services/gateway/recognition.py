@@ -10,7 +10,7 @@ from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends import answer
-from services.gateway.backends.backend import bind_outcomes, check_answered, count, outcome_name
+from services.gateway.backends.backend import Backend, bind_outcomes, check_answered, count, outcome_name
 from services.gateway.fusion.verdict import Rules, merge_labels, verdicts
 from services.gateway.plan import RecognitionCall, RecognitionPlan
 from services.gateway.policy import required, veto
@@ -55,6 +55,7 @@ class Recognition:
         self._max_labels = requests.max_labels_of(request)
         self._features = frozenset(requests.features_of(request))
         self._required = tuple(request.required)
+        self._names = tuple(request.recognizers)
         self._rules = rules
         self._min_score = partial(requests.min_score_of, request)
         self._calls = {call.backend.name: call for call in plan.calls}
@@ -180,14 +181,17 @@ class Recognition:
         """Note whether the call may have been billed; what was late may have been, whatever it says."""
         outcomes = {result.outcome for result in response.results}
         if pb.OUTCOME_TIMEOUT in outcomes and not response.gateway:
-            response.results[0].cost_micro_usd = response.cost_micro_usd = call.backend.told.price_of(self._features)
+            response.results[0].cost_micro_usd = response.cost_micro_usd = self._price(call.backend)
         if response.cost_micro_usd or outcomes & {pb.OUTCOME_ERROR, pb.OUTCOME_TIMEOUT}:
             self.may_be_billed = True
+
+    def _price(self, backend: Backend) -> int:
+        return backend.told.price_of(self._features, self._names)
 
     def _left_out(self, name: str, reason: str, *, is_sent: bool = False) -> pb.RecognizeImageResponse:
         """Return the response of a recognizer that was left out; what was sent to it may have been billed."""
         backend = self._calls[name].backend
-        price = backend.told.price_of(self._features)
+        price = self._price(backend)
         self.may_be_billed |= is_sent and backend.is_paid
         result = pb.RecognizerResult(recognizer=name, outcome=pb.OUTCOME_SKIPPED, status={"message": reason})
         if not is_sent:

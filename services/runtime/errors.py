@@ -19,6 +19,7 @@
     ├── RateExceeded            the caller calls more often than agreed
     ├── UnsupportedPolicy
     ├── NotOffered              this server does not support the call
+    ├── RequiredMissing         a required recognizer has no part in the answer
     ├── PersonNotFound
     ├── InvalidImage            not a picture that Marquee can read
     │   ├── ImageMissing
@@ -141,6 +142,10 @@ class UnsupportedPolicy(DomainError):
 
 class NotOffered(DomainError):
     """This server, as configured, does not support the call."""
+
+
+class RequiredMissing(DomainError):
+    """A required recognizer performs nothing of what was asked for, or several failed in different ways."""
 
 
 class PersonNotFound(DomainError):

@@ -64,6 +64,7 @@ TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.RateExceeded: (_Code.RESOURCE_EXHAUSTED, "RATE_EXCEEDED"),
     errors.UnsupportedPolicy: (_Code.UNIMPLEMENTED, "UNSUPPORTED_POLICY"),
     errors.NotOffered: (_Code.UNIMPLEMENTED, "NOT_OFFERED"),
+    errors.RequiredMissing: (_Code.FAILED_PRECONDITION, "REQUIRED_RECOGNIZER_MISSING"),
     errors.PersonNotFound: (_Code.NOT_FOUND, "PERSON_NOT_FOUND"),
     errors.InvalidImage: (_Code.INVALID_ARGUMENT, "INVALID_IMAGE"),
     errors.ImageMissing: (_Code.INVALID_ARGUMENT, "IMAGE_MISSING"),
@@ -117,6 +118,7 @@ _FAULTS: dict[str, Fault] = {
     TABLE[errors.RateExceeded][1]: "caller",
     TABLE[errors.CallerBudgetExhausted][1]: "caller",
     TABLE[errors.CollectionNotIndexed][1]: "caller",
+    TABLE[errors.RequiredMissing][1]: "caller",
     TABLE[errors.BudgetExhausted][1]: "planned",
     TABLE[errors.BatchRefused][1]: "planned",
     TABLE[errors.CredentialsRefused][1]: "server",  # this server's own, at AWS

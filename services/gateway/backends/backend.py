@@ -55,7 +55,7 @@ _REFUSALS = frozenset(
 _REASONS = frozenset(
     {reason for _, reason in status.TABLE.values()}
     | {reason for reason, _ in _NETWORK.values()}
-    | {"INTERNAL", "GATEWAY_REFUSED", "NO_RECOGNIZER_ANSWERED", "REQUIRED_RECOGNIZER_MISSING", status.FOREIGN}
+    | {"INTERNAL", "GATEWAY_REFUSED", "NO_RECOGNIZER_ANSWERED", status.FOREIGN}
 )
 """Reasons that are shown in metrics; others come from anywhere."""
 _BUSY_SECONDS = 5.0

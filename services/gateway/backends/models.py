@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
@@ -40,9 +40,13 @@ class Told:
     prices: Mapping[Feature, int] = field(default_factory=dict)
     """Millionths of a US dollar for a picture, of all recognizers together."""
 
-    def price_of(self, features: Iterable[Feature]) -> int:
-        """Return what these features of a picture cost, in millionths of a US dollar."""
-        return sum(self.prices.get(feature, 0) for feature in features)
+    def price_of(self, features: Collection[Feature], names: Collection[str] = ()) -> int:
+        """Return what these features of a picture cost with the recognizers of these names, in millionths of a dollar.
+
+        The name of a gateway means all behind it; without names, everybody is meant.
+        """
+        meant = [one for one in self.recognizers if not names or any(f"{one.name}/".startswith(f"{n}/") for n in names)]
+        return sum(price.micro_usd for one in meant for price in one.prices if price.feature in features)
 
 
 class Models:

@@ -8,10 +8,8 @@ from google.rpc import status_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.fusion.verdict import VALID
 from services.runtime import status
-from services.runtime.errors import InvalidRequest
+from services.runtime.errors import InvalidRequest, RequiredMissing
 from services.runtime.requests import check_names
-
-MISSING = "REQUIRED_RECOGNIZER_MISSING"
 
 
 def check_required(request: pb.RecognizeImageRequest, available: Sequence[str]) -> None:
@@ -38,11 +36,11 @@ def missing(required: Iterable[str], results: Sequence[pb.RecognizerResult]) -> 
         reasons |= {one.recognizer: one.status for one in own if one.outcome not in VALID | {pb.OUTCOME_SKIPPED}}
         if all(one.outcome == pb.OUTCOME_SKIPPED for one in own):
             why = next((one.status.message for one in own if one.status.message), "is not among the results")
-            reasons[name] = status.make(grpc.StatusCode.FAILED_PRECONDITION, MISSING, f"{why}.", recognizer=name)
+            reasons[name] = status.from_exception(RequiredMissing(f"{why}.", recognizer=name))
     return reasons
 
 
 def failure(reasons: Mapping[str, status_pb2.Status], request_id: str) -> status.StatusError:
     """Return how the call fails, naming those that are missing; the code is theirs if they failed alike."""
-    summary, default = "Required, and missing:", (grpc.StatusCode.UNAVAILABLE, MISSING)
+    summary, default = "Required, and missing:", (grpc.StatusCode.UNAVAILABLE, status.TABLE[RequiredMissing][1])
     return status.StatusError(status.join(reasons, summary, default, is_named=True, request_id=request_id))

@@ -13,7 +13,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import requests
 from services.runtime.doors.caller import current
 from services.runtime.doors.door import without_spending
-from services.runtime.errors import NotReady
+from services.runtime.errors import NotReady, RequiredMissing
 from services.runtime.images.image import Image
 from services.runtime.leaf.enrollment import EnrollmentLeaf
 from services.runtime.leaf.recognizer import Enroller, Options, Recognizer
@@ -80,6 +80,8 @@ class Leaf(server.Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         image = self._image(request.image)
         timeout = self._timeout(request, context)
         result = await self._recognize(image, self._options(request, request_id, timeout))
+        if request.required and result.outcome == pb.OUTCOME_SKIPPED:
+            raise RequiredMissing(f"{self._recognizer.name} {result.status.message}.")
         bind_contextvars(outcome=pb.Outcome.Name(result.outcome))
         response = pb.RecognizeImageResponse(request_id=request_id, results=[result])
         response.cost_micro_usd = result.cost_micro_usd

@@ -7,8 +7,9 @@ import pytest
 from prometheus_client import REGISTRY
 
 from marquee.v1 import recognizer_pb2 as pb
+from services.gateway.backends.models import Told
 from services.runtime.errors import Throttled
-from tests.support.policies import PRICE, asking, knowing, policy_client, policy_gateway, priced
+from tests.support.policies import CELEBRITIES, PRICE, asking, knowing, policy_client, policy_gateway, priced
 from tests.support.servers import LEFT, Scripted, face, outcomes, until
 
 POLICIES = ("ALL", "FIRST_CONFIDENT", "CASCADE")
@@ -197,3 +198,18 @@ async def test_leaves_offer_no_policy() -> None:
             await client.RecognizeImage(asking("CASCADE", recognizers=["aws"]))
     assert outcomes(response) == {"svm": "OK"}
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("names", "price"),
+    [([], 3), (["region"], 3), (["region/aws"], 1), (["region/aws", "region/west"], 3), (["region/w"], 0)],
+)
+def test_the_price_is_that_of_those_who_were_meant(names: list[str], price: int) -> None:
+    """Behind a gateway only those whom a request names, or who are behind a gateway that it names, have a price."""
+    prices = {"region/aws": 1, "region/west/aws": 2}
+    recognizers = [
+        pb.Recognizer(name=name, prices=[pb.Price(feature=pb.FEATURE_CELEBRITIES, micro_usd=one)])
+        for name, one in prices.items()
+    ]
+    assert Told(recognizers).price_of(CELEBRITIES, names) == price
+    assert Told(recognizers).price_of([pb.FEATURE_TEXT], names) == 0

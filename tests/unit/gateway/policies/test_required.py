@@ -11,7 +11,7 @@ from services.gateway.policy.required import missing
 from services.runtime import status
 from services.runtime.errors import DependencyUnavailable, InvalidImage, NotReady, Throttled
 from tests.support.policies import CELEBRITIES, asking, knowing, policy_client, policy_gateway, priced
-from tests.support.servers import Scripted, Stub, code_and_reason, outcomes, refusal
+from tests.support.servers import Scripted, Stub, code_and_reason, leaf, outcomes, refusal, stub
 
 SERVICE_CONFIG = (Path(marquee.__file__).parent / "service_config.json").read_text("utf-8")
 
@@ -69,6 +69,15 @@ async def test_one_that_does_nothing_of_it_is_missing() -> None:
     """A required recognizer that performs none of the features is FAILED_PRECONDITION."""
     async with policy_client(Scripted("keras", features=(pb.FEATURE_LABELS,)), knowing("svm")) as client:
         refused = await refusal(client, asking("ALL", required=["keras"]))
+    assert code_and_reason(refused) == ("FAILED_PRECONDITION", "REQUIRED_RECOGNIZER_MISSING")
+
+
+async def test_a_leaf_keeps_to_it_too() -> None:
+    """A recognizer that is required of itself fails where it would be SKIPPED otherwise."""
+    async with leaf(Scripted("keras", features=(pb.FEATURE_LABELS,))) as address, stub(address) as client:
+        response = await client.RecognizeImage(asking("ALL"))
+        refused = await refusal(client, asking("ALL", required=["keras"]))
+    assert outcomes(response) == {"keras": "SKIPPED"}
     assert code_and_reason(refused) == ("FAILED_PRECONDITION", "REQUIRED_RECOGNIZER_MISSING")
 
 
