@@ -1,11 +1,13 @@
 """Measure what the fusion is worth on recognizers that really differ, from the answers that recognizers.py keeps.
 
-usage: PYTHONPATH=. python bench/fusion/measure.py ANSWERS.json
+usage: PYTHONPATH=. python bench/fusion/measure.py ANSWERS.json [--identify-score 0] [--strangers 0.1] [--threshold 0.8]
 
 Prints a Markdown table. Each fold is tested with recognizers that were trained on three of the others. The table for it
 is fitted on answers about the other four, by recognizers that had seen neither these nor the tested fold; strangers in
-it are the actors who are known where it is tested, and nobody else. FNIR at FPIR 1/n as
-services/gateway/evaluation/measures.py has it, over all tests; intervals by bootstrap over groups of near-duplicates.
+it are the actors who are known where it is tested, and nobody else. FNIR as services/gateway/evaluation/measures.py has
+it, over all tests, where one stranger's moment is named, or the share --strangers of them; intervals by bootstrap over
+groups of near-duplicates. --identify-score replaces that of all models: at 0 every candidate counts, and the table
+alone decides what is worth something.
 """
 
 import argparse
@@ -32,9 +34,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("answers", type=Path)
     parser.add_argument("--prior-unknown", type=float, default=0.5)
+    parser.add_argument("--identify-score", type=float)
+    parser.add_argument("--strangers", type=float)
     parser.add_argument("--threshold", type=float, default=0.5)
     args = parser.parse_args()
     told = json.loads(args.answers.read_text())
+    if args.identify_score is not None:
+        for own in (own for run in told["runs"] for own in run["recognizers"].values()):
+            own["identify_score"] = args.identify_score
     tables = {
         (fold, stranger): _table(told, fold, stranger)
         for fold in range(len(told["folds"]))
@@ -48,14 +55,16 @@ def main() -> None:
     ]
     subject = Subject([answer for answer, _ in tested])
     rule = Rule(prior_unknown=args.prior_unknown, threshold=args.threshold)
-    measuring = Measuring(subject, rule, [table for _, table in tested])
+    known, strangers = subject.moments(strange=False), subject.moments(strange=True)
+    accepted = strangers * args.strangers if args.strangers else 1.0
+    measuring = Measuring(subject, rule, [table for _, table in tested], accepted)
     names = list(told["runs"][0]["recognizers"])
     rows = [measuring.recognizer(name, Voice.of(subject, name)) for name in names]
     best = min(rows, key=lambda row: row.misses.fnir).name
     rows += [measuring.fusion(), measuring.by_scores()]
-    known, strangers = subject.moments(strange=False), subject.moments(strange=True)
     print(f"{len(tested)} answers: {known:.0f} moments of known people, {strangers:.0f} of strangers\n")
-    print(f"| | FNIR at FPIR 1/{strangers:.0f} (95 %) | identified | strangers named | wrong among names | Cllr |")
+    fnir = f"FNIR at FPIR {accepted:.3g}/{strangers:.0f} (95 %)"
+    print(f"| | {fnir} | identified | strangers named | wrong among names | Cllr |")
     print("|---|---|---|---|---|---|")
     for row in rows:
         print(_row(row))

@@ -40,10 +40,14 @@ class Measured:
 
 
 class Measuring:
-    """Measurements on answers, each of which has a table that was fitted on others."""
+    """Measurements on answers, each of which has a table that was fitted on others.
 
-    def __init__(self, subject: Subject, rule: Rule, tables: Sequence[Table]) -> None:
+    FNIR is measured where so many strangers' moments are `named`.
+    """
+
+    def __init__(self, subject: Subject, rule: Rule, tables: Sequence[Table], named: float = 1) -> None:
         self._subject = subject
+        self._named = named
         self._rules = [replace(rule, table=table) for table in tables]
         self._samples = measures.replicates([answer.picture.group for answer in subject.answers], subject.weights)
         self._decisions: dict[str, Decisions] = {}
@@ -81,7 +85,7 @@ class Measuring:
         names = ~np.isnan(voice.scores)
         return Measured(
             name,
-            measures.misses(decisions, strange, weights),
+            measures.misses(decisions, strange, weights, self._named),
             measures.interval(self._fnirs(decisions)),
             identified=float(np.average(voice.right[~strange], weights=weights[~strange])),
             false_names=float(np.average(names[strange], weights=weights[strange])),
@@ -106,7 +110,7 @@ class Measuring:
         return measures.cllr(np.nan_to_num(trials.scores), trials.targets, trials.weights)
 
     def _fnirs(self, decisions: Decisions) -> Numbers:
-        return measures.fnirs(decisions, self._subject.strange, self._samples)
+        return measures.fnirs(decisions, self._subject.strange, self._samples, self._named)
 
     def _ratios(self, name: str) -> Numbers:
         """Return [answers]: log-likelihood ratios of a recognizer's names; NaN for silence."""

@@ -47,21 +47,21 @@ class Misses:
     threshold: float
 
 
-def misses(decisions: Decisions, strange: Flags, weights: Numbers) -> Misses:
-    """Return the fewest misses at any threshold at which no more than one stranger is named; all at none."""
+def misses(decisions: Decisions, strange: Flags, weights: Numbers, named: float = 1) -> Misses:
+    """Return the fewest misses at any threshold at which no more than so many strangers are named; all at none."""
     known = weights[~strange]
     shares = 1 - decisions.right[:, ~strange] @ known / known.sum()
-    shares[decisions.named[:, strange] @ weights[strange] > 1 + _ROUNDING] = 1.0
+    shares[decisions.named[:, strange] @ weights[strange] > named + _ROUNDING] = 1.0
     point = int(np.argmin(shares))
     return Misses(float(shares[point]), float(weights[strange].sum()), float(decisions.thresholds[point]))
 
 
-def fnirs(decisions: Decisions, strange: Flags, samples: Numbers) -> Numbers:
+def fnirs(decisions: Decisions, strange: Flags, samples: Numbers, named: float = 1) -> Numbers:
     """Return [samples]: FNIR in each of the bootstrap samples, as `misses` has it."""
     right = decisions.right[:, ~strange].astype(float) @ samples[:, ~strange].T
     false_names = decisions.named[:, strange].astype(float) @ samples[:, strange].T
     totals = np.maximum(samples[:, ~strange].sum(axis=1), _ROUNDING)
-    return np.asarray(1 - np.where(false_names > 1 + _ROUNDING, 0.0, right).max(axis=0) / totals)
+    return np.asarray(1 - np.where(false_names > named + _ROUNDING, 0.0, right).max(axis=0) / totals)
 
 
 def replicates(groups: Sequence[str], weights: Numbers, seed: int = 0) -> Numbers:
