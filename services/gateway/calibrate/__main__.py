@@ -15,9 +15,15 @@ from pathlib import Path
 def main(arguments: Sequence[str] | None = None) -> None:
     """Ask, fit, measure and write."""
     try:
-        from services.gateway.evaluation import command  # noqa: PLC0415 - the gateway's image has not all of it
+        _run(arguments)
     except ModuleNotFoundError as exc:
-        sys.exit(f"{exc.name} is not installed: install the extra `calibrate`.")
+        sys.stderr.write(f"{exc.name} is not installed: install the extra `calibrate`.\n")
+        sys.exit(2)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    from services.gateway.evaluation import command  # noqa: PLC0415 - the gateway's image has not all that it needs
+
     parser = command.parser_of("calibrate", "Measure what recognizers' scores are worth as evidence.")
     add = parser.add_argument
     add("--prior-unknown", type=_share, default=0.5, metavar="P", help="as in gateway.yaml (default: %(default)g)")

@@ -14,9 +14,15 @@ from pathlib import Path
 def main(arguments: Sequence[str] | None = None) -> None:
     """Ask, play and write."""
     try:
-        from services.gateway.evaluation import command  # noqa: PLC0415 - the gateway's image has not all of it
+        _run(arguments)
     except ModuleNotFoundError as exc:
-        sys.exit(f"{exc.name} is not installed: install the extra `calibrate`.")
+        sys.stderr.write(f"{exc.name} is not installed: install the extra `calibrate`.\n")
+        sys.exit(2)
+
+
+def _run(arguments: Sequence[str] | None) -> None:
+    from services.gateway.evaluation import command  # noqa: PLC0415 - the gateway's image has not all that it needs
+
     parser = command.parser_of("policy_report", "Tell what each policy costs, and what it gets wrong.")
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="gateway.yaml, for its veto, calibration and confident scores"

@@ -1,6 +1,7 @@
 """The command that calibrates a running gateway."""
 
 import asyncio
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from services.gateway.calibrate.__main__ import main
 from services.gateway.fusion.calibration import read_table
 from tests.support.labelled import Witness, good, printed_object, witnessed, write_pictures
+from tests.support.processes import run
 
 
 async def test_it_writes_a_table_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,3 +49,15 @@ def test_a_gateway_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.Capt
     assert failed.value.code == 2
     assert "127.0.0.1:1" in capsys.readouterr().err
     assert not (tmp_path / "table.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "package"), [("calibrate", "numpy"), ("calibrate", "rich"), ("policy_report", "jinja2")]
+)
+def test_a_package_that_is_missing_is_said(command: str, package: str) -> None:
+    """In an environment without what the study needs, the extra to install is named."""
+    module = f"services.gateway.{command}.__main__"
+    code = f"import sys; sys.modules['{package}'] = None; from {module} import main; main(['x'])"
+    failed = run([sys.executable, "-c", code])
+    assert failed.returncode == 2
+    assert "install the extra `calibrate`" in failed.stderr
