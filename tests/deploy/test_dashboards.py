@@ -86,7 +86,7 @@ def _traffic(system: LocalSystem) -> Iterator[None]:
     def call() -> None:
         with marquee.Client(system.address("gateway")) as client, httpx.Client(base_url=system.page_url) as browser:
             while not end.is_set():
-                client.recognize(system.picture("both.jpg"), timeout=PATIENCE)
+                client.recognize(system.picture("both.jpg"), timeout=PATIENCE, no_cache=True)
                 client.recognize(system.picture("coffee.jpg"), timeout=PATIENCE)
                 client.people(timeout=PATIENCE)
                 with suppress(marquee.MarqueeError):
