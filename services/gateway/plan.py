@@ -1,7 +1,7 @@
 """Which recognizers to call, with what, and for how long."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -51,6 +51,8 @@ class RecognitionCall(BackendCall):
     key: bytes | None
     """See Question."""
     cache: Cache
+    build: Callable[[], bytes] | None = None
+    """Makes the request, should it be needed although the answer was kept when it was planned. Raises Overloaded."""
 
     @property
     def is_kept(self) -> bool:
@@ -64,7 +66,8 @@ class RecognitionCall(BackendCall):
         return await self.cache.answer(Question(self.backend, self.key, timeout, len(self.request), ask))
 
     async def _ask(self, timeout: float) -> pb.RecognizeImageResponse:
-        response: pb.RecognizeImageResponse = await super().send(timeout)
+        request = self.build() if self.build else self.request
+        response: pb.RecognizeImageResponse = await self.backend.call(self.method, request, timeout, self.hops)
         for result in response.results:
             answer.check_described(result, self.face_boxes)
         return response
@@ -106,10 +109,10 @@ def plan_recognition(
     for backend in chosen:
         options = request.recognizer_options.get(backend.name, pb.RecognizerOptions())
         own = _recognition(messages.rest, backend, veto)
-        message, timeout = messages.around(own), _timeout(backend, options)
         key = keys.of(own, backend.name, backend.config.target) if keys else None
-        boxes = len(request.face_boxes)
-        calls.append(RecognitionCall(backend, RECOGNIZE_IMAGE, message, timeout, hops, boxes, key, cache))
+        build = partial(messages.around, own) if cache.holds(backend, key) else None
+        message, timeout, boxes = b"" if build else messages.around(own), _timeout(backend, options), request.face_boxes
+        calls.append(RecognitionCall(backend, RECOGNIZE_IMAGE, message, timeout, hops, len(boxes), key, cache, build))
     return RecognitionPlan(calls, members, veto)
 
 

@@ -27,7 +27,7 @@ async def test_equal_calls_make_one_call() -> None:
     found = pb.RecognizerResult(labels=[pb.Label(name="Sea", score=0.9)], cost_micro_usd=1000)
     crowd = [Scripted(name, result=found, until=go.is_set) for name in ("crowded", "full")]
     async with caching(*crowd) as client:
-        calls = [client.RecognizeImage(request(request_id=str(number)), timeout=60) for number in range(60)]
+        calls = [client.RecognizeImage(request(request_id=str(number)), timeout=300) for number in range(60)]
         await until(lambda: shared("crowded") == shared("full") == 59)
         go.set()
         responses = await asyncio.gather(*calls)

@@ -10,7 +10,7 @@ from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway.config import CacheConfig
+from services.gateway.config import BackendConfig, CacheConfig
 from services.runtime.errors import DependencyUnavailable
 from tests.support.servers import (
     LEFT,
@@ -35,7 +35,8 @@ def model(version: str) -> pb.Model:
 async def caching(*recognizers: Scripted, ttl: float = 300, **settings: object) -> AsyncIterator[Stub]:
     """Yield a client of a gateway that keeps answers, once it knows the recognizers' models."""
     async with AsyncExitStack() as stack:
-        backends = {one.name: await stack.enter_async_context(leaf(one)) for one in recognizers}
+        targets = {one.name: await stack.enter_async_context(leaf(one)) for one in recognizers}
+        backends = {name: BackendConfig(target=target, timeout=300) for name, target in targets.items()}
         address = await stack.enter_async_context(gateway(backends, cache=CacheConfig(ttl=ttl), **settings))
         client = await stack.enter_async_context(stub(address))
         await known(client)
@@ -212,3 +213,15 @@ async def test_an_inner_gateway_keeps_for_both() -> None:
     assert [one.HasField("timings") for one in responses] == [True, True]
     assert len(svm.calls) == 1
     await until(lambda: asked("region", "miss") == 2)
+
+
+async def test_what_was_kept_may_go_before_it_is_needed() -> None:
+    """An answer that is kept when a cascade begins, and no more when its turn comes, is asked for."""
+    first, second = Scripted("first", features=(pb.FEATURE_LABELS,)), Scripted("second")
+    async with caching(first, second, ttl=0.5) as client:
+        await recall(client, recognizers=["second"])
+        first.seconds = 0.6
+        response = await client.RecognizeImage(request(policy=pb.POLICY_CASCADE), timeout=60)
+    assert outcomes(response) == {"first": "OK", "second": "OK"}
+    assert not response.results[1].from_cache
+    assert len(second.calls) == 2
