@@ -44,3 +44,12 @@ def test_reused_memory_goes_back_regularly() -> None:
     assert growth(before="reuse_freed_memory(1000)") > 90 * 2**20
     wait = "import time\nwhile resident() - start > 10 * 2**20: time.sleep(0.01)"
     assert growth(before="reuse_freed_memory(0.1)", after=wait) < 10 * 2**20
+
+
+def test_collections_are_rare() -> None:
+    """What is there when a server starts is never looked at again, and new objects seldom."""
+    code = "import gc; from services.runtime.memory import collect_rarely; before = gc.get_threshold()[0]; "
+    show = "collect_rarely(); print(gc.get_freeze_count(), gc.get_threshold()[0] - before)"
+    frozen, more = map(int, run([sys.executable, "-c", code + show]).stdout.split())
+    assert frozen > 1000
+    assert more > 0
