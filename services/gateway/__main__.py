@@ -9,7 +9,7 @@ if __name__ == "__main__":
 from services.gateway.config import ConfigError
 from services.gateway.servicer import Gateway
 from services.gateway.settings import GatewaySettings
-from services.runtime.memory import collect_rarely, give_back_freed_memory
+from services.runtime.memory import give_back_freed_memory, spare_what_is_loaded
 from services.runtime.server.server import run
 from services.runtime.settings import load_settings
 
@@ -23,7 +23,7 @@ def main() -> None:
         sys.stderr.write(f"{exc}\n")
         sys.exit(2)
     give_back_freed_memory()
-    collect_rarely()
+    spare_what_is_loaded()
     run(gateway, settings)
 
 

@@ -1,4 +1,4 @@
-"""Memory that is no longer in use: when glibc returns it, and how often Python looks for it in cycles.
+"""Memory that is no longer in use: when glibc returns it, and where Python looks for it in cycles.
 
 By default glibc keeps freed memory in one pool per thread, and keeps more the larger the freed pieces are. With
 pictures of many sizes the process then grows for hours.
@@ -16,8 +16,6 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 _LARGEST_KEPT = 32 * MIB
 """The most that glibc takes for its threshold."""
 _NEVER = 1024 * MIB
-_COLLECT_AFTER = 10_000
-"""Objects made, less those freed; 700 by default."""
 
 
 def give_back_freed_memory(large: int = 2 * MIB) -> None:
@@ -46,15 +44,14 @@ def reuse_freed_memory(seconds: float = 1) -> None:
         threading.Thread(target=_trim_every, args=(seconds,), name="trim", daemon=True).start()
 
 
-def collect_rarely() -> None:
-    """From now on, look for cycles of unused objects seldom, and never among those that are there.
+def spare_what_is_loaded() -> None:
+    """From now on, never look for cycles of unused objects among those that are there: they stay.
 
-    Of a server that waits for others, a fifth of the time went into looking at modules and descriptors again. Calls
-    leave no cycles that hold pictures.
+    A fifth of a gateway's time went into looking at modules and descriptors again. New objects are looked at as often
+    as ever: calls that are cancelled leave cycles, which hold their pictures.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER, *gc.get_threshold()[1:])
 
 
 def trim() -> None:
