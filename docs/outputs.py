@@ -8,6 +8,7 @@ of Python and shell are run, too, but those marked `example` or `install`. With 
 with what differs.
 """
 
+import json
 import os
 import signal
 import sys
@@ -28,6 +29,8 @@ PAGES = (_ROOT / "README.md", *(_DOCS / f"{name}.md" for name in ("command", "en
 PICTURE = _DOCS / "both.png"
 _DEMO = "make demo"
 _READY = "Ctrl-C stops everything."
+_RELOADED = '"what": "configuration"'
+"""In the gateway's log, once it has read its file again."""
 _CODES = (0, 1)
 """Exit codes of commands that did their work, also where a picture was refused."""
 _LEFT_OUT = {"example", "install"}
@@ -96,10 +99,18 @@ def _demo(folder: Path) -> Iterator[Run]:
             "PYTHONPATH": str(_ROOT),
         }
         with terminal(folder, folder / ".typed", **environment) as shell:
+            _forget(folder / ".local" / "gateway.yaml")
             shell.type('marquee() { python -m marquee "$@"; }; curl() { command curl --fail "$@"; }')
             yield Run(folder, log.read_text(), shell, ports)
         process.send_signal(signal.SIGINT)
         process.wait(PATIENCE)
+
+
+def _forget(gateway: Path) -> None:
+    """Turn the cache off: a page shows what its reader gets, who has not just read the others."""
+    gateway.write_text(json.dumps(json.loads(gateway.read_text("utf-8")) | {"cache": {"mib": 0}}), "utf-8")
+    log = gateway.parent / "logs" / "gateway.log"
+    wait_until(lambda: _RELOADED in log.read_text("utf-8"), PATIENCE)
 
 
 def _path_without(folder: Path) -> str:

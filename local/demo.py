@@ -28,7 +28,7 @@ def show(address: str, folder: Path, *, names: bool = True) -> bool:
     with Client(address) as client:
         for name, people in EXPECTED.items():
             try:
-                recognition = client.recognize(folder / name)
+                recognition = client.recognize(folder / name, no_cache=True)
             except MarqueeError as exc:
                 wrong.append(f"{name}: {exc}")
                 continue
