@@ -9,8 +9,9 @@ from prometheus_client import REGISTRY
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.config import BackendConfig, CacheConfig
 from tests.support.doors import bearer, line
+from tests.support.offices import known
 from tests.support.servers import Scripted, gateway, leaf, outcomes, request, stub, until
-from tests.unit.gateway.cache.test_cache_hits import caching, known
+from tests.unit.gateway.cache.test_cache_hits import caching
 
 GATEWAY = line("of-gateway", name="west", scopes="recognize,relay")
 CALLERS = line("of-ada", name="ada", usd="1.5") + line("of-bob", name="bob", usd="2") + line("of-root", name="root")

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.config import BackendConfig, CacheConfig
 from services.runtime.errors import DependencyUnavailable
+from tests.support.offices import known
 from tests.support.servers import (
     LEFT,
     Scripted,
@@ -41,15 +42,6 @@ async def caching(*recognizers: Scripted, ttl: float = 300, **settings: object) 
         client = await stack.enter_async_context(stub(address))
         await known(client)
         yield client
-
-
-async def known(client: Stub, *metadata: tuple[str, str]) -> None:
-    """Wait until the gateway has been told of all recognizers' models."""
-    poll = (*metadata, ("marquee-poll", "1"))
-    async with asyncio.timeout(30):
-        listed = pb.ListRecognizersResponse(recognizers=[pb.Recognizer()])
-        while not all(one.models for one in listed.recognizers):
-            listed = await client.ListRecognizers(pb.ListRecognizersRequest(), metadata=poll)
 
 
 async def recall(client: Stub, **fields: object) -> list[bool]:
