@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,11 @@ from services.gateway.evaluation.verdicts import Rule
 from services.gateway.policy_report import report
 from services.gateway.policy_report.curve import Point, curve
 from services.gateway.policy_report.replay import Operation, members_of, prices_of
+from services.runtime.images.detector import FaceDetector
 from services.runtime.images.folder import LeftOut
 from services.svm import artifact
-from services.svm.model import Artifact
+from services.svm.model import Artifact, Numbers
+from services.svm.recipes.recipe import RECIPES
 from services.svm.train.dataset import TrainingSet
 from services.svm.train.fit import fit
 from tests.support.aws import endpoint
@@ -59,31 +62,55 @@ def main() -> None:
     parser.add_argument("--page", type=Path)
     args = parser.parse_args()
     faces = labelled_faces(args.folder)
-    training = training_set_of(faces, "hog-lbp")
+    training = replace(published := training_set_of(faces, "hog-lbp"), features=found(faces, published.features))
     parts = [part.tolist() for part in parts_of(training)]
-    closed, opened = [], []
-    left_out: list[LeftOut] = []
-    rounds = [
-        *((part, -1) for part in parts),
-        *((part, person) for person, part in zip(range(_ACTORS), parts, strict=False)),
-    ]
-    for number, (part, stranger) in enumerate(rounds, 1):
-        say(f"round {number} of {len(rounds)}")
-        tested = {*part, *np.flatnonzero(training.owners == stranger).tolist()}
-        with tempfile.TemporaryDirectory() as name:
-            write(Path(name), faces, tested, training.owners == stranger)
-            rest = np.setdiff1d(np.arange(len(faces)), list(tested))
-            train(training, rest, args.false_accepts, Path(name) / _MODEL)
-            answers, listed, missing = asked(Path(name))
-        (closed if stranger == _NOBODY else opened).extend(answers)
-        left_out += missing
-    operation = Operation(members_of(listed), prices_of(listed), Rule(), {})
+    work = Work(faces, training, args.false_accepts)
+    closed, left_out, operation = work.answers([(part, _NOBODY) for part in parts])
     print_curve(f"Known people alone, {len(closed)} answers", points := curve(closed, operation, _SCORES))
     print_cheapest(points)
+    opened, missing, operation = work.answers(list(zip(parts, range(_ACTORS), strict=False)))
     print_curve(f"With strangers, {len(opened)} answers", points := curve(opened, operation, _SCORES))
+    left_out += missing
     print(f"\n{len(left_out)} pictures left out:", *sorted({one.reason for one in left_out}))
     if args.page:
         report.write(args.page, points, len(opened), left_out)
+
+
+@dataclass(frozen=True)
+class Work:
+    """The faces, and how to train on them."""
+
+    faces: Sequence[LabelledFace]
+    training: TrainingSet
+    false_accepts: float
+
+    def answers(self, rounds: Sequence[tuple[list[int], int]]) -> tuple[list[Answer], list[LeftOut], Operation]:
+        """Return the answers of some rounds: each has the faces to test with, and who is a stranger."""
+        answers: list[Answer] = []
+        left_out: list[LeftOut] = []
+        for number, (part, stranger) in enumerate(rounds, 1):
+            say(f"round {number} of {len(rounds)}")
+            strange = self.training.owners == stranger
+            tested = {*part, *np.flatnonzero(strange).tolist()}
+            with tempfile.TemporaryDirectory() as name:
+                write(Path(name), self.faces, tested, strange)
+                rest = np.setdiff1d(np.arange(len(self.faces)), list(tested))
+                train(self.training, rest, self.false_accepts, Path(name) / _MODEL)
+                told, listed, missing = asked(Path(name))
+            answers += told
+            left_out += missing
+        return answers, left_out, Operation(members_of(listed), prices_of(listed), Rule(), {})
+
+
+def found(faces: Sequence[LabelledFace], published: Numbers) -> Numbers:
+    """Return the features of the faces as the service finds them, or as published where it finds none, or several."""
+    detector, recipe = FaceDetector(turn=False), RECIPES["hog-lbp"]()
+    features = published.copy()
+    for number, face in enumerate(faces):
+        pixels = np.asarray(cut(face))
+        if len(own := detector.find(pixels).faces) == 1:
+            features[number] = recipe.training_views(pixels, own[0])
+    return features
 
 
 def write(folder: Path, faces: Sequence[LabelledFace], tested: set[int], strange: Sequence[bool]) -> None:
