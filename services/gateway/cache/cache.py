@@ -83,7 +83,7 @@ class Cache:
         kept = self._kept(question.backend, key)
         if kept is not None:
             _count(name, "hit")
-            return _told_saved(name, Answer.FromString(kept))
+            return _told_saved(name, _free(Answer.FromString(kept)))
         flight, is_new = self._flight(key, question)
         _count(name, "miss" if is_new else "shared")
         return await self._wait(flight, question, is_new=is_new)
@@ -170,7 +170,7 @@ class Cache:
             if result.outcome != pb.OUTCOME_OK or result.from_cache or not is_current:
                 return
             held[result.recognizer] = models
-        self._memory.put(key, _free(_copy(answer)).SerializeToString(), held)
+        self._memory.put(key, answer.SerializeToString(), held)
 
 
 def _payer(backend: Backend) -> str:

@@ -47,6 +47,8 @@ class Memory:
     def resize(self, mib: int, ttl: float) -> None:
         """Set the bounds, and drop what is over them."""
         self._most, self._ttl = mib * MIB, ttl
+        _bytes.set_function(lambda: self._size)  # at each scrape
+        _entries.set_function(lambda: len(self._entries))
         self._shrink()
         self._sweep()
 
@@ -72,30 +74,27 @@ class Memory:
         else:
             self._entries.move_to_end(key)
             return entry.answer
-        self._show()
         return None
 
-    def put(self, key: bytes, entry_answer: bytes, versions: Versions) -> None:
+    def put(self, key: bytes, answer: bytes, versions: Versions) -> None:
         """Keep the answer, which holds for these models."""
         if self._clock() >= self._next_sweep:
             self._sweep()
         if key in self._entries:
             self._remove(key)
-        self._entries[key] = Entry(entry_answer, tuple(versions.items()), self._clock())
-        self._size += len(entry_answer) + ENTRY_BYTES
+        self._entries[key] = Entry(answer, tuple(versions.items()), self._clock())
+        self._size += len(answer) + ENTRY_BYTES
         self._shrink()
 
     def _shrink(self) -> None:
         while self._size > self._most:
             self._drop(next(iter(self._entries)), "full")
-        self._show()
 
     def _sweep(self) -> None:
         oldest = self._clock() - self._ttl
         for key in [key for key, entry in self._entries.items() if entry.time <= oldest]:
             self._drop(key, "expired")
         self._next_sweep = self._clock() + self._ttl / _SWEEPS
-        self._show()
 
     def _drop(self, key: bytes, reason: str) -> None:
         _dropped.labels(reason).inc()
@@ -103,7 +102,3 @@ class Memory:
 
     def _remove(self, key: bytes) -> None:
         self._size -= len(self._entries.pop(key).answer) + ENTRY_BYTES
-
-    def _show(self) -> None:
-        _bytes.set(self._size)
-        _entries.set(len(self._entries))

@@ -37,6 +37,8 @@ class Keys:
 
     def __init__(self, request: pb.RecognizeImageRequest, picture: Picture | None) -> None:
         self._picture = _digest(request.image, picture) if _is_kept(request) else b""
+        self._last: tuple[bytes | None, bytes] = None, b""
+        """What was asked last, and its plain form: most recognizers are asked the same."""
 
     def of(self, asked: pb.RecognizeImageRequest, *whom: str) -> bytes | None:
         """Return the key of what is asked of a recognizer, who is told apart by these words; None if nothing is kept.
@@ -45,13 +47,21 @@ class Keys:
         """
         if not self._picture:
             return None
-        own = pb.RecognizeImageRequest()
-        own.CopyFrom(asked)
-        own.ClearField("request_id")
-        own.ClearField("image")  # its digest stands for it
-        own.features[:] = sorted(requests.features_of(asked))
-        own.max_labels = requests.max_labels_of(asked)
-        return _hash(self._picture, own.SerializeToString(deterministic=True), *(word.encode() for word in whom))
+        said = asked.SerializeToString()
+        if said != self._last[0]:
+            self._last = said, _plain(asked)
+        return _hash(self._picture, self._last[1], *(word.encode() for word in whom))
+
+
+def _plain(asked: pb.RecognizeImageRequest) -> bytes:
+    """Return what is asked in the one form that all ways of saying it have, without the picture."""
+    own = pb.RecognizeImageRequest()
+    own.CopyFrom(asked)
+    own.ClearField("request_id")
+    own.ClearField("image")
+    own.features[:] = sorted(requests.features_of(asked))
+    own.max_labels = requests.max_labels_of(asked)
+    return own.SerializeToString(deterministic=True)
 
 
 def _is_kept(request: pb.RecognizeImageRequest) -> bool:
