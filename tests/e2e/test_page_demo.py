@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -58,9 +59,10 @@ async def test_works_without_javascript(demo: Visit, system: LocalSystem) -> Non
         await expect(page.locator(".headline")).to_have_text("Eileen Collins and Grace Hopper")
 
 
-async def test_a_dead_recognizer_is_shown_and_back_again(demo: Visit, system: LocalSystem) -> None:
+async def test_a_dead_recognizer_is_shown_and_back_again(demo: Visit, system: LocalSystem, tmp_path: Path) -> None:
     """While a recognizer is dead its card and the status page say so; once it is back, so is its answer."""
-    picture = system.state / "pictures" / "hopper.jpg"
+    picture = tmp_path / "hopper.jpg"
+    picture.write_bytes(system.picture("hopper.jpg") + b"new")  # of which no answer is remembered
     async with demo() as page:
         await page.goto("/")
         with _dead(system, "svm"):
