@@ -1,6 +1,6 @@
 """Which recognizers to call, with what, and for how long."""
 
-import math
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -34,9 +34,9 @@ class BackendCall:
     """Seconds that it may take at most, however many are left."""
     hops: int
 
-    async def send(self, left: float = math.inf) -> Any:
+    async def send(self) -> Any:
         """Return the backend's response."""
-        return await self.backend.call(self.method, self.request, min(self.timeout, left), self.hops)
+        return await self.backend.call(self.method, self.request, self.timeout, self.hops)
 
     def late(self) -> Any:
         """Return the response of a backend that did not answer in time."""
@@ -59,11 +59,11 @@ class RecognitionCall(BackendCall):
         """Whether the answer is in the cache."""
         return self.cache.holds(self.backend, self.key)
 
-    async def send(self, left: float = math.inf) -> pb.RecognizeImageResponse:
-        """Return the backend's response."""
+    def ask(self, left: float) -> asyncio.Future[pb.RecognizeImageResponse]:
+        """Return the backend's response to come, within so many seconds. To give it up, cancel it."""
         timeout = min(self.timeout, left)
         ask = partial(self._ask, timeout)
-        return await self.cache.answer(Question(self.backend, self.key, timeout, len(self.request), ask))
+        return self.cache.ask(Question(self.backend, self.key, timeout, len(self.request), ask))
 
     async def _ask(self, timeout: float) -> pb.RecognizeImageResponse:
         request = self.build() if self.build else self.request

@@ -64,7 +64,8 @@ class Recognition:
         self._veto, self._objection = plan.veto, ""
         self._waterfall, self._end = Waterfall(begin()), end
         self._asked: dict[str, float] = {}
-        self._running: dict[str, asyncio.Task[pb.RecognizeImageResponse]] = {}
+        self._due: dict[str, float] = {}
+        self._running: dict[str, asyncio.Future[pb.RecognizeImageResponse]] = {}
         self._arrivals: asyncio.Queue[str | None] = asyncio.Queue()
         """Names of those who have answered; None when all others are late."""
         self._responses: list[pb.RecognizeImageResponse] = []
@@ -92,8 +93,8 @@ class Recognition:
                     yield response
         finally:
             alarm.cancel()
-            for task in self._running.values():
-                task.cancel()
+            for running in self._running.values():
+                running.cancel()
 
     def _kept(self) -> list[str]:
         """Return whose answers are in the cache, if that makes a difference."""
@@ -102,9 +103,10 @@ class Recognition:
     def _take(self, step: Step) -> list[pb.RecognizeImageResponse]:
         """Take the step; return the responses of those that it leaves out."""
         for name in step.ask:
-            self._asked[name] = self._waterfall.ask()
-            self._running[name] = task = asyncio.create_task(self._send(self._calls[name], self._share()))
-            task.add_done_callback(partial(self._arrive, name))
+            call, seconds = self._calls[name], self._share()
+            self._asked[name], self._due[name] = self._waterfall.ask(), time.monotonic() + min(seconds, call.timeout)
+            self._running[name] = running = call.ask(seconds)
+            running.add_done_callback(partial(self._arrive, name))
         for name in step.cancel:
             self._running.pop(name).cancel()
         responses = [self._left_out(name, f"Cancelled: {step.reason}.", is_sent=True) for name in step.cancel]
@@ -116,17 +118,19 @@ class Recognition:
         """Return the seconds of one who is asked now: those who may be asked after it have as many."""
         return max(0.0, (self._end - time.monotonic()) / (1 + self._course.unasked))
 
-    def _arrive(self, name: str, task: asyncio.Task[pb.RecognizeImageResponse]) -> None:
-        del task
+    def _arrive(self, name: str, running: asyncio.Future[pb.RecognizeImageResponse]) -> None:
+        del running
         self._arrivals.put_nowait(name)
 
     def _heard(self, name: str) -> list[pb.RecognizeImageResponse]:
         """Return the response that has arrived; none of a call that was given up in the meantime."""
-        task = self._running.pop(name, None)
-        if task is None:
+        running = self._running.pop(name, None)
+        if running is None:
             return []
         self._course.hear(name)
-        response = task.result()
+        response = running.result()
+        self._time(name, response)
+        self._measured(self._calls[name], response)
         answer.make_room(response.results)
         if self._veto is not None and name == self._veto.recognizer:
             self._objection = veto.reason_of(self._veto, response.results)
@@ -158,14 +162,12 @@ class Recognition:
         bar = Bar(self._features, self._rules.confident_score, self._rules.confident_scores)
         return bar.is_reached(results, (await self._judged(results, results))[1])
 
-    async def _send(self, call: RecognitionCall, seconds: float) -> pb.RecognizeImageResponse:
-        due = time.monotonic() + min(seconds, call.timeout)
-        response = await call.send(seconds)
+    def _time(self, name: str, response: pb.RecognizeImageResponse) -> None:
+        """Note when this response was there."""
         self._last = time.monotonic()
         is_late = any(result.outcome == pb.OUTCOME_TIMEOUT for result in response.results)
         if is_late and not response.gateway:  # and so is this, which is what the reserve is to cover
-            self._last = min(self._last, due)
-        return self._measured(call, response)
+            self._last = min(self._last, self._due[name])
 
     def _measured(self, call: RecognitionCall, response: pb.RecognizeImageResponse) -> pb.RecognizeImageResponse:
         """Return the response, measured: the metrics' names are the configuration's, never the request's."""

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 
 from prometheus_client import Counter
 
@@ -34,6 +34,8 @@ _saved = Counter("marquee_cache_saved_dollars", "Total dollars that kept and sha
 class _Flight:
     """A call that is under way."""
 
+    key: tuple[bytes, str, bool]
+    """Of those who may share it."""
     end: float
     """When it ends at the latest, on time.monotonic()'s clock."""
     versions: Versions | None
@@ -42,9 +44,7 @@ class _Flight:
     holding: Holding | None
     """What it holds of its own: the call that began it may end before."""
     task: asyncio.Task[Answer] = field(init=False)
-    waiting: int = 0
-    joined: int = 0
-    """How many have waited so far."""
+    waiting: list[asyncio.Future[Answer]] = field(default_factory=list)
     is_billed: bool = False
     """Whether somebody has been told what it cost."""
 
@@ -74,19 +74,24 @@ class Cache:
         """Return what makes the keys of a request's questions; None if this asks each time."""
         return None if self._memory.is_off else Keys(request, picture)
 
-    async def answer(self, question: Question) -> Answer:
-        """Return the answer: a kept one, that of a call under way, or that of a new call."""
+    def ask(self, question: Question) -> asyncio.Future[Answer]:
+        """Return the answer to come: a kept one, that of a call under way, or that of a new call. To leave, cancel it.
+
+        Never fails because of the recognizer.
+        """
         name, key = question.backend.name, question.key
         if key is None:
             _count(name, "bypassed")
-            return await question.ask()
+            return asyncio.create_task(question.ask())
         kept = self._kept(question.backend, key)
         if kept is not None:
             _count(name, "hit")
-            return _told_saved(name, _free(Answer.FromString(kept)))
+            answer = asyncio.get_running_loop().create_future()
+            answer.set_result(_told_saved(name, _free(Answer.FromString(kept))))
+            return answer
         flight, is_new = self._flight(key, question)
         _count(name, "miss" if is_new else "shared")
-        return await self._wait(flight, question, is_new=is_new)
+        return self._join(flight, question, is_new=is_new)
 
     def holds(self, backend: Backend, key: bytes | None) -> bool:
         """Return whether the answer of that key is kept, so that it costs nothing."""
@@ -108,57 +113,64 @@ class Cache:
             and (flight.generation, flight.versions) == (models.generation, models.versions)
         ):
             return flight, False
-        flight = _Flight(now + question.timeout, models.versions, models.generation, apart())
+        flight = _Flight(own, now + question.timeout, models.versions, models.generation, apart())
         self._flights[own] = flight
-        flight.task = asyncio.create_task(self._fly(flight, own, question))
+        flight.task = asyncio.create_task(_fly(flight, question))
         self._tasks.add(flight.task)
-        flight.task.add_done_callback(self._tasks.discard)
+        flight.task.add_done_callback(partial(self._land, flight, question.backend))
         return flight, True
 
-    async def _fly(self, flight: _Flight, own: tuple[bytes, str, bool], question: Question) -> Answer:
-        """Ask, and keep the answer."""
-        try:
-            with flight.holding or nullcontext():
-                answer = await question.ask()
-            self._keep(own[0], flight, question.backend, answer)
-            return answer
-        finally:
-            if self._flights.get(own) is flight:
-                del self._flights[own]
+    def _join(self, flight: _Flight, question: Question, *, is_new: bool) -> asyncio.Future[Answer]:
+        """Return the call's answer to come, or that it did not come in time."""
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[Answer] = loop.create_future()
+        flight.waiting.append(waiting)
+        alarm = None if is_new else loop.call_later(question.timeout, _give_up, waiting, question)
+        waiting.add_done_callback(partial(self._leave, flight, question, alarm))
+        return waiting
 
-    async def _wait(self, flight: _Flight, question: Question, *, is_new: bool) -> Answer:
-        """Return the call's answer, or that it did not come in time."""
-        flight.waiting += 1
-        flight.joined += 1
-        task = flight.task
-        try:
-            async with asyncio.timeout(None if is_new else question.timeout):  # a new call has that timeout itself
-                answer = await asyncio.shield(task)
-        except TimeoutError:
-            return question.late()
-        finally:
-            flight.waiting -= 1
-            if not task.done():
-                self._leave(flight, question)
-        answer = answer if flight.joined == 1 else _copy(answer)
-        if not flight.is_billed:
+    def _land(self, flight: _Flight, backend: Backend, task: asyncio.Task[Answer]) -> None:
+        """Keep the answer, and give it to all who wait."""
+        self._tasks.discard(task)
+        self._close(flight)
+        waiting = [one for one in flight.waiting if not one.done()]
+        if task.cancelled() or task.exception() is not None:
+            for one in waiting:
+                _fail(one, task)
+            return
+        answer = task.result()
+        self._keep(flight, backend, answer)
+        own = [answer, *(_copy(answer) for _ in waiting[1:])]  # before the first one is changed by whom it is for
+        for one, copy in zip(waiting, own, strict=False):
+            one.set_result(_told_saved(backend.name, _free(copy)) if flight.is_billed else copy)
             flight.is_billed = True
-            return answer
-        return _told_saved(question.backend.name, _free(answer))
 
-    def _leave(self, flight: _Flight, question: Question) -> None:
-        """Leave a call that is under way. It ends when nobody waits any more, unless its answer may cost money.
+    def _leave(
+        self, flight: _Flight, question: Question, alarm: asyncio.TimerHandle | None, waiting: asyncio.Future[Answer]
+    ) -> None:
+        """Leave a call, which ends if nobody waits any more, unless its answer may cost money.
 
         Such an answer is kept for the next; whoever leaves reports the price of it.
         """
+        flight.waiting.remove(waiting)
+        if alarm is not None:
+            alarm.cancel()
+        if flight.task.done():
+            return
         if question.backend.is_paid:
             flight.is_billed = True
             if not flight.waiting and flight.holding is not None:
                 flight.holding.take(question.size)
         elif not flight.waiting:
+            self._close(flight)
             flight.task.cancel()
 
-    def _keep(self, key: bytes, flight: _Flight, backend: Backend, answer: Answer) -> None:
+    def _close(self, flight: _Flight) -> None:
+        """Let nobody join the call any more."""
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+
+    def _keep(self, flight: _Flight, backend: Backend, answer: Answer) -> None:
         """Keep the answer if all of it is OK, and of the models that the recognizer told last."""
         versions = backend.models.versions
         if versions is None or flight.generation != backend.models.generation:
@@ -170,7 +182,26 @@ class Cache:
             if result.outcome != pb.OUTCOME_OK or result.from_cache or not is_current:
                 return
             held[result.recognizer] = models
-        self._memory.put(key, answer.SerializeToString(), held)
+        self._memory.put(flight.key[0], answer.SerializeToString(), held)
+
+
+async def _fly(flight: _Flight, question: Question) -> Answer:
+    with flight.holding or nullcontext():
+        return await question.ask()
+
+
+def _give_up(waiting: asyncio.Future[Answer], question: Question) -> None:
+    if not waiting.done():
+        waiting.set_result(question.late())
+
+
+def _fail(waiting: asyncio.Future[Answer], task: asyncio.Task[Answer]) -> None:
+    """End the waiting as the call has ended."""
+    error = None if task.cancelled() else task.exception()
+    if error is None:
+        waiting.cancel()
+    else:
+        waiting.set_exception(error)
 
 
 def _payer(backend: Backend) -> str:
