@@ -1,6 +1,5 @@
 """The whole system as a user starts it, breaks it and stops it."""
 
-import io
 import os
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from marquee import Client, MarqueeError, Outcome, Recognition, VerdictState
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.enrollment_pb2 import EnrollFacesRequest, ListPeopleRequest
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
+from tests.support.pictures import encode
 from tests.support.processes import PATIENCE, LocalSystem, local_system, wait_until
 
 pytestmark = pytest.mark.slow
@@ -58,20 +58,12 @@ def test_names_the_people(client: Client, system: LocalSystem, name: str, people
 @pytest.mark.parametrize("name", ["hopper.jpg", "scene"])
 def test_a_cascade_spares_rekognition(client: Client, system: LocalSystem, name: str) -> None:
     """Rekognition comes last: a person whom the SVM knows, or Keras's veto on a picture of nobody, saves its price."""
-    answer = client.recognize(
-        _scene() if name == "scene" else system.picture(name), policy="cascade", features=["celebrities"]
-    )
+    picture = encode(scene("rocket.jpg")) if name == "scene" else system.picture(name)
+    answer = client.recognize(picture, policy="cascade", features=["celebrities"])
     assert list(outcomes(answer)) == ["svm", "keras", "rekognition"]
     assert outcomes(answer)["rekognition"] is Outcome.SKIPPED
     assert answer.cost_micro_usd == 0
     assert answer.saved_micro_usd > 0
-
-
-def _scene() -> bytes:
-    """Return a picture of nobody, of whom the demo's Keras model is sure."""
-    buffer = io.BytesIO()
-    scene("rocket.jpg").save(buffer, "JPEG")
-    return buffer.getvalue()
 
 
 def test_rekognition_and_svm_both_support_the_verdict(client: Client, system: LocalSystem) -> None:
