@@ -130,10 +130,8 @@ POLICIES: Mapping["pb.Policy.ValueType", str] = {
     pb.POLICY_FIRST_CONFIDENT: "Stop at the first sure answer",
     pb.POLICY_CASCADE: "One after the other, until one is sure",
 }
-
-
-_LEFT_OUT = {"Not asked: ": "Not needed", "Cancelled: ": "Stopped"}
-"""What is told of recognizers that a policy left out, by the beginning of what the gateway says of them."""
+_LEFT_OUT = {"Not asked": "Not needed", "Cancelled": "Stopped"}
+"""What is told of recognizers that a policy left out, by what the gateway says before a colon."""
 
 
 def failure(failed: status_pb2.Status, outcome: int = pb.OUTCOME_ERROR) -> Words:
@@ -148,10 +146,9 @@ def failure(failed: status_pb2.Status, outcome: int = pb.OUTCOME_ERROR) -> Words
 
 def _left_out(message: str) -> Words | None:
     """Return what is told of a recognizer that a policy left out; None of others."""
-    for beginning, title in _LEFT_OUT.items():
-        if reason := message.removeprefix(beginning) if message.startswith(beginning) else "":
-            return Words(title, clean(reason[0].upper() + reason[1:]))
-    return None
+    beginning, _, reason = message.partition(": ")
+    title = _LEFT_OUT.get(beginning)
+    return Words(title, clean(reason[0].upper() + reason[1:])) if title and reason else None
 
 
 def sentence(failed: status_pb2.Status, outcome: int = pb.OUTCOME_ERROR) -> str:
