@@ -8,7 +8,6 @@ process's own, from /proc.
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 from contextlib import ExitStack
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from bench.checkouts import SECONDS, Checkout, running
 from marquee import Client
+from tests.support.processes import cpu_seconds
 
 _PATHS = {"gateway": ("gateway", "svm"), "rekognition": ("rekognition",)}
 """The server that is called → the servers whose CPU time is read."""
@@ -60,21 +60,15 @@ def _compare(
 
 
 def _spend(checkout: Checkout, called: str, servers: tuple[str, ...], calls: int) -> dict[str, float]:
-    before = {server: _cpu_seconds(checkout.processes[server].pid) for server in servers}
+    before = {server: cpu_seconds(checkout.processes[server].pid) for server in servers}
     with Client(checkout.addresses[called]) as client:
         for _ in range(calls):
             response = client.recognize(checkout.pictures / "both.jpg", timeout=SECONDS)
             assert all(result.outcome.name == "OK" for result in response.results), response  # noqa: S101
     return {
-        server: (_cpu_seconds(checkout.processes[server].pid) - seconds) / calls * 1000
+        server: (cpu_seconds(checkout.processes[server].pid) - seconds) / calls * 1000
         for server, seconds in before.items()
     }
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Return the user and system time of a process, which /proc counts in steps of 10 ms."""
-    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":

@@ -23,12 +23,11 @@ import structlog
 from marquee.v1 import recognizer_pb2 as pb
 from tests.support.peers import ABORTS, ANSWERS, Peer, result, served_peer
 from tests.support.peers import response as serialized
-from tests.support.processes import PATIENCE, free_port, memory_mib, spawn
+from tests.support.processes import PATIENCE, cpu_seconds, free_port, memory_mib, spawn
 from tests.support.servers import Scripted, Stub, leaf, request
 
 CONCURRENT = 16
 STEPS = 5
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def main() -> None:
@@ -98,12 +97,6 @@ def gateway(targets: dict[str, str]) -> Iterator[tuple[str, int]]:
             grpc.channel_ready_future(channel).result(PATIENCE)
             channel.close()
             yield f"127.0.0.1:{port}", process.pid
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that the process has used, in seconds."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import grpc
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 from tests.support import senders
-from tests.support.processes import free_port, memory_mib, serving, spawn, wait_until
+from tests.support.processes import cpu_seconds, free_port, memory_mib, serving, spawn, wait_until
 from tests.support.servers import picture
 
 SIZES = {"1 KB": 1_000, "100 KB": 100_000, "1 MB": 1_000_000, "15 MB": 15_000_000}
@@ -153,18 +153,12 @@ def cpu_ms(server: Server) -> float:
         async with grpc.aio.insecure_channel(server.address, options=OPTIONS) as channel:
             stub = RecognizerServiceStub(channel)
             await seconds(stub, 1_000)
-            before = ticks(server.pid)
+            before = cpu_seconds(server.pid)
             for _ in range(CPU_CALLS):
                 await seconds(stub, 1_000)
-            return ticks(server.pid) - before
+            return cpu_seconds(server.pid) - before
 
-    return asyncio.run(call()) / os.sysconf("SC_CLK_TCK") / CPU_CALLS * 1000
-
-
-def ticks(pid: int) -> int:
-    """Return the clock ticks that a process has had."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
+    return asyncio.run(call()) / CPU_CALLS * 1000
 
 
 async def beside_stalled(server: Server, count: int) -> tuple[str, str]:

@@ -16,13 +16,12 @@ from ruamel.yaml import YAML
 from bench.checkouts import listens
 from bench.gateway.wire import OURS, Wire
 from tests.support import golang
-from tests.support.processes import ROOT, free_port, memory_mib, spawn, wait_until
+from tests.support.processes import ROOT, cpu_seconds, free_port, memory_mib, spawn, wait_until
 
 NAMES = ("one", "two", "three")
 """The recognizers."""
 THIS = "gateway"
 AIO = "bare grpc.aio"
-TICKS = os.sysconf("SC_CLK_TCK")
 SOURCES = Path(__file__).parent / "go"
 
 
@@ -38,7 +37,7 @@ class Side:
 
     def cpu_ms(self) -> float:
         """Return the processor time that the process has had, which /proc counts in steps of 10 ms."""
-        return sum(_cpu_ms(pid) for pid in self._pids())
+        return 1000 * sum(map(cpu_seconds, self._pids()))
 
     def _pids(self) -> Sequence[int]:
         return [self.process.pid]
@@ -53,11 +52,6 @@ class Side:
             return 0
         lines = [line for line in _get(self.metrics_url).splitlines() if not line.startswith("#")]
         return sum(float(line.rpartition(" ")[2]) for line in lines if all(part in line for part in parts))
-
-
-def _cpu_ms(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS * 1000
 
 
 @dataclass(frozen=True)

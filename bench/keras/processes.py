@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.processes import ROOT, free_port, serving, wait_until
+from tests.support.processes import ROOT, cpu_seconds, free_port, serving, wait_until
 
 NAME = "bench"
 
@@ -70,9 +70,3 @@ def start_seconds(python: str, model: Path, serving_port: int, **settings: str) 
     begin = time.perf_counter()
     with adapter(python, model, serving_port, **settings) as (process, _):
         return time.perf_counter() - begin, cpu_seconds(process.pid)
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the user and system time of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -22,7 +22,7 @@ import grpc
 import numpy as np
 import onnxruntime
 from PIL import Image as Pillow
-from processes import NAME, adapter, cpu_seconds, image_environment, server, start_seconds
+from processes import NAME, adapter, image_environment, server, start_seconds
 from rates import Rate, print_rates
 from tensorflow_serving.apis import model_pb2
 
@@ -31,7 +31,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.keras.preprocess import to_pixels
 from services.keras.serving.client import predict_request
 from services.runtime.images.image import Image
-from tests.support.processes import memory_mib
+from tests.support.processes import cpu_seconds, memory_mib
 
 CALLERS = 8
 PREDICT = "/tensorflow.serving.PredictionService/Predict"

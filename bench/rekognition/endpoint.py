@@ -24,13 +24,12 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from PIL import Image
 
-from tests.support.processes import ROOT, free_port, memory_mib, run, spawn, wait_until
+from tests.support.processes import ROOT, cpu_seconds, free_port, memory_mib, run, spawn, wait_until
 
 AT_ONCE = 2
 STEPS = 4
 PLAIN = ("RecognizeCelebrities", "DetectLabels")
 EVERYTHING = (*PLAIN, "DetectFaces", "SearchFacesByImage")
-TICKS = os.sysconf("SC_CLK_TCK")
 KEYS = {"aws_access_key_id": "bench", "aws_secret_access_key": "bench", "region_name": "us-east-1"}
 
 
@@ -84,9 +83,9 @@ def lists(client: Any) -> bool:
 
 def cpu(client: Any, pid: int, contents: Sequence[bytes], operations: Sequence[str]) -> float:
     """Return the milliseconds of CPU that the endpoint takes for each picture."""
-    begin = ticks(pid)
+    begin = cpu_seconds(pid)
     send(client, iter(contents), operations)
-    return 1000 * (ticks(pid) - begin) / TICKS / len(contents)
+    return 1000 * (cpu_seconds(pid) - begin) / len(contents)
 
 
 def send(client: Any, contents: Iterator[bytes], operations: Sequence[str]) -> None:
@@ -111,12 +110,6 @@ METHODS = {
     "DetectFaces": "detect_faces",
     "SearchFacesByImage": "search_faces_by_image",
 }
-
-
-def ticks(pid: int) -> int:
-    """Return the CPU time that the process has used, in clock ticks."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return int(fields[11]) + int(fields[12])
 
 
 def rounded(numbers: Sequence[float]) -> str:

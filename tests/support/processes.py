@@ -127,6 +127,12 @@ def memory_mib(pid: int, what: str = "VmRSS") -> float:
     return int(next(line for line in lines if line.startswith(what)).split()[1]) / 1024
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has had, which /proc counts in steps of 10 ms."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
 def local_system(state: Path, *arguments: str) -> Iterator[LocalSystem]:
     """Start the system with its files below `state`; yield it when it serves, stop it afterwards.
