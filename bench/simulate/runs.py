@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import simpy
 
 from bench.simulate.service_times import Distribution, Measured
-from bench.simulate.system import Answer, Cores, Policy, Recognizer, System, fleet
+from bench.simulate.system import Answer, Cores, Pod, Policy, Recognizer, System, fleet
 
 WORKERS = {"gateway": 1, "svm": 2, "keras": 2, "rekognition": 1}
 """Threads of a pod that take CPU, each with a core of its own. Nothing in the gateway runs beside its event loop."""
@@ -124,7 +124,7 @@ def erlang_c_wait(rate: float, mean: float, servers: int) -> float:
 def simulated_wait(rate: float, mean: float, servers: int, seconds: float) -> float:
     """Return the same from the model's own parts."""
     env, source = simpy.Environment(), random.Random(1)  # noqa: S311 - a simulation's draws
-    pod = fleet(env, Distribution([0] * 21, 0), 1, servers).choose()
+    pod = Pod(env, Cores(env, servers), servers)
     waits: list[float] = []
 
     def call():  # noqa: ANN202 - steps, as in parts

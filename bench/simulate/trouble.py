@@ -91,7 +91,7 @@ def _load(answers: Sequence[Answer], offered: float) -> Load:
 
 def _plan(measured: Measured, busy: float) -> Plan:
     """Return pods of which those of the SVM, the dearest, are so busy; of the others there are enough."""
-    svm = max(1, round(_RATE * measured.cpu["svm"].mean / 2 / busy))
+    svm = max(1, round(_RATE * measured.cpu["svm"].mean / WORKERS["svm"] / busy))
     return Plan({"gateway": 6, "svm": svm, "keras": 3, "rekognition": 6})
 
 
