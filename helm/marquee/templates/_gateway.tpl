@@ -48,7 +48,7 @@ recognizers:
 {{- define "marquee.gatewayKeys" -}}
 {{- $file := dict -}}
 {{- range $key, $value := .Values.gateway.file -}}
-{{- if not (kindIs "invalid" $value) -}}{{- $_ := set $file $key (ternary (deepCopy $value) $value (kindIs "map" $value)) -}}{{- end -}}
+{{- if not (kindIs "invalid" $value) -}}{{- $_ := set $file $key (deepCopy $value) -}}{{- end -}}
 {{- end -}}
 {{- $calibration := .Values.gateway.calibration -}}
 {{- if $calibration.configMapName -}}
@@ -67,10 +67,10 @@ recognizers:
 {{- toYaml $file -}}
 {{- end -}}
 
-{{/* The gateway's resources: what the values say, and the cache's memory beside it. */}}
+{{/* The gateway's resources: what the values say, and the cache's memory beside it. Takes (list resources MiB). */}}
 {{- define "marquee.gatewayResources" -}}
-{{- $resources := deepCopy (mergeOverwrite (deepCopy .Values.defaults) .Values.gateway).resources -}}
-{{- $cache := int .Values.gateway.file.cache.mib -}}
+{{- $resources := deepCopy (index . 0) -}}
+{{- $cache := int (index . 1) -}}
 {{- range list "requests" "limits" -}}
 {{- $kind := get $resources . | default dict -}}
 {{- if and $cache $kind.memory -}}
