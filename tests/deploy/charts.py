@@ -1,12 +1,14 @@
 """Functions that render the chart and find objects in it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import helm_python
 
 from helm import manifests
 from helm.generate import CHART
+from services.gateway.config import GatewayConfig, load_config
 
 Object = dict[str, Any]
 
@@ -39,6 +41,13 @@ def pod(objects: Sequence[Object], deployment: str) -> Object:
     """Return the pod specification of a Deployment."""
     specification: Object = one(objects, "Deployment", deployment)["spec"]["template"]["spec"]
     return specification
+
+
+def gateway_config(objects: Sequence[Object], folder: Path) -> GatewayConfig:
+    """Return the gateway's file, written to a folder, as the gateway reads it."""
+    file = folder / "gateway.yaml"
+    file.write_text(one(objects, "ConfigMap", "marquee-gateway")["data"]["gateway.yaml"], "utf-8")
+    return load_config(file)
 
 
 def containers(specification: Object) -> dict[str, Object]:

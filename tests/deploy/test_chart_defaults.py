@@ -8,7 +8,6 @@ import pytest
 from ruamel.yaml import YAML
 
 from helm.generate import ROOT
-from services.gateway.config import load_config
 from services.names import RECOGNIZERS, SERVERS, SERVICES
 from tests.deploy import charts
 
@@ -98,9 +97,7 @@ def test_services_are_headless_where_clients_balance() -> None:
 
 def test_gateway_accepts_its_file(tmp_path: Path) -> None:
     """The gateway's own code accepts the ConfigMap's file, which points to the chart's Services."""
-    file = tmp_path / "gateway.yaml"
-    file.write_text(charts.one(ALL, "ConfigMap", "marquee-gateway")["data"]["gateway.yaml"])
-    recognizers = load_config(file).recognizers
+    recognizers = charts.gateway_config(ALL, tmp_path).recognizers
     assert {name: (each.target, each.tls) for name, each in recognizers.items()} == {
         name: (f"dns:///marquee-{name}:50051", "plaintext") for name in RECOGNIZERS
     }

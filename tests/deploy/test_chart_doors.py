@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from services.gateway.config import load_config
 from services.gateway.settings import GatewaySettings
 from services.names import RECOGNIZERS, SERVERS
 from services.runtime.doors.credentials import Tls
@@ -45,10 +44,8 @@ def _secrets(objects: list[charts.Object], component: str) -> dict[str, str]:
 
 
 def _entries(objects: list[charts.Object], folder: Path) -> charts.Object:
-    """Return the gateway's file as the gateway reads it."""
-    file = folder / "gateway.yaml"
-    file.write_text(charts.one(objects, "ConfigMap", "marquee-gateway")["data"]["gateway.yaml"])
-    return dict(load_config(file).recognizers)
+    """Return the recognizers of the gateway's file."""
+    return dict(charts.gateway_config(objects, folder).recognizers)
 
 
 @pytest.mark.parametrize("values", [{}, TOKEN, JWT, MTLS, ISSUED], ids=["anonymous", "token", "jwt", "mtls", "issued"])

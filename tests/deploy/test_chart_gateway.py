@@ -6,22 +6,15 @@ import pytest
 from ruamel.yaml import YAML
 
 from helm.generate import CHART
-from services.gateway.config import CacheConfig, GatewayConfig, load_config
+from services.gateway.config import CacheConfig, GatewayConfig
 from tests.deploy import charts
 
 pytestmark = pytest.mark.slow
 
 
-def _file(values: charts.Object) -> str:
-    text: str = charts.one(charts.render(values), "ConfigMap", "marquee-gateway")["data"]["gateway.yaml"]
-    return text
-
-
 def _config(values: charts.Object, folder: Path) -> GatewayConfig:
     """Return the file as the gateway reads it."""
-    path = folder / "gateway.yaml"
-    path.write_text(_file(values), "utf-8")
-    return load_config(path)
+    return charts.gateway_config(charts.render(values), folder)
 
 
 def _gateway(values: charts.Object) -> charts.Object:
