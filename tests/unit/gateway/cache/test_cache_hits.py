@@ -24,7 +24,6 @@ from tests.support.servers import (
     picture,
     request,
     stub,
-    until,
 )
 
 
