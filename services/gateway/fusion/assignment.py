@@ -17,6 +17,8 @@ def assign(rows: Sequence[Weights]) -> list[int | None]:
 
     Where more rows are entangled than in real pictures, they choose one after the other, the heaviest first.
     """
+    if len(rows) == 1:  # one face, as in most pictures
+        return [max(rows[0], key=rows[0].__getitem__, default=None)]
     columns = list(chain.from_iterable(rows))
     if len(set(columns)) == len(columns) and all(len(row) <= 1 for row in rows):
         return [next(iter(row), None) for row in rows]

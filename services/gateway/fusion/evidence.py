@@ -81,26 +81,31 @@ def by_scores(votes: Sequence[Vote]) -> Finding:
 def by_ratios(calibration: Calibration, votes: Sequence[Vote]) -> Finding:
     """Return who it probably is, unless two groups are enough, each by itself, for different people.
 
-    A vote whose score speaks for nobody is as good as none.
+    A vote whose score speaks for nobody is as good as none. The votes are ranked.
     """
     ratios = [calibration.ratio(vote.recognizer, vote.candidate) for vote in votes]
-    strongest: dict[str, tuple[float, Vote]] = {}
-    for ratio, vote in sorted(zip(ratios, votes, strict=True), key=lambda one: -one[0]):
-        if ratio > 0:
-            strongest.setdefault(vote.group, (ratio, vote))
-    counted = sorted(strongest.values(), key=lambda one: _rank(one[1]))
-    people = people_of([vote.candidate for _, vote in counted])
-    if _contradict([who for (ratio, _), who in zip(counted, people, strict=True) if calibration.suffices(ratio)]):
+    strongest: dict[str, int] = {}
+    for number, (ratio, vote) in enumerate(zip(ratios, votes, strict=True)):
+        if ratio > (ratios[strongest[vote.group]] if vote.group in strongest else 0):
+            strongest[vote.group] = number
+    counted = sorted(strongest.values())
+    candidates, counted_ratios = [votes[one].candidate for one in counted], [ratios[one] for one in counted]
+    people = people_of(candidates)
+    if _contradict(calibration, counted_ratios, people):
         return Finding(pb.VERDICT_STATE_DISAGREE, votes, ratios)
-    person, probability = _likeliest(calibration, [ratio for ratio, _ in counted], people)
+    person, probability = _likeliest(calibration, counted_ratios, people)
     if person is None or probability < calibration.threshold:
         return Finding(pb.VERDICT_STATE_UNKNOWN, votes, ratios)
-    agreeing = [vote.candidate for (_, vote), who in zip(counted, people, strict=True) if person in who]
+    agreeing = [one for one, who in zip(candidates, people, strict=True) if person in who]
     return Finding(pb.VERDICT_STATE_IDENTIFIED, votes, ratios, agreeing, probability)
 
 
-def _contradict(people: Sequence[frozenset[Person]]) -> bool:
-    return bool(people) and not frozenset.intersection(*people)
+def _contradict(calibration: Calibration, ratios: Sequence[float], people: Sequence[frozenset[Person]]) -> bool:
+    """Return whether those who are enough by themselves do not all mean one person."""
+    if not people or frozenset.intersection(*people):  # quick, and nearly always so
+        return False
+    enough = [who for ratio, who in zip(ratios, people, strict=True) if calibration.suffices(ratio)]
+    return bool(enough) and not frozenset.intersection(*enough)
 
 
 def _likeliest(

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import NamedTuple
 
 from marquee.v1 import recognizer_pb2 as pb
@@ -40,7 +41,7 @@ def places(results: Sequence[pb.RecognizerResult]) -> list[Place]:
     """
     found: list[Place] = []
     grid = _Grid()
-    for result in sorted((one for one in results if one.faces), key=lambda one: one.recognizer):
+    for result in sorted(results, key=attrgetter("recognizer")):
         sightings = _in_order(result)
         homes = assign([grid.overlaps(one.corners) for one in sightings]) if found else [None] * len(sightings)
         for sighting, home in zip(sightings, homes, strict=True):
@@ -60,6 +61,8 @@ def box_of(place: Place) -> pb.BoundingBox:
 
 def _in_order(result: pb.RecognizerResult) -> list[Sighting]:
     sightings = [Sighting(Corners.of(face.box), face, result) for face in result.faces]
+    if len(sightings) < 2:  # noqa: PLR2004 - nothing to sort
+        return sightings
     if len({one.corners for one in sightings}) < len(sightings):
         return sorted(sightings, key=lambda one: (one.corners, _people(one.face)))
     return sorted(sightings, key=lambda one: one.corners)

@@ -41,7 +41,8 @@ def verdicts(results: Iterable[pb.RecognizerResult], rules: Rules = _DEFAULTS) -
     valid = [result for result in results if result.outcome in VALID]
     places = faces.places(valid)
     ballots = [_votes_on(place) for place in places]
-    others = evidence.ranked([vote for one in valid for vote in evidence.votes_of(one, one.image_candidates)])
+    boxless = [one for one in valid if one.image_candidates]
+    others = evidence.ranked([vote for one in boxless for vote in evidence.votes_of(one, one.image_candidates)])
     basis = evidence.basis_of(valid, chain(others, *ballots), rules.calibration)
     judge = evidence.by_scores
     if rules.calibration and basis == pb.VERDICT_BASIS_CALIBRATED:
@@ -52,7 +53,7 @@ def verdicts(results: Iterable[pb.RecognizerResult], rules: Rules = _DEFAULTS) -
     verdicts = [_verdict(one, basis, _box(place, one)) for place, one in zip(places, findings, strict=True)]
     verdicts.sort(key=lambda verdict: (verdict.box.left, verdict.box.top))
     verdicts += [_verdict(one, basis) for one in _without_box(others, ballots, judge)]
-    if not verdicts and any(result.image_candidates for result in valid):
+    if not verdicts and boxless:
         return [pb.Verdict(state=pb.VERDICT_STATE_UNKNOWN, basis=basis)]
     if not verdicts and any(FACE_FEATURES.intersection(result.performed_features) for result in valid):
         return [pb.Verdict(state=pb.VERDICT_STATE_NO_FACE)]
@@ -83,24 +84,17 @@ def _box(place: faces.Place, finding: Finding) -> pb.BoundingBox:
 
 
 def _verdict(finding: Finding, basis: pb.VerdictBasis.ValueType, box: pb.BoundingBox | None = None) -> pb.Verdict:
-    verdict = pb.Verdict(state=finding.state, basis=basis, box=box, support=_support(finding))
+    verdict = pb.Verdict(state=finding.state, basis=basis)
+    if box is not None:
+        verdict.box.CopyFrom(box)
     if finding.agreeing:
         person = finding.agreeing[0]
         verdict.person_id, verdict.display_name, verdict.score = person.person_id, person.display_name, finding.score
-    return verdict
-
-
-def _support(finding: Finding) -> list[pb.Support]:
     ratios: Sequence[float | None] = finding.ratios or [None] * len(finding.votes)
-    return [
-        pb.Support(
-            recognizer=vote.recognizer,
-            candidate=vote.candidate,
-            evidence_group=vote.group,
-            log_likelihood_ratio=ratio,
-        )
-        for vote, ratio in zip(finding.votes, ratios, strict=True)
-    ]
+    for vote, ratio in zip(finding.votes, ratios, strict=True):
+        support = verdict.support.add(recognizer=vote.recognizer, evidence_group=vote.group, log_likelihood_ratio=ratio)
+        support.candidate.CopyFrom(vote.candidate)
+    return verdict
 
 
 def _each_person_once(findings: Sequence[Finding]) -> list[Finding]:
