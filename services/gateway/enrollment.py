@@ -22,6 +22,7 @@ from services.gateway.backends.backend import (
     Backend,
     Method,
     Result,
+    bind_outcomes,
     check_answered,
     count,
     hops_of,
@@ -153,6 +154,7 @@ def _settled(results: list[Any], request_id: str = "") -> list[Any]:
         _skip_unimplemented(result)
         if result.outcome not in answer.SUCCESSES:
             count(result.recognizer, result.outcome, result.status)
+    bind_outcomes(results)
     check_answered(results, request_id)
     if all(result.outcome == recognizer_pb2.OUTCOME_SKIPPED for result in results):
         reasons = " ".join(dict.fromkeys(result.status.message for result in results))

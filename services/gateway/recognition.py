@@ -220,8 +220,9 @@ class Recognition:
         for result in results:
             if not result.from_cache:
                 count(result.recognizer, result.outcome, result.status)
-        recalled = [result.recognizer for result in results if result.from_cache]
-        bind_contextvars(times=logged(merged), **({"from_cache": recalled} if recalled else {}))
+        bind_contextvars(times=logged(merged))
+        if recalled := [result.recognizer for result in results if result.from_cache]:
+            bind_contextvars(from_cache=recalled)
         bind_outcomes(results)
         if reasons := required.missing(self._required, results):
             raise required.failure(reasons, self._request_id)
@@ -239,19 +240,18 @@ class Recognition:
         return sorted(results, key=lambda result: positions[result.recognizer.partition("/")[0]])
 
     async def _fused(self, results: Sequence[pb.RecognizerResult]) -> pb.RecognizeImageResponse:
-        with self._waterfall.fusing():
-            shown = self.shown(results)
-            labels, verdicts = await self._judged(results, shown)
+        begin = time.perf_counter()
+        shown = self.shown(results)
+        labels, verdicts = await self._judged(results, shown)
+        self._waterfall.fused(begin)
         merged = pb.RecognizeImageResponse(
-            request_id=self._request_id,
-            image=next((response.image for response in self._responses if response.HasField("image")), None),
-            results=shown,
-            labels=labels,
-            verdicts=verdicts,
-            cost_micro_usd=sum(response.cost_micro_usd for response in self._responses),
-            saved_micro_usd=sum(response.saved_micro_usd for response in self._responses),
-            gateway=self._gateway,
+            request_id=self._request_id, results=shown, labels=labels, verdicts=verdicts, gateway=self._gateway
         )
+        for response in self._responses:
+            merged.cost_micro_usd += response.cost_micro_usd
+            merged.saved_micro_usd += response.saved_micro_usd
+            if response.HasField("image") and not merged.HasField("image"):
+                merged.image.CopyFrom(response.image)
         self._waterfall.complete(merged.timings)
         return merged
 

@@ -1,8 +1,6 @@
 """Where the time of a call went, in its answer and in its log line."""
 
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
@@ -42,22 +40,17 @@ class Waterfall:
         """
         self._last = time.perf_counter()
         seconds = self._last - asked
-        told = response.timings.total.ToNanoseconds() / 1e9
+        network = max(0.0, seconds - _seconds(response.timings.total))
         for result in response.results:
-            start = asked - self._begin + _seconds(result.timings.start)
-            _set(result.timings.start, start)
+            timings = result.timings
+            _set(timings.start, asked - self._begin + _seconds(timings.start))
             if not (response.gateway or result.from_cache or result.outcome in _UNASKED):
-                _set(result.timings.network, max(0.0, seconds - told))
+                _set(timings.network, network)
         return seconds
 
-    @contextmanager
-    def fusing(self) -> Iterator[None]:
-        """Measure the body, which makes one response of all."""
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self._fusion += time.perf_counter() - begin
+    def fused(self, begin: float) -> None:
+        """Note that one response was made of all, between `begin` and now."""
+        self._fusion += time.perf_counter() - begin
 
     def complete(self, timings: pb.CallTimings) -> None:
         """Fill in the call's times, which end now."""
@@ -70,10 +63,10 @@ class Waterfall:
 
 def logged(response: pb.RecognizeImageResponse) -> dict[str, Any]:
     """Return the response's times in milliseconds: of the call, and of each recognizer by its name."""
-    results: Iterable[pb.RecognizerResult] = response.results
-    return _milliseconds(response.timings, _CALL) | {
-        result.recognizer: _milliseconds(result.timings, _RECOGNIZER) for result in results
-    }
+    times: dict[str, Any] = _milliseconds(response.timings, _CALL)
+    for result in response.results:
+        times[result.recognizer] = _milliseconds(result.timings, _RECOGNIZER)
+    return times
 
 
 def _milliseconds(timings: Any, names: tuple[str, ...]) -> dict[str, float]:

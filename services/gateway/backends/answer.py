@@ -9,7 +9,7 @@ import asyncio
 import math
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -144,16 +144,18 @@ def check_listed(result: enrollment_pb2.FacesResult, person_id: str) -> None:
         _refuse(result, InvalidAnswer(f"There are {len(result.faces)} faces of nobody."))
 
 
-def make_room(entries: Iterable[Any], room: int = MAX_RESULTS_BYTES) -> None:
+def make_room(entries: Sequence[Any], room: int = MAX_RESULTS_BYTES) -> None:
     """Make the largest of the results fail until all of them together have at most `room` bytes."""
-    sizes = sorted(((entry.ByteSize(), entry) for entry in entries), key=lambda pair: -pair[0])
-    excess = sum(size for size, _ in sizes) - room
-    for size, entry in sizes:
-        if excess <= 0:
-            return
+    excess = sum(entry.ByteSize() for entry in entries) - room
+    if excess <= 0:  # quick, and nearly always so
+        return
+    for entry in sorted(entries, key=lambda entry: -entry.ByteSize()):
+        size = entry.ByteSize()
         error = AnswerTooLarge(f"Left out: with its {size / MIB:.1f} MiB the response would be over 16 MiB.")
         fail(entry, _name_of(entry), status.from_exception(error))
         excess -= size - entry.ByteSize()
+        if excess <= 0:
+            return
 
 
 def _read(kind: type[Any], data: bytes, name: str) -> Any:
@@ -252,18 +254,21 @@ def _check(message: Any) -> None:
 @cache
 def _checker(kind: Descriptor, but: frozenset[str] = frozenset()) -> _Rule:
     """Return what checks a message of this kind, except for the fields with these names."""
-    rules = {field.number: _rule(field, limit_of(kind, field.name)) for field in kind.fields if field.name not in but}
+    rules = {field: _rule(field, limit_of(kind, field.name)) for field in kind.fields if field.name not in but}
     required = [kind.fields_by_name[name] for name in _REQUIRED.get(kind.name, ())]
     check_whole = _WHOLE.get(kind.name)
 
     def check(message: Any) -> None:
-        for field, value in message.ListFields():
-            rule = rules.get(field.number)
+        fields = message.ListFields()
+        for field, value in fields:
+            rule = rules.get(field)
             if rule is not None:
                 rule(value)
-        for field in required:
-            if not (message.HasField(field.name) if field.message_type else getattr(message, field.name)):
-                raise InvalidAnswer(f"{kind.name}.{field.name} is missing.")
+        if required:
+            present = dict(fields)
+            for field in required:
+                if field not in present:
+                    raise InvalidAnswer(f"{kind.name}.{field.name} is missing.")
         if check_whole is not None:
             check_whole(message)
 

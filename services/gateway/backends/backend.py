@@ -287,14 +287,15 @@ def bind_outcomes(results: Sequence[Result]) -> None:
 
 
 def check_answered(results: Sequence[Result], request_id: str = "") -> None:
-    """Raise StatusError if recognizers failed and none answered; log all outcomes.
+    """Raise StatusError if recognizers failed and none answered.
 
     The code is theirs if all failed alike, so that a bad picture is INVALID_ARGUMENT, else UNAVAILABLE. The details
     hold each recognizer's status, with its name before its message.
     """
-    bind_outcomes(results)
+    if any(result.outcome in _ANSWERED for result in results):
+        return
     failures = {result.recognizer: result.status for result in results if result.outcome != pb.OUTCOME_SKIPPED}
-    if not failures or any(result.outcome in _ANSWERED for result in results):
+    if not failures:
         return
     default = (_Code.UNAVAILABLE, "NO_RECOGNIZER_ANSWERED")
     metadata: dict[str, Any] = {"request_id": request_id} if request_id else {}
