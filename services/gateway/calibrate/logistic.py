@@ -41,15 +41,21 @@ def fit(trials: Trials) -> Curve:
 
 def _line(odds: Numbers, right: Flags, weights: Numbers) -> tuple[float, float]:
     """Return slope and intercept by Newton's method; the slope has a normal prior around 0 with deviation 1."""
-    rows = np.stack([odds, np.ones_like(odds)])
+    rows, signs = np.stack([odds, np.ones_like(odds)]), np.where(right, 1, -1)
     penalty = np.diag([1.0, 0.0])
+
+    def cost(line: Numbers) -> float:
+        return float(weights @ np.logaddexp(0, -signs * (line @ rows)) + line @ penalty @ line / 2)
+
     line = np.array([0.0, math.log(weights[right].sum() / weights[~right].sum())])
     flat = float(line[1])
     for _ in range(_STEPS):
-        shares = 1 / (1 + np.exp(-(line @ rows)))
+        shares = np.exp(-np.logaddexp(0, -(line @ rows)))
         gradient = rows @ (weights * (shares - right)) + penalty @ line
         curvature = (rows * (weights * shares * (1 - shares))) @ rows.T + penalty
         step = np.linalg.solve(curvature, gradient)
+        while cost(line - step) > cost(line):  # where most scores are near 0 or 1, whole steps go ever further astray
+            step /= 2
         line = line - step
         if np.abs(step).max() < _PRECISION:
             break

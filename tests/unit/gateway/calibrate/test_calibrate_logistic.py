@@ -56,6 +56,13 @@ def test_near_duplicates_support_no_more_than_one() -> None:
     assert fit(light).most == pytest.approx(math.log(2))
 
 
+def test_strangers_who_nearly_all_score_0_have_a_curve() -> None:
+    """A recognizer that has a candidate for everybody, mostly with 0, is worth something where it scores more."""
+    curve = fit(_trials([0.6] * 3 + [math.nan] * 97, [0.0] * 295 + [0.1] * 5))
+    assert curve.ratio(0.1) == 0
+    assert curve.ratio(0.6) == pytest.approx(1.4, abs=0.1)
+
+
 def test_a_recognizer_that_names_nobody_rightly_says_nothing() -> None:
     """Without a right name there is nothing to learn, and scores are worth nothing."""
     assert fit(_trials([math.nan] * 5, [0.9] * 5)).ratio(0.99) == 0
