@@ -15,6 +15,8 @@ from services.gateway.fusion.calibration import Table, log_odds
 FUSION, BY_SCORES = "fusion", "fusion by scores"
 _THRESHOLDS = 1 / (1 + np.exp(-np.arange(-3, 8, 0.2)))
 """Probabilities from which a face is identified, tried to find the one that names one stranger."""
+_NEXT_TO_1 = float(np.finfo(np.float32).epsneg)
+"""How near the contract's scores, of 32 bits, come to 1."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +59,15 @@ class Measuring:
         decisions = Decisions.by_score(np.nan_to_num(voice.scores), voice.right)
         raw = self._cllr(replace(voice, scores=_each(log_odds, voice.scores)))
         measured = replace(self._measured(name, voice, decisions), raw_cllr=raw)
-        return self._calibrated(measured, replace(voice, scores=self._ratios(name)), voice.scores)
+        return self._calibrated(measured, replace(voice, scores=self._ratios(name)))
 
     def fusion(self) -> Measured:
         """Return the measurements of the fusion by tables."""
         voices = [self._fused(float(threshold)) for threshold in _THRESHOLDS]
         flags = [(~np.isnan(voice.scores), voice.right) for voice in voices]
         decisions = Decisions(_THRESHOLDS, *map(np.array, zip(*flags, strict=True)))
-        lowest, prior = voices[0], log_odds(1 - self._rules[0].prior_unknown)
-        evidence = replace(lowest, scores=np.maximum(_each(log_odds, lowest.scores) - prior, 0))
         measured = self._measured(FUSION, self._fused(self._rules[0].threshold), decisions)
-        return self._calibrated(measured, evidence, lowest.scores)
+        return self._calibrated(measured, self._evidence())
 
     def by_scores(self) -> Measured:
         """Return the measurements of the fusion without a table."""
@@ -92,9 +92,9 @@ class Measuring:
             wrong=float(weights[names & ~voice.right].sum() / max(weights[names].sum(), 1e-9)),
         )
 
-    def _calibrated(self, measured: Measured, evidence: Voice, scores: Numbers) -> Measured:
+    def _calibrated(self, measured: Measured, evidence: Voice) -> Measured:
         """Add what log-likelihood ratios are worth, and the probabilities that they make if every second is right."""
-        silent = np.isnan(scores)
+        silent = np.isnan(evidence.scores)
         probabilities = (1 / (1 + np.exp(-evidence.scores)))[~silent]
         own = evidence.right[~silent], self._subject.weights[~silent]
         balanced = own[1] / np.where(self._subject.strange, *self._moments)[~silent]
@@ -122,6 +122,13 @@ class Measuring:
                 curve = rule.table.recognizers[name].of(best)
                 ratios[number] = curve.ratio(best.score) if curve else 0.0
         return ratios
+
+    def _evidence(self) -> Voice:
+        """Return what the fusion's names are worth at even odds, where a probability's log odds are its ratio."""
+        threshold = float(_THRESHOLDS[0])
+        even = self._judged([replace(rule, prior_unknown=0.5, threshold=threshold) for rule in self._rules])
+        probabilities = np.clip(even.scores, 0.5, 1 - _NEXT_TO_1)
+        return replace(even, scores=np.log(probabilities / (1 - probabilities)))
 
     def _fused(self, threshold: float) -> Voice:
         return self._judged([replace(rule, threshold=threshold) for rule in self._rules])

@@ -47,6 +47,14 @@ def test_the_fusion_is_measured_beside_its_recognizers(done: Study) -> None:
     assert [one.name for one in done.recognizers] == ["good", "random"]
 
 
+def test_what_evidence_is_worth_does_not_depend_on_the_prior(done: Study) -> None:
+    """Whom an operator expects changes who is named, and not what the fusion's ratios cost."""
+    for prior in (0.01, 0.99):
+        other = study(answers({"good": good, "random": random_names}), Rule(prior_unknown=prior))
+        assert other.fusion.cllr == done.fusion.cllr
+        assert other.fusion.reliability == done.fusion.reliability
+
+
 def test_known_people_stand_in_for_strangers() -> None:
     """Without strangers, each known person is one whose name is taken out of the answers."""
     done = study([one for one in answers({"good": good}) if one.person], Rule())
