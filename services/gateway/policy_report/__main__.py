@@ -46,9 +46,7 @@ def _report(args: argparse.Namespace) -> None:
         members=members_of(recognizers),
         prices=prices_of(recognizers),
         rule=Rule.of(config) if config else Rule(),
-        scores={name: one.confident_score for name, one in config.recognizers.items() if one.confident_score}
-        if config
-        else {},
+        scores=config.confident_scores if config else {},
         veto=veto,
     )
     points = curve(answers, operation)
