@@ -14,9 +14,9 @@ from services.gateway.evaluation.pictures import StudyError
 from services.gateway.evaluation.survey import Answer
 from services.gateway.evaluation.verdicts import Rule
 from services.gateway.fusion.calibration import Curve, ModelCurves, Table, version_of
+from services.gateway.fusion.evidence import NAMING
 
 FOLDS = 5
-NAMING = frozenset((pb.FEATURE_CELEBRITIES, pb.FEATURE_FACE_SEARCH))
 _FEWEST = 10
 """Moments of known people, and of strangers, below which nothing is worth measuring."""
 

@@ -11,10 +11,10 @@ from marquee.channels.connection import Connection
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 from services.gateway.evaluation.pictures import Picture, StudyError
+from services.gateway.fusion.verdict import VALID
 from services.runtime.images.folder import LeftOut
 from services.runtime.people import person_id_of
 
-ANSWERED = frozenset((pb.OUTCOME_OK, pb.OUTCOME_PARTIAL))
 _REFUSED = "INVALID_ARGUMENT"
 _LIST_SECONDS = 10
 Track = Callable[[Iterable["Answer | LeftOut"], int], Iterable["Answer | LeftOut"]]
@@ -35,7 +35,7 @@ class Answer:
     @property
     def results(self) -> Sequence[pb.RecognizerResult]:
         """One per recognizer that performed anything."""
-        return [result for result in self.response.results if result.outcome in ANSWERED]
+        return [result for result in self.response.results if result.outcome in VALID]
 
 
 class Survey:
@@ -127,7 +127,7 @@ def _add_labels(response: pb.RecognizeImageResponse, labelled: pb.RecognizeImage
     """Add the labels to the results of the recognizers that they are from."""
     for result in labelled.results:
         own = next((one for one in response.results if one.recognizer == result.recognizer), None)
-        if own is None or own.outcome not in ANSWERED:
+        if own is None or own.outcome not in VALID:
             response.results.append(result)
         else:
             own.labels.extend(result.labels)
@@ -135,7 +135,7 @@ def _add_labels(response: pb.RecognizeImageResponse, labelled: pb.RecognizeImage
 
 def _problem(response: pb.RecognizeImageResponse) -> str:
     """Say why the answer cannot be judged; empty if it can."""
-    failed = [one.recognizer for one in response.results if one.outcome not in {*ANSWERED, pb.OUTCOME_SKIPPED}]
+    failed = [one.recognizer for one in response.results if one.outcome not in VALID | {pb.OUTCOME_SKIPPED}]
     if failed:
         return f"{', '.join(failed)} did not answer"
     faces = max((len(result.faces) for result in response.results), default=0)

@@ -11,7 +11,8 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.fusion.calibration import Calibration
 from services.gateway.fusion.people import Person, are_one, people_of
 
-_NAMING = frozenset((pb.FEATURE_CELEBRITIES, pb.FEATURE_FACE_SEARCH))
+NAMING = frozenset((pb.FEATURE_CELEBRITIES, pb.FEATURE_FACE_SEARCH))
+"""Features that look for people: what answers one of them has to be in the table."""
 
 
 class Vote(NamedTuple):
@@ -58,7 +59,7 @@ def basis_of(
     """Return what to judge the votes by: ratios only if the table is for all models that looked for people."""
     if calibration is None:
         return pb.VERDICT_BASIS_SCORES
-    looked = (result for result in results if not _NAMING.isdisjoint(result.performed_features))
+    looked = (result for result in results if not NAMING.isdisjoint(result.performed_features))
     known = all(calibration.knows(result.recognizer, result.model) for result in looked)
     if known and all(calibration.curve(vote.recognizer, vote.candidate) for vote in votes):
         return pb.VERDICT_BASIS_CALIBRATED
