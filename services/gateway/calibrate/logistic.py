@@ -28,10 +28,9 @@ def fit(trials: Trials) -> Curve:
     if not (named & targets).any() or targets.all():
         return _NOTHING
     odds = np.array([log_odds(score) for score in trials.scores[named]])
-    totals = np.where(targets, trials.weights[targets].sum(), trials.weights[~targets].sum()) + 1
     middle = float(np.average(odds, weights=trials.weights[named]))
     known, others = float(trials.weights[targets].sum()), float(trials.weights[~targets].sum())
-    strength = min(known, others)
+    totals, strength = np.where(targets, known, others) + 1, min(known, others)
     odds = np.append(odds, [middle, middle])
     right = np.append(targets[named], [True, False])
     weights = np.append((trials.weights / totals)[named], [1 / (known + 1), 1 / (others + 1)]) * strength
