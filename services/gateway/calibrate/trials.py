@@ -25,14 +25,9 @@ class Subject:
     answers: Sequence[Answer]
 
     @cached_property
-    def groups(self) -> list[str]:
-        """[answers]: their moments, a stranger's apart from those of the people whom the recognizers know."""
-        return [f"{bool(answer.person)} {answer.picture.group}" for answer in self.answers]
-
-    @cached_property
     def weights(self) -> Numbers:
         """[answers]: one a moment."""
-        return np.array(weights_of(self.groups))
+        return np.array(weights_of([answer.moment for answer in self.answers]))
 
     @cached_property
     def strange(self) -> Flags:

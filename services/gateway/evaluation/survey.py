@@ -33,6 +33,11 @@ class Answer:
         return self.picture.person
 
     @property
+    def moment(self) -> str:
+        """The picture's group, a stranger's apart from those of the people whom the recognizers know."""
+        return f"{bool(self.person)} {self.picture.group}"
+
+    @property
     def results(self) -> Sequence[pb.RecognizerResult]:
         """One per recognizer that performed anything."""
         return [result for result in self.response.results if result.outcome in VALID]

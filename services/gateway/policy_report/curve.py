@@ -58,7 +58,7 @@ def curve(answers: Sequence[Answer], operation: Operation, scores: Sequence[floa
 class _Measure:
     def __init__(self, answers: Sequence[Answer], everything: Sequence[Played]) -> None:
         self._answers = answers
-        self._weights = weights_of([f"{bool(answer.person)} {answer.picture.group}" for answer in answers])
+        self._weights = weights_of([answer.moment for answer in answers])
         self._names = [_names(played) for played in everything]
         self._dollars = self._dollars_of(everything)
 
