@@ -96,23 +96,22 @@ def plan_recognition(
 
     Raises UnknownRecognizer, Overloaded, and InvalidRequest for required recognizers that it leaves out.
     """
-    request = envelope.request
-    check_names([_outer(name) for name in request.recognizer_options], tuple(backends), "recognizer_options")
-    check_required(request, tuple(backends))
+    request, names = envelope.request, tuple(backends)
+    check_names([_outer(name) for name in request.recognizer_options], names, "recognizer_options")
+    check_required(request, names)
     chosen, required = _select(request.recognizers, backends), {_outer(name) for name in request.required}
     members = [Member(one.name, one.name in required, one.is_paid) for one in chosen]
     if veto is not None and not is_asked(veto, request.policy, features_of(request), members):
         veto = None
     messages, calls = Messages(envelope, "image"), []
     cache = cache or Cache()
-    keys = cache.keys(request, *envelope.pictures)
-    for backend in chosen:
-        options = request.recognizer_options.get(backend.name, pb.RecognizerOptions())
-        own = _recognition(messages.rest, backend, veto)
+    keys, boxes = cache.keys(request, *envelope.pictures), len(request.face_boxes)
+    for backend, own in zip(chosen, _recognitions(messages.rest, chosen, veto), strict=True):
+        timeout = _timeout(backend, request.recognizer_options.get(backend.name))
         key = keys.of(own, backend.name, backend.config.target) if keys else None
         build = partial(messages.around, own) if cache.holds(backend, key) else None
-        message, timeout, boxes = b"" if build else messages.around(own), _timeout(backend, options), request.face_boxes
-        calls.append(RecognitionCall(backend, RECOGNIZE_IMAGE, message, timeout, hops, len(boxes), key, cache, build))
+        message = b"" if build else messages.around(own)
+        calls.append(RecognitionCall(backend, RECOGNIZE_IMAGE, message, timeout, hops, boxes, key, cache, build))
     return RecognitionPlan(calls, members, veto)
 
 
@@ -128,7 +127,7 @@ def plan_enrollment(
     for backend in _select(messages.rest.recognizers, backends):
         own = _copy(messages.rest)
         own.recognizers[:] = _inner_names(messages.rest.recognizers, backend.name)
-        calls.append(BackendCall(backend, method, messages.around(own), left, hops))
+        calls.append(BackendCall(backend, method, messages.around(own.SerializeToString()), left, hops))
     return calls
 
 
@@ -186,18 +185,18 @@ class Messages:
             self.rest.ClearField(field)
         self._messages: dict[bytes, bytes] = {}
 
-    def around(self, rest: Any) -> bytes:
-        """Return `rest` and the pictures as one serialized message. Raises Overloaded.
+    def around(self, rest: bytes) -> bytes:
+        """Return a serialized message without pictures and the pictures as one message. Raises Overloaded.
 
         Counts it, and the copy that gRPC keeps until the recognizer has read it.
         """
-        head = rest.SerializeToString()
-        size = len(head) + self._size
-        if head not in self._messages:
+        size = len(rest) + self._size
+        message = self._messages.get(rest)
+        if message is None:
             hold(size)
-            self._messages[head] = b"".join((head, *self._pictures))
+            self._messages[rest] = message = b"".join((rest, *self._pictures))
         hold(size)
-        return self._messages[head]
+        return message
 
 
 def _select(names: Sequence[str], backends: Mapping[str, Backend]) -> list[Backend]:
@@ -207,22 +206,40 @@ def _select(names: Sequence[str], backends: Mapping[str, Backend]) -> list[Backe
     return [backend for name, backend in backends.items() if name in outer]
 
 
-def _timeout(backend: Backend, options: pb.RecognizerOptions) -> float:
-    requested = options.timeout.ToNanoseconds() / 1e9 if options.HasField("timeout") else backend.timeout
-    return min(requested, backend.timeout)
+def _timeout(backend: Backend, options: pb.RecognizerOptions | None) -> float:
+    if options is None or not options.HasField("timeout"):
+        return backend.timeout
+    return min(options.timeout.ToNanoseconds() / 1e9, backend.timeout)
 
 
-def _recognition(rest: pb.RecognizeImageRequest, backend: Backend, veto: Veto | None) -> pb.RecognizeImageRequest:
+def _recognitions(rest: pb.RecognizeImageRequest, backends: Sequence[Backend], veto: Veto | None) -> list[bytes]:
+    """Return what each recognizer gets, serialized: made once for all who get the same, as they mostly do."""
+    names = (*rest.recognizers, *rest.required, *rest.recognizer_options)
+    made: dict[tuple[object, ...], bytes] = {}
+    recognitions = []
+    for backend in backends:
+        name = backend.name
+        keeps_policy = backend.told.is_gateway and name not in rest.required  # if it is required, so are all behind it
+        has_veto = veto is not None and veto.recognizer == name
+        own = (keeps_policy, has_veto, *(one for one in names if _outer(one) == name))
+        if own not in made:
+            made[own] = _recognition(rest, name, keeps_policy=keeps_policy, has_veto=has_veto).SerializeToString()
+        recognitions.append(made[own])
+    return recognitions
+
+
+def _recognition(
+    rest: pb.RecognizeImageRequest, name: str, *, keeps_policy: bool, has_veto: bool
+) -> pb.RecognizeImageRequest:
     """Return what this recognizer gets: its own options, and no min_score, since verdicts are made of all scores."""
     own: pb.RecognizeImageRequest = _copy(rest)
-    name = backend.name
-    if not backend.told.is_gateway or name in rest.required:  # behind a gateway that is required nobody is left out
+    if not keeps_policy:
         own.ClearField("policy")
     own.ClearField("recognizer_options")
     own.ClearField("min_score")
     own.recognizers[:] = _inner_names(rest.recognizers, name)
     own.required[:] = _inner_names(rest.required, name)
-    if veto is not None and veto.recognizer == name:
+    if has_veto:
         own.features[:] = (*features_of(rest), pb.FEATURE_LABELS)
     for key, inner_options in rest.recognizer_options.items():
         if key.startswith(f"{name}/"):

@@ -142,7 +142,7 @@ class Backend:
     @property
     def is_paid(self) -> bool:
         """Whether calls cost money, by the configuration or by what the recognizer tells."""
-        return self.config.priced or any(self.told.prices.values())
+        return self.config.priced or self.models.told.is_paid
 
     def late(self, method: Method) -> Any:
         """Return the response of a call that took too long."""

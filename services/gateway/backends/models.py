@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, 
 from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 import grpc
@@ -39,6 +40,11 @@ class Told:
     features: frozenset[Feature] = frozenset()
     prices: Mapping[Feature, int] = field(default_factory=dict)
     """Millionths of a US dollar for a picture, of all recognizers together."""
+
+    @cached_property
+    def is_paid(self) -> bool:
+        """Whether any feature costs money."""
+        return any(self.prices.values())
 
     def price_of(self, features: Collection[Feature], names: Collection[str] = ()) -> int:
         """Return what these features of a picture cost with the recognizers of these names, in millionths of a dollar.

@@ -38,29 +38,29 @@ class Keys:
     def __init__(self, request: pb.RecognizeImageRequest, picture: Picture | None) -> None:
         self._picture = _digest(request.image, picture) if _is_kept(request) else b""
         self._last: tuple[bytes | None, bytes] = None, b""
-        """What was asked last, and its plain form: most recognizers are asked the same."""
+        """What was asked last, and its digest: most recognizers are asked the same."""
 
-    def of(self, asked: pb.RecognizeImageRequest, *whom: str) -> bytes | None:
+    def of(self, asked: bytes, *whom: str) -> bytes | None:
         """Return the key of what is asked of a recognizer, who is told apart by these words; None if nothing is kept.
 
-        Whatever else the request says is in it, also what this gateway does not know.
+        What is asked is a serialized request; whatever else it says is in the key, also what this gateway does not
+        know.
         """
         if not self._picture:
             return None
-        said = asked.SerializeToString()
-        if said != self._last[0]:
-            self._last = said, _plain(asked)
-        return _hash(self._picture, self._last[1], *(word.encode() for word in whom))
+        if asked != self._last[0]:
+            self._last = asked, _hash(self._picture, _plain(asked))
+        return _hash(self._last[1], *(word.encode() for word in whom))
 
 
-def _plain(asked: pb.RecognizeImageRequest) -> bytes:
+def _plain(asked: bytes) -> bytes:
     """Return what is asked in the one form that all ways of saying it have, without the picture."""
-    own = pb.RecognizeImageRequest()
-    own.CopyFrom(asked)
+    own = pb.RecognizeImageRequest.FromString(asked)
+    features, max_labels = sorted(requests.features_of(own)), requests.max_labels_of(own)
     own.ClearField("request_id")
     own.ClearField("image")
-    own.features[:] = sorted(requests.features_of(asked))
-    own.max_labels = requests.max_labels_of(asked)
+    own.features[:] = features
+    own.max_labels = max_labels
     return own.SerializeToString(deterministic=True)
 
 
@@ -81,8 +81,4 @@ def _digest(image: pb.Image, picture: Picture | None) -> bytes:
 
 def _hash(*parts: bytes) -> bytes:
     """Return a digest of the parts that none others have, also none that only begin and end elsewhere."""
-    whole = hashlib.sha256()
-    for part in parts:
-        whole.update(len(part).to_bytes(8))
-        whole.update(part)
-    return whole.digest()
+    return hashlib.sha256(b"".join([b"%d:%b" % (len(part), part) for part in parts])).digest()

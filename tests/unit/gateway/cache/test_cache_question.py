@@ -34,7 +34,7 @@ QUESTIONS = st.builds(
 
 def key_of(question: pb.RecognizeImageRequest, *whom: str) -> bytes | None:
     received = envelope.read(question.SerializeToString(), pb.RecognizeImageRequest)
-    return Keys(received.request, *received.pictures).of(received.request, *whom)
+    return Keys(received.request, *received.pictures).of(received.request.SerializeToString(), *whom)
 
 
 def meaning(question: pb.RecognizeImageRequest) -> tuple[object, ...]:
