@@ -10,6 +10,7 @@ import grpc
 from marquee.channels.connection import Connection
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
+from services.gateway.backends.models import Told
 from services.gateway.evaluation.pictures import Picture, StudyError
 from services.gateway.fusion.verdict import VALID
 from services.runtime.images.folder import LeftOut
@@ -61,15 +62,11 @@ class Survey:
         except grpc.RpcError as error:
             raise StudyError(self._connection.error_of(error).message) from error
 
-    def price(self, recognizers: Iterable[pb.Recognizer]) -> int:
+    def price(self, recognizers: Sequence[pb.Recognizer]) -> int:
         """Return what a picture costs if all are asked, in millionths of a US dollar."""
-        return sum(
-            price.micro_usd
-            for one in recognizers
-            for price in one.prices
-            if price.feature == pb.FEATURE_CELEBRITIES
-            or (price.feature == pb.FEATURE_LABELS and one.name == self._labels_of)
-        )
+        told = Told(recognizers)
+        labels = told.price_of({pb.FEATURE_LABELS}, {self._labels_of}) if self._labels_of else 0
+        return told.price_of({pb.FEATURE_CELEBRITIES}) + labels
 
     def ask(self, pictures: Sequence[Picture], jobs: int, track: Track) -> tuple[list[Answer], list[LeftOut]]:
         """Return the answers, and the pictures without one that can be judged. Raises StudyError."""

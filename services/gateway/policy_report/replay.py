@@ -3,10 +3,11 @@
 Recognizers answer after as long as they took; of what a policy cancels, the price is paid.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from marquee.v1 import recognizer_pb2 as pb
+from services.gateway.backends.models import Told
 from services.gateway.config import Veto
 from services.gateway.evaluation.verdicts import Rule
 from services.gateway.policy import veto as vetoes
@@ -97,20 +98,17 @@ def outer(name: str) -> str:
     return name.partition("/")[0]
 
 
-def members_of(recognizers: Iterable[pb.Recognizer]) -> list[Member]:
+def members_of(recognizers: Sequence[pb.Recognizer]) -> list[Member]:
     """Return a member for each configured recognizer, in the gateway's order."""
     prices = prices_of(recognizers)
     return [Member(name, is_paid=price > 0) for name, price in prices.items()]
 
 
-def prices_of(recognizers: Iterable[pb.Recognizer]) -> dict[str, int]:
+def prices_of(recognizers: Sequence[pb.Recognizer]) -> dict[str, int]:
     """Return what CELEBRITIES cost, in millionths of a US dollar; what is behind a gateway adds up."""
-    prices: dict[str, int] = {}
-    for one in recognizers:
-        name = outer(one.name)
-        own = (price.micro_usd for price in one.prices if price.feature == pb.FEATURE_CELEBRITIES)
-        prices[name] = prices.get(name, 0) + sum(own)
-    return prices
+    told = Told(recognizers)
+    names = dict.fromkeys(outer(one.name) for one in recognizers)
+    return {name: told.price_of({pb.FEATURE_CELEBRITIES}, {name}) for name in names}
 
 
 def _seconds(result: pb.RecognizerResult) -> float:
