@@ -38,7 +38,8 @@ class Measured:
     raw_cllr: float | None = None
     """If the scores were probabilities."""
     reliability: Sequence[tuple[float, float, float]] = ()
-    """Mean probability, share that was right and moments of parts of equal size, lowest first."""
+    """Mean probability, share that was right and weight of parts of equal weight, lowest first; known people weigh 1
+    together, and so do strangers."""
 
 
 class Measuring:

@@ -93,7 +93,7 @@ def _row(one: Measured) -> Sequence[str]:
 def _object(one: Measured) -> dict[str, Any]:
     fnir = {"fnir": one.misses.fnir, "low": one.interval[0], "high": one.interval[1], "fpir": 1 / one.misses.strangers}
     shares = {"identified": one.identified, "strangers_named": one.false_names, "wrong_names": one.wrong}
-    reliability = [dict(zip(("probability", "right", "moments"), row, strict=True)) for row in one.reliability]
+    reliability = [dict(zip(("probability", "right", "weight"), row, strict=True)) for row in one.reliability]
     costs = {"cllr": one.cllr, "raw_cllr": one.raw_cllr}
     return {"name": one.name, "threshold": one.misses.threshold, **fnir, **shares, **costs, "reliability": reliability}
 

@@ -55,6 +55,13 @@ def test_what_evidence_is_worth_does_not_depend_on_the_prior(done: Study) -> Non
         assert other.fusion.reliability == done.fusion.reliability
 
 
+def test_known_people_and_strangers_weigh_the_same(done: Study) -> None:
+    """Reliability is that of names if every second face were known: both weigh 1, those without a name included."""
+    parts = done.fusion.reliability
+    assert sum(weight for *_, weight in parts) <= 2
+    assert sum(right * weight for _, right, weight in parts) == pytest.approx(done.fusion.identified)
+
+
 def test_known_people_stand_in_for_strangers() -> None:
     """Without strangers, each known person is one whose name is taken out of the answers."""
     done = study([one for one in answers({"good": good}) if one.person], Rule())
