@@ -32,7 +32,7 @@ from services.gateway.reserve import Reserve
 from services.runtime import requests, status
 from services.runtime.errors import InvalidAnswer, InvalidRequest, NotOffered
 from services.runtime.messages.envelope import Envelope, takes_envelope
-from services.runtime.server.calls import Context, seconds_left
+from services.runtime.server.calls import Context, metadata, seconds_left
 
 _MAX_TOKENS_BYTES = 20 * 1024
 """Maximum size of the tokens of all recognizers, which make one page_token of at most 32 KiB."""
@@ -74,7 +74,7 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         """Remove each face from its recognizer, and each picture's from all."""
         _bind(request)
         requests.check_face_removal(request)
-        calls = plan_face_removal(request, self._backends, self._usable(context), hops_of(context))
+        calls = plan_face_removal(request, self._backends, self._usable(context), hops_of(metadata()))
         results = _all(await _send(calls))
         for result in results:
             keys = [key for key in request.faces if key.face.recognizer in ("", result.recognizer)]
@@ -127,7 +127,7 @@ class EnrollmentGateway(enrollment_pb2_grpc.EnrollmentServiceServicer):
         return _all(responses), _encode(next_tokens)
 
     def _plan(self, method: Method, envelope: Envelope[Any], context: Context) -> list[BackendCall]:
-        return plan_enrollment(method, envelope, self._backends, self._usable(context), hops_of(context))
+        return plan_enrollment(method, envelope, self._backends, self._usable(context), hops_of(metadata()))
 
     def _usable(self, context: Context) -> float:
         left = seconds_left(context)

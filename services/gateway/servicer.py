@@ -32,7 +32,7 @@ from services.runtime.doors.door import without_spending
 from services.runtime.doors.watch import Watched
 from services.runtime.messages.envelope import Envelope, takes_envelope
 from services.runtime.server.bulkhead import Bulkhead
-from services.runtime.server.calls import Context, is_poll, seconds_left
+from services.runtime.server.calls import Context, is_poll, metadata, seconds_left
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE, Service
 from services.runtime.status import StatusError
 
@@ -165,9 +165,9 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         self, request: pb.ListRecognizersRequest, context: Context
     ) -> pb.ListRecognizersResponse:
         """List all recognizers, and those behind each that is a gateway."""
-        if is_poll(context):
+        if is_poll():
             return self._told()
-        message, hops = request.SerializeToString(), hops_of(context)
+        message, hops = request.SerializeToString(), hops_of(metadata())
         timeout = min(_LIST_SECONDS, seconds_left(context) * 0.8)
         calls = (backend.call(LIST_RECOGNIZERS, message, timeout, hops) for backend in self._backends.values())
         responses = await asyncio.gather(*calls)
@@ -196,7 +196,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         request.request_id = requests.request_id_of(request.request_id)
         bind_contextvars(request_id=request.request_id, bytes=sum(envelope.sizes))
         requests.check_request(request, self._s3_allowed, POLICIES, sizes=envelope.sizes)
-        plan = plan_recognition(envelope, self._backends, hops_of(context), self._config.veto, self._cache)
+        plan = plan_recognition(envelope, self._backends, hops_of(metadata()), self._config.veto, self._cache)
         return Recognition(self.name, request, plan, self._rules(), end)
 
 

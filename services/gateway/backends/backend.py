@@ -1,7 +1,7 @@
 """One recognizer behind the gateway, and the only way to call it."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
@@ -31,7 +31,7 @@ from services.runtime.errors import (
 )
 from services.runtime.limits import MAX_HOPS
 from services.runtime.server.bulkhead import Bulkhead, priority
-from services.runtime.server.calls import POLL_METADATA, Context
+from services.runtime.server.calls import POLL_METADATA
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
 from services.runtime.server.tracing import client_span
 
@@ -257,9 +257,9 @@ class Backend:
         return status.make(code, reason, f"{self.name} {words}", recognizer=self.name)
 
 
-def hops_of(context: Context) -> int:
-    """Return the number of gateways that the call has passed through, this one included. Raises TooManyHops."""
-    values = [str(value) for key, value in context.invocation_metadata() or () if key == HOPS_KEY]
+def hops_of(metadata: Iterable[tuple[str, Any]]) -> int:
+    """Return the number of gateways that a call has passed through, this one included. Raises TooManyHops."""
+    values = [str(value) for key, value in metadata if key == HOPS_KEY]
     numbers = [value.lstrip("0") or "0" for value in values if value.isdecimal()]
     hops = 1 + max((int(number[:3]) for number in numbers), default=0)
     if hops > MAX_HOPS:

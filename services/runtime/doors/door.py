@@ -32,6 +32,7 @@ _MICRO_USD = re.compile("[0-9]{1,15}")
 _JWT_DOTS = 2
 _ROUNDING = 1e-6
 _MIN_PACES = 1024
+_NOBODY = Register()
 
 
 class Door:
@@ -48,14 +49,14 @@ class Door:
         """Return what to read again when it changes."""
         return () if self._register is None else (self._register,)
 
-    async def admit(self, path: str, context: Context) -> Caller:
-        """Return who calls the method at the path, who is `current` from now on.
+    async def admit(self, path: str, context: Context, pairs: Sequence[tuple[str, Any]]) -> Caller:
+        """Return who calls the method at the path with this metadata, who is `current` from now on.
 
         Raises Unauthenticated, Forbidden or RateExceeded: before a byte of the request is read.
         """
         if path in OPEN or (path in REFLECTION and self._settings.reflection == "everybody"):
             return ANONYMOUS
-        metadata = _Metadata(context)
+        metadata = _Metadata(pairs)
         caller = await self._caller(metadata, context)
         enter(caller)
         self._pace.check(caller)
@@ -73,7 +74,7 @@ class Door:
             current().check_collection(collection, self._settings.collection_by_default)
 
     async def _caller(self, metadata: "_Metadata", context: Context) -> Caller:
-        register = self._register.value if self._register else Register()
+        register = self._register.value if self._register else _NOBODY
         if (self._register or self._issuer) and (token := metadata.token()):
             return register.caller_of_token(token) or await self._caller_of_jwt(token, register)
         if self._settings.tls_client_ca:
@@ -144,8 +145,8 @@ class Pace:
 class _Metadata:
     """What a call says of itself."""
 
-    def __init__(self, context: Context) -> None:
-        self._pairs = tuple(context.invocation_metadata() or ())
+    def __init__(self, pairs: Sequence[tuple[str, Any]]) -> None:
+        self._pairs = pairs
 
     def one(self, key: str) -> str | None:
         """Return the key's only value, None without one. Raises TokenInvalid for several."""

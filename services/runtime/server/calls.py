@@ -29,7 +29,7 @@ from services.runtime.server import bulkhead
 from services.runtime.server.admission import Admission
 from services.runtime.server.bulkhead import Bulkhead
 from services.runtime.server.metrics import HEALTH, REFLECTION, Handler, Method
-from services.runtime.server.tracing import Span, server_span
+from services.runtime.server.tracing import NO_SPAN, server_span
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 logger = structlog.get_logger()
@@ -50,6 +50,7 @@ POLL_METADATA = (("marquee-poll", "1"),)
 """Metadata of a listing that a gateway asks for by itself, twice a second: that it went well is no news."""
 _deadline: ContextVar[float] = ContextVar("deadline")
 _begin: ContextVar[float] = ContextVar("begin")
+_metadata: ContextVar[tuple[tuple[str, Any], ...]] = ContextVar("metadata")
 
 
 def seconds_left(context: Context) -> float:
@@ -76,9 +77,14 @@ async def within(deadline: float, name: str) -> AsyncIterator[None]:
         _deadline.reset(token)
 
 
-def is_poll(context: Context) -> bool:
+def metadata() -> tuple[tuple[str, Any], ...]:
+    """Return the current call's metadata; gRPC's context makes them anew each time that it is asked."""
+    return _metadata.get()
+
+
+def is_poll() -> bool:
     """Return whether a gateway calls by itself, and not for anybody."""
-    return POLL_METADATA[0] in tuple(context.invocation_metadata() or ())
+    return POLL_METADATA[0] in metadata()
 
 
 def deadline() -> float:
@@ -157,7 +163,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             try:
                 if is_endless:
                     return await self._admitted(method, call, messages, context)
-                async with within(time.monotonic() + seconds_left(context), method.name):
+                async with within(time.monotonic() + observation.seconds_left, method.name):
                     return await self._admitted(method, call, messages, context)
             except grpc.aio.AbortError as aborted:
                 observation.aborted()
@@ -177,7 +183,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> Any:
         """Answer the call if its caller may make it; if not, count that, and record what would be wrong later, too."""
         try:
-            await self._door.admit(method.path, context)
+            await self._door.admit(method.path, context, metadata())
             return await call(messages, context)
         except (Unauthenticated, Forbidden, RateExceeded) as exc:
             reason = status.TABLE[type(exc)][1]
@@ -218,7 +224,7 @@ class _Call:
     async def of_message(self, messages: AsyncIterator[bytes], context: Context) -> Any:
         """Answer the first message."""
         del messages  # `receive` reads from the context
-        bulkhead.enter(context.invocation_metadata() or ())
+        bulkhead.enter(metadata())
         self.bulkhead.check()
         with self.admission.holding() as holding:
             message = await self.admission.receive(context, holding)
@@ -251,9 +257,9 @@ def _bind_request_id(request: Any) -> None:
         bind_contextvars(request_id=requests.request_id_of(request_id))
 
 
-async def _answer(response: Awaitable[Any], context: Context) -> Any:
+def _answer(response: Awaitable[Any], context: Context) -> Awaitable[Any]:
     del context
-    return await response
+    return response
 
 
 async def _write(responses: AsyncGenerator[Any], context: Context) -> None:
@@ -306,18 +312,19 @@ class _Observation:
     """
 
     def __init__(self, method: Method, context: Context) -> None:
-        clear_contextvars()
-        bind_contextvars(caller=None, **_origin(context))
+        _metadata.set(tuple(context.invocation_metadata() or ()))
         self._method = method
         self._context = context
-        self._is_poll = method.name == _LISTING and is_poll(context)
-        is_quiet = method.is_quiet or self._is_poll
-        self._span = Span() if is_quiet else server_span(method.path, context.invocation_metadata() or ())
-        if self._span.trace_id:
-            bind_contextvars(trace_id=self._span.trace_id)
+        self._is_poll = method.name == _LISTING and is_poll()
+        self._is_quiet = method.is_quiet or self._is_poll
+        self._span = NO_SPAN if self._is_quiet else server_span(method.path, metadata())
+        trace_id = {"trace_id": self._span.trace_id} if self._span.trace_id else {}
+        clear_contextvars()
+        bind_contextvars(caller=None, **_origin(context.peer()), **trace_id)
         if not self._is_poll:
             method.begin()
-        self._is_hasty = seconds_left(context) < _HASTY_SECONDS
+        self.seconds_left = seconds_left(context)
+        """Until the deadline, at the call's beginning."""
         self._begin = time.perf_counter()
         _begin.set(self._begin)
         self._code = grpc.StatusCode.OK
@@ -348,24 +355,24 @@ class _Observation:
     def end(self) -> None:
         """Tell of the call."""
         seconds = time.perf_counter() - self._begin
-        if self._is_hasty and self._code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        if self.seconds_left < _HASTY_SECONDS and self._code is grpc.StatusCode.DEADLINE_EXCEEDED:
             self._fault = "caller"
         if not self._is_poll:
             self._method.end(self._code, seconds, self._fault)
         self._span.end(self._code)
-        log = logger.debug if self._method.is_quiet or self._is_poll else logger.info
+        log = logger.debug if self._is_quiet else logger.info
         service, name = self._method.service, self._method.name
         log("call", service=service, method=name, code=self._code.name, ms=round(seconds * 1000, 2))
 
 
-def _origin(context: Context) -> dict[str, str]:
+def _origin(peer: str) -> dict[str, str]:
     """Return the address that sent the call, and for whom: a proxy says so, and without one anybody may.
 
     What the nearest proxy has added comes last, and is kept.
     """
-    kind, _, address = unquote(context.peer()).partition(":")
-    forwarded = ", ".join(str(value) for key, value in context.invocation_metadata() or () if key == _FORWARDED_KEY)
-    origin = {"peer": address if kind in _INTERNET else context.peer()}
+    kind, _, address = unquote(peer).partition(":")
+    forwarded = ", ".join([str(value) for key, value in metadata() if key == _FORWARDED_KEY])
+    origin = {"peer": address if kind in _INTERNET else peer}
     return origin | ({"forwarded_for": forwarded[-_MAX_FORWARDED:]} if forwarded else {})
 
 

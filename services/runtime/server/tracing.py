@@ -34,6 +34,9 @@ class Span:
         """End the span of an HTTP request with the template of its path and its status."""
 
 
+NO_SPAN = Span()
+
+
 def configure(name: str) -> None:
     """Send spans, under the service's name, where the environment says.
 
@@ -64,12 +67,12 @@ def shut_down() -> None:
 
 def server_span(path: str, metadata: Iterable[tuple[str, Any]]) -> Span:
     """Return the span of a call to this server of the method at the path. It continues the caller's trace, if any."""
-    return _tracer.server_span(path, metadata) if _tracer else Span()
+    return _tracer.server_span(path, metadata) if _tracer else NO_SPAN
 
 
 def request_span(method: str, headers: Mapping[str, str]) -> Span:
     """Return the span of an HTTP request to this server. It continues the caller's trace, if any."""
-    return _tracer.request_span(method, headers) if _tracer else Span()
+    return _tracer.request_span(method, headers) if _tracer else NO_SPAN
 
 
 def exemplar() -> dict[str, str] | None:
@@ -79,4 +82,4 @@ def exemplar() -> dict[str, str] | None:
 
 def client_span(path: str, recognizer: str) -> Span:
     """Return the span of a call to the recognizer of the method at the path, within the call that is answered."""
-    return _tracer.client_span(path, recognizer) if _tracer else Span()
+    return _tracer.client_span(path, recognizer) if _tracer else NO_SPAN
