@@ -63,14 +63,19 @@ class Waterfall:
 
 def logged(response: pb.RecognizeImageResponse) -> dict[str, Any]:
     """Return the response's times in milliseconds: of the call, and of each recognizer by its name."""
-    times: dict[str, Any] = _milliseconds(response.timings, _CALL)
+    times: dict[str, Any] = _times(response.timings, _CALL)
     for result in response.results:
-        times[result.recognizer] = _milliseconds(result.timings, _RECOGNIZER)
+        times[result.recognizer] = _times(result.timings, _RECOGNIZER)
     return times
 
 
-def _milliseconds(timings: Any, names: tuple[str, ...]) -> dict[str, float]:
-    return {name: round(_seconds(getattr(timings, name)) * 1000, 2) for name in names if timings.HasField(name)}
+def _times(timings: Any, names: tuple[str, ...]) -> dict[str, float]:
+    return {name: _milliseconds(getattr(timings, name)) for name in names if timings.HasField(name)}
+
+
+def _milliseconds(duration: Duration) -> float:
+    """Return the duration in milliseconds with two decimals. There are many of them, and `round` is slow."""
+    return (duration.seconds * 100_000 + (duration.nanos + 5_000) // 10_000) / 100
 
 
 def _seconds(duration: Duration) -> float:

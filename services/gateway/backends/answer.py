@@ -255,20 +255,16 @@ def _check(message: Any) -> None:
 def _checker(kind: Descriptor, but: frozenset[str] = frozenset()) -> _Rule:
     """Return what checks a message of this kind, except for the fields with these names."""
     rules = {field: _rule(field, limit_of(kind, field.name)) for field in kind.fields if field.name not in but}
-    required = [kind.fields_by_name[name] for name in _REQUIRED.get(kind.name, ())]
+    required = [(name, kind.fields_by_name[name].has_presence) for name in _REQUIRED.get(kind.name, ())]
     check_whole = _WHOLE.get(kind.name)
 
     def check(message: Any) -> None:
-        fields = message.ListFields()
-        for field, value in fields:
-            rule = rules.get(field)
-            if rule is not None:
+        for field, value in message.ListFields():
+            if (rule := rules.get(field)) is not None:
                 rule(value)
-        if required:
-            present = dict(fields)
-            for field in required:
-                if field not in present:
-                    raise InvalidAnswer(f"{kind.name}.{field.name} is missing.")
+        for name, has_presence in required:
+            if not (message.HasField(name) if has_presence else getattr(message, name)):
+                raise InvalidAnswer(f"{kind.name}.{name} is missing.")
         if check_whole is not None:
             check_whole(message)
 
