@@ -58,6 +58,8 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
             config = self._file.value
         self._config = config
         self._table: Watched[Table] | None = None
+        self._made: tuple[GatewayConfig, Table | None, Rules] | None = None
+        """The rules that were made last, and what of."""
         self._cache = Cache()
         self._credentials: Credentials = {}
         self._backends: dict[str, Backend] = {}
@@ -117,11 +119,10 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
 
     def _rules(self) -> Rules:
         """Return what holds for verdicts now: a table that was read again counts from the next call on."""
-        config, table = self._config, self._table
-        calibration = None
-        if config.calibration is not None and table is not None:
-            calibration = Calibration(table.value, config.calibration.prior_unknown, config.calibration.threshold)
-        return Rules(calibration, config.repeated_people, config.confident_score, config.confident_scores)
+        config, table = self._config, self._table.value if self._table else None
+        if self._made is None or self._made[0] is not config or self._made[1] is not table:
+            self._made = config, table, _rules_of(config, table)
+        return self._made[2]
 
     def _retire(self, backends: Iterable[Backend]) -> None:
         for backend in backends:
@@ -198,6 +199,13 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         requests.check_request(request, self._s3_allowed, POLICIES, sizes=envelope.sizes)
         plan = plan_recognition(envelope, self._backends, hops_of(metadata()), self._config.veto, self._cache)
         return Recognition(self.name, request, plan, self._rules(), end)
+
+
+def _rules_of(config: GatewayConfig, table: Table | None) -> Rules:
+    calibration = None
+    if config.calibration is not None and table is not None:
+        calibration = Calibration(table, config.calibration.prior_unknown, config.calibration.threshold)
+    return Rules(calibration, config.repeated_people, config.confident_score, config.confident_scores)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ def people_of(candidates: Sequence[pb.Candidate]) -> list[frozenset[Person]]:
     """Return whom each candidate may be: one person, or all enrolled ones whom a name without their IDs fits."""
     ids = [one.person_id for one in candidates]
     if len(set(ids)) <= 1:
-        return [frozenset({(one, "")}) for one in ids]
+        return [frozenset({(ids[0], "")})] * len(ids) if ids else []
     names = [_plain(one.display_name) for one in candidates]
     own = _joined((i, name) for i, name, one in zip(ids, names, candidates, strict=True) if not one.enrolled)
     enrolled = {one.person_id for one in candidates if one.enrolled}
