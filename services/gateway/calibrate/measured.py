@@ -9,7 +9,7 @@ from services.gateway.calibrate.trials import EITHER, Subject, Trials, Voice
 from services.gateway.evaluation import measures
 from services.gateway.evaluation.measures import Decisions, Misses, Numbers
 from services.gateway.evaluation.survey import best_candidate, result_of
-from services.gateway.evaluation.verdicts import Rule, named
+from services.gateway.evaluation.verdicts import Rule, counted, named
 from services.gateway.fusion.calibration import Table, log_odds
 
 FUSION, BY_SCORES = "fusion", "fusion by scores"
@@ -67,13 +67,14 @@ class Measuring:
         voices = [self._fused(float(threshold)) for threshold in _THRESHOLDS]
         flags = [(~np.isnan(voice.scores), voice.right) for voice in voices]
         decisions = Decisions(_THRESHOLDS, *map(np.array, zip(*flags, strict=True)))
-        measured = self._measured(FUSION, self._fused(self._rules[0].threshold), decisions)
-        return self._calibrated(measured, self._evidence())
+        measured = self._measured(FUSION, self._judged(self._rules), decisions)
+        return self._calibrated(replace(measured, wrong=self._wrong(self._rules)), self._evidence())
 
     def by_scores(self) -> Measured:
         """Return the measurements of the fusion without a table."""
-        voice = self._judged([Rule()] * len(self._rules))
-        return self._measured(BY_SCORES, voice, Decisions.by_score(np.nan_to_num(voice.scores), voice.right))
+        voice = self._judged(rules := [Rule()] * len(self._rules))
+        measured = self._measured(BY_SCORES, voice, Decisions.by_score(np.nan_to_num(voice.scores), voice.right))
+        return replace(measured, wrong=self._wrong(rules))
 
     def difference(self, name: str, other: str) -> tuple[float, float]:
         """Return the 95 % interval of how much greater the FNIR of one that was measured is than another's."""
@@ -143,6 +144,13 @@ class Measuring:
         kinds = np.full(len(names), EITHER)
         scores = np.array([verdict.score if verdict else np.nan for verdict, _ in names])
         return Voice(scores, np.array([right for _, right in names]), kinds, kinds)
+
+    def _wrong(self, rules: Sequence[Rule]) -> float:
+        """Return the share of wrong names; the gateway may give several, also beside the right one."""
+        own = zip(self._subject.answers, rules, strict=True)
+        counts = [counted(rule.verdicts(answer.results), answer.person) for answer, rule in own]
+        names, wrong = self._subject.weights @ np.array(counts)
+        return float(wrong / max(names, 1e-9))
 
 
 def _each(function: Callable[[float], float], values: Numbers) -> Numbers:

@@ -45,5 +45,11 @@ def named(verdicts: Iterable[pb.Verdict], person: str) -> tuple[pb.Verdict | Non
     return best, best is not None and _is(best, person)
 
 
+def counted(verdicts: Iterable[pb.Verdict], person: str) -> tuple[int, int]:
+    """Return how many people are named, and how many of them are somebody else than this person."""
+    names = identified(verdicts)
+    return len(names), sum(not _is(one, person) for one in names)
+
+
 def _is(one: pb.Verdict, person: str) -> bool:
     return is_person(pb.Candidate(person_id=one.person_id, display_name=one.display_name), person)

@@ -7,7 +7,7 @@ from statistics import median
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.evaluation.pictures import weights_of
 from services.gateway.evaluation.survey import Answer
-from services.gateway.evaluation.verdicts import identified, named
+from services.gateway.evaluation.verdicts import counted, identified, named
 from services.gateway.policy_report.replay import Operation, Played, play
 from services.runtime.people import person_id_of
 from services.runtime.requests import Policy
@@ -78,7 +78,7 @@ class _Measure:
             calls=self._mean([one.calls for one in played]),
             identified=self._share(right, known) or 0.0,
             strangers_named=strangers_named,
-            wrong=self._share([not one for one in right], names) or 0.0,
+            wrong=self._wrong(played),
             errors=self._mean([one != own for one, own in zip(_recognized(judged, known), known, strict=True)]),
             equal=self._mean([_names(one) == all_ for one, all_ in zip(played, self._names, strict=True)]),
             seconds=median(one.seconds for one in played),
@@ -86,6 +86,12 @@ class _Measure:
 
     def _dollars_of(self, played: Sequence[Played]) -> float:
         return self._mean([one.micro_usd for one in played]) * _THOUSAND / _MICRO
+
+    def _wrong(self, played: Sequence[Played]) -> float:
+        """Return the share of wrong names; there may be several in a picture, also beside the right one."""
+        counts = [counted(one.verdicts, answer.person) for one, answer in zip(played, self._answers, strict=True)]
+        names, wrong = (self._mean(one) for one in zip(*counts, strict=True))
+        return wrong / names if names else 0.0
 
     def _mean(self, values: Sequence[float]) -> float:
         return sum(value * weight for value, weight in zip(values, self._weights, strict=True)) / sum(self._weights)

@@ -55,6 +55,15 @@ def test_what_evidence_is_worth_does_not_depend_on_the_prior(done: Study) -> Non
         assert other.fusion.reliability == done.fusion.reliability
 
 
+def test_a_wrong_name_beside_the_right_one_counts() -> None:
+    """Where a recognizer names somebody else in each whole picture, half of the names at least are wrong."""
+    people = answers({"good": good, "other": lambda *_: ("", 0)})
+    before = study(people, Rule()).by_scores.wrong
+    for one in people:
+        one.response.results[1].image_candidates.add(person_id="eve", display_name="Eve", score=0.9)
+    assert study(people, Rule()).by_scores.wrong > max(before, 0.5)
+
+
 def test_known_people_and_strangers_weigh_the_same(done: Study) -> None:
     """Reliability is that of names if every second face were known: both weigh 1, those without a name included."""
     parts = done.fusion.reliability

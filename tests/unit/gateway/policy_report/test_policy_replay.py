@@ -112,6 +112,14 @@ def test_the_curve_rises_with_the_confident_score() -> None:
     assert (points[0].policy, points[0].score) == (ALL, None)
 
 
+def test_a_wrong_name_beside_the_right_one_counts() -> None:
+    """Whoever is named without a box is a name, too: in a picture of Ada with both names, half of them are wrong."""
+    beside = said("paid", "")
+    beside.image_candidates.add(person_id="grace", display_name=GRACE, score=0.9)
+    everything = curve([answer(ADA, 1, [said("free", ADA), beside])], operation())[0]
+    assert (everything.identified, everything.wrong) == (1, 0.5)
+
+
 def test_errors_are_misses_and_named_strangers() -> None:
     """A known person who is not identified is an error, and a stranger who is."""
     people = [
