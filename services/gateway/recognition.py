@@ -58,6 +58,7 @@ class Recognition:
         self._names = tuple(request.recognizers)
         self._rules = rules
         self._min_score = partial(requests.min_score_of, request)
+        self._shows_all = not (request.min_score or request.recognizer_options)
         self._calls = {call.backend.name: call for call in plan.calls}
         self._course = Course(request.policy, plan.members)
         _of_policy[request.policy or pb.POLICY_ALL].inc()
@@ -231,6 +232,8 @@ class Recognition:
 
     def shown(self, results: Sequence[pb.RecognizerResult]) -> Sequence[pb.RecognizerResult]:
         """Return the results without scores that the caller does not want; verdicts are made of all of them."""
+        if self._shows_all:
+            return results
         return [_without_low_scores(one, self._min_score(one.recognizer)) for one in results]
 
     def _in_order(self) -> list[pb.RecognizerResult]:
