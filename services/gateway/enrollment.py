@@ -32,7 +32,8 @@ from services.gateway.reserve import Reserve
 from services.runtime import requests, status
 from services.runtime.errors import InvalidAnswer, InvalidRequest, NotOffered
 from services.runtime.messages.envelope import Envelope, takes_envelope
-from services.runtime.server.calls import Context, metadata, seconds_left
+from services.runtime.server.calls import Context, metadata
+from services.runtime.server.deadline import seconds_left
 
 _MAX_TOKENS_BYTES = 20 * 1024
 """Maximum size of the tokens of all recognizers, which make one page_token of at most 32 KiB."""

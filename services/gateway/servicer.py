@@ -32,7 +32,8 @@ from services.runtime.doors.door import without_spending
 from services.runtime.doors.watch import Watched
 from services.runtime.messages.envelope import Envelope, takes_envelope
 from services.runtime.server.bulkhead import Bulkhead
-from services.runtime.server.calls import Context, is_poll, metadata, seconds_left
+from services.runtime.server.calls import Context, is_poll, metadata
+from services.runtime.server.deadline import seconds_left
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE, Service
 from services.runtime.status import StatusError
 

@@ -191,6 +191,8 @@ def excess(message: Message) -> Excess | None:
 
 def _excesses(message: Message, path: str) -> Iterator[Excess]:
     for field in _fields(message.DESCRIPTOR):
+        if field.may_be_absent and not message.HasField(field.name):
+            continue
         values, limit = getattr(message, field.name), field.limit
         if not values:  # quick, and nearly always so
             continue
@@ -221,6 +223,8 @@ class _Field(NamedTuple):
     limit: Limit
     is_map: bool
     has_messages: bool
+    may_be_absent: bool
+    """Whether it is a message, which reads as an empty one when it is absent."""
 
 
 @cache
@@ -236,5 +240,6 @@ def _fields(message: Descriptor) -> Sequence[_Field]:
         inner = value.message_type if value is not None else kind
         has_messages = inner is not None and inner.full_name.startswith(_PACKAGE)
         if has_messages or limit != Limit():
-            fields.append(_Field(field.name, limit, value is not None, has_messages))
+            may_be_absent = has_messages and field.has_presence
+            fields.append(_Field(field.name, limit, value is not None, has_messages, may_be_absent))
     return fields

@@ -31,6 +31,7 @@ from services.runtime.limits import (
 Feature: TypeAlias = "pb.Feature.ValueType"
 Policy: TypeAlias = "pb.Policy.ValueType"
 
+_FEATURES = frozenset(pb.Feature.values()) - {pb.FEATURE_UNSPECIFIED}
 DEFAULT_FEATURES = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
 FACE_FEATURES = frozenset((pb.FEATURE_CELEBRITIES, pb.FEATURE_FACES, pb.FEATURE_FACE_SEARCH))
 """Those that describe faces."""
@@ -236,7 +237,7 @@ def _allows(entry: str, s3_object: pb.S3Object) -> bool:
 
 def _check_features(request: pb.RecognizeImageRequest) -> None:
     for feature in request.features:
-        if feature == pb.FEATURE_UNSPECIFIED or feature not in pb.Feature.values():
+        if feature not in _FEATURES:
             raise InvalidRequest(
                 f"features contains {feature}, which is not one of: {', '.join(pb.Feature.keys()[1:])}.",
                 field="features",

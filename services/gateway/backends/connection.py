@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -52,15 +52,18 @@ class Connection:
         """Whether the recognizer is shown who the gateway is, so that it may believe for whom it calls."""
         return self._token is not None or (isinstance(self._config.tls, Tls) and self._config.tls.cert is not None)
 
-    async def send(self, path: str, request: bytes, timeout: float, metadata: tuple[tuple[str, str], ...]) -> Any:
-        """Return the serialized response of the method at the path. Raises AioRpcError."""
+    def send(
+        self, path: str, request: bytes, timeout: float, metadata: tuple[tuple[str, str], ...]
+    ) -> Awaitable[bytes | None]:
+        """Return the serialized response to come of the method at the path. Waiting for it raises AioRpcError."""
         if self._token is not None:
             metadata = (*metadata, ("authorization", f"Bearer {self._token.value}"))
         if self._tls is not None and self._tls.value is not self._opened_with:
             self.reopen()
         if path not in self._methods:  # no deserializer: one that fails makes None of an answer
             self._methods[path] = self._channel.unary_unary(path)
-        return await self._methods[path](request, timeout=timeout, metadata=metadata)
+        call: Awaitable[bytes | None] = self._methods[path](request, timeout=timeout, metadata=metadata)
+        return call
 
     async def diagnose(self, text: str, seconds: float) -> str:
         """Return what is wrong with the connection, judging by gRPC's text; empty if the recognizer is only away."""

@@ -22,7 +22,7 @@ from services.rekognition.table.people import EnrolledPeople, EnrolledPerson
 from services.runtime.errors import DomainError, NotOffered
 from services.runtime.leaf.recognizer import Enrollment, FaceRemoval, Page, person_not_found
 from services.runtime.people import check_page_token, start_of_page
-from services.runtime.server.calls import deadline
+from services.runtime.server.deadline import deadline
 
 _SAVING_SECONDS = 0.3
 """Kept back of the caller's time, to save and report what was paid for."""

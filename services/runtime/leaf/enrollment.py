@@ -10,7 +10,8 @@ from marquee.v1 import enrollment_pb2_grpc, recognizer_pb2
 from services.runtime import requests, status
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Enroller, Enrollment, FaceRemoval, Page
-from services.runtime.server.calls import Context, seconds_left, within
+from services.runtime.server.calls import Context
+from services.runtime.server.deadline import seconds_left, within
 
 
 class EnrollmentLeaf(enrollment_pb2_grpc.EnrollmentServiceServicer):

@@ -21,7 +21,8 @@ from services.runtime.limits import limit_of
 from services.runtime.requests import FACE_FEATURES
 from services.runtime.server import metrics, server
 from services.runtime.server.admission import hold
-from services.runtime.server.calls import Context, seconds_left, within
+from services.runtime.server.calls import Context
+from services.runtime.server.deadline import seconds_left, within
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
 from services.runtime.settings import LeafSettings
 from services.runtime.storage.s3 import ObjectStore

@@ -83,12 +83,12 @@ def check(data: bytes, message: Descriptor) -> None:
 
 def _open(data: bytes, message: Descriptor) -> tuple[list[bytes], list[Picture]]:
     """Return the parts of a request whose pictures' content is empty, and its pictures."""
-    view, room = memoryview(data), _Room(message)
+    view, room, names = memoryview(data), _Room(message), _pictures(message)
     parts: list[bytes] = []
     pictures: list[Picture] = []
     position = 0
     for field in wire.fields(data):
-        name = _pictures(message).get(field.number) if field.is_bytes else None
+        name = names.get(field.number) if field.is_bytes else None
         if name is None:
             room.take(field.number, field.end - position)
             parts.append(data[position : field.end])

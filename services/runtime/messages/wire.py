@@ -10,6 +10,8 @@ from google.protobuf.message import DecodeError
 
 _FIXED = {1: 8, 5: 4}
 _VARINT_BYTES = 10
+_MORE = 0x80
+"""The bit of a number's byte that says that more follow."""
 
 
 class Field(NamedTuple):
@@ -60,9 +62,11 @@ def _varint_of(value: int) -> bytes:
 
 def _varint(data: bytes, start: int, end: int) -> tuple[int, int]:
     """Return the number at `start`, and where the next value begins."""
+    if start < end and data[start] < _MORE:  # most numbers have one byte
+        return data[start], start + 1
     value = 0
     for position in range(start, min(end, start + _VARINT_BYTES)):
         value |= (data[position] & 0x7F) << 7 * (position - start)
-        if data[position] < 0x80:  # noqa: PLR2004 - the last byte has no continuation bit
+        if data[position] < _MORE:
             return value, position + 1
     raise DecodeError("A number is truncated or longer than 10 bytes.")

@@ -5,7 +5,7 @@ import math
 import time
 import traceback
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
@@ -22,12 +22,13 @@ from services.runtime import requests, status
 from services.runtime.doors import audit
 from services.runtime.doors.door import Door
 from services.runtime.errors import Forbidden, MalformedRequest, OutOfTime, RateExceeded, Unauthenticated
-from services.runtime.limits import DEFAULT_DEADLINE_SECONDS, MAX_DEADLINE_SECONDS, MAX_MESSAGE_BYTES
+from services.runtime.limits import MAX_MESSAGE_BYTES
 from services.runtime.messages import envelope
 from services.runtime.messages.envelope import Envelope
 from services.runtime.server import bulkhead
 from services.runtime.server.admission import Admission
 from services.runtime.server.bulkhead import Bulkhead
+from services.runtime.server.deadline import deadline, seconds_left, within
 from services.runtime.server.metrics import HEALTH, REFLECTION, Handler, Method
 from services.runtime.server.tracing import NO_SPAN, server_span
 
@@ -48,33 +49,8 @@ _INTERNET = frozenset({"ipv4", "ipv6"})
 _FORWARDED_KEY, _MAX_FORWARDED = "x-forwarded-for", 500
 POLL_METADATA = (("marquee-poll", "1"),)
 """Metadata of a listing that a gateway asks for by itself, twice a second: that it went well is no news."""
-_deadline: ContextVar[float] = ContextVar("deadline")
 _begin: ContextVar[float] = ContextVar("begin")
 _metadata: ContextVar[tuple[tuple[str, Any], ...]] = ContextVar("metadata")
-
-
-def seconds_left(context: Context) -> float:
-    """Return the seconds until the caller's deadline, or without one until the default; 0 if it has passed.
-
-    A day at most: gRPC counts nanoseconds, and fails calls whose deadline is centuries away.
-    """
-    left = cast("float | None", context.time_remaining())
-    return max(0.0, deadline() - time.monotonic()) if left is None else min(left, MAX_DEADLINE_SECONDS)
-
-
-@asynccontextmanager
-async def within(deadline: float, name: str) -> AsyncIterator[None]:
-    """Cancel the body at the deadline, on time.monotonic()'s clock. Raises OutOfTime, which names the recognizer."""
-    token = _deadline.set(deadline)
-    try:
-        async with asyncio.timeout_at(deadline) as timeout:  # the event loop's clock is time.monotonic()'s
-            yield
-    except TimeoutError:
-        if not timeout.expired():
-            raise
-        raise OutOfTime(f"{name} did not finish before the call's deadline.") from None
-    finally:
-        _deadline.reset(token)
 
 
 def metadata() -> tuple[tuple[str, Any], ...]:
@@ -85,11 +61,6 @@ def metadata() -> tuple[tuple[str, Any], ...]:
 def is_poll() -> bool:
     """Return whether a gateway calls by itself, and not for anybody."""
     return POLL_METADATA[0] in metadata()
-
-
-def deadline() -> float:
-    """Return the deadline that `within` set, on time.monotonic()'s clock; outside of it, the default from now."""
-    return _deadline.get(time.monotonic() + DEFAULT_DEADLINE_SECONDS)
 
 
 def begin() -> float:

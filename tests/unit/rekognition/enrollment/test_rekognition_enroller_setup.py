@@ -12,7 +12,7 @@ from services.rekognition.enrollment.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.table.people import EnrolledPeople
 from services.runtime.errors import CollectionNotFound, NotOffered
-from services.runtime.server.calls import within
+from services.runtime.server.deadline import within
 from tests.support.aws import Answer, Script, ScriptedAws, scripted_aws
 from tests.support.enrollers import ALREADY, ENROLLED, REFUSED, reasons, states
 from tests.support.rekognition import (

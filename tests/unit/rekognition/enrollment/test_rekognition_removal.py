@@ -14,7 +14,7 @@ from services.rekognition.enrollment.enroller import RekognitionEnroller
 from services.rekognition.recognizer import RekognitionRecognizer
 from services.rekognition.table.faces import FaceIndex, Reading
 from services.runtime.errors import CollectionNotIndexed, DomainError, GalleryBusy, OutOfTime
-from services.runtime.server.calls import within
+from services.runtime.server.deadline import within
 from tests.support.aws import TABLE, Answer
 from tests.support.processes import PATIENCE
 from tests.support.rekognition import DEMO, HOPPER, PORTRAITS, enrollment_of
