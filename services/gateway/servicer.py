@@ -33,7 +33,7 @@ from services.runtime.doors.watch import Watched
 from services.runtime.messages.envelope import Envelope, takes_envelope
 from services.runtime.server.bulkhead import Bulkhead
 from services.runtime.server.calls import Context, is_poll, metadata
-from services.runtime.server.deadline import seconds_left
+from services.runtime.server.deadline import deadline, seconds_left
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE, Service
 from services.runtime.status import StatusError
 
@@ -136,7 +136,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         self, envelope: Envelope[pb.RecognizeImageRequest], context: Context
     ) -> pb.RecognizeImageResponse:
         """Return the results of all recognizers."""
-        recognition = self._recognition(envelope, context)
+        recognition = self._recognition(envelope)
         del envelope  # the calls have the pictures
         async with aclosing(recognition.responses()) as stream:
             async for _ in stream:
@@ -151,7 +151,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         self, envelope: Envelope[pb.RecognizeImageRequest], context: Context
     ) -> AsyncIterator[pb.RecognizeImageResponse]:
         """Yield each result as soon as it arrives, then the rest of the response."""
-        recognition = self._recognition(envelope, context)
+        recognition = self._recognition(envelope)
         request_id = envelope.request.request_id
         del envelope  # the calls have the pictures
         async with aclosing(recognition.responses()) as stream:
@@ -192,9 +192,9 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         recognizers = [one for several in told for one in several]
         return pb.ListRecognizersResponse(recognizers=recognizers, gateway=self.name)
 
-    def _recognition(self, envelope: Envelope[pb.RecognizeImageRequest], context: Context) -> Recognition:
-        request, left = envelope.request, seconds_left(context)
-        end = time.monotonic() + left - self._reserve.of(left)
+    def _recognition(self, envelope: Envelope[pb.RecognizeImageRequest]) -> Recognition:
+        request, end = envelope.request, deadline()
+        end -= self._reserve.of(max(0.0, end - time.monotonic()))
         request.request_id = requests.request_id_of(request.request_id)
         bind_contextvars(request_id=request.request_id, bytes=sum(envelope.sizes))
         requests.check_request(request, self._s3_allowed, POLICIES, sizes=envelope.sizes)

@@ -33,7 +33,7 @@ from services.runtime.limits import MAX_HOPS
 from services.runtime.server.bulkhead import Bulkhead, priority
 from services.runtime.server.calls import POLL_METADATA
 from services.runtime.server.server import ENROLLMENT_SERVICE, RECOGNIZER_SERVICE
-from services.runtime.server.tracing import client_span
+from services.runtime.server.tracing import Metadata, client_span
 
 logger = structlog.get_logger()
 _results = Counter(
@@ -155,7 +155,7 @@ class Backend:
         end = begin + timeout
         span, code = client_span(method.path, self.name), _Code.CANCELLED
         try:
-            metadata = (*self._metadata(hops), *span.metadata)
+            metadata = self._metadata(hops, span.metadata)
             data = await self._connection.send(method.path, request, timeout, metadata)
             code = _Code.OK
             return self._heard(await answer.read(method.response, data, self.name), begin)
@@ -199,15 +199,16 @@ class Backend:
         listed: pb.ListRecognizersResponse = await answer.read(LIST_RECOGNIZERS.response, data, self.name)
         return listed
 
-    def _metadata(self, hops: int) -> tuple[tuple[str, str], ...]:
+    def _metadata(self, hops: int, trace: Metadata) -> Iterable[tuple[str, str | bytes]]:
         """Return what a call says of itself: how far it has come, and for whom, to a recognizer that believes it."""
-        caller = current()
-        metadata = [(HOPS_KEY, str(hops)), *priority()]
-        if self._connection.shows_gateway and not caller.is_anonymous:
-            metadata.append((RELAY_KEY, caller.name))
-            if caller.daily_micro_usd is not None:
-                metadata.append((RELAY_BUDGET_KEY, str(caller.daily_micro_usd)))
-        return tuple(metadata)
+        caller, common = current(), _common_metadata(hops, priority())
+        is_shown = self._connection.shows_gateway and not caller.is_anonymous
+        if not (is_shown or trace):
+            return common
+        relay = [(RELAY_KEY, caller.name)] if is_shown else []
+        if is_shown and caller.daily_micro_usd is not None:
+            relay.append((RELAY_BUDGET_KEY, str(caller.daily_micro_usd)))
+        return (*common, *relay, *trace)
 
     def _unlimited(self, method: Method) -> status_pb2.Status | None:
         """Return why not to call, if the caller's limit a day would limit nothing; None if it would, or there is none.
@@ -255,6 +256,12 @@ class Backend:
         if diagnosis:
             words = f"cannot be called: {diagnosis}."
         return status.make(code, reason, f"{self.name} {words}", recognizer=self.name)
+
+
+@cache
+def _common_metadata(hops: int, priority: Metadata) -> Iterable[tuple[str, str | bytes]]:
+    """Return the metadata that calls share, as gRPC takes them: of a tuple it would make as much for each call."""
+    return grpc.aio.Metadata((HOPS_KEY, str(hops)), *priority)
 
 
 def hops_of(metadata: Iterable[tuple[str, Any]]) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -53,7 +53,7 @@ class Connection:
         return self._token is not None or (isinstance(self._config.tls, Tls) and self._config.tls.cert is not None)
 
     def send(
-        self, path: str, request: bytes, timeout: float, metadata: tuple[tuple[str, str], ...]
+        self, path: str, request: bytes, timeout: float, metadata: Iterable[tuple[str, str | bytes]]
     ) -> Awaitable[bytes | None]:
         """Return the serialized response to come of the method at the path. Waiting for it raises AioRpcError."""
         if self._token is not None:
