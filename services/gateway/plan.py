@@ -201,8 +201,10 @@ class Messages:
 
 def _select(names: Sequence[str], backends: Mapping[str, Backend]) -> list[Backend]:
     """Return the named backends in the configured order; all if there are no names. Raises UnknownRecognizer."""
-    check_names([_outer(name) for name in names], tuple(backends))
-    outer = {_outer(name) for name in names} or set(backends)
+    if not names:
+        return list(backends.values())
+    outer = [_outer(name) for name in names]
+    check_names(outer, tuple(backends))
     return [backend for name, backend in backends.items() if name in outer]
 
 

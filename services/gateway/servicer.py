@@ -196,8 +196,9 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         request, end = envelope.request, deadline()
         end -= self._reserve.of(max(0.0, end - time.monotonic()))
         request.request_id = requests.request_id_of(request.request_id)
-        bind_contextvars(request_id=request.request_id, bytes=sum(envelope.sizes))
-        requests.check_request(request, self._s3_allowed, POLICIES, sizes=envelope.sizes)
+        sizes = envelope.sizes
+        bind_contextvars(request_id=request.request_id, bytes=sum(sizes))
+        requests.check_request(request, self._s3_allowed, POLICIES, sizes=sizes)
         plan = plan_recognition(envelope, self._backends, hops_of(metadata()), self._config.veto, self._cache)
         return Recognition(self.name, request, plan, self._rules(), end)
 

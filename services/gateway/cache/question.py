@@ -2,8 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends.backend import RECOGNIZE_IMAGE, Backend
@@ -13,8 +12,7 @@ from services.runtime.messages.envelope import Picture
 Answer: TypeAlias = pb.RecognizeImageResponse
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """What a recognizer is asked, and how."""
 
     backend: Backend
