@@ -1,7 +1,8 @@
 """What a recognizer is asked, and what tells it apart from other questions, whose answers may differ."""
 
 import hashlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 from marquee.v1 import recognizer_pb2 as pb
@@ -48,7 +49,7 @@ class Keys:
             return None
         if asked != self._last[0]:
             self._last = asked, _hash(self._picture, _plain(asked))
-        return _hash(self._last[1], *(word.encode() for word in whom))
+        return hashlib.sha256(self._last[1] + _framed_words(whom)).digest()
 
 
 def _plain(asked: bytes) -> bytes:
@@ -78,5 +79,14 @@ def _digest(image: pb.Image, picture: Picture | None) -> bytes:
 
 
 def _hash(*parts: bytes) -> bytes:
-    """Return a digest of the parts that none others have, also none that only begin and end elsewhere."""
-    return hashlib.sha256(b"".join([b"%d:%b" % (len(part), part) for part in parts])).digest()
+    return hashlib.sha256(_framed(*parts)).digest()
+
+
+def _framed(*parts: bytes) -> bytes:
+    """Return the parts as bytes that none others have, also none that only begin and end elsewhere."""
+    return b"".join([b"%d:%b" % (len(part), part) for part in parts])
+
+
+@lru_cache(maxsize=256)  # of recognizers' names and targets
+def _framed_words(words: Sequence[str]) -> bytes:
+    return _framed(*(word.encode() for word in words))
