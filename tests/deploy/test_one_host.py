@@ -99,7 +99,10 @@ def _people(channel: grpc.Channel, token: str, collection: str = "") -> enrollme
 
 def _recognize(channel: grpc.Channel, token: str, content: bytes = b"") -> pb.RecognizeImageResponse:
     request = pb.RecognizeImageRequest(
-        image=pb.Image(content=content or _HOPPER), features=[pb.FEATURE_CELEBRITIES], recognizers=["svm"]
+        image=pb.Image(content=content or _HOPPER),
+        features=[pb.FEATURE_CELEBRITIES],
+        recognizers=["svm"],
+        no_cache=True,  # so that the SVM is asked, and says so
     )
     return RecognizerServiceStub(channel).RecognizeImage(request, metadata=_bearer(token), timeout=60)
 
