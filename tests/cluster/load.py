@@ -32,13 +32,23 @@ async def main(target: str, picture: bytes, rate: float, seconds: float, recogni
     request = pb.RecognizeImageRequest(image=pb.Image(content=picture), recognizers=[recognizer])
     async with _channel(target) as channel:
         stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
-        await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=60, wait_for_ready=True, metadata=_metadata())
+        await _until_ready(stub, recognizer)
         begin = time.monotonic()
         calls = []
         for number in range(int(rate * seconds)):
             await asyncio.sleep(begin + number / rate - time.monotonic())
             calls.append(asyncio.create_task(_call(stub, request, begin)))
         _report(await asyncio.gather(*calls))
+
+
+async def _until_ready(stub: recognizer_pb2_grpc.RecognizerServiceStub, recognizer: str) -> None:
+    """Wait until the gateway reaches the recognizer: DNS may say for seconds that a new one is not there."""
+    state = None
+    while state != pb.RECOGNIZER_STATE_READY:
+        request = pb.ListRecognizersRequest()
+        listed = await stub.ListRecognizers(request, timeout=60, wait_for_ready=True, metadata=_metadata())
+        state = {one.name: one.state for one in listed.recognizers}[recognizer]
+        await asyncio.sleep(0.5)
 
 
 def _channel(target: str) -> grpc.aio.Channel:
