@@ -29,7 +29,7 @@ _OPTIONS = (
 
 async def main(target: str, picture: bytes, rate: float, seconds: float, recognizer: str) -> None:
     """Send each call at its time, whether or not earlier calls have been answered."""
-    request = pb.RecognizeImageRequest(image=pb.Image(content=picture), recognizers=[recognizer])
+    request = pb.RecognizeImageRequest(image=pb.Image(content=picture), recognizers=[recognizer], no_cache=True)
     async with _channel(target) as channel:
         stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
         await _until_ready(stub, recognizer)

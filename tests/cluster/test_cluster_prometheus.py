@@ -36,7 +36,7 @@ def test_every_pod_is_scraped(monitoring: Prometheus) -> None:
     pods = {pod for component in SERVICES for pod in cluster.pod_names(component)}
     wait_until(lambda: {each["metric"]["pod"] for each in monitoring.query("up == 1")} == pods)
     with cluster.port_forward("service/marquee-gateway", 50051) as address, Client(address) as client:
-        client.recognize((CHART / "files" / "picture.jpg").read_bytes())
+        client.recognize((CHART / "files" / "picture.jpg").read_bytes(), no_cache=True)
     query = 'sum by (component) (grpc_server_handled_total{grpc_method="RecognizeImage",grpc_code="OK"}) > 0'
     wait_until(lambda: {each["metric"]["component"] for each in monitoring.query(query)} == set(SERVERS))
 
