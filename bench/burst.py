@@ -48,7 +48,7 @@ async def burst(address: str, count: int) -> Counter[str]:
 
 async def _outcome(client: AsyncClient, picture: bytes) -> str:
     try:
-        await client.recognize(picture, timeout=60)
+        await client.recognize(picture, timeout=60, no_cache=True)
     except MarqueeError as exc:
         return f"{exc.code} {exc.reason}"
     return "answered"

@@ -81,9 +81,8 @@ def gateway(targets: dict[str, str]) -> Iterator[tuple[str, int]]:
     """Start a gateway over the recognizers; yield its address and process id."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "gateway.yaml"
-        config.write_text(
-            "recognizers:\n" + "".join(f"  {name}: {{target: '{target}'}}\n" for name, target in targets.items())
-        )
+        entries = "".join(f"  {name}: {{target: '{target}'}}\n" for name, target in targets.items())
+        config.write_text(f"cache: {{mib: 0}}\nrecognizers:\n{entries}")
         port = str(free_port())
         own = {
             "MARQUEE_GATEWAY_CONFIG": str(config),

@@ -201,9 +201,10 @@ class Browser:
 
 
 def form(content: bytes, token: str) -> tuple[bytes, dict[str, str]]:
-    """Return a form with the picture, and its headers."""
+    """Return a form with the picture, to which nothing is remembered, and its headers."""
+    option = b'--x\r\nContent-Disposition: form-data; name="no_cache"\r\n\r\ntrue\r\n'
     part = 'Content-Disposition: form-data; name="image"; filename="x.jpg"\r\nContent-Type: image/jpeg'
-    body = f"--x\r\n{part}\r\n\r\n".encode() + content + b"\r\n--x--\r\n"
+    body = option + f"--x\r\n{part}\r\n\r\n".encode() + content + b"\r\n--x--\r\n"
     return body, {"Content-Type": "multipart/form-data; boundary=x", "X-CSRF-Token": token}
 
 

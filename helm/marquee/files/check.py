@@ -1,11 +1,13 @@
 """Recognize a picture through the gateway and check every recognizer; run by `helm test`.
 
-usage: check.py TARGET PICTURE [CREDENTIALS NAME]. Exit 1 if any recognizer is not ready or did not do its part. With
-the folder CREDENTIALS the calls go over TLS, with those of `ca.crt`, `token`, `tls.crt` and `tls.key` that it has, to a
-server whose certificate has the NAME.
+usage: check.py TARGET PICTURE [CREDENTIALS NAME]. Exit 1 if any recognizer is not ready within 15 s, since for some
+seconds DNS may not know of one that has just come up, or did not do its part. With the folder CREDENTIALS the calls go
+over TLS, with those of `ca.crt`, `token`, `tls.crt` and `tls.key` that it has, to a server whose certificate has the
+NAME.
 """
 
 import sys
+import time
 from pathlib import Path
 
 import grpc
@@ -13,6 +15,7 @@ import grpc
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1 import recognizer_pb2_grpc
 
+_WAIT_SECONDS = 15
 _FINE = (pb.OUTCOME_OK, pb.OUTCOME_PARTIAL)
 
 
@@ -22,8 +25,8 @@ def main() -> int:
     try:
         with _secure(target, *way) if way else grpc.insecure_channel(target) as channel:
             stub = recognizer_pb2_grpc.RecognizerServiceStub(channel)
-            listing = stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=30, wait_for_ready=True)
-            request = pb.RecognizeImageRequest(image=pb.Image(content=Path(picture).read_bytes()))
+            listing = _listing(stub)
+            request = pb.RecognizeImageRequest(image=pb.Image(content=Path(picture).read_bytes()), no_cache=True)
             response = stub.RecognizeImage(request, timeout=60)
     except grpc.RpcError as exc:
         print(target, exc.code().name, exc.details())
@@ -33,6 +36,16 @@ def main() -> int:
     for verdict in response.verdicts:
         print("verdict", pb.VerdictState.Name(verdict.state), verdict.display_name)
     return 0 if ready and all(ready) and all(fine) and len(fine) == len(ready) else 1
+
+
+def _listing(stub: recognizer_pb2_grpc.RecognizerServiceStub) -> pb.ListRecognizersResponse:
+    """List the recognizers once all are ready, or as they are in the end."""
+    end = time.monotonic() + _WAIT_SECONDS
+    while True:
+        listing = stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=30, wait_for_ready=True)
+        if time.monotonic() > end or all(one.state == pb.RECOGNIZER_STATE_READY for one in listing.recognizers):
+            return listing
+        time.sleep(1)
 
 
 def _secure(target: str, folder: str, name: str) -> grpc.Channel:
