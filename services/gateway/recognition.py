@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from functools import cache, partial
 
 from prometheus_client import Counter, Histogram
@@ -216,15 +216,7 @@ class Recognition:
         while (excess := merged.ByteSize() - MAX_MESSAGE_BYTES) > 0:
             answer.make_room(results, sum(result.ByteSize() for result in results) - excess)
             merged = await self._fused(results)
-        for verdict in merged.verdicts:
-            _counter(verdict.state).inc()
-        for result in results:
-            if not result.from_cache:
-                count(result.recognizer, result.outcome, result.status)
-        bind_contextvars(times=logged(merged))
-        if recalled := [result.recognizer for result in results if result.from_cache]:
-            bind_contextvars(from_cache=recalled)
-        bind_outcomes(results)
+        _tell(merged)
         if reasons := required.missing(self._required, results):
             raise required.failure(reasons, self._request_id)
         check_answered(results, self._request_id)
@@ -235,6 +227,17 @@ class Recognition:
         if self._shows_all:
             return results
         return [_without_low_scores(one, self._min_score(one.recognizer)) for one in results]
+
+    def parts(self) -> Mapping[str, tuple[bytes, int]]:
+        """Return each recognizer's key in the cache and what its answer saved; nothing unless all were kept there."""
+        parts = {}
+        for response in self._responses:
+            name = response.results[0].recognizer.partition("/")[0]
+            key = self._calls[name].key
+            if key is None or not all(result.from_cache for result in response.results):
+                return {}
+            parts[name] = key, response.saved_micro_usd
+        return parts
 
     def _in_order(self) -> list[pb.RecognizerResult]:
         """Return all results in the configured order."""
@@ -264,6 +267,30 @@ class Recognition:
         fuse = partial(_fuse, results, self._rules, shown, self._max_labels)
         is_quick = sum(len(result.faces) + len(result.labels) for result in results) <= _QUICK_ENTRIES
         return fuse() if is_quick else await asyncio.to_thread(fuse)
+
+
+def recall(response: pb.RecognizeImageResponse, request: pb.RecognizeImageRequest) -> pb.RecognizeImageResponse:
+    """Return a response that was kept, completed as one to this request."""
+    waterfall = Waterfall(begin())
+    response.request_id = request.request_id
+    waterfall.complete(response.timings)
+    _of_policy[request.policy or pb.POLICY_ALL].inc()
+    _tell(response)
+    return response
+
+
+def _tell(response: pb.RecognizeImageResponse) -> None:
+    """Count what is in the response to the caller, and log it."""
+    for verdict in response.verdicts:
+        _counter(verdict.state).inc()
+    results: Sequence[pb.RecognizerResult] = response.results
+    for result in results:
+        if not result.from_cache:
+            count(result.recognizer, result.outcome, result.status)
+    bind_contextvars(times=logged(response))
+    if recalled := [result.recognizer for result in results if result.from_cache]:
+        bind_contextvars(from_cache=recalled)
+    bind_outcomes(results)
 
 
 @cache

@@ -23,7 +23,7 @@ from services.gateway.fusion.calibration import Calibration, Table, read_table
 from services.gateway.fusion.verdict import Rules
 from services.gateway.plan import plan_recognition
 from services.gateway.policy.course import POLICIES
-from services.gateway.recognition import Recognition
+from services.gateway.recognition import Recognition, recall
 from services.gateway.reserve import Reserve
 from services.gateway.settings import GatewaySettings
 from services.runtime import requests
@@ -66,6 +66,8 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         self._backends: dict[str, Backend] = {}
         self._retiring: set[asyncio.Task[None]] = set()
         self.bulkhead: Bulkhead = Bulkhead(_ALL_CALLS)
+        self._number = 0
+        """How often the configuration or the table was another one."""
         self._reserve = Reserve()
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
@@ -118,12 +120,13 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
             return self._table
         return Watched("calibration", [now.table], partial(read_table, now.table))
 
-    def _rules(self) -> Rules:
-        """Return what holds for verdicts now: a table that was read again counts from the next call on."""
+    def _rules(self) -> tuple[Rules, int]:
+        """Return what holds for verdicts now, and its number: a table that was read again counts from now on."""
         config, table = self._config, self._table.value if self._table else None
         if self._made is None or self._made[0] is not config or self._made[1] is not table:
             self._made = config, table, _rules_of(config, table)
-        return self._made[2]
+            self._number += 1
+        return self._made[2], self._number
 
     def _retire(self, backends: Iterable[Backend]) -> None:
         for backend in backends:
@@ -136,6 +139,10 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         self, envelope: Envelope[pb.RecognizeImageRequest], context: Context
     ) -> pb.RecognizeImageResponse:
         """Return the results of all recognizers."""
+        self._check(envelope)
+        key = self._key(envelope)
+        if key is not None and (kept := self._cache.recall(key, self._backends.values())) is not None:
+            return recall(kept, envelope.request)
         recognition = self._recognition(envelope)
         del envelope  # the calls have the pictures
         async with aclosing(recognition.responses()) as stream:
@@ -144,6 +151,8 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         with _final(recognition, context):
             response = await recognition.finish()
         self._reserve.observe(recognition.seconds_since)
+        if key is not None and (parts := recognition.parts()):
+            self._cache.remember(key, response, parts)
         return response
 
     @takes_envelope
@@ -151,6 +160,7 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         self, envelope: Envelope[pb.RecognizeImageRequest], context: Context
     ) -> AsyncIterator[pb.RecognizeImageResponse]:
         """Yield each result as soon as it arrives, then the rest of the response."""
+        self._check(envelope)
         recognition = self._recognition(envelope)
         request_id = envelope.request.request_id
         del envelope  # the calls have the pictures
@@ -192,15 +202,22 @@ class Gateway(Service, recognizer_pb2_grpc.RecognizerServiceServicer):
         recognizers = [one for several in told for one in several]
         return pb.ListRecognizersResponse(recognizers=recognizers, gateway=self.name)
 
-    def _recognition(self, envelope: Envelope[pb.RecognizeImageRequest]) -> Recognition:
-        request, end = envelope.request, deadline()
-        end -= self._reserve.of(max(0.0, end - time.monotonic()))
+    def _check(self, envelope: Envelope[pb.RecognizeImageRequest]) -> None:
+        request, sizes = envelope.request, envelope.sizes
         request.request_id = requests.request_id_of(request.request_id)
-        sizes = envelope.sizes
         bind_contextvars(request_id=request.request_id, bytes=sum(sizes))
         requests.check_request(request, self._s3_allowed, POLICIES, sizes=sizes)
+
+    def _key(self, envelope: Envelope[pb.RecognizeImageRequest]) -> bytes | None:
+        """Return the key of the response in the cache, by the rules of the moment; None if it must not be kept."""
+        keys = self._cache.keys(envelope.request, *envelope.pictures)
+        return keys.of_response(envelope.request, self._rules()[1]) if keys else None
+
+    def _recognition(self, envelope: Envelope[pb.RecognizeImageRequest]) -> Recognition:
+        end = deadline()
+        end -= self._reserve.of(max(0.0, end - time.monotonic()))
         plan = plan_recognition(envelope, self._backends, hops_of(metadata()), self._config.veto, self._cache)
-        return Recognition(self.name, request, plan, self._rules(), end)
+        return Recognition(self.name, envelope.request, plan, self._rules()[0], end)
 
 
 def _rules_of(config: GatewayConfig, table: Table | None) -> Rules:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -92,6 +92,28 @@ class Cache:
         flight, is_new = self._flight(key, question)
         _count(name, "miss" if is_new else "shared")
         return self._join(flight, question, is_new=is_new)
+
+    def recall(self, key: bytes, backends: Iterable[Backend]) -> Answer | None:
+        """Return the response of that key, if it is kept and holds for the models of the moment."""
+        told: dict[str, frozenset[tuple[str, str]]] = {}
+        for backend in backends:
+            if backend.models.versions is None:
+                return None
+            told.update(backend.models.versions)
+        entry = self._memory.find(key, told)
+        if entry is None:
+            return None
+        for name, saved in entry.saved:
+            _count(name, "hit")
+            _count_saved(name, saved)
+        return Answer.FromString(entry.answer)
+
+    def remember(self, key: bytes, response: Answer, parts: Mapping[str, tuple[bytes, int]]) -> None:
+        """Keep a response that is made of kept answers: of each recognizer's, its key and what it saves."""
+        own = _copy(response)
+        _forget_call(own)
+        keys, saved = zip(*parts.values(), strict=True)
+        self._memory.join(key, own.SerializeToString(), keys, tuple(zip(parts, saved, strict=True)))
 
     def holds(self, backend: Backend, key: bytes | None) -> bool:
         """Return whether the answer of that key is kept, so that it costs nothing."""
@@ -213,13 +235,20 @@ def _payer(backend: Backend) -> str:
 def _free(answer: Answer) -> Answer:
     """Make the answer one that was not asked for: it cost nothing, and took no time."""
     answer.saved_micro_usd += answer.cost_micro_usd
-    for name in ("request_id", "cost_micro_usd", "timings"):
-        answer.ClearField(name)
+    answer.ClearField("cost_micro_usd")
+    _forget_call(answer)
     for result in answer.results:
         result.ClearField("cost_micro_usd")
-        result.ClearField("timings")
         result.from_cache = result.outcome == pb.OUTCOME_OK
     return answer
+
+
+def _forget_call(answer: Answer) -> None:
+    """Leave out what is true of one call only."""
+    answer.ClearField("request_id")
+    answer.ClearField("timings")
+    for result in answer.results:
+        result.ClearField("timings")
 
 
 def _copy(answer: Answer) -> Answer:
@@ -229,9 +258,13 @@ def _copy(answer: Answer) -> Answer:
 
 
 def _told_saved(recognizer: str, answer: Answer) -> Answer:
-    if answer.saved_micro_usd:
-        _saved.labels(recognizer).inc(answer.saved_micro_usd / 1e6)
+    _count_saved(recognizer, answer.saved_micro_usd)
     return answer
+
+
+def _count_saved(recognizer: str, micro_usd: int) -> None:
+    if micro_usd:
+        _saved.labels(recognizer).inc(micro_usd / 1e6)
 
 
 def _count(recognizer: str, outcome: str) -> None:

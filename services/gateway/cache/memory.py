@@ -2,7 +2,8 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from prometheus_client import Counter, Gauge
@@ -33,6 +34,8 @@ class Entry(NamedTuple):
     versions: tuple[tuple[str, frozenset[tuple[str, str]]], ...]
     """The models for which it holds, by recognizer."""
     time: float
+    saved: Sequence[tuple[str, int]] = ()
+    """Of a response that is made of answers, what each recognizer's saves, in millionths of a US dollar."""
 
 
 class Memory:
@@ -64,6 +67,11 @@ class Memory:
 
     def get(self, key: bytes, versions: Versions) -> bytes | None:
         """Return the answer, if it is there and holds for the models of the moment."""
+        entry = self.find(key, versions)
+        return None if entry is None else entry.answer
+
+    def find(self, key: bytes, versions: Versions) -> Entry | None:
+        """Return what is kept, if it is there and holds for the models of the moment."""
         entry = self._entries.get(key)
         if entry is None:
             return None
@@ -73,17 +81,27 @@ class Memory:
             self._drop(key, "outdated")
         else:
             self._entries.move_to_end(key)
-            return entry.answer
+            return entry
         return None
 
     def put(self, key: bytes, answer: bytes, versions: Versions) -> None:
         """Keep the answer, which holds for these models."""
+        self._add(key, Entry(answer, tuple(versions.items()), self._clock()))
+
+    def join(self, key: bytes, response: bytes, parts: Iterable[bytes], saved: Sequence[tuple[str, int]]) -> None:
+        """Keep a response that is made of the answers of these keys, for as long as all of them could be used."""
+        entries = [self._entries[part] for part in parts if part in self._entries]
+        if len(entries) == len(saved):
+            versions = tuple(chain.from_iterable(entry.versions for entry in entries))
+            self._add(key, Entry(response, versions, min(entry.time for entry in entries), saved))
+
+    def _add(self, key: bytes, entry: Entry) -> None:
         if self._clock() >= self._next_sweep:
             self._sweep()
         if key in self._entries:
             self._remove(key)
-        self._entries[key] = Entry(answer, tuple(versions.items()), self._clock())
-        self._size += len(answer) + ENTRY_BYTES
+        self._entries[key] = entry
+        self._size += len(entry.answer) + ENTRY_BYTES
         self._shrink()
 
     def _shrink(self) -> None:

@@ -51,6 +51,16 @@ class Keys:
             self._last = asked, _hash(self._picture, _plain(asked))
         return hashlib.sha256(self._last[1] + _framed_words(whom)).digest()
 
+    def of_response(self, request: pb.RecognizeImageRequest, rules: int) -> bytes | None:
+        """Return the key of the response to the caller, by rules of that number; None if nothing is kept."""
+        if not self._picture:
+            return None
+        own = pb.RecognizeImageRequest()
+        own.CopyFrom(request)
+        own.ClearField("request_id")
+        own.ClearField("image")
+        return _hash(self._picture, b"response", b"%d" % rules, own.SerializeToString(deterministic=True))
+
 
 def _plain(asked: bytes) -> bytes:
     """Return what is asked in the one form that all ways of saying it have, without the picture."""
@@ -72,7 +82,7 @@ def _is_kept(request: pb.RecognizeImageRequest) -> bool:
 def _digest(image: pb.Image, picture: Picture | None) -> bytes:
     """Return what stands for the picture; nothing for an S3 object without a version, which may change."""
     if picture is not None and picture.content is not None:
-        return hashlib.sha256(picture.content).digest()
+        return picture.sha256
     if not image.s3_object.version_id:
         return b""
     return _hash(image.s3_object.SerializeToString(deterministic=True))

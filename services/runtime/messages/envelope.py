@@ -6,9 +6,10 @@ envelope is measured first, and a request with a large one is never parsed.
 Parsing copies, too: pictures are to be passed on as they came, and their bytes hashed where they lie.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Generic, TypeVar, cast
 
 from google.protobuf.descriptor import Descriptor
@@ -28,7 +29,7 @@ _Context = TypeVar("_Context")
 _Answer = TypeVar("_Answer")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Picture:
     """A picture where it lies in a serialized request. Its views keep that request in memory."""
 
@@ -36,6 +37,11 @@ class Picture:
     """The whole field that holds it, as it is passed on to others."""
     content: memoryview | None
     """Its bytes; None if they are elsewhere."""
+
+    @cached_property
+    def sha256(self) -> bytes:
+        """Digest of its bytes."""
+        return hashlib.sha256(self.content or b"").digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,3 +103,37 @@ def test_holds_no_more_than_it_says() -> None:
     finally:
         tracemalloc.stop()
     assert 0.75 * kept.size <= allocated <= kept.size
+
+
+def test_a_response_is_kept_no_longer_than_its_answers() -> None:
+    """What is made of answers is as old as the oldest of them, and holds for the models of all."""
+    kept, clock = memory(ttl=10)
+    other = {"aws": frozenset({("rekognition", "1")})}
+    kept.put(b"svm", b"", V1)
+    clock.now = 4
+    kept.put(b"aws", b"", other)
+    kept.join(b"whole", b"response", [b"svm", b"aws"], [("svm", 0), ("aws", 1000)])
+    entry = kept.find(b"whole", V1 | other)
+    assert entry is not None
+    assert (entry.answer, entry.saved, entry.time) == (b"response", [("svm", 0), ("aws", 1000)], 0)
+    clock.now = 10
+    assert kept.find(b"whole", V1 | other) is None
+    assert kept.get(b"aws", other) == b""
+
+
+def test_a_response_is_outdated_with_any_of_its_answers() -> None:
+    """Another model of one recognizer outdates what was made of its answer, too."""
+    kept, _ = memory()
+    other = {"aws": frozenset({("rekognition", "1")})}
+    kept.put(b"svm", b"", V1)
+    kept.put(b"aws", b"", other)
+    kept.join(b"whole", b"response", [b"svm", b"aws"], [("svm", 0), ("aws", 0)])
+    assert kept.find(b"whole", V2 | other) is None
+
+
+def test_a_response_of_answers_that_went_is_not_kept() -> None:
+    """Nobody knows how old it would be."""
+    kept, _ = memory()
+    kept.put(b"svm", b"", V1)
+    kept.join(b"whole", b"response", [b"svm", b"aws"], [("svm", 0), ("aws", 0)])
+    assert kept.find(b"whole", V1) is None
