@@ -10,8 +10,9 @@ from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends import answer
 from services.gateway.backends.backend import RECOGNIZE_IMAGE, REMOVE_FACES, Backend, Method
+from services.gateway.backends.models import Told
 from services.gateway.cache.cache import Cache
-from services.gateway.cache.question import Question
+from services.gateway.cache.question import Question, bill_if_late, late
 from services.gateway.config import Veto
 from services.gateway.policy.course import Member
 from services.gateway.policy.required import check_required, is_within
@@ -38,10 +39,6 @@ class BackendCall:
         """Return the backend's response."""
         return await self.backend.call(self.method, self.request, self.timeout, self.hops)
 
-    def late(self) -> Any:
-        """Return the response of a backend that did not answer in time."""
-        return self.backend.late(self.method)
-
 
 @dataclass(frozen=True)
 class RecognitionCall(BackendCall):
@@ -51,6 +48,8 @@ class RecognitionCall(BackendCall):
     key: bytes | None
     """See Question."""
     cache: Cache
+    price: int
+    """What it may be billed, in millionths of a US dollar."""
     build: Callable[[], bytes] | None = None
     """Makes the request, should it be needed although the answer was kept when it was planned. Raises Overloaded."""
 
@@ -63,14 +62,25 @@ class RecognitionCall(BackendCall):
         """Return the backend's response to come, within so many seconds. To give it up, cancel it."""
         timeout = min(self.timeout, left)
         ask = partial(self._ask, timeout)
-        return self.cache.ask(Question(self.backend, self.key, timeout, len(self.request), ask))
+        return self.cache.ask(Question(self.backend, self.key, timeout, len(self.request), self.price, ask))
+
+    def give_up(self, running: asyncio.Future[pb.RecognizeImageResponse]) -> int:
+        """Cancel the call; return what it may be billed all the same: once, however many have waited for it."""
+        if running.done():
+            return running.result().cost_micro_usd
+        self.cache.leave(running)
+        return self.cache.bill(running, self.price)
+
+    def late(self, price: int) -> pb.RecognizeImageResponse:
+        """Return the response of a backend that did not answer in time, and may be billed this."""
+        return late(self.backend, price)
 
     async def _ask(self, timeout: float) -> pb.RecognizeImageResponse:
         request = self.build() if self.build else self.request
         response: pb.RecognizeImageResponse = await self.backend.call(self.method, request, timeout, self.hops)
         for result in response.results:
             answer.check_described(result, self.face_boxes)
-        return response
+        return bill_if_late(response, self.price)
 
 
 @dataclass(frozen=True)
@@ -106,12 +116,14 @@ def plan_recognition(
     messages, calls = Messages(envelope, "image"), []
     cache = cache or Cache()
     keys, boxes = cache.keys(request, *envelope.pictures), len(request.face_boxes)
+    price_of = partial(Told.price_of, features=features_of(request), names=request.recognizers)
     for backend, own in zip(chosen, _recognitions(messages.rest, chosen, veto), strict=True):
         timeout = _timeout(backend, request.recognizer_options.get(backend.name))
         key = keys.of(own, backend.name, backend.config.target) if keys else None
         build = partial(messages.around, own) if cache.holds(backend, key) else None
         message = b"" if build else messages.around(own)
-        calls.append(RecognitionCall(backend, RECOGNIZE_IMAGE, message, timeout, hops, boxes, key, cache, build))
+        price = price_of(backend.told) if backend.is_paid else 0
+        calls.append(RecognitionCall(backend, RECOGNIZE_IMAGE, message, timeout, hops, boxes, key, cache, price, build))
     return RecognitionPlan(calls, members, veto)
 
 

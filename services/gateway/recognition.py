@@ -10,7 +10,7 @@ from structlog.contextvars import bind_contextvars
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends import answer
-from services.gateway.backends.backend import Backend, bind_outcomes, check_answered, count, outcome_name
+from services.gateway.backends.backend import bind_outcomes, check_answered, count, outcome_name
 from services.gateway.fusion.verdict import Rules, merge_labels, verdicts
 from services.gateway.plan import RecognitionCall, RecognitionPlan
 from services.gateway.policy import required, veto
@@ -55,7 +55,6 @@ class Recognition:
         self._max_labels = requests.max_labels_of(request)
         self._features = frozenset(requests.features_of(request))
         self._required = tuple(request.required)
-        self._names = tuple(request.recognizers)
         self._rules = rules
         self._min_score = partial(requests.min_score_of, request)
         self._shows_all = not (request.min_score or request.recognizer_options)
@@ -94,8 +93,8 @@ class Recognition:
                     yield response
         finally:
             alarm.cancel()
-            for running in self._running.values():
-                running.cancel()
+            for name, running in self._running.items():
+                self._calls[name].cache.leave(running)
 
     def _kept(self) -> list[str]:
         """Return whose answers are in the cache, if that makes a difference."""
@@ -108,10 +107,8 @@ class Recognition:
             self._asked[name], self._due[name] = self._waterfall.ask(), time.monotonic() + min(seconds, call.timeout)
             self._running[name] = running = call.ask(seconds)
             running.add_done_callback(partial(self._arrive, name))
-        for name in step.cancel:
-            self._running.pop(name).cancel()
-        responses = [self._left_out(name, f"Cancelled: {step.reason}.", is_sent=True) for name in step.cancel]
-        responses += [self._left_out(name, f"Not asked: {step.reason}.") for name in step.skip]
+        responses = [self._cancelled(name, step.reason) for name in step.cancel]
+        responses += [self._skipped(name, step.reason) for name in step.skip]
         self._responses += responses
         return responses
 
@@ -142,11 +139,12 @@ class Recognition:
 
     def _late(self) -> list[pb.RecognizeImageResponse]:
         """Give up all calls that are running; return the responses that say so."""
-        names = list(self._running)
-        for name in names:
-            self._running.pop(name).cancel()
-            self._course.hear(name)
-        responses = [self._measured(self._calls[name], self._calls[name].late()) for name in names]
+        calls = [self._calls[name] for name, running in self._running.items() if not running.done()]
+        responses = []
+        for call in calls:
+            price = call.give_up(self._running.pop(call.backend.name))
+            self._course.hear(call.backend.name)
+            responses.append(self._measured(call, call.late(price)))
         self._responses += responses
         return responses
 
@@ -177,31 +175,24 @@ class Recognition:
         for result in () if answer.is_recalled(response) else response.results:
             _durations(name, outcome_name(result.outcome)).observe(seconds, exemplar())
         if call.backend.is_paid:
-            self._bill(call, response)
+            outcomes = {result.outcome for result in response.results}
+            self.may_be_billed |= bool(response.cost_micro_usd or outcomes & {pb.OUTCOME_ERROR, pb.OUTCOME_TIMEOUT})
         return response
 
-    def _bill(self, call: RecognitionCall, response: pb.RecognizeImageResponse) -> None:
-        """Note whether the call may have been billed; what was late may have been, whatever it says."""
-        outcomes = {result.outcome for result in response.results}
-        if pb.OUTCOME_TIMEOUT in outcomes and not response.gateway:
-            response.results[0].cost_micro_usd = response.cost_micro_usd = self._price(call.backend)
-        if response.cost_micro_usd or outcomes & {pb.OUTCOME_ERROR, pb.OUTCOME_TIMEOUT}:
-            self.may_be_billed = True
-
-    def _price(self, backend: Backend) -> int:
-        return backend.told.price_of(self._features, self._names)
-
-    def _left_out(self, name: str, reason: str, *, is_sent: bool = False) -> pb.RecognizeImageResponse:
-        """Return the response of a recognizer that was left out; what was sent to it may have been billed."""
-        backend = self._calls[name].backend
-        price = self._price(backend)
-        self.may_be_billed |= is_sent and backend.is_paid
-        result = pb.RecognizerResult(recognizer=name, outcome=pb.OUTCOME_SKIPPED, status={"message": reason})
-        if not is_sent:
-            _saved.labels(name).inc(price / 1e6)
-            return pb.RecognizeImageResponse(results=[result], saved_micro_usd=price)
+    def _cancelled(self, name: str, reason: str) -> pb.RecognizeImageResponse:
+        """Cancel the recognizer's call; return the response that says so, and what it may be billed."""
+        call = self._calls[name]
+        price = call.give_up(self._running.pop(name))
+        self.may_be_billed |= call.backend.is_paid
+        result = _left_out(name, f"Cancelled: {reason}.")
         result.cost_micro_usd = price
         return pb.RecognizeImageResponse(results=[result], cost_micro_usd=price)
+
+    def _skipped(self, name: str, reason: str) -> pb.RecognizeImageResponse:
+        """Return the response of a recognizer that is not asked: its price was saved."""
+        price = self._calls[name].price
+        _saved.labels(name).inc(price / 1e6)
+        return pb.RecognizeImageResponse(results=[_left_out(name, f"Not asked: {reason}.")], saved_micro_usd=price)
 
     async def finish(self) -> pb.RecognizeImageResponse:
         """Return the response of all results.
@@ -291,6 +282,10 @@ def _tell(response: pb.RecognizeImageResponse) -> None:
     if recalled := [result.recognizer for result in results if result.from_cache]:
         bind_contextvars(from_cache=recalled)
     bind_outcomes(results)
+
+
+def _left_out(name: str, why: str) -> pb.RecognizerResult:
+    return pb.RecognizerResult(recognizer=name, outcome=pb.OUTCOME_SKIPPED, status={"message": why})
 
 
 @cache

@@ -13,7 +13,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.backends.backend import Backend
 from services.gateway.backends.models import Versions
 from services.gateway.cache.memory import Memory
-from services.gateway.cache.question import Answer, Keys, Question
+from services.gateway.cache.question import Answer, Keys, Question, late
 from services.runtime.doors.caller import current
 from services.runtime.messages.envelope import Picture
 from services.runtime.server.admission import Holding, apart
@@ -36,6 +36,7 @@ class _Flight:
 
     key: tuple[bytes, str, bool]
     """Of those who may share it."""
+    backend: Backend
     end: float
     """When it ends at the latest, on time.monotonic()'s clock."""
     versions: Versions | None
@@ -44,9 +45,32 @@ class _Flight:
     holding: Holding | None
     """What it holds of its own: the call that began it may end before."""
     task: asyncio.Task[Answer] = field(init=False)
-    waiting: list[asyncio.Future[Answer]] = field(default_factory=list)
+    waiting: "list[_Waiting]" = field(default_factory=list)
     is_billed: bool = False
-    """Whether somebody has been told what it cost."""
+    """Whether somebody has been told what it cost, or may cost."""
+
+    def bill(self, price: int) -> int:
+        """Return what is told to one who does not wait any more: the price, unless somebody else has been told it."""
+        if self.is_billed or not price:
+            return 0
+        self.is_billed = True
+        return price
+
+
+class _Waiting(asyncio.Future[Answer]):
+    """The answer to come of a call that others may wait for, too."""
+
+    def __init__(self, flight: _Flight, question: Question) -> None:
+        super().__init__()
+        self.flight = flight
+        self.question = question
+        self.alarm: asyncio.TimerHandle | None = None
+        """For one that has joined, and may have less time."""
+
+    def silence(self) -> None:
+        """Have the alarm not go off any more."""
+        if self.alarm is not None:
+            self.alarm.cancel()
 
 
 class Cache:
@@ -75,9 +99,9 @@ class Cache:
         return None if self._memory.is_off else Keys(request, picture)
 
     def ask(self, question: Question) -> asyncio.Future[Answer]:
-        """Return the answer to come: a kept one, that of a call under way, or that of a new call. To leave, cancel it.
+        """Return the answer to come: a kept one, that of a call under way, or that of a new call.
 
-        Never fails because of the recognizer.
+        It never fails because of the recognizer. Whoever does not wait for it any more has to `leave`.
         """
         name, key = question.backend.name, question.key
         if key is None:
@@ -92,6 +116,19 @@ class Cache:
         flight, is_new = self._flight(key, question)
         _count(name, "miss" if is_new else "shared")
         return self._join(flight, question, is_new=is_new)
+
+    def leave(self, asked: asyncio.Future[Answer]) -> None:
+        """Cancel an answer to come. The call ends if nobody waits any more, unless it may cost money.
+
+        The answer of such a one is kept for the next.
+        """
+        if asked.cancel() and isinstance(asked, _Waiting):
+            self._leave(asked)
+
+    @staticmethod
+    def bill(asked: asyncio.Future[Answer], price: int) -> int:
+        """Return what to tell one who has left: the price of a call for one of all who have waited for it, else 0."""
+        return asked.flight.bill(price) if isinstance(asked, _Waiting) else price
 
     def recall(self, key: bytes, backends: Iterable[Backend]) -> Answer | None:
         """Return the response of that key, if it is kept and holds for the models of the moment."""
@@ -128,72 +165,72 @@ class Cache:
         models, now = question.backend.models, time.monotonic()
         own = (key, _payer(question.backend), is_batch())  # a batch's call may be refused where others' are not
         flight = self._flights.get(own)
-        late = max(_LATE_SHARE * question.timeout, _LATE_SECONDS)
+        hasty = max(_LATE_SHARE * question.timeout, _LATE_SECONDS)
         if (
             flight is not None
-            and flight.end >= now + question.timeout - late
+            and flight.end >= now + question.timeout - hasty
             and (flight.generation, flight.versions) == (models.generation, models.versions)
         ):
             return flight, False
-        flight = _Flight(own, now + question.timeout, models.versions, models.generation, apart())
+        flight = _Flight(own, question.backend, now + question.timeout, models.versions, models.generation, apart())
         self._flights[own] = flight
         flight.task = asyncio.create_task(_fly(flight, question))
         self._tasks.add(flight.task)
-        flight.task.add_done_callback(partial(self._land, flight, question.backend))
+        flight.task.add_done_callback(partial(self._land, flight))
         return flight, True
 
     def _join(self, flight: _Flight, question: Question, *, is_new: bool) -> asyncio.Future[Answer]:
         """Return the call's answer to come, or that it did not come in time."""
-        loop = asyncio.get_running_loop()
-        waiting: asyncio.Future[Answer] = loop.create_future()
+        waiting = _Waiting(flight, question)
         flight.waiting.append(waiting)
-        alarm = None if is_new else loop.call_later(question.timeout, _give_up, waiting, question)
-        waiting.add_done_callback(partial(self._leave, flight, question, alarm))
+        if not is_new:
+            waiting.alarm = waiting.get_loop().call_later(question.timeout, self._give_up, waiting)
         return waiting
 
-    def _land(self, flight: _Flight, backend: Backend, task: asyncio.Task[Answer]) -> None:
+    def _land(self, flight: _Flight, task: asyncio.Task[Answer]) -> None:
         """Keep the answer, and give it to all who wait."""
         self._tasks.discard(task)
         self._close(flight)
-        waiting = [one for one in flight.waiting if not one.done()]
+        waiting, name = flight.waiting, flight.backend.name
+        for one in waiting:
+            one.silence()
         if task.cancelled() or task.exception() is not None:
             for one in waiting:
                 _fail(one, task)
             return
         answer = task.result()
-        self._keep(flight, backend, answer)
+        self._keep(flight, answer)
         own = [answer, *(_copy(answer) for _ in waiting[1:])]  # before the first one is changed by whom it is for
         for one, copy in zip(waiting, own, strict=False):
-            one.set_result(_told_saved(backend.name, _free(copy)) if flight.is_billed else copy)
+            one.set_result(_told_saved(name, _free(copy)) if flight.is_billed else copy)
             flight.is_billed = True
 
-    def _leave(
-        self, flight: _Flight, question: Question, alarm: asyncio.TimerHandle | None, waiting: asyncio.Future[Answer]
-    ) -> None:
-        """Leave a call, which ends if nobody waits any more, unless its answer may cost money.
+    def _give_up(self, waiting: _Waiting) -> None:
+        """Tell one who has joined that the answer did not come in time."""
+        question = waiting.question
+        waiting.set_result(late(question.backend, waiting.flight.bill(question.price)))
+        self._leave(waiting)
 
-        Such an answer is kept for the next; whoever leaves reports the price of it.
-        """
+    def _leave(self, waiting: _Waiting) -> None:
+        flight = waiting.flight
+        waiting.silence()
         flight.waiting.remove(waiting)
-        if alarm is not None:
-            alarm.cancel()
-        if flight.task.done():
+        if flight.waiting or flight.task.done():
             return
-        if question.backend.is_paid:
-            flight.is_billed = True
-            if not flight.waiting and flight.holding is not None:
-                flight.holding.take(question.size)
-        elif not flight.waiting:
+        if not flight.backend.is_paid:
             self._close(flight)
             flight.task.cancel()
+        elif flight.holding is not None:
+            flight.holding.take(waiting.question.size)
 
     def _close(self, flight: _Flight) -> None:
         """Let nobody join the call any more."""
         if self._flights.get(flight.key) is flight:
             del self._flights[flight.key]
 
-    def _keep(self, flight: _Flight, backend: Backend, answer: Answer) -> None:
+    def _keep(self, flight: _Flight, answer: Answer) -> None:
         """Keep the answer if all of it is OK, and of the models that the recognizer told last."""
+        backend = flight.backend
         versions = backend.models.versions
         if versions is None or flight.generation != backend.models.generation:
             return
@@ -210,11 +247,6 @@ class Cache:
 async def _fly(flight: _Flight, question: Question) -> Answer:
     with flight.holding or nullcontext():
         return await question.ask()
-
-
-def _give_up(waiting: asyncio.Future[Answer], question: Question) -> None:
-    if not waiting.done():
-        waiting.set_result(question.late())
 
 
 def _fail(waiting: asyncio.Future[Answer], task: asyncio.Task[Answer]) -> None:

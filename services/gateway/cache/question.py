@@ -22,13 +22,22 @@ class Question(NamedTuple):
     timeout: float
     size: int
     """Bytes of its request."""
+    price: int
+    """What it may be billed, in millionths of a US dollar."""
     ask: Callable[[], Coroutine[Any, Any, Answer]]
     """Asks the recognizer. Never raises because of it."""
 
-    def late(self) -> Answer:
-        """Return the answer of a recognizer that did not give one in time."""
-        answer: Answer = self.backend.late(RECOGNIZE_IMAGE)
-        return answer
+
+def late(backend: Backend, price: int) -> Answer:
+    """Return the answer of a recognizer that did not give one in time, and may be billed this."""
+    return bill_if_late(backend.late(RECOGNIZE_IMAGE), price)
+
+
+def bill_if_late(answer: Answer, price: int) -> Answer:
+    """Have the answer of a recognizer that was late cost its price; a gateway tells what those behind it cost."""
+    if price and not answer.gateway and any(result.outcome == pb.OUTCOME_TIMEOUT for result in answer.results):
+        answer.results[0].cost_micro_usd = answer.cost_micro_usd = price
+    return answer
 
 
 class Keys:

@@ -10,6 +10,7 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.config import BackendConfig, CacheConfig
 from tests.support.doors import bearer, line
 from tests.support.offices import known
+from tests.support.policies import CELEBRITIES, PRICE, asking, knowing
 from tests.support.servers import Scripted, gateway, leaf, outcomes, request, stub, until
 from tests.unit.gateway.cache.test_cache_hits import caching
 
@@ -102,6 +103,34 @@ async def test_what_may_have_been_billed_is_kept_for_the_next() -> None:
         response = await client.RecognizeImage(request(), timeout=60)
     assert (len(aws.calls), aws.cancelled) == (1, 0)
     assert (outcomes(response), response.cost_micro_usd + response.saved_micro_usd) == ({"aws": "OK"}, 1000)
+
+
+async def test_a_price_is_told_once() -> None:
+    """Of all who have waited for a call that was late and may be billed, one is told its price."""
+    aws, svm = knowing("aws", price=PRICE, seconds=600), Scripted("svm")
+    async with caching(aws, svm) as client:
+        before = shared("aws")
+        calls = [client.RecognizeImage(request(features=CELEBRITIES), timeout=3)]
+        await until(lambda: aws.calls)
+        calls += [client.RecognizeImage(request(features=CELEBRITIES), timeout=seconds) for seconds in (2, 2.9)]
+        await until(lambda: shared("aws") == before + 2)
+        responses = await asyncio.gather(*calls)
+    assert [outcomes(one)["aws"] for one in responses] == ["TIMEOUT"] * 3
+    assert (len(aws.calls), sum(one.cost_micro_usd for one in responses)) == (1, PRICE)
+
+
+async def test_a_price_is_told_to_one_of_those_who_cancel() -> None:
+    """When a sure answer ends the wait of several for a call that costs money, one of them is told its price."""
+    go = asyncio.Event()
+    aws, svm = knowing("aws", price=PRICE, seconds=600), knowing("svm", until=go.is_set)
+    async with caching(aws, svm) as client:
+        before = shared("aws")
+        calls = [client.RecognizeImage(asking("FIRST_CONFIDENT", request_id=name), timeout=60) for name in "abc"]
+        await until(lambda: shared("aws") == before + 2)
+        go.set()
+        responses = await asyncio.gather(*calls)
+    assert [outcomes(one)["aws"] for one in responses] == ["SKIPPED"] * 3
+    assert sorted(one.cost_micro_usd for one in responses) == [0, 0, PRICE]
 
 
 async def test_a_failure_is_everybodys() -> None:
