@@ -59,7 +59,7 @@ class RecognitionCall(BackendCall):
         return self.cache.holds(self.backend, self.key)
 
     def ask(self, left: float) -> asyncio.Future[pb.RecognizeImageResponse]:
-        """Return the backend's response to come, within so many seconds. To give it up, cancel it."""
+        """Return the backend's response to come, within so many seconds. To end it early, `give_up`."""
         timeout = min(self.timeout, left)
         ask = partial(self._ask, timeout)
         return self.cache.ask(Question(self.backend, self.key, timeout, len(self.request), self.price, ask))
@@ -68,12 +68,11 @@ class RecognitionCall(BackendCall):
         """Cancel the call; return what it may be billed all the same: once, however many have waited for it."""
         if running.done():
             return running.result().cost_micro_usd
-        self.cache.leave(running)
-        return self.cache.bill(running, self.price)
+        return self.cache.leave(running, self.price)
 
-    def late(self, price: int) -> pb.RecognizeImageResponse:
-        """Return the response of a backend that did not answer in time, and may be billed this."""
-        return late(self.backend, price)
+    def late(self, running: asyncio.Future[pb.RecognizeImageResponse]) -> pb.RecognizeImageResponse:
+        """Give up the call; return the response of a backend that did not answer in time."""
+        return late(self.backend, self.give_up(running))
 
     async def _ask(self, timeout: float) -> pb.RecognizeImageResponse:
         request = self.build() if self.build else self.request

@@ -142,9 +142,9 @@ class Recognition:
         calls = [self._calls[name] for name, running in self._running.items() if not running.done()]
         responses = []
         for call in calls:
-            price = call.give_up(self._running.pop(call.backend.name))
+            response = call.late(self._running.pop(call.backend.name))
             self._course.hear(call.backend.name)
-            responses.append(self._measured(call, call.late(price)))
+            responses.append(self._measured(call, response))
         self._responses += responses
         return responses
 

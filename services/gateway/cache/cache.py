@@ -117,18 +117,17 @@ class Cache:
         _count(name, "miss" if is_new else "shared")
         return self._join(flight, question, is_new=is_new)
 
-    def leave(self, asked: asyncio.Future[Answer]) -> None:
-        """Cancel an answer to come. The call ends if nobody waits any more, unless it may cost money.
+    def leave(self, asked: asyncio.Future[Answer], price: int = 0) -> int:
+        """Cancel an answer to come; return the price to tell: of all who wait for a call, one is told it, others 0.
 
-        The answer of such a one is kept for the next.
+        The call ends if nobody waits any more, unless it may cost money: then its answer is kept for the next.
         """
-        if asked.cancel() and isinstance(asked, _Waiting):
+        is_waiting = asked.cancel()
+        if not isinstance(asked, _Waiting):
+            return price
+        if is_waiting:
             self._leave(asked)
-
-    @staticmethod
-    def bill(asked: asyncio.Future[Answer], price: int) -> int:
-        """Return what to tell one who has left: the price of a call for one of all who have waited for it, else 0."""
-        return asked.flight.bill(price) if isinstance(asked, _Waiting) else price
+        return asked.flight.bill(price)
 
     def recall(self, key: bytes, backends: Iterable[Backend]) -> Answer | None:
         """Return the response of that key, if it is kept and holds for the models of the moment."""
@@ -165,10 +164,10 @@ class Cache:
         models, now = question.backend.models, time.monotonic()
         own = (key, _payer(question.backend), is_batch())  # a batch's call may be refused where others' are not
         flight = self._flights.get(own)
-        hasty = max(_LATE_SHARE * question.timeout, _LATE_SECONDS)
+        early = max(_LATE_SHARE * question.timeout, _LATE_SECONDS)
         if (
             flight is not None
-            and flight.end >= now + question.timeout - hasty
+            and flight.end >= now + question.timeout - early
             and (flight.generation, flight.versions) == (models.generation, models.versions)
         ):
             return flight, False
