@@ -111,7 +111,12 @@ def _begin(source: Tls | Path, value: Any) -> None:
 
 def _options(config: BackendConfig) -> list[tuple[str, int | str]]:
     tls = config.tls if isinstance(config.tls, Tls) else None
-    return [("grpc.service_config", json.dumps(_service_config(config))), *channel_options(tls)]
+    return [
+        ("grpc.service_config", json.dumps(_service_config(config))),
+        # Channels share connections otherwise, and a new one would begin in the pause after an old one's failure.
+        ("grpc.use_local_subchannel_pool", 1),
+        *channel_options(tls),
+    ]
 
 
 def _service_config(config: BackendConfig) -> dict[str, Any]:

@@ -41,6 +41,15 @@ async def test_a_recognizer_that_comes_back_is_used_again() -> None:
             await _used(client)
 
 
+async def test_a_new_connection_does_not_wait_for_an_old_one() -> None:
+    """A gateway that has just started reaches a recognizer that is back, though another pauses after a failure."""
+    svm = f"127.0.0.1:{free_port()}"
+    async with gateway_client(svm=svm) as before:
+        assert code_and_reason(await refusal(before, request())) == ("UNAVAILABLE", "RECOGNIZER_UNAVAILABLE")
+        async with leaf(Scripted("svm"), int(svm.rpartition(":")[2])), gateway_client(svm=svm) as client:
+            assert outcomes(await client.RecognizeImage(request(), timeout=60)) == {"svm": "OK"}
+
+
 async def _used(client: Stub) -> None:
     """Call until the recognizer `svm` answers."""
     async with asyncio.timeout(30):
