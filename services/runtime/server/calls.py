@@ -143,9 +143,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 observation.cancelled(is_cut=time.monotonic() > self._end - _CLOCK_SECONDS)
                 raise
             except Exception as exc:  # noqa: BLE001 - whatever it is, the caller gets a status
-                await _abort(context, observation.failed(exc))
+                answer = observation.failed(exc)
             finally:
                 observation.end()
+            await _abort(context, answer)  # once it is counted, as is a call that is answered
+            return None
 
         return run
 
@@ -168,16 +170,9 @@ async def _refuse_unknown(messages: AsyncIterator[bytes], context: Context) -> N
     """End a call of a method that there is not, as gRPC itself does, but with a line in the log."""
     del messages
     observation = _Observation(Method.of("", None), context)
-    try:
-        await _abort(context, _NO_METHOD)
-    except grpc.aio.AbortError:
-        observation.aborted()
-        raise
-    except (asyncio.CancelledError, GeneratorExit):
-        observation.cancelled(is_cut=False)
-        raise
-    finally:
-        observation.end()
+    observation.ends_with(_NO_METHOD)
+    observation.end()
+    await _abort(context, _NO_METHOD)
 
 
 @dataclass(frozen=True)
@@ -318,10 +313,14 @@ class _Observation:
     def failed(self, exc: Exception) -> status_pb2.Status:
         """Return the status that the call ends with, and let go of what the exception holds."""
         answer = _status_of(exc)
-        self._code, self._fault = status.code_of(answer), status.fault_of(answer)
+        self.ends_with(answer)
         traceback.clear_frames(exc.__traceback__)  # they hold the request
         exc.__traceback__ = None  # they hold the exception, too: a cycle, and its causes have the picture
         return answer
+
+    def ends_with(self, answer: status_pb2.Status) -> None:
+        """Take the status that the caller gets."""
+        self._code, self._fault = status.code_of(answer), status.fault_of(answer)
 
     def end(self) -> None:
         """Tell of the call."""
