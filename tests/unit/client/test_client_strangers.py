@@ -2,10 +2,9 @@
 
 import asyncio
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import grpc
@@ -15,6 +14,7 @@ import marquee
 from marquee import AsyncClient, Client, MarqueeError
 from marquee.v1.enrollment_pb2 import ListPeopleResponse
 from tests.support.client import Peer, serving
+from tests.support.listeners import listening
 
 WEB_SERVER = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 SSH = b"SSH-2.0-OpenSSH_9.2\r\n"
@@ -28,26 +28,14 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-@contextmanager
-def _listening(answer: bytes) -> Iterator[str]:
+def _answering(content: bytes) -> AbstractContextManager[str]:
     """Answer each connection's first bytes with these, and close it."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
 
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                with connection, suppress(OSError):  # the client may have gone
-                    connection.recv(65536)
-                    connection.sendall(answer)
-                    connection.shutdown(socket.SHUT_WR)
-                    connection.recv(65536)
+    def answer(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(content)
 
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-        listener.shutdown(socket.SHUT_RDWR)
+    return listening(answer)
 
 
 def _failure(address: str) -> MarqueeError:
@@ -59,36 +47,34 @@ def _failure(address: str) -> MarqueeError:
 @pytest.mark.parametrize("answer", [WEB_SERVER, SSH], ids=["web server", "SSH"])
 def test_a_server_that_is_not_grpc(answer: bytes) -> None:
     """The error says that it is no gRPC server and names the address."""
-    with _listening(answer) as address:
+    with _answering(answer) as address:
         error = _failure(address)
     assert type(error) is marquee.Unreachable
     assert error.message.startswith(f"What answers at {address} is no gRPC server")
 
 
-async def _unavailable(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+def _unavailable(connection: socket.socket) -> None:
     """Answer each call as a proxy of HTTP/2 does whose server is down: with status 503."""
-    with suppress(asyncio.IncompleteReadError, ConnectionError), closing(writer):
-        await reader.readexactly(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
-        writer.write(bytes.fromhex("000000 04 00 00000000"))
-        while True:
-            frame = await reader.readexactly(9)
-            await reader.readexactly(int.from_bytes(frame[:3], "big"))
+    with connection.makefile("rb") as reader:
+        reader.read(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"))
+        connection.sendall(bytes.fromhex("000000 04 00 00000000"))
+        while frame := reader.read(9):
+            reader.read(int.from_bytes(frame[:3], "big"))
             if frame[3] == 1:  # the headers of a call
-                writer.write(bytes.fromhex("000005 01 05") + frame[5:] + bytes.fromhex("08 03") + b"503")
+                connection.sendall(bytes.fromhex("000005 01 05") + frame[5:] + bytes.fromhex("08 03") + b"503")
 
 
-async def test_a_proxy_whose_server_is_down() -> None:
+def test_a_proxy_whose_server_is_down() -> None:
     """A proxy's 503 is no reason to look for another port."""
-    async with await asyncio.start_server(_unavailable, "127.0.0.1", 0) as server:
-        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        error = await asyncio.to_thread(_failure, address)
+    with listening(_unavailable) as address:
+        error = _failure(address)
     assert type(error) is marquee.Unreachable
     assert error.message.startswith(f"What answers at {address} is a proxy that does not reach Marquee")
 
 
 def test_a_server_that_closes_the_connection() -> None:
     """A server that says nothing before it closes a plaintext connection may want TLS; the error says so."""
-    with _listening(b"") as address:
+    with _answering(b"") as address:
         error = _failure(address)
     assert type(error) is marquee.Unreachable
     assert "wants TLS: https://" in error.message
@@ -96,7 +82,7 @@ def test_a_server_that_closes_the_connection() -> None:
 
 def test_a_server_that_answers_with_an_alert_of_tls() -> None:
     """A server that speaks TLS, though not with this client, is told from one that is no gRPC server."""
-    with _listening(TLS_ALERT) as address:
+    with _answering(TLS_ALERT) as address:
         error = _failure(address)
     assert type(error) is marquee.TlsError
     assert f"use https://{address}" in error.message
@@ -176,7 +162,7 @@ FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\n\r\n"
 @pytest.mark.parametrize("variable", ["http_proxy", "https_proxy", "grpc_proxy"])
 def test_a_proxy_is_named(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """If a proxy stands between and refuses, the error names it and its variable, without its password."""
-    with serving(Peer()) as peer, _listening(FORBIDDEN) as proxy:
+    with serving(Peer()) as peer, _answering(FORBIDDEN) as proxy:
         monkeypatch.setenv(variable, f"http://ada:secret@{proxy}")
         error = _failure(peer.address)
     assert type(error) is marquee.Unreachable

@@ -21,6 +21,7 @@ from marquee import AsyncClient, Client, InvalidCredentials, MarqueeError, TlsEr
 from services.runtime.leaf.leaf import Leaf
 from services.runtime.settings import LeafSettings
 from tests.support.doors import Authority, Pair
+from tests.support.listeners import listening
 from tests.support.servers import Scripted, picture, served
 
 HOUR = timedelta(hours=1)
@@ -183,8 +184,7 @@ async def test_a_server_of_another_kind_refuses_by_an_alert(certificates: Certif
     context.load_verify_locations(certificates.ours.path)
     context.verify_mode = ssl.CERT_REQUIRED
     context.set_alpn_protocols(["h2"])
-    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context) as server:
-        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    with listening(lambda _: None, context) as address:
         missing = await _failure(address, ca=certificates.ours.path)
         pair = certificates.stranger
         refused = await _failure(address, ca=certificates.ours.path, cert=(pair.chain, pair.key))
@@ -196,12 +196,9 @@ async def test_a_server_that_closes_behind_tls(certificates: Certificates) -> No
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.server.chain, certificates.server.key)
     context.set_alpn_protocols(["h2"])
-    async with await asyncio.start_server(
-        lambda _, client: client.transport.abort(), "127.0.0.1", 0, ssl=context
-    ) as server:
-        address = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        error = await _failure(address, ca=certificates.ours.path)
-    assert f"{address} closes the connection. Perhaps it asks for a client certificate: " in error.message
+    with listening(lambda _: None, context) as address:
+        error = await _failure(f"https://{address}", ca=certificates.ours.path)
+    assert f"https://{address} closes the connection. Perhaps it asks for a client certificate: " in error.message
 
 
 @pytest.mark.parametrize("begin", [b"", "# Főtanúsítvány\r\n\n".encode(), b"\xef\xbb\xbf", b"\xfc\n"])
@@ -252,10 +249,9 @@ async def test_a_web_server_behind_tls(certificates: Certificates) -> None:
     """A server of HTTPS that knows no HTTP/2 is told from one whose certificate is wrong, and from none at all."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.server.chain, certificates.server.key)
-    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context) as server:
-        address = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        error = await _failure(address, ca=certificates.ours.path)
-    assert error.message.startswith(f"What answers at {address} is no gRPC server")
+    with listening(lambda _: None, context) as address:
+        error = await _failure(f"https://{address}", ca=certificates.ours.path)
+    assert error.message.startswith(f"What answers at https://{address} is no gRPC server")
 
 
 async def test_a_failure_needs_no_file_again(certificates: Certificates, tmp_path: Path) -> None:
