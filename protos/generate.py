@@ -7,6 +7,7 @@ import filecmp
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSe
 from tensorflow_serving.apis import model_pb2
 
 ROOT = Path(__file__).resolve().parent.parent
-CONTRACT = Path("marquee/v1")
-FOLDERS = (CONTRACT, Path("local/tf_serving/messages"))
+CONTRACT = (Path("marquee/v1"), Path("marquee/library/v1"))
+FOLDERS = (*CONTRACT, Path("local/tf_serving/messages"))
 """Folders below protos/, and those below the root that their Python goes to."""
 FLAGS = ("--python_out", "--grpc_python_out", "--mypy_out", "--mypy_grpc_out")
 
@@ -36,13 +37,14 @@ def main() -> None:
 def generate(root: Path) -> None:
     """Write the modules below root."""
     for folder in FOLDERS:
-        protoc(folder, *(f"{flag}={root}" for flag in FLAGS))
+        protoc([folder], *(f"{flag}={root}" for flag in FLAGS))
 
 
 def lint(image: Path) -> None:
     """Lint the contract with buf; exit with its findings."""
     protoc(CONTRACT, "--include_imports", "--include_source_info", f"--descriptor_set_out={image}")
-    command = [tool("buf"), "lint", str(image), "--config", "buf.yaml", "--path", str(CONTRACT)]
+    paths = [argument for folder in CONTRACT for argument in ("--path", str(folder))]
+    command = [tool("buf"), "lint", str(image), "--config", "buf.yaml", *paths]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:  # noqa: S603 - our own arguments
         sys.exit("buf found faults in the contract.")
 
@@ -54,9 +56,10 @@ def differences(fresh: Path, committed: Path) -> list[str]:
     return sorted(mismatch + missing)
 
 
-def protoc(folder: Path, *arguments: str) -> None:
-    """Run protoc on a folder's protos; those of other packages are imported from what is installed."""
-    sources = sorted(str(path.relative_to(ROOT)) for path in (ROOT / "protos" / folder).glob("*.proto"))
+def protoc(folders: Iterable[Path], *arguments: str) -> None:
+    """Run protoc on the folders' protos; those of other packages are imported from what is installed."""
+    files = (path for folder in folders for path in (ROOT / "protos" / folder).glob("*.proto"))
+    sources = sorted(str(path.relative_to(ROOT)) for path in files)
     plugins = [f"--plugin=protoc-gen-{name}={tool(f'protoc-gen-{name}')}" for name in ("mypy", "mypy_grpc")]
     with tempfile.NamedTemporaryFile(suffix=".binpb") as imports:
         imports.write(_tensorflow_serving())

@@ -4,6 +4,7 @@
     ├── InvalidRequest          a field of the request is invalid
     │   ├── MalformedRequest    … or its bytes are no request at all
     │   ├── UnknownRecognizer
+    │   ├── RequestReused       its request_id was another request's
     │   └── TooManyHops
     ├── Unauthenticated         who calls is not known
     │   ├── CredentialsMissing  … since the call has none
@@ -21,6 +22,10 @@
     ├── NotOffered              this server does not support the call
     ├── RequiredMissing         a required recognizer has no part in the answer
     ├── PersonNotFound
+    ├── PictureNotFound         nor is it in another collection, as far as the caller is told
+    ├── PictureErased           and not to be added again
+    ├── ContentMissing          the library has no file of this picture
+    ├── CategoryNotFound
     ├── InvalidImage            not a picture that Marquee can read
     │   ├── ImageMissing
     │   ├── ImageTooLarge
@@ -82,6 +87,10 @@ class MalformedRequest(InvalidRequest):
 
 class UnknownRecognizer(InvalidRequest):
     """The request names a recognizer that this server does not have."""
+
+
+class RequestReused(InvalidRequest):
+    """The request has the request_id of another one."""
 
 
 class TooManyHops(InvalidRequest):
@@ -150,6 +159,22 @@ class RequiredMissing(DomainError):
 
 class PersonNotFound(DomainError):
     """There is no person with this person_id."""
+
+
+class PictureNotFound(DomainError):
+    """The collection has no picture with this picture_id."""
+
+
+class PictureErased(DomainError):
+    """The picture was erased, and is not to come back."""
+
+
+class ContentMissing(DomainError):
+    """The library has no file of this picture yet, or never had one."""
+
+
+class CategoryNotFound(DomainError):
+    """The collection has no category with this category_id."""
 
 
 class InvalidImage(DomainError):

@@ -29,7 +29,8 @@ MAX_HOPS = 4
 MAX_NAME = 128
 """Characters of a name or an identifier."""
 MAX_DISPLAY_NAME = 200
-_PACKAGE = "marquee.v1."
+_PACKAGES = ("marquee.v1", "marquee.library.v1")
+"""Those of the contract, in which no two messages have one name."""
 
 
 class Limit(NamedTuple):
@@ -71,6 +72,13 @@ _TITLES = Limit(16, MAX_DISPLAY_NAME)
 _WARNINGS = Limit(64, 2000)
 _IMAGES = Limit(32)
 _PRICE_GROUPS = Limit(32)
+_ID = Limit(length=36)
+_HASH = Limit(length=64)
+_CALLER = Limit(length=255)
+_FILE = Limit(length=1024)
+_PATH = Limit(length=10_000)
+_CATEGORIES = Limit(64, MAX_DISPLAY_NAME)
+_PAGE = Limit(MAX_PAGE_SIZE)
 
 TABLE: Mapping[str, Mapping[str, Limit]] = {
     "RecognizeImageRequest": {
@@ -173,12 +181,106 @@ TABLE: Mapping[str, Mapping[str, Limit]] = {
     "ListFacesResponse": {"results": _RESULTS, "next_page_token": _TOKEN, "gateway": _NAME},
     "FacesResult": {"recognizer": _NAME, "faces": Limit(MAX_PAGE_SIZE)},
     "PersonFace": {"face_id": _NAME, "content_sha256": Limit(length=64)},
+    "Picture": {
+        "picture_id": _ID,
+        "collection": _NAME,
+        "sha256": _HASH,
+        "pixel_sha256": _HASH,
+        "format": Limit(length=16),
+        "file_name": _FILE,
+        "exif_time": Limit(length=64),
+        "places": _LABELS,
+        "faces": _LABELS,
+        "labels": _LABELS,
+        "texts": _LABELS,
+        "moderation_labels": _LABELS,
+        "categories": Limit(256),
+        "answers": _LABELS,
+        "same_pixels": Limit(100, 36),
+    },
+    "Place": {"path": _PATH, "sequencer": _NAME},
+    "PictureFace": {"face_id": _ID},
+    "Answer": {"answer_id": _ID},
+    "PictureCategory": {"category_id": _ID, "name": _TITLE},
+    "Category": {"category_id": _ID, "collection": _NAME, "name": _TITLE, "rules": Limit(256)},
+    "CategoryRule": {"label": _TITLE, "person": _TITLE},
+    "Job": {"job_id": _ID, "picture_id": _ID, "caller": _CALLER},
+    "AddImageRequest": {
+        "request_id": _NAME,
+        "collection": _NAME,
+        "path": _PATH,
+        "recognizers": _RECOGNIZERS,
+        "features": _FEATURES,
+        "categories": _CATEGORIES,
+        "sequencer": _NAME,
+    },
+    "AddImageResponse": {"request_id": _NAME},
+    "GetPictureRequest": {"picture_id": _ID, "collection": _NAME},
+    "GetPictureContentRequest": {"picture_id": _ID, "collection": _NAME},
+    "GetPictureContentResponse": {"media_type": Limit(length=64)},
+    "PictureQuery": {
+        "verdict_states": _FEATURES,
+        "states": _FEATURES,
+        "text": Limit(length=500),
+        "file_name": _FILE,
+        "sha256": _HASH,
+        "place_prefix": _FILE,
+    },
+    "PeopleFilter": {"all_of": _TITLES, "any_of": _CATEGORIES, "none_of": _CATEGORIES, "only": Limit(8, 200)},
+    "TermFilter": {"all_of": _TITLES, "any_of": _CATEGORIES, "none_of": _CATEGORIES},
+    "SearchPicturesRequest": {"collection": _NAME, "page_token": _TOKEN},
+    "SearchPicturesResponse": {"pictures": _PAGE, "next_page_token": _TOKEN},
+    "ExportPicturesRequest": {"request_id": _NAME, "collection": _NAME},
+    "ExportPicturesResponse": {"export_id": _ID},
+    "RecognizePictureRequest": {
+        "request_id": _NAME,
+        "picture_id": _ID,
+        "collection": _NAME,
+        "recognizers": _RECOGNIZERS,
+        "features": _FEATURES,
+    },
+    "DeletePictureRequest": {"request_id": _NAME, "picture_id": _ID, "collection": _NAME},
+    "UndeletePictureRequest": {"request_id": _NAME, "picture_id": _ID, "collection": _NAME},
+    "ErasePictureRequest": {"request_id": _NAME, "picture_id": _ID, "collection": _NAME},
+    "ErasureReceipt": {
+        "receipt_id": _ID,
+        "picture_id": _ID,
+        "erased": _RECOGNIZERS,
+        "objects": Limit(1000, 2000),
+        "exports": _PAGE,
+        "beyond_reach": Limit(1000, 2000),
+    },
+    "ExportRecord": {"export_id": _ID, "caller": _CALLER},
+    "SetCategoryRequest": {"request_id": _NAME, "collection": _NAME},
+    "ListCategoriesRequest": {"collection": _NAME, "page_token": _TOKEN},
+    "ListCategoriesResponse": {"categories": _PAGE, "next_page_token": _TOKEN},
+    "DeleteCategoryRequest": {"request_id": _NAME, "collection": _NAME, "category_id": _ID},
+    "CategorizePictureRequest": {
+        "request_id": _NAME,
+        "picture_id": _ID,
+        "collection": _NAME,
+        "add": _CATEGORIES,
+        "remove": _CATEGORIES,
+    },
+    "ListEventsRequest": {"collection": _NAME, "cursor": _NAME},
+    "ListEventsResponse": {"events": _PAGE, "next_cursor": _NAME},
+    "Event": {"type": _NAME, "picture_id": _ID, "caller": _CALLER},
+    "ListJobsRequest": {"collection": _NAME, "page_token": _TOKEN},
+    "ListJobsResponse": {"jobs": _PAGE, "next_page_token": _TOKEN},
+    "RetryJobsRequest": {"request_id": _NAME, "collection": _NAME, "job_ids": Limit(500, 36)},
+    "ImportAnswersRequest": {"request_id": _NAME, "collection": _NAME, "answers": Limit(100)},
+    "ImportAnswersResponse": {"results": Limit(100)},
+    "ImportResult": {"picture_id": _ID},
 }
 
 
 def limit_of(message: Descriptor, field: str) -> Limit:
     """Return the field's bound, one without numbers for a field that needs none or belongs to another package."""
-    return TABLE.get(message.full_name.removeprefix(_PACKAGE), {}).get(field, Limit())
+    return TABLE.get(message.name, {}).get(field, Limit()) if _is_ours(message) else Limit()
+
+
+def _is_ours(message: Descriptor) -> bool:
+    return message.file.package in _PACKAGES
 
 
 def excess(message: Message) -> Excess | None:
@@ -238,7 +340,7 @@ def _fields(message: Descriptor) -> Sequence[_Field]:
         kind, limit = field.message_type, limit_of(message, field.name)
         value = kind.fields_by_name.get("value") if kind is not None and kind.GetOptions().map_entry else None
         inner = value.message_type if value is not None else kind
-        has_messages = inner is not None and inner.full_name.startswith(_PACKAGE)
+        has_messages = inner is not None and _is_ours(inner)
         if has_messages or limit != Limit():
             may_be_absent = has_messages and field.has_presence
             fields.append(_Field(field.name, limit, value is not None, has_messages, may_be_absent))

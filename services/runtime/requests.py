@@ -104,6 +104,12 @@ def check_listing(request: enrollment_pb2.ListPeopleRequest | enrollment_pb2.Lis
         raise InvalidRequest(f"page_size is {request.page_size}; it must not be negative.", field="page_size")
 
 
+def check_library(request: Any) -> None:
+    """Raise InvalidRequest for what no request of the library may have: text that is no text, or is over its limit."""
+    _check_limits(request)
+    _check_collection(request.collection)
+
+
 def min_score_of(request: pb.RecognizeImageRequest, recognizer: str) -> float:
     """Return the min_score for results of the recognizer: its own, or that of a gateway before it, or the call's."""
     while request.recognizer_options and recognizer:

@@ -1,0 +1,1 @@
+"""The library: pictures kept with what was recognized in them, found again and exported."""

@@ -1,0 +1,33 @@
+"""Serve the library: `python -m services.library`; `migrate` brings its database up to date, and ends."""
+
+import sys
+
+from services.library.database.migration import migrate
+from services.library.server import Library
+from services.library.settings import LibrarySettings
+from services.runtime.errors import DomainError
+from services.runtime.memory import give_back_freed_memory, spare_what_is_loaded
+from services.runtime.server.server import run
+from services.runtime.settings import load_settings
+
+
+def main() -> None:
+    """Read settings, then serve until SIGTERM, or migrate."""
+    if sys.argv[1:2] == ["migrate"]:
+        _migrate(load_settings(LibrarySettings, listens=False), *sys.argv[2:3])
+        return
+    settings = load_settings(LibrarySettings)
+    give_back_freed_memory()
+    spare_what_is_loaded()
+    run(Library(settings), settings)
+
+
+def _migrate(settings: LibrarySettings, revision: str = "head") -> None:
+    try:
+        migrate(settings.library_database_url.get_secret_value(), revision)
+    except DomainError as exc:
+        sys.exit(exc.message)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Categories, by rule and by hand."""

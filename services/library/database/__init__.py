@@ -1,0 +1,1 @@
+"""PostgreSQL: tables, connections and migrations."""

@@ -1,0 +1,104 @@
+"""Connections to the database, and what its failures mean."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import asyncpg
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from services.library.database.tables import collection
+from services.runtime.errors import DependencyUnavailable, Misconfigured
+
+_WAIT_SECONDS = 5.0
+"""For a connection of the pool, or a new one."""
+_HINT = "MARQUEE_LIBRARY_DATABASE_URL is postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+
+
+class Database:
+    """The database. Its methods raise DependencyUnavailable while it is away; nothing was changed then, or all was."""
+
+    def __init__(self, url: str, connections: int = 16) -> None:
+        self._engine = create_async_engine(
+            url_of(url),
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=_WAIT_SECONDS,
+            pool_pre_ping=False,
+            pool_recycle=1800,
+            connect_args={"timeout": _WAIT_SECONDS, "server_settings": {"timezone": "UTC", "jit": "off"}},
+        )
+        self._collections: dict[str, int] = {}
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection in a transaction, which is committed unless the body raises."""
+        with explained():
+            async with self._engine.begin() as connection:
+                yield connection
+
+    async def collection_id(self, name: str, *, make: bool = True) -> int:
+        """Return the number of the collection, which is made if it is new; or 0, which no collection has."""
+        if name not in self._collections:
+            async with self.begin() as connection:
+                if make:
+                    await connection.execute(insert(collection).values(name=name).on_conflict_do_nothing())
+                found = await connection.execute(select(collection.c.collection_id).where(collection.c.name == name))
+                number = found.scalar_one_or_none()
+            if number is None:
+                return 0
+            self._collections[name] = number
+        return self._collections[name]
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+
+def url_of(url: str) -> URL:
+    """Return the URL with the driver. Raises Misconfigured."""
+    if not url:
+        raise Misconfigured(f"The library needs a database: set MARQUEE_LIBRARY_DATABASE_URL. {_HINT}")
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise Misconfigured(f"The URL of the database cannot be read. {_HINT}") from None
+    if parsed.get_backend_name() not in {"postgresql", "postgres"}:
+        raise Misconfigured(f"The library keeps its data in PostgreSQL, and in no {parsed.get_backend_name()}. {_HINT}")
+    return parsed.set(drivername="postgresql+asyncpg")
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Raise DependencyUnavailable in place of a failure to reach the database, or of a connection that broke."""
+    try:
+        yield
+    except DBAPIError as exc:
+        if exc.connection_invalidated or _is_away(exc.orig):
+            raise _away() from exc
+        raise
+    except (PoolTimeout, OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as exc:
+        raise _away() from exc
+    except TimeoutError as exc:
+        raise _away() from exc
+
+
+def _is_away(exc: BaseException | None) -> bool:
+    cause = exc.__cause__ if exc is not None else None
+    kinds = (
+        *(asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.AdminShutdownError),
+        *(asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError, asyncpg.InterfaceError, OSError),
+        *(asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.QueryCanceledError),
+    )
+    return isinstance(exc, kinds) or isinstance(cause, kinds)
+
+
+def _away() -> DependencyUnavailable:
+    return DependencyUnavailable(
+        "The library's database cannot be reached, or is too busy. Try again in a moment.",
+        dependency="database",
+    )

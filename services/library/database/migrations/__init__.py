@@ -1,0 +1,1 @@
+"""Migrations, of which each release adds to the end."""

@@ -1,0 +1,396 @@
+"""The tables, as the last migration leaves them.
+
+A picture is a file in a collection. What machines said of it is kept as answers, which never change; faces, labels and
+texts are what the newest of them amount to, and `terms` and `words` are what search looks at. An event is written in
+the transaction that it tells of, and gets its position once that has ended.
+"""
+
+from enum import IntEnum
+from typing import Any
+
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR, UUID
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    }
+)
+
+
+class PlaceKind(IntEnum):
+    """What a place is."""
+
+    S3 = 1
+    """bucket, key and version of an object."""
+    PATH = 2
+    """A name or path on a client's machine, in `key`."""
+
+
+class TermKind(IntEnum):
+    """What a term of a picture is; `term.value` is folded unless it is an identifier."""
+
+    PERSON = 1
+    """person_id of somebody IDENTIFIED, or the folded name of somebody without one; `folded_name` has the name."""
+    LABEL = 2
+    """Label, or parent of one."""
+    CATEGORY = 3
+    """category_id."""
+    RECOGNIZER = 4
+    """Recognizer with an answer that is no failure."""
+    VERDICT_STATE = 5
+    """Number of a VerdictState that one of the faces has."""
+    PERSON_COUNT = 6
+    """Number of named people."""
+
+
+class RuleKind(IntEnum):
+    """What a rule of a category looks at."""
+
+    LABEL = 1
+    PERSON = 2
+
+
+class TombstoneKind(IntEnum):
+    """What of an erased picture is recognized again."""
+
+    CONTENT = 1
+    """Its bytes, by their SHA-256."""
+    PLACE = 2
+    """An object with its version."""
+
+
+def _now() -> Any:
+    return func.now()
+
+
+def _time(name: str, *, optional: bool = False, now: bool = False) -> Column[Any]:
+    return Column(name, DateTime(timezone=True), nullable=optional, server_default=_now() if now else None)
+
+
+def _picture_id(*, primary: bool = False, index: bool = False) -> Column[Any]:
+    key = ForeignKey("picture.picture_id", ondelete="CASCADE")
+    return Column("picture_id", UUID(as_uuid=True), key, nullable=False, primary_key=primary, index=index)
+
+
+def _collection_id() -> Column[Any]:
+    return Column("collection_id", Integer, ForeignKey("collection.collection_id"), nullable=False)
+
+
+collection = Table(
+    "collection",
+    metadata,
+    Column("collection_id", Integer, Identity(always=True), primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    _time("create_time", now=True),
+)
+
+_SHOWN = text("delete_time IS NULL AND redirect_id IS NULL")
+
+picture = Table(
+    "picture",
+    metadata,
+    Column("picture_id", UUID(as_uuid=True), primary_key=True),
+    _collection_id(),
+    Column("state", SmallInteger, nullable=False),  # PictureState
+    Column("sha256", LargeBinary),
+    Column("pixel_sha256", LargeBinary),
+    Column("redirect_id", UUID(as_uuid=True), ForeignKey("picture.picture_id", ondelete="CASCADE"), index=True),
+    Column("format", Text, nullable=False, server_default=""),
+    Column("width", Integer, nullable=False, server_default="0"),
+    Column("height", Integer, nullable=False, server_default="0"),
+    Column("size_bytes", BigInteger, nullable=False, server_default="0"),
+    Column("stored", Boolean, nullable=False, server_default="false"),  # whether the object store has its file
+    Column("thumbnail", Boolean, nullable=False, server_default="false"),  # … and its thumbnail
+    Column("file_name", Text, nullable=False, server_default=""),
+    Column("folded_name", Text, nullable=False, server_default=""),
+    _time("create_time", now=True),
+    _time("update_time", now=True),
+    _time("taken_time", now=True),
+    Column("taken_time_source", SmallInteger, nullable=False),  # TimeSource
+    Column("exif_time", Text, nullable=False, server_default=""),
+    _time("object_time", optional=True),
+    _time("delete_time", optional=True),
+    _time("expire_time", optional=True),
+    Column("cost_micro_usd", BigInteger, nullable=False, server_default="0"),
+    Column("score", REAL),  # of the surest named face
+    Column("terms", ARRAY(Integer), nullable=False, server_default="{}"),
+    Column("words", TSVECTOR, nullable=False, server_default=""),
+    Index(
+        "picture_content_key",
+        "collection_id",
+        "sha256",
+        unique=True,
+        postgresql_where=text("sha256 IS NOT NULL AND redirect_id IS NULL"),
+    ),
+    Index("picture_pixels_idx", "collection_id", "pixel_sha256", postgresql_where=text("pixel_sha256 IS NOT NULL")),
+    Index("picture_taken_idx", "collection_id", "taken_time", "picture_id", postgresql_where=_SHOWN),
+    Index("picture_added_idx", "collection_id", "create_time", "picture_id", postgresql_where=_SHOWN),
+    Index("picture_state_idx", "collection_id", "state", "taken_time", "picture_id", postgresql_where=_SHOWN),
+    Index(
+        "picture_name_idx",
+        "collection_id",
+        text("left(folded_name, 256) text_pattern_ops"),
+        postgresql_where=_SHOWN,
+    ),
+    Index("picture_trash_idx", "collection_id", "delete_time", postgresql_where=text("delete_time IS NOT NULL")),
+    Index("picture_expire_idx", "expire_time", postgresql_where=text("expire_time IS NOT NULL")),
+    # Entries that wait in a list until a vacuum would make each search read the list.
+    Index(
+        "picture_search_idx",
+        "terms",
+        "words",
+        postgresql_using="gin",
+        postgresql_with={"fastupdate": "off"},
+        postgresql_where=_SHOWN,
+    ),
+)
+
+term = Table(
+    "term",
+    metadata,
+    Column("term_id", Integer, Identity(always=True), primary_key=True),
+    _collection_id(),
+    Column("kind", SmallInteger, nullable=False),  # TermKind
+    Column("value", Text, nullable=False),
+    Column("folded_name", Text, nullable=False, server_default=""),
+    UniqueConstraint("collection_id", "kind", "value"),
+    Index("term_name_idx", "collection_id", "kind", "folded_name", postgresql_where=text("folded_name <> ''")),
+)
+"""What pictures are found by. A collection has its own, so that no search ever meets another's."""
+
+place = Table(
+    "place",
+    metadata,
+    Column("place_id", UUID(as_uuid=True), primary_key=True),
+    _picture_id(),
+    _collection_id(),
+    Column("kind", SmallInteger, nullable=False),  # PlaceKind
+    Column("bucket", Text, nullable=False, server_default=""),
+    Column("key", Text, nullable=False),
+    Column("version_id", Text, nullable=False, server_default=""),
+    Column("location", LargeBinary, nullable=False),  # SHA-256 of kind, bucket and key, which may be long
+    Column("sequencer", Text, nullable=False, server_default=""),
+    Column("current", Boolean, nullable=False, server_default="true"),
+    _time("object_time", optional=True),
+    _time("create_time", now=True),
+    UniqueConstraint("picture_id", "location", "version_id"),
+    Index("place_location_idx", "collection_id", "location"),
+    Index("place_prefix_idx", "collection_id", "kind", "bucket", text("left(key, 256) text_pattern_ops")),
+)
+
+answer = Table(
+    "answer",
+    metadata,
+    Column("answer_id", UUID(as_uuid=True), primary_key=True),
+    _picture_id(),
+    Column("recognizer", Text, nullable=False),
+    Column("model", Text, nullable=False, server_default=""),
+    Column("version", Text, nullable=False, server_default=""),
+    Column("source", SmallInteger, nullable=False),  # AnswerSource
+    Column("outcome", SmallInteger, nullable=False),  # marquee.v1.Outcome
+    Column("cost_micro_usd", BigInteger, nullable=False, server_default="0"),
+    Column("result", LargeBinary, nullable=False),  # marquee.v1.RecognizerResult
+    _time("create_time", now=True),
+    Index("answer_picture_idx", "picture_id", "create_time"),
+)
+"""A trigger refuses changes."""
+
+face = Table(
+    "face",
+    metadata,
+    Column("face_id", UUID(as_uuid=True), primary_key=True),
+    _picture_id(),
+    Column("position", SmallInteger, nullable=False),
+    Column("current", Boolean, nullable=False, server_default="true"),  # not: the last recognition did not find it
+    Column("state", SmallInteger, nullable=False),  # marquee.v1.VerdictState
+    Column("person_id", Text, nullable=False, server_default=""),
+    Column("display_name", Text, nullable=False, server_default=""),
+    Column("score", REAL, nullable=False, server_default="0"),
+    Column("verdict", LargeBinary, nullable=False),  # marquee.v1.Verdict, with the box
+    _time("create_time", now=True),
+    Index("face_picture_idx", "picture_id", "position"),
+)
+
+label = Table(
+    "label",
+    metadata,
+    _picture_id(),
+    Column("moderation", Boolean, nullable=False, server_default="false"),
+    Column("position", SmallInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("score", REAL, nullable=False),
+    Column("content", LargeBinary, nullable=False),  # marquee.v1.Label, or ModerationLabel
+    PrimaryKeyConstraint("picture_id", "moderation", "position"),
+)
+
+text_ = Table(
+    "text",
+    metadata,
+    _picture_id(),
+    Column("position", SmallInteger, nullable=False),
+    Column("content", Text, nullable=False),
+    Column("score", REAL, nullable=False),
+    Column("found", LargeBinary, nullable=False),  # marquee.v1.Text
+    PrimaryKeyConstraint("picture_id", "position"),
+)
+
+category = Table(
+    "category",
+    metadata,
+    Column("category_id", UUID(as_uuid=True), primary_key=True),
+    _collection_id(),
+    Column("name", Text, nullable=False),
+    Column("folded_name", Text, nullable=False),
+    Column("applied", Boolean, nullable=False, server_default="true"),  # whether all pictures follow its rules
+    _time("create_time", now=True),
+    UniqueConstraint("collection_id", "folded_name"),
+)
+
+category_rule = Table(
+    "category_rule",
+    metadata,
+    Column("category_id", UUID(as_uuid=True), ForeignKey("category.category_id", ondelete="CASCADE"), nullable=False),
+    Column("position", SmallInteger, nullable=False),
+    Column("kind", SmallInteger, nullable=False),  # RuleKind
+    Column("value", Text, nullable=False),
+    Column("folded_value", Text, nullable=False),
+    Column("min_score", REAL, nullable=False, server_default="0"),
+    PrimaryKeyConstraint("category_id", "position"),
+)
+
+picture_category = Table(
+    "picture_category",
+    metadata,
+    _picture_id(),
+    Column(
+        "category_id",
+        UUID(as_uuid=True),
+        ForeignKey("category.category_id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    Column("source", SmallInteger, nullable=False),  # CategorySource
+    Column("present", Boolean, nullable=False, server_default="true"),  # not: taken out by hand, against the rules
+    PrimaryKeyConstraint("picture_id", "category_id"),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("event_key", BigInteger, Identity(always=True), primary_key=True),
+    Column("position", BigInteger, unique=True),
+    _collection_id(),
+    Column("picture_id", UUID(as_uuid=True), index=True),  # no foreign key: an event outlives its picture
+    Column("type", Text, nullable=False),
+    Column("caller", Text, nullable=False, server_default=""),
+    Column("data", JSONB, nullable=False, server_default="{}"),
+    _time("create_time", now=True),
+    Index("event_collection_idx", "collection_id", "position"),
+    Index("event_new_idx", "event_key", postgresql_where=text("position IS NULL")),
+)
+"""What happened. Positions are given one transaction after the other, so that readers, who go by them, miss nothing."""
+
+job = Table(
+    "job",
+    metadata,
+    Column("job_id", UUID(as_uuid=True), primary_key=True),
+    _collection_id(),
+    _picture_id(),
+    Column("state", SmallInteger, nullable=False),  # JobState
+    Column("features", ARRAY(SmallInteger), nullable=False, server_default="{}"),
+    Column("recognizers", ARRAY(Text), nullable=False, server_default="{}"),
+    Column("caller", Text, nullable=False, server_default=""),
+    Column("daily_micro_usd", BigInteger),  # what the caller may spend a day
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("failures", Integer, nullable=False, server_default="0"),  # attempts that count against the limit
+    Column("calling", Boolean, nullable=False, server_default="false"),  # whether the gateway was called, and has not
+    Column("repeated_calls", Integer, nullable=False, server_default="0"),  # answered as far as is known
+    Column("lease_token", UUID(as_uuid=True)),
+    _time("lease_time", optional=True),  # until when the worker with the token has it
+    Column("status", LargeBinary, nullable=False, server_default=text("''")),  # google.rpc.Status
+    _time("create_time", now=True),
+    _time("next_attempt_time", optional=True),
+    _time("end_time", optional=True),
+    CheckConstraint("(state = 2) = (lease_token IS NOT NULL)", name="lease"),
+    Index("job_due_idx", "next_attempt_time", postgresql_where=text("state = 1")),
+    Index("job_lease_idx", "lease_time", postgresql_where=text("state = 2")),
+    Index("job_open_key", "picture_id", unique=True, postgresql_where=text("state IN (1, 2)")),
+    Index("job_picture_idx", "picture_id", "create_time"),
+    Index("job_collection_idx", "collection_id", "state", "job_id"),
+)
+
+tombstone = Table(
+    "tombstone",
+    metadata,
+    _collection_id(),
+    Column("digest", LargeBinary, nullable=False),  # HMAC-SHA-256, since a hash alone can be guessed
+    Column("kind", SmallInteger, nullable=False),  # TombstoneKind
+    _time("create_time", now=True),
+    PrimaryKeyConstraint("collection_id", "digest"),
+)
+
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("receipt_id", UUID(as_uuid=True), primary_key=True),
+    _collection_id(),
+    Column("picture_id", UUID(as_uuid=True), nullable=False, index=True),
+    Column("caller", Text, nullable=False, server_default=""),
+    Column("complete", Boolean, nullable=False, server_default="false"),  # not: files are still to be erased
+    Column("content", LargeBinary, nullable=False),  # ErasureReceipt
+    _time("create_time", now=True),
+    Index("receipt_open_idx", "create_time", postgresql_where=text("NOT complete")),
+)
+
+request = Table(
+    "request",
+    metadata,
+    _collection_id(),
+    Column("caller", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),  # SHA-256 of method and request
+    Column("response", LargeBinary),
+    Column("picture_id", UUID(as_uuid=True), index=True),
+    _time("create_time", now=True),
+    PrimaryKeyConstraint("collection_id", "caller", "request_id"),
+    Index("request_age_idx", "create_time"),
+)
+"""Calls that changed something, kept for 24 hours."""
+
+export = Table(
+    "export",
+    metadata,
+    Column("export_id", UUID(as_uuid=True), primary_key=True),
+    _collection_id(),
+    Column("caller", Text, nullable=False, server_default=""),
+    Column("query", LargeBinary, nullable=False, server_default=text("''")),  # PictureQuery
+    Column("picture_count", BigInteger, nullable=False, server_default="0"),
+    _time("create_time", now=True),
+    _time("end_time", optional=True),
+    Index("export_collection_idx", "collection_id", "create_time"),
+)

@@ -1,0 +1,1 @@
+"""Pictures: added, shown, and what happened to them."""

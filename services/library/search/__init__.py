@@ -1,0 +1,1 @@
+"""What pictures are found by, and finding them."""

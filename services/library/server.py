@@ -1,0 +1,81 @@
+"""The library as a server: its parts, begun and ended together."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import grpc
+
+from marquee.library.v1 import library_pb2, library_pb2_grpc
+from services.library.categories.categories import Categories
+from services.library.database.change import Changes
+from services.library.database.database import Database
+from services.library.database.migration import is_current
+from services.library.erasure.erasure import Erasure
+from services.library.erasure.trash import Trash
+from services.library.exchange.export import Export
+from services.library.exchange.imports import Imports
+from services.library.pictures.events import Events
+from services.library.pictures.pictures import Pictures
+from services.library.search.search import Search
+from services.library.servicer import LibraryServicer, Parts
+from services.library.settings import LibrarySettings
+from services.library.store.store import Store
+from services.library.work.jobs import Jobs
+from services.runtime.doors.watch import Watched
+from services.runtime.errors import DependencyUnavailable
+from services.runtime.server.server import Service
+
+LIBRARY_SERVICE = library_pb2.DESCRIPTOR.services_by_name["LibraryService"].full_name
+_RETRY_SECONDS = 1.0
+
+
+class Library(Service):
+    """LibraryService with its workers. Raises Misconfigured for settings that cannot be used."""
+
+    name = "library"
+
+    def __init__(self, settings: LibrarySettings) -> None:
+        self._settings = settings
+        self._url = settings.library_database_url.get_secret_value()
+        self._database = Database(self._url, settings.library_database_connections)
+
+    def register(self, server: grpc.aio.Server) -> Sequence[str]:
+        """Add the service."""
+        servicer = LibraryServicer(self._parts(), self._settings.library_collection)
+        library_pb2_grpc.add_LibraryServiceServicer_to_server(servicer, server)
+        return (LIBRARY_SERVICE,)
+
+    async def load(self) -> None:
+        """Wait for the database and its migrations, then begin to work."""
+        while not await self._is_migrated():  # noqa: ASYNC110 - another process changes it
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    def files(self) -> Iterable[Watched[Any]]:
+        """Return what the connection to the gateway is made of."""
+        return ()
+
+    async def close(self) -> None:
+        """Finish what is being worked on, and close the connections."""
+        await self._database.close()
+
+    def _parts(self) -> Parts:
+        database, settings = self._database, self._settings
+        changes, store = Changes(database), Store(settings.library_store, settings.s3_endpoint_url)
+        return Parts(
+            pictures=Pictures(database, changes, store, settings),
+            search=Search(database),
+            export=Export(database),
+            imports=Imports(database, changes, settings),
+            jobs=Jobs(database, changes),
+            trash=Trash(database, changes, settings),
+            erasure=Erasure(database, changes, store),
+            categories=Categories(database, changes),
+            events=Events(database),
+        )
+
+    async def _is_migrated(self) -> bool:
+        try:
+            return await is_current(self._url)
+        except DependencyUnavailable:
+            return False

@@ -1,0 +1,97 @@
+"""Settings of the library."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, model_validator
+
+from services.runtime.doors.credentials import Tls
+from services.runtime.settings import Settings
+
+
+class LibrarySettings(Settings):
+    """Settings of the library."""
+
+    library_database_url: SecretStr = Field(
+        SecretStr(""),
+        description="URL of the database, `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`: PostgreSQL 16 or newer with "
+        "pgvector. Parameters such as `?ssl=verify-full` are asyncpg's; `?host=/FOLDER` names a folder with a socket.",
+    )
+    library_database_connections: int = Field(
+        16, ge=2, le=200, description="Connections that a replica opens to the database at most."
+    )
+    library_store: str = Field(
+        "",
+        description="Where pictures' files and thumbnails are kept: `file:///FOLDER`, which all replicas share, or "
+        "`s3://BUCKET/PREFIX`.",
+    )
+    s3_endpoint_url: str | None = Field(None, description="URL of an S3-compatible server; unset: Amazon S3.")
+    library_copy_objects: bool = Field(
+        default=False,
+        description="Whether to keep a copy of objects in S3, too. Else only pictures that were sent are kept, and an "
+        "object is read where it is.",
+    )
+    library_collection: str = Field(
+        "pictures",
+        pattern=r"^[A-Za-z0-9_.-]{1,128}$",
+        description="Collection that an empty `collection` stands for.",
+    )
+    library_workers: int = Field(
+        4, ge=0, le=256, description="Pictures that a replica has recognized at a time. 0: it leaves that to others."
+    )
+    library_attempts: int = Field(
+        8,
+        ge=1,
+        le=100,
+        description="Attempts to recognize a picture before it is given up. Those that fail because the gateway is "
+        "away or overloaded do not count.",
+    )
+    library_lease_seconds: float = Field(
+        60,
+        ge=1,
+        le=3600,
+        description="Seconds after which the work of a replica that died is given to another. Replicas that live renew "
+        "in time.",
+    )
+    library_trash_days: int = Field(30, ge=0, le=3650, description="Days after which a picture in the trash is erased.")
+    library_gateway: str = Field("localhost:50051", description="Address of the gateway, host:port.")
+    library_gateway_tls: bool = Field(
+        default=False, description="Whether the gateway speaks TLS; so it is, too, where any of the next four is set."
+    )
+    library_gateway_ca: Path | None = Field(
+        None, description="Path of certificates, PEM, that vouch for the gateway; unset: the public ones."
+    )
+    library_gateway_cert: Path | None = Field(
+        None, description="Path of the library's own certificate chain, PEM, for a gateway that asks for one."
+    )
+    library_gateway_key: Path | None = Field(None, description="Path of its private key, PEM.")
+    library_gateway_server_name: str | None = Field(
+        None, description="Name that the gateway's certificate must have, if not the address's."
+    )
+    library_gateway_token_file: Path | None = Field(
+        None,
+        description="Path of the token with which the library calls the gateway. Its line in the gateway's register "
+        "needs the scopes relay and recognize.",
+    )
+
+    @property
+    def gateway_tls(self) -> Tls | None:
+        """How to reach the gateway by TLS; None: it speaks plaintext. Raises ValueError for a certificate alone."""
+        tls = Tls(
+            ca=self.library_gateway_ca,
+            cert=self.library_gateway_cert,
+            key=self.library_gateway_key,
+            server_name=self.library_gateway_server_name,
+        )
+        return tls if self.library_gateway_tls or tls != Tls() else None
+
+    @property
+    def collection_by_default(self) -> str:
+        """Collection that an empty `collection` stands for."""
+        return self.library_collection
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.library_gateway_cert) != bool(self.library_gateway_key):
+            raise ValueError("library_gateway_cert and library_gateway_key: set both or neither")
+        return self

@@ -1,0 +1,1 @@
+"""The queue of pictures to recognize, and who works on it."""

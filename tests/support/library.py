@@ -1,0 +1,79 @@
+"""A library for tests: PostgreSQL that the run shares, a database of its own, and a gateway of scripted recognizers."""
+
+import asyncio
+import os
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import asyncpg
+import grpc
+
+from local import postgres
+from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
+from services.library.database.migration import migrate
+from services.library.server import Library
+from services.library.settings import LibrarySettings
+from tests.support.servers import served
+
+_TEMPLATE = "library_template"
+_LOCK = 1
+
+
+@contextmanager
+def postgres_server() -> Iterator[Path]:
+    """Yield the folder of a server with a migrated template; the processes of a test run share it."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
+    folder = Path(tempfile.gettempdir(), f"marquee-pg-{run[:12]}")
+    server = postgres.start(folder, delete=True)
+    try:
+        asyncio.run(_make_template(folder))
+        yield folder
+    finally:
+        server.cleanup()
+
+
+async def _make_template(folder: Path) -> None:
+    connection = await asyncpg.connect(postgres.url(folder))
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", _TEMPLATE):
+            await connection.execute("ALTER SYSTEM SET fsync = off")
+            await connection.execute("SELECT pg_reload_conf()")
+            await connection.execute("CREATE DATABASE library_new")
+            await asyncio.to_thread(migrate, postgres.url(folder, "library_new"))
+            await connection.execute(f"ALTER DATABASE library_new RENAME TO {_TEMPLATE}")
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def database(folder: Path) -> AsyncIterator[str]:
+    """Yield the URL of a database of its own, with all tables and nothing in them."""
+    name = f"t{uuid.uuid4().hex}"
+    connection = await asyncpg.connect(postgres.url(folder))
+    try:
+        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+        try:
+            yield postgres.url(folder, name)
+        finally:
+            await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
+async def library(url: str, store: Path | str, gateway: str, **settings: object) -> AsyncIterator[LibraryServiceStub]:
+    """Serve a library in this event loop; yield a client of it."""
+    own = {
+        "library_database_url": url,
+        "library_store": store if isinstance(store, str) else store.as_uri(),
+        "library_gateway": gateway,
+        "library_database_connections": 4,
+        **settings,
+    }
+    service = Library(LibrarySettings(**own))
+    async with served(service) as address, grpc.aio.insecure_channel(address) as channel:
+        yield LibraryServiceStub(channel)
