@@ -64,6 +64,7 @@ ARG SERVICE
 ENV SERVICE=${SERVICE}
 COPY --from=service-packages /opt/packages /opt/packages
 COPY marquee/v1 marquee/v1
+COPY marquee/library marquee/library
 COPY services/__main__.py services/__main__.py
 COPY services/runtime services/runtime
 COPY services/${SERVICE} services/${SERVICE}

@@ -198,7 +198,7 @@ def _default(field: FieldInfo) -> str:
     if field.default is PydanticUndefined:
         return "required"
     default = ",".join(map(str, field.default)) if isinstance(field.default, tuple | frozenset) else field.default
-    return f"`{default}`" if default not in (None, "") else "-"
+    return "-" if default is None or not str(default) else f"`{default}`"
 
 
 def _first_line(kind: type) -> str:

@@ -8,6 +8,7 @@ from ruamel.yaml import YAML
 from helm.numbers import Schema, integer, lenient, number
 from services.gateway.config import BackendConfig, GatewayConfig
 from services.gateway.settings import GatewaySettings
+from services.library.settings import LibrarySettings
 from services.names import RECOGNIZERS, settings_of
 from services.runtime.server.metrics import BUCKETS
 from services.runtime.settings import PREFIX, LeafSettings, ProcessSettings, Settings
@@ -37,7 +38,7 @@ def schema() -> Schema:
             ip=_object(listen={"enum": ["0.0.0.0", "::"]}, familyPolicy={"enum": _POLICIES}, families=_FAMILIES),
             auth=_AUTH,
             tls=_object(secretName=_NAME, issuerRef=_ISSUER),
-            defaults=_object(**_workload(GatewaySettings, WebSettings, *LEAVES.values())),
+            defaults=_object(**_workload(GatewaySettings, WebSettings, LibrarySettings, *LEAVES.values())),
             gateway=_gateway(file["properties"] | {"cache": definitions.pop("CacheConfig")}),
             recognizers=_recognizers(_object(**lenient(entry["properties"]))),
             web=_web(),

@@ -10,7 +10,7 @@ from local import pictures, ports
 from local.models import SvmModel
 from local.supervisor import Part, grpc_serving, tcp_open
 from marquee.channels.local_system import LocalSystem
-from services.names import RECOGNIZERS, SERVICES
+from services.names import RECOGNIZERS
 from services.runtime.doors.settings import DoorSettings, is_loopback, netloc
 from services.runtime.settings import PREFIX, Settings, load_settings
 from services.runtime.storage import files
@@ -31,6 +31,8 @@ _REACHED = {"0.0.0.0": HOST, "::": "localhost"}
 _NO_DOOR = {f"{PREFIX}{name.upper()}": "" for name in DoorSettings.model_fields}
 """Recognizers ask nobody who they are, whatever the environment says: that is for the gateway."""
 _SERVERS = (*RECOGNIZERS, "gateway")
+_OBSERVED = (*_SERVERS, "web")
+"""What has metrics."""
 _PRICED = ("rekognition",)
 """Recognizers whose calls cost money."""
 _VETO = {"recognizer": "keras", "label": "Non-Celebrity"}
@@ -114,11 +116,11 @@ def build(
     the environment's MARQUEE_ variables say whom they answer.
     """
     own = own or Own()
-    free = ports.take(4 + len(_SERVERS) + len(SERVICES))
+    free = ports.take(4 + len(_SERVERS) + len(_OBSERVED))
     s3, aws, tf_serving, *rest = (f"{HOST}:{number}" for number in free)
     servers = dict(zip(_SERVERS, rest, strict=False))
     page, *metrics_addresses = rest[len(_SERVERS) :]
-    metrics = dict(zip((*_SERVERS, "web"), metrics_addresses, strict=True))
+    metrics = dict(zip(_OBSERVED, metrics_addresses, strict=True))
     servers["gateway"] = _outer(servers["gateway"], host, port, None if web_port == GATEWAY_PORT else GATEWAY_PORT)
     page = _outer(page, host, web_port, None if port == WEB_PORT else WEB_PORT)
     pictures.write_demo(state / "pictures")

@@ -8,7 +8,7 @@ from importlib import import_module
 RECOGNIZERS = ("rekognition", "keras", "svm")
 SERVERS = ("gateway", *RECOGNIZERS)
 """The servers of the contract."""
-SERVICES = (*SERVERS, "web")
+SERVICES = (*SERVERS, "web", "library")
 
 
 def settings_of(service: str) -> list[type]:

@@ -10,8 +10,9 @@ from ruamel.yaml import YAML
 from helm import manifests
 from helm.generate import CHART, ROOT
 from marquee import Client, Outcome
-from services.names import RECOGNIZERS, SERVERS, SERVICES
+from services.names import RECOGNIZERS, SERVERS
 from tests.cluster import cluster
+from tests.deploy import charts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.mark.timeout(600)]
 CONTENTS = ROOT / "tests" / "cluster" / "contents.py"
@@ -59,7 +60,9 @@ def test_pods_export_metrics(component: str) -> None:
             assert "\nmarquee_in_flight_bytes" in page.read().decode()
 
 
-@pytest.mark.parametrize(("component", "container"), [*((name, name) for name in SERVICES), ("keras", "serving")])
+@pytest.mark.parametrize(
+    ("component", "container"), [*zip(charts.INSTALLED, charts.INSTALLED, strict=True), ("keras", "serving")]
+)
 def test_images_have_what_runs_and_no_more(component: str, container: str) -> None:
     """No image has a shell, a package manager, a setuid file or forbidden landmarks, and the root is read-only."""
     command = ("exec", "--stdin", f"deployment/marquee-{component}", "--container", container, "--", "python", "-")

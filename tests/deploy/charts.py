@@ -9,8 +9,11 @@ import helm_python
 from helm import manifests
 from helm.generate import CHART
 from services.gateway.config import GatewayConfig, load_config
+from services.names import SERVICES
 
 Object = dict[str, Any]
+INSTALLED = tuple(name for name in SERVICES if name != "library")
+"""The services that the chart installs by default."""
 
 
 def render(values: Object | None = None, release: str = manifests.RELEASE) -> list[Object]:

@@ -8,7 +8,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from helm.generate import ROOT
-from services.names import RECOGNIZERS, SERVERS, SERVICES
+from services.names import RECOGNIZERS, SERVERS
 from tests.deploy import charts
 
 WORKLOADS = sorted(SERVERS)
@@ -27,7 +27,7 @@ def _sorted(objects: Iterable[charts.Object]) -> list[charts.Object]:
     return sorted(objects, key=lambda each: (each["kind"], each["metadata"]["name"]))
 
 
-@pytest.mark.parametrize("component", SERVICES)
+@pytest.mark.parametrize("component", charts.INSTALLED)
 def test_pods_are_restricted(component: str) -> None:
     """Every container meets the Pod Security Standard `restricted`, has a read-only root, and no API token."""
     pod = charts.pod(ALL, f"marquee-{component}")
@@ -54,7 +54,7 @@ def test_probes_check_the_servers_health(component: str) -> None:
     }
 
 
-@pytest.mark.parametrize("component", SERVICES)
+@pytest.mark.parametrize("component", charts.INSTALLED)
 def test_grace_period_is_longer_than_the_drain(component: str) -> None:
     """Kubernetes waits for the drain delay and the drain before it kills the pod."""
     pod = charts.pod(ALL, f"marquee-{component}")
@@ -71,7 +71,7 @@ def test_connections_end_before_their_server_stops(component: str) -> None:
     assert float(environment["MARQUEE_DRAIN_DELAY_SECONDS"]) >= oldest + 5
 
 
-@pytest.mark.parametrize("component", [name for name in SERVICES if name != "keras"])
+@pytest.mark.parametrize("component", [name for name in charts.INSTALLED if name != "keras"])
 def test_no_pod_stops_before_its_successor_is_ready(component: str) -> None:
     """A wrong image or a broken configuration leaves all old pods running, but that of keras, which has the GPU."""
     strategy = charts.one(ALL, "Deployment", f"marquee-{component}")["spec"]["strategy"]
@@ -81,7 +81,7 @@ def test_no_pod_stops_before_its_successor_is_ready(component: str) -> None:
 def test_single_pods_have_no_disruption_budget() -> None:
     """A budget for a single pod would block draining its node, so keras, which has one pod, has no budget."""
     assert charts.names(ALL, "PodDisruptionBudget") == [
-        f"marquee-{name}" for name in sorted(SERVICES) if name != "keras"
+        f"marquee-{name}" for name in sorted(charts.INSTALLED) if name != "keras"
     ]
     budget = charts.one(ALL, "PodDisruptionBudget", "marquee-svm")
     assert budget["spec"]["maxUnavailable"] == 1

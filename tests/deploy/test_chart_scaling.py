@@ -5,7 +5,6 @@ Rendering alone looks nothing up: what the chart makes of pods that run is in te
 
 import pytest
 
-from services.names import SERVICES
 from tests.deploy import charts
 
 pytestmark = pytest.mark.slow
@@ -46,7 +45,7 @@ def test_pods_that_share_gpus_make_room(keras: charts.Object, strategy: charts.O
 def test_autoscaled_deployments_state_no_number(kind: str) -> None:
     """Without a look at the cluster, as in Argo CD, the number is left to the autoscaler."""
     objects = charts.render({"defaults": {"autoscaling": {"type": kind}}})
-    for name in SERVICES:
+    for name in charts.INSTALLED:
         deployment = charts.one(objects, "Deployment", f"marquee-{name}")
         assert "replicas" not in deployment["spec"]
         assert "annotations" not in deployment["metadata"]

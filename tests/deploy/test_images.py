@@ -25,6 +25,7 @@ def test_a_services_image_has_only_what_it_needs() -> None:
     assert copies == [
         ("service-packages", "/opt/packages"),
         ("", "marquee/v1"),
+        ("", "marquee/library"),
         ("", "services/__main__.py"),
         ("", "services/runtime"),
         ("", "services/${SERVICE}"),

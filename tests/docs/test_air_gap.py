@@ -10,6 +10,7 @@ import pytest
 from deploy import release
 from helm import manifests
 from helm.generate import CHART, ROOT
+from tests.deploy import charts
 from tests.support.pages import add_program, blocks, terminal
 
 pytestmark = pytest.mark.slow
@@ -44,7 +45,7 @@ def test_the_chart_asks_for_what_was_pushed(calls: list[list[str]], serving: dic
     assert f"images.registry={_MIRROR}" in install
     values = {"images": {"registry": _MIRROR}, "recognizers": {"keras": {"serving": serving}}}
     wanted = manifests.images(manifests.objects(manifests.render(CHART, values)))
-    assert len(wanted) == len(release.SERVICES) + 1
+    assert len(wanted) == len(charts.INSTALLED) + 1
     assert wanted <= pushed
 
 
