@@ -12,6 +12,7 @@ from services.library.database.change import Changes
 from services.library.database.database import Database
 from services.library.database.migration import is_current
 from services.library.erasure.erasure import Erasure
+from services.library.erasure.tombstones import Tombstones
 from services.library.erasure.trash import Trash
 from services.library.exchange.export import Export
 from services.library.exchange.imports import Imports
@@ -39,6 +40,7 @@ class Library(Service):
         self._settings = settings
         self._url = settings.library_database_url.get_secret_value()
         self._database = Database(self._url, settings.library_database_connections)
+        self._tombstones = Tombstones(settings.library_tombstone_key_file)
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add the service."""
@@ -52,8 +54,8 @@ class Library(Service):
             await asyncio.sleep(_RETRY_SECONDS)
 
     def files(self) -> Iterable[Watched[Any]]:
-        """Return what the connection to the gateway is made of."""
-        return ()
+        """Return what the connection to the gateway is made of, and the keys of tombstones."""
+        return self._tombstones.files()
 
     async def close(self) -> None:
         """Finish what is being worked on, and close the connections."""
@@ -63,13 +65,13 @@ class Library(Service):
         database, settings = self._database, self._settings
         changes, store = Changes(database), Store(settings.library_store, settings.s3_endpoint_url)
         return Parts(
-            pictures=Pictures(database, changes, store, settings),
+            pictures=Pictures(database, changes, store, settings, self._tombstones),
             search=Search(database),
             export=Export(database),
-            imports=Imports(database, changes, settings),
+            imports=Imports(database, changes, settings, self._tombstones),
             jobs=Jobs(database, changes),
             trash=Trash(database, changes, settings),
-            erasure=Erasure(database, changes, store),
+            erasure=Erasure(database, changes, store, self._tombstones),
             categories=Categories(database, changes),
             events=Events(database),
         )

@@ -54,6 +54,13 @@ class LibrarySettings(Settings):
         "in time.",
     )
     library_trash_days: int = Field(30, ge=0, le=3650, description="Days after which a picture in the trash is erased.")
+    library_tombstone_key_file: Path | None = Field(
+        None,
+        description="Path of the keys of the tombstones by which erased pictures are known again, a line each of 32 "
+        "characters or more: the first one makes new tombstones, all find old ones. Replicas share it. Unset: a random "
+        "one that the database keeps, so that who has a copy of the database can tell whether a picture that they have "
+        "was erased.",
+    )
     library_gateway: str = Field("localhost:50051", description="Address of the gateway, host:port.")
     library_gateway_tls: bool = Field(
         default=False, description="Whether the gateway speaks TLS; so it is, too, where any of the next four is set."

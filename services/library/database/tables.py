@@ -84,12 +84,8 @@ class TombstoneKind(IntEnum):
     """An object with its version."""
 
 
-def _now() -> Any:
-    return func.now()
-
-
 def _time(name: str, *, optional: bool = False, now: bool = False) -> Column[Any]:
-    return Column(name, DateTime(timezone=True), nullable=optional, server_default=_now() if now else None)
+    return Column(name, DateTime(timezone=True), nullable=optional, server_default=func.now() if now else None)
 
 
 def _picture_id(*, primary: bool = False, index: bool = False) -> Column[Any]:
@@ -350,9 +346,14 @@ tombstone = Table(
     _collection_id(),
     Column("digest", LargeBinary, nullable=False),  # HMAC-SHA-256, since a hash alone can be guessed
     Column("kind", SmallInteger, nullable=False),  # TombstoneKind
+    Column("sequencer", Text, nullable=False, server_default=""),  # of a place: later ones are of other content
     _time("create_time", now=True),
     PrimaryKeyConstraint("collection_id", "digest"),
 )
+
+_key = Column("key", LargeBinary, primary_key=True)
+tombstone_key = Table("tombstone_key", metadata, _key, _time("create_time", now=True))
+"""The random key that a migration makes, for a library to which none is given in a file."""
 
 receipt = Table(
     "receipt",

@@ -12,6 +12,7 @@ from prometheus_client import Counter
 
 logger = structlog.get_logger()
 T = TypeVar("T")
+MIN_KEY_CHARACTERS = 32
 _SECONDS = 2.0
 _reloads = Counter(
     "marquee_reloads", "Total reloads of changed files, by what they hold and outcome.", ("what", "outcome")
@@ -70,6 +71,14 @@ class Watched(Generic[T]):
         return tuple(map(_digest, self._paths))
 
 
+def watched_keys(what: str, path: Path) -> Watched[tuple[str, ...]]:
+    """Return the keys in a file, a line each, of which the first makes what all are believed of.
+
+    Raises ValueError and OSError.
+    """
+    return Watched(what, [path], lambda: _read_keys(path))
+
+
 async def watch(files: Callable[[], Iterable[Watched[Any]]], wake: asyncio.Event) -> None:
     """Refresh the files of the moment every 2 s, and at once when `wake` is set, until cancelled."""
     while True:
@@ -78,6 +87,13 @@ async def watch(files: Callable[[], Iterable[Watched[Any]]], wake: asyncio.Event
         wake.clear()
         for file in tuple(files()):
             await file.refresh()
+
+
+def _read_keys(path: Path) -> tuple[str, ...]:
+    keys = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+    if not keys or any(len(key) < MIN_KEY_CHARACTERS for key in keys):
+        raise ValueError(f"{path} has to hold keys of {MIN_KEY_CHARACTERS} characters or more, a line each.")
+    return keys
 
 
 def _digest(path: Path) -> bytes:

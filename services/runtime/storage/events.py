@@ -39,6 +39,15 @@ def created_objects(event: Any) -> list[S3Url]:
         raise ValueError(f"This is no event of S3: {detail}; {_FORMS}.") from None
 
 
+def is_later(sequencer: str, than: str) -> bool:
+    """Return whether the event with this sequencer befell its key after the other one; an empty one is the earliest.
+
+    They are hexadecimal numbers whose ends are cut off, so the shorter one is filled with zeros.
+    """
+    length = max(len(sequencer), len(than))
+    return sequencer.upper().ljust(length, "0") > than.upper().ljust(length, "0")
+
+
 def _objects(event: Any) -> Iterator[S3Url]:
     if not isinstance(event, Mapping):
         raise ValueError("it is no JSON object")  # noqa: TRY004 - as all that is wrong with an event

@@ -4,16 +4,14 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from itsdangerous import BadData, URLSafeSerializer
 from starlette.requests import cookie_parser
 
-from services.runtime.doors.watch import Watched
+from services.runtime.doors.watch import MIN_KEY_CHARACTERS, Watched, watched_keys
 from services.web.settings import WebSettings
 
-_MIN_KEY_CHARACTERS = 32
 _RANDOM_BYTES = 16
 _MAX_COOKIE_BYTES = 3800
 """Browsers drop cookies of more than 4096 bytes, name and attributes included."""
@@ -47,8 +45,8 @@ class Sessions:
 
     def __init__(self, settings: WebSettings, clock: Callable[[], float] = time.time) -> None:
         path = settings.web_session_key_file
-        self._keys = Watched("session keys", [path], lambda: _read_keys(path)) if path else None
-        self._own = (secrets.token_urlsafe(_MIN_KEY_CHARACTERS),)
+        self._keys = watched_keys("session keys", path) if path else None
+        self._own = (secrets.token_urlsafe(MIN_KEY_CHARACTERS),)
         self._seconds = settings.web_session_hours * 3600
         self._name = f"marquee-{settings.web_port}"
         self._clock = clock
@@ -111,14 +109,6 @@ class Sessions:
         if len(self._ended) > _MAX_ENDED:
             alive = [(name, until) for name, until in self._ended.items() if until > now]
             self._ended = dict(alive[-_MAX_ENDED // 2 :])
-
-
-def _read_keys(path: Path) -> tuple[str, ...]:
-    """Return the keys, the one that signs first. Raises ValueError and OSError."""
-    keys = tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
-    if not keys or any(len(key) < _MIN_KEY_CHARACTERS for key in keys):
-        raise ValueError(f"{path} has to hold keys of {_MIN_KEY_CHARACTERS} characters or more, a line each.")
-    return keys
 
 
 def _random() -> str:

@@ -156,10 +156,20 @@ CREATE TABLE tombstone (
     collection_id INTEGER NOT NULL,
     digest BYTEA NOT NULL,
     kind SMALLINT NOT NULL,
+    sequencer TEXT DEFAULT '' NOT NULL,
     create_time TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT tombstone_pkey PRIMARY KEY (collection_id, digest),
     CONSTRAINT tombstone_collection_id_fkey FOREIGN KEY(collection_id) REFERENCES collection (collection_id)
 );
+
+CREATE TABLE tombstone_key (
+    key BYTEA NOT NULL,
+    create_time TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
+    CONSTRAINT tombstone_key_pkey PRIMARY KEY (key)
+);
+
+INSERT INTO tombstone_key (key)
+VALUES (decode(replace(concat(gen_random_uuid(), gen_random_uuid(), gen_random_uuid()), '-', ''), 'hex'));
 
 CREATE TABLE answer (
     answer_id UUID NOT NULL,

@@ -1,0 +1,98 @@
+"""Tombstones: keyed hashes of what was erased, by which it is known when it comes again."""
+
+import hmac
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from marquee.v1 import recognizer_pb2
+from services.library.database.tables import TombstoneKind, tombstone, tombstone_key
+from services.runtime.doors.watch import Watched, watched_keys
+from services.runtime.errors import PictureErased
+from services.runtime.storage.events import is_later
+
+
+class Trace(NamedTuple):
+    """What a picture is known by: its bytes, or where they were."""
+
+    kind: TombstoneKind
+    value: bytes
+    sequencer: str = ""
+
+
+def traces(
+    sha256: bytes | None = None, s3_object: recognizer_pb2.S3Object | None = None, sequencer: str = ""
+) -> Iterator[Trace]:
+    """Yield what a picture with these bytes, at this place, is known by."""
+    if sha256:
+        yield Trace(TombstoneKind.CONTENT, sha256)
+    if s3_object is not None and s3_object.bucket:
+        names = (s3_object.bucket, s3_object.key, s3_object.version_id)
+        yield Trace(TombstoneKind.PLACE, "\0".join(names).encode(), sequencer)
+
+
+class Tombstones:
+    """Those of all collections. Raises ValueError and OSError for a file of keys that cannot be used."""
+
+    def __init__(self, key_file: Path | None = None) -> None:
+        self._keys = watched_keys("tombstone keys", key_file) if key_file else None
+        self._kept: tuple[bytes, ...] = ()
+
+    def files(self) -> Sequence[Watched[Any]]:
+        """Return what to read again when it changes."""
+        return () if self._keys is None else (self._keys,)
+
+    async def check(
+        self,
+        connection: AsyncConnection,
+        collection_id: int,
+        *,
+        sha256: bytes | None = None,
+        s3_object: recognizer_pb2.S3Object | None = None,
+        sequencer: str = "",
+    ) -> None:
+        """Raise PictureErased if the collection had these bytes, or this object, and is not to have it again.
+
+        Whoever adds a picture calls this last, once its rows are inserted: an erasure beside it has then ended, and is
+        seen. An object without a version is another one if its event's sequencer is later than all that were known.
+        """
+        values = {
+            digest: trace
+            for trace in traces(sha256, s3_object, sequencer)
+            for digest in await self._digests(connection, collection_id, trace)
+        }
+        found = select(tombstone.c.digest, tombstone.c.sequencer).where(
+            tombstone.c.collection_id == collection_id, tombstone.c.digest.in_(values)
+        )
+        for row in await connection.execute(found) if values else ():
+            trace = values[bytes(row.digest)]
+            if not (trace.sequencer and row.sequencer and is_later(trace.sequencer, row.sequencer)):
+                raise PictureErased("This picture was erased, and is not to be added again.")
+
+    async def bury(self, connection: AsyncConnection, collection_id: int, found: Iterable[Trace]) -> int:
+        """Have the collection refuse all of this from now on; return how many tombstones that makes."""
+        digests = {(await self._digests(connection, collection_id, trace))[0]: trace for trace in found}
+        if not digests:
+            return 0
+        rows = [
+            {"collection_id": collection_id, "digest": digest, "kind": trace.kind, "sequencer": trace.sequencer}
+            for digest, trace in digests.items()
+        ]
+        new = insert(tombstone).values(rows)
+        later = {"sequencer": func.greatest(tombstone.c.sequencer, new.excluded.sequencer)}
+        key = (tombstone.c.collection_id, tombstone.c.digest)
+        await connection.execute(new.on_conflict_do_update(index_elements=key, set_=later))
+        return len(rows)
+
+    async def _digests(self, connection: AsyncConnection, collection_id: int, trace: Trace) -> list[bytes]:
+        """Return the trace's digest by each key, by that of new tombstones first."""
+        if not self._kept:
+            kept = await connection.execute(select(tombstone_key.c.key).order_by(tombstone_key.c.create_time.desc()))
+            self._kept = tuple(bytes(key) for key in kept.scalars())
+        given = () if self._keys is None else tuple(key.encode() for key in self._keys.value)
+        message = b"%d\0%d\0%b" % (collection_id, trace.kind, trace.value)
+        return [hmac.digest(key, message, "sha256") for key in (*given, *self._kept)]
