@@ -1,16 +1,13 @@
 """Client of a Marquee server for asyncio."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from functools import cached_property
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Unpack
 
-import grpc
-from google.protobuf.message import Message
-
-from marquee.channels.connection import DEFAULT_TIMEOUT, Connection, ConnectionOptions, check_timeout
-from marquee.channels.failure import parsed
+from marquee.channels.calls import AsyncCalls
+from marquee.channels.connection import DEFAULT_TIMEOUT, Connection, ConnectionOptions
 from marquee.client import join_face_pages, join_pages, join_parts, listed, next_page_token
 from marquee.enrollment import Enrollment, FaceId, FaceRemoval, FacesResult, PeopleResult, Removal
 from marquee.errors import check_enrolled
@@ -40,15 +37,11 @@ if TYPE_CHECKING:  # exist in the .pyi alone
     from marquee.v1.recognizer_pb2_grpc import RecognizerServiceAsyncStub
 
 
-M = TypeVar("M", bound=Message)
-
-
-class AsyncClient:
+class AsyncClient(AsyncCalls):
     """Client for asyncio; see Client, whose methods it has."""
 
     def __init__(self, address: str | None = None, **options: Unpack[ConnectionOptions]) -> None:
-        self._connection = Connection(address, **options)
-        self.address = self._connection.address.text
+        super().__init__(Connection(address, **options))
 
     async def recognize(
         self, source: Source, *, timeout: float | None = DEFAULT_TIMEOUT, **options: Unpack[CallOptions]
@@ -63,17 +56,11 @@ class AsyncClient:
     ) -> AsyncIterator[Recognition]:
         """Yield the recognition so far each time a recognizer has responded; see Client.stream."""
         picture, request = Picture(source), await _request(source, **options)
-        metadata = await self._metadata()
-        call = self._recognition.StreamRecognizeImage(request, timeout=check_timeout(timeout), metadata=metadata)
         response = pb.RecognizeImageResponse()
-        try:
-            async for part in call:
-                response = join_parts(response, parsed(part))
+        async with aclosing(self._parts(self._recognition.StreamRecognizeImage, request, timeout)) as parts:
+            async for part in parts:
+                response = join_parts(response, part)
                 yield read(Recognition, response, picture=picture)
-        except grpc.RpcError as error:
-            raise await asyncio.to_thread(self._connection.error_of, error, request.request_id) from error
-        finally:
-            call.cancel()
 
     async def recognizers(self, *, timeout: float | None = DEFAULT_TIMEOUT) -> Listing[Recognizer]:
         """Return the recognizers behind the server, in the order in which they are called."""
@@ -129,35 +116,6 @@ class AsyncClient:
             pages.append(await self._call(self._enrollment.ListPeople, request, timeout))
             request.page_token = next_page_token(request, pages[-1])
         return join_pages(pages)
-
-    async def close(self) -> None:
-        """Close the connection and cancel running calls."""
-        await self._channel.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def _call(self, method: Callable[..., Awaitable[M]], request: Any, timeout: float | None) -> M:
-        """Return the response; see Client._call. What may block does so in a thread."""
-        metadata = await self._metadata()
-        try:
-            return parsed(await method(request, timeout=check_timeout(timeout), metadata=metadata))
-        except grpc.RpcError as error:
-            request_id = getattr(request, "request_id", "")
-            raise await asyncio.to_thread(self._connection.error_of, error, request_id) from error
-
-    async def _metadata(self) -> tuple[tuple[str, str], ...]:
-        connection = self._connection
-        return connection.metadata() if connection.is_constant else await asyncio.to_thread(connection.metadata)
-
-    @cached_property
-    def _channel(self) -> grpc.aio.Channel:
-        return self._connection.open_aio()
 
     @cached_property
     def _recognition(self) -> "RecognizerServiceAsyncStub":

@@ -1,14 +1,12 @@
 """Client of a Marquee server: the gateway, or a single recognizer."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Unpack
 
-import grpc
-from google.protobuf.message import Message
-
-from marquee.channels.connection import DEFAULT_TIMEOUT, Connection, ConnectionOptions, check_timeout
+from marquee.channels.calls import Calls
+from marquee.channels.connection import DEFAULT_TIMEOUT, Connection, ConnectionOptions
 from marquee.enrollment import Enrollment, FaceId, FaceRemoval, FacesResult, PeopleResult, Removal
 from marquee.errors import InternalError, check_enrolled
 from marquee.records import Listing, read
@@ -32,10 +30,8 @@ from marquee.v1.enrollment_pb2 import ListFacesRequest, ListFacesResponse, ListP
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 
-M = TypeVar("M", bound=Message)
 
-
-class Client:
+class Client(Calls):
     """A connection to the server at "https://host" (TLS, port 443 unless given) or "host:port". Threads may share it.
 
     Default address: MARQUEE_ADDRESS in the environment, else localhost:50051. "host:port" is plaintext
@@ -46,9 +42,7 @@ class Client:
     """
 
     def __init__(self, address: str | None = None, **options: Unpack[ConnectionOptions]) -> None:
-        self._connection = Connection(address, **options)
-        self.address = self._connection.address.text
-        self._channel = self._connection.open()
+        super().__init__(Connection(address, **options))
         self._recognition = RecognizerServiceStub(self._channel)
         self._enrollment = EnrollmentServiceStub(self._channel)
 
@@ -134,39 +128,14 @@ class Client:
             request.page_token = next_page_token(request, pages[-1])
         return join_pages(pages)
 
-    def close(self) -> None:
-        """Close the connection and cancel running calls."""
-        self._channel.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _stream(
         self, request: pb.RecognizeImageRequest, picture: Picture, timeout: float | None
     ) -> Iterator[Recognition]:
-        metadata = self._connection.metadata()
-        call = self._recognition.StreamRecognizeImage(request, timeout=check_timeout(timeout), metadata=metadata)
         response = pb.RecognizeImageResponse()
-        try:
-            for part in call:
+        with closing(self._parts(self._recognition.StreamRecognizeImage, request, timeout)) as parts:
+            for part in parts:
                 response = join_parts(response, part)
                 yield read(Recognition, response, picture=picture)
-        except grpc.RpcError as error:
-            raise self._connection.error_of(error, request.request_id) from error
-        finally:
-            call.cancel()
-
-    def _call(self, method: Callable[..., M], request: Any, timeout: float | None) -> M:
-        """Return the response. Raises MarqueeError for gRPC's errors, and what the token's source raises."""
-        try:
-            return method(request, timeout=check_timeout(timeout), metadata=self._connection.metadata())
-        except grpc.RpcError as error:
-            raise self._connection.error_of(error, getattr(request, "request_id", "")) from error
 
 
 def listed(response: pb.ListRecognizersResponse) -> Listing[Recognizer]:

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias, TypeVar, cast, get_args, get_origin, get_type
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import DecodeError, Message
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
@@ -214,6 +215,8 @@ def _field(hint: Any, field: Any) -> _Read:
     if get_origin(hint) is tuple:
         convert = _value(kinds[0], field)
         return (lambda message: tuple(map(convert, get(message)))) if convert else (lambda message: tuple(get(message)))
+    if get_origin(hint) is Mapping and field.message_type.GetOptions().map_entry:
+        return lambda message: dict(get(message))
     if NoneType not in kinds:
         return _converted(get, _value(hint, field))
     present = _converted(get, _value(kinds[0], field))
@@ -240,10 +243,31 @@ def _message(hint: Any, descriptor: Any) -> _Read:
             return lambda message: message.ToNanoseconds() / 1e9
         case Timestamp.DESCRIPTOR.full_name:
             return _time
+        case Struct.DESCRIPTOR.full_name:
+            return _struct
         case status_pb2.Status.DESCRIPTOR.full_name:
             return read_status
         case _:
             return _reader(hint, descriptor)
+
+
+def _struct(message: Struct) -> dict[str, Any]:
+    return {name: _struct_value(value) for name, value in message.fields.items()}
+
+
+def _struct_value(value: Any) -> Any:
+    match value.WhichOneof("kind"):
+        case "struct_value":
+            return _struct(value.struct_value)
+        case "list_value":
+            return [_struct_value(item) for item in value.list_value.values]
+        case "number_value":
+            number = value.number_value
+            return int(number) if number.is_integer() else number if math.isfinite(number) else None
+        case "null_value" | None:
+            return None
+        case kind:
+            return getattr(value, kind)
 
 
 def _rounded(value: float) -> float:

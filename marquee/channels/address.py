@@ -5,12 +5,11 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from marquee.errors import InvalidAddress
 
-_PORT = 50051
 _TLS_PORT = 443
-_DEFAULT = f"localhost:{_PORT}"
 _SOCKET = re.compile(r"unix:(?!//[^/])[^\0]{1,100}|unix-abstract:[^\0]{1,100}")
 _SCHEME = re.compile(r"dns:(//([0-9.]*|\[[0-9a-f:]*\])(:[0-9]+)?/)?|ipv4:|ipv6:|unix:|unix-abstract:")
 """Of gRPC's targets; that of DNS may name a server."""
@@ -35,6 +34,31 @@ _FAULTS = (
 """Pattern of the whole address → what is wrong; the first that fits."""
 
 
+class Role(NamedTuple):
+    """What a client calls a server for, and so where it looks for one."""
+
+    variable: str
+    """Environment variable with the address."""
+    port: int
+    """Of a server on this machine, if nobody names one."""
+    other: str
+    """What to call instead of a server that does not support a call."""
+
+    @property
+    def default(self) -> str:
+        """The variable's current value, else this machine."""
+        return os.environ.get(self.variable) or self.local
+
+    @property
+    def local(self) -> str:
+        """The address on this machine."""
+        return f"localhost:{self.port}"
+
+
+RECOGNITION = Role("MARQUEE_ADDRESS", 50051, "another one, such as the gateway")
+LIBRARY = Role("MARQUEE_LIBRARY_ADDRESS", 50052, "the library, which is a server of its own beside the gateway")
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where a server is."""
@@ -45,6 +69,7 @@ class Address:
     """As gRPC takes it."""
     is_tls: bool
     """Whether it says that the connection is TLS: https://."""
+    role: Role = RECOGNITION
 
     @property
     def is_socket(self) -> bool:
@@ -71,19 +96,14 @@ class Address:
         return tuple((host.strip("[]"), int(port)) for host, _, port in (one.rpartition(":") for one in several))
 
 
-def default_address() -> str:
-    """Return the current MARQUEE_ADDRESS, else localhost:50051."""
-    return os.environ.get("MARQUEE_ADDRESS") or _DEFAULT
-
-
-def parse_address(text: str) -> Address:
+def parse_address(text: str, role: Role = RECOGNITION) -> Address:
     """Return the address that the text names. Raises InvalidAddress, which says what to write."""
     if _TLS_SCHEME.match(text):
-        return _parse_url(text)
+        return _parse_url(text, role)
     if _is_target(text):
-        return Address(text, text, is_tls=False)
+        return Address(text, text, is_tls=False, role=role)
     target = _SCHEME.sub("", text, count=1)
-    raise _invalid(text, target, f"HOST:PORT, such as {_suggestion(target, _PORT)}")
+    raise _invalid(text, target, f"HOST:PORT, such as {_suggestion(target, role.port)}")
 
 
 def is_host(text: str) -> bool:
@@ -91,11 +111,11 @@ def is_host(text: str) -> bool:
     return _ip_version(text) == "ipv6" or (_is_host_and_port(f"{text}:1") and not text.startswith("["))
 
 
-def _parse_url(text: str) -> Address:
+def _parse_url(text: str, role: Role) -> Address:
     rest = _TLS_SCHEME.sub("", text, count=1).removesuffix("/")
     for target in (rest, f"{rest}:{_TLS_PORT}"):
         if _is_host_and_port(target):
-            return Address(text, target, is_tls=True)
+            return Address(text, target, is_tls=True, role=role)
     suggestion = _suggestion(rest, _TLS_PORT).removesuffix(f":{_TLS_PORT}")
     raise _invalid(text, rest, f"https://HOST:PORT, such as https://{suggestion}")
 

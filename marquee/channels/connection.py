@@ -7,7 +7,7 @@ from typing import TypedDict
 import grpc
 
 from marquee.channels import failure
-from marquee.channels.address import default_address, parse_address
+from marquee.channels.address import RECOGNITION, Role, parse_address
 from marquee.channels.credentials import Cert, StrPath, Tls, Token, authorization, check_metadata, tls_of, token_of
 from marquee.channels.proxy import proxy_of
 from marquee.errors import InvalidCredentials, InvalidRequest, MarqueeError
@@ -60,6 +60,7 @@ class Connection:
         self,
         address: str | None = None,
         *,
+        role: Role = RECOGNITION,
         tls: bool = False,
         token: Token | None = None,
         ca: StrPath | None = None,
@@ -68,7 +69,7 @@ class Connection:
         server_name: str | None = None,
         batch: bool = False,
     ) -> None:
-        self.address = parse_address(address or default_address())
+        self.address = parse_address(address or role.default, role)
         self._tls = tls_of(ca, cert, server_name, required=tls or self.address.is_tls)
         self._token = token_of(token)
         self._metadata = (*check_metadata(metadata or {}), *(_BATCH if batch else ()))

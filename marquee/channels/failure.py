@@ -19,7 +19,7 @@ from marquee.records import Status, read_status
 M = TypeVar("M", bound=Message)
 _DETAILS_KEY = "grpc-status-details-bin"
 _HINTS = (
-    (r"errors resolving|DNS resolution failed", "Cannot find the host of {}: check the name, or set MARQUEE_ADDRESS."),
+    (r"errors resolving|DNS resolution failed", "Cannot find the host of {}: check the name, or set {variable}."),
     (
         r"http2 header with status: 50[234]",
         "What answers at {} is a proxy that does not reach Marquee: try again, or see to the server behind it.",
@@ -36,7 +36,7 @@ _HINTS = (
         r"last error.*(Socket closed|reset by peer)",
         "The server at {} closes the connection: perhaps it is not Marquee, or wants TLS: https://…",
     ),
-    (r"last error", "Cannot connect to {}: start a server with `make demo`, or set MARQUEE_ADDRESS."),
+    (r"last error", "Cannot connect to {}: start a server with `make demo`, or set {variable}."),
     (r"", "Lost the connection to {}."),
 )
 """Pattern of gRPC's text → what to tell and to do; the first that fits."""
@@ -90,7 +90,7 @@ def _from_grpc(error: grpc.RpcError, address: Address, tls: Tls | None, request_
     if code == "UNIMPLEMENTED":
         details = (
             f"The server at {address.text} does not support this call: perhaps it is not Marquee, or too old. "
-            f"Use another one, such as the gateway.{_through(address)} ({details})"
+            f"Use {address.role.other}.{_through(address)} ({details})"
         )
     return errors.error_of(Status(code, details), request_id)
 
@@ -105,7 +105,8 @@ def _fault(address: Address, tls: Tls | None, details: str) -> Fault | None:
 def _unreachable(address: Address, details: str) -> str:
     if through := _through(address):
         return f"There is no connection to {address.text}.{through}"
-    return next(hint for pattern, hint in _HINTS if re.search(pattern, details)).format(address.text)
+    hint = next(hint for pattern, hint in _HINTS if re.search(pattern, details))
+    return hint.format(address.text, variable=address.role.variable)
 
 
 def _through(address: Address) -> str:

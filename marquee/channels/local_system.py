@@ -35,6 +35,8 @@ class LocalSystem:
     """The caller's, as the system was told at its start; empty: none."""
     asks: bool = False
     """Whether the gateway asks callers who they are."""
+    library: str = ""
+    """The library's address, which is called as the gateway is; empty: there is none."""
     exports: Mapping[str, str] = field(default_factory=dict)
     """Environment variables with which other programs reach it and its stand-ins for AWS."""
 
