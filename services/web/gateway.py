@@ -13,8 +13,8 @@ from structlog.contextvars import get_contextvars
 
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 from services.runtime import status
-from services.runtime.doors.caller import RELAY_BUDGET_KEY, RELAY_KEY, Caller
-from services.runtime.doors.credentials import channel_options, watched_proof, watched_token
+from services.runtime.doors.caller import Caller
+from services.runtime.doors.credentials import Connection
 from services.runtime.doors.door import without_spending
 from services.runtime.doors.watch import Watched
 from services.runtime.errors import DependencyUnavailable, DomainError, ImageTooLarge, InvalidAnswer, OutOfTime
@@ -44,28 +44,18 @@ logger = structlog.get_logger()
 
 
 class Gateway:
-    """The gateway. Made inside the event loop. Raises ValueError and OSError for files that cannot be used."""
+    """The gateway. Raises ValueError and OSError for files that cannot be used."""
 
     def __init__(self, settings: WebSettings) -> None:
-        self._target = settings.web_gateway
-        self._tls = settings.gateway_tls
-        self._proof = watched_proof(self._tls) if self._tls else None
-        path = settings.web_gateway_token_file
-        self._token = watched_token(path) if path else None
-        self._open()
+        self._connection = Connection(settings.web_gateway, settings.gateway_tls, settings.web_gateway_token_file)
 
     def files(self) -> Sequence[Watched[Any]]:
         """Return what to read again when it changes."""
-        return tuple(file for file in (self._proof, self._token) if file is not None)
+        return self._connection.files()
 
     def relaying(self, caller: Caller) -> Metadata:
         """Return metadata with which the page calls for a visitor; none if it has nothing to show who it is."""
-        own = () if self._token is None else (("authorization", f"Bearer {self._token.value}"),)
-        if not own and not (self._tls and self._tls.cert):
-            return ()
-        budget = caller.daily_micro_usd
-        limit = () if budget is None else ((RELAY_BUDGET_KEY, str(budget)),)
-        return (*own, (RELAY_KEY, caller.name), *limit)
+        return self._connection.relaying(caller.name, caller.daily_micro_usd)
 
     async def call(self, method: MethodDescriptor, request: Message, timeout: float | None = None) -> Any:
         """Return the response of a unary method, called for the current visitor.
@@ -74,7 +64,7 @@ class Gateway:
         may not do.
         """
         with _calling(method, request) as metadata:
-            call: Any = self._connected().unary_unary(path_of(method), _serialize, _response(method))
+            call: Any = self._connection.channel().unary_unary(path_of(method), _serialize, _response(method))
             response = await call(request, metadata=metadata, timeout=_bounded(timeout))
         caller = visit.current().caller
         return without_spending(response, caller) if method is LIST and caller is not None else response
@@ -87,7 +77,7 @@ class Gateway:
         Parameters and errors are those of `call`.
         """
         with _calling(method, request) as metadata:
-            start: Any = self._connected().unary_stream(path_of(method), _serialize, _response(method))
+            start: Any = self._connection.channel().unary_stream(path_of(method), _serialize, _response(method))
             call = start(request, metadata=metadata, timeout=_bounded(timeout))
             try:
                 async for response in call:
@@ -97,22 +87,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Close the connection; calls that are running are cancelled."""
-        await self._channel.close()
-
-    def _connected(self) -> grpc.aio.Channel:
-        """Return the channel, a new one if the certificates have changed. The old one ends with its calls."""
-        if self._proof is not None and self._proof.value is not self._opened_with:
-            self._open()
-        return self._channel
-
-    def _open(self) -> None:
-        self._opened_with = self._proof.value if self._proof else None
-        options = [("grpc.lb_policy_name", "round_robin"), *channel_options(self._tls)]
-        self._channel = (
-            grpc.aio.secure_channel(self._target, self._opened_with.credentials, options=options)
-            if self._opened_with
-            else grpc.aio.insecure_channel(self._target, options=options)
-        )
+        await self._connection.close()
 
 
 def path_of(method: MethodDescriptor) -> str:

@@ -1,7 +1,8 @@
 """Connections to the database, and what its failures mean."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import asyncpg
 from sqlalchemy import select
@@ -10,12 +11,14 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import NullPool
 
 from services.library.database.tables import collection
 from services.runtime.errors import DependencyUnavailable, Misconfigured
 
 _WAIT_SECONDS = 5.0
 """For a connection of the pool, or a new one."""
+_NEWS = "news"
 _HINT = "MARQUEE_LIBRARY_DATABASE_URL is postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
 
 
@@ -23,6 +26,7 @@ class Database:
     """The database. Its methods raise DependencyUnavailable while it is away; nothing was changed then, or all was."""
 
     def __init__(self, url: str, connections: int = 16) -> None:
+        options = {"timeout": _WAIT_SECONDS, "server_settings": {"timezone": "UTC", "jit": "off"}}
         self._engine = create_async_engine(
             url_of(url),
             pool_size=connections,
@@ -30,16 +34,30 @@ class Database:
             pool_timeout=_WAIT_SECONDS,
             pool_pre_ping=False,
             pool_recycle=1800,
-            connect_args={"timeout": _WAIT_SECONDS, "server_settings": {"timezone": "UTC", "jit": "off"}},
+            connect_args=options,
         )
+        self._besides = create_async_engine(url_of(url), poolclass=NullPool, connect_args=options)
         self._collections: dict[str, int] = {}
+        self.on_news: Callable[[Collection[str]], None] = lambda _: None
+        """Called with what transactions have announced, once they are committed."""
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
         """Yield a connection in a transaction, which is committed unless the body raises."""
+        news: set[str] = set()
         with explained():
             async with self._engine.begin() as connection:
+                connection.info[_NEWS] = news
                 yield connection
+        if news:
+            self.on_news(news)
+
+    @asynccontextmanager
+    async def driver(self) -> AsyncIterator[Any]:
+        """Yield a connection of asyncpg's besides those of the pool, for what lasts, such as LISTEN."""
+        with explained():
+            async with self._besides.connect() as connection:
+                yield (await connection.get_raw_connection()).driver_connection
 
     async def collection_id(self, name: str, *, make: bool = True) -> int:
         """Return the number of the collection, which is made if it is new; or 0, which no collection has."""
@@ -57,6 +75,14 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+
+
+def announce(connection: AsyncConnection, news: str) -> None:
+    """Have the news told once the transaction is committed; nobody learns of it if it is not.
+
+    NOTIFY within a transaction would hold a lock until its end, so that no two of them could be written at once.
+    """
+    connection.info[_NEWS].add(news)
 
 
 def url_of(url: str) -> URL:

@@ -1,16 +1,19 @@
 """What a server that calls another shows it, certificate and token, and what it trusts; all from files."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import grpc
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from services.runtime.doors import certificates
+from services.runtime.doors.caller import RELAY_BUDGET_KEY, RELAY_KEY
 from services.runtime.doors.watch import Watched
 from services.runtime.limits import MAX_MESSAGE_BYTES
 
+Metadata: TypeAlias = tuple[tuple[str, str], ...]
 _MAX_STATUS_METADATA_BYTES = 64 * 1024
 
 
@@ -50,6 +53,51 @@ class Proof(NamedTuple):
         """Take the place of the one in use. Raises ValueError for a certificate that is not valid now."""
         if self.certificate:
             self.certificate.replace(name)
+
+
+class Connection:
+    """The connection to the gateway of a server that calls it for others.
+
+    Raises ValueError and OSError for files that cannot be used.
+    """
+
+    def __init__(self, target: str, tls: Tls | None, token_file: Path | None) -> None:
+        self._target = target
+        self._tls = tls
+        self._proof = watched_proof(tls) if tls else None
+        self._token = watched_token(token_file) if token_file else None
+        self._channel: grpc.aio.Channel | None = None
+        self._opened_with: Proof | None = None
+
+    def files(self) -> Sequence[Watched[Any]]:
+        """Return what to read again when it changes."""
+        return tuple(file for file in (self._proof, self._token) if file is not None)
+
+    def relaying(self, name: str, daily_micro_usd: int | None) -> Metadata:
+        """Return metadata to call with for a caller; none if there is nothing to show who relays."""
+        own = () if self._token is None else (("authorization", f"Bearer {self._token.value}"),)
+        if not own and not (self._tls and self._tls.cert):
+            return ()
+        limit = () if daily_micro_usd is None else ((RELAY_BUDGET_KEY, str(daily_micro_usd)),)
+        return (*own, (RELAY_KEY, name), *limit)
+
+    def channel(self) -> grpc.aio.Channel:
+        """Return the channel, a new one if the certificates have changed. The old one ends with its calls."""
+        proof = self._proof.value if self._proof else None
+        if self._channel is None or proof is not self._opened_with:
+            options = [("grpc.lb_policy_name", "round_robin"), *channel_options(self._tls)]
+            self._opened_with = proof
+            self._channel = (
+                grpc.aio.secure_channel(self._target, proof.credentials, options=options)
+                if proof
+                else grpc.aio.insecure_channel(self._target, options=options)
+            )
+        return self._channel
+
+    async def close(self) -> None:
+        """Close the channel; calls that are running are cancelled."""
+        if self._channel is not None:
+            await self._channel.close()
 
 
 def watched_proof(tls: Tls) -> Watched[Proof]:
