@@ -4,13 +4,13 @@ import base64
 import csv
 import io
 import math
-import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
 from google.protobuf import json_format
 
 from marquee.v1 import recognizer_pb2 as pb
+from services.runtime.messages.cells import cell
 from services.web.pages import words
 from services.web.pages.results import faces, findings
 from services.web.pages.results.faces import Group
@@ -19,8 +19,6 @@ _COLUMNS = (
     *("file", "face", "left", "top", "width", "height", "verdict", "verdict_name", "verdict_score"),
     *("recognizer", "outcome", "opinion", "name", "person_id", "score", "problem"),
 )
-_FORMULA = re.compile(r"(^|;)(?=[\t\r\n]|\s*[=+\-@|%＝＋－＠])")  # noqa: RUF001 - spreadsheets read these, too
-"""Where text begins that a spreadsheet may compute, some after leaving out blanks. For some a semicolon ends a cell."""
 _Row: TypeAlias = dict[str, object]
 
 
@@ -36,7 +34,7 @@ def csv_of(file_name: str, answer: pb.RecognizeImageResponse) -> str:
     writer.writeheader()
     for row in _rows(answer):
         cells = {"file": file_name, **row}
-        writer.writerow({column: _cell(value) for column, value in cells.items()})
+        writer.writerow({column: cell(value) for column, value in cells.items()})
     return table.getvalue()
 
 
@@ -87,10 +85,3 @@ def _result(result: pb.RecognizerResult, group: Group | None) -> _Row:
 
 def _score(score: float) -> float:
     return round(score, 4) if math.isfinite(score) else 0.0
-
-
-def _cell(value: object) -> object:
-    """Return numbers as they are, and text that is in one line and no formula."""
-    if not isinstance(value, str):
-        return value
-    return _FORMULA.sub(r"\1'", words.clean(value))
