@@ -26,6 +26,7 @@ class Database:
     """The database. Its methods raise DependencyUnavailable while it is away; nothing was changed then, or all was."""
 
     def __init__(self, url: str, connections: int = 16) -> None:
+        self.connections = connections
         options = {"timeout": _WAIT_SECONDS, "server_settings": {"timezone": "UTC", "jit": "off"}}
         self._engine = create_async_engine(
             url_of(url),
@@ -51,6 +52,16 @@ class Database:
                 yield connection
         if news:
             self.on_news(news)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """Yield a connection that only reads, and sees the database as it was at its first statement."""
+        with explained():
+            async with self._engine.connect() as connection:
+                options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+                await connection.execution_options(**options)
+                async with connection.begin():
+                    yield connection
 
     @asynccontextmanager
     async def driver(self) -> AsyncIterator[Any]:
