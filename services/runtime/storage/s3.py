@@ -120,6 +120,19 @@ class S3:
         except ObjectNotFound:
             raise Changed from None
 
+    def erase(self, url: S3Url) -> list[str]:
+        """Delete the object with all its versions and delete markers; return their version ids.
+
+        A bucket that never kept versions has one, "null".
+        """
+        with self._explained(url):
+            pages = self.client.get_paginator("list_object_versions").paginate(Bucket=url.bucket, Prefix=url.key)
+            found = [one for page in pages for kind in ("Versions", "DeleteMarkers") for one in page.get(kind, [])]
+        versions = [one["VersionId"] for one in found if one["Key"] == url.key]
+        for version in versions:
+            self._call("delete_object", replace(url, version=version))
+        return versions
+
     def folders(self, url: S3Url) -> list[str]:
         """Return the names of the folders directly in this one."""
         with self._explained(url):
