@@ -102,6 +102,7 @@ collection = Table(
     metadata,
     Column("collection_id", Integer, Identity(always=True), primary_key=True),
     Column("name", Text, nullable=False, unique=True),
+    Column("retention_days", Integer),  # as the settings say; NULL: for ever
     _time("create_time", now=True),
 )
 
@@ -148,10 +149,7 @@ picture = Table(
     Index("picture_added_idx", "collection_id", "create_time", "picture_id", postgresql_where=_SHOWN),
     Index("picture_state_idx", "collection_id", "state", "taken_time", "picture_id", postgresql_where=_SHOWN),
     Index(
-        "picture_name_idx",
-        "collection_id",
-        text("left(folded_name, 256) text_pattern_ops"),
-        postgresql_where=_SHOWN,
+        "picture_name_idx", "collection_id", text("left(folded_name, 256) text_pattern_ops"), postgresql_where=_SHOWN
     ),
     Index("picture_trash_idx", "collection_id", "delete_time", postgresql_where=text("delete_time IS NOT NULL")),
     Index("picture_expire_idx", "expire_time", postgresql_where=text("expire_time IS NOT NULL")),
@@ -263,6 +261,7 @@ category = Table(
     Column("name", Text, nullable=False),
     Column("folded_name", Text, nullable=False),
     Column("applied", Boolean, nullable=False, server_default="true"),  # whether all pictures follow its rules
+    Column("retention_days", Integer),  # as the settings say; NULL: no longer than others
     _time("create_time", now=True),
     UniqueConstraint("collection_id", "folded_name"),
 )
@@ -363,9 +362,11 @@ receipt = Table(
     Column("picture_id", UUID(as_uuid=True), nullable=False, index=True),
     Column("caller", Text, nullable=False, server_default=""),
     Column("complete", Boolean, nullable=False, server_default="false"),  # not: files are still to be erased
+    Column("brief", Boolean, nullable=False, server_default="false"),  # whether it names files and places no more
+    Column("files", ARRAY(Text), nullable=False, server_default="{}"),  # still to be erased
     Column("content", LargeBinary, nullable=False),  # ErasureReceipt
     _time("create_time", now=True),
-    Index("receipt_open_idx", "create_time", postgresql_where=text("NOT complete")),
+    Index("receipt_open_idx", "create_time", postgresql_where=text("NOT (complete AND brief)")),
 )
 
 request = Table(

@@ -4,6 +4,7 @@ CREATE EXTENSION IF NOT EXISTS vector;
 CREATE TABLE collection (
     collection_id INTEGER GENERATED ALWAYS AS IDENTITY,
     name TEXT NOT NULL,
+    retention_days INTEGER,
     create_time TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT collection_pkey PRIMARY KEY (collection_id),
     CONSTRAINT collection_name_key UNIQUE (name)
@@ -15,6 +16,7 @@ CREATE TABLE category (
     name TEXT NOT NULL,
     folded_name TEXT NOT NULL,
     applied BOOLEAN DEFAULT 'true' NOT NULL,
+    retention_days INTEGER,
     create_time TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT category_pkey PRIMARY KEY (category_id),
     CONSTRAINT category_collection_id_folded_name_key UNIQUE (collection_id, folded_name),
@@ -113,13 +115,15 @@ CREATE TABLE receipt (
     picture_id UUID NOT NULL,
     caller TEXT DEFAULT '' NOT NULL,
     complete BOOLEAN DEFAULT 'false' NOT NULL,
+    brief BOOLEAN DEFAULT 'false' NOT NULL,
+    files TEXT[] DEFAULT '{}' NOT NULL,
     content BYTEA NOT NULL,
     create_time TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT receipt_pkey PRIMARY KEY (receipt_id),
     CONSTRAINT receipt_collection_id_fkey FOREIGN KEY(collection_id) REFERENCES collection (collection_id)
 );
 
-CREATE INDEX receipt_open_idx ON receipt (create_time) WHERE NOT complete;
+CREATE INDEX receipt_open_idx ON receipt (create_time) WHERE NOT (complete AND brief);
 
 CREATE INDEX receipt_picture_id_idx ON receipt (picture_id);
 
