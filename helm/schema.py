@@ -42,6 +42,7 @@ def schema() -> Schema:
             gateway=_gateway(file["properties"] | {"cache": definitions.pop("CacheConfig")}),
             recognizers=_recognizers(_object(**lenient(entry["properties"]))),
             web=_web(),
+            library=_library(),
             ingress=_INGRESS,
             route=_object(**_ROUTE, hostnames=_list(_DNS_NAME), backendTls=_BACKEND_TLS),
             networkPolicy=_NETWORK_POLICY,
@@ -65,7 +66,7 @@ def _defaults() -> dict[str, Any]:
     text = (_CHART / "values.yaml").read_text("utf-8")
     values: dict[str, Any] = YAML(typ="safe", pure=True).load(text)
     del values["recognizers"]
-    for name in ("gateway", "web"):
+    for name in ("gateway", "library", "web"):
         values[name] = {key: value for key, value in values[name].items() if key not in values["defaults"]}
     return values
 
@@ -94,7 +95,7 @@ def _gateway(file: Schema) -> Schema:
         tls=_GATEWAY_TLS,
         order=_list(_NAME),
         file=_object(**lenient(keys)),
-        calibration=_object(configMapName=_NAME, key={"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}),
+        calibration=_object(configMapName=_NAME, key=_KEY),
     )
 
 
@@ -115,6 +116,19 @@ def _web() -> Schema:
         service=_SERVICE,
         ingress=_INGRESS,
         route=_object(**_ROUTE, hostnames={**_list(_NAME), "maxItems": 1}, timeouts=_TIMEOUTS),
+    )
+
+
+def _library() -> Schema:
+    return _object(
+        **_workload(LibrarySettings),
+        enabled=_BOOLEAN,
+        database=_object(secretName=_NAME, key=_KEY, port=integer(1, 65535), ca=_object(configMapName=_NAME, key=_KEY)),
+        store=_object(url={"type": "string", "pattern": r"^(s3://[^/]+(/.*)?|file:///.+)?$"}, existingClaim=_NAME),
+        tombstoneKey=_SECRET,
+        gatewayToken=_SECRET,
+        gatewayTls=_object(serverName=_NAME, publicCa=_BOOLEAN),
+        tls=_SECRET,
     )
 
 
@@ -206,11 +220,12 @@ def _list(items: Schema) -> Schema:
 
 _OWN_LABELS = [f"app.kubernetes.io/{name}" for name in ("component", "instance", "managed-by", "name", "version")]
 # Objects of the chart's own have these names.
-_TAKEN = ["default-deny", "gateway", "gateway-headless", "test", "web"]
+_TAKEN = ["default-deny", "gateway", "gateway-headless", "library", "test", "web"]
 _BOOLEAN: Schema = {"type": "boolean"}
 _TEXT: Schema = {"type": "string"}
 _ENV_VALUE: Schema = {"type": ["string", "number", "boolean", "object"]}
 _NAME: Schema = {"type": "string", "pattern": "^([a-z0-9]([a-z0-9.-]*[a-z0-9])?)?$", "maxLength": 253}
+_KEY: Schema = {"type": "string", "pattern": "^[-._a-zA-Z0-9]+$"}
 _LABEL: Schema = {"type": "string", "pattern": "^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$"}
 _DNS_NAME: Schema = {"type": "string", "pattern": r"^(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?$", "maxLength": 253}
 # 9464 has the metrics.
@@ -283,7 +298,8 @@ _AUTOSCALING = _object(
     prometheus={"type": "string", "pattern": "^https?://"},
 )
 _NETWORK_POLICY = _object(
-    enabled=_BOOLEAN, gatewayFrom=_OBJECTS, recognizersFrom=_OBJECTS, webFrom=_OBJECTS, metricsFrom=_OBJECTS
+    enabled=_BOOLEAN,
+    **dict.fromkeys(("gatewayFrom", "libraryFrom", "metricsFrom", "recognizersFrom", "webFrom"), _OBJECTS),
 )
 _MODEL = _object(
     name={"type": "string", "pattern": "^[A-Za-z0-9_-]+$"},

@@ -56,7 +56,7 @@ def _options(schema: Object, path: tuple[str, ...]) -> Iterator[tuple[tuple[str,
 def _shared(path: tuple[str, ...]) -> tuple[str, ...]:
     """Return where the option is described: for one of every component in `defaults`, for one of recognizers in `*`."""
     match path:
-        case ("gateway" | "web", name, *inner) | ("recognizers", _, name, *inner) if name in _WORKLOAD:
+        case ("gateway" | "library" | "web", name, *inner) | ("recognizers", _, name, *inner) if name in _WORKLOAD:
             return ("defaults", name, *inner)
         case ("recognizers", _, *inner):
             return ("recognizers", "*", *inner)

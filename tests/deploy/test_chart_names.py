@@ -17,13 +17,19 @@ _EVERYTHING = {
     "defaults": {"autoscaling": {"type": "hpa"}},
     "ingress": {"enabled": True, "host": "faces.example.com", "tls": {"certificate": {"enabled": True}}},
     "web": {"enabled": True, "gatewayToken": {"secretName": "page"}},
+    "library": {
+        "enabled": True,
+        "database": {"secretName": "database"},
+        "store": {"url": "s3://a/b"},
+        "gatewayToken": {"secretName": "library"},
+    },
     "podMonitor": {"enabled": True},
     "alerts": {"enabled": True},
     "dashboards": {"enabled": True},
     "priorityClass": {"create": True},
     "recognizers": {_RECOGNIZER: {"image": {"repository": "x"}, "probe": {"port": 9465}}},
 }
-_GIVEN = {"callers", "page"}
+_GIVEN = {"callers", "library", "page"}
 _KINDS = {
     "configMap": "ConfigMap",
     "priorityClassName": "PriorityClass",

@@ -18,6 +18,8 @@ _GROUP = {"alb.ingress.kubernetes.io/group.name": "marquee"}
 _ELSEWHERE = {"deploy": False, "gateway": {"target": "eu:50051"}}
 _ISSUER = {"issuer": "https://id.example"}
 _TOKEN_PAGE = {"enabled": True, "gatewayToken": {"secretName": "w"}}
+_DATABASE = {"enabled": True, "database": {"secretName": "d"}}
+_LIBRARY = _DATABASE | {"store": {"url": "s3://a/b"}}
 WRONG = [
     ({"gatway": {}}, "'gatway' not allowed"),
     ({"gateway": {"replica": 2}}, "at '/gateway': additional properties 'replica'"),
@@ -129,6 +131,21 @@ WRONG = [
     ({"web": {"url": "marquee.example"}}, "/web/url"),
     ({"web": {"url": "https://marquee.example?a=b"}}, "/web/url"),
     ({"ip": None, "web": None}, "missing properties 'ip', 'web'"),
+    ({"recognizers": {"library": _IMAGE}}, "'library'"),
+    ({"library": {"enabled": True}}, "library.database.secretName: name the Secret"),
+    ({"library": _DATABASE}, "library.store.url: say where"),
+    ({"library": _DATABASE | {"store": {"url": "https://a.example"}}}, "/library/store/url"),
+    ({"library": _DATABASE | {"store": {"url": "file:///store"}}}, "library.store.url: name a claim"),
+    ({"library": _DATABASE | {"store": {"url": "s3://a", "existingClaim": "c"}}}, "library.store.url: leave it out"),
+    ({"library": {"store": {"url": "s3://a/b"}}}, "library.store.url: it has no effect unless library.enabled"),
+    (
+        {"library": _LIBRARY | {"gatewayToken": {"secretName": "l"}}},
+        "library.gatewayToken.secretName: it has no effect",
+    ),
+    ({"library": _LIBRARY | {"tls": {"secretName": "l"}}}, "library.tls.secretName: it has no effect"),
+    ({"library": _LIBRARY | {"env": {"MARQUEE_SVM_MODEL": "s3://a/b"}}}, "MARQUEE_SVM_MODEL"),
+    ({"library": _LIBRARY | {"env": {"MARQUEE_ALLOW_ANONYMOUS": True}}}, "library.env.MARQUEE_ALLOW_ANONYMOUS"),
+    (_TOKEN | {"library": _LIBRARY}, "library.gatewayToken.secretName: name the Secret"),
     ({"alerts": {"minimumFailures": None}}, "at '/alerts': missing property 'minimumFailures'"),
     ({"defaults": {"drain": {"seconds": None}}}, "at '/defaults/drain': missing property 'seconds'"),
     ({"web": {"env": {"MARQUEE_OIDC_CLIENT_ID": "marquee"}}}, "web.env.MARQUEE_OIDC_CLIENT_ID"),

@@ -11,7 +11,7 @@
 
 {{/* Where a component's values are. Takes its name. */}}
 {{- define "marquee.key" -}}
-{{- ternary . (printf "recognizers.%s" .) (has . (list "gateway" "web")) -}}
+{{- ternary . (printf "recognizers.%s" .) (has . (list "gateway" "library" "web")) -}}
 {{- end -}}
 
 {{/* The name under which a component is called, with the namespace if its certificate has to have it. Takes (list root component values). */}}
@@ -50,13 +50,14 @@ MARQUEE_ALLOW_ANONYMOUS: true
 {{- else }}
 MARQUEE_TLS_CERT: /tls/server/tls.crt
 MARQUEE_TLS_KEY: /tls/server/tls.key
-{{- if ne (index . 1) "gateway" }}
+{{- if not (has (index . 1) (list "gateway" "library")) }}
 MARQUEE_TLS_CLIENT_CA: /tls/server/ca.crt
 MARQUEE_TLS_CLIENT_SCOPES: none
 MARQUEE_CALLERS: /callers/callers
 {{- else }}
 {{- if eq $auth.mode "mtls" }}
-MARQUEE_TLS_CLIENT_CA: {{ ternary "/tls/callers/ca.crt" "/tls/client/ca.crt" (not (empty $auth.clientCa.secretName)) }}
+{{- $own := printf "/tls/%s/ca.crt" (ternary "client" "server" (eq (index . 1) "gateway")) }}
+MARQUEE_TLS_CLIENT_CA: {{ ternary "/tls/callers/ca.crt" $own (not (empty $auth.clientCa.secretName)) }}
 {{- end }}
 {{- if $auth.callers.secretName }}
 MARQUEE_CALLERS: /callers/callers
@@ -68,6 +69,9 @@ MARQUEE_JWT_JWKS_URL: {{ $auth.jwt.jwksUrl | quote }}
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if eq (index . 1) "library" }}
+{{- include "marquee.libraryEnv" $root }}
+{{- end }}
 {{- end -}}
 
 {{/* Folders with certificates and registers: mount path → volume's source, as YAML. Takes (list root component values). */}}
@@ -78,10 +82,12 @@ MARQUEE_JWT_JWKS_URL: {{ $auth.jwt.jwksUrl | quote }}
 {{- include "marquee.pageFolders" $root }}
 {{- else if include "marquee.speaksTls" (list $root (index . 2)) }}
 /tls/server: {secret: {secretName: {{ include "marquee.serverSecret" . | quote }}}}
-{{- if ne (index . 1) "gateway" }}
+{{- if not (has (index . 1) (list "gateway" "library")) }}
 /callers: {configMap: {name: {{ include "marquee.name" (list $root "callers") }}}}
 {{- else }}
+{{- if eq (index . 1) "gateway" }}
 /tls/client: {secret: {secretName: {{ include "marquee.clientSecret" $root | quote }}}}
+{{- end }}
 {{- if and (eq $auth.mode "mtls") $auth.clientCa.secretName }}
 /tls/callers: {secret: {secretName: {{ $auth.clientCa.secretName | quote }}, items: [{key: ca.crt, path: ca.crt}]}}
 {{- end }}
@@ -89,6 +95,9 @@ MARQUEE_JWT_JWKS_URL: {{ $auth.jwt.jwksUrl | quote }}
 /callers: {secret: {secretName: {{ . | quote }}, items: [{key: callers, path: callers}]}}
 {{- end }}
 {{- end }}
+{{- end }}
+{{- if eq (index . 1) "library" }}
+{{- include "marquee.libraryFolders" $root }}
 {{- end }}
 {{- end -}}
 
@@ -123,13 +132,14 @@ MARQUEE_JWT_JWKS_URL: {{ $auth.jwt.jwksUrl | quote }}
 {{- if not $auth.jwt.issuer }}{{ include "marquee.checkIdle" (list "without auth.jwt.issuer" (dict "auth.jwt.audience" $auth.jwt.audience "auth.jwt.jwksUrl" $auth.jwt.jwksUrl)) }}{{ end -}}
 {{- if not $values.tls.issuerRef }}{{ include "marquee.checkIdle" (list "without tls.issuerRef" (dict "gateway.tls.dnsNames" ($values.gateway.tls).dnsNames)) }}{{ end -}}
 {{- include "marquee.checkPage" . -}}
+{{- include "marquee.checkLibrary" . -}}
 {{- include "marquee.checkEdges" . -}}
 {{- range $component, $one := include "marquee.servers" . | fromYaml -}}
 {{- $key := include "marquee.key" $component -}}
 {{- $speaksTls := include "marquee.speaksTls" (list $ $one) -}}
 {{- if and $speaksTls (eq (int $one.probe.port) 50051) }}{{ fail (printf "%s.probe.port: kubelet speaks no TLS, as this port does; set 9465 for an image of Marquee's runtime, or gateway.tls to plaintext for another" $key) }}{{ end -}}
 {{- if not $speaksTls }}{{ include "marquee.checkIdle" (list "where there is no TLS, as auth.mode or gateway.tls says" (dict (printf "%s.tls.secretName" $key) ($one.tls).secretName)) }}{{ end -}}
-{{- if or $speaksTls (eq $component "gateway") -}}
+{{- if or $speaksTls (has $component (list "gateway" "library")) -}}
 {{- range $name := list "ALLOW_ANONYMOUS" "CALLERS" "JWT_AUDIENCE" "JWT_ISSUER" "JWT_JWKS_URL" "TLS_CERT" "TLS_CLIENT_CA" "TLS_KEY" -}}
 {{- if hasKey $one.env (printf "MARQUEE_%s" $name) }}{{ fail (printf "%s.env.MARQUEE_%s: leave it out, also in defaults.env; auth and tls say who may call" $key $name) }}{{ end -}}
 {{- end -}}

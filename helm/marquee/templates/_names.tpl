@@ -92,7 +92,7 @@ annotations:
 {{- $reference -}}
 {{- end -}}
 
-{{/* The servers of the contract that are deployed, the gateway and recognizers, and the page, each with its defaults filled in: name → values, as YAML. */}}
+{{/* The servers that are deployed, the gateway, recognizers and the library, and the page, each with its defaults filled in: name → values, as YAML. */}}
 {{- define "marquee.components" -}}
 {{- $all := include "marquee.servers" . | fromYaml -}}
 {{- if include "marquee.hasPage" . -}}
@@ -125,13 +125,14 @@ annotations:
 {{- define "marquee.servers" -}}
 {{- $all := dict "gateway" (mergeOverwrite (deepCopy .Values.defaults) .Values.gateway) -}}
 {{- range $name, $own := .Values.recognizers -}}
-{{- if has $name (list "gateway" "web") }}{{ fail (printf "recognizers.%s: a recognizer cannot be called %s" $name $name) }}{{ end -}}
+{{- if has $name (list "gateway" "library" "web") }}{{ fail (printf "recognizers.%s: a recognizer cannot be called %s" $name $name) }}{{ end -}}
 {{- if and (kindIs "map" $own) (ne ($own).deploy false) -}}
 {{- if and (($own).serving).enabled (has $name (list "fetch" "watch" "serving")) }}{{ fail (printf "recognizers.%s: call it otherwise; with serving.enabled, another container of its pods is called %s" $name $name) }}{{ end -}}
 {{- $_ := set $all $name (mergeOverwrite (deepCopy $.Values.defaults) $own) -}}
 {{- if not (index $all $name).image.repository }}{{ fail (printf "recognizers.%s.image.repository: say which image it runs, or set deploy: false" $name) }}{{ end -}}
 {{- end -}}
 {{- end -}}
+{{- if .Values.library.enabled -}}{{- $_ := set $all "library" (mergeOverwrite (deepCopy .Values.defaults) .Values.library) -}}{{- end -}}
 {{- range $all -}}{{- include "marquee.tidy" . -}}{{- end -}}
 {{- toYaml $all -}}
 {{- end -}}

@@ -129,3 +129,51 @@ priorityClassName: {{ . | quote }}
 runtimeClassName: {{ . | quote }}
 {{- end }}
 {{- end -}}
+
+{{/* The server's container. Takes (list root component values environment folders size-of-tmp). */}}
+{{- define "marquee.server" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $values := index . 2 -}}
+- name: {{ $component | quote }}
+  image: {{ include "marquee.image" (list $root $values.image) }}
+  imagePullPolicy: {{ $root.Values.images.pullPolicy }}
+  env:
+    {{- include "marquee.env" (list $root (merge (dict) $values.env (index . 3))) | trim | nindent 4 }}
+  {{- with $values.envFrom }}
+  envFrom:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  ports:
+    {{- if eq $component "web" }}
+    - {name: http, containerPort: 8080}
+    {{- else }}
+    - {name: grpc, containerPort: 50051}
+    {{- end }}
+    - {name: metrics, containerPort: 9464}
+  {{- include "marquee.serverProbes" (list $component $values) | trim | nindent 2 }}
+  resources:
+    {{- include "marquee.resources" (list $values.resources (index . 5)) | nindent 4 }}
+  securityContext:
+    {{- toYaml $values.securityContext | nindent 4 }}
+  volumeMounts:
+    - {name: tmp, mountPath: /tmp}
+    {{- if eq $component "gateway" }}
+    - {name: config, mountPath: /config, readOnly: true}
+    {{- if $root.Values.gateway.calibration.configMapName }}
+    - {name: calibration, mountPath: /calibration, readOnly: true}
+    {{- end }}
+    {{- end }}
+    {{- range $path, $_ := (index . 4) }}
+    - {name: {{ include "marquee.volumeName" $path }}, mountPath: {{ $path }}, readOnly: true}
+    {{- end }}
+    {{- if ($values.serving).enabled }}
+    - {name: models, mountPath: /models, readOnly: true}
+    {{- end }}
+    {{- if ($values.store).existingClaim }}
+    - {name: store, mountPath: /store}
+    {{- end }}
+    {{- with $values.volumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end -}}
