@@ -260,7 +260,9 @@ category = Table(
     _collection_id(),
     Column("name", Text, nullable=False),
     Column("folded_name", Text, nullable=False),
-    Column("applied", Boolean, nullable=False, server_default="true"),  # whether all pictures follow its rules
+    Column("revision", Integer, nullable=False, server_default="1"),  # of its name and rules
+    Column("applied", Boolean, nullable=False, server_default="true"),  # whether all pictures follow it
+    Column("applied_id", UUID(as_uuid=True)),  # not: those up to this one do
     Column("retention_days", Integer),  # as the settings say; NULL: no longer than others
     _time("create_time", now=True),
     UniqueConstraint("collection_id", "folded_name"),
