@@ -51,23 +51,6 @@ class PlaceKind(IntEnum):
     """A name or path on a client's machine, in `key`."""
 
 
-class TermKind(IntEnum):
-    """What a term of a picture is; `term.value` is folded unless it is an identifier."""
-
-    PERSON = 1
-    """person_id of somebody IDENTIFIED, or the folded name of somebody without one; `folded_name` has the name."""
-    LABEL = 2
-    """Label, or parent of one."""
-    CATEGORY = 3
-    """category_id."""
-    RECOGNIZER = 4
-    """Recognizer with an answer that is no failure."""
-    VERDICT_STATE = 5
-    """Number of a VerdictState that one of the faces has."""
-    PERSON_COUNT = 6
-    """Number of named people."""
-
-
 class RuleKind(IntEnum):
     """What a rule of a category looks at."""
 
@@ -135,7 +118,7 @@ picture = Table(
     _time("expire_time", optional=True),
     Column("cost_micro_usd", BigInteger, nullable=False, server_default="0"),
     Column("score", REAL),  # of the surest named face
-    Column("terms", ARRAY(Integer), nullable=False, server_default="{}"),
+    Column("terms", TSVECTOR, nullable=False, server_default=""),  # search/terms.py writes both
     Column("words", TSVECTOR, nullable=False, server_default=""),
     Index(
         "picture_content_key",
@@ -163,19 +146,6 @@ picture = Table(
         postgresql_where=_SHOWN,
     ),
 )
-
-term = Table(
-    "term",
-    metadata,
-    Column("term_id", Integer, Identity(always=True), primary_key=True),
-    _collection_id(),
-    Column("kind", SmallInteger, nullable=False),  # TermKind
-    Column("value", Text, nullable=False),
-    Column("folded_name", Text, nullable=False, server_default=""),
-    UniqueConstraint("collection_id", "kind", "value"),
-    Index("term_name_idx", "collection_id", "kind", "folded_name", postgresql_where=text("folded_name <> ''")),
-)
-"""What pictures are found by. A collection has its own, so that no search ever meets another's."""
 
 place = Table(
     "place",

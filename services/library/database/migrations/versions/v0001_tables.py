@@ -9,7 +9,7 @@ revision = "0001"
 down_revision = None
 _TABLES = (
     *("answer", "category", "category_rule", "collection", "event", "export", "face", "job", "label", "picture"),
-    *("picture_category", "place", "receipt", "request", "term", "text", "tombstone", "tombstone_key"),
+    *("picture_category", "place", "receipt", "request", "text", "tombstone", "tombstone_key"),
 )
 
 

@@ -84,7 +84,7 @@ CREATE TABLE picture (
     expire_time TIMESTAMP WITH TIME ZONE,
     cost_micro_usd BIGINT DEFAULT '0' NOT NULL,
     score REAL,
-    terms INTEGER[] DEFAULT '{}' NOT NULL,
+    terms TSVECTOR DEFAULT '' NOT NULL,
     words TSVECTOR DEFAULT '' NOT NULL,
     CONSTRAINT picture_pkey PRIMARY KEY (picture_id),
     CONSTRAINT picture_collection_id_fkey FOREIGN KEY(collection_id) REFERENCES collection (collection_id),
@@ -144,19 +144,6 @@ CREATE TABLE request (
 CREATE INDEX request_age_idx ON request (create_time);
 
 CREATE INDEX request_picture_id_idx ON request (picture_id);
-
-CREATE TABLE term (
-    term_id INTEGER GENERATED ALWAYS AS IDENTITY,
-    collection_id INTEGER NOT NULL,
-    kind SMALLINT NOT NULL,
-    value TEXT NOT NULL,
-    folded_name TEXT DEFAULT '' NOT NULL,
-    CONSTRAINT term_pkey PRIMARY KEY (term_id),
-    CONSTRAINT term_collection_id_kind_value_key UNIQUE (collection_id, kind, value),
-    CONSTRAINT term_collection_id_fkey FOREIGN KEY(collection_id) REFERENCES collection (collection_id)
-);
-
-CREATE INDEX term_name_idx ON term (collection_id, kind, folded_name) WHERE folded_name <> '';
 
 CREATE TABLE tombstone (
     collection_id INTEGER NOT NULL,
