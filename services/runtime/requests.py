@@ -3,11 +3,15 @@
 import re
 import uuid
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any, TypeAlias
 
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
+from marquee.library.v1 import library_pb2
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import boxes, limits, people
@@ -41,6 +45,8 @@ _COLLECTION = re.compile(r"[A-Za-z0-9_.-]*")
 _MAX_SECONDS = 315_576_000_000
 _MAX_NANOS = 999_999_999
 """Of a Duration, by its definition."""
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""Of a Timestamp, by its definition."""
 
 
 def check_request(
@@ -105,9 +111,19 @@ def check_listing(request: enrollment_pb2.ListPeopleRequest | enrollment_pb2.Lis
 
 
 def check_library(request: Any) -> None:
-    """Raise InvalidRequest for what no request of the library may have: text that is no text, or is over its limit."""
+    """Raise InvalidRequest for what no request of the library may have.
+
+    That is text over its limit or with a NUL character, which PostgreSQL cannot keep, and a time that is none.
+    """
     _check_limits(request)
     _check_collection(request.collection)
+    _check_values(request, "")
+
+
+def check_addition(request: library_pb2.AddImageRequest, s3_allowed: Sequence[str]) -> None:
+    """Raise the DomainError for the first invalid field that `check_library` has not found, if any."""
+    _check_features(request)
+    _check_images([request.image], s3_allowed, None)
 
 
 def min_score_of(request: pb.RecognizeImageRequest, recognizer: str) -> float:
@@ -192,6 +208,38 @@ def _check_limits(request: Message) -> None:
         raise InvalidRequest(excess.message, field=excess.field)
 
 
+def _check_values(message: Message, path: str) -> None:
+    for name, field in _fields_to_check(message.DESCRIPTOR):
+        if field.has_presence and not message.HasField(name):
+            continue
+        values = getattr(message, name)
+        for value in values if field.is_repeated else (values,):
+            if isinstance(value, str):
+                if "\0" in value:
+                    raise InvalidRequest(f"{path}{name} has a NUL character.", field=f"{path}{name}")
+            elif isinstance(value, Timestamp):
+                _check_time(value, f"{path}{name}")
+            else:
+                _check_values(value, f"{path}{name}.")
+
+
+@cache
+def _fields_to_check(message: Descriptor) -> Sequence[tuple[str, FieldDescriptor]]:
+    """Return the fields of texts and messages; those of bytes are left alone, since reading them copies them."""
+    kinds = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE)
+    fields = [field for field in message.fields if field.type in kinds and not _is_map(field)]
+    return [(field.name, field) for field in fields]
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
+def _check_time(when: Timestamp, field: str) -> None:
+    if not (_FIRST_SECOND <= when.seconds <= _LAST_SECOND and 0 <= when.nanos <= _MAX_NANOS):
+        raise InvalidRequest(f"{field} is no time of the years 1 to 9999.", field=field)
+
+
 def _check_collection(collection: str) -> None:
     if not _COLLECTION.fullmatch(collection):
         raise InvalidRequest("collection must be of A-Z a-z 0-9 _ . -", field="collection")
@@ -241,7 +289,7 @@ def _allows(entry: str, s3_object: pb.S3Object) -> bool:
     return s3_object.bucket == bucket and s3_object.key.startswith(prefix)
 
 
-def _check_features(request: pb.RecognizeImageRequest) -> None:
+def _check_features(request: pb.RecognizeImageRequest | library_pb2.AddImageRequest) -> None:
     for feature in request.features:
         if feature not in _FEATURES:
             raise InvalidRequest(

@@ -112,8 +112,13 @@ async def find(connection: AsyncConnection, collection_id: int, picture_id: str,
         row = select(columns.picture_id).where(columns.picture_id == found).with_for_update()
         found = (await connection.execute(row)).scalar_one_or_none()
     if found is None:
-        raise _not_found(picture_id)
+        raise not_found(picture_id)
     return UUID(int=found.int)
+
+
+def not_found(picture_id: str) -> PictureNotFound:
+    """Return the error for a picture that there is not, or in another collection alone."""
+    return PictureNotFound(f"The collection has no picture {picture_id!r}.", field="picture_id")
 
 
 def job_of(row: Sequence[Any]) -> pb.Job:
@@ -146,14 +151,10 @@ def _parsed(picture_id: str) -> UUID:
     try:
         parsed = UUID(picture_id)
     except ValueError:
-        raise _not_found(picture_id) from None
+        raise not_found(picture_id) from None
     if str(parsed) != picture_id:  # braces, capitals and urn:uuid: are fine for Python
-        raise _not_found(picture_id)
+        raise not_found(picture_id)
     return parsed
-
-
-def _not_found(picture_id: str) -> PictureNotFound:
-    return PictureNotFound(f"The collection has no picture {picture_id!r}.", field="picture_id")
 
 
 def _picture(row: Mapping[Any, Any]) -> pb.Picture:

@@ -1,0 +1,73 @@
+"""Pictures that are sent, and what the library has of them then."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from marquee.library.v1 import library_pb2 as pb
+from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
+from marquee.v1 import recognizer_pb2
+from services.runtime import status
+from tests.support import library
+from tests.support.servers import code_and_reason, nobody, picture
+
+
+@pytest.fixture
+async def client(database_url: str, tmp_path: Path) -> AsyncIterator[LibraryServiceStub]:
+    async with library.library(database_url, tmp_path, nobody()) as client:
+        yield client
+
+
+def addition(content: bytes | None = None, **fields: object) -> pb.AddImageRequest:
+    return pb.AddImageRequest(image=recognizer_pb2.Image(content=content or picture()), **fields)
+
+
+def stored(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+async def refusal(call: grpc.aio.UnaryUnaryCall) -> tuple[str, str]:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return code_and_reason(status.from_rpc_error(caught.value))
+
+
+async def test_a_picture_is_kept_before_it_is_recognized(client: LibraryServiceStub, tmp_path: Path) -> None:
+    """A picture is PENDING with its hash, name, place and job once its file is stored, without any gateway."""
+    response = await client.AddImage(addition(path="holidays/anna.jpg"))
+    shown = response.picture
+    assert response.created
+    assert response.request_id
+    assert (shown.state, shown.job.state) == (pb.PICTURE_STATE_PENDING, pb.JOB_STATE_QUEUED)
+    assert (shown.sha256, shown.format) == (hashlib.sha256(picture()).hexdigest(), "JPEG")
+    assert (shown.file_name, shown.size_bytes) == ("anna.jpg", len(picture()))
+    assert [(one.path, one.current) for one in shown.places] == [("holidays/anna.jpg", True)]
+    assert stored(tmp_path) == {shown.sha256: picture()}
+    again = await client.GetPicture(pb.GetPictureRequest(picture_id=shown.picture_id))
+    assert again.picture == shown
+
+
+async def test_the_same_file_is_one_picture_with_two_places(client: LibraryServiceStub) -> None:
+    """The bytes are the picture: a second name is a second place, and neither makes a second job."""
+    first = await client.AddImage(addition(path="a.jpg"))
+    second = await client.AddImage(addition(path="b.jpg"))
+    third = await client.AddImage(addition(path="b.jpg"))
+    assert [one.created for one in (first, second, third)] == [True, False, False]
+    assert len({one.picture.picture_id for one in (first, second, third)}) == 1
+    assert {one.path for one in third.picture.places} == {"a.jpg", "b.jpg"}
+    assert third.picture.file_name == "a.jpg"
+    assert third.picture.job.job_id == first.picture.job.job_id
+
+
+async def test_a_picture_of_another_collection_is_not_found(client: LibraryServiceStub) -> None:
+    """Collections share nothing, and an identifier of another one is as unknown as one that is none at all."""
+    own = await client.AddImage(addition(collection="own"))
+    other = await client.AddImage(addition(collection="other"))
+    assert other.created
+    shown_id = own.picture.picture_id
+    for strange in (shown_id, "", "1", "'; --", "\N{GRINNING FACE}", shown_id.upper(), f"{{{shown_id}}}"[:36]):
+        asked = pb.GetPictureRequest(picture_id=strange, collection="other")
+        assert await refusal(client.GetPicture(asked)) == ("NOT_FOUND", "PICTURE_NOT_FOUND")
