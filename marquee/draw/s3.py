@@ -30,18 +30,7 @@ class Store:
 
     def __init__(self) -> None:
         """Find credentials. Raises OSError, whose text says what is missing, and what to do."""
-        if find_spec("boto3") is None:
-            raise OSError(f"boto3 is missing, which fetches it: {_EXTRA}.")
-        from boto3 import Session  # noqa: PLC0415 - an extra
-        from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - likewise
-
-        try:
-            self._session = Session()
-            has_credentials = self._session.get_credentials() is not None
-        except BotoCoreError as error:  # a profile that does not exist, half of a pair of keys
-            raise OSError(str(error)) from None
-        if not has_credentials:
-            raise OSError("there are no AWS credentials: set AWS_PROFILE, or an access key and its secret.")
+        self._session = open_session("fetches it")
 
     def fetch(self, url: str) -> bytes:
         """Return an object of at most 15 MiB: "s3://bucket/key", "s3://bucket/key?versionId=…".
@@ -58,7 +47,7 @@ class Store:
         except HTTPError:
             raise OSError(f"{url} cannot be fetched: the connection has broken off.") from None
         except (BotoCoreError, ValueError) as error:  # ValueError: an endpoint that is no URL
-            raise OSError(f"{url} cannot be fetched: {_PASSWORD.sub('//***@', str(error))}") from None
+            raise OSError(f"{url} cannot be fetched: {without_password(error)}") from None
 
     def _read(self, url: str) -> bytes:
         s3_object = s3_object_of(url)
@@ -77,6 +66,31 @@ class Store:
 
         config = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3, "mode": "standard"})
         return self._session.client("s3", config=config)
+
+
+def open_session(what: str) -> Any:
+    """Return boto3's session, which has credentials; `what` says for the error what boto3 does.
+
+    Raises OSError, whose text says what is missing, and what to do.
+    """
+    if find_spec("boto3") is None:
+        raise OSError(f"boto3 is missing, which {what}: {_EXTRA}.")
+    from boto3 import Session  # noqa: PLC0415 - an extra
+    from botocore.exceptions import BotoCoreError  # noqa: PLC0415 - likewise
+
+    try:
+        session = Session()
+        has_credentials = session.get_credentials() is not None
+    except BotoCoreError as error:  # a profile that does not exist, half of a pair of keys
+        raise OSError(str(error)) from None
+    if not has_credentials:
+        raise OSError("there are no AWS credentials: set AWS_PROFILE, or an access key and its secret.")
+    return session
+
+
+def without_password(error: BaseException) -> str:
+    """Return the error's text without a password that an endpoint's URL may have."""
+    return _PASSWORD.sub("//***@", str(error))
 
 
 def _reason(error: Any) -> str:
