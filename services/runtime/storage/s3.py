@@ -127,7 +127,7 @@ class S3:
         """
         with self._explained(url):
             pages = self.client.get_paginator("list_object_versions").paginate(Bucket=url.bucket, Prefix=url.key)
-            found = [one for page in pages for kind in ("Versions", "DeleteMarkers") for one in page.get(kind, [])]
+            found = [one for page in pages for one in (*page.get("Versions", []), *page.get("DeleteMarkers", []))]
         versions = [one["VersionId"] for one in found if one["Key"] == url.key]
         for version in versions:
             self._call("delete_object", replace(url, version=version))
