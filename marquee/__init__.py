@@ -5,6 +5,11 @@ import marquee
 with marquee.Client("localhost:50051") as client:
     for verdict in client.recognize("photo.jpg").verdicts:
         print(verdict.state, verdict.display_name, verdict.score)
+
+with marquee.LibraryClient("localhost:50052") as library:
+    library.add("photo.jpg")
+    for picture in library.search(people="Ada Lovelace"):
+        print(picture.picture_id, picture.file_name)
 """
 
 from importlib import import_module
@@ -48,8 +53,10 @@ if TYPE_CHECKING:
         BudgetExhausted,
         CallerBudgetExhausted,
         Cancelled,
+        CategoryNotFound,
         CertificateUnknown,
         CollectionForbidden,
+        ContentMissing,
         CredentialsMissing,
         DeadlineExceeded,
         FaceAlreadyEnrolled,
@@ -65,8 +72,11 @@ if TYPE_CHECKING:
         NotFound,
         PermissionDenied,
         PersonNotFound,
+        PictureErased,
+        PictureNotFound,
         RateExceeded,
         RelayForbidden,
+        RequestReused,
         ResourceExhausted,
         ScopeMissing,
         TlsError,
@@ -79,6 +89,49 @@ if TYPE_CHECKING:
         Unimplemented,
         UnknownRecognizer,
         Unreachable,
+    )
+    from marquee.library.async_client import (
+        AsyncLibraryClient,
+    )
+    from marquee.library.client import (
+        LibraryClient,
+    )
+    from marquee.library.enums import (
+        AnswerSource,
+        CategorySource,
+        ContentVariant,
+        ExportFormat,
+        JobState,
+        PictureOrder,
+        PictureState,
+        TimeSource,
+    )
+    from marquee.library.requests import (
+        AddOptions,
+        PeopleFilter,
+        PictureOptions,
+        PictureQuery,
+        RecognitionOptions,
+        TermFilter,
+    )
+    from marquee.library.results import (
+        Addition,
+        Answer,
+        Category,
+        CategoryRule,
+        ErasureReceipt,
+        Event,
+        EventPage,
+        ExportRecord,
+        ExportSummary,
+        ImportResult,
+        Job,
+        JobCounts,
+        LibraryPicture,
+        PictureCategory,
+        PictureContent,
+        PictureFace,
+        Place,
     )
     from marquee.records import GroupCalls, Listing, Price, PriceGroup, PriceTier, Spending, Status
     from marquee.requests import (
@@ -117,8 +170,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Aborted",
+    "AddOptions",
+    "Addition",
     "AlreadyExists",
+    "Answer",
+    "AnswerSource",
     "AsyncClient",
+    "AsyncLibraryClient",
     "Box",
     "BudgetExhausted",
     "CallOptions",
@@ -126,10 +184,16 @@ __all__ = [
     "CallerBudgetExhausted",
     "Cancelled",
     "Candidate",
+    "Category",
+    "CategoryNotFound",
+    "CategoryRule",
+    "CategorySource",
     "CertificateUnknown",
     "Client",
     "CollectionForbidden",
     "ConnectionOptions",
+    "ContentMissing",
+    "ContentVariant",
     "CredentialsMissing",
     "DeadlineExceeded",
     "Embedding",
@@ -138,6 +202,12 @@ __all__ = [
     "EnrollmentOptions",
     "EnrollmentResult",
     "EnrollmentState",
+    "ErasureReceipt",
+    "Event",
+    "EventPage",
+    "ExportFormat",
+    "ExportRecord",
+    "ExportSummary",
     "Face",
     "FaceAlreadyEnrolled",
     "FaceAttribute",
@@ -155,14 +225,20 @@ __all__ = [
     "GroupCalls",
     "ImageInfo",
     "ImageTooLarge",
+    "ImportResult",
     "InternalError",
     "InvalidAddress",
     "InvalidCredentials",
     "InvalidImage",
     "InvalidRequest",
+    "Job",
+    "JobCounts",
+    "JobState",
     "Label",
     "LabelInstance",
     "Landmark",
+    "LibraryClient",
+    "LibraryPicture",
     "Listing",
     "MarqueeError",
     "Model",
@@ -170,6 +246,7 @@ __all__ = [
     "NameTaken",
     "NotFound",
     "Outcome",
+    "PeopleFilter",
     "PeopleOptions",
     "PeopleResult",
     "PermissionDenied",
@@ -177,6 +254,16 @@ __all__ = [
     "PersonFace",
     "PersonNotFound",
     "Picture",
+    "PictureCategory",
+    "PictureContent",
+    "PictureErased",
+    "PictureFace",
+    "PictureNotFound",
+    "PictureOptions",
+    "PictureOrder",
+    "PictureQuery",
+    "PictureState",
+    "Place",
     "Policy",
     "Pose",
     "Price",
@@ -184,6 +271,7 @@ __all__ = [
     "PriceTier",
     "RateExceeded",
     "Recognition",
+    "RecognitionOptions",
     "Recognizer",
     "RecognizerOptions",
     "RecognizerResult",
@@ -194,14 +282,17 @@ __all__ = [
     "RemovalOptions",
     "RemovalResult",
     "RemovedFace",
+    "RequestReused",
     "ResourceExhausted",
     "S3Object",
     "ScopeMissing",
     "Spending",
     "Status",
     "Support",
+    "TermFilter",
     "Text",
     "TextType",
+    "TimeSource",
     "TlsError",
     "TokenExpired",
     "TokenInvalid",
@@ -228,6 +319,11 @@ _MODULES = (
     "client",
     "async_client",
     "channels.connection",
+    "library.enums",
+    "library.results",
+    "library.requests",
+    "library.client",
+    "library.async_client",
 )
 """Modules with the public names, imported on first use: gRPC and protobuf take their time."""
 

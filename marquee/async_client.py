@@ -6,9 +6,9 @@ from contextlib import aclosing
 from functools import cached_property
 from typing import TYPE_CHECKING, Unpack
 
-from marquee.channels.calls import AsyncCalls
+from marquee.channels.calls import AsyncCalls, next_page_token
 from marquee.channels.connection import DEFAULT_TIMEOUT, Connection, ConnectionOptions
-from marquee.client import join_face_pages, join_pages, join_parts, listed, next_page_token
+from marquee.client import join_face_pages, join_pages, join_parts, listed
 from marquee.enrollment import Enrollment, FaceId, FaceRemoval, FacesResult, PeopleResult, Removal
 from marquee.errors import check_enrolled
 from marquee.records import Listing, read

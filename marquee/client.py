@@ -5,10 +5,10 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Unpack
 
-from marquee.channels.calls import Calls
+from marquee.channels.calls import Calls, next_page_token
 from marquee.channels.connection import DEFAULT_TIMEOUT, Connection, ConnectionOptions
 from marquee.enrollment import Enrollment, FaceId, FaceRemoval, FacesResult, PeopleResult, Removal
-from marquee.errors import InternalError, check_enrolled
+from marquee.errors import check_enrolled
 from marquee.records import Listing, read
 from marquee.requests import (
     CallOptions,
@@ -26,7 +26,7 @@ from marquee.requests import (
 from marquee.results import Recognition, Recognizer
 from marquee.sources import Picture, Source
 from marquee.v1 import recognizer_pb2 as pb
-from marquee.v1.enrollment_pb2 import ListFacesRequest, ListFacesResponse, ListPeopleRequest, ListPeopleResponse
+from marquee.v1.enrollment_pb2 import ListFacesResponse, ListPeopleResponse
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
 from marquee.v1.recognizer_pb2_grpc import RecognizerServiceStub
 
@@ -153,13 +153,6 @@ def join_parts(response: pb.RecognizeImageResponse, part: pb.RecognizeImageRespo
     joined.CopyFrom(response)
     joined.MergeFrom(part)
     return joined
-
-
-def next_page_token(request: ListPeopleRequest | ListFacesRequest, page: ListPeopleResponse | ListFacesResponse) -> str:
-    """Return the token of the next page, empty after the last. Raises InternalError if it is this page's: for ever."""
-    if page.next_page_token and page.next_page_token == request.page_token:
-        raise InternalError("The server names the same page again and again.", code="INTERNAL")
-    return page.next_page_token
 
 
 def join_pages(pages: Sequence[ListPeopleResponse]) -> Listing[PeopleResult]:

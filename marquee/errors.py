@@ -5,6 +5,7 @@
     │   ├── InvalidAddress      neither HOST:PORT nor https://HOST
     │   ├── InvalidCredentials  no token or certificate that could be sent
     │   ├── UnknownRecognizer
+    │   ├── RequestReused       a request_id that was another request's
     │   └── InvalidImage        not a picture that Marquee can read
     │       ├── ImageTooLarge
     │       └── UnfitFace       no face that can be enrolled
@@ -19,11 +20,15 @@
     │   ├── CollectionForbidden
     │   └── RelayForbidden      … not speak for another caller
     ├── NotFound                e.g. an object in S3
-    │   └── PersonNotFound
+    │   ├── PersonNotFound
+    │   ├── PictureNotFound     in the library's collection
+    │   └── CategoryNotFound
     ├── AlreadyExists
     │   ├── FaceAlreadyEnrolled as another person
     │   └── NameTaken           by somebody with another face
     ├── FailedPrecondition      the operator has to change something
+    │   ├── PictureErased       … and is not to come back
+    │   └── ContentMissing      the library has no file of the picture
     ├── ResourceExhausted       too many calls, or a budget is exhausted
     │   ├── RateExceeded        more calls a second than the caller may make
     │   └── BudgetExhausted
@@ -104,6 +109,10 @@ class UnknownRecognizer(InvalidRequest):
     """The server has no recognizer of that name."""
 
 
+class RequestReused(InvalidRequest):
+    """The request_id was that of another request."""
+
+
 class InvalidImage(InvalidRequest):
     """The picture is missing, damaged, or in an unsupported format."""
 
@@ -168,6 +177,14 @@ class PersonNotFound(NotFound):
     """No person with that person_id is known."""
 
 
+class PictureNotFound(NotFound):
+    """The library's collection has no picture of that picture_id."""
+
+
+class CategoryNotFound(NotFound):
+    """The library's collection has no such category."""
+
+
 class AlreadyExists(MarqueeError):
     """Something that differs from the request exists already."""
 
@@ -185,6 +202,14 @@ class NameTaken(AlreadyExists):
 
 class FailedPrecondition(MarqueeError):
     """The operator has to change something first."""
+
+
+class PictureErased(FailedPrecondition):
+    """The picture was erased from the library, and is not to come back."""
+
+
+class ContentMissing(FailedPrecondition):
+    """The library has no file of the picture yet, or never had one."""
 
 
 class ResourceExhausted(MarqueeError):
@@ -241,6 +266,7 @@ class InternalError(MarqueeError):
 
 _BY_REASON: dict[str, type[MarqueeError]] = {
     "UNKNOWN_RECOGNIZER": UnknownRecognizer,
+    "REQUEST_REUSED": RequestReused,
     "INVALID_IMAGE": InvalidImage,
     "IMAGE_MISSING": InvalidImage,
     "IMAGE_TOO_LARGE": ImageTooLarge,
@@ -254,6 +280,10 @@ _BY_REASON: dict[str, type[MarqueeError]] = {
     "FACE_ALREADY_ENROLLED": FaceAlreadyEnrolled,
     "NAME_TAKEN": NameTaken,
     "PERSON_NOT_FOUND": PersonNotFound,
+    "PICTURE_NOT_FOUND": PictureNotFound,
+    "CATEGORY_NOT_FOUND": CategoryNotFound,
+    "PICTURE_ERASED": PictureErased,
+    "CONTENT_MISSING": ContentMissing,
     "CREDENTIALS_MISSING": CredentialsMissing,
     "TOKEN_UNKNOWN": TokenUnknown,
     "TOKEN_EXPIRED": TokenExpired,

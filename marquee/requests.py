@@ -1,8 +1,10 @@
 """Requests of the contract, built from the arguments of the client's methods."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from os import PathLike
 from typing import TypedDict
 
@@ -116,12 +118,12 @@ def build_request(  # noqa: PLR0913 - each is an option of the call
     return pb.RecognizeImageRequest(
         request_id=request_id or os.urandom(16).hex(),
         image=image_of(source),
-        recognizers=_names(recognizers),
-        features=[pb.Feature.Value(f"FEATURE_{_member(Feature, name)}") for name in _names(features)],
+        recognizers=names_of(recognizers),
+        features=[pb.Feature.Value(f"FEATURE_{member_of(Feature, name)}") for name in names_of(features)],
         max_labels=max_labels,
         min_score=min_score,
-        policy=pb.Policy.Value(f"POLICY_{_member(Policy, policy)}"),
-        required=_names(required),
+        policy=pb.Policy.Value(f"POLICY_{member_of(Policy, policy)}"),
+        required=names_of(required),
         collection=collection,
         include_embeddings=include_embeddings,
         no_cache=no_cache,
@@ -147,7 +149,7 @@ def build_enrollment(  # noqa: PLR0913 - each is an option of the call
         person_id=person_id,
         display_name=display_name,
         collection=collection,
-        recognizers=_names(recognizers),
+        recognizers=names_of(recognizers),
         allow_similar=allow_similar,
         allow_different=allow_different,
     )
@@ -165,7 +167,7 @@ def build_removal(
         request_id=request_id or os.urandom(16).hex(),
         person_id=person_id,
         collection=collection,
-        recognizers=_names(recognizers),
+        recognizers=names_of(recognizers),
     )
 
 
@@ -184,7 +186,7 @@ def build_face_removal(
         faces=map(_face_key, keys),
         person_id=person_id,
         collection=collection,
-        recognizers=_names(recognizers),
+        recognizers=names_of(recognizers),
     )
 
 
@@ -193,20 +195,34 @@ def build_face_listing(
 ) -> enrollment_pb2.ListFacesRequest:
     """Build the request for the first page of a person's faces, of the maximum size; see PeopleOptions."""
     return enrollment_pb2.ListFacesRequest(
-        person_id=person_id, page_size=_PAGE_SIZE, collection=collection, recognizers=_names(recognizers)
+        person_id=person_id, page_size=_PAGE_SIZE, collection=collection, recognizers=names_of(recognizers)
     )
 
 
 def build_listing(*, collection: str = "", recognizers: Sequence[str] = ()) -> enrollment_pb2.ListPeopleRequest:
     """Build the request for the first page of people, of the maximum size; see PeopleOptions."""
     return enrollment_pb2.ListPeopleRequest(
-        page_size=_PAGE_SIZE, collection=collection, recognizers=_names(recognizers)
+        page_size=_PAGE_SIZE, collection=collection, recognizers=names_of(recognizers)
     )
 
 
-def _names(names: Sequence[str]) -> Sequence[str]:
+def names_of(names: Sequence[str]) -> Sequence[str]:
     """Return the names; a single string is one name, not a sequence of letters."""
     return (names,) if isinstance(names, str) else names
+
+
+def member_of(kind: type[StrEnum], name: str) -> str:
+    """Return the name as the kind has it, in any case. Raises InvalidRequest, which lists those that there are."""
+    names = [member.value for member in kind if member.value != "UNSPECIFIED"]
+    if name.upper() not in names:
+        field = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", kind.__name__).lower()
+        raise InvalidRequest(
+            f"Unknown {field.replace('_', ' ')} {name!r}; choose from {', '.join(names)}.",
+            code="INVALID_ARGUMENT",
+            reason="INVALID_REQUEST",
+            metadata={"field": field},
+        )
+    return name.upper()
 
 
 def _face_key(face: FaceId | str) -> enrollment_pb2.FaceKey:
@@ -231,19 +247,6 @@ def _check_size(request: enrollment_pb2.EnrollFacesRequest) -> None:
             reason="INVALID_REQUEST",
             metadata={"field": "images"},
         )
-
-
-def _member(kind: type[Feature] | type[Policy], name: str) -> str:
-    names = [member.value for member in kind if member.value != "UNSPECIFIED"]
-    if name.upper() not in names:
-        field = kind.__name__.lower()
-        raise InvalidRequest(
-            f"Unknown {field} {name!r}; choose from {', '.join(names)}.",
-            code="INVALID_ARGUMENT",
-            reason="INVALID_REQUEST",
-            metadata={"field": field},
-        )
-    return name.upper()
 
 
 def _options(options: RecognizerOptions) -> pb.RecognizerOptions:

@@ -1,12 +1,11 @@
 """Addresses of servers: HOST:PORT, https://HOST, or another target of gRPC."""
 
-import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import NamedTuple
 
+from marquee.channels.role import RECOGNITION, Role
 from marquee.errors import InvalidAddress
 
 _TLS_PORT = 443
@@ -32,31 +31,6 @@ _FAULTS = (
     (r".*", "its host or its port (1 to 65535) is invalid"),
 )
 """Pattern of the whole address → what is wrong; the first that fits."""
-
-
-class Role(NamedTuple):
-    """What a client calls a server for, and so where it looks for one."""
-
-    variable: str
-    """Environment variable with the address."""
-    port: int
-    """Of a server on this machine, if nobody names one."""
-    other: str
-    """What to call instead of a server that does not support a call."""
-
-    @property
-    def default(self) -> str:
-        """The variable's current value, else this machine."""
-        return os.environ.get(self.variable) or self.local
-
-    @property
-    def local(self) -> str:
-        """The address on this machine."""
-        return f"localhost:{self.port}"
-
-
-RECOGNITION = Role("MARQUEE_ADDRESS", 50051, "another one, such as the gateway")
-LIBRARY = Role("MARQUEE_LIBRARY_ADDRESS", 50052, "the library, which is a server of its own beside the gateway")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from marquee.channels.connection import Connection, check_timeout
 from marquee.channels.failure import parsed
+from marquee.errors import InternalError
 
 M = TypeVar("M", bound=Message)
 
@@ -101,3 +102,11 @@ class AsyncCalls:
     def _channel(self) -> grpc.aio.Channel:
         """Opened inside the event loop that uses it."""
         return self._connection.open_aio()
+
+
+def next_page_token(request: Any, page: Any) -> str:
+    """Return the token of the next page, empty after the last. Raises InternalError if it is this page's: for ever."""
+    token: str = page.next_page_token
+    if token and token == request.page_token:
+        raise InternalError("The server names the same page again and again.", code="INTERNAL")
+    return token

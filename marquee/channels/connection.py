@@ -7,9 +7,10 @@ from typing import TypedDict
 import grpc
 
 from marquee.channels import failure
-from marquee.channels.address import RECOGNITION, Role, parse_address
-from marquee.channels.credentials import Cert, StrPath, Tls, Token, authorization, check_metadata, tls_of, token_of
+from marquee.channels.address import parse_address
+from marquee.channels.credentials import Cert, StrPath, Token, authorization, check_metadata, tls_of, token_of
 from marquee.channels.proxy import proxy_of
+from marquee.channels.role import LIBRARY, RECOGNITION, Role
 from marquee.errors import InvalidCredentials, InvalidRequest, MarqueeError
 
 DEFAULT_TIMEOUT = 12.0
@@ -77,14 +78,14 @@ class Connection:
 
     def open(self) -> grpc.Channel:
         """Open a channel; it connects on the first call."""
-        options = _options(self._tls)
+        options = self._options()
         if self._tls is None:
             return grpc.insecure_channel(self.address.target, options=options)
         return grpc.secure_channel(self.address.target, self._tls.channel_credentials(), options=options)
 
     def open_aio(self) -> grpc.aio.Channel:
         """Open the same for asyncio, inside the event loop that uses it."""
-        options = _options(self._tls)
+        options = self._options()
         if self._tls is None:
             return grpc.aio.insecure_channel(self.address.target, options=options)
         return grpc.aio.secure_channel(self.address.target, self._tls.channel_credentials(), options=options)
@@ -102,6 +103,13 @@ class Connection:
     def error_of(self, error: grpc.RpcError, request_id: str = "") -> MarqueeError:
         """Return the exception for a failed call. Takes a few seconds at most where a TLS handshake failed."""
         return failure.error_of(error, self.address, self._tls, request_id)
+
+    def _options(self) -> list[tuple[str, str | int]]:
+        named = (
+            [("grpc.ssl_target_name_override", self._tls.server_name)] if self._tls and self._tls.server_name else []
+        )
+        repeatable = [("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE_BYTES)] if self.address.role is LIBRARY else []
+        return [("grpc.service_config", service_config()), *_OPTIONS, *named, *repeatable]
 
     def _check_token(self) -> None:
         proxy = proxy_of(self.address)
@@ -132,8 +140,3 @@ def check_timeout(timeout: float | None) -> float | None:
 def service_config() -> str:
     """Return gRPC's service config, as JSON: how clients in any language balance and retry calls."""
     return (Path(__file__).parents[1] / "service_config.json").read_text()
-
-
-def _options(tls: Tls | None) -> list[tuple[str, str | int]]:
-    named = [("grpc.ssl_target_name_override", tls.server_name)] if tls and tls.server_name else []
-    return [("grpc.service_config", service_config()), *_OPTIONS, *named]

@@ -40,10 +40,9 @@ class LocalSystem:
     exports: Mapping[str, str] = field(default_factory=dict)
     """Environment variables with which other programs reach it and its stand-ins for AWS."""
 
-    @property
-    def origin(self) -> str:
-        """Where the address is from, as a sentence."""
-        return f"{self.address} is the local system that was started in {self.folder}."
+    def origin_of(self, address: str) -> str:
+        """Return where one of its addresses is from, as a sentence."""
+        return f"{address} is the local system that was started in {self.folder}."
 
     def options(self) -> "ConnectionOptions":
         """Return how a client connects: as the system says alone, since the environment means other servers.

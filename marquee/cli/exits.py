@@ -36,15 +36,18 @@ def exit_of(error: MarqueeError | OSError) -> Exit:
 
 @contextmanager
 def connect(server: Server, output: ListOutput) -> Iterator[Client]:
-    """Open a client whose first failed call is printed, as JSON too if asked for, and ends the command.
+    """Open a client whose first failed call ends the command; see call_errors."""
+    with call_errors(output), server.connect() as client:
+        yield client
 
-    Raises typer.Exit.
-    """
+
+@contextmanager
+def call_errors(output: str = "") -> Iterator[None]:
+    """Let a failed call be printed, as JSON too if that is the output, and end the command. Raises typer.Exit."""
     try:
-        with server.connect() as client:
-            yield client
+        yield
     except MarqueeError as error:
-        if output is ListOutput.JSON:
+        if output == ListOutput.JSON:
             print_json({"error": error_dict(error)})
         print_error("", error.message)
         raise typer.Exit(exit_of(error)) from error

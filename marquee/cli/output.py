@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from marquee.cli.options import Output
-from marquee.cli.table import Table, Text, print_line
+from marquee.cli.table import Cell, Table, Text, print_line
 from marquee.cli.terminal import print_error, print_json, print_note
 from marquee.draw.text import clean
 from marquee.enums import Findings, Outcome, VerdictBasis, VerdictState
@@ -31,6 +31,7 @@ _STATE_STYLES = {
     VerdictState.DISAGREE: "bold red",
     VerdictState.NO_FACE: "dim",
 }
+VERDICT_HEADERS = ("Verdict", "Person", ">Score", "Supported by")
 _OUTCOME_STYLES = {Outcome.OK: "green", Outcome.PARTIAL: "yellow", Outcome.SKIPPED: "dim"}
 _MS_DIGITS = 5
 """Width of the column of milliseconds at least, so that slow and quick pictures' tables are alike."""
@@ -193,7 +194,7 @@ def _print_table(result: FileResult, max_labels: int, *, timings: bool) -> None:
     _recognizer_table(recognition.results).print(_INDENT)
     labels = labels_of(recognition)
     if any(label.parents or label.categories or label.instances for label in labels):
-        _label_table(labels[:max_labels]).print(_INDENT)
+        label_table(labels[:max_labels]).print(_INDENT)
     elif labels:
         print_line(clean("  Labels: " + _label_list(labels[:max_labels])))
     if more := len(labels[max_labels:]):
@@ -213,12 +214,17 @@ def _title(file: str, recognition: Recognition) -> tuple[Text, Text]:
 
 
 def _verdict_table(verdicts: Sequence[Verdict]) -> Table:
-    table = Table("Verdict", "Person", ">Score", "Supported by")
+    table = Table(*VERDICT_HEADERS)
     for verdict in verdicts:
-        state = Text(words(verdict.state), _STATE_STYLES.get(verdict.state, ""))
-        score = f"{verdict.score:.2f}" if verdict.state is VerdictState.IDENTIFIED else ""
-        table.add_row(state, clean(name_of(verdict)), score, _support(verdict))
+        table.add_row(*verdict_cells(verdict))
     return table
+
+
+def verdict_cells(verdict: Verdict) -> tuple[Cell, ...]:
+    """Return the cells below VERDICT_HEADERS."""
+    state = Text(words(verdict.state), _STATE_STYLES.get(verdict.state, ""))
+    score = f"{verdict.score:.2f}" if verdict.state is VerdictState.IDENTIFIED else ""
+    return state, clean(name_of(verdict)), score, _support(verdict)
 
 
 def _support(verdict: Verdict) -> str:
@@ -234,11 +240,12 @@ def _recognizer_table(results: Sequence[RecognizerResult]) -> Table:
     table = Table("Recognizer", "Outcome", f">{'ms':>{_MS_DIGITS}}", "Found")
     for result in results:
         outcome = Text(words(result.outcome), _OUTCOME_STYLES.get(result.outcome, "red"))
-        table.add_row(clean(result.recognizer), outcome, _milliseconds(result.timings), _findings(result))
+        table.add_row(clean(result.recognizer), outcome, _milliseconds(result.timings), findings(result))
     return table
 
 
-def _label_table(labels: Sequence[Label]) -> Table:
+def label_table(labels: Sequence[Label]) -> Table:
+    """Return a table of labels with their boxes, parents and categories."""
     table = Table("Label", ">Score", ">Boxes", "Parents", "Categories")
     for label in labels:
         boxes = f"{len(label.instances)}" if label.instances else ""
@@ -252,7 +259,8 @@ def _label_table(labels: Sequence[Label]) -> Table:
     return table
 
 
-def _findings(result: RecognizerResult) -> list[Text]:
+def findings(result: RecognizerResult) -> list[Text]:
+    """Return what a recognizer found, and what failed, as lines."""
     lines = [Text(clean(line)) for line in _finding_lines(result)]
     if result.status.code != "OK":
         lines.append(Text(clean(f"{result.status.code}: {result.status.message}"), "red"))

@@ -2,24 +2,24 @@
 
 import asyncio
 import hashlib
-import os
-import signal
-import stat
-import threading
-import time
-from collections import deque
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import islice
+from functools import cached_property, partial
 from pathlib import Path
 
 from marquee.async_client import AsyncClient
 from marquee.cli.exits import Exit, exit_of
-from marquee.cli.inputs import STDIN, Pictures, load
+from marquee.cli.inputs import Pictures
 from marquee.cli.options import Output
 from marquee.cli.output import FileResult, printer_of
+from marquee.cli.run.parallel import (
+    BATCH_PATIENCE_SECONDS,
+    Sources,
+    in_order,
+    patiently,
+    run_until_interrupted,
+)
 from marquee.cli.server import Server
 from marquee.cli.terminal import Progress, print_note
 from marquee.draw.s3 import Store
@@ -30,7 +30,6 @@ from marquee.errors import (
     InvalidImage,
     InvalidRequest,
     MarqueeError,
-    ResourceExhausted,
     ScopeMissing,
     Unauthenticated,
     Unreachable,
@@ -41,11 +40,6 @@ from marquee.sources import Source, is_s3
 
 _SUCCESSES = (Outcome.OK, Outcome.SKIPPED)
 _SAME_FOR_ALL = (CollectionForbidden, InvalidRequest, ScopeMissing, Unauthenticated, Unreachable)
-_AHEAD = 4
-"""Pictures started or waiting to be printed, per job: a slow one holds no more results in memory than this."""
-_BATCH_PATIENCE_SECONDS = 600.0
-_QUICK_BYTES = 1024 * 1024
-"""Of a file that is read sooner than a thread for it is woken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,8 +67,7 @@ class _Run:
 
     args: RecognizeArgs
     client: AsyncClient
-    stdin: Source | MarqueeError | OSError
-    jobs: asyncio.Semaphore
+    sources: Sources
 
     @cached_property
     def store(self) -> Store:
@@ -86,22 +79,10 @@ def run(args: RecognizeArgs) -> Exit:
     """Recognize, print and draw the files. Returns the worst file's exit code."""
     for note in args.pictures.notes:
         print_note(note)
-    stdin = _standard_input() if STDIN in args.pictures.files else b""  # read here, where Ctrl-C interrupts it
-    try:
-        return asyncio.run(_run(args, stdin))
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+    return run_until_interrupted(_run(args, Sources(args.pictures.files)))
 
 
-def _standard_input() -> Source | MarqueeError | OSError:
-    try:
-        return load(STDIN)
-    except (MarqueeError, OSError) as error:
-        return error
-
-
-async def _run(args: RecognizeArgs, stdin: Source | MarqueeError | OSError) -> Exit:
-    _cancel_on_ctrl_c()
+async def _run(args: RecognizeArgs, sources: Sources) -> Exit:
     worst = Exit.OK
     print_result = printer_of(
         args.output,
@@ -110,11 +91,11 @@ async def _run(args: RecognizeArgs, stdin: Source | MarqueeError | OSError) -> E
         max_labels=args.options.get("max_labels"),
         timings=args.timings,
     )
-    pictures = len(args.pictures.files)
+    files = args.pictures.files
     async with args.server.connect_async(batch=args.batch) as client:
-        run = _Run(args, client, stdin, asyncio.Semaphore(args.jobs))
-        with Progress(pictures) as progress:
-            async with aclosing(_results(run)) as results:
+        run = _Run(args, client, sources)
+        with Progress(len(files)) as progress:
+            async with aclosing(in_order(files, args.jobs, partial(_result, run), _is_last)) as results:
                 async for result in results:
                     progress.advance()
                     with progress.paused():
@@ -123,87 +104,29 @@ async def _run(args: RecognizeArgs, stdin: Source | MarqueeError | OSError) -> E
     return worst
 
 
-def _cancel_on_ctrl_c() -> None:
-    """Let the first Ctrl-C cancel the current task, whenever it comes.
-
-    Python's own handling loses one that comes just before a thread, or the event loop, begins to wait.
-    """
-    if threading.current_thread() is not threading.main_thread() or not callable(signal.getsignal(signal.SIGINT)):
-        return
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-
-    def cancel() -> None:
-        loop.remove_signal_handler(signal.SIGINT)
-        if task is not None:
-            task.cancel()
-
-    with suppress(NotImplementedError):  # on Windows
-        loop.add_signal_handler(signal.SIGINT, cancel)
-
-
-async def _results(run: _Run) -> AsyncGenerator[FileResult]:
-    """Yield one per file, in order. Stops after the first error that would apply to every other file."""
-    files = iter(run.args.pictures.files)
-    started: deque[asyncio.Task[FileResult]] = deque()
-    try:
-        while True:
-            more = islice(files, _AHEAD * run.args.jobs - len(started))
-            started += (asyncio.create_task(_result(run, file)) for file in more)
-            if not started:
-                return
-            result = await started.popleft()
-            yield result
-            if isinstance(result.error, _SAME_FOR_ALL) and not isinstance(result.error, InvalidImage):
-                return
-    finally:
-        for task in started:
-            task.cancel()
-        await asyncio.gather(*started, return_exceptions=True)
+def _is_last(result: FileResult) -> bool:
+    """Return whether the error would apply to every other file."""
+    return isinstance(result.error, _SAME_FOR_ALL) and not isinstance(result.error, InvalidImage)
 
 
 async def _result(run: _Run, file: str) -> FileResult:
-    async with run.jobs:
-        try:
-            source = await _source(run, file)
-            recognition = await _recognize(run, source)
-        except (MarqueeError, OSError) as error:
-            return FileResult(file, error=error)
-        if file not in run.args.targets:
-            return FileResult(file, recognition)
-        return await asyncio.to_thread(_drawn, run, file, source, recognition)
-
-
-async def _source(run: _Run, file: str) -> Source:
-    """Return what to send. Raises InvalidImage, ImageTooLarge, OSError."""
-    if file != STDIN:
-        return load(file) if is_s3(file) or _is_quick(file) else await asyncio.to_thread(load, file)
-    if isinstance(run.stdin, MarqueeError | OSError):
-        raise run.stdin
-    return run.stdin
-
-
-def _is_quick(file: str) -> bool:
-    """Return whether to read the file at once. Raises OSError."""
-    status = os.stat(file)  # noqa: PTH116 - Path's takes twice as long
-    return stat.S_ISREG(status.st_mode) and status.st_size <= _QUICK_BYTES
+    try:
+        source = await run.sources.read(file)
+        recognition = await _recognize(run, source)
+    except (MarqueeError, OSError) as error:
+        return FileResult(file, error=error)
+    if file not in run.args.targets:
+        return FileResult(file, recognition)
+    return await asyncio.to_thread(_drawn, run, file, source, recognition)
 
 
 async def _recognize(run: _Run, source: Source) -> Recognition:
-    """Recognize the picture. A call that is refused with a time after which to try again waits for that.
-
-    It does within the timeout, but in a batch for longer: there others go first, and each try has the whole timeout.
-    """
+    """Recognize the picture, within the timeout, but in a batch for longer: there others go first."""
     timeout = run.args.timeout
-    end = time.monotonic() + (max(timeout, _BATCH_PATIENCE_SECONDS) if run.args.batch else timeout)
-    while True:
-        try:
-            left = min(timeout, end - time.monotonic())
-            return await run.client.recognize(source, timeout=left, **run.args.options)
-        except ResourceExhausted as error:
-            wait = error.retry_after
-            if wait is None or time.monotonic() + wait > end:
-                raise
-            await asyncio.sleep(wait)
+    patience = max(timeout, BATCH_PATIENCE_SECONDS) if run.args.batch else timeout
+    return await patiently(
+        lambda left: run.client.recognize(source, timeout=left, **run.args.options), timeout, patience
+    )
 
 
 def _drawn(run: _Run, file: str, source: Source, recognition: Recognition) -> FileResult:

@@ -1,0 +1,63 @@
+"""The file that an export is written into."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from marquee.channels.credentials import StrPath
+from marquee.library.results import ExportSummary
+from marquee.library.v1 import library_pb2 as pb
+
+Progress = Callable[[int, int], None]
+"""Gets how many pictures are written, and about how many there will be."""
+
+
+class ExportFile:
+    """A file that appears under its path once it is whole, or one that is open already. Raises OSError."""
+
+    def __init__(self, target: StrPath | BinaryIO, progress: Progress | None = None) -> None:
+        self.summary = ExportSummary("", 0)
+        self._progress = progress or (lambda _done, _total: None)
+        self._estimate = 0
+        self._path: Path | None = None
+        self._target = target
+
+    def __enter__(self) -> Self:
+        if not isinstance(self._target, str | os.PathLike):
+            self._file = self._target
+            return self
+        target = Path(self._target)
+        if target.exists() and not target.is_file():  # a device or a pipe
+            self._file = target.open("wb")
+        else:
+            self._path = target.resolve()
+            self._file = self._part.open("wb")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is self._target:
+            return
+        try:
+            self._file.close()
+            if self._path is not None and error is None:
+                self._part.replace(self._path)
+        finally:
+            if self._path is not None:
+                self._part.unlink(missing_ok=True)
+
+    def add(self, part: pb.ExportPicturesResponse) -> None:
+        """Write a piece."""
+        self._file.write(part.content)
+        self.summary = ExportSummary(part.export_id or self.summary.export_id, part.picture_count)
+        self._estimate = part.estimated_count or self._estimate
+        self._progress(part.picture_count, max(self._estimate, part.picture_count))
+
+    @property
+    def _part(self) -> Path:
+        if self._path is None:
+            raise ValueError("The file has no path.")
+        return self._path.with_name(f".{self._path.name[:200]}.{os.getpid()}.part")
