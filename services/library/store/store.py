@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -44,16 +46,25 @@ class Store:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="store")
 
     async def write(self, name: str, content: bytes) -> None:
-        """Keep a file. One of this name that is there already is kept instead."""
+        """Keep a file. One of this name that is there already is kept instead, as if it were written now."""
         await self._run(partial(self._place.write, name, content))
 
     async def read(self, name: str) -> bytes | None:
         """Return a file's bytes; None: there is none."""
         return await self._run(partial(self._place.read, name))
 
-    async def erase(self, name: str) -> list[str]:
-        """Erase a file with all its versions; return the URL of each, none if there is no file."""
-        return await self._run(partial(self._place.erase, name))
+    async def erase(self, name: str, before: datetime | None = None) -> list[str]:
+        """Erase a file with all its versions; return the URL of each, none if there is no file.
+
+        Given `before`, leave what was written since.
+        """
+        return await self._run(partial(self._place.erase, name, before))
+
+    async def names(self, before: datetime) -> AsyncIterator[list[str]]:
+        """Yield the names of files that were written last before this time, some at a time."""
+        pages = self._place.names(before)
+        while (page := await self._run(partial(next, pages, None))) is not None:
+            yield page
 
     def close(self) -> None:
         """Finish what is being written."""
@@ -73,7 +84,10 @@ class _Place(ABC):
     def read(self, name: str) -> bytes | None: ...
 
     @abstractmethod
-    def erase(self, name: str) -> list[str]: ...
+    def erase(self, name: str, before: datetime | None) -> list[str]: ...
+
+    @abstractmethod
+    def names(self, before: datetime) -> Iterator[list[str]]: ...
 
 
 class _Folder(_Place):
@@ -84,7 +98,9 @@ class _Folder(_Place):
         path = self._folder / name
         with self._explained():
             new = self._make(path.parent)
-            if not path.exists():
+            try:
+                os.utime(path)
+            except FileNotFoundError:
                 files.write(path, content)
             for folder in (path.parent, *new):  # also if somebody else has only just written it
                 _sync(folder)
@@ -94,13 +110,22 @@ class _Folder(_Place):
             return (self._folder / name).read_bytes()
         return None
 
-    def erase(self, name: str) -> list[str]:
+    def erase(self, name: str, before: datetime | None) -> list[str]:
         path = self._folder / name
         with self._explained(), suppress(FileNotFoundError, NotADirectoryError):
-            path.unlink()
+            if before is None:
+                path.unlink()
+            elif not _unlink_old(path, before):
+                return []
             _sync(path.parent)
             return [path.as_uri()]
         return []
+
+    def names(self, before: datetime) -> Iterator[list[str]]:
+        with self._explained():
+            for folder, _, names in os.walk(self._folder):
+                paths = [Path(folder, name) for name in names]
+                yield [str(path.relative_to(self._folder)) for path in paths if _is_older(path, before)]
 
     def _make(self, folder: Path) -> list[Path]:
         """Make the folder, and return those that have a new one in them."""
@@ -129,17 +154,23 @@ class _Bucket(_Place):
         self._s3 = S3(endpoint_url, connect_timeout=3, read_timeout=10, max_pool_connections=_THREADS)
 
     def write(self, name: str, content: bytes) -> None:
-        with suppress(Changed):  # it is there already
-            self._s3.write(self._folder.child(name), content, etag="")
+        url = self._folder.child(name)
+        try:
+            self._s3.write(url, content, etag="")
+        except Changed:  # it is there already
+            self._s3.touch(url)
 
     def read(self, name: str) -> bytes | None:
         with suppress(ObjectNotFound):
             return self._s3.read(self._folder.child(name))[0]
         return None
 
-    def erase(self, name: str) -> list[str]:
+    def erase(self, name: str, before: datetime | None) -> list[str]:
         url = self._folder.child(name)
-        return [f"{url}?versionId={version}" for version in self._s3.erase(url)]
+        return [f"{url}?versionId={version}" for version in self._s3.erase(url, before)]
+
+    def names(self, before: datetime) -> Iterator[list[str]]:
+        return self._s3.names(self._folder, before)
 
 
 def _folder_of(url: str) -> Path:
@@ -148,6 +179,23 @@ def _folder_of(url: str) -> Path:
     if parts.scheme != "file" or parts.netloc or not path.is_absolute():
         raise Misconfigured(f"The library keeps its files at a URL, which {url!r} is not. {_HINT}")
     return path
+
+
+def _unlink_old(path: Path, before: datetime) -> bool:
+    """Unlink a file unless it was written since, also in this moment: then its writer finds it, or writes it anew."""
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
+    path.rename(aside)
+    if _is_older(aside, before):
+        aside.unlink()
+        return True
+    aside.replace(path)
+    return False
+
+
+def _is_older(path: Path, before: datetime) -> bool:
+    with suppress(FileNotFoundError):
+        return path.stat().st_mtime < before.timestamp()
+    return False
 
 
 def _sync(folder: Path) -> None:

@@ -7,6 +7,7 @@ can import it.
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -120,18 +121,32 @@ class S3:
         except ObjectNotFound:
             raise Changed from None
 
-    def erase(self, url: S3Url) -> list[str]:
+    def touch(self, url: S3Url) -> None:
+        """Have the object's time be now."""
+        source = {"Bucket": url.bucket, "Key": url.key}
+        self._call("copy_object", url, CopySource=source, MetadataDirective="REPLACE")
+
+    def erase(self, url: S3Url, before: datetime | None = None) -> list[str]:
         """Delete the object with all its versions and delete markers; return their version ids.
 
-        A bucket that never kept versions has one, "null".
+        Given `before`, leave versions that were written since. A bucket that never kept versions has one, "null".
         """
         with self._explained(url):
             pages = self.client.get_paginator("list_object_versions").paginate(Bucket=url.bucket, Prefix=url.key)
-            found = [one for page in pages for one in (*page.get("Versions", []), *page.get("DeleteMarkers", []))]
-        versions = [one["VersionId"] for one in found if one["Key"] == url.key]
-        for version in versions:
-            self._call("delete_object", replace(url, version=version))
-        return versions
+            found: list[Any] = [
+                one for page in pages for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ()))
+            ]
+        own = [one for one in found if one["Key"] == url.key and (before is None or one["LastModified"] < before)]
+        for one in own:
+            self._call("delete_object", replace(url, version=one["VersionId"]))
+        return [one["VersionId"] for one in own]
+
+    def names(self, url: S3Url, before: datetime) -> Iterator[list[str]]:
+        """Yield the names of the folder's objects that were written last before this time, a page at a time."""
+        with self._explained(url):
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=url.bucket, Prefix=url.key):
+                old = (item["Key"] for item in page.get("Contents", []) if item["LastModified"] < before)
+                yield [key.removeprefix(url.key) for key in old]
 
     def folders(self, url: S3Url) -> list[str]:
         """Return the names of the folders directly in this one."""

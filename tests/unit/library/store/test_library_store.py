@@ -1,7 +1,9 @@
 """The object store, in a folder and in S3."""
 
 import hashlib
+import os
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import boto3
@@ -51,6 +53,29 @@ async def test_a_file_is_written_once(store: Store) -> None:
     await store.write(NAME, b"second")
     assert await store.read(NAME) == b"first"
     await store.erase(NAME)
+
+
+async def test_old_files_are_listed_and_erased_by_their_time(store: Store) -> None:
+    """Files written before a time are listed; one that is written again has a new time, and is not erased by an old."""
+    await store.write(NAME, b"picture")
+    later = datetime.now(UTC) + timedelta(seconds=2)
+    assert [name async for page in store.names(later) for name in page] == [NAME]
+    earlier = datetime.now(UTC) - timedelta(days=1)
+    assert [name async for page in store.names(earlier) for name in page] == []
+    assert await store.erase(NAME, earlier) == []
+    assert await store.read(NAME) == b"picture"
+    assert len(await store.erase(NAME, later)) == 1
+    assert await store.read(NAME) is None
+
+
+async def test_writing_what_is_there_makes_it_new(tmp_path: Path) -> None:
+    """A file that lay there for long, and is written again, counts as new: whoever sweeps old files leaves it."""
+    store = Store(tmp_path.as_uri())
+    await store.write(NAME, b"picture")
+    os.utime(tmp_path / NAME, (0, 0))
+    await store.write(NAME, b"picture")
+    assert await store.erase(NAME, datetime.now(UTC) - timedelta(days=1)) == []
+    store.close()
 
 
 async def test_all_versions_are_erased(s3: str) -> None:
