@@ -22,7 +22,13 @@ from services.library.search.search import Search
 from services.library.servicer import LibraryServicer, Parts
 from services.library.settings import LibrarySettings
 from services.library.store.store import Store
+from services.library.work import metrics
+from services.library.work.attempt import Attempt
+from services.library.work.gateway import Gateway
 from services.library.work.jobs import Jobs
+from services.library.work.queue import Queue
+from services.library.work.signals import Signals
+from services.library.work.worker import Worker
 from services.runtime.doors.watch import Watched
 from services.runtime.errors import DependencyUnavailable
 from services.runtime.server.server import Service
@@ -41,6 +47,9 @@ class Library(Service):
         self._url = settings.library_database_url.get_secret_value()
         self._database = Database(self._url, settings.library_database_connections)
         self._tombstones = Tombstones(settings.library_tombstone_key_file)
+        self._signals = Signals(self._database)
+        self._gateway = Gateway(settings)
+        self._tasks: list[asyncio.Task[None]] = []
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add the service."""
@@ -52,24 +61,35 @@ class Library(Service):
         """Wait for the database and its migrations, then begin to work."""
         while not await self._is_migrated():  # noqa: ASYNC110 - another process changes it
             await asyncio.sleep(_RETRY_SECONDS)
+        own = (self._signals.run(), metrics.watch(self._database))
+        self._tasks = [asyncio.create_task(one) for one in own]
+        self._worker.start()
 
     def files(self) -> Iterable[Watched[Any]]:
         """Return what the connection to the gateway is made of, and the keys of tombstones."""
-        return self._tombstones.files()
+        return (*self._gateway.files(), *self._tombstones.files())
 
     async def close(self) -> None:
         """Finish what is being worked on, and close the connections."""
+        await self._worker.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._gateway.close()
         await self._database.close()
 
     def _parts(self) -> Parts:
         database, settings = self._database, self._settings
         changes, store = Changes(database), Store(settings.library_store, settings.s3_endpoint_url)
+        queue = Queue(database, settings.library_lease_seconds)
+        attempt = Attempt(queue, changes, store, self._gateway, settings)
+        self._worker = Worker(queue, self._signals, settings.library_workers, attempt.make)
         return Parts(
             pictures=Pictures(database, changes, store, settings, self._tombstones),
             search=Search(database),
             export=Export(database),
             imports=Imports(database, changes, settings, self._tombstones),
-            jobs=Jobs(database, changes),
+            jobs=Jobs(database, changes, self._signals),
             trash=Trash(database, changes, settings),
             erasure=Erasure(database, changes, store, self._tombstones),
             categories=Categories(database, changes),

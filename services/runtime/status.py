@@ -173,7 +173,7 @@ def _retry_info(seconds: float) -> any_pb2.Any:
     return _packed(info)
 
 
-def _wait(status: status_pb2.Status) -> float | None:
+def retry_after_of(status: status_pb2.Status) -> float | None:
     """Return the seconds of the status's RetryInfo; None without one."""
     info = error_details_pb2.RetryInfo()
     return next((info.retry_delay.ToNanoseconds() / 1e9 for one in status.details if one.Unpack(info)), None)
@@ -215,7 +215,7 @@ def join(
         ),
         MAX_STATUS_BYTES // 2,
     )
-    waits = [_wait(one) for one in statuses.values()]
+    waits = [retry_after_of(one) for one in statuses.values()]
     if None not in waits:
         joined.details.append(_retry_info(max(wait for wait in waits if wait is not None)))
     share = (MAX_STATUS_BYTES - joined.ByteSize()) // len(statuses) - _PACKED_BYTES

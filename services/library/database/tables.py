@@ -307,6 +307,8 @@ job = Table(
     Index("job_due_idx", "next_attempt_time", postgresql_where=text("state = 1")),
     Index("job_lease_idx", "lease_time", postgresql_where=text("state = 2")),
     Index("job_open_key", "picture_id", unique=True, postgresql_where=text("state IN (1, 2)")),
+    Index("job_open_idx", "create_time", postgresql_where=text("state IN (1, 2)")),
+    Index("job_dead_idx", "end_time", postgresql_where=text("state = 4")),
     Index("job_picture_idx", "picture_id", "create_time"),
     Index("job_collection_idx", "collection_id", "state", "job_id"),
 )

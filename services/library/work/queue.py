@@ -6,7 +6,7 @@ who has the row's token may write: a worker that was taken for dead comes too la
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from google.rpc import status_pb2
@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid6 import uuid7
 
-from marquee.library.v1.library_pb2 import JOB_STATE_DEAD, JOB_STATE_DONE, JOB_STATE_QUEUED, JOB_STATE_RUNNING
+from marquee.library.v1.library_pb2 import JOB_STATE_QUEUED, JOB_STATE_RUNNING
 from services.library.database.database import Database, announce
 from services.library.database.tables import job, picture
 from services.runtime.doors.caller import current
@@ -49,6 +49,7 @@ FROM unnest(:jobs, :tokens) AS held (job_id, token)
 WHERE job.job_id = held.job_id AND job.lease_token = held.token AND state = 2
 RETURNING job.job_id
 """).bindparams(bindparam("jobs", type_=ARRAY(Uuid)), bindparam("tokens", type_=ARRAY(Uuid)))
+_REPEATED = job.c.repeated_calls + cast(job.c.calling, Integer)
 
 
 class LeaseLost(Exception):
@@ -74,6 +75,18 @@ class Claim:
     """Whether the worker that had it before died during a call."""
 
 
+class Setback(NamedTuple):
+    """What kept an attempt from its end."""
+
+    status: status_pb2.Status
+    seconds: float
+    """Until the next attempt."""
+    is_failure: bool = True
+    """Whether it counts against the limit of attempts."""
+    is_unanswered: bool = False
+    """Whether the gateway was called and has not answered."""
+
+
 async def enqueue(
     connection: AsyncConnection,
     collection_id: int,
@@ -97,52 +110,51 @@ class Queue:
     """The queue, as workers see it. Methods raise DependencyUnavailable, and LeaseLost where they write."""
 
     def __init__(self, database: Database, lease_seconds: float) -> None:
-        self._database = database
-        self._lease = lease_seconds
+        self.database = database
+        self.lease_seconds = lease_seconds
 
     async def claim(self, count: int) -> list[Claim]:
         """Return up to `count` jobs that are due; first those whose worker died."""
         claims: list[Claim] = []
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             for statement in (_CLAIM_EXPIRED, _CLAIM_DUE):
                 if left := count - len(claims):
-                    rows = await connection.execute(statement, {"count": left, "seconds": self._lease})
+                    rows = await connection.execute(statement, {"count": left, "seconds": self.lease_seconds})
                     claims += [_claim(row) for row in rows.mappings()]
         return claims
 
     async def renew(self, claims: Collection[Claim]) -> set[UUID]:
         """Renew the leases; return the jobs that are still the worker's."""
         held = {"jobs": [one.job_id for one in claims], "tokens": [one.token for one in claims]}
-        async with self._database.begin() as connection:
-            return set((await connection.execute(_RENEW, {**held, "seconds": self._lease})).scalars())
+        async with self.database.begin() as connection:
+            return set((await connection.execute(_RENEW, {**held, "seconds": self.lease_seconds})).scalars())
 
     async def begin_call(self, claim: Claim) -> None:
         """Write down that the gateway is called, so that a call without an end is known to have been one."""
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             await _write(connection, claim, {"calling": True})
 
-    async def delay(self, claim: Claim, status: status_pb2.Status, seconds: float, *, is_failure: bool) -> None:
+    async def delay(self, claim: Claim, setback: Setback) -> None:
         """Have the job tried again after a while, and say why."""
-        async with self._database.begin() as connection:
-            await delay(connection, claim, status, seconds, is_failure=is_failure)
+        async with self.database.begin() as connection:
+            await delay(connection, claim, setback)
 
     async def hand_back(self, claim: Claim) -> None:
         """Leave the job to any worker, at once."""
-        repeated = job.c.repeated_calls + cast(job.c.calling, Integer)
-        async with self._database.begin() as connection:
-            await _write(connection, claim, {**_released(JOB_STATE_QUEUED), "repeated_calls": repeated})
+        async with self.database.begin() as connection:
+            await _write(connection, claim, _released(JOB_STATE_QUEUED) | {"repeated_calls": _REPEATED})
             announce(connection, QUEUED)
 
     async def drop(self, claim: Claim) -> None:
         """Delete the job."""
-        async with self._database.begin() as connection:
+        async with self.database.begin() as connection:
             await connection.execute(delete(job).where(*_held(claim)))
             announce(connection, str(claim.picture_id))
 
 
 async def hold(connection: AsyncConnection, claim: Claim) -> RowMapping:
     """Return the picture's row, held until the transaction ends, if the job is still the worker's. Raises LeaseLost."""
-    shown = select(picture).where(picture.c.picture_id == claim.picture_id).with_for_update()
+    shown = select(picture).where(picture.c.picture_id == claim.picture_id).with_for_update(key_share=True)
     row = (await connection.execute(shown)).mappings().one_or_none()
     mine = select(job.c.job_id).where(*_held(claim)).with_for_update()
     if row is None or (await connection.execute(mine)).first() is None:
@@ -150,20 +162,23 @@ async def hold(connection: AsyncConnection, claim: Claim) -> RowMapping:
     return row
 
 
-async def delay(
-    connection: AsyncConnection, claim: Claim, status: status_pb2.Status, seconds: float, *, is_failure: bool
-) -> None:
+async def delay(connection: AsyncConnection, claim: Claim, setback: Setback) -> None:
     """Do what Queue.delay does, in a transaction."""
-    due = func.now() + func.make_interval(0, 0, 0, 0, 0, 0, seconds)
-    again = _released(JOB_STATE_QUEUED) | {"next_attempt_time": due, "status": status.SerializeToString()}
-    await _write(connection, claim, again | {"failures": job.c.failures + int(is_failure)})
+    again = {
+        "next_attempt_time": func.now() + func.make_interval(0, 0, 0, 0, 0, 0, setback.seconds),
+        "status": setback.status.SerializeToString(),
+        "failures": job.c.failures + int(setback.is_failure),
+    }
+    if setback.is_unanswered:
+        again["repeated_calls"] = _REPEATED
+    await _write(connection, claim, _released(JOB_STATE_QUEUED) | again)
 
 
-async def end(connection: AsyncConnection, claim: Claim, status: status_pb2.Status | None = None) -> None:
-    """End the job: it is done, or was given up with the status. Raises LeaseLost."""
-    state, content = (JOB_STATE_DONE, b"") if status is None else (JOB_STATE_DEAD, status.SerializeToString())
-    await _write(connection, claim, _released(state) | {"next_attempt_time": None, "end_time": func.now()})
-    await connection.execute(update(job).where(job.c.job_id == claim.job_id).values(status=content))
+async def end(connection: AsyncConnection, claim: Claim, state: int, status: status_pb2.Status | None = None) -> None:
+    """End the job, which is DONE or DEAD, with what it failed with. Raises LeaseLost."""
+    content = b"" if status is None else status.SerializeToString()
+    last = {"next_attempt_time": None, "end_time": func.now(), "status": content}
+    await _write(connection, claim, _released(state) | last)
     announce(connection, str(claim.picture_id))
 
 

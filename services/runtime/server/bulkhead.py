@@ -18,7 +18,8 @@ from services.runtime.errors import BatchRefused, Overloaded
 PRIORITY_KEY = "marquee-priority"
 """Metadata key of a call's priority. "batch" lowers it; nothing raises it."""
 _BATCH = "batch"
-_LOWERED = ((PRIORITY_KEY, _BATCH),)
+LOWERED = ((PRIORITY_KEY, _BATCH),)
+"""Metadata of a call that gives way to others."""
 _BATCH_SHARE = 0.75
 _WAIT_SECONDS = 0.1, 10.0
 """The least and the most that a refused call is asked to wait."""
@@ -44,7 +45,7 @@ def enter(metadata: Iterable[tuple[str, Any]]) -> None:
 
 def lowered(metadata: Iterable[tuple[str, Any]]) -> tuple[tuple[str, str], ...]:
     """Return what of the metadata, or of an HTTP request's headers, lowers a call's priority."""
-    return _LOWERED if any(key == PRIORITY_KEY and value == _BATCH for key, value in metadata) else ()
+    return LOWERED if any(key == PRIORITY_KEY and value == _BATCH for key, value in metadata) else ()
 
 
 def is_batch() -> bool:
@@ -54,7 +55,7 @@ def is_batch() -> bool:
 
 def priority() -> tuple[tuple[str, str], ...]:
     """Return metadata with which calls made for the current one have its priority."""
-    return _LOWERED if _is_batch.get() else ()
+    return LOWERED if _is_batch.get() else ()
 
 
 class Bulkhead:

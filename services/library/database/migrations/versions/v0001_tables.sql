@@ -240,6 +240,10 @@ CREATE INDEX job_due_idx ON job (next_attempt_time) WHERE state = 1;
 
 CREATE INDEX job_lease_idx ON job (lease_time) WHERE state = 2;
 
+CREATE INDEX job_open_idx ON job (create_time) WHERE state IN (1, 2);
+
+CREATE INDEX job_dead_idx ON job (end_time) WHERE state = 4;
+
 CREATE UNIQUE INDEX job_open_key ON job (picture_id) WHERE state IN (1, 2);
 
 CREATE INDEX job_picture_idx ON job (picture_id, create_time);
