@@ -238,6 +238,14 @@ category = Table(
     UniqueConstraint("collection_id", "folded_name"),
 )
 
+deleted_category = Table(
+    "deleted_category",
+    metadata,
+    Column("category_id", UUID(as_uuid=True), primary_key=True),
+    _collection_id(),
+)
+"""Categories by whose names pictures may still be found."""
+
 category_rule = Table(
     "category_rule",
     metadata,

@@ -8,7 +8,19 @@ from sqlalchemy import text
 revision = "0001"
 down_revision = None
 _TABLES = (
-    *("answer", "category", "category_rule", "collection", "event", "export", "face", "job", "label", "picture"),
+    *(
+        "answer",
+        "category",
+        "category_rule",
+        "collection",
+        "deleted_category",
+        "event",
+        "export",
+        "face",
+        "job",
+        "label",
+        "picture",
+    ),
     *("picture_category", "place", "receipt", "request", "text", "tombstone", "tombstone_key"),
 )
 

@@ -25,6 +25,13 @@ CREATE TABLE category (
     CONSTRAINT category_collection_id_fkey FOREIGN KEY(collection_id) REFERENCES collection (collection_id)
 );
 
+CREATE TABLE deleted_category (
+    category_id UUID NOT NULL,
+    collection_id INTEGER NOT NULL,
+    CONSTRAINT deleted_category_pkey PRIMARY KEY (category_id),
+    CONSTRAINT deleted_category_collection_id_fkey FOREIGN KEY(collection_id) REFERENCES collection (collection_id)
+);
+
 CREATE TABLE event (
     event_key BIGINT GENERATED ALWAYS AS IDENTITY,
     position BIGINT,
