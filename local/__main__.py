@@ -116,8 +116,12 @@ def _notes(args: argparse.Namespace, system: stack.Stack) -> Iterator[str]:
         yield f"The {options.taken(stack.GATEWAY_PORT)}: the gateway gets {system.servers['gateway']}."
     if args.web_port is None and not system.page.endswith(f":{stack.WEB_PORT}"):
         yield f"The {options.taken(stack.WEB_PORT)}: the page gets {system.page}."
-    if load_settings(Settings).is_closed and not system.page_is_known:
-        yield "The gateway asks who calls it, and does not know the page: set MARQUEE_WEB_GATEWAY_TOKEN_FILE."
+    for name in system.unknown if load_settings(Settings).is_closed else ():
+        service = "page" if name == "web" else name
+        yield (
+            f"The gateway asks who calls it, and does not know the {service}: "
+            f"set MARQUEE_{name.upper()}_GATEWAY_TOKEN_FILE."
+        )
     if not is_loopback(args.host) and is_loopback(str(urlsplit(system.page_url).hostname)):
         yield f"The page answers for {system.page_url} alone: set MARQUEE_WEB_URL to where others reach it."
 
@@ -162,7 +166,7 @@ def _addresses(system: stack.Stack, state: Path) -> str:
     return "\n".join(
         [
             f"\nOpen {system.page_url} and drop a picture on the page.\n",
-            f"Servers (gRPC, {'the gateway with TLS' if '://' in gateway else 'plaintext'}):",
+            f"Servers (gRPC, {'the gateway and the library with TLS' if '://' in gateway else 'plaintext'}):",
             *lines,
             f"Try: {_command('recognize', '--address', gateway, f'{state}/pictures/both.jpg')}",
             f"     {_command('recognize', '--address', gateway, f's3://{stack.BUCKET}/hopper.jpg')}",

@@ -16,12 +16,17 @@ _PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Tie this process to its parent and become the module."""
     launcher, module, *args = sys.argv[1:]
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != int(launcher):  # the launcher ended before this process was tied to it
-        sys.exit("the launcher is gone")
+    end_with(int(launcher))
     sys.argv = [module, *args]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def end_with(launcher: int, number: signal.Signals = signal.SIGTERM) -> None:
+    """Have this process get the signal when the launcher ends. A change of user undoes it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
+    if os.getppid() != launcher:  # it ended before this process was tied to it
+        sys.exit("the launcher is gone")
 
 
 if __name__ == "__main__":

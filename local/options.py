@@ -15,9 +15,10 @@ _COMMANDS = """
 `python -m local env` prints the shell's commands that let other programs, such as the AWS CLI, use a running system's
 gateway and stand-ins: eval "$(python -m local env)". With --state DIR, those of the system with that folder.
 
-The gateway and the page ask for what the servers' settings say, such as MARQUEE_CALLERS and MARQUEE_TLS_CERT. Without
-these they answer everybody; off the loopback, MARQUEE_ALLOW_ANONYMOUS=true does. Where callers are asked who they are,
-the page needs a token of its own, MARQUEE_WEB_GATEWAY_TOKEN_FILE.
+The gateway, the library and the page ask for what the servers' settings say, such as MARQUEE_CALLERS and
+MARQUEE_TLS_CERT. Without these they answer everybody; off the loopback, MARQUEE_ALLOW_ANONYMOUS=true does. Where they
+ask callers who they are, the page and the library need tokens of their own, MARQUEE_WEB_GATEWAY_TOKEN_FILE and
+MARQUEE_LIBRARY_GATEWAY_TOKEN_FILE.
 """
 
 
@@ -26,7 +27,8 @@ def parse(args: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m local",
         description="Start Marquee on this machine: stand-ins for S3, Rekognition and TensorFlow Serving, the "
-        "recognizers, the gateway and the page, all on the loopback. Ctrl-C stops everything.",
+        "recognizers, the gateway, the library with its PostgreSQL and the page, all on the loopback. Ctrl-C stops "
+        "everything.",
         epilog=_COMMANDS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -61,13 +63,15 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--web-port", type=_free_port, help="port of the page (default: 8080, or a free port if 8080 is taken)"
     )
     parser.add_argument(
-        "--host", default=stack.HOST, help="address on which the gateway and the page listen (default: %(default)s)"
+        "--host",
+        default=stack.HOST,
+        help="address on which the gateway, the library and the page listen (default: %(default)s)",
     )
     parser.add_argument(
         "--state",
         type=_path,
         metavar="DIR",
-        help="folder for logs, pictures, and whatever is enrolled (default: .local)",
+        help="folder for logs, pictures, the library, and whatever is enrolled (default: .local)",
     )
 
 

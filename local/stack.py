@@ -2,13 +2,15 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from signal import Signals
 
-from local import pictures, ports
+from local import pictures, ports, postgres
 from local.models import SvmModel
-from local.supervisor import Part, grpc_serving, tcp_open
+from local.supervisor import Part, grpc_serving, socket_open, tcp_open
 from marquee.channels.local_system import LocalSystem
 from services.names import RECOGNIZERS
 from services.runtime.doors.settings import DoorSettings, is_loopback, netloc
@@ -28,9 +30,11 @@ CREDENTIALS = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local", "
 """The stand-ins accept any credentials; these keep a real account's from being sent anywhere."""
 _REACHED = {"0.0.0.0": HOST, "::": "localhost"}
 """Address that listens on all interfaces → one at which this machine reaches it."""
+_OUTER = ("gateway", "library")
+"""What callers reach."""
 _NO_DOOR = {f"{PREFIX}{name.upper()}": "" for name in DoorSettings.model_fields}
-"""Recognizers ask nobody who they are, whatever the environment says: that is for the gateway."""
-_SERVERS = (*RECOGNIZERS, "gateway")
+"""Recognizers ask nobody who they are, whatever the environment says: that is for the outer ones."""
+_SERVERS = (*RECOGNIZERS, "gateway", "library")
 _OBSERVED = (*_SERVERS, "web")
 """What has metrics."""
 _PRICED = ("rekognition",)
@@ -56,14 +60,23 @@ class Stack:
         return self.exports["MARQUEE_ADDRESS"]
 
     @property
+    def library_url(self) -> str:
+        """The library's address as clients take it."""
+        return self.exports["MARQUEE_LIBRARY_ADDRESS"]
+
+    @property
     def page_url(self) -> str:
         """The page's address as browsers take it: what the environment says, or the one on this machine."""
         return _setting("WEB_URL") or _url(self.page)
 
     @property
-    def page_is_known(self) -> bool:
-        """Whether the page has something to show the gateway."""
-        return bool(_setting("WEB_GATEWAY_TOKEN_FILE", "WEB_GATEWAY_CERT", "CERT"))
+    def unknown(self) -> Sequence[str]:
+        """The names of the services that have nothing to show the gateway."""
+        return [
+            name
+            for name in ("web", "library")
+            if not _setting(f"{name.upper()}_GATEWAY_TOKEN_FILE", f"{name.upper()}_GATEWAY_CERT", "CERT")
+        ]
 
     def local_system(self, state: Path) -> LocalSystem:
         """Return what the user's commands need to know to call the gateway as the environment here says."""
@@ -71,6 +84,7 @@ class Stack:
         paths = {name.lower(): str(Path(path).absolute()) for name in files if (path := _setting(name))}
         return LocalSystem(
             address=self.gateway_url,
+            library=self.library_url,
             folder=str(Path.cwd()),
             state=str(state.absolute()),
             asks=load_settings(Settings).is_closed,
@@ -112,8 +126,8 @@ def build(
 ) -> Stack:
     """Lay out the system on free loopback ports.
 
-    The gateway gets `port` and the page `web_port`, by default 50051 and 8080 if these are free. Both listen on `host`;
-    the environment's MARQUEE_ variables say whom they answer.
+    The gateway gets `port` and the page `web_port`, by default 50051 and 8080 if these are free. They and the library
+    listen on `host`; the environment's MARQUEE_ variables say whom they answer.
     """
     own = own or Own()
     free = ports.take(4 + len(_SERVERS) + len(_OBSERVED))
@@ -122,6 +136,7 @@ def build(
     page, *metrics_addresses = rest[len(_SERVERS) :]
     metrics = dict(zip(_OBSERVED, metrics_addresses, strict=True))
     servers["gateway"] = _outer(servers["gateway"], host, port, None if web_port == GATEWAY_PORT else GATEWAY_PORT)
+    servers["library"] = _outer(servers["library"], host, None, None)
     page = _outer(page, host, web_port, None if port == WEB_PORT else WEB_PORT)
     pictures.write_demo(state / "pictures")
     config = _gateway_config(state, servers)
@@ -140,6 +155,7 @@ def build(
         },
         "svm": _svm(state, own.svm_model),
         "gateway": {"MARQUEE_GATEWAY_CONFIG": str(config), "MARQUEE_HOST": host},
+        "library": _library(state, servers["gateway"]) | {"MARQUEE_HOST": host},
     }
     parts = [
         _s3(s3, buckets, state if own.collections else None),
@@ -147,13 +163,15 @@ def build(
         _tf_serving(tf_serving, model_base),
         *(_server(name, servers[name], metrics[name], everywhere | settings.get(name, {})) for name in _SERVERS),
         _web(page, metrics["web"], host, servers["gateway"]),
+        _postgres(state),
     ]
-    return Stack(parts, servers, page, metrics, _exports(servers["gateway"], s3, aws))
+    return Stack(parts, servers, page, metrics, _exports(servers, s3, aws))
 
 
-def _exports(gateway: str, s3: str, aws: str) -> dict[str, str]:
+def _exports(servers: Mapping[str, str], s3: str, aws: str) -> dict[str, str]:
     return {
-        "MARQUEE_ADDRESS": _gateway_url(gateway),
+        "MARQUEE_ADDRESS": _server_url(servers["gateway"]),
+        "MARQUEE_LIBRARY_ADDRESS": _server_url(servers["library"]),
         "AWS_ENDPOINT_URL": f"http://{s3}",
         "AWS_ENDPOINT_URL_REKOGNITION": f"http://{aws}",
         **CREDENTIALS,
@@ -237,24 +255,54 @@ def _tf_serving(address: str, model_base: Path) -> Part:
 
 
 def _server(name: str, address: str, metrics: str, environment: dict[str, str]) -> Part:
-    is_gateway = name == "gateway"
+    is_outer = name in _OUTER
     port = {"MARQUEE_HOST": HOST, "MARQUEE_PORT": address.rpartition(":")[2], "MARQUEE_HEALTH_PORT": "0"}
-    door = {} if is_gateway else _NO_DOOR
-    is_ready = tcp_open if is_gateway and _speaks_tls() else grpc_serving
-    return Part(name, f"services.{name}", address, is_ready, environment=door | port | _observed(metrics) | environment)
+    door = {} if is_outer else _NO_DOOR
+    is_ready = tcp_open if is_outer and _speaks_tls() else grpc_serving
+    module = "local.library" if name == "library" else f"services.{name}"
+    return Part(name, module, address, is_ready, environment=door | port | _observed(metrics) | environment)
 
 
 def _web(address: str, metrics: str, host: str, gateway: str) -> Part:
-    """Return the page, which reaches a gateway with TLS as the client here does, unless told otherwise."""
-    where = {"MARQUEE_HOST": host, "MARQUEE_WEB_PORT": address.rpartition(":")[2], "MARQUEE_WEB_GATEWAY": gateway}
+    where = {"MARQUEE_HOST": host, "MARQUEE_WEB_PORT": address.rpartition(":")[2]}
     if not is_loopback(host):
         where["MARQUEE_WEB_URL"] = _setting("WEB_URL") or _url(address)
-    if _speaks_tls():
-        where |= {"MARQUEE_WEB_GATEWAY": _certified(gateway), "MARQUEE_WEB_GATEWAY_TLS": "true"}
-        where |= {
-            f"MARQUEE_WEB_GATEWAY_{name}": _setting(f"WEB_GATEWAY_{name}", name) for name in ("CA", "CERT", "KEY")
-        }
-    return Part("web", "services.web", address, tcp_open, environment=_observed(metrics) | where)
+    return Part(
+        "web", "services.web", address, tcp_open, environment=_observed(metrics) | where | _to_gateway("WEB", gateway)
+    )
+
+
+def _to_gateway(name: str, gateway: str) -> dict[str, str]:
+    """Return how a service reaches the gateway: one with TLS as the client here does, unless told otherwise."""
+    prefix = f"{name}_GATEWAY"
+    if not _speaks_tls():
+        return {f"{PREFIX}{prefix}": gateway}
+    credentials = {kind: _setting(f"{prefix}_{kind}", kind) for kind in ("CA", "CERT", "KEY")}
+    return {
+        f"{PREFIX}{prefix}": _certified(gateway),
+        f"{PREFIX}{prefix}_TLS": "true",
+        **{f"{PREFIX}{prefix}_{kind}": path for kind, path in credentials.items()},
+    }
+
+
+def _postgres(state: Path) -> Part:
+    """Return the library's database, which lets nobody in but this user, by a socket."""
+    data = (state / "postgres").absolute()
+    socket = str(postgres.socket_path(data))
+    return Part("postgres", "local.postgres", socket, socket_open, [str(data)], last=True, stop_signal=Signals.SIGINT)
+
+
+def _library(state: Path, gateway: str) -> dict[str, str]:
+    folder = (state / "library").absolute()
+    folder.mkdir(exist_ok=True)
+    key_file = state.absolute() / "tombstone-keys"
+    if not key_file.exists():
+        files.write(key_file, secrets.token_hex(32))
+    return _to_gateway("LIBRARY", gateway) | {
+        "MARQUEE_LIBRARY_DATABASE_URL": postgres.url(postgres.socket_path((state / "postgres").absolute()).parent),
+        "MARQUEE_LIBRARY_STORE": folder.as_uri(),
+        "MARQUEE_LIBRARY_TOMBSTONE_KEY_FILE": str(key_file),
+    }
 
 
 def _observed(metrics: str) -> dict[str, str]:
@@ -271,12 +319,12 @@ def _setting(*names: str) -> str:
 
 
 def _speaks_tls() -> bool:
-    """Return whether the environment makes the gateway speak TLS."""
+    """Return whether the environment makes the gateway, the library and the page speak TLS."""
     return bool(os.environ.get("MARQUEE_TLS_CERT"))
 
 
-def _gateway_url(address: str) -> str:
-    """Return the gateway's address as clients take it."""
+def _server_url(address: str) -> str:
+    """Return the address of the gateway or the library as clients take it."""
     return f"https://{_certified(address)}" if _speaks_tls() else address
 
 

@@ -25,12 +25,15 @@ class Part:
     name: str
     module: str
     address: str
-    """host:port on which it listens."""
+    """host:port, or path of the socket, on which it listens."""
     is_ready: Callable[[str], Awaitable[bool]]
     arguments: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     first: bool = False
     """Whether it is ready before the others start, because they ask it for something as they do."""
+    last: bool = False
+    """Whether it stops after the others, because they need it until they end."""
+    stop_signal: Signals = Signals.SIGTERM
     process: asyncio.subprocess.Process | None = None
 
 
@@ -57,11 +60,12 @@ class Supervisor:
         self._keepers = [asyncio.create_task(self._keep(part)) for part in self.parts]
 
     async def close(self) -> None:
-        """Stop all parts with SIGTERM, and after 10 s with SIGKILL."""
+        """Stop all parts by their signals, those that are last after the others, and after 10 s each by SIGKILL."""
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        await asyncio.gather(*(_stop(part) for part in self.parts))
+        for parts in ([part for part in self.parts if not part.last], [part for part in self.parts if part.last]):
+            await asyncio.gather(*(_stop(part) for part in parts))
 
     async def _await_ready(self, part: Part, timeout: float) -> None:
         if not await _becomes_ready(part, timeout):
@@ -115,6 +119,16 @@ async def tcp_open(address: str) -> bool:
     return True
 
 
+async def socket_open(address: str) -> bool:
+    """Return whether the socket at the path accepts connections."""
+    try:
+        _, writer = await asyncio.open_unix_connection(address)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
 async def _becomes_ready(part: Part, timeout: float) -> bool:
     """Wait until the part is ready; return False if it exits or takes too long."""
     deadline = time.monotonic() + timeout
@@ -128,7 +142,7 @@ async def _becomes_ready(part: Part, timeout: float) -> bool:
 async def _stop(part: Part) -> None:
     if part.process is None or part.process.returncode is not None:
         return
-    part.process.terminate()
+    part.process.send_signal(part.stop_signal)
     try:
         async with asyncio.timeout(_STOP_SECONDS):
             await part.process.wait()

@@ -1,0 +1,1 @@
+"""The library, as the launcher runs it."""
