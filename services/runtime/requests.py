@@ -4,7 +4,7 @@ import re
 import uuid
 from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
@@ -34,6 +34,13 @@ from services.runtime.limits import (
 
 Feature: TypeAlias = "pb.Feature.ValueType"
 Policy: TypeAlias = "pb.Policy.ValueType"
+
+
+class _Listing(Protocol):
+    """A request for a page."""
+
+    page_size: int
+
 
 _FEATURES = frozenset(pb.Feature.values()) - {pb.FEATURE_UNSPECIFIED}
 DEFAULT_FEATURES = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS)
@@ -106,8 +113,7 @@ def check_listing(request: enrollment_pb2.ListPeopleRequest | enrollment_pb2.Lis
     _check_collection(request.collection)
     if isinstance(request, enrollment_pb2.ListFacesRequest):
         people.check_person_id(request.person_id)
-    if request.page_size < 0:
-        raise InvalidRequest(f"page_size is {request.page_size}; it must not be negative.", field="page_size")
+    _check_page_size(request)
 
 
 def check_library(request: Any) -> None:
@@ -118,6 +124,8 @@ def check_library(request: Any) -> None:
     _check_limits(request)
     _check_collection(request.collection)
     _check_values(request, "")
+    if hasattr(request, "page_size"):
+        _check_page_size(request)
 
 
 def check_addition(request: library_pb2.AddImageRequest, s3_allowed: Sequence[str]) -> None:
@@ -190,8 +198,8 @@ def person_id_of(request: enrollment_pb2.EnrollFacesRequest) -> str:
     return person_id
 
 
-def page_size_of(request: enrollment_pb2.ListPeopleRequest | enrollment_pb2.ListFacesRequest) -> int:
-    """Return the number of people or faces per page: the default for 0, and never more than the limit (AIP-158)."""
+def page_size_of(request: _Listing) -> int:
+    """Return the number of entries per page: the default for 0, and never more than the limit (AIP-158)."""
     return min(request.page_size or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
 
 
@@ -206,6 +214,11 @@ def check_size(length: int) -> None:
 def _check_limits(request: Message) -> None:
     if excess := limits.excess(request):
         raise InvalidRequest(excess.message, field=excess.field)
+
+
+def _check_page_size(request: _Listing) -> None:
+    if request.page_size < 0:
+        raise InvalidRequest(f"page_size is {request.page_size}; it must not be negative.", field="page_size")
 
 
 def _check_values(message: Message, path: str) -> None:

@@ -68,9 +68,7 @@ async def beyond_reach(connection: AsyncConnection, ids: Sequence[UUID]) -> list
     found = select(place.c.kind, place.c.bucket, place.c.key, place.c.version_id).where(place.c.picture_id.in_(ids))
     places = (await connection.execute(found.order_by(place.c.create_time).limit(_MOST))).all()
     running = select(job.c.job_id).where(*_running(ids))
-    called = select(answer.c.recognizer).where(
-        answer.c.picture_id.in_(ids), answer.c.source == pb.ANSWER_SOURCE_CALL
-    )
+    called = select(answer.c.recognizer).where(answer.c.picture_id.in_(ids), answer.c.source == pb.ANSWER_SOURCE_CALL)
     names = sorted(set((await connection.execute(called)).scalars()))
     entries = list(_ALWAYS)
     if (await connection.execute(running)).first():

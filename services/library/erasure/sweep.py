@@ -58,7 +58,9 @@ class Sweep:
             return []
         key = tuple_(picture.c.collection_id, picture.c.sha256)
         async with self._database.begin() as connection:
-            rows = await connection.execute(select(picture.c.collection_id, picture.c.sha256).where(key.in_(ours.values())))
+            rows = await connection.execute(
+                select(picture.c.collection_id, picture.c.sha256).where(key.in_(ours.values()))
+            )
             known = {(row.collection_id, bytes(row.sha256)) for row in rows}
         return [name for name, whose in ours.items() if whose not in known or name.endswith(".partial")]
 

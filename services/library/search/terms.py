@@ -103,6 +103,15 @@ def hash_of(term: str) -> str:
     return term[1:]
 
 
+def names_of(content: bytes, *, moderation: bool) -> list[str]:
+    """Return the names of a label and its parents."""
+    if moderation:
+        found = pb.ModerationLabel.FromString(content)
+        return [name for name in (found.name, found.parent) if name]
+    label = pb.Label.FromString(content)
+    return [label.name, *label.parents]
+
+
 _UPDATE = (
     update(picture)
     .where(picture.c.picture_id == bindparam("id"))
@@ -119,7 +128,7 @@ _UPDATE = (
 def _found_by(row: Any, collection_id: int) -> dict[str, Any]:
     faces = [(state, person_id, name, score) for state, person_id, name, score in row.faces]
     named = [face for face in faces if face[0] == pb.VERDICT_STATE_IDENTIFIED and (face[1] or face[2])]
-    labels = [name for moderation, content in row.labels for name in _names_of(content, moderation=moderation)]
+    labels = [name for moderation, content in row.labels for name in names_of(content, moderation=moderation)]
     categories = [name for _, name in row.categories]
     values = [
         (TermKind.PICTURE, ""),
@@ -138,15 +147,6 @@ def _found_by(row: Any, collection_id: int) -> dict[str, Any]:
         "best": max((face[3] for face in named), default=None),
         "cost": row.cost,
     }
-
-
-def _names_of(content: bytes, *, moderation: bool) -> list[str]:
-    """Return the names of a label and its parents."""
-    if moderation:
-        found = pb.ModerationLabel.FromString(content)
-        return [name for name in (found.name, found.parent) if name]
-    label = pb.Label.FromString(content)
-    return [label.name, *label.parents]
 
 
 def _people_terms(people: set[tuple[str, str]], collection_id: int) -> list[str]:
