@@ -141,6 +141,7 @@ def _alerts() -> Schema:
         latency=_object(within={"enum": _WITHIN}, objective=share),
         minimumFailures=integer(1, 1000),
         dailyCapUsd=number(above_zero=False),
+        pendingSeconds=integer(60, 604_800),
         runbooks={"type": "string", "pattern": "^(https?://.+/)?$"},
         without=_list({"enum": alerts()}),
     )

@@ -4,6 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from helm.dashboards.alerts import FIRING, runbooks, timeline
 from helm.dashboards.board import board
+from helm.dashboards.library import library
 from helm.dashboards.operation import cache, doors, enrollment, files, saturation, versions
 from helm.dashboards.panels import (
     FAULTS,
@@ -35,7 +36,7 @@ _EXPECTED = f"marquee:component:expected{{{HERE}}}"
 _ERRORS, _SLOW = (f"marquee:gateway_{what}:ratio_rate" for what in ("errors", "slow"))
 _ERRORS_ALLOWED = f"(1 - marquee:availability:objective{{{HERE}}})"
 _SLOW_ALLOWED = f"(1 - marquee:latency:objective{{{HERE}}})"
-_DOWN = ("gateway-down", "page-down", "recognizer-down")
+_DOWN = ("gateway-down", "library-down", "page-down", "recognizer-down")
 _AVAILABILITY = ("availability-burns-fast", "availability-burns-slowly")
 _LATENCY = ("latency-burns-fast", "latency-burns-slowly")
 _IDLE = "No calls"
@@ -156,7 +157,7 @@ def dashboard(alerts: list[str]) -> Dashboard:
     for part in (_traffic, _latency, _recognizers, _answers, _page):
         page = part(page)
     page = enrollment(page, "Enrollment", _GATEWAY)
-    for part in (cache, doors, files, saturation, versions):
+    for part in (library, cache, doors, files, saturation, versions):
         page = part(page)
     return page
 

@@ -14,6 +14,8 @@ from services.names import SERVICES
 Object = dict[str, Any]
 INSTALLED = tuple(name for name in SERVICES if name != "library")
 """The services that the chart installs by default."""
+LIBRARY: Object = {"enabled": True, "database": {"secretName": "database"}, "store": {"url": "s3://pictures/marquee"}}
+"""The values that the library needs."""
 
 
 def render(values: Object | None = None, release: str = manifests.RELEASE) -> list[Object]:

@@ -10,18 +10,19 @@ import pytest
 
 from helm import manifests
 from helm.generate import CHART
+from tests.deploy import charts
 from tests.support import processes
 
 ALERTS = CHART / "alerts"
 DAILY_CAP_USD = 25
-_VALUES = {"alerts": {"enabled": True, "dailyCapUsd": DAILY_CAP_USD}}
+_VALUES: dict[str, Any] = {"alerts": {"enabled": True, "dailyCapUsd": DAILY_CAP_USD}, "library": charts.LIBRARY}
 
 
 def groups(
     alerts: dict[str, Any] | None = None, namespace: str = "marquee", release: str = manifests.RELEASE
 ) -> list[dict[str, Any]]:
-    """Return the chart's groups of rules."""
-    values = {"alerts": _VALUES["alerts"] | (alerts or {})}
+    """Return the chart's groups of rules, the library's with them."""
+    values = _VALUES | {"alerts": _VALUES["alerts"] | (alerts or {})}
     objects = manifests.objects(manifests.render(CHART, values, namespace, release))
     (rule,) = (each for each in objects if each["kind"] == "PrometheusRule")
     groups: list[dict[str, Any]] = rule["spec"]["groups"]

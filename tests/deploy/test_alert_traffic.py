@@ -63,6 +63,10 @@ def _amazon(outcome: str) -> str:
     return f'marquee_rekognition_calls_total{{{_HERE},component="rekognition",pod="rekognition-1",outcome="{outcome}"}}'
 
 
+def _given_up() -> str:
+    return f'marquee_library_attempts_total{{{_HERE},component="library",pod="library-1",outcome="dead"}}'
+
+
 _HANDLED = f'grpc_server_handled_total{{{_HERE},component="gateway",pod="gateway-1",{_CALL},grpc_code="OK"}}'
 _TIMED = f'grpc_server_handling_seconds_count{{{_HERE},component="gateway",pod="gateway-1",{_CALL}}}'
 _IN_TIME = f'grpc_server_handling_seconds_bucket{{{_HERE},component="gateway",pod="gateway-1",{_CALL},le="2.5"}}'
@@ -73,7 +77,7 @@ def _healthy(rate: int) -> Series:
     """Return what is scraped while all is well: each call asks every recognizer, the page as many."""
     always = _counter((_BEFORE + _AFTER, rate))
     calls = (_HANDLED, _TIMED, _IN_TIME, _page("200"), _amazon("ok"), *(_result(name, "ok") for name in RECOGNIZERS))
-    ups = {_up(name): _ALWAYS for name in ("gateway", "web", *RECOGNIZERS)}
+    ups = {_up(name): _ALWAYS for name in ("gateway", "library", "web", *RECOGNIZERS)}
     faults = {_failed(fault): _counter((_BEFORE + _AFTER, 0)) for fault in ("caller", "planned", "server")}
     return {**ups, **dict.fromkeys(calls, always), **faults, _SPENT: f"1x{_BEFORE + _AFTER}"}
 
@@ -117,6 +121,8 @@ def _scenarios(rate: int) -> dict[str, tuple[Series, set[str]]]:
         "all is slow or in vain": (poor, _SLOW | {"MarqueePageErrors", "MarqueeRekognitionThrottled"}),
         "gateway and page go": (dict.fromkeys(map(_up, _DOORS), _GONE), {"MarqueeGatewayDown", "MarqueePageDown"}),
         "gateway and page never came": (dict.fromkeys(map(_up, _DOORS)), {"MarqueeGatewayDown", "MarqueePageDown"}),
+        "the library's pods go": ({_up("library"): _GONE}, {"MarqueeLibraryDown"}),
+        "the library gives pictures up": ({_given_up(): _from_now_on(rate)}, {"MarqueeLibraryDeadLetters"}),
         "a recognizer's pods go": (
             {_up("svm"): _GONE, _result("svm", "ok"): _until_now(rate)},
             {"MarqueeRecognizerDown"},

@@ -115,12 +115,13 @@ def test_values_reach_the_rules() -> None:
         "latency": {"within": "1.0", "objective": 0.9},
         "minimumFailures": 9,
         "dailyCapUsd": 7,
+        "pendingSeconds": 900,
         "runbooks": "https://wiki.example/",
         "without": ["model-stale"],
     }
     groups = promtool.groups(wanted)
     objectives = [rule["expr"] for rule in groups[0]["rules"]]
-    assert objectives == ["vector(0.95)", "vector(0.9)", "vector(9)", "vector(1.0)", "vector(1)", "vector(7)"]
+    assert objectives == [f"vector({value})" for value in ("0.95", "0.9", "9", "1.0", "1", "900", "7")]
     assert 'le="1.0"' in str(groups)
     assert 'le="2.5"' not in str(groups)
     alerts = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in groups[-1]["rules"]}
@@ -154,7 +155,15 @@ def test_no_budget_of_the_alerts_has_no_rule() -> None:
         "marquee:failures:minimum",
         "marquee:latency:within_seconds",
         "marquee:alerts:enabled",
+        "marquee:library_pending:within_seconds",
     ]
+
+
+def test_rules_of_the_library_come_with_it() -> None:
+    """Where the chart runs no library, none of its rules is there."""
+    rules = charts.one(charts.render({"alerts": {"enabled": True}}), "PrometheusRule", "marquee")
+    assert "library_" not in str(rules)
+    assert "Library" not in str(rules)
 
 
 def test_runbooks_are_those_of_the_version() -> None:

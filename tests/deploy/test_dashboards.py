@@ -68,6 +68,8 @@ def monitoring(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) ->
             Target(pod, {**_HERE, "component": name, "pod": f"{name}-1", "endpoint": "metrics"})
             for name in ("gateway", "rekognition")
         )
+        library = stack.enter_context(page(_EXPOSITIONS / "library.txt"))
+        targets.append(Target(library, {**_HERE, "component": "library", "pod": "library-1", "endpoint": "metrics"}))
         targets.append(Target(gpu, {"job": "dcgm-exporter", "namespace": "gpu", "pod": "dcgm-0"}))
         for name, address in system.facts["metrics"].items():
             labels = {**_HERE, "component": name, "pod": f"{name}-0", "endpoint": "metrics"}
@@ -213,6 +215,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_everything_they_read_is_recorded_without_alerts() -> None:
     """Dashboards bring all recorded rules that they read but the one that says that there are alerts."""
     values = {"dashboards": {"enabled": True}, "podMonitor": {"enabled": True}, "alerts": {"dailyCapUsd": 25}}
+    values["library"] = charts.LIBRARY
     rules = charts.one(charts.render(values), "PrometheusRule", "marquee")
     recorded = {rule["record"] for group in rules["spec"]["groups"] for rule in group["rules"]}
     read = {name for _, query in _queries() for name in re.findall(r"marquee:[\w:]+|marquee_calls_in_flight", query)}

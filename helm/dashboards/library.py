@@ -1,0 +1,55 @@
+"""The library: what waits, what becomes of it, and what is asked of it."""
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
+
+from helm.dashboards.alerts import runbooks
+from helm.dashboards.panels import HERE, RATE, calls_by_code, coloured, limited, lines, quantile, stacked
+
+_SERVER = f'{HERE}, component="library"'
+_CALLS = f'{_SERVER}, grpc_service="marquee.library.v1.LibraryService"'
+_ATTEMPTS = f"sum by (outcome) (rate(marquee_library_attempts_total{{{_SERVER}}}{RATE}))"
+_NONE = "No library"
+_IDLE = "Nobody called the library"
+_STATES = {"queued": "blue", "running": "green", "dead": "red"}
+_OUTCOMES = {
+    "recognized": "green",
+    "partial": "yellow",
+    "delayed": "blue",
+    "trashed": "purple",
+    "failed|lost": "orange",
+    "dead": "red",
+}
+
+
+def library(page: Dashboard) -> Dashboard:
+    """Add the queue, the attempts to recognize what is in it, and the calls."""
+    jobs = f"sum by (state) (marquee:library_jobs:max{{{HERE}}})"
+    oldest = f"marquee:library_oldest_pending_seconds:max{{{HERE}}}"
+    within = {"alert": f"marquee:library_pending:within_seconds{{{HERE}}}"}
+    repeated = f"sum(increase(marquee_library_repeated_calls_total{{{_SERVER}}}[1h]))"
+    p95 = quantile(95, "grpc_server_handling_seconds", _CALLS, "grpc_method")
+    queue = stacked("Queue", "Pictures that wait, are being recognized, or were given up.", "none", {"{{state}}": jobs})
+    oldest_panel = lines("Oldest pending", "Age of the picture that has waited longest.", "s", {"age": oldest})
+    attempts = stacked(
+        "Attempts",
+        "What became of attempts to recognize a picture. delayed: the gateway was away or overloaded, which does not "
+        "count. dead: given up.",
+        "reqps",
+        {"{{outcome}}": _ATTEMPTS},
+    )
+    twice = lines(
+        "Repeated calls",
+        "Calls of the gateway within an hour that may have been paid twice, as the replica that made them died.",
+        "none",
+        {"repeated": repeated},
+    )
+    waits = runbooks("library-queue-grows", "library-down")
+    return (
+        page.with_row(Row("The library"))
+        .with_panel(coloured(queue, _STATES).no_value(_NONE).links(waits))
+        .with_panel(limited(oldest_panel, within).no_value(_NONE).links(runbooks("library-oldest-pending")))
+        .with_panel(coloured(attempts, _OUTCOMES).no_value("Nothing was added").links(runbooks("library-dead-letters")))
+        .with_panel(calls_by_code("By method and code; AddImage is what is added.", _CALLS).no_value(_IDLE))
+        .with_panel(lines("Latency p95", "By method.", "s", {"{{grpc_method}}": p95}).no_value(_IDLE))
+        .with_panel(twice.no_value(_NONE))
+    )
