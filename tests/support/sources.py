@@ -22,6 +22,7 @@ from ruamel.yaml import YAML
 from helm import schema
 from marquee import AsyncClient
 from marquee.cli.commands import app
+from marquee.library.v1 import library_pb2
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 from services.names import SERVICES, settings_of
 from services.runtime import status
@@ -343,4 +344,4 @@ def _all_names(found: Any) -> set[str]:
 
 
 def _contract() -> tuple[FileDescriptor, ...]:
-    return recognizer_pb2.DESCRIPTOR, enrollment_pb2.DESCRIPTOR
+    return recognizer_pb2.DESCRIPTOR, enrollment_pb2.DESCRIPTOR, library_pb2.DESCRIPTOR
