@@ -3,7 +3,17 @@
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from helm.dashboards.alerts import runbooks
-from helm.dashboards.panels import HERE, RATE, calls_by_code, coloured, limited, lines, quantile, stacked
+from helm.dashboards.panels import (
+    HERE,
+    RATE,
+    calls_by_code,
+    coloured,
+    limited,
+    lines,
+    quantile,
+    quantiles,
+    stacked,
+)
 
 _SERVER = f'{HERE}, component="library"'
 _CALLS = f'{_SERVER}, grpc_service="marquee.library.v1.LibraryService"'
@@ -12,7 +22,7 @@ _NONE = "No library"
 _IDLE = "Nobody called the library"
 _STATES = {"queued": "blue", "running": "green", "dead": "red"}
 _OUTCOMES = {
-    "recognized": "green",
+    "recognized|merged": "green",
     "partial": "yellow",
     "delayed": "blue",
     "trashed": "purple",
@@ -39,9 +49,18 @@ def library(page: Dashboard) -> Dashboard:
     )
     twice = lines(
         "Repeated calls",
-        "Calls of the gateway within an hour that may have been paid twice, as the replica that made them died.",
+        "Calls to the gateway within an hour that were given up without an answer, as those of a replica that died: "
+        "recognizers may be paid for them twice.",
         "none",
         {"repeated": repeated},
+        12,
+    )
+    calls = lines(
+        "Calls to the gateway",
+        "How long it takes to have a picture recognized, once its turn has come.",
+        "s",
+        quantiles("marquee_library_call_seconds", _SERVER),
+        12,
     )
     waits = runbooks("library-queue-grows", "library-down")
     return (
@@ -49,7 +68,8 @@ def library(page: Dashboard) -> Dashboard:
         .with_panel(coloured(queue, _STATES).no_value(_NONE).links(waits))
         .with_panel(limited(oldest_panel, within).no_value(_NONE).links(runbooks("library-oldest-pending")))
         .with_panel(coloured(attempts, _OUTCOMES).no_value("Nothing was added").links(runbooks("library-dead-letters")))
-        .with_panel(calls_by_code("By method and code; AddImage is what is added.", _CALLS).no_value(_IDLE))
-        .with_panel(lines("Latency p95", "By method.", "s", {"{{grpc_method}}": p95}).no_value(_IDLE))
+        .with_panel(calls_by_code("By method and code; AddImage is what is added.", _CALLS, 12).no_value(_IDLE))
+        .with_panel(lines("Latency p95", "By method.", "s", {"{{grpc_method}}": p95}, 12).no_value(_IDLE))
+        .with_panel(calls.no_value("Nothing was added"))
         .with_panel(twice.no_value(_NONE))
     )
