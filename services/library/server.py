@@ -16,6 +16,8 @@ from services.library.erasure.tombstones import Tombstones
 from services.library.erasure.trash import Trash
 from services.library.exchange.export import Export
 from services.library.exchange.imports import Imports
+from services.library.pictures.addition import Addition
+from services.library.pictures.content import Content
 from services.library.pictures.events import Events
 from services.library.pictures.pictures import Pictures
 from services.library.search.search import Search
@@ -84,8 +86,9 @@ class Library(Service):
         queue = Queue(database, settings.library_lease_seconds)
         attempt = Attempt(queue, changes, store, self._gateway, settings)
         self._worker = Worker(queue, self._signals, settings.library_workers, attempt.make)
+        addition = Addition(database, changes, store, self._tombstones, settings.s3_allowed)
         return Parts(
-            pictures=Pictures(database, changes, store, settings, self._tombstones),
+            pictures=Pictures(database, addition, Content(database, store, settings), self._signals),
             search=Search(database),
             export=Export(database),
             imports=Imports(database, changes, settings, self._tombstones),

@@ -283,10 +283,11 @@ def _check_image(image: pb.Image, s3_allowed: Sequence[str], size: int) -> None:
     if source == "content":
         check_size(size)
     else:
-        _check_object(image.s3_object, s3_allowed)
+        check_object(image.s3_object, s3_allowed)
 
 
-def _check_object(s3_object: pb.S3Object, s3_allowed: Sequence[str]) -> None:
+def check_object(s3_object: pb.S3Object, s3_allowed: Sequence[str]) -> None:
+    """Raise InvalidRequest for what names no object, BucketNotAllowed for one that the operator does not allow."""
     if not s3_object.bucket or not s3_object.key:
         raise InvalidRequest("image.s3_object needs a bucket and a key.", field="image.s3_object")
     if not any(_allows(entry, s3_object) for entry in s3_allowed):

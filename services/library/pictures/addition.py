@@ -1,6 +1,7 @@
 """AddImage: a picture is kept, with where it was found, and queued to be recognized."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -16,8 +17,10 @@ from services.library.pictures import identity, places
 from services.library.pictures.identity import File
 from services.library.pictures.places import Found
 from services.library.pictures.view import pictures_of
+from services.library.search.terms import index
 from services.library.store.store import Store, original
 from services.library.work import queue
+from services.runtime import requests
 
 _MOST_NAME = 1024
 """Characters of a file's name that are shown and searched; its place has all of them."""
@@ -26,17 +29,29 @@ _MOST_NAME = 1024
 class Addition:
     """How pictures get into the library."""
 
-    def __init__(self, database: Database, changes: Changes, store: Store, tombstones: Tombstones) -> None:
+    def __init__(
+        self, database: Database, changes: Changes, store: Store, tombstones: Tombstones, s3_allowed: Sequence[str]
+    ) -> None:
         self._database = database
         self._changes = changes
         self._store = store
         self._tombstones = tombstones
+        self._s3_allowed = s3_allowed
 
-    async def of_content(self, request: pb.AddImageRequest) -> pb.AddImageResponse:
-        """Add a picture that was sent, and have its file stored before anything says so.
+    async def add(self, request: pb.AddImageRequest) -> pb.AddImageResponse:
+        """Add a picture, and have it recognized.
 
-        Raises InvalidImage, PictureErased and what the store and the database raise.
+        Raises InvalidRequest, InvalidImage, BucketNotAllowed, PictureErased, and what the store and the database raise.
         """
+        requests.check_addition(request, self._s3_allowed)
+        request_id = requests.request_id_of(request.request_id)
+        is_object = request.image.HasField("s3_object")
+        response = await (self._add_object(request) if is_object else self._add_content(request))
+        response.request_id = request_id
+        return response
+
+    async def _add_content(self, request: pb.AddImageRequest) -> pb.AddImageResponse:
+        """Add a picture that was sent, and have its file stored before anything says so."""
         content = request.image.content
         request.image.content = b""  # its digest stands for it from here on
         file = await asyncio.to_thread(identity.look, content)
@@ -44,10 +59,42 @@ class Addition:
 
         async def make(change: Change) -> pb.AddImageResponse:
             picture_id, is_new = await identity.stored(change, file, _facts(request))
-            found = Found.at_path(request.path, _object_time(request)) if request.path else None
-            return await self._added(change, request, picture_id, found, is_new=is_new, file=file)
+            is_new_place = bool(request.path) and await places.add(change, picture_id, _path(request))
+            if is_new:
+                await self._queue(change, request, picture_id)
+            elif is_new_place:
+                await change.record("place.added", picture_id)
+            await self._tombstones.check(change.connection, change.collection_id, sha256=file.sha256)
+            return await _response(change, picture_id, created=is_new)
 
         return await self._changes.once(request, pb.AddImageResponse, make, digest=file.sha256)
+
+    async def _add_object(self, request: pb.AddImageRequest) -> pb.AddImageResponse:
+        """Add an object in S3, which is read once it is recognized."""
+        found = Found.in_s3(request.image.s3_object, request.sequencer, _object_time(request))
+
+        async def make(change: Change) -> pb.AddImageResponse:
+            picture_id, is_new = await self._object(change, request, found)
+            where: Any = {"s3_object": request.image.s3_object, "sequencer": request.sequencer}
+            await self._tombstones.check(change.connection, change.collection_id, **where)
+            return await _response(change, picture_id, created=is_new)
+
+        return await self._changes.once(request, pb.AddImageResponse, make)
+
+    async def _object(self, change: Change, request: pb.AddImageRequest, found: Found) -> tuple[UUID, bool]:
+        """Return the object's picture, and whether it is new."""
+        beside = await places.hold(change, found)
+        known = places.same(found, beside)
+        if known is None or (picture_id := await identity.held(change, known.picture_id)) is None:
+            picture_id = await identity.pending(change, _facts(request))
+            await places.add(change, picture_id, found, beside)
+            await self._queue(change, request, picture_id)
+            return picture_id, True
+        if known.state == pb.PICTURE_STATE_IMPORTED:
+            await places.complete(change, known.place_id, found)
+            await identity.fetch(change, picture_id)
+            await self._queue(change, request, picture_id)
+        return picture_id, False
 
     async def _keep(self, collection: str, file: File, content: bytes) -> None:
         """Write the file, unless it is there or is not to come back."""
@@ -59,27 +106,20 @@ class Addition:
         if is_stored is None:
             await self._store.write(original(collection_id, file.sha256), content)
 
-    async def _added(  # noqa: PLR0913 - what a picture is made of
-        self,
-        change: Change,
-        request: pb.AddImageRequest,
-        picture_id: UUID,
-        found: Found | None,
-        *,
-        is_new: bool,
-        file: File | None = None,
-    ) -> pb.AddImageResponse:
-        is_new_place = found is not None and await places.add(change, picture_id, found)
-        if is_new:
-            order: Any = {"features": request.features, "recognizers": request.recognizers}
-            await queue.enqueue(change.connection, change.collection_id, picture_id, **order)
-            await change.record("picture.added", picture_id)
-        elif is_new_place:
-            await change.record("place.added", picture_id)
-        sha256 = file.sha256 if file else None
-        await self._tombstones.check(change.connection, change.collection_id, sha256=sha256)
-        (shown,) = await pictures_of(change.connection, change.collection, [picture_id])
-        return pb.AddImageResponse(picture=shown, created=is_new)
+    async def _queue(self, change: Change, request: pb.AddImageRequest, picture_id: UUID) -> None:
+        order: Any = {"features": request.features, "recognizers": request.recognizers}
+        await queue.enqueue(change.connection, change.collection_id, picture_id, **order)
+        await index(change.connection, change.collection_id, [picture_id])
+        await change.record("picture.added", picture_id)
+
+
+async def _response(change: Change, picture_id: UUID, *, created: bool) -> pb.AddImageResponse:
+    (shown,) = await pictures_of(change.connection, change.collection, [picture_id])
+    return pb.AddImageResponse(picture=shown, created=created)
+
+
+def _path(request: pb.AddImageRequest) -> Found:
+    return Found.at_path(request.path, _object_time(request))
 
 
 def _facts(request: pb.AddImageRequest) -> dict[str, Any]:

@@ -1,50 +1,45 @@
 """Pictures: added and shown."""
 
+from uuid import UUID
+
 from marquee.library.v1 import library_pb2 as pb
-from services.library.database.change import Changes
 from services.library.database.database import Database
-from services.library.erasure.tombstones import Tombstones
 from services.library.pictures.addition import Addition
+from services.library.pictures.content import Content
 from services.library.pictures.view import find, not_found, pictures_of
-from services.library.settings import LibrarySettings
-from services.library.store.store import Store
-from services.runtime import requests
+from services.library.work.signals import Signals
 
 
 class Pictures:
     """AddImage, GetPicture and GetPictureContent."""
 
-    def __init__(
-        self, database: Database, changes: Changes, store: Store, settings: LibrarySettings, tombstones: Tombstones
-    ) -> None:
+    def __init__(self, database: Database, addition: Addition, content: Content, signals: Signals) -> None:
         self._database = database
-        self._store = store
-        self._settings = settings
-        self._addition = Addition(database, changes, store, tombstones)
+        self._addition = addition
+        self._content = content
+        self._signals = signals
 
     async def add(self, request: pb.AddImageRequest) -> pb.AddImageResponse:
-        """Add a picture, and wait until it is recognized if asked to."""
-        requests.check_addition(request, self._settings.s3_allowed)
-        request_id = requests.request_id_of(request.request_id)
-        if request.image.HasField("s3_object"):
-            raise NotImplementedError
-        response = await self._addition.of_content(request)
-        response.request_id = request_id
+        """Add a picture, and wait until it is recognized if asked to. Raises what `Addition.add` raises."""
+        response = await self._addition.add(request)
+        if request.wait:
+            await self._signals.until_ended(UUID(response.picture.picture_id))
+            response.picture.CopyFrom(await self._shown(request.collection, response.picture.picture_id))
         return response
 
     async def get(self, request: pb.GetPictureRequest) -> pb.GetPictureResponse:
         """Return a picture with all that is known of it. Raises PictureNotFound."""
-        return pb.GetPictureResponse(picture=await self._shown(request.collection, request.picture_id))
+        return pb.GetPictureResponse(picture=await self._shown(request.collection, request.picture_id, full=True))
 
-    async def _shown(self, collection: str, picture_id: str) -> pb.Picture:
+    async def content(self, request: pb.GetPictureContentRequest) -> pb.GetPictureContentResponse:
+        """Return a file. Raises what `Content.get` raises."""
+        return await self._content.get(request)
+
+    async def _shown(self, collection: str, picture_id: str, *, full: bool = False) -> pb.Picture:
         collection_id = await self._database.collection_id(collection, make=False)
         async with self._database.begin() as connection:
             found = await find(connection, collection_id, picture_id)
-            shown = await pictures_of(connection, collection, [found], full=True)
+            shown = await pictures_of(connection, collection, [found], full=full)
         if not shown:  # erased in between
             raise not_found(picture_id)
         return shown[0]
-
-    async def content(self, request: pb.GetPictureContentRequest) -> pb.GetPictureContentResponse:
-        """Return a file."""
-        raise NotImplementedError

@@ -11,6 +11,7 @@ from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from uuid6 import uuid7
 
+from marquee.library.v1 import library_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.library.database.change import Change
 from services.library.database.tables import PlaceKind, picture, place
@@ -94,10 +95,22 @@ def is_stale(found: Found, beside: Sequence[Row[Any]]) -> bool:
 
 
 def same(found: Found, beside: Sequence[Row[Any]]) -> Row[Any] | None:
-    """Return the place of this very object, if it is one of these: of its version, or of its event."""
+    """Return the place of this very object if it is one of these: of its version, of its event, or only imported.
+
+    An event that is late, and names no version, tells of an object that is no longer to be had: what is there now is
+    returned instead.
+    """
     for one in beside:
         has_version = found.version_id and one.version_id == found.version_id
         has_event = found.sequencer and one.sequencer.upper() == found.sequencer.upper()
-        if has_version or (has_event and not (found.version_id and one.version_id)):
+        is_imported = one.state == pb.PICTURE_STATE_IMPORTED and one.current and not one.version_id
+        if has_version or is_imported or (has_event and not (found.version_id and one.version_id)):
             return one
-    return None
+    return beside[0] if not found.version_id and is_stale(found, beside) else None
+
+
+async def complete(change: Change, place_id: UUID, found: Found) -> None:
+    """Add to the place what an event has told of it."""
+    known = {name: getattr(found, name) for name in ("version_id", "sequencer", "object_time") if getattr(found, name)}
+    if known:
+        await change.connection.execute(update(place).where(place.c.place_id == place_id).values(known))

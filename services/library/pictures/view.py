@@ -109,7 +109,7 @@ async def find(connection: AsyncConnection, collection_id: int, picture_id: str,
     )
     found = (await connection.execute(own)).scalar_one_or_none()
     if lock and found is not None:
-        row = select(columns.picture_id).where(columns.picture_id == found).with_for_update()
+        row = select(columns.picture_id).where(columns.picture_id == found).with_for_update(key_share=True)
         found = (await connection.execute(row)).scalar_one_or_none()
     if found is None:
         raise not_found(picture_id)

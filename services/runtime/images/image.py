@@ -59,6 +59,7 @@ class Image:
         self._fetching = Lock()
         self._header: tuple[str, tuple[int, int]] | None = None  # format, width and height as stored
         self._orientation: int | None = None
+        self._exif: Pillow.Exif | None = None
         self._info: pb.ImageInfo | None = None
 
     @property
@@ -92,6 +93,13 @@ class Image:
         return self._orientation
 
     @property
+    def exif(self) -> Pillow.Exif:
+        """EXIF's fields, none if they are damaged. Decodes the picture, unless it was decoded before."""
+        if self._exif is None:
+            self.as_stored()
+        return self._exif or Pillow.Exif()
+
+    @property
     def size(self) -> tuple[int, int]:
         """Width and height in pixels of the upright picture. Does not decode JPEG or WebP."""
         _, (width, height) = self._stored_header
@@ -123,6 +131,7 @@ class Image:
         stored = self._open()
         _decode(stored)
         self._orientation = _orientation(stored)
+        self._exif = _exif(stored)
         return stored
 
     def upright(self) -> Pixels:
@@ -196,6 +205,13 @@ def _orientation(image: Pillow.Image) -> int:
     except Exception:  # noqa: BLE001 - whatever Pillow raises for a damaged block, there is no orientation
         return 1
     return int(orientation) if orientation in range(1, 9) else 1
+
+
+def _exif(image: Pillow.Image) -> Pillow.Exif:
+    try:
+        return image.getexif()
+    except Exception:  # noqa: BLE001 - whatever Pillow raises for a damaged block, there is none
+        return Pillow.Exif()
 
 
 def _flat_rgb(image: Pillow.Image) -> Pillow.Image:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from services.runtime.errors import (
     CredentialsRefused,
@@ -32,6 +32,8 @@ _SCHEME = "s3://"
 _MISSING = {"404", "NoSuchKey", "NoSuchVersion", "NotFound"}
 _NO_BUCKET = "NoSuchBucket"
 _CHANGED = {"412", "ConditionalRequestConflict", "PreconditionFailed"}
+_UNVERSIONED = "null"
+"""Version of an object that the next one replaces."""
 _ARCHIVED = "InvalidObjectState"
 _BAD_NAME = {"InvalidBucketName", "InvalidURI", "KeyTooLongError", "ParamValidationError"}
 
@@ -77,6 +79,17 @@ class S3Url:
         return f"{_SCHEME}{self.bucket}/{self.key}"
 
 
+class Object(NamedTuple):
+    """An object as it was read."""
+
+    content: bytes
+    etag: str
+    version: str
+    """Empty where the bucket keeps no versions: what is read under the same name later may be another object."""
+    time: datetime | None
+    """When it was written."""
+
+
 def is_s3(text: str) -> bool:
     """Return whether the text begins with s3://."""
     return text.startswith(_SCHEME)
@@ -96,11 +109,19 @@ class S3:
 
     def read(self, url: S3Url, check_length: Callable[[int], None] | None = None) -> tuple[bytes, str]:
         """Return the object's bytes and its ETag. Raises what `check_length` raises, before reading."""
+        found = self.get(url, check_length)
+        return found.content, found.etag
+
+    def get(self, url: S3Url, check_length: Callable[[int], None] | None = None) -> Object:
+        """Return the object. Raises what `check_length` raises, before reading."""
         response = self._call("get_object", url)
         with closing(response["Body"]) as body, self._explained(url):
             if check_length:
                 check_length(response["ContentLength"])
-            return bytes(body.read()), response.get("ETag", "")  # read(amount) does not notice a truncated response
+            content = bytes(body.read())  # read(amount) does not notice a truncated response
+        version = response.get("VersionId", "")
+        fixed = "" if version == _UNVERSIONED else version
+        return Object(content, response.get("ETag", ""), fixed, response.get("LastModified"))
 
     def length(self, url: S3Url) -> int:
         """Return the object's size in bytes."""
@@ -248,8 +269,11 @@ class ObjectStore(S3):
 
     def fetch(self, s3_object: "pb.S3Object") -> bytes:
         """Return the object's bytes, at most 15 MiB. Also raises ImageMissing and ImageTooLarge."""
-        content, _ = self.read(_url_of(s3_object), check_size)
-        return content
+        return self.fetch_object(s3_object).content
+
+    def fetch_object(self, s3_object: "pb.S3Object") -> Object:
+        """Return the object with its version and time; else as `fetch`."""
+        return self.get(_url_of(s3_object), check_size)
 
     def check(self, s3_object: "pb.S3Object") -> None:
         """Raise what `fetch` would raise, without reading the object."""
