@@ -20,6 +20,7 @@ from services.svm.networks.network import DLIB
 
 BUCKET = "marquee-demo"
 GATEWAY_PORT = 50051
+LIBRARY_PORT = 50052
 WEB_PORT = 8080
 HOST = "127.0.0.1"
 MODEL_BASE = Path("models/keras/celebrity")
@@ -126,8 +127,8 @@ def build(
 ) -> Stack:
     """Lay out the system on free loopback ports.
 
-    The gateway gets `port` and the page `web_port`, by default 50051 and 8080 if these are free. They and the library
-    listen on `host`; the environment's MARQUEE_ variables say whom they answer.
+    The gateway gets `port` and the page `web_port`, by default 50051 and 8080 if these are free, as the library gets
+    50052. These listen on `host`; the environment's MARQUEE_ variables say whom they answer.
     """
     own = own or Own()
     free = ports.take(4 + len(_SERVERS) + len(_OBSERVED))
@@ -136,7 +137,9 @@ def build(
     page, *metrics_addresses = rest[len(_SERVERS) :]
     metrics = dict(zip(_OBSERVED, metrics_addresses, strict=True))
     servers["gateway"] = _outer(servers["gateway"], host, port, None if web_port == GATEWAY_PORT else GATEWAY_PORT)
-    servers["library"] = _outer(servers["library"], host, None, None)
+    servers["library"] = _outer(
+        servers["library"], host, None, None if LIBRARY_PORT in (port, web_port) else LIBRARY_PORT
+    )
     page = _outer(page, host, web_port, None if port == WEB_PORT else WEB_PORT)
     pictures.write_demo(state / "pictures")
     config = _gateway_config(state, servers)
@@ -274,15 +277,11 @@ def _web(address: str, metrics: str, host: str, gateway: str) -> Part:
 
 def _to_gateway(name: str, gateway: str) -> dict[str, str]:
     """Return how a service reaches the gateway: one with TLS as the client here does, unless told otherwise."""
-    prefix = f"{name}_GATEWAY"
     if not _speaks_tls():
-        return {f"{PREFIX}{prefix}": gateway}
-    credentials = {kind: _setting(f"{prefix}_{kind}", kind) for kind in ("CA", "CERT", "KEY")}
-    return {
-        f"{PREFIX}{prefix}": _certified(gateway),
-        f"{PREFIX}{prefix}_TLS": "true",
-        **{f"{PREFIX}{prefix}_{kind}": path for kind, path in credentials.items()},
-    }
+        return {f"MARQUEE_{name}_GATEWAY": gateway}
+    where = {f"MARQUEE_{name}_GATEWAY": _certified(gateway), f"MARQUEE_{name}_GATEWAY_TLS": "true"}
+    credentials = ("CA", "CERT", "KEY")
+    return where | {f"MARQUEE_{name}_GATEWAY_{kind}": _setting(f"{name}_GATEWAY_{kind}", kind) for kind in credentials}
 
 
 def _postgres(state: Path) -> Part:

@@ -292,7 +292,8 @@ def words(page: Page) -> Wrong:
     """Anything else in code that looks like a program's word: somewhere in the repository it has to be used."""
     own = set(re.findall(r"[A-Za-z_]\w*", "\n".join(block.text for block in page.blocks)))
     for line, text in page.spans:
-        for word in re.findall(r"(?<![\w%$\\])[A-Za-z]\w*", text):
+        for match in re.findall(r"(?<![\w%$\\])[A-Za-z]\w*", text):
+            word = match.rstrip("_")  # as in `MARQUEE_WEB_GATEWAY_…`
             is_of_a_program = "_" in word.strip("_") or re.search(r"[a-z][A-Z]", word)
             if is_of_a_program and not any(word in known for known in (sources.words(), own, _WORDS_OF_OTHERS)):
                 yield line, word
