@@ -292,10 +292,10 @@ def words(page: Page) -> Wrong:
     """Anything else in code that looks like a program's word: somewhere in the repository it has to be used."""
     own = set(re.findall(r"[A-Za-z_]\w*", "\n".join(block.text for block in page.blocks)))
     for line, text in page.spans:
-        for match in re.findall(r"(?<![\w%$\\])[A-Za-z]\w*", text):
-            word = match.rstrip("_")  # as in `MARQUEE_WEB_GATEWAY_…`
+        for word in re.findall(r"(?<![\w%$\\])[A-Za-z]\w*", text):
             is_of_a_program = "_" in word.strip("_") or re.search(r"[a-z][A-Z]", word)
-            if is_of_a_program and not any(word in known for known in (sources.words(), own, _WORDS_OF_OTHERS)):
+            forms = {word, word.rstrip("_")}  # such as `MARQUEE_WEB_GATEWAY_…`
+            if is_of_a_program and not any(forms & known for known in (sources.words(), own, _WORDS_OF_OTHERS)):
                 yield line, word
 
 
@@ -362,8 +362,9 @@ _ENDINGS = {
 _TOPS_OF_OTHERS = {
     *sources.PACKAGES,
     *("client", "error", "google", "grpc", "http", "kubernetes", "model", "realm_access", "rpc"),
+    *("picture", "place", "category"),
 }
-"""How dotted names begin that are no value's: of Python, Google's and gRPC's packages, traces, hosts and claims."""
+"""How dotted names begin that are no value's: of packages, traces, hosts, claims, and the library's events."""
 _WRITTEN = ("models/mine", "models/keras/2", "models/keras/celebrity/2", "models/svm/people")
 """What the commands of pages write."""
 _ON_PURPOSE = {"recognizers.svm.gateway.timeot"}
