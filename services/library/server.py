@@ -91,7 +91,7 @@ class Library(Service):
             pictures=Pictures(database, addition, Content(database, store, settings), self._signals),
             search=Search(database),
             export=Export(database),
-            imports=Imports(database, changes, settings, self._tombstones),
+            imports=Imports(changes, settings, self._tombstones),
             jobs=Jobs(database, changes, self._signals),
             trash=Trash(database, changes, settings),
             erasure=Erasure(database, changes, store, self._tombstones),

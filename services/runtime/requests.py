@@ -134,6 +134,18 @@ def check_addition(request: library_pb2.AddImageRequest, s3_allowed: Sequence[st
     _check_images([request.image], s3_allowed, None)
 
 
+def check_object(s3_object: pb.S3Object, s3_allowed: Sequence[str], field: str = "image.s3_object") -> None:
+    """Raise InvalidRequest for what names no object, BucketNotAllowed for one that the operator does not allow."""
+    if not s3_object.bucket or not s3_object.key:
+        raise InvalidRequest(f"{field} needs a bucket and a key.", field=field)
+    if not any(_allows(entry, s3_object) for entry in s3_allowed):
+        raise BucketNotAllowed(
+            f"Reading this object of bucket {s3_object.bucket!r} is not allowed. "
+            "An operator allows buckets and prefixes with MARQUEE_S3_ALLOWED.",
+            bucket=s3_object.bucket,
+        )
+
+
 def min_score_of(request: pb.RecognizeImageRequest, recognizer: str) -> float:
     """Return the min_score for results of the recognizer: its own, or that of a gateway before it, or the call's."""
     while request.recognizer_options and recognizer:
@@ -284,18 +296,6 @@ def _check_image(image: pb.Image, s3_allowed: Sequence[str], size: int) -> None:
         check_size(size)
     else:
         check_object(image.s3_object, s3_allowed)
-
-
-def check_object(s3_object: pb.S3Object, s3_allowed: Sequence[str]) -> None:
-    """Raise InvalidRequest for what names no object, BucketNotAllowed for one that the operator does not allow."""
-    if not s3_object.bucket or not s3_object.key:
-        raise InvalidRequest("image.s3_object needs a bucket and a key.", field="image.s3_object")
-    if not any(_allows(entry, s3_object) for entry in s3_allowed):
-        raise BucketNotAllowed(
-            f"Reading this object of bucket {s3_object.bucket!r} is not allowed. "
-            "An operator allows buckets and prefixes with MARQUEE_S3_ALLOWED.",
-            bucket=s3_object.bucket,
-        )
 
 
 def _allows(entry: str, s3_object: pb.S3Object) -> bool:

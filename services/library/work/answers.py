@@ -5,6 +5,7 @@ nothing away.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -31,9 +32,11 @@ async def append(
     picture_id: UUID,
     results: Iterable[pb.RecognizerResult],
     source: AnswerSource.ValueType | None = None,
+    create_time: datetime | None = None,
 ) -> None:
-    """Keep answers, of the source, or that which each says of itself."""
-    rows = [_row(picture_id, result, source) for result in results]
+    """Keep answers, of the source, or that which each says of itself; None: they are given now."""
+    time = {} if create_time is None else {"create_time": create_time}
+    rows = [_row(picture_id, result, source) | time for result in results]
     if rows:
         await connection.execute(insert(answer), rows)
 

@@ -63,7 +63,7 @@ async def record(change: Change, claim: Claim, response: pb.RecognizeImageRespon
     connection, picture_id = change.connection, claim.picture_id
     await answers.append(connection, picture_id, await _new(change, claim, response, is_last=is_last))
     if _FACES & {feature for one in response.results if one.outcome in VALID for feature in one.performed_features}:
-        await _write_faces(change, picture_id, response.verdicts)
+        await write_faces(change, picture_id, response.verdicts)
     failed = PICTURE_STATE_PARTIAL if failures(response) else PICTURE_STATE_RECOGNIZED
     state = failed if is_last else PICTURE_STATE_PENDING
     await _show(change, picture_id, state, response.image)
@@ -131,7 +131,8 @@ async def _new(
     ]
 
 
-async def _write_faces(change: Change, picture_id: UUID, verdicts: Sequence[pb.Verdict]) -> None:
+async def write_faces(change: Change, picture_id: UUID, verdicts: Sequence[pb.Verdict]) -> None:
+    """Replace the faces of a picture, which is held, by what verdicts say; those found again keep their face_id."""
     verdicts = verdicts[:_MOST_FACES]
     columns, connection = face.c, change.connection
     rows = await connection.execute(
