@@ -12,6 +12,8 @@ from services.library.database.change import Changes
 from services.library.database.database import Database
 from services.library.database.migration import is_current
 from services.library.erasure.erasure import Erasure
+from services.library.erasure.maintenance import Maintenance
+from services.library.erasure.sweep import Sweep
 from services.library.erasure.tombstones import Tombstones
 from services.library.erasure.trash import Trash
 from services.library.exchange.export import Export
@@ -63,7 +65,7 @@ class Library(Service):
         """Wait for the database and its migrations, then begin to work."""
         while not await self._is_migrated():  # noqa: ASYNC110 - another process changes it
             await asyncio.sleep(_RETRY_SECONDS)
-        own = (self._signals.run(), metrics.watch(self._database))
+        own = (self._signals.run(), metrics.watch(self._database), self._maintenance.run())
         self._tasks = [asyncio.create_task(one) for one in own]
         self._worker.start()
 
@@ -87,14 +89,16 @@ class Library(Service):
         attempt = Attempt(queue, changes, store, self._gateway, settings)
         self._worker = Worker(queue, self._signals, settings.library_workers, attempt.make)
         addition = Addition(database, changes, store, self._tombstones, settings.s3_allowed)
+        erasure = Erasure(changes, store, self._tombstones, settings)
+        self._maintenance = Maintenance(database, erasure, settings, [Sweep(database, store).step])
         return Parts(
             pictures=Pictures(database, addition, Content(database, store, settings), self._signals),
             search=Search(database),
             export=Export(database),
             imports=Imports(changes, settings, self._tombstones),
             jobs=Jobs(database, changes, self._signals),
-            trash=Trash(database, changes, settings),
-            erasure=Erasure(database, changes, store, self._tombstones),
+            trash=Trash(changes, settings),
+            erasure=erasure,
             categories=Categories(database, changes),
             events=Events(database),
         )

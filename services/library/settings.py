@@ -54,6 +54,13 @@ class LibrarySettings(Settings):
         "in time.",
     )
     library_trash_days: int = Field(30, ge=0, le=3650, description="Days after which a picture in the trash is erased.")
+    library_retention: str = Field(
+        "",
+        pattern=r"^(\s*([A-Za-z0-9_.-]{1,128}|\*)(/[^,=]+)?=[1-9][0-9]{0,4}\s*(,|$))*$",
+        description="Days after which pictures are erased, wherever they are, counted from when they were added: "
+        "`COLLECTION=DAYS` or `COLLECTION/CATEGORY=DAYS`, comma-separated. The collection `*` is each of them. Of "
+        "several rules the fewest days count. Empty: pictures are kept until they are deleted.",
+    )
     library_tombstone_key_file: Path | None = Field(
         None,
         description="Path of the keys of the tombstones by which erased pictures are known again, a line each of 32 "

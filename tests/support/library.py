@@ -4,19 +4,23 @@ import asyncio
 import os
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import asyncpg
 import grpc
+import pytest
 
 from local import postgres
+from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
+from marquee.v1 import recognizer_pb2
 from services.library.database.migration import migrate
 from services.library.server import Library
 from services.library.settings import LibrarySettings
-from tests.support.servers import served
+from services.runtime import status
+from tests.support.servers import code_and_reason, picture, served
 
 _TEMPLATE = "library_template"
 _LOCK = 1
@@ -77,3 +81,16 @@ async def library(url: str, store: Path | str, gateway: str, **settings: object)
     service = Library(LibrarySettings(**own))
     async with served(service) as address, grpc.aio.insecure_channel(address) as channel:
         yield LibraryServiceStub(channel)
+
+
+async def added(client: LibraryServiceStub, content: bytes | None = None, **fields: object) -> pb.Picture:
+    """Add a picture, and return it."""
+    image = recognizer_pb2.Image(content=content or picture())
+    return (await client.AddImage(pb.AddImageRequest(image=image, **fields))).picture
+
+
+async def refused(call: Awaitable[object]) -> tuple[str, str]:
+    """Return the code and the reason with which a call is refused."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    return code_and_reason(status.from_rpc_error(caught.value))

@@ -1673,7 +1673,9 @@ Global___ErasePictureResponse: _TypeAlias = ErasePictureResponse  # noqa: Y015
 
 @_typing.final
 class ErasureReceipt(_message.Message):
-    """What an erasure reached, and what it cannot reach."""
+    """What an erasure reached, and what it cannot reach. After 24 hours the library
+    keeps it without the names of files and places.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1714,7 +1716,9 @@ class ErasureReceipt(_message.Message):
 
     @_builtins.property
     def erased(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
-        """What was erased, each with how many. At most 64 entries of 128 characters."""
+        """Rows that were erased, by table; events were emptied. "lease": whether a
+        worker had the picture. At most 64 entries of 128 characters.
+        """
 
     @_builtins.property
     def objects(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -2101,7 +2105,7 @@ class Event(_message.Message):
     most 128 characters.
     """
     picture_id: _builtins.str
-    """The picture; empty: none, or erased. At most 36 characters."""
+    """The picture; empty: none, or one that was erased since. At most 36 characters."""
     caller: _builtins.str
     """Who did it; empty: the library itself. At most 255 characters."""
     @_builtins.property

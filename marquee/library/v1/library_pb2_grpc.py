@@ -191,7 +191,7 @@ class LibraryServiceServicer(object):
     def ErasePicture(self, request, context):
         """Erases a picture at once, with all that is known of it. What remains is a
         keyed hash of its bytes and places, by which a repeated event does not bring
-        it back.
+        it back. Erasing it again returns its receipt.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -228,7 +228,7 @@ class LibraryServiceServicer(object):
 
     def ListEvents(self, request, context):
         """Lists what happened, oldest first, from a cursor on. Events of an erased
-        picture name it no longer.
+        picture name it no longer, but for the one that tells of its erasure.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

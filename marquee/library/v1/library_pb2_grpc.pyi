@@ -74,7 +74,7 @@ class LibraryServiceStub:
     ErasePicture: _grpc.UnaryUnaryMultiCallable[_library_pb2.ErasePictureRequest, _library_pb2.ErasePictureResponse]
     """Erases a picture at once, with all that is known of it. What remains is a
     keyed hash of its bytes and places, by which a repeated event does not bring
-    it back.
+    it back. Erasing it again returns its receipt.
     """
     SetCategory: _grpc.UnaryUnaryMultiCallable[_library_pb2.SetCategoryRequest, _library_pb2.SetCategoryResponse]
     """Creates a category, or changes the one with its category_id."""
@@ -88,7 +88,7 @@ class LibraryServiceStub:
     """
     ListEvents: _grpc.UnaryUnaryMultiCallable[_library_pb2.ListEventsRequest, _library_pb2.ListEventsResponse]
     """Lists what happened, oldest first, from a cursor on. Events of an erased
-    picture name it no longer.
+    picture name it no longer, but for the one that tells of its erasure.
     """
     ListJobs: _grpc.UnaryUnaryMultiCallable[_library_pb2.ListJobsRequest, _library_pb2.ListJobsResponse]
     """Lists the jobs that recognize pictures."""
@@ -133,7 +133,7 @@ class LibraryServiceAsyncStub(LibraryServiceStub):
     ErasePicture: _aio.UnaryUnaryMultiCallable[_library_pb2.ErasePictureRequest, _library_pb2.ErasePictureResponse]  # type: ignore[assignment]
     """Erases a picture at once, with all that is known of it. What remains is a
     keyed hash of its bytes and places, by which a repeated event does not bring
-    it back.
+    it back. Erasing it again returns its receipt.
     """
     SetCategory: _aio.UnaryUnaryMultiCallable[_library_pb2.SetCategoryRequest, _library_pb2.SetCategoryResponse]  # type: ignore[assignment]
     """Creates a category, or changes the one with its category_id."""
@@ -147,7 +147,7 @@ class LibraryServiceAsyncStub(LibraryServiceStub):
     """
     ListEvents: _aio.UnaryUnaryMultiCallable[_library_pb2.ListEventsRequest, _library_pb2.ListEventsResponse]  # type: ignore[assignment]
     """Lists what happened, oldest first, from a cursor on. Events of an erased
-    picture name it no longer.
+    picture name it no longer, but for the one that tells of its erasure.
     """
     ListJobs: _aio.UnaryUnaryMultiCallable[_library_pb2.ListJobsRequest, _library_pb2.ListJobsResponse]  # type: ignore[assignment]
     """Lists the jobs that recognize pictures."""
@@ -243,7 +243,7 @@ class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_library_pb2.ErasePictureResponse, _abc.Awaitable[_library_pb2.ErasePictureResponse]]:
         """Erases a picture at once, with all that is known of it. What remains is a
         keyed hash of its bytes and places, by which a repeated event does not bring
-        it back.
+        it back. Erasing it again returns its receipt.
         """
 
     @_abc_1.abstractmethod
@@ -287,7 +287,7 @@ class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_library_pb2.ListEventsResponse, _abc.Awaitable[_library_pb2.ListEventsResponse]]:
         """Lists what happened, oldest first, from a cursor on. Events of an erased
-        picture name it no longer.
+        picture name it no longer, but for the one that tells of its erasure.
         """
 
     @_abc_1.abstractmethod

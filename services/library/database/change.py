@@ -42,13 +42,13 @@ class Changes:
     """How the database is changed."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self.database = database
 
     @asynccontextmanager
     async def begin(self, collection: str, caller: str = "") -> AsyncIterator[Change]:
         """Yield a change of the collection, which is made if it is new. It is committed unless the body raises."""
-        collection_id = await self._database.collection_id(collection)
-        async with self._database.begin() as connection:
+        collection_id = await self.database.collection_id(collection)
+        async with self.database.begin() as connection:
             yield Change(connection, collection_id, collection, caller)
 
     async def once(self, request: Any, kind: type[R], make: Callable[[Change], Awaitable[R]], digest: bytes = b"") -> R:

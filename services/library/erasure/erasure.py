@@ -1,21 +1,133 @@
-"""Erasure: pictures that go for good."""
+"""Erasure: pictures that go for good.
+
+One transaction takes all rows, leaves tombstones and writes a receipt with the names of the files, which are erased
+after it. Whoever is ended between the two leaves a receipt that is not complete, and the maintenance completes it.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, insert, or_, select, update
+from uuid6 import uuid7
 
 from marquee.library.v1 import library_pb2 as pb
-from services.library.database.change import Changes
-from services.library.database.database import Database
-from services.library.erasure.tombstones import Tombstones
-from services.library.store.store import Store
+from marquee.v1 import recognizer_pb2
+from services.library.database.change import Change, Changes
+from services.library.database.tables import PlaceKind, event, picture, place, receipt
+from services.library.database.tables import request as requests
+from services.library.erasure import receipts
+from services.library.erasure.tombstones import Tombstones, Trace, traces
+from services.library.pictures.view import find
+from services.library.settings import LibrarySettings
+from services.library.store.store import Store, original, thumbnail
 
 
 class Erasure:
     """ErasePicture."""
 
-    def __init__(self, database: Database, changes: Changes, store: Store, tombstones: Tombstones) -> None:
-        self._database = database
+    def __init__(self, changes: Changes, store: Store, tombstones: Tombstones, settings: LibrarySettings) -> None:
         self._changes = changes
-        self._tombstones = tombstones
+        self._database = changes.database
         self._store = store
+        self._tombstones = tombstones
+        self._settle = timedelta(seconds=2 * settings.library_lease_seconds)
 
     async def erase(self, request: pb.ErasePictureRequest) -> pb.ErasePictureResponse:
-        """Erase a picture."""
-        raise NotImplementedError
+        """Erase a picture. One that was erased before has its receipt returned."""
+
+        async def change(change: Change) -> pb.ErasePictureResponse:
+            before = await _before(change, request.picture_id)
+            if before is not None:
+                return pb.ErasePictureResponse(receipt=before)
+            picture_id = await find(change.connection, change.collection_id, request.picture_id, lock=True)
+            return pb.ErasePictureResponse(receipt=await self.remove(change, picture_id))
+
+        response = await self._changes.once(request, pb.ErasePictureResponse, change)
+        return pb.ErasePictureResponse(receipt=await self.complete(UUID(response.receipt.receipt_id)))
+
+    async def remove(self, change: Change, picture_id: UUID, reason: str = "request") -> pb.ErasureReceipt:
+        """Take the picture, which is locked, out of the database, within the change; its files follow by `complete`.
+
+        Redirects to it go with it. Events stay, and name it no longer, but for the one that tells of its erasure.
+        """
+        connection = change.connection
+        row = (await connection.execute(select(picture).where(picture.c.picture_id == picture_id))).one()
+        either = or_(picture.c.picture_id == picture_id, picture.c.redirect_id == picture_id)
+        ids = (await connection.execute(select(picture.c.picture_id).where(either))).scalars().all()
+        names = _files(row)
+        content = pb.ErasureReceipt(
+            receipt_id=str(uuid7()),
+            picture_id=str(picture_id),
+            erased=await receipts.count(connection, ids),
+            objects=names if row.stored else [],
+            exports=receipts.capped(await receipts.exports(connection, change.collection_id, row)),
+            beyond_reach=await receipts.beyond_reach(connection, ids),
+        )
+        content.erase_time.GetCurrentTime()
+        await self._tombstones.bury(connection, change.collection_id, await _traces(change, ids, row.sha256))
+        await _forget(change, ids)
+        own = {"receipt_id": UUID(content.receipt_id), "collection_id": change.collection_id, "picture_id": picture_id}
+        values = {"caller": change.caller, "files": names, "content": content.SerializeToString()}
+        await connection.execute(insert(receipt).values(**own, **values))
+        await change.record("picture.erased", picture_id, {"receipt_id": content.receipt_id, "reason": reason})
+        return content
+
+    async def complete(self, receipt_id: UUID) -> pb.ErasureReceipt:
+        """Erase the files of an erasure, and return its receipt. Repeating it harms nothing.
+
+        A worker that had the picture may still write a thumbnail, so its files are erased again once it has ended.
+        """
+        columns = receipt.c
+        own = select(columns.files, columns.content, (columns.create_time < func.now() - self._settle).label("settled"))
+        own = own.where(columns.receipt_id == receipt_id)
+        async with self._database.begin() as connection:
+            row = (await connection.execute(own)).one()
+        erased = [url for name in row.files for url in await self._store.erase(name)]
+        async with self._database.begin() as connection:
+            row = (await connection.execute(own.with_for_update())).one()
+            content = pb.ErasureReceipt.FromString(row.content)
+            if erased:
+                content.objects[:] = receipts.capped(
+                    (*(one for one in content.objects if one not in row.files), *erased)
+                )
+            is_whole = row.settled or not content.erased.get(receipts.LEASE)
+            new = {"content": content.SerializeToString(), "complete": is_whole}
+            await connection.execute(update(receipt).where(columns.receipt_id == receipt_id).values(new))
+        return content
+
+
+async def _forget(change: Change, ids: Sequence[UUID]) -> None:
+    """Take all rows of the pictures out of the database."""
+    about = event.c.picture_id.in_(ids)
+    await change.connection.execute(update(event).where(about).values(picture_id=None, data={}))
+    await change.connection.execute(delete(requests).where(requests.c.picture_id.in_(ids)))
+    await change.connection.execute(delete(picture).where(picture.c.picture_id.in_(ids)))
+
+
+async def _traces(change: Change, ids: Sequence[UUID], sha256: bytes | None) -> list[Trace]:
+    """Return what the pictures are known by. An object without a version has other content once it is not current."""
+    columns = place.c
+    about = (columns.picture_id.in_(ids), columns.kind == PlaceKind.S3, or_(columns.version_id != "", columns.current))
+    found = [*traces(sha256)]
+    for row in await change.connection.execute(select(place).where(*about)):
+        s3_object = recognizer_pb2.S3Object(bucket=row.bucket, key=row.key, version_id=row.version_id)
+        found += traces(s3_object=s3_object, sequencer=row.sequencer)
+    return found
+
+
+async def _before(change: Change, picture_id: str) -> pb.ErasureReceipt | None:
+    """Return the receipt of a picture that was erased before."""
+    columns = receipt.c
+    with suppress(ValueError):
+        about = (columns.collection_id == change.collection_id, columns.picture_id == UUID(picture_id))
+        content = (await change.connection.execute(select(columns.content).where(*about))).scalar_one_or_none()
+        return None if content is None else pb.ErasureReceipt.FromString(content)
+    return None
+
+
+def _files(row: Any) -> list[str]:
+    names = (original, thumbnail) if row.sha256 else ()
+    return [name(row.collection_id, bytes(row.sha256)) for name in names]

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy import and_, delete, func, select, text, update
+from sqlalchemy import and_, func, select, text, update
 
 from marquee.library.v1 import library_pb2 as pb
 from services.library.database.change import Changes
@@ -14,7 +14,6 @@ from services.library.database.database import Database
 from services.library.database.tables import receipt
 from services.library.erasure import receipts, retention
 from services.library.erasure.erasure import Erasure
-from services.library.erasure.sweep import Sweep
 from services.library.settings import LibrarySettings
 from services.runtime.errors import DomainError
 
@@ -23,7 +22,7 @@ Step = Callable[[], Awaitable[bool]]
 """Does some of its work, and returns whether there may be more."""
 _LOCK = 0x6D617272
 """Advisory lock of the replica whose turn it is."""
-_SECONDS = 30.0
+_SECONDS = 10.0
 _MOST = 200
 """Pictures or receipts that a step is about, so that it ends soon."""
 _MOST_REQUESTS = 5000
@@ -37,25 +36,19 @@ DELETE FROM request WHERE ctid = ANY(ARRAY(
 
 
 class Maintenance:
-    """The trash and retention, erasures that were interrupted, what is kept for a day, and files without a picture."""
+    """The trash and retention, erasures that were interrupted, what is kept for a day, and steps of others."""
 
     def __init__(
-        self,
-        database: Database,
-        changes: Changes,
-        erasure: Erasure,
-        sweep: Sweep,
-        settings: LibrarySettings,
-        others: Sequence[Step] = (),
+        self, database: Database, erasure: Erasure, settings: LibrarySettings, others: Sequence[Step] = ()
     ) -> None:
-        """`others` are steps of the library's other parts."""
+        """Do steps of others, too."""
         self._database = database
-        self._changes = changes
+        self._changes = Changes(database)
         self._erasure = erasure
         self._rules = retention.rules_of(settings.library_retention)
         self._settle = timedelta(seconds=2 * settings.library_lease_seconds)
         own = (self._write_rules, self._expire, self._complete, self._shorten, self._drop_requests)
-        self._steps: tuple[Step, ...] = (*own, *others, sweep.step)
+        self._steps: tuple[Step, ...] = (*own, *others)
 
     async def run(self) -> None:
         """Do what there is to do, again and again, until cancelled."""

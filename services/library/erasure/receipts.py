@@ -17,14 +17,16 @@ _MOST = 1000
 """Entries of a list."""
 _MOST_CHARACTERS = 2000
 _MOST_EXPORTS = 10_000
-_ALWAYS = (
+_BACKUPS = (
     "Backups of the database and of the store that were made before: they hold it until they are overwritten. Whoever "
-    "restores one erases it again.",
-    "Gateways: they may name whom they saw in it for as long as their cache keeps answers, 300 s by default.",
-    "Recognizers: faces that were enrolled from this picture stay enrolled. RemoveFaces takes them out, by the file's "
-    "SHA-256.",
-    "Programs that copied events, pictures or search results.",
+    "restores one erases it again."
 )
+_GATEWAYS = "Gateways: their caches keep answers, without the picture, for 300 s by default."
+_RECOGNIZERS = (
+    "Recognizers: faces that were enrolled from this picture stay enrolled. RemoveFaces takes them out, by the file's "
+    "SHA-256."
+)
+_PROGRAMS = "Programs that copied events, pictures or what a search found."
 
 
 async def count(connection: AsyncConnection, ids: Sequence[UUID]) -> dict[str, int]:
@@ -70,7 +72,7 @@ async def beyond_reach(connection: AsyncConnection, ids: Sequence[UUID]) -> list
     running = select(job.c.job_id).where(*_running(ids))
     called = select(answer.c.recognizer).where(answer.c.picture_id.in_(ids), answer.c.source == pb.ANSWER_SOURCE_CALL)
     names = sorted(set((await connection.execute(called)).scalars()))
-    entries = list(_ALWAYS)
+    entries = [_BACKUPS, _GATEWAYS, _RECOGNIZERS, _PROGRAMS]
     if (await connection.execute(running)).first():
         entries.append("A call that was under way: its answer is thrown away once it comes.")
     if names:

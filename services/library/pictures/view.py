@@ -23,7 +23,9 @@ JOB = """
 """
 """Columns of a job that are shown, as `job_of` takes them."""
 _SHOWN = """
-SELECT picture.*, collection.name AS collection, places, faces, labels, moderation_labels, texts, categories, job
+SELECT picture.*, collection.name AS collection,
+  LEAST(expire_time, picture.create_time + make_interval(days => LEAST(collection.retention_days, days))) AS end_time,
+  places, faces, labels, moderation_labels, texts, categories, job
 FROM unnest(:ids) WITH ORDINALITY AS listed (picture_id, number)
 JOIN picture USING (picture_id)
 JOIN collection USING (collection_id)
@@ -48,7 +50,8 @@ CROSS JOIN LATERAL (
   FROM "text" WHERE "text".picture_id = picture.picture_id
 ) AS "text"
 CROSS JOIN LATERAL (
-  SELECT (array_agg(ROW(category_id, name, source) ORDER BY folded_name))[1 : 256] AS categories
+  SELECT (array_agg(ROW(category_id, name, source) ORDER BY folded_name))[1 : 256] AS categories,
+    min(retention_days) AS days
   FROM picture_category JOIN category USING (category_id)
   WHERE picture_category.picture_id = picture.picture_id AND present
 ) AS category
@@ -180,11 +183,11 @@ _AS_THEY_ARE = (
     *("format", "width", "height", "size_bytes", "file_name", "taken_time_source", "exif_time"),
     "cost_micro_usd",
 )
-_TIMES = ("create_time", "update_time", "taken_time", "object_time", "delete_time", "expire_time")
+_TIMES = ("create_time", "update_time", "taken_time", "object_time", "delete_time")
 
 
 def _times(row: Mapping[Any, Any]) -> dict[str, Any]:
-    return {name: timestamp(row[name]) for name in _TIMES}
+    return {name: timestamp(row[name]) for name in _TIMES} | {"expire_time": timestamp(row["end_time"])}
 
 
 def _place(row: Sequence[Any]) -> pb.Place:
