@@ -31,8 +31,9 @@ class Worker:
         self._loops: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        """Begin to work."""
-        self._loops = [asyncio.create_task(_forever(one)) for one in (self._fill, self._renew)]
+        """Begin to work, unless there is no place for it."""
+        loops = (self._fill, self._renew) if self._places else ()
+        self._loops = [asyncio.create_task(_forever(one)) for one in loops]
 
     async def close(self) -> None:
         """Let attempts that run end within 5 s, and hand the others back, which are any worker's at once."""
