@@ -29,6 +29,7 @@ from services.runtime.limits import (
     MAX_HOPS,
     MAX_IMAGE_BYTES,
     MAX_IMAGE_PIXELS,
+    MAX_IMPORT_BYTES,
     MAX_MAX_LABELS,
     MAX_MESSAGE_BYTES,
     MAX_PAGE_SIZE,
@@ -174,7 +175,8 @@ _BY_GRPC = "gRPC answers `RESOURCE_EXHAUSTED` without details"
 _TRANSPORT = dict(LIMITS)
 _CALLS = {
     "message, either way": f"{MAX_MESSAGE_BYTES // MIB} MiB; {_BY_GRPC}",
-    "request besides the bytes of its pictures": f"{MAX_ENVELOPE_BYTES // 1024} KiB and {MAX_ENVELOPE_FIELDS} fields",
+    "request besides the bytes of its pictures": f"{MAX_ENVELOPE_BYTES // 1024} KiB and {MAX_ENVELOPE_FIELDS} fields; "
+    f"ImportAnswers {MAX_IMPORT_BYTES // MIB} MiB",
     "picture": f"{MAX_IMAGE_BYTES // MIB} MiB and {MAX_IMAGE_PIXELS // 1_000_000} megapixels",
     "`max_labels`": f"1 to {MAX_MAX_LABELS}; default {DEFAULT_MAX_LABELS}",
     "`page_size`": f"lowered to {MAX_PAGE_SIZE}; 0 is the default, {DEFAULT_PAGE_SIZE}",

@@ -1412,7 +1412,7 @@ class ExportPicturesResponse(_message.Message):
     ESTIMATED_COUNT_FIELD_NUMBER: _builtins.int
     EXPORT_ID_FIELD_NUMBER: _builtins.int
     content: _builtins.bytes
-    """Bytes of the file, whole lines."""
+    """Bytes of the file: whole lines, but for a line that is longer than a piece."""
     picture_count: _builtins.int
     """Number of pictures in all pieces so far."""
     estimated_count: _builtins.int
@@ -2364,10 +2364,10 @@ class ImportResult(_message.Message):
     PICTURE_ID_FIELD_NUMBER: _builtins.int
     IMPORTED_FIELD_NUMBER: _builtins.int
     picture_id: _builtins.str
-    """The picture. At most 36 characters."""
+    """The picture; empty: the answer was refused. At most 36 characters."""
     imported: _builtins.bool
     """Whether the answer is new: one that was imported before, or is older than
-    what the library knows of that recognizer, is left out.
+    what the library knows of that recognizer, or than the object, is left out.
     """
     @_builtins.property
     def status(self) -> _status_pb2.Status:

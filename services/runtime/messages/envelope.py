@@ -17,9 +17,11 @@ from google.protobuf.message import Message
 
 from marquee.v1.recognizer_pb2 import Image
 from services.runtime.errors import InvalidRequest
-from services.runtime.limits import MAX_ENVELOPE_BYTES, MAX_ENVELOPE_FIELDS, limit_of
+from services.runtime.limits import MAX_ENVELOPE_BYTES, MAX_ENVELOPE_FIELDS, MAX_IMPORT_BYTES, limit_of
 from services.runtime.messages import wire
 
+_MOST_BYTES = {"ImportAnswersRequest": MAX_IMPORT_BYTES}
+"""Of envelopes that may be larger than others."""
 _SOURCES = tuple(field.number for field in Image.DESCRIPTOR.oneofs_by_name["source"].fields)
 _EMPTY_CONTENT = Image(content=b"").SerializeToString()
 _TAKES_ENVELOPE = "takes_envelope"
@@ -129,7 +131,8 @@ class _Room:
 
     def __init__(self, message: Descriptor) -> None:
         self._message = message
-        self._bytes, self._fields = MAX_ENVELOPE_BYTES, MAX_ENVELOPE_FIELDS
+        self._most = _MOST_BYTES.get(message.name, MAX_ENVELOPE_BYTES)
+        self._bytes, self._fields = self._most, MAX_ENVELOPE_FIELDS
 
     def take(self, number: int, size: int) -> None:
         """Count a field, in the field of that number. Raises InvalidRequest."""
@@ -138,7 +141,7 @@ class _Room:
         if self._bytes < 0 or self._fields < 0:
             known = self._message.fields_by_number.get(number)
             raise InvalidRequest(
-                f"The request has more than {MAX_ENVELOPE_BYTES // 1024} KiB or {MAX_ENVELOPE_FIELDS} fields besides "
+                f"The request has more than {self._most // 1024} KiB or {MAX_ENVELOPE_FIELDS} fields besides "
                 "the bytes of its pictures.",
                 field=known.name if known else str(number),
             )

@@ -1,6 +1,6 @@
 """The envelope of a serialized request, measured before it is parsed."""
 
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 
 import pytest
 from google.protobuf.descriptor import Descriptor
@@ -8,6 +8,7 @@ from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from marquee.library.v1 import library_pb2
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime.errors import InvalidRequest
@@ -75,6 +76,15 @@ def test_a_large_envelope_is_refused(data: bytes) -> None:
     """More than 64 KiB or 1024 fields besides the picture's bytes is refused, wherever in the request they are."""
     with pytest.raises(InvalidRequest, match="more than 64 KiB"):
         envelope.check(data, RECOGNITION)
+
+
+def test_an_import_has_more_room() -> None:
+    """Answers to import take up to 1 MiB together."""
+    answer = library_pb2.ImportedAnswer(result=pb.RecognizerResult(recognizer="x" * (1024 - 7)))
+    for count, fits in ((1000, True), (1024, False)):
+        request = library_pb2.ImportAnswersRequest(answers=[answer] * count)
+        with nullcontext() if fits else pytest.raises(InvalidRequest, match="more than 1024 KiB"):
+            envelope.check(request.SerializeToString(), request.DESCRIPTOR)
 
 
 @pytest.mark.parametrize("start", [EMPTY_NAME * 33 * KIB, picture(UNKNOWN * 33 * KIB)])
