@@ -170,15 +170,15 @@ def test_charts_of_others_have_a_version() -> None:
     assert [each for each in calls if "--version" not in each] == []
 
 
-@pytest.mark.parametrize("name", ["models-policy.json", "gallery-policy.json"])
+@pytest.mark.parametrize("name", ["models-policy.json", "gallery-policy.json", "library-policy.json"])
 def test_policy_names_what_it_allows(name: str) -> None:
     """Policies name buckets and keys through variables that the manual sets."""
     text = (_EKS / name).read_text()
-    assert {*re.findall(r"\$\{(\w+)\}", text)} <= {"MODELS", "BUCKET", "PREFIX", "SERVICE"}
+    assert {*re.findall(r"\$\{(\w+)\}", text)} <= {"MODELS", "BUCKET", "PREFIX", "SERVICE", "LIBRARY"}
     assert all("${" in statement["Resource"] for statement in json.loads(text)["Statement"])
 
 
-@pytest.mark.parametrize("name", ["models-policy.json", "policies/recognizer.json"])
+@pytest.mark.parametrize("name", ["models-policy.json", "library-policy.json", "policies/recognizer.json"])
 def test_whoever_reads_pictures_is_told_of_missing_ones(name: str) -> None:
     """Of the objects that a role may read, it may list the names: S3 says else that a missing one is forbidden."""
     statements = json.loads((_EKS / name).read_text())["Statement"]

@@ -67,6 +67,9 @@ class Account:
             "certificates": [
                 each["DomainName"] for each in _client("acm").list_certificates()["CertificateSummaryList"]
             ],
+            "databases": [
+                each["DBInstanceIdentifier"] for each in _client("rds").describe_db_instances()["DBInstances"]
+            ],
             "records": [each["Name"] for each in records if each["Type"] == "CNAME"],
         }
 
@@ -92,7 +95,7 @@ class Account:
             "ecr get-login-password": "password",
             "eks describe-cluster": "vpc-1" if "vpcId" in command else "sg-1",
             "eks": "",
-            "ec2 describe-subnets": "subnet-1\tsubnet-2",
+            "ec2 describe-subnets": "\t".join(_subnets()),
             "ec2 create-tags": "",
         }
         return next((answer for start, answer in answers.items() if command.startswith(start)), None)
@@ -113,13 +116,19 @@ class Account:
 
     def _helm(self, command: str, *arguments: str) -> str:
         if command == "upgrade" and "helm/marquee" in arguments:
-            rendered = manifests.render(ROOT / "helm/marquee", self._file("--values", arguments))
-            self.images = manifests.images(manifests.objects(rendered))
+            rendered = manifests.render(ROOT / "helm/marquee", self._values(arguments))
+            self.images |= manifests.images(manifests.objects(rendered))
             self._address = self._address or _load_balancer()
         return ""
 
     def _kubectl(self, *arguments: str) -> str:
         return self._address if arguments[:2] in (("get", "ingress"), ("get", "gateway")) else ""
+
+    def _values(self, arguments: tuple[str, ...]) -> dict[str, Any]:
+        """Return the values of the files; none has an object of values that an earlier one has, too."""
+        files = [arguments[place + 1] for place, name in enumerate(arguments) if name == "--values"]
+        loaded = [YAML(typ="safe", pure=True).load(self.checkout / file) for file in files]
+        return {key: value for values in reversed(loaded) for key, value in values.items()}
 
     def _file(self, option: str, arguments: tuple[str, ...]) -> Any:
         """Return what is in the file of YAML that the option names."""
@@ -189,6 +198,9 @@ def _delete_roles(config: dict[str, Any]) -> None:
 
 def _load_balancer() -> str:
     """Create one; return its address."""
-    subnets = [each["SubnetId"] for each in _client("ec2").describe_subnets()["Subnets"][:2]]
-    (balancer,) = _client("elbv2").create_load_balancer(Name="marquee", Subnets=subnets)["LoadBalancers"]
+    (balancer,) = _client("elbv2").create_load_balancer(Name="marquee", Subnets=_subnets())["LoadBalancers"]
     return str(balancer["DNSName"])
+
+
+def _subnets() -> list[str]:
+    return [each["SubnetId"] for each in _client("ec2").describe_subnets()["Subnets"][:2]]

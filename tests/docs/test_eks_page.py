@@ -49,7 +49,8 @@ def test_every_command_succeeds(typed: tuple[Account, Made, dict[str, str]]) -> 
 def test_the_account_has_what_the_sections_make(typed: tuple[Account, Made, dict[str, str]]) -> None:
     """Before the last section, the cluster's pods have buckets, a table, roles, a certificate and records."""
     _, made, _ = typed
-    assert made["buckets"] == ["marquee-models-123456789012", "marquee-pictures-123456789012"]
+    assert sorted(made["buckets"]) == [f"marquee-{name}-123456789012" for name in ("library", "models", "pictures")]
+    assert made["databases"] == ["marquee"]
     assert made["tables"] == ["marquee"]
     assert made["certificates"] == ["marquee.example.com"]
     assert {f"marquee.{ZONE}", f"page.marquee.{ZONE}"} < set(made["records"])

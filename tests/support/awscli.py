@@ -203,7 +203,8 @@ def _show(response: Any, options: dict[str, list[str]]) -> None:
     if "query" in options:
         response = jmespath.search(options["query"][0], response)
     if options.get("output") == ["text"]:
-        _say("\n".join(_lines(response)))
+        for line in _lines(response):
+            _say(line)
     elif response not in ({}, None):
         _say(json.dumps(response, indent=4, default=str))
 
