@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
 
 from marquee.library.v1 import library_pb2, library_pb2_grpc
+from services.library.categories import rules
 from services.library.categories.categories import Categories
 from services.library.database.change import Changes
 from services.library.database.database import Database
@@ -90,7 +92,8 @@ class Library(Service):
         self._worker = Worker(queue, self._signals, settings.library_workers, attempt.make)
         addition = Addition(database, changes, store, self._tombstones, settings.s3_allowed)
         erasure = Erasure(changes, store, self._tombstones, settings)
-        self._maintenance = Maintenance(database, erasure, settings, [Sweep(database, store).step])
+        steps = (partial(rules.apply_some, database), Sweep(database, store).step)
+        self._maintenance = Maintenance(database, erasure, settings, steps)
         return Parts(
             pictures=Pictures(database, addition, Content(database, store, settings), self._signals),
             search=Search(database),

@@ -14,12 +14,11 @@ from sqlalchemy import delete, func, insert, or_, select, update
 from uuid6 import uuid7
 
 from marquee.library.v1 import library_pb2 as pb
-from marquee.v1 import recognizer_pb2
 from services.library.database.change import Change, Changes
 from services.library.database.tables import PlaceKind, event, picture, place, receipt
 from services.library.database.tables import request as requests
-from services.library.erasure import receipts
-from services.library.erasure.tombstones import Tombstones, Trace, traces
+from services.library.erasure import receipts, retention
+from services.library.erasure.tombstones import Tombstones, Trace, of_place
 from services.library.pictures.view import find
 from services.library.settings import LibrarySettings
 from services.library.store.store import Store, original, thumbnail
@@ -43,37 +42,19 @@ class Erasure:
             if before is not None:
                 return pb.ErasePictureResponse(receipt=before)
             picture_id = await find(change.connection, change.collection_id, request.picture_id, lock=True)
-            return pb.ErasePictureResponse(receipt=await self.remove(change, picture_id))
+            return pb.ErasePictureResponse(receipt=await remove(change, self._tombstones, picture_id, "request"))
 
         response = await self._changes.once(request, pb.ErasePictureResponse, change)
         return pb.ErasePictureResponse(receipt=await self.complete(UUID(response.receipt.receipt_id)))
 
-    async def remove(self, change: Change, picture_id: UUID, reason: str = "request") -> pb.ErasureReceipt:
-        """Take the picture, which is locked, out of the database, within the change; its files follow by `complete`.
-
-        Redirects to it go with it. Events stay, and name it no longer, but for the one that tells of its erasure.
-        """
-        connection = change.connection
-        row = (await connection.execute(select(picture).where(picture.c.picture_id == picture_id))).one()
-        either = or_(picture.c.picture_id == picture_id, picture.c.redirect_id == picture_id)
-        ids = (await connection.execute(select(picture.c.picture_id).where(either))).scalars().all()
-        names = _files(row)
-        content = pb.ErasureReceipt(
-            receipt_id=str(uuid7()),
-            picture_id=str(picture_id),
-            erased=await receipts.count(connection, ids),
-            objects=names if row.stored else [],
-            exports=receipts.capped(await receipts.exports(connection, change.collection_id, row)),
-            beyond_reach=await receipts.beyond_reach(connection, ids),
-        )
-        content.erase_time.GetCurrentTime()
-        await self._tombstones.bury(connection, change.collection_id, await _traces(change, ids, row.sha256))
-        await _forget(change, ids)
-        own = {"receipt_id": UUID(content.receipt_id), "collection_id": change.collection_id, "picture_id": picture_id}
-        values = {"caller": change.caller, "files": names, "content": content.SerializeToString()}
-        await connection.execute(insert(receipt).values(**own, **values))
-        await change.record("picture.erased", picture_id, {"receipt_id": content.receipt_id, "reason": reason})
-        return content
+    async def expire(self, picture_id: UUID, collection: str) -> None:
+        """Erase a picture if its time has come: nobody has taken it out of the trash, or erased it, meanwhile."""
+        async with self._changes.begin(collection) as change:
+            reason = await retention.reason(change.connection, picture_id)
+            if reason is None:
+                return
+            content = await remove(change, self._tombstones, picture_id, reason)
+        await self.complete(UUID(content.receipt_id))
 
     async def complete(self, receipt_id: UUID) -> pb.ErasureReceipt:
         """Erase the files of an erasure, and return its receipt. Repeating it harms nothing.
@@ -99,6 +80,37 @@ class Erasure:
         return content
 
 
+async def remove(
+    change: Change, tombstones: Tombstones, picture_id: UUID, reason: str, sha256: bytes | None = None
+) -> pb.ErasureReceipt:
+    """Take the picture, which is locked, out of the database; its files follow by `complete`, or the maintenance.
+
+    Redirects to it go with it. Events stay, and name it no longer, but for the one that tells of its erasure. `sha256`
+    is that of its bytes if its row does not have it yet.
+    """
+    connection = change.connection
+    row = (await connection.execute(select(picture).where(picture.c.picture_id == picture_id))).one()
+    either = or_(picture.c.picture_id == picture_id, picture.c.redirect_id == picture_id)
+    ids = (await connection.execute(select(picture.c.picture_id).where(either))).scalars().all()
+    names = _files(row)
+    content = pb.ErasureReceipt(
+        receipt_id=str(uuid7()),
+        picture_id=str(picture_id),
+        erased=await receipts.count(connection, ids),
+        objects=names if row.stored else [],
+        exports=receipts.capped(await receipts.exports(connection, change.collection_id, row)),
+        beyond_reach=await receipts.beyond_reach(connection, ids),
+    )
+    content.erase_time.GetCurrentTime()
+    await tombstones.bury(connection, change.collection_id, await _traces(change, ids, row.sha256 or sha256))
+    await _forget(change, ids)
+    own = {"receipt_id": UUID(content.receipt_id), "collection_id": change.collection_id, "picture_id": picture_id}
+    values = {"caller": change.caller, "files": names, "content": content.SerializeToString()}
+    await connection.execute(insert(receipt).values(**own, **values))
+    await change.record("picture.erased", picture_id, {"receipt_id": content.receipt_id, "reason": reason})
+    return content
+
+
 async def _forget(change: Change, ids: Sequence[UUID]) -> None:
     """Take all rows of the pictures out of the database."""
     about = event.c.picture_id.in_(ids)
@@ -108,14 +120,11 @@ async def _forget(change: Change, ids: Sequence[UUID]) -> None:
 
 
 async def _traces(change: Change, ids: Sequence[UUID], sha256: bytes | None) -> list[Trace]:
-    """Return what the pictures are known by. An object without a version has other content once it is not current."""
-    columns = place.c
-    about = (columns.picture_id.in_(ids), columns.kind == PlaceKind.S3, or_(columns.version_id != "", columns.current))
-    found = [*traces(sha256)]
-    for row in await change.connection.execute(select(place).where(*about)):
-        s3_object = recognizer_pb2.S3Object(bucket=row.bucket, key=row.key, version_id=row.version_id)
-        found += traces(s3_object=s3_object, sequencer=row.sequencer)
-    return found
+    """Return what the pictures are known by."""
+    about = (place.c.picture_id.in_(ids), place.c.kind == PlaceKind.S3)
+    rows = await change.connection.execute(select(place).where(*about))
+    found = [trace for row in rows for trace in of_place(row, is_read=sha256 is not None)]
+    return [Trace.of_content(bytes(sha256)), *found] if sha256 else found
 
 
 async def _before(change: Change, picture_id: str) -> pb.ErasureReceipt | None:

@@ -9,7 +9,6 @@ import structlog
 from sqlalchemy import and_, func, select, text, update
 
 from marquee.library.v1 import library_pb2 as pb
-from services.library.database.change import Changes
 from services.library.database.database import Database
 from services.library.database.tables import receipt
 from services.library.erasure import receipts, retention
@@ -43,7 +42,6 @@ class Maintenance:
     ) -> None:
         """Do steps of others, too."""
         self._database = database
-        self._changes = Changes(database)
         self._erasure = erasure
         self._rules = retention.rules_of(settings.library_retention)
         self._settle = timedelta(seconds=2 * settings.library_lease_seconds)
@@ -74,9 +72,9 @@ class Maintenance:
         try:
             return await step()
         except DomainError as exc:
-            logger.warning("maintenance failed", step=step.__name__, error=exc.message)
+            logger.warning("maintenance failed", step=repr(step), error=exc.message)
         except Exception:
-            logger.exception("maintenance failed", step=step.__name__)
+            logger.exception("maintenance failed", step=repr(step))
         return False
 
     async def _write_rules(self) -> bool:
@@ -89,16 +87,8 @@ class Maintenance:
         async with self._database.begin() as connection:
             found = await retention.due(connection, _MOST)
         for row in found:
-            await self._erase(UUID(int=row.picture_id.int), row.name)
+            await self._erasure.expire(UUID(int=row.picture_id.int), row.name)
         return len(found) >= _MOST
-
-    async def _erase(self, picture_id: UUID, collection: str) -> None:
-        async with self._changes.begin(collection) as change:
-            reason = await retention.reason(change.connection, picture_id)
-            if reason is None:  # somebody took it out of the trash, or erased it
-                return
-            content = await self._erasure.remove(change, picture_id, reason)
-        await self._erasure.complete(UUID(content.receipt_id))
 
     async def _complete(self) -> bool:
         """Erase the files of erasures that were interrupted, or that a worker may have written after."""

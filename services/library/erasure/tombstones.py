@@ -15,24 +15,45 @@ from services.runtime.doors.watch import Watched, watched_keys
 from services.runtime.errors import PictureErased
 from services.runtime.storage.events import is_later
 
+_REFUSED = (
+    "This picture was erased, and is not to be added again. If there is another one at its place by now, name the "
+    "object's version, or send the bytes."
+)
+_LAST = "G"
+"""After all sequencers, which are hexadecimal."""
+
 
 class Trace(NamedTuple):
-    """What a picture is known by: its bytes, or where they were."""
+    """What a picture is known by: its bytes, or the object that it was."""
 
     kind: TombstoneKind
     value: bytes
     sequencer: str = ""
+    """Events of the object that are later tell of another picture."""
+
+    @classmethod
+    def of_content(cls, sha256: bytes) -> "Trace":
+        """Return that of a picture's bytes."""
+        return cls(TombstoneKind.CONTENT, sha256)
+
+    @classmethod
+    def of_object(cls, s3_object: recognizer_pb2.S3Object, sequencer: str = "") -> "Trace":
+        """Return that of an object; a version is the same for ever."""
+        value = f"{s3_object.bucket}\0{s3_object.key}\0{s3_object.version_id}".encode()
+        return cls(TombstoneKind.PLACE, value, _LAST if s3_object.version_id else sequencer)
 
 
-def traces(
-    sha256: bytes | None = None, s3_object: recognizer_pb2.S3Object | None = None, sequencer: str = ""
-) -> Iterator[Trace]:
-    """Yield what a picture with these bytes, at this place, is known by."""
-    if sha256:
-        yield Trace(TombstoneKind.CONTENT, sha256)
-    if s3_object is not None and s3_object.bucket:
-        names = (s3_object.bucket, s3_object.key, s3_object.version_id)
-        yield Trace(TombstoneKind.PLACE, "\0".join(names).encode(), sequencer)
+def of_place(row: Any, *, is_read: bool) -> Iterator[Trace]:
+    """Yield what an object's place, a row, is known by: its version, and the key if it is still there.
+
+    Of an object that was never read nobody can tell whether an event is about other bytes, so all are refused.
+    """
+    found = recognizer_pb2.S3Object(bucket=row.bucket, key=row.key, version_id=row.version_id)
+    if row.version_id:
+        yield Trace.of_object(found)
+        found.version_id = ""
+    if row.current:
+        yield Trace.of_object(found, row.sequencer or ("" if is_read else _LAST))
 
 
 class Tombstones:
@@ -58,20 +79,18 @@ class Tombstones:
         """Raise PictureErased if the collection had these bytes, or this object, and is not to have it again.
 
         Whoever adds a picture calls this last, once its rows are inserted: an erasure beside it has then ended, and is
-        seen. An object without a version is another one if its event's sequencer is later than all that were known.
+        seen. An object without a version is another one if its event is later than those that were known.
         """
-        values = {
-            digest: trace
-            for trace in traces(sha256, s3_object, sequencer)
-            for digest in await self._digests(connection, collection_id, trace)
-        }
+        traces = [Trace.of_content(sha256)] if sha256 else []
+        if s3_object is not None:
+            traces.append(Trace.of_object(s3_object, sequencer))
+        values = {digest: trace for trace in traces for digest in await self._digests(connection, collection_id, trace)}
         found = select(tombstone.c.digest, tombstone.c.sequencer).where(
             tombstone.c.collection_id == collection_id, tombstone.c.digest.in_(values)
         )
         for row in await connection.execute(found) if values else ():
-            trace = values[bytes(row.digest)]
-            if not (trace.sequencer and row.sequencer and is_later(trace.sequencer, row.sequencer)):
-                raise PictureErased("This picture was erased, and is not to be added again.")
+            if not is_later(values[bytes(row.digest)].sequencer, row.sequencer):
+                raise PictureErased(_REFUSED)
 
     async def bury(self, connection: AsyncConnection, collection_id: int, found: Iterable[Trace]) -> int:
         """Have the collection refuse all of this from now on; return how many tombstones that makes."""

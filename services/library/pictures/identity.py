@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, delete, func, select, text, update
+from sqlalchemy import case, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from uuid6 import uuid7
 
 from marquee.library.v1 import library_pb2 as pb
-from marquee.v1 import recognizer_pb2
 from services.library.database.change import Change
-from services.library.database.tables import PlaceKind, event, picture, place
-from services.library.erasure.tombstones import Tombstones, traces
+from services.library.database.tables import PlaceKind, picture, place
+from services.library.erasure.erasure import remove
+from services.library.erasure.tombstones import Tombstones
 from services.library.search.terms import index
 from services.library.store.rendition import Rendition
 from services.runtime.errors import ContentMissing, PictureErased
@@ -54,7 +54,7 @@ async def identify(change: Change, tombstones: Tombstones, picture_id: UUID, fil
     try:
         await tombstones.check(change.connection, change.collection_id, sha256=file.sha256)
     except PictureErased:
-        await _drop(change, tombstones, picture_id)
+        await remove(change, tombstones, picture_id, "returned", file.sha256)
         return None
     if await _is_first(change, picture_id, file, read):
         return picture_id
@@ -134,17 +134,6 @@ async def _pin(change: Change, picture_id: UUID, read: Object) -> None:
     if read.version:
         unknown = update(place).where(*its, place.c.version_id == "")
         await change.connection.execute(unknown.values(version_id=read.version))
-
-
-async def _drop(change: Change, tombstones: Tombstones, picture_id: UUID) -> None:
-    """Delete a picture whose bytes are not to come back, and refuse its places from now on."""
-    rows = await change.connection.execute(select(place).where(place.c.picture_id == picture_id))
-    for row in rows.all():
-        where = recognizer_pb2.S3Object(bucket=row.bucket, key=row.key, version_id=row.version_id)
-        await tombstones.bury(change.connection, change.collection_id, traces(None, where, row.sequencer))
-    await change.connection.execute(delete(picture).where(picture.c.picture_id == picture_id))
-    await change.connection.execute(update(event).where(event.c.picture_id == picture_id).values(picture_id=None))
-    await change.record("picture.erased")
 
 
 async def _is_first(change: Change, picture_id: UUID, file: File, read: Object) -> bool:
