@@ -8,6 +8,7 @@ import typer
 import marquee
 from marquee.cli import options
 from marquee.cli.environment import Commands, prepare
+from marquee.cli.library.commands import app as library_app
 from marquee.cli.server import Server, calls_server
 from marquee.draw.style import LabelPosition, Style
 from marquee.enums import Findings
@@ -40,7 +41,7 @@ def marquee_(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Recognize people in pictures, and enroll new ones.
+    """Recognize people in pictures, enroll new ones, and keep what was recognized.
 
     The server's address is --address, else MARQUEE_ADDRESS in the environment,
     else in the file .env of the working directory, else that of the local system
@@ -347,6 +348,7 @@ def remove(
     raise typer.Exit(run(args))
 
 
+app.add_typer(library_app, name="library")
 auth_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make tokens for callers.")
 app.add_typer(auth_app, name="auth")
 

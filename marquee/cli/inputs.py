@@ -39,7 +39,7 @@ def pictures_of(sources: Sequence[str], list_file: str | None, *, null: bool) ->
 
     `list_file` has one source a line, or with `null` one before each NUL.
     """
-    given = [*sources, *(_listed(list_file, null=null) if list_file is not None else ())]
+    given = [*sources, *(listed(list_file, null=null) if list_file is not None else ())]
     if list_file == STDIN and STDIN in given:
         raise typer.BadParameter("- can be read only once.", param_hint="--files-from")
     files: list[str] = []
@@ -76,17 +76,18 @@ def load(file: str) -> Source:
     return file if is_s3(file) else read_file(file)
 
 
-def _listed(list_file: str, *, null: bool) -> Iterator[str]:
-    content = _read_list(list_file).removeprefix(b"\xef\xbb\xbf")
+def listed(list_file: str, *, null: bool = False, hint: str = "--files-from") -> Iterator[str]:
+    """Return the names in a list: one a line, or with `null` one before each NUL. Raises BadParameter."""
+    content = _read_list(list_file, hint).removeprefix(b"\xef\xbb\xbf")
     if not null and b"\0" in content:
         raise typer.BadParameter(
-            f"{list_file} is no list of one name a line; if a NUL ends each, add --null.", param_hint="--files-from"
+            f"{list_file} is no list of one name a line; if a NUL ends each, add --null.", param_hint=hint
         )
     names = content.split(b"\0") if null else (line.removesuffix(b"\r") for line in content.split(b"\n"))
     return (os.fsdecode(name) for name in names if name.strip())
 
 
-def _read_list(list_file: str) -> bytes:
+def _read_list(list_file: str, hint: str) -> bytes:
     try:
         if list_file == STDIN:
             content = _read_standard_input(_MAX_LIST_BYTES + 1)
@@ -94,9 +95,9 @@ def _read_list(list_file: str) -> bytes:
             with Path(list_file).open("rb") as file:
                 content = file.read(_MAX_LIST_BYTES + 1)
     except OSError as error:
-        raise typer.BadParameter(f"{list_file}: {error.strerror}.", param_hint="--files-from") from None
+        raise typer.BadParameter(f"{list_file}: {error.strerror}.", param_hint=hint) from None
     if len(content) > _MAX_LIST_BYTES:
-        raise typer.BadParameter(f"{list_file} is larger than 64 MiB.", param_hint="--files-from")
+        raise typer.BadParameter(f"{list_file} is larger than 64 MiB.", param_hint=hint)
     return content
 
 

@@ -124,7 +124,8 @@ def _rate(calls: float | None) -> float | None:
     return calls
 
 
-def _dollars(text: str) -> Decimal:
+def parse_dollars(text: str) -> Decimal:
+    """Return a number of dollars with at most 6 decimals. Raises BadParameter."""
     try:
         usd = Decimal(text)
         if 0 <= usd <= _MAX_RATE and usd == round(usd, 6):
@@ -366,7 +367,7 @@ DailyDollars = Annotated[
     typer.Option(
         "--usd",
         metavar="N",
-        parser=_dollars,
+        parser=parse_dollars,
         help="Dollars that the caller may spend a day. Default: no limit of its own.",
     ),
 ]

@@ -61,10 +61,7 @@ class FileResult:
     @property
     def message(self) -> str:
         """Message of the error; empty if there is none."""
-        if not isinstance(self.error, OSError):
-            return str(self.error or "")
-        name = f"{self.error.filename}: " if self.error.filename else ""
-        return name + (self.error.strerror or str(self.error))
+        return message_of(self.error) if self.error else ""
 
 
 Printer: TypeAlias = Callable[[FileResult], None]
@@ -109,8 +106,25 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def error_dict(error: MarqueeError) -> dict[str, Any]:
+def message_of(error: MarqueeError | OSError) -> str:
+    """Return the error's message, with the file's name if it is about one."""
+    if isinstance(error, MarqueeError):
+        return error.message
+    name = f"{error.filename}: " if error.filename else ""
+    return name + (error.strerror or str(error))
+
+
+def print_file_error(file: str, error: MarqueeError | OSError) -> None:
+    """Print an error to standard error, with the name of the FILE that it is about."""
+    message = message_of(error)
+    has_name = isinstance(error, Unreachable) or message.startswith(file)
+    print_error("" if has_name else file, message)
+
+
+def error_dict(error: MarqueeError | OSError) -> dict[str, Any]:
     """Convert an error to what `json.dumps` takes."""
+    if isinstance(error, OSError):
+        return {"code": None, "message": message_of(error)}
     return {
         "code": error.code,
         "reason": error.reason,
@@ -132,8 +146,7 @@ def _with_errors(printer: Printer) -> Printer:
             print_note(note)
         noted.update(result.notes)
         if result.error is not None:
-            has_name = isinstance(result.error, Unreachable) or result.message.startswith(result.file)
-            print_error("" if has_name else result.file, result.message)
+            print_file_error(result.file, result.error)
 
     return print_result
 
@@ -141,16 +154,10 @@ def _with_errors(printer: Printer) -> Printer:
 def _json_printer(*, one_line: bool) -> Printer:
     def print_object(result: FileResult) -> None:
         content = result.recognition.to_dict() if result.recognition else {}
-        error = {"error": _json_error(result)} if result.error else {}
+        error = {"error": error_dict(result.error)} if result.error else {}
         print_json({"file": result.file, **content, **error}, one_line=one_line)
 
     return print_object
-
-
-def _json_error(result: FileResult) -> dict[str, Any]:
-    if isinstance(result.error, MarqueeError):
-        return error_dict(result.error)
-    return {"code": None, "message": result.message}
 
 
 def csv_columns(findings: Findings) -> tuple[str, ...]:

@@ -80,7 +80,12 @@ class Progress:
 
     def advance(self, pictures: int = 1) -> None:
         """Advance the bar by that many pictures."""
-        self._done += pictures
+        self.show(self._done + pictures, self._total)
+
+    def show(self, done: int, total: int) -> None:
+        """Show so many of so many pictures."""
+        self._done, self._total = done, max(total, done) if total else 0
+        self._is_shown = self._total > 1 and is_terminal(sys.stderr)
         self._show()
 
     @contextmanager

@@ -255,19 +255,23 @@ def _request_id(given: str) -> str:
 def _people(people: PeopleFilter | Sequence[str]) -> pb.PeopleFilter | None:
     if not isinstance(people, PeopleFilter):
         return pb.PeopleFilter(all_of=names_of(people)) if people else None
-    return pb.PeopleFilter(
+    message = pb.PeopleFilter(
         all_of=names_of(people.all_of),
         any_of=names_of(people.any_of),
         none_of=names_of(people.none_of),
         only=names_of(people.only),
         count=_range(pb.CountRange, min=people.min_count, max=people.max_count),
     )
+    return message if message.ByteSize() else None
 
 
 def _terms(terms: TermFilter | Sequence[str]) -> pb.TermFilter | None:
     if not isinstance(terms, TermFilter):
         return pb.TermFilter(all_of=names_of(terms)) if terms else None
-    return pb.TermFilter(all_of=names_of(terms.all_of), any_of=names_of(terms.any_of), none_of=names_of(terms.none_of))
+    message = pb.TermFilter(
+        all_of=names_of(terms.all_of), any_of=names_of(terms.any_of), none_of=names_of(terms.none_of)
+    )
+    return message if message.ByteSize() else None
 
 
 def _span(span: TimeSpan | None) -> pb.TimeRange | None:

@@ -71,6 +71,16 @@ async def database(folder: Path) -> AsyncIterator[str]:
 @asynccontextmanager
 async def library(url: str, store: Path | str, gateway: str, **settings: object) -> AsyncIterator[LibraryServiceStub]:
     """Serve a library in this event loop; yield a client of it."""
+    async with (
+        library_server(url, store, gateway, **settings) as address,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        yield LibraryServiceStub(channel)
+
+
+@asynccontextmanager
+async def library_server(url: str, store: Path | str, gateway: str, **settings: object) -> AsyncIterator[str]:
+    """Serve a library in this event loop; yield its address."""
     own = {
         "library_database_url": url,
         "library_store": store if isinstance(store, str) else store.as_uri(),
@@ -79,8 +89,8 @@ async def library(url: str, store: Path | str, gateway: str, **settings: object)
         **settings,
     }
     service = Library(LibrarySettings(**own))
-    async with served(service) as address, grpc.aio.insecure_channel(address) as channel:
-        yield LibraryServiceStub(channel)
+    async with served(service) as address:
+        yield address
 
 
 async def added(client: LibraryServiceStub, content: bytes | None = None, **fields: object) -> pb.Picture:

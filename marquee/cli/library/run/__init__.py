@@ -1,0 +1,1 @@
+"""What each of the library's subcommands does."""
