@@ -1,6 +1,10 @@
 """Bring the library's database up to date as soon as it is there, then serve: `python -m local.library`."""
 
+import signal
 import time
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as the library does while it is imported
 
 from services.library.__main__ import main as serve
 from services.library.database.migration import migrate

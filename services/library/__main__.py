@@ -1,6 +1,10 @@
 """Serve the library: `python -m services.library`; `migrate` brings its database up to date, and ends."""
 
+import signal
 import sys
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # while the rest is imported; then it means to read files again
 
 from services.library.database.migration import migrate
 from services.library.server import Library
@@ -17,9 +21,14 @@ def main() -> None:
         _migrate(load_settings(LibrarySettings, listens=False), *sys.argv[2:3])
         return
     settings = load_settings(LibrarySettings)
+    try:
+        library = Library(settings)
+    except DomainError as exc:
+        sys.stderr.write(f"{exc}\n")
+        sys.exit(2)
     give_back_freed_memory()
     spare_what_is_loaded()
-    run(Library(settings), settings)
+    run(library, settings)
 
 
 def _migrate(settings: LibrarySettings, revision: str = "head") -> None:
