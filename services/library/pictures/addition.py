@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from marquee.library.v1 import library_pb2 as pb
+from services.library.categories import hand
 from services.library.database.change import Change, Changes
 from services.library.database.database import Database
 from services.library.database.tables import picture
@@ -65,7 +66,7 @@ class Addition:
             elif is_new_place:
                 await change.record("place.added", picture_id)
             await self._tombstones.check(change.connection, change.collection_id, sha256=file.sha256)
-            return await _response(change, picture_id, created=is_new)
+            return await _response(change, request, picture_id, created=is_new)
 
         return await self._changes.once(request, pb.AddImageResponse, make, digest=file.sha256)
 
@@ -77,7 +78,7 @@ class Addition:
             picture_id, is_new = await self._object(change, request, found)
             where: Any = {"s3_object": request.image.s3_object, "sequencer": request.sequencer}
             await self._tombstones.check(change.connection, change.collection_id, **where)
-            return await _response(change, picture_id, created=is_new)
+            return await _response(change, request, picture_id, created=is_new)
 
         return await self._changes.once(request, pb.AddImageResponse, make)
 
@@ -113,7 +114,10 @@ class Addition:
         await change.record("picture.added", picture_id)
 
 
-async def _response(change: Change, picture_id: UUID, *, created: bool) -> pb.AddImageResponse:
+async def _response(
+    change: Change, request: pb.AddImageRequest, picture_id: UUID, *, created: bool
+) -> pb.AddImageResponse:
+    await hand.put(change, picture_id, request.categories)
     (shown,) = await pictures_of(change.connection, change.collection, [picture_id])
     return pb.AddImageResponse(picture=shown, created=created)
 

@@ -22,6 +22,7 @@ from marquee.library.v1.library_pb2 import (
     PictureState,
 )
 from marquee.v1 import recognizer_pb2 as pb
+from services.library.categories import rules
 from services.library.database.change import Change
 from services.library.database.tables import answer, face, picture
 from services.library.search import terms
@@ -68,6 +69,7 @@ async def record(change: Change, claim: Claim, response: pb.RecognizeImageRespon
     state = failed if is_last else PICTURE_STATE_PENDING
     await _show(change, picture_id, state, response.image)
     await answers.conclude(connection, picture_id)
+    await rules.apply(connection, change.collection_id, [picture_id])
     await terms.index(connection, change.collection_id, [picture_id])
     names = [one.recognizer for one in response.results if one.outcome in VALID]
     await _record(change, claim, "picture.recognized", state, {"recognizers": names})
