@@ -23,6 +23,7 @@ from services.library.exchange.imports import Imports
 from services.library.pictures.addition import Addition
 from services.library.pictures.content import Content
 from services.library.pictures.events import Events
+from services.library.pictures.intake import Intake
 from services.library.pictures.pictures import Pictures
 from services.library.search.search import Search
 from services.library.servicer import LibraryServicer, Parts
@@ -88,7 +89,8 @@ class Library(Service):
         database, settings = self._database, self._settings
         changes, store = Changes(database), Store(settings.library_store, settings.s3_endpoint_url)
         queue = Queue(database, settings.library_lease_seconds)
-        attempt = Attempt(queue, changes, store, self._gateway, settings)
+        intake = Intake(changes, store, self._tombstones, settings)
+        attempt = Attempt(queue, changes, store, intake, self._gateway, settings)
         self._worker = Worker(queue, self._signals, settings.library_workers, attempt.make)
         addition = Addition(database, changes, store, self._tombstones, settings.s3_allowed)
         erasure = Erasure(changes, store, self._tombstones, settings)

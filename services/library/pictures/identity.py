@@ -61,11 +61,12 @@ async def identify(change: Change, tombstones: Tombstones, picture_id: UUID, fil
     return await _merge(change, picture_id, file)
 
 
-async def describe(change: Change, picture_id: UUID, rendition: Rendition) -> None:
-    """Write down what decoding the picture's file has yielded; the store has the thumbnail."""
+async def describe(change: Change, picture_id: UUID, rendition: Rendition, *, stored: bool) -> None:
+    """Write down what decoding the picture's file has yielded. The store has the thumbnail, and perhaps the file."""
     taken = rendition.taken
     values = {
         **{name: getattr(rendition, name) for name in ("format", "width", "height", "pixel_sha256")},
+        "stored": stored,
         "thumbnail": True,
         "exif_time": taken.text,
         "update_time": func.now(),

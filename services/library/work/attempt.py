@@ -1,6 +1,7 @@
 """One attempt to recognize a picture: its bytes, the gateway's answer, and what becomes of the job."""
 
 import asyncio
+import hashlib
 import random
 import time
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from marquee.library.v1.library_pb2 import JOB_STATE_DEAD, JOB_STATE_DONE
 from marquee.v1 import recognizer_pb2 as pb
 from services.library.database.change import Changes
 from services.library.database.tables import PlaceKind, collection, picture, place
+from services.library.pictures.intake import Intake
 from services.library.settings import LibrarySettings
 from services.library.store.store import Store, original
 from services.library.work import metrics, recording
@@ -51,10 +53,11 @@ class _Picture(NamedTuple):
 class Attempt:
     """How claims are worked on. Returns one of metrics.OUTCOMES."""
 
-    def __init__(
-        self, queue: Queue, changes: Changes, store: Store, gateway: Gateway, settings: LibrarySettings
+    def __init__(  # noqa: PLR0913, PLR0917 - all that a picture passes through
+        self, queue: Queue, changes: Changes, store: Store, intake: Intake, gateway: Gateway, settings: LibrarySettings
     ) -> None:
         self._queue = queue
+        self._intake = intake
         self._changes = changes
         self._store = store
         self._gateway = gateway
@@ -87,8 +90,11 @@ class Attempt:
             return "trashed"
         if claim.failures >= self._settings.library_attempts:
             raise RuntimeError("Every replica that worked on the picture has died.")
+        if await self._intake.take(claim, shown.collection, shown.row, shown.s3_object) != claim.picture_id:
+            await self._queue.drop(claim)
+            return "merged"
         await self._gateway.ready()
-        image = await self._image(shown)
+        image = await self._image(shown if shown.row["thumbnail"] else await self._load(claim))
         response = await self._call(claim, image)
         return await self._record(claim, shown, response)
 
@@ -116,7 +122,10 @@ class Attempt:
                 return content
         if shown.s3_object is None:
             raise ContentMissing("The library has no file of this picture.")
-        return await asyncio.to_thread(self._objects.fetch, shown.s3_object)
+        content = await asyncio.to_thread(self._objects.fetch, shown.s3_object)
+        if hashlib.sha256(content).digest() != row["sha256"]:
+            raise ContentMissing("Another object has been written where the picture was.")
+        return content
 
     async def _image(self, shown: _Picture) -> pb.Image:
         """Return the picture for the gateway: an object by its version, which stays what it is; else the bytes."""

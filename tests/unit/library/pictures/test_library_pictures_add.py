@@ -17,7 +17,7 @@ from tests.support.servers import code_and_reason, nobody, picture
 
 @pytest.fixture
 async def client(database_url: str, tmp_path: Path) -> AsyncIterator[LibraryServiceStub]:
-    async with library.library(database_url, tmp_path, nobody()) as client:
+    async with library.library(database_url, tmp_path, nobody(), library_workers=0) as client:
         yield client
 
 
