@@ -45,6 +45,8 @@ class Addition:
         Raises InvalidRequest, InvalidImage, BucketNotAllowed, PictureErased, and what the store and the database raise.
         """
         requests.check_addition(request, self._s3_allowed)
+        for name in request.categories:
+            hand.folded(name, "categories")
         request_id = requests.request_id_of(request.request_id)
         is_object = request.image.HasField("s3_object")
         response = await (self._add_object(request) if is_object else self._add_content(request))
@@ -65,8 +67,9 @@ class Addition:
                 await self._queue(change, request, picture_id)
             elif is_new_place:
                 await change.record("place.added", picture_id)
+            await _categorize(change, request, picture_id, is_new=is_new)
             await self._tombstones.check(change.connection, change.collection_id, sha256=file.sha256)
-            return await _response(change, request, picture_id, created=is_new)
+            return await _response(change, picture_id, created=is_new)
 
         return await self._changes.once(request, pb.AddImageResponse, make, digest=file.sha256)
 
@@ -76,9 +79,10 @@ class Addition:
 
         async def make(change: Change) -> pb.AddImageResponse:
             picture_id, is_new = await self._object(change, request, found)
+            await _categorize(change, request, picture_id, is_new=is_new)
             where: Any = {"s3_object": request.image.s3_object, "sequencer": request.sequencer}
             await self._tombstones.check(change.connection, change.collection_id, **where)
-            return await _response(change, request, picture_id, created=is_new)
+            return await _response(change, picture_id, created=is_new)
 
         return await self._changes.once(request, pb.AddImageResponse, make)
 
@@ -110,14 +114,18 @@ class Addition:
     async def _queue(self, change: Change, request: pb.AddImageRequest, picture_id: UUID) -> None:
         order: Any = {"features": request.features, "recognizers": request.recognizers}
         await queue.enqueue(change.connection, change.collection_id, picture_id, **order)
-        await index(change.connection, change.collection_id, [picture_id])
         await change.record("picture.added", picture_id)
 
 
-async def _response(
-    change: Change, request: pb.AddImageRequest, picture_id: UUID, *, created: bool
-) -> pb.AddImageResponse:
-    await hand.put(change, picture_id, request.categories)
+async def _categorize(change: Change, request: pb.AddImageRequest, picture_id: UUID, *, is_new: bool) -> None:
+    """Put the picture into the request's categories, and have a new one found."""
+    if request.categories:
+        await hand.put(change, picture_id, request.categories)
+    elif is_new:
+        await index(change.connection, change.collection_id, [picture_id])
+
+
+async def _response(change: Change, picture_id: UUID, *, created: bool) -> pb.AddImageResponse:
     (shown,) = await pictures_of(change.connection, change.collection, [picture_id])
     return pb.AddImageResponse(picture=shown, created=created)
 
