@@ -17,8 +17,6 @@ from marquee.v1 import recognizer_pb2 as pb
 from services.library.database.tables import picture
 from services.library.search.folding import fold, words
 
-MOST_ALONE = 8
-"""Named people up to whom a picture's terms say among how many each is."""
 _MOST_WORDS = 4000
 """Of a picture, so that they fit into a tsvector."""
 
@@ -94,7 +92,7 @@ def term(kind: TermKind, collection_id: int, value: object) -> str:
 
 
 def among(count: int, term: str) -> str:
-    """Return the term that stands for a person in pictures with so many."""
+    """Return the term of a person_id or name in pictures with so many people; 1: it is that of all of them."""
     return f"{count}{term}"
 
 
@@ -154,12 +152,16 @@ def _people_terms(people: set[tuple[str, str]], collection_id: int) -> list[str]
     ids = {person_id or f"={name}" for person_id, name in people}
     found = [term(TermKind.COUNT, collection_id, len(ids))]
     names = {name or f"={person_id}" for person_id, name in people}
-    count = _least_entries(len(people), len(ids), len(names))
     for person_id, name in people:
-        own = [term(TermKind.PERSON, collection_id, person_id)] * bool(person_id)
-        own += [term(TermKind.NAME, collection_id, name)] * bool(name)
-        found += [*own, identity(person_id, name, collection_id)]
-        found += [among(count, one) for one in own if count <= MOST_ALONE]
+        own = []
+        if person_id:
+            own.append((term(TermKind.PERSON, collection_id, person_id), len(ids)))
+        if name:
+            own.append((term(TermKind.NAME, collection_id, name), len(names)))
+        found.append(identity(person_id, name, collection_id))
+        for one, kinds in own:
+            count = _fewest(len(people), len(ids), len(names)) if kinds > 1 else 1
+            found += [one, among(count, one)]
     return found
 
 
@@ -169,10 +171,8 @@ def identity(person_id: str, name: str, collection_id: int) -> str:
     return f"{TermKind.IDENTITY}{''.join(hashes)}"
 
 
-def _least_entries(people: int, ids: int, names: int) -> int:
-    """Return a number of person_ids and names without as many of which these people cannot be told completely."""
-    if min(ids, names) <= 1:
-        return 1
+def _fewest(people: int, ids: int, names: int) -> int:
+    """Return how many person_ids and names it takes, or more, to tell all these people, who share some of them."""
     return people if people == ids == names else 2
 
 

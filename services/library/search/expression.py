@@ -1,0 +1,142 @@
+"""Expressions: what a query asks of a picture's terms, as PostgreSQL's tsquery. Pure."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from marquee.library.v1 import library_pb2 as pb
+from marquee.v1 import recognizer_pb2
+from services.library.search.folding import fold
+from services.library.search.terms import TermKind, among, hash_of, term
+from services.runtime.errors import InvalidRequest
+
+_MOST_PEOPLE = 1000
+"""In a picture, which has no more faces."""
+_UNKNOWN = "'0'"
+"""What no picture has."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """What terms are asked for."""
+
+    text: str
+    """Empty: nothing is."""
+    is_positive: bool
+    """Whether a term must be there, from which an index leads to the pictures."""
+
+
+def expression(query: pb.PictureQuery, collection_id: int, categories: Mapping[str, Sequence[str]]) -> Expression:
+    """Return what the query asks of terms; for each entry of its categories there are the category_ids that it means.
+
+    Raises InvalidRequest.
+    """
+    terms = _Terms(collection_id)
+    wanted = [
+        *_of_filter(query.people, terms.person),
+        *_of_filter(query.labels, lambda name: terms.folded(TermKind.LABEL, name)),
+        *_of_filter(query.recognizers, lambda name: terms.folded(TermKind.RECOGNIZER, name)),
+        *_of_filter(query.categories, lambda name: terms.any_of(TermKind.CATEGORY, categories.get(name, ()))),
+        *_verdicts(query, terms),
+        *_only(query.people.only, terms),
+    ]
+    least, most = _bounds(query.people)
+    counts = _counts(least, most, terms)
+    parts = [*wanted, *counts]
+    return Expression(" & ".join(parts), is_positive=any(not part.startswith("!") for part in parts))
+
+
+def alone_expression(people: Sequence[str], collection_id: int) -> str:
+    """Return the tsquery of pictures of one of these alone."""
+    return _alone(people, _Terms(collection_id))
+
+
+def only_hashes(people: Sequence[str], collection_id: int) -> tuple[list[str], list[str]]:
+    """Return what the person_ids and what the names in terms of identities may be, if nobody else is to be there."""
+    ids = [hash_of(term(TermKind.PERSON, collection_id, entry)) for entry in people if entry]
+    names = [hash_of(term(TermKind.NAME, collection_id, fold(entry))) for entry in people if fold(entry)]
+    return ids, names
+
+
+def words_expression(beginnings: Iterable[str]) -> str:
+    """Return the tsquery of words that begin so."""
+    return " & ".join(f"'{beginning}':*" for beginning in beginnings)
+
+
+class _Terms:
+    """Terms of a collection, quoted."""
+
+    def __init__(self, collection_id: int) -> None:
+        self._collection_id = collection_id
+
+    def one(self, kind: TermKind, value: object) -> str:
+        return f"'{term(kind, self._collection_id, value)}'"
+
+    def any_of(self, kind: TermKind, values: Iterable[object]) -> str:
+        return _any(self.one(kind, value) for value in values)
+
+    def folded(self, kind: TermKind, name: str) -> str:
+        return self.one(kind, fold(name)) if fold(name) else _UNKNOWN
+
+    def person(self, entry: str, count: int = 0) -> str:
+        """Return somebody with this person_id or name, perhaps among so many."""
+        own = [term(TermKind.PERSON, self._collection_id, entry)] * bool(entry)
+        own += [term(TermKind.NAME, self._collection_id, fold(entry))] * bool(fold(entry))
+        return _any(f"'{among(count, one) if count else one}'" for one in own)
+
+
+def _of_filter(one: pb.TermFilter | pb.PeopleFilter, made: Callable[[str], str]) -> list[str]:
+    parts = [made(entry) for entry in one.all_of]
+    if one.any_of:
+        parts.append(_any(made(entry) for entry in one.any_of))
+    return parts + [f"!{made(entry)}" for entry in one.none_of]
+
+
+def _verdicts(query: pb.PictureQuery, terms: _Terms) -> list[str]:
+    known = set(recognizer_pb2.VerdictState.values()) - {recognizer_pb2.VERDICT_STATE_UNSPECIFIED}
+    check_values(query.verdict_states, known, "query.verdict_states")
+    return [terms.any_of(TermKind.VERDICT, set(query.verdict_states))] if query.verdict_states else []
+
+
+def check_values(values: Iterable[int], known: Iterable[int], field: str) -> None:
+    """Raise InvalidRequest for a value of an enumeration that is not known."""
+    for value in values:
+        if value not in known:
+            raise InvalidRequest(f"{field} contains {value}, which the library does not know.", field=field)
+
+
+def _only(people: Sequence[str], terms: _Terms) -> list[str]:
+    """Return what a picture must have in which there are none but these: one of them alone, or two at least."""
+    if not people:
+        return []
+    together = [
+        f"({terms.person(one, count)} & {terms.person(other, count)})"
+        for count in range(2, len(people) + 1)
+        for one, other in combinations(people, 2)
+    ]
+    return [_any([_alone(people, terms), *together])]
+
+
+def _alone(people: Sequence[str], terms: _Terms) -> str:
+    return _any(terms.person(entry, 1) for entry in people)
+
+
+def _bounds(people: pb.PeopleFilter) -> tuple[int, int]:
+    count = people.count
+    least = max(0, count.min) if count.HasField("min") else 0
+    most = count.max if count.HasField("max") else _MOST_PEOPLE
+    return least, min(most, _MOST_PEOPLE)
+
+
+def _counts(least: int, most: int, terms: _Terms) -> list[str]:
+    if (least, most) == (0, _MOST_PEOPLE):
+        return []
+    if most < _MOST_PEOPLE:
+        return [terms.any_of(TermKind.COUNT, range(least, most + 1))]
+    fewer = terms.any_of(TermKind.COUNT, range(min(least, _MOST_PEOPLE + 1)))
+    return [terms.one(TermKind.PICTURE, ""), f"!{fewer}"]
+
+
+def _any(parts: Iterable[str]) -> str:
+    found = list(parts)
+    return f"({' | '.join(found)})" if found else _UNKNOWN
