@@ -153,8 +153,8 @@ def _matches(column: Any, query: str) -> ColumnElement[bool]:
 def _add_times(result: Conditions, query: pb.PictureQuery, order: Order) -> None:
     for name, column in (("taken", picture.c.taken_time), ("added", picture.c.create_time)):
         span = getattr(query, name)
-        bounds = [column >= _time(span.begin, f"query.{name}.begin")] * span.HasField("begin")
-        bounds += [column < _time(span.end, f"query.{name}.end")] * span.HasField("end")
+        bounds = [column >= _time(span.begin)] * span.HasField("begin")
+        bounds += [column < _time(span.end)] * span.HasField("end")
         if column is order.column:
             result.span += bounds
         else:
@@ -162,13 +162,12 @@ def _add_times(result: Conditions, query: pb.PictureQuery, order: Order) -> None
             result.indexed += bounds
 
 
-def _time(time: Timestamp, field: str) -> datetime:
+def _time(time: Timestamp) -> datetime:
     """Return the first time of the database's, which has microseconds, that is not before."""
     try:
-        time.ToDatetime()
         return _EPOCH + timedelta(microseconds=-(-time.ToNanoseconds() // 1000))
-    except (ValueError, OverflowError):
-        raise InvalidRequest(f"{field} is no time: use the years 1 to 9999.", field=field) from None
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
 
 
 def _add_columns(result: Conditions, query: pb.PictureQuery) -> None:

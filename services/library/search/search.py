@@ -10,7 +10,6 @@ from services.library.pictures.view import pictures_of
 from services.library.search.finding import Page, Paging, find
 from services.library.search.paging import order_of, place_of, token_of
 from services.runtime import requests
-from services.runtime.errors import InvalidRequest
 
 _MOST_BYTES = 8 * 1024 * 1024
 """Of pictures in a response, which is a message of 16 MiB at most."""
@@ -26,8 +25,6 @@ class Search:
 
     async def search(self, request: pb.SearchPicturesRequest) -> pb.SearchPicturesResponse:
         """Return a page of pictures. Raises InvalidRequest."""
-        if request.page_size < 0:
-            raise InvalidRequest(f"page_size is {request.page_size}; it must not be negative.", field="page_size")
         pages = Paging(order_of(request.order), requests.page_size_of(request), place_of(request))
         collection_id = await self._database.collection_id(request.collection, make=False)
         async with self._database.snapshot() as connection:
