@@ -1,24 +1,13 @@
 """Pictures that are sent, and what the library has of them then."""
 
 import hashlib
-from collections.abc import AsyncIterator
 from pathlib import Path
-
-import grpc
-import pytest
 
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2
-from services.runtime import status
-from tests.support import library
-from tests.support.servers import code_and_reason, nobody, picture
-
-
-@pytest.fixture
-async def client(database_url: str, tmp_path: Path) -> AsyncIterator[LibraryServiceStub]:
-    async with library.library(database_url, tmp_path, nobody(), library_workers=0) as client:
-        yield client
+from tests.support.library import refused
+from tests.support.servers import picture
 
 
 def addition(content: bytes | None = None, **fields: object) -> pb.AddImageRequest:
@@ -27,12 +16,6 @@ def addition(content: bytes | None = None, **fields: object) -> pb.AddImageReque
 
 def stored(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-async def refusal(call: grpc.aio.UnaryUnaryCall) -> tuple[str, str]:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    return code_and_reason(status.from_rpc_error(caught.value))
 
 
 async def test_a_picture_is_kept_before_it_is_recognized(client: LibraryServiceStub, tmp_path: Path) -> None:
@@ -45,7 +28,7 @@ async def test_a_picture_is_kept_before_it_is_recognized(client: LibraryServiceS
     assert (shown.sha256, shown.format) == (hashlib.sha256(picture()).hexdigest(), "JPEG")
     assert (shown.file_name, shown.size_bytes) == ("anna.jpg", len(picture()))
     assert [(one.path, one.current) for one in shown.places] == [("holidays/anna.jpg", True)]
-    assert stored(tmp_path) == {shown.sha256: picture()}
+    assert stored(tmp_path / "store") == {shown.sha256: picture()}
     again = await client.GetPicture(pb.GetPictureRequest(picture_id=shown.picture_id))
     assert again.picture == shown
 
@@ -70,4 +53,4 @@ async def test_a_picture_of_another_collection_is_not_found(client: LibraryServi
     shown_id = own.picture.picture_id
     for strange in (shown_id, "", "1", "'; --", "\N{GRINNING FACE}", shown_id.upper(), f"{{{shown_id}}}"[:36]):
         asked = pb.GetPictureRequest(picture_id=strange, collection="other")
-        assert await refusal(client.GetPicture(asked)) == ("NOT_FOUND", "PICTURE_NOT_FOUND")
+        assert await refused(client.GetPicture(asked)) == ("NOT_FOUND", "PICTURE_NOT_FOUND")

@@ -1,27 +1,16 @@
 """Events, which readers follow by a cursor while others write."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import asyncpg
-import grpc
-import pytest
 
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2
-from services.runtime import status
-from tests.support import library
-from tests.support.servers import code_and_reason, nobody, picture
+from tests.support.library import refused
+from tests.support.servers import picture
 
 _INSERT = "INSERT INTO event (collection_id, type) SELECT collection_id, $2 FROM collection WHERE name = $1"
-
-
-@pytest.fixture
-async def client(database_url: str, tmp_path: Path) -> AsyncIterator[LibraryServiceStub]:
-    async with library.library(database_url, tmp_path, nobody(), library_workers=0) as client:
-        yield client
 
 
 async def listed(client: LibraryServiceStub, cursor: str = "", **fields: object) -> tuple[list[str], str]:
@@ -89,9 +78,8 @@ async def test_readers_beside_writers_see_every_event_once(client: LibraryServic
         await connection.close()
 
 
-@pytest.mark.parametrize("cursor", ["x", "-1", "1.5", "٣", "9" * 30])
-async def test_a_cursor_that_is_none_is_refused(client: LibraryServiceStub, cursor: str) -> None:
+async def test_a_cursor_that_is_none_is_refused(client: LibraryServiceStub) -> None:
     """A cursor comes from an earlier call; anything else is INVALID_ARGUMENT."""
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await client.ListEvents(pb.ListEventsRequest(cursor=cursor))
-    assert code_and_reason(status.from_rpc_error(caught.value)) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+    for cursor in ("x", "-1", "1.5", "٣", "9" * 30):
+        asked = pb.ListEventsRequest(cursor=cursor)
+        assert await refused(client.ListEvents(asked)) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
