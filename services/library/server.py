@@ -90,14 +90,15 @@ class Library(Service):
         changes, store = Changes(database), Store(settings.library_store, settings.s3_endpoint_url)
         queue = Queue(database, settings.library_lease_seconds)
         intake = Intake(changes, store, self._tombstones, settings)
-        attempt = Attempt(queue, changes, store, intake, self._gateway, settings)
+        content = Content(database, store, settings)
+        attempt = Attempt(queue, changes, intake, content, self._gateway, settings)
         self._worker = Worker(queue, self._signals, settings.library_workers, attempt.make)
         addition = Addition(database, changes, store, self._tombstones, settings.s3_allowed)
         erasure = Erasure(changes, store, self._tombstones, settings)
         steps = (partial(rules.apply_some, database), Sweep(database, store).step)
         self._maintenance = Maintenance(database, erasure, settings, steps)
         return Parts(
-            pictures=Pictures(database, addition, Content(database, store, settings), self._signals),
+            pictures=Pictures(database, addition, content, self._signals),
             search=Search(database),
             export=Export(database),
             imports=Imports(changes, settings, self._tombstones),

@@ -4,9 +4,10 @@ import asyncio
 import os
 import tempfile
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import grpc
@@ -20,6 +21,7 @@ from services.library.database.migration import migrate
 from services.library.server import Library
 from services.library.settings import LibrarySettings
 from services.runtime import status
+from tests.support.processes import PATIENCE
 from tests.support.servers import code_and_reason, picture, served
 
 _TEMPLATE = "library_template"
@@ -69,7 +71,7 @@ async def database(folder: Path) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def library(url: str, store: Path | str, gateway: str, **settings: object) -> AsyncIterator[LibraryServiceStub]:
+async def library(url: str, store: Path | str, gateway: str, **settings: Any) -> AsyncIterator[LibraryServiceStub]:
     """Serve a library in this event loop; yield a client of it."""
     async with (
         library_server(url, store, gateway, **settings) as address,
@@ -79,8 +81,10 @@ async def library(url: str, store: Path | str, gateway: str, **settings: object)
 
 
 @asynccontextmanager
-async def library_server(url: str, store: Path | str, gateway: str, **settings: object) -> AsyncIterator[str]:
-    """Serve a library in this event loop; yield its address."""
+async def library_server(
+    url: str, store: Path | str, gateway: str, callers: Path | None = None, **settings: object
+) -> AsyncIterator[str]:
+    """Serve a library in this event loop, for everybody or the callers of a register; yield its address."""
     own = {
         "library_database_url": url,
         "library_store": store if isinstance(store, str) else store.as_uri(),
@@ -89,7 +93,7 @@ async def library_server(url: str, store: Path | str, gateway: str, **settings: 
         **settings,
     }
     service = Library(LibrarySettings(**own))
-    async with served(service) as address:
+    async with served(service, callers=callers) as address:
         yield address
 
 
@@ -104,3 +108,32 @@ async def refused(call: Awaitable[object]) -> tuple[str, str]:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     return code_and_reason(status.from_rpc_error(caught.value))
+
+
+async def shown_when(
+    client: LibraryServiceStub, picture_id: str, condition: Callable[[pb.Picture], object]
+) -> pb.Picture:
+    """Return the picture once the condition holds for it."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition(shown := await get(client, picture_id)):  # noqa: ASYNC110 - a worker changes it
+            await asyncio.sleep(0.02)
+    return shown
+
+
+async def get(client: LibraryServiceStub, picture_id: str) -> pb.Picture:
+    response = await client.GetPicture(pb.GetPictureRequest(picture_id=picture_id), wait_for_ready=True)
+    return response.picture
+
+
+async def ended(client: LibraryServiceStub, picture_id: str) -> pb.Picture:
+    """Return the picture once its job has ended."""
+    return await shown_when(client, picture_id, lambda shown: shown.job.HasField("end_time"))
+
+
+async def rows(url: str, query: str) -> list[tuple[object, ...]]:
+    """Return what the database answers."""
+    connection = await asyncpg.connect(url)
+    try:
+        return [tuple(row) for row in await connection.fetch(query)]
+    finally:
+        await connection.close()

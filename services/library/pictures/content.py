@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marquee.library.v1 import library_pb2 as pb
 from marquee.v1 import recognizer_pb2
@@ -45,17 +47,20 @@ class Content:
             raise ContentMissing("The library has no such file of this picture, or not yet.", field="variant")
         return pb.GetPictureContentResponse(content=content, media_type=media_type)
 
+    async def original(self, picture_id: UUID) -> bytes:
+        """Return the picture's file. Raises ContentMissing, and what the store and S3 raise."""
+        async with self._database.begin() as connection:
+            row, places = await _found(connection, picture_id)
+        if (content := await self._original(row, places)) is None:
+            raise ContentMissing("The file is neither in the library's store nor where it was found.")
+        return content
+
     async def _rows(self, request: pb.GetPictureContentRequest) -> tuple[Row[Any], list[Row[Any]]]:
         """Return the picture, and the places where its file may be, the likeliest first."""
         collection_id = await self._database.collection_id(request.collection, make=False)
         async with self._database.begin() as connection:
             picture_id = await find(connection, collection_id, request.picture_id)
-            row = (await connection.execute(select(picture).where(picture.c.picture_id == picture_id))).one()
-            its = (place.c.picture_id == picture_id, place.c.kind == PlaceKind.S3)
-            kept = (place.c.current | (place.c.version_id != ""),)
-            order = (place.c.current.desc(), place.c.create_time.desc())
-            found = await connection.execute(select(place).where(*its, *kept).order_by(*order).limit(_MOST_PLACES))
-            return row, list(found.all())
+            return await _found(connection, picture_id)
 
     async def _original(self, row: Row[Any], places: list[Row[Any]]) -> bytes | None:
         if row.sha256 is None:
@@ -75,3 +80,13 @@ class Content:
             return await asyncio.to_thread(self._objects.fetch, s3_object)
         except (ObjectNotFound, BucketNotAllowed):
             return None
+
+
+async def _found(connection: AsyncConnection, picture_id: UUID) -> tuple[Row[Any], list[Row[Any]]]:
+    """Return the picture, and the places where its file may be, the likeliest first."""
+    row = (await connection.execute(select(picture).where(picture.c.picture_id == picture_id))).one()
+    its = (place.c.picture_id == picture_id, place.c.kind == PlaceKind.S3)
+    kept = (place.c.current | (place.c.version_id != ""),)
+    order = (place.c.current.desc(), place.c.create_time.desc())
+    found = await connection.execute(select(place).where(*its, *kept).order_by(*order).limit(_MOST_PLACES))
+    return row, list(found.all())

@@ -1,11 +1,8 @@
 """One attempt to recognize a picture: its bytes, the gateway's answer, and what becomes of the job."""
 
-import asyncio
-import hashlib
 import random
 import time
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, NamedTuple
 
 import grpc
@@ -17,20 +14,20 @@ from marquee.library.v1.library_pb2 import JOB_STATE_DEAD, JOB_STATE_DONE
 from marquee.v1 import recognizer_pb2 as pb
 from services.library.database.change import Changes
 from services.library.database.tables import PlaceKind, collection, picture, place
+from services.library.pictures.content import Content
 from services.library.pictures.intake import Intake
 from services.library.settings import LibrarySettings
-from services.library.store.store import Store, original
 from services.library.work import metrics, recording
 from services.library.work.gateway import CallFailed, Gateway
 from services.library.work.queue import Claim, LeaseLost, Queue, Setback, delay, end, hold
 from services.runtime import status
 from services.runtime.errors import AnswerTooLarge, ContentMissing, DomainError
-from services.runtime.storage.s3 import ObjectStore
 
 logger = structlog.get_logger()
 _Code = grpc.StatusCode
 _HOPELESS = (_Code.INVALID_ARGUMENT, _Code.NOT_FOUND)
 """Codes of what fails the same way however often it is tried."""
+_GONE = status.TABLE[ContentMissing][1]
 _AWAY = frozenset((_Code.UNAVAILABLE, _Code.RESOURCE_EXHAUSTED))
 """Codes of what is away or overloaded, through no fault of the picture."""
 _TOO_LARGE = status.TABLE[AnswerTooLarge][1]
@@ -47,27 +44,31 @@ class _Picture(NamedTuple):
     row: Mapping[str, Any]
     collection: str
     s3_object: pb.S3Object | None
-    object_time: datetime | None
 
 
 class Attempt:
-    """How claims are worked on. Returns one of metrics.OUTCOMES."""
+    """How claims are worked on."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - all that a picture passes through
-        self, queue: Queue, changes: Changes, store: Store, intake: Intake, gateway: Gateway, settings: LibrarySettings
+        self,
+        queue: Queue,
+        changes: Changes,
+        intake: Intake,
+        content: Content,
+        gateway: Gateway,
+        settings: LibrarySettings,
     ) -> None:
         self._queue = queue
         self._intake = intake
         self._changes = changes
-        self._store = store
+        self._content = content
         self._gateway = gateway
         self._settings = settings
-        self._objects = ObjectStore(settings.s3_endpoint_url)
 
     async def make(self, claim: Claim) -> str:
-        """Work on the claim, and return what came of it. Raises LeaseLost, and DependencyUnavailable of the database.
+        """Work on the claim, and return what came of it, one of metrics.OUTCOMES.
 
-        Whatever else happens becomes the job's status.
+        Raises LeaseLost, and DependencyUnavailable of the database; whatever else happens becomes the job's status.
         """
         shown = await self._load(claim)
         try:
@@ -94,7 +95,7 @@ class Attempt:
             await self._queue.drop(claim)
             return "merged"
         await self._gateway.ready()
-        image = await self._image(shown if shown.row["thumbnail"] else await self._load(claim))
+        image = await self._image(claim, shown)
         response = await self._call(claim, image)
         return await self._record(claim, shown, response)
 
@@ -110,28 +111,19 @@ class Attempt:
         if row is None:
             raise LeaseLost
         if where is None:
-            return _Picture(dict(row), row["collection"], None, None)
+            return _Picture(dict(row), row["collection"], None)
         s3_object = pb.S3Object(bucket=where.bucket, key=where.key, version_id=where.version_id)
-        return _Picture(dict(row), row["collection"], s3_object, where.object_time)
+        return _Picture(dict(row), row["collection"], s3_object)
 
-    async def _content(self, shown: _Picture) -> bytes:
-        row = shown.row
-        if row["stored"]:
-            content = await self._store.read(original(row["collection_id"], row["sha256"]))
-            if content is not None:
-                return content
-        if shown.s3_object is None:
-            raise ContentMissing("The library has no file of this picture.")
-        content = await asyncio.to_thread(self._objects.fetch, shown.s3_object)
-        if hashlib.sha256(content).digest() != row["sha256"]:
-            raise ContentMissing("Another object has been written where the picture was.")
-        return content
+    async def _image(self, claim: Claim, shown: _Picture) -> pb.Image:
+        """Return the picture for the gateway: an object by its version, which stays what it is; else the bytes.
 
-    async def _image(self, shown: _Picture) -> pb.Image:
-        """Return the picture for the gateway: an object by its version, which stays what it is; else the bytes."""
-        if not shown.row["stored"] and shown.s3_object is not None and shown.s3_object.version_id:
+        They are what is sent after a failure, too: the gateway may not be allowed to read what the library is.
+        """
+        is_object = shown.s3_object is not None and shown.s3_object.version_id and not shown.row["stored"]
+        if is_object and not claim.failures:
             return pb.Image(s3_object=shown.s3_object)
-        return pb.Image(content=await self._content(shown))
+        return pb.Image(content=await self._content.original(claim.picture_id))
 
     async def _call(self, claim: Claim, image: pb.Image) -> pb.RecognizeImageResponse:
         request = pb.RecognizeImageRequest(
@@ -168,7 +160,8 @@ class Attempt:
     ) -> str:
         """Have the picture tried again, or give it up."""
         is_last = counts and claim.failures + 1 >= self._settings.library_attempts
-        if not is_last and status.code_of(failure) not in _HOPELESS:
+        is_hopeless = status.code_of(failure) in _HOPELESS or status.reason_of(failure) == _GONE
+        if not is_last and not is_hopeless:
             setback = Setback(failure, _pause(claim, failure), counts, is_unanswered)
             await self._queue.delay(claim, setback)
             return "failed" if counts else "delayed"

@@ -59,7 +59,8 @@ class Gateway:
     async def ready(self) -> None:
         """Return once there is a connection. Raises DependencyUnavailable if there is none for 2 seconds."""
         try:
-            await asyncio.wait_for(self._connection.channel().channel_ready(), _READY_SECONDS)
+            async with asyncio.timeout(_READY_SECONDS):
+                await self._connection.channel().channel_ready()
         except TimeoutError:
             raise DependencyUnavailable(_AWAY, dependency="gateway") from None
 

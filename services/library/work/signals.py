@@ -94,5 +94,6 @@ class Signals:
 
 async def _set_within(event: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):  # wait_for may lose a cancellation, until Python 3.12
+            await event.wait()
     event.clear()
