@@ -19,6 +19,11 @@ FROM build AS local-packages
 COPY requirements/local.txt ./
 RUN ./packages local.txt
 
+# A new database, which takes a shell to make; PostgreSQL itself takes none.
+FROM local-packages AS local-database
+COPY local/__init__.py local/child.py local/postgres.py local/
+RUN python -m local.postgres --initdb database
+
 # Python and what it loads: no shell, no package manager, nothing setuid, and no layer below that had them.
 FROM scratch AS server
 COPY --from=root /root-of-servers /
@@ -46,6 +51,8 @@ COPY marquee marquee
 COPY services services
 COPY local local
 COPY models models
+COPY --from=local-database --chown=65532:65532 /build/database database
+ENV MARQUEE_LOCAL_POSTGRES=/app/database
 USER root
 RUN ["python", "-m", "local.pictures", "demo", "/app/pictures"]
 RUN ["python", "-m", "local.pictures", "gallery", "/app/gallery"]

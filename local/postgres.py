@@ -40,6 +40,7 @@ def main() -> None:
     """Become the server of the folder, or with --initdb only make the folder."""
     parser = argparse.ArgumentParser(prog="python -m local.postgres")
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--host", default="", help="address to listen on, too, for everybody who reaches it; *: all")
     parser.add_argument("--initdb", action="store_true", help="make the folder's data, and end")
     args = parser.parse_args()
     data, launcher = args.folder.absolute(), os.getppid()
@@ -52,7 +53,7 @@ def main() -> None:
         _leave_root()
     end_with(launcher, signal.SIGINT)  # which ends the server's connections, too
     program = _program("postgres")
-    os.execv(program, [program, "-D", str(data), "-k", str(socket), "-c", "listen_addresses="])  # noqa: S606 - it needs none
+    os.execv(program, [program, "-D", str(data), "-k", str(socket), *_reached_at(args.host, data)])  # noqa: S606 - it needs none
 
 
 def start(folder: Path, *, delete: bool = False) -> Any:
@@ -78,6 +79,15 @@ def socket_path(data: Path) -> Path:
     if len(os.fsencode(path)) <= _MAX_SOCKET_PATH:
         return path
     return Path(tempfile.gettempdir(), f"marquee-{hashlib.sha256(os.fsencode(data)).hexdigest()[:16]}", _SOCKET)
+
+
+def _reached_at(host: str, data: Path) -> list[str]:
+    """Return the server's options for the address, at which nobody is asked for a password."""
+    if not host:
+        return ["-c", "listen_addresses="]
+    doors = data / "pg_hba_open.conf"
+    doors.write_text("local all all trust\nhost all all all trust\n")
+    return ["-c", f"listen_addresses={host}", "-c", f"hba_file={doors}"]
 
 
 def _own_socket_folder(data: Path) -> Path:

@@ -23,6 +23,7 @@ _VALUES = {
     "auth.callers.secretName": CALLERS,
     "auth.test.secretName": CLIENT,
     "tls.secretName": TLS,
+    "library.enabled": "false",  # it would need a token
     "defaults.drain.delaySeconds": 1,  # no pod is replaced here, and all are deleted in the end
 }
 _OPTIONS = [f"--set={key}={value}" for key, value in _VALUES.items()]

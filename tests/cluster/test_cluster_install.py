@@ -10,9 +10,8 @@ from ruamel.yaml import YAML
 from helm import manifests
 from helm.generate import CHART, ROOT
 from marquee import Client, Outcome
-from services.names import RECOGNIZERS, SERVERS
+from services.names import RECOGNIZERS, SERVERS, SERVICES
 from tests.cluster import cluster
-from tests.deploy import charts
 
 pytestmark = [pytest.mark.cluster, pytest.mark.usefixtures("release"), pytest.mark.timeout(600)]
 CONTENTS = ROOT / "tests" / "cluster" / "contents.py"
@@ -60,9 +59,7 @@ def test_pods_export_metrics(component: str) -> None:
             assert "\nmarquee_in_flight_bytes" in page.read().decode()
 
 
-@pytest.mark.parametrize(
-    ("component", "container"), [*zip(charts.INSTALLED, charts.INSTALLED, strict=True), ("keras", "serving")]
-)
+@pytest.mark.parametrize(("component", "container"), [*((name, name) for name in SERVICES), ("keras", "serving")])
 def test_images_have_what_runs_and_no_more(component: str, container: str) -> None:
     """No image has a shell, a package manager, a setuid file or forbidden landmarks, and the root is read-only."""
     command = ("exec", "--stdin", f"deployment/marquee-{component}", "--container", container, "--", "python", "-")

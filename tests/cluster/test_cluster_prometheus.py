@@ -7,9 +7,9 @@ import pytest
 from helm import manifests
 from helm.generate import CHART
 from marquee import Client
-from services.names import SERVERS
+from services.names import SERVERS, SERVICES
 from tests.cluster import cluster
-from tests.deploy import charts, promtool
+from tests.deploy import promtool
 from tests.deploy.prometheus import Prometheus, Target, prometheus
 from tests.support.processes import wait_until
 
@@ -26,14 +26,14 @@ def monitoring(release: None, tmp_path_factory: pytest.TempPathFactory) -> Itera
         rule["for"] = "5s"
         rule["expr"] = rule["expr"].replace(" offset 10m", " offset 5s").replace("[5m]", "[5s]")
     promtool.write_rules(folder / "rules.json", groups)
-    targets = [target for component in charts.INSTALLED for target in _targets(component)]
+    targets = [target for component in SERVICES for target in _targets(component)]
     with prometheus(folder, targets, folder / "rules.json") as running:
         yield running
 
 
 def test_every_pod_is_scraped(monitoring: Prometheus) -> None:
     """Each pod is up, and the metrics of the gateway and all recognizers count a picture."""
-    pods = {pod for component in charts.INSTALLED for pod in cluster.pod_names(component)}
+    pods = {pod for component in SERVICES for pod in cluster.pod_names(component)}
     wait_until(lambda: {each["metric"]["pod"] for each in monitoring.query("up == 1")} == pods)
     with cluster.port_forward("service/marquee-gateway", 50051) as address, Client(address) as client:
         client.recognize((CHART / "files" / "picture.jpg").read_bytes(), no_cache=True)

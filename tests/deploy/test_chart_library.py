@@ -55,8 +55,9 @@ def test_library_accepts_the_environment(monkeypatch: pytest.MonkeyPatch, mode: 
 
 
 def test_nothing_of_it_is_there_unless_asked_for() -> None:
-    """An upgrade brings no object of it, and no other object knows of it."""
-    assert [each for each in charts.render() if "library" in str(each)] == []
+    """An upgrade brings no object of it, and no other object knows of it; so where it is switched off again."""
+    for values in ({}, {"library": _LIBRARY | _TOKEN | {"enabled": False}}):
+        assert [each for each in charts.render(values) if "library" in str(each)] == []
 
 
 def test_it_has_what_every_server_has() -> None:

@@ -137,7 +137,6 @@ WRONG = [
     ({"library": _DATABASE | {"store": {"url": "https://a.example"}}}, "/library/store/url"),
     ({"library": _DATABASE | {"store": {"url": "file:///store"}}}, "library.store.url: name a claim"),
     ({"library": _DATABASE | {"store": {"url": "s3://a", "existingClaim": "c"}}}, "library.store.url: leave it out"),
-    ({"library": {"store": {"url": "s3://a/b"}}}, "library.store.url: it has no effect unless library.enabled"),
     (
         {"library": _LIBRARY | {"gatewayToken": {"secretName": "l"}}},
         "library.gatewayToken.secretName: it has no effect",

@@ -57,16 +57,13 @@ MARQUEE_LIBRARY_GATEWAY_TOKEN_FILE: /token/token
 {{- define "marquee.checkLibrary" -}}
 {{- $library := .Values.library -}}
 {{- $mode := .Values.auth.mode -}}
-{{- $given := dict "library.gatewayToken.secretName" $library.gatewayToken.secretName "library.tls.secretName" $library.tls.secretName -}}
-{{- if not $library.enabled -}}
-{{- include "marquee.checkIdle" (list "unless library.enabled is true" (merge (dict "library.database.secretName" $library.database.secretName "library.store.url" $library.store.url "library.store.existingClaim" $library.store.existingClaim "library.tombstoneKey.secretName" $library.tombstoneKey.secretName) $given)) -}}
-{{- else -}}
+{{- if $library.enabled -}}
 {{- $env := mergeOverwrite (dict) (.Values.defaults.env | default dict) ($library.env | default dict) -}}
 {{- if not (or $library.database.secretName (hasKey $env "MARQUEE_LIBRARY_DATABASE_URL")) }}{{ fail "library.database.secretName: name the Secret with the URL of its database" }}{{ end -}}
 {{- if not (or $library.store.url $library.store.existingClaim) }}{{ fail "library.store.url: say where pictures' files are kept, or name a claim in library.store.existingClaim" }}{{ end -}}
 {{- if and $library.store.url $library.store.existingClaim }}{{ fail "library.store.url: leave it out, or library.store.existingClaim" }}{{ end -}}
 {{- if and (hasPrefix "file:" $library.store.url) (not $library.volumeMounts) }}{{ fail "library.store.url: name a claim in library.store.existingClaim instead, or mount a volume at the folder; the root of pods is read-only" }}{{ end -}}
 {{- if and (eq $mode "token") (not $library.gatewayToken.secretName) }}{{ fail "library.gatewayToken.secretName: name the Secret with the token by which the library calls the gateway, as auth.mode is token" }}{{ end -}}
-{{- if ne $mode "token" }}{{ include "marquee.checkIdle" (list (printf "while auth.mode is %s" $mode) (pick $given "library.gatewayToken.secretName")) }}{{ end -}}
+{{- if ne $mode "token" }}{{ include "marquee.checkIdle" (list (printf "while auth.mode is %s" $mode) (dict "library.gatewayToken.secretName" $library.gatewayToken.secretName)) }}{{ end -}}
 {{- end -}}
 {{- end -}}
