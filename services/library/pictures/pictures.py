@@ -8,6 +8,7 @@ from services.library.pictures.addition import Addition
 from services.library.pictures.content import Content
 from services.library.pictures.view import find, not_found, pictures_of
 from services.library.work.signals import Signals
+from services.runtime.errors import PictureErased, PictureNotFound
 
 
 class Pictures:
@@ -24,7 +25,10 @@ class Pictures:
         response = await self._addition.add(request)
         if request.wait:
             await self._signals.until_ended(UUID(response.picture.picture_id))
-            response.picture.CopyFrom(await self._shown(request.collection, response.picture.picture_id))
+            try:
+                response.picture.CopyFrom(await self._shown(request.collection, response.picture.picture_id))
+            except PictureNotFound:
+                raise PictureErased("The picture was erased, and is not to be added again.") from None
         return response
 
     async def get(self, request: pb.GetPictureRequest) -> pb.GetPictureResponse:

@@ -155,3 +155,33 @@ async def test_a_copy_outlives_the_object(serve: Callable[..., Any], s3: tuple[s
         s3[1].delete_object(Bucket="plain", Key="copied.jpg")
         content = await client.GetPictureContent(pb.GetPictureContentRequest(picture_id=shown.picture_id))
     assert content.content == picture((44, 30))
+
+
+async def test_erased_bytes_do_not_come_back_from_s3(serve: Callable[..., Any], s3: tuple[str, Any]) -> None:
+    """An object with the bytes of an erased picture is queued, since it is unread, and gone once it is read."""
+    s3[1].put_object(Bucket="plain", Key="back.jpg", Body=picture((45, 30)))
+    async with leaf(Scripted("svm")) as target, gateway({"svm": target}) as address, serve(address) as client:
+        image = recognizer_pb2.Image(content=picture((45, 30)))
+        first = (await client.AddImage(pb.AddImageRequest(image=image))).picture
+        await client.ErasePicture(pb.ErasePictureRequest(picture_id=first.picture_id))
+        for _ in range(2):
+            again = addition("back.jpg", wait=True)
+            assert await refused(client.AddImage(again)) == ("FAILED_PRECONDITION", "PICTURE_ERASED")
+        assert not (await client.SearchPictures(pb.SearchPicturesRequest())).pictures
+
+
+async def test_objects_with_the_same_bytes_are_one_picture(serve: Callable[..., Any], s3: tuple[str, Any]) -> None:
+    """Eight objects that are read at the same time, and are one file, are one picture with the categories of all."""
+    for number in range(8):
+        s3[1].put_object(Bucket="plain", Key=f"same/{number}.jpg", Body=picture((46, 30)))
+    async with leaf(Scripted("svm")) as target, gateway({"svm": target}) as address, serve(address) as client:
+        shown = await asyncio.gather(
+            *(
+                client.AddImage(addition(f"same/{number}.jpg", categories=[f"c{number % 2}"], wait=True))
+                for number in range(8)
+            )
+        )
+        (picture_id,) = {one.picture.picture_id for one in shown}
+        whole = (await client.GetPicture(pb.GetPictureRequest(picture_id=picture_id))).picture
+    assert sorted(places(whole)) == [(f"same/{number}.jpg", True) for number in range(8)]
+    assert [one.name for one in whole.categories] == ["c0", "c1"]
