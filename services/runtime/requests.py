@@ -1,5 +1,6 @@
 """Validation of requests, the same in the gateway and in every leaf. Pure."""
 
+import math
 import re
 import uuid
 from collections.abc import Iterable, Sequence
@@ -119,7 +120,7 @@ def check_listing(request: enrollment_pb2.ListPeopleRequest | enrollment_pb2.Lis
 def check_library(request: Any) -> None:
     """Raise InvalidRequest for what no request of the library may have.
 
-    That is text over its limit or with a NUL character, which PostgreSQL cannot keep, and a time that is none.
+    That is text over its limit or with a NUL character, which PostgreSQL cannot keep, and a time or a number that is none.
     """
     _check_limits(request)
     _check_collection(request.collection)
@@ -242,6 +243,9 @@ def _check_values(message: Message, path: str) -> None:
             if isinstance(value, str):
                 if "\0" in value:
                     raise InvalidRequest(f"{path}{name} has a NUL character.", field=f"{path}{name}")
+            elif isinstance(value, float):
+                if not math.isfinite(value):
+                    raise InvalidRequest(f"{path}{name} is no number.", field=f"{path}{name}")
             elif isinstance(value, Timestamp):
                 _check_time(value, f"{path}{name}")
             else:
@@ -250,8 +254,8 @@ def _check_values(message: Message, path: str) -> None:
 
 @cache
 def _fields_to_check(message: Descriptor) -> Sequence[tuple[str, FieldDescriptor]]:
-    """Return the fields of texts and messages; those of bytes are left alone, since reading them copies them."""
-    kinds = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_MESSAGE)
+    """Return the fields of texts, floats and messages; those of bytes are left alone: reading them copies them."""
+    kinds = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_MESSAGE)
     fields = [field for field in message.fields if field.type in kinds and not _is_map(field)]
     return [(field.name, field) for field in fields]
 

@@ -1,7 +1,6 @@
 """Categories: made, listed and filled by hand."""
 
 import base64
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
@@ -104,7 +103,7 @@ def _rule_row(position: int, rule: pb.CategoryRule) -> dict[str, Any]:
     kind = rule.WhichOneof("condition")
     if kind is None:
         raise InvalidRequest("A rule needs a label or a person.", field=field)
-    if math.isnan(rule.min_score) or not 0 <= rule.min_score <= 1:
+    if not 0 <= rule.min_score <= 1:
         raise InvalidRequest(f"min_score is {rule.min_score:g}; it must be 0 to 1.", field=f"{field}.min_score")
     value = getattr(rule, kind)
     looked_at = {"kind": _KINDS[kind], "value": value, "folded_value": folded(value, f"{field}.{kind}")}
