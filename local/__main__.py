@@ -152,8 +152,10 @@ async def _start(supervisor: Supervisor, stop: asyncio.Event) -> bool:
 async def _serve(args: argparse.Namespace, system: stack.Stack, stop: asyncio.Event) -> int:
     is_right = True
     if args.demo or args.once:
-        is_own = args.svm_model is not None  # which knows other people
-        is_right = await asyncio.to_thread(demo.show, system.gateway_url, args.state / "pictures", names=not is_own)
+        folder, names = args.state / "pictures", args.svm_model is None  # one's own knows other people
+        is_right = await asyncio.to_thread(demo.show, system.gateway_url, folder, names=names)
+        if "library" not in system.unknown or not load_settings(Settings).is_closed:
+            is_right &= await asyncio.to_thread(demo.keep, system.library_url, folder, names=names)
     if not args.once:
         print(_addresses(system, args.state), flush=True)
         await stop.wait()

@@ -1,11 +1,21 @@
 """The demo: its pictures, recognized by the running system, and a check of the results."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from marquee import Client, MarqueeError, Outcome, Recognition, RecognizerResult, VerdictState
+from marquee import (
+    Client,
+    LibraryClient,
+    MarqueeError,
+    Outcome,
+    PermissionDenied,
+    Recognition,
+    RecognizerResult,
+    VerdictState,
+)
 from marquee.draw.text import clean
 from services.names import RECOGNIZERS
 
@@ -16,6 +26,10 @@ EXPECTED = {
     "coffee.jpg": [],
 }
 """The people in each picture, from left to right."""
+_PEOPLE = {
+    person: {name for name in EXPECTED if person in EXPECTED[name]} for person in ("Eileen Collins", "Grace Hopper")
+}
+"""The pictures that each is in."""
 
 
 def show(address: str, folder: Path, *, names: bool = True) -> bool:
@@ -40,6 +54,25 @@ def show(address: str, folder: Path, *, names: bool = True) -> bool:
     for fault in wrong:
         console.print(f"WRONG  {clean(fault)}", style="red")
     return not wrong
+
+
+def keep(address: str, folder: Path, *, names: bool = True) -> bool:
+    """Add each picture to the library, find people there, and print it; return whether they are in the right ones."""
+    with LibraryClient(address) as library:
+        try:
+            with ThreadPoolExecutor(len(EXPECTED)) as pool:
+                added = list(pool.map(lambda name: library.add(folder / name, path=name, wait=True), EXPECTED))
+            found = {name: {one.file_name for one in library.search(people=name)} for name in _PEOPLE}
+        except PermissionDenied as exc:
+            print(f"The library is left out: {clean(str(exc))}")
+            return True
+        except MarqueeError as exc:
+            print(f"WRONG  library: {clean(str(exc))}")
+            return False
+    people = "; ".join(f"{name} in {', '.join(sorted(files)) or 'none'}" for name, files in found.items())
+    is_right = not names or all(found[name] >= files for name, files in _PEOPLE.items())
+    print(f"{'' if is_right else 'WRONG  '}The library keeps {len(added)} pictures, and finds {clean(people)}.")
+    return is_right
 
 
 def _row(recognition: Recognition) -> list[str]:

@@ -106,6 +106,7 @@ def _make(data: Path) -> None:
     shutil.rmtree(new, ignore_errors=True)
     if template := os.environ.get(_TEMPLATE):
         shutil.copytree(template, new)
+        _give_away(new)
     else:
         _initdb(new)
     new.rename(data)
@@ -113,13 +114,17 @@ def _make(data: Path) -> None:
 
 def _initdb(folder: Path) -> None:
     folder.mkdir(mode=0o700)
-    become = None
-    if os.geteuid() == 0:
-        user = _user()
-        os.chown(folder, user.pw_uid, user.pw_gid)
-        become = _leave_root
+    _give_away(folder)
     command = [_program("initdb"), *_INITDB, "-D", str(folder)]
+    become = _leave_root if os.geteuid() == 0 else None
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, preexec_fn=become)
+
+
+def _give_away(folder: Path) -> None:
+    """Let the server have what root has made."""
+    if os.geteuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, _user().pw_uid, _user().pw_gid)
 
 
 def _leave_root() -> None:

@@ -47,9 +47,10 @@ def _runs(pid: int) -> bool:
 
 
 def test_the_demo_exits_0_when_all_is_right(tmp_path: Path) -> None:
-    """`make demo ARGS=--once` shows each picture with its verdict and exits 0."""
+    """`make demo ARGS=--once` shows each picture with its verdict, and what the library finds, and exits 0."""
     result = _demo(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
+    assert "finds Eileen Collins in both.jpg, collins.jpg; Grace Hopper in both.jpg, hopper.jpg." in result.stdout
     assert all(word in result.stdout for word in ("both.jpg", "Eileen Collins", "Grace Hopper", "no face", "Celebrity"))
 
 
