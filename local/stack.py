@@ -33,6 +33,8 @@ _REACHED = {"0.0.0.0": HOST, "::": "localhost"}
 """Address that listens on all interfaces → one at which this machine reaches it."""
 _OUTER = ("gateway", "library")
 """What callers reach."""
+_PGPORT = {"PGPORT": "5432"}
+"""The socket's name has the port, which the environment may have set for another server."""
 _NO_DOOR = {f"{PREFIX}{name.upper()}": "" for name in DoorSettings.model_fields}
 """Recognizers ask nobody who they are, whatever the environment says: that is for the outer ones."""
 _SERVERS = (*RECOGNIZERS, "gateway", "library")
@@ -297,11 +299,15 @@ def _library(state: Path, gateway: str) -> dict[str, str]:
     key_file = state.absolute() / "tombstone-keys"
     if not key_file.exists():
         files.write(key_file, secrets.token_hex(32))
-    return _to_gateway("LIBRARY", gateway) | {
-        "MARQUEE_LIBRARY_DATABASE_URL": postgres.url(postgres.socket_path((state / "postgres").absolute()).parent),
-        "MARQUEE_LIBRARY_STORE": folder.as_uri(),
-        "MARQUEE_LIBRARY_TOMBSTONE_KEY_FILE": str(key_file),
-    }
+    return (
+        _to_gateway("LIBRARY", gateway)
+        | _PGPORT
+        | {
+            "MARQUEE_LIBRARY_DATABASE_URL": postgres.url(postgres.socket_path((state / "postgres").absolute()).parent),
+            "MARQUEE_LIBRARY_STORE": folder.as_uri(),
+            "MARQUEE_LIBRARY_TOMBSTONE_KEY_FILE": str(key_file),
+        }
+    )
 
 
 def _observed(metrics: str) -> dict[str, str]:

@@ -24,6 +24,7 @@ from tests.support.processes import MISSING_BUCKET, LocalSystem, metric
 pytestmark = pytest.mark.slow
 
 MIB = 1024 * 1024
+WITH_LIBRARY = (*SERVERS, "library")
 
 
 def behind(server: str) -> list[str]:
@@ -94,6 +95,7 @@ async def test_health_is_serving(channel: grpc.aio.Channel, name: str) -> None:
     assert response.status == health_pb2.HealthCheckResponse.SERVING
 
 
+@pytest.mark.parametrize("server", WITH_LIBRARY, indirect=True)
 async def test_health_of_an_unknown_name(channel: grpc.aio.Channel) -> None:
     """A health check for an unknown name gets NOT_FOUND."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -101,6 +103,7 @@ async def test_health_of_an_unknown_name(channel: grpc.aio.Channel) -> None:
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+@pytest.mark.parametrize("server", WITH_LIBRARY, indirect=True)
 async def test_every_service_has_a_health(channel: grpc.aio.Channel) -> None:
     """Health's List has every service of Marquee by its full name, beside liveness and readiness, all SERVING."""
     health_list = channel.unary_unary(
@@ -115,6 +118,7 @@ async def test_every_service_has_a_health(channel: grpc.aio.Channel) -> None:
     assert {one.status for one in statuses.values()} == {health_pb2.HealthCheckResponse.SERVING}
 
 
+@pytest.mark.parametrize("server", WITH_LIBRARY, indirect=True)
 async def test_reflection_describes_the_whole_health_service(channel: grpc.aio.Channel) -> None:
     """Reflection's health service has List, so that grpcurl can call it."""
     stub = reflection_pb2_grpc.ServerReflectionStub(channel)

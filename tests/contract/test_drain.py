@@ -44,7 +44,7 @@ async def test_sigterm_lets_running_calls_end(system: LocalSystem, name: str) ->
         assert await asyncio.to_thread(alone.process.wait, PATIENCE) == 0
 
 
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("name", [*SERVERS, "library"])
 def test_sighup_before_it_serves_ends_no_server(system: LocalSystem, tmp_path: Path, name: str) -> None:
     """SIGHUP, which means to read files again, may come while a server still imports its modules."""
     with server(f"services.{name}", system.environment(name) | with_early_hangup(tmp_path)) as alone:

@@ -11,6 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from services.names import SERVERS
 from services.runtime import status
 from tests.support.hostile import CONNECTIONS, ENROLLMENTS, RECOGNITIONS, STREAM, Hostile
+from tests.support.hostile_library import CALLS
 from tests.support.processes import LocalSystem
 
 pytestmark = pytest.mark.slow
@@ -44,6 +45,13 @@ async def test_hostile_enrollments_get_their_status(channel: grpc.aio.Channel) -
     assert await answers(channel, ENROLLMENTS) == expected(ENROLLMENTS)
 
 
+@pytest.mark.parametrize("address", ["library"], indirect=True)
+async def test_hostile_calls_of_the_library_get_their_status(channel: grpc.aio.Channel) -> None:
+    """The library refuses each of the requests with its code and reason, and stays alive."""
+    assert await answers(channel, CALLS) == expected(CALLS)
+
+
+@pytest.mark.parametrize("address", [*SERVERS, "library"], indirect=True)
 async def test_hostile_connections_harm_no_other(address: str, channel: grpc.aio.Channel) -> None:
     """Whatever is sent on one connection, another one is served."""
     alive = {}

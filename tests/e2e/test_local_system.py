@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from local.pictures import scene
-from marquee import Client, MarqueeError, Outcome, Recognition, VerdictState
+from marquee import Client, LibraryClient, MarqueeError, Outcome, Recognition, VerdictState
 from marquee.v1 import recognizer_pb2 as pb
 from marquee.v1.enrollment_pb2 import EnrollFacesRequest, ListPeopleRequest
 from marquee.v1.enrollment_pb2_grpc import EnrollmentServiceStub
@@ -177,3 +177,37 @@ def _answers(client: Client, source: str | bytes) -> bool:
         return set(outcomes(client.recognize(source)).values()) == {Outcome.OK}
     except MarqueeError:
         return False
+
+
+@pytest.fixture(scope="module")
+def picture_id(breakable: LocalSystem) -> str:
+    """Return the identifier of a picture that the library has recognized."""
+    with LibraryClient(breakable.address("library")) as library:
+        added = library.add(breakable.picture("hopper.jpg"), path="hopper.jpg", wait=True, timeout=PATIENCE)
+        return added.picture.picture_id
+
+
+def test_the_library_finds_a_picture_by_name(breakable: LocalSystem, picture_id: str) -> None:
+    """A picture that was added is recognized by the gateway, and found by whom it shows."""
+    with LibraryClient(breakable.address("library")) as library:
+        (found,) = library.search(people="grace hopper")
+        assert (found.picture_id, found.file_name) == (picture_id, "hopper.jpg")
+        assert library.content(picture_id).content == breakable.picture("hopper.jpg")
+
+
+@pytest.mark.parametrize("part", ["library", "postgres"])
+def test_the_library_survives_a_kill(breakable: LocalSystem, picture_id: str, part: str) -> None:
+    """Once the library or its database is back from kill -9, nothing is lost, and it takes more."""
+    pid = breakable.facts["pids"][part]
+    os.kill(int(pid), signal.SIGKILL)
+    with LibraryClient(breakable.address("library")) as library:
+
+        def is_back() -> bool:
+            try:
+                return breakable.facts["pids"][part] != pid and bool(library.get(picture_id))
+            except MarqueeError:
+                return False
+
+        wait_until(is_back)
+        added = library.add(encode(scene("rocket.jpg")), path=f"{part}.jpg", wait=True, timeout=PATIENCE)
+        assert {place.path for place in library.get(added.picture.picture_id).places} >= {f"{part}.jpg"}

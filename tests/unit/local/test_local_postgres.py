@@ -1,42 +1,84 @@
-"""Tests of PostgreSQL on this machine, as the stand-in of a cluster."""
+"""The local system's PostgreSQL as a process."""
 
-import asyncio
 import os
+import shutil
+import signal
+import subprocess
 import sys
-import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
-import pytest
 
-from tests.support.processes import PATIENCE, free_port, spawn, wait_until
+from local import postgres
+from local.ports import is_free
+from tests.support.processes import PATIENCE, free_port, run, spawn, wait_until
 
-pytestmark = pytest.mark.slow
-
-
-def test_it_answers_at_an_address() -> None:
-    """New data are made, and whoever reaches the address is let in, for whom pgvector is there."""
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="marquee-pg-") as folder:  # whose path is short enough for a socket
-        Path(folder).chmod(0o755)
-        command = [sys.executable, "-m", "local.postgres", "--host=127.0.0.1", f"{folder}/data"]
-        with spawn(command, env=os.environ | {"PGPORT": str(port)}):
-            wait_until(lambda: _answers(port))
-            assert asyncio.run(_extensions(port)) >= {"vector"}
+COMMAND = (sys.executable, "-m", "local.postgres")
 
 
-def _answers(port: int) -> bool:
+@asynccontextmanager
+async def server(data: Path, **environment: str) -> AsyncIterator[tuple[subprocess.Popen[bytes], asyncpg.Connection]]:
+    """Start the server; yield it with a connection once it accepts some."""
+    socket, pid_file = postgres.socket_path(data), data / "postmaster.pid"
+    with spawn([*COMMAND, data], env=os.environ | environment, stderr=subprocess.DEVNULL) as process:
+        wait_until(lambda: process.poll() is not None or (pid_file.exists() and "ready" in pid_file.read_text()))
+        connection = await asyncpg.connect(postgres.url(socket.parent))
+        try:
+            yield process, connection
+        finally:
+            connection.terminate()
+            process.send_signal(signal.SIGINT)
+            process.wait(PATIENCE)
+
+
+async def test_data_survive_kill_and_stop(tmp_path: Path) -> None:
+    """What was committed is there after kill -9; SIGINT ends it in order, whoever is connected."""
+    async with server(tmp_path / "postgres") as (process, connection):
+        await connection.execute("CREATE TABLE a AS SELECT 'Änne' AS b")
+        process.kill()
+        process.wait(PATIENCE)
+        (tmp_path / "postgres/postmaster.pid").unlink()
+    async with server(tmp_path / "postgres") as (process, connection):
+        assert await connection.fetchval("SELECT lower(b) FROM a") == "änne"
+        assert await connection.fetchval("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'")
+        assert await connection.fetchval("SHOW listen_addresses") == ""
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+
+
+async def test_a_long_path_has_its_socket_elsewhere(tmp_path: Path) -> None:
+    """A path that is too long for a socket has it in a folder that nobody else can enter."""
+    data = tmp_path / ("long" * 25) / "postgres"
+    data.parent.mkdir()
+    socket = postgres.socket_path(data)
     try:
-        asyncio.run(_extensions(port))
-    except (OSError, asyncpg.PostgresError):
-        return False
-    return True
-
-
-async def _extensions(port: int) -> set[str]:
-    url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    connection = await asyncpg.connect(url, timeout=PATIENCE)
-    try:
-        return {row["name"] for row in await connection.fetch("SELECT name FROM pg_available_extensions")}
+        async with server(data) as (_, connection):
+            assert await connection.fetchval("SELECT 1") == 1
+        assert not socket.is_relative_to(tmp_path)
+        assert socket.parent.stat().st_mode & 0o777 == 0o700
     finally:
+        shutil.rmtree(socket.parent, ignore_errors=True)
+
+
+async def test_a_folder_of_new_data_is_copied(tmp_path: Path) -> None:
+    """Data that were made before, as in an image, need neither initdb nor a shell."""
+    assert run([*COMMAND, tmp_path / "new", "--initdb"]).returncode == 0
+    async with server(tmp_path / "postgres", MARQUEE_LOCAL_POSTGRES=str(tmp_path / "new")) as (_, connection):
+        await connection.execute("CREATE TABLE a ()")
+    copied = {path.name for path in (tmp_path / "new").iterdir()}
+    assert "PG_VERSION" in copied
+    assert "postmaster.pid" not in copied
+
+
+async def test_it_answers_at_an_address(tmp_path: Path) -> None:
+    """With --host it lets in whoever reaches the address, too."""
+    port = free_port()
+    command = [*COMMAND, "--host=127.0.0.1", tmp_path / "postgres"]
+    with spawn(command, env=os.environ | {"PGPORT": str(port)}, stderr=subprocess.DEVNULL) as process:
+        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        wait_until(lambda: process.poll() is not None or not is_free(port))
+        connection = await asyncpg.connect(url, timeout=PATIENCE)
+        assert await connection.fetchval("SELECT 1") == 1
         await connection.close()
