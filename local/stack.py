@@ -290,7 +290,9 @@ def _postgres(state: Path) -> Part:
     """Return the library's database, which lets nobody in but this user, by a socket."""
     data = (state / "postgres").absolute()
     socket = str(postgres.socket_path(data))
-    return Part("postgres", "local.postgres", socket, socket_open, [str(data)], last=True, stop_signal=Signals.SIGINT)
+    return Part(
+        "postgres", "local.postgres", socket, socket_open, [str(data)], _PGPORT, last=True, stop_signal=Signals.SIGINT
+    )
 
 
 def _library(state: Path, gateway: str) -> dict[str, str]:

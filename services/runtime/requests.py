@@ -120,7 +120,8 @@ def check_listing(request: enrollment_pb2.ListPeopleRequest | enrollment_pb2.Lis
 def check_library(request: Any) -> None:
     """Raise InvalidRequest for what no request of the library may have.
 
-    That is text over its limit or with a NUL character, which PostgreSQL cannot keep, and a time or number that is none.
+    That is text over its limit or with a NUL character, which PostgreSQL cannot keep, and times and numbers that are
+    none.
     """
     _check_limits(request)
     _check_collection(request.collection)
