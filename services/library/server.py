@@ -54,6 +54,7 @@ class Library(Service):
         self._url = settings.library_database_url.get_secret_value()
         self._database = Database(self._url, settings.library_database_connections)
         self._tombstones = Tombstones(settings.library_tombstone_key_file)
+        self._store = Store(settings.library_store, settings.s3_endpoint_url)
         self._signals = Signals(self._database)
         self._gateway = Gateway(settings)
         self._tasks: list[asyncio.Task[None]] = []
@@ -83,11 +84,12 @@ class Library(Service):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._gateway.close()
+        self._store.close()
         await self._database.close()
 
     def _parts(self) -> Parts:
         database, settings = self._database, self._settings
-        changes, store = Changes(database), Store(settings.library_store, settings.s3_endpoint_url)
+        changes, store = Changes(database), self._store
         queue = Queue(database, settings.library_lease_seconds)
         intake = Intake(changes, store, self._tombstones, settings)
         content = Content(database, store, settings)
