@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
@@ -68,8 +69,6 @@ def monitoring(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) ->
             Target(pod, {**_HERE, "component": name, "pod": f"{name}-1", "endpoint": "metrics"})
             for name in ("gateway", "rekognition")
         )
-        library = stack.enter_context(page(_EXPOSITIONS / "library.txt"))
-        targets.append(Target(library, {**_HERE, "component": "library", "pod": "library-1", "endpoint": "metrics"}))
         targets.append(Target(gpu, {"job": "dcgm-exporter", "namespace": "gpu", "pod": "dcgm-0"}))
         for name, address in system.facts["metrics"].items():
             labels = {**_HERE, "component": name, "pod": f"{name}-0", "endpoint": "metrics"}
@@ -82,12 +81,20 @@ def monitoring(system: LocalSystem, tmp_path_factory: pytest.TempPathFactory) ->
 
 @contextmanager
 def _traffic(system: LocalSystem) -> Iterator[None]:
-    """Call the gateway and open the page repeatedly while the block runs."""
+    """Call the gateway and the library and open the page repeatedly while the block runs."""
     end = threading.Event()
+    picture = system.picture("both.jpg")
 
     def call() -> None:
-        with marquee.Client(system.address("gateway")) as client, httpx.Client(base_url=system.page_url) as browser:
+        with (
+            marquee.Client(system.address("gateway")) as client,
+            marquee.LibraryClient(system.address("library")) as library,
+            httpx.Client(base_url=system.page_url) as browser,
+        ):
             while not end.is_set():
+                library.add(
+                    picture + uuid.uuid4().bytes, collection="watched", timeout=PATIENCE
+                )  # another file each time
                 client.recognize(system.picture("both.jpg"), timeout=PATIENCE, no_cache=True)
                 client.recognize(system.picture("coffee.jpg"), timeout=PATIENCE)
                 client.people(timeout=PATIENCE)
