@@ -138,6 +138,22 @@ def test_callers_are_those_of_the_gateway() -> None:
         assert _folders(objects)["/callers"]["secret"]["secretName"] == "marquee-callers"
 
 
+@pytest.mark.parametrize(
+    ("mode", "call"),
+    [
+        ("anonymous", "--address localhost:50052 PICTURE.jpg"),
+        ("token", "--server-name marquee-library.default.svc --token-file TOKEN PICTURE.jpg"),
+        ("mtls", "--server-name marquee-library.default.svc --cert CERTIFICATE --key KEY PICTURE.jpg"),
+    ],
+)
+def test_notes_say_how_to_add_a_picture(mode: str, call: str) -> None:
+    """After an installation helm says how the library is called, if there is one."""
+    notes = charts.text("NOTES.txt", _MODES[mode])
+    assert "port-forward service/marquee-library 50052:50051" in notes
+    assert call in notes
+    assert "library" not in charts.text("NOTES.txt")
+
+
 def test_policies_let_it_reach_the_gateway_and_nobody_around_it() -> None:
     """Who may not call the gateway may not call the library either, unless that is said; the library may."""
     peers = [{"namespaceSelector": {"matchLabels": {"team": "photos"}}}]
