@@ -10,9 +10,10 @@ from services.library.pictures.view import pictures_of
 from services.library.search.finding import Page, Paging, find
 from services.library.search.paging import order_of, place_of, token_of
 from services.runtime import requests
+from services.runtime.limits import MIB
 
-_MOST_BYTES = 8 * 1024 * 1024
-"""Of pictures in a response, which is a message of 16 MiB at most."""
+_MOST_BYTES = 7 * MIB // 2
+"""Of pictures in a response, so that also clients with gRPC's default limit of 4 MiB take it."""
 _AT_A_TIME = 100
 """Pictures that are read before their bytes are counted."""
 
