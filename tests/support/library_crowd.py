@@ -8,16 +8,19 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
+from functools import cache
+from itertools import accumulate, islice
 from uuid import UUID
 
 import asyncpg
 
 from marquee.library.v1 import library_pb2 as pb
 from marquee.v1 import recognizer_pb2 as v1
+from services.library.search import terms
 from services.library.search.folding import words
-from services.library.search.terms import TermKind, among, identity, term
+from services.library.search.terms import TermKind, among, identity
 
+term = cache(terms.term)
 _BATCH = 10_000
 _FIRST = datetime(2015, 1, 1, tzinfo=UTC)
 _DAYS = 3650
@@ -64,14 +67,14 @@ def _zipf(count: int, shift: int) -> list[float]:
 _PEOPLE_WEIGHTS, _NAME_WEIGHTS, _WORD_WEIGHTS = _zipf(5000, 5), _zipf(500, 5), _zipf(20_000, 5)
 
 
-async def fill(url: str, count: int) -> None:
-    """Fill the empty database with so many pictures, and analyse it. A second takes about 5,000."""
+async def fill(url: str, count: int, *, whole: bool = True) -> None:
+    """Fill the empty database with so many pictures, or only with what search looks at of them, and analyse it."""
     connection = await asyncpg.connect(url)
     await connection.execute("INSERT INTO collection (name) VALUES ('pictures')")
     await connection.execute("SET session_replication_role = replica")  # no look-ups of what rows refer to
     async with _without_indexes(connection):
         for start in range(0, count, _BATCH):
-            await _copy(connection, range(start, min(start + _BATCH, count)), count)
+            await _copy(connection, range(start, min(start + _BATCH, count)), count, None if whole else 1)
     await connection.execute("VACUUM ANALYZE")
     await connection.close()
 
@@ -91,14 +94,15 @@ async def _without_indexes(connection: asyncpg.Connection) -> AsyncIterator[None
         await connection.execute(definition)
 
 
-async def _copy(connection: asyncpg.Connection, numbers: range, count: int) -> None:
-    tables: dict[str, list[str]] = {name: [] for name in _COLUMNS}
+async def _copy(connection: asyncpg.Connection, numbers: range, count: int, most: int | None) -> None:
+    lines: dict[str, list[str]] = {}
+    chance = random.Random(numbers.start)  # noqa: S311 - the same pictures each time
     for number in numbers:
-        for table, values in _rows(number, number / count):
-            tables[table].append("\t".join(str(value) for value in values))
-    for table, columns in _COLUMNS.items():
-        source = "\n".join(tables[table]).encode() + b"\n"
-        await connection.copy_to_table(table, source=_pieces(source), columns=columns, format="text")
+        for table, values in islice(_rows(number, number / count, chance), most):
+            lines.setdefault(table, []).append("\t".join(map(str, values)))
+    for table, found in lines.items():
+        source = _pieces("\n".join(found).encode() + b"\n")
+        await connection.copy_to_table(table, source=source, columns=_COLUMNS[table], format="text")
 
 
 async def _pieces(source: bytes) -> AsyncIterator[bytes]:
@@ -120,9 +124,8 @@ _COLUMNS = {
 }
 
 
-def _rows(number: int, added: float) -> Iterator[tuple[str, Sequence[object]]]:
+def _rows(number: int, added: float, chance: random.Random) -> Iterator[tuple[str, Sequence[object]]]:
     """Yield the rows of a picture. Three in ten were taken at any time, the others about when they were added."""
-    chance = random.Random(number)  # noqa: S311 - the same pictures each time
     share = chance.random() if chance.random() < 0.3 else max(0.0, added - chance.random() * 0.01)
     picture_id = _id(number, 0)
     drawn = {_drawn(chance, _PEOPLE_WEIGHTS) for _ in range(chance.choice((0, 0, 0, 0, 1, 1, 2)))}
