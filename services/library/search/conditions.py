@@ -15,7 +15,6 @@ from marquee.library.v1 import library_pb2 as pb
 from services.library.database.tables import PlaceKind, category, picture, place
 from services.library.search.expression import (
     Expression,
-    alone_expression,
     check_values,
     expression,
     only_hashes,
@@ -107,13 +106,12 @@ def _uuids(entries: set[str]) -> list[UUID]:
 
 
 def _add_terms(result: Conditions, wanted: Expression, query: pb.PictureQuery, collection_id: int) -> None:
-    if wanted.text:
-        matches = _matches(picture.c.terms, wanted.text)
-        result.filters.append(matches)
-        result.indexed += [matches] * wanted.is_positive
-    if query.people.only:
-        alone = _matches(picture.c.terms, alone_expression(query.people.only, collection_id))
-        result.filters.append(or_(alone, _nobody_else(query.people.only, collection_id)))
+    if wanted.of_rows:
+        result.filters.append(_matches(picture.c.terms, wanted.of_rows))
+    if wanted.of_index:
+        result.indexed.append(_matches(picture.c.terms, wanted.of_index))
+    if len(query.people.only) > 1:
+        result.filters.append(_nobody_else(query.people.only, collection_id))
 
 
 def _nobody_else(people: Sequence[str], collection_id: int) -> ColumnElement[bool]:

@@ -20,10 +20,11 @@ _UNKNOWN = "'0'"
 class Expression:
     """What terms are asked for."""
 
-    text: str
-    """Empty: nothing is."""
-    is_positive: bool
-    """Whether a term must be there, from which an index leads to the pictures."""
+    of_rows: str
+    """Empty: none."""
+    of_index: str
+    """What an index can look for; empty: no term must be there. Both find the same but for `only`, where the index is
+    told more, since for a row it is cheaper to look at the people one by one."""
 
 
 def expression(query: pb.PictureQuery, collection_id: int, categories: Mapping[str, Sequence[str]]) -> Expression:
@@ -38,17 +39,13 @@ def expression(query: pb.PictureQuery, collection_id: int, categories: Mapping[s
         *_of_filter(query.recognizers, lambda name: terms.folded(TermKind.RECOGNIZER, name)),
         *_of_filter(query.categories, lambda name: terms.any_of(TermKind.CATEGORY, categories.get(name, ()))),
         *_verdicts(query, terms),
-        *_only(query.people.only, terms),
+        *_counts(*_bounds(query.people), terms),
     ]
-    least, most = _bounds(query.people)
-    counts = _counts(least, most, terms)
-    parts = [*wanted, *counts]
-    return Expression(" & ".join(parts), is_positive=any(not part.startswith("!") for part in parts))
-
-
-def alone_expression(people: Sequence[str], collection_id: int) -> str:
-    """Return the tsquery of pictures of one of these alone."""
-    return _alone(people, _Terms(collection_id))
+    people = query.people.only
+    of_rows = [*wanted, *([_somebody(people, terms)] if people else [])]
+    of_index = [*wanted, *([_nobody_else(people, terms)] if people else [])]
+    is_positive = any(not part.startswith("!") for part in of_index)
+    return Expression(" & ".join(of_rows), " & ".join(of_index) if is_positive else "")
 
 
 def only_hashes(people: Sequence[str], collection_id: int) -> tuple[list[str], list[str]]:
@@ -105,20 +102,20 @@ def check_values(values: Iterable[int], known: Iterable[int], field: str) -> Non
             raise InvalidRequest(f"{field} contains {value}, which the library does not know.", field=field)
 
 
-def _only(people: Sequence[str], terms: _Terms) -> list[str]:
-    """Return what a picture must have in which there are none but these: one of them alone, or two at least."""
-    if not people:
-        return []
+def _somebody(people: Sequence[str], terms: _Terms) -> str:
+    """Return what a picture must have in which there are none but these; it is all that it must if this is one."""
+    return _any(terms.person(entry, int(len(people) == 1)) for entry in people)
+
+
+def _nobody_else(people: Sequence[str], terms: _Terms) -> str:
+    """Return more of what such a picture must have: one of them alone, or, among several, two at least."""
+    alone = [terms.person(entry, 1) for entry in people]
     together = [
         f"({terms.person(one, count)} & {terms.person(other, count)})"
         for count in range(2, len(people) + 1)
         for one, other in combinations(people, 2)
     ]
-    return [_any([_alone(people, terms), *together])]
-
-
-def _alone(people: Sequence[str], terms: _Terms) -> str:
-    return _any(terms.person(entry, 1) for entry in people)
+    return _any([*alone, *together])
 
 
 def _bounds(people: pb.PeopleFilter) -> tuple[int, int]:

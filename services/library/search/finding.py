@@ -21,6 +21,8 @@ from services.library.search.paging import Order, Place
 
 PROBE = 4_000
 """Pictures that are walked through before an index is asked."""
+FURTHER = 5
+"""Times as many that are walked through if that has found as large a part of a page."""
 STEP = 20_000
 """Pictures that are walked through at a time."""
 WALK = 40_000
@@ -79,9 +81,14 @@ class _Search:
         if self._wanted.is_single and (page := await self._sorted(after)):
             return page
         probe = await self._walk(after, max(PROBE, 10 * self._size))
-        if probe.end is None or len(probe.places) == self._size:
+        if not self._is_whole(probe) and len(probe.places) * FURTHER >= self._size:
+            probe = await self._walk(probe.end, PROBE * FURTHER, probe.places)
+        if self._is_whole(probe):
             return probe
         return await self._sorted(after) or await self._walk(probe.end, WALK, probe.places)
+
+    def _is_whole(self, page: Page) -> bool:
+        return page.end is None or len(page.places) == self._size
 
     async def _walk(self, after: Place | None, most: int, before: Sequence[Place] = ()) -> Page:
         """Return the page that a walk over so many pictures finds, together with those found before."""
