@@ -47,7 +47,7 @@ def _name(number: int) -> str:
 PEOPLE = [(f"person-{number}", f"{_name(number + 7)} {_name(number * 31)}".title()) for number in range(5000)]
 _PARENTS = [f"Group {number}" for number in range(20)]
 _NAMES = [(_name(number * 17 + 5).title(), _PARENTS[number % 20]) for number in range(500)]
-_VOCABULARY = [_name(number * 101 + 3) for number in range(20_000)]
+VOCABULARY = [_name(number * 101 + 3) for number in range(20_000)]
 _RESULTS = [
     v1.RecognizerResult(
         recognizer="rekognition",
@@ -132,7 +132,7 @@ def _rows(number: int, added: float, chance: random.Random) -> Iterator[tuple[st
     people = [(*PEOPLE[index], round(0.5 + chance.random() / 2, 4)) for index in drawn]
     labels = [_NAMES[index] for index in {_drawn(chance, _NAME_WEIGHTS) for _ in range(6)}]
     labels += [(name, "") for name, has in LABELS.items() if has(number, share)]
-    found = [_VOCABULARY[_drawn(chance, _WORD_WEIGHTS)] for _ in range(3)] if chance.random() < 0.2 else []
+    found = [VOCABULARY[_drawn(chance, _WORD_WEIGHTS)] for _ in range(3)] if chance.random() < 0.2 else []
     file_name = f"IMG_{number:07d}.jpg"
     file = ("JPEG", 4000, 3000, 3_000_000, file_name, file_name.lower())
     score = max((score for *_, score in people), default="\\N")
