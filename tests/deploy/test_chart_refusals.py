@@ -145,6 +145,7 @@ WRONG = [
     ({"library": _LIBRARY | {"env": {"MARQUEE_SVM_MODEL": "s3://a/b"}}}, "MARQUEE_SVM_MODEL"),
     ({"library": _LIBRARY | {"env": {"MARQUEE_ALLOW_ANONYMOUS": True}}}, "library.env.MARQUEE_ALLOW_ANONYMOUS"),
     (_TOKEN | {"library": _LIBRARY}, "library.gatewayToken.secretName: name the Secret"),
+    (_MTLS | {"library": _LIBRARY}, "auth.callers.secretName: name the Secret with the register"),
     ({"alerts": {"minimumFailures": None}}, "at '/alerts': missing property 'minimumFailures'"),
     ({"defaults": {"drain": {"seconds": None}}}, "at '/defaults/drain': missing property 'seconds'"),
     ({"web": {"env": {"MARQUEE_OIDC_CLIENT_ID": "marquee"}}}, "web.env.MARQUEE_OIDC_CLIENT_ID"),

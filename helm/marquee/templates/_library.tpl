@@ -64,6 +64,7 @@ MARQUEE_LIBRARY_GATEWAY_TOKEN_FILE: /token/token
 {{- if and $library.store.url $library.store.existingClaim }}{{ fail "library.store.url: leave it out, or library.store.existingClaim" }}{{ end -}}
 {{- if and (hasPrefix "file:" $library.store.url) (not $library.volumeMounts) }}{{ fail "library.store.url: name a claim in library.store.existingClaim instead, or mount a volume at the folder; the root of pods is read-only" }}{{ end -}}
 {{- if and (eq $mode "token") (not $library.gatewayToken.secretName) }}{{ fail "library.gatewayToken.secretName: name the Secret with the token by which the library calls the gateway, as auth.mode is token" }}{{ end -}}
+{{- if and (ne $mode "anonymous") (not .Values.auth.callers.secretName) }}{{ fail "auth.callers.secretName: name the Secret with the register; without a line in it that has the scope relay, the gateway refuses the library" }}{{ end -}}
 {{- if ne $mode "token" }}{{ include "marquee.checkIdle" (list (printf "while auth.mode is %s" $mode) (dict "library.gatewayToken.secretName" $library.gatewayToken.secretName)) }}{{ end -}}
 {{- end -}}
 {{- end -}}
