@@ -172,6 +172,7 @@ def _addresses(system: stack.Stack, state: Path) -> str:
             *lines,
             f"Try: {_command('recognize', '--address', gateway, f'{state}/pictures/both.jpg')}",
             f"     {_command('recognize', '--address', gateway, f's3://{stack.BUCKET}/hopper.jpg')}",
+            f"     {_command('library', 'search', '--address', system.library_url, '--person', 'Grace Hopper')}",
             f"Logs are in {state}/logs. Ctrl-C stops everything.",
         ]
     )

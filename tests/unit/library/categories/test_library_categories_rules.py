@@ -1,5 +1,6 @@
 """Categories by rule: what fits is put into them, and what was decided by hand stays."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -85,6 +86,29 @@ async def test_a_recognized_picture_follows_rules_at_once(database_url: str, tmp
         request = pb.AddImageRequest(image=v1.Image(content=picture()), wait=True)
         shown = (await client.AddImage(request, timeout=PATIENCE)).picture
     assert [(one.name, one.source) for one in shown.categories] == [("Animals", pb.CATEGORY_SOURCE_RULE)]
+
+
+async def test_rules_that_change_meanwhile_miss_no_picture(database_url: str, tmp_path: Path) -> None:
+    """Pictures that are recognized while rules change end where the last rules put them."""
+    dog = v1.RecognizerResult(labels=[v1.Label(name="Dog", score=0.9)])
+    additions = [
+        pb.AddImageRequest(image=v1.Image(content=picture((8 + width, 6))), wait=True, categories=["By hand"])
+        for width in range(24)
+    ]
+    async with (
+        leaf(Scripted("dogs", result=dog)) as dogs,
+        gateway({"dogs": dogs}) as address,
+        library.library(database_url, tmp_path, address) as client,
+    ):
+        adding = [asyncio.ensure_future(client.AddImage(one, timeout=PATIENCE)) for one in additions]
+        for label in ("Cat", "Dog") * 4:
+            await set_rules(client, "A", pb.CategoryRule(label=label))
+        await asyncio.gather(*adding)
+        database = Database(database_url, 1)
+        await followed(database)
+        await database.close()
+        categories = (await client.ListCategories(pb.ListCategoriesRequest())).categories
+    assert [(one.name, one.picture_count) for one in categories] == [("A", 24), ("By hand", 24)]
 
 
 async def test_changed_rules_are_followed(client: LibraryServiceStub, database: Database, database_url: str) -> None:
