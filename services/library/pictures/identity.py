@@ -51,14 +51,15 @@ async def identify(change: Change, tombstones: Tombstones, picture_id: UUID, fil
             raise ContentMissing("Another object has been written where the picture was.")
         return picture_id
     await _pin(change, picture_id, read)
+    found = picture_id if await _is_first(change, picture_id, file, read) else await _hold(change, file)
     try:
         await tombstones.check(change.connection, change.collection_id, sha256=file.sha256)
     except PictureErased:
         await remove(change, tombstones, picture_id, "returned", file.sha256)
         return None
-    if await _is_first(change, picture_id, file, read):
-        return picture_id
-    return await _merge(change, picture_id, file)
+    if found is not None and found != picture_id:
+        await _merge(change, picture_id, found)
+    return found
 
 
 async def describe(change: Change, picture_id: UUID, rendition: Rendition, *, stored: bool) -> None:
@@ -66,7 +67,7 @@ async def describe(change: Change, picture_id: UUID, rendition: Rendition, *, st
     taken = rendition.taken
     values = {
         **{name: getattr(rendition, name) for name in ("format", "width", "height", "pixel_sha256")},
-        "stored": stored,
+        "stored": picture.c.stored | stored,  # somebody may have sent the file meanwhile
         "thumbnail": True,
         "exif_time": taken.text,
         "update_time": func.now(),
@@ -158,19 +159,15 @@ async def _is_first(change: Change, picture_id: UUID, file: File, read: Object) 
     return True
 
 
-async def _merge(change: Change, picture_id: UUID, file: File) -> UUID | None:
-    """Have what is known of the picture be known of the one that has the file, to which it becomes a redirect."""
-    known = await _hold(change, file)
-    if known is None:  # erased just now
-        return None
+async def _merge(change: Change, old: UUID, new: UUID) -> None:
+    """Have what is known of the old picture be known of the new one, to which the old one becomes a redirect."""
     for statement in _MOVES:
-        await change.connection.execute(text(statement), {"old": picture_id, "new": known})
-    redirect = {"redirect_id": known, "update_time": func.now()}
-    await change.connection.execute(update(picture).where(picture.c.picture_id == picture_id).values(redirect))
-    await change.connection.execute(update(picture).where(picture.c.picture_id == known).values(update_time=func.now()))
-    await index(change.connection, change.collection_id, [known])
-    await change.record("picture.merged", known, {"merged_picture_id": str(picture_id)})
-    return known
+        await change.connection.execute(text(statement), {"old": old, "new": new})
+    for picture_id, values in ((old, {"redirect_id": new}), (new, {})):
+        its = update(picture).where(picture.c.picture_id == picture_id)
+        await change.connection.execute(its.values(update_time=func.now(), **values))
+    await index(change.connection, change.collection_id, [new])
+    await change.record("picture.merged", new, {"merged_picture_id": str(old)})
 
 
 _MOVES = (

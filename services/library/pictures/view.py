@@ -23,7 +23,9 @@ JOB = """
 """
 """Columns of a job that are shown, as `job_of` takes them."""
 _SHOWN = """
-SELECT picture.*, collection.name AS collection,
+SELECT picture.picture_id, state, sha256, pixel_sha256, format, width, height, size_bytes, file_name, taken_time_source,
+  exif_time, cost_micro_usd, picture.create_time, update_time, taken_time, object_time, delete_time,
+  collection.name AS collection,
   LEAST(expire_time, picture.create_time + make_interval(days => LEAST(collection.retention_days, days))) AS end_time,
   places, faces, labels, moderation_labels, texts, categories, job
 FROM unnest(:ids) WITH ORDINALITY AS listed (picture_id, number)

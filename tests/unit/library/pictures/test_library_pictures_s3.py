@@ -185,3 +185,22 @@ async def test_objects_with_the_same_bytes_are_one_picture(serve: Callable[..., 
         whole = (await client.GetPicture(pb.GetPictureRequest(picture_id=picture_id))).picture
     assert sorted(places(whole)) == [(f"same/{number}.jpg", True) for number in range(8)]
     assert [one.name for one in whole.categories] == ["c0", "c1"]
+
+
+async def test_an_imported_answer_follows_its_object(serve: Callable[..., Any], s3: tuple[str, Any]) -> None:
+    """An object that was only imported is read once it is added; whichever picture has its bytes has its answer, too."""
+    s3[1].put_object(Bucket="plain", Key="imported.jpg", Body=picture((47, 30)))
+    result = recognizer_pb2.RecognizerResult(recognizer="lambda", outcome=recognizer_pb2.OUTCOME_OK)
+    imported = pb.ImportedAnswer(s3_object=addition("imported.jpg").image.s3_object, result=result)
+    imported.create_time.FromSeconds(1_700_000_000)
+    async with leaf(Scripted("svm")) as target, gateway({"svm": target}) as address, serve(address) as client:
+        (found,) = (await client.ImportAnswers(pb.ImportAnswersRequest(answers=[imported]))).results
+        image = recognizer_pb2.Image(content=picture((47, 30)))
+        sent = (await client.AddImage(pb.AddImageRequest(image=image, wait=True))).picture
+        response = await client.AddImage(addition("imported.jpg", wait=True))
+        assert not response.created
+        for picture_id in (found.picture_id, sent.picture_id):
+            shown = (await client.GetPicture(pb.GetPictureRequest(picture_id=picture_id))).picture
+            assert shown.picture_id == sent.picture_id
+            assert {one.result.recognizer for one in shown.answers} == {"lambda", "svm"}
+            assert places(shown) == [("imported.jpg", True)]
