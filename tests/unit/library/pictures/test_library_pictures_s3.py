@@ -188,7 +188,7 @@ async def test_objects_with_the_same_bytes_are_one_picture(serve: Callable[..., 
 
 
 async def test_an_imported_answer_follows_its_object(serve: Callable[..., Any], s3: tuple[str, Any]) -> None:
-    """An object that was only imported is read once it is added; whichever picture has its bytes has its answer, too."""
+    """An object that was only imported is read once it is added; the picture that has its bytes gets its answer."""
     s3[1].put_object(Bucket="plain", Key="imported.jpg", Body=picture((47, 30)))
     result = recognizer_pb2.RecognizerResult(recognizer="lambda", outcome=recognizer_pb2.OUTCOME_OK)
     imported = pb.ImportedAnswer(s3_object=addition("imported.jpg").image.s3_object, result=result)
