@@ -1,5 +1,6 @@
 """One attempt to recognize a picture: its bytes, the gateway's answer, and what becomes of the job."""
 
+import asyncio
 import random
 import time
 from collections.abc import Mapping
@@ -21,7 +22,7 @@ from services.library.work import metrics, recording
 from services.library.work.gateway import CallFailed, Gateway
 from services.library.work.queue import Claim, LeaseLost, Queue, Setback, delay, end, hold
 from services.runtime import status
-from services.runtime.errors import AnswerTooLarge, ContentMissing, DomainError
+from services.runtime.errors import AnswerTooLarge, ContentMissing, DependencyUnavailable, DomainError
 
 logger = structlog.get_logger()
 _Code = grpc.StatusCode
@@ -34,6 +35,8 @@ _TOO_LARGE = status.TABLE[AnswerTooLarge][1]
 _SOME_FAILED = "Some recognizers have not answered:"
 _SOME_FAILED_AS = _Code.UNAVAILABLE, status.FOREIGN
 _MAX_LABELS = 50
+_WRITE_PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Between attempts to write a response down, in seconds."""
 _PAUSE_SECONDS = 0.5, 30.0
 """Before the second attempt; and at most, which each attempt comes nearer to."""
 
@@ -44,6 +47,14 @@ class _Picture(NamedTuple):
     row: Mapping[str, Any]
     collection: str
     s3_object: pb.S3Object | None
+
+
+class _Ended(Exception):
+    """The picture needs no call."""
+
+    def __init__(self, outcome: str) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
 
 
 class Attempt:
@@ -72,7 +83,9 @@ class Attempt:
         """
         shown = await self._load(claim)
         try:
-            return await self._make(claim, shown)
+            response = await self._recognize(claim, shown)
+        except _Ended as exc:
+            return exc.outcome
         except LeaseLost:
             raise
         except CallFailed as exc:
@@ -82,21 +95,36 @@ class Attempt:
             failure = status.from_exception(exc)
             return await self._fail(claim, shown, failure, counts=_counts(failure))
         except Exception as exc:
-            logger.exception("attempt failed", picture_id=str(claim.picture_id), job_id=str(claim.job_id))
+            logger.exception("attempt failed")
             return await self._fail(claim, shown, status.from_exception(exc), counts=True)
+        return await self._write(claim, shown, response)
 
-    async def _make(self, claim: Claim, shown: _Picture) -> str:
+    async def _recognize(self, claim: Claim, shown: _Picture) -> pb.RecognizeImageResponse:
+        """Return the gateway's response. Raises _Ended if the picture needs none."""
         if shown.row["delete_time"] is not None:
             await self._queue.drop(claim)
-            return "trashed"
+            raise _Ended("trashed")
         if claim.failures >= self._settings.library_attempts:
             raise RuntimeError("Every replica that worked on the picture has died.")
         if await self._intake.take(claim, shown.collection, shown.row, shown.s3_object) != claim.picture_id:
             await self._queue.drop(claim)
-            return "merged"
+            raise _Ended("merged")
         await self._gateway.ready()
-        image = await self._image(claim, shown)
-        response = await self._call(claim, image)
+        return await self._call(claim, await self._image(claim, shown))
+
+    async def _write(self, claim: Claim, shown: _Picture, response: pb.RecognizeImageResponse) -> str:
+        """Write the response down, which may have been paid for: again and again while the database is away."""
+        for pause in _WRITE_PAUSES:
+            try:
+                return await self._record(claim, shown, response)
+            except LeaseLost:
+                raise
+            except DependencyUnavailable as exc:
+                logger.warning("cannot write a response yet", error=exc.message)
+                await asyncio.sleep(pause)
+            except Exception as exc:
+                logger.exception("a response cannot be written")
+                return await self._fail(claim, shown, status.from_exception(exc), counts=True, is_unanswered=True)
         return await self._record(claim, shown, response)
 
     async def _load(self, claim: Claim) -> _Picture:
@@ -164,6 +192,7 @@ class Attempt:
         if not is_last and not is_hopeless:
             setback = Setback(failure, _pause(claim, failure), counts, is_unanswered)
             await self._queue.delay(claim, setback)
+            metrics.repeated.inc(int(is_unanswered))
             return "failed" if counts else "delayed"
         async with self._changes.begin(shown.collection) as change:
             await hold(change.connection, claim)

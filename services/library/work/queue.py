@@ -139,11 +139,13 @@ class Queue:
         async with self.database.begin() as connection:
             await delay(connection, claim, setback)
 
-    async def hand_back(self, claim: Claim) -> None:
-        """Leave the job to any worker, at once."""
+    async def hand_back(self, claim: Claim) -> bool:
+        """Leave the job to any worker, at once; return whether the gateway was called for it."""
         async with self.database.begin() as connection:
+            calling = (await connection.execute(select(job.c.calling).where(*_held(claim)))).scalar()
             await _write(connection, claim, _released(JOB_STATE_QUEUED) | {"repeated_calls": _REPEATED})
             announce(connection, QUEUED)
+        return bool(calling)
 
     async def drop(self, claim: Claim) -> None:
         """Delete the job."""

@@ -49,7 +49,7 @@ class Worker:
         await asyncio.gather(*left, return_exceptions=True)
         for claim in left.values():
             with suppress(LeaseLost, DependencyUnavailable):
-                await self._queue.hand_back(claim)
+                metrics.repeated.inc(int(await self._queue.hand_back(claim)))
 
     async def _fill(self) -> None:
         """Claim jobs for all free places, and wait for more of what was missing: jobs, or places."""
@@ -71,15 +71,19 @@ class Worker:
         bind_contextvars(job_id=str(claim.job_id), picture_id=str(claim.picture_id))
         if claim.repeated:
             metrics.repeated.inc()
+        outcome = "lost"
         try:
             outcome = await self._make(claim)
+        except asyncio.CancelledError:
+            logger.warning("job lost", error="its lease has ended, or this replica does")
+            raise
         except Exception as exc:
             is_foreseen = isinstance(exc, LeaseLost | DependencyUnavailable)
             error = str(exc) or "another worker has the job, or its picture is gone"
             logger.warning("job lost", error=error, exc_info=not is_foreseen)
-            outcome = "lost"
-        metrics.attempts.labels(outcome).inc()
-        logger.info("job attempted", outcome=outcome, attempt=claim.attempts)
+        finally:
+            metrics.attempts.labels(outcome).inc()
+            logger.info("job attempted", outcome=outcome, attempt=claim.attempts)
 
     async def _renew(self) -> None:
         """Renew the leases of what runs, and stop what is no longer this worker's."""
