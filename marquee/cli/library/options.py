@@ -42,7 +42,7 @@ def _member(kind: type[StrEnum]) -> Any:
     return parse
 
 
-def _time(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """Return the first moment of a date, a month or a year, or a time. Without an offset it is in UTC."""
     try:
         when = datetime.fromisoformat(text + _FIRST.get(len(text), ""))
@@ -233,17 +233,17 @@ def query(  # noqa: PLR0913 - each is an option
     taken_from: Annotated[
         datetime | None,
         typer.Option(
-            metavar="TIME", parser=_time, help="Taken then or later: 2024, 2024-02-29, 2024-02-29T18:30, in UTC."
+            metavar="TIME", parser=parse_time, help="Taken then or later: 2024, 2024-02-29, 2024-02-29T18:30, in UTC."
         ),
     ] = None,
     taken_before: Annotated[
-        datetime | None, typer.Option(metavar="TIME", parser=_time, help="Taken before that.")
+        datetime | None, typer.Option(metavar="TIME", parser=parse_time, help="Taken before that.")
     ] = None,
     added_from: Annotated[
-        datetime | None, typer.Option(metavar="TIME", parser=_time, help="Added then or later.")
+        datetime | None, typer.Option(metavar="TIME", parser=parse_time, help="Added then or later.")
     ] = None,
     added_before: Annotated[
-        datetime | None, typer.Option(metavar="TIME", parser=_time, help="Added before that.")
+        datetime | None, typer.Option(metavar="TIME", parser=parse_time, help="Added before that.")
     ] = None,
     min_score: Annotated[
         float | None, typer.Option(min=0, max=1, metavar="S", help="Score of the surest named face, at least.")

@@ -24,11 +24,13 @@ class Pictures:
         """Add a picture, and wait until it is recognized if asked to. Raises what `Addition.add` raises."""
         response = await self._addition.add(request)
         if request.wait:
-            await self._signals.until_ended(UUID(response.picture.picture_id))
+            first_id = response.picture.picture_id
+            await self._signals.until_ended(UUID(first_id))
             try:
-                response.picture.CopyFrom(await self._shown(request.collection, response.picture.picture_id))
+                response.picture.CopyFrom(await self._shown(request.collection, first_id))
             except PictureNotFound:
                 raise PictureErased("The picture was erased, and is not to be added again.") from None
+            response.created &= response.picture.picture_id == first_id  # else an object turned out to be another
         return response
 
     async def get(self, request: pb.GetPictureRequest) -> pb.GetPictureResponse:

@@ -1,14 +1,31 @@
 """A library over a gateway with one recognizer, which the client's and the command's tests call."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from structlog.testing import capture_logs
 
 from marquee.v1 import recognizer_pb2 as pb
+from tests.support.client import Result, marquee
 from tests.support.library import library_server
 from tests.support.servers import LEFT, RIGHT, Scripted, face, gateway, leaf, result
+
+Command: TypeAlias = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+def command(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:  # noqa: ARG001 - sets the variable
+    """Return what runs `marquee library` in an empty folder, beside the library's event loop."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    async def run(*arguments: str, stdin: bytes | None = None) -> Result:
+        return await asyncio.to_thread(marquee, "library", *arguments, stdin=stdin)
+
+    return run
 
 
 @pytest.fixture
@@ -28,7 +45,7 @@ async def address(
         async with (
             leaf(recognizer) as target,
             gateway({"svm": target}) as gateway_address,
-            library_server(database_url, tmp_path / "store", gateway_address) as address,
+            library_server(database_url, tmp_path / "store", gateway_address, s3_allowed="photos") as address,
         ):
             monkeypatch.setenv("MARQUEE_LIBRARY_ADDRESS", address)
             yield address
