@@ -22,6 +22,7 @@ from services.library.erasure.tombstones import Tombstones, Trace, of_place
 from services.library.pictures.view import find
 from services.library.settings import LibrarySettings
 from services.library.store.store import Store, original, thumbnail
+from services.runtime.doors import audit
 
 
 class Erasure:
@@ -45,6 +46,7 @@ class Erasure:
             return pb.ErasePictureResponse(receipt=await remove(change, self._tombstones, picture_id, "request"))
 
         response = await self._changes.once(request, pb.ErasePictureResponse, change)
+        _audit(response.receipt, request.collection, "request")
         return pb.ErasePictureResponse(receipt=await self.complete(UUID(response.receipt.receipt_id)))
 
     async def expire(self, picture_id: UUID, collection: str) -> None:
@@ -54,6 +56,7 @@ class Erasure:
             if reason is None:
                 return
             content = await remove(change, self._tombstones, picture_id, reason)
+        _audit(content, collection, reason)
         await self.complete(UUID(content.receipt_id))
 
     async def complete(self, receipt_id: UUID) -> pb.ErasureReceipt:
@@ -135,6 +138,11 @@ async def _before(change: Change, picture_id: str) -> pb.ErasureReceipt | None:
         content = (await change.connection.execute(select(columns.content).where(*about))).scalar_one_or_none()
         return None if content is None else pb.ErasureReceipt.FromString(content)
     return None
+
+
+def _audit(content: pb.ErasureReceipt, collection: str, reason: str) -> None:
+    ids = {"picture_id": content.picture_id, "receipt_id": content.receipt_id}
+    audit.record("erased", collection=collection, reason=reason, **ids)
 
 
 def _files(row: Any) -> list[str]:

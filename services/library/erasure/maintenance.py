@@ -1,6 +1,7 @@
 """Maintenance: what has to be done in the library while nobody calls, by one replica at a time."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -22,6 +23,8 @@ Step = Callable[[], Awaitable[bool]]
 _LOCK = 0x6D617272
 """Advisory lock of the replica whose turn it is."""
 _SECONDS = 10.0
+_SECONDS_OF_CATEGORIES = 600.0
+"""Between two looks at categories with a time of their own."""
 _MOST = 200
 """Pictures or receipts that a step is about, so that it ends soon."""
 _MOST_REQUESTS = 5000
@@ -44,6 +47,7 @@ class Maintenance:
         self._database = database
         self._erasure = erasure
         self._rules = retention.rules_of(settings.library_retention)
+        self._categories_at = 0.0
         self._settle = timedelta(seconds=2 * settings.library_lease_seconds)
         own = (self._write_rules, self._expire, self._complete, self._shorten, self._drop_requests)
         self._steps: tuple[Step, ...] = (*own, *others)
@@ -85,7 +89,10 @@ class Maintenance:
     async def _expire(self) -> bool:
         """Erase pictures whose time in the trash has passed, or that are to be kept no longer."""
         async with self._database.begin() as connection:
-            found = await retention.due(connection, _MOST)
+            in_categories = time.monotonic() >= self._categories_at
+            found = await retention.due(connection, _MOST, in_categories=in_categories)
+        if in_categories and len(found) < _MOST:
+            self._categories_at = time.monotonic() + _SECONDS_OF_CATEGORIES
         for row in found:
             await self._erasure.expire(UUID(int=row.picture_id.int), row.name)
         return len(found) >= _MOST

@@ -30,15 +30,16 @@ WHERE retention_days IS NOT NULL LIMIT :most
 """  # noqa: S608 - of constants alone
         for trashed, order in (("", "picture.create_time, picture_id"), ("NOT", "delete_time"))
     ),
-    """
+)
+_DUE_IN_CATEGORIES = """
 SELECT picture_id, collection.name
 FROM category JOIN collection USING (collection_id) JOIN picture_category USING (category_id)
 JOIN picture USING (picture_id)
 WHERE category.retention_days IS NOT NULL AND present
   AND picture.create_time <= now() - make_interval(days => category.retention_days)
 LIMIT :most
-""",
-)
+"""
+"""Looks at all pictures of such categories, unlike the others, which find the oldest by an index."""
 _IS_DUE = text("""
 SELECT expire_time IS NOT NULL AND expire_time <= now() AS trashed FROM picture JOIN collection USING (collection_id)
 WHERE picture_id = :id AND LEAST(
@@ -87,10 +88,10 @@ async def write(connection: AsyncConnection, rules: Sequence[Rule]) -> None:
             await connection.execute(own.values(retention_days=days))
 
 
-async def due(connection: AsyncConnection, most: int) -> list[Any]:
+async def due(connection: AsyncConnection, most: int, *, in_categories: bool) -> list[Any]:
     """Return pictures, as `picture_id` and `name` of the collection, that seem to have reached their end."""
     found: list[Any] = []
-    for statement in _DUE:
+    for statement in (*_DUE, *([_DUE_IN_CATEGORIES] if in_categories else [])):
         if len(found) < most:
             found += (await connection.execute(text(statement), {"most": most - len(found)})).all()
     return found

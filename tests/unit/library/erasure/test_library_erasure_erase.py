@@ -1,11 +1,14 @@
 """Erasure: nothing is left of a picture, and it does not come back."""
 
 import hashlib
+import json
+import logging
 import uuid
 from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
+import pytest
 
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
@@ -145,3 +148,15 @@ async def test_a_receipt_names_exports(client: LibraryServiceStub, database: asy
     receipt = (await client.ErasePicture(pb.ErasePictureRequest(picture_id=shown.picture_id))).receipt
     assert {(one.export_id, one.caller) for one in receipt.exports} == {(str(ids[n]), "ada") for n in (0, 3)}
     assert "export" not in await traces(database, shown.sha256)
+
+
+async def test_erasures_are_in_the_audit_log(client: LibraryServiceStub, caplog: pytest.LogCaptureFixture) -> None:
+    """A line says who erased what, by ids alone, and which receipt tells the rest."""
+    shown = await added(client, path=NAME)
+    with caplog.at_level(logging.INFO, "marquee.audit"):
+        request = pb.ErasePictureRequest(picture_id=shown.picture_id)
+        receipt = (await client.ErasePicture(request)).receipt
+    (line,) = [json.loads(one.getMessage()) for one in caplog.records if one.name == "marquee.audit"]
+    expected = {"action": "erased", "caller": "anonymous", "collection": "pictures", "reason": "request"}
+    assert line.items() >= (expected | {"picture_id": shown.picture_id, "receipt_id": receipt.receipt_id}).items()
+    assert NAME not in str(line)
