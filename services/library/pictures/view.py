@@ -1,7 +1,7 @@
 """Pictures as callers see them, put together from their rows."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from marquee.v1 import recognizer_pb2
 from services.library.database.tables import PlaceKind, picture
 from services.runtime.errors import PictureNotFound
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_ANSWER_BYTES = 8 * 1024 * 1024
 """Of a picture's answers together, so that a response stays below the limit of a message."""
 JOB = """
@@ -144,12 +145,11 @@ def job_of(row: Sequence[Any]) -> pb.Job:
 
 
 def timestamp(when: datetime | None) -> Timestamp | None:
-    """Return the time as the contract has it; None: absent."""
+    """Return the time as the contract has it; None: absent. A page has thousands of them: FromDatetime is slower."""
     if when is None:
         return None
-    result = Timestamp()
-    result.FromDatetime(when)
-    return result
+    since = when - _EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1000)
 
 
 def _parsed(picture_id: str) -> UUID:

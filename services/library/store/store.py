@@ -151,7 +151,8 @@ class _Bucket(_Place):
             self._folder = S3Url.parse_folder(url)
         except InvalidRequest as exc:
             raise Misconfigured(f"{exc.message} {_HINT}") from None
-        self._s3 = S3(endpoint_url, connect_timeout=3, read_timeout=10, max_pool_connections=_THREADS)
+        retries = {"total_max_attempts": 2, "mode": "standard"}
+        self._s3 = S3(endpoint_url, connect_timeout=2, read_timeout=5, max_pool_connections=_THREADS, retries=retries)
 
     def write(self, name: str, content: bytes) -> None:
         url = self._folder.child(name)
