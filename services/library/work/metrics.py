@@ -4,6 +4,7 @@ import asyncio
 
 from prometheus_client import Counter, Gauge, Histogram
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from services.library.database.database import Database
 from services.runtime.errors import DependencyUnavailable
@@ -44,7 +45,7 @@ async def watch(database: Database) -> None:
     while True:
         try:
             await _count(database)
-        except DependencyUnavailable:
+        except (DependencyUnavailable, SQLAlchemyError):
             _oldest.set(float("nan"))  # not known: no alert of a queue that may be empty
         await asyncio.sleep(_SECONDS)
 

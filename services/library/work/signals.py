@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import func, select
 
 from services.library.database.database import Database
@@ -20,6 +21,7 @@ from services.library.work.queue import OPEN, QUEUED
 from services.runtime.errors import DependencyUnavailable
 from services.runtime.server.deadline import deadline
 
+logger = structlog.get_logger()
 POLL_SECONDS = 1.0
 _CHANNEL = "marquee_library"
 _NOTIFY = "SELECT pg_notify($1, news) FROM unnest($2::text[]) AS news"
@@ -45,10 +47,14 @@ class Signals:
     async def run(self) -> None:
         """Pass signals on until cancelled."""
         while True:
-            with suppress(DependencyUnavailable):
+            try:
                 async with self._database.driver() as driver:
                     await driver.add_listener(_CHANNEL, lambda *message: self._hear(message[-1]))
                     await self._send(driver)
+            except DependencyUnavailable as exc:
+                logger.warning("no signals for now", error=exc.message)
+            except Exception:
+                logger.exception("signals failed")
             await asyncio.sleep(POLL_SECONDS)
 
     async def queued(self) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from marquee.library.v1 import library_pb2 as lib
+from marquee.v1 import recognizer_pb2 as pb
 from services.library.work import worker
 from tests.support.library import added, ended, get, library, rows
+from tests.support.processes import PATIENCE, metric
 from tests.support.servers import LEFT, LeafProcess, Scripted, face, gateway, leaf, picture, result, until
 
 WRITTEN = "SELECT (SELECT count(*) FROM answer), (SELECT count(*) FROM face), (SELECT count(*) FROM picture)"
@@ -78,6 +80,8 @@ async def test_a_late_worker_writes_nothing(database_url: str, tmp_path: Path) -
             os.kill(late.process.pid, signal.SIGCONT)
             await until(lambda: late.events("job lost") or late.process.poll() is not None)
             assert late.events("job attempted")[-1]["outcome"] == "lost"
+            assert metric(late.metrics_url, "marquee_library_attempts_total", 'outcome="lost"') == 1
+            assert metric(late.metrics_url, "marquee_library_attempts_total", 'outcome="recognized"') == 0
         assert await get(client, picture_id) == before
     assert before.job.repeated_calls == 1
     assert await rows(database_url, WRITTEN) == [(1, 1, 1)]
@@ -96,6 +100,22 @@ async def test_replicas_share_the_work(database_url: str, tmp_path: Path) -> Non
         for one in pictures:
             assert (await ended(client, one.picture_id)).job.attempts == 1
     assert len(recognizer.calls) == 12
+
+
+async def test_a_call_waits_for_what_another_replica_does(database_url: str, tmp_path: Path) -> None:
+    """AddImage with `wait` responds once any replica has recognized the picture; near its deadline with PENDING."""
+    may_answer: list[bool] = []
+    async with (
+        leaf(Scripted("svm", until=lambda: may_answer)) as target,
+        gateway({"svm": target}) as address,
+        library(database_url, tmp_path, address, library_workers=0) as client,
+        library(database_url, tmp_path, address),
+    ):
+        request = lib.AddImageRequest(image=pb.Image(content=picture()), wait=True)
+        assert (await client.AddImage(request, timeout=2)).picture.state == lib.PICTURE_STATE_PENDING
+        may_answer.append(True)
+        response = await client.AddImage(request, timeout=PATIENCE)
+        assert response.picture.state == lib.PICTURE_STATE_RECOGNIZED
 
 
 async def test_what_is_not_finished_is_handed_back(
