@@ -1019,7 +1019,7 @@ class PictureQuery(_message.Message):
 
     @_builtins.property
     def labels(self) -> Global___TermFilter:
-        """What they show: names of labels, or of their parents."""
+        """What they show: names of labels and moderation labels, or of their parents."""
 
     @_builtins.property
     def categories(self) -> Global___TermFilter:

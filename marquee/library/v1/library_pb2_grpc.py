@@ -152,7 +152,8 @@ class LibraryServiceServicer(object):
 
     def SearchPictures(self, request, context):
         """Finds pictures, a page at a time. Pages do not overlap and miss nothing
-        that was there at the first of them.
+        that was there at the first of them. A page may be short, or even empty,
+        before the last: go on while there is a next_page_token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -57,7 +57,8 @@ class LibraryServiceStub:
     """Returns a picture's file, or its thumbnail."""
     SearchPictures: _grpc.UnaryUnaryMultiCallable[_library_pb2.SearchPicturesRequest, _library_pb2.SearchPicturesResponse]
     """Finds pictures, a page at a time. Pages do not overlap and miss nothing
-    that was there at the first of them.
+    that was there at the first of them. A page may be short, or even empty,
+    before the last: go on while there is a next_page_token.
     """
     ExportPictures: _grpc.UnaryStreamMultiCallable[_library_pb2.ExportPicturesRequest, _library_pb2.ExportPicturesResponse]
     """Writes all pictures that a query finds into one file, which is sent in
@@ -116,7 +117,8 @@ class LibraryServiceAsyncStub(LibraryServiceStub):
     """Returns a picture's file, or its thumbnail."""
     SearchPictures: _aio.UnaryUnaryMultiCallable[_library_pb2.SearchPicturesRequest, _library_pb2.SearchPicturesResponse]  # type: ignore[assignment]
     """Finds pictures, a page at a time. Pages do not overlap and miss nothing
-    that was there at the first of them.
+    that was there at the first of them. A page may be short, or even empty,
+    before the last: go on while there is a next_page_token.
     """
     ExportPictures: _aio.UnaryStreamMultiCallable[_library_pb2.ExportPicturesRequest, _library_pb2.ExportPicturesResponse]  # type: ignore[assignment]
     """Writes all pictures that a query finds into one file, which is sent in
@@ -196,7 +198,8 @@ class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_library_pb2.SearchPicturesResponse, _abc.Awaitable[_library_pb2.SearchPicturesResponse]]:
         """Finds pictures, a page at a time. Pages do not overlap and miss nothing
-        that was there at the first of them.
+        that was there at the first of them. A page may be short, or even empty,
+        before the last: go on while there is a next_page_token.
         """
 
     @_abc_1.abstractmethod

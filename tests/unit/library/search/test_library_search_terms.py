@@ -7,6 +7,7 @@ import asyncpg
 from marquee.v1 import recognizer_pb2 as v1
 from services.library.database.database import Database
 from services.library.search.terms import TermKind, index, term
+from tests.support.library_crowd import fill
 from tests.support.library_rows import Named, Row, write
 
 _TERMS = "SELECT tsvector_to_array(terms) FROM picture"
@@ -84,4 +85,19 @@ async def test_changes_of_one_picture_follow_each_other(database_url: str) -> No
     connection = await asyncpg.connect(database_url)
     for (found,) in await connection.fetch(_TERMS):
         assert {term(TermKind.PERSON, number, f"person-{change}") for change in range(8)} < set(found)
+    await connection.close()
+
+
+async def test_made_up_pictures_are_found_as_real_ones_are(database_url: str) -> None:
+    """The large collection of tests and measurements has the very terms and words that its rows would be given."""
+    await fill(database_url, 300)
+    connection = await asyncpg.connect(database_url)
+    columns = "SELECT picture_id, terms, words, folded_name, score, cost_micro_usd FROM picture ORDER BY picture_id"
+    before = await connection.fetch(columns)
+    database = Database(database_url, 1)
+    number = await database.collection_id("pictures")
+    async with database.begin() as change:
+        await index(change, number, [row["picture_id"] for row in before])
+    await database.close()
+    assert await connection.fetch(columns) == before
     await connection.close()
