@@ -23,6 +23,7 @@ from services.runtime.limits import (
     DEFAULT_DEADLINE_SECONDS,
     DEFAULT_MAX_LABELS,
     DEFAULT_PAGE_SIZE,
+    LONG_METHODS,
     MAX_DEADLINE_SECONDS,
     MAX_ENVELOPE_BYTES,
     MAX_ENVELOPE_FIELDS,
@@ -180,7 +181,8 @@ _CALLS = {
     "picture": f"{MAX_IMAGE_BYTES // MIB} MiB and {MAX_IMAGE_PIXELS // 1_000_000} megapixels",
     "`max_labels`": f"1 to {MAX_MAX_LABELS}; default {DEFAULT_MAX_LABELS}",
     "`page_size`": f"lowered to {MAX_PAGE_SIZE}; 0 is the default, {DEFAULT_PAGE_SIZE}",
-    "deadline": f"{DEFAULT_DEADLINE_SECONDS:.0f} s without one, {MAX_DEADLINE_SECONDS / 3600:.0f} h at most",
+    "deadline": f"{DEFAULT_DEADLINE_SECONDS:.0f} s without one, {MAX_DEADLINE_SECONDS / 3600:.0f} h at most; "
+    f"{', '.join(LONG_METHODS)} {MAX_DEADLINE_SECONDS / 3600:.0f} h without one",
     "gateways behind one another": f"{MAX_HOPS}; more are `FAILED_PRECONDITION`",
     "metadata of a call": f"{_TRANSPORT['grpc.max_metadata_size'] // 1024} KiB; {_BY_GRPC}",
     "calls at a time on a connection": f"{_TRANSPORT['grpc.max_concurrent_streams']}; others wait at the client",

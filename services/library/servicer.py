@@ -2,6 +2,7 @@
 """LibraryService: each method has its request checked, and passes it on to the part that knows."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -120,8 +121,9 @@ class LibraryServicer(library_pb2_grpc.LibraryServiceServicer):
         self, request: pb.ExportPicturesRequest, context: Context
     ) -> AsyncIterator[pb.ExportPicturesResponse]:
         """Answer as the contract says."""
-        async for piece in self._parts.export.export(self._checked(request)):
-            yield piece
+        async with aclosing(self._parts.export.export(self._checked(request))) as pieces:
+            async for piece in pieces:
+                yield piece
 
     def _checked(self, request: R) -> R:
         """Return the request with its collection named. Raises InvalidRequest."""

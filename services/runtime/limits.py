@@ -23,6 +23,8 @@ MAX_IMPORT_BYTES = MIB
 """Those of its pictures included, each entry of a repeated string or message counting as one."""
 DEFAULT_DEADLINE_SECONDS = 12.0
 MAX_DEADLINE_SECONDS = 24 * 3600.0
+LONG_METHODS = frozenset(("ExportPictures",))
+"""Methods whose default deadline is the longest: they take as long as there is something to send."""
 DEFAULT_MAX_LABELS = 10
 MAX_MAX_LABELS = 1000
 DEFAULT_PAGE_SIZE = 100

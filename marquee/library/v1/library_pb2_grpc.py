@@ -161,7 +161,8 @@ class LibraryServiceServicer(object):
 
     def ExportPictures(self, request, context):
         """Writes all pictures that a query finds into one file, which is sent in
-        pieces of at most 1 MiB. docs/export.md lists the columns.
+        pieces of at most 1 MiB. docs/export.md lists the columns. A call without a
+        deadline has 24 hours.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

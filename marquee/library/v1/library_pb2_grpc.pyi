@@ -62,7 +62,8 @@ class LibraryServiceStub:
     """
     ExportPictures: _grpc.UnaryStreamMultiCallable[_library_pb2.ExportPicturesRequest, _library_pb2.ExportPicturesResponse]
     """Writes all pictures that a query finds into one file, which is sent in
-    pieces of at most 1 MiB. docs/export.md lists the columns.
+    pieces of at most 1 MiB. docs/export.md lists the columns. A call without a
+    deadline has 24 hours.
     """
     RecognizePicture: _grpc.UnaryUnaryMultiCallable[_library_pb2.RecognizePictureRequest, _library_pb2.RecognizePictureResponse]
     """Has pictures recognized again, such as with a new model."""
@@ -122,7 +123,8 @@ class LibraryServiceAsyncStub(LibraryServiceStub):
     """
     ExportPictures: _aio.UnaryStreamMultiCallable[_library_pb2.ExportPicturesRequest, _library_pb2.ExportPicturesResponse]  # type: ignore[assignment]
     """Writes all pictures that a query finds into one file, which is sent in
-    pieces of at most 1 MiB. docs/export.md lists the columns.
+    pieces of at most 1 MiB. docs/export.md lists the columns. A call without a
+    deadline has 24 hours.
     """
     RecognizePicture: _aio.UnaryUnaryMultiCallable[_library_pb2.RecognizePictureRequest, _library_pb2.RecognizePictureResponse]  # type: ignore[assignment]
     """Has pictures recognized again, such as with a new model."""
@@ -209,7 +211,8 @@ class LibraryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_library_pb2.ExportPicturesResponse], _abc.AsyncIterator[_library_pb2.ExportPicturesResponse]]:
         """Writes all pictures that a query finds into one file, which is sent in
-        pieces of at most 1 MiB. docs/export.md lists the columns.
+        pieces of at most 1 MiB. docs/export.md lists the columns. A call without a
+        deadline has 24 hours.
         """
 
     @_abc_1.abstractmethod

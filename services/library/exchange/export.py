@@ -1,6 +1,7 @@
 """Pictures written into a file."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 from uuid import UUID
@@ -18,7 +19,7 @@ from services.library.pictures.view import pictures_of, timestamp
 from services.library.search.conditions import conditions
 from services.library.search.paging import order_of
 from services.runtime.doors.caller import current
-from services.runtime.errors import InvalidRequest, Overloaded
+from services.runtime.errors import InvalidRequest, OutOfTime, Overloaded
 from services.runtime.limits import MIB
 
 MOST_BYTES = MIB
@@ -28,6 +29,8 @@ _BATCH = 100
 _SHARE = 4
 """One connection in so many, since an export has its own for as long as its caller takes."""
 _RETRY_SECONDS = 10.0
+STALL_SECONDS = 300.0
+"""In which a caller takes a piece: an export that nobody reads keeps others, and the database, waiting."""
 _ANSWERS = text("""
 SELECT picture_id, answer_id, create_time, source, recognizer, model, version, outcome, cost_micro_usd
 FROM unnest(:ids) AS listed (id) CROSS JOIN LATERAL (
@@ -59,7 +62,7 @@ class Export:
         self._database = database
         self._running = 0
 
-    async def export(self, request: pb.ExportPicturesRequest) -> AsyncIterator[pb.ExportPicturesResponse]:
+    async def export(self, request: pb.ExportPicturesRequest) -> AsyncGenerator[pb.ExportPicturesResponse]:
         """Yield the file in pieces: pictures as they all were at one moment, by rising picture_id.
 
         Raises InvalidRequest, Overloaded, DependencyUnavailable.
@@ -74,7 +77,9 @@ class Export:
                 async for ids in _found(connection, collection_id, request, file):
                     for one in await _pictures(connection, request.collection, ids):
                         for piece in file.put(form.lines(one)):
-                            yield piece
+                            with _hurrying() as limit:
+                                async with limit:
+                                    yield piece
                 yield file.piece()
 
     @contextmanager
@@ -105,6 +110,18 @@ class Export:
             ended = update(export).where(export.c.export_id == file.export_id)
             async with self._database.begin() as connection:
                 await connection.execute(ended.values(picture_count=file.count, end_time=func.now()))
+
+
+@contextmanager
+def _hurrying() -> Iterator[asyncio.Timeout]:
+    """Yield the time for sending a piece. Raises OutOfTime in place of ending silently, as a generator does."""
+    limit = asyncio.timeout(STALL_SECONDS)
+    try:
+        yield limit
+    except GeneratorExit:
+        if limit.expired():
+            raise OutOfTime("Nobody has read the export for too long. Read its pieces as they come.") from None
+        raise
 
 
 class _File:

@@ -289,7 +289,7 @@ class _Observation:
         bind_contextvars(caller=None, **_origin(context.peer()), **trace_id)
         if not self._is_poll:
             method.begin()
-        self.seconds_left = seconds_left(context)
+        self.seconds_left = seconds_left(context, method.name)
         """Until the deadline, at the call's beginning."""
         self._begin = time.perf_counter()
         _begin.set(self._begin)

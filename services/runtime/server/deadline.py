@@ -10,18 +10,20 @@ from typing import Any, TypeAlias, cast
 import grpc
 
 from services.runtime.errors import OutOfTime
-from services.runtime.limits import DEFAULT_DEADLINE_SECONDS, MAX_DEADLINE_SECONDS
+from services.runtime.limits import DEFAULT_DEADLINE_SECONDS, LONG_METHODS, MAX_DEADLINE_SECONDS
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 _deadline: ContextVar[float] = ContextVar("deadline")
 
 
-def seconds_left(context: _Context) -> float:
-    """Return the seconds until the caller's deadline, or without one until the default; 0 if it has passed.
+def seconds_left(context: _Context, method: str = "") -> float:
+    """Return the seconds until the caller's deadline, or without one until the method's default; 0 if it has passed.
 
     A day at most: gRPC counts nanoseconds, and fails calls whose deadline is centuries away.
     """
     left = cast("float | None", context.time_remaining())
+    if left is None and method in LONG_METHODS:
+        return MAX_DEADLINE_SECONDS
     return max(0.0, deadline() - time.monotonic()) if left is None else min(left, MAX_DEADLINE_SECONDS)
 
 

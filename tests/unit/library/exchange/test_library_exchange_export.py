@@ -16,21 +16,27 @@ from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2 as v1
 from services.library.exchange import export, table
-from tests.support.library import library
+from services.runtime.server import deadline
+from tests.support.library import library_server
 from tests.support.servers import nobody
 
 HOSTILE = (
     *("'; DROP TABLE picture; --", "../../etc/passwd", "=HYPERLINK(1)", '"a",b;c', "%s%n{0}$1:name", "x" * 190),
     *("👩‍👩‍👧🏴‍☠️", "\u202e\u0645\u0631\u062d\u0628", "a\nb\r\nc\u2028d", "\ufeff\u200b", "İıſ"),
 )
+LITTLE = (("grpc.http2.lookahead_bytes", 64 * 1024), ("grpc.http2.bdp_probe", 0))
 PEOPLE = [f"person {number}" for number in range(40)]
 
 
 @pytest.fixture
 async def client(database_url: str, tmp_path: Path) -> AsyncIterator[LibraryServiceStub]:
-    """Serve a library without workers, whose connections are enough for one export at a time."""
-    async with library(database_url, tmp_path, nobody(), s3_allowed=("b",), library_workers=0) as client:
-        yield client
+    """Serve a library without workers, whose connections are enough for one export; its client takes in little."""
+    settings = {"s3_allowed": ("b",), "library_workers": 0}
+    async with (
+        library_server(database_url, tmp_path, nobody(), **settings) as address,
+        grpc.aio.insecure_channel(address, options=LITTLE) as channel,
+    ):
+        yield LibraryServiceStub(channel)
 
 
 async def add(client: LibraryServiceStub, *people: str, collection: str = "", **found: Any) -> list[str]:
@@ -78,6 +84,19 @@ async def export_rows(url: str) -> list[dict[str, Any]]:
     found = await connection.fetch("SELECT * FROM export ORDER BY create_time")
     await connection.close()
     return [dict(one) for one in found]
+
+
+async def drained(call: Any) -> None:
+    while await call.read() is not grpc.aio.EOF:
+        pass
+
+
+async def ended(url: str) -> dict[str, Any]:
+    """Return the row of the only export, once it has ended."""
+    while True:
+        (row,) = await export_rows(url)
+        if row["end_time"] is not None:
+            return row
 
 
 async def test_an_export_has_what_the_query_finds(client: LibraryServiceStub, database_url: str) -> None:
@@ -132,7 +151,7 @@ async def test_pieces_are_whole_lines_of_at_most_a_mebibyte(client: LibraryServi
 
 async def test_a_file_is_of_one_moment(client: LibraryServiceStub, database_url: str) -> None:
     """What is added or changed after the first piece is not in the file."""
-    await add_large(client, 40)
+    await add_large(client, 30)
     stream = aiter(client.ExportPictures(pb.ExportPicturesRequest()))
     pieces = [await anext(stream)]
     await add(client, "late")
@@ -141,28 +160,45 @@ async def test_a_file_is_of_one_moment(client: LibraryServiceStub, database_url:
     await connection.close()
     assert (await export_rows(database_url))[0]["end_time"] is None
     pieces += [piece async for piece in stream]
-    assert len(lines(pieces)) == 40
+    assert len(lines(pieces)) == 30
     assert "changed" not in {one["file_name"] for one in lines(pieces)}
 
 
 async def test_a_cancelled_export_leaves_nothing_open(client: LibraryServiceStub, database_url: str) -> None:
     """While one runs, another is refused for now; cancelled, it ends its transaction, and the next one is served."""
-    await add_large(client, 40)
+    await add_large(client, 30)
     call = client.ExportPictures(pb.ExportPicturesRequest())
     await call.read()
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await exported(client)
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     call.cancel()
-    ended: list[dict[str, Any]] = []
-    while not ended or ended[0]["end_time"] is None:
-        ended = await export_rows(database_url)
-    assert 0 < ended[0]["picture_count"] < 40
+    assert 0 < (await ended(database_url))["picture_count"] < 30
     connection = await asyncpg.connect(database_url)
     idle = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()"
     assert await connection.fetchval(idle) == 0
     await connection.close()
-    assert len(lines(await exported(client))) == 40
+    assert len(lines(await exported(client))) == 30
+
+
+async def test_an_export_that_nobody_reads_ends(
+    client: LibraryServiceStub, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller who takes no piece for long loses the call, so that others get their turn."""
+    await add_large(client, 30)
+    monkeypatch.setattr(export, "STALL_SECONDS", 0.1)
+    call = client.ExportPictures(pb.ExportPicturesRequest())
+    await call.read()
+    assert (await ended(database_url))["picture_count"] < 30
+    with pytest.raises(grpc.aio.AioRpcError, match="Nobody has read"):
+        await drained(call)
+
+
+async def test_an_export_takes_its_time(client: LibraryServiceStub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a deadline it goes on for longer than other calls may."""
+    await add_large(client, 30)
+    monkeypatch.setattr(deadline, "DEFAULT_DEADLINE_SECONDS", 0.01)
+    assert len(lines(await exported(client))) == 30
 
 
 async def test_an_unknown_format_is_refused(client: LibraryServiceStub) -> None:
