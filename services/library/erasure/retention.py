@@ -73,12 +73,13 @@ def rules_of(setting: str) -> tuple[Rule, ...]:
 
 async def write(connection: AsyncConnection, rules: Sequence[Rule]) -> None:
     """Have collections and categories say how many days the rules give them; the fewest count."""
-    names = {row.collection_id: row.name for row in await connection.execute(select(collection))}
-    for number, name in names.items():
-        columns = collection.c
-        days = _fewest(rules, name, "")
-        changed = (columns.collection_id == number, columns.retention_days.is_distinct_from(days))
-        await connection.execute(update(collection).where(*changed).values(retention_days=days))
+    names: dict[int, str] = {}
+    for row in (await connection.execute(select(collection))).all():
+        names[row.collection_id] = row.name
+        days = _fewest(rules, row.name, "")
+        if days != row.retention_days:
+            own = update(collection).where(collection.c.collection_id == row.collection_id)
+            await connection.execute(own.values(retention_days=days))
     columns = category.c
     about = or_(columns.retention_days.isnot(None), columns.folded_name.in_({rule.category for rule in rules} - {""}))
     for row in (await connection.execute(select(category).where(about))).all():
