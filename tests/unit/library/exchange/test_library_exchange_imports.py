@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
+import boto3
 import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -15,8 +16,11 @@ from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2 as v1
 from services.runtime import status
-from tests.support.library import library
-from tests.support.servers import LEFT, RIGHT, candidate, face, nobody
+from tests.support.aws import s3_store
+from tests.support.library import ended, library
+from tests.support.servers import LEFT, RIGHT, Scripted, candidate, face, gateway, leaf, nobody
+from tests.support.servers import picture as image
+from tests.support.servers import result as server_result
 
 THEN = datetime(2024, 2, 29, 12, tzinfo=UTC)
 
@@ -155,7 +159,7 @@ async def test_a_refused_answer_fails_no_other(client: LibraryServiceStub) -> No
         answer("elsewhere/1.jpg"),
         _without_recognizer(),
         answer(when=datetime.now(UTC) + timedelta(days=1)),
-        answer(image_candidates=[candidate("Raj", float("nan"))]),
+        answer(image_candidates=[candidate("Raj", 1.5)]),
         answer("a/good.jpg"),
     )
     reasons = [status.reason_of(one.status) for one in results]
@@ -179,6 +183,44 @@ async def test_with_fetch_the_object_is_queued(client: LibraryServiceStub) -> No
     assert (await shown(client, first.picture_id)).state == pb.PICTURE_STATE_PENDING
     jobs = await client.ListJobs(pb.ListJobsRequest())
     assert [one.picture_id for one in jobs.jobs] == [first.picture_id]
+
+
+async def test_a_fetched_object_is_recognized(database_url: str, tmp_path: Path) -> None:
+    """The object is read and recognized; the gateway's verdicts replace those of imports, whose answers stay."""
+    svm = Scripted("svm", result=server_result("svm", face(LEFT, "Nina")))
+    with s3_store("photos") as s3:
+        store = boto3.Session().client("s3", endpoint_url=s3)
+        store.put_object(Bucket="photos", Key="a/1.jpg", Body=image())
+        store.close()
+        own = {"s3_allowed": ("photos",), "s3_endpoint_url": s3}
+        async with (
+            leaf(svm) as recognizer,
+            gateway({"svm": recognizer}) as up,
+            library(database_url, tmp_path, up, **own) as client,
+        ):
+            (first,) = await imported(client, answer(**people("Raj")), fetch=True)
+            picture = await ended(client, first.picture_id)
+            assert (picture.state, len(picture.sha256)) == (pb.PICTURE_STATE_RECOGNIZED, 64)
+            assert names(picture) == [("IDENTIFIED", "Nina")]
+            assert {one.source for one in picture.answers} == {pb.ANSWER_SOURCE_CALL, pb.ANSWER_SOURCE_IMPORT}
+            before, after = (
+                answer(when=when, recognizer="other", **people("Tom"))
+                for when in (THEN, datetime.now(UTC) + timedelta(minutes=1))
+            )
+            results = await imported(client, before, after)
+            assert [one.imported for one in results] == [False, True]  # the object was not there yet, and then it was
+            assert {one.picture_id for one in results} == {first.picture_id}
+            assert names(await shown(client, first.picture_id)) == [("IDENTIFIED", "Nina")]
+
+
+async def test_an_erased_object_stays_erased(client: LibraryServiceStub) -> None:
+    """What was erased is refused when its answer comes again, and fails no other."""
+    (first,) = await imported(client, answer(**people("Raj")))
+    await client.ErasePicture(pb.ErasePictureRequest(picture_id=first.picture_id))
+    again, other = await imported(client, answer(**people("Raj")), answer("a/2.jpg", **people("Raj")))
+    assert (status.reason_of(again.status), again.picture_id) == ("PICTURE_ERASED", "")
+    found = await client.SearchPictures(pb.SearchPicturesRequest(query=pb.PictureQuery(text="raj")))
+    assert [one.picture_id for one in found.pictures] == [other.picture_id]
 
 
 async def test_a_failed_answer_is_kept_and_finds_nobody(client: LibraryServiceStub) -> None:
