@@ -14,6 +14,8 @@ from rich.cells import cell_len, chop_cells
 
 _FILE_WIDTH = 240
 _GAP = 2
+_LEAST_WIDTH = 6
+"""Of columns beside those that stay whole."""
 _CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
 
 
@@ -31,11 +33,15 @@ Cell: TypeAlias = str | Text | Sequence[Text]
 
 
 class Table:
-    """A table without rules. Columns whose header starts with > are right-aligned."""
+    """A table without rules.
+
+    Columns whose header starts with > are right-aligned; those with ! hold what is copied, and are wrapped last.
+    """
 
     def __init__(self, *headers: str) -> None:
         self._is_right = [header.startswith(">") for header in headers]
-        self._rows = [[[Text(header.removeprefix(">"), "dim")] for header in headers]]
+        self._is_whole = [header.startswith("!") for header in headers]
+        self._rows = [[[Text(header.lstrip(">!"), "dim")] for header in headers]]
 
     def add_row(self, *cells: Cell) -> None:
         """Add a row of as many cells as there are headers."""
@@ -50,7 +56,7 @@ class Table:
         contents = [max(cell_len(line.content) for cell in column for line in cell) for column in columns]
         # shutil's answer for COLUMNS=0 is the file's width, too
         room = shutil.get_terminal_size((_FILE_WIDTH, 0)).columns - indent - _GAP * (len(columns) - 1)
-        widths = _fit(contents, room)
+        widths = _fit_around(contents, self._is_whole, room)
         for row in self._rows:
             wrapped = [list(_wrap(cell, width)) for cell, width in zip(row, widths, strict=True)]
             for parts in zip_longest(*wrapped, fillvalue=Text("")):
@@ -85,6 +91,16 @@ def _lines(cell: Cell) -> list[Text]:
             return [cell]
         case _:
             return list(cell)
+
+
+def _fit_around(widths: Sequence[int], are_whole: Sequence[bool], room: int) -> list[int]:
+    """Return the widths, cut until all fit: first those that are not to stay whole, if enough of them is left."""
+    whole = sum(width for width, is_whole in zip(widths, are_whole, strict=True) if is_whole)
+    others = [width for width, is_whole in zip(widths, are_whole, strict=True) if not is_whole]
+    if room - whole < _LEAST_WIDTH * len(others):
+        return _fit(widths, room)
+    cut = iter(_fit(others, room - whole))
+    return [width if is_whole else next(cut) for width, is_whole in zip(widths, are_whole, strict=True)]
 
 
 def _fit(widths: Sequence[int], room: int) -> list[int]:

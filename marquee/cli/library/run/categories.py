@@ -73,7 +73,7 @@ def _print(categories: Sequence[Category], output: ListOutput) -> None:
     if output is ListOutput.JSON:
         print_json([category.to_dict() for category in categories])
     elif categories:
-        table = Table("Category", ">Pictures", "Rules", "ID", "Since")
+        table = Table("Category", ">Pictures", "Rules", "!ID", "Since")
         for one in categories:
             rules = "\n".join(clean(text) for text in _rules(one.rules)) or "by hand"
             table.add_row(

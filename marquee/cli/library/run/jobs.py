@@ -60,13 +60,15 @@ def retry(  # noqa: PLR0913 - each is an option
 
 def _print_table(jobs: Sequence[Job], counts: JobCounts) -> None:
     if jobs:
-        table = Table("Job", "Picture", "State", ">Attempts", ">Paid twice?", "Since", "Next", "Reason")
+        table = Table("!Job", "!Picture", "State", ">Attempts", ">Repeats", "!Since", "Reason")
         for job in jobs:
-            reason = f"{job.status.code}: {job.status.message}" if job.status.code != "OK" else ""
-            times = (shown_time(job.create_time), shown_time(job.next_attempt_time))
+            again = f" Again at {shown_time(job.next_attempt_time)}." if job.next_attempt_time else ""
+            reason = f"{job.status.code}: {job.status.message}{again}" if job.status.code != "OK" else ""
             numbers = (f"{job.attempts:,}", f"{job.repeated_calls:,}" if job.repeated_calls else "")
             state = Text(words(job.state), _STYLES.get(job.state, ""))
-            table.add_row(clean(job.job_id), clean(job.picture_id), state, *numbers, *times, clean(reason))
+            table.add_row(
+                clean(job.job_id), clean(job.picture_id), state, *numbers, shown_time(job.create_time), clean(reason)
+            )
         table.print()
     again = "; `marquee library retry` tries them again" if counts.dead_count else ""
     print_line(

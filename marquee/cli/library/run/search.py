@@ -80,7 +80,7 @@ def _print_table(found: Iterator[LibraryPicture], limit: int) -> None:
     if not pictures:
         print_line("No picture fits.")
         return
-    table = Table("Picture", "Taken", "State", "People", "Labels", "File")
+    table = Table("!Picture", "Taken", "State", "People", "Labels", "File")
     for picture in pictures:
         state = Text(words(picture.state), STATE_STYLES.get(picture.state, "red"))
         cells = (clean(", ".join(_people(picture))), clean(_labels(picture)), clean(picture.file_name))

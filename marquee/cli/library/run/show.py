@@ -106,7 +106,7 @@ def _facts(picture: LibraryPicture) -> Iterator[str]:
 
 def _tables(picture: LibraryPicture) -> Iterator[Table]:
     if picture.faces:
-        faces = Table(*VERDICT_HEADERS, "Face")
+        faces = Table(*VERDICT_HEADERS, "!Face")
         for face in picture.faces:
             faces.add_row(*verdict_cells(face.verdict), clean(face.face_id))
         yield faces
