@@ -21,7 +21,7 @@ from services.library.database.migration import migrate
 from services.library.server import Library
 from services.library.settings import LibrarySettings
 from services.runtime import status
-from tests.support.processes import PATIENCE
+from tests.support.processes import PATIENCE, guarded
 from tests.support.servers import code_and_reason, picture, served
 
 _TEMPLATE = "library_template"
@@ -34,9 +34,11 @@ def postgres_server() -> Iterator[Path]:
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or uuid.uuid4().hex
     folder = Path(tempfile.gettempdir(), f"marquee-pg-{run[:12]}")
     server = postgres.start(folder, delete=True)
+    leader = int((folder / "postmaster.pid").read_text().split()[0])
     try:
-        asyncio.run(_make_template(folder))
-        yield folder
+        with guarded(leader):
+            asyncio.run(_make_template(folder))
+            yield folder
     finally:
         server.cleanup()
 

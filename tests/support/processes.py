@@ -36,13 +36,24 @@ _PATIENT = {f"MARQUEE_REKOGNITION_{wait}_TIMEOUT_SECONDS": "60" for wait in ("CO
 def spawn(command: Sequence[str | Path], *, cwd: Path = ROOT, **options: Any) -> Iterator[subprocess.Popen[Any]]:
     """Start a process; yield it, and kill it and its children afterwards, even if this process is killed."""
     options = {"stdin": subprocess.DEVNULL} | options
-    with subprocess.Popen(command, cwd=cwd, start_new_session=True, **options) as process:
-        _notify_guard(f"+{process.pid}")
+    with (
+        subprocess.Popen(command, cwd=cwd, start_new_session=True, **options) as process,
+        guarded(process.pid),
+    ):
         try:
             yield process
         finally:
             _kill_group(process.pid)
-            _notify_guard(f"-{process.pid}")
+
+
+@contextmanager
+def guarded(leader: int) -> Iterator[None]:
+    """Have the process and its group killed if this process is killed meanwhile."""
+    _notify_guard(f"+{leader}")
+    try:
+        yield
+    finally:
+        _notify_guard(f"-{leader}")
 
 
 def run(command: Sequence[str | Path], **options: Any) -> subprocess.CompletedProcess[str]:
