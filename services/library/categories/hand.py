@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import uuid6
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from marquee.library.v1 import library_pb2 as pb
 from services.library.database.change import Change
-from services.library.database.tables import category, picture, picture_category
+from services.library.database.tables import category, picture_category
 from services.library.search import terms
 from services.library.search.folding import fold
 from services.runtime.errors import CategoryNotFound, InvalidRequest
@@ -39,8 +39,6 @@ async def put(change: Change, picture_id: UUID, add: Sequence[str], remove: Sequ
     await change.connection.execute(new.on_conflict_do_update(index_elements=keys, set_=changed), rows)
     await _check_count(change, picture_id)
     await terms.index(change.connection, change.collection_id, [picture_id])
-    touched = update(picture).where(picture.c.picture_id == picture_id).values(update_time=func.now())
-    await change.connection.execute(touched)
     data = {"added": list(added.values()), "removed": list(removed.values())}
     await change.record("picture.categorized", picture_id, data)
 

@@ -144,7 +144,7 @@ async def _follow_change(connection: AsyncConnection) -> bool:
         return False
     picture_ids = await _lock(connection, await _concerned(connection, row))
     await apply(connection, row.collection_id, picture_ids)
-    await _index(connection, row.collection_id, picture_ids)
+    await terms.index(connection, row.collection_id, picture_ids)
     is_last = len(picture_ids) < _BATCH
     unchanged = update(category).where(columns.category_id == row.category_id, columns.revision == row.revision)
     await connection.execute(unchanged.values(applied=is_last, applied_id=None if is_last else picture_ids[-1]))
@@ -178,7 +178,7 @@ async def _follow_deletion(connection: AsyncConnection) -> bool:
     named = [terms.term(TermKind.CATEGORY, row.collection_id, row.category_id)]
     for query in _having(row.collection_id, named):
         if picture_ids := await _lock(connection, query.limit(_BATCH)):
-            await _index(connection, row.collection_id, picture_ids)
+            await terms.index(connection, row.collection_id, picture_ids)
             return True
     await connection.execute(delete(deleted_category).where(columns.category_id == row.category_id))
     return True
@@ -198,10 +198,3 @@ async def _lock(connection: AsyncConnection, query: Any) -> Sequence[UUID]:
     found = (await connection.execute(query)).scalars().all()
     rows = select(picture.c.picture_id).where(picture.c.picture_id.in_(found)).order_by(picture.c.picture_id)
     return (await connection.execute(rows.with_for_update(key_share=True))).scalars().all() if found else []
-
-
-async def _index(connection: AsyncConnection, collection_id: int, picture_ids: Sequence[UUID]) -> None:
-    if picture_ids:
-        await terms.index(connection, collection_id, picture_ids)
-        changed = update(picture).where(picture.c.picture_id.in_(picture_ids))
-        await connection.execute(changed.values(update_time=func.now()))

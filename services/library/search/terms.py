@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, Uuid, bindparam, func, select, text, update
+from sqlalchemy import ARRAY, REAL, Text, Uuid, bindparam, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marquee.v1 import recognizer_pb2 as pb
@@ -110,17 +110,22 @@ def names_of(content: bytes, *, moderation: bool) -> list[str]:
     return [label.name, *label.parents]
 
 
+_FOUND_BY: dict[str, Any] = {
+    "terms": func.array_to_tsvector(bindparam("term_list", type_=ARRAY(Text))),
+    "words": func.array_to_tsvector(bindparam("word_list", type_=ARRAY(Text))),
+    "folded_name": bindparam("name"),
+    "score": bindparam("best", type_=REAL),
+    "cost_micro_usd": bindparam("cost"),
+}
 _UPDATE = (
     update(picture)
-    .where(picture.c.picture_id == bindparam("id"))
-    .values(
-        terms=func.array_to_tsvector(bindparam("term_list", type_=ARRAY(Text))),
-        words=func.array_to_tsvector(bindparam("word_list", type_=ARRAY(Text))),
-        folded_name=bindparam("name"),
-        score=bindparam("best"),
-        cost_micro_usd=bindparam("cost"),
+    .where(
+        picture.c.picture_id == bindparam("id"),
+        or_(*(picture.c[name].is_distinct_from(value) for name, value in _FOUND_BY.items())),
     )
+    .values(**_FOUND_BY, update_time=func.now())
 )
+"""A row that stays as it is costs nothing; a new version of it has entries in each index."""
 
 
 def _found_by(row: Any, collection_id: int) -> dict[str, Any]:
