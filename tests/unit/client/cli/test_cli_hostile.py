@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import math
 import os
 import shutil
@@ -10,19 +9,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from google.rpc import code_pb2
 
 from marquee.v1 import recognizer_pb2 as pb
 from tests.support.client import Peer, marquee, refusal, serving, two_people
+from tests.support.evil import EVIL, controls, spoil, strict
 from tests.support.pictures import encode_noise
 from tests.support.processes import ROOT, run
 
 pytestmark = pytest.mark.usefixtures("peer")
 
-EVIL = "=Eve[bold]\x1b[31m\r\n\x9b2J\u202e\u2066\x00\x7f"
 FILES = ("a.jpg", "=1+1.jpg", "Zoë\u202e.jpg", os.fsdecode(b"caf\xe9\x1b[2J.jpg"))
 
 
@@ -33,7 +31,7 @@ def peer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Peer]:
     for name in FILES:
         Path(name).write_bytes(encode_noise("JPEG"))
     answer = two_people()
-    _spoil(answer)
+    spoil(answer)
     answer.verdicts[0].score = answer.results[0].labels[0].score = math.nan
     answer.verdicts[0].box.left, answer.verdicts[0].box.width, answer.verdicts[1].box.left = math.nan, math.inf, -0.25
     answer.results[0].outcome = answer.verdicts[1].state = 99  # type: ignore[assignment]
@@ -44,38 +42,12 @@ def peer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Peer]:
         yield peer
 
 
-def _spoil(message: Any) -> None:
-    """Put EVIL into every text of the message."""
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for part in value if field.is_repeated else (value,):
-                _spoil(part)
-        elif field.type == field.TYPE_STRING and field.is_repeated:
-            value[:] = [EVIL]
-        elif field.type == field.TYPE_STRING:
-            setattr(message, field.name, EVIL)
-
-
-def _controls(text: str, allowed: str = "\n") -> set[str]:
-    return {character for character in text if not character.isprintable() and character not in allowed}
-
-
-def _strict(text: str) -> Any:
-    """Parse JSON as other parsers do: without NaN, and in valid Unicode."""
-
-    def refuse(constant: str) -> None:
-        raise AssertionError(constant)
-
-    text.encode("utf-8")
-    return json.loads(text, parse_constant=refuse)
-
-
 @pytest.mark.parametrize("arguments", [("recognize", *FILES), ("recognizers",)])
 def test_tables_pass_nothing_to_the_terminal(arguments: tuple[str, ...]) -> None:
     """Names, labels, warnings, formats and file names show no control, bidi or markup character."""
     result = marquee(*arguments)
     assert result.exit_code == 0, result.output
-    assert _controls(result.stdout + result.stderr) == set()
+    assert controls(result.stdout + result.stderr) == set()
     assert "Eve[bold]" in result.stdout
 
 
@@ -84,9 +56,9 @@ def test_json_is_valid_whatever_the_answer(arguments: tuple[str, ...]) -> None:
     """NaN and infinity are null, control characters are escaped, and undecodable file names are valid text."""
     stdout = marquee(*arguments, "-o", "json").stdout
     lines = stdout.splitlines() if len(arguments) > 2 else [stdout]
-    values = [_strict(line) for line in lines]
+    values = [strict(line) for line in lines]
     assert len(values) == max(1, len(arguments) - 1)
-    assert _controls(stdout) == set()
+    assert controls(stdout) == set()
     if arguments[0] == "recognize":
         verdict = values[0]["verdicts"][0]
         assert (verdict["display_name"], verdict["score"], verdict["box"]["left"]) == (EVIL, None, None)
@@ -106,7 +78,7 @@ def test_csv_quotes_controls_and_disarms_formulas() -> None:
     stdout = marquee("recognize", *FILES, "-o", "csv").stdout
     rows = list(csv.DictReader(io.StringIO(stdout, newline="")))
     assert len(rows) == 2 * len(FILES)
-    assert _controls(stdout, allowed="\r\n") == set()
+    assert controls(stdout, allowed="\r\n") == set()
     assert rows[0]["name"].startswith("'=Eve[bold]")
     assert (rows[0]["score"], rows[0]["left"], rows[0]["top"]) == ("", "", "0.2")
     assert rows[1]["left"] == "-0.25"
@@ -129,7 +101,7 @@ def test_a_terminal_without_unicode_gets_all_output(output: str) -> None:
     result = run([sys.executable, "-m", "marquee", "recognize", *FILES, "-o", output], cwd=Path.cwd(), env=environment)
     assert (result.returncode, result.stderr) == (0, "")
     if output == "json":
-        assert len([_strict(line) for line in result.stdout.splitlines()]) == len(FILES)
+        assert len([strict(line) for line in result.stdout.splitlines()]) == len(FILES)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +127,7 @@ def test_usage_errors_pass_nothing_to_the_terminal(arguments: tuple[str, ...]) -
     """What the caller wrote is shown without its control characters."""
     result = marquee(*arguments)
     assert result.exit_code == 2
-    assert _controls(result.output) == set()
+    assert controls(result.output) == set()
 
 
 @pytest.mark.parametrize(
@@ -174,7 +146,7 @@ def test_errors_are_json_too(arguments: str, code: str) -> None:
     """With -o json an error is an object on standard output, as well as a line on standard error."""
     result = marquee(*arguments.split(), "-o", "json")
     assert result.exit_code != 0
-    assert _strict(result.stdout)["error"]["code"] == code
+    assert strict(result.stdout)["error"]["code"] == code
     assert result.stderr
 
 
@@ -182,7 +154,7 @@ def test_a_drawing_that_fails_keeps_the_recognition() -> None:
     """What was recognized, and perhaps paid for, is printed; the error says what could not be drawn."""
     Path("text.jpg").write_text("no picture")
     result = marquee("recognize", "text.jpg", "--draw", "out.png", "-o", "json")
-    value = _strict(result.stdout)
+    value = strict(result.stdout)
     assert len(value["verdicts"]) == 2
     assert "cannot be drawn" in value["error"]["message"]
     assert result.exit_code == 1
@@ -200,4 +172,4 @@ def test_a_servers_error_passes_nothing_to_the_terminal(peer: Peer) -> None:
     peer.refusals[b""] = refusal(code_pb2.INVALID_ARGUMENT, "INVALID_IMAGE", EVIL)
     result = marquee("recognize", "a.jpg")
     assert result.exit_code == 1
-    assert _controls(result.stderr) == set()
+    assert controls(result.stderr) == set()

@@ -23,7 +23,7 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "home"))
-    for name in ("TOKEN", "TOKEN_FILE", "CA", "CERT", "KEY", "ADDRESS"):
+    for name in ("TOKEN", "TOKEN_FILE", "CA", "CERT", "KEY", "ADDRESS", "LIBRARY_ADDRESS"):
         monkeypatch.setenv(f"MARQUEE_{name}", "")
         monkeypatch.delenv(f"MARQUEE_{name}")
     return tmp_path / "home" / "marquee" / "local"
@@ -146,6 +146,23 @@ async def test_a_system_with_tls_is_called_with_its_certificates(
         with _system(f"https://{address}", **facts).published():
             result = await asyncio.to_thread(marquee, "recognizers")
     assert result.exit_code == 0, result.stderr
+
+
+def test_the_library_is_that_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library is called where the system has it, unless MARQUEE_LIBRARY_ADDRESS names one; the gateway's is not."""
+    monkeypatch.setenv("MARQUEE_ADDRESS", "127.0.0.1:2")
+    with _system("127.0.0.1:2", library="127.0.0.1:1").published():
+        found = marquee("library", "jobs")
+        monkeypatch.setenv("MARQUEE_LIBRARY_ADDRESS", "127.0.0.1:3")
+        named = marquee("library", "jobs")
+    assert (found.exit_code, named.exit_code) == (3, 3)
+    assert "127.0.0.1:1 is the local system that was started in /elsewhere." in found.stderr
+    assert (
+        "Cannot connect to 127.0.0.1:1: start a server with `make demo`, or set MARQUEE_LIBRARY_ADDRESS."
+        in found.stderr
+    )
+    assert "Cannot connect to 127.0.0.1:3" in named.stderr
+    assert "local system" not in named.stderr
 
 
 def test_an_unreachable_server_is_explained() -> None:

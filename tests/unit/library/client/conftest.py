@@ -1,19 +1,36 @@
 """A library over a gateway with one recognizer, which the client's and the command's tests call."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeAlias
 
+import grpc
 import pytest
 from structlog.testing import capture_logs
 
+from marquee.library.v1.library_pb2_grpc import LibraryServiceServicer, add_LibraryServiceServicer_to_server
 from marquee.v1 import recognizer_pb2 as pb
 from tests.support.client import Result, marquee
 from tests.support.library import library_server
 from tests.support.servers import LEFT, RIGHT, Scripted, face, gateway, leaf, result
 
 Command: TypeAlias = Callable[..., Awaitable[Result]]
+
+
+@contextmanager
+def serving(library: LibraryServiceServicer) -> Iterator[str]:
+    """Serve a library whose answers a test chooses; yield the address."""
+    server = grpc.server(ThreadPoolExecutor(2))
+    add_LibraryServiceServicer_to_server(library, server)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    try:
+        yield address
+    finally:
+        server.stop(0).wait()
 
 
 @pytest.fixture

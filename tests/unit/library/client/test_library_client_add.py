@@ -4,9 +4,14 @@
 import json
 from pathlib import Path
 
-from tests.support.client import lines_of
+import grpc
+import pytest
+
+from marquee.library.v1 import library_pb2 as pb
+from marquee.library.v1.library_pb2_grpc import LibraryServiceServicer
+from tests.support.client import lines_of, marquee
 from tests.support.servers import Scripted, picture
-from tests.unit.library.client.conftest import Command
+from tests.unit.library.client.conftest import Command, serving
 
 
 def _write(*names: str) -> None:
@@ -62,3 +67,40 @@ async def test_a_picture_in_the_trash_stays_there(command: Command) -> None:
     picture_id = lines_of(await command("add", "a.jpg"))[0].split()[1]
     await command("delete", picture_id)
     assert lines_of(await command("add", "a.jpg")) == [f"known {picture_id} a.jpg in the trash"]
+
+
+class _Away(LibraryServiceServicer):
+    """Has a picture added, then is away for as many calls as gRPC makes by itself, then is there again."""
+
+    def __init__(self) -> None:
+        self.requests: list[pb.AddImageRequest] = []
+
+    def AddImage(self, request: pb.AddImageRequest, context: grpc.ServicerContext) -> pb.AddImageResponse:  # noqa: N802
+        self.requests.append(request)
+        if 1 < len(self.requests) < 5:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "The database is away.")
+        return pb.AddImageResponse(picture=pb.Picture(picture_id="x"), created=True)
+
+
+def test_a_library_that_goes_away_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture is sent again, with its request_id, once the library is back; each picture has one of its own."""
+    monkeypatch.chdir(tmp_path)
+    _write("a.jpg", "b.jpg")
+    with serving(library := _Away()) as address:
+        result = marquee("library", "add", "a.jpg", "b.jpg", "-j", "1", "--address", address)
+    assert result.exit_code == 0, result.stderr
+    assert lines_of(result)[-1] == "2 pictures: 2 added, 0 there already"
+    first, *others = [request.request_id for request in library.requests]
+    assert len(others) == 4
+    assert first not in others
+    assert len(set(others)) == 1
+
+
+def test_a_library_that_never_was_there_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for an address that is wrong: the first picture's error is everybody's."""
+    monkeypatch.chdir(tmp_path)
+    _write("a.jpg", "b.jpg")
+    result = marquee("library", "add", "a.jpg", "b.jpg", "--address", "127.0.0.1:1")
+    assert result.exit_code == 3
+    assert "or set MARQUEE_LIBRARY_ADDRESS" in result.stderr
+    assert lines_of(result) == ["2 pictures: 0 added, 0 there already, 1 refused (unavailable 1), 1 not tried"]
