@@ -27,7 +27,7 @@ STEP = 20_000
 """Pictures that are walked through at a time."""
 WALK = 40_000
 """Pictures that are walked through for a page."""
-MOST_SORTED = 30_000
+MOST_SORTED = 120_000
 """Pictures that an index may lead to."""
 
 
