@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marquee.library.v1 import library_pb2 as pb
 from services.library.database.tables import PlaceKind, answer, event, export, job, metadata, picture, place, request
+from services.library.exchange.export import RECORD_LOCK
 from services.library.pictures.view import timestamp
 
 LEASE = "lease"
@@ -47,6 +48,7 @@ async def exports(connection: AsyncConnection, collection_id: int, row: Any) -> 
     Only what never changes about a picture excludes it: what an export's query asks for may have been so then. A hash
     in a query is taken out of it.
     """
+    await connection.execute(select(func.pg_advisory_xact_lock_shared(RECORD_LOCK, collection_id)))
     columns = export.c
     since = or_(columns.end_time.is_(None), columns.end_time >= row.create_time)
     found = select(export).where(columns.collection_id == collection_id, since)

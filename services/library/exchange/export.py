@@ -24,6 +24,9 @@ from services.runtime.limits import MIB
 
 MOST_BYTES = MIB
 """Of a piece."""
+RECORD_LOCK = 0x65787074
+"""Advisory lock of a collection: an export is recorded alone, and not while an erasure looks at exports until its end.
+So each sees the other: the receipt names the export, or the export does not have the picture."""
 _BATCH = 100
 """Pictures that are read at a time: beside a piece, all of an export that is in memory."""
 _SHARE = 4
@@ -95,14 +98,12 @@ class Export:
 
     @asynccontextmanager
     async def _recorded(self, collection_id: int, request: pb.ExportPicturesRequest) -> AsyncIterator["_File"]:
-        """Yield the file of an export that is recorded before it reads anything.
-
-        So an erased picture can only be in exports that are recorded by the time its erasure is committed.
-        """
+        """Yield the file of an export that is recorded before it reads anything."""
         file = _File(UUID(int=uuid7().int))
         if collection_id:
             values = {"export_id": file.export_id, "collection_id": collection_id, "caller": current().name}
             async with self._database.begin() as connection:
+                await connection.execute(select(func.pg_advisory_xact_lock(RECORD_LOCK, collection_id)))
                 await connection.execute(insert(export).values(query=request.query.SerializeToString(), **values))
         try:
             yield file

@@ -1,5 +1,6 @@
 """ExportPictures: files of pictures, as they were at one moment, that leave nothing open."""
 
+import asyncio
 import csv
 import io
 import json
@@ -179,6 +180,25 @@ async def test_a_cancelled_export_leaves_nothing_open(client: LibraryServiceStub
     assert await connection.fetchval(idle) == 0
     await connection.close()
     assert len(lines(await exported(client))) == 30
+
+
+async def test_an_export_waits_for_an_erasure_to_end(client: LibraryServiceStub, database_url: str) -> None:
+    """One that begins while an erasure lists exports reads only once that has ended, without the erased picture."""
+    await add(client, "Raj", "Nina")
+    connection = await asyncpg.connect(database_url)
+    erasure = connection.transaction()
+    await erasure.start()
+    await connection.execute(
+        f"SELECT pg_advisory_xact_lock_shared({export.RECORD_LOCK}, collection_id) FROM collection"
+    )
+    exporting = asyncio.create_task(exported(client))
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    while not await connection.fetchval(waiting):
+        pass
+    await connection.execute("DELETE FROM picture WHERE file_name LIKE '%Raj'")
+    await erasure.commit()
+    await connection.close()
+    assert [one["file_name"] for one in lines(await exporting)] == ["1 Nina"]
 
 
 async def test_an_export_that_nobody_reads_ends(
