@@ -188,11 +188,13 @@ async def test_an_export_waits_for_an_erasure_to_end(client: LibraryServiceStub,
     connection = await asyncpg.connect(database_url)
     erasure = connection.transaction()
     await erasure.start()
-    await connection.execute(
-        f"SELECT pg_advisory_xact_lock_shared({export.RECORD_LOCK}, collection_id) FROM collection"
-    )
+    lock = "SELECT pg_advisory_xact_lock_shared($1, collection_id) FROM collection"
+    await connection.fetch(lock, export.RECORD_LOCK)
     exporting = asyncio.create_task(exported(client))
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    waiting = """
+    SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+    WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted
+    """
     while not await connection.fetchval(waiting):
         pass
     await connection.execute("DELETE FROM picture WHERE file_name LIKE '%Raj'")
