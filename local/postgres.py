@@ -107,6 +107,7 @@ def _make(data: Path) -> None:
     shutil.rmtree(new, ignore_errors=True)
     if template := os.environ.get(_TEMPLATE):
         shutil.copytree(template, new)
+        new.chmod(0o700)  # as PostgreSQL wants it; an image's folders are open
         _give_away(new)
     else:
         _initdb(new)
