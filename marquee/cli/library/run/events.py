@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from marquee.cli.exits import Exit, call_errors
 from marquee.cli.options import ListOutput
@@ -22,14 +23,14 @@ def run(  # noqa: PLR0913 - each is an option
     cursor: str, limit: int, *, server: Server, timeout: float, output: ListOutput, collection: str, follow: bool
 ) -> Exit:
     """Print events, oldest first, then where to go on. Raises typer.Exit if a call fails."""
-    left = limit
-    with call_errors(output), server.connect_library() as client:
+    shown = 0
+    with call_errors(output), server.connect_library() as client, suppress(KeyboardInterrupt):
         for page in _pages(client, cursor, limit, timeout, collection, follow=follow):
-            for event in page.events[: left or None]:
+            for event in page.events:
                 _print(event, output)
             sys.stdout.flush()
-            cursor, left = page.next_cursor, left - len(page.events)
-            if limit and left <= 0:
+            cursor, shown = page.next_cursor, shown + len(page.events)
+            if limit and shown >= limit:
                 break
     print_note(f"Go on with --cursor {cursor}")
     return Exit.OK

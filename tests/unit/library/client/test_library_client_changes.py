@@ -2,12 +2,20 @@
 """Subcommands that change pictures, categories and jobs, and show what happened."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+from marquee.library.v1 import library_pb2 as pb
+from marquee.library.v1.library_pb2_grpc import LibraryServiceServicer
 from services.runtime.errors import InvalidImage
 from tests.support.client import lines_of
+from tests.support.processes import PATIENCE, ROOT, spawn
 from tests.support.servers import Scripted, picture
-from tests.unit.library.client.conftest import Command
+from tests.unit.library.client.conftest import Command, serving
 
 _NOBODY = "0195f3a0-0000-7000-8000-000000000000"
 
@@ -104,3 +112,27 @@ async def test_events_go_on_where_they_were(command: Command) -> None:
     later = await command("events", "--cursor", cursor, "-o", "json")
     assert [json.loads(line)["type"] for line in later.stdout.splitlines()] == ["picture.deleted"]
     assert lines_of(await command("events", "-n", "1")) == lines_of(first)[:1]
+
+
+class _Eventful(LibraryServiceServicer):
+    """Has one event a page: the first, the second."""
+
+    def ListEvents(self, request: pb.ListEventsRequest, _context: object) -> pb.ListEventsResponse:  # noqa: N802
+        number = min(int(request.cursor or 0) + 1, 3)
+        events = [pb.Event(event_id=number, type="picture.added")] if number < 3 else []
+        return pb.ListEventsResponse(events=events, next_cursor=str(number))
+
+
+def test_who_follows_events_ends_it_with_ctrl_c() -> None:
+    """Events are printed as they come; Ctrl-C ends the command well, and says where to go on."""
+    with serving(_Eventful()) as address:
+        command = [sys.executable, "-m", "marquee", "library", "events", "--follow", "--address", address]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        with spawn(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            for _ in range(2):
+                assert b"picture.added" in process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            _, stderr = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert re.fullmatch(rb"Go on with --cursor [123]\n", stderr)
