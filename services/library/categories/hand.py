@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from marquee.library.v1 import library_pb2 as pb
+from services.library.categories import rules
 from services.library.database.change import Change
 from services.library.database.tables import category, picture_category
 from services.library.search import terms
@@ -26,13 +27,14 @@ async def put(change: Change, picture_id: UUID, add: Sequence[str], remove: Sequ
     added, removed = _by_fold(add, "add"), _by_fold(remove, "remove")
     if both := added.keys() & removed.keys():
         raise InvalidRequest(f"{added[min(both)]!r} is to be added and to be removed.", field="remove")
+    if not added and not removed:
+        return
+    await rules.hold(change.connection, change.collection_id)
     found = await _made(change, added) | await _found(change, removed)
     rows = [
         {"picture_id": picture_id, "category_id": found[name], "present": name in added}
         for name in sorted(found, key=found.__getitem__)  # the same order everywhere, so that nobody waits in a circle
     ]
-    if not rows:
-        return
     new = insert(picture_category).values(source=pb.CATEGORY_SOURCE_HAND)
     keys = [picture_category.c.picture_id, picture_category.c.category_id]
     changed = {"source": new.excluded.source, "present": new.excluded.present}

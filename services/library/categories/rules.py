@@ -49,12 +49,17 @@ async def lock(connection: AsyncConnection, collection_id: int) -> None:
     await connection.execute(select(func.pg_advisory_xact_lock(_LOCK, collection_id)))
 
 
+async def hold(connection: AsyncConnection, collection_id: int) -> None:
+    """Keep the collection's categories and rules as they are until the transaction ends, which has its pictures."""
+    await connection.execute(select(func.pg_advisory_xact_lock_shared(_LOCK, collection_id)))
+
+
 async def apply(connection: AsyncConnection, collection_id: int, picture_ids: Sequence[UUID]) -> None:
     """Put pictures into the categories whose rules fit their faces and labels, and out of those that fit no longer.
 
     What was decided by hand stays. The caller has locked the pictures' rows, and indexes them afterwards.
     """
-    await connection.execute(select(func.pg_advisory_xact_lock_shared(_LOCK, collection_id)))
+    await hold(connection, collection_id)
     columns = category_rule.c
     wanted = select(*(columns[name] for name in _Rule._fields)).join(category)
     found = await connection.execute(wanted.where(category.c.collection_id == collection_id))

@@ -1,7 +1,9 @@
 """Categories: made, listed, filled by hand and deleted."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import UUID
 
 import grpc
 import pytest
@@ -9,12 +11,17 @@ import pytest
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2 as v1
+from services.library.categories import hand
 from services.library.categories.rules import apply_some
+from services.library.database.change import Changes
 from services.library.database.database import Database
 from services.runtime import status
 from tests.support import library
 from tests.support.library_rows import Row, write
+from tests.support.processes import PATIENCE
 from tests.support.servers import code_and_reason, nobody, picture
+
+_WAITING = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture
@@ -179,6 +186,23 @@ async def test_a_deleted_category_leaves_its_pictures(
     assert await found(client, "urlaub") == 0
     second = (await client.SetCategory(setting("Urlaub"))).category.category_id
     assert second != first
+
+
+async def test_a_category_that_is_being_made_by_hand_is_changed(
+    client: LibraryServiceStub, picture_id: str, database_url: str
+) -> None:
+    """Who sets a category waits for who makes one of this name, and changes that."""
+    database = Database(database_url, 1)
+    async with Changes(database).begin("pictures") as change:
+        await hand.put(change, UUID(picture_id), ["Urlaub"])
+        call = asyncio.ensure_future(client.SetCategory(setting("urlaub")))
+        async with asyncio.timeout(PATIENCE):
+            while not await library.rows(database_url, _WAITING):  # noqa: ASYNC110 - the server waits
+                await asyncio.sleep(0.02)
+    made = (await call).category
+    await database.close()
+    assert (made.name, made.picture_count) == ("urlaub", 1)
+    assert await listed(client) == [("urlaub", 1)]
 
 
 async def test_an_added_picture_is_put_into_categories(client: LibraryServiceStub) -> None:
