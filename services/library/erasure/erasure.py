@@ -19,10 +19,11 @@ from services.library.database.tables import PlaceKind, event, picture, place, r
 from services.library.database.tables import request as requests
 from services.library.erasure import receipts, retention
 from services.library.erasure.tombstones import Tombstones, Trace, of_place
-from services.library.pictures.view import find
+from services.library.pictures.view import find, not_found
 from services.library.settings import LibrarySettings
 from services.library.store.store import Store, original, thumbnail
 from services.runtime.doors import audit
+from services.runtime.errors import PictureNotFound
 
 
 class Erasure:
@@ -39,10 +40,10 @@ class Erasure:
         """Erase a picture. One that was erased before has its receipt returned."""
 
         async def change(change: Change) -> pb.ErasePictureResponse:
-            before = await _before(change, request.picture_id)
-            if before is not None:
-                return pb.ErasePictureResponse(receipt=before)
-            picture_id = await find(change.connection, change.collection_id, request.picture_id, lock=True)
+            try:
+                picture_id = await find(change.connection, change.collection_id, request.picture_id, lock=True)
+            except PictureNotFound:
+                return pb.ErasePictureResponse(receipt=await _before(change, request.picture_id))
             return pb.ErasePictureResponse(receipt=await remove(change, self._tombstones, picture_id, "request"))
 
         response = await self._changes.once(request, pb.ErasePictureResponse, change)
@@ -130,14 +131,14 @@ async def _traces(change: Change, ids: Sequence[UUID], sha256: bytes | None) -> 
     return [Trace.of_content(bytes(sha256)), *found] if sha256 else found
 
 
-async def _before(change: Change, picture_id: str) -> pb.ErasureReceipt | None:
-    """Return the receipt of a picture that was erased before."""
+async def _before(change: Change, picture_id: str) -> pb.ErasureReceipt:
+    """Return the receipt of a picture that was erased before, or until now. Raises PictureNotFound."""
     columns = receipt.c
     with suppress(ValueError):
         about = (columns.collection_id == change.collection_id, columns.picture_id == UUID(picture_id))
-        content = (await change.connection.execute(select(columns.content).where(*about))).scalar_one_or_none()
-        return None if content is None else pb.ErasureReceipt.FromString(content)
-    return None
+        if content := (await change.connection.execute(select(columns.content).where(*about))).scalar_one_or_none():
+            return pb.ErasureReceipt.FromString(content)
+    raise not_found(picture_id)
 
 
 def _audit(content: pb.ErasureReceipt, collection: str, reason: str) -> None:

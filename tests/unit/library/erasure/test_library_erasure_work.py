@@ -125,6 +125,21 @@ async def test_a_picture_that_is_added_while_it_is_erased_is_there_or_not(
     )
 
 
+async def test_whoever_erases_at_the_same_time_gets_the_receipt(
+    client: LibraryServiceStub, database: asyncpg.Connection
+) -> None:
+    """Of two that erase a picture one waits for the other, and learns what was erased."""
+    request = pb.ErasePictureRequest(picture_id=(await added(client)).picture_id)
+    async with database.transaction():
+        await database.execute("SELECT FROM picture FOR UPDATE")
+        calls = [asyncio.ensure_future(client.ErasePicture(request)) for _ in range(2)]
+        waiting = "datname = current_database() AND wait_event_type = 'Lock'"
+        await shows(database, f"count(*) = 2 FROM pg_stat_activity WHERE {waiting}")
+    receipts = [one.receipt for one in await asyncio.gather(*calls)]
+    assert len({one.receipt_id for one in receipts}) == 1
+    assert all(one.objects for one in receipts)
+
+
 async def test_keys_of_tombstones_are_rotated(database_url: str, tmp_path: Path) -> None:
     """What was erased under an old key, or the database's own, is refused as long as the file has the key."""
     file, store = tmp_path / "keys", tmp_path / "store"
