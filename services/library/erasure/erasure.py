@@ -4,7 +4,6 @@ One transaction takes all rows, leaves tombstones and writes a receipt with the 
 after it. Whoever is ended between the two leaves a receipt that is not complete, and the maintenance completes it.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -95,7 +94,7 @@ async def remove(
     connection = change.connection
     row = (await connection.execute(select(picture).where(picture.c.picture_id == picture_id))).one()
     either = or_(picture.c.picture_id == picture_id, picture.c.redirect_id == picture_id)
-    ids = (await connection.execute(select(picture.c.picture_id).where(either))).scalars().all()
+    ids = receipts.ids_of((await connection.execute(select(picture.c.picture_id).where(either))).scalars().all())
     names = _files(row)
     content = pb.ErasureReceipt(
         receipt_id=str(uuid7()),
@@ -115,17 +114,17 @@ async def remove(
     return content
 
 
-async def _forget(change: Change, ids: Sequence[UUID]) -> None:
+async def _forget(change: Change, ids: receipts.Ids) -> None:
     """Take all rows of the pictures out of the database."""
-    about = event.c.picture_id.in_(ids)
+    about = event.c.picture_id == ids
     await change.connection.execute(update(event).where(about).values(picture_id=None, data={}))
-    await change.connection.execute(delete(requests).where(requests.c.picture_id.in_(ids)))
-    await change.connection.execute(delete(picture).where(picture.c.picture_id.in_(ids)))
+    await change.connection.execute(delete(requests).where(requests.c.picture_id == ids))
+    await change.connection.execute(delete(picture).where(picture.c.picture_id == ids))
 
 
-async def _traces(change: Change, ids: Sequence[UUID], sha256: bytes | None) -> list[Trace]:
+async def _traces(change: Change, ids: receipts.Ids, sha256: bytes | None) -> list[Trace]:
     """Return what the pictures are known by."""
-    about = (place.c.picture_id.in_(ids), place.c.kind == PlaceKind.S3)
+    about = (place.c.picture_id == ids, place.c.kind == PlaceKind.S3)
     rows = await change.connection.execute(select(place).where(*about))
     found = [trace for row in rows for trace in of_place(row, is_read=sha256 is not None)]
     return [Trace.of_content(bytes(sha256)), *found] if sha256 else found

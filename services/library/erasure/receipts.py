@@ -1,10 +1,10 @@
 """Receipts: what an erasure reached, and what it cannot reach."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import ARRAY, CollectionAggregate, Uuid, any_, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marquee.library.v1 import library_pb2 as pb
@@ -29,17 +29,25 @@ _RECOGNIZERS = (
 )
 _PROGRAMS = "Programs that copied events, pictures or what a search found."
 
+Ids: TypeAlias = CollectionAggregate[Any]
+"""What the picture_id of each of some pictures equals."""
 
-async def count(connection: AsyncConnection, ids: Sequence[UUID]) -> dict[str, int]:
+
+def ids_of(picture_ids: Sequence[UUID]) -> Ids:
+    """Return the identifiers as one parameter, since a picture may have more redirects than a statement parameters."""
+    return any_(literal(picture_ids, ARRAY(Uuid)))
+
+
+async def count(connection: AsyncConnection, ids: Ids) -> dict[str, int]:
     """Return how many rows the database has of these pictures, by table."""
     tables = [table for table in metadata.sorted_tables if table is not picture and _is_of_pictures(table)]
     counts = [
-        select(func.count()).where(table.c.picture_id.in_(ids)).scalar_subquery().label(table.name)
-        for table in (*tables, event, request)
+        select(func.count()).where(table.c.picture_id == ids).scalar_subquery().label(table.name)
+        for table in (picture, *tables, event, request)
     ]
     counts.append(select(func.count()).where(*_running(ids)).scalar_subquery().label(LEASE))
     row = (await connection.execute(select(*counts))).mappings().one()
-    return {"picture": len(ids)} | {name: number for name, number in row.items() if number}
+    return {name: number for name, number in row.items() if number}
 
 
 async def exports(connection: AsyncConnection, collection_id: int, row: Any) -> list[pb.ExportRecord]:
@@ -67,12 +75,12 @@ async def exports(connection: AsyncConnection, collection_id: int, row: Any) -> 
     return records
 
 
-async def beyond_reach(connection: AsyncConnection, ids: Sequence[UUID]) -> list[str]:
+async def beyond_reach(connection: AsyncConnection, ids: Ids) -> list[str]:
     """Return what is known of these pictures elsewhere, and what to do about it."""
-    found = select(place.c.kind, place.c.bucket, place.c.key, place.c.version_id).where(place.c.picture_id.in_(ids))
+    found = select(place.c.kind, place.c.bucket, place.c.key, place.c.version_id).where(place.c.picture_id == ids)
     places = (await connection.execute(found.order_by(place.c.create_time).limit(_MOST))).all()
     running = select(job.c.job_id).where(*_running(ids))
-    called = select(answer.c.recognizer).where(answer.c.picture_id.in_(ids), answer.c.source == pb.ANSWER_SOURCE_CALL)
+    called = select(answer.c.recognizer).where(answer.c.picture_id == ids, answer.c.source == pb.ANSWER_SOURCE_CALL)
     names = sorted(set((await connection.execute(called)).scalars()))
     entries = [_BACKUPS, _GATEWAYS, _RECOGNIZERS, _PROGRAMS]
     if (await connection.execute(running)).first():
@@ -96,8 +104,8 @@ _OBJECT, _FILE = "Object: ", "File: "
 _OWN = (_OBJECT, _FILE)
 
 
-def _running(ids: Sequence[UUID]) -> tuple[Any, ...]:
-    return job.c.picture_id.in_(ids), job.c.state == pb.JOB_STATE_RUNNING
+def _running(ids: Ids) -> tuple[Any, ...]:
+    return job.c.picture_id == ids, job.c.state == pb.JOB_STATE_RUNNING
 
 
 def _place(row: Any) -> str:

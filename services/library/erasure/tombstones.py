@@ -101,10 +101,10 @@ class Tombstones:
             {"collection_id": collection_id, "digest": digest, "kind": trace.kind, "sequencer": trace.sequencer}
             for digest, trace in digests.items()
         ]
-        new = insert(tombstone).values(rows)
+        new = insert(tombstone)
         later = {"sequencer": func.greatest(tombstone.c.sequencer, new.excluded.sequencer)}
         key = (tombstone.c.collection_id, tombstone.c.digest)
-        await connection.execute(new.on_conflict_do_update(index_elements=key, set_=later))
+        await connection.execute(new.on_conflict_do_update(index_elements=key, set_=later), rows)
         return len(rows)
 
     async def _digests(self, connection: AsyncConnection, collection_id: int, trace: Trace) -> list[bytes]:

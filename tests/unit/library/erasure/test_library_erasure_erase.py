@@ -28,6 +28,15 @@ INSERT INTO category (category_id, collection_id, name, folded_name) VALUES ($1,
 INSERT INTO picture_category (picture_id, category_id, source) VALUES ($1, $1, 2)
 """
 
+_MANY = 5000
+"""Objects that are one picture: more than a statement has parameters for, with each of what is known of them."""
+_COPIES = """
+INSERT INTO picture (picture_id, collection_id, state, redirect_id, taken_time_source)
+  SELECT gen_random_uuid(), 1, $2, $1, 4 FROM generate_series(1, $3);
+INSERT INTO place (place_id, picture_id, collection_id, kind, bucket, key, version_id, location)
+  SELECT gen_random_uuid(), $1, 1, 1, 'b', n || '.jpg', 'v', sha256(n::text::bytea) FROM generate_series(1, $3) AS n
+"""
+
 
 async def fill(database: asyncpg.Connection, picture_id: str) -> None:
     """Give the picture a row in each table that may have one."""
@@ -121,6 +130,22 @@ async def test_redirects_go_with_what_they_lead_to(client: LibraryServiceStub, d
     for one in (shown, other):
         code = await refused(client.GetPicture(pb.GetPictureRequest(picture_id=one.picture_id)))
         assert code == ("NOT_FOUND", "PICTURE_NOT_FOUND")
+
+
+async def test_a_picture_that_is_found_everywhere_is_erased(
+    client: LibraryServiceStub, database: asyncpg.Connection
+) -> None:
+    """However many objects are one picture, it is erased with all of them, and none comes back."""
+    shown = await added(client)
+    own = {"$1": f"'{shown.picture_id}'::uuid", "$2": str(pb.PICTURE_STATE_PENDING), "$3": str(_MANY)}
+    script = _COPIES
+    for key, value in own.items():
+        script = script.replace(key, value)
+    await database.execute(script)
+    receipt = (await client.ErasePicture(pb.ErasePictureRequest(picture_id=shown.picture_id))).receipt
+    assert (receipt.erased["picture"], receipt.erased["place"]) == (_MANY + 1, _MANY)
+    assert await database.fetchval("SELECT count(*) FROM tombstone") == 1 + 2 * _MANY
+    assert await database.fetchval("SELECT count(*) FROM picture") == 0
 
 
 async def test_events_stay_without_the_picture(client: LibraryServiceStub, database: asyncpg.Connection) -> None:
