@@ -101,7 +101,7 @@ async def remove(
         picture_id=str(picture_id),
         erased=await receipts.count(connection, ids),
         objects=names if row.stored else [],
-        exports=receipts.capped(await receipts.exports(connection, change.collection_id, row)),
+        exports=receipts.capped(await receipts.exports(connection, row, ids)),
         beyond_reach=await receipts.beyond_reach(connection, ids),
     )
     content.erase_time.GetCurrentTime()

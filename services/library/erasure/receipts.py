@@ -1,9 +1,11 @@
 """Receipts: what an erasure reached, and what it cannot reach."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import ARRAY, CollectionAggregate, Uuid, any_, func, literal, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -50,21 +52,24 @@ async def count(connection: AsyncConnection, ids: Ids) -> dict[str, int]:
     return {name: number for name, number in row.items() if number}
 
 
-async def exports(connection: AsyncConnection, collection_id: int, row: Any) -> list[pb.ExportRecord]:
-    """Return the exports that had the picture, or may have had it, newest first.
+async def exports(connection: AsyncConnection, row: Any, ids: Ids) -> list[pb.ExportRecord]:
+    """Return the exports that had the picture, or may have had it, also by one of its redirects, newest first.
 
     Only what never changes about a picture excludes it: what an export's query asks for may have been so then. A hash
     in a query is taken out of it.
     """
-    await connection.execute(select(func.pg_advisory_xact_lock_shared(RECORD_LOCK, collection_id)))
+    await connection.execute(select(func.pg_advisory_xact_lock_shared(RECORD_LOCK, row.collection_id)))
+    added = picture.c.create_time
+    between = select(func.min(added), func.max(added)).where(picture.c.picture_id == ids)
+    first, last = (await connection.execute(between)).one()
     columns = export.c
-    since = or_(columns.end_time.is_(None), columns.end_time >= row.create_time)
-    found = select(export).where(columns.collection_id == collection_id, since)
+    since = or_(columns.end_time.is_(None), columns.end_time >= first)
+    found = select(export).where(columns.collection_id == row.collection_id, since)
     made = await connection.execute(found.order_by(columns.create_time.desc()).limit(_MOST_EXPORTS))
     records = []
     for one in made.all():
         query = pb.PictureQuery.FromString(one.query)
-        if not _may_have(query, row):
+        if not _may_have(query, row.sha256, first, last):
             continue
         if query.sha256:
             query.ClearField("sha256")
@@ -119,14 +124,19 @@ def _is_of_pictures(table: Any) -> bool:
     return "picture_id" in table.c and any(key.column.table is picture for key in table.c.picture_id.foreign_keys)
 
 
-def _may_have(query: pb.PictureQuery, row: Any) -> bool:
-    if query.sha256 and row.sha256 and query.sha256 != row.sha256.hex():
+def _may_have(query: pb.PictureQuery, sha256: bytes | None, first: datetime, last: datetime) -> bool:
+    if query.sha256 and sha256 and query.sha256.lower() != sha256.hex():
         return False
-    added, create_time = query.added, timestamp(row.create_time)
-    moment = create_time.ToNanoseconds() if create_time else 0
-    is_early = added.HasField("begin") and moment < added.begin.ToNanoseconds()
-    is_late = added.HasField("end") and moment >= added.end.ToNanoseconds()
+    added = query.added
+    is_early = added.HasField("begin") and _nanoseconds(last) < added.begin.ToNanoseconds()
+    is_late = added.HasField("end") and _nanoseconds(first) >= added.end.ToNanoseconds()
     return not is_early and not is_late
+
+
+def _nanoseconds(when: datetime) -> int:
+    moment = Timestamp()
+    moment.FromDatetime(when)
+    return moment.ToNanoseconds()
 
 
 def capped(entries: Iterable[Any]) -> list[Any]:

@@ -175,6 +175,37 @@ async def test_a_receipt_names_exports(client: LibraryServiceStub, database: asy
     assert "export" not in await traces(database, shown.sha256)
 
 
+async def test_a_receipt_names_exports_of_redirects(client: LibraryServiceStub, database: asyncpg.Connection) -> None:
+    """An export that had one of a picture's redirects before the picture was added is named, too."""
+    shown, other = await added(client), await added(client, picture((9, 9)))
+    await database.execute(
+        "UPDATE picture SET redirect_id = $1, sha256 = NULL, create_time = now() - interval '2 days' "
+        "WHERE picture_id = $2",
+        uuid.UUID(shown.picture_id),
+        uuid.UUID(other.picture_id),
+    )
+    add = "INSERT INTO export (export_id, collection_id, query, end_time) VALUES ($1, 1, $2, now() - $3::interval)"
+    then = {"seconds": shown.create_time.seconds - 3600}
+    early = pb.PictureQuery(added=pb.TimeRange(end=then)).SerializeToString()
+    late = pb.PictureQuery(added=pb.TimeRange(begin={"seconds": shown.create_time.seconds + 1})).SerializeToString()
+    ids = [uuid.uuid4() for _ in range(4)]
+    for export_id, query, age in zip(ids, (b"", early, late, b""), (1, 0, 0, 3), strict=True):
+        await database.execute(add, export_id, query, timedelta(days=age))
+    receipt = (await client.ErasePicture(pb.ErasePictureRequest(picture_id=shown.picture_id))).receipt
+    assert {one.export_id for one in receipt.exports} == {str(ids[0]), str(ids[1])}
+
+
+async def test_a_hash_in_capitals_is_a_hash(client: LibraryServiceStub, database: asyncpg.Connection) -> None:
+    """An export of one picture by its hash is named, and forgets the hash, however that was written."""
+    shown = await added(client)
+    request = pb.ExportPicturesRequest(query=pb.PictureQuery(sha256=shown.sha256.upper()))
+    (piece,) = [piece async for piece in client.ExportPictures(request)]
+    assert piece.picture_count == 1
+    receipt = (await client.ErasePicture(pb.ErasePictureRequest(picture_id=shown.picture_id))).receipt
+    assert [one.export_id for one in receipt.exports] == [piece.export_id]
+    assert "export" not in await traces(database, shown.sha256.upper())
+
+
 async def test_erasures_are_in_the_audit_log(client: LibraryServiceStub, caplog: pytest.LogCaptureFixture) -> None:
     """A line says who erased what, by ids alone, and which receipt tells the rest."""
     shown = await added(client, path=NAME)
