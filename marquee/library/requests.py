@@ -120,14 +120,13 @@ class PictureQuery(TypedDict, total=False):
 
 def build_addition(source: Source, options: AddOptions) -> pb.AddImageRequest:
     """Build the request to add a picture. Raises InvalidRequest, InvalidImage, ImageTooLarge, OSError."""
-    given: dict[str, Any] = {"path": "", "object_time": None, **options}
+    own: AddOptions = {}
     if not (is_s3(source) or isinstance(source, bytes | bytearray | memoryview)):
-        given["path"] = given["path"] or text_of_path(os.path.abspath(source))  # noqa: PTH100 - for bytes, too
-        given["object_time"] = given["object_time"] or _changed(os.fspath(source))
+        own = options_of_file(os.fspath(source))
     return pb.AddImageRequest(
         image=image_of(source),
-        path=given["path"],
-        object_time=_timestamp(given["object_time"]),
+        path=options.get("path") or own.get("path", ""),
+        object_time=_timestamp(options.get("object_time") or own.get("object_time")),
         categories=names_of(options.get("categories", ())),
         sequencer=options.get("sequencer", ""),
         wait=options.get("wait", False),
@@ -226,9 +225,10 @@ def build_query(query: PictureQuery) -> pb.PictureQuery:
     return message
 
 
-def text_of_path(path: str | bytes) -> str:
-    """Return a path as the contract's text, with backslashes for bytes that are not UTF-8."""
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
+def options_of_file(path: str | bytes) -> AddOptions:
+    """Return where the file is, with backslashes for bytes that are not UTF-8, and its own time. Raises OSError."""
+    place = os.path.abspath(path)  # noqa: PTH100 - for bytes, too
+    return {"path": os.fsencode(place).decode("utf-8", "backslashreplace"), "object_time": _changed(path)}
 
 
 def _recognition(options: RecognitionOptions) -> dict[str, Any]:
@@ -305,5 +305,9 @@ def _timestamp(when: datetime | None) -> Timestamp | None:
     return message
 
 
-def _changed(path: str | bytes) -> datetime:
-    return datetime.fromtimestamp(os.stat(path).st_mtime, UTC)  # noqa: PTH116 - for bytes, too
+def _changed(path: str | bytes) -> datetime | None:
+    seconds = os.stat(path).st_mtime  # noqa: PTH116 - for bytes, too
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (OSError, OverflowError, ValueError):  # before the year 1 or after 9999, as some file systems have it
+        return None

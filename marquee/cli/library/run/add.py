@@ -6,7 +6,6 @@ import os
 from collections import Counter
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, repeat
 
@@ -32,7 +31,7 @@ from marquee.errors import (
     Unreachable,
 )
 from marquee.library.async_client import AsyncLibraryClient
-from marquee.library.requests import AddOptions, text_of_path
+from marquee.library.requests import AddOptions, options_of_file
 from marquee.library.results import Addition
 from marquee.sources import Source, is_s3
 
@@ -167,11 +166,8 @@ async def _found(client: AsyncLibraryClient, args: AddArgs, source: Source) -> s
 
 def _options(options: AddOptions, file: str) -> AddOptions:
     """Return the options with what the file is called and when it was changed, and a request_id for all its tries."""
-    own: AddOptions = {**options, "request_id": os.urandom(16).hex()}
-    if file != STDIN and not is_s3(file):
-        own["path"] = text_of_path(os.path.abspath(file))  # noqa: PTH100 - Path's takes longer
-        own["object_time"] = datetime.fromtimestamp(os.stat(file).st_mtime, UTC)  # noqa: PTH116 - likewise
-    return own
+    own: AddOptions = {} if file == STDIN or is_s3(file) else options_of_file(file)
+    return {**options, **own, "request_id": os.urandom(16).hex()}
 
 
 def _is_last(result: _Result) -> bool:

@@ -2,11 +2,14 @@
 """`marquee library add`: pictures are sent in parallel, once each, and what became of them is told."""
 
 import json
+import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import grpc
 import pytest
 
+from marquee.library.requests import build_addition
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceServicer
 from tests.support.client import lines_of, marquee
@@ -67,6 +70,21 @@ async def test_a_picture_in_the_trash_stays_there(command: Command) -> None:
     picture_id = lines_of(await command("add", "a.jpg"))[0].split()[1]
     await command("delete", picture_id)
     assert lines_of(await command("add", "a.jpg")) == [f"known {picture_id} a.jpg in the trash"]
+
+
+@pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a file system of memory, where times have no end")  # noqa: S108
+async def test_a_time_after_the_last_year_is_left_out(command: Command) -> None:
+    """A file whose time no calendar has is added as others are, by the command and from Python, without that time."""
+    with TemporaryDirectory(dir="/dev/shm") as folder:
+        for name, seconds in {"a.jpg": 10**13, "b.jpg": 9 * 10**18}.items():
+            file = Path(folder, name)
+            file.write_bytes(picture((16, 12 + len(str(seconds)))))
+            os.utime(file, (seconds, seconds))
+            assert not build_addition(file, {}).HasField("object_time")
+        result = await command("add", folder, "-o", "json")
+    assert result.exit_code == 0, result.stderr
+    added = [json.loads(line)["picture"] for line in result.stdout.splitlines()]
+    assert [one["taken_time_source"] for one in added] == ["ADDED", "ADDED"]
 
 
 class _Away(LibraryServiceServicer):
