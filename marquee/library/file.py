@@ -21,8 +21,9 @@ class ExportFile:
         self.summary = ExportSummary("", 0)
         self._progress = progress or (lambda _done, _total: None)
         self._estimate = 0
-        self._path: Path | None = None
         self._target = target
+        self._whole: Path | None = None
+        """Where the file appears once it is whole."""
 
     def __enter__(self) -> Self:
         if not isinstance(self._target, str | os.PathLike):
@@ -32,8 +33,9 @@ class ExportFile:
         if target.exists() and not target.is_file():  # a device or a pipe
             self._file = target.open("wb")
         else:
-            self._path = target.resolve()
-            self._file = self._part.open("wb")
+            self._whole = target.resolve()
+            self._part = self._whole.with_name(f".{self._whole.name[:200]}.{os.urandom(8).hex()}.part")
+            self._file = self._part.open("xb")
         return self
 
     def __exit__(
@@ -43,10 +45,10 @@ class ExportFile:
             return
         try:
             self._file.close()
-            if self._path is not None and error is None:
-                self._part.replace(self._path)
+            if self._whole is not None and error is None:
+                self._part.replace(self._whole)
         finally:
-            if self._path is not None:
+            if self._whole is not None:
                 self._part.unlink(missing_ok=True)
 
     def add(self, part: pb.ExportPicturesResponse) -> None:
@@ -55,9 +57,3 @@ class ExportFile:
         self.summary = ExportSummary(part.export_id or self.summary.export_id, part.picture_count)
         self._estimate = part.estimated_count or self._estimate
         self._progress(part.picture_count, max(self._estimate, part.picture_count))
-
-    @property
-    def _part(self) -> Path:
-        if self._path is None:
-            raise ValueError("The file has no path.")
-        return self._path.with_name(f".{self._path.name[:200]}.{os.getpid()}.part")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import marquee
+from marquee.library.file import ExportFile
 from marquee.library.v1 import library_pb2 as pb
 from tests.support.servers import Scripted, picture
 
@@ -109,6 +110,18 @@ async def test_an_export_is_a_file(tmp_path: Path) -> None:
     assert b"Anna" in (tmp_path / "a.jsonl").read_bytes()
     assert b"Anna" in opened.getvalue()
     assert [path.name for path in tmp_path.glob("*.part")] == []
+
+
+def test_exports_into_one_path_do_not_mix(tmp_path: Path) -> None:
+    """Of two exports at a time into the same path, each appears whole when it ends."""
+    target = tmp_path / "a.jsonl"
+    with ExportFile(target) as first:
+        first.add(pb.ExportPicturesResponse(content=b"first\n"))
+        with ExportFile(target) as second:
+            second.add(pb.ExportPicturesResponse(content=b"second\n"))
+        assert target.read_bytes() == b"second\n"
+    assert target.read_bytes() == b"first\n"
+    assert list(tmp_path.iterdir()) == [target]
 
 
 async def test_events_are_followed(recognizer: Scripted) -> None:
