@@ -116,7 +116,7 @@ def _notes(args: argparse.Namespace, system: stack.Stack) -> Iterator[str]:
         yield f"The {options.taken(stack.GATEWAY_PORT)}: the gateway gets {system.servers['gateway']}."
     if args.web_port is None and not system.page.endswith(f":{stack.WEB_PORT}"):
         yield f"The {options.taken(stack.WEB_PORT)}: the page gets {system.page}."
-    for name in system.unknown if load_settings(Settings).is_closed else ():
+    for name in system.unknown:
         service = "page" if name == "web" else name
         yield (
             f"The gateway asks who calls it, and does not know the {service}: "
@@ -154,7 +154,7 @@ async def _serve(args: argparse.Namespace, system: stack.Stack, stop: asyncio.Ev
     if args.demo or args.once:
         folder, names = args.state / "pictures", args.svm_model is None  # one's own knows other people
         is_right = await asyncio.to_thread(demo.show, system.gateway_url, folder, names=names)
-        if "library" not in system.unknown or not load_settings(Settings).is_closed:
+        if "library" not in system.unknown:
             is_right &= await asyncio.to_thread(demo.keep, system.library_url, folder, names=names)
     if not args.once:
         print(_addresses(system, args.state), flush=True)

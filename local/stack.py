@@ -73,12 +73,17 @@ class Stack:
         return _setting("WEB_URL") or _url(self.page)
 
     @property
+    def asks(self) -> bool:
+        """Whether the gateway and the library ask callers who they are."""
+        return load_settings(Settings).is_closed
+
+    @property
     def unknown(self) -> Sequence[str]:
-        """The names of the services that have nothing to show the gateway."""
+        """The names of the services that the gateway asks who they are, and that have nothing to show."""
         return [
             name
             for name in ("web", "library")
-            if not _setting(f"{name.upper()}_GATEWAY_TOKEN_FILE", f"{name.upper()}_GATEWAY_CERT", "CERT")
+            if self.asks and not _setting(f"{name.upper()}_GATEWAY_TOKEN_FILE", f"{name.upper()}_GATEWAY_CERT", "CERT")
         ]
 
     def local_system(self, state: Path) -> LocalSystem:
@@ -90,7 +95,7 @@ class Stack:
             library=self.library_url,
             folder=str(Path.cwd()),
             state=str(state.absolute()),
-            asks=load_settings(Settings).is_closed,
+            asks=self.asks,
             exports=self.exports | {f"{PREFIX}{name.upper()}": path for name, path in paths.items()},
             **paths,
         )
