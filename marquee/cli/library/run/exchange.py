@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from marquee.channels.role import LIBRARY
 from marquee.cli.exits import Exit, call_errors
 from marquee.cli.options import ListOutput
 from marquee.cli.output import count
@@ -77,7 +78,7 @@ def import_table(args: ImportArgs) -> Exit:
     counts = Counter[str]()
     try:
         table = ResultsTable(args.url, args.recognizer)
-        progress = Progress(args.progress, f"{args.url} to {args.collection or 'the default collection'}")
+        progress = Progress(args.progress, _purpose(args))
         if not args.dry_run:
             progress.load()
         if progress.items:
@@ -95,6 +96,12 @@ def import_table(args: ImportArgs) -> Exit:
         return Exit.FAILED
     _print(args, counts)
     return Exit.FAILED if counts["refused"] or counts["unreadable"] else Exit.OK
+
+
+def _purpose(args: ImportArgs) -> str:
+    """Return what is imported and where to, by which an interrupted import is known."""
+    answers = f"{args.url} as answers of {args.recognizer}{' with --fetch' if args.fetch else ''}"
+    return f"{answers} to {args.collection or 'the default collection'} of {args.server.address or LIBRARY.default}"
 
 
 def _imported(client: LibraryClient, args: ImportArgs, page: Page) -> Counter[str]:

@@ -55,14 +55,19 @@ async def test_a_table_is_imported_once(command: Command, items: Any) -> None:  
     assert await asyncio.to_thread(lambda: list(Path().iterdir())) == []
 
 
-async def test_an_import_goes_on_where_it_was(command: Command, items: Any) -> None:  # noqa: ARG001 - likewise
-    """A file of progress is used for the same table and collection alone; a table that is not there is said."""
-    kept = {"purpose": f"{_URL} to the default collection", "position": None, "items": 7}
+async def test_an_import_goes_on_where_it_was(command: Command, items: Any, address: str) -> None:  # noqa: ARG001 - likewise
+    """A file of progress is used for the same import alone; a table that is not there is said."""
+    purpose = f"{_URL} as answers of rekognition to the default collection of {address}"
+    kept = {"purpose": purpose, "position": None, "items": 7}
     await asyncio.to_thread(Path("kept.json").write_text, json.dumps(kept))
     on = await command("import", _URL, "--progress", "kept.json")
     assert on.stderr.startswith("Going on after 7 items, as kept.json says.")
     await asyncio.to_thread(Path("kept.json").write_text, json.dumps(kept | {"purpose": "another"}))
     other = await command("import", _URL, "--progress", "kept.json")
     assert (other.exit_code, "kept.json is of another import" in other.stderr) == (1, True)
+    for option in (("--collection", "a"), ("--recognizer", "svm"), ("--fetch",), ("--address", "127.0.0.1:1")):
+        await asyncio.to_thread(Path("kept.json").write_text, json.dumps(kept))
+        other = await command("import", _URL, "--progress", "kept.json", *option)
+        assert (other.exit_code, "kept.json is of another import" in other.stderr) == (1, True), option
     missing = await command("import", "dynamodb://nothing")
     assert (missing.exit_code, "your account has no such table" in missing.stderr) == (1, True)
