@@ -13,7 +13,6 @@ import asyncio
 import io
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2
 from services.library.database.migration import migrate
-from tests.support.processes import free_port, spawn
+from tests.support.processes import cpu_seconds, server
 
 CALLERS = (1, 8)
 WARM_UP = 50
@@ -44,34 +43,30 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
         folder.chmod(0o755)  # the server may be another user's
-        server = postgres.start(folder / "postgres", delete=True)
+        database = postgres.start(folder / "postgres", delete=True)
         try:
             measure(folder, args.pictures, args.kib * 1024)
         finally:
-            server.cleanup()
+            database.cleanup()
 
 
 def measure(folder: Path, pictures: int, size: int) -> None:
     """Serve a library with its data in the folder, and add pictures to it."""
     url = postgres.url(folder / "postgres")
     migrate(url)
-    address = f"127.0.0.1:{free_port()}"
     settings = {
-        "MARQUEE_PORT": address.rpartition(":")[2],
-        "MARQUEE_HOST": "127.0.0.1",
-        "MARQUEE_METRICS_PORT": str(free_port()),
         "MARQUEE_LIBRARY_DATABASE_URL": url,
         "MARQUEE_LIBRARY_STORE": (folder / "store").as_uri(),
         "MARQUEE_LIBRARY_WORKERS": "0",
         "MARQUEE_LOG_LEVEL": "warning",
     }
     print(f"| pictures of {size // 1024} KiB | p50 ms | p99 ms | calls/s | CPU ms a call |\n|---|---|---|---|---|")
-    with spawn([sys.executable, "-m", "services.library"], env=os.environ | settings) as process:
-        asyncio.run(added(address, 1, WARM_UP, size))
+    with server("services.library", os.environ | settings) as library:
+        asyncio.run(added(library.address, 1, WARM_UP, size))
         for callers in CALLERS:
-            before, begin = cpu_seconds(process.pid), time.perf_counter()
-            seconds = asyncio.run(added(address, callers, pictures, size))
-            took, used = time.perf_counter() - begin, cpu_seconds(process.pid) - before
+            before, begin = cpu_seconds(library.process.pid), time.perf_counter()
+            seconds = asyncio.run(added(library.address, callers, pictures, size))
+            took, used = time.perf_counter() - begin, cpu_seconds(library.process.pid) - before
             median, most = (1000 * value for value in (statistics.median(seconds), percentile(seconds, 99)))
             rate, cost = pictures / took, 1000 * used / pictures
             print(f"| {pictures} by {callers} | {median:.1f} | {most:.1f} | {rate:.0f} | {cost:.1f} |")
@@ -110,12 +105,6 @@ def jpeg(size: int) -> bytes:
         if len(found) > size:
             break
     return found
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that the process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

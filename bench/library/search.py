@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -28,7 +27,7 @@ from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from services.library.database.migration import migrate
 from tests.support.library_crowd import PEOPLE, VOCABULARY, fill
-from tests.support.processes import free_port, spawn
+from tests.support.processes import memory_mib, server
 
 WARM_UP = 5
 
@@ -76,11 +75,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         folder = Path(name)
         folder.chmod(0o755)  # the server may be another user's
-        server = postgres.start(folder / "postgres", delete=True)
+        database = postgres.start(folder / "postgres", delete=True)
         try:
             measure(folder, args.pictures, args.calls)
         finally:
-            server.cleanup()
+            database.cleanup()
 
 
 def measure(folder: Path, pictures: int, calls: int) -> None:
@@ -90,21 +89,17 @@ def measure(folder: Path, pictures: int, calls: int) -> None:
     begin = time.perf_counter()
     asyncio.run(fill(url, pictures))
     print(f"{pictures} pictures copied in {time.perf_counter() - begin:.0f} s.\n")
-    address = f"127.0.0.1:{free_port()}"
     settings = {
-        "MARQUEE_PORT": address.rpartition(":")[2],
-        "MARQUEE_HOST": "127.0.0.1",
-        "MARQUEE_METRICS_PORT": str(free_port()),
         "MARQUEE_LIBRARY_DATABASE_URL": url,
         "MARQUEE_LIBRARY_STORE": (folder / "store").as_uri(),
         "MARQUEE_LIBRARY_WORKERS": "0",
         "MARQUEE_LOG_LEVEL": "warning",
     }
-    with spawn([sys.executable, "-m", "services.library"], env=os.environ | settings) as process:
-        asyncio.run(report(address, calls))
+    with server("services.library", os.environ | settings) as library:
+        asyncio.run(report(library.address, calls))
         print()
         asyncio.run(say_sizes(url))
-        print(f"| memory of the library's process | {resident_mib(process.pid):.0f} MiB |")
+        print(f"| memory of the library's process | {memory_mib(library.process.pid):.0f} MiB |")
 
 
 async def report(address: str, calls: int) -> None:
@@ -159,12 +154,6 @@ async def say_sizes(url: str) -> None:
     memory = await connection.fetchval("SHOW shared_buffers")
     print(f"| memory of the database for pages | {memory}, and the system's |")
     await connection.close()
-
-
-def resident_mib(pid: int) -> float:
-    """Return the memory that the process has."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 if __name__ == "__main__":
