@@ -15,7 +15,16 @@ pytestmark = pytest.mark.slow
 _RECIPES = ROOT / "docs" / "recipes"
 _PAGES = [
     _RECIPES / f"{name}.md"
-    for name in ("README", "street-labels", "least-privilege", "lambda", "enroll", "keras-from-s3", "four-people")
+    for name in (
+        "README",
+        "street-labels",
+        "least-privilege",
+        "lambda",
+        "enroll",
+        "library",
+        "keras-from-s3",
+        "four-people",
+    )
 ]
 """In an order in which the whole system starts as seldom as possible."""
 
