@@ -12,7 +12,6 @@ from pathlib import Path
 import asyncpg
 
 from local import postgres
-from local.ports import is_free
 from tests.support.processes import PATIENCE, free_port, run, spawn, wait_until
 
 COMMAND = (sys.executable, "-m", "local.postgres")
@@ -21,16 +20,21 @@ COMMAND = (sys.executable, "-m", "local.postgres")
 @asynccontextmanager
 async def server(data: Path, **environment: str) -> AsyncIterator[tuple[subprocess.Popen[bytes], asyncpg.Connection]]:
     """Start the server; yield it with a connection once it accepts some."""
-    socket, pid_file = postgres.socket_path(data), data / "postmaster.pid"
     with spawn([*COMMAND, data], env=os.environ | environment, stderr=subprocess.DEVNULL) as process:
-        wait_until(lambda: process.poll() is not None or (pid_file.exists() and "ready" in pid_file.read_text()))
-        connection = await asyncpg.connect(postgres.url(socket.parent))
+        wait_until(lambda: process.poll() is not None or accepts(data))
+        connection = await asyncpg.connect(postgres.url(postgres.socket_path(data).parent))
         try:
             yield process, connection
         finally:
             connection.terminate()
             process.send_signal(signal.SIGINT)
             process.wait(PATIENCE)
+
+
+def accepts(data: Path) -> bool:
+    """Return whether the server accepts connections, which it does some time after it listens."""
+    pid_file = data / "postmaster.pid"
+    return pid_file.exists() and "ready" in pid_file.read_text()
 
 
 async def test_data_survive_kill_and_stop(tmp_path: Path) -> None:
@@ -78,7 +82,7 @@ async def test_it_answers_at_an_address(tmp_path: Path) -> None:
     command = [*COMMAND, "--host=127.0.0.1", tmp_path / "postgres"]
     with spawn(command, env=os.environ | {"PGPORT": str(port)}, stderr=subprocess.DEVNULL) as process:
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-        wait_until(lambda: process.poll() is not None or not is_free(port))
+        wait_until(lambda: process.poll() is not None or accepts(tmp_path / "postgres"))
         connection = await asyncpg.connect(url, timeout=PATIENCE)
         assert await connection.fetchval("SELECT 1") == 1
         await connection.close()
