@@ -32,8 +32,9 @@ from marquee.errors import (
 )
 from marquee.library.async_client import AsyncLibraryClient
 from marquee.library.requests import AddOptions, options_of_file
-from marquee.library.results import Addition
-from marquee.sources import Source, is_s3
+from marquee.library.results import Addition, Place
+from marquee.sources import Source, is_s3, s3_object_of
+from marquee.v1.recognizer_pb2 import S3Object
 
 _SAME_FOR_ALL = (CollectionForbidden, InvalidRequest, ScopeMissing, Unauthenticated, Unimplemented, Unreachable)
 _OWN_FIELDS = ("image", "path", "object_time")
@@ -155,13 +156,19 @@ async def _found(client: AsyncLibraryClient, args: AddArgs, source: Source) -> s
         digest = await asyncio.to_thread(lambda: hashlib.sha256(source).hexdigest())
         found = client.search(sha256=digest, page_size=1, collection=collection, timeout=args.timeout)
         return await anext((picture.picture_id async for picture in found), "")
-    found = client.search(place_prefix=str(source), collection=collection, timeout=args.timeout)
-    same = (
-        picture.picture_id
-        async for picture in found
-        if any(place.current and place.location == source for place in picture.places)
-    )
+    wanted = s3_object_of(str(source))
+    prefix = f"s3://{wanted.bucket}/{wanted.key}"
+    found = client.search(place_prefix=prefix, collection=collection, timeout=args.timeout)
+    same = (picture.picture_id async for picture in found if any(_is_there(place, wanted) for place in picture.places))
     return await anext(same, "")
+
+
+def _is_there(place: Place, wanted: S3Object) -> bool:
+    """Return whether the object is at the place: the version that is wanted, or else the current one."""
+    known = place.s3_object
+    if known is None or (known.bucket, known.key) != (wanted.bucket, wanted.key):
+        return False
+    return known.version_id == wanted.version_id if wanted.version_id else place.current
 
 
 def _options(options: AddOptions, file: str) -> AddOptions:

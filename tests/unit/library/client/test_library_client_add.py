@@ -9,9 +9,11 @@ from tempfile import TemporaryDirectory
 import grpc
 import pytest
 
+from marquee.library.async_client import AsyncLibraryClient
 from marquee.library.requests import build_addition
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceServicer
+from marquee.v1.recognizer_pb2 import RecognizerResult, S3Object
 from tests.support.client import lines_of, marquee
 from tests.support.servers import Scripted, picture
 from tests.unit.library.client.conftest import Command, serving
@@ -62,6 +64,25 @@ async def test_a_dry_run_sends_nothing(command: Command, recognizer: Scripted) -
     found = await command("search", "-o", "ids")
     assert len(found.stdout.split()) == 1
     assert len(recognizer.calls) == calls
+
+
+async def test_a_dry_run_knows_objects_by_their_versions(command: Command) -> None:
+    """An object is there if the named version is, whether current or not, or without a name the current one."""
+    versions = [S3Object(bucket="photos", key="a.jpg", version_id=version) for version in ("v1", "v2")]
+    answers = [pb.ImportedAnswer(s3_object=one, result=RecognizerResult(recognizer="svm")) for one in versions]
+    for answer in answers:
+        answer.create_time.GetCurrentTime()
+    async with AsyncLibraryClient() as library:
+        results = await library.import_answers(answers)
+        known = [await library.get(one.picture_id) for one in results]
+    (current,) = [one.picture_id for one in known if one.places[0].current]
+    urls = [f"s3://photos/{name}" for name in ("a.jpg?versionId=v1", "a.jpg?versionId=v2", "a.jpg")]
+    others = [f"s3://photos/{name}" for name in ("a.jpg?versionId=v", "a.jp", "a.jpg2")]
+    result = await command("add", *urls, *others, "--dry-run")
+    found = [line.split()[:2] for line in lines_of(result)[:3]]
+    assert found[:2] == [["known", one.picture_id] for one in results]
+    assert found[2] == ["known", current]
+    assert [line.split()[0] for line in lines_of(result)[3:6]] == ["new"] * 3
 
 
 async def test_a_picture_in_the_trash_stays_there(command: Command) -> None:
