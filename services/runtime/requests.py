@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, Protocol, TypeAlias
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -69,7 +69,7 @@ def check_request(
     """
     _check_limits(request)
     _check_collection(request.collection)
-    _check_features(request)
+    check_features(request)
     _check_numbers(request)
     _check_face_boxes(request.face_boxes)
     _check_policy(request.policy, policies)
@@ -120,8 +120,8 @@ def check_listing(request: enrollment_pb2.ListPeopleRequest | enrollment_pb2.Lis
 def check_library(request: Any) -> None:
     """Raise InvalidRequest for what no request of the library may have.
 
-    That is text over its limit or with a NUL character, which PostgreSQL cannot keep, and times and numbers that are
-    none.
+    That is text over its limit or with a NUL character, which PostgreSQL cannot keep, times and numbers that are none,
+    and values that their enumeration does not have.
     """
     _check_limits(request)
     _check_collection(request.collection)
@@ -132,8 +132,20 @@ def check_library(request: Any) -> None:
 
 def check_addition(request: library_pb2.AddImageRequest, s3_allowed: Sequence[str]) -> None:
     """Raise the DomainError for the first invalid field that `check_library` has not found, if any."""
-    _check_features(request)
+    check_features(request)
     _check_images([request.image], s3_allowed, None)
+
+
+def check_features(
+    request: pb.RecognizeImageRequest | library_pb2.AddImageRequest | library_pb2.RecognizePictureRequest,
+) -> None:
+    """Raise InvalidRequest for what is no feature."""
+    for feature in request.features:
+        if feature not in _FEATURES:
+            raise InvalidRequest(
+                f"features contains {feature}, which is not one of: {', '.join(pb.Feature.keys()[1:])}.",
+                field="features",
+            )
 
 
 def check_object(s3_object: pb.S3Object, s3_allowed: Sequence[str], field: str = "image.s3_object") -> None:
@@ -247,6 +259,8 @@ def _check_values(message: Message, path: str) -> None:
             elif isinstance(value, float):
                 if not math.isfinite(value):
                     raise InvalidRequest(f"{path}{name} is no number.", field=f"{path}{name}")
+            elif field.enum_type is not None:
+                _check_member(value, field.enum_type, f"{path}{name}")
             elif isinstance(value, Timestamp):
                 _check_time(value, f"{path}{name}")
             else:
@@ -255,10 +269,16 @@ def _check_values(message: Message, path: str) -> None:
 
 @cache
 def _fields_to_check(message: Descriptor) -> Sequence[tuple[str, FieldDescriptor]]:
-    """Return the fields of texts, floats and messages; those of bytes are left alone: reading them copies them."""
-    kinds = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_FLOAT, FieldDescriptor.TYPE_MESSAGE)
-    fields = [field for field in message.fields if field.type in kinds and not _is_map(field)]
+    """Return the fields of texts, floats, enumerations and messages, not those of bytes: reading them copies them."""
+    kinds = FieldDescriptor
+    checked = (kinds.TYPE_STRING, kinds.TYPE_FLOAT, kinds.TYPE_ENUM, kinds.TYPE_MESSAGE)
+    fields = [field for field in message.fields if field.type in checked and not _is_map(field)]
     return [(field.name, field) for field in fields]
+
+
+def _check_member(value: int, enum: EnumDescriptor, path: str) -> None:
+    if value not in enum.values_by_number:
+        raise InvalidRequest(f"{path} is {value}, which is no {enum.name}.", field=path)
 
 
 def _is_map(field: FieldDescriptor) -> bool:
@@ -306,15 +326,6 @@ def _check_image(image: pb.Image, s3_allowed: Sequence[str], size: int) -> None:
 def _allows(entry: str, s3_object: pb.S3Object) -> bool:
     bucket, _, prefix = entry.partition("/")
     return s3_object.bucket == bucket and s3_object.key.startswith(prefix)
-
-
-def _check_features(request: pb.RecognizeImageRequest | library_pb2.AddImageRequest) -> None:
-    for feature in request.features:
-        if feature not in _FEATURES:
-            raise InvalidRequest(
-                f"features contains {feature}, which is not one of: {', '.join(pb.Feature.keys()[1:])}.",
-                field="features",
-            )
 
 
 def _check_numbers(request: pb.RecognizeImageRequest) -> None:

@@ -13,9 +13,8 @@ from services.library.database.tables import job, picture
 from services.library.pictures.view import JOB, find, job_of, pictures_of
 from services.library.work.queue import OPEN, QUEUED, enqueue
 from services.library.work.signals import Signals
+from services.runtime import requests
 from services.runtime.errors import ContentMissing, InvalidRequest
-
-_PAGE, _MOST = 100, 1000
 
 
 class Jobs:
@@ -27,7 +26,8 @@ class Jobs:
         self._signals = signals
 
     async def recognize(self, request: pb.RecognizePictureRequest) -> pb.RecognizePictureResponse:
-        """Queue a picture again."""
+        """Queue a picture again. Raises InvalidRequest, PictureNotFound and ContentMissing."""
+        requests.check_features(request)
 
         async def make(change: Change) -> pb.RecognizePictureResponse:
             picture_id = await find(change.connection, change.collection_id, request.picture_id, lock=True)
@@ -44,7 +44,7 @@ class Jobs:
 
     async def list(self, request: pb.ListJobsRequest) -> pb.ListJobsResponse:
         """Return a page of jobs."""
-        size = _page_size(request.page_size)
+        size = requests.page_size_of(request)
         collection_id = await self._database.collection_id(request.collection, make=False)
         columns = job.c
         states = [request.state] if request.state else list(pb.JobState.values())
@@ -116,12 +116,6 @@ async def _count(connection: AsyncConnection, collection_id: int, states: Sequen
     columns = job.c
     statement = select(func.count()).where(columns.collection_id == collection_id, columns.state.in_(states))
     return int((await connection.execute(statement)).scalar_one())
-
-
-def _page_size(size: int) -> int:
-    if size < 0:
-        raise InvalidRequest(f"page_size is {size}; it must not be negative.", field="page_size")
-    return min(size or _PAGE, _MOST)
 
 
 def _position(token: str) -> UUID:

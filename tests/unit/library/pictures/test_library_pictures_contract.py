@@ -7,6 +7,7 @@ from pathlib import Path
 
 import asyncpg
 import grpc
+import pytest
 
 from local.postgres import url as url_of
 from marquee.library.v1 import library_pb2 as pb
@@ -44,6 +45,22 @@ async def test_invalid_fields_are_refused(client: LibraryServiceStub) -> None:
     )
     for fields in wrong:
         assert await refused(client.AddImage(addition(**fields))) == INVALID
+
+
+@pytest.mark.parametrize("value", [99, -1, 2**31 - 1])
+async def test_values_that_an_enumeration_does_not_have_are_refused(client: LibraryServiceStub, value: int) -> None:
+    """An unknown value is INVALID_ARGUMENT in every request, also one that no column of the database could hold."""
+    shown = await added(client)
+    answer = pb.ImportedAnswer(result=recognizer_pb2.RecognizerResult(recognizer="svm", outcome=value))
+    for call in (
+        client.ListJobs(pb.ListJobsRequest(state=value)),
+        client.RecognizePicture(pb.RecognizePictureRequest(picture_id=shown.picture_id, features=[value])),
+        client.SearchPictures(pb.SearchPicturesRequest(query=pb.PictureQuery(verdict_states=[value]))),
+        client.ImportAnswers(pb.ImportAnswersRequest(answers=[answer])),
+    ):
+        assert await refused(call) == INVALID
+    nothing = pb.RecognizePictureRequest(picture_id=shown.picture_id, features=[recognizer_pb2.FEATURE_UNSPECIFIED])
+    assert await refused(client.RecognizePicture(nothing)) == INVALID
 
 
 async def test_a_repeated_request_changes_nothing(client: LibraryServiceStub) -> None:
