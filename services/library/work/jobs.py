@@ -10,7 +10,7 @@ from marquee.library.v1 import library_pb2 as pb
 from services.library.database.change import Change, Changes
 from services.library.database.database import Database, announce
 from services.library.database.tables import job, picture
-from services.library.pictures.view import JOB, find, job_of, pictures_of
+from services.library.pictures.view import JOB, find, job_of, not_found, pictures_of
 from services.library.work.queue import OPEN, QUEUED, enqueue
 from services.library.work.signals import Signals
 from services.runtime import requests
@@ -37,10 +37,18 @@ class Jobs:
         response = await self._changes.once(request, pb.RecognizePictureResponse, make)
         if not request.wait:
             return response
-        picture_id = UUID(response.picture.picture_id)
-        await self._signals.until_ended(picture_id)
+        await self._signals.until_ended(UUID(response.picture.picture_id))
+        return pb.RecognizePictureResponse(picture=await self._now(request))
+
+    async def _now(self, request: pb.RecognizePictureRequest) -> pb.Picture:
+        """Return the picture, or the one that it turned out to be, as it is by now. Raises PictureNotFound."""
+        collection_id = await self._database.collection_id(request.collection, make=False)
         async with self._database.begin() as connection:
-            return pb.RecognizePictureResponse(picture=await _shown(connection, request.collection, picture_id))
+            picture_id = await find(connection, collection_id, request.picture_id)
+            shown = await _shown(connection, request.collection, picture_id)
+        if shown is None:  # erased in between
+            raise not_found(request.picture_id)
+        return shown
 
     async def list(self, request: pb.ListJobsRequest) -> pb.ListJobsResponse:
         """Return a page of jobs."""

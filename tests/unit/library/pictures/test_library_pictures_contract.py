@@ -14,7 +14,8 @@ from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2
 from services.runtime.limits import MAX_IMAGE_BYTES
-from tests.support.library import added, library, refused
+from tests.support.library import added, library, refused, shown_when
+from tests.support.processes import PATIENCE
 from tests.support.servers import Scripted, gateway, leaf, nobody, picture
 
 INVALID = ("INVALID_ARGUMENT", "INVALID_REQUEST")
@@ -61,6 +62,16 @@ async def test_values_that_an_enumeration_does_not_have_are_refused(client: Libr
         assert await refused(call) == INVALID
     nothing = pb.RecognizePictureRequest(picture_id=shown.picture_id, features=[recognizer_pb2.FEATURE_UNSPECIFIED])
     assert await refused(client.RecognizePicture(nothing)) == INVALID
+
+
+async def test_who_waits_for_a_picture_that_is_erased_is_told(client: LibraryServiceStub) -> None:
+    """RecognizePicture with wait is NOT_FOUND once its picture is gone, never a response without a picture."""
+    shown = await added(client)
+    request = pb.RecognizePictureRequest(picture_id=shown.picture_id, wait=True)
+    again = asyncio.ensure_future(refused(client.RecognizePicture(request, timeout=PATIENCE)))
+    await shown_when(client, shown.picture_id, lambda now: now.update_time != shown.update_time)
+    await client.ErasePicture(pb.ErasePictureRequest(picture_id=shown.picture_id))
+    assert await again == ("NOT_FOUND", "PICTURE_NOT_FOUND")
 
 
 async def test_a_repeated_request_changes_nothing(client: LibraryServiceStub) -> None:
