@@ -5,6 +5,7 @@ An item is a version of an object: `object` is s3://BUCKET/KEY, `version` S3's o
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -22,7 +23,10 @@ from marquee.v1 import recognizer_pb2 as v1
 SCHEME = "dynamodb://"
 PAGE_SIZE = 100
 """Items, which are as many answers as one call imports."""
+_OBJECT = re.compile(r"s3://(?P<bucket>[^/\0]{1,63})/(?P<key>.+)", re.DOTALL)
 _MOST_NAMES, _MOST_LETTERS, _MOST_MESSAGE = 256, 200, 2000
+_MOST_KEY = 1024
+"""Bytes of an object's key or version."""
 _REASONS = {
     "ResourceNotFoundException": "your account has no such table in this region",
     "AccessDeniedException": "your credentials do not allow it: dynamodb:Scan is needed",
@@ -144,11 +148,11 @@ class ResultsTable:
 def answer_of(item: Mapping[str, Any], recognizer: str) -> pb.ImportedAnswer:
     """Return an item as an answer. Raises ValueError for an item that is none of the function's, and says which."""
     url = _text(item, "object") or ""
-    bucket, _, key = url.removeprefix("s3://").partition("/")
-    if not url.startswith("s3://") or not bucket or not key:
-        raise ValueError(f"{url or 'An item'}: object is not of the form s3://BUCKET/KEY")
     version = _text(item, "version") or "null"
-    s3_object = v1.S3Object(bucket=bucket, key=key, version_id="" if version == "null" else version)
+    place = _OBJECT.fullmatch(url)
+    if not place or any("\0" in text or len(text.encode()) > _MOST_KEY for text in (place["key"], version)):
+        raise ValueError(f"{url or 'An item'}: object is not of the form s3://BUCKET/KEY")
+    s3_object = v1.S3Object(**place.groupdict(), version_id="" if version == "null" else version)
     try:
         result, when = _result(item, recognizer), _time(item)
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError):
@@ -158,7 +162,7 @@ def answer_of(item: Mapping[str, Any], recognizer: str) -> pb.ImportedAnswer:
 
 def _result(item: Mapping[str, Any], recognizer: str) -> v1.RecognizerResult:
     result = v1.RecognizerResult(recognizer=recognizer, model=v1.Model(name=recognizer))
-    if error := _text(item, "error"):
+    if error := _whole(_text(item, "error") or ""):
         result.outcome = v1.OUTCOME_ERROR
         result.status.CopyFrom(status_pb2.Status(code=code_pb2.INVALID_ARGUMENT, message=error[:_MOST_MESSAGE]))
         return result
@@ -173,13 +177,20 @@ def _candidate(entry: Mapping[str, Any]) -> v1.Candidate:
     score = float(entry["confidence"]["N"]) / 100
     if not 0 <= score <= 1:
         raise ValueError(f"confidence is {score}")
-    return v1.Candidate(display_name=entry["name"]["S"][:_MOST_LETTERS], score=score)
+    return v1.Candidate(display_name=_whole(entry["name"]["S"])[:_MOST_LETTERS], score=score)
 
 
 def _time(item: Mapping[str, Any]) -> Timestamp:
     when, stamp = datetime.fromisoformat(item["recognized"]["S"]), Timestamp()
     stamp.FromDatetime(when if when.tzinfo else when.replace(tzinfo=UTC))
     return stamp
+
+
+def _whole(text: str) -> str:
+    """Return the text. Raises ValueError if the library refuses it, and whatever comes along with it."""
+    if "\0" in text:
+        raise ValueError("a NUL character")
+    return text
 
 
 def _text(item: Mapping[str, Any], name: str) -> str | None:

@@ -62,6 +62,13 @@ def test_an_error_is_a_failed_answer() -> None:
     [
         {"object": {"S": "photos/0.jpg"}},
         {"object": {"N": "1"}},
+        {"object": {"S": "s3://photos/a\0.jpg"}},
+        {"object": {"S": f"s3://photos/{512 * 'ä'}a"}},
+        {"object": {"S": f"s3://{64 * 'a'}/0.jpg"}},
+        {"version": {"S": "v\0"}},
+        {"version": {"S": 1025 * "v"}},
+        {"error": {"S": "It is\0no picture."}},
+        {"names": {"L": [{"M": {"name": {"S": "Raj\0"}, "confidence": {"N": "90"}}}]}},
         {"recognized": {"S": "yesterday"}},
         {"recognized": {"N": "7"}},
         {"names": {"S": "Raj"}},
@@ -70,7 +77,7 @@ def test_an_error_is_a_failed_answer() -> None:
     ],
 )
 def test_another_item_is_refused(broken: dict[str, Any]) -> None:
-    """An item of another program is a ValueError, whatever it holds."""
+    """An item of another program is a ValueError, whatever it holds; so is one that no library takes."""
     with pytest.raises(ValueError, match=r"s3://|object"):
         answer_of(item(**broken), "rekognition")
 
