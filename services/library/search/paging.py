@@ -79,7 +79,10 @@ def place_of(request: pb.SearchPicturesRequest) -> Place | None:
     if len(content) != _PLACE.size or digest != _digest(request, content):
         _refuse()
     microseconds, picture_id = _PLACE.unpack(content)
-    return Place(_EPOCH + microseconds * _MICROSECOND, UUID(bytes=picture_id))
+    try:
+        return Place(_EPOCH + microseconds * _MICROSECOND, UUID(bytes=picture_id))
+    except OverflowError:  # whoever has made it knows how
+        _refuse()
 
 
 def _digest(request: pb.SearchPicturesRequest, content: bytes) -> bytes:

@@ -1,5 +1,8 @@
 """SearchPictures as callers see it: pages, tokens, hostile texts, and what is never shown."""
 
+import base64
+import hashlib
+import struct
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,6 +78,16 @@ async def test_a_token_is_for_its_search_alone(client: LibraryServiceStub, datab
     ]
     for request in foreign:
         assert await refused(client.SearchPictures(request)) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
+
+
+@pytest.mark.parametrize("microseconds", [2**63 - 1, -(2**63)])
+async def test_a_forged_token_is_refused(client: LibraryServiceStub, microseconds: int) -> None:
+    """A token that leads to no time is INVALID_ARGUMENT, also from who knows how tokens are made."""
+    content = struct.pack(">q16s", microseconds, bytes(16))
+    asked = pb.SearchPicturesRequest(collection="pictures", query=pb.PictureQuery()).SerializeToString()
+    token = base64.urlsafe_b64encode(hashlib.blake2b(asked + content, digest_size=16).digest() + content).decode()
+    request = _search(page_token=token.rstrip("="))
+    assert await refused(client.SearchPictures(request)) == ("INVALID_ARGUMENT", "INVALID_REQUEST")
 
 
 async def test_hidden_pictures_are_not_found(client: LibraryServiceStub, database_url: str) -> None:
