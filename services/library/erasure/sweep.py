@@ -17,6 +17,8 @@ from services.runtime.errors import Misconfigured
 logger = structlog.get_logger()
 _AGE = timedelta(hours=24)
 """Least age of a file that is swept: whoever wrote it has ended."""
+_MOST = 1000
+"""Files of which one statement asks: a folder of a large collection has more than a statement parameters."""
 _SECONDS_BETWEEN = 24 * 3600.0
 _OURS = re.compile(r"([0-9]+)/[0-9a-f]{2}/\.?([0-9a-f]{64})(?:\.webp)?(?:\.[0-9a-f]{32}\.partial)?")
 _OWNER = "library"
@@ -46,8 +48,9 @@ class Sweep:
         await self._check_owner()
         count = 0
         async for names in self._store.names(before):
-            for name in await self._without_picture(names):
-                count += bool(await self._store.erase(name, before))
+            for start in range(0, len(names), _MOST):
+                for name in await self._without_picture(names[start : start + _MOST]):
+                    count += bool(await self._store.erase(name, before))
         if count:
             logger.info("files without a picture erased", count=count)
         return count

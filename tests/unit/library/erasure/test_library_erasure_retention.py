@@ -3,6 +3,7 @@
 import asyncio
 import os
 import uuid
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -179,6 +180,21 @@ async def test_files_without_a_picture_are_swept(client: LibraryServiceStub, dat
     assert await Sweep(database, Store(folder.as_uri())).run(datetime.now(UTC) - timedelta(days=1)) == 3
     left = {path.name for path in folder.rglob("*") if path.is_file()}
     assert left == {"library", "notes.txt", f"ab{'1' * 62}", shown.sha256}
+    await database.close()
+
+
+async def test_a_folder_of_many_files_is_swept(database_url: str, tmp_path: Path) -> None:
+    """However many files the store names at a time, those without a picture go."""
+
+    class Crowded(Store):
+        async def names(self, before: datetime) -> AsyncIterator[list[str]]:  # noqa: ARG002 - as the store has it
+            yield [f"1/00/{number:064x}" for number in range(20_000)]
+
+        async def erase(self, name: str, before: datetime | None = None) -> list[str]:  # noqa: ARG002 - as above
+            return [name]
+
+    database = Database(database_url)
+    assert await Sweep(database, Crowded(tmp_path.as_uri())).run(datetime.now(UTC)) == 20_000
     await database.close()
 
 
