@@ -4,11 +4,11 @@ A transaction locks its pictures' rows first, and then the collection's rules. S
 that are being put into categories: what a change misses does not exist.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Collection, Sequence
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import cast, delete, func, insert, select, true, union, update
+from sqlalchemy import ARRAY, Text, any_, cast, delete, func, insert, literal, or_, select, true, union, update
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,14 +34,8 @@ _BATCH = 500
 
 Membership: TypeAlias = tuple[UUID, UUID]
 """picture_id and category_id."""
-
-
-class _Rule(NamedTuple):
-    category_id: UUID
-    kind: int
-    value: str
-    folded_value: str
-    min_score: float
+_Value: TypeAlias = tuple[TermKind, str]
+"""What a rule looks for in a picture."""
 
 
 async def lock(connection: AsyncConnection, collection_id: int) -> None:
@@ -60,12 +54,8 @@ async def apply(connection: AsyncConnection, collection_id: int, picture_ids: Se
     What was decided by hand stays. The caller has locked the pictures' rows, and indexes them afterwards.
     """
     await hold(connection, collection_id)
-    columns = category_rule.c
-    wanted = select(*(columns[name] for name in _Rule._fields)).join(category)
-    found = await connection.execute(wanted.where(category.c.collection_id == collection_id))
-    rules = [_Rule(*row) for row in found]
     by_rule, by_hand = await _memberships(connection, picture_ids)
-    fitting = (await _fitting(connection, rules, picture_ids) if rules else set()) - by_hand
+    fitting = await _fitting(connection, collection_id, picture_ids) - by_hand
     await _leave(connection, by_rule - fitting)
     await _enter(connection, sorted(fitting - by_rule))
 
@@ -87,35 +77,51 @@ async def _memberships(
     return by_rule, {(row.picture_id, row.category_id) for row in rows} - by_rule
 
 
-async def _fitting(connection: AsyncConnection, rules: Iterable[_Rule], picture_ids: Sequence[UUID]) -> set[Membership]:
+async def _fitting(connection: AsyncConnection, collection_id: int, picture_ids: Sequence[UUID]) -> set[Membership]:
     """Return which picture some rule of which category fits."""
-    by_value: dict[tuple[int, str], list[_Rule]] = {}
-    for rule in rules:
-        for value in {rule.folded_value, rule.value} if rule.kind == RuleKind.PERSON else {rule.folded_value}:
-            by_value.setdefault((rule.kind, value), []).append(rule)
+    values = await _values(connection, picture_ids)
+    by_value: dict[_Value, list[Any]] = {}
+    for rule in await _rules(connection, collection_id, {text for _, (_, text), _ in values}):
+        for value in _looked_for(rule):
+            by_value.setdefault(value, []).append(rule)
     return {
         (picture_id, rule.category_id)
-        for picture_id, kind, value, score in await _values(connection, picture_ids)
-        for rule in by_value.get((kind, value), ())
+        for picture_id, value, score in values
+        for rule in by_value.get(value, ())
         if score >= rule.min_score
     }
 
 
-async def _values(connection: AsyncConnection, picture_ids: Sequence[UUID]) -> list[tuple[UUID, RuleKind, str, float]]:
+async def _rules(connection: AsyncConnection, collection_id: int, texts: Collection[str]) -> Sequence[Any]:
+    """Return the collection's rules that name any of these; of the others there may be many."""
+    columns, named = category_rule.c, any_(literal(list(texts), ARRAY(Text)))
+    wanted = select(category_rule).join(category).where(category.c.collection_id == collection_id)
+    either = or_(columns.value == named, columns.folded_value == named)
+    return (await connection.execute(wanted.where(either))).all() if texts else ()
+
+
+def _looked_for(rule: Any) -> list[_Value]:
+    """Return the values any of which the rule, a row, fits."""
+    if rule.kind == RuleKind.LABEL:
+        return [(TermKind.LABEL, rule.folded_value)]
+    return [(TermKind.PERSON, rule.value), (TermKind.NAME, rule.folded_value)]
+
+
+async def _values(connection: AsyncConnection, picture_ids: Sequence[UUID]) -> list[tuple[UUID, _Value, float]]:
     """Return what rules look at: people by identifier and name, labels and their parents, with their scores."""
     wanted = select(face.c.picture_id, face.c.person_id, face.c.display_name, face.c.score).where(
         face.c.picture_id.in_(picture_ids), face.c.current, face.c.state == recognizer_pb2.VERDICT_STATE_IDENTIFIED
     )
     values = [
-        (row.picture_id, RuleKind.PERSON, value, row.score)
+        (row.picture_id, value, row.score)
         for row in await connection.execute(wanted)
-        for value in (row.person_id, fold(row.display_name))
+        for value in ((TermKind.PERSON, row.person_id), (TermKind.NAME, fold(row.display_name)))
     ]
     wanted = select(label.c.picture_id, label.c.moderation, label.c.score, label.c.content).where(
         label.c.picture_id.in_(picture_ids)
     )
     return values + [
-        (row.picture_id, RuleKind.LABEL, fold(name), row.score)
+        (row.picture_id, (TermKind.LABEL, fold(name)), row.score)
         for row in await connection.execute(wanted)
         for name in terms.names_of(row.content, moderation=row.moderation)
     ]
@@ -160,18 +166,11 @@ async def _concerned(connection: AsyncConnection, row: Any) -> Any:
     """Return the query for the next pictures that are in the category, or that one of its rules may fit."""
     inside = select(picture_category.c.picture_id).where(picture_category.c.category_id == row.category_id)
     rules = await connection.execute(select(category_rule).where(category_rule.c.category_id == row.category_id))
-    wanted = sorted({term for rule in rules for term in _terms_of(rule, row.collection_id)})
+    wanted = sorted({terms.term(kind, row.collection_id, text) for rule in rules for kind, text in _looked_for(rule)})
     queries = [inside, *_having(row.collection_id, wanted)] if wanted else [inside]
     found = union(*queries).subquery()
     after = true() if row.applied_id is None else found.c.picture_id > row.applied_id
     return select(found.c.picture_id).where(after).order_by(found.c.picture_id).limit(_BATCH)
-
-
-def _terms_of(rule: Any, collection_id: int) -> list[str]:
-    if rule.kind == RuleKind.LABEL:
-        return [terms.term(TermKind.LABEL, collection_id, rule.folded_value)]
-    values = ((TermKind.PERSON, rule.value), (TermKind.NAME, rule.folded_value))
-    return [terms.term(kind, collection_id, value) for kind, value in values]
 
 
 async def _follow_deletion(connection: AsyncConnection) -> bool:
