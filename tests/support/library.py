@@ -139,3 +139,11 @@ async def rows(url: str, query: str) -> list[tuple[object, ...]]:
         return [tuple(row) for row in await connection.fetch(query)]
     finally:
         await connection.close()
+
+
+async def blocked(url: str) -> None:
+    """Return once a transaction of the database waits for another."""
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(PATIENCE):
+        while not await rows(url, waiting):  # noqa: ASYNC110 - another process changes it
+            await asyncio.sleep(0.02)

@@ -153,12 +153,13 @@ async def _follow_change(connection: AsyncConnection) -> bool:
     row = (await connection.execute(changed)).first()
     if row is None:
         return False
-    picture_ids = await _lock(connection, await _concerned(connection, row))
+    found = (await connection.execute(await _concerned(connection, row))).scalars().all()
+    picture_ids = await _lock(connection, found)
     await apply(connection, row.collection_id, picture_ids)
     await terms.index(connection, row.collection_id, picture_ids)
-    is_last = len(picture_ids) < _BATCH
+    is_last = len(found) < _BATCH
     unchanged = update(category).where(columns.category_id == row.category_id, columns.revision == row.revision)
-    await connection.execute(unchanged.values(applied=is_last, applied_id=None if is_last else picture_ids[-1]))
+    await connection.execute(unchanged.values(applied=is_last, applied_id=None if is_last else found[-1]))
     return True
 
 
@@ -181,8 +182,8 @@ async def _follow_deletion(connection: AsyncConnection) -> bool:
         return False
     named = [terms.term(TermKind.CATEGORY, row.collection_id, row.category_id)]
     for query in _having(row.collection_id, named):
-        if picture_ids := await _lock(connection, query.limit(_BATCH)):
-            await terms.index(connection, row.collection_id, picture_ids)
+        if found := (await connection.execute(query.limit(_BATCH))).scalars().all():
+            await terms.index(connection, row.collection_id, found)
             return True
     await connection.execute(delete(deleted_category).where(columns.category_id == row.category_id))
     return True
@@ -197,8 +198,7 @@ def _having(collection_id: int, wanted: Sequence[str]) -> list[Any]:
     return [select(columns.picture_id).where(own, each) for each in (shown, columns.delete_time.is_not(None))]
 
 
-async def _lock(connection: AsyncConnection, query: Any) -> Sequence[UUID]:
-    """Return the pictures that the query finds, whose rows are locked as `terms.index` does it."""
-    found = (await connection.execute(query)).scalars().all()
-    rows = select(picture.c.picture_id).where(picture.c.picture_id.in_(found)).order_by(picture.c.picture_id)
-    return (await connection.execute(rows.with_for_update(key_share=True))).scalars().all() if found else []
+async def _lock(connection: AsyncConnection, picture_ids: Sequence[UUID]) -> Sequence[UUID]:
+    """Return those of the pictures that are not gone meanwhile, whose rows are locked as `terms.index` does it."""
+    rows = select(picture.c.picture_id).where(picture.c.picture_id.in_(picture_ids)).order_by(picture.c.picture_id)
+    return (await connection.execute(rows.with_for_update(key_share=True))).scalars().all()

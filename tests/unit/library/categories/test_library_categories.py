@@ -18,10 +18,7 @@ from services.library.database.database import Database
 from services.runtime import status
 from tests.support import library
 from tests.support.library_rows import Row, write
-from tests.support.processes import PATIENCE
 from tests.support.servers import code_and_reason, nobody, picture
-
-_WAITING = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture
@@ -196,9 +193,7 @@ async def test_a_category_that_is_being_made_by_hand_is_changed(
     async with Changes(database).begin("pictures") as change:
         await hand.put(change, UUID(picture_id), ["Urlaub"])
         call = asyncio.ensure_future(client.SetCategory(setting("urlaub")))
-        async with asyncio.timeout(PATIENCE):
-            while not await library.rows(database_url, _WAITING):  # noqa: ASYNC110 - the server waits
-                await asyncio.sleep(0.02)
+        await library.blocked(database_url)
     made = (await call).category
     await database.close()
     assert (made.name, made.picture_count) == ("urlaub", 1)

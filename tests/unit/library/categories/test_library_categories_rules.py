@@ -5,12 +5,14 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete
 
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2 as v1
 from services.library.categories import rules
 from services.library.database.database import Database
+from services.library.database.tables import picture as picture_table
 from tests.support import library
 from tests.support.library_rows import Named, Row, write
 from tests.support.processes import PATIENCE
@@ -72,6 +74,37 @@ async def test_rules_fit_labels_parents_and_people(
     assert list(shown.picture.categories) == []
     found = await client.SearchPictures(pb.SearchPicturesRequest(query=pb.PictureQuery(text="tiere")))
     assert [one.picture_id for one in found.pictures] == [str(rows[0].picture_id)]
+
+
+async def test_rules_fit_the_same_people_before_and_after(
+    client: LibraryServiceStub, database: Database, database_url: str
+) -> None:
+    """Case does not matter for names, and does for identifiers, whether the picture or the rule was there first."""
+    rows = [Row(faces=[Named(person_id, name)]) for person_id, name in (("ada", "Countess"), ("1", "ada"))]
+    await write(database_url, rows)
+    await set_rules(client, "Ada", pb.CategoryRule(person="ADA"))
+    await followed(database)
+    assert await names(client, rows) == [[], ["Ada"]]
+    async with database.begin() as connection:
+        await rules.apply(connection, 1, [row.picture_id for row in rows])
+    assert await names(client, rows) == [[], ["Ada"]]
+
+
+async def test_pictures_that_are_erased_meanwhile_hold_up_no_others(
+    client: LibraryServiceStub, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All pictures follow a change, also when one of some that do so is erased at that moment."""
+    monkeypatch.setattr(rules, "_BATCH", 2)
+    first, *others = rows = [Row(labels=[("Dog",)]) for _ in range(3)]
+    await write(database_url, rows)
+    await set_rules(client, "Dogs", pb.CategoryRule(label="dog"))
+    async with database.begin() as connection:
+        await connection.execute(delete(picture_table).where(picture_table.c.picture_id == first.picture_id))
+        following = asyncio.create_task(rules.apply_some(database))
+        await library.blocked(database_url)
+    assert await following
+    await followed(database)
+    assert await names(client, others) == [["Dogs"], ["Dogs"]]
 
 
 async def test_a_recognized_picture_follows_rules_at_once(database_url: str, tmp_path: Path) -> None:
