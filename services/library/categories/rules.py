@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, TypeAlias
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Text, any_, cast, delete, func, insert, literal, or_, select, true, union, update
+from sqlalchemy import ARRAY, Select, Text, any_, cast, delete, func, insert, literal, or_, select, union, update
 from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -169,9 +169,15 @@ async def _concerned(connection: AsyncConnection, row: Any) -> Any:
     rules = await connection.execute(select(category_rule).where(category_rule.c.category_id == row.category_id))
     wanted = sorted({terms.term(kind, row.collection_id, text) for rule in rules for kind, text in _looked_for(rule)})
     queries = [inside, *_having(row.collection_id, wanted)] if wanted else [inside]
-    found = union(*queries).subquery()
-    after = true() if row.applied_id is None else found.c.picture_id > row.applied_id
-    return select(found.c.picture_id).where(after).order_by(found.c.picture_id).limit(_BATCH)
+    found = union(*(_next(query, row.applied_id) for query in queries)).subquery()
+    return _next(select(found.c.picture_id))
+
+
+def _next(query: Select[Any], after: UUID | None = None) -> Select[Any]:
+    """Select the next picture_ids that a query finds; the index of which spares finding all of them each time."""
+    (picture_id,) = query.selected_columns
+    following = query if after is None else query.where(picture_id > after)
+    return following.order_by(picture_id).limit(_BATCH)
 
 
 async def _follow_deletion(connection: AsyncConnection) -> bool:
