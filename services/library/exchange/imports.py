@@ -68,6 +68,8 @@ class Imports:
             raise InvalidRequest(
                 "The answer needs a create_time since 1970 that is not in the future.", field="answers.create_time"
             )
+        if one.result.cost_micro_usd < 0:
+            raise InvalidRequest("The answer costs less than nothing.", field="answers.result.cost_micro_usd")
         if wrong := next(given.wrong_numbers(one.result), ""):
             raise InvalidRequest(f"The answer has a {wrong} outside of 0 to 1.", field="answers.result")
 

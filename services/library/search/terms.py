@@ -62,7 +62,10 @@ SELECT picture_id, file_name,
   ARRAY(
     SELECT DISTINCT recognizer FROM answer WHERE answer.picture_id = picture.picture_id AND outcome = ANY(:outcomes)
   ) AS recognizers,
-  (SELECT coalesce(sum(cost_micro_usd), 0)::bigint FROM answer WHERE answer.picture_id = picture.picture_id) AS cost
+  (
+    SELECT LEAST(coalesce(sum(cost_micro_usd), 0), 9223372036854775807)::bigint FROM answer
+    WHERE answer.picture_id = picture.picture_id
+  ) AS cost
 FROM picture WHERE picture_id = ANY(:ids)
 """
 _ANSWERED = [pb.OUTCOME_OK, pb.OUTCOME_PARTIAL]

@@ -173,6 +173,17 @@ def _without_recognizer() -> pb.ImportedAnswer:
     return given
 
 
+async def test_costs_may_be_anything_but_less_than_nothing(client: LibraryServiceStub) -> None:
+    """Costs that no number holds together are the greatest one; one below nothing is refused."""
+    most = 2**63 - 1
+    for day in range(2):
+        (result,) = await imported(client, answer(when=THEN + timedelta(days=day), cost_micro_usd=most))
+        assert result.imported
+    assert (await shown(client, result.picture_id)).cost_micro_usd == most
+    (result,) = await imported(client, answer("a/2.jpg", cost_micro_usd=-1))
+    assert status.reason_of(result.status) == "INVALID_REQUEST"
+
+
 async def test_with_fetch_the_object_is_queued(client: LibraryServiceStub) -> None:
     """Pictures without a file are queued once, also those that were imported before without it."""
     (first,) = await imported(client, answer())
