@@ -18,9 +18,9 @@ MAX_MESSAGE_BYTES = 16 * MIB
 MAX_ENVELOPE_BYTES = 64 * 1024
 """Of a request: all of it but the bytes of its pictures."""
 MAX_ENVELOPE_FIELDS = 1024
+"""Those of its pictures included, each entry of a repeated string or message counting as one."""
 MAX_IMPORT_BYTES = MIB
 """Of an ImportAnswersRequest, which has answers in place of pictures."""
-"""Those of its pictures included, each entry of a repeated string or message counting as one."""
 DEFAULT_DEADLINE_SECONDS = 12.0
 MAX_DEADLINE_SECONDS = 24 * 3600.0
 LONG_METHODS = frozenset(("ExportPictures",))
