@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marquee.library.v1 import library_pb2 as pb
@@ -95,24 +95,26 @@ async def _queue(change: Change, picture_id: UUID, request: pb.RecognizePictureR
 
 
 async def _revive(change: Change, job_ids: Sequence[str]) -> int:
-    """Queue the jobs again, or all, that were given up; not those whose picture has another job by now."""
-    columns = job.c
-    newer = job.alias()
-    is_last = (
-        ~select(newer.c.job_id)
-        .where(newer.c.picture_id == columns.picture_id, newer.c.job_id > columns.job_id)
-        .exists()
-    )
-    dead = (columns.collection_id == change.collection_id, columns.state == pb.JOB_STATE_DEAD, is_last)
-    named = (columns.job_id.in_(_ids(job_ids)),) if job_ids else ()
+    """Queue the jobs again, or all, that were given up; not those whose picture has another job by now.
+
+    Their pictures are held before, as whoever queues or erases one holds it, so that nobody waits in a circle.
+    """
+    columns, newer = job.c, job.alias()
+    others = (newer.c.picture_id == columns.picture_id, (newer.c.job_id > columns.job_id) | newer.c.state.in_(OPEN))
+    dead = (columns.collection_id == change.collection_id, columns.state == pb.JOB_STATE_DEAD)
+    found = (*dead, ~exists().where(*others), *((columns.job_id.in_(_ids(job_ids)),) if job_ids else ()))
+    its = select(picture.c.picture_id).where(picture.c.picture_id.in_(select(columns.picture_id).where(*found)))
+    held = its.order_by(picture.c.picture_id).with_for_update(key_share=True)
+    await change.connection.execute(select(func.count()).select_from(held.subquery()))
     fresh = {"failures": 0, "attempts": 0, "end_time": None, "next_attempt_time": func.now()}
-    statement = update(job).where(*dead, *named).values(state=pb.JOB_STATE_QUEUED, **fresh)
-    revived = list((await change.connection.execute(statement.returning(columns.picture_id))).scalars())
-    its = update(picture).where(picture.c.picture_id.in_(revived))
-    if revived:
-        await change.connection.execute(its.values(state=pb.PICTURE_STATE_PENDING, update_time=func.now()))
+    queued = update(job).where(*found).values(state=pb.JOB_STATE_QUEUED, **fresh)
+    revived = queued.returning(columns.picture_id).cte("revived")
+    pending = update(picture).where(picture.c.picture_id == revived.c.picture_id)
+    shown = pending.values(state=pb.PICTURE_STATE_PENDING, update_time=func.now())
+    count = (await change.connection.execute(shown)).rowcount
+    if count:
         announce(change.connection, QUEUED)
-    return len(revived)
+    return count
 
 
 async def _shown(connection: AsyncConnection, collection: str, picture_id: UUID) -> pb.Picture | None:

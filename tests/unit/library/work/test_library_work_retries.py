@@ -1,0 +1,66 @@
+"""Jobs that were given up, and are asked for again."""
+
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from marquee.library.v1 import library_pb2 as lib
+from tests.support.library import added, blocked, get, library, rows
+from tests.support.servers import nobody
+
+_GIVE_UP = "UPDATE job SET state = 4, end_time = now()"
+_DEAD = """
+WITH made AS (
+  INSERT INTO picture (picture_id, collection_id, state, taken_time_source)
+  SELECT gen_random_uuid(), collection_id, 4, 4 FROM collection, generate_series(1, 33000)
+  RETURNING picture_id, collection_id
+)
+INSERT INTO job (job_id, collection_id, picture_id, state)
+SELECT gen_random_uuid(), collection_id, picture_id, 4 FROM made
+"""
+
+
+async def test_jobs_are_retried_while_their_pictures_are_changed(database_url: str, tmp_path: Path) -> None:
+    """RetryJobs waits for who holds a picture, such as to erase it, and holds nothing that the other waits for."""
+    async with library(database_url, tmp_path, nobody(), library_workers=0) as client:
+        shown = await added(client)
+        await rows(database_url, _GIVE_UP)
+        connection = await asyncpg.connect(database_url)
+        async with connection.transaction():
+            await connection.execute("SELECT FROM picture FOR UPDATE")
+            retry = client.RetryJobs(lib.RetryJobsRequest())  # sent at once
+            await blocked(database_url)
+            await connection.execute("SELECT FROM job FOR UPDATE NOWAIT")
+        await connection.close()
+        assert (await retry).job_count == 1
+        assert (await get(client, shown.picture_id)).state == lib.PICTURE_STATE_PENDING
+
+
+async def test_a_picture_that_is_queued_meanwhile_is_queued_once(database_url: str, tmp_path: Path) -> None:
+    """A job that was given up stays so if its picture is queued anew while RetryJobs waits for it."""
+    async with library(database_url, tmp_path, nobody(), library_workers=0) as client:
+        await added(client)
+        await rows(database_url, _GIVE_UP)
+        connection = await asyncpg.connect(database_url)
+        async with connection.transaction():
+            await connection.execute("SELECT FROM picture FOR UPDATE")
+            retry = client.RetryJobs(lib.RetryJobsRequest())  # sent at once
+            await blocked(database_url)
+            await connection.execute(
+                "INSERT INTO job (job_id, collection_id, picture_id, state) "
+                "SELECT '00000000-0000-7000-8000-000000000000', collection_id, picture_id, 1 FROM picture"
+            )
+        await connection.close()
+        assert (await retry).job_count == 0
+    assert await rows(database_url, "SELECT state FROM job ORDER BY state") == [(1,), (4,)]
+
+
+@pytest.mark.slow
+async def test_any_number_of_jobs_is_retried(database_url: str, tmp_path: Path) -> None:
+    """RetryJobs queues all jobs that were given up, though they are more than a statement has parameters."""
+    async with library(database_url, tmp_path, nobody(), library_workers=0) as client:
+        await added(client)
+        await rows(database_url, _DEAD)
+        assert (await client.RetryJobs(lib.RetryJobsRequest(), timeout=60)).job_count == 33_000
+    assert await rows(database_url, "SELECT DISTINCT state FROM picture") == [(lib.PICTURE_STATE_PENDING,)]
