@@ -12,7 +12,7 @@ from marquee.library.v1 import library_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.library.database.database import Database
 from services.library.database.tables import PlaceKind, picture, place
-from services.library.pictures.view import find
+from services.library.pictures.view import find, not_found
 from services.library.settings import LibrarySettings
 from services.library.store.store import Store, original, thumbnail
 from services.runtime import requests
@@ -48,7 +48,7 @@ class Content:
         return pb.GetPictureContentResponse(content=content, media_type=media_type)
 
     async def original(self, picture_id: UUID) -> bytes:
-        """Return the picture's file. Raises ContentMissing, and what the store and S3 raise."""
+        """Return the picture's file. Raises PictureNotFound, ContentMissing, and what the store and S3 raise."""
         async with self._database.begin() as connection:
             row, places = await _found(connection, picture_id)
         if (content := await self._original(row, places)) is None:
@@ -84,7 +84,9 @@ class Content:
 
 async def _found(connection: AsyncConnection, picture_id: UUID) -> tuple[Row[Any], list[Row[Any]]]:
     """Return the picture, and the places where its file may be, the likeliest first."""
-    row = (await connection.execute(select(picture).where(picture.c.picture_id == picture_id))).one()
+    row = (await connection.execute(select(picture).where(picture.c.picture_id == picture_id))).one_or_none()
+    if row is None:  # erased in between
+        raise not_found(str(picture_id))
     its = (place.c.picture_id == picture_id, place.c.kind == PlaceKind.S3)
     kept = (place.c.current | (place.c.version_id != ""),)
     order = (place.c.current.desc(), place.c.create_time.desc())

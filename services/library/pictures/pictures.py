@@ -6,7 +6,7 @@ from marquee.library.v1 import library_pb2 as pb
 from services.library.database.database import Database
 from services.library.pictures.addition import Addition
 from services.library.pictures.content import Content
-from services.library.pictures.view import find, not_found, pictures_of
+from services.library.pictures.view import show
 from services.library.work.signals import Signals
 from services.runtime.errors import PictureErased, PictureNotFound
 
@@ -27,7 +27,7 @@ class Pictures:
             first_id = response.picture.picture_id
             await self._signals.until_ended(UUID(first_id))
             try:
-                response.picture.CopyFrom(await self._shown(request.collection, first_id))
+                response.picture.CopyFrom(await show(self._database, request.collection, first_id))
             except PictureNotFound:
                 raise PictureErased("The picture was erased, and is not to be added again.") from None
             response.created &= response.picture.picture_id == first_id  # else an object turned out to be another
@@ -35,17 +35,9 @@ class Pictures:
 
     async def get(self, request: pb.GetPictureRequest) -> pb.GetPictureResponse:
         """Return a picture with all that is known of it. Raises PictureNotFound."""
-        return pb.GetPictureResponse(picture=await self._shown(request.collection, request.picture_id, full=True))
+        shown = await show(self._database, request.collection, request.picture_id, full=True)
+        return pb.GetPictureResponse(picture=shown)
 
     async def content(self, request: pb.GetPictureContentRequest) -> pb.GetPictureContentResponse:
         """Return a file. Raises what `Content.get` raises."""
         return await self._content.get(request)
-
-    async def _shown(self, collection: str, picture_id: str, *, full: bool = False) -> pb.Picture:
-        collection_id = await self._database.collection_id(collection, make=False)
-        async with self._database.begin() as connection:
-            found = await find(connection, collection_id, picture_id)
-            shown = await pictures_of(connection, collection, [found], full=full)
-        if not shown:  # erased in between
-            raise not_found(picture_id)
-        return shown[0]

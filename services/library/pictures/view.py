@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marquee.library.v1 import library_pb2 as pb
 from marquee.v1 import recognizer_pb2
+from services.library.database.database import Database
 from services.library.database.tables import PlaceKind, picture
 from services.runtime.errors import PictureNotFound
 
@@ -103,6 +104,17 @@ async def pictures_of(
     return list(pictures.values())
 
 
+async def show(database: Database, collection: str, picture_id: str, *, full: bool = False) -> pb.Picture:
+    """Return the picture, or the one that it turned out to be. Raises PictureNotFound."""
+    collection_id = await database.collection_id(collection, make=False)
+    async with database.begin() as connection:
+        found = await find(connection, collection_id, picture_id)
+        pictures = await pictures_of(connection, collection, [found], full=full)
+    if not pictures:  # erased in between
+        raise not_found(picture_id)
+    return pictures[0]
+
+
 async def find(connection: AsyncConnection, collection_id: int, picture_id: str, *, lock: bool = False) -> UUID:
     """Return the identifier of the picture, or of the one that it turned out to be.
 
@@ -110,12 +122,11 @@ async def find(connection: AsyncConnection, collection_id: int, picture_id: str,
     identifier.
     """
     columns = picture.c
-    own = select(func.coalesce(columns.redirect_id, columns.picture_id)).where(
-        columns.collection_id == collection_id, columns.picture_id == _parsed(picture_id)
-    )
-    found = (await connection.execute(own)).scalar_one_or_none()
-    if lock and found is not None:
-        row = select(columns.picture_id).where(columns.picture_id == found).with_for_update(key_share=True)
+    own = select(func.coalesce(columns.redirect_id, columns.picture_id)).where(columns.collection_id == collection_id)
+    found = (await connection.execute(own.where(columns.picture_id == _parsed(picture_id)))).scalar_one_or_none()
+    held = None
+    while lock and found not in {None, held}:  # again if it turns out to be another one while it is waited for
+        held, row = found, own.where(columns.picture_id == found).with_for_update(key_share=True)
         found = (await connection.execute(row)).scalar_one_or_none()
     if found is None:
         raise not_found(picture_id)

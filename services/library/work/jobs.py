@@ -10,7 +10,7 @@ from marquee.library.v1 import library_pb2 as pb
 from services.library.database.change import Change, Changes
 from services.library.database.database import Database, announce
 from services.library.database.tables import job, picture
-from services.library.pictures.view import JOB, find, job_of, not_found, pictures_of
+from services.library.pictures.view import JOB, find, job_of, pictures_of, show
 from services.library.work.queue import OPEN, QUEUED, enqueue
 from services.library.work.signals import Signals
 from services.runtime import requests
@@ -32,23 +32,14 @@ class Jobs:
         async def make(change: Change) -> pb.RecognizePictureResponse:
             picture_id = await find(change.connection, change.collection_id, request.picture_id, lock=True)
             await _queue(change, picture_id, request)
-            return pb.RecognizePictureResponse(picture=await _shown(change.connection, change.collection, picture_id))
+            (shown,) = await pictures_of(change.connection, change.collection, [picture_id])
+            return pb.RecognizePictureResponse(picture=shown)
 
         response = await self._changes.once(request, pb.RecognizePictureResponse, make)
         if not request.wait:
             return response
         await self._signals.until_ended(UUID(response.picture.picture_id))
-        return pb.RecognizePictureResponse(picture=await self._now(request))
-
-    async def _now(self, request: pb.RecognizePictureRequest) -> pb.Picture:
-        """Return the picture, or the one that it turned out to be, as it is by now. Raises PictureNotFound."""
-        collection_id = await self._database.collection_id(request.collection, make=False)
-        async with self._database.begin() as connection:
-            picture_id = await find(connection, collection_id, request.picture_id)
-            shown = await _shown(connection, request.collection, picture_id)
-        if shown is None:  # erased in between
-            raise not_found(request.picture_id)
-        return shown
+        return pb.RecognizePictureResponse(picture=await show(self._database, request.collection, request.picture_id))
 
     async def list(self, request: pb.ListJobsRequest) -> pb.ListJobsResponse:
         """Return a page of jobs."""
@@ -115,11 +106,6 @@ async def _revive(change: Change, job_ids: Sequence[str]) -> int:
     if count:
         announce(change.connection, QUEUED)
     return count
-
-
-async def _shown(connection: AsyncConnection, collection: str, picture_id: UUID) -> pb.Picture | None:
-    """Return the picture; None if it was erased meanwhile."""
-    return next(iter(await pictures_of(connection, collection, [picture_id])), None)
 
 
 async def _count(connection: AsyncConnection, collection_id: int, states: Sequence[int]) -> int:

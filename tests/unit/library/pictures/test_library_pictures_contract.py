@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import grpc
@@ -13,8 +14,13 @@ from local.postgres import url as url_of
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2
+from services.library.database.database import Database
+from services.library.pictures.content import Content
+from services.library.settings import LibrarySettings
+from services.library.store.store import Store
+from services.runtime.errors import PictureNotFound
 from services.runtime.limits import MAX_IMAGE_BYTES
-from tests.support.library import added, library, refused, shown_when
+from tests.support.library import added, blocked, library, refused, shown_when
 from tests.support.processes import PATIENCE
 from tests.support.servers import Scripted, gateway, leaf, nobody, picture
 
@@ -194,6 +200,27 @@ async def _break_connections(database_url: str) -> None:
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND state = 'idle'", name
     )
     await connection.close()
+
+
+async def test_a_picture_that_becomes_another_is_waited_for(client: LibraryServiceStub, database_url: str) -> None:
+    """A change of a picture that becomes a redirect while the change waits for it is one of the other picture."""
+    old, new = await added(client), await added(client, picture((9, 9)))
+    connection = await asyncpg.connect(database_url)
+    async with connection.transaction():
+        merged = "UPDATE picture SET redirect_id = $2 WHERE picture_id = $1"
+        await connection.execute(merged, old.picture_id, new.picture_id)
+        deleted = client.DeletePicture(pb.DeletePictureRequest(picture_id=old.picture_id))  # sent at once
+        await blocked(database_url)
+    await connection.close()
+    assert (await deleted).picture.picture_id == new.picture_id
+
+
+async def test_a_picture_that_was_just_erased_has_no_file(database_url: str, tmp_path: Path) -> None:
+    """Reading the file of a picture that was erased since it was looked up raises PictureNotFound."""
+    database, own = Database(database_url), LibrarySettings(library_store=tmp_path.as_uri())
+    with pytest.raises(PictureNotFound):
+        await Content(database, Store(own.library_store), own).original(uuid4())
+    await database.close()
 
 
 async def test_a_lost_file_is_missing(client: LibraryServiceStub, tmp_path: Path) -> None:

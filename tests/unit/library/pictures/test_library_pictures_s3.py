@@ -94,6 +94,22 @@ async def test_an_object_with_known_bytes_becomes_a_redirect(serve: Callable[...
     assert "picture.merged" in [one.type for one in events.events]
 
 
+async def test_a_redirect_that_is_recognized_again_is_shown_as_its_picture(
+    serve: Callable[..., Any], s3: tuple[str, Any]
+) -> None:
+    """RecognizePicture with `wait` shows the picture that the object has turned out to be."""
+    s3[1].put_object(Bucket="plain", Key="again.jpg", Body=picture((48, 30)))
+    async with serve(nobody(), library_workers=0) as client:
+        image = recognizer_pb2.Image(content=picture((48, 30)))
+        first = (await client.AddImage(pb.AddImageRequest(image=image))).picture
+        second = (await client.AddImage(addition("again.jpg"))).picture
+    async with leaf(Scripted("svm")) as target, gateway({"svm": target}) as address, serve(address) as client:
+        again = pb.RecognizePictureRequest(picture_id=second.picture_id, wait=True)
+        shown = (await client.RecognizePicture(again)).picture
+    assert second.picture_id != first.picture_id == shown.picture_id
+    assert places(shown) == [("again.jpg", True)]
+
+
 async def test_an_event_that_comes_again_adds_nothing(serve: Callable[..., Any]) -> None:
     """The same version or sequencer is the same picture; a later one is another picture, and takes the place over."""
     async with serve(nobody(), library_workers=0) as client:
