@@ -14,7 +14,7 @@ from services.runtime.errors import DependencyUnavailable
 
 logger = structlog.get_logger()
 _RENEWALS = 3
-"""Of a lease, in its time: two may fail."""
+"""Of a lease, in its time. One that fails is made again after POLL_SECONDS."""
 _FINISH_SECONDS = 5.0
 
 
@@ -86,13 +86,13 @@ class Worker:
             logger.info("job attempted", outcome=outcome, attempt=claim.attempts)
 
     async def _renew(self) -> None:
-        """Renew the leases of what runs, and stop what is no longer this worker's."""
-        await asyncio.sleep(self._queue.lease_seconds / _RENEWALS)
+        """Renew the leases of what runs, stop what is no longer this worker's, and rest."""
         if held := dict(self._running):
             kept = await self._queue.renew(held.values())
             for task, claim in held.items():
                 if claim.job_id not in kept:
                     task.cancel()
+        await asyncio.sleep(self._queue.lease_seconds / _RENEWALS)
 
 
 async def _forever(step: Callable[[], Awaitable[None]]) -> None:

@@ -1,13 +1,22 @@
-"""Jobs that were given up, and are asked for again."""
+"""Work that is asked for again: jobs that were given up, and leases to renew."""
 
+import asyncio
+from collections.abc import Collection
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import pytest
 
 from marquee.library.v1 import library_pb2 as lib
+from services.library.database.database import Database
+from services.library.work import worker
+from services.library.work.queue import Claim, Queue
+from services.library.work.signals import Signals
+from services.library.work.worker import Worker
+from services.runtime.errors import DependencyUnavailable
 from tests.support.library import added, blocked, get, library, rows
-from tests.support.servers import nobody
+from tests.support.servers import nobody, until
 
 _GIVE_UP = "UPDATE job SET state = 4, end_time = now()"
 _DEAD = """
@@ -64,3 +73,39 @@ async def test_any_number_of_jobs_is_retried(database_url: str, tmp_path: Path) 
         await rows(database_url, _DEAD)
         assert (await client.RetryJobs(lib.RetryJobsRequest(), timeout=60)).job_count == 33_000
     assert await rows(database_url, "SELECT DISTINCT state FROM picture") == [(lib.PICTURE_STATE_PENDING,)]
+
+
+async def test_a_lease_that_was_not_renewed_is_renewed_soon(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that could not reach the database renews its leases as soon as it can, not a third of a lease later."""
+    monkeypatch.setattr(worker, "_FINISH_SECONDS", 0.1)
+    async with library(database_url, tmp_path, nobody(), library_workers=0) as client:
+        await added(client)
+    database = Database(database_url)
+    queue = _Unlucky(database)
+    own = Worker(queue, Signals(database), 1, _endless)
+    own.start()
+    await until(lambda: queue.renewals == 2)
+    await own.close()
+    await database.close()
+
+
+class _Unlucky(Queue):
+    """A queue whose first renewal fails, after which leases are long."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, 0.1)
+        self.renewals = 0
+
+    async def renew(self, claims: Collection[Claim]) -> set[UUID]:
+        self.renewals += 1
+        if self.renewals == 1:
+            self.lease_seconds = 3600
+            raise DependencyUnavailable("Not now.", dependency="database")
+        return await super().renew(claims)
+
+
+async def _endless(_: Claim) -> str:
+    await asyncio.Event().wait()
+    return "recognized"
