@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from google.protobuf.message import Message
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, update
 from sqlalchemy.dialects.postgresql import insert as insert_new
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -74,14 +74,12 @@ async def _begun(change: Change, request: Any, digest: bytes) -> bytes | None:
     message = request.SerializeToString(deterministic=True)
     full = hashlib.sha256(request.DESCRIPTOR.full_name.encode() + digest + message).digest()
     key = {"collection_id": change.collection_id, "caller": change.caller, "request_id": request.request_id}
-    first = insert_new(requests).values(**key, digest=full).on_conflict_do_nothing().returning(requests.c.digest)
-    if (await change.connection.execute(first)).first() is not None:
-        return None
-    found = select(requests.c.digest, requests.c.response).where(*_key(change, request))
-    before = (await change.connection.execute(found)).one()
-    if before.digest != full:
+    new = insert_new(requests).values(**key, digest=full)
+    held = new.on_conflict_do_update(index_elements=list(key), set_={"request_id": new.excluded.request_id})
+    found = (await change.connection.execute(held.returning(requests.c.digest, requests.c.response))).one()
+    if found.digest != full:
         raise RequestReused("This request_id was another request's. Give each request its own.", field="request_id")
-    return bytes(before.response)
+    return None if found.response is None else bytes(found.response)
 
 
 def _key(change: Change, request: Any) -> list[Any]:
