@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,9 @@ from services.library.work import queue
 from services.runtime import requests
 
 _MOST_NAME = 1024
+_INSTANT = timedelta(microseconds=1)
+_EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC) + _INSTANT, datetime.max.replace(tzinfo=UTC) - _INSTANT
+"""The first instant of a datetime and its last are infinity to asyncpg, which reads them as no times of UTC."""
 """Characters of a file's name that are shown and searched; its place has all of them."""
 
 
@@ -147,4 +150,5 @@ def _facts(request: pb.AddImageRequest) -> dict[str, Any]:
 
 
 def _object_time(request: pb.AddImageRequest) -> datetime | None:
-    return request.object_time.ToDatetime(UTC) if request.HasField("object_time") else None
+    when = request.object_time.ToDatetime(UTC) if request.HasField("object_time") else None
+    return when and min(max(when, _EARLIEST), _LATEST)

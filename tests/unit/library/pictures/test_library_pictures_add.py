@@ -3,6 +3,8 @@
 import hashlib
 from pathlib import Path
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2
@@ -54,3 +56,12 @@ async def test_a_picture_of_another_collection_is_not_found(client: LibraryServi
     for strange in (shown_id, "", "1", "'; --", "\N{GRINNING FACE}", shown_id.upper(), f"{{{shown_id}}}"[:36]):
         asked = pb.GetPictureRequest(picture_id=strange, collection="other")
         assert await refused(client.GetPicture(asked)) == ("NOT_FOUND", "PICTURE_NOT_FOUND")
+
+
+async def test_any_time_is_kept(client: LibraryServiceStub) -> None:
+    """A file of the first or the last instant that a time can be of is shown with it, but for a microsecond."""
+    first, last = Timestamp(seconds=-62_135_596_800), Timestamp(seconds=253_402_300_799, nanos=999_999_999)
+    for number, (when, shown) in enumerate(((first, 1000), (last, 999_999_000 - 1000))):
+        response = await client.AddImage(addition(picture((9 + number, 9)), object_time=when, path="a.jpg"))
+        expected = Timestamp(seconds=when.seconds, nanos=shown)
+        assert (response.picture.object_time, response.picture.taken_time) == (expected, expected)
