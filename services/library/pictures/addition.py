@@ -18,16 +18,15 @@ from services.library.pictures import identity, places
 from services.library.pictures.identity import File
 from services.library.pictures.places import Found
 from services.library.pictures.view import pictures_of
-from services.library.search.terms import index
 from services.library.store.store import Store, original
 from services.library.work import queue
 from services.runtime import requests
 
 _MOST_NAME = 1024
+"""Characters of a file's name that are shown and searched; its place has all of them."""
 _INSTANT = timedelta(microseconds=1)
 _EARLIEST, _LATEST = datetime.min.replace(tzinfo=UTC) + _INSTANT, datetime.max.replace(tzinfo=UTC) - _INSTANT
 """The first instant of a datetime and its last are infinity to asyncpg, which reads them as no times of UTC."""
-"""Characters of a file's name that are shown and searched; its place has all of them."""
 
 
 class Addition:
@@ -70,7 +69,7 @@ class Addition:
                 await self._queue(change, request, picture_id)
             elif is_new_place:
                 await change.record("place.added", picture_id)
-            await _categorize(change, request, picture_id, is_new=is_new)
+            await hand.put(change, picture_id, request.categories)
             await self._tombstones.check(change.connection, change.collection_id, sha256=file.sha256)
             return await _response(change, picture_id, created=is_new)
 
@@ -82,7 +81,7 @@ class Addition:
 
         async def make(change: Change) -> pb.AddImageResponse:
             picture_id, is_new = await self._object(change, request, found)
-            await _categorize(change, request, picture_id, is_new=is_new)
+            await hand.put(change, picture_id, request.categories)
             where: Any = {"s3_object": request.image.s3_object, "sequencer": request.sequencer}
             await self._tombstones.check(change.connection, change.collection_id, **where)
             return await _response(change, picture_id, created=is_new)
@@ -118,14 +117,6 @@ class Addition:
         order: Any = {"features": request.features, "recognizers": request.recognizers}
         await queue.enqueue(change.connection, change.collection_id, picture_id, **order)
         await change.record("picture.added", picture_id)
-
-
-async def _categorize(change: Change, request: pb.AddImageRequest, picture_id: UUID, *, is_new: bool) -> None:
-    """Put the picture into the request's categories, and have a new one found."""
-    if request.categories:
-        await hand.put(change, picture_id, request.categories)
-    elif is_new:
-        await index(change.connection, change.collection_id, [picture_id])
 
 
 async def _response(change: Change, picture_id: UUID, *, created: bool) -> pb.AddImageResponse:

@@ -15,7 +15,7 @@ from services.library.database.change import Change
 from services.library.database.tables import PlaceKind, picture, place
 from services.library.erasure.erasure import remove
 from services.library.erasure.tombstones import Tombstones
-from services.library.search.terms import index
+from services.library.search.terms import index, of_new
 from services.library.store.rendition import Rendition
 from services.runtime.errors import ContentMissing, PictureErased
 from services.runtime.images.image import Image
@@ -100,7 +100,8 @@ async def pending(change: Change, values: dict[str, Any]) -> UUID:
 
 def _new(change: Change, values: dict[str, Any]) -> Any:
     own = {"picture_id": UUID(bytes=uuid7().bytes), "collection_id": change.collection_id}
-    return insert(picture).values(**own, state=pb.PICTURE_STATE_PENDING, **values)
+    terms = of_new(change.collection_id, values["file_name"])
+    return insert(picture).values(**own, state=pb.PICTURE_STATE_PENDING, **values, **terms)
 
 
 _KEY: dict[str, Any] = {

@@ -7,10 +7,11 @@ import base64
 import hashlib
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, REAL, Text, Uuid, bindparam, func, or_, select, text, update
+from sqlalchemy import ARRAY, REAL, Text, Uuid, bindparam, func, literal, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marquee.v1 import recognizer_pb2 as pb
@@ -68,6 +69,7 @@ SELECT picture_id, file_name,
   ) AS cost
 FROM picture WHERE picture_id = ANY(:ids)
 """
+_FOUND = ("faces", "labels", "texts", "categories", "recognizers")
 _ANSWERED = [pb.OUTCOME_OK, pb.OUTCOME_PARTIAL]
 _IDS = bindparam("ids", type_=ARRAY(Uuid))
 
@@ -87,6 +89,14 @@ async def index(connection: AsyncConnection, collection_id: int, picture_ids: Se
         return
     rows = await connection.execute(text(_ROWS).bindparams(_IDS), {"ids": ids, "outcomes": _ANSWERED})
     await connection.execute(_UPDATE, [_found_by(row, collection_id) for row in rows])
+
+
+def of_new(collection_id: int, file_name: str) -> dict[str, Any]:
+    """Return the columns by which a picture is found of which no more is known than its name."""
+    row = SimpleNamespace(**dict.fromkeys(_FOUND, ()), picture_id=None, file_name=file_name, cost=0)
+    found = _found_by(row, collection_id)
+    terms, words = (func.array_to_tsvector(literal(found[name], ARRAY(Text))) for name in ("term_list", "word_list"))
+    return {"terms": terms, "words": words, "folded_name": found["name"]}
 
 
 def term(kind: TermKind, collection_id: int, value: object) -> str:

@@ -1,14 +1,18 @@
 """What pictures are found by: terms and words of their rows."""
 
 import asyncio
+from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 
 from marquee.v1 import recognizer_pb2 as v1
 from services.library.database.database import Database
 from services.library.search.terms import TermKind, index, term
+from tests.support.library import added, library, rows
 from tests.support.library_crowd import fill
 from tests.support.library_rows import Named, Row, write
+from tests.support.servers import nobody
 
 _TERMS = "SELECT tsvector_to_array(terms) FROM picture"
 
@@ -40,6 +44,20 @@ async def test_a_picture_has_terms_of_its_rows(database_url: str) -> None:
     rest = await connection.fetchrow("SELECT folded_name, score, cost_micro_usd FROM picture")
     assert tuple(rest) == ("ubung.jpg", 0.75, 7)
     await connection.close()
+
+
+async def test_a_new_picture_is_found_by_its_name(database_url: str, tmp_path: Path) -> None:
+    """A picture that was just added has all terms that its rows amount to: working them out again changes nothing."""
+    everything = "SELECT xmin::text, tsvector_to_array(terms), words::text, folded_name FROM picture"
+    async with library(database_url, tmp_path, nobody(), library_workers=0) as client:
+        picture_id = (await added(client, path="Ferien/Übung 1.JPG")).picture_id
+    (before,) = await rows(database_url, everything)
+    assert before[3] == "ubung 1.jpg"
+    database = Database(database_url)
+    async with database.begin() as connection:
+        await index(connection, 1, [UUID(picture_id)])
+    await database.close()
+    assert await rows(database_url, everything) == [before]
 
 
 async def test_terms_of_collections_differ(database_url: str) -> None:
