@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,9 @@ from services.runtime import requests
 from services.runtime.errors import ContentMissing
 from services.runtime.storage.s3 import ObjectStore
 
+_DECODED_AT_ONCE = 2
+"""Each may take 400 MiB."""
+
 
 class Intake:
     """How bytes become what the library has of a picture."""
@@ -27,6 +31,8 @@ class Intake:
         self._tombstones = tombstones
         self._settings = settings
         self._objects = ObjectStore(settings.s3_endpoint_url)
+        # Of its own, since pictures that wait for their turn would hold the threads in which new ones are looked at.
+        self._decoders = ThreadPoolExecutor(_DECODED_AT_ONCE, thread_name_prefix="decoder")
 
     async def take(
         self, claim: Claim, collection: str, row: Mapping[str, Any], s3_object: recognizer_pb2.S3Object | None
@@ -65,7 +71,7 @@ class Intake:
     async def _describe(
         self, claim: Claim, collection: str, sha256: bytes, content: bytes, *, stored: bool = True
     ) -> None:
-        rendition = await asyncio.to_thread(render, content)
+        rendition = await asyncio.get_running_loop().run_in_executor(self._decoders, render, content)
         await self._store.write(thumbnail(claim.collection_id, sha256), rendition.thumbnail)
         async with self._changes.begin(collection) as change:
             await hold(change.connection, claim)

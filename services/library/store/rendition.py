@@ -5,7 +5,6 @@ import io
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from threading import BoundedSemaphore
 from typing import Any
 
 from PIL import Image as Pillow
@@ -15,8 +14,6 @@ from services.runtime.images.image import Image
 
 THUMBNAIL_SIDE = 512
 _QUALITY = 80
-_AT_ONCE = BoundedSemaphore(2)
-"""Each may take 400 MiB."""
 _EXIF_IFD = 0x8769
 _TIMES = ((0x9003, 0x9011), (0x9004, 0x9012))
 """DateTimeOriginal and DateTimeDigitized with their offsets. DateTime is when a program wrote the file last."""
@@ -55,14 +52,13 @@ class Rendition:
 
 
 def render(content: bytes) -> Rendition:
-    """Decode a picture, once. Raises InvalidImage and ImageTooLarge. Blocks, while others are decoded, too."""
-    with _AT_ONCE:
-        image = Image(content)
-        pixels = image.upright()
-        height, width = pixels.shape[:2]
-        digest = hashlib.sha256(width.to_bytes(4, "big") + height.to_bytes(4, "big"))
-        digest.update(pixels.data)
-        return Rendition(image.format, width, height, digest.digest(), _thumbnail(pixels), taken(image.exif))
+    """Decode a picture, once. Raises InvalidImage and ImageTooLarge. Blocks."""
+    image = Image(content)
+    pixels = image.upright()
+    height, width = pixels.shape[:2]
+    digest = hashlib.sha256(width.to_bytes(4, "big") + height.to_bytes(4, "big"))
+    digest.update(pixels.data)
+    return Rendition(image.format, width, height, digest.digest(), _thumbnail(pixels), taken(image.exif))
 
 
 def taken(exif: Pillow.Exif) -> Taken:

@@ -1,14 +1,21 @@
 """Pictures that are added are recognized by the gateway, and what it found is kept."""
 
+import asyncio
+import threading
 from pathlib import Path
+
+import pytest
 
 from marquee.library.v1 import library_pb2 as lib
 from marquee.v1 import recognizer_pb2 as pb
 from services.gateway.config import BackendConfig, CacheConfig
+from services.library.pictures import intake
+from services.library.store.rendition import Rendition, render
 from services.runtime.errors import NotReady
 from tests.support.doors import bearer, line
 from tests.support.library import added, ended, library, rows, shown_when
-from tests.support.servers import LEFT, NEAR_LEFT, RIGHT, Scripted, face, gateway, leaf, picture, result, until
+from tests.support.processes import PATIENCE
+from tests.support.servers import LEFT, NEAR_LEFT, RIGHT, Scripted, face, gateway, leaf, nobody, picture, result, until
 
 ALL = (pb.FEATURE_CELEBRITIES, pb.FEATURE_LABELS, pb.FEATURE_TEXT, pb.FEATURE_MODERATION)
 FOUND = result(
@@ -108,3 +115,26 @@ async def test_what_failed_for_now_is_tried_again(database_url: str, tmp_path: P
     assert shown.state == lib.PICTURE_STATE_RECOGNIZED
     assert sorted(one.result.recognizer for one in shown.answers) == ["other", "svm"]
     assert len(svm.calls) == 1
+
+
+async def test_adding_does_not_wait_for_pictures_to_be_decoded(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AddImage answers while as many pictures are decoded, or wait for their turn, as there are workers."""
+    may_end = threading.Event()
+    begun: list[bytes] = []
+
+    def decode(content: bytes) -> Rendition:
+        begun.append(content)
+        may_end.wait(PATIENCE)
+        return render(content)
+
+    monkeypatch.setattr(intake, "render", decode)
+    async with library(database_url, tmp_path, nobody(), library_workers=40) as client:
+        for number in range(40):
+            await added(client, picture((8 + number, 8)))
+        while await rows(database_url, "SELECT FROM job WHERE state = 1"):  # noqa: ASYNC110 - workers change it
+            await asyncio.sleep(0.02)
+        await added(client, picture((8, 9)))
+        may_end.set()
+    assert begun
