@@ -54,6 +54,12 @@ def parse_time(text: str) -> datetime:
         ) from None
 
 
+def _check_span(option: str, least: Any, most: Any, *, inclusive: bool = True) -> None:
+    if least is None or most is None or least < most or (inclusive and least == most):
+        return
+    raise typer.BadParameter("nothing can fit: the span ends before it begins.", param_hint=option)
+
+
 PictureIds = Annotated[
     list[str],
     typer.Argument(metavar="PICTURE_ID", show_default=False, help="IDs as shown by `marquee library search`."),
@@ -269,7 +275,12 @@ def query(  # noqa: PLR0913 - each is an option
         str, typer.Option(metavar="PREFIX", help="Found at a place that begins so: s3://BUCKET/FOLDER/, or a path.")
     ] = "",
 ) -> "PictureQuery":
-    """Return what to find."""
+    """Return what to find. Raises BadParameter for a span that has nothing in it."""
+    _check_span("--max-people", min_people, max_people)
+    _check_span("--taken-before", taken_from, taken_before, inclusive=False)
+    _check_span("--added-before", added_from, added_before, inclusive=False)
+    _check_span("--max-score", min_score, max_score)
+    _check_span("--max-cost", min_cost, max_cost)
     from marquee.library.requests import PeopleFilter, TermFilter  # noqa: PLC0415 - --help does not wait for gRPC
 
     return {

@@ -11,6 +11,7 @@ from itertools import chain, repeat
 
 from marquee.cli.exits import Exit, exit_of
 from marquee.cli.inputs import STDIN, Pictures
+from marquee.cli.library.run.search import state_of
 from marquee.cli.options import ListOutput
 from marquee.cli.output import count, error_dict, print_file_error, words
 from marquee.cli.run.parallel import BATCH_PATIENCE_SECONDS, Sources, in_order, patiently, run_until_interrupted
@@ -200,7 +201,7 @@ def _print(result: _Result, args: AddArgs) -> None:
         facts = []
         if picture is not None:
             facts += [", ".join(picture.people)] if picture.people else []
-            facts += [words(picture.state)] if args.options.get("wait") and not picture.people else []
+            facts += [state_of(picture)] if args.options.get("wait") and not picture.people else []
             facts += ["in the trash"] if picture.delete_time else []
         print_line(
             Text(f"{result.word:<{_WIDTH}}", _STYLES.get(result.word, "")),

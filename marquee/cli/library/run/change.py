@@ -9,9 +9,9 @@ import typer
 
 from marquee.cli.exits import Exit, call_errors, exit_of
 from marquee.cli.inputs import listed
-from marquee.cli.library.run.search import shown_time
+from marquee.cli.library.run.search import shown_time, state_of
 from marquee.cli.options import ListOutput
-from marquee.cli.output import count, dollars, error_dict, message_of, words
+from marquee.cli.output import count, dollars, error_dict, message_of
 from marquee.cli.server import Server
 from marquee.cli.table import Text, print_line
 from marquee.cli.terminal import Progress, print_error, print_json
@@ -143,7 +143,7 @@ def _print_failure(args: ChangeArgs, picture_id: str, error: MarqueeError, *, on
 
 def _state(picture: LibraryPicture) -> str:
     names = ", ".join(picture.people)
-    return words(picture.state) + (f": {names}" if names else "")
+    return state_of(picture) + (f": {names}" if names else "")
 
 
 def _deleted(picture: LibraryPicture) -> str:

@@ -70,6 +70,12 @@ def taken(picture: LibraryPicture) -> str:
     return f"{when.astimezone(UTC if is_local else None):%Y-%m-%d %H:%M}"
 
 
+def state_of(picture: LibraryPicture) -> str:
+    """Return the picture's state in words, with why it was given up."""
+    why = picture.job.status.message if picture.job and picture.state == "FAILED" else ""
+    return words(picture.state) + (f": {why}" if why else "")
+
+
 def shown_time(when: datetime | None) -> str:
     """Return the time in this machine's time zone; empty for None."""
     return f"{when.astimezone():%Y-%m-%d %H:%M}" if when else ""

@@ -52,6 +52,16 @@ async def test_waiting_tells_who_was_recognized(command: Command) -> None:
     assert [(one["name"], one["picture_count"]) for one in json.loads(listed.stdout)] == [("Trips", 1)]
 
 
+async def test_waiting_tells_why_a_picture_was_given_up(command: Command) -> None:
+    """With --wait the line of a picture that nobody can recognize, such as one cut short, has the reason."""
+    Path("cut.jpg").write_bytes(picture((400, 300))[:-200])
+    added = await command("add", "cut.jpg", "--wait")
+    picture_id = lines_of(added)[0].split()[1]
+    again = await command("recognize", picture_id, "--wait")
+    for line in (lines_of(added)[0], lines_of(again)[0]):
+        assert "failed: The picture" in line
+
+
 async def test_a_dry_run_sends_nothing(command: Command, recognizer: Scripted) -> None:
     """--dry-run says what is there already, and neither stores nor recognizes the rest."""
     _write("a.jpg", "b.jpg")

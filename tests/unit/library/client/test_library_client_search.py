@@ -69,12 +69,17 @@ async def test_each_part_of_a_query_has_an_option(command: Command) -> None:
 
 
 async def test_a_wrong_option_says_what_is_right(command: Command) -> None:
-    """A state, an order and a time that are none are usage errors, which list those that there are."""
+    """A state, an order and a time that are none are usage errors, which list what there is; so is an empty span."""
     for arguments, advice in (
         (["--state", "lost"], "pending, recognized, partial, failed, imported"),
         (["--order", "best"], "taken-newest"),
         (["--taken-from", "2023-02-29"], "2024-02-29T18:30+01:00"),
         (["--min-cost", "cheap"], "dollars"),
+        (["--taken-from", "2025", "--taken-before", "2024"], "--taken-before: nothing can fit"),
+        (["--added-from", "2025", "--added-before", "2025"], "--added-before: nothing can fit"),
+        (["--min-score", "0.9", "--max-score", "0.1"], "--max-score: nothing can fit"),
+        (["--min-people", "2", "--max-people", "1"], "--max-people: nothing can fit"),
+        (["--min-cost", "2", "--max-cost", "1"], "--max-cost: nothing can fit"),
     ):
         result = await command("search", *arguments)
         assert result.exit_code == 2
