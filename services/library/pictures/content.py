@@ -16,7 +16,7 @@ from services.library.pictures.view import find, not_found
 from services.library.settings import LibrarySettings
 from services.library.store.store import Store, original, thumbnail
 from services.runtime import requests
-from services.runtime.errors import BucketNotAllowed, ContentMissing, InvalidRequest, ObjectNotFound
+from services.runtime.errors import BucketNotAllowed, ContentMissing, ObjectNotFound
 from services.runtime.storage.s3 import ObjectStore
 
 _MOST_PLACES = 8
@@ -33,9 +33,7 @@ class Content:
         self._s3_allowed = settings.s3_allowed
 
     async def get(self, request: pb.GetPictureContentRequest) -> pb.GetPictureContentResponse:
-        """Return the file. Raises InvalidRequest, PictureNotFound, ContentMissing, and what the store and S3 raise."""
-        if request.variant not in pb.ContentVariant.values():
-            raise InvalidRequest(f"There is no variant {request.variant}.", field="variant")
+        """Return the file. Raises PictureNotFound, ContentMissing, and what the store and S3 raise."""
         row, places = await self._rows(request)
         if request.variant == pb.CONTENT_VARIANT_THUMBNAIL:
             content = await self._store.read(thumbnail(row.collection_id, row.sha256)) if row.thumbnail else None
@@ -83,7 +81,7 @@ class Content:
 
 
 async def _found(connection: AsyncConnection, picture_id: UUID) -> tuple[Row[Any], list[Row[Any]]]:
-    """Return the picture, and the places where its file may be, the likeliest first."""
+    """Return the picture, and the places where its file may be, the likeliest first. Raises PictureNotFound."""
     row = (await connection.execute(select(picture).where(picture.c.picture_id == picture_id))).one_or_none()
     if row is None:  # erased in between
         raise not_found(str(picture_id))

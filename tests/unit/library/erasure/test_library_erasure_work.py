@@ -5,13 +5,17 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import asyncpg
 import grpc
+import pytest
+from structlog.testing import capture_logs
 
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
+from services.library.pictures.intake import Intake
+from services.library.work.queue import Claim
 from tests.support import library
 from tests.support.library import added
 from tests.support.processes import PATIENCE
@@ -63,6 +67,28 @@ async def test_a_picture_that_is_deleted_while_it_is_recognized_stays_deleted(
         assert shown.delete_time == deleted.delete_time
         shown = (await client.UndeletePicture(pb.UndeletePictureRequest(**key))).picture
         assert [one.verdict.display_name for one in shown.faces] == ["Ada"]
+
+
+async def test_a_picture_that_is_erased_before_its_file_is_read_is_no_fault(
+    database_url: str, database: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker that has it lets it go: its log has no failure, as nothing has failed."""
+    take, clients = Intake.take, list[LibraryServiceStub]()
+
+    async def taken(self: Intake, claim: Claim, *picture: Any) -> uuid.UUID:
+        picture_id = await take(self, claim, *picture)
+        await clients[0].ErasePicture(pb.ErasePictureRequest(picture_id=str(picture_id)))
+        return picture_id
+
+    monkeypatch.setattr(Intake, "take", taken)
+    with capture_logs() as logs:
+        async with held(database_url, tmp_path) as (client, recognizer, _):
+            clients.append(client)
+            await added(client)
+            await shows(database, "count(*) = 0 FROM picture")
+            await until(lambda: any(one["event"] in {"job lost", "attempt failed"} for one in logs))
+    assert [one for one in logs if one["log_level"] == "error"] == []
+    assert not recognizer.calls
 
 
 async def test_a_picture_that_is_erased_while_it_is_recognized_does_not_come_back(
