@@ -19,7 +19,7 @@ from services.library.pictures.view import pictures_of, timestamp
 from services.library.search.conditions import conditions
 from services.library.search.paging import order_of
 from services.runtime.doors.caller import current
-from services.runtime.errors import InvalidRequest, OutOfTime, Overloaded
+from services.runtime.errors import OutOfTime, Overloaded
 from services.runtime.limits import MIB
 
 MOST_BYTES = MIB
@@ -70,8 +70,6 @@ class Export:
 
         Raises InvalidRequest, Overloaded, DependencyUnavailable.
         """
-        if request.format not in _FORMS:
-            raise InvalidRequest(f"format is {request.format}, which is none.", field="format")
         form = _FORMS[request.format]
         with self._place():
             collection_id = await self._database.collection_id(request.collection, make=False)

@@ -55,9 +55,7 @@ _ORDERS = {
 
 
 def order_of(value: "pb.PictureOrder.ValueType") -> Order:
-    """Return the order. Raises InvalidRequest."""
-    if value not in _ORDERS:
-        raise InvalidRequest(f"order is {value}, which the library does not know.", field="order")
+    """Return the order."""
     return _ORDERS[value]
 
 
