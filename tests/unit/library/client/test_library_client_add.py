@@ -98,9 +98,9 @@ async def test_a_dry_run_knows_objects_by_their_versions(command: Command) -> No
 async def test_a_picture_in_the_trash_stays_there(command: Command) -> None:
     """Adding a picture again does not take it out of the trash, which the line says."""
     _write("a.jpg")
-    picture_id = lines_of(await command("add", "a.jpg"))[0].split()[1]
+    picture_id = lines_of(await command("add", "a.jpg", "--wait"))[0].split()[1]
     await command("delete", picture_id)
-    assert lines_of(await command("add", "a.jpg")) == [f"known {picture_id} a.jpg in the trash"]
+    assert lines_of(await command("add", "a.jpg")) == [f"known {picture_id} a.jpg Anna; in the trash"]
 
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="needs a file system of memory, where times have no end")  # noqa: S108

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import re
+import shlex
+import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -32,7 +34,8 @@ def commands(*programs: str) -> Iterator[str]:
 
 def typed(command: str, folder: Path, **variables: str) -> None:
     """Type a command of the page, with the embedded server's programs."""
-    programs = "\n".join(re.findall("^PACKAGE=.*$|^PATH=.*$", PAGE, re.MULTILINE))
+    own = f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH\n"  # the page's `python` is this one
+    programs = own + "\n".join(re.findall("^PACKAGE=.*$|^PATH=.*$", PAGE, re.MULTILINE))
     done = run(["bash", "-ec", f"{programs}\n{command}"], cwd=folder, env=os.environ | variables)
     assert done.returncode == 0, done.stderr
 
