@@ -35,7 +35,7 @@ from services.library.work.gateway import Gateway
 from services.library.work.jobs import Jobs
 from services.library.work.queue import Queue
 from services.library.work.signals import Signals
-from services.library.work.worker import Worker
+from services.library.work.worker import Worker, end
 from services.runtime.doors.watch import Watched
 from services.runtime.errors import DependencyUnavailable
 from services.runtime.server.server import Service
@@ -80,9 +80,7 @@ class Library(Service):
     async def close(self) -> None:
         """Finish what is being worked on, and close the connections."""
         await self._worker.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         await self._gateway.close()
         self._store.close()
         await self._database.close()

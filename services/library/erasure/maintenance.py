@@ -64,10 +64,9 @@ class Maintenance:
             async with self._database.driver() as driver:
                 if not await driver.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
                     return False
-                try:
-                    return any([await self._try(step) for step in self._steps])
-                finally:
-                    await driver.fetchval("SELECT pg_advisory_unlock($1)", _LOCK)
+                more = any([await self._try(step) for step in self._steps])
+                await driver.fetchval("SELECT pg_advisory_unlock($1)", _LOCK)  # else the connection's end does it
+                return more
         except DomainError as exc:
             logger.warning("maintenance waits", error=exc.message)
             return False

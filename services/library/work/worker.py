@@ -1,7 +1,7 @@
 """The worker of a replica: claims jobs as it has places, keeps their leases, and gives back what it cannot finish."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
 
 import structlog
@@ -16,6 +16,7 @@ logger = structlog.get_logger()
 _RENEWALS = 3
 """Of a lease, in its time. One that fails is made again after POLL_SECONDS."""
 _FINISH_SECONDS = 5.0
+_CANCEL_SECONDS = 1.0
 
 
 class Worker:
@@ -37,8 +38,7 @@ class Worker:
 
     async def close(self) -> None:
         """Let attempts that run end within 5 s, and hand the others back, which are any worker's at once."""
-        for loop in self._loops:
-            loop.cancel()
+        await end(self._loops)
         if self._claiming is not None:
             await asyncio.wait((self._claiming,))
         if self._running:
@@ -93,6 +93,14 @@ class Worker:
                 if claim.job_id not in kept:
                     task.cancel()
         await asyncio.sleep(self._queue.lease_seconds / _RENEWALS)
+
+
+async def end(loops: Collection[asyncio.Task[None]]) -> None:
+    """Cancel tasks until they end: an error, as one lets go of a connection that broke, hides that it was cancelled."""
+    while running := [loop for loop in loops if not loop.done()]:
+        for loop in running:
+            loop.cancel()
+        await asyncio.wait(running, timeout=_CANCEL_SECONDS)
 
 
 async def _forever(step: Callable[[], Awaitable[None]]) -> None:

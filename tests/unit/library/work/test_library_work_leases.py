@@ -1,5 +1,6 @@
 """Several replicas, of which some die or are held up: every picture is recognized, and nothing is written twice."""
 
+import asyncio
 import os
 import signal
 from collections.abc import Iterator
@@ -137,3 +138,21 @@ async def test_what_is_not_finished_is_handed_back(
         async with library(database_url, tmp_path, address):
             shown = await ended(client, picture_id)
     assert (shown.state, shown.job.repeated_calls) == (lib.PICTURE_STATE_RECOGNIZED, 1)
+
+
+async def test_a_loop_ends_though_its_cleanup_fails() -> None:
+    """A loop that took its end for the database's absence is ended again."""
+    ends = 0
+
+    async def loop() -> None:
+        nonlocal ends
+        while ends < 2:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                ends += 1
+
+    task = asyncio.create_task(loop())
+    await asyncio.sleep(0)
+    await worker.end([task])
+    assert (task.done(), ends) == (True, 2)
