@@ -17,7 +17,7 @@ _RETRY_SECONDS = 0.2
 
 def main() -> None:
     """Migrate, and become the library."""
-    url = load_settings(LibrarySettings).library_database_url.get_secret_value()
+    url = load_settings(LibrarySettings).database_url
     while not _migrated(url):
         time.sleep(_RETRY_SECONDS)
     serve()

@@ -33,7 +33,7 @@ def main() -> None:
 
 def _migrate(settings: LibrarySettings, revision: str = "head") -> None:
     try:
-        migrate(settings.library_database_url.get_secret_value(), revision)
+        migrate(settings.database_url, revision)
     except DomainError as exc:
         sys.exit(exc.message)
 

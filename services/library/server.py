@@ -51,7 +51,7 @@ class Library(Service):
 
     def __init__(self, settings: LibrarySettings) -> None:
         self._settings = settings
-        self._url = settings.library_database_url.get_secret_value()
+        self._url = settings.database_url
         self._database = Database(self._url, settings.library_database_connections)
         self._tombstones = Tombstones(settings.library_tombstone_key_file)
         self._store = Store(settings.library_store, settings.s3_endpoint_url)

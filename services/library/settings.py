@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, SecretStr, model_validator
 
 from services.runtime.doors.credentials import Tls
+from services.runtime.errors import Misconfigured
 from services.runtime.settings import Settings
 
 
@@ -16,6 +17,10 @@ class LibrarySettings(Settings):
         SecretStr(""),
         description="URL of the database, `postgresql://USER:PASSWORD@HOST:PORT/DATABASE`: PostgreSQL 16 or newer with "
         "pgvector. Parameters such as `?ssl=verify-full` are asyncpg's; `?host=/FOLDER` names a folder with a socket.",
+    )
+    library_database_url_file: Path | None = Field(
+        None,
+        description="Path of a file with that URL instead, such as of a mounted Secret. It is read at the start.",
     )
     library_database_connections: int = Field(
         16, ge=2, le=200, description="Connections that a replica opens to the database at most."
@@ -87,6 +92,18 @@ class LibrarySettings(Settings):
         description="Path of the token with which the library calls the gateway. Its line in the gateway's register "
         "needs the scopes relay and recognize.",
     )
+
+    @property
+    def database_url(self) -> str:
+        """URL of the database; empty: none is set. Raises Misconfigured for a file that cannot be read."""
+        path = self.library_database_url_file
+        if path is None:
+            return self.library_database_url.get_secret_value()
+        try:
+            return path.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as exc:
+            why = exc.strerror if isinstance(exc, OSError) else "it is no UTF-8"
+            raise Misconfigured(f"The database's URL cannot be read from {path}: {why}.") from None
 
     @property
     def gateway_tls(self) -> Tls | None:

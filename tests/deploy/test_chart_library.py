@@ -25,7 +25,6 @@ _MODES = {
         "library": _LIBRARY,
     },
 }
-_URL = "postgresql://marquee:secret@database.example:5432/marquee?ssl=verify-full"
 
 
 def _container(objects: list[charts.Object], name: str = "library") -> charts.Object:
@@ -43,9 +42,8 @@ def test_library_accepts_the_environment(monkeypatch: pytest.MonkeyPatch, mode: 
     """The library starts in each mode: its settings hold together, and each file that they name is in a folder."""
     objects = charts.render(_MODES[mode])
     environment = charts.environment(_container(objects))
-    assert environment["MARQUEE_LIBRARY_DATABASE_URL"] == {"secretKeyRef": {"name": "database", "key": "url"}}
     for name, value in environment.items():
-        monkeypatch.setenv(name, _URL if name == "MARQUEE_LIBRARY_DATABASE_URL" else value)
+        monkeypatch.setenv(name, value)
     settings = LibrarySettings()
     assert (settings.is_closed, settings.allow_anonymous) == (mode != "anonymous", mode == "anonymous")
     assert bool(settings.gateway_tls) is (mode != "anonymous")
@@ -92,7 +90,11 @@ def test_the_database_is_checked_by_its_certificates() -> None:
     """The bundle of a ConfigMap vouches for the database, and the policy leads to its port."""
     objects = charts.render({"library": _LIBRARY | {"database": _DATABASE | {"key": "dsn", "port": 6432}}})
     environment = charts.environment(_container(objects))
-    assert environment["MARQUEE_LIBRARY_DATABASE_URL"]["secretKeyRef"]["key"] == "dsn"
+    assert environment["MARQUEE_LIBRARY_DATABASE_URL_FILE"] == "/database-url/url"
+    assert _folders(objects)["/database-url"]["secret"] == {
+        "secretName": "database",
+        "items": [{"key": "dsn", "path": "url"}],
+    }
     assert environment["PGSSLROOTCERT"] == "/database/ca.crt"
     assert _folders(objects)["/database"]["configMap"] == {
         "name": "authorities",

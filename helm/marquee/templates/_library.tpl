@@ -1,8 +1,8 @@
 {{/* The library's environment, beside what says who may call it: name → value, as YAML. */}}
 {{- define "marquee.libraryEnv" -}}
 {{- $library := .Values.library -}}
-{{- with $library.database.secretName }}
-MARQUEE_LIBRARY_DATABASE_URL: {valueFrom: {secretKeyRef: {name: {{ . | quote }}, key: {{ $library.database.key | quote }}}}}
+{{- if $library.database.secretName }}
+MARQUEE_LIBRARY_DATABASE_URL_FILE: /database-url/url
 {{- end }}
 {{- if $library.database.ca.configMapName }}
 PGSSLROOTCERT: /database/ca.crt
@@ -30,6 +30,9 @@ MARQUEE_LIBRARY_GATEWAY_TOKEN_FILE: /token/token
 {{/* Its folders, beside those of its doors: mount path → volume's source, as YAML. */}}
 {{- define "marquee.libraryFolders" -}}
 {{- $library := .Values.library -}}
+{{- with $library.database.secretName }}
+/database-url: {secret: {secretName: {{ . | quote }}, items: [{key: {{ $library.database.key | quote }}, path: url}]}}
+{{- end }}
 {{- with $library.database.ca.configMapName }}
 /database: {configMap: {name: {{ . | quote }}, items: [{key: {{ $library.database.ca.key | quote }}, path: ca.crt}]}}
 {{- end }}

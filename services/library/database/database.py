@@ -99,7 +99,9 @@ def announce(connection: AsyncConnection, news: str) -> None:
 def url_of(url: str) -> URL:
     """Return the URL with the driver. Raises Misconfigured."""
     if not url:
-        raise Misconfigured(f"The library needs a database: set MARQUEE_LIBRARY_DATABASE_URL. {_HINT}")
+        raise Misconfigured(
+            f"The library needs a database, by a variable or a file. {_HINT}"
+        )
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):

@@ -2,9 +2,11 @@
 
 import asyncio
 import warnings
+from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
@@ -13,6 +15,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from services.library.database.database import url_of
 from services.library.database.migration import is_current, migrate
 from services.library.database.tables import metadata
+from services.library.settings import LibrarySettings
+from services.runtime.errors import Misconfigured
 
 
 async def test_the_migrations_make_the_tables(database_url: str) -> None:
@@ -47,3 +51,13 @@ async def test_replicas_migrate_one_after_the_other(database_url: str) -> None:
     await asyncio.to_thread(migrate, database_url, "base")
     await asyncio.gather(*(asyncio.to_thread(migrate, database_url) for _ in range(3)))
     assert await is_current(database_url)
+
+
+def test_the_url_comes_from_a_file(tmp_path: Path) -> None:
+    """A mounted Secret names the database; a file that is not there is named."""
+    path = tmp_path / "url"
+    settings = LibrarySettings(library_database_url_file=path)
+    with pytest.raises(Misconfigured, match=f"from {path}: No such file"):
+        _ = settings.database_url
+    path.write_text("postgresql://marquee@db/library\n")
+    assert settings.database_url == "postgresql://marquee@db/library"
