@@ -99,9 +99,7 @@ def announce(connection: AsyncConnection, news: str) -> None:
 def url_of(url: str) -> URL:
     """Return the URL with the driver. Raises Misconfigured."""
     if not url:
-        raise Misconfigured(
-            f"The library needs a database, by a variable or a file. {_HINT}"
-        )
+        raise Misconfigured(f"The library needs a database, by a variable or a file. {_HINT}")
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
