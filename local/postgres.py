@@ -33,7 +33,8 @@ _INITDB = (
     *("--username=postgres", "--auth-local=trust", "--auth-host=reject", "--no-sync", "--no-instructions"),
     *("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
 )
-_PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 8, 47, 2
+_PR_SET_KEEPCAPS, _PR_SET_SECUREBITS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 8, 28, 47, 2
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 _CAPABILITY_VERSION, _CAP_DAC_OVERRIDE = 0x20080522, 1
 
 
@@ -133,6 +134,9 @@ def _leave_root() -> None:
     """Become the user, but keep the right to open files: neither their folders nor the packages' are open to others."""
     user, libc = _user(), ctypes.CDLL(None)
     libc.prctl(_PR_SET_KEEPCAPS, 1)
+    libc.prctl(
+        _PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0
+    )  # else access() says no, by which programs are found
     os.setgroups([])
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
