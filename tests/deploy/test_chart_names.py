@@ -29,7 +29,7 @@ _EVERYTHING = {
     "priorityClass": {"create": True},
     "recognizers": {_RECOGNIZER: {"image": {"repository": "x"}, "probe": {"port": 9465}}},
 }
-_GIVEN = {"callers", "library", "page"}
+_GIVEN = {"callers", "database", "library", "page"}
 _KINDS = {
     "configMap": "ConfigMap",
     "priorityClassName": "PriorityClass",
