@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from marquee.v1 import recognizer_pb2
@@ -22,6 +22,15 @@ _DECODED_AT_ONCE = 2
 """Each may take 400 MiB."""
 
 
+class Taken(NamedTuple):
+    """What a claim's picture turned out to be."""
+
+    picture_id: UUID | None
+    """None: nothing, since its bytes were erased."""
+    content: bytes | None = None
+    """The bytes, if they had to be read."""
+
+
 class Intake:
     """How bytes become what the library has of a picture."""
 
@@ -36,25 +45,24 @@ class Intake:
 
     async def take(
         self, claim: Claim, collection: str, row: Mapping[str, Any], s3_object: recognizer_pb2.S3Object | None
-    ) -> UUID | None:
+    ) -> Taken:
         """Identify the claim's picture, and write down what decoding it yields, unless that was done before.
 
-        Returns the picture that it is now; None: none, since its bytes were erased. Raises LeaseLost, InvalidImage,
-        ContentMissing and what S3, the store and the database raise.
+        Raises LeaseLost, InvalidImage, ContentMissing and what S3, the store and the database raise.
         """
         if row["redirect_id"] is not None or row["thumbnail"]:
-            return row["redirect_id"] or claim.picture_id
+            return Taken(row["redirect_id"] or claim.picture_id)
         if row["stored"]:
             content = await self._store.read(original(claim.collection_id, row["sha256"]))
             if content is None:
                 raise ContentMissing("The library's store has lost the file of this picture.")
             await self._describe(claim, collection, row["sha256"], content)
-            return claim.picture_id
+            return Taken(claim.picture_id, content)
         if s3_object is None:
             raise ContentMissing("The library has no file of this picture.")
         return await self._take_object(claim, collection, s3_object)
 
-    async def _take_object(self, claim: Claim, collection: str, s3_object: recognizer_pb2.S3Object) -> UUID | None:
+    async def _take_object(self, claim: Claim, collection: str, s3_object: recognizer_pb2.S3Object) -> Taken:
         requests.check_object(s3_object, self._settings.s3_allowed)
         read = await asyncio.to_thread(self._objects.fetch_object, s3_object)
         file = await asyncio.to_thread(identity.look, read.content)
@@ -66,7 +74,7 @@ class Intake:
             if copies:
                 await self._store.write(original(claim.collection_id, file.sha256), read.content)
             await self._describe(claim, collection, file.sha256, read.content, stored=copies)
-        return found
+        return Taken(found, read.content)
 
     async def _describe(
         self, claim: Claim, collection: str, sha256: bytes, content: bytes, *, stored: bool = True

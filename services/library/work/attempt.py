@@ -106,11 +106,12 @@ class Attempt:
             raise _Ended("trashed")
         if claim.failures >= self._settings.library_attempts:
             raise RuntimeError("Every replica that worked on the picture has died.")
-        if await self._intake.take(claim, shown.collection, shown.row, shown.s3_object) != claim.picture_id:
+        taken = await self._intake.take(claim, shown.collection, shown.row, shown.s3_object)
+        if taken.picture_id != claim.picture_id:
             await self._queue.drop(claim)
             raise _Ended("merged")
         await self._gateway.ready()
-        return await self._call(claim, await self._image(claim, shown))
+        return await self._call(claim, await self._image(claim, shown, taken.content))
 
     async def _write(self, claim: Claim, shown: _Picture, response: pb.RecognizeImageResponse) -> str:
         """Write the response down, which may have been paid for: again and again while the database is away."""
@@ -143,7 +144,7 @@ class Attempt:
         s3_object = pb.S3Object(bucket=where.bucket, key=where.key, version_id=where.version_id)
         return _Picture(dict(row), row["collection"], s3_object)
 
-    async def _image(self, claim: Claim, shown: _Picture) -> pb.Image:
+    async def _image(self, claim: Claim, shown: _Picture, content: bytes | None) -> pb.Image:
         """Return the picture for the gateway: an object by its version, which stays what it is; else the bytes.
 
         They are what is sent after a failure, too: the gateway may not be allowed to read what the library is.
@@ -151,7 +152,7 @@ class Attempt:
         is_object = shown.s3_object is not None and shown.s3_object.version_id and not shown.row["stored"]
         if is_object and not claim.failures:
             return pb.Image(s3_object=shown.s3_object)
-        return pb.Image(content=await self._content.original(claim.picture_id))
+        return pb.Image(content=content or await self._content.original(claim.picture_id))
 
     async def _call(self, claim: Claim, image: pb.Image) -> pb.RecognizeImageResponse:
         request = pb.RecognizeImageRequest(

@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
-from services.library.pictures.intake import Intake
+from services.library.pictures.intake import Intake, Taken
 from services.library.work.queue import Claim
 from tests.support import library
 from tests.support.library import added
@@ -69,18 +69,18 @@ async def test_a_picture_that_is_deleted_while_it_is_recognized_stays_deleted(
         assert [one.verdict.display_name for one in shown.faces] == ["Ada"]
 
 
-async def test_a_picture_that_is_erased_before_its_file_is_read_is_no_fault(
+async def test_a_picture_that_is_erased_before_it_is_recognized_is_no_fault(
     database_url: str, database: asyncpg.Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker that has it lets it go: its log has no failure, as nothing has failed."""
     take, clients = Intake.take, list[LibraryServiceStub]()
 
-    async def taken(self: Intake, claim: Claim, *picture: Any) -> uuid.UUID:
-        picture_id = await take(self, claim, *picture)
-        await clients[0].ErasePicture(pb.ErasePictureRequest(picture_id=str(picture_id)))
-        return picture_id
+    async def erased(self: Intake, claim: Claim, *picture: Any) -> Taken:
+        taken = await take(self, claim, *picture)
+        await clients[0].ErasePicture(pb.ErasePictureRequest(picture_id=str(taken.picture_id)))
+        return taken
 
-    monkeypatch.setattr(Intake, "take", taken)
+    monkeypatch.setattr(Intake, "take", erased)
     with capture_logs() as logs:
         async with held(database_url, tmp_path) as (client, recognizer, _):
             clients.append(client)
