@@ -99,6 +99,24 @@ async def library_server(
         yield address
 
 
+async def break_connections(url: str) -> None:
+    """End all connections to the database, as a server that stops does."""
+    await run_sql(
+        url,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+    )
+
+
+async def run_sql(url: str, statement: str) -> None:
+    """Run a statement on a connection of its own."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
 async def added(client: LibraryServiceStub, content: bytes | None = None, **fields: object) -> pb.Picture:
     """Add a picture, and return it."""
     image = recognizer_pb2.Image(content=content or picture())

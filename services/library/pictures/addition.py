@@ -6,13 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func
 
 from marquee.library.v1 import library_pb2 as pb
 from services.library.categories import hand
 from services.library.database.change import Change, Changes
 from services.library.database.database import Database
-from services.library.database.tables import picture
 from services.library.erasure.tombstones import Tombstones
 from services.library.pictures import identity, places
 from services.library.pictures.identity import File
@@ -104,14 +103,11 @@ class Addition:
         return picture_id, False
 
     async def _keep(self, collection: str, file: File, content: bytes) -> None:
-        """Write the file, unless it is there or is not to come back."""
+        """Write the file, unless it is not to come back; also of a known picture, since the store may have lost it."""
         collection_id = await self._database.collection_id(collection)
         async with self._database.begin() as connection:
             await self._tombstones.check(connection, collection_id, sha256=file.sha256)
-            known = (picture.c.collection_id == collection_id, picture.c.sha256 == file.sha256, picture.c.stored)
-            is_stored = (await connection.execute(select(picture.c.picture_id).where(*known).limit(1))).first()
-        if is_stored is None:
-            await self._store.write(original(collection_id, file.sha256), content)
+        await self._store.write(original(collection_id, file.sha256), content)
 
     async def _queue(self, change: Change, request: pb.AddImageRequest, picture_id: UUID) -> None:
         order: Any = {"features": request.features, "recognizers": request.recognizers}

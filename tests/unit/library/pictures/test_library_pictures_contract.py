@@ -10,7 +10,6 @@ import asyncpg
 import grpc
 import pytest
 
-from local.postgres import url as url_of
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2
@@ -20,7 +19,7 @@ from services.library.settings import LibrarySettings
 from services.library.store.store import Store
 from services.runtime.errors import PictureNotFound
 from services.runtime.limits import MAX_IMAGE_BYTES
-from tests.support.library import added, blocked, library, refused, shown_when
+from tests.support.library import added, blocked, break_connections, library, refused, shown_when
 from tests.support.processes import PATIENCE
 from tests.support.servers import Scripted, gateway, leaf, nobody, picture
 
@@ -185,21 +184,11 @@ async def test_a_store_or_database_that_is_away_is_unavailable(database_url: str
         assert not (await client.ListEvents(pb.ListEventsRequest())).events
         (tmp_path / "store").unlink()
         assert (await client.AddImage(addition(request_id="r"))).created
-        await _break_connections(database_url)
+        await break_connections(database_url)
         request = addition(picture((9, 9)), request_id="s")
         with suppress(grpc.aio.AioRpcError):  # unless another connection was found broken before
             await client.AddImage(request)
         assert (await client.AddImage(request)).created
-
-
-async def _break_connections(database_url: str) -> None:
-    folder = Path(database_url.rpartition("host=")[2])
-    connection = await asyncpg.connect(url_of(folder))
-    name = database_url.partition("@/")[2].partition("?")[0]
-    await connection.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND state = 'idle'", name
-    )
-    await connection.close()
 
 
 async def test_a_picture_that_becomes_another_is_waited_for(client: LibraryServiceStub, database_url: str) -> None:
@@ -224,8 +213,10 @@ async def test_a_picture_that_was_just_erased_has_no_file(database_url: str, tmp
 
 
 async def test_a_lost_file_is_missing(client: LibraryServiceStub, tmp_path: Path) -> None:
-    """A picture whose file somebody took out of the store is shown, and its content is CONTENT_MISSING."""
+    """A file that somebody took out of the store is CONTENT_MISSING; adding it again puts it back."""
     shown = await added(client)
     await asyncio.to_thread(shutil.rmtree, tmp_path / "store")
     asked = pb.GetPictureContentRequest(picture_id=shown.picture_id)
     assert await refused(client.GetPictureContent(asked)) == ("FAILED_PRECONDITION", "CONTENT_MISSING")
+    assert (await added(client)).picture_id == shown.picture_id
+    assert (await client.GetPictureContent(asked)).content == picture()
