@@ -35,8 +35,9 @@ def recognize(
 
     \b
     Exit codes:
-      0  the pictures are recognized, or will be
-      1  there is no such picture, or a call failed
+      0  the pictures are recognized or, without --wait, will be
+      1  there is no such picture or, with --wait, one was not recognized; or a call
+         failed
       2  usage error
       3  the library is unreachable
     """

@@ -66,8 +66,8 @@ def add(
 
     \b
     Exit codes:
-      0  every picture is in the library
-      1  a picture was refused, or a call failed
+      0  every picture is in the library and, with --wait, recognized
+      1  a picture was refused or, with --wait, not recognized; or a call failed
       2  usage error, or a file does not exist
       3  the library is unreachable
     """

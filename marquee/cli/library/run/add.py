@@ -11,7 +11,7 @@ from itertools import chain, repeat
 
 from marquee.cli.exits import Exit, exit_of
 from marquee.cli.inputs import STDIN, Pictures
-from marquee.cli.library.run.search import state_of
+from marquee.cli.library.run.search import exit_of_waiting, state_of
 from marquee.cli.options import ListOutput
 from marquee.cli.output import count, error_dict, print_file_error, words
 from marquee.cli.run.parallel import BATCH_PATIENCE_SECONDS, Sources, in_order, patiently, run_until_interrupted
@@ -101,6 +101,8 @@ async def _run(args: AddArgs, sources: Sources) -> Exit:
                     if result.error is not None:
                         reasons[_reason(result.error)] += 1
                         worst = max(worst, exit_of(result.error))
+                    elif result.addition is not None and args.options.get("wait"):
+                        worst = max(worst, exit_of_waiting(result.addition.picture))
     if args.output is ListOutput.TABLE and (args.dry_run or len(files) > 1):
         _print_summary(args, counts, reasons)
     return worst

@@ -9,7 +9,7 @@ import typer
 
 from marquee.cli.exits import Exit, call_errors, exit_of
 from marquee.cli.inputs import listed
-from marquee.cli.library.run.search import shown_time, state_of
+from marquee.cli.library.run.search import exit_of_waiting, shown_time, state_of
 from marquee.cli.options import ListOutput
 from marquee.cli.output import count, dollars, error_dict, message_of
 from marquee.cli.server import Server
@@ -67,9 +67,7 @@ def categorize(args: ChangeArgs, add: Sequence[str], remove: Sequence[str]) -> E
 def recognize(args: ChangeArgs, options: Any, *, dry_run: bool) -> Exit:
     """Have the pictures recognized again, or say what their answers have cost so far."""
     if not dry_run:
-        return _change_each(
-            args, lambda client, picture_id, own: client.recognize(picture_id, **own, **options), _state
-        )
+        return _recognize(args, options)
     costs: list[int] = []
 
     def look(client: LibraryClient, picture_id: str, own: Any) -> LibraryPicture:
@@ -84,6 +82,18 @@ def recognize(args: ChangeArgs, options: Any, *, dry_run: bool) -> Exit:
             f"what is known of them has cost {dollars(sum(costs))} so far. Nothing was changed.",
         )
     return worst
+
+
+def _recognize(args: ChangeArgs, options: Any) -> Exit:
+    worst = Exit.OK
+
+    def again(client: LibraryClient, picture_id: str, own: Any) -> LibraryPicture:
+        nonlocal worst
+        picture = client.recognize(picture_id, **own, **options)
+        worst = max(worst, exit_of_waiting(picture)) if options["wait"] else worst
+        return picture
+
+    return max(_change_each(args, again, _state), worst)
 
 
 def erase(args: ChangeArgs, *, confirmed: bool) -> Exit:

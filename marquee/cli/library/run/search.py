@@ -76,6 +76,11 @@ def state_of(picture: LibraryPicture) -> str:
     return words(picture.state) + (f": {why}" if why else "")
 
 
+def exit_of_waiting(picture: LibraryPicture) -> Exit:
+    """Return the exit code for a picture whose answers were waited for."""
+    return Exit.FAILED if picture.state in {"PENDING", "FAILED"} else Exit.OK
+
+
 def shown_time(when: datetime | None) -> str:
     """Return the time in this machine's time zone; empty for None."""
     return f"{when.astimezone():%Y-%m-%d %H:%M}" if when else ""

@@ -53,13 +53,15 @@ async def test_waiting_tells_who_was_recognized(command: Command) -> None:
 
 
 async def test_waiting_tells_why_a_picture_was_given_up(command: Command) -> None:
-    """With --wait the line of a picture that nobody can recognize, such as one cut short, has the reason."""
+    """With --wait a picture that nobody can recognize, such as one cut short, is no success, and its line says why."""
     Path("cut.jpg").write_bytes(picture((400, 300))[:-200])
     added = await command("add", "cut.jpg", "--wait")
     picture_id = lines_of(added)[0].split()[1]
     again = await command("recognize", picture_id, "--wait")
     for line in (lines_of(added)[0], lines_of(again)[0]):
         assert "failed: The picture" in line
+    assert (added.exit_code, again.exit_code) == (1, 1)
+    assert (await command("add", "cut.jpg")).exit_code == 0
 
 
 async def test_a_dry_run_sends_nothing(command: Command, recognizer: Scripted) -> None:
