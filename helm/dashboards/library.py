@@ -62,13 +62,14 @@ def library(page: Dashboard) -> Dashboard:
         quantiles("marquee_library_call_seconds", _SERVER),
         12,
     )
+    by_code = calls_by_code("By method and code; AddImage is what is added.", _CALLS, 12)
     waits = runbooks("library-queue-grows", "library-down")
     return (
         page.with_row(Row("The library"))
         .with_panel(coloured(queue, _STATES).no_value(_NONE).links(waits))
         .with_panel(limited(oldest_panel, within).no_value(_NONE).links(runbooks("library-oldest-pending")))
         .with_panel(coloured(attempts, _OUTCOMES).no_value("Nothing was added").links(runbooks("library-dead-letters")))
-        .with_panel(calls_by_code("By method and code; AddImage is what is added.", _CALLS, 12).no_value(_IDLE))
+        .with_panel(by_code.no_value(_IDLE).links(runbooks("library-errors")))
         .with_panel(lines("Latency p95", "By method.", "s", {"{{grpc_method}}": p95}, 12).no_value(_IDLE))
         .with_panel(calls.no_value("Nothing was added"))
         .with_panel(twice.no_value(_NONE))

@@ -63,6 +63,17 @@ def _amazon(outcome: str) -> str:
     return f'marquee_rekognition_calls_total{{{_HERE},component="rekognition",pod="rekognition-1",outcome="{outcome}"}}'
 
 
+def _library_fails(rate: int) -> Series:
+    """Return all calls to the library, which fail from now on, as while its database is away."""
+    library = f'{_HERE},component="library",pod="library-1",grpc_method="SearchPictures"'
+    handled = f'grpc_server_handled_total{{{library},grpc_service="marquee.library.v1.LibraryService"'
+    return {
+        f'{handled},grpc_code="OK"}}': _until_now(rate),
+        f'{handled},grpc_code="UNAVAILABLE"}}': _from_now_on(rate),
+        f'marquee_failed_calls_total{{{library},fault="server"}}': _from_now_on(rate),
+    }
+
+
 def _given_up() -> str:
     return f'marquee_library_attempts_total{{{_HERE},component="library",pod="library-1",outcome="dead"}}'
 
@@ -122,6 +133,7 @@ def _scenarios(rate: int) -> dict[str, tuple[Series, set[str]]]:
         "gateway and page go": (dict.fromkeys(map(_up, _DOORS), _GONE), {"MarqueeGatewayDown", "MarqueePageDown"}),
         "gateway and page never came": (dict.fromkeys(map(_up, _DOORS)), {"MarqueeGatewayDown", "MarqueePageDown"}),
         "the library's pods go": ({_up("library"): _GONE}, {"MarqueeLibraryDown"}),
+        "the library's database goes": (_library_fails(rate), {"MarqueeLibraryErrors"}),
         "the library gives pictures up": ({_given_up(): _from_now_on(rate)}, {"MarqueeLibraryDeadLetters"}),
         "a recognizer's pods go": (
             {_up("svm"): _GONE, _result("svm", "ok"): _until_now(rate)},
