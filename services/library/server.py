@@ -1,7 +1,7 @@
 """The library as a server: its parts, begun and ended together."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -51,8 +51,8 @@ class Library(Service):
 
     def __init__(self, settings: LibrarySettings) -> None:
         self._settings = settings
-        self._url = settings.database_url
-        self._database = Database(self._url, settings.library_database_connections)
+        self._database = Database(settings.database_url, settings.library_database_connections)
+        self._url_files = _watched_url(settings, self._database.move)
         self._tombstones = Tombstones(settings.library_tombstone_key_file)
         self._store = Store(settings.library_store, settings.s3_endpoint_url)
         self._signals = Signals(self._database)
@@ -74,8 +74,8 @@ class Library(Service):
         self._worker.start()
 
     def files(self) -> Iterable[Watched[Any]]:
-        """Return what the connection to the gateway is made of, and the keys of tombstones."""
-        return (*self._gateway.files(), *self._tombstones.files())
+        """Return what the connections to the gateway and to the database are made of, and the keys of tombstones."""
+        return (*self._gateway.files(), *self._url_files, *self._tombstones.files())
 
     async def close(self) -> None:
         """Finish what is being worked on, and close the connections."""
@@ -111,6 +111,11 @@ class Library(Service):
 
     async def _is_migrated(self) -> bool:
         try:
-            return await is_current(self._url)
+            return await is_current(self._settings.database_url)
         except DependencyUnavailable:
             return False
+
+
+def _watched_url(settings: LibrarySettings, move: Callable[[str], None]) -> Sequence[Watched[str]]:
+    path = settings.library_database_url_file
+    return () if path is None else (Watched("database URL", [path], lambda: settings.database_url, move),)

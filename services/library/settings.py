@@ -20,7 +20,8 @@ class LibrarySettings(Settings):
     )
     library_database_url_file: Path | None = Field(
         None,
-        description="Path of a file with that URL instead, such as of a mounted Secret. It is read at the start.",
+        description="Path of a file with that URL instead, such as of a mounted Secret. When it changes, new "
+        "connections use what it says then.",
     )
     library_database_connections: int = Field(
         16, ge=2, le=200, description="Connections that a replica opens to the database at most."

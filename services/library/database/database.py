@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
-from sqlalchemy import select
+import structlog
+from sqlalchemy import event, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL, Dialect, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -16,20 +17,37 @@ from sqlalchemy.pool import NullPool
 from services.library.database.tables import collection
 from services.runtime.errors import DependencyUnavailable, Misconfigured
 
+logger = structlog.get_logger()
 _WAIT_SECONDS = 5.0
 """For a connection of the pool, or a new one."""
 _NEWS = "news"
 _HINT = "MARQUEE_LIBRARY_DATABASE_URL is postgresql://USER:PASSWORD@HOST:PORT/DATABASE."
+_AWAY = (
+    *(PoolTimeout, OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.PostgresSystemError),
+    *(asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError, asyncpg.ReadOnlySQLTransactionError),
+    *(asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.InvalidCachedStatementError),
+)
+_AWAY_MESSAGE = "The library's database cannot be reached, or is too busy. Try again in a moment."
+_UNUSABLE = (
+    *(asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InsufficientPrivilegeError),
+    *(asyncpg.InvalidCatalogNameError, asyncpg.UndefinedTableError),
+)
+"""It refuses the library, or lacks its tables, as one that was restored or replaced does."""
+_UNUSABLE_MESSAGE = (
+    "The library cannot use its database. Whoever runs Marquee has to mend that; the log says what it is."
+)
 
 
 class Database:
     """The database. Its methods raise DependencyUnavailable while it is away; nothing was changed then, or all was."""
 
     def __init__(self, url: str, connections: int = 16) -> None:
+        """Use the database at this URL. Raises Misconfigured."""
+        self._url = url_of(url)
         self.connections = connections
         options = {"timeout": _WAIT_SECONDS, "server_settings": {"timezone": "UTC", "jit": "off"}}
         self._engine = create_async_engine(
-            url_of(url),
+            self._url,
             pool_size=connections,
             max_overflow=0,
             pool_timeout=_WAIT_SECONDS,
@@ -37,7 +55,10 @@ class Database:
             pool_recycle=1800,
             connect_args=options,
         )
-        self._besides = create_async_engine(url_of(url), poolclass=NullPool, connect_args=options)
+        self._besides = create_async_engine(self._url, poolclass=NullPool, connect_args=options)
+        for engine in (self._engine, self._besides):
+            event.listen(engine.sync_engine, "do_connect", self._follow)
+            event.listen(engine.sync_engine, "handle_error", _let_go)
         self._collections: dict[str, int] = {}
         self.on_news: Callable[[Collection[str]], None] = lambda _: None
         """Called with what transactions have announced, once they are committed."""
@@ -83,9 +104,16 @@ class Database:
             self._collections[name] = number
         return self._collections[name]
 
+    def move(self, url: str) -> None:
+        """Use this URL for new connections, such as with another password; the others stay. Raises Misconfigured."""
+        self._url = url_of(url)
+
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+
+    def _follow(self, dialect: Dialect, _record: Any, _args: Any, options: dict[str, Any]) -> None:
+        options.update(dialect.create_connect_args(self._url)[1])
 
 
 def announce(connection: AsyncConnection, news: str) -> None:
@@ -111,31 +139,26 @@ def url_of(url: str) -> URL:
 
 @contextmanager
 def explained() -> Iterator[None]:
-    """Raise DependencyUnavailable in place of a failure to reach the database, or of a connection that broke."""
+    """Raise DependencyUnavailable in place of what no statement is to blame for: a database that cannot be used."""
     try:
         yield
-    except DBAPIError as exc:
-        if exc.connection_invalidated or _is_away(exc.orig):
-            raise _away() from exc
+    except (DBAPIError, PoolTimeout, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
+        cause = _cause(exc)
+        if isinstance(cause, _UNUSABLE):
+            logger.error("the database cannot be used", error=str(cause))  # noqa: TRY400 - its message says it all
+            raise DependencyUnavailable(_UNUSABLE_MESSAGE, dependency="database") from exc
+        if isinstance(cause, _AWAY) or (isinstance(exc, DBAPIError) and exc.connection_invalidated):
+            raise DependencyUnavailable(_AWAY_MESSAGE, dependency="database") from exc
         raise
-    except (PoolTimeout, OSError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as exc:
-        raise _away() from exc
-    except TimeoutError as exc:
-        raise _away() from exc
 
 
-def _is_away(exc: BaseException | None) -> bool:
-    cause = exc.__cause__ if exc is not None else None
-    kinds = (
-        *(asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.AdminShutdownError),
-        *(asyncpg.CrashShutdownError, asyncpg.TooManyConnectionsError, asyncpg.InterfaceError, OSError),
-        *(asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.QueryCanceledError),
-    )
-    return isinstance(exc, kinds) or isinstance(cause, kinds)
+def _cause(exc: BaseException) -> BaseException:
+    """Return asyncpg's own error, which is wrapped by SQLAlchemy's, and that again; or the error itself."""
+    own = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
+    return own.__cause__ if isinstance(own.__cause__, asyncpg.PostgresError | asyncpg.InterfaceError | OSError) else own
 
 
-def _away() -> DependencyUnavailable:
-    return DependencyUnavailable(
-        "The library's database cannot be reached, or is too busy. Try again in a moment.",
-        dependency="database",
-    )
+def _let_go(context: ExceptionContext) -> None:
+    """Give up connections to a server that only reads by now, since another one has taken over."""
+    if isinstance(_cause(context.original_exception), asyncpg.ReadOnlySQLTransactionError):
+        context.is_disconnect = True

@@ -10,6 +10,8 @@ from typing import Any, Generic, TypeVar
 import structlog
 from prometheus_client import Counter
 
+from services.runtime.errors import DomainError
+
 logger = structlog.get_logger()
 T = TypeVar("T")
 MIN_KEY_CHARACTERS = 32
@@ -64,7 +66,7 @@ class Watched(Generic[T]):
             return
         self._refusal = reason
         _reloads.labels(self._what, "refused").inc()
-        unforeseen = not isinstance(exc, OSError | ValueError)
+        unforeseen = not isinstance(exc, OSError | ValueError | DomainError)
         logger.error("change refused; the old one stays in use", what=self._what, error=reason, exc_info=unforeseen)
 
     def _print(self) -> tuple[bytes, ...]:
