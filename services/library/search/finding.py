@@ -23,9 +23,7 @@ PROBE = 4_000
 """Pictures that are walked through before an index is asked."""
 FURTHER = 5
 """Times as many that are walked through if that has found as large a part of a page."""
-STEP = 20_000
-"""Pictures that are walked through at a time."""
-WALK = 40_000
+WALK = 20_000
 """Pictures that are walked through for a page."""
 MOST_SORTED = 120_000
 """Pictures that an index may lead to."""
@@ -92,17 +90,12 @@ class _Search:
 
     async def _walk(self, after: Place | None, most: int, before: Sequence[Place] = ()) -> Page:
         """Return the page that a walk over so many pictures finds, together with those found before."""
-        found = list(before)
-        end = after
-        for step in (min(STEP, most - walked) for walked in range(0, most, STEP)):
-            found += await self._places(self._walked(end, step).limit(self._size + 1 - len(found)))
-            if len(found) > self._size:
-                return self._page(found)
-            ends = await self._places(self._in_order(end).offset(step - 1).limit(1))
-            if not ends:
-                return Page(found, None)
-            end = ends[0]
-        return Page(found, end)
+        walked = self._walked(after, most).limit(self._size + 1 - len(before))
+        found = [*before, *await self._places(walked)]
+        if len(found) > self._size:
+            return self._page(found)
+        ends = await self._places(self._in_order(after).offset(most - 1).limit(1))
+        return Page(found, ends[0] if ends else None)
 
     async def _sorted(self, after: Place | None) -> Page | None:
         """Return the page of those that indexes lead to; None: there are too many."""

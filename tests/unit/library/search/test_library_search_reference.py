@@ -213,7 +213,7 @@ def test_bounds_change_no_answer(
 ) -> None:
     """However few pictures a page may read before it takes another way or ends, all of them find the same."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"PROBE": 50, "STEP": 90, "WALK": 250, "MOST_SORTED": sorted_most}.items():
+        for name, value in {"PROBE": 50, "WALK": 250, "MOST_SORTED": sorted_most}.items():
             patch.setattr(finding, name, value)
         request: Any = pb.SearchPicturesRequest(collection="pictures", query=query, order=order, page_size=size)
         assert all_found(request) == found(_ROWS, query, order)
