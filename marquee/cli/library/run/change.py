@@ -36,6 +36,10 @@ class ChangeArgs:
     output: ListOutput
 
 
+def _done(_: Any) -> Exit:
+    return Exit.OK
+
+
 def ids_of(picture_ids: Sequence[str], list_file: str | None) -> list[str]:
     """Return the ids, and those in the list, each once. Raises BadParameter if there is none."""
     names = (name.strip() for name in listed(list_file, hint="--ids-from")) if list_file is not None else ()
@@ -67,7 +71,12 @@ def categorize(args: ChangeArgs, add: Sequence[str], remove: Sequence[str]) -> E
 def recognize(args: ChangeArgs, options: Any, *, dry_run: bool) -> Exit:
     """Have the pictures recognized again, or say what their answers have cost so far."""
     if not dry_run:
-        return _recognize(args, options)
+        return _change_each(
+            args,
+            lambda client, picture_id, own: client.recognize(picture_id, **own, **options),
+            _state,
+            exit_of_waiting if options["wait"] else _done,
+        )
     costs: list[int] = []
 
     def look(client: LibraryClient, picture_id: str, own: Any) -> LibraryPicture:
@@ -84,18 +93,6 @@ def recognize(args: ChangeArgs, options: Any, *, dry_run: bool) -> Exit:
     return worst
 
 
-def _recognize(args: ChangeArgs, options: Any) -> Exit:
-    worst = Exit.OK
-
-    def again(client: LibraryClient, picture_id: str, own: Any) -> LibraryPicture:
-        nonlocal worst
-        picture = client.recognize(picture_id, **own, **options)
-        worst = max(worst, exit_of_waiting(picture)) if options["wait"] else worst
-        return picture
-
-    return max(_change_each(args, again, _state), worst)
-
-
 def erase(args: ChangeArgs, *, confirmed: bool) -> Exit:
     """Ask, erase the pictures, and print the receipts. Raises BadParameter without a terminal to ask at."""
     if not confirmed and not sys.stdin.isatty():
@@ -110,10 +107,11 @@ def _change_each(
     args: ChangeArgs,
     change: Callable[[LibraryClient, str, Any], Record],
     shown: Callable[[Any], str | None],
+    judged: Callable[[Any], Exit] = _done,
 ) -> Exit:
     """Change one picture after another, and print each. Returns the worst exit code. Raises typer.Exit.
 
-    `shown` returns what to print behind a picture's id, or prints by itself.
+    `shown` returns what to print behind a picture's id, or prints by itself; `judged` returns a result's exit code.
     """
     worst = Exit.OK
     own = {"collection": args.collection, "timeout": args.timeout}
@@ -130,6 +128,7 @@ def _change_each(
                     _print_failure(args, picture_id, error, one_line=many)
                 worst = max(worst, exit_of(error))
                 continue
+            worst = max(worst, judged(result))
             progress.advance()
             with progress.paused():
                 _print(args, picture_id, result, shown, one_line=many)
