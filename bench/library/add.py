@@ -13,7 +13,6 @@ import asyncio
 import io
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,11 +21,10 @@ import grpc
 import numpy as np
 from PIL import Image as Pillow
 
-from local import postgres
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2
-from services.library.database.migration import migrate
+from tests.support.library import measured_database
 from tests.support.processes import cpu_seconds, server
 
 CALLERS = (1, 8)
@@ -40,20 +38,12 @@ def main() -> None:
     parser.add_argument("--kib", type=int, default=100)
     parser.add_argument("--folder", type=Path, help="on the disk to measure; default: the temporary folder")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=args.folder) as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # the server may be another user's
-        database = postgres.start(folder / "postgres", delete=True)
-        try:
-            measure(folder, args.pictures, args.kib * 1024)
-        finally:
-            database.cleanup()
+    with measured_database(args.folder) as (folder, url):
+        measure(folder, url, args.pictures, args.kib * 1024)
 
 
-def measure(folder: Path, pictures: int, size: int) -> None:
+def measure(folder: Path, url: str, pictures: int, size: int) -> None:
     """Serve a library with its data in the folder, and add pictures to it."""
-    url = postgres.url(folder / "postgres")
-    migrate(url)
     settings = {
         "MARQUEE_LIBRARY_DATABASE_URL": url,
         "MARQUEE_LIBRARY_STORE": (folder / "store").as_uri(),

@@ -9,23 +9,20 @@ memory before and at its peak, read 50 times a second.
 
 import argparse
 import asyncio
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
 import asyncpg
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from local import postgres
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2 as v1
-from services.library.database.migration import migrate
+from tests.support.library import measured_database
 from tests.support.processes import memory_mib, server
 
 FORMS = {"JSON Lines": pb.EXPORT_FORMAT_JSON_LINES, "CSV": pb.EXPORT_FORMAT_CSV}
@@ -56,19 +53,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=100_000)
     count = parser.parse_args().pictures
-    with tempfile.TemporaryDirectory(prefix="marquee-export-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # the package runs PostgreSQL as another user where this is root's
-        database = postgres.start(folder / "database", delete=True)
-        try:
-            url = postgres.url(folder / "database")
-            migrate(url)
-            asyncio.run(fill(url, count))
-            environment = {"MARQUEE_LIBRARY_DATABASE_URL": url, "MARQUEE_LIBRARY_STORE": (folder / "store").as_uri()}
-            with server("services.library", environment | {"MARQUEE_LIBRARY_WORKERS": "0"}) as library:
-                measure(library.address, library.process.pid, count)
-        finally:
-            database.cleanup()
+    with measured_database() as (folder, url):
+        asyncio.run(fill(url, count))
+        environment = {"MARQUEE_LIBRARY_DATABASE_URL": url, "MARQUEE_LIBRARY_STORE": (folder / "store").as_uri()}
+        with server("services.library", environment | {"MARQUEE_LIBRARY_WORKERS": "0"}) as library:
+            measure(library.address, library.process.pid, count)
 
 
 async def fill(url: str, count: int) -> None:

@@ -28,13 +28,12 @@ import grpc
 import structlog
 from PIL import Image as Pillow
 
-from local import postgres
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2
-from services.library.database.migration import migrate
 from services.runtime.images.image import Image
 from services.runtime.leaf.recognizer import Options
+from tests.support.library import measured_database
 from tests.support.processes import free_port
 from tests.support.servers import LEFT, LeafProcess, Scripted, face, gateway, leaf, result
 
@@ -152,16 +151,8 @@ def main() -> None:
 
 def one(parent: Path | None, pictures: int, away: float, kills: int) -> bool:
     """Run once, in a folder and a database of its own; return whether each picture is there once."""
-    with tempfile.TemporaryDirectory(dir=parent) as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # the server may be another user's
-        server = postgres.start(folder / "postgres", delete=True)
-        try:
-            url = postgres.url(folder / "postgres")
-            migrate(url)
-            return asyncio.run(measure(folder, url, pictures, away, kills))
-        finally:
-            server.cleanup()
+    with measured_database(parent) as (folder, url):
+        return asyncio.run(measure(folder, url, pictures, away, kills))
 
 
 async def measure(folder: Path, url: str, pictures: int, away: float, kills: int) -> bool:

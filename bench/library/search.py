@@ -13,7 +13,6 @@ import argparse
 import asyncio
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Sequence
 from itertools import cycle, islice
@@ -22,10 +21,9 @@ from pathlib import Path
 import asyncpg
 import grpc
 
-from local import postgres
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
-from services.library.database.migration import migrate
+from tests.support.library import measured_database
 from tests.support.library_crowd import PEOPLE, VOCABULARY, fill
 from tests.support.processes import memory_mib, server
 
@@ -72,20 +70,12 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=100, help="of each kind")
     parser.add_argument("--folder", type=Path, help="on the disk to measure; default: the temporary folder")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=args.folder) as name:
-        folder = Path(name)
-        folder.chmod(0o755)  # the server may be another user's
-        database = postgres.start(folder / "postgres", delete=True)
-        try:
-            measure(folder, args.pictures, args.calls)
-        finally:
-            database.cleanup()
+    with measured_database(args.folder) as (folder, url):
+        measure(folder, url, args.pictures, args.calls)
 
 
-def measure(folder: Path, pictures: int, calls: int) -> None:
+def measure(folder: Path, url: str, pictures: int, calls: int) -> None:
     """Serve a library of so many pictures with its data in the folder, and search it."""
-    url = postgres.url(folder / "postgres")
-    migrate(url)
     begin = time.perf_counter()
     asyncio.run(fill(url, pictures))
     print(f"{pictures} pictures copied in {time.perf_counter() - begin:.0f} s.\n")

@@ -43,6 +43,24 @@ def postgres_server() -> Iterator[Path]:
         server.cleanup()
 
 
+@contextmanager
+def measured_database(parent: Path | None = None) -> Iterator[tuple[Path, str]]:
+    """Yield a folder, and the URL of a database with all tables, whose server has its data there, synced to the disk.
+
+    Both are deleted at the end.
+    """
+    with tempfile.TemporaryDirectory(dir=parent) as name:
+        folder = Path(name)
+        folder.chmod(0o755)  # the server may be another user's
+        server = postgres.start(folder / "postgres", delete=True)
+        try:
+            url = postgres.url(folder / "postgres")
+            migrate(url)
+            yield folder, url
+        finally:
+            server.cleanup()
+
+
 async def _make_template(folder: Path) -> None:
     connection = await asyncpg.connect(postgres.url(folder))
     try:
