@@ -6,12 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import func, select
 
 from marquee.library.v1 import library_pb2 as pb
 from services.library.categories import hand
 from services.library.database.change import Change, Changes
 from services.library.database.database import Database
+from services.library.database.tables import picture
 from services.library.erasure.tombstones import Tombstones
 from services.library.pictures import identity, places
 from services.library.pictures.identity import File
@@ -103,11 +104,15 @@ class Addition:
         return picture_id, False
 
     async def _keep(self, collection: str, file: File, content: bytes) -> None:
-        """Write the file, unless it is not to come back; also of a known picture, since the store may have lost it."""
+        """Write the file, unless it is not to come back or is there; the store may have lost a known picture's."""
         collection_id = await self._database.collection_id(collection)
         async with self._database.begin() as connection:
             await self._tombstones.check(connection, collection_id, sha256=file.sha256)
-        await self._store.write(original(collection_id, file.sha256), content)
+            known = (picture.c.collection_id == collection_id, picture.c.sha256 == file.sha256, picture.c.stored)
+            is_known = (await connection.execute(select(picture.c.picture_id).where(*known).limit(1))).first()
+        name = original(collection_id, file.sha256)
+        if is_known is None or not await self._store.has(name):
+            await self._store.write(name, content)
 
     async def _queue(self, change: Change, request: pb.AddImageRequest, picture_id: UUID) -> None:
         order: Any = {"features": request.features, "recognizers": request.recognizers}

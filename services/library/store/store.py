@@ -53,6 +53,10 @@ class Store:
         """Return a file's bytes; None: there is none."""
         return await self._run(partial(self._place.read, name))
 
+    async def has(self, name: str) -> bool:
+        """Return whether there is a file."""
+        return await self._run(partial(self._place.has, name))
+
     async def erase(self, name: str, before: datetime | None = None) -> list[str]:
         """Erase a file with all its versions; return the URL of each, none if there is no file.
 
@@ -84,6 +88,9 @@ class _Place(ABC):
     def read(self, name: str) -> bytes | None: ...
 
     @abstractmethod
+    def has(self, name: str) -> bool: ...
+
+    @abstractmethod
     def erase(self, name: str, before: datetime | None) -> list[str]: ...
 
     @abstractmethod
@@ -109,6 +116,12 @@ class _Folder(_Place):
         with self._explained(), suppress(FileNotFoundError, NotADirectoryError):
             return (self._folder / name).read_bytes()
         return None
+
+    def has(self, name: str) -> bool:
+        with self._explained(), suppress(FileNotFoundError, NotADirectoryError):
+            (self._folder / name).stat()
+            return True
+        return False
 
     def erase(self, name: str, before: datetime | None) -> list[str]:
         path = self._folder / name
@@ -165,6 +178,12 @@ class _Bucket(_Place):
         with suppress(ObjectNotFound):
             return self._s3.read(self._folder.child(name))[0]
         return None
+
+    def has(self, name: str) -> bool:
+        with suppress(ObjectNotFound):
+            self._s3.etag(self._folder.child(name))
+            return True
+        return False
 
     def erase(self, name: str, before: datetime | None) -> list[str]:
         url = self._folder.child(name)

@@ -1,6 +1,7 @@
 """What AddImage, GetPicture and GetPictureContent refuse, and what is safe to repeat."""
 
 import asyncio
+import os
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -220,3 +221,12 @@ async def test_a_lost_file_is_missing(client: LibraryServiceStub, tmp_path: Path
     assert await refused(client.GetPictureContent(asked)) == ("FAILED_PRECONDITION", "CONTENT_MISSING")
     assert (await added(client)).picture_id == shown.picture_id
     assert (await client.GetPictureContent(asked)).content == picture()
+
+
+async def test_a_known_picture_is_not_stored_again(client: LibraryServiceStub, tmp_path: Path) -> None:
+    """A file that the store has stays as it was written, since a bucket with versions would keep another one."""
+    shown = await added(client)
+    (path,) = (tmp_path / "store").rglob(shown.sha256)
+    os.utime(path, (1, 1))
+    await added(client)
+    assert path.stat().st_mtime == 1

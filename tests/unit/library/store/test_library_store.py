@@ -39,9 +39,11 @@ async def test_what_is_written_is_read_until_it_is_erased(store: Store) -> None:
     await store.write(NAME, b"picture")
     await store.write(f"{NAME}.webp", b"thumbnail")
     assert await store.read(NAME) == b"picture"
+    assert await store.has(NAME)
     (erased,) = await store.erase(NAME)
     assert NAME in erased
     assert await store.read(NAME) is None
+    assert not await store.has(NAME)
     assert await store.erase(NAME) == []
     assert await store.read(f"{NAME}.webp") == b"thumbnail"
     await store.erase(f"{NAME}.webp")
