@@ -131,12 +131,13 @@ def _give_away(folder: Path) -> None:
 
 
 def _leave_root() -> None:
-    """Become the user, but keep the right to open files: neither their folders nor the packages' are open to others."""
+    """Become the user, but keep the right to open files: neither their folders nor the packages' are open to others.
+
+    access(), by which PostgreSQL finds its programs, would not know of that right without the bit of SECUREBITS.
+    """
     user, libc = _user(), ctypes.CDLL(None)
     libc.prctl(_PR_SET_KEEPCAPS, 1)
-    libc.prctl(
-        _PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0
-    )  # else access() says no, by which programs are found
+    libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
     os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
