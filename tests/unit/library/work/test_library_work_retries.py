@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from marquee.library.v1 import library_pb2 as lib
+from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from services.library.database.database import Database
 from services.library.work import worker
 from services.library.work.queue import Claim, Queue
@@ -29,20 +30,33 @@ INSERT INTO job (job_id, collection_id, picture_id, state)
 SELECT gen_random_uuid(), collection_id, picture_id, 4 FROM made
 """
 
+_QUEUE_ANEW = """
+INSERT INTO job (job_id, collection_id, picture_id, state)
+SELECT '00000000-0000-7000-8000-000000000000', collection_id, picture_id, 1 FROM picture
+"""
+
+
+async def _retried_while_held(client: LibraryServiceStub, database_url: str, statement: str) -> int:
+    """Give the job up, and have it retried while another one holds its picture and runs the statement.
+
+    Return how many jobs were retried.
+    """
+    await rows(database_url, _GIVE_UP)
+    connection = await asyncpg.connect(database_url)
+    async with connection.transaction():
+        await connection.execute("SELECT FROM picture FOR UPDATE")
+        retry = client.RetryJobs(lib.RetryJobsRequest())  # sent at once
+        await blocked(database_url)
+        await connection.execute(statement)
+    await connection.close()
+    return (await retry).job_count
+
 
 async def test_jobs_are_retried_while_their_pictures_are_changed(database_url: str, tmp_path: Path) -> None:
     """RetryJobs waits for who holds a picture, such as to erase it, and holds nothing that the other waits for."""
     async with library(database_url, tmp_path, nobody(), library_workers=0) as client:
         shown = await added(client)
-        await rows(database_url, _GIVE_UP)
-        connection = await asyncpg.connect(database_url)
-        async with connection.transaction():
-            await connection.execute("SELECT FROM picture FOR UPDATE")
-            retry = client.RetryJobs(lib.RetryJobsRequest())  # sent at once
-            await blocked(database_url)
-            await connection.execute("SELECT FROM job FOR UPDATE NOWAIT")
-        await connection.close()
-        assert (await retry).job_count == 1
+        assert await _retried_while_held(client, database_url, "SELECT FROM job FOR UPDATE NOWAIT") == 1
         assert (await get(client, shown.picture_id)).state == lib.PICTURE_STATE_PENDING
 
 
@@ -50,18 +64,7 @@ async def test_a_picture_that_is_queued_meanwhile_is_queued_once(database_url: s
     """A job that was given up stays so if its picture is queued anew while RetryJobs waits for it."""
     async with library(database_url, tmp_path, nobody(), library_workers=0) as client:
         await added(client)
-        await rows(database_url, _GIVE_UP)
-        connection = await asyncpg.connect(database_url)
-        async with connection.transaction():
-            await connection.execute("SELECT FROM picture FOR UPDATE")
-            retry = client.RetryJobs(lib.RetryJobsRequest())  # sent at once
-            await blocked(database_url)
-            await connection.execute(
-                "INSERT INTO job (job_id, collection_id, picture_id, state) "
-                "SELECT '00000000-0000-7000-8000-000000000000', collection_id, picture_id, 1 FROM picture"
-            )
-        await connection.close()
-        assert (await retry).job_count == 0
+        assert await _retried_while_held(client, database_url, _QUEUE_ANEW) == 0
     assert await rows(database_url, "SELECT state FROM job ORDER BY state") == [(1,), (4,)]
 
 
