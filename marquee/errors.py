@@ -22,19 +22,26 @@
     ├── NotFound                e.g. an object in S3
     │   ├── PersonNotFound
     │   ├── PictureNotFound     in the library's collection
-    │   └── CategoryNotFound
+    │   ├── CategoryNotFound
+    │   ├── FaceNotFound
+    │   └── ActionNotFound
     ├── AlreadyExists
     │   ├── FaceAlreadyEnrolled as another person
     │   └── NameTaken           by somebody with another face
     ├── FailedPrecondition      the operator has to change something
     │   ├── PictureErased       … and is not to come back
-    │   └── ContentMissing      the library has no file of the picture
+    │   ├── ContentMissing      the library has no file of the picture
+    │   ├── PersonTwice         a person would be two faces of one picture
+    │   ├── PeopleSeparated     it was decided that they are two
+    │   └── ModelNotFound       the library has no vectors of it
     ├── ResourceExhausted       too many calls, or a budget is exhausted
     │   ├── RateExceeded        more calls a second than the caller may make
     │   └── BudgetExhausted
     │       └── CallerBudgetExhausted   … that of the caller
     ├── Unimplemented           the server does not support this
     ├── Aborted                 a concurrent change interfered: retry
+    │   ├── ActionConflict      what an action changed has changed since
+    │   └── EtagStale           the person has changed since
     ├── DeadlineExceeded        no response in time
     ├── Cancelled               the call was cancelled
     ├── Unavailable             the server cannot respond now
@@ -185,6 +192,14 @@ class CategoryNotFound(NotFound):
     """The library's collection has no such category."""
 
 
+class FaceNotFound(NotFound):
+    """The library's collection has no such face."""
+
+
+class ActionNotFound(NotFound):
+    """The library's collection has no such action."""
+
+
 class AlreadyExists(MarqueeError):
     """Something that differs from the request exists already."""
 
@@ -212,6 +227,18 @@ class ContentMissing(FailedPrecondition):
     """The library has no file of the picture yet, or never had one."""
 
 
+class PersonTwice(FailedPrecondition):
+    """The person would be two faces of one picture."""
+
+
+class PeopleSeparated(FailedPrecondition):
+    """It was decided that these people are two."""
+
+
+class ModelNotFound(FailedPrecondition):
+    """The library has no vectors, or none of this model."""
+
+
 class ResourceExhausted(MarqueeError):
     """Too many calls at once, or a budget is exhausted. Try again later."""
 
@@ -234,6 +261,14 @@ class Unimplemented(MarqueeError):
 
 class Aborted(MarqueeError):
     """A concurrent change interfered. Retry the call."""
+
+
+class ActionConflict(Aborted):
+    """What an action changed has changed since, so that it cannot be undone."""
+
+
+class EtagStale(Aborted):
+    """The person has changed since the caller saw them."""
 
 
 class DeadlineExceeded(MarqueeError):
@@ -282,6 +317,13 @@ _BY_REASON: dict[str, type[MarqueeError]] = {
     "PERSON_NOT_FOUND": PersonNotFound,
     "PICTURE_NOT_FOUND": PictureNotFound,
     "CATEGORY_NOT_FOUND": CategoryNotFound,
+    "FACE_NOT_FOUND": FaceNotFound,
+    "ACTION_NOT_FOUND": ActionNotFound,
+    "ACTION_CONFLICT": ActionConflict,
+    "ETAG_STALE": EtagStale,
+    "PERSON_TWICE": PersonTwice,
+    "PEOPLE_SEPARATED": PeopleSeparated,
+    "MODEL_NOT_FOUND": ModelNotFound,
     "PICTURE_ERASED": PictureErased,
     "CONTENT_MISSING": ContentMissing,
     "CREDENTIALS_MISSING": CredentialsMissing,

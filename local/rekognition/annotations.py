@@ -17,7 +17,7 @@ from typing import Any
 from unicodedata import category
 
 from local.rekognition.wire.shapes import faults_of, member_shape
-from services.runtime.limits import MAX_DISPLAY_NAME
+from services.runtime.bounds.limit import MAX_DISPLAY_NAME
 
 OPERATIONS = {
     "Labels": "DetectLabels",

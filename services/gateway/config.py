@@ -33,9 +33,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from services.runtime.bounds.limit import MAX_DISPLAY_NAME
 from services.runtime.doors.credentials import Tls
 from services.runtime.doors.settings import is_loopback
-from services.runtime.limits import MAX_DISPLAY_NAME
 
 _HOST_PORT = re.compile(r"([A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})")
 _SCHEMES = ("dns:///", "ipv4:", "ipv6:", "unix:")

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from services.runtime.bounds.limit import MAX_DISPLAY_NAME
 from services.runtime.errors import Misconfigured
-from services.runtime.limits import MAX_DISPLAY_NAME
 from services.runtime.people import person_id_of
 
 PATH = Path("assets/marquee.json")

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from marquee.library.v1 import library_pb2, library_pb2_grpc
+from marquee.library.v1 import library_pb2, library_pb2_grpc, people_pb2, people_pb2_grpc
 from services.library.categories import rules
 from services.library.categories.categories import Categories
 from services.library.database.change import Changes
@@ -20,6 +20,8 @@ from services.library.erasure.tombstones import Tombstones
 from services.library.erasure.trash import Trash
 from services.library.exchange.export import Export
 from services.library.exchange.imports import Imports
+from services.library.people.actions import Actions
+from services.library.people.servicer import PeopleParts, PeopleServicer
 from services.library.pictures.addition import Addition
 from services.library.pictures.content import Content
 from services.library.pictures.events import Events
@@ -41,6 +43,7 @@ from services.runtime.errors import DependencyUnavailable
 from services.runtime.server.server import Service
 
 LIBRARY_SERVICE = library_pb2.DESCRIPTOR.services_by_name["LibraryService"].full_name
+PEOPLE_SERVICE = people_pb2.DESCRIPTOR.services_by_name["PeopleService"].full_name
 _RETRY_SECONDS = 1.0
 
 
@@ -61,9 +64,11 @@ class Library(Service):
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add the service."""
-        servicer = LibraryServicer(self._parts(), self._settings.library_collection)
-        library_pb2_grpc.add_LibraryServiceServicer_to_server(servicer, server)
-        return (LIBRARY_SERVICE,)
+        collection = self._settings.library_collection
+        library_pb2_grpc.add_LibraryServiceServicer_to_server(LibraryServicer(self._parts(), collection), server)
+        people = PeopleServicer(self._people_parts(), collection)  # type: ignore[abstract]
+        people_pb2_grpc.add_PeopleServiceServicer_to_server(people, server)
+        return (LIBRARY_SERVICE, PEOPLE_SERVICE)
 
     async def load(self) -> None:
         """Wait for the database and its migrations, then begin to work."""
@@ -108,6 +113,10 @@ class Library(Service):
             categories=Categories(database, changes),
             events=Events(database),
         )
+
+    def _people_parts(self) -> PeopleParts:
+        changes = Changes(self._database)
+        return PeopleParts(actions=Actions(changes))
 
     async def _is_migrated(self) -> bool:
         try:

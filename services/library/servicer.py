@@ -40,7 +40,22 @@ class Parts:
     events: Events
 
 
-class LibraryServicer(library_pb2_grpc.LibraryServiceServicer):
+class Checked:
+    """What the services of the library have in common."""
+
+    _collection: str
+    """What an empty collection stands for."""
+
+    def _checked(self, request: R) -> R:
+        """Return the request with its collection named. Raises InvalidRequest."""
+        message: Any = request
+        requests.check_library(message)
+        message.collection = message.collection or self._collection
+        bind_contextvars(collection=message.collection)
+        return request
+
+
+class LibraryServicer(library_pb2_grpc.LibraryServiceServicer, Checked):
     """LibraryService."""
 
     def __init__(self, parts: Parts, collection: str) -> None:
@@ -124,11 +139,3 @@ class LibraryServicer(library_pb2_grpc.LibraryServiceServicer):
         async with aclosing(self._parts.export.export(self._checked(request))) as pieces:
             async for piece in pieces:
                 yield piece
-
-    def _checked(self, request: R) -> R:
-        """Return the request with its collection named. Raises InvalidRequest."""
-        message: Any = request
-        requests.check_library(message)
-        message.collection = message.collection or self._collection
-        bind_contextvars(collection=message.collection)
-        return request

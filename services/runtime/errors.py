@@ -177,6 +177,34 @@ class CategoryNotFound(DomainError):
     """The collection has no category with this category_id."""
 
 
+class FaceNotFound(DomainError):
+    """The collection has no face with this face_id."""
+
+
+class ActionNotFound(DomainError):
+    """The collection has no action with this action_id."""
+
+
+class ActionConflict(DomainError):
+    """What an action changed has changed since, so that it cannot be undone."""
+
+
+class EtagStale(DomainError):
+    """The person has changed since the caller saw them."""
+
+
+class PersonTwice(DomainError):
+    """The person would be two faces of one picture."""
+
+
+class PeopleSeparated(DomainError):
+    """It was decided that these people are two."""
+
+
+class ModelNotFound(DomainError):
+    """The library has no vectors, or none of this model."""
+
+
 class InvalidImage(DomainError):
     """The bytes are not a picture that Marquee can read."""
 

@@ -5,8 +5,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from services.runtime.bounds.limit import MAX_DISPLAY_NAME, MAX_NAME
 from services.runtime.errors import InvalidRequest
-from services.runtime.limits import MAX_DISPLAY_NAME, MAX_NAME
 
 _PERSON_ID = re.compile(rf"[A-Za-z0-9_.:-]{{1,{MAX_NAME}}}")
 

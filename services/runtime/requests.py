@@ -16,6 +16,7 @@ from marquee.library.v1 import library_pb2
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import boxes, limits, people
+from services.runtime.bounds.limit import MAX_NAME
 from services.runtime.errors import (
     BucketNotAllowed,
     ImageMissing,
@@ -29,7 +30,6 @@ from services.runtime.limits import (
     DEFAULT_PAGE_SIZE,
     MAX_IMAGE_BYTES,
     MAX_MAX_LABELS,
-    MAX_NAME,
     MAX_PAGE_SIZE,
 )
 

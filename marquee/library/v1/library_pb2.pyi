@@ -155,6 +155,70 @@ CATEGORY_SOURCE_HAND: CategorySource.ValueType  # 2
 """A person."""
 Global___CategorySource: _TypeAlias = CategorySource  # noqa: Y015
 
+class _FaceState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FaceStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FaceState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FACE_STATE_UNSPECIFIED: _FaceState.ValueType  # 0
+    """Any state, in a filter."""
+    FACE_STATE_NEW: _FaceState.ValueType  # 1
+    """Not compared with others yet."""
+    FACE_STATE_TRIED: _FaceState.ValueType  # 2
+    """Compared with others."""
+    FACE_STATE_IGNORED: _FaceState.ValueType  # 3
+    """Decided: of nobody who matters, and not to be asked about."""
+    FACE_STATE_NOT_A_FACE: _FaceState.ValueType  # 4
+    """Decided: no face."""
+    FACE_STATE_ERASED: _FaceState.ValueType  # 5
+    """Of a person who was erased: neither compared nor named any more."""
+
+class FaceState(_FaceState, metaclass=_FaceStateEnumTypeWrapper):
+    """How far the library is with a face."""
+
+FACE_STATE_UNSPECIFIED: FaceState.ValueType  # 0
+"""Any state, in a filter."""
+FACE_STATE_NEW: FaceState.ValueType  # 1
+"""Not compared with others yet."""
+FACE_STATE_TRIED: FaceState.ValueType  # 2
+"""Compared with others."""
+FACE_STATE_IGNORED: FaceState.ValueType  # 3
+"""Decided: of nobody who matters, and not to be asked about."""
+FACE_STATE_NOT_A_FACE: FaceState.ValueType  # 4
+"""Decided: no face."""
+FACE_STATE_ERASED: FaceState.ValueType  # 5
+"""Of a person who was erased: neither compared nor named any more."""
+Global___FaceState: _TypeAlias = FaceState  # noqa: Y015
+
+class _AssignmentSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AssignmentSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssignmentSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ASSIGNMENT_SOURCE_UNSPECIFIED: _AssignmentSource.ValueType  # 0
+    """Nobody does."""
+    ASSIGNMENT_SOURCE_DECISION: _AssignmentSource.ValueType  # 1
+    """Somebody decided it."""
+    ASSIGNMENT_SOURCE_RECOGNIZERS: _AssignmentSource.ValueType  # 2
+    """The gateway's verdict."""
+    ASSIGNMENT_SOURCE_NEIGHBOURS: _AssignmentSource.ValueType  # 3
+    """Faces that are near it."""
+
+class AssignmentSource(_AssignmentSource, metaclass=_AssignmentSourceEnumTypeWrapper):
+    """Who says whom a face shows."""
+
+ASSIGNMENT_SOURCE_UNSPECIFIED: AssignmentSource.ValueType  # 0
+"""Nobody does."""
+ASSIGNMENT_SOURCE_DECISION: AssignmentSource.ValueType  # 1
+"""Somebody decided it."""
+ASSIGNMENT_SOURCE_RECOGNIZERS: AssignmentSource.ValueType  # 2
+"""The gateway's verdict."""
+ASSIGNMENT_SOURCE_NEIGHBOURS: AssignmentSource.ValueType  # 3
+"""Faces that are near it."""
+Global___AssignmentSource: _TypeAlias = AssignmentSource  # noqa: Y015
+
 class _JobState:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -506,11 +570,36 @@ class PictureFace(_message.Message):
     FACE_ID_FIELD_NUMBER: _builtins.int
     VERDICT_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CLUSTER_ID_FIELD_NUMBER: _builtins.int
+    DRAWN_FIELD_NUMBER: _builtins.int
     face_id: _builtins.str
     """Identifier, a UUIDv7. It stays when the picture is recognized again and the
     face is found at the same place (an intersection over union of at least
     0.5). At most 36 characters.
     """
+    person_id: _builtins.str
+    """Person of the library whom it shows: as was decided, or else as machines
+    say; empty: nobody is known. At most 36 characters.
+    """
+    display_name: _builtins.str
+    """Name of that person. At most 200 characters."""
+    score: _builtins.float
+    """Score with which it is that person, 0 to 1; 1 if it was decided."""
+    source: Global___AssignmentSource.ValueType
+    """Who says so."""
+    state: Global___FaceState.ValueType
+    """How far the library is with it."""
+    cluster_id: _builtins.str
+    """Group of faces that a machine takes for one person's; empty: none. At most
+    36 characters.
+    """
+    drawn: _builtins.bool
+    """Whether somebody drew it, since no recognizer had found it."""
     @_builtins.property
     def verdict(self) -> _recognizer_pb2.Verdict:
         """Whom it shows, box, score and who supports it."""
@@ -525,10 +614,17 @@ class PictureFace(_message.Message):
         face_id: _builtins.str = ...,
         verdict: _recognizer_pb2.Verdict | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        person_id: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        score: _builtins.float = ...,
+        source: Global___AssignmentSource.ValueType = ...,
+        state: Global___FaceState.ValueType = ...,
+        cluster_id: _builtins.str = ...,
+        drawn: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "face_id", b"face_id", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cluster_id", b"cluster_id", "create_time", b"create_time", "display_name", b"display_name", "drawn", b"drawn", "face_id", b"face_id", "person_id", b"person_id", "score", b"score", "source", b"source", "state", b"state", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -21,9 +21,10 @@ from google.rpc import code_pb2, status_pb2
 from marquee.v1 import enrollment_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from services.runtime import status
+from services.runtime.bounds.limit import Limit
 from services.runtime.boxes import ROUNDING
 from services.runtime.errors import AnswerTooLarge, InvalidAnswer
-from services.runtime.limits import MAX_HOPS, MAX_IMAGE_PIXELS, MAX_MESSAGE_BYTES, MIB, Limit, limit_of
+from services.runtime.limits import MAX_HOPS, MAX_IMAGE_PIXELS, MAX_MESSAGE_BYTES, MIB, limit_of
 from services.runtime.messages import wire
 from services.runtime.requests import FACE_FEATURES
 from services.runtime.server.admission import hold

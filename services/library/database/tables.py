@@ -67,16 +67,19 @@ class TombstoneKind(IntEnum):
     """An object with its version."""
 
 
-def _time(name: str, *, optional: bool = False, now: bool = False) -> Column[Any]:
+def time(name: str, *, optional: bool = False, now: bool = False) -> Column[Any]:
+    """Return a column of a time; `now`: that of the row, unless it says otherwise."""
     return Column(name, DateTime(timezone=True), nullable=optional, server_default=func.now() if now else None)
 
 
-def _picture_id(*, primary: bool = False, index: bool = False) -> Column[Any]:
+def picture_id(*, primary: bool = False, index: bool = False) -> Column[Any]:
+    """Return a column of pictures with which their rows go."""
     key = ForeignKey("picture.picture_id", ondelete="CASCADE")
     return Column("picture_id", UUID(as_uuid=True), key, nullable=False, primary_key=primary, index=index)
 
 
-def _collection_id() -> Column[Any]:
+def collection_id() -> Column[Any]:
+    """Return a column of collections."""
     return Column("collection_id", Integer, ForeignKey("collection.collection_id"), nullable=False)
 
 
@@ -86,7 +89,7 @@ collection = Table(
     Column("collection_id", Integer, Identity(always=True), primary_key=True),
     Column("name", Text, nullable=False, unique=True),
     Column("retention_days", Integer),  # as the settings say; NULL: for ever
-    _time("create_time", now=True),
+    time("create_time", now=True),
 )
 
 _SHOWN = text("delete_time IS NULL AND redirect_id IS NULL")
@@ -95,7 +98,7 @@ picture = Table(
     "picture",
     metadata,
     Column("picture_id", UUID(as_uuid=True), primary_key=True),
-    _collection_id(),
+    collection_id(),
     Column("state", SmallInteger, nullable=False),  # PictureState
     Column("sha256", LargeBinary),
     Column("pixel_sha256", LargeBinary),
@@ -108,14 +111,14 @@ picture = Table(
     Column("thumbnail", Boolean, nullable=False, server_default="false"),  # … and its thumbnail
     Column("file_name", Text, nullable=False, server_default=""),
     Column("folded_name", Text, nullable=False, server_default=""),
-    _time("create_time", now=True),
-    _time("update_time", now=True),
-    _time("taken_time", now=True),
+    time("create_time", now=True),
+    time("update_time", now=True),
+    time("taken_time", now=True),
     Column("taken_time_source", SmallInteger, nullable=False),  # TimeSource
     Column("exif_time", Text, nullable=False, server_default=""),
-    _time("object_time", optional=True),
-    _time("delete_time", optional=True),
-    _time("expire_time", optional=True),
+    time("object_time", optional=True),
+    time("delete_time", optional=True),
+    time("expire_time", optional=True),
     Column("cost_micro_usd", BigInteger, nullable=False, server_default="0"),
     Column("score", REAL),  # of the surest named face
     Column("terms", TSVECTOR, nullable=False, server_default=""),  # search/terms.py writes both
@@ -151,8 +154,8 @@ place = Table(
     "place",
     metadata,
     Column("place_id", UUID(as_uuid=True), primary_key=True),
-    _picture_id(),
-    _collection_id(),
+    picture_id(),
+    collection_id(),
     Column("kind", SmallInteger, nullable=False),  # PlaceKind
     Column("bucket", Text, nullable=False, server_default=""),
     Column("key", Text, nullable=False),
@@ -160,8 +163,8 @@ place = Table(
     Column("location", LargeBinary, nullable=False),  # SHA-256 of kind, bucket and key, which may be long
     Column("sequencer", Text, nullable=False, server_default=""),
     Column("current", Boolean, nullable=False, server_default="true"),
-    _time("object_time", optional=True),
-    _time("create_time", now=True),
+    time("object_time", optional=True),
+    time("create_time", now=True),
     UniqueConstraint("picture_id", "location", "version_id"),
     Index("place_location_idx", "collection_id", "location"),
     Index("place_prefix_idx", "collection_id", "kind", "bucket", text("left(key, 256) text_pattern_ops")),
@@ -171,7 +174,7 @@ answer = Table(
     "answer",
     metadata,
     Column("answer_id", UUID(as_uuid=True), primary_key=True),
-    _picture_id(),
+    picture_id(),
     Column("recognizer", Text, nullable=False),
     Column("model", Text, nullable=False, server_default=""),
     Column("version", Text, nullable=False, server_default=""),
@@ -179,7 +182,7 @@ answer = Table(
     Column("outcome", SmallInteger, nullable=False),  # marquee.v1.Outcome
     Column("cost_micro_usd", BigInteger, nullable=False, server_default="0"),
     Column("result", LargeBinary, nullable=False),  # marquee.v1.RecognizerResult
-    _time("create_time", now=True),
+    time("create_time", now=True),
     Index("answer_picture_idx", "picture_id", "create_time"),
 )
 """A trigger refuses changes."""
@@ -188,22 +191,31 @@ face = Table(
     "face",
     metadata,
     Column("face_id", UUID(as_uuid=True), primary_key=True),
-    _picture_id(),
+    picture_id(),
     Column("position", SmallInteger, nullable=False),
     Column("current", Boolean, nullable=False, server_default="true"),  # not: the last recognition did not find it
+    # What it is found by, from opinions, decisions and refusals: people/faces.py writes these five.
     Column("state", SmallInteger, nullable=False),  # marquee.v1.VerdictState
-    Column("person_id", Text, nullable=False, server_default=""),
+    Column("person_id", Text, nullable=False, server_default=""),  # of `person` as text, else a recognizer's
     Column("display_name", Text, nullable=False, server_default=""),
     Column("score", REAL, nullable=False, server_default="0"),
+    Column("source", SmallInteger, nullable=False, server_default="0"),  # AssignmentSource
     Column("verdict", LargeBinary, nullable=False),  # marquee.v1.Verdict, with the box
-    _time("create_time", now=True),
+    Column("drawn", Boolean, nullable=False, server_default="false"),
+    Column("erased", Boolean, nullable=False, server_default="false"),  # its person was
+    Column("cluster_id", UUID(as_uuid=True)),
+    time("tried_time", optional=True),  # when it was compared with others; NULL: it is to be
+    time("create_time", now=True),
     Index("face_picture_idx", "picture_id", "position"),
+    Index("face_person_idx", "person_id", postgresql_where=text("source <> 0")),
+    Index("face_cluster_idx", "cluster_id", postgresql_where=text("cluster_id IS NOT NULL")),
+    Index("face_new_idx", "create_time", postgresql_where=text("tried_time IS NULL")),
 )
 
 label = Table(
     "label",
     metadata,
-    _picture_id(),
+    picture_id(),
     Column("moderation", Boolean, nullable=False, server_default="false"),
     Column("position", SmallInteger, nullable=False),
     Column("name", Text, nullable=False),
@@ -215,7 +227,7 @@ label = Table(
 text_ = Table(
     "text",
     metadata,
-    _picture_id(),
+    picture_id(),
     Column("position", SmallInteger, nullable=False),
     Column("content", Text, nullable=False),
     Column("score", REAL, nullable=False),
@@ -227,14 +239,14 @@ category = Table(
     "category",
     metadata,
     Column("category_id", UUID(as_uuid=True), primary_key=True),
-    _collection_id(),
+    collection_id(),
     Column("name", Text, nullable=False),
     Column("folded_name", Text, nullable=False),
     Column("revision", Integer, nullable=False, server_default="1"),  # of its name and rules
     Column("applied", Boolean, nullable=False, server_default="true"),  # whether all pictures follow it
     Column("applied_id", UUID(as_uuid=True)),  # not: those up to this one do
     Column("retention_days", Integer),  # as the settings say; NULL: no longer than others
-    _time("create_time", now=True),
+    time("create_time", now=True),
     UniqueConstraint("collection_id", "folded_name"),
 )
 
@@ -242,7 +254,7 @@ deleted_category = Table(
     "deleted_category",
     metadata,
     Column("category_id", UUID(as_uuid=True), primary_key=True),
-    _collection_id(),
+    collection_id(),
 )
 """Categories by whose names pictures may still be found."""
 
@@ -261,7 +273,7 @@ category_rule = Table(
 picture_category = Table(
     "picture_category",
     metadata,
-    _picture_id(),
+    picture_id(),
     Column(
         "category_id",
         UUID(as_uuid=True),
@@ -279,12 +291,12 @@ event = Table(
     metadata,
     Column("event_key", BigInteger, Identity(always=True), primary_key=True),
     Column("position", BigInteger, unique=True),
-    _collection_id(),
+    collection_id(),
     Column("picture_id", UUID(as_uuid=True), index=True),  # no foreign key: an event outlives its picture
     Column("type", Text, nullable=False),
     Column("caller", Text, nullable=False, server_default=""),
     Column("data", JSONB, nullable=False, server_default="{}"),
-    _time("create_time", now=True),
+    time("create_time", now=True),
     Index("event_collection_idx", "collection_id", "position"),
     Index("event_new_idx", "event_key", postgresql_where=text("position IS NULL")),
 )
@@ -294,8 +306,8 @@ job = Table(
     "job",
     metadata,
     Column("job_id", UUID(as_uuid=True), primary_key=True),
-    _collection_id(),
-    _picture_id(),
+    collection_id(),
+    picture_id(),
     Column("state", SmallInteger, nullable=False),  # JobState
     Column("features", ARRAY(SmallInteger), nullable=False, server_default="{}"),
     Column("recognizers", ARRAY(Text), nullable=False, server_default="{}"),
@@ -306,11 +318,11 @@ job = Table(
     Column("calling", Boolean, nullable=False, server_default="false"),  # whether the gateway was called, and has not
     Column("repeated_calls", Integer, nullable=False, server_default="0"),  # answered as far as is known
     Column("lease_token", UUID(as_uuid=True)),
-    _time("lease_time", optional=True),  # until when the worker with the token has it
+    time("lease_time", optional=True),  # until when the worker with the token has it
     Column("status", LargeBinary, nullable=False, server_default=text("''")),  # google.rpc.Status
-    _time("create_time", now=True),
-    _time("next_attempt_time", optional=True),
-    _time("end_time", optional=True),
+    time("create_time", now=True),
+    time("next_attempt_time", optional=True),
+    time("end_time", optional=True),
     CheckConstraint("(state = 2) = (lease_token IS NOT NULL)", name="lease"),
     Index("job_due_idx", "next_attempt_time", postgresql_where=text("state = 1")),
     Index("job_lease_idx", "lease_time", postgresql_where=text("state = 2")),
@@ -324,43 +336,43 @@ job = Table(
 tombstone = Table(
     "tombstone",
     metadata,
-    _collection_id(),
+    collection_id(),
     Column("digest", LargeBinary, nullable=False),  # HMAC-SHA-256, since a hash alone can be guessed
     Column("kind", SmallInteger, nullable=False),  # TombstoneKind
     Column("sequencer", Text, nullable=False, server_default=""),  # of a place: later ones are of other content
-    _time("create_time", now=True),
+    time("create_time", now=True),
     PrimaryKeyConstraint("collection_id", "digest"),
 )
 
 _key = Column("key", LargeBinary, primary_key=True)
-tombstone_key = Table("tombstone_key", metadata, _key, _time("create_time", now=True))
+tombstone_key = Table("tombstone_key", metadata, _key, time("create_time", now=True))
 """The random key that a migration makes, for a library to which none is given in a file."""
 
 receipt = Table(
     "receipt",
     metadata,
     Column("receipt_id", UUID(as_uuid=True), primary_key=True),
-    _collection_id(),
+    collection_id(),
     Column("picture_id", UUID(as_uuid=True), nullable=False, index=True),
     Column("caller", Text, nullable=False, server_default=""),
     Column("complete", Boolean, nullable=False, server_default="false"),  # not: files are still to be erased
     Column("brief", Boolean, nullable=False, server_default="false"),  # whether it names files and places no more
     Column("files", ARRAY(Text), nullable=False, server_default="{}"),  # still to be erased
     Column("content", LargeBinary, nullable=False),  # ErasureReceipt
-    _time("create_time", now=True),
+    time("create_time", now=True),
     Index("receipt_open_idx", "create_time", postgresql_where=text("NOT (complete AND brief)")),
 )
 
 request = Table(
     "request",
     metadata,
-    _collection_id(),
+    collection_id(),
     Column("caller", Text, nullable=False),
     Column("request_id", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),  # SHA-256 of method and request
     Column("response", LargeBinary),
     Column("picture_id", UUID(as_uuid=True), index=True),
-    _time("create_time", now=True),
+    time("create_time", now=True),
     PrimaryKeyConstraint("collection_id", "caller", "request_id"),
     Index("request_age_idx", "create_time"),
 )
@@ -370,11 +382,11 @@ export = Table(
     "export",
     metadata,
     Column("export_id", UUID(as_uuid=True), primary_key=True),
-    _collection_id(),
+    collection_id(),
     Column("caller", Text, nullable=False, server_default=""),
     Column("query", LargeBinary, nullable=False, server_default=text("''")),  # PictureQuery
     Column("picture_count", BigInteger, nullable=False, server_default="0"),
-    _time("create_time", now=True),
-    _time("end_time", optional=True),
+    time("create_time", now=True),
+    time("end_time", optional=True),
     Index("export_collection_idx", "collection_id", "create_time"),
 )

@@ -16,6 +16,7 @@ from services.library.database.change import Change, Changes
 from services.library.database.tables import answer, picture, place
 from services.library.erasure.tombstones import Tombstones
 from services.library.exchange import results as given
+from services.library.people import actions
 from services.library.pictures import places
 from services.library.pictures.places import Found
 from services.library.search import terms
@@ -45,6 +46,7 @@ class Imports:
 
     async def _all(self, change: Change, request: pb.ImportAnswersRequest) -> pb.ImportAnswersResponse:
         results, changed = list[pb.ImportResult](), dict[UUID, list[str]]()
+        await actions.hold(change.connection, change.collection_id)
         await _hold(change, request.answers)
         for one in request.answers:
             try:

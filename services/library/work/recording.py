@@ -24,7 +24,10 @@ from marquee.library.v1.library_pb2 import (
 from marquee.v1 import recognizer_pb2 as pb
 from services.library.categories import rules
 from services.library.database.change import Change
+from services.library.database.people_tables import decision
 from services.library.database.tables import answer, face, picture
+from services.library.people import opinions
+from services.library.people.faces import settle
 from services.library.search import terms
 from services.library.work import answers
 from services.library.work.answers import VALID, stored
@@ -134,21 +137,33 @@ async def _new(
 
 
 async def write_faces(change: Change, picture_id: UUID, verdicts: Sequence[pb.Verdict]) -> None:
-    """Replace the faces of a picture, which is held, by what verdicts say; those found again keep their face_id."""
-    verdicts = verdicts[:_MOST_FACES]
+    """Replace the faces of a picture, which is held, by what verdicts say; those found again keep their face_id.
+
+    A face that was decided, drawn or erased stays where nothing is found again. Whom they show, `settle` says.
+    """
     columns, connection = face.c, change.connection
-    rows = await connection.execute(
-        select(columns.face_id, columns.current, columns.verdict).where(columns.picture_id == picture_id)
-    )
+    rows = (await connection.execute(select(face).where(columns.picture_id == picture_id))).all()
     known = [Known(row.face_id, row.current, pb.Verdict.FromString(row.verdict)) for row in rows]
-    found = match(known, verdicts)
-    await connection.execute(update(face).where(columns.picture_id == picture_id).values(current=False))
-    if not verdicts:
-        return
-    faces = [_face(picture_id, position, one, found.get(position)) for position, one in enumerate(verdicts)]
-    statement = insert(face)
-    replaced = {name: statement.excluded[name] for name in faces[0] if name not in {"face_id", "picture_id"}}
-    await connection.execute(statement.on_conflict_do_update(index_elements=[columns.face_id], set_=replaced), faces)
+    found = match(known, verdicts[:_MOST_FACES])
+    decided = select(decision.c.face_id).where(decision.c.face_id == columns.face_id).exists()
+    own = update(face).where(columns.picture_id == picture_id, ~columns.drawn, ~columns.erased, ~decided)
+    await connection.execute(own.values(current=False))
+    erased = {row.face_id for row in rows if row.erased}
+    shown = [(found.get(position), one) for position, one in enumerate(verdicts[:_MOST_FACES])]
+    shown = [(face_id, _box_of(one) if face_id in erased else one) for face_id, one in shown]
+    faces = [_face(picture_id, position, one, face_id) for position, (face_id, one) in enumerate(shown)]
+    if faces:
+        statement = insert(face)
+        replaced = {name: statement.excluded[name] for name in ("position", "current", "verdict")}
+        again = statement.on_conflict_do_update(index_elements=[columns.face_id], set_=replaced)
+        await connection.execute(again, faces)
+    said = {row["face_id"]: one for row, (_, one) in zip(faces, shown, strict=True)}
+    await opinions.write(change, {face_id: one for face_id, one in said.items() if face_id not in erased})
+    await settle(connection, [picture_id])
+
+
+def _box_of(verdict: pb.Verdict) -> pb.Verdict:
+    return pb.Verdict(box=verdict.box, state=pb.VERDICT_STATE_UNKNOWN)
 
 
 def _face(picture_id: UUID, position: int, verdict: pb.Verdict, face_id: UUID | None) -> dict[str, Any]:
@@ -158,9 +173,6 @@ def _face(picture_id: UUID, position: int, verdict: pb.Verdict, face_id: UUID | 
         "position": position,
         "current": True,
         "state": verdict.state,
-        "person_id": stored(verdict.person_id),
-        "display_name": stored(verdict.display_name),
-        "score": verdict.score,
         "verdict": verdict.SerializeToString(),
     }
 

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from marquee.library.v1 import library_pb2
+from marquee.library.v1 import library_pb2, people_pb2
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 
 
@@ -22,12 +22,14 @@ class Scope(StrEnum):
     LIBRARY_WRITE = "library-write"
     """Add pictures, put them into categories and into the trash."""
     PEOPLE = "people"
+    """Name the people of the library, look them up and correct whom faces show."""
     ERASE = "erase"
-    """Erase pictures for good."""
+    """Erase pictures and people for good."""
 
 
 _RECOGNIZER = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
 _LIBRARY = library_pb2.DESCRIPTOR.services_by_name["LibraryService"].full_name
+_PEOPLE = people_pb2.DESCRIPTOR.services_by_name["PeopleService"].full_name
 _ENROLLMENT = enrollment_pb2.DESCRIPTOR.services_by_name["EnrollmentService"].full_name
 TABLE: dict[str, Scope] = {
     f"/{_RECOGNIZER}/RecognizeImage": Scope.RECOGNIZE,
@@ -55,6 +57,39 @@ TABLE: dict[str, Scope] = {
     f"/{_LIBRARY}/ListJobs": Scope.LIBRARY_READ,
     f"/{_LIBRARY}/RetryJobs": Scope.LIBRARY_WRITE,
     f"/{_LIBRARY}/ImportAnswers": Scope.LIBRARY_WRITE,
+    f"/{_PEOPLE}/CreatePerson": Scope.PEOPLE,
+    f"/{_PEOPLE}/GetPerson": Scope.PEOPLE,
+    f"/{_PEOPLE}/SearchPeople": Scope.PEOPLE,
+    f"/{_PEOPLE}/UpdatePerson": Scope.PEOPLE,
+    f"/{_PEOPLE}/MergePeople": Scope.PEOPLE,
+    f"/{_PEOPLE}/SeparatePeople": Scope.PEOPLE,
+    f"/{_PEOPLE}/DeletePerson": Scope.PEOPLE,
+    f"/{_PEOPLE}/ProposeSplit": Scope.PEOPLE,
+    f"/{_PEOPLE}/FindFaces": Scope.PEOPLE,
+    f"/{_PEOPLE}/GetFaceContent": Scope.PEOPLE,
+    f"/{_PEOPLE}/NameFaces": Scope.PEOPLE,
+    f"/{_PEOPLE}/RefuseFaces": Scope.PEOPLE,
+    f"/{_PEOPLE}/MarkFaces": Scope.PEOPLE,
+    f"/{_PEOPLE}/DrawFace": Scope.PEOPLE,
+    f"/{_PEOPLE}/NextSuggestion": Scope.PEOPLE,
+    f"/{_PEOPLE}/AnswerSuggestion": Scope.PEOPLE,
+    f"/{_PEOPLE}/ListClusters": Scope.PEOPLE,
+    f"/{_PEOPLE}/ExplainFace": Scope.PEOPLE,
+    f"/{_PEOPLE}/UndoAction": Scope.PEOPLE,
+    f"/{_PEOPLE}/ListActions": Scope.PEOPLE,
+    f"/{_PEOPLE}/FindSimilarFaces": Scope.PEOPLE,
+    f"/{_PEOPLE}/CheckIndex": Scope.PEOPLE,
+    f"/{_PEOPLE}/ListVectorModels": Scope.PEOPLE,
+    f"/{_PEOPLE}/EmbedFaces": Scope.PEOPLE,
+    f"/{_PEOPLE}/CompareModels": Scope.PEOPLE,
+    f"/{_PEOPLE}/UseModel": Scope.PEOPLE,
+    f"/{_PEOPLE}/ExportDecisions": Scope.PEOPLE,
+    f"/{_PEOPLE}/EnrollPerson": Scope.PEOPLE,
+    f"/{_PEOPLE}/ReconcilePeople": Scope.PEOPLE,
+    f"/{_PEOPLE}/AdoptPeople": Scope.PEOPLE,
+    f"/{_PEOPLE}/ErasePerson": Scope.ERASE,
+    f"/{_PEOPLE}/ExportPerson": Scope.PEOPLE,
+    f"/{_PEOPLE}/ListAudits": Scope.PEOPLE,
 }
 """Scope that each method needs, by its path. A method that is not here is denied to everybody."""
 OPEN = frozenset(f"/grpc.health.v1.Health/{method}" for method in ("Check", "List", "Watch"))

@@ -15,8 +15,8 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.rpc import code_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from services.runtime.bounds.limit import MAX_NAME
 from services.runtime.errors import InvalidRequest, Overloaded
-from services.runtime.limits import MAX_NAME
 from services.runtime.server.calls import Context
 from services.runtime.status import StatusError
 

@@ -12,9 +12,10 @@ from starlette.routing import BaseRoute, Route
 from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.runtime import status
+from services.runtime.bounds.limit import MAX_DISPLAY_NAME
 from services.runtime.doors.scopes import Scope
 from services.runtime.errors import DomainError, Forbidden, InvalidRequest, ScopeMissing, Unauthenticated
-from services.runtime.limits import MAX_DISPLAY_NAME, TABLE
+from services.runtime.limits import TABLE
 from services.web import errors
 from services.web.access import visit
 from services.web.gateway import ENROLL, REMOVE_FACES, Gateway

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.library.database.database import url_of
 from services.library.database.migration import is_current, migrate
-from services.library.database.tables import metadata
+from services.library.database.people_tables import metadata
 from services.library.settings import LibrarySettings
 from services.runtime.errors import Misconfigured
 
