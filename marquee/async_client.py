@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 from marquee.channels.calls import AsyncCalls, next_page_token
 from marquee.channels.connection import DEFAULT_TIMEOUT, Connection, ConnectionOptions
 from marquee.client import join_face_pages, join_pages, join_parts, listed
-from marquee.enrollment import Enrollment, FaceId, FaceRemoval, FacesResult, PeopleResult, Removal
-from marquee.errors import check_enrolled
+from marquee.enrollment import Enrollment, FaceId, FaceRemoval, FacesResult, PeopleResult, Removal, check_enrolled
 from marquee.records import Listing, read
 from marquee.requests import (
     CallOptions,

@@ -7,8 +7,7 @@ from typing import Unpack
 
 from marquee.channels.calls import Calls, next_page_token
 from marquee.channels.connection import DEFAULT_TIMEOUT, Connection, ConnectionOptions
-from marquee.enrollment import Enrollment, FaceId, FaceRemoval, FacesResult, PeopleResult, Removal
-from marquee.errors import check_enrolled
+from marquee.enrollment import Enrollment, FaceId, FaceRemoval, FacesResult, PeopleResult, Removal, check_enrolled
 from marquee.records import Listing, read
 from marquee.requests import (
     CallOptions,

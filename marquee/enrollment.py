@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from marquee.enums import EnrollmentState, Outcome
+from marquee.errors import error_of
 from marquee.records import Cell, Record, Status, Tabular
 from marquee.results import Box, FaceQuality, Model
 from marquee.v1 import enrollment_pb2 as pb
@@ -230,3 +232,35 @@ class S3Object(Record):
     key: str
     version_id: str
     """Empty: the current one at that time."""
+
+
+def check_enrolled(enrollment: Enrollment) -> Enrollment:
+    """Return the enrollment if any recognizer took any of the pictures, or if there were none.
+
+    Otherwise raises the error that the pictures were refused for.
+    """
+    results = [result for result in enrollment.results if result.faces]
+    if {face.state for result in results for face in result.faces} != {EnrollmentState.REFUSED}:
+        return enrollment
+    causes = {result.recognizer: _join(_numbered([face.status for face in result.faces])) for result in results}
+    raise error_of(_join(causes), enrollment.request_id, enrollment)
+
+
+def _numbered(statuses: Sequence[Status]) -> dict[str, Status]:
+    return {f"picture {number}": status for number, status in enumerate(statuses, 1)}
+
+
+def _join(statuses: Mapping[str, Status]) -> Status:
+    """Join refusals, by name, into one status: what they have in common, and each of them as a cause."""
+    codes = {status.code for status in statuses.values()}
+    reasons = {status.reason for status in statuses.values()}
+    messages = {status.message for status in statuses.values()}
+    metadata = [set((status.metadata or {}).items()) for status in statuses.values()]
+    named = (f"{name}: {status.message}" for name, status in statuses.items())
+    return Status(
+        code=codes.pop() if len(codes) == 1 else "INVALID_ARGUMENT",
+        message=messages.pop() if len(messages) == 1 else " ".join(["No picture was enrolled.", *named]),
+        reason=reasons.pop() if len(reasons) == 1 else "NO_FACE_ENROLLED",
+        metadata=dict(set.intersection(*metadata)) or None,
+        causes=tuple(statuses.values()),
+    )

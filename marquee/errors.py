@@ -55,7 +55,6 @@ A file that cannot be read raises OSError, as `open` does.
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from marquee.enums import EnrollmentState
 from marquee.records import Status
 
 if TYPE_CHECKING:
@@ -371,18 +370,6 @@ def error_of(status: Status, request_id: str, enrollment: "Enrollment | None" = 
     )
 
 
-def check_enrolled(enrollment: "Enrollment") -> "Enrollment":
-    """Return the enrollment if any recognizer took any of the pictures, or if there were none.
-
-    Otherwise raises the error that the pictures were refused for.
-    """
-    results = [result for result in enrollment.results if result.faces]
-    if {face.state for result in results for face in result.faces} != {EnrollmentState.REFUSED}:
-        return enrollment
-    causes = {result.recognizer: _join(_numbered([face.status for face in result.faces])) for result in results}
-    raise error_of(_join(causes), enrollment.request_id, enrollment)
-
-
 def _kind(status: Status) -> type[MarqueeError]:
     """Return the class for the reason, else what all causes have in common if that is more specific than the code."""
     if kind := _BY_REASON.get(status.reason):
@@ -391,23 +378,3 @@ def _kind(status: Status) -> type[MarqueeError]:
     kinds = [_kind(cause) for cause in status.causes] or [by_code]
     shared = next(kind for kind in kinds[0].__mro__ if all(issubclass(other, kind) for other in kinds))
     return shared if issubclass(shared, by_code) else by_code
-
-
-def _numbered(statuses: Sequence[Status]) -> dict[str, Status]:
-    return {f"picture {number}": status for number, status in enumerate(statuses, 1)}
-
-
-def _join(statuses: Mapping[str, Status]) -> Status:
-    """Join refusals, by name, into one status: what they have in common, and each of them as a cause."""
-    codes = {status.code for status in statuses.values()}
-    reasons = {status.reason for status in statuses.values()}
-    messages = {status.message for status in statuses.values()}
-    metadata = [set((status.metadata or {}).items()) for status in statuses.values()]
-    named = (f"{name}: {status.message}" for name, status in statuses.items())
-    return Status(
-        code=codes.pop() if len(codes) == 1 else "INVALID_ARGUMENT",
-        message=messages.pop() if len(messages) == 1 else " ".join(["No picture was enrolled.", *named]),
-        reason=reasons.pop() if len(reasons) == 1 else "NO_FACE_ENROLLED",
-        metadata=dict(set.intersection(*metadata)) or None,
-        causes=tuple(statuses.values()),
-    )
