@@ -1,0 +1,1 @@
+"""Faces: their vectors, who is near to whom, and what a machine makes of it."""
