@@ -284,6 +284,16 @@ stale_picture = Table(
 )
 """Pictures whose faces are to be settled again, as a change of a person with many of them leaves them."""
 
+stale_face = Table(
+    "stale_face",
+    metadata,
+    Column("stale_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("face_id", UUID(as_uuid=True), nullable=False, index=True),  # no foreign key: it may be gone
+    Column("cluster_id", UUID(as_uuid=True)),  # of a face that is gone
+    Column("spread", Boolean, nullable=False, server_default="false"),  # whether those near it are looked at again, too
+)
+"""Faces to be compared with others again: triggers add those of which a fact has changed, and those that are gone."""
+
 person_receipt = Table(
     "person_receipt",
     metadata,

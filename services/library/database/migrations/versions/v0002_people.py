@@ -9,8 +9,8 @@ revision = "0002"
 down_revision = "0001"
 _TABLES = (
     *("action", "action_row", "audit", "cluster", "decision", "embedding", "enrollment", "face_refusal", "face_vector"),
-    *("identity", "opinion", "people_refusal", "person", "person_alias", "person_receipt", "skip", "stale_picture"),
-    *("used_model", "vector_model"),
+    *("identity", "opinion", "people_refusal", "person", "person_alias", "person_receipt", "skip", "stale_face"),
+    *("stale_picture", "used_model", "vector_model"),
 )
 _COLUMNS = ("source", "drawn", "erased", "cluster_id", "tried_time")
 
@@ -23,7 +23,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take them back."""
-    op.execute("DROP FUNCTION record_change CASCADE")
+    for function in ("record_change", "mark_stale", "mark_gone"):
+        op.execute(f"DROP FUNCTION {function} CASCADE")
     for name in _TABLES:
         op.execute(f'DROP TABLE "{name}" CASCADE')
     for name in _COLUMNS:

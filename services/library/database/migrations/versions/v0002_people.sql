@@ -260,6 +260,16 @@ CREATE TABLE stale_picture (
     CONSTRAINT stale_picture_collection_id_fkey FOREIGN KEY(collection_id) REFERENCES collection (collection_id)
 );
 
+CREATE TABLE stale_face (
+    stale_id BIGINT GENERATED ALWAYS AS IDENTITY,
+    face_id UUID NOT NULL,
+    cluster_id UUID,
+    spread BOOLEAN DEFAULT 'false' NOT NULL,
+    CONSTRAINT stale_face_pkey PRIMARY KEY (stale_id)
+);
+
+CREATE INDEX stale_face_face_id_idx ON stale_face (face_id);
+
 CREATE TABLE person_receipt (
     receipt_id UUID NOT NULL,
     collection_id INTEGER NOT NULL,
@@ -321,3 +331,27 @@ CREATE TRIGGER face_drawn AFTER INSERT ON face
 
 CREATE TRIGGER face_erased AFTER DELETE ON face
     FOR EACH ROW WHEN (OLD.drawn) EXECUTE FUNCTION record_change();
+
+CREATE FUNCTION mark_stale() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO stale_face (face_id, spread)
+    VALUES (coalesce(NEW.face_id, OLD.face_id), TG_TABLE_NAME = 'decision');
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER decision_stale AFTER INSERT OR UPDATE OR DELETE ON decision
+    FOR EACH ROW EXECUTE FUNCTION mark_stale();
+
+CREATE TRIGGER face_refusal_stale AFTER INSERT OR UPDATE OR DELETE ON face_refusal
+    FOR EACH ROW EXECUTE FUNCTION mark_stale();
+
+CREATE FUNCTION mark_gone() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO stale_face (face_id, cluster_id) VALUES (OLD.face_id, OLD.cluster_id);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER face_gone AFTER DELETE ON face
+    FOR EACH ROW WHEN (OLD.cluster_id IS NOT NULL) EXECUTE FUNCTION mark_gone();
