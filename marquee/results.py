@@ -342,6 +342,8 @@ class Recognizer(Tabular):
     """Whether it describes faces in given boxes."""
     spending_withheld: bool = False
     """Whether it charges, but the caller may not see what is spent: that needs the scope admin."""
+    gives_embeddings: bool = False
+    """Whether its faces have an `embedding` if asked for."""
 
     def rows(self) -> list[dict[str, Cell]]:
         """Return its row; see marquee.rows.recognizer_rows."""

@@ -363,7 +363,9 @@ class RecognizeImageRequest(_message.Message):
     default. At most 128 characters.
     """
     include_embeddings: _builtins.bool
-    """Whether to fill in Face.embedding if the recognizer has one. Default false."""
+    """Whether to fill in Face.embedding; recognizers that give none
+    (Recognizer.gives_embeddings) are asked as if it were false. Default false.
+    """
     no_cache: _builtins.bool
     """Whether to bypass the cache, for both reading and writing. Default false."""
     @_builtins.property
@@ -1547,6 +1549,7 @@ class Recognizer(_message.Message):
     SMALLEST_FACE_FIELD_NUMBER: _builtins.int
     TAKES_FACE_BOXES_FIELD_NUMBER: _builtins.int
     PRICE_GROUPS_FIELD_NUMBER: _builtins.int
+    GIVES_EMBEDDINGS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name of the recognizer; "gateway/name" behind another gateway. At most 128
     characters.
@@ -1563,6 +1566,10 @@ class Recognizer(_message.Message):
     """
     takes_face_boxes: _builtins.bool
     """Whether it describes given faces; see RecognizeImageRequest.face_boxes."""
+    gives_embeddings: _builtins.bool
+    """Whether it fills in Face.embedding; see
+    RecognizeImageRequest.include_embeddings.
+    """
     @_builtins.property
     def status(self) -> _status_pb2.Status:
         """Why it is UNAVAILABLE."""
@@ -1604,10 +1611,11 @@ class Recognizer(_message.Message):
         smallest_face: _builtins.float | None = ...,
         takes_face_boxes: _builtins.bool = ...,
         price_groups: _abc.Iterable[Global___PriceGroup] | None = ...,
+        gives_embeddings: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_smallest_face", b"_smallest_face", "smallest_face", b"smallest_face", "spending", b"spending", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_smallest_face", b"_smallest_face", "can_enroll", b"can_enroll", "evidence_group", b"evidence_group", "features", b"features", "models", b"models", "name", b"name", "price_groups", b"price_groups", "prices", b"prices", "smallest_face", b"smallest_face", "spending", b"spending", "state", b"state", "status", b"status", "takes_face_boxes", b"takes_face_boxes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_smallest_face", b"_smallest_face", "can_enroll", b"can_enroll", "evidence_group", b"evidence_group", "features", b"features", "gives_embeddings", b"gives_embeddings", "models", b"models", "name", b"name", "price_groups", b"price_groups", "prices", b"prices", "smallest_face", b"smallest_face", "spending", b"spending", "state", b"state", "status", b"status", "takes_face_boxes", b"takes_face_boxes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__smallest_face: _TypeAlias = _typing.Literal["smallest_face"]  # noqa: Y015
     _WhichOneofArgType__smallest_face: _TypeAlias = _typing.Literal["_smallest_face", b"_smallest_face"]  # noqa: Y015

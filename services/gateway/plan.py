@@ -234,9 +234,12 @@ def _recognitions(rest: pb.RecognizeImageRequest, backends: Sequence[Backend], v
         name = backend.name
         keeps_policy = backend.told.is_gateway and name not in rest.required  # if it is required, so are all behind it
         has_veto = veto is not None and veto.recognizer == name
-        own = (keeps_policy, has_veto, *(one for one in names if _outer(one) == name))
+        embeds = rest.include_embeddings and backend.told.may_give_embeddings
+        own = (keeps_policy, has_veto, embeds, *(one for one in names if _outer(one) == name))
         if own not in made:
-            made[own] = _recognition(rest, name, keeps_policy=keeps_policy, has_veto=has_veto).SerializeToString()
+            message = _recognition(rest, name, keeps_policy=keeps_policy, has_veto=has_veto)
+            message.include_embeddings = embeds  # else an answer that costs money is not kept, for nothing
+            made[own] = message.SerializeToString()
         recognitions.append(made[own])
     return recognitions
 

@@ -55,13 +55,15 @@ class SvmRecognizer:
 
     def describe(self) -> pb.Recognizer:
         """Return the model; the recognizer costs nothing."""
-        model = self.describe_model(self.live_model.model)
+        model = self.live_model.model
+        described = self.describe_model(model)
         return pb.Recognizer(
-            models=[model],
-            evidence_group=model.evidence_group,
+            models=[described],
+            evidence_group=described.evidence_group,
             can_enroll=self.live_model.can_change,
             smallest_face=self._settings.smallest_face,
             takes_face_boxes=True,
+            gives_embeddings=model.network is not None,
         )
 
     async def close(self) -> None:

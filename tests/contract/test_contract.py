@@ -243,11 +243,11 @@ async def test_unsupported_features_are_skipped(
 async def test_given_faces_are_described_in_their_order(
     stub: recognizer_pb2_grpc.RecognizerServiceStub, picture: pb.Image
 ) -> None:
-    """A recognizer that takes face_boxes has a face with an embedding for each; any other looks for none."""
-    takes = {
-        one.name: one.takes_face_boxes
-        for one in (await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=60)).recognizers
-    }
+    """A recognizer that takes face_boxes has a face for each; any other looks for none. Embeddings come as listed."""
+    listed = (await stub.ListRecognizers(pb.ListRecognizersRequest(), timeout=60)).recognizers
+    takes, gives = (
+        {one.name: getattr(one, name) for one in listed} for name in ("takes_face_boxes", "gives_embeddings")
+    )
     boxes = [pb.BoundingBox(left=left, top=0.1, width=0.3, height=0.7) for left in (0.6, 0.1, 0.6)]
     message = pb.RecognizeImageRequest(
         image=picture, face_boxes=boxes, features=[pb.FEATURE_FACES], include_embeddings=True
@@ -256,7 +256,9 @@ async def test_given_faces_are_described_in_their_order(
     assert {one.recognizer: one.outcome == pb.OUTCOME_OK for one in results} == takes
     for one in results:
         assert [face.box for face in one.faces] == (boxes if takes[one.recognizer] else [])
-        assert all(face.embedding.values and face.embedding.version for face in one.faces)
+        assert all(
+            bool(face.embedding.values and face.embedding.version) == gives[one.recognizer] for face in one.faces
+        )
         assert one.outcome == pb.OUTCOME_OK or (one.cost_micro_usd, bool(one.status.message)) == (0, True)
 
 

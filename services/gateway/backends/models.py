@@ -46,6 +46,12 @@ class Told:
         """Whether any feature costs money."""
         return any(self.prices.values())
 
+    @cached_property
+    def may_give_embeddings(self) -> bool:
+        """Whether any recognizer gives embeddings, or has not told yet."""
+        ready = pb.RECOGNIZER_STATE_READY
+        return not self.recognizers or any(one.gives_embeddings or one.state != ready for one in self.recognizers)
+
     def price_of(self, features: Collection[Feature], names: Collection[str] = ()) -> int:
         """Return what these features of a picture cost with the recognizers of these names, in millionths of a dollar.
 

@@ -24,7 +24,7 @@ _LATE_SHARE, _LATE_SECONDS = 0.1, 0.25
 _asked = Counter(
     "marquee_cache_requests",
     "Total questions to a recognizer by what became of them: hit, shared (another caller's call was under way), miss, "
-    "bypassed (no_cache, FACE_SEARCH, embeddings, or an S3 object without a version).",
+    "bypassed (no_cache, FACE_SEARCH, embeddings that it gives, or an S3 object without a version).",
     ("recognizer", "outcome"),
 )
 _saved = Counter("marquee_cache_saved_dollars", "Total dollars that kept and shared answers saved.", ("recognizer",))

@@ -57,12 +57,12 @@ class Keys:
         if not self._picture:
             return None
         if asked != self._last[0]:
-            self._last = asked, _hash(self._picture, _plain(asked))
-        return hashlib.sha256(self._last[1] + _framed_words(whom)).digest()
+            self._last = asked, self._digest_of(asked)
+        return hashlib.sha256(self._last[1] + _framed_words(whom)).digest() if self._last[1] else None
 
     def of_response(self, request: pb.RecognizeImageRequest, rules: int) -> bytes | None:
         """Return the key of the response to the caller, by rules of that number; None if nothing is kept."""
-        if not self._picture:
+        if not self._picture or request.include_embeddings:
             return None
         own = pb.RecognizeImageRequest()
         own.CopyFrom(request)
@@ -70,10 +70,14 @@ class Keys:
         own.ClearField("image")
         return _hash(self._picture, b"response", b"%d" % rules, own.SerializeToString(deterministic=True))
 
+    def _digest_of(self, asked: bytes) -> bytes:
+        """Return what stands for the question; nothing if it asks for embeddings, which are nobody's to keep."""
+        own = pb.RecognizeImageRequest.FromString(asked)
+        return b"" if own.include_embeddings else _hash(self._picture, _plain(own))
 
-def _plain(asked: bytes) -> bytes:
-    """Return what is asked in the one form that all ways of saying it have, without the picture."""
-    own = pb.RecognizeImageRequest.FromString(asked)
+
+def _plain(own: pb.RecognizeImageRequest) -> bytes:
+    """Return what is asked in the one form that all ways of saying it have, without the picture; it is changed."""
     features, max_labels = sorted(requests.features_of(own)), requests.max_labels_of(own)
     own.ClearField("request_id")
     own.ClearField("image")
@@ -83,9 +87,8 @@ def _plain(asked: bytes) -> bytes:
 
 
 def _is_kept(request: pb.RecognizeImageRequest) -> bool:
-    """Return whether answers may be kept: collections change unseen, and embeddings are nobody's to keep."""
-    is_personal = request.include_embeddings or pb.FEATURE_FACE_SEARCH in request.features
-    return not (request.no_cache or is_personal)
+    """Return whether answers may be kept: collections change unseen."""
+    return not (request.no_cache or pb.FEATURE_FACE_SEARCH in request.features)
 
 
 def _digest(image: pb.Image, picture: Picture | None) -> bytes:

@@ -163,6 +163,32 @@ async def test_the_vetos_recognizer_is_asked_for_labels(backends: Backends) -> N
     }
 
 
+LISTED = {
+    "one that gives none": ([pb.Recognizer(state=pb.RECOGNIZER_STATE_READY)], False),
+    "one that gives them": ([pb.Recognizer(state=pb.RECOGNIZER_STATE_READY, gives_embeddings=True)], True),
+    "one that has not told yet": ([], True),
+    "one that still loads": ([pb.Recognizer(state=pb.RECOGNIZER_STATE_LOADING)], True),
+    "a gateway before one that gives them": (
+        [
+            pb.Recognizer(name="region/keras", state=pb.RECOGNIZER_STATE_READY),
+            pb.Recognizer(name="region/svm", state=pb.RECOGNIZER_STATE_READY, gives_embeddings=True),
+        ],
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize(("recognizers", "expected"), LISTED.values(), ids=LISTED)
+async def test_who_gives_embeddings_is_asked_for_them(
+    backends: Backends, recognizers: list[pb.Recognizer], *, expected: bool
+) -> None:
+    """Embeddings are asked of recognizers that give them, or may; of others never, so that their answers are kept."""
+    backends["svm"].models.told = Told(recognizers)
+    calls = plan(backends, include_embeddings=True)
+    assert request_of(calls["svm"]).include_embeddings == expected
+    assert not request_of(plan(backends)["svm"]).include_embeddings
+
+
 async def test_passes_on_all_other_fields(backends: Backends) -> None:
     """Every recognizer gets the picture, the request_id and all other fields of the request."""
     fields: dict[str, object] = {

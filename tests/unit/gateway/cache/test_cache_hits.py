@@ -109,10 +109,22 @@ BYPASSES = {
 async def test_some_questions_are_asked_each_time(fields: dict[str, object]) -> None:
     """no_cache neither reads nor writes; embeddings and what collections hold are never kept."""
     svm = Scripted("svm", features=(pb.FEATURE_CELEBRITIES, pb.FEATURE_FACE_SEARCH))
+    svm.listed.gives_embeddings = True
     async with caching(svm) as client:
         assert [await recall(client, **fields) for _ in range(2)] == [[False], [False]]
         assert await recall(client) == [False]
     assert len(svm.calls) == 3
+
+
+async def test_answers_without_embeddings_are_kept() -> None:
+    """Whoever asks for embeddings pays a recognizer that gives none only once; who gives them is asked each time."""
+    svm, paid = Scripted("svm"), Scripted("paid")
+    svm.listed.gives_embeddings = True
+    async with caching(svm, paid) as client:
+        assert [await recall(client, include_embeddings=True) for _ in range(2)] == [[False, False], [False, True]]
+        assert await recall(client) == [False, True]
+    assert [call.include_embeddings for call in paid.calls] == [False]
+    assert [call.include_embeddings for call in svm.calls] == [True, True, False]
 
 
 async def test_no_cache_reads_nothing() -> None:
