@@ -216,11 +216,16 @@ def _field(hint: Any, field: Any) -> _Read:
         convert = _value(kinds[0], field)
         return (lambda message: tuple(map(convert, get(message)))) if convert else (lambda message: tuple(get(message)))
     if get_origin(hint) is Mapping and field.message_type.GetOptions().map_entry:
-        return lambda message: dict(get(message))
+        each = _value(kinds[1], field.message_type.fields_by_name["value"])
+        return (lambda message: _values(get(message), each)) if each else (lambda message: dict(get(message)))
     if NoneType not in kinds:
         return _converted(get, _value(hint, field))
     present = _converted(get, _value(kinds[0], field))
     return lambda message: present(message) if message.HasField(field.name) else None
+
+
+def _values(values: Mapping[str, Any], convert: _Read) -> dict[str, Any]:
+    return {name: convert(value) for name, value in values.items()}
 
 
 def _converted(get: _Read, convert: _Read | None) -> _Read:
@@ -293,8 +298,8 @@ def _plain(value: Any) -> Any:
     match value:
         case Record():
             return value.to_dict()
-        case tuple():
-            return [_plain(item) for item in value]
+        case tuple() | Mapping():
+            return _plain_items(value)
         case datetime():
             return value.isoformat()
         case str():
@@ -303,3 +308,9 @@ def _plain(value: Any) -> Any:
             return value if math.isfinite(value) else None
         case _:
             return value
+
+
+def _plain_items(values: tuple[Any, ...] | Mapping[str, Any]) -> list[Any] | dict[str, Any]:
+    if isinstance(values, Mapping):
+        return {name: _plain(item) for name, item in values.items()}
+    return [_plain(item) for item in values]

@@ -128,7 +128,7 @@ def build_request(  # noqa: PLR0913 - each is an option of the call
         include_embeddings=include_embeddings,
         no_cache=no_cache,
         recognizer_options={name: _options(options) for name, options in (recognizer_options or {}).items()},
-        face_boxes=[_box(box) for box in face_boxes],
+        face_boxes=[box_of(box) for box in face_boxes],
     )
 
 
@@ -256,7 +256,8 @@ def _options(options: RecognizerOptions) -> pb.RecognizerOptions:
     return message
 
 
-def _box(box: Box | tuple[float, float, float, float]) -> pb.BoundingBox:
+def box_of(box: Box | tuple[float, float, float, float]) -> pb.BoundingBox:
+    """Return the box, or left, top, width and height, as a message."""
     if isinstance(box, Box):
         return pb.BoundingBox(**box.to_dict())
     left, top, width, height = box

@@ -1,7 +1,7 @@
 """Clients' common part: a channel to a server, and calls over it whose errors are exceptions of Marquee."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -12,8 +12,10 @@ from google.protobuf.message import Message
 from marquee.channels.connection import Connection, check_timeout
 from marquee.channels.failure import parsed
 from marquee.errors import InternalError
+from marquee.records import Record, read
 
 M = TypeVar("M", bound=Message)
+R = TypeVar("R", bound=Record)
 
 
 class Calls:
@@ -52,6 +54,17 @@ class Calls:
             raise self._connection.error_of(error, request.request_id) from error
         finally:
             call.cancel()
+
+    def _pages(
+        self, method: Callable[..., Any], request: Any, timeout: float | None, kind: type[R], field: str
+    ) -> Iterator[R]:
+        """Yield the items in the field of all pages from the request's on."""
+        while True:
+            page = self._call(method, request, timeout)
+            yield from (read(kind, message) for message in getattr(page, field))
+            if not (token := next_page_token(request, page)):
+                return
+            request.page_token = token
 
 
 class AsyncCalls:
@@ -93,6 +106,18 @@ class AsyncCalls:
             raise await asyncio.to_thread(self._connection.error_of, error, request.request_id) from error
         finally:
             call.cancel()
+
+    async def _pages(
+        self, method: Callable[..., Any], request: Any, timeout: float | None, kind: type[R], field: str
+    ) -> AsyncIterator[R]:
+        """Yield the items in the field of all pages from the request's on."""
+        while True:
+            page = await self._call(method, request, timeout)
+            for message in getattr(page, field):
+                yield read(kind, message)
+            if not (token := next_page_token(request, page)):
+                return
+            request.page_token = token
 
     async def _metadata(self) -> tuple[tuple[str, str], ...]:
         connection = self._connection

@@ -1,12 +1,12 @@
 """Client of the library for asyncio."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar, Unpack
+from typing import TYPE_CHECKING, BinaryIO, Unpack
 
-from marquee.channels.calls import AsyncCalls, next_page_token
+from marquee.channels.calls import AsyncCalls
 from marquee.channels.connection import DEFAULT_TIMEOUT, Connection, ConnectionOptions
 from marquee.channels.credentials import StrPath
 from marquee.channels.role import LIBRARY
@@ -43,14 +43,12 @@ from marquee.library.results import (
 )
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
-from marquee.records import Record, read
+from marquee.records import read
 from marquee.requests import names_of
 from marquee.sources import Source
 
 if TYPE_CHECKING:  # exists in the .pyi alone
     from marquee.library.v1.library_pb2_grpc import LibraryServiceAsyncStub
-
-R = TypeVar("R", bound=Record)
 
 
 class AsyncLibraryClient(AsyncCalls):
@@ -279,18 +277,6 @@ class AsyncLibraryClient(AsyncCalls):
         request = build_change(pb.ImportAnswersRequest, options, answers=answers, fetch=fetch)
         response = await self._call(self._library.ImportAnswers, request, timeout)
         return tuple(read(ImportResult, message) for message in response.results)
-
-    async def _pages(
-        self, method: Callable[..., Any], request: Any, timeout: float | None, kind: type[R], field: str
-    ) -> AsyncIterator[R]:
-        """Yield the items in the field of all pages from the request's on."""
-        while True:
-            page = await self._call(method, request, timeout)
-            for message in getattr(page, field):
-                yield read(kind, message)
-            if not (token := next_page_token(request, page)):
-                return
-            request.page_token = token
 
     @cached_property
     def _library(self) -> "LibraryServiceAsyncStub":

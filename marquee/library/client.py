@@ -1,11 +1,11 @@
 """Client of the library, which keeps pictures and what was recognized in them."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
-from typing import Any, BinaryIO, TypeVar, Unpack
+from typing import BinaryIO, Unpack
 
-from marquee.channels.calls import Calls, next_page_token
+from marquee.channels.calls import Calls
 from marquee.channels.connection import DEFAULT_TIMEOUT, Connection, ConnectionOptions
 from marquee.channels.credentials import StrPath
 from marquee.channels.role import LIBRARY
@@ -41,11 +41,9 @@ from marquee.library.results import (
 )
 from marquee.library.v1 import library_pb2 as pb
 from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
-from marquee.records import Record, read
+from marquee.records import read
 from marquee.requests import names_of
 from marquee.sources import Source
-
-R = TypeVar("R", bound=Record)
 
 PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
@@ -283,14 +281,3 @@ class LibraryClient(Calls):
         request = build_change(pb.ImportAnswersRequest, options, answers=answers, fetch=fetch)
         response = self._call(self._library.ImportAnswers, request, timeout)
         return tuple(read(ImportResult, message) for message in response.results)
-
-    def _pages(
-        self, method: Callable[..., Any], request: Any, timeout: float | None, kind: type[R], field: str
-    ) -> Iterator[R]:
-        """Yield the items in the field of all pages from the request's on."""
-        while True:
-            page = self._call(method, request, timeout)
-            yield from (read(kind, message) for message in getattr(page, field))
-            if not (token := next_page_token(request, page)):
-                return
-            request.page_token = token

@@ -55,6 +55,36 @@ class CategorySource(StrEnum):
     """A person."""
 
 
+class FaceState(StrEnum):
+    """How far the library is with a face."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    """In a filter: any."""
+    NEW = "NEW"
+    """Not compared with others yet."""
+    TRIED = "TRIED"
+    """Compared with others."""
+    IGNORED = "IGNORED"
+    """Decided: of nobody who matters, and not to be asked about."""
+    NOT_A_FACE = "NOT_A_FACE"
+    """Decided."""
+    ERASED = "ERASED"
+    """Of a person who was erased: neither compared nor named any more."""
+
+
+class AssignmentSource(StrEnum):
+    """Who says whom a face shows."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    """Nobody does."""
+    DECISION = "DECISION"
+    """Somebody decided it."""
+    RECOGNIZERS = "RECOGNIZERS"
+    """The gateway's verdict."""
+    NEIGHBOURS = "NEIGHBOURS"
+    """Faces that are near it."""
+
+
 class JobState(StrEnum):
     """State of a job."""
 

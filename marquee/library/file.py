@@ -1,4 +1,4 @@
-"""The file that an export is written into."""
+"""The file that is written piece by piece, as an export is."""
 
 import os
 from collections.abc import Callable
@@ -11,14 +11,13 @@ from marquee.library.results import ExportSummary
 from marquee.library.v1 import library_pb2 as pb
 
 Progress = Callable[[int, int], None]
-"""Gets how many pictures are written, and about how many there will be."""
+"""Gets how many pictures or faces are written, and about how many there will be."""
 
 
-class ExportFile:
+class TargetFile:
     """A file that appears under its path once it is whole, or one that is open already. Raises OSError."""
 
     def __init__(self, target: StrPath | BinaryIO, progress: Progress | None = None) -> None:
-        self.summary = ExportSummary("", 0)
         self._progress = progress or (lambda _done, _total: None)
         self._estimate = 0
         self._target = target
@@ -51,9 +50,19 @@ class ExportFile:
             if self._whole is not None:
                 self._part.unlink(missing_ok=True)
 
+    def write(self, content: bytes, done: int = 0, estimate: int = 0) -> None:
+        """Write a piece, with which so much is done of about so much; 0: as before."""
+        self._file.write(content)
+        self._estimate = estimate or self._estimate
+        self._progress(done, max(self._estimate, done))
+
+
+class ExportFile(TargetFile):
+    """The file of an export of pictures."""
+
+    summary = ExportSummary("", 0)
+
     def add(self, part: pb.ExportPicturesResponse) -> None:
         """Write a piece."""
-        self._file.write(part.content)
+        self.write(part.content, part.picture_count, part.estimated_count)
         self.summary = ExportSummary(part.export_id or self.summary.export_id, part.picture_count)
-        self._estimate = part.estimated_count or self._estimate
-        self._progress(part.picture_count, max(self._estimate, part.picture_count))

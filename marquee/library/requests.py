@@ -157,7 +157,7 @@ def build_search(
 def build_export(query: PictureQuery, form: ExportFormat | str, collection: str) -> pb.ExportPicturesRequest:
     """Build the request for an export. Raises InvalidRequest."""
     return pb.ExportPicturesRequest(
-        request_id=_request_id(""),
+        request_id=new_request_id(),
         collection=collection,
         query=build_query(query),
         format=pb.ExportFormat.Value(f"EXPORT_FORMAT_{member_of(ExportFormat, form)}"),
@@ -231,6 +231,11 @@ def options_of_file(path: str | bytes) -> AddOptions:
     return {"path": os.fsencode(place).decode("utf-8", "backslashreplace"), "object_time": _changed(path)}
 
 
+def new_request_id() -> str:
+    """Return an identifier that no other call has."""
+    return os.urandom(16).hex()
+
+
 def _recognition(options: RecognitionOptions) -> dict[str, Any]:
     return {
         "recognizers": names_of(options.get("recognizers", ())),
@@ -244,12 +249,8 @@ def _recognition(options: RecognitionOptions) -> dict[str, Any]:
 def _change(options: PictureOptions) -> dict[str, Any]:
     return {
         "collection": options.get("collection", ""),
-        "request_id": _request_id(options.get("request_id", "")),
+        "request_id": options.get("request_id") or new_request_id(),
     }
-
-
-def _request_id(given: str) -> str:
-    return given or os.urandom(16).hex()
 
 
 def _people(people: PeopleFilter | Sequence[str]) -> pb.PeopleFilter | None:

@@ -9,7 +9,15 @@ from typing import Any
 
 from marquee.enrollment import S3Object
 from marquee.enums import VerdictState
-from marquee.library.enums import AnswerSource, CategorySource, JobState, PictureState, TimeSource
+from marquee.library.enums import (
+    AnswerSource,
+    AssignmentSource,
+    CategorySource,
+    FaceState,
+    JobState,
+    PictureState,
+    TimeSource,
+)
 from marquee.library.v1 import library_pb2 as pb
 from marquee.records import Cell, Record, Status, Tabular, read
 from marquee.results import Label, ModerationLabel, Recognition, RecognizerResult, Text, Verdict
@@ -156,8 +164,22 @@ class PictureFace(Record):
     face_id: str
     """It stays when the picture is recognized again and the face is found at the same place."""
     verdict: Verdict
+    """What the recognizers found."""
     create_time: datetime | None
     """When it was found first."""
+    person_id: str
+    """Person of the library whom it shows: as was decided, or else as machines say; empty: nobody is known."""
+    display_name: str
+    """Of that person."""
+    score: float
+    """With which it is that person, 0 to 1; 1 if it was decided."""
+    source: AssignmentSource
+    """Who says so."""
+    state: FaceState
+    cluster_id: str
+    """Group of faces that a machine takes for one person's; empty: none."""
+    drawn: bool
+    """Whether somebody drew it, since no recognizer had found it."""
 
 
 @dataclass(frozen=True, slots=True)
