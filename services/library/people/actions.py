@@ -101,11 +101,12 @@ async def undo(change: Change, action_id: UUID) -> tuple[Any, str]:
         raise ActionConflict(f"The action was undone before, by {undone.undone_by}.")
     rows = await _rows(connection, action_id)
     person_ids = {one.person_id for one in rows if one.person_id}
-    concerned = set(await faces.pictures_about(connection, person_ids)) | await _pictures(connection, rows)
+    locked = await faces.lock(connection, await _pictures(connection, rows))
+    concerned = {*locked, *await faces.pictures_about(connection, person_ids)}
     async with act(change, "UndoAction", f"Undo: {undone.summary}") as undoing:
         for row in rows:
             await _restore(connection, row, action_id)
-    concerned |= set(await faces.pictures_about(connection, person_ids)) | await _pictures(connection, rows)
+    concerned |= {*await faces.pictures_about(connection, person_ids), *await _pictures(connection, rows)}
     await connection.execute(update(action).where(columns.action_id == action_id).values(undone_by=UUID(undoing)))
     await connection.execute(update(action).where(columns.undone_by == action_id).values(undone_by=None))
     await faces.refresh(change, concerned)

@@ -20,8 +20,9 @@ from services.library.search import terms
 _AT_ONCE = 500
 """Pictures that follow a change in its transaction; others do within a minute."""
 _FACES = text("""
-SELECT face.picture_id, face.face_id, verdict, erased, decision.kind,
-  coalesce(whose.merged_id, whose.person_id) AS decided_id,
+SELECT face.picture_id, face.face_id, verdict, erased,
+  CASE WHEN named.delete_time IS NULL THEN decision.kind END AS kind,
+  CASE WHEN named.delete_time IS NULL THEN named.person_id END AS decided_id,
   ARRAY(
     SELECT ROW(named.person_id, named.display_name, opinion.score, opinion.source)
     FROM opinion JOIN person USING (person_id)
@@ -32,11 +33,11 @@ SELECT face.picture_id, face.face_id, verdict, erased, decision.kind,
     SELECT coalesce(person.merged_id, person.person_id) FROM face_refusal JOIN person USING (person_id)
     WHERE face_refusal.face_id = face.face_id
   ) AS refused,
-  name.display_name AS decided_name
+  named.display_name AS decided_name
 FROM face
 LEFT JOIN decision USING (face_id)
 LEFT JOIN person AS whose ON whose.person_id = decision.person_id
-LEFT JOIN person AS name ON name.person_id = coalesce(whose.merged_id, whose.person_id)
+LEFT JOIN person AS named ON named.person_id = coalesce(whose.merged_id, whose.person_id)
 WHERE face.picture_id = ANY(:ids) AND current
 ORDER BY face.picture_id, face_id
 """).bindparams(bindparam("ids", type_=ARRAY(Uuid)))

@@ -15,6 +15,7 @@ from services.library.database.change import Change
 from services.library.database.tables import PlaceKind, picture, place
 from services.library.erasure.erasure import remove
 from services.library.erasure.tombstones import Tombstones
+from services.library.people.carrying import carry
 from services.library.search.terms import index, of_new
 from services.library.store.rendition import Rendition
 from services.runtime.errors import ContentMissing, PictureErased
@@ -41,8 +42,8 @@ async def identify(change: Change, tombstones: Tombstones, picture_id: UUID, fil
     """Give the picture, which is held, the identity of the object that was read for it; return the picture it is now.
 
     That is another one if the collection has these bytes already: then this one becomes a redirect, and its places,
-    categories and answers are the other's. None: the bytes were erased, so the picture is gone. Raises ContentMissing
-    if the picture is known, and the object is no longer it.
+    categories, answers and decisions are the other's. None: the bytes were erased, so the picture is gone. Raises
+    ContentMissing if the picture is known, and the object is no longer it.
     """
     known = select(picture.c.sha256).where(picture.c.picture_id == picture_id)
     sha256 = (await change.connection.execute(known)).scalar_one()
@@ -162,6 +163,7 @@ async def _is_first(change: Change, picture_id: UUID, file: File, read: Object) 
 
 async def _merge(change: Change, old: UUID, new: UUID) -> None:
     """Have what is known of the old picture be known of the new one, to which the old one becomes a redirect."""
+    await carry(change, old, new)
     for statement in _MOVES:
         await change.connection.execute(text(statement), {"old": old, "new": new})
     for picture_id, values in ((old, {"redirect_id": new}), (new, {})):

@@ -9,6 +9,7 @@ from uuid import UUID
 from marquee.v1 import recognizer_pb2
 from services.library.database.change import Changes
 from services.library.erasure.tombstones import Tombstones
+from services.library.people import actions
 from services.library.pictures import identity
 from services.library.settings import LibrarySettings
 from services.library.store.rendition import render
@@ -67,6 +68,7 @@ class Intake:
         read = await asyncio.to_thread(self._objects.fetch_object, s3_object)
         file = await asyncio.to_thread(identity.look, read.content)
         async with self._changes.begin(collection) as change:
+            await actions.hold(change.connection, change.collection_id)
             await hold(change.connection, claim)
             found = await identity.identify(change, self._tombstones, claim.picture_id, file, read)
         if found == claim.picture_id:

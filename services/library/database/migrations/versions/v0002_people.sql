@@ -298,7 +298,12 @@ BEGIN
     IF action IS NOT NULL AND old_row IS DISTINCT FROM new_row THEN
         INSERT INTO action_row (action_id, table_name, face_id, person_id, before, after)
         VALUES (
-            action, TG_TABLE_NAME, (either ->> 'face_id')::uuid, (either ->> 'person_id')::uuid, old_row, new_row
+            action,
+            TG_TABLE_NAME,
+            (either ->> 'face_id')::uuid,
+            CASE WHEN TG_TABLE_NAME <> 'face' THEN (either ->> 'person_id')::uuid END,
+            old_row,
+            new_row
         );
     END IF;
     RETURN NULL;
