@@ -70,6 +70,8 @@ class FaceEnrollmentState(StrEnum):
     """The recognizer refused it."""
     REMOVING = "REMOVING"
     """It is the person's no longer, and is being taken back."""
+    WAITING = "WAITING"
+    """It is enrolled as soon as the recognizer answers."""
 
 
 class DifferenceKind(StrEnum):

@@ -179,6 +179,8 @@ class _FaceEnrollmentStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_F
     """The recognizer refused it."""
     FACE_ENROLLMENT_STATE_REMOVING: _FaceEnrollmentState.ValueType  # 3
     """The face is the person's no longer, and is being taken back."""
+    FACE_ENROLLMENT_STATE_WAITING: _FaceEnrollmentState.ValueType  # 4
+    """The face is enrolled as soon as the recognizer answers."""
 
 class FaceEnrollmentState(_FaceEnrollmentState, metaclass=_FaceEnrollmentStateEnumTypeWrapper):
     """State of an enrollment."""
@@ -191,6 +193,8 @@ FACE_ENROLLMENT_STATE_REFUSED: FaceEnrollmentState.ValueType  # 2
 """The recognizer refused it."""
 FACE_ENROLLMENT_STATE_REMOVING: FaceEnrollmentState.ValueType  # 3
 """The face is the person's no longer, and is being taken back."""
+FACE_ENROLLMENT_STATE_WAITING: FaceEnrollmentState.ValueType  # 4
+"""The face is enrolled as soon as the recognizer answers."""
 Global___FaceEnrollmentState: _TypeAlias = FaceEnrollmentState  # noqa: Y015
 
 class _DifferenceKind:
@@ -2661,12 +2665,18 @@ class EnrollPersonRequest(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     FACE_IDS_FIELD_NUMBER: _builtins.int
     RECOGNIZERS_FIELD_NUMBER: _builtins.int
+    ALLOW_SIMILAR_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Identifier of this call: see the file's comment. At most 128 characters."""
     collection: _builtins.str
     """Collection; empty: the operator's default. At most 128 characters."""
     person_id: _builtins.str
     """The person. Required. At most 36 characters."""
+    allow_similar: _builtins.bool
+    """Whether to enroll a face that a recognizer takes for another person's, such
+    as a twin's. Default false: it is refused, unless that is the person by
+    whom the recognizer knew them before AdoptPeople.
+    """
     @_builtins.property
     def face_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Decided faces of theirs. Empty: those that suit best. At most 32 entries of
@@ -2687,10 +2697,11 @@ class EnrollPersonRequest(_message.Message):
         person_id: _builtins.str = ...,
         face_ids: _abc.Iterable[_builtins.str] | None = ...,
         recognizers: _abc.Iterable[_builtins.str] | None = ...,
+        allow_similar: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["collection", b"collection", "face_ids", b"face_ids", "person_id", b"person_id", "recognizers", b"recognizers", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_similar", b"allow_similar", "collection", b"collection", "face_ids", b"face_ids", "person_id", b"person_id", "recognizers", b"recognizers", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2698,7 +2709,7 @@ Global___EnrollPersonRequest: _TypeAlias = EnrollPersonRequest  # noqa: Y015
 
 @_typing.final
 class EnrollPersonResponse(_message.Message):
-    """What came of it."""
+    """What came of it. Repeating the call is safe: a face that is enrolled stays."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2731,8 +2742,8 @@ class EnrollPersonResponse(_message.Message):
 
     @_builtins.property
     def failures(self) -> _containers.MessageMap[_builtins.str, _status_pb2.Status]:
-        """Recognizers that failed or do not enroll, and why. At most 64 entries of 128
-        characters.
+        """Recognizers that failed, which are asked again until they answer, and those
+        that do not enroll; and why. At most 64 entries of 128 characters.
         """
 
     def __init__(
@@ -2773,7 +2784,7 @@ class FaceEnrollment(_message.Message):
     """State."""
     @_builtins.property
     def status(self) -> _status_pb2.Status:
-        """Why it was refused, or cannot be taken back yet."""
+        """Why it was refused, or cannot be enrolled or taken back yet."""
 
     def __init__(
         self,
@@ -3027,7 +3038,7 @@ class AdoptPeopleResponse(_message.Message):
     known_count: _builtins.int
     """Number of people who were known."""
     action_id: _builtins.str
-    """For UndoAction. At most 36 characters."""
+    """For UndoAction; empty: nobody is new. At most 36 characters."""
     @_builtins.property
     def same_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names that several people have now, who may be one: MergePeople makes them
@@ -3036,7 +3047,9 @@ class AdoptPeopleResponse(_message.Message):
 
     @_builtins.property
     def failures(self) -> _containers.MessageMap[_builtins.str, _status_pb2.Status]:
-        """Recognizers that failed, and why. At most 64 entries of 128 characters."""
+        """Recognizers that failed or do not enroll, and why. At most 64 entries of 128
+        characters.
+        """
 
     def __init__(
         self,

@@ -230,11 +230,14 @@ enrollment = Table(
     Column("content_sha256", LargeBinary, nullable=False),  # of the crop that was sent
     Column("state", SmallInteger, nullable=False),  # FaceEnrollmentState
     Column("status", LargeBinary, nullable=False, server_default=text("''")),  # google.rpc.Status
-    time("next_attempt_time", optional=True),  # of taking it back
+    Column("allow_similar", Boolean, nullable=False, server_default="false"),
+    Column("attempts", Integer, nullable=False, server_default="0"),  # that failed, one after another
+    time("next_attempt_time", optional=True),  # to do what is to be done; NULL: nothing
     time("create_time", now=True),
     PrimaryKeyConstraint("face_id", "recognizer", "recognizer_collection"),
-    Index("enrollment_due_idx", "next_attempt_time", postgresql_where=text("state = 3")),
+    Index("enrollment_due_idx", "next_attempt_time", postgresql_where=text("next_attempt_time IS NOT NULL")),
 )
+"""Faces at recognizers. Triggers have those looked at again of which a decision, or a person, has changed."""
 
 action = Table(
     "action",

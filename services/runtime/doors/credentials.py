@@ -74,12 +74,13 @@ class Connection:
         return tuple(file for file in (self._proof, self._token) if file is not None)
 
     def relaying(self, name: str, daily_micro_usd: int | None) -> Metadata:
-        """Return metadata to call with for a caller; none if there is nothing to show who relays."""
+        """Return metadata to call with for a caller, or without a name for itself; none without credentials."""
         own = () if self._token is None else (("authorization", f"Bearer {self._token.value}"),)
         if not own and not (self._tls and self._tls.cert):
             return ()
         limit = () if daily_micro_usd is None else ((RELAY_BUDGET_KEY, str(daily_micro_usd)),)
-        return (*own, (RELAY_KEY, name), *limit)
+        relay = ((RELAY_KEY, name),) if name else ()
+        return (*own, *relay, *limit)
 
     def channel(self) -> grpc.aio.Channel:
         """Return the channel, a new one if the certificates have changed. The old one ends with its calls."""

@@ -23,7 +23,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Take them back."""
-    for function in ("record_change", "mark_stale", "mark_gone"):
+    for function in ("record_change", "mark_stale", "mark_gone", "mark_enrollments", "mark_enrollments_of_person"):
         op.execute(f"DROP FUNCTION {function} CASCADE")
     for name in _TABLES:
         op.execute(f'DROP TABLE "{name}" CASCADE')

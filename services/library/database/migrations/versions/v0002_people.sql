@@ -195,13 +195,15 @@ CREATE TABLE enrollment (
     content_sha256 BYTEA NOT NULL,
     state SMALLINT NOT NULL,
     status BYTEA DEFAULT '' NOT NULL,
+    allow_similar BOOLEAN DEFAULT 'false' NOT NULL,
+    attempts INTEGER DEFAULT '0' NOT NULL,
     next_attempt_time TIMESTAMP WITH TIME ZONE,
     create_time TIMESTAMP WITH TIME ZONE DEFAULT now() NOT NULL,
     CONSTRAINT enrollment_pkey PRIMARY KEY (face_id, recognizer, recognizer_collection),
     CONSTRAINT enrollment_person_id_fkey FOREIGN KEY(person_id) REFERENCES person (person_id) ON DELETE CASCADE
 );
 
-CREATE INDEX enrollment_due_idx ON enrollment (next_attempt_time) WHERE state = 3;
+CREATE INDEX enrollment_due_idx ON enrollment (next_attempt_time) WHERE next_attempt_time IS NOT NULL;
 
 CREATE INDEX enrollment_person_id_idx ON enrollment (person_id);
 
@@ -360,3 +362,28 @@ $$;
 
 CREATE TRIGGER face_gone AFTER DELETE ON face
     FOR EACH ROW WHEN (OLD.cluster_id IS NOT NULL) EXECUTE FUNCTION mark_gone();
+
+CREATE FUNCTION mark_enrollments() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE enrollment SET next_attempt_time = now(), attempts = 0 WHERE face_id = coalesce(NEW.face_id, OLD.face_id);
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER decision_enrolled AFTER INSERT OR UPDATE OR DELETE ON decision
+    FOR EACH ROW EXECUTE FUNCTION mark_enrollments();
+
+CREATE FUNCTION mark_enrollments_of_person() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE enrollment SET next_attempt_time = now(), attempts = 0 WHERE person_id = NEW.person_id;
+    UPDATE enrollment SET next_attempt_time = now(), attempts = 0
+    FROM decision WHERE decision.face_id = enrollment.face_id AND decision.person_id = NEW.person_id;
+    RETURN NULL;
+END
+$$;
+
+CREATE TRIGGER person_enrolled AFTER UPDATE OF display_name, merged_id, delete_time ON person
+    FOR EACH ROW WHEN (
+        (OLD.display_name, OLD.merged_id, OLD.delete_time) IS DISTINCT FROM
+        (NEW.display_name, NEW.merged_id, NEW.delete_time)
+    ) EXECUTE FUNCTION mark_enrollments_of_person();
