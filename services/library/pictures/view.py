@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from marquee.library.v1 import library_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.library.database.database import Database
+from services.library.database.people_tables import DecisionKind
 from services.library.database.tables import PlaceKind, picture
 from services.runtime.errors import PictureNotFound
 
@@ -24,6 +25,12 @@ JOB = """
   CASE WHEN state = 1 THEN next_attempt_time END, end_time
 """
 """Columns of a job that are shown, as `job_of` takes them."""
+FACE = """
+  face.face_id, face.verdict, face.create_time, face.person_id, face.display_name, face.score, face.source, face.erased,
+  (SELECT decision.kind FROM decision WHERE decision.face_id = face.face_id), face.tried_time IS NOT NULL,
+  face.cluster_id, face.drawn
+"""
+"""Columns of a face that are shown, as `picture_face` takes them."""
 _SHOWN = """
 SELECT picture.picture_id, state, sha256, pixel_sha256, format, width, height, size_bytes, file_name, taken_time_source,
   exif_time, cost_micro_usd, picture.create_time, update_time, taken_time, object_time, delete_time,
@@ -41,7 +48,7 @@ CROSS JOIN LATERAL (
   FROM place WHERE place.picture_id = picture.picture_id
 ) AS place
 CROSS JOIN LATERAL (
-  SELECT (array_agg(ROW(face_id, verdict, create_time) ORDER BY position))[1 : 1000] AS faces
+  SELECT (array_agg(ROW(:face) ORDER BY position))[1 : 1000] AS faces
   FROM face WHERE face.picture_id = picture.picture_id AND current
 ) AS face
 CROSS JOIN LATERAL (
@@ -66,7 +73,7 @@ CROSS JOIN LATERAL (
 ) AS job
 WHERE collection.name = :collection
 ORDER BY number
-""".replace(":job", JOB)
+""".replace(":job", JOB).replace(":face", FACE)
 _ANSWERS = """
 SELECT picture_id, answer_id, create_time, source, result FROM (
   SELECT *, row_number() OVER newest AS number, sum(length(result)) OVER newest AS bytes FROM answer
@@ -155,6 +162,30 @@ def job_of(row: Sequence[Any]) -> pb.Job:
     )
 
 
+def picture_face(row: Sequence[Any]) -> pb.PictureFace:
+    """Return the face that has these values of the columns `FACE`."""
+    face_id, verdict, create_time, person_id, display_name, score, source, erased, kind, tried, cluster_id, drawn = row
+    shown = {"person_id": person_id, "display_name": display_name, "score": score, "source": source} if source else {}
+    return pb.PictureFace(
+        face_id=str(face_id),
+        verdict=recognizer_pb2.Verdict.FromString(verdict),
+        create_time=timestamp(create_time),
+        state=_face_state(kind, is_erased=erased, is_tried=tried),
+        cluster_id=str(cluster_id or ""),
+        drawn=drawn,
+        **shown,
+    )
+
+
+def _face_state(kind: int | None, *, is_erased: bool, is_tried: bool) -> "pb.FaceState.ValueType":
+    if is_erased:
+        return pb.FACE_STATE_ERASED
+    marked = {DecisionKind.IGNORED: pb.FACE_STATE_IGNORED, DecisionKind.NOT_A_FACE: pb.FACE_STATE_NOT_A_FACE}
+    if kind in marked:
+        return marked[DecisionKind(kind)]
+    return pb.FACE_STATE_TRIED if is_tried else pb.FACE_STATE_NEW
+
+
 def timestamp(when: datetime | None) -> Timestamp | None:
     """Return the time as the contract has it; None: absent. A page has thousands of them: FromDatetime is slower."""
     if when is None:
@@ -183,7 +214,7 @@ def _picture(row: Mapping[Any, Any]) -> pb.Picture:
         **{name: row[name] for name in _AS_THEY_ARE},
         **_times(row),
         places=[_place(one) for one in row["places"] or ()],
-        faces=[_face(one) for one in row["faces"] or ()],
+        faces=[picture_face(one) for one in row["faces"] or ()],
         labels=[recognizer_pb2.Label.FromString(one) for one in row["labels"] or ()],
         texts=[recognizer_pb2.Text.FromString(one) for one in row["texts"] or ()],
         moderation_labels=[recognizer_pb2.ModerationLabel.FromString(one) for one in row["moderation_labels"] or ()],
@@ -210,12 +241,6 @@ def _place(row: Sequence[Any]) -> pb.Place:
         return pb.Place(path=key, current=current, sequencer=sequencer, **times)
     found = recognizer_pb2.S3Object(bucket=bucket, key=key, version_id=version_id)
     return pb.Place(s3_object=found, current=current, sequencer=sequencer, **times)
-
-
-def _face(row: Sequence[Any]) -> pb.PictureFace:
-    face_id, verdict, create_time = row
-    parsed = recognizer_pb2.Verdict.FromString(verdict)
-    return pb.PictureFace(face_id=str(face_id), verdict=parsed, create_time=timestamp(create_time))
 
 
 def _category(row: Sequence[Any]) -> pb.PictureCategory:
