@@ -20,6 +20,7 @@ from services.library.erasure.tombstones import Tombstones
 from services.library.erasure.trash import Trash
 from services.library.exchange.export import Export
 from services.library.exchange.imports import Imports
+from services.library.faces.indexes import Indexes
 from services.library.people.actions import Actions
 from services.library.people.servicer import PeopleParts, PeopleServicer
 from services.library.pictures.addition import Addition
@@ -74,7 +75,8 @@ class Library(Service):
         """Wait for the database and its migrations, then begin to work."""
         while not await self._is_migrated():  # noqa: ASYNC110 - another process changes it
             await asyncio.sleep(_RETRY_SECONDS)
-        own = (self._signals.run(), metrics.watch(self._database), self._maintenance.run())
+        indexes = Indexes(self._database, self._settings.library_index_mib)
+        own = (self._signals.run(), metrics.watch(self._database), self._maintenance.run(), indexes.run())
         self._tasks = [asyncio.create_task(one) for one in own]
         self._worker.start()
 

@@ -67,6 +67,13 @@ class LibrarySettings(Settings):
         "`COLLECTION=DAYS` or `COLLECTION/CATEGORY=DAYS`, comma-separated. The collection `*` is each of them. Of "
         "several rules the fewest days count. Empty: pictures are kept until they are deleted.",
     )
+    library_index_mib: int = Field(
+        1024,
+        ge=16,
+        le=65536,
+        description="Memory in MiB that the database may take to build an index of faces' vectors, once a model has "
+        "more than 5,000 of them; a million of 128 numbers take about 700. With less it takes several times as long.",
+    )
     library_tombstone_key_file: Path | None = Field(
         None,
         description="Path of the keys of the tombstones by which erased pictures are known again, a line each of 32 "

@@ -189,6 +189,7 @@ face_vector = Table(
     picture_id(index=True),
     Column("vector", HALFVEC, nullable=False),
     PrimaryKeyConstraint("face_id", "model_id"),
+    Index("face_vector_collection_idx", "collection_id", "model_id"),
 )
 """Vectors of several models are of several lengths, so that each model has a partial index of its own."""
 

@@ -34,7 +34,10 @@ async def append(
     source: AnswerSource.ValueType | None = None,
     create_time: datetime | None = None,
 ) -> None:
-    """Keep answers, of the source, or that which each says of itself; None: they are given now."""
+    """Keep answers, of the source, or that which each says of itself; None: they are given now.
+
+    Vectors of faces are left out: faces/vectors.py has them.
+    """
     time = {} if create_time is None else {"create_time": create_time}
     rows = [_row(picture_id, result, source) | time for result in results]
     if rows:
@@ -116,8 +119,18 @@ def _row(picture_id: UUID, result: pb.RecognizerResult, source: AnswerSource.Val
         "source": source or own,
         "outcome": result.outcome,
         "cost_micro_usd": result.cost_micro_usd,
-        "result": result.SerializeToString(),
+        "result": _without_vectors(result).SerializeToString(),
     }
+
+
+def _without_vectors(result: pb.RecognizerResult) -> pb.RecognizerResult:
+    if not any(one.HasField("embedding") for one in result.faces):
+        return result
+    own = pb.RecognizerResult()
+    own.CopyFrom(result)
+    for one in own.faces:
+        one.ClearField("embedding")
+    return own
 
 
 def _label(picture_id: UUID, position: int, one: pb.Label | pb.ModerationLabel) -> dict[str, Any]:

@@ -162,6 +162,7 @@ class Attempt:
             recognizers=claim.recognizers,
             features=[pb.Feature.ValueType(one) for one in claim.features],
             max_labels=_MAX_LABELS,
+            include_embeddings=True,
         )
         await self._queue.begin_call(claim)
         begin = time.perf_counter()

@@ -4,8 +4,8 @@ Answers are added, faces keep their identifiers where they are found again, and 
 search looks at follow.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import grpc
@@ -26,31 +26,22 @@ from services.library.categories import rules
 from services.library.database.change import Change
 from services.library.database.people_tables import decision
 from services.library.database.tables import answer, face, picture
+from services.library.faces import vectors
 from services.library.people import opinions
 from services.library.people.faces import settle
 from services.library.search import terms
 from services.library.work import answers
 from services.library.work.answers import VALID, stored
+from services.library.work.matching import Known, match
 from services.library.work.queue import Claim
 from services.runtime import status
-from services.runtime.boxes import Corners
 
 _Code = grpc.StatusCode
 TRANSIENT = frozenset((_Code.UNAVAILABLE, _Code.RESOURCE_EXHAUSTED, _Code.DEADLINE_EXCEEDED, _Code.ABORTED))
 """Codes of what may well succeed later."""
 _FAILED = (pb.OUTCOME_ERROR, pb.OUTCOME_TIMEOUT, pb.OUTCOME_SHED)
 _FACES = frozenset((pb.FEATURE_CELEBRITIES, pb.FEATURE_FACES, pb.FEATURE_FACE_SEARCH))
-_SAME_FACE = 0.5
-"""Least IoU of a face that is found again."""
 _MOST_FACES = 1000
-
-
-class Known(NamedTuple):
-    """A face that was found before."""
-
-    face_id: UUID
-    current: bool
-    verdict: pb.Verdict
 
 
 def failures(response: pb.RecognizeImageResponse, *, transient: bool = False) -> dict[str, status_pb2.Status]:
@@ -68,6 +59,7 @@ async def record(change: Change, claim: Claim, response: pb.RecognizeImageRespon
     await answers.append(connection, picture_id, await _new(change, claim, response, is_last=is_last))
     if _FACES & {feature for one in response.results if one.outcome in VALID for feature in one.performed_features}:
         await write_faces(change, picture_id, response.verdicts)
+        await vectors.store(change, picture_id, response.results)
     failed = PICTURE_STATE_PARTIAL if failures(response) else PICTURE_STATE_RECOGNIZED
     state = failed if is_last else PICTURE_STATE_PENDING
     await _show(change, picture_id, state, response.image)
@@ -89,51 +81,27 @@ async def give_up(change: Change, claim: Claim, failure: status_pb2.Status) -> N
     await _record(change, claim, "picture.failed", state, why)
 
 
-def match(known: Sequence[Known], verdicts: Sequence[pb.Verdict]) -> dict[int, UUID]:
-    """Return which of the verdicts are of known faces: position to face_id, each face once, best IoU first.
-
-    Verdicts without a box are told apart by whom they name. Of faces that fit equally, a current one goes first.
-    """
-    found: dict[int, UUID] = {}
-    taken: set[UUID] = set()
-    for _, position, one in sorted(_fits(known, verdicts), key=lambda fit: (-fit[0], not fit[2].current, fit[1])):
-        if position not in found and one.face_id not in taken:
-            found[position] = one.face_id
-            taken.add(one.face_id)
-    return found
-
-
-def _fits(known: Sequence[Known], verdicts: Sequence[pb.Verdict]) -> Iterable[tuple[float, int, Known]]:
-    corners = [Corners.of(one.verdict.box) for one in known]
-    for position, verdict in enumerate(verdicts):
-        box = Corners.of(verdict.box)
-        for one, other in zip(known, corners, strict=True):
-            if verdict.HasField("box") and one.verdict.HasField("box"):
-                fit = box.iou(other)
-            else:
-                fit = float(_unboxed(verdict) == _unboxed(one.verdict))
-            if fit >= _SAME_FACE:
-                yield fit, position, one
-
-
-def _unboxed(verdict: pb.Verdict) -> tuple[bool, int, str]:
-    return verdict.HasField("box"), verdict.state, verdict.person_id or verdict.display_name
-
-
 async def _new(
     change: Change, claim: Claim, response: pb.RecognizeImageResponse, *, is_last: bool
 ) -> list[pb.RecognizerResult]:
-    """Return the results to keep: without failures that are tried again, and what the cache repeats of this job."""
+    """Return the results to keep: without failures that are tried again, and what is repeated of this job."""
     columns = answer.c
     kept = select(columns.recognizer).where(
-        columns.picture_id == claim.picture_id, columns.create_time >= claim.create_time, columns.outcome.in_(VALID)
+        columns.picture_id == claim.picture_id,
+        columns.create_time >= claim.create_time,
+        columns.outcome == pb.OUTCOME_OK,
     )
     known = set((await change.connection.execute(kept)).scalars())
     return [
         one
         for one in response.results
-        if (is_last or one.outcome not in _FAILED) and not (one.from_cache and stored(one.recognizer) in known)
+        if (is_last or one.outcome not in _FAILED) and not (_is_free(one) and stored(one.recognizer) in known)
     ]
+
+
+def _is_free(result: pb.RecognizerResult) -> bool:
+    """Return whether nobody paid for it: the cache repeats it, or a recognizer whose answers are not kept."""
+    return result.from_cache or not result.cost_micro_usd
 
 
 async def write_faces(change: Change, picture_id: UUID, verdicts: Sequence[pb.Verdict]) -> None:

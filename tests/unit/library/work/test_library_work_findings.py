@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.library.work.answers import best, distinct
-from services.library.work.recording import Known, match
+from services.library.work.matching import Known, match
 from services.runtime.boxes import iou
 from tests.support.servers import LEFT, NEAR_LEFT, RIGHT, box
 

@@ -169,6 +169,8 @@ CREATE TABLE face_vector (
     CONSTRAINT face_vector_picture_id_fkey FOREIGN KEY(picture_id) REFERENCES picture (picture_id) ON DELETE CASCADE
 );
 
+CREATE INDEX face_vector_collection_idx ON face_vector (collection_id, model_id);
+
 CREATE INDEX face_vector_picture_id_idx ON face_vector (picture_id);
 
 CREATE TABLE embedding (
