@@ -13,7 +13,7 @@ from services.library.database.change import Change
 from services.library.database.people_tables import decision, face_refusal, face_vector, person
 from services.library.database.tables import face
 from services.library.people.faces import settle
-from services.library.work.recording import Known, match
+from services.library.work.matching import Known, match
 
 _TRANSFERS = (
     """
