@@ -18,6 +18,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from services.library.faces.comparison import equal_error_rate
+
 DIMENSIONS = 128
 _DECAY = 0.44
 """Power by which deviations fall with the dimension. Distances of two people then deviate as the SVM's do."""
@@ -123,15 +125,6 @@ def sample_distances(noise: float) -> tuple[Vectors, Vectors]:
     spreads = random.lognormal(0, _PERSON_SPREAD, _PAIRS).astype(np.float32)
     one, other = (_faces(points, spreads, noise, random) for _ in range(2))
     return np.linalg.norm(one - other, axis=1), np.linalg.norm(one - np.roll(other, 1, axis=0), axis=1)
-
-
-def equal_error_rate(same: Vectors, different: Vectors) -> float:
-    """Return the share of pairs on the wrong side of the distance at which it is the same for both kinds."""
-    limits = np.sort(np.concatenate([same, different]))
-    missed = 1 - np.searchsorted(np.sort(same), limits, side="right") / len(same)
-    mixed = np.searchsorted(np.sort(different), limits, side="right") / len(different)
-    where = int(np.argmin(np.abs(missed - mixed)))
-    return float((missed[where] + mixed[where]) / 2)
 
 
 def _points(random: np.random.Generator, count: int) -> Vectors:

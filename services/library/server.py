@@ -20,6 +20,7 @@ from services.library.erasure.tombstones import Tombstones
 from services.library.erasure.trash import Trash
 from services.library.exchange.export import Export
 from services.library.exchange.imports import Imports
+from services.library.faces.comparison import Comparison
 from services.library.faces.indexes import Indexes
 from services.library.people.actions import Actions
 from services.library.people.servicer import PeopleParts, PeopleServicer
@@ -118,7 +119,7 @@ class Library(Service):
 
     def _people_parts(self) -> PeopleParts:
         changes = Changes(self._database)
-        return PeopleParts(actions=Actions(changes))
+        return PeopleParts(actions=Actions(changes), comparison=Comparison(self._database))
 
     async def _is_migrated(self) -> bool:
         try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from marquee.library.v1 import people_pb2 as pb
 from marquee.library.v1 import people_pb2_grpc
+from services.library.faces.comparison import Comparison
 from services.library.people.actions import Actions
 from services.library.servicer import Checked
 from services.runtime.server.calls import Context
@@ -15,6 +16,7 @@ class PeopleParts:
     """What serves the methods."""
 
     actions: Actions
+    comparison: Comparison
 
 
 class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
@@ -27,3 +29,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
     async def UndoAction(self, request: pb.UndoActionRequest, context: Context) -> pb.UndoActionResponse:
         """Answer as the contract says."""
         return await self._parts.actions.undo(self._checked(request))
+
+    async def CompareModels(self, request: pb.CompareModelsRequest, context: Context) -> pb.CompareModelsResponse:
+        """Answer as the contract says."""
+        return await self._parts.comparison.compare(self._checked(request))

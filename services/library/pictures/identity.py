@@ -15,7 +15,7 @@ from services.library.database.change import Change
 from services.library.database.tables import PlaceKind, picture, place
 from services.library.erasure.erasure import remove
 from services.library.erasure.tombstones import Tombstones
-from services.library.people.carrying import carry
+from services.library.pictures.carrying import carry
 from services.library.search.terms import index, of_new
 from services.library.store.rendition import Rendition
 from services.runtime.errors import ContentMissing, PictureErased

@@ -18,8 +18,8 @@ from services.library.database.database import Database
 from services.library.database.people_tables import DecisionKind, PersonSource, decision, face_refusal, person
 from services.library.database.tables import face
 from services.library.people.actions import act, hold, undo
-from services.library.people.carrying import carry
 from services.library.people.faces import refresh
+from services.library.pictures.carrying import carry
 from services.runtime.errors import ActionConflict
 from tests.support.library import library
 from tests.support.servers import LEFT, NEAR_LEFT, RIGHT, Place, nobody, result
