@@ -99,8 +99,8 @@ async def test_who_gains_and_who_loses_is_told(database_url: str, tmp_path: Path
     assert report.new_accuracy == pytest.approx(2 / 6)
     assert (report.better_count, report.worse_count) == (2, 2)
     assert [one.display_name for one in report.people] == ["Person 1", "Person 2"]
-    assert list(report.people[0].worse_face_ids) == [str(one) for one in face_ids[:2]]
-    assert list(report.people[1].better_face_ids) == [str(one) for one in face_ids[2:4]]
+    assert sorted(report.people[0].worse_face_ids) == [str(one) for one in face_ids[:2]]
+    assert sorted(report.people[1].better_face_ids) == [str(one) for one in face_ids[2:4]]
 
 
 async def test_merged_and_deleted_people_are_compared_as_they_are_now(database_url: str, tmp_path: Path) -> None:
