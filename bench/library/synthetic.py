@@ -12,7 +12,7 @@ people, most of whom are of one circle.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -25,8 +25,8 @@ _DECAY = 0.44
 """Power by which deviations fall with the dimension. Distances of two people then deviate as the SVM's do."""
 _PERSON_SPREAD, _FACE_SPREAD = 0.15, 0.25
 """Deviations of the logarithm of the noise, by person and by face."""
-_PAIRS = 40_000
-_STEPS = 30
+_PAIRS = 20_000
+_STEPS = 16
 _OFFSET = 20
 _CIRCLE = 12
 _STRANGER_SHARE = 0.2
@@ -69,14 +69,10 @@ class Crowd:
         vectors, people, pictures = zip(*self.batches(count), strict=True)
         return Faces(np.concatenate(vectors), np.concatenate(people), np.concatenate(pictures))
 
-    @cached_property
+    @property
     def noise(self) -> float:
         """Deviation of a face from its person, relative to that of people from each other."""
-        low, high = 0.05, 3.0
-        for _ in range(_STEPS):
-            middle = (low + high) / 2
-            low, high = (middle, high) if equal_error_rate(*sample_distances(middle)) < self.eer else (low, middle)
-        return (low + high) / 2
+        return _noise_of(self.eer)
 
     def _block(self, block: int) -> Faces:
         random = np.random.default_rng((self.seed, 1, block))
@@ -118,13 +114,36 @@ class Crowd:
         return circles[np.minimum(places // size, len(circles) - 1)]
 
 
+@cache
+def _noise_of(eer: float) -> float:
+    pairs, low, high = _Pairs(), 0.05, 3.0
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if equal_error_rate(*pairs.distances(middle)) < eer else (low, middle)
+    return (low + high) / 2
+
+
+class _Pairs:
+    """Pairs of faces, with the same draws whatever the noise is."""
+
+    def __init__(self) -> None:
+        random = np.random.default_rng(0)
+        self._points = _points(random, _PAIRS)
+        spreads = random.lognormal(0, _PERSON_SPREAD, _PAIRS)
+        self._noises = [
+            _points(random, _PAIRS) * (spreads * random.lognormal(0, _FACE_SPREAD, _PAIRS))[:, np.newaxis]
+            for _ in range(2)
+        ]
+
+    def distances(self, noise: float) -> tuple[Vectors, Vectors]:
+        """Return distances of pairs of faces of one person, and of two people."""
+        one, other = (_normal(self._points + np.float32(noise) * own) for own in self._noises)
+        return np.linalg.norm(one - other, axis=1), np.linalg.norm(one - np.roll(other, 1, axis=0), axis=1)
+
+
 def sample_distances(noise: float) -> tuple[Vectors, Vectors]:
     """Return distances of pairs of faces of one person, and of two people."""
-    random = np.random.default_rng(0)
-    points = _points(random, _PAIRS)
-    spreads = random.lognormal(0, _PERSON_SPREAD, _PAIRS).astype(np.float32)
-    one, other = (_faces(points, spreads, noise, random) for _ in range(2))
-    return np.linalg.norm(one - other, axis=1), np.linalg.norm(one - np.roll(other, 1, axis=0), axis=1)
+    return _Pairs().distances(noise)
 
 
 def _points(random: np.random.Generator, count: int) -> Vectors:
@@ -133,8 +152,11 @@ def _points(random: np.random.Generator, count: int) -> Vectors:
 
 def _faces(centres: Vectors, spreads: Vectors, noise: float, random: np.random.Generator) -> Vectors:
     scale = noise * spreads * random.lognormal(0, _FACE_SPREAD, len(centres)).astype(np.float32)
-    found = centres + _points(random, len(centres)) * scale[:, np.newaxis]
-    return np.asarray(found / np.linalg.norm(found, axis=1, keepdims=True), dtype=np.float32)
+    return _normal(centres + _points(random, len(centres)) * scale[:, np.newaxis])
+
+
+def _normal(vectors: npt.NDArray[np.floating]) -> Vectors:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
 _DEVIATIONS = (np.arange(1, DIMENSIONS + 1) ** -_DECAY).astype(np.float32)

@@ -22,6 +22,8 @@ from services.library.exchange.export import Export
 from services.library.exchange.imports import Imports
 from services.library.faces.comparison import Comparison
 from services.library.faces.indexes import Indexes
+from services.library.grouping.grouping import Grouping
+from services.library.grouping.measuring import Measuring
 from services.library.people.actions import Actions
 from services.library.people.servicer import PeopleParts, PeopleServicer
 from services.library.pictures.addition import Addition
@@ -61,6 +63,7 @@ class Library(Service):
         self._tombstones = Tombstones(settings.library_tombstone_key_file)
         self._store = Store(settings.library_store, settings.s3_endpoint_url)
         self._signals = Signals(self._database)
+        self._grouping = Grouping(Changes(self._database), self._signals)
         self._gateway = Gateway(settings)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -77,7 +80,8 @@ class Library(Service):
         while not await self._is_migrated():  # noqa: ASYNC110 - another process changes it
             await asyncio.sleep(_RETRY_SECONDS)
         indexes = Indexes(self._database, self._settings.library_index_mib)
-        own = (self._signals.run(), metrics.watch(self._database), self._maintenance.run(), indexes.run())
+        parts = (self._signals, self._maintenance, indexes, self._grouping)
+        own = (metrics.watch(self._database), *(one.run() for one in parts))
         self._tasks = [asyncio.create_task(one) for one in own]
         self._worker.start()
 
@@ -103,7 +107,7 @@ class Library(Service):
         self._worker = Worker(queue, self._signals, settings.library_workers, attempt.make)
         addition = Addition(database, changes, store, self._tombstones, settings.s3_allowed)
         erasure = Erasure(changes, store, self._tombstones, settings)
-        steps = (partial(rules.apply_some, database), Sweep(database, store).step)
+        steps = (partial(rules.apply_some, database), Sweep(database, store).step, Measuring(changes).step)
         self._maintenance = Maintenance(database, erasure, settings, steps)
         return Parts(
             pictures=Pictures(database, addition, content, self._signals),

@@ -12,10 +12,12 @@ from marquee.library.v1 import library_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.library.categories import rules
 from services.library.database.change import Change
+from services.library.database.database import announce
 from services.library.database.people_tables import DecisionKind, decision, face_refusal, opinion, stale_picture
 from services.library.database.tables import face, picture
 from services.library.people.resolution import Assignment, Facts, Opinion, resolve
 from services.library.search import terms
+from services.library.work.signals import FACES
 
 _AT_ONCE = 500
 """Pictures that follow a change in its transaction; others do within a minute."""
@@ -70,6 +72,7 @@ async def refresh(change: Change, picture_ids: Iterable[UUID]) -> None:
     await settle(connection, locked)
     await rules.apply(connection, change.collection_id, locked)
     await terms.index(connection, change.collection_id, locked)
+    announce(connection, FACES)
 
 
 async def lock(connection: AsyncConnection, picture_ids: Iterable[UUID]) -> list[UUID]:

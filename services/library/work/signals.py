@@ -1,4 +1,4 @@
-"""Signals between replicas, by LISTEN and NOTIFY: that there are jobs, and that some have ended.
+"""Signals between replicas, by LISTEN and NOTIFY: that there are jobs, that some have ended, and new facts of faces.
 
 They only save waiting: whoever waits looks every second besides, since a signal may be lost with its connection, and
 none passes a pooler that lends connections by the transaction.
@@ -23,6 +23,8 @@ from services.runtime.server.deadline import deadline
 
 logger = structlog.get_logger()
 POLL_SECONDS = 1.0
+FACES = "faces"
+"""News of faces to look at."""
 _CHANNEL = "marquee_library"
 _NOTIFY = "SELECT pg_notify($1, news) FROM unnest($2::text[]) AS news"
 _PAUSE_SECONDS = 0.02
@@ -38,7 +40,7 @@ class Signals:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._queued = asyncio.Event()
+        self._topics = {QUEUED: asyncio.Event(), FACES: asyncio.Event()}
         self._ended: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._outbox: set[str] = set()
         self._has_mail = asyncio.Event()
@@ -59,7 +61,11 @@ class Signals:
 
     async def queued(self) -> None:
         """Return when there may be new jobs, after a second at the latest."""
-        await _set_within(self._queued, POLL_SECONDS)
+        await _set_within(self._topics[QUEUED], POLL_SECONDS)
+
+    async def faces(self) -> None:
+        """Return when there may be faces to look at, after a second at the latest."""
+        await _set_within(self._topics[FACES], POLL_SECONDS)
 
     async def until_ended(self, picture_id: UUID) -> None:
         """Return once nothing is left to do for the picture, or when the call's deadline is near."""
@@ -87,7 +93,7 @@ class Signals:
         self._has_mail.set()
 
     def _hear(self, news: str) -> None:
-        for event in (self._queued,) if news == QUEUED else self._ended.get(news, ()):
+        for event in (self._topics[news],) if news in self._topics else self._ended.get(news, ()):
             event.set()
 
     async def _send(self, driver: Any) -> None:
