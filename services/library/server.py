@@ -21,6 +21,7 @@ from services.library.erasure.trash import Trash
 from services.library.exchange.export import Export
 from services.library.exchange.imports import Imports
 from services.library.faces.comparison import Comparison
+from services.library.faces.crops import Crops
 from services.library.faces.indexes import Indexes
 from services.library.grouping.grouping import Grouping
 from services.library.grouping.measuring import Measuring
@@ -62,6 +63,7 @@ class Library(Service):
         self._url_files = _watched_url(settings, self._database.move)
         self._tombstones = Tombstones(settings.library_tombstone_key_file)
         self._store = Store(settings.library_store, settings.s3_endpoint_url)
+        self._content = Content(self._database, self._store, settings)
         self._signals = Signals(self._database)
         self._grouping = Grouping(Changes(self._database), self._signals)
         self._gateway = Gateway(settings)
@@ -102,7 +104,7 @@ class Library(Service):
         changes, store = Changes(database), self._store
         queue = Queue(database, settings.library_lease_seconds)
         intake = Intake(changes, store, self._tombstones, settings)
-        content = Content(database, store, settings)
+        content = self._content
         attempt = Attempt(queue, changes, intake, content, self._gateway, settings)
         self._worker = Worker(queue, self._signals, settings.library_workers, attempt.make)
         addition = Addition(database, changes, store, self._tombstones, settings.s3_allowed)
@@ -123,7 +125,11 @@ class Library(Service):
 
     def _people_parts(self) -> PeopleParts:
         changes = Changes(self._database)
-        return PeopleParts(actions=Actions(changes), comparison=Comparison(self._database))
+        return PeopleParts(
+            actions=Actions(changes),
+            comparison=Comparison(self._database),
+            crops=Crops(self._database, self._content),
+        )
 
     async def _is_migrated(self) -> bool:
         try:

@@ -13,10 +13,25 @@ import uuid6
 from marquee.library.v1.library_pb2 import PICTURE_STATE_RECOGNIZED, TIME_SOURCE_ADDED
 from marquee.v1 import recognizer_pb2 as pb
 from services.library.faces.vectors import as_text
+from tests.support.servers import Place, Scripted, face, result
 
 Vectors = npt.NDArray[np.float32]
 _BOX = pb.BoundingBox(left=0.25, top=0.25, width=0.5, height=0.5)
 _UNKNOWN = pb.Verdict(box=_BOX, state=pb.VERDICT_STATE_UNKNOWN)
+
+
+def embedded(place: Place, values: Sequence[float], name: str = "", version: str = "1", metric: str = "l2") -> pb.Face:
+    """Return a face with a vector of the model "net"."""
+    found = face(place, name)
+    found.embedding.MergeFrom(pb.Embedding(model="net", version=version, metric=metric, values=values))
+    return found
+
+
+def embedding(name: str, *faces: pb.Face, **fields: object) -> Scripted:
+    """Return a recognizer that finds faces with vectors."""
+    recognizer = Scripted(name, result=result(name, *faces), **fields)
+    recognizer.listed.gives_embeddings = True
+    return recognizer
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from marquee.library.v1 import people_pb2 as pb
 from marquee.library.v1 import people_pb2_grpc
 from services.library.faces.comparison import Comparison
+from services.library.faces.crops import Crops
 from services.library.people.actions import Actions
 from services.library.servicer import Checked
 from services.runtime.server.calls import Context
@@ -16,6 +17,7 @@ class PeopleParts:
     """What serves the methods."""
 
     actions: Actions
+    crops: Crops
     comparison: Comparison
 
 
@@ -33,3 +35,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
     async def CompareModels(self, request: pb.CompareModelsRequest, context: Context) -> pb.CompareModelsResponse:
         """Answer as the contract says."""
         return await self._parts.comparison.compare(self._checked(request))
+
+    async def GetFaceContent(self, request: pb.GetFaceContentRequest, context: Context) -> pb.GetFaceContentResponse:
+        """Answer as the contract says."""
+        return await self._parts.crops.get(self._checked(request))

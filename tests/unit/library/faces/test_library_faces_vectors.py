@@ -1,19 +1,17 @@
 """Vectors that recognizers give are kept with the faces they are of, and nowhere else."""
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from marquee.library.v1 import library_pb2 as lib
-from marquee.library.v1.library_pb2_grpc import LibraryServiceStub
 from marquee.v1 import recognizer_pb2 as pb
-from services.gateway.config import BackendConfig, CacheConfig
 from services.library.faces.vectors import is_usable
 from services.runtime.errors import DependencyUnavailable
-from tests.support.library import added, ended, library, rows, run_sql, shown_when
-from tests.support.servers import LEFT, NEAR_LEFT, RIGHT, Place, Scripted, face, gateway, leaf, result
+from tests.support.library import added, ended, rows, run_sql, shown_when
+from tests.support.library_faces import embedded, embedding
+from tests.support.library_people import library_of
+from tests.support.servers import LEFT, NEAR_LEFT, RIGHT, Scripted, face, result
 
 VECTORS = """
 SELECT name, version, metric, vector::text FROM face_vector JOIN vector_model USING (model_id) JOIN face USING (face_id)
@@ -21,34 +19,11 @@ ORDER BY position, name, version
 """
 
 
-def embedded(place: Place, values: list[float], name: str = "", version: str = "1", metric: str = "l2") -> pb.Face:
-    found = face(place, name)
-    found.embedding.MergeFrom(pb.Embedding(model="net", version=version, metric=metric, values=values))
-    return found
-
-
-def embedding(name: str, *faces: pb.Face, **fields: object) -> Scripted:
-    """Return a recognizer that finds faces with vectors."""
-    recognizer = Scripted(name, result=result(name, *faces), **fields)
-    recognizer.listed.gives_embeddings = True
-    return recognizer
-
-
-@asynccontextmanager
-async def recognizing(url: str, folder: Path, *recognizers: Scripted) -> AsyncIterator[LibraryServiceStub]:
-    """Yield a client of a library whose gateway, which keeps answers, has these recognizers."""
-    async with AsyncExitStack() as stack:
-        targets = {one.name: await stack.enter_async_context(leaf(one)) for one in recognizers}
-        backends = {name: BackendConfig(target=target) for name, target in targets.items()}
-        address = await stack.enter_async_context(gateway(backends, cache=CacheConfig()))
-        yield await stack.enter_async_context(library(url, folder, address))
-
-
 async def test_vectors_are_kept_with_faces(database_url: str, tmp_path: Path) -> None:
     """Each face has its vector by model; a box of another detector is the same face; answers hold no vectors."""
     svm = embedding("svm", embedded(LEFT, [1, 2]), embedded(RIGHT, [0.5, 4]))
     other = embedding("other", embedded(NEAR_LEFT, [3, 4, 5], version="2", metric="cosine"))
-    async with recognizing(database_url, tmp_path, svm, other) as client:
+    async with library_of(database_url, tmp_path, svm, other) as (client, _):
         picture_id = (await added(client)).picture_id
         await ended(client, picture_id)
         request = lib.GetPictureRequest(picture_id=picture_id)
@@ -67,7 +42,7 @@ async def test_vectors_are_kept_with_faces(database_url: str, tmp_path: Path) ->
 async def test_a_face_found_again_has_its_new_vector(database_url: str, tmp_path: Path) -> None:
     """A face keeps its row: its vector is replaced, and it is compared again exactly if the vector is another."""
     svm = embedding("svm", embedded(LEFT, [1, 2]), embedded(RIGHT, [3, 4]))
-    async with recognizing(database_url, tmp_path, svm) as client:
+    async with library_of(database_url, tmp_path, svm) as (client, _):
         picture_id = (await added(client)).picture_id
         await ended(client, picture_id)
         await run_sql(database_url, "UPDATE face SET tried_time = 'infinity'")
@@ -98,7 +73,7 @@ async def test_what_is_no_vector_is_left_out(database_url: str, tmp_path: Path) 
     """What cannot be compared, and what has another length, is left out; the picture and other vectors are kept."""
     svm = embedding("svm", embedded(LEFT, [1, 2]), embedded(RIGHT, [1, 2, 3]))
     other = embedding("other", embedded(LEFT, [0, 0], version="2"), embedded(RIGHT, [1], metric="hamming"))
-    async with recognizing(database_url, tmp_path, svm, other) as client:
+    async with library_of(database_url, tmp_path, svm, other) as (client, _):
         shown = await ended(client, (await added(client)).picture_id)
     assert shown.state == lib.PICTURE_STATE_RECOGNIZED
     assert [row[3] for row in await rows(database_url, VECTORS)] == ["[1,2]"]
@@ -108,7 +83,7 @@ async def test_a_second_attempt_pays_nobody_again(database_url: str, tmp_path: P
     """While a recognizer fails, one that costs money is asked once, and each answer is kept once."""
     paid = Scripted("paid", result=result("paid", face(LEFT, "Anna"), cost_micro_usd=1000))
     svm, away = embedding("svm", embedded(LEFT, [1, 2])), Scripted("away", error=DependencyUnavailable("away"))
-    async with recognizing(database_url, tmp_path, paid, svm, away) as client:
+    async with library_of(database_url, tmp_path, paid, svm, away) as (client, _):
         picture_id = (await added(client)).picture_id
         await shown_when(client, picture_id, lambda shown: shown.job.attempts == 2)
         away.error = None
