@@ -23,9 +23,14 @@ from services.library.exchange.imports import Imports
 from services.library.faces.comparison import Comparison
 from services.library.faces.crops import Crops
 from services.library.faces.indexes import Indexes
+from services.library.faces.listing import Listing
 from services.library.grouping.grouping import Grouping
 from services.library.grouping.measuring import Measuring
+from services.library.grouping.splitting import Splitting
 from services.library.people.actions import Actions
+from services.library.people.decisions import Decisions
+from services.library.people.merging import Merging
+from services.library.people.people import People, follow_some
 from services.library.people.servicer import PeopleParts, PeopleServicer
 from services.library.pictures.addition import Addition
 from services.library.pictures.content import Content
@@ -109,7 +114,12 @@ class Library(Service):
         self._worker = Worker(queue, self._signals, settings.library_workers, attempt.make)
         addition = Addition(database, changes, store, self._tombstones, settings.s3_allowed)
         erasure = Erasure(changes, store, self._tombstones, settings)
-        steps = (partial(rules.apply_some, database), Sweep(database, store).step, Measuring(changes).step)
+        steps = (
+            partial(rules.apply_some, database),
+            partial(follow_some, changes),
+            Sweep(database, store).step,
+            Measuring(changes).step,
+        )
         self._maintenance = Maintenance(database, erasure, settings, steps)
         return Parts(
             pictures=Pictures(database, addition, content, self._signals),
@@ -124,11 +134,16 @@ class Library(Service):
         )
 
     def _people_parts(self) -> PeopleParts:
-        changes = Changes(self._database)
+        database, changes = self._database, Changes(self._database)
         return PeopleParts(
+            people=People(changes),
+            decisions=Decisions(changes),
+            merging=Merging(changes),
+            splitting=Splitting(database),
+            listing=Listing(database),
             actions=Actions(changes),
-            comparison=Comparison(self._database),
-            crops=Crops(self._database, self._content),
+            comparison=Comparison(database),
+            crops=Crops(database, self._content),
         )
 
     async def _is_migrated(self) -> bool:

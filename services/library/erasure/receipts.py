@@ -10,7 +10,18 @@ from sqlalchemy import ARRAY, CollectionAggregate, Uuid, any_, func, literal, or
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marquee.library.v1 import library_pb2 as pb
-from services.library.database.tables import PlaceKind, answer, event, export, job, metadata, picture, place, request
+from services.library.database.tables import (
+    PlaceKind,
+    answer,
+    event,
+    export,
+    face,
+    job,
+    metadata,
+    picture,
+    place,
+    request,
+)
 from services.library.exchange.export import RECORD_LOCK
 from services.library.pictures.view import timestamp
 
@@ -42,10 +53,18 @@ def ids_of(picture_ids: Sequence[UUID]) -> Ids:
 
 async def count(connection: AsyncConnection, ids: Ids) -> dict[str, int]:
     """Return how many rows the database has of these pictures, by table."""
-    tables = [table for table in metadata.sorted_tables if table is not picture and _is_of_pictures(table)]
+    tables = [
+        table for table in metadata.sorted_tables if table is not picture and _is_of(table, "picture_id", picture)
+    ]
     counts = [
         select(func.count()).where(table.c.picture_id == ids).scalar_subquery().label(table.name)
         for table in (picture, *tables, event, request)
+    ]
+    of_faces = select(face.c.face_id).where(face.c.picture_id == ids)
+    counts += [
+        select(func.count()).where(table.c.face_id.in_(of_faces)).scalar_subquery().label(table.name)
+        for table in metadata.sorted_tables
+        if table not in tables and _is_of(table, "face_id", face)
     ]
     counts.append(select(func.count()).where(*_running(ids)).scalar_subquery().label(LEASE))
     row = (await connection.execute(select(*counts))).mappings().one()
@@ -120,8 +139,9 @@ def _place(row: Any) -> str:
     return f"{_FILE}{row.key}, where it was sent from."
 
 
-def _is_of_pictures(table: Any) -> bool:
-    return "picture_id" in table.c and any(key.column.table is picture for key in table.c.picture_id.foreign_keys)
+def _is_of(table: Any, key: str, owner: Any) -> bool:
+    """Return whether the table's rows go with those of the owner."""
+    return key in table.c and any(one.column.table is owner for one in table.c[key].foreign_keys)
 
 
 def _may_have(query: pb.PictureQuery, sha256: bytes | None, first: datetime, last: datetime) -> bool:

@@ -10,17 +10,20 @@ from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, select, text, update
+from sqlalchemy import bindparam, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid6 import uuid7
 
 from marquee.library.v1 import people_pb2 as pb
+from services.library.database import tokens
 from services.library.database.change import Change, Changes
 from services.library.database.people_tables import action, action_row
 from services.library.database.tables import face
 from services.library.people import faces
+from services.library.people.view import uuid_of
 from services.library.pictures.view import timestamp
+from services.runtime import requests
 from services.runtime.errors import ActionConflict, ActionNotFound
 
 _LOCK = 0x6D617273
@@ -49,7 +52,7 @@ SELECT EXISTS (
 
 
 class Actions:
-    """UndoAction."""
+    """UndoAction and ListActions."""
 
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
@@ -59,9 +62,26 @@ class Actions:
 
         async def change(change: Change) -> pb.UndoActionResponse:
             undone, action_id = await undo(change, _parsed(request.action_id))
-            return pb.UndoActionResponse(action_id=action_id, action=_action(undone, action_id))
+            shown = _action(undone)
+            shown.undone_by = action_id
+            return pb.UndoActionResponse(action_id=action_id, action=shown)
 
         return await self._changes.once(request, pb.UndoActionResponse, change)
+
+    async def list(self, request: pb.ListActionsRequest) -> pb.ListActionsResponse:
+        """Return a page of actions, newest first. Raises InvalidRequest."""
+        after, size = tokens.decode_id(request.page_token), requests.page_size_of(request)
+        database, columns = self._changes.database, action.c
+        collection_id = await database.collection_id(request.collection, make=False)
+        its = [columns.collection_id == collection_id, *([columns.action_id < after] if after else [])]
+        if request.person_id:
+            about = action_row.c.action_id == columns.action_id, action_row.c.person_id == uuid_of(request.person_id)
+            its.append(select(literal(1)).where(*about).exists())
+        newest = select(action).where(*its).order_by(columns.action_id.desc()).limit(size + 1)
+        async with database.begin() as connection:
+            rows = (await connection.execute(newest)).all()
+        token = tokens.encode(rows[size - 1].action_id) if len(rows) > size else ""
+        return pb.ListActionsResponse(actions=[_action(row) for row in rows[:size]], next_page_token=token)
 
 
 async def hold(connection: AsyncConnection, collection_id: int, *, alone: bool = False) -> None:
@@ -82,6 +102,7 @@ async def act(change: Change, kind: str, summary: str) -> AsyncIterator[str]:
     await connection.execute(insert(action).values(type=kind, summary=summary[:1000], **own))
     await connection.execute(text("SELECT set_config('marquee.action_id', :id, true)"), {"id": str(action_id)})
     yield str(action_id)
+    await change.record("people.changed", data={"action_id": str(action_id), "type": kind})
     await connection.execute(text("SELECT set_config('marquee.action_id', '', true)"))
 
 
@@ -113,14 +134,14 @@ async def undo(change: Change, action_id: UUID) -> tuple[Any, str]:
     return undone, undoing
 
 
-def _action(row: Any, undone_by: str) -> pb.Action:
+def _action(row: Any) -> pb.Action:
     return pb.Action(
         action_id=str(row.action_id),
         type=row.type,
         caller=row.caller,
         create_time=timestamp(row.create_time),
         summary=row.summary,
-        undone_by=undone_by,
+        undone_by=str(row.undone_by or ""),
     )
 
 

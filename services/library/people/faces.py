@@ -13,13 +13,13 @@ from marquee.v1 import recognizer_pb2
 from services.library.categories import rules
 from services.library.database.change import Change
 from services.library.database.database import announce
-from services.library.database.people_tables import DecisionKind, decision, face_refusal, opinion, stale_picture
+from services.library.database.people_tables import DecisionKind, decision, face_refusal, opinion, person, stale_picture
 from services.library.database.tables import face, picture
 from services.library.people.resolution import Assignment, Facts, Opinion, resolve
 from services.library.search import terms
 from services.library.work.signals import FACES
 
-_AT_ONCE = 500
+AT_ONCE = 500
 """Pictures that follow a change in its transaction; others do within a minute."""
 _FACES = text("""
 SELECT face.picture_id, face.face_id, verdict, erased,
@@ -64,7 +64,7 @@ async def refresh(change: Change, picture_ids: Iterable[UUID]) -> None:
     """Have pictures follow a change of people: the first of them now, others within a minute."""
     connection = change.connection
     ids = sorted(set(picture_ids))
-    now, later = ids[:_AT_ONCE], ids[_AT_ONCE:]
+    now, later = ids[:AT_ONCE], ids[AT_ONCE:]
     if later:
         rows = [{"picture_id": one, "collection_id": change.collection_id} for one in later]
         await connection.execute(insert(stale_picture).on_conflict_do_nothing(), rows)
@@ -83,8 +83,13 @@ async def lock(connection: AsyncConnection, picture_ids: Iterable[UUID]) -> list
 
 
 async def pictures_about(connection: AsyncConnection, person_ids: Iterable[UUID]) -> list[UUID]:
-    """Return the pictures that show any of these people, or may once facts about them change."""
-    ids = list(person_ids)
+    """Return the pictures that show any of these people, or may once facts about them change.
+
+    Those who were merged into them are among them.
+    """
+    given = any_(literal(list(person_ids), ARRAY(Uuid)))
+    either = select(person.c.person_id).where(or_(person.c.person_id == given, person.c.merged_id == given))
+    ids = list((await connection.execute(either)).scalars())
     named = any_(literal([str(one) for one in ids], ARRAY(face.c.person_id.type)))
     about = any_(literal(ids, ARRAY(Uuid)))
     facts = [select(table.c.face_id).where(table.c.person_id == about) for table in (opinion, decision, face_refusal)]

@@ -7,7 +7,12 @@ from marquee.library.v1 import people_pb2 as pb
 from marquee.library.v1 import people_pb2_grpc
 from services.library.faces.comparison import Comparison
 from services.library.faces.crops import Crops
+from services.library.faces.listing import Listing
+from services.library.grouping.splitting import Splitting
 from services.library.people.actions import Actions
+from services.library.people.decisions import Decisions
+from services.library.people.merging import Merging
+from services.library.people.people import People
 from services.library.servicer import Checked
 from services.runtime.server.calls import Context
 
@@ -16,6 +21,11 @@ from services.runtime.server.calls import Context
 class PeopleParts:
     """What serves the methods."""
 
+    people: People
+    decisions: Decisions
+    merging: Merging
+    splitting: Splitting
+    listing: Listing
     actions: Actions
     crops: Crops
     comparison: Comparison
@@ -28,14 +38,62 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
         self._parts = parts
         self._collection = collection
 
+    async def CreatePerson(self, request: pb.CreatePersonRequest, context: Context) -> pb.CreatePersonResponse:
+        """Answer as the contract says."""
+        return await self._parts.people.create(self._checked(request))
+
+    async def GetPerson(self, request: pb.GetPersonRequest, context: Context) -> pb.GetPersonResponse:
+        """Answer as the contract says."""
+        return await self._parts.people.get(self._checked(request))
+
+    async def SearchPeople(self, request: pb.SearchPeopleRequest, context: Context) -> pb.SearchPeopleResponse:
+        """Answer as the contract says."""
+        return await self._parts.people.search(self._checked(request))
+
+    async def UpdatePerson(self, request: pb.UpdatePersonRequest, context: Context) -> pb.UpdatePersonResponse:
+        """Answer as the contract says."""
+        return await self._parts.people.update(self._checked(request))
+
+    async def MergePeople(self, request: pb.MergePeopleRequest, context: Context) -> pb.MergePeopleResponse:
+        """Answer as the contract says."""
+        return await self._parts.merging.merge(self._checked(request))
+
+    async def SeparatePeople(self, request: pb.SeparatePeopleRequest, context: Context) -> pb.SeparatePeopleResponse:
+        """Answer as the contract says."""
+        return await self._parts.merging.separate(self._checked(request))
+
+    async def DeletePerson(self, request: pb.DeletePersonRequest, context: Context) -> pb.DeletePersonResponse:
+        """Answer as the contract says."""
+        return await self._parts.people.delete(self._checked(request))
+
+    async def ProposeSplit(self, request: pb.ProposeSplitRequest, context: Context) -> pb.ProposeSplitResponse:
+        """Answer as the contract says."""
+        return await self._parts.splitting.propose(self._checked(request))
+
+    async def FindFaces(self, request: pb.FindFacesRequest, context: Context) -> pb.FindFacesResponse:
+        """Answer as the contract says."""
+        return await self._parts.listing.faces(self._checked(request))
+
+    async def NameFaces(self, request: pb.NameFacesRequest, context: Context) -> pb.NameFacesResponse:
+        """Answer as the contract says."""
+        return await self._parts.decisions.name(self._checked(request))
+
+    async def RefuseFaces(self, request: pb.RefuseFacesRequest, context: Context) -> pb.RefuseFacesResponse:
+        """Answer as the contract says."""
+        return await self._parts.decisions.refuse(self._checked(request))
+
+    async def MarkFaces(self, request: pb.MarkFacesRequest, context: Context) -> pb.MarkFacesResponse:
+        """Answer as the contract says."""
+        return await self._parts.decisions.mark(self._checked(request))
+
+    async def ListClusters(self, request: pb.ListClustersRequest, context: Context) -> pb.ListClustersResponse:
+        """Answer as the contract says."""
+        return await self._parts.listing.clusters(self._checked(request))
+
     async def UndoAction(self, request: pb.UndoActionRequest, context: Context) -> pb.UndoActionResponse:
         """Answer as the contract says."""
         return await self._parts.actions.undo(self._checked(request))
 
-    async def CompareModels(self, request: pb.CompareModelsRequest, context: Context) -> pb.CompareModelsResponse:
+    async def ListActions(self, request: pb.ListActionsRequest, context: Context) -> pb.ListActionsResponse:
         """Answer as the contract says."""
-        return await self._parts.comparison.compare(self._checked(request))
-
-    async def GetFaceContent(self, request: pb.GetFaceContentRequest, context: Context) -> pb.GetFaceContentResponse:
-        """Answer as the contract says."""
-        return await self._parts.crops.get(self._checked(request))
+        return await self._parts.actions.list(self._checked(request))

@@ -41,7 +41,7 @@ def words(text: str) -> list[str]:
 
     A run of characters of a script without spaces is found by each two of them that are neighbours, and by its last.
     """
-    return [part for word in _runs(text) for part in (_pairs(word, len(word)) if _is_unspaced(word[0]) else [word])]
+    return [part for word in _runs(text) for part in (_pairs(word, len(word)) if is_unspaced(word[0]) else [word])]
 
 
 def beginnings(text: str) -> list[str]:
@@ -49,8 +49,14 @@ def beginnings(text: str) -> list[str]:
     return [
         part
         for word in _runs(text)
-        for part in (_pairs(word, max(1, len(word) - 1)) if _is_unspaced(word[0]) else [word])
+        for part in (_pairs(word, max(1, len(word) - 1)) if is_unspaced(word[0]) else [word])
     ]
+
+
+def is_unspaced(letter: str) -> bool:
+    """Return whether the letter is of a script that puts no spaces between words."""
+    number = ord(letter)
+    return number >= _UNSPACED[0][0] and any(first <= number <= last for first, last in _UNSPACED)
 
 
 def _stripped(text: str) -> str:
@@ -84,12 +90,7 @@ def _kind(letter: str) -> str:
     category = unicodedata.category(letter)
     if category[0] not in "LMN":
         return "symbol" if category == "So" else ""
-    return "unspaced" if _is_unspaced(letter) else "word"
-
-
-def _is_unspaced(letter: str) -> bool:
-    number = ord(letter)
-    return number >= _UNSPACED[0][0] and any(first <= number <= last for first, last in _UNSPACED)
+    return "unspaced" if is_unspaced(letter) else "word"
 
 
 def _pairs(run: str, count: int) -> list[str]:
