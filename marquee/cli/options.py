@@ -60,7 +60,8 @@ def _policy(text: str) -> str:
     return name.upper()
 
 
-def _face_box(text: str) -> FaceBox:
+def parse_face_box(text: str) -> FaceBox:
+    """Return the box. Raises BadParameter."""
     try:
         left, top, width, height = map(float, text.split(","))
     except ValueError:
@@ -208,7 +209,7 @@ FaceBoxes = Annotated[
     typer.Option(
         "--face-box",
         metavar="L,T,W,H",
-        parser=_face_box,
+        parser=parse_face_box,
         help="Describe the face in this box instead of detecting faces: left, top, width and height in fractions of "
         "the upright picture. Repeatable.",
     ),

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from marquee.cli.options import Output
-from marquee.cli.table import Cell, Table, Text, print_line
+from marquee.cli.table import Table, Text, print_line
 from marquee.cli.terminal import print_error, print_json, print_note
 from marquee.draw.text import clean
 from marquee.enums import Findings, Outcome, VerdictBasis, VerdictState
@@ -31,7 +31,7 @@ _STATE_STYLES = {
     VerdictState.DISAGREE: "bold red",
     VerdictState.NO_FACE: "dim",
 }
-VERDICT_HEADERS = ("Verdict", "Person", ">Score", "Supported by")
+_VERDICT_HEADERS = ("Verdict", "Person", ">Score", "Supported by")
 _OUTCOME_STYLES = {Outcome.OK: "green", Outcome.PARTIAL: "yellow", Outcome.SKIPPED: "dim"}
 _MS_DIGITS = 5
 """Width of the column of milliseconds at least, so that slow and quick pictures' tables are alike."""
@@ -221,14 +221,14 @@ def _title(file: str, recognition: Recognition) -> tuple[Text, Text]:
 
 
 def _verdict_table(verdicts: Sequence[Verdict]) -> Table:
-    table = Table(*VERDICT_HEADERS)
+    table = Table(*_VERDICT_HEADERS)
     for verdict in verdicts:
         table.add_row(*verdict_cells(verdict))
     return table
 
 
-def verdict_cells(verdict: Verdict) -> tuple[Cell, ...]:
-    """Return the cells below VERDICT_HEADERS."""
+def verdict_cells(verdict: Verdict) -> tuple[Text, str, str, str]:
+    """Return the cells below _VERDICT_HEADERS."""
     state = Text(words(verdict.state), _STATE_STYLES.get(verdict.state, ""))
     score = f"{verdict.score:.2f}" if verdict.state is VerdictState.IDENTIFIED else ""
     return state, clean(name_of(verdict)), score, _support(verdict)

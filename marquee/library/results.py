@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from marquee.enrollment import S3Object
-from marquee.enums import VerdictState
 from marquee.library.enums import (
     AnswerSource,
     AssignmentSource,
@@ -21,7 +20,13 @@ from marquee.library.enums import (
 from marquee.library.v1 import library_pb2 as pb
 from marquee.records import Cell, Record, Status, Tabular, read
 from marquee.results import Label, ModerationLabel, Recognition, RecognizerResult, Text, Verdict
-from marquee.v1.recognizer_pb2 import ImageInfo, RecognizeImageResponse
+from marquee.v1.recognizer_pb2 import (
+    VERDICT_STATE_IDENTIFIED,
+    VERDICT_STATE_UNKNOWN,
+    ImageInfo,
+    RecognizeImageResponse,
+)
+from marquee.v1.recognizer_pb2 import Verdict as RecognizedVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +90,19 @@ class LibraryPicture(Tabular):
 
     @property
     def people(self) -> tuple[str, ...]:
-        """Names of the people who are identified in it, each once."""
-        verdicts = (face.verdict for face in self.faces)
-        named = (verdict.display_name for verdict in verdicts if verdict.state is VerdictState.IDENTIFIED)
-        return tuple(dict.fromkeys(named))
+        """Names of the people whom its faces show, each once."""
+        return tuple(dict.fromkeys(face.display_name for face in self.faces if face.person_id))
 
     @property
     def score(self) -> float | None:
         """Score of the surest named face; None: there is none."""
-        verdicts = (face.verdict for face in self.faces)
-        return max((one.score for one in verdicts if one.state is VerdictState.IDENTIFIED), default=None)
+        return max((face.score for face in self.faces if face.person_id), default=None)
 
     def recognition(self) -> Recognition:
         """Return what is known of it as an answer to `recognize`, which draws itself, given its file.
 
-        Results of single recognizers are only those of a picture from `get`.
+        Its verdicts name whom the library knows the faces to show. Results of single recognizers are only those of a
+        picture from `get`.
         """
         answers: dict[str, Any] = {}
         for answer in self.raw.answers:
@@ -108,7 +111,7 @@ class LibraryPicture(Tabular):
             image=ImageInfo(width=self.width, height=self.height, sha256=self.sha256, format=self.format),
             results=answers.values(),
             labels=self.raw.labels,
-            verdicts=[face.verdict for face in self.raw.faces],
+            verdicts=[_shown(face) for face in self.raw.faces if face.state != pb.FACE_STATE_NOT_A_FACE],
             cost_micro_usd=self.cost_micro_usd,
         )
         return read(Recognition, response)
@@ -349,3 +352,15 @@ class ImportResult(Record):
     picture_id: str
     imported: bool
     """Whether it is new: one that was imported before, or is older than what the library knows, is left out."""
+
+
+def _shown(face: pb.PictureFace) -> RecognizedVerdict:
+    """Return the recognizers' verdict of a face, with the person whom the library knows it to show."""
+    verdict = RecognizedVerdict()
+    verdict.CopyFrom(face.verdict)
+    if face.person_id:
+        verdict.state = VERDICT_STATE_IDENTIFIED
+    elif verdict.state == VERDICT_STATE_IDENTIFIED:
+        verdict.state = VERDICT_STATE_UNKNOWN
+    verdict.person_id, verdict.display_name, verdict.score = face.person_id, face.display_name, face.score
+    return verdict

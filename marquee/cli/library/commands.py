@@ -7,6 +7,8 @@ import typer
 
 from marquee.cli import options as shared
 from marquee.cli.library import changes, options
+from marquee.cli.library.people import commands as people
+from marquee.cli.library.people import faces as people_faces
 from marquee.cli.server import Server, calls_library, with_options
 from marquee.library.enums import JobState
 
@@ -359,3 +361,5 @@ def retry(
 
 
 app.add_typer(changes.app)
+app.add_typer(people.app, name="people")
+app.add_typer(people_faces.lookups)

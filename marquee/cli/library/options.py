@@ -30,7 +30,7 @@ def _names(kind: type[StrEnum]) -> list[str]:
     return [name.lower().replace("_", "-") for name in kind if name != "UNSPECIFIED"]
 
 
-def _member(kind: type[StrEnum]) -> Any:
+def member(kind: type[StrEnum]) -> Any:
     """Return what parses the name of a member, in any case, with - for _."""
 
     def parse(text: str) -> str:
@@ -92,7 +92,7 @@ Limit = Annotated[int, typer.Option("--limit", "-n", min=0, metavar="N", help="S
 Order = Annotated[
     str,
     typer.Option(
-        "--order", metavar="ORDER", parser=_member(PictureOrder), help=f"Order: {', '.join(_names(PictureOrder))}."
+        "--order", metavar="ORDER", parser=member(PictureOrder), help=f"Order: {', '.join(_names(PictureOrder))}."
     ),
 ]
 Save = Annotated[
@@ -116,7 +116,7 @@ ExportForm = Annotated[
     typer.Option(
         "--format",
         metavar="FORMAT",
-        parser=_member(ExportFormat),
+        parser=member(ExportFormat),
         show_default=False,
         help=f"Format: {', '.join(_names(ExportFormat))}. Default: csv for a FILE that ends in .csv, else json-lines.",
     ),
@@ -126,7 +126,7 @@ JobStates = Annotated[
     typer.Option(
         "--state",
         metavar="STATE",
-        parser=_member(JobState),
+        parser=member(JobState),
         show_default=False,
         help=f"Only jobs in this state: {', '.join(_names(JobState))}. Default: any.",
     ),
@@ -224,7 +224,7 @@ def query(  # noqa: PLR0913 - each is an option
         list[str],
         typer.Option(
             metavar="STATE",
-            parser=_member(VerdictState),
+            parser=member(VerdictState),
             help=f"A face is {', '.join(_names(VerdictState))}. Repeatable: one is enough.",
         ),
     ] = [],  # noqa: B006
@@ -232,7 +232,7 @@ def query(  # noqa: PLR0913 - each is an option
         list[str],
         typer.Option(
             metavar="STATE",
-            parser=_member(PictureState),
+            parser=member(PictureState),
             help=f"The picture is {', '.join(_names(PictureState))}. Repeatable: one is enough.",
         ),
     ] = [],  # noqa: B006

@@ -27,6 +27,7 @@ from marquee.library.people.models import (
 )
 from marquee.library.people.requests import (
     DecisionOptions,
+    EnrollmentChoice,
     PersonErasure,
     RecognizerChoice,
     build_decision_export,
@@ -129,7 +130,7 @@ class AsyncUpkeepClient(AsyncCalls):
         face_ids: Sequence[str] = (),
         *,
         timeout: float | None = LONG_TIMEOUT,
-        **options: Unpack[RecognizerChoice],
+        **options: Unpack[EnrollmentChoice],
     ) -> PersonEnrollment:
         """Enroll decided faces of a person into recognizers, at most 32: by default those that suit best."""
         request = build_change(
@@ -138,6 +139,7 @@ class AsyncUpkeepClient(AsyncCalls):
             person_id=person_id,
             face_ids=names_of(face_ids),
             recognizers=names_of(options.get("recognizers", ())),
+            allow_similar=options.get("allow_similar", False),
         )
         return read(PersonEnrollment, await self._call(self._people.EnrollPerson, request, timeout))
 

@@ -71,7 +71,7 @@ class FaceEnrollmentState(StrEnum):
     REMOVING = "REMOVING"
     """It is the person's no longer, and is being taken back."""
     WAITING = "WAITING"
-    """It is enrolled as soon as the recognizer answers."""
+    """It is sent as soon as the recognizer answers."""
 
 
 class DifferenceKind(StrEnum):

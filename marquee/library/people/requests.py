@@ -66,10 +66,17 @@ class SimilarOptions(PictureQuery, total=False):
 
 
 class RecognizerChoice(PictureOptions, total=False):
-    """Options of `enroll`, `reconcile` and `adopt`."""
+    """Options of `reconcile` and `adopt`."""
 
     recognizers: Sequence[str]
     """Names. Empty: all that enroll."""
+
+
+class EnrollmentChoice(RecognizerChoice, total=False):
+    """Options of `enroll`."""
+
+    allow_similar: bool
+    """Whether to enroll faces that match another person's, too, such as a twin's."""
 
 
 class DecisionOptions(TypedDict, total=False):

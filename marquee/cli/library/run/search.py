@@ -14,7 +14,7 @@ from marquee.cli.table import Table, Text, print_line
 from marquee.cli.terminal import print_json
 from marquee.draw.text import clean
 from marquee.enums import VerdictState
-from marquee.library.enums import PictureState, TimeSource
+from marquee.library.enums import FaceState, PictureState, TimeSource
 from marquee.library.requests import PictureQuery
 from marquee.library.results import LibraryPicture
 
@@ -26,6 +26,8 @@ STATE_STYLES = {
 }
 """Of a picture's state; others are red."""
 _SHOWN_LABELS = 4
+_STRANGERS = (VerdictState.UNKNOWN, VerdictState.DISAGREE, VerdictState.IDENTIFIED)
+_LEFT_OUT = (FaceState.IGNORED, FaceState.NOT_A_FACE)
 _PAGE_SIZE = 200
 
 
@@ -102,10 +104,12 @@ def _print_table(found: Iterator[LibraryPicture], limit: int) -> None:
 
 
 def _people(picture: LibraryPicture) -> Sequence[str]:
-    """Return who is identified, then how many others there are."""
-    verdicts = [face.verdict for face in picture.faces]
-    named = [f"{one.display_name} {one.score:.2f}" for one in verdicts if one.state is VerdictState.IDENTIFIED]
-    others = sum(one.state in (VerdictState.UNKNOWN, VerdictState.DISAGREE) for one in verdicts)
+    """Return who is known, then how many others there are."""
+    named = [f"{face.display_name} {face.score:.2f}" for face in picture.faces if face.person_id]
+    others = sum(
+        face.verdict.state in _STRANGERS and not face.person_id and face.state not in _LEFT_OUT
+        for face in picture.faces
+    )
     return [*named, *([f"{others} unknown"] if others else [])]
 
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from marquee.cli.exits import Exit, call_errors
+from marquee.cli.library.people.run.tables import face_cells
 from marquee.cli.library.run.search import STATE_STYLES, shown_time, taken
 from marquee.cli.options import ListOutput
-from marquee.cli.output import VERDICT_HEADERS, count, dollars, findings, label_table, verdict_cells, words
+from marquee.cli.output import count, dollars, findings, label_table, verdict_cells, words
 from marquee.cli.server import Server
 from marquee.cli.table import Table, Text, print_line
 from marquee.cli.terminal import print_error, print_json, print_note
@@ -106,10 +107,7 @@ def _facts(picture: LibraryPicture) -> Iterator[str]:
 
 def _tables(picture: LibraryPicture) -> Iterator[Table]:
     if picture.faces:
-        faces = Table(*VERDICT_HEADERS, "!Face")
-        for face in picture.faces:
-            faces.add_row(*verdict_cells(face.verdict), clean(face.face_id))
-        yield faces
+        yield _face_table(picture)
     if picture.labels:
         yield label_table(picture.labels)
     if picture.answers:
@@ -125,6 +123,16 @@ def _tables(picture: LibraryPicture) -> Iterator[Table]:
         for place in picture.places:
             places.add_row(clean(place.location), "yes" if place.current else "no", shown_time(place.create_time))
         yield places
+
+
+def _face_table(picture: LibraryPicture) -> Table:
+    """Return the faces by number, as which commands take them: PICTURE_ID#1."""
+    table = Table(">#", "Person", ">Score", "By", "Verdict", "Supported by", "!Face")
+    for number, face in enumerate(picture.faces, 1):
+        state, name, _, support = verdict_cells(face.verdict)
+        says = state if name == clean(face.display_name) else Text(f"{state.content} {name}".rstrip(), state.style)
+        table.add_row(str(number), *face_cells(face), says, support, clean(face.face_id))
+    return table
 
 
 def _lines(picture: LibraryPicture) -> Iterator[str | Text]:

@@ -56,7 +56,9 @@ def _picture() -> pb.Picture:
         format="x",
         width=1,
         places=[pb.Place(path="x"), pb.Place(s3_object=recognizer_pb2.S3Object(bucket="x", key="x", version_id="x"))],
-        faces=[pb.PictureFace(face_id="x", verdict=verdict) for verdict in found.verdicts],
+        faces=[
+            pb.PictureFace(face_id="x", verdict=verdict, person_id="x", display_name="x") for verdict in found.verdicts
+        ],
         labels=found.labels,
         texts=[recognizer_pb2.Text(content="x")],
         moderation_labels=[recognizer_pb2.ModerationLabel(name="x")],
@@ -68,7 +70,7 @@ def _picture() -> pb.Picture:
     spoil(picture)
     picture.taken_time.seconds = 2**62
     picture.state = picture.job.state = 99  # type: ignore[assignment]
-    picture.faces[0].verdict.score = math.nan
+    picture.faces[0].verdict.score = picture.faces[0].score = math.nan
     return picture
 
 

@@ -94,7 +94,7 @@ async def test_a_picture_is_shown_with_all_that_is_known(command: Command, tmp_p
     lines = lines_of(result)
     assert lines[0] == f"both.jpg {picture_id}"
     assert lines[1].startswith("recognized, 8x6 JPEG")
-    assert any(line.startswith("identified Anna 0.90 svm 0.90 ") for line in lines)
+    assert any(line.startswith("1 Anna 0.90 recognizers identified svm 0.90 ") for line in lines)
     assert "Boat 0.50 Vehicle" in lines
     assert any(line.startswith("svm ok") and "$0.000007" in line for line in lines)
     assert any(line.startswith(str(tmp_path / "here/both.jpg")) for line in lines)

@@ -1,0 +1,1 @@
+"""The `marquee library people` subcommands."""

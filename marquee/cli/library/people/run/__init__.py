@@ -1,0 +1,1 @@
+"""What the `marquee library people` subcommands do."""
