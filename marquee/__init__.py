@@ -85,6 +85,7 @@ if TYPE_CHECKING:
         RelayForbidden,
         RequestReused,
         ResourceExhausted,
+        RuleNotFound,
         ScopeMissing,
         TlsError,
         TokenExpired,
@@ -114,6 +115,18 @@ if TYPE_CHECKING:
         PictureOrder,
         PictureState,
         TimeSource,
+    )
+    from marquee.library.notifications.async_client import AsyncNotificationClient
+    from marquee.library.notifications.client import NotificationClient
+    from marquee.library.notifications.enums import DeliveryState, NotificationTrigger
+    from marquee.library.notifications.requests import RuleOptions
+    from marquee.library.notifications.results import (
+        Channel,
+        ChannelTest,
+        Delivery,
+        DeliveryCounts,
+        NotificationOccurrence,
+        NotificationRule,
     )
     from marquee.library.people.async_client import (
         AsyncPeopleClient,
@@ -241,20 +254,22 @@ if TYPE_CHECKING:
 __all__ = [
     "Aborted", "Action", "ActionConflict", "ActionNotFound", "AddOptions", "Addition", "Adoption", "AlreadyExists",
     "Answer", "AnswerOptions", "AnswerSource", "AssignmentSource", "AsyncClient", "AsyncLibraryClient",
-    "AsyncPeopleClient", "Audit", "Band", "Box", "BudgetExhausted", "CallOptions", "CallTimings",
-    "CallerBudgetExhausted", "Cancelled", "Candidate", "Category", "CategoryNotFound", "CategoryRule", "CategorySource",
-    "CertificateUnknown", "Client", "Cluster", "CollectionForbidden", "ConnectionOptions", "ContentMissing",
-    "ContentVariant", "CredentialsMissing", "DeadlineExceeded", "Decision", "DecisionForm", "DecisionOptions",
-    "Difference", "DifferenceKind", "DrawnFace", "Embedding", "EmbeddingRun", "EnrolledFace", "Enrollment",
-    "EnrollmentChoice", "EnrollmentOptions", "EnrollmentResult", "EnrollmentState", "ErasureReceipt", "EtagStale",
-    "Event", "EventPage", "ExportFormat", "ExportRecord", "ExportSummary", "Face", "FaceAlreadyEnrolled",
-    "FaceAttribute", "FaceEnrollment", "FaceEnrollmentState", "FaceExplanation", "FaceFilter", "FaceGroup", "FaceId",
-    "FaceKey", "FaceMark", "FaceNotFound", "FaceQuality", "FaceRemoval", "FaceRemovalOptions", "FaceRemovalResult",
-    "FaceState", "FacesResult", "FailedPrecondition", "Feature", "FeatureError", "Findings", "FoundFace", "GroupCalls",
-    "ImageInfo", "ImageTooLarge", "ImportResult", "IndexCheck", "InternalError", "InvalidAddress", "InvalidCredentials",
+    "AsyncNotificationClient", "AsyncPeopleClient", "Audit", "Band", "Box", "BudgetExhausted", "CallOptions",
+    "CallTimings", "CallerBudgetExhausted", "Cancelled", "Candidate", "Category", "CategoryNotFound", "CategoryRule",
+    "CategorySource", "CertificateUnknown", "Channel", "ChannelTest", "Client", "Cluster", "CollectionForbidden",
+    "ConnectionOptions", "ContentMissing", "ContentVariant", "CredentialsMissing", "DeadlineExceeded", "Decision",
+    "DecisionForm", "DecisionOptions", "Delivery", "DeliveryCounts", "DeliveryState", "Difference", "DifferenceKind",
+    "DrawnFace", "Embedding", "EmbeddingRun", "EnrolledFace", "Enrollment", "EnrollmentChoice", "EnrollmentOptions",
+    "EnrollmentResult", "EnrollmentState", "ErasureReceipt", "EtagStale", "Event", "EventPage", "ExportFormat",
+    "ExportRecord", "ExportSummary", "Face", "FaceAlreadyEnrolled", "FaceAttribute", "FaceEnrollment",
+    "FaceEnrollmentState", "FaceExplanation", "FaceFilter", "FaceGroup", "FaceId", "FaceKey", "FaceMark",
+    "FaceNotFound", "FaceQuality", "FaceRemoval", "FaceRemovalOptions", "FaceRemovalResult", "FaceState", "FacesResult",
+    "FailedPrecondition", "Feature", "FeatureError", "Findings", "FoundFace", "GroupCalls", "ImageInfo",
+    "ImageTooLarge", "ImportResult", "IndexCheck", "InternalError", "InvalidAddress", "InvalidCredentials",
     "InvalidImage", "InvalidRequest", "Job", "JobCounts", "JobState", "Label", "LabelInstance", "Landmark",
     "LibraryClient", "LibraryPerson", "LibraryPicture", "Listing", "MarqueeError", "Model", "ModelComparison",
-    "ModelNotFound", "ModerationLabel", "NameTaken", "NextSuggestion", "NotFound", "Opinion", "Outcome", "PeopleClient",
+    "ModelNotFound", "ModerationLabel", "NameTaken", "NextSuggestion", "NotFound", "NotificationClient",
+    "NotificationOccurrence", "NotificationRule", "NotificationTrigger", "Opinion", "Outcome", "PeopleClient",
     "PeopleFilter", "PeopleOptions", "PeopleResult", "PeopleSeparated", "PermissionDenied", "Person", "PersonChange",
     "PersonComparison", "PersonEnrollment", "PersonErasure", "PersonFace", "PersonIdentity", "PersonNotFound",
     "PersonOptions", "PersonReceipt", "PersonTwice", "PersonUpdate", "Picture", "PictureCategory", "PictureContent",
@@ -262,11 +277,11 @@ __all__ = [
     "Place", "Policy", "Pose", "Price", "PriceGroup", "PriceTier", "RateExceeded", "Recognition", "RecognitionOptions",
     "Recognizer", "RecognizerChoice", "RecognizerOptions", "RecognizerResult", "RecognizerState", "RecognizerTimings",
     "Reconciliation", "Refusal", "RelayForbidden", "Removal", "RemovalOptions", "RemovalResult", "RemovedFace",
-    "RequestReused", "ResourceExhausted", "S3Object", "ScopeMissing", "SimilarFaces", "SimilarOptions", "Spending",
-    "SplitProposal", "Status", "Suggestion", "SuggestionAnswer", "SuggestionKind", "Support", "TermFilter", "Text",
-    "TextType", "TimeSource", "TlsError", "TokenExpired", "TokenInvalid", "TokenUnknown", "Unauthenticated",
-    "Unavailable", "Undo", "UnfitFace", "Unimplemented", "UnknownRecognizer", "Unreachable", "VectorModel",
-    "VectorModels", "Verdict", "VerdictBasis", "VerdictState",
+    "RequestReused", "ResourceExhausted", "RuleNotFound", "RuleOptions", "S3Object", "ScopeMissing", "SimilarFaces",
+    "SimilarOptions", "Spending", "SplitProposal", "Status", "Suggestion", "SuggestionAnswer", "SuggestionKind",
+    "Support", "TermFilter", "Text", "TextType", "TimeSource", "TlsError", "TokenExpired", "TokenInvalid",
+    "TokenUnknown", "Unauthenticated", "Unavailable", "Undo", "UnfitFace", "Unimplemented", "UnknownRecognizer",
+    "Unreachable", "VectorModel", "VectorModels", "Verdict", "VerdictBasis", "VerdictState",
 ]
 # fmt: on
 
@@ -292,6 +307,11 @@ _MODULES = (
     "library.people.requests",
     "library.people.client",
     "library.people.async_client",
+    "library.notifications.enums",
+    "library.notifications.results",
+    "library.notifications.requests",
+    "library.notifications.client",
+    "library.notifications.async_client",
 )
 """Modules with the public names, imported on first use: gRPC and protobuf take their time."""
 

@@ -23,6 +23,7 @@
     │   ├── PersonNotFound
     │   ├── PictureNotFound     in the library's collection
     │   ├── CategoryNotFound
+    │   ├── RuleNotFound        of notifications
     │   ├── FaceNotFound
     │   └── ActionNotFound
     ├── AlreadyExists
@@ -191,6 +192,10 @@ class CategoryNotFound(NotFound):
     """The library's collection has no such category."""
 
 
+class RuleNotFound(NotFound):
+    """The library's collection has no such rule of notifications."""
+
+
 class FaceNotFound(NotFound):
     """The library's collection has no such face."""
 
@@ -316,6 +321,7 @@ _BY_REASON: dict[str, type[MarqueeError]] = {
     "PERSON_NOT_FOUND": PersonNotFound,
     "PICTURE_NOT_FOUND": PictureNotFound,
     "CATEGORY_NOT_FOUND": CategoryNotFound,
+    "RULE_NOT_FOUND": RuleNotFound,
     "FACE_NOT_FOUND": FaceNotFound,
     "ACTION_NOT_FOUND": ActionNotFound,
     "ACTION_CONFLICT": ActionConflict,

@@ -9,6 +9,7 @@ import marquee
 from marquee.cli import options
 from marquee.cli.environment import Commands, prepare
 from marquee.cli.library.commands import app as library_app
+from marquee.cli.notify.commands import app as notify_app
 from marquee.cli.server import Server, calls_server
 from marquee.draw.style import LabelPosition, Style
 from marquee.enums import Findings
@@ -349,6 +350,7 @@ def remove(
 
 
 app.add_typer(library_app, name="library")
+app.add_typer(notify_app, name="notify")
 auth_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Make tokens for callers.")
 app.add_typer(auth_app, name="auth")
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from marquee.client import Client
     from marquee.library.async_client import AsyncLibraryClient
     from marquee.library.client import LibraryClient
+    from marquee.library.notifications.client import NotificationClient
     from marquee.library.people.client import PeopleClient
 
 # ruff: noqa: PLC0415 - --help does not wait for gRPC
@@ -95,6 +96,12 @@ class Server:
         from marquee.library.people.client import PeopleClient
 
         return PeopleClient(self.address or None, **self.options)
+
+    def connect_notifications(self) -> "NotificationClient":
+        """Return a client of the library's notifications."""
+        from marquee.library.notifications.client import NotificationClient
+
+        return NotificationClient(self.address or None, **self.options)
 
     def print_origin(self) -> None:
         """Say on standard error where an address that nobody named is from."""

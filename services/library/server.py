@@ -27,6 +27,7 @@ from services.library.faces.listing import Listing
 from services.library.grouping.grouping import Grouping
 from services.library.grouping.measuring import Measuring
 from services.library.grouping.splitting import Splitting
+from services.library.notifications.servicer import Notifications
 from services.library.people.actions import Actions
 from services.library.people.decisions import Decisions
 from services.library.people.merging import Merging
@@ -72,6 +73,7 @@ class Library(Service):
         self._signals = Signals(self._database)
         self._grouping = Grouping(Changes(self._database), self._signals)
         self._gateway = Gateway(settings)
+        self._notifications = Notifications(Changes(self._database), self._store, self._gateway, settings)
         self._tasks: list[asyncio.Task[None]] = []
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
@@ -80,7 +82,7 @@ class Library(Service):
         library_pb2_grpc.add_LibraryServiceServicer_to_server(LibraryServicer(self._parts(), collection), server)
         people = PeopleServicer(self._people_parts(), collection)  # type: ignore[abstract]
         people_pb2_grpc.add_PeopleServiceServicer_to_server(people, server)
-        return (LIBRARY_SERVICE, PEOPLE_SERVICE)
+        return (LIBRARY_SERVICE, PEOPLE_SERVICE, self._notifications.register(server))
 
     async def load(self) -> None:
         """Wait for the database and its migrations, then begin to work."""
@@ -89,12 +91,13 @@ class Library(Service):
         indexes = Indexes(self._database, self._settings.library_index_mib)
         parts = (self._signals, self._maintenance, indexes, self._grouping)
         own = (metrics.watch(self._database), *(one.run() for one in parts))
-        self._tasks = [asyncio.create_task(one) for one in own]
+        self._tasks = [asyncio.create_task(one) for one in (*own, *self._notifications.tasks())]
         self._worker.start()
 
     def files(self) -> Iterable[Watched[Any]]:
-        """Return what the connections to the gateway and to the database are made of, and the keys of tombstones."""
-        return (*self._gateway.files(), *self._url_files, *self._tombstones.files())
+        """Return what connections are made of, the keys of tombstones and the channels of notifications."""
+        own = (*self._gateway.files(), *self._url_files, *self._tombstones.files())
+        return (*own, *self._notifications.files())
 
     async def close(self) -> None:
         """Finish what is being worked on, and close the connections."""
@@ -119,6 +122,7 @@ class Library(Service):
             partial(follow_some, changes),
             Sweep(database, store).step,
             Measuring(changes).step,
+            self._notifications.prune,
         )
         self._maintenance = Maintenance(database, erasure, settings, steps)
         return Parts(

@@ -1,9 +1,11 @@
 """Settings of the library."""
 
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
 
 from services.runtime.doors.credentials import Tls
 from services.runtime.errors import Misconfigured
@@ -81,6 +83,22 @@ class LibrarySettings(Settings):
         "one that the database keeps, so that who has a copy of the database can tell whether a picture that they have "
         "was erased.",
     )
+    library_channels: Path | None = Field(
+        None,
+        description="Path of the YAML file of the channels by which notifications are sent. When it changes, it is "
+        "read again. Unset: nobody is notified.",
+    )
+    library_webhooks_private: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (),
+        description="Private networks that webhooks may call, comma-separated, such as `10.0.0.0/8`. Empty: webhooks "
+        "call public addresses alone.",
+    )
+    library_notification_attempts: int = Field(
+        10,
+        ge=1,
+        le=100,
+        description="Attempts to send a notification, spread over some 10 hours, before it is given up.",
+    )
     library_gateway: str = Field("localhost:50051", description="Address of the gateway, host:port.")
     library_gateway_tls: bool = Field(
         default=False, description="Whether the gateway speaks TLS; so it is, too, where any of the next four is set."
@@ -128,6 +146,11 @@ class LibrarySettings(Settings):
     def collection_by_default(self) -> str:
         """Collection that an empty `collection` stands for."""
         return self.library_collection
+
+    @field_validator("library_webhooks_private", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _check(self) -> Self:

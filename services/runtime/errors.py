@@ -26,6 +26,7 @@
     ├── PictureErased           and not to be added again
     ├── ContentMissing          the library has no file of this picture
     ├── CategoryNotFound
+    ├── RuleNotFound            the collection has no such rule of notifications
     ├── InvalidImage            not a picture that Marquee can read
     │   ├── ImageMissing
     │   ├── ImageTooLarge
@@ -175,6 +176,10 @@ class ContentMissing(DomainError):
 
 class CategoryNotFound(DomainError):
     """The collection has no category with this category_id."""
+
+
+class RuleNotFound(DomainError):
+    """The collection has no rule of notifications with this rule_id."""
 
 
 class FaceNotFound(DomainError):

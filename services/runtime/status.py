@@ -71,6 +71,7 @@ TABLE: dict[type[errors.DomainError], tuple[grpc.StatusCode, str]] = {
     errors.PictureErased: (_Code.FAILED_PRECONDITION, "PICTURE_ERASED"),
     errors.ContentMissing: (_Code.FAILED_PRECONDITION, "CONTENT_MISSING"),
     errors.CategoryNotFound: (_Code.NOT_FOUND, "CATEGORY_NOT_FOUND"),
+    errors.RuleNotFound: (_Code.NOT_FOUND, "RULE_NOT_FOUND"),
     errors.FaceNotFound: (_Code.NOT_FOUND, "FACE_NOT_FOUND"),
     errors.ActionNotFound: (_Code.NOT_FOUND, "ACTION_NOT_FOUND"),
     errors.ActionConflict: (_Code.ABORTED, "ACTION_CONFLICT"),

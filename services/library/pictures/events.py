@@ -37,7 +37,7 @@ class Events:
         after, size = _position(request.cursor), requests.page_size_of(request)
         collection_id = await self._database.collection_id(request.collection, make=False)
         async with self._database.begin() as connection:
-            await _number(connection)
+            await number(connection)
             columns = event.c
             its = (columns.collection_id == collection_id, columns.position > after)
             found = await connection.execute(select(event).where(*its).order_by(columns.position).limit(size))
@@ -46,7 +46,7 @@ class Events:
         return pb.ListEventsResponse(events=events, next_cursor=cursor or "0")
 
 
-async def _number(connection: AsyncConnection) -> None:
+async def number(connection: AsyncConnection) -> None:
     """Give positions to events that are committed.
 
     Their keys are given while transactions run, which end in another order: a reader who went by them would pass over

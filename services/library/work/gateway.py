@@ -26,8 +26,10 @@ from services.runtime.server.tracing import client_span
 
 logger = structlog.get_logger()
 _PATH = f"/{RECOGNIZER_SERVICE}/RecognizeImage"
+_LISTING = f"/{RECOGNIZER_SERVICE}/ListRecognizers"
 _READY_SECONDS = 2.0
 _CALL_SECONDS = 60.0
+_LISTING_SECONDS = 10.0
 _REFUSALS = frozenset(status.TABLE[one][1] for one in (RelayForbidden, ScopeMissing))
 _NOT_OURS = status.TABLE[CredentialsRefused][1]
 """Of UNAUTHENTICATED: the credentials are a recognizer's."""
@@ -83,6 +85,15 @@ class Gateway:
             raise CallFailed(answer, is_answered=True) from None
         finally:
             span.end(code)
+
+    async def recognizers(self) -> pb.ListRecognizersResponse:
+        """Return the recognizers, as the library itself may see them. Raises DependencyUnavailable."""
+        method: Any = self._connection.channel().unary_unary(_LISTING)
+        try:
+            content = await method(b"", metadata=self._connection.relaying("", None), timeout=_LISTING_SECONDS)
+            return pb.ListRecognizersResponse.FromString(content)
+        except (grpc.aio.AioRpcError, ValueError) as exc:
+            raise DependencyUnavailable("The gateway does not list its recognizers.", dependency="gateway") from exc
 
     async def close(self) -> None:
         """Close the connection."""

@@ -1,4 +1,4 @@
-"""Bounds of library.proto."""
+"""Bounds of library.proto and notification.proto."""
 
 from collections.abc import Mapping
 
@@ -10,6 +10,7 @@ from services.runtime.bounds.limit import (
     HASH,
     ID,
     LABELS,
+    MAX_NAME,
     NAME,
     PAGE,
     PATH,
@@ -111,4 +112,31 @@ TABLE: Mapping[str, Mapping[str, Limit]] = {
     "ImportAnswersRequest": {"request_id": NAME, "collection": NAME, "answers": Limit(100)},
     "ImportAnswersResponse": {"results": Limit(100)},
     "ImportResult": {"picture_id": ID},
+    "NotificationRule": {
+        "rule_id": ID,
+        "collection": NAME,
+        "name": TITLE,
+        "subject": TITLE,
+        "channels": Limit(16, MAX_NAME),
+        "caller": CALLER,
+    },
+    "Channel": {"name": NAME, "type": Limit(length=16)},
+    "NotificationOccurrence": {
+        "occurrence_id": ID,
+        "rule_id": ID,
+        "rule_name": TITLE,
+        "picture_ids": Limit(10, 36),
+    },
+    "Delivery": {"delivery_id": ID, "channel": NAME},
+    "SetNotificationRuleRequest": {"request_id": NAME, "collection": NAME},
+    "ListNotificationRulesRequest": {"collection": NAME, "page_token": TOKEN},
+    "ListNotificationRulesResponse": {"rules": PAGE, "next_page_token": TOKEN},
+    "DeleteNotificationRuleRequest": {"request_id": NAME, "collection": NAME, "rule_id": ID},
+    "ListChannelsRequest": {"collection": NAME},
+    "ListChannelsResponse": {"channels": Limit(256)},
+    "TestChannelRequest": {"collection": NAME, "channel": NAME},
+    "TestChannelResponse": {"delivery_id": ID},
+    "ListDeliveriesRequest": {"collection": NAME, "page_token": TOKEN},
+    "ListDeliveriesResponse": {"deliveries": PAGE, "next_page_token": TOKEN},
+    "RetryDeliveriesRequest": {"request_id": NAME, "collection": NAME, "delivery_ids": Limit(500, 36)},
 }

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 
-from marquee.library.v1 import library_pb2, people_pb2
+from marquee.library.v1 import library_pb2, notification_pb2, people_pb2
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 
 
@@ -20,7 +20,7 @@ class Scope(StrEnum):
     LIBRARY_READ = "library-read"
     """Search the library, see and export its pictures."""
     LIBRARY_WRITE = "library-write"
-    """Add pictures, put them into categories and into the trash."""
+    """Add pictures, put them into categories and into the trash, and have others notified of them."""
     PEOPLE = "people"
     """Name the people of the library, look them up and correct whom faces show."""
     ERASE = "erase"
@@ -30,6 +30,7 @@ class Scope(StrEnum):
 _RECOGNIZER = recognizer_pb2.DESCRIPTOR.services_by_name["RecognizerService"].full_name
 _LIBRARY = library_pb2.DESCRIPTOR.services_by_name["LibraryService"].full_name
 _PEOPLE = people_pb2.DESCRIPTOR.services_by_name["PeopleService"].full_name
+_NOTIFICATION = notification_pb2.DESCRIPTOR.services_by_name["NotificationService"].full_name
 _ENROLLMENT = enrollment_pb2.DESCRIPTOR.services_by_name["EnrollmentService"].full_name
 TABLE: dict[str, Scope] = {
     f"/{_RECOGNIZER}/RecognizeImage": Scope.RECOGNIZE,
@@ -57,6 +58,13 @@ TABLE: dict[str, Scope] = {
     f"/{_LIBRARY}/ListJobs": Scope.LIBRARY_READ,
     f"/{_LIBRARY}/RetryJobs": Scope.LIBRARY_WRITE,
     f"/{_LIBRARY}/ImportAnswers": Scope.LIBRARY_WRITE,
+    f"/{_NOTIFICATION}/SetNotificationRule": Scope.LIBRARY_WRITE,
+    f"/{_NOTIFICATION}/ListNotificationRules": Scope.LIBRARY_READ,
+    f"/{_NOTIFICATION}/DeleteNotificationRule": Scope.LIBRARY_WRITE,
+    f"/{_NOTIFICATION}/ListChannels": Scope.LIBRARY_READ,
+    f"/{_NOTIFICATION}/TestChannel": Scope.LIBRARY_WRITE,
+    f"/{_NOTIFICATION}/ListDeliveries": Scope.LIBRARY_READ,
+    f"/{_NOTIFICATION}/RetryDeliveries": Scope.LIBRARY_WRITE,
     f"/{_PEOPLE}/CreatePerson": Scope.PEOPLE,
     f"/{_PEOPLE}/GetPerson": Scope.PEOPLE,
     f"/{_PEOPLE}/SearchPeople": Scope.PEOPLE,

@@ -59,6 +59,7 @@ _REASONS: Mapping[str, Words] = {
     "PICTURE_ERASED": Words("The picture was erased", "It was erased for good, and is not added again."),
     "CONTENT_MISSING": Words("No file", "The library has no file of this picture."),
     "CATEGORY_NOT_FOUND": Words("No such category", "The library has no such category."),
+    "RULE_NOT_FOUND": Words("No such rule", "The library has no such rule of notifications."),
     "REQUEST_REUSED": Words("Sent twice", "The same number was given to two requests."),
     "PERSON_NOT_FOUND": Words("Nobody of that name", "The person is not enrolled."),
     "INVALID_IMAGE": _UNREADABLE,

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from services.library.database.database import url_of
 from services.library.database.migration import is_current, migrate
+from services.library.database.notification_tables import notification_rule
 from services.library.database.people_tables import metadata
 from services.library.settings import LibrarySettings
 from services.runtime.errors import Misconfigured
@@ -25,6 +26,7 @@ async def test_the_migrations_make_the_tables(database_url: str) -> None:
     def compare(connection: Connection) -> list[Any]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # expressions in indexes are not compared
+            assert notification_rule.metadata is metadata
             return compare_metadata(MigrationContext.configure(connection), metadata)
 
     engine = create_async_engine(url_of(database_url))

@@ -5,7 +5,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.message import Message
 
-from marquee.library.v1 import library_pb2, people_pb2
+from marquee.library.v1 import library_pb2, notification_pb2, people_pb2
 from marquee.v1 import enrollment_pb2, recognizer_pb2
 from marquee.v1 import recognizer_pb2 as pb
 from protos import generate
@@ -13,7 +13,7 @@ from services.runtime.limits import MIB, TABLE, excess
 
 MESSAGES: list[Descriptor] = [
     message
-    for file in (recognizer_pb2, enrollment_pb2, library_pb2, people_pb2)
+    for file in (recognizer_pb2, enrollment_pb2, library_pb2, people_pb2, notification_pb2)
     for message in file.DESCRIPTOR.message_types_by_name.values()
 ]
 IMAGE = pb.Image(content=b"x")

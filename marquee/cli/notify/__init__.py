@@ -1,0 +1,1 @@
+"""The `marquee notify` subcommands."""

@@ -1,0 +1,1 @@
+"""The library's notifications, as a client has them."""

@@ -1,0 +1,1 @@
+"""Notifications: what others are told of."""
