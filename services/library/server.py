@@ -27,6 +27,7 @@ from services.library.faces.listing import Listing
 from services.library.grouping.grouping import Grouping
 from services.library.grouping.measuring import Measuring
 from services.library.grouping.splitting import Splitting
+from services.library.grouping.suggestions import Suggestions
 from services.library.notifications.servicer import Notifications
 from services.library.people.actions import Actions
 from services.library.people.decisions import Decisions
@@ -139,12 +140,14 @@ class Library(Service):
 
     def _people_parts(self) -> PeopleParts:
         database, changes = self._database, Changes(self._database)
+        merging = Merging(changes)
         return PeopleParts(
             people=People(changes),
             decisions=Decisions(changes),
-            merging=Merging(changes),
+            merging=merging,
             splitting=Splitting(database),
             listing=Listing(database),
+            suggestions=Suggestions(changes, merging),
             actions=Actions(changes),
             comparison=Comparison(database),
             crops=Crops(database, self._content),

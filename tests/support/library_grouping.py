@@ -1,5 +1,6 @@
 """Faces with vectors in a library, written into its tables at once."""
 
+import asyncio
 from collections.abc import Iterable
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from pgvector.asyncpg import register_vector
 from bench.library.synthetic import DIMENSIONS, Faces
 from marquee.library.v1 import library_pb2 as pb
 from marquee.v1 import recognizer_pb2
+from tests.support.processes import PATIENCE
 
 ASSIGN_AND_SUGGEST = (0.737, 0.936)
 """Distances of synthetic faces, as measured on 400 people."""
@@ -39,6 +41,18 @@ async def fill(
     try:
         await register_vector(connection)
         return await _fill(connection, batches, collection, distances or (None, None))
+    finally:
+        await connection.close()
+
+
+async def looked(url: str) -> None:
+    """Return once a library has looked at all faces."""
+    waiting = "SELECT FROM face WHERE tried_time IS NULL UNION ALL SELECT FROM stale_face"
+    connection = await asyncpg.connect(url)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while await connection.fetchrow(waiting) is not None:  # noqa: ASYNC110 - a worker changes it
+                await asyncio.sleep(0.02)
     finally:
         await connection.close()
 

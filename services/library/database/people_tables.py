@@ -111,6 +111,7 @@ opinion = Table(
     Column("model", Text, nullable=False, server_default=""),
     Column("version", Text, nullable=False, server_default=""),
     PrimaryKeyConstraint("face_id", "source", "person_id"),
+    Index("opinion_suggest_idx", "score", postgresql_where=text("band = 2")),
 )
 
 decision = Table(

@@ -74,6 +74,8 @@ class Space(NamedTuple):
     """By what a collection's people are compared."""
 
     model_id: int
+    name: str
+    version: str
     metric: str
     bands: Bands | None
     """Euclidean, whatever the metric; None: of its distances nothing is known, so nobody is named by them."""
@@ -98,7 +100,8 @@ async def space_of(connection: AsyncConnection, collection_id: int) -> Space | N
     row = (await connection.execute(found.where(columns.collection_id == collection_id))).one_or_none()
     if row is None:
         return None
-    space = Space(row.model_id, row.metric, KNOWN.get((row.name, row.version)), "default")
+    known = KNOWN.get((row.name, row.version))
+    space = Space(row.model_id, row.name, row.version, row.metric, known, "default")
     if row.assign_distance is not None and row.suggest_distance is not None:
         measured_ = Bands(space.euclidean(row.assign_distance), space.euclidean(row.suggest_distance))
         return space._replace(bands=measured_, source="decisions")

@@ -219,7 +219,8 @@ class Looks:
             return False
         await self._connection.execute(delete(opinion).where(*its))
         if told:
-            common = {"face_id": face_id, "source": NEIGHBOURS}
+            model = {"model": self._space.name, "version": self._space.version}
+            common = {"face_id": face_id, "source": NEIGHBOURS, **model}
             values = [{**common, "person_id": key, **said._asdict()} for key, said in told.items()]
             await self._connection.execute(insert(opinion), values)
         return _naming(before) != _naming(after)

@@ -9,6 +9,7 @@ from services.library.faces.comparison import Comparison
 from services.library.faces.crops import Crops
 from services.library.faces.listing import Listing
 from services.library.grouping.splitting import Splitting
+from services.library.grouping.suggestions import Suggestions
 from services.library.people.actions import Actions
 from services.library.people.decisions import Decisions
 from services.library.people.merging import Merging
@@ -26,6 +27,7 @@ class PeopleParts:
     merging: Merging
     splitting: Splitting
     listing: Listing
+    suggestions: Suggestions
     actions: Actions
     crops: Crops
     comparison: Comparison
@@ -85,6 +87,16 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
     async def MarkFaces(self, request: pb.MarkFacesRequest, context: Context) -> pb.MarkFacesResponse:
         """Answer as the contract says."""
         return await self._parts.decisions.mark(self._checked(request))
+
+    async def NextSuggestion(self, request: pb.NextSuggestionRequest, context: Context) -> pb.NextSuggestionResponse:
+        """Answer as the contract says."""
+        return await self._parts.suggestions.next(self._checked(request))
+
+    async def AnswerSuggestion(
+        self, request: pb.AnswerSuggestionRequest, context: Context
+    ) -> pb.AnswerSuggestionResponse:
+        """Answer as the contract says."""
+        return await self._parts.suggestions.answer(self._checked(request))
 
     async def ListClusters(self, request: pb.ListClustersRequest, context: Context) -> pb.ListClustersResponse:
         """Answer as the contract says."""

@@ -51,6 +51,6 @@ def test_few_people_measure_nothing() -> None:
 
 def test_distances_of_a_metric_are_euclidean_within() -> None:
     """The cosine distance of vectors of length 1 is half of the square of their Euclidean one."""
-    space = Space(1, "cosine", Bands(0.5, 0.7), "default")
+    space = Space(1, "net", "1", "cosine", Bands(0.5, 0.7), "default")
     assert space.euclidean(space.own(0.5)) == pytest.approx(0.5)
     assert space.own(np.sqrt(2)) == pytest.approx(1)

@@ -99,6 +99,8 @@ CREATE TABLE opinion (
 
 CREATE INDEX opinion_person_id_idx ON opinion (person_id);
 
+CREATE INDEX opinion_suggest_idx ON opinion (score) WHERE band = 2;
+
 CREATE TABLE decision (
     face_id UUID NOT NULL,
     kind SMALLINT NOT NULL,
