@@ -24,6 +24,7 @@ from services.library.faces.comparison import Comparison
 from services.library.faces.crops import Crops
 from services.library.faces.indexes import Indexes
 from services.library.faces.listing import Listing
+from services.library.grouping.explanation import Explanation
 from services.library.grouping.grouping import Grouping
 from services.library.grouping.measuring import Measuring
 from services.library.grouping.splitting import Splitting
@@ -151,6 +152,7 @@ class Library(Service):
             actions=Actions(changes),
             comparison=Comparison(database),
             crops=Crops(database, self._content),
+            explanation=Explanation(database),
         )
 
     async def _is_migrated(self) -> bool:

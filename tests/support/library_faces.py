@@ -81,6 +81,19 @@ async def write(
     return face_ids
 
 
+async def decide(url: str, face_ids: Sequence[UUID], *person_ids: UUID) -> None:
+    """Decide whom the faces show; new people are called by their number."""
+    person = (
+        "INSERT INTO person (person_id, collection_id, display_name, folded_name, source)"
+        " SELECT $1, collection_id, $2, lower($2), 1 FROM collection ON CONFLICT DO NOTHING"
+    )
+    async with connected(url) as connection:
+        people = [(one, f"Person {one.int}") for one in dict.fromkeys(person_ids)]
+        await connection.executemany(person, people)
+        rows = list(zip(face_ids, person_ids, strict=True))
+        await connection.executemany("INSERT INTO decision (face_id, kind, person_id) VALUES ($1, 1, $2)", rows)
+
+
 async def delete(connection: Any, face_ids: Sequence[UUID]) -> None:
     """Put the faces' pictures into the trash."""
     its = "picture_id IN (SELECT picture_id FROM face WHERE face_id = ANY($1))"

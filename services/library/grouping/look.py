@@ -21,6 +21,7 @@ from services.library.grouping.naming import Known, Said
 from services.library.people.resolution import NEIGHBOURS
 
 _IDS = bindparam("ids", type_=ARRAY(Uuid))
+_WITHOUT = bindparam("without", type_=Uuid)
 _FACES = (
     text("""
 SELECT face.face_id, face.picture_id, cluster.cluster_id, vector,
@@ -32,20 +33,20 @@ SELECT face.face_id, face.picture_id, cluster.cluster_id, vector,
 FROM face
 JOIN face_vector ON face_vector.face_id = face.face_id AND face_vector.model_id = :model_id
 LEFT JOIN cluster ON cluster.cluster_id = face.cluster_id AND cluster.model_id = :model_id
-LEFT JOIN decision ON decision.face_id = face.face_id
+LEFT JOIN decision ON decision.face_id = face.face_id AND decision.face_id IS DISTINCT FROM :without
 LEFT JOIN person ON person.person_id = decision.person_id
 LEFT JOIN person AS named ON named.person_id = coalesce(person.merged_id, person.person_id)
 WHERE face.face_id = ANY(:ids) AND NOT face.erased AND decision.kind IS DISTINCT FROM :not_a_face
 """)
-    .bindparams(_IDS, bindparam("not_a_face", DecisionKind.NOT_A_FACE.value))
+    .bindparams(_IDS, _WITHOUT, bindparam("not_a_face", DecisionKind.NOT_A_FACE.value))
     .columns(column("face_id", Uuid), column("picture_id", Uuid), column("cluster_id", Uuid), column("vector", HALFVEC))
 )
 _PEOPLE = text("""
 SELECT DISTINCT face.cluster_id, named.person_id
 FROM face JOIN decision USING (face_id) JOIN person ON person.person_id = decision.person_id
 JOIN person AS named ON named.person_id = coalesce(person.merged_id, person.person_id)
-WHERE face.cluster_id = ANY(:ids) AND named.delete_time IS NULL
-""").bindparams(_IDS)
+WHERE face.cluster_id = ANY(:ids) AND named.delete_time IS NULL AND face.face_id IS DISTINCT FROM :without
+""").bindparams(_IDS, _WITHOUT)
 _AGAIN = text("""
 INSERT INTO stale_face (face_id)
 SELECT face_id FROM face
@@ -84,7 +85,17 @@ class _Cluster(NamedTuple):
 class Looks:
     """Looks at faces in a transaction that no other one looks beside, by what the collection's people are compared."""
 
-    def __init__(self, connection: AsyncConnection, collection_id: int, space: Space, bands: Bands) -> None:
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        collection_id: int,
+        space: Space,
+        bands: Bands,
+        *,
+        without: UUID | None = None,
+    ) -> None:
+        """Look as if nothing were decided of the face `without`."""
+        self._without = without
         self._connection = connection
         self._collection_id = collection_id
         self._space = space
@@ -109,6 +120,15 @@ class Looks:
             await self._look_again(one, [other.face_id for other in near], one.cluster_id)
         return await self._say(face_id, {} if one.person_id else self._told(one, near, clusters))
 
+    async def told(self, face_id: UUID) -> Mapping[UUID, Said]:
+        """Return whom a face shows by those near it; of a decided one, nobody. Changes nothing."""
+        own = await self._faces({face_id: 0.0})
+        if not own or own[0].person_id:
+            return {}
+        near = await self._near(own[0], clustering.NEIGHBOURS)
+        clusters = await self._clusters({own[0].cluster_id, *(other.cluster_id for other in near)} - {None})
+        return self._told(own[0], near, clusters)
+
     async def recount(self, cluster_ids: Collection[UUID]) -> None:
         """Count clusters that faces have left, and drop those that are empty."""
         if cluster_ids:
@@ -119,7 +139,8 @@ class Looks:
 
     async def _faces(self, distances: Mapping[UUID, float]) -> list[Neighbour]:
         """Return faces with a vector, nearest first; those that are none, or nobody's any more, are left out."""
-        rows = await self._connection.execute(_FACES, {"ids": list(distances), "model_id": self._space.model_id})
+        values = {"ids": list(distances), "model_id": self._space.model_id, "without": self._without}
+        rows = await self._connection.execute(_FACES, values)
         found = [_neighbour(row, distances) for row in rows]
         return sorted(found, key=lambda one: (one.distance, one.face_id))
 
@@ -141,7 +162,8 @@ class Looks:
         if not cluster_ids:
             return {}
         people: dict[UUID, set[UUID]] = {}
-        for row in await self._connection.execute(_PEOPLE, {"ids": list(cluster_ids)}):
+        values = {"ids": list(cluster_ids), "without": self._without}
+        for row in await self._connection.execute(_PEOPLE, values):
             people.setdefault(_id(row.cluster_id), set()).add(_id(row.person_id))
         columns = cluster.c
         found = select(columns.cluster_id, columns.size, columns.mean).where(_among(columns.cluster_id, cluster_ids))

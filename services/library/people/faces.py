@@ -60,6 +60,11 @@ async def settle(connection: AsyncConnection, picture_ids: Sequence[UUID]) -> No
         await connection.execute(_UPDATE, values)
 
 
+async def facts_of(connection: AsyncConnection, picture_id: UUID) -> list[Facts]:
+    """Return the facts about a picture's faces."""
+    return [_facts(row) for row in await connection.execute(_FACES, {"ids": [picture_id]})]
+
+
 async def refresh(change: Change, picture_ids: Iterable[UUID]) -> None:
     """Have pictures follow a change of people: the first of them now, others within a minute."""
     connection = change.connection

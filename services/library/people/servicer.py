@@ -8,6 +8,7 @@ from marquee.library.v1 import people_pb2_grpc
 from services.library.faces.comparison import Comparison
 from services.library.faces.crops import Crops
 from services.library.faces.listing import Listing
+from services.library.grouping.explanation import Explanation
 from services.library.grouping.splitting import Splitting
 from services.library.grouping.suggestions import Suggestions
 from services.library.people.actions import Actions
@@ -31,6 +32,7 @@ class PeopleParts:
     actions: Actions
     crops: Crops
     comparison: Comparison
+    explanation: Explanation
 
 
 class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
@@ -109,3 +111,15 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
     async def ListActions(self, request: pb.ListActionsRequest, context: Context) -> pb.ListActionsResponse:
         """Answer as the contract says."""
         return await self._parts.actions.list(self._checked(request))
+
+    async def CompareModels(self, request: pb.CompareModelsRequest, context: Context) -> pb.CompareModelsResponse:
+        """Answer as the contract says."""
+        return await self._parts.comparison.compare(self._checked(request))
+
+    async def GetFaceContent(self, request: pb.GetFaceContentRequest, context: Context) -> pb.GetFaceContentResponse:
+        """Answer as the contract says."""
+        return await self._parts.crops.get(self._checked(request))
+
+    async def ExplainFace(self, request: pb.ExplainFaceRequest, context: Context) -> pb.ExplainFaceResponse:
+        """Answer as the contract says."""
+        return await self._parts.explanation.explain(self._checked(request))

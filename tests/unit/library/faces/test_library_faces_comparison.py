@@ -17,24 +17,11 @@ from tests.support.library_people import people
 from tests.support.servers import nobody
 
 ADA, BEN, CARL = (UUID(int=number) for number in (1, 2, 3))
-PERSON = (
-    "INSERT INTO person (person_id, collection_id, display_name, folded_name, source, merged_id, delete_time)"
-    " SELECT $1, collection_id, $2, lower($2), 1, $3, $4 FROM collection"
-)
 distances = st.lists(st.integers(0, 9), min_size=1, max_size=30)
 
 
 def points(*places: float) -> np.ndarray:
     return np.array([(place, 1.0) for place in places], np.float32)
-
-
-async def decide(url: str, face_ids: list[UUID], *person_ids: UUID) -> None:
-    """Decide whom the faces show; new people have a name of their own."""
-    async with library_faces.connected(url) as connection:
-        for person_id in dict.fromkeys(person_ids):
-            await connection.execute(PERSON, person_id, f"Person {person_id.int}", None, None)
-        rows = list(zip(face_ids, person_ids, strict=True))
-        await connection.executemany("INSERT INTO decision (face_id, kind, person_id) VALUES ($1, 1, $2)", rows)
 
 
 async def second_model(url: str, face_ids: list[UUID], vectors: np.ndarray) -> int:
@@ -85,7 +72,7 @@ def test_nothing_decided_is_no_error() -> None:
 async def test_who_gains_and_who_loses_is_told(database_url: str, tmp_path: Path) -> None:
     """The report has both models' accuracy, and whose faces are named better and worse, losers first."""
     face_ids = await library_faces.write(database_url, points(0, 0.1, 5, 9, 5.1, 0.3))
-    await decide(database_url, face_ids, ADA, ADA, BEN, BEN, CARL, CARL)
+    await library_faces.decide(database_url, face_ids, ADA, ADA, BEN, BEN, CARL, CARL)
     new_model_id = await second_model(database_url, face_ids, points(0, 7, 5, 5.1, 7.1, -0.2))
     async with (
         library_server(database_url, tmp_path, nobody(), library_workers=0) as address,
@@ -106,7 +93,7 @@ async def test_who_gains_and_who_loses_is_told(database_url: str, tmp_path: Path
 async def test_merged_and_deleted_people_are_compared_as_they_are_now(database_url: str, tmp_path: Path) -> None:
     """Whoever was merged is the other one, and a deleted person's faces are left out."""
     face_ids = await library_faces.write(database_url, points(0, 0.1, 5, 5.1))
-    await decide(database_url, face_ids, ADA, BEN, CARL, CARL)
+    await library_faces.decide(database_url, face_ids, ADA, BEN, CARL, CARL)
     async with library_faces.connected(database_url) as connection:
         await connection.execute("UPDATE person SET merged_id = $1 WHERE person_id = $2", ADA, BEN)
         await connection.execute("UPDATE person SET delete_time = now() WHERE person_id = $1", CARL)
