@@ -173,6 +173,7 @@ def _addresses(system: stack.Stack, state: Path) -> str:
             f"Try: {_command('recognize', '--address', gateway, f'{state}/pictures/both.jpg')}",
             f"     {_command('recognize', '--address', gateway, f's3://{stack.BUCKET}/hopper.jpg')}",
             f"     {_command('library', 'search', '--address', system.library_url, '--person', 'Grace Hopper')}",
+            f"     {_command('library', 'people', 'list', '--address', system.library_url)}",
             f"Logs are in {state}/logs. Ctrl-C stops everything.",
         ]
     )
