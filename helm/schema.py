@@ -126,6 +126,7 @@ def _library() -> Schema:
         database=_object(secretName=_NAME, key=_KEY, port=integer(1, 65535), ca=_object(configMapName=_NAME, key=_KEY)),
         store=_object(url={"type": "string", "pattern": r"^(s3://[^/]+(/.*)?|file:///.+)?$"}, existingClaim=_NAME),
         tombstoneKey=_SECRET,
+        channels=_object(secretName=_NAME, egress=_OBJECTS),
         gatewayToken=_SECRET,
         gatewayTls=_object(serverName=_NAME, publicCa=_BOOLEAN),
         tls=_SECRET,

@@ -31,6 +31,9 @@ _OUTCOMES = {
 }
 
 
+_SENT = {"sent": "green", "failed": "yellow", "dead": "red", "lost": "orange", "dropped": "blue"}
+
+
 def library(page: Dashboard) -> Dashboard:
     """Add the queue, the attempts to recognize what is in it, and the calls."""
     jobs = f"sum by (state) (marquee:library_jobs:max{{{HERE}}})"
@@ -62,6 +65,13 @@ def library(page: Dashboard) -> Dashboard:
         quantiles("marquee_library_call_seconds", _SERVER),
         12,
     )
+    sent = stacked(
+        "Notifications",
+        "What became of attempts to send a notification. failed: it is tried again. dead: given up.",
+        "reqps",
+        {"{{outcome}}": f"sum by (outcome) (rate(marquee_library_delivery_attempts_total{{{_SERVER}}}{RATE}))"},
+        12,
+    )
     by_code = calls_by_code("By method and code; AddImage is what is added.", _CALLS, 12)
     waits = runbooks("library-queue-grows", "library-down")
     return (
@@ -73,4 +83,5 @@ def library(page: Dashboard) -> Dashboard:
         .with_panel(lines("Latency p95", "By method.", "s", {"{{grpc_method}}": p95}, 12).no_value(_IDLE))
         .with_panel(calls.no_value("Nothing was added"))
         .with_panel(twice.no_value(_NONE))
+        .with_panel(coloured(sent, _SENT).no_value("Nobody was notified").links(runbooks("library-notifications-dead")))
     )

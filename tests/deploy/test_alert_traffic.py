@@ -74,8 +74,8 @@ def _library_fails(rate: int) -> Series:
     }
 
 
-def _given_up() -> str:
-    return f'marquee_library_attempts_total{{{_HERE},component="library",pod="library-1",outcome="dead"}}'
+def _given_up(what: str = "attempts") -> str:
+    return f'marquee_library_{what}_total{{{_HERE},component="library",pod="library-1",outcome="dead"}}'
 
 
 _HANDLED = f'grpc_server_handled_total{{{_HERE},component="gateway",pod="gateway-1",{_CALL},grpc_code="OK"}}'
@@ -135,6 +135,10 @@ def _scenarios(rate: int) -> dict[str, tuple[Series, set[str]]]:
         "the library's pods go": ({_up("library"): _GONE}, {"MarqueeLibraryDown"}),
         "the library's database goes": (_library_fails(rate), {"MarqueeLibraryErrors"}),
         "the library gives pictures up": ({_given_up(): _from_now_on(rate)}, {"MarqueeLibraryDeadLetters"}),
+        "the library gives notifications up": (
+            {_given_up("delivery_attempts"): _from_now_on(rate)},
+            {"MarqueeLibraryNotificationsDead"},
+        ),
         "a recognizer's pods go": (
             {_up("svm"): _GONE, _result("svm", "ok"): _until_now(rate)},
             {"MarqueeRecognizerDown"},

@@ -104,6 +104,22 @@ def test_the_database_is_checked_by_its_certificates() -> None:
     assert {"ports": [{"port": 6432, "protocol": "TCP"}]} in egress
 
 
+def test_channels_are_a_secret_that_leads_out() -> None:
+    """The channels' file is mounted and named, and the network policy lets the library reach whom they notify."""
+    silent = charts.render({"library": _LIBRARY})
+    assert "MARQUEE_LIBRARY_CHANNELS" not in charts.environment(_container(silent))
+    assert "/channels" not in _folders(silent)
+    objects = charts.render({"library": _LIBRARY | {"channels": {"secretName": "channels"}}})
+    assert charts.environment(_container(objects))["MARQUEE_LIBRARY_CHANNELS"] == "/channels/channels.yaml"
+    assert _folders(objects)["/channels"]["secret"]["secretName"] == "channels"
+    ports = [
+        {port["port"] for port in rule["ports"]}
+        for each in (silent, objects)
+        for rule in charts.one(each, "NetworkPolicy", "marquee-library")["spec"]["egress"]
+    ]
+    assert ports.count({443, 465, 587}) == 1
+
+
 def test_files_can_be_on_a_claim() -> None:
     """A claim is mounted so that the library can write to it, and is its store."""
     objects = charts.render({"library": _LIBRARY | {"store": {"existingClaim": "pictures"}}})

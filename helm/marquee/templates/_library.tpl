@@ -11,6 +11,9 @@ MARQUEE_LIBRARY_STORE: {{ $library.store.url | default "file:///store" | quote }
 {{- if $library.tombstoneKey.secretName }}
 MARQUEE_LIBRARY_TOMBSTONE_KEY_FILE: /tombstones/keys
 {{- end }}
+{{- if $library.channels.secretName }}
+MARQUEE_LIBRARY_CHANNELS: /channels/channels.yaml
+{{- end }}
 MARQUEE_LIBRARY_GATEWAY: {{ include "marquee.name" (list . "gateway-headless") }}{{ if include "marquee.closed" . }}.{{ .Release.Namespace }}.svc{{ end }}:50051
 {{- if include "marquee.closed" . }}
 MARQUEE_LIBRARY_GATEWAY_TLS: true
@@ -38,6 +41,9 @@ MARQUEE_LIBRARY_GATEWAY_TOKEN_FILE: /token/token
 {{- end }}
 {{- with $library.tombstoneKey.secretName }}
 /tombstones: {secret: {secretName: {{ . | quote }}, items: [{key: keys, path: keys}]}}
+{{- end }}
+{{- with $library.channels.secretName }}
+/channels: {secret: {secretName: {{ . | quote }}, items: [{key: channels, path: channels.yaml}]}}
 {{- end }}
 {{- if include "marquee.closed" . }}
 {{- if not $library.gatewayTls.publicCa }}
