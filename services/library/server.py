@@ -18,6 +18,7 @@ from services.library.erasure.maintenance import Maintenance
 from services.library.erasure.sweep import Sweep
 from services.library.erasure.tombstones import Tombstones
 from services.library.erasure.trash import Trash
+from services.library.exchange.decisions import DecisionExport
 from services.library.exchange.export import Export
 from services.library.exchange.imports import Imports
 from services.library.faces.comparison import Comparison
@@ -153,6 +154,7 @@ class Library(Service):
             comparison=Comparison(database),
             crops=Crops(database, self._content),
             explanation=Explanation(database),
+            decision_export=DecisionExport(database, self._content),
         )
 
     async def _is_migrated(self) -> bool:

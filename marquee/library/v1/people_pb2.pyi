@@ -150,9 +150,13 @@ class _DecisionFormEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision
     DECISION_FORM_UNSPECIFIED: _DecisionForm.ValueType  # 0
     """Same as TRAINING."""
     DECISION_FORM_TRAINING: _DecisionForm.ValueType  # 1
-    """A folder of each person with their faces, as marquee's trainers take it."""
+    """A folder of each person with their faces cut out, as marquee's trainers take
+    it: PERSON/MOMENT/FACE.jpg.
+    """
     DECISION_FORM_CALIBRATION: _DecisionForm.ValueType  # 2
-    """Pictures with a table of whom their faces show, as calibration takes it."""
+    """The same with pictures that show one face, and a folder "unknown" of those
+    that were decided to be of nobody who matters, as calibration takes it.
+    """
 
 class DecisionForm(_DecisionForm, metaclass=_DecisionFormEnumTypeWrapper):
     """What exported decisions are for."""
@@ -160,9 +164,13 @@ class DecisionForm(_DecisionForm, metaclass=_DecisionFormEnumTypeWrapper):
 DECISION_FORM_UNSPECIFIED: DecisionForm.ValueType  # 0
 """Same as TRAINING."""
 DECISION_FORM_TRAINING: DecisionForm.ValueType  # 1
-"""A folder of each person with their faces, as marquee's trainers take it."""
+"""A folder of each person with their faces cut out, as marquee's trainers take
+it: PERSON/MOMENT/FACE.jpg.
+"""
 DECISION_FORM_CALIBRATION: DecisionForm.ValueType  # 2
-"""Pictures with a table of whom their faces show, as calibration takes it."""
+"""The same with pictures that show one face, and a folder "unknown" of those
+that were decided to be of nobody who matters, as calibration takes it.
+"""
 Global___DecisionForm: _TypeAlias = DecisionForm  # noqa: Y015
 
 class _FaceEnrollmentState:

@@ -73,7 +73,11 @@ class Export:
         form = _FORMS[request.format]
         with self._place():
             collection_id = await self._database.collection_id(request.collection, make=False)
-            async with self._recorded(collection_id, request) as file, self._database.snapshot() as connection:
+            file, query = _File(), request.query
+            async with (
+                recorded(self._database, collection_id, query, file),
+                self._database.snapshot() as connection,
+            ):
                 file.begin(form.head())
                 async for ids in _found(connection, collection_id, request, file):
                     for one in await _pictures(connection, request.collection, ids):
@@ -94,21 +98,32 @@ class Export:
         finally:
             self._running -= 1
 
-    @asynccontextmanager
-    async def _recorded(self, collection_id: int, request: pb.ExportPicturesRequest) -> AsyncIterator["_File"]:
-        """Yield the file of an export that is recorded before it reads anything."""
-        file = _File(UUID(int=uuid7().int))
-        if collection_id:
-            values = {"export_id": file.export_id, "collection_id": collection_id, "caller": current().name}
-            async with self._database.begin() as connection:
-                await connection.execute(select(func.pg_advisory_xact_lock(RECORD_LOCK, collection_id)))
-                await connection.execute(insert(export).values(query=request.query.SerializeToString(), **values))
-        try:
-            yield file
-        finally:
-            ended = update(export).where(export.c.export_id == file.export_id)
-            async with self._database.begin() as connection:
-                await connection.execute(ended.values(picture_count=file.count, end_time=func.now()))
+
+class Record:
+    """What is kept of an export, so that whoever erases a picture learns who may have it."""
+
+    def __init__(self) -> None:
+        self.export_id = UUID(int=uuid7().int)
+        self.count = 0
+        """Pictures so far."""
+
+
+@asynccontextmanager
+async def recorded(
+    database: Database, collection_id: int, query: pb.PictureQuery, record: Record
+) -> AsyncIterator[None]:
+    """Record an export before it reads anything, and its end."""
+    if collection_id:
+        values = {"export_id": record.export_id, "collection_id": collection_id, "caller": current().name}
+        async with database.begin() as connection:
+            await connection.execute(select(func.pg_advisory_xact_lock(RECORD_LOCK, collection_id)))
+            await connection.execute(insert(export).values(query=query.SerializeToString(), **values))
+    try:
+        yield
+    finally:
+        ended = update(export).where(export.c.export_id == record.export_id)
+        async with database.begin() as connection:
+            await connection.execute(ended.values(picture_count=record.count, end_time=func.now()))
 
 
 @contextmanager
@@ -123,13 +138,11 @@ def _hurrying() -> Iterator[asyncio.Timeout]:
         raise
 
 
-class _File:
+class _File(Record):
     """What of a file is still to be sent."""
 
-    def __init__(self, export_id: UUID) -> None:
-        self.export_id = export_id
-        self.count = 0
-        """Pictures put so far."""
+    def __init__(self) -> None:
+        super().__init__()
         self.total = 0
         """Pictures that there will be."""
         self._lines = bytearray()

@@ -1,10 +1,13 @@
 # ruff: noqa: ARG002, N802 - names and parameters are the contract's
 """PeopleService: each method has its request checked, and passes it on to the part that knows."""
 
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from marquee.library.v1 import people_pb2 as pb
 from marquee.library.v1 import people_pb2_grpc
+from services.library.exchange.decisions import DecisionExport
 from services.library.faces.comparison import Comparison
 from services.library.faces.crops import Crops
 from services.library.faces.listing import Listing
@@ -33,6 +36,7 @@ class PeopleParts:
     crops: Crops
     comparison: Comparison
     explanation: Explanation
+    decision_export: DecisionExport
 
 
 class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
@@ -123,3 +127,11 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
     async def ExplainFace(self, request: pb.ExplainFaceRequest, context: Context) -> pb.ExplainFaceResponse:
         """Answer as the contract says."""
         return await self._parts.explanation.explain(self._checked(request))
+
+    async def ExportDecisions(
+        self, request: pb.ExportDecisionsRequest, context: Context
+    ) -> AsyncIterator[pb.ExportDecisionsResponse]:
+        """Answer as the contract says."""
+        async with aclosing(self._parts.decision_export.export(self._checked(request))) as pieces:
+            async for piece in pieces:
+                yield piece
