@@ -10,7 +10,7 @@ from marquee.library.v1 import notification_pb2 as pb
 from marquee.v1 import recognizer_pb2 as v1
 from services.library.database.database import Database
 from services.library.notifications.rules import forget
-from tests.support.library import added, ended, rows
+from tests.support.library import added, ended, rows, run_sql
 from tests.support.notifications import (
     Receiver,
     caught_up,
@@ -72,6 +72,26 @@ async def test_an_occurrence_is_updated_and_not_repeated(database_url: str, tmp_
     assert one.occurrence.picture_count == 2
     assert list(one.occurrence.picture_ids) == [second.picture_id, first.picture_id]
     assert one.occurrence.last_time.ToDatetime() > one.occurrence.first_time.ToDatetime()
+
+
+async def test_who_is_named_by_neighbours_is_told(database_url: str, tmp_path: Path) -> None:
+    """Somebody whom a face's neighbours name, once its picture was recognized, is told of then, and alone."""
+    with receiving(Receiver()) as receiver:
+        write_channels(tmp_path / "channels.yaml", hook=webhook(receiver))
+        async with notifying(database_url, tmp_path, recognizer()) as clients:
+            await rule(clients, "PERSON", "Zoe")
+            await rule(clients, "LABEL", "Dog")
+            picture_id = (await added(clients.library)).picture_id
+            await ended(clients.library, picture_id)
+            await deliveries_when(clients, lambda found: found)
+            named = "UPDATE face SET state = 1, person_id = 'zoe', display_name = 'Zoe', score = 0.9 WHERE state = 2"
+            grouped = (
+                f"INSERT INTO event (collection_id, picture_id, type) VALUES (1, '{picture_id}', 'picture.grouped')"  # noqa: S608 - of a test
+            )
+            await run_sql(database_url, f"{named}; {grouped}")
+            await deliveries_when(clients, lambda found: len(found) == 2, "SENT")
+            await caught_up(clients, lambda: rows(database_url, CURSOR))
+    assert [one.content["type"] for one in receiver.posted] == ["notification.label", "notification.person"]
 
 
 async def test_a_digest_is_sent_at_its_end(database_url: str, tmp_path: Path) -> None:
