@@ -23,8 +23,10 @@ from services.library.exchange.export import Export
 from services.library.exchange.imports import Imports
 from services.library.faces.comparison import Comparison
 from services.library.faces.crops import Crops
-from services.library.faces.indexes import Indexes
+from services.library.faces.embedder import Embedder
 from services.library.faces.listing import Listing
+from services.library.faces.models import Indexes
+from services.library.faces.similar import Similar
 from services.library.grouping.explanation import Explanation
 from services.library.grouping.grouping import Grouping
 from services.library.grouping.measuring import Measuring
@@ -155,6 +157,7 @@ class Library(Service):
             crops=Crops(database, self._content),
             explanation=Explanation(database),
             decision_export=DecisionExport(database, self._content),
+            similar=Similar(database, Embedder(self._gateway), self._settings.s3_allowed),
         )
 
     async def _is_migrated(self) -> bool:

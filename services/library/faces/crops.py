@@ -61,5 +61,5 @@ def _edges(box: recognizer_pb2.BoundingBox, margin: float, width: int, height: i
     """Return left, top, right and bottom in pixels; one pixel at least, inside the picture."""
     left, top = max(0.0, box.left - margin * box.width), max(0.0, box.top - margin * box.height)
     right, bottom = box.left + (1 + margin) * box.width, box.top + (1 + margin) * box.height
-    x, y = min(int(left * width), width - 1), min(int(top * height), height - 1)
+    x, y = min(round(left * width), width - 1), min(round(top * height), height - 1)
     return x, y, max(x + 1, min(width, round(right * width))), max(y + 1, min(height, round(bottom * height)))

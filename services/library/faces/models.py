@@ -1,20 +1,58 @@
-"""Models whose vectors the library has, and which of them a collection's people are compared by."""
+"""Models whose vectors the library has, and which of them a collection's people are compared by.
 
+A model with many vectors has an HNSW index of its own, which is built while all else goes on.
+"""
+
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
+import structlog
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import select
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from marquee.library.v1 import people_pb2 as pb
 from marquee.v1 import recognizer_pb2
+from services.library.database.database import Database
 from services.library.database.people_tables import used_model, vector_model
+from services.library.grouping.bands import Space, space_of
 from services.library.work.answers import stored
-from services.runtime.errors import ModelNotFound
+from services.runtime.errors import DomainError, ModelNotFound
 
+logger = structlog.get_logger()
+
+FEW = 5_000
+"""Vectors that are compared one by one, since that takes no longer than an index does."""
 OPERATORS = {"l2": "<->", "cosine": "<=>"}
 """By which vectors are compared, by metric."""
+_MOST_MODELS = 100
+_MODELS = text("""
+SELECT model_id, name, version, metric, dimensions, (
+  SELECT count(*) FROM face_vector
+  WHERE face_vector.collection_id = :collection_id AND face_vector.model_id = vector_model.model_id
+) AS face_count
+FROM vector_model ORDER BY model_id DESC
+""")
+_LOCK = 0x6D617276
+"""Advisory lock of the replica that builds."""
+_SECONDS = 10.0
+_MOST_DIMENSIONS = 4_000
+"""That pgvector indexes."""
+_DUE = text("""
+SELECT model_id, metric, dimensions FROM vector_model
+WHERE NOT indexed AND dimensions <= :most AND metric = ANY(:metrics) AND EXISTS (
+  SELECT FROM face_vector WHERE face_vector.model_id = vector_model.model_id OFFSET :few
+)
+ORDER BY model_id
+""")
+_LOST = text("""
+UPDATE vector_model SET indexed = false WHERE indexed AND NOT EXISTS (
+  SELECT FROM pg_index WHERE indisvalid AND indexrelid = to_regclass('face_vector_model_' || model_id || '_idx')
+)
+""")
 
 
 @dataclass(frozen=True)
@@ -82,5 +120,90 @@ async def model(connection: AsyncConnection, model_id: int) -> Model:
     return _model(row)
 
 
+async def shown(connection: AsyncConnection, collection_id: int, model_id: int | None = None) -> list[pb.VectorModel]:
+    """Return the models of which the collection has vectors, newest first; or one of them, whether it has or not."""
+    rows = (await connection.execute(_MODELS, {"collection_id": collection_id})).all()
+    space = await space_of(connection, collection_id)
+    if model_id is None:
+        rows = [row for row in rows if row.face_count][:_MOST_MODELS]
+    else:
+        rows = [row for row in rows if row.model_id == model_id]
+    return [_shown(row, space) for row in rows]
+
+
+class Indexes:
+    """The indexes of all models. `mib`: memory that building one may take, in the database."""
+
+    def __init__(self, database: Database, mib: int, few: int = FEW) -> None:
+        """Build those of models that have more than a few vectors."""
+        self._database = database
+        self._mib = mib
+        self._few = few
+
+    async def run(self) -> None:
+        """Build what is missing, again and again, until cancelled."""
+        while True:
+            try:
+                await self.build()
+            except DomainError as exc:
+                logger.warning("indexes of vectors wait", error=exc.message)
+            except Exception:
+                logger.exception("an index of vectors cannot be built")
+            await asyncio.sleep(_SECONDS)
+
+    async def build(self) -> int:
+        """Build the indexes that are missing, unless another replica does; return how many were built."""
+        async with self._database.begin() as connection:
+            await connection.execute(_LOST)
+            values = {"most": _MOST_DIMENSIONS, "few": self._few, "metrics": list(OPERATORS)}
+            due = (await connection.execute(_DUE, values)).all()
+        if not due:
+            return 0
+        async with self._database.driver() as driver:
+            if not await driver.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
+                return 0
+            for row in due:
+                await self._build(driver, row)
+        return len(due)
+
+    async def _build(self, driver: Any, row: Any) -> None:
+        name = f"face_vector_model_{row.model_id}_idx"
+        create = (
+            f"CREATE INDEX CONCURRENTLY {name} ON face_vector"
+            f" USING hnsw (CAST(vector AS halfvec({row.dimensions})) halfvec_{row.metric}_ops)"
+            f" WHERE model_id = {row.model_id}"
+        )
+        await driver.execute(f"SET maintenance_work_mem = '{self._mib}MB'")
+        try:
+            await self._make(driver, name, create)
+        except asyncpg.DiskFullError:  # of shared memory, which in a container is often small
+            await driver.execute("SET max_parallel_maintenance_workers = 0")
+            await self._make(driver, name, create)
+        async with self._database.begin() as connection:
+            own = update(vector_model).where(vector_model.c.model_id == row.model_id)
+            await connection.execute(own.values(indexed=True))
+        logger.info("vectors are indexed", index=name)
+
+    async def _make(self, driver: Any, name: str, create: str) -> None:
+        await driver.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")  # one that was not finished
+        await driver.execute(create)
+
+
 def _model(row: Any) -> Model:
     return Model(row.model_id, row.name, row.version, row.metric, row.dimensions, row.indexed)
+
+
+def _shown(row: Any, space: Space | None) -> pb.VectorModel:
+    found = pb.VectorModel(
+        model_id=row.model_id,
+        name=row.name,
+        version=row.version,
+        metric=row.metric,
+        dimensions=row.dimensions,
+        face_count=row.face_count,
+        used=space is not None and space.model_id == row.model_id,
+    )
+    if space is not None and found.used and space.bands is not None:
+        found.assign_distance, found.suggest_distance = map(space.own, (space.bands.assign, space.bands.suggest))
+        found.distances_from = space.source
+    return found

@@ -32,8 +32,6 @@ from services.library.faces.models import Model
 from services.library.faces.vectors import as_text
 from services.library.people.faces import is_shown
 
-EXACT = 5_000
-"""Faces that are compared one by one."""
 _SCANNED = 20_000
 """Vectors that the index yields before all are compared instead."""
 _LEAST_EF, _MOST_EF = 100, 1000
@@ -108,7 +106,7 @@ async def find(
 ) -> Neighbours:
     """Return the faces nearest to any of the vectors: as many as there are, up to the limit."""
     is_small = bool(among.pictures) or await _is_small(connection, among)
-    found = await exact(connection, vectors, among, limit, most=EXACT) if is_small else None
+    found = await exact(connection, vectors, among, limit, most=models.FEW) if is_small else None
     is_exact = found is not None
     if found is None and among.model.indexed:
         found = await indexed(connection, vectors, among, limit)
@@ -164,7 +162,7 @@ async def _is_small(connection: AsyncConnection, among: Among) -> bool:
     """Return whether the collection has few vectors of the model."""
     columns = face_vector.c
     its = (columns.collection_id == among.collection_id, columns.model_id == among.model.model_id)
-    some = select(literal(1)).where(*its).offset(EXACT).limit(1)
+    some = select(literal(1)).where(*its).offset(models.FEW).limit(1)
     return (await connection.execute(some)).first() is None
 
 

@@ -11,6 +11,7 @@ from services.library.exchange.decisions import DecisionExport
 from services.library.faces.comparison import Comparison
 from services.library.faces.crops import Crops
 from services.library.faces.listing import Listing
+from services.library.faces.similar import Similar
 from services.library.grouping.explanation import Explanation
 from services.library.grouping.splitting import Splitting
 from services.library.grouping.suggestions import Suggestions
@@ -34,6 +35,7 @@ class PeopleParts:
     suggestions: Suggestions
     actions: Actions
     crops: Crops
+    similar: Similar
     comparison: Comparison
     explanation: Explanation
     decision_export: DecisionExport
@@ -82,6 +84,10 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
         """Answer as the contract says."""
         return await self._parts.listing.faces(self._checked(request))
 
+    async def GetFaceContent(self, request: pb.GetFaceContentRequest, context: Context) -> pb.GetFaceContentResponse:
+        """Answer as the contract says."""
+        return await self._parts.crops.get(self._checked(request))
+
     async def NameFaces(self, request: pb.NameFacesRequest, context: Context) -> pb.NameFacesResponse:
         """Answer as the contract says."""
         return await self._parts.decisions.name(self._checked(request))
@@ -120,10 +126,6 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
         """Answer as the contract says."""
         return await self._parts.comparison.compare(self._checked(request))
 
-    async def GetFaceContent(self, request: pb.GetFaceContentRequest, context: Context) -> pb.GetFaceContentResponse:
-        """Answer as the contract says."""
-        return await self._parts.crops.get(self._checked(request))
-
     async def ExplainFace(self, request: pb.ExplainFaceRequest, context: Context) -> pb.ExplainFaceResponse:
         """Answer as the contract says."""
         return await self._parts.explanation.explain(self._checked(request))
@@ -135,3 +137,13 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
         async with aclosing(self._parts.decision_export.export(self._checked(request))) as pieces:
             async for piece in pieces:
                 yield piece
+
+    async def FindSimilarFaces(
+        self, request: pb.FindSimilarFacesRequest, context: Context
+    ) -> pb.FindSimilarFacesResponse:
+        """Answer as the contract says."""
+        return await self._parts.similar.find(self._checked(request))
+
+    async def CheckIndex(self, request: pb.CheckIndexRequest, context: Context) -> pb.CheckIndexResponse:
+        """Answer as the contract says."""
+        return await self._parts.similar.check(self._checked(request))

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import grpc
 import structlog
+from google.protobuf.message import Message
 from google.rpc import status_pb2
 
 from marquee.v1 import recognizer_pb2 as pb
 from services.library.settings import LibrarySettings
 from services.runtime import status
-from services.runtime.doors.credentials import Connection
+from services.runtime.doors.credentials import Connection, Metadata
 from services.runtime.doors.watch import Watched
 from services.runtime.errors import (
     CredentialsRefused,
@@ -25,16 +27,27 @@ from services.runtime.server.server import RECOGNIZER_SERVICE
 from services.runtime.server.tracing import client_span
 
 logger = structlog.get_logger()
-_PATH = f"/{RECOGNIZER_SERVICE}/RecognizeImage"
-_LISTING = f"/{RECOGNIZER_SERVICE}/ListRecognizers"
+R = TypeVar("R", bound=Message)
 _READY_SECONDS = 2.0
 _CALL_SECONDS = 60.0
-_LISTING_SECONDS = 10.0
 _REFUSALS = frozenset(status.TABLE[one][1] for one in (RelayForbidden, ScopeMissing))
 _NOT_OURS = status.TABLE[CredentialsRefused][1]
 """Of UNAUTHENTICATED: the credentials are a recognizer's."""
 _AWAY = "The gateway cannot be reached. The picture is tried again until it can."
 _REFUSED = "The gateway refuses the library itself. Whoever runs Marquee has to mend that."
+
+
+@dataclass(frozen=True)
+class Method(Generic[R]):
+    """A method of the gateway."""
+
+    path: str
+    response: type[R]
+
+
+RECOGNIZE_IMAGE = Method(f"/{RECOGNIZER_SERVICE}/RecognizeImage", pb.RecognizeImageResponse)
+
+LIST_RECOGNIZERS = Method(f"/{RECOGNIZER_SERVICE}/ListRecognizers", pb.ListRecognizersResponse)
 
 
 class CallFailed(Exception):
@@ -70,13 +83,30 @@ class Gateway:
         self, request: pb.RecognizeImageRequest, caller: str, daily_micro_usd: int | None
     ) -> pb.RecognizeImageResponse:
         """Return the response to the request, made for the caller. Raises CallFailed."""
-        span, code = client_span(_PATH, "gateway"), grpc.StatusCode.CANCELLED
-        metadata = (*self._connection.relaying(caller, daily_micro_usd), *LOWERED, *span.metadata)
-        method: Any = self._connection.channel().unary_unary(_PATH)
+        relay = (*self._connection.relaying(caller, daily_micro_usd), *LOWERED)
+        return await self._send(RECOGNIZE_IMAGE, request, relay)
+
+    async def call(
+        self, method: Method[R], request: Message, caller: str = "", daily_micro_usd: int | None = None
+    ) -> R:
+        """Return a method's response, called for a caller who waits, or else for the library. Raises CallFailed."""
+        return await self._send(method, request, self._connection.relaying(caller, daily_micro_usd))
+
+    async def recognizers(self) -> pb.ListRecognizersResponse:
+        """Return the recognizers, as the library itself may see them. Raises DependencyUnavailable."""
         try:
-            content = await method(request.SerializeToString(), metadata=metadata, timeout=_CALL_SECONDS)
+            return await self.call(LIST_RECOGNIZERS, pb.ListRecognizersRequest())
+        except CallFailed:
+            raise DependencyUnavailable("The gateway does not list its recognizers.", dependency="gateway") from None
+
+    async def _send(self, method: Method[R], request: Message, own: Metadata) -> R:
+        span, code = client_span(method.path, "gateway"), grpc.StatusCode.CANCELLED
+        send: Any = self._connection.channel().unary_unary(method.path)
+        try:
+            metadata = (*own, *span.metadata)
+            content = await send(request.SerializeToString(), metadata=metadata, timeout=_CALL_SECONDS)
             code = grpc.StatusCode.OK
-            return pb.RecognizeImageResponse.FromString(content)
+            return method.response.FromString(content)
         except grpc.aio.AioRpcError as exc:
             code = exc.code()
             raise _failed(exc) from None
@@ -85,15 +115,6 @@ class Gateway:
             raise CallFailed(answer, is_answered=True) from None
         finally:
             span.end(code)
-
-    async def recognizers(self) -> pb.ListRecognizersResponse:
-        """Return the recognizers, as the library itself may see them. Raises DependencyUnavailable."""
-        method: Any = self._connection.channel().unary_unary(_LISTING)
-        try:
-            content = await method(b"", metadata=self._connection.relaying("", None), timeout=_LISTING_SECONDS)
-            return pb.ListRecognizersResponse.FromString(content)
-        except (grpc.aio.AioRpcError, ValueError) as exc:
-            raise DependencyUnavailable("The gateway does not list its recognizers.", dependency="gateway") from exc
 
     async def close(self) -> None:
         """Close the connection."""

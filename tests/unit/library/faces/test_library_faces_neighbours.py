@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from services.library.database.database import Database
-from services.library.faces import indexes, neighbours
+from services.library.faces import models, neighbours
 from services.library.faces.neighbours import Neighbour, nearest
 from tests.support import library_faces
 from tests.support.library import run_sql
@@ -44,7 +44,7 @@ async def found(
 @pytest.mark.parametrize("few", [5000, 10], ids=["compared", "indexed"])
 async def test_the_nearest_are_found(database_url: str, metric: str, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nearest first, with the distances that the model's metric has; the face itself is not its neighbour."""
-    monkeypatch.setattr(neighbours, "EXACT", few)
+    monkeypatch.setattr(models, "FEW", few)
     own = vectors(300)
     ids = await library_faces.write(database_url, own, metric=metric)
     await library_faces.write(database_url, own, collection="others", metric=metric)
@@ -59,7 +59,7 @@ async def test_the_nearest_are_found(database_url: str, metric: str, few: int, m
 async def built(url: str, few: int) -> None:
     """Build the index of what has more vectors than a few."""
     database = Database(url, 1)
-    number = await indexes.Indexes(database, 64, few).build()
+    number = await models.Indexes(database, 64, few).build()
     await database.close()
     assert number == (few < 300)
 
@@ -79,7 +79,7 @@ async def test_who_must_not_be_found_is_not(database_url: str) -> None:
 
 async def test_an_index_that_gives_up_is_not_all(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the index ends before enough faces fit, as those nearby lie in the trash, all are compared instead."""
-    monkeypatch.setattr(neighbours, "EXACT", 10)
+    monkeypatch.setattr(models, "FEW", 10)
     monkeypatch.setitem(neighbours._INDEX, "hnsw.max_scan_tuples", "1")
     own = np.concatenate([np.ones((250, 8), np.float32), vectors(50) + 9]).astype(np.float32)
     ids = await library_faces.write(database_url, own)
@@ -93,7 +93,7 @@ async def test_an_index_that_was_not_finished_is_built_again(database_url: str) 
     """What a killed replica left of an index is replaced; one that is gone is built again."""
     await library_faces.write(database_url, vectors(30))
     database = Database(database_url, 1)
-    own = indexes.Indexes(database, 64, 10)
+    own = models.Indexes(database, 64, 10)
     assert (await own.build(), await own.build()) == (1, 0)
     await run_sql(
         database_url, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'face_vector_model_1_idx'::regclass"
