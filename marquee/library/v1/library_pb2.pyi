@@ -758,8 +758,8 @@ class CategoryRule(_message.Message):
     label: _builtins.str
     """Name of a label, or of one of its parents. At most 200 characters."""
     person: _builtins.str
-    """person_id or display name of somebody who is IDENTIFIED. At most 200
-    characters.
+    """person_id of the library or of a recognizer, name or alias of somebody who
+    is in it. At most 200 characters.
     """
     min_score: _builtins.float
     """Least score, 0 to 1. Default 0."""
@@ -1178,8 +1178,9 @@ Global___PictureQuery: _TypeAlias = PictureQuery  # noqa: Y015
 
 @_typing.final
 class PeopleFilter(_message.Message):
-    """Who is named in a picture, by person_id or display name. Faces count whose
-    verdict is IDENTIFIED. Case and accents of names do not matter.
+    """Who is in a picture, by person_id of the library or of a recognizer, by name
+    or by alias. Faces count that show somebody as was decided, or else as machines
+    say. Case and accents of names do not matter.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -25,7 +25,7 @@ from services.library.database.tables import (
     picture,
     picture_category,
 )
-from services.library.search import terms
+from services.library.search import people, terms
 from services.library.search.folding import fold
 from services.library.search.terms import TermKind
 
@@ -112,10 +112,16 @@ async def _values(connection: AsyncConnection, picture_ids: Sequence[UUID]) -> l
     wanted = select(face.c.picture_id, face.c.person_id, face.c.display_name, face.c.score).where(
         face.c.picture_id.in_(picture_ids), face.c.current, face.c.state == recognizer_pb2.VERDICT_STATE_IDENTIFIED
     )
+    named = (await connection.execute(wanted)).all()
+    known = await people.known_as(connection, {row.person_id for row in named})
     values = [
         (row.picture_id, value, row.score)
-        for row in await connection.execute(wanted)
-        for value in ((TermKind.PERSON, row.person_id), (TermKind.NAME, fold(row.display_name)))
+        for row in named
+        for value in {
+            (TermKind.PERSON, row.person_id),
+            (TermKind.NAME, fold(row.display_name)),
+            *known.get(row.person_id, ()),
+        }
     ]
     wanted = select(label.c.picture_id, label.c.moderation, label.c.score, label.c.content).where(
         label.c.picture_id.in_(picture_ids)
@@ -167,7 +173,11 @@ async def _concerned(connection: AsyncConnection, row: Any) -> Any:
     """Return the query for the next pictures that are in the category, or that one of its rules may fit."""
     inside = select(picture_category.c.picture_id).where(picture_category.c.category_id == row.category_id)
     rules = await connection.execute(select(category_rule).where(category_rule.c.category_id == row.category_id))
-    wanted = sorted({terms.term(kind, row.collection_id, text) for rule in rules for kind, text in _looked_for(rule)})
+    looked_for = {value for rule in rules for value in _looked_for(rule)}
+    texts = {text for kind, text in looked_for if kind is not TermKind.LABEL}
+    meant = await people.meant(connection, row.collection_id, texts)
+    looked_for |= {(TermKind.PERSON, person_id) for ids in meant.values() for person_id in ids}
+    wanted = sorted(terms.term(kind, row.collection_id, text) for kind, text in looked_for)
     queries = [inside, *_having(row.collection_id, wanted)] if wanted else [inside]
     found = union(*(_next(query, row.applied_id) for query in queries)).subquery()
     return _next(select(found.c.picture_id))

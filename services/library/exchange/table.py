@@ -72,13 +72,13 @@ def _picture(picture: pb.Picture) -> _Row:
 
 
 def _face(face: pb.PictureFace) -> _Row:
-    verdict = face.verdict
+    verdict, state = face.verdict, _state(face)
     row: _Row = {
         "face_id": face.face_id,
-        "state": _name(verdict, "state"),
-        "name": _person(verdict),
-        "person_id": verdict.person_id,
-        "score": score_of(verdict.score) if verdict.state == v1.VERDICT_STATE_IDENTIFIED else "",
+        "state": name_of(v1.VerdictState.DESCRIPTOR, state),
+        "name": _names(verdict) if state == v1.VERDICT_STATE_DISAGREE else face.display_name,
+        "person_id": face.person_id,
+        "score": score_of(face.score) if face.source else "",
         "support": _joined(
             f"{one.recognizer}={one.candidate.display_name} {score_of(one.candidate.score)}" for one in verdict.support
         ),
@@ -88,11 +88,19 @@ def _face(face: pb.PictureFace) -> _Row:
     return row
 
 
-def _person(verdict: v1.Verdict) -> str:
-    """Return the person's name; for DISAGREE all names."""
-    if verdict.state == v1.VERDICT_STATE_DISAGREE:
-        return " or ".join(dict.fromkeys(one.candidate.display_name for one in verdict.support))
-    return verdict.display_name
+def _state(face: pb.PictureFace) -> int:
+    """Return what the verdict would be by what was decided and refused."""
+    if face.source:
+        return v1.VERDICT_STATE_IDENTIFIED
+    if face.state == pb.FACE_STATE_NOT_A_FACE:
+        return v1.VERDICT_STATE_NO_FACE
+    is_open = face.state in {pb.FACE_STATE_UNSPECIFIED, pb.FACE_STATE_NEW, pb.FACE_STATE_TRIED}
+    is_named = face.verdict.state == v1.VERDICT_STATE_IDENTIFIED
+    return face.verdict.state if is_open and not is_named else v1.VERDICT_STATE_UNKNOWN
+
+
+def _names(verdict: v1.Verdict) -> str:
+    return " or ".join(dict.fromkeys(one.candidate.display_name for one in verdict.support))
 
 
 def _place(place: pb.Place) -> str:
@@ -114,6 +122,6 @@ def _joined(texts: Iterable[str]) -> str:
     return "; ".join(texts)
 
 
-def _name(message: pb.Picture | v1.Verdict, field: str) -> str:
+def _name(message: pb.Picture, field: str) -> str:
     enum = message.DESCRIPTOR.fields_by_name[field].enum_type
     return name_of(enum, getattr(message, field)) if enum else ""

@@ -9,12 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid6 import uuid7
 
 from marquee.library.v1 import people_pb2 as pb
+from marquee.v1.recognizer_pb2 import VERDICT_STATE_IDENTIFIED, Verdict
 from services.library.categories.hand import folded
 from services.library.database import tokens
 from services.library.database.change import Change, Changes
-from services.library.database.people_tables import PersonSource, decision, person, person_alias, stale_picture
-from services.library.database.tables import collection
-from services.library.people import decisions, faces
+from services.library.database.people_tables import PersonSource, decision, opinion, person, person_alias, stale_picture
+from services.library.database.tables import category, category_rule, collection, face
+from services.library.people import decisions, faces, opinions
 from services.library.people.actions import act, hold
 from services.library.people.view import face_of, people_of, person_of
 from services.library.search.folding import beginnings, fold, is_unspaced
@@ -78,15 +79,14 @@ class People:
             before = await held(change, request.person_id, request.etag)
             person_id, name = UUID(before.person_id), before.display_name
             values = await _values(change, request, before)
+            aliases = request.aliases.names if request.HasField("aliases") else before.aliases
             async with act(change, "UpdatePerson", _summary(request, name)) as action_id:
                 if values:
                     await change.connection.execute(
                         update(person).where(person.c.person_id == person_id).values(values)
                     )
-                if request.HasField("aliases") or "display_name" in values:
-                    aliases = request.aliases.names if request.HasField("aliases") else before.aliases
-                    await _set_aliases(change, person_id, values.get("display_name", name), aliases)
-            renamed = "display_name" in values
+                await _set_aliases(change, person_id, values.get("display_name", name), aliases)
+            renamed = "display_name" in values or await _is_ruled(change, aliases, before.aliases)
             pictures = await faces.pictures_about(change.connection, [person_id]) if renamed else []
             await faces.refresh(change, pictures)
             return pb.UpdatePersonResponse(person=await shown(change, person_id), action_id=action_id)
@@ -123,10 +123,23 @@ async def follow_some(changes: Changes) -> bool:
         await hold(change.connection, change.collection_id)
         some = select(columns.picture_id).where(columns.collection_id == change.collection_id).limit(faces.AT_ONCE)
         ids = [UUID(int=one.int) for one in (await change.connection.execute(some)).scalars()]
+        await _take_over(change, await faces.lock(change.connection, ids))
         await faces.refresh(change, ids)
         its = columns.picture_id == any_(literal(ids, ARRAY(Uuid)))
         await change.connection.execute(delete(stale_picture).where(its))
     return True
+
+
+async def _take_over(change: Change, picture_ids: Sequence[UUID]) -> None:
+    """Have verdicts that are older than the library's people name them; the pictures are locked."""
+    columns, has = face.c, opinion.c.face_id == face.c.face_id
+    its = columns.picture_id == any_(literal(list(picture_ids), ARRAY(Uuid))), columns.current, columns.source == 0
+    old = select(columns.face_id, columns.verdict).where(*its, ~select(literal(1)).where(has).exists())
+    rows = (await change.connection.execute(old)).all()
+    verdicts = {UUID(int=row.face_id.int): Verdict.FromString(row.verdict) for row in rows}
+    named = {face_id: one for face_id, one in verdicts.items() if one.state == VERDICT_STATE_IDENTIFIED}
+    if named:
+        await opinions.write(change, named)
 
 
 async def made(change: Change, display_name: str) -> UUID:
@@ -180,6 +193,14 @@ async def _set_aliases(change: Change, person_id: UUID, display_name: str, names
     ]
     if rows:
         await change.connection.execute(insert(person_alias), rows)
+
+
+async def _is_ruled(change: Change, after: Iterable[str], before: Iterable[str]) -> bool:
+    """Return whether a category goes by an alias that is new, or no more."""
+    changed = set(map(fold, after)) ^ set(map(fold, before))
+    its = category.c.collection_id == change.collection_id, category_rule.c.folded_value.in_(changed)
+    found = select(literal(1)).select_from(category_rule.join(category)).where(*its).limit(1)
+    return bool(changed) and (await change.connection.execute(found)).first() is not None
 
 
 async def _values(change: Change, request: pb.UpdatePersonRequest, before: pb.LibraryPerson) -> dict[str, Any]:

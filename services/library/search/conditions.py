@@ -13,8 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marquee.library.v1 import library_pb2 as pb
 from services.library.database.tables import PlaceKind, category, picture, place
+from services.library.search import people
 from services.library.search.expression import (
     Expression,
+    Meant,
     check_values,
     expression,
     only_hashes,
@@ -63,6 +65,7 @@ async def conditions(
     """Return the query's conditions. Raises InvalidRequest."""
     entries = {*query.categories.all_of, *query.categories.any_of, *query.categories.none_of}
     categories = await _categories(connection, collection_id, entries) if entries else {}
+    query, meant = await _with_people(connection, collection_id, query)
     columns = picture.c
     deleted = columns.delete_time
     result = Conditions(
@@ -73,13 +76,28 @@ async def conditions(
         ],
         in_trash=query.in_trash,
     )
-    _add_terms(result, expression(query, collection_id, categories), query, collection_id)
+    _add_terms(result, expression(query, collection_id, Meant(categories, meant)), query, collection_id)
     _add_text(result, query, collection_id)
     _add_times(result, query, order)
     _add_columns(result, query)
     _add_states(result, query, order)
     _add_place(result, query.place_prefix, collection_id)
     return result
+
+
+async def _with_people(
+    connection: AsyncConnection, collection_id: int, query: pb.PictureQuery
+) -> tuple[pb.PictureQuery, dict[str, list[str]]]:
+    """Return the query, and the person_ids that each entry of its people means; of `only` they are entries, too."""
+    asked = query.people
+    meant = await people.meant(connection, collection_id, {*asked.all_of, *asked.any_of, *asked.none_of, *asked.only})
+    more = dict.fromkeys(person_id for entry in asked.only for person_id in meant[entry] if person_id not in asked.only)
+    if not more:
+        return query, meant
+    result = pb.PictureQuery()
+    result.CopyFrom(query)
+    result.people.only.extend(more)
+    return result, meant
 
 
 async def _categories(connection: AsyncConnection, collection_id: int, entries: set[str]) -> dict[str, list[str]]:
@@ -114,8 +132,8 @@ def _add_terms(result: Conditions, wanted: Expression, query: pb.PictureQuery, c
         result.filters.append(_nobody_else(query.people.only, collection_id))
 
 
-def _nobody_else(people: Sequence[str], collection_id: int) -> ColumnElement[bool]:
-    ids, names = only_hashes(people, collection_id)
+def _nobody_else(only: Sequence[str], collection_id: int) -> ColumnElement[bool]:
+    ids, names = only_hashes(only, collection_id)
     terms = func.unnest(func.tsvector_to_array(picture.c.terms)).column_valued("one")
     others = select(literal(1)).where(
         func.left(terms, 1) == TermKind.IDENTITY.value,

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from types import MappingProxyType
+from typing import NamedTuple
 
 from marquee.library.v1 import library_pb2 as pb
 from marquee.v1 import recognizer_pb2
@@ -12,6 +14,8 @@ from services.runtime.errors import InvalidRequest
 
 _MOST_PEOPLE = 1000
 """In a picture, which has no more faces."""
+_MOST_TOGETHER = 16
+"""People of `only` of whom each two are looked for in an index."""
 _UNKNOWN = "'0'"
 """What no picture has."""
 
@@ -27,17 +31,27 @@ class Expression:
     told more, since for a row it is cheaper to look at the people one by one."""
 
 
-def expression(query: pb.PictureQuery, collection_id: int, categories: Mapping[str, Sequence[str]]) -> Expression:
-    """Return what the query asks of terms; for each entry of its categories there are the category_ids that it means.
+class Meant(NamedTuple):
+    """What entries of a query mean besides themselves."""
 
-    Raises InvalidRequest.
-    """
+    categories: Mapping[str, Sequence[str]]
+    """category_ids."""
+    people: Mapping[str, Sequence[str]] = MappingProxyType({})
+    """person_ids; those of `only` are entries by themselves."""
+
+
+def expression(query: pb.PictureQuery, collection_id: int, meant: Meant) -> Expression:
+    """Return what the query asks of terms. Raises InvalidRequest."""
     terms = _Terms(collection_id)
+
+    def somebody(entry: str) -> str:
+        return _any(terms.person(one) for one in dict.fromkeys((entry, *meant.people.get(entry, ()))))
+
     wanted = [
-        *_of_filter(query.people, terms.person),
+        *_of_filter(query.people, somebody),
         *_of_filter(query.labels, lambda name: terms.folded(TermKind.LABEL, name)),
         *_of_filter(query.recognizers, lambda name: terms.folded(TermKind.RECOGNIZER, name)),
-        *_of_filter(query.categories, lambda name: terms.any_of(TermKind.CATEGORY, categories.get(name, ()))),
+        *_of_filter(query.categories, lambda name: terms.any_of(TermKind.CATEGORY, meant.categories.get(name, ()))),
         *_verdicts(query, terms),
         *_counts(*_bounds(query.people), terms),
     ]
@@ -109,6 +123,8 @@ def _somebody(people: Sequence[str], terms: _Terms) -> str:
 
 def _nobody_else(people: Sequence[str], terms: _Terms) -> str:
     """Return more of what such a picture must have: one of them alone, or, among several, two at least."""
+    if len(people) > _MOST_TOGETHER:
+        return _somebody(people, terms)
     alone = [terms.person(entry, 1) for entry in people]
     together = [
         f"({terms.person(one, count)} & {terms.person(other, count)})"

@@ -86,7 +86,10 @@ def test_json_lines_keep_every_text_in_one_line(text: str, score: float) -> None
 
 
 def test_csv_has_a_row_for_each_face_and_one_without_any() -> None:
-    """Each row repeats the picture; a picture without faces has a row; those who disagree are all named."""
+    """Each row repeats the picture; a picture without faces has a row; those who disagree are all named.
+
+    A face has the library's name and state: who was decided, and nobody once a name was refused or it is no face.
+    """
     two = v1.Verdict(
         state=v1.VERDICT_STATE_DISAGREE,
         box=box(RIGHT),
@@ -108,11 +111,16 @@ def test_csv_has_a_row_for_each_face_and_one_without_any() -> None:
         *("PARTIAL", "A; B", "Boat 0.75", "keras"),
         "",
     )
-    picture.faces.add(verdict=verdict("Ada"))
+    own = {"person_id": "1", "display_name": "Eve", "score": 1, "source": pb.ASSIGNMENT_SOURCE_DECISION}
+    picture.faces.add(verdict=verdict("Ada"), **own)
     picture.faces.add(verdict=two)
+    picture.faces.add(verdict=verdict("Ada"))
+    picture.faces.add(verdict=two, state=pb.FACE_STATE_NOT_A_FACE)
     assert [(row["picture_id"], row["state"], row["name"], row["score"], row["left"]) for row in rows(picture)] == [
-        ("id", "IDENTIFIED", "Ada", "0.9", "0.1"),
+        ("id", "IDENTIFIED", "Eve", "1.0", "0.1"),
         ("id", "DISAGREE", "Ada or Bea", "", "0.6"),
+        ("id", "UNKNOWN", "", "", "0.1"),
+        ("id", "NO_FACE", "", "", "0.6"),
     ]
 
 

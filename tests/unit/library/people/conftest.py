@@ -1,7 +1,8 @@
 """A library with people, for tests."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -24,6 +25,7 @@ _FACTS = (
 )
 _BESIDE = ("update_time", "tried_time")
 """Columns that tell when something was done."""
+_TIMES = count(1)
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,21 @@ class Album:
 
     async def add(self, *faces: tuple[Place, str]) -> list[str]:
         """Add a picture whose faces a recognizer names so; return the faces, from left to right."""
+        picture_id = await self._answered(str(uuid4()), faces)
+        return [one.face_id for one in (await get(self.library, picture_id)).faces]
+
+    async def add_again(self, face_id: str, *faces: tuple[Place, str]) -> None:
+        """Have the recognizer find these faces in the face's picture now."""
+        picture = await get(self.library, await self.picture_of(face_id))
+        await self._answered(picture.places[0].s3_object.key, faces)
+
+    async def _answered(self, key: str, faces: Sequence[tuple[Place, str]]) -> str:
         found = result("svm", *(face(place, name) for place, name in faces), outcome=v1.OUTCOME_OK)
-        s3_object = v1.S3Object(bucket="b", key=str(uuid4()))
-        answer = library_pb2.ImportedAnswer(s3_object=s3_object, result=found, create_time=Timestamp(seconds=1))
+        found.performed_features[:] = [v1.FEATURE_CELEBRITIES]
+        when = Timestamp(seconds=next(_TIMES))
+        answer = library_pb2.ImportedAnswer(s3_object=v1.S3Object(bucket="b", key=key), result=found, create_time=when)
         response = await self.library.ImportAnswers(library_pb2.ImportAnswersRequest(answers=[answer]))
-        return [one.face_id for one in (await get(self.library, response.results[0].picture_id)).faces]
+        return response.results[0].picture_id
 
     async def create(self, name: str, *face_ids: str, **fields: Any) -> str:
         """Create a person, and return their identifier."""

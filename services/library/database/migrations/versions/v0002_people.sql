@@ -391,3 +391,6 @@ CREATE TRIGGER person_enrolled AFTER UPDATE OF display_name, merged_id, delete_t
         (OLD.display_name, OLD.merged_id, OLD.delete_time) IS DISTINCT FROM
         (NEW.display_name, NEW.merged_id, NEW.delete_time)
     ) EXECUTE FUNCTION mark_enrollments_of_person();
+
+INSERT INTO stale_picture (picture_id, collection_id)
+SELECT DISTINCT picture_id, collection_id FROM face JOIN picture USING (picture_id) WHERE current AND face.state = 1;
