@@ -13,6 +13,11 @@ from services.library.categories.categories import Categories
 from services.library.database.change import Changes
 from services.library.database.database import Database
 from services.library.database.migration import is_current
+from services.library.enrollment.adoption import Adoption
+from services.library.enrollment.enrolling import Enrolling
+from services.library.enrollment.portraits import Portraits
+from services.library.enrollment.reconciliation import Reconciliation
+from services.library.enrollment.upkeep import Upkeep
 from services.library.erasure.erasure import Erasure
 from services.library.erasure.maintenance import Maintenance
 from services.library.erasure.sweep import Sweep
@@ -79,6 +84,7 @@ class Library(Service):
         self._grouping = Grouping(Changes(self._database), self._signals)
         self._gateway = Gateway(settings)
         self._notifications = Notifications(Changes(self._database), self._store, self._gateway, settings)
+        self._upkeep = Upkeep(self._database, self._gateway, Portraits(self._database, self._content))
         self._tasks: list[asyncio.Task[None]] = []
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
@@ -94,7 +100,7 @@ class Library(Service):
         while not await self._is_migrated():  # noqa: ASYNC110 - another process changes it
             await asyncio.sleep(_RETRY_SECONDS)
         indexes = Indexes(self._database, self._settings.library_index_mib)
-        parts = (self._signals, self._maintenance, indexes, self._grouping)
+        parts = (self._signals, self._maintenance, indexes, self._grouping, self._upkeep)
         own = (metrics.watch(self._database), *(one.run() for one in parts))
         self._tasks = [asyncio.create_task(one) for one in (*own, *self._notifications.tasks())]
         self._worker.start()
@@ -158,6 +164,9 @@ class Library(Service):
             explanation=Explanation(database),
             decision_export=DecisionExport(database, self._content),
             similar=Similar(database, Embedder(self._gateway), self._settings.s3_allowed),
+            enrolling=Enrolling(database, self._gateway, self._upkeep),
+            reconciliation=Reconciliation(database, self._gateway, self._upkeep),
+            adoption=Adoption(changes, self._gateway),
         )
 
     async def _is_migrated(self) -> bool:

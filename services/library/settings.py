@@ -116,7 +116,7 @@ class LibrarySettings(Settings):
     library_gateway_token_file: Path | None = Field(
         None,
         description="Path of the token with which the library calls the gateway. Its line in the gateway's register "
-        "needs the scopes relay and recognize.",
+        "needs the scopes relay, recognize and, for people to be enrolled, enroll.",
     )
 
     @property

@@ -50,26 +50,26 @@ async def _people(change: Change, verdicts: Any) -> dict[str, UUID]:
     """Return the people whom the verdicts name, by what recognizers call them; the IDENTIFIED ones are made if new."""
     named = {external_id(one): one for verdict in verdicts if _is_named(verdict) for one in (_named(verdict),)}
     called = {external_id(one.candidate) for verdict in verdicts for one in verdict.support} | set(named)
-    known = await _known(change, sorted(called - {""}))
-    for key in sorted(named.keys() - known.keys() - {""}):
+    before = await known(change, sorted(called - {""}))
+    for key in sorted(named.keys() - before.keys() - {""}):
         await _make(change, key, named[key])
-    return await _known(change, sorted(called - {""}))
+    return await known(change, sorted(called - {""}))
 
 
-async def _known(change: Change, called: Sequence[str]) -> dict[str, UUID]:
+async def known(change: Change, called: Sequence[str]) -> dict[str, UUID]:
     """Return whom recognizers call so: who has the identity, or was given to them by the library."""
     columns = identity.c
     its = columns.external_id == any_(literal(list(called), ARRAY(Text)))
-    found = select(columns.external_id, columns.person_id).where(columns.collection_id == change.collection_id, its)
-    rows = await change.connection.execute(found.order_by(columns.recognizer, columns.recognizer_collection))
-    known: dict[str, UUID] = {}
+    own_ids = select(columns.external_id, columns.person_id).where(columns.collection_id == change.collection_id, its)
+    rows = await change.connection.execute(own_ids.order_by(columns.recognizer, columns.recognizer_collection))
+    found: dict[str, UUID] = {}
     for row in rows:
-        known.setdefault(row.external_id, row.person_id)
+        found.setdefault(row.external_id, row.person_id)
     own = [parsed for one in called if (parsed := _uuid(one))]
     mine = select(person.c.person_id).where(
         person.c.collection_id == change.collection_id, person.c.person_id == any_(literal(own, ARRAY(Uuid)))
     )
-    return known | {str(one): one for one in (await change.connection.execute(mine)).scalars()}
+    return found | {str(one): one for one in (await change.connection.execute(mine)).scalars()}
 
 
 async def _make(change: Change, key: str, candidate: pb.Candidate) -> None:

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from marquee.library.v1 import people_pb2 as pb
 from marquee.library.v1 import people_pb2_grpc
+from services.library.enrollment.adoption import Adoption
+from services.library.enrollment.enrolling import Enrolling
+from services.library.enrollment.reconciliation import Reconciliation
 from services.library.exchange.decisions import DecisionExport
 from services.library.faces.comparison import Comparison
 from services.library.faces.crops import Crops
@@ -39,6 +42,9 @@ class PeopleParts:
     comparison: Comparison
     explanation: Explanation
     decision_export: DecisionExport
+    enrolling: Enrolling
+    reconciliation: Reconciliation
+    adoption: Adoption
 
 
 class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
@@ -147,3 +153,15 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
     async def CheckIndex(self, request: pb.CheckIndexRequest, context: Context) -> pb.CheckIndexResponse:
         """Answer as the contract says."""
         return await self._parts.similar.check(self._checked(request))
+
+    async def EnrollPerson(self, request: pb.EnrollPersonRequest, context: Context) -> pb.EnrollPersonResponse:
+        """Answer as the contract says."""
+        return await self._parts.enrolling.enroll(self._checked(request))
+
+    async def ReconcilePeople(self, request: pb.ReconcilePeopleRequest, context: Context) -> pb.ReconcilePeopleResponse:
+        """Answer as the contract says."""
+        return await self._parts.reconciliation.reconcile(self._checked(request))
+
+    async def AdoptPeople(self, request: pb.AdoptPeopleRequest, context: Context) -> pb.AdoptPeopleResponse:
+        """Answer as the contract says."""
+        return await self._parts.adoption.adopt(self._checked(request))

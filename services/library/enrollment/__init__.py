@@ -1,0 +1,1 @@
+"""Enrollment: decided faces at the recognizers that learn them."""
