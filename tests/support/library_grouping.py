@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -15,9 +16,7 @@ from tests.support.processes import PATIENCE
 ASSIGN_AND_SUGGEST = (0.737, 0.936)
 """Distances of synthetic faces, as measured on 400 people."""
 _PICTURE, _FACE = 1 << 120, 2 << 120
-_VERDICT = recognizer_pb2.Verdict(
-    box=recognizer_pb2.BoundingBox(width=0.1, height=0.1), state=recognizer_pb2.VERDICT_STATE_UNKNOWN
-).SerializeToString()
+_BOXES = 10
 
 
 def face_id(number: int) -> UUID:
@@ -28,6 +27,12 @@ def face_id(number: int) -> UUID:
 def picture_id(number: int) -> UUID:
     """Return the identifier of the picture with this number."""
     return UUID(int=_PICTURE + number)
+
+
+def verdict(number: int, **fields: Any) -> recognizer_pb2.Verdict:
+    """Return what the gateway says of the face with this number: where it is, beside the next ones of its picture."""
+    box = recognizer_pb2.BoundingBox(left=number % _BOXES / _BOXES, top=0.1, width=1 / _BOXES, height=0.1)
+    return recognizer_pb2.Verdict(box=box, **{"state": recognizer_pb2.VERDICT_STATE_UNKNOWN, **fields})
 
 
 async def fill(
@@ -88,7 +93,9 @@ async def _copy(connection: asyncpg.Connection, faces: Faces, collection_id: int
     columns = ["picture_id", "collection_id", "state", "taken_time_source"]
     await connection.copy_records_to_table("picture", records=rows, columns=columns)
     state = recognizer_pb2.VERDICT_STATE_UNKNOWN
-    records = [(face_id(first + at), one, at % 1000, state, _VERDICT) for at, one in enumerate(pictures)]
+    records = [
+        (face_id(first + at), one, at % 1000, state, verdict(at).SerializeToString()) for at, one in enumerate(pictures)
+    ]
     columns = ["face_id", "picture_id", "position", "state", "verdict"]
     await connection.copy_records_to_table("face", records=records, columns=columns)
     vectors = [
