@@ -99,7 +99,7 @@ async def test_a_digest_is_sent_at_its_end(database_url: str, tmp_path: Path) ->
     with receiving(Receiver()) as receiver:
         write_channels(tmp_path / "channels.yaml", hook=webhook(receiver))
         async with notifying(database_url, tmp_path, recognizer()) as clients:
-            await rule(clients, "PICTURE", digest_window=Duration(seconds=3))
+            await rule(clients, "PICTURE", digest_window=Duration(seconds=2))
             shown = [await added(clients.library, picture((8 + size, 8))) for size in range(3)]
             for one in shown:
                 await ended(clients.library, one.picture_id)
@@ -139,7 +139,7 @@ async def test_what_is_erased_meanwhile_is_told_nobody(database_url: str, tmp_pa
     with receiving(Receiver()) as receiver:
         write_channels(tmp_path / "channels.yaml", hook=webhook(receiver))
         async with notifying(database_url, tmp_path, recognizer()) as clients:
-            await rule(clients, "PERSON", digest_window=Duration(seconds=3))
+            await rule(clients, "PERSON", digest_window=Duration(seconds=2))
             picture_id = (await added(clients.library)).picture_id
             await deliveries_when(clients, lambda found: found)
             if what == "erased":
