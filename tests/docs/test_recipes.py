@@ -22,6 +22,7 @@ _PAGES = [
         "lambda",
         "enroll",
         "library",
+        "people",
         "keras-from-s3",
         "four-people",
     )

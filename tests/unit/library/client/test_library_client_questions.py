@@ -85,7 +85,7 @@ async def test_a_face_is_explained(url: str) -> None:
     explained = await asyncio.to_thread(marquee, "library", "why", face_id)
     lines = lines_of(explained)
     assert lines[0] == f"Anna 1.00 (decided) face {face_id}"
-    assert any(line.startswith("Decision: Anna by anonymous, ") for line in lines)
+    assert any(line.startswith("anonymous decided that this face is Anna") for line in lines)
     assert lines[-1].startswith("undo: marquee library people undo ")
     near = json.loads((await asyncio.to_thread(marquee, "library", "why", face_id, "-o", "json")).stdout)
     assert near["neighbours"]

@@ -88,16 +88,16 @@ def print_people(people: Sequence[LibraryPerson]) -> None:
 
 
 def print_faces(faces: Sequence[FoundFace]) -> None:
-    """Print faces as a table."""
+    """Print faces as a table: with their distances from what was looked for, else with when they were taken."""
     if not faces:
         print_line("No face fits.")
         return
-    has_distance = any(face.distance is not None for face in faces)
-    table = Table("!Face", "Person", ">Score", "By", "Taken", "!Picture", *((">Distance",) if has_distance else ()))
+    is_search = any(face.distance is not None for face in faces)
+    table = Table("!Face", "Person", ">Score", "By", ">Distance" if is_search else "Taken", "!Picture")
     for one in faces:
-        distance = ("" if one.distance is None else f"{one.distance:.3f}",) if has_distance else ()
-        taken = shown_time(one.taken_time)
-        table.add_row(clean(one.face.face_id), *face_cells(one.face), taken, clean(one.picture_id), *distance)
+        distance = "" if one.distance is None else f"{one.distance:.3f}"
+        last = distance if is_search else shown_time(one.taken_time)
+        table.add_row(clean(one.face.face_id), *face_cells(one.face), last, clean(one.picture_id))
     table.print()
 
 
