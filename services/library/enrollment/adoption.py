@@ -19,7 +19,6 @@ from services.library.people.view import uuid_of
 from services.library.search.folding import fold
 from services.library.work.answers import stored
 from services.library.work.gateway import Gateway
-from services.runtime.doors.caller import current
 from services.runtime.status import StatusError
 
 _MOST_NAMES = 1000
@@ -37,7 +36,7 @@ class Adoption:
 
     async def adopt(self, request: pb.AdoptPeopleRequest) -> pb.AdoptPeopleResponse:
         """Take over whom recognizers know. Raises StatusError of a gateway that is away."""
-        recognizers = Recognizers(self._gateway, current().name)
+        recognizers = Recognizers.for_caller(self._gateway)
         names, failures = await recognizers.enrolling(request.recognizers)
         listed: dict[str, list[enrollment_pb2.Person]] = {}
         for name in names:

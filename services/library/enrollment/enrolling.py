@@ -16,7 +16,6 @@ from services.library.enrollment.upkeep import Upkeep
 from services.library.people.actions import hold
 from services.library.people.view import faces_of, person_of
 from services.library.work.gateway import Gateway
-from services.runtime.doors.caller import current
 from services.runtime.errors import FaceNotFound
 
 _BEST = 12
@@ -40,7 +39,8 @@ class Enrolling:
         collection_id = await self._database.collection_id(request.collection, make=False)
         async with self._database.begin() as connection:
             await person_of(connection, collection_id, request.person_id)
-        names, failures = await Recognizers(self._gateway, current().name).enrolling(request.recognizers)
+        recognizers = Recognizers.for_caller(self._gateway)
+        names, failures = await recognizers.enrolling(request.recognizers)
         async with self._database.begin() as connection:
             await hold(connection, collection_id, alone=True)
             person_id = await person_of(connection, collection_id, request.person_id)
@@ -48,7 +48,7 @@ class Enrolling:
             wishes = [Wish(one, name, person_id, request.allow_similar) for name in names for one in face_ids]
             await ledger.wish(connection, wishes)
         if wishes:
-            own = await self._upkeep.settle(collection_id, face_ids, current().name)
+            own = await self._upkeep.settle(collection_id, face_ids, recognizers)
             failures |= {name: one for name, one in own.items() if name in names}
         async with self._database.begin() as connection:
             enrollments = await _enrollments(connection, face_ids, names)

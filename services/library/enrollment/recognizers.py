@@ -12,6 +12,7 @@ from marquee.v1 import enrollment_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.library.work.gateway import LIST_RECOGNIZERS, CallFailed, Gateway, Method
 from services.runtime import status
+from services.runtime.doors.caller import current
 from services.runtime.errors import InvalidAnswer, NotOffered, UnknownRecognizer
 from services.runtime.server.server import ENROLLMENT_SERVICE
 from services.runtime.status import StatusError
@@ -42,6 +43,13 @@ class Recognizers:
     gateway: Gateway
     caller: str = ""
     """For whom they are called; empty: for the library itself."""
+    daily_micro_usd: int | None = None
+    """What the caller may spend a day, in millionths of a US dollar; None: no limit of their own."""
+
+    @classmethod
+    def for_caller(cls, gateway: Gateway) -> "Recognizers":
+        """Return them as called for who makes the current call."""
+        return cls(gateway, current().name, current().daily_micro_usd)
 
     async def enrolling(self, names: Iterable[str]) -> tuple[list[str], dict[str, Status]]:
         """Return which of the named recognizers enroll, of no names which there are, and why the others do not.
@@ -131,7 +139,7 @@ class Recognizers:
 
     async def _call(self, method: Method[R], request: Message) -> R:
         try:
-            return await self.gateway.call(method, request, self.caller)
+            return await self.gateway.call(method, request, self.caller, self.daily_micro_usd)
         except CallFailed as exc:
             if status.code_of(exc.status) in _NOT_OFFERED:
                 raise NotEnrolling(exc.status) from None

@@ -17,7 +17,6 @@ from services.library.enrollment.upkeep import Upkeep, rename
 from services.library.people.view import person_of, uuid_of
 from services.library.work.gateway import Gateway
 from services.runtime import status
-from services.runtime.doors.caller import current
 from services.runtime.status import StatusError
 
 _MOST = 1000
@@ -36,7 +35,7 @@ class Reconciliation:
         """Compare, and mend if asked to. Raises PersonNotFound, and StatusError of a gateway that is away."""
         collection_id = await self._database.collection_id(request.collection, make=False)
         only = await self._only(collection_id, request.person_id)
-        recognizers = Recognizers(self._gateway, current().name)
+        recognizers = Recognizers.for_caller(self._gateway)
         names, failures = await recognizers.enrolling(request.recognizers)
         response, compared = pb.ReconcilePeopleResponse(failures=failures), set[str]()
         for name in names:
@@ -106,7 +105,7 @@ class Reconciliation:
         return differences.of_faces(name, whose, rows, faces)
 
     async def _mend(self, collection_id: int, recognizers: Recognizers, found: Sequence[pb.Difference]) -> None:
-        await self._mend_faces(collection_id, [one for one in found if one.kind in (_MISSING, _LEFT)])
+        await self._mend_faces(collection_id, recognizers, [one for one in found if one.kind in (_MISSING, _LEFT)])
         for one in found:
             if one.kind == pb.DIFFERENCE_KIND_NAME:
                 name = await self._name(one.person_id)
@@ -114,7 +113,7 @@ class Reconciliation:
             elif one.kind == pb.DIFFERENCE_KIND_PERSON_LEFT:
                 _note(one, await recognizers.remove_person(one.recognizer, one.external_id))
 
-    async def _mend_faces(self, collection_id: int, found: Sequence[pb.Difference]) -> None:
+    async def _mend_faces(self, collection_id: int, recognizers: Recognizers, found: Sequence[pb.Difference]) -> None:
         """Have faces sent anew or taken back, and note what came of it."""
         by_key = {(one.face_id, one.recognizer): one for one in found}
         face_ids = [parsed for one in dict.fromkeys(one.face_id for one in found) if (parsed := uuid_of(one))]
@@ -122,7 +121,7 @@ class Reconciliation:
             for one in found:
                 await ledger.again(connection, one, is_missing=one.kind == _MISSING)
         if face_ids:
-            await self._upkeep.settle(collection_id, face_ids, current().name)
+            await self._upkeep.settle(collection_id, face_ids, recognizers)
         async with self._database.begin() as connection:
             rows = {(str(row.face_id), row.recognizer): row for row in await ledger.rows_at(connection, face_ids)}
         for key, one in by_key.items():

@@ -58,10 +58,10 @@ class Upkeep:
             await asyncio.sleep(POLL_SECONDS)
 
     async def settle(
-        self, collection_id: int, face_ids: Sequence[UUID] | None = None, caller: str = ""
+        self, collection_id: int, face_ids: Sequence[UUID] | None = None, recognizers: Recognizers | None = None
     ) -> dict[str, Status]:
         """Do what is due, or whatever there is to do about these faces; return what recognizers failed with."""
-        recognizers = Recognizers(self._gateway, caller)
+        recognizers = recognizers or Recognizers(self._gateway)
         failures: dict[str, Status] = {}
         async with ledger.alone(self._database, collection_id):
             rows = await ledger.claim(self._database, collection_id, face_ids)
