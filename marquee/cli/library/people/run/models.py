@@ -132,6 +132,9 @@ def _print_check(check: IndexCheck) -> None:
 
 def _print_comparison(comparison: ModelComparison) -> None:
     """Print what the new model does better, what worse, and who it is."""
+    if not comparison.face_count:
+        print_line("There is nothing to compare: nobody was decided in two pictures of which both models have vectors.")
+        return
     print_line(
         Text(f"{comparison.new_accuracy:.2%} named right", "bold"),
         f" by the new model, {comparison.old_accuracy:.2%} by the old, of {count(comparison.face_count, 'face')}.",
