@@ -28,7 +28,9 @@ from services.library.exchange.export import Export
 from services.library.exchange.imports import Imports
 from services.library.faces.comparison import Comparison
 from services.library.faces.crops import Crops
+from services.library.faces.drawing import Drawing
 from services.library.faces.embedder import Embedder
+from services.library.faces.embedding import Embedding
 from services.library.faces.listing import Listing
 from services.library.faces.models import Indexes
 from services.library.faces.similar import Similar
@@ -83,6 +85,7 @@ class Library(Service):
         self._signals = Signals(self._database)
         self._grouping = Grouping(Changes(self._database), self._signals)
         self._gateway = Gateway(settings)
+        self._embedding = Embedding(Changes(self._database), self._content, self._gateway)
         self._notifications = Notifications(Changes(self._database), self._store, self._gateway, settings)
         self._upkeep = Upkeep(self._database, self._gateway, Portraits(self._database, self._content))
         self._tasks: list[asyncio.Task[None]] = []
@@ -101,6 +104,7 @@ class Library(Service):
             await asyncio.sleep(_RETRY_SECONDS)
         indexes = Indexes(self._database, self._settings.library_index_mib)
         parts = (self._signals, self._maintenance, indexes, self._grouping, self._upkeep)
+        parts = (self._signals, self._maintenance, indexes, self._grouping, self._embedding)
         own = (metrics.watch(self._database), *(one.run() for one in parts))
         self._tasks = [asyncio.create_task(one) for one in (*own, *self._notifications.tasks())]
         self._worker.start()
@@ -163,6 +167,8 @@ class Library(Service):
             crops=Crops(database, self._content),
             explanation=Explanation(database),
             decision_export=DecisionExport(database, self._content),
+            drawing=Drawing(changes, self._content, Embedder(self._gateway)),
+            embedding=self._embedding,
             similar=Similar(database, Embedder(self._gateway), self._settings.s3_allowed),
             enrolling=Enrolling(database, self._gateway, self._upkeep),
             reconciliation=Reconciliation(database, self._gateway, self._upkeep),

@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from marquee.library.v1 import people_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.library.database.database import Database
-from services.library.database.people_tables import used_model, vector_model
+from services.library.database.people_tables import face_vector, used_model, vector_model
 from services.library.grouping.bands import Space, space_of
 from services.library.work.answers import stored
 from services.runtime.errors import DomainError, ModelNotFound
@@ -103,6 +103,18 @@ async def use_first(connection: AsyncConnection, collection_id: int, model_id: i
     await connection.execute(insert(used_model).values(values).on_conflict_do_nothing())
     own = select(used_model.c.model_id).where(used_model.c.collection_id == collection_id)
     return int((await connection.execute(own)).scalar_one())
+
+
+async def use(connection: AsyncConnection, collection_id: int, model_id: int) -> None:
+    """Have the collection use a model of which it has vectors. Raises ModelNotFound."""
+    own = (face_vector.c.collection_id == collection_id, face_vector.c.model_id == model_id)
+    if (await connection.execute(select(face_vector.c.face_id).where(*own).limit(1))).first() is None:
+        raise ModelNotFound(f"The collection has no vectors of a model {model_id}.", field="model_id")
+    values = {"model_id": model_id, "assign_distance": None, "suggest_distance": None}
+    statement = insert(used_model).values(collection_id=collection_id, **values)
+    its = used_model.c.model_id != model_id
+    again = statement.on_conflict_do_update(index_elements=[used_model.c.collection_id], set_=values, where=its)
+    await connection.execute(again)
 
 
 async def used(connection: AsyncConnection, collection_id: int) -> Model | None:

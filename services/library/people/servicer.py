@@ -13,6 +13,8 @@ from services.library.enrollment.reconciliation import Reconciliation
 from services.library.exchange.decisions import DecisionExport
 from services.library.faces.comparison import Comparison
 from services.library.faces.crops import Crops
+from services.library.faces.drawing import Drawing
+from services.library.faces.embedding import Embedding
 from services.library.faces.listing import Listing
 from services.library.faces.similar import Similar
 from services.library.grouping.explanation import Explanation
@@ -39,6 +41,8 @@ class PeopleParts:
     actions: Actions
     crops: Crops
     similar: Similar
+    drawing: Drawing
+    embedding: Embedding
     comparison: Comparison
     explanation: Explanation
     decision_export: DecisionExport
@@ -143,6 +147,24 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
         async with aclosing(self._parts.decision_export.export(self._checked(request))) as pieces:
             async for piece in pieces:
                 yield piece
+
+    async def DrawFace(self, request: pb.DrawFaceRequest, context: Context) -> pb.DrawFaceResponse:
+        """Answer as the contract says."""
+        return await self._parts.drawing.draw(self._checked(request))
+
+    async def ListVectorModels(
+        self, request: pb.ListVectorModelsRequest, context: Context
+    ) -> pb.ListVectorModelsResponse:
+        """Answer as the contract says."""
+        return await self._parts.embedding.models(self._checked(request))
+
+    async def EmbedFaces(self, request: pb.EmbedFacesRequest, context: Context) -> pb.EmbedFacesResponse:
+        """Answer as the contract says."""
+        return await self._parts.embedding.embed(self._checked(request))
+
+    async def UseModel(self, request: pb.UseModelRequest, context: Context) -> pb.UseModelResponse:
+        """Answer as the contract says."""
+        return await self._parts.embedding.use(self._checked(request))
 
     async def FindSimilarFaces(
         self, request: pb.FindSimilarFacesRequest, context: Context
