@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marquee.library.v1 import library_pb2
 from marquee.library.v1 import people_pb2 as pb
+from marquee.v1.recognizer_pb2 import VERDICT_STATE_NO_FACE
 from services.library.database import tokens
 from services.library.database.database import Database
 from services.library.database.people_tables import DecisionKind, cluster, decision
@@ -33,6 +34,7 @@ class Listing:
         columns = face.c
         async with self._database.snapshot() as connection:
             its = [picture.c.collection_id == collection_id, is_shown(), columns.current]
+            its.append(_is_face())
             its += await _asked(connection, collection_id, request)
             its += [columns.face_id < after] if after else []
             found = select(columns.face_id).join(picture).where(*its)
@@ -95,6 +97,11 @@ def _in_state(state: "library_pb2.FaceState.ValueType") -> ColumnElement[bool]:
         return and_(~columns.erased, _decided(decision.c.kind == kinds[state]))
     is_new = columns.tried_time.is_(None) == (state == library_pb2.FACE_STATE_NEW)
     return and_(~columns.erased, ~_decided(decision.c.kind != DecisionKind.PERSON), is_new)
+
+
+def _is_face() -> ColumnElement[bool]:
+    """Return the condition that a row is of a face: that there is none is told by a row, too."""
+    return or_(face.c.state != VERDICT_STATE_NO_FACE, _decided(decision.c.kind == DecisionKind.NOT_A_FACE))
 
 
 def _decided(*which: ColumnElement[bool]) -> ColumnElement[bool]:

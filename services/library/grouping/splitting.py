@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, TypeAlias
-from uuid import UUID
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,7 @@ from sqlalchemy import bindparam, text
 
 from marquee.library.v1 import people_pb2 as pb
 from services.library.database.database import Database
-from services.library.faces import models
+from services.library.grouping.bands import Space, space_of
 from services.library.people.view import person_of
 from services.runtime.errors import ModelNotFound
 
@@ -22,7 +21,7 @@ _MOST_GROUPS = 100
 _LOOKED_AT = 20
 """Groups among which the gap is looked for."""
 _FACES = text("""
-SELECT face_id, face.picture_id, vector::text AS vector,
+SELECT face_id, vector::text AS vector,
   EXISTS (SELECT FROM decision WHERE decision.face_id = face.face_id) AS decided
 FROM face JOIN picture USING (picture_id) JOIN face_vector USING (face_id)
 WHERE face.person_id = :person_id AND face.source <> 0 AND face.current
@@ -43,30 +42,36 @@ class Splitting:
         collection_id = await self._database.collection_id(request.collection, make=False)
         async with self._database.snapshot() as connection:
             person_id = await person_of(connection, collection_id, request.person_id)
-            model = await models.used(connection, collection_id)
-            if model is None:
+            space = await space_of(connection, collection_id)
+            if space is None:
                 raise ModelNotFound("The library has no vectors by which to compare faces yet.")
-            values = {"person_id": str(person_id), "model_id": model.model_id}
+            values = {"person_id": str(person_id), "model_id": space.model_id}
             rows = (await connection.execute(_FACES, values)).all()
-        found = await asyncio.to_thread(_proposed, rows, model.metric)
+        found = await asyncio.to_thread(_proposed, rows, space)
         return pb.ProposeSplitResponse(groups=[_group(rows, one) for one in found], compared_count=len(rows))
 
 
-def groups(distances: _Distances) -> list[list[int]]:
-    """Return the faces, by their position, in groups, the largest first; two groups at least, of two faces or more.
+def groups(distances: _Distances, most: float | None) -> list[list[int]]:
+    """Return the faces, by their position, in groups, the largest first.
 
-    `distances`: [n, n], symmetric. There are as many groups as there are where the distance between those that are
-    joined next grows most. In a group, those come first that are most like the others.
+    `distances`: [n, n], symmetric. No groups are left that are within the distance `most` of each other, on average;
+    None: there are as many as where the distance between those that are joined next grows most, two at least. In a
+    group, those come first that are most like the others.
     """
     if not (count := len(distances)):
         return []
     joined = _linked(distances)
     heights = [height for height, _, _ in joined]
-    tops = heights[-_LOOKED_AT:]
-    gaps = [later - earlier for earlier, later in pairwise(tops)]
-    kept = len(heights) - len(tops) + 1 + int(np.argmax(gaps)) if gaps else 0
+    kept = _before_gap(heights) if most is None else sum(height <= most for height in heights)
     members = _cut(count, joined[: max(kept, count - _MOST_GROUPS)])
     return sorted((_ordered(distances, one) for one in members), key=lambda one: (-len(one), one[0]))
+
+
+def _before_gap(heights: Sequence[float]) -> int:
+    """Return how many of the rising heights come before the widest gap among the last ones."""
+    tops = heights[-_LOOKED_AT:]
+    gaps = [later - earlier for earlier, later in pairwise(tops)]
+    return len(heights) - len(tops) + 1 + int(np.argmax(gaps)) if gaps else 0
 
 
 def _linked(distances: _Distances) -> list[tuple[float, int, int]]:
@@ -126,21 +131,19 @@ def _ordered(distances: _Distances, members: Sequence[int]) -> list[int]:
     return [members[position] for position in np.argsort(means, kind="stable")]
 
 
-def _proposed(rows: Sequence[Any], metric: str) -> list[list[int]]:
+def _proposed(rows: Sequence[Any], space: Space) -> list[list[int]]:
+    if not rows:
+        return []
     vectors = np.array([np.fromstring(row.vector[1:-1], np.float32, sep=",") for row in rows])
-    return groups(_distances(vectors, [row.picture_id for row in rows], metric)) if rows else []
+    if space.metric == "cosine":
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    most = space.bands.suggest if space.bands else None
+    return groups(_distances(vectors), most)
 
 
-def _distances(vectors: npt.NDArray[np.float32], pictures: Sequence[UUID], metric: str) -> _Distances:
-    """Return the distance of each two faces; those of one picture, which show two people, are far apart."""
-    if metric == "cosine":
-        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+def _distances(vectors: npt.NDArray[np.float32]) -> _Distances:
     squares = (vectors**2).sum(axis=1)
-    found = squares[:, None] + squares[None, :] - 2 * vectors @ vectors.T
-    found = found / 2 if metric == "cosine" else np.sqrt(np.maximum(found, 0))
-    numbers = np.unique([one.int % (1 << 62) for one in pictures], return_inverse=True)[1]
-    together = numbers[:, None] == numbers[None, :]
-    found[together] = 2 * max(float(found.max()), 1e-6)
+    found = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * vectors @ vectors.T, 0))
     np.fill_diagonal(found, 0)
     result: _Distances = found.astype(np.float32)
     return result

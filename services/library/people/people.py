@@ -14,7 +14,7 @@ from services.library.categories.hand import folded
 from services.library.database import tokens
 from services.library.database.change import Change, Changes
 from services.library.database.people_tables import PersonSource, decision, opinion, person, person_alias, stale_picture
-from services.library.database.tables import category, category_rule, collection, face
+from services.library.database.tables import collection, face
 from services.library.people import decisions, faces, opinions
 from services.library.people.actions import act, hold
 from services.library.people.view import face_of, people_of, person_of
@@ -86,7 +86,7 @@ class People:
                         update(person).where(person.c.person_id == person_id).values(values)
                     )
                 await _set_aliases(change, person_id, values.get("display_name", name), aliases)
-            renamed = "display_name" in values or await _is_ruled(change, aliases, before.aliases)
+            renamed = "display_name" in values or list(aliases) != list(before.aliases)
             pictures = await faces.pictures_about(change.connection, [person_id]) if renamed else []
             await faces.refresh(change, pictures)
             return pb.UpdatePersonResponse(person=await shown(change, person_id), action_id=action_id)
@@ -193,14 +193,6 @@ async def _set_aliases(change: Change, person_id: UUID, display_name: str, names
     ]
     if rows:
         await change.connection.execute(insert(person_alias), rows)
-
-
-async def _is_ruled(change: Change, after: Iterable[str], before: Iterable[str]) -> bool:
-    """Return whether a category goes by an alias that is new, or no more."""
-    changed = set(map(fold, after)) ^ set(map(fold, before))
-    its = category.c.collection_id == change.collection_id, category_rule.c.folded_value.in_(changed)
-    found = select(literal(1)).select_from(category_rule.join(category)).where(*its).limit(1)
-    return bool(changed) and (await change.connection.execute(found)).first() is not None
 
 
 async def _values(change: Change, request: pb.UpdatePersonRequest, before: pb.LibraryPerson) -> dict[str, Any]:

@@ -112,11 +112,16 @@ async def faces_of(
         "WHERE face_id = ANY(:ids) AND collection_id = :collection_id AND current"
     ).bindparams(_IDS)
     values = {"ids": [one for one in parsed.values() if one], "collection_id": collection_id}
-    rows = {row.face_id: row for row in await connection.execute(found, values)}
+    rows = {row.face_id: row for row in await connection.execute(found, values) if _is_face(row)}
     for given, face_id in parsed.items():
         if face_id not in rows:
             raise FaceNotFound(f"The collection has no face {given!r}.", field=field)
     return [rows[face_id] for face_id in parsed.values()]
+
+
+def _is_face(row: Any) -> bool:
+    """Return whether a row is of a face: that there is none is told by a row, too."""
+    return recognizer_pb2.Verdict.FromString(row.verdict).state != recognizer_pb2.VERDICT_STATE_NO_FACE
 
 
 async def person_of(connection: AsyncConnection, collection_id: int, person_id: str, field: str = "person_id") -> UUID:

@@ -52,6 +52,11 @@ SELECT picture_id, file_name,
     WHERE face.picture_id = picture.picture_id AND current ORDER BY position
   ) AS faces,
   ARRAY(
+    SELECT name FROM face
+    JOIN person_alias ON person_alias.person_id = CASE WHEN source <> 0 THEN CAST(face.person_id AS uuid) END
+    WHERE face.picture_id = picture.picture_id AND current ORDER BY face.position, person_alias.position
+  ) AS aliases,
+  ARRAY(
     SELECT ROW(moderation, content) FROM label
     WHERE label.picture_id = picture.picture_id ORDER BY moderation, position
   ) AS labels,
@@ -69,7 +74,7 @@ SELECT picture_id, file_name,
   ) AS cost
 FROM picture WHERE picture_id = ANY(:ids)
 """
-_FOUND = ("faces", "labels", "texts", "categories", "recognizers")
+_FOUND = ("faces", "aliases", "labels", "texts", "categories", "recognizers")
 _ANSWERED = [pb.OUTCOME_OK, pb.OUTCOME_PARTIAL]
 _IDS = bindparam("ids", type_=ARRAY(Uuid))
 
@@ -154,7 +159,7 @@ def _found_by(row: Any, collection_id: int) -> dict[str, Any]:
         *((TermKind.VERDICT, face[0]) for face in faces),
     ]
     people = _people_terms({(person_id, fold(name)) for _, person_id, name, _ in named}, collection_id)
-    texts = (*(face[2] for face in named), row.file_name, *categories, *labels, *row.texts)
+    texts = (*(face[2] for face in named), row.file_name, *row.aliases, *categories, *labels, *row.texts)
     return {
         "id": row.picture_id,
         "term_list": sorted({*people, *(term(kind, collection_id, value) for kind, value in values)}),

@@ -6,6 +6,7 @@ import pytest
 
 from marquee.library.v1 import library_pb2
 from marquee.library.v1 import people_pb2 as pb
+from marquee.v1 import recognizer_pb2 as v1
 from tests.support.library import refused
 from tests.support.servers import LEFT, RIGHT
 from tests.unit.library.people.conftest import Album
@@ -120,6 +121,15 @@ async def test_what_is_no_face_of_the_collection_is_refused(album: Album) -> Non
         assert (await refused(album.people.RefuseFaces(pb.RefuseFacesRequest(**about))))[1] == reason
         assert (await refused(album.people.MarkFaces(pb.MarkFacesRequest(face_ids=face_ids))))[1] == reason
     assert await album.facts() == before
+
+
+async def test_a_picture_without_faces_has_none(album: Album) -> None:
+    """That there is no face is no face that is found, or may be named."""
+    (row,) = await album.add()
+    assert (await album.face(row)).verdict.state == v1.VERDICT_STATE_NO_FACE
+    assert await faces(album) == await faces(album, unnamed=True) == []
+    request = pb.CreatePersonRequest(display_name="A", face_ids=[row])
+    assert (await refused(album.people.CreatePerson(request)))[1] == "FACE_NOT_FOUND"
 
 
 async def test_merged_people_are_one(album: Album) -> None:

@@ -119,6 +119,9 @@ async def test_a_renamed_person_has_the_name_in_all_pictures(album: Album) -> No
         for name in ("all_of", "any_of", "only"):
             assert (entry, name, await pictures(album, **{name: [entry]})) == (entry, name, {picture_id})
         assert await pictures(album, none_of=[entry]) == set()
+    for text, count in (("lovel", 1), ("countess", 1), ("ada", 0)):
+        request = library_pb2.SearchPicturesRequest(query=library_pb2.PictureQuery(text=text))
+        assert (text, len((await album.library.SearchPictures(request)).pictures)) == (text, count)
     assert await pictures(album, only=["nobody"]) == set()
     assert called == "Ada" or await pictures(album, all_of=["Ada"]) == set()
 
