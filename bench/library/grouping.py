@@ -25,7 +25,7 @@ import numpy.typing as npt
 from bench.library.synthetic import Crowd
 from services.library.database.change import Changes
 from services.library.database.database import Database
-from services.library.faces.indexes import Indexes
+from services.library.faces.models import Indexes
 from services.library.grouping.bands import Bands
 from services.library.grouping.grouping import Grouping
 from services.library.grouping.measuring import of_faces

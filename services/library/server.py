@@ -103,8 +103,7 @@ class Library(Service):
         while not await self._is_migrated():  # noqa: ASYNC110 - another process changes it
             await asyncio.sleep(_RETRY_SECONDS)
         indexes = Indexes(self._database, self._settings.library_index_mib)
-        parts = (self._signals, self._maintenance, indexes, self._grouping, self._upkeep)
-        parts = (self._signals, self._maintenance, indexes, self._grouping, self._embedding)
+        parts = (self._signals, self._maintenance, indexes, self._grouping, self._upkeep, self._embedding)
         own = (metrics.watch(self._database), *(one.run() for one in parts))
         self._tasks = [asyncio.create_task(one) for one in (*own, *self._notifications.tasks())]
         self._worker.start()
