@@ -5,12 +5,12 @@ and as it is then. Undoing puts the rows back, if they still are as the action l
 from them follows.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, insert, literal, select, text, update
+from sqlalchemy import ARRAY, Uuid, any_, bindparam, insert, literal, select, text, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from uuid6 import uuid7
@@ -125,8 +125,8 @@ async def undo(change: Change, action_id: UUID) -> tuple[Any, str]:
     locked = await faces.lock(connection, await _pictures(connection, rows))
     concerned = {*locked, *await faces.pictures_about(connection, person_ids)}
     async with act(change, "UndoAction", f"Undo: {undone.summary}") as undoing:
-        for row in rows:
-            await _restore(connection, row, action_id)
+        for run in _runs(rows):
+            await _restore(connection, run, action_id)
     concerned |= {*await faces.pictures_about(connection, person_ids), *await _pictures(connection, rows)}
     await connection.execute(update(action).where(columns.action_id == action_id).values(undone_by=UUID(undoing)))
     await connection.execute(update(action).where(columns.undone_by == action_id).values(undone_by=None))
@@ -161,38 +161,76 @@ async def _rows(connection: AsyncConnection, action_id: UUID) -> Sequence[Any]:
 
 async def _pictures(connection: AsyncConnection, rows: Iterable[Any]) -> set[UUID]:
     ids = [one.face_id for one in rows if one.face_id]
-    found = select(face.c.picture_id).where(face.c.face_id.in_(ids))
+    found = select(face.c.picture_id).where(face.c.face_id == any_(literal(ids, ARRAY(Uuid))))
     return {UUID(int=one.int) for one in (await connection.execute(found)).scalars()} if ids else set()
 
 
-async def _restore(connection: AsyncConnection, row: Any, action_id: UUID) -> None:
-    name, keys = row.table_name, _KEYS[row.table_name]
-    either = row.after or row.before
-    if row.face_id and name != "face" and not await _exists(connection, row.face_id):
-        return  # it was erased with its picture, and with what was decided of it
-    where = " AND ".join(f'"{key}" = (jsonb_populate_record(NULL::"{name}", :either))."{key}"' for key in keys)
-    current = text(f'SELECT to_jsonb("{name}") FROM "{name}" WHERE {where} FOR UPDATE')  # noqa: S608 - of _KEYS alone
-    whole = bindparam("either", either, type_=JSONB)
-    found = (await connection.execute(current.bindparams(whole))).scalar_one_or_none()
-    is_same = (found is None) == (row.after is None) if name == "face" else found == row.after
-    if not is_same:
-        raise await _conflict(connection, row, action_id)
-    if row.before is not None:
-        columns = ", ".join(f'"{key}" = EXCLUDED."{key}"' for key in either if key not in keys)
+def _runs(rows: Sequence[Any]) -> Iterator[list[Any]]:
+    """Yield the rows in runs that are put back together: of one table, each of its rows once, all gone or none."""
+    run: list[Any] = []
+    seen: set[object] = set()
+    for row in rows:
+        key = (row.table_name, row.before is None), *(_either(row)[name] for name in _KEYS[row.table_name])
+        if run and (key in seen or key[0] != (run[0].table_name, run[0].before is None)):
+            yield run
+            run, seen = [], set()
+        run.append(row)
+        seen.add(key)
+    if run:
+        yield run
+
+
+async def _restore(connection: AsyncConnection, run: Sequence[Any], action_id: UUID) -> None:
+    name = run[0].table_name
+    rows = run if name == "face" else await _left(connection, run)
+    if not rows:
+        return
+    await _check(connection, name, rows, action_id)
+    keys = _KEYS[name]
+    if rows[0].before is not None:
+        columns = ", ".join(f'"{key}" = EXCLUDED."{key}"' for key in rows[0].before if key not in keys)
         then = f"UPDATE SET {columns}" if columns else "NOTHING"
-        restored = f'INSERT INTO "{name}" SELECT * FROM jsonb_populate_record(NULL::"{name}", :before)'  # noqa: S608
+        restored = f'INSERT INTO "{name}" SELECT * FROM jsonb_populate_recordset(NULL::"{name}", :rows)'  # noqa: S608
         conflict = ", ".join(f'"{key}"' for key in keys)
         statement = text(f"{restored} ON CONFLICT ({conflict}) DO {then}")
-        await connection.execute(statement.bindparams(bindparam("before", row.before, type_=JSONB)))
+        await connection.execute(statement.bindparams(_json([row.before for row in rows])))
         return
-    if name == "person" and (await connection.execute(_DEPENDENTS, {"person_id": row.person_id})).scalar():
-        raise await _conflict(connection, row, action_id)
-    gone = text(f'DELETE FROM "{name}" WHERE {where}')  # noqa: S608
-    await connection.execute(gone.bindparams(whole))
+    for row in rows if name == "person" else ():
+        if (await connection.execute(_DEPENDENTS, {"person_id": row.person_id})).scalar():
+            raise await _conflict(connection, row, action_id)
+    own = " AND ".join(f'"{name}"."{key}" = own."{key}"' for key in keys)
+    gone = text(f'DELETE FROM "{name}" USING jsonb_populate_recordset(NULL::"{name}", :rows) AS own WHERE {own}')  # noqa: S608
+    await connection.execute(gone.bindparams(_json(list(map(_either, rows)))))
 
 
-async def _exists(connection: AsyncConnection, face_id: UUID) -> bool:
-    return (await connection.execute(select(face.c.face_id).where(face.c.face_id == face_id))).first() is not None
+async def _left(connection: AsyncConnection, rows: Sequence[Any]) -> list[Any]:
+    """Return the rows but for those of faces that were erased with their picture, and with what was decided of them."""
+    ids = [row.face_id for row in rows if row.face_id]
+    its = select(face.c.face_id).where(face.c.face_id == any_(literal(ids, ARRAY(Uuid))))
+    there = set((await connection.execute(its)).scalars()) if ids else set()
+    return [row for row in rows if not row.face_id or row.face_id in there]
+
+
+async def _check(connection: AsyncConnection, name: str, rows: Sequence[Any], action_id: UUID) -> None:
+    """Raise ActionConflict unless all rows are as the action left them; of a face, whether it is there."""
+    own = " AND ".join(f'"{name}"."{key}" = own."{key}"' for key in _KEYS[name])
+    listed = (
+        f'jsonb_array_elements(:rows) WITH ORDINALITY AS one (row, number), jsonb_populate_record(NULL::"{name}", row)'
+    )
+    joined = f'{listed} AS own LEFT JOIN "{name}" ON {own}'
+    current = text(f'SELECT number, to_jsonb("{name}") AS found FROM {joined}')  # noqa: S608 - of _KEYS alone
+    for one in await connection.execute(current.bindparams(_json(list(map(_either, rows))))):
+        row = rows[one.number - 1]
+        if (one.found is None) != (row.after is None) if name == "face" else one.found != row.after:
+            raise await _conflict(connection, row, action_id)
+
+
+def _either(row: Any) -> Any:
+    return row.after or row.before
+
+
+def _json(rows: Sequence[Any]) -> Any:
+    return bindparam("rows", rows, type_=JSONB)
 
 
 async def _conflict(connection: AsyncConnection, row: Any, action_id: UUID) -> ActionConflict:
