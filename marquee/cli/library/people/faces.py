@@ -246,7 +246,7 @@ def why(face: options.Face, *, session: Session) -> None:
       2  usage error
       3  the library is unreachable
     """
-    from marquee.cli.library.people.run.faces import why as run
+    from marquee.cli.library.people.run.why import why as run
 
     raise typer.Exit(run(session, face))
 

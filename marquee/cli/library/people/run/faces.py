@@ -9,7 +9,6 @@ from marquee.cli.exits import Exit
 from marquee.cli.library.people.run.names import batches, face_ids_of, known_or_new, person_id_of, person_of
 from marquee.cli.library.people.run.tables import print_action, print_change, print_faces, print_found
 from marquee.cli.library.people.session import Session
-from marquee.cli.library.run.why import print_explanation
 from marquee.cli.options import FaceBox
 from marquee.cli.output import count
 from marquee.cli.table import Table, Text, print_line
@@ -118,18 +117,6 @@ def similar(session: Session, subject: dict[str, Any], query: PictureQuery, opti
         print_json(found.to_dict())
     else:
         _print_similar(found)
-    return Exit.OK
-
-
-def why(session: Session, face: str) -> Exit:
-    """Explain a face's name. Raises typer.Exit."""
-    (face_id,) = face_ids_of(session, [face])
-    with session.people() as client:
-        explanation = client.explain(face_id, **session.own)
-    if session.is_json:
-        print_json(explanation.to_dict())
-    else:
-        print_explanation(explanation)
     return Exit.OK
 
 

@@ -1,8 +1,12 @@
 """Show why a face has its name."""
 
+from marquee.cli.exits import Exit
+from marquee.cli.library.people.run.names import face_ids_of
 from marquee.cli.library.people.run.tables import face_cells, print_undo
+from marquee.cli.library.people.session import Session
 from marquee.cli.output import words
 from marquee.cli.table import Table, Text, print_line
+from marquee.cli.terminal import print_json
 from marquee.draw.text import clean
 from marquee.library.people.enums import Band
 from marquee.library.people.results import FaceExplanation, FoundFace, Opinion
@@ -13,7 +17,19 @@ _SHOWN_NEIGHBOURS = 5
 _STYLES = {Band.ASSIGN: "green", Band.SUGGEST: "yellow"}
 
 
-def print_explanation(explanation: FaceExplanation) -> None:
+def why(session: Session, face: str) -> Exit:
+    """Explain a face's name. Raises typer.Exit."""
+    (face_id,) = face_ids_of(session, [face])
+    with session.people() as client:
+        explanation = client.explain(face_id, **session.own)
+    if session.is_json:
+        print_json(explanation.to_dict())
+    else:
+        _print_explanation(explanation)
+    return Exit.OK
+
+
+def _print_explanation(explanation: FaceExplanation) -> None:
     """Print who the face is, and why in sentences, then what machines say, and which faces are nearest."""
     found = explanation.face
     name, score, by = face_cells(found.face)
