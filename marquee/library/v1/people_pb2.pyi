@@ -2206,7 +2206,9 @@ class VectorModel(_message.Message):
     dimensions: _builtins.int
     """Components of a vector."""
     face_count: _builtins.int
-    """Number of the collection's faces that have a vector of it."""
+    """Number of the collection's faces that have a vector of it; 0 in
+    FindSimilarFacesResponse, which does not count them.
+    """
     used: _builtins.bool
     """Whether people are compared by it."""
     assign_distance: _builtins.float

@@ -30,11 +30,11 @@ OPERATORS = {"l2": "<->", "cosine": "<=>"}
 """By which vectors are compared, by metric."""
 _MOST_MODELS = 100
 _MODELS = text("""
-SELECT model_id, name, version, metric, dimensions, (
+SELECT model_id, name, version, metric, dimensions, CASE WHEN CAST(:counted AS boolean) THEN (
   SELECT count(*) FROM face_vector
   WHERE face_vector.collection_id = :collection_id AND face_vector.model_id = vector_model.model_id
-) AS face_count
-FROM vector_model ORDER BY model_id DESC
+) ELSE 0 END AS face_count
+FROM vector_model WHERE CAST(:model_id AS integer) IN (0, model_id) ORDER BY model_id DESC
 """)
 _LOCK = 0x6D617276
 """Advisory lock of the replica that builds."""
@@ -132,15 +132,17 @@ async def model(connection: AsyncConnection, model_id: int) -> Model:
     return _model(row)
 
 
-async def shown(connection: AsyncConnection, collection_id: int, model_id: int | None = None) -> list[pb.VectorModel]:
-    """Return the models of which the collection has vectors, newest first; or one of them, whether it has or not."""
-    rows = (await connection.execute(_MODELS, {"collection_id": collection_id})).all()
+async def shown(
+    connection: AsyncConnection, collection_id: int, model_id: int = 0, *, counted: bool = True
+) -> list[pb.VectorModel]:
+    """Return the models of which the collection has vectors, newest first; or one of them, whether it has or not.
+
+    Counting the faces takes the longer the more there are.
+    """
+    values = {"collection_id": collection_id, "model_id": model_id, "counted": counted}
+    rows = (await connection.execute(_MODELS, values)).all()
     space = await space_of(connection, collection_id)
-    if model_id is None:
-        rows = [row for row in rows if row.face_count][:_MOST_MODELS]
-    else:
-        rows = [row for row in rows if row.model_id == model_id]
-    return [_shown(row, space) for row in rows]
+    return [_shown(row, space) for row in rows if model_id or row.face_count][:_MOST_MODELS]
 
 
 class Indexes:

@@ -74,7 +74,7 @@ class Similar:
             found = await neighbours.find(connection, subject.vectors, among, limit, most)
             distances = {one.face_id: one.distance for one in found.faces}
             faces = await found_faces(connection, collection_id, list(distances), distances)
-            (shown,) = await models.shown(connection, collection_id, model.model_id)
+            (shown,) = await models.shown(connection, collection_id, model.model_id, counted=False)
         return pb.FindSimilarFacesResponse(faces=faces, exact=found.exact, model=shown)
 
     async def check(self, request: pb.CheckIndexRequest) -> pb.CheckIndexResponse:
