@@ -105,8 +105,6 @@ class Library(Service):
         indexes = Indexes(self._database, self._settings.library_index_mib)
         parts = (self._signals, self._maintenance, indexes, self._grouping, self._upkeep, self._embedding)
         own = (metrics.watch(self._database), *(one.run() for one in parts))
-        parts = (self._signals, self._maintenance, indexes, self._grouping, self._upkeep)
-        own = (metrics.watch(self._database), self._embedding.run(), *(one.run() for one in parts))
         self._tasks = [asyncio.create_task(one) for one in (*own, *self._notifications.tasks())]
         self._worker.start()
 
