@@ -20,6 +20,10 @@ from services.library.enrollment.reconciliation import Reconciliation
 from services.library.enrollment.upkeep import Upkeep
 from services.library.erasure.erasure import Erasure
 from services.library.erasure.maintenance import Maintenance
+from services.library.erasure.person.audits import Audits
+from services.library.erasure.person.erasure import PersonErasure
+from services.library.erasure.person.export import PersonExport
+from services.library.erasure.replay import Replay
 from services.library.erasure.sweep import Sweep
 from services.library.erasure.tombstones import Tombstones
 from services.library.erasure.trash import Trash
@@ -79,7 +83,9 @@ class Library(Service):
         self._settings = settings
         self._database = Database(settings.database_url, settings.library_database_connections)
         self._url_files = _watched_url(settings, self._database.move)
-        self._tombstones = Tombstones(settings.library_tombstone_key_file)
+        log = settings.library_erasure_log
+        self._log = Store(log, settings.s3_endpoint_url) if log else None
+        self._tombstones = Tombstones(settings.library_tombstone_key_file, self._log)
         self._store = Store(settings.library_store, settings.s3_endpoint_url)
         self._content = Content(self._database, self._store, settings)
         self._signals = Signals(self._database)
@@ -88,13 +94,17 @@ class Library(Service):
         self._embedding = Embedding(Changes(self._database), self._content, self._gateway)
         self._notifications = Notifications(Changes(self._database), self._store, self._gateway, settings)
         self._upkeep = Upkeep(self._database, self._gateway, Portraits(self._database, self._content))
+        changes = Changes(self._database)
+        self._erasure = Erasure(changes, self._store, self._tombstones, settings)
+        self._person_erasure = PersonErasure(changes, self._erasure, self._tombstones, self._gateway, settings)
+        self._audits = Audits(self._database, settings.library_audit_days)
         self._tasks: list[asyncio.Task[None]] = []
 
     def register(self, server: grpc.aio.Server) -> Sequence[str]:
         """Add the service."""
         collection = self._settings.library_collection
         library_pb2_grpc.add_LibraryServiceServicer_to_server(LibraryServicer(self._parts(), collection), server)
-        people = PeopleServicer(self._people_parts(), collection)  # type: ignore[abstract]
+        people = PeopleServicer(self._people_parts(), collection)
         people_pb2_grpc.add_PeopleServiceServicer_to_server(people, server)
         return (LIBRARY_SERVICE, PEOPLE_SERVICE, self._notifications.register(server))
 
@@ -102,6 +112,8 @@ class Library(Service):
         """Wait for the database and its migrations, then begin to work."""
         while not await self._is_migrated():  # noqa: ASYNC110 - another process changes it
             await asyncio.sleep(_RETRY_SECONDS)
+        if self._log is not None:
+            await Replay(self._database, self._log, self._tombstones, self._erasure, self._person_erasure).run()
         indexes = Indexes(self._database, self._settings.library_index_mib)
         parts = (self._signals, self._maintenance, indexes, self._grouping, self._upkeep, self._embedding)
         own = (metrics.watch(self._database), *(one.run() for one in parts))
@@ -119,6 +131,8 @@ class Library(Service):
         await end(self._tasks)
         await self._gateway.close()
         self._store.close()
+        if self._log is not None:
+            self._log.close()
         await self._database.close()
 
     def _parts(self) -> Parts:
@@ -130,13 +144,15 @@ class Library(Service):
         attempt = Attempt(queue, changes, intake, content, self._gateway, settings)
         self._worker = Worker(queue, self._signals, settings.library_workers, attempt.make)
         addition = Addition(database, changes, store, self._tombstones, settings.s3_allowed)
-        erasure = Erasure(changes, store, self._tombstones, settings)
+        erasure = self._erasure
         steps = (
             partial(rules.apply_some, database),
             partial(follow_some, changes),
             Sweep(database, store).step,
             Measuring(changes).step,
             self._notifications.prune,
+            self._person_erasure.step,
+            self._audits.prune,
         )
         self._maintenance = Maintenance(database, erasure, settings, steps)
         return Parts(
@@ -165,6 +181,9 @@ class Library(Service):
             comparison=Comparison(database),
             crops=Crops(database, self._content),
             explanation=Explanation(database),
+            erasure=self._person_erasure,
+            export=PersonExport(database, self._content),
+            audits=self._audits,
             decision_export=DecisionExport(database, self._content),
             drawing=Drawing(changes, self._content, Embedder(self._gateway)),
             embedding=self._embedding,

@@ -83,6 +83,20 @@ class LibrarySettings(Settings):
         "one that the database keeps, so that who has a copy of the database can tell whether a picture that they have "
         "was erased.",
     )
+    library_erasure_log: str = Field(
+        "",
+        description="Where erasures are kept outside of the database and its backups, as keyed hashes, a small file "
+        "each: `file:///FOLDER`, which all replicas share, or `s3://BUCKET/PREFIX`. A library that starts erases again "
+        "what its database, which was restored, has of them. Empty: whoever restores a backup erases again.",
+    )
+    library_erase_objects: bool = Field(
+        default=False,
+        description="Whether ErasePerson may delete pictures' objects in S3, with all versions, where it is asked to "
+        "and MARQUEE_S3_ALLOWED has them.",
+    )
+    library_audit_days: int = Field(
+        365, ge=1, le=36500, description="Days for which the library keeps who looked up, changed or exported whom."
+    )
     library_channels: Path | None = Field(
         None,
         description="Path of the YAML file of the channels by which notifications are sent. When it changes, it is "

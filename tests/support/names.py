@@ -362,7 +362,7 @@ _ENDINGS = {
 _TOPS_OF_OTHERS = {
     *sources.PACKAGES,
     *("client", "error", "google", "grpc", "http", "kubernetes", "model", "realm_access", "rpc"),
-    *("picture", "place", "people", "category", "notification"),
+    *("picture", "place", "people", "person", "category", "notification"),
 }
 """How dotted names begin that are no value's: of packages, traces, hosts, claims, and the library's events."""
 _WRITTEN = ("models/mine", "models/keras/2", "models/keras/celebrity/2", "models/svm/people")

@@ -65,6 +65,8 @@ class TombstoneKind(IntEnum):
     """Its bytes, by their SHA-256."""
     PLACE = 2
     """An object with its version."""
+    PERSON = 3
+    """What a recognizer calls somebody who was erased."""
 
 
 def time(name: str, *, optional: bool = False, now: bool = False) -> Column[Any]:
@@ -185,7 +187,7 @@ answer = Table(
     time("create_time", now=True),
     Index("answer_picture_idx", "picture_id", "create_time"),
 )
-"""A trigger refuses changes."""
+"""A trigger refuses changes, but for those of an erasure."""
 
 face = Table(
     "face",

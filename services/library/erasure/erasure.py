@@ -59,6 +59,17 @@ class Erasure:
         _audit(content, collection, reason)
         await self.complete(UUID(content.receipt_id))
 
+    async def take(self, picture_id: UUID, collection: str, reason: str) -> pb.ErasureReceipt | None:
+        """Erase a picture for a reason of the library's own, and return the receipt; None: it is gone."""
+        async with self._changes.begin(collection) as change:
+            try:
+                found = await find(change.connection, change.collection_id, str(picture_id), lock=True)
+            except PictureNotFound:
+                return None
+            content = await remove(change, self._tombstones, found, reason)
+        _audit(content, collection, reason)
+        return await self.complete(UUID(content.receipt_id))
+
     async def complete(self, receipt_id: UUID) -> pb.ErasureReceipt:
         """Erase the files of an erasure, and return its receipt. Repeating it harms nothing.
 

@@ -1,7 +1,10 @@
 """Tombstones: keyed hashes of what was erased, by which it is known when it comes again."""
 
+import hashlib
 import hmac
+import json
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marquee.v1 import recognizer_pb2
 from services.library.database.tables import TombstoneKind, tombstone, tombstone_key
+from services.library.store.store import Store
 from services.runtime.doors.watch import Watched, watched_keys
 from services.runtime.errors import PictureErased
 from services.runtime.storage.events import is_later
@@ -42,6 +46,11 @@ class Trace(NamedTuple):
         value = f"{s3_object.bucket}\0{s3_object.key}\0{s3_object.version_id}".encode()
         return cls(TombstoneKind.PLACE, value, _LAST if s3_object.version_id else sequencer)
 
+    @classmethod
+    def of_person(cls, external_id: str) -> "Trace":
+        """Return that of somebody whom recognizers call so."""
+        return cls(TombstoneKind.PERSON, external_id.encode())
+
 
 def of_place(row: Any, *, is_read: bool) -> Iterator[Trace]:
     """Yield what an object's place, a row, is known by: its version, and the key if it is still there.
@@ -59,7 +68,9 @@ def of_place(row: Any, *, is_read: bool) -> Iterator[Trace]:
 class Tombstones:
     """Those of all collections. Raises ValueError and OSError for a file of keys that cannot be used."""
 
-    def __init__(self, key_file: Path | None = None) -> None:
+    def __init__(self, key_file: Path | None = None, log: Store | None = None) -> None:
+        """Write those that are made into a log, too."""
+        self._log = log
         self._keys = watched_keys("tombstone keys", key_file) if key_file else None
         self._kept: tuple[bytes, ...] = ()
 
@@ -102,10 +113,31 @@ class Tombstones:
             for digest, trace in digests.items()
         ]
         new = insert(tombstone)
+        if self._log is not None:  # before the transaction ends: what is erased is in the log
+            await self._log.write(*entry_of(rows))
         later = {"sequencer": func.greatest(tombstone.c.sequencer, new.excluded.sequencer)}
         key = (tombstone.c.collection_id, tombstone.c.digest)
         await connection.execute(new.on_conflict_do_update(index_elements=key, set_=later), rows)
         return len(rows)
+
+    async def among(
+        self, connection: AsyncConnection, collection_id: int, traces: Iterable[Trace], digests: AbstractSet[bytes]
+    ) -> bool:
+        """Return whether any of the traces has one of these digests."""
+        found = [one for trace in traces for one in await self._digests(connection, collection_id, trace)]
+        return not digests.isdisjoint(found)
+
+    async def erased(self, connection: AsyncConnection, collection_id: int, called: Iterable[str]) -> set[str]:
+        """Return whom of those that recognizers call so the collection has erased."""
+        traces = {one: Trace.of_person(one) for one in called if one}
+        digests = {
+            digest: one
+            for one, trace in traces.items()
+            for digest in await self._digests(connection, collection_id, trace)
+        }
+        own = tombstone.c.collection_id == collection_id, tombstone.c.digest.in_(digests)
+        found = await connection.execute(select(tombstone.c.digest).where(*own)) if digests else None
+        return {digests[bytes(one)] for one in found.scalars()} if found is not None else set()
 
     async def _digests(self, connection: AsyncConnection, collection_id: int, trace: Trace) -> list[bytes]:
         """Return the trace's digest by each key, by that of new tombstones first."""
@@ -115,3 +147,14 @@ class Tombstones:
         given = () if self._keys is None else tuple(key.encode() for key in self._keys.value)
         message = b"%d\0%d\0%b" % (collection_id, trace.kind, trace.value)
         return [hmac.digest(key, message, "sha256") for key in (*given, *self._kept)]
+
+
+def entry_of(rows: Sequence[dict[str, Any]]) -> tuple[str, bytes]:
+    """Return the name and the content of an entry of the log, which are the same for the same tombstones."""
+    content = json.dumps([{**row, "digest": row["digest"].hex(), "kind": int(row["kind"])} for row in rows]).encode()
+    return f"{rows[0]['collection_id']}/{rows[0]['digest'].hex()}-{hashlib.sha256(content).hexdigest()[:16]}", content
+
+
+def rows_of(content: bytes) -> list[dict[str, Any]]:
+    """Return the tombstones of an entry of the log."""
+    return [{**row, "digest": bytes.fromhex(row["digest"])} for row in json.loads(content)]

@@ -14,6 +14,7 @@ from marquee.v1 import recognizer_pb2 as v1
 from services.library.categories import rules
 from services.library.database.change import Change, Changes
 from services.library.database.tables import answer, picture, place
+from services.library.erasure.person.strangers import hide
 from services.library.erasure.tombstones import Tombstones
 from services.library.exchange import results as given
 from services.library.people import actions
@@ -85,6 +86,7 @@ class Imports:
         is_new = known is None or (not _is_later(known, when) and await _is_news(change, picture_id, one.result, when))
         if is_new:
             source = pb.ANSWER_SOURCE_IMPORT
+            await hide(change, self._tombstones, [one.result])
             await answers.append(change.connection, picture_id, [one.result], source=source, create_time=when)
         if fetch:
             await _fetch(change, picture_id)

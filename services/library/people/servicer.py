@@ -4,12 +4,16 @@
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from marquee.library.v1 import people_pb2 as pb
 from marquee.library.v1 import people_pb2_grpc
 from services.library.enrollment.adoption import Adoption
 from services.library.enrollment.enrolling import Enrolling
 from services.library.enrollment.reconciliation import Reconciliation
+from services.library.erasure.person.audits import Audits
+from services.library.erasure.person.erasure import PersonErasure
+from services.library.erasure.person.export import PersonExport
 from services.library.exchange.decisions import DecisionExport
 from services.library.faces.comparison import Comparison
 from services.library.faces.crops import Crops
@@ -26,6 +30,8 @@ from services.library.people.merging import Merging
 from services.library.people.people import People
 from services.library.servicer import Checked
 from services.runtime.server.calls import Context
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,9 @@ class PeopleParts:
     enrolling: Enrolling
     reconciliation: Reconciliation
     adoption: Adoption
+    erasure: PersonErasure
+    export: PersonExport
+    audits: Audits
 
 
 class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
@@ -64,7 +73,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
 
     async def GetPerson(self, request: pb.GetPersonRequest, context: Context) -> pb.GetPersonResponse:
         """Answer as the contract says."""
-        return await self._parts.people.get(self._checked(request))
+        return await self._parts.people.get(await self._audited(request))
 
     async def SearchPeople(self, request: pb.SearchPeopleRequest, context: Context) -> pb.SearchPeopleResponse:
         """Answer as the contract says."""
@@ -72,27 +81,27 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
 
     async def UpdatePerson(self, request: pb.UpdatePersonRequest, context: Context) -> pb.UpdatePersonResponse:
         """Answer as the contract says."""
-        return await self._parts.people.update(self._checked(request))
+        return await self._parts.people.update(await self._audited(request))
 
     async def MergePeople(self, request: pb.MergePeopleRequest, context: Context) -> pb.MergePeopleResponse:
         """Answer as the contract says."""
-        return await self._parts.merging.merge(self._checked(request))
+        return await self._parts.merging.merge(await self._audited(request))
 
     async def SeparatePeople(self, request: pb.SeparatePeopleRequest, context: Context) -> pb.SeparatePeopleResponse:
         """Answer as the contract says."""
-        return await self._parts.merging.separate(self._checked(request))
+        return await self._parts.merging.separate(await self._audited(request))
 
     async def DeletePerson(self, request: pb.DeletePersonRequest, context: Context) -> pb.DeletePersonResponse:
         """Answer as the contract says."""
-        return await self._parts.people.delete(self._checked(request))
+        return await self._parts.people.delete(await self._audited(request))
 
     async def ProposeSplit(self, request: pb.ProposeSplitRequest, context: Context) -> pb.ProposeSplitResponse:
         """Answer as the contract says."""
-        return await self._parts.splitting.propose(self._checked(request))
+        return await self._parts.splitting.propose(await self._audited(request))
 
     async def FindFaces(self, request: pb.FindFacesRequest, context: Context) -> pb.FindFacesResponse:
         """Answer as the contract says."""
-        return await self._parts.listing.faces(self._checked(request))
+        return await self._parts.listing.faces(await self._audited(request))
 
     async def GetFaceContent(self, request: pb.GetFaceContentRequest, context: Context) -> pb.GetFaceContentResponse:
         """Answer as the contract says."""
@@ -100,11 +109,11 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
 
     async def NameFaces(self, request: pb.NameFacesRequest, context: Context) -> pb.NameFacesResponse:
         """Answer as the contract says."""
-        return await self._parts.decisions.name(self._checked(request))
+        return await self._parts.decisions.name(await self._audited(request))
 
     async def RefuseFaces(self, request: pb.RefuseFacesRequest, context: Context) -> pb.RefuseFacesResponse:
         """Answer as the contract says."""
-        return await self._parts.decisions.refuse(self._checked(request))
+        return await self._parts.decisions.refuse(await self._audited(request))
 
     async def MarkFaces(self, request: pb.MarkFacesRequest, context: Context) -> pb.MarkFacesResponse:
         """Answer as the contract says."""
@@ -112,7 +121,10 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
 
     async def NextSuggestion(self, request: pb.NextSuggestionRequest, context: Context) -> pb.NextSuggestionResponse:
         """Answer as the contract says."""
-        return await self._parts.suggestions.next(self._checked(request))
+        response = await self._parts.suggestions.next(self._checked(request))
+        people = response.suggestion.person.person_id, response.suggestion.other_person.person_id
+        await self._parts.audits.record("NextSuggestion", request.collection, [one for one in people if one])
+        return response
 
     async def AnswerSuggestion(
         self, request: pb.AnswerSuggestionRequest, context: Context
@@ -138,7 +150,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
 
     async def ExplainFace(self, request: pb.ExplainFaceRequest, context: Context) -> pb.ExplainFaceResponse:
         """Answer as the contract says."""
-        return await self._parts.explanation.explain(self._checked(request))
+        return await self._parts.explanation.explain(await self._audited(request))
 
     async def ExportDecisions(
         self, request: pb.ExportDecisionsRequest, context: Context
@@ -170,7 +182,7 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
         self, request: pb.FindSimilarFacesRequest, context: Context
     ) -> pb.FindSimilarFacesResponse:
         """Answer as the contract says."""
-        return await self._parts.similar.find(self._checked(request))
+        return await self._parts.similar.find(await self._audited(request))
 
     async def CheckIndex(self, request: pb.CheckIndexRequest, context: Context) -> pb.CheckIndexResponse:
         """Answer as the contract says."""
@@ -187,3 +199,25 @@ class PeopleServicer(people_pb2_grpc.PeopleServiceServicer, Checked):
     async def AdoptPeople(self, request: pb.AdoptPeopleRequest, context: Context) -> pb.AdoptPeopleResponse:
         """Answer as the contract says."""
         return await self._parts.adoption.adopt(self._checked(request))
+
+    async def ErasePerson(self, request: pb.ErasePersonRequest, context: Context) -> pb.ErasePersonResponse:
+        """Answer as the contract says."""
+        return await self._parts.erasure.erase(self._checked(request))
+
+    async def ExportPerson(
+        self, request: pb.ExportPersonRequest, context: Context
+    ) -> AsyncIterator[pb.ExportPersonResponse]:
+        """Answer as the contract says."""
+        async with aclosing(self._parts.export.export(await self._audited(request))) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def ListAudits(self, request: pb.ListAuditsRequest, context: Context) -> pb.ListAuditsResponse:
+        """Answer as the contract says."""
+        return await self._parts.audits.list(self._checked(request))
+
+    async def _audited(self, request: R) -> R:
+        """Return the request, checked, once it is written down whom it is about. Raises InvalidRequest."""
+        checked = self._checked(request)
+        await self._parts.audits.note(checked)
+        return checked

@@ -38,7 +38,7 @@ class Intake:
     def __init__(self, changes: Changes, store: Store, tombstones: Tombstones, settings: LibrarySettings) -> None:
         self._changes = changes
         self._store = store
-        self._tombstones = tombstones
+        self.tombstones = tombstones
         self._settings = settings
         self._objects = ObjectStore(settings.s3_endpoint_url)
         # Of its own, since pictures that wait for their turn would hold the threads in which new ones are looked at.
@@ -70,7 +70,7 @@ class Intake:
         async with self._changes.begin(collection) as change:
             await actions.hold(change.connection, change.collection_id)
             await hold(change.connection, claim)
-            found = await identity.identify(change, self._tombstones, claim.picture_id, file, read)
+            found = await identity.identify(change, self.tombstones, claim.picture_id, file, read)
         if found == claim.picture_id:
             copies = self._settings.library_copy_objects
             if copies:

@@ -15,6 +15,7 @@ from marquee.library.v1.library_pb2 import JOB_STATE_DEAD, JOB_STATE_DONE
 from marquee.v1 import recognizer_pb2 as pb
 from services.library.database.change import Changes
 from services.library.database.tables import PlaceKind, collection, picture, place
+from services.library.erasure.person.strangers import hide
 from services.library.people import actions
 from services.library.pictures.content import Content
 from services.library.pictures.intake import Intake
@@ -180,6 +181,7 @@ class Attempt:
         async with self._changes.begin(shown.collection) as change:
             await actions.hold(change.connection, change.collection_id)
             await hold(change.connection, claim)
+            await hide(change, self._intake.tombstones, response.results, response.verdicts)
             await recording.record(change, claim, response, is_last=is_last)
             if is_last or failure is None:
                 await end(change.connection, claim, JOB_STATE_DONE, failure)

@@ -294,6 +294,15 @@ CREATE INDEX person_receipt_open_idx ON person_receipt (create_time) WHERE NOT c
 
 CREATE INDEX person_receipt_person_id_idx ON person_receipt (person_id);
 
+CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('marquee.erasing', true) = 'on' THEN
+        RETURN NEW;
+    END IF;
+    RAISE EXCEPTION 'rows of % never change', TG_TABLE_NAME;
+END
+$$;
+
 CREATE FUNCTION record_change() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     action UUID := nullif(current_setting('marquee.action_id', true), '')::uuid;
