@@ -37,6 +37,8 @@ _SCANNED = 20_000
 _LEAST_EF, _MOST_EF = 100, 1000
 """Of the index's list of candidates."""
 _INDEX = {"hnsw.iterative_scan": "strict_order", "hnsw.max_scan_tuples": str(_SCANNED), "hnsw.scan_mem_multiplier": "8"}
+_PLANS = {"plan_cache_mode": "force_custom_plan"}
+"""A plan for whatever limits and filters does ten to twenty times worse than one for those at hand."""
 _WAYS = ("enable_sort", "enable_incremental_sort", "enable_hashjoin", "enable_mergejoin")
 """The planner's, which lead past the index: it takes filters for independent of each other, and of who is near."""
 
@@ -131,6 +133,7 @@ async def exact(
     distances = [_distance(own.c.vector, vector, model) for vector in vectors]
     distance = (func.least(*distances) if len(distances) > 1 else distances[0]).label("distance")
     found = select(own.c.face_id, own.c.picture_id, distance, total.label("total"))
+    await _set(connection, _PLANS)
     rows = (await connection.execute(found.order_by(distance, own.c.face_id).limit(limit))).all()
     if most is not None and rows and rows[0].total > most:
         return None
@@ -142,7 +145,7 @@ async def indexed(
 ) -> list[Neighbour] | None:
     """Return the nearest faces as the model's index finds them; None: it gave up before there were enough."""
     ef = min(_MOST_EF, max(_LEAST_EF, 2 * limit))
-    await _set(connection, _INDEX | {"hnsw.ef_search": str(ef)} | dict.fromkeys(_WAYS, "off"))
+    await _set(connection, _PLANS | _INDEX | {"hnsw.ef_search": str(ef)} | dict.fromkeys(_WAYS, "off"))
     best: dict[UUID, Neighbour] = {}
     for vector in vectors:
         distance = _distance(_stored(among.model), vector, among.model).label("distance")
