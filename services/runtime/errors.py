@@ -26,6 +26,13 @@
     ├── PictureErased           and not to be added again
     ├── ContentMissing          the library has no file of this picture
     ├── CategoryNotFound
+    ├── FaceNotFound
+    ├── ActionNotFound
+    ├── ActionConflict          what an action changed has changed since
+    ├── EtagStale               the person has changed since the caller saw them
+    ├── PersonTwice             the person would be two faces of one picture
+    ├── PeopleSeparated         it was decided that they are two
+    ├── ModelNotFound           the library has no vectors of it
     ├── RuleNotFound            the collection has no such rule of notifications
     ├── InvalidImage            not a picture that Marquee can read
     │   ├── ImageMissing
