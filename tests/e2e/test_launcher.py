@@ -79,7 +79,7 @@ def test_a_taken_port_is_said_and_the_commands_can_be_typed(tmp_path: Path) -> N
     assert "The port 50051 is taken (`lsof -i :50051` shows by whom): the gateway gets 127.0.0.1:" in text
     assert "The port 8080 is taken (`lsof -i :8080` shows by whom): the page gets 127.0.0.1:" in text
     assert json.loads((state / "stack.json").read_text())["page_url"] in text
-    assert [result.returncode for result in results] == [0, 0, 0], text
+    assert [result.returncode for result in results] == [0] * 4, text
     assert all("Grace Hopper" in result.stdout for result in results[:2])
 
 
