@@ -14,6 +14,7 @@ from services.library.categories import hand, rules
 from services.library.categories.hand import folded
 from services.library.database.change import Change, Changes
 from services.library.database.database import Database
+from services.library.database.identifiers import uuid_of
 from services.library.database.tables import (
     RuleKind,
     category,
@@ -169,11 +170,7 @@ def _rule(row: Any) -> pb.CategoryRule:
 
 def _key(change: Change, category_id: str) -> tuple[Any, Any]:
     """Return the conditions for the category. Raises CategoryNotFound for a text that is no identifier."""
-    try:
-        parsed = UUID(category_id)
-    except ValueError:
-        raise _not_found(category_id) from None
-    if str(parsed) != category_id:  # braces and capitals are fine for Python
+    if (parsed := uuid_of(category_id)) is None:
         raise _not_found(category_id)
     return category.c.collection_id == change.collection_id, category.c.category_id == parsed
 

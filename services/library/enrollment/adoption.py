@@ -11,11 +11,11 @@ from uuid6 import uuid7
 from marquee.library.v1 import people_pb2 as pb
 from marquee.v1 import enrollment_pb2
 from services.library.database.change import Change, Changes
+from services.library.database.identifiers import uuid_of
 from services.library.database.people_tables import PersonSource, identity, person, person_receipt
 from services.library.enrollment.recognizers import NotEnrolling, Recognizers
 from services.library.people import opinions
 from services.library.people.actions import act, hold
-from services.library.people.view import uuid_of
 from services.library.search.folding import fold
 from services.library.work.answers import stored
 from services.library.work.gateway import Gateway

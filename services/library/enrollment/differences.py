@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marquee.library.v1 import people_pb2 as pb
 from marquee.v1 import enrollment_pb2
+from services.library.database.identifiers import uuid_of
 from services.library.enrollment.ledger import ENROLLED, IDS, REFUSED, WAITING, Row
-from services.library.people.view import uuid_of
 
 Kind = pb.DifferenceKind
 _OWN = text("""

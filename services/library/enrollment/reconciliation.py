@@ -9,12 +9,13 @@ from google.rpc import status_pb2
 
 from marquee.library.v1 import people_pb2 as pb
 from services.library.database.database import Database
+from services.library.database.identifiers import uuid_of
 from services.library.enrollment import differences, ledger
 from services.library.enrollment.differences import Known
 from services.library.enrollment.ledger import ENROLLED
 from services.library.enrollment.recognizers import NotEnrolling, Recognizers
 from services.library.enrollment.upkeep import Upkeep, rename
-from services.library.people.view import person_of, uuid_of
+from services.library.people.view import person_of
 from services.library.work.gateway import Gateway
 from services.runtime import status
 from services.runtime.status import StatusError

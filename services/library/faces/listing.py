@@ -10,10 +10,11 @@ from marquee.library.v1 import people_pb2 as pb
 from marquee.v1.recognizer_pb2 import VERDICT_STATE_NO_FACE
 from services.library.database import tokens
 from services.library.database.database import Database
+from services.library.database.identifiers import uuid_of
 from services.library.database.people_tables import DecisionKind, cluster, decision
 from services.library.database.tables import face, picture
 from services.library.people.faces import is_shown
-from services.library.people.view import found_faces, person_of, uuid_of
+from services.library.people.view import found_faces, person_of
 from services.library.pictures import view
 from services.runtime import requests
 

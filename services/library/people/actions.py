@@ -18,10 +18,10 @@ from uuid6 import uuid7
 from marquee.library.v1 import people_pb2 as pb
 from services.library.database import tokens
 from services.library.database.change import Change, Changes
+from services.library.database.identifiers import uuid_of
 from services.library.database.people_tables import action, action_row
 from services.library.database.tables import face
 from services.library.people import faces
-from services.library.people.view import uuid_of
 from services.library.pictures.view import timestamp
 from services.runtime import requests
 from services.runtime.errors import ActionConflict, ActionNotFound

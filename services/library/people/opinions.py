@@ -11,6 +11,7 @@ from uuid6 import uuid7
 from marquee.library.v1.people_pb2 import BAND_ASSIGN, BAND_SUGGEST
 from marquee.v1 import recognizer_pb2 as pb
 from services.library.database.change import Change
+from services.library.database.identifiers import uuids_of
 from services.library.database.people_tables import PersonSource, identity, opinion, person
 from services.library.people.resolution import NEIGHBOURS
 from services.library.search.folding import fold
@@ -65,7 +66,7 @@ async def known(change: Change, called: Sequence[str]) -> dict[str, UUID]:
     found: dict[str, UUID] = {}
     for row in rows:
         found.setdefault(row.external_id, row.person_id)
-    own = [parsed for one in called if (parsed := _uuid(one))]
+    own = uuids_of(called)
     mine = select(person.c.person_id).where(
         person.c.collection_id == change.collection_id, person.c.person_id == any_(literal(own, ARRAY(Uuid)))
     )
@@ -102,11 +103,3 @@ def _row(face_id: UUID, person_id: UUID, support: pb.Support, verdict: pb.Verdic
         "score": support.candidate.score,
         "band": BAND_ASSIGN if is_sure else BAND_SUGGEST,
     }
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        parsed = UUID(text)
-    except ValueError:
-        return None
-    return parsed if str(parsed) == text else None

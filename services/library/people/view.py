@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marquee.library.v1 import people_pb2 as pb
 from marquee.v1 import recognizer_pb2
+from services.library.database.identifiers import uuid_of
 from services.library.database.people_tables import person
 from services.library.pictures.view import FACE, picture_face, timestamp
 from services.runtime.errors import FaceNotFound, PersonNotFound
@@ -145,15 +146,6 @@ async def person_of(connection: AsyncConnection, collection_id: int, person_id: 
     if row is None:
         raise PersonNotFound(f"The collection has no person {person_id!r}.", field=field)
     return UUID(int=row.int)
-
-
-def uuid_of(text: str) -> UUID | None:
-    """Return the identifier; None for a text that is none, also in braces or capitals."""
-    try:
-        parsed = UUID(text)
-    except ValueError:
-        return None
-    return parsed if str(parsed) == text else None
 
 
 def _person(row: Any) -> pb.LibraryPerson:

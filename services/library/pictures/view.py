@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from marquee.library.v1 import library_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.library.database.database import Database
+from services.library.database.identifiers import uuid_of
 from services.library.database.people_tables import DecisionKind
 from services.library.database.tables import PlaceKind, picture
 from services.runtime.errors import PictureNotFound
@@ -195,11 +196,7 @@ def timestamp(when: datetime | None) -> Timestamp | None:
 
 
 def _parsed(picture_id: str) -> UUID:
-    try:
-        parsed = UUID(picture_id)
-    except ValueError:
-        raise not_found(picture_id) from None
-    if str(parsed) != picture_id:  # braces, capitals and urn:uuid: are fine for Python
+    if (parsed := uuid_of(picture_id)) is None:
         raise not_found(picture_id)
     return parsed
 

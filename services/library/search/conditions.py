@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy import REAL, ColumnElement, and_, cast, func, literal, or_, select, text
@@ -12,6 +11,7 @@ from sqlalchemy.dialects.postgresql import TSQUERY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from marquee.library.v1 import library_pb2 as pb
+from services.library.database.identifiers import uuids_of
 from services.library.database.tables import PlaceKind, category, picture, place
 from services.library.search import people
 from services.library.search.expression import (
@@ -104,23 +104,13 @@ async def _categories(connection: AsyncConnection, collection_id: int, entries: 
     """Return the identifiers of the categories that each entry means, by identifier or name."""
     columns = category.c
     folded = {entry: fold(entry) for entry in entries}
-    is_meant = or_(columns.category_id.in_(_uuids(entries)), columns.folded_name.in_(set(folded.values())))
+    is_meant = or_(columns.category_id.in_(uuids_of(entries)), columns.folded_name.in_(set(folded.values())))
     found = select(columns.category_id, columns.folded_name).where(columns.collection_id == collection_id, is_meant)
     rows = [(str(row.category_id), row.folded_name) for row in await connection.execute(found)]
     return {
         entry: [category_id for category_id, name in rows if entry == category_id or name == folded[entry]]
         for entry in entries
     }
-
-
-def _uuids(entries: set[str]) -> list[UUID]:
-    found = []
-    for entry in entries:
-        try:
-            found.append(UUID(entry))
-        except ValueError:
-            continue
-    return found
 
 
 def _add_terms(result: Conditions, wanted: Expression, query: pb.PictureQuery, collection_id: int) -> None:

@@ -4,12 +4,11 @@ Names are no part of it: pictures have terms of them.
 """
 
 from collections.abc import Collection, Iterable
-from typing import Any
-from uuid import UUID
 
 from sqlalchemy import ARRAY, Text, Uuid, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.library.database.identifiers import uuids_of
 from services.library.search.folding import fold
 from services.library.search.terms import TermKind
 
@@ -41,7 +40,7 @@ async def meant(connection: AsyncConnection, collection_id: int, entries: Collec
     if not entries:
         return {}
     folded = {entry: fold(entry) for entry in entries}
-    values = {"ids": _uuids(entries), "entries": list(entries), "names": sorted(set(folded.values()))}
+    values = {"ids": uuids_of(entries), "entries": list(entries), "names": sorted(set(folded.values()))}
     rows = (await connection.execute(_MEANT, {"collection_id": collection_id, **values})).all()
     found: dict[tuple[bool, str], set[str]] = {}
     for row in rows:
@@ -54,20 +53,10 @@ async def meant(connection: AsyncConnection, collection_id: int, entries: Collec
 
 async def known_as(connection: AsyncConnection, person_ids: Iterable[str]) -> dict[str, list[tuple[TermKind, str]]]:
     """Return what people, by identifier, are known as besides their names."""
-    if not (ids := _uuids(set(person_ids))):
+    if not (ids := uuids_of(set(person_ids))):
         return {}
     found: dict[str, list[tuple[TermKind, str]]] = {}
     for row in await connection.execute(_KNOWN_AS, {"ids": ids}):
         value = (TermKind.NAME if row.alias else TermKind.PERSON, row.known_as)
         found.setdefault(str(row.named_id), []).append(value)
-    return found
-
-
-def _uuids(entries: Iterable[str]) -> list[Any]:
-    found = []
-    for entry in entries:
-        try:
-            found.append(UUID(entry))
-        except ValueError:
-            continue
     return found

@@ -9,8 +9,8 @@ from sqlalchemy import ARRAY, Text, Uuid, bindparam, select, text
 from marquee.library.v1 import people_pb2 as pb
 from services.library.database import tokens
 from services.library.database.database import Database
+from services.library.database.identifiers import uuid_of
 from services.library.database.people_tables import audit
-from services.library.people.view import uuid_of
 from services.library.pictures.view import timestamp
 from services.runtime import requests
 from services.runtime.doors.caller import current

@@ -19,6 +19,7 @@ from uuid6 import uuid7
 from marquee.library.v1 import people_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.library.database.change import Change, Changes
+from services.library.database.identifiers import uuid_of
 from services.library.database.people_tables import person_receipt
 from services.library.database.tables import PlaceKind, collection, place
 from services.library.enrollment import ledger
@@ -28,7 +29,6 @@ from services.library.erasure.person import rows
 from services.library.erasure.person.traits import Traits
 from services.library.erasure.tombstones import Tombstones, Trace
 from services.library.people.actions import hold
-from services.library.people.view import uuid_of
 from services.library.settings import LibrarySettings
 from services.library.work.gateway import Gateway
 from services.runtime import requests

@@ -15,12 +15,13 @@ from marquee.library.v1 import library_pb2
 from marquee.library.v1 import people_pb2 as pb
 from marquee.v1 import recognizer_pb2
 from services.library.database.database import Database
+from services.library.database.identifiers import uuid_of
 from services.library.erasure.person import rows
 from services.library.erasure.person.traits import Traits, candidates_of
 from services.library.exchange import archive
 from services.library.exchange.export import MOST_BYTES, Record, recorded
 from services.library.faces.crops import crop
-from services.library.people.view import found_faces, people_of, uuid_of
+from services.library.people.view import found_faces, people_of
 from services.library.pictures.content import Content
 from services.runtime.errors import DomainError, Overloaded, PersonNotFound
 
