@@ -5,7 +5,6 @@ taken back and enrolled as them; if it is nobody, as after a refusal, a deletion
 A new name is told. What a recognizer that is away has missed is done once it answers, whoever was killed meanwhile.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
@@ -26,6 +25,7 @@ from services.library.enrollment.recognizers import NotEnrolling, Recognizers
 from services.library.work.gateway import Gateway
 from services.library.work.recording import TRANSIENT
 from services.library.work.signals import POLL_SECONDS
+from services.library.work.worker import forever
 from services.runtime import status
 from services.runtime.errors import DomainError, InvalidAnswer
 from services.runtime.limits import MAX_IMAGE_BYTES
@@ -47,15 +47,11 @@ class Upkeep:
 
     async def run(self) -> None:
         """Do what there is to do, again and again, until cancelled."""
-        while True:
-            try:
-                for collection_id in await ledger.due(self._database):
-                    await self.settle(collection_id)
-            except DomainError as exc:
-                logger.warning("enrollments wait", error=exc.message)
-            except Exception:
-                logger.exception("enrollments cannot be kept up")
-            await asyncio.sleep(POLL_SECONDS)
+        await forever(self._settle_all, "upkeep of enrollments", POLL_SECONDS)
+
+    async def _settle_all(self) -> None:
+        for collection_id in await ledger.due(self._database):
+            await self.settle(collection_id)
 
     async def settle(
         self, collection_id: int, face_ids: Sequence[UUID] | None = None, recognizers: Recognizers | None = None

@@ -3,7 +3,6 @@
 A model with many vectors has an HNSW index of its own, which is built while all else goes on.
 """
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +19,8 @@ from services.library.database.database import Database
 from services.library.database.people_tables import face_vector, used_model, vector_model
 from services.library.grouping.bands import Space, space_of
 from services.library.work.answers import stored
-from services.runtime.errors import DomainError, ModelNotFound
+from services.library.work.worker import forever
+from services.runtime.errors import ModelNotFound
 
 logger = structlog.get_logger()
 
@@ -156,14 +156,10 @@ class Indexes:
 
     async def run(self) -> None:
         """Build what is missing, again and again, until cancelled."""
-        while True:
-            try:
-                await self.build()
-            except DomainError as exc:
-                logger.warning("indexes of vectors wait", error=exc.message)
-            except Exception:
-                logger.exception("an index of vectors cannot be built")
-            await asyncio.sleep(_SECONDS)
+        await forever(self._build_some, "building of indexes", _SECONDS)
+
+    async def _build_some(self) -> None:
+        await self.build()
 
     async def build(self) -> int:
         """Build the indexes that are missing, unless another replica does; return how many were built."""

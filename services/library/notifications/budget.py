@@ -1,6 +1,5 @@
 """What recognizers have spent, held against the rules that tell of it, once a day each."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +14,7 @@ from services.library.database.database import Database
 from services.library.database.notification_tables import notification_occurrence, notification_rule
 from services.library.notifications.feed import Sighting, open_occurrence
 from services.library.search.folding import fold
-from services.runtime.errors import DomainError
+from services.library.work.worker import forever
 
 logger = structlog.get_logger()
 _LOCK = 0x6E6F7462
@@ -34,14 +33,7 @@ class Budget:
 
     async def run(self, seconds: float = _SECONDS) -> None:
         """Look once a minute until cancelled."""
-        while True:
-            try:
-                await self.turn()
-            except DomainError as exc:
-                logger.warning("spending is not known", error=exc.message)
-            except Exception:
-                logger.exception("spending failed")
-            await asyncio.sleep(seconds)
+        await forever(self.turn, "look at spending", seconds)
 
     async def turn(self) -> None:
         """Begin the occurrences that there are not yet; ask nobody if no rule is about budgets."""

@@ -3,7 +3,6 @@
 A transaction moves the cursor and writes what it found, so each event counts once, whenever a process is killed.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -31,7 +30,7 @@ from services.library.notifications import conditions
 from services.library.notifications.conditions import Seen, SeenFace, SeenLabel
 from services.library.pictures.events import number
 from services.library.search.folding import fold
-from services.runtime.errors import DomainError
+from services.library.work.worker import forever
 
 logger = structlog.get_logger()
 _LOCK = 0x6E6F7466
@@ -65,15 +64,7 @@ class Feed:
 
     async def run(self) -> None:
         """Read events, again and again, until cancelled."""
-        while True:
-            more = False
-            try:
-                more = await self.turn()
-            except DomainError as exc:
-                logger.warning("notifications wait", error=exc.message)
-            except Exception:
-                logger.exception("notifications failed")
-            await asyncio.sleep(0 if more else _SECONDS)
+        await forever(self.turn, "feed of notifications", _SECONDS)
 
     async def turn(self) -> bool:
         """Read some events, unless another replica does; return whether there may be more."""

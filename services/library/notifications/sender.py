@@ -14,7 +14,7 @@ from services.library.notifications.channels.channels import Channel, Channels
 from services.library.notifications.channels.message import Undelivered
 from services.library.notifications.messages import Messages
 from services.library.notifications.queue import Claim, Deliveries
-from services.library.work.worker import end
+from services.library.work.worker import end, forever
 from services.runtime.errors import DependencyUnavailable
 
 logger = structlog.get_logger()
@@ -38,14 +38,7 @@ class Sender:
     async def run(self) -> None:
         """Send what is due until cancelled; what is being sent then is another's once its lease ends."""
         try:
-            while True:
-                try:
-                    await self._fill()
-                except DependencyUnavailable as exc:
-                    logger.warning("notifications wait", error=exc.message)
-                except Exception:
-                    logger.exception("notifications failed")
-                await asyncio.sleep(_SECONDS)
+            await forever(self._fill, "sender of notifications", _SECONDS)
         finally:
             await end(self._running)
 

@@ -10,7 +10,7 @@ from structlog.contextvars import bind_contextvars
 from services.library.work import metrics
 from services.library.work.queue import Claim, LeaseLost, Queue
 from services.library.work.signals import POLL_SECONDS, Signals
-from services.runtime.errors import DependencyUnavailable
+from services.runtime.errors import DependencyUnavailable, DomainError
 
 logger = structlog.get_logger()
 _RENEWALS = 3
@@ -34,7 +34,7 @@ class Worker:
     def start(self) -> None:
         """Begin to work, unless there is no place for it."""
         loops = (self._fill, self._renew) if self._places else ()
-        self._loops = [asyncio.create_task(_forever(one)) for one in loops]
+        self._loops = [asyncio.create_task(forever(one, "worker", POLL_SECONDS)) for one in loops]
 
     async def close(self) -> None:
         """Let attempts that run end within 5 s, and hand the others back, which are any worker's at once."""
@@ -51,15 +51,16 @@ class Worker:
             with suppress(LeaseLost, DependencyUnavailable):
                 metrics.repeated.inc(int(await self._queue.hand_back(claim)))
 
-    async def _fill(self) -> None:
+    async def _fill(self) -> bool:
         """Claim jobs for all free places, and wait for more of what was missing: jobs, or places."""
         if not (free := self._places - len(self._running)):
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-            return
+            return True
         self._claiming = asyncio.create_task(self._queue.claim(free))
         self._claiming.add_done_callback(self._begin)  # also of a claim that nobody waits for any more
         if len(await asyncio.shield(self._claiming)) < free:
             await self._signals.queued()
+        return True
 
     def _begin(self, claiming: asyncio.Task[list[Claim]]) -> None:
         for claim in () if claiming.cancelled() or claiming.exception() else claiming.result():
@@ -85,7 +86,7 @@ class Worker:
             metrics.attempts.labels(outcome).inc()
             logger.info("job attempted", outcome=outcome, attempt=claim.attempts)
 
-    async def _renew(self) -> None:
+    async def _renew(self) -> bool:
         """Renew the leases of what runs, stop what is no longer this worker's, and rest."""
         if held := dict(self._running):
             kept = await self._queue.renew(held.values())
@@ -93,6 +94,7 @@ class Worker:
                 if claim.job_id not in kept:
                     task.cancel()
         await asyncio.sleep(self._queue.lease_seconds / _RENEWALS)
+        return True
 
 
 async def end(loops: Collection[asyncio.Task[None]]) -> None:
@@ -103,13 +105,17 @@ async def end(loops: Collection[asyncio.Task[None]]) -> None:
         await asyncio.wait(running, timeout=_CANCEL_SECONDS)
 
 
-async def _forever(step: Callable[[], Awaitable[None]]) -> None:
+async def forever(step: Callable[[], Awaitable[object]], what: str, seconds: float) -> None:
+    """Do a step of what is told, again and again, until cancelled; wait so long, unless it returns that there is more.
+
+    A step that fails is logged, and made again after the wait.
+    """
     while True:
+        more: object = False
         try:
-            await step()
-        except DependencyUnavailable as exc:
-            logger.warning("worker waits for the database", error=exc.message)
-            await asyncio.sleep(POLL_SECONDS)
+            more = await step()
+        except DomainError as exc:
+            logger.warning("step waits", step=what, error=exc.message)
         except Exception:
-            logger.exception("worker failed")
-            await asyncio.sleep(POLL_SECONDS)
+            logger.exception("step failed", step=what)
+        await asyncio.sleep(0 if more else seconds)
